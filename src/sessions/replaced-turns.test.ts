@@ -30,7 +30,7 @@ function numbered(): Numbered {
       yield { type: "usage", usage: { inputTokens: 5, outputTokens: 1 } };
       if (state.isDown) {
         if (state.words !== "") yield { type: "text", text: state.words };
-        throw new SessionError("model_failed", { reason: "overloaded" });
+        throw new SessionError("model_failed", { reported: "overloaded" });
       }
       yield { type: "text", text: `answer ${state.calls}` };
     },
