@@ -44,6 +44,19 @@ test("SIGINT ends a chat through a pipe, in an answer and between two", async ()
   }
 });
 
+test("a chat that ends before its pipe does not wait for the end of the pipe", async () => {
+  await using context = await setUp(answers({ "wrong?": { kind: "status", status: 401 } }));
+  for (const [line, expected] of [
+    ["/exit", 0],
+    ["wrong?", 1],
+  ] as const) {
+    const child = context.place.start(["chat", "ceo"]);
+    const finished = finish(child);
+    child.stdin?.write(`${line}\n`);
+    assert.equal((await finished).code, expected);
+  }
+});
+
 const noTerminal = spawnSync("script", ["--version"]).status === 0 ? false : "there is no `script` to give a terminal";
 
 /** A chat on a terminal, and a person in front of it. */

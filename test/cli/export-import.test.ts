@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { watch } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,6 +37,20 @@ function assertSame(found: Buffer, expected: Buffer): void {
   // Not by deepEqual, which would show megabytes.
   assert(found.equals(expected), `${found.length} bytes are not the ${expected.length} expected`);
 }
+
+test("SIGINT ends an import from a pipe that is silent", async () => {
+  await using place = await Workplace.open();
+  const made = (async () => {
+    for await (const { filename } of watch(place.folder)) if (filename === "perdure.db") return;
+  })();
+  const child = place.start(["import", "-"]);
+  const finished = finish(child);
+  await made; // the command listens to signals before it opens its store
+  child.kill("SIGINT");
+  const { code, stderr } = await finished;
+  assert.equal(code, 130);
+  assert.match(stderr, /stopped before the end/);
+});
 
 test("all sessions go through a pipe into another store, and come out of it the same", async () => {
   await using place = await stocked();

@@ -61,23 +61,26 @@ async function chatAtPrompt(agent: string, options: ConversationOptions, signal:
     onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session is stored"),
     signal,
   });
-  for (let question = await terminal.next(); question !== undefined; question = await terminal.next()) {
-    const asked = question;
-    if (asked.trim() === "/exit") break;
-    if (asked.trim() === "/help") note(help);
-    else if (asked.trim() !== "") {
-      await terminal.during(async (stop) => {
-        try {
-          await ask(session, asked, { agent, options, signal: stop });
-        } catch (error) {
-          if (hasCode(error, "interrupted")) note(`stopped; the text so far is stored as turn ${error.details.turn}`);
-          else if (error instanceof SessionError) complain(error, { json: false });
-          else if (!stop.aborted) throw error;
-        }
-      });
+  try {
+    for (let question = await terminal.next(); question !== undefined; question = await terminal.next()) {
+      const asked = question;
+      if (asked.trim() === "/exit") break;
+      if (asked.trim() === "/help") note(help);
+      else if (asked.trim() !== "") {
+        await terminal.during(async (stop) => {
+          try {
+            await ask(session, asked, { agent, options, signal: stop });
+          } catch (error) {
+            if (hasCode(error, "interrupted")) note(`stopped; the text so far is stored as turn ${error.details.turn}`);
+            else if (error instanceof SessionError) complain(error, { json: false });
+            else if (!stop.aborted) throw error;
+          }
+        });
+      }
     }
+  } finally {
+    terminal.close(); // an open prompt keeps the process alive
   }
-  terminal.close();
 }
 
 /** The questions of the last turns, the newest first. */

@@ -47,7 +47,7 @@ export function importCommand(): Command {
 async function importAll(file: string, { dryRun, onExists, agent, json, ...options }: Options): Promise<void> {
   await untilSignalled(async (signal) => {
     await using sessions = await openFor(options);
-    const source = new Counted(file);
+    const source = new Counted(file, signal);
     const total = await source.size();
     using progress = await Progress.begin();
     const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
@@ -93,19 +93,26 @@ async function* until(
   signal: AbortSignal,
   items: AsyncIterable<ImportItem>,
 ): AsyncGenerator<ImportItem, void, undefined> {
-  for await (const item of items) {
-    if (signal.aborted) return;
-    yield item;
+  try {
+    for await (const item of items) {
+      if (signal.aborted) return;
+      yield item;
+    }
+  } catch (error) {
+    // The signal has closed the source in the middle of an item.
+    if (!signal.aborted) throw error;
   }
 }
 
-/** The bytes of a file or of stdin, counted as they are read. */
+/** The bytes of a file or of stdin, counted as they are read, until the signal aborts. */
 class Counted implements AsyncIterable<Uint8Array> {
   readonly #file: string;
+  readonly #signal: AbortSignal;
   read = 0;
 
-  constructor(file: string) {
+  constructor(file: string, signal: AbortSignal) {
     this.#file = file;
+    this.#signal = signal;
   }
 
   /** Undefined for stdin. @throws SessionError `store_unavailable` for a missing file */
@@ -118,6 +125,10 @@ class Counted implements AsyncIterable<Uint8Array> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 128 * 1024 });
     const chunks = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    // A pipe may be silent for long.
+    const stop = (): void => void stream.destroy();
+    this.#signal.addEventListener("abort", stop);
+    if (this.#signal.aborted) stop();
     try {
       for (;;) {
         const { done, value } = await withStoreErrors(this.#file, () => chunks.next());
@@ -126,6 +137,7 @@ class Counted implements AsyncIterable<Uint8Array> {
         yield value;
       }
     } finally {
+      this.#signal.removeEventListener("abort", stop);
       await chunks.return?.();
     }
   }
