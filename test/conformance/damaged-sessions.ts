@@ -7,7 +7,7 @@ import type { Entry, UnreadableEntry } from "../../src/domain/record/entry.ts";
 import { entryOfTurn } from "../../src/domain/turns/turn.ts";
 import { identityOf } from "../../src/domain/record/change.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
-import type { Model, SessionNews, SweepNews } from "../../src/index.ts";
+import type { Model, SessionNews, SweepNews, Turn } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { coreOf, sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { sweep } from "../../src/sessions/retention/sweep.ts";
@@ -67,13 +67,17 @@ export async function damage(store: Store, key: { readonly tenant: string; reado
   await replace(store, record, { openTurn: 3, lastActivityAt: 1, ttlMs: 1, expiresAt: 2, sweepAt: 2 }, []);
 }
 
-/** The number of the next turn of a watch, without the chunks before it. */
-async function turnIn(watched: AsyncIterator<SessionNews>): Promise<number> {
+/** The next turn of a watch, without the chunks before it. */
+async function nextTurnIn(watched: AsyncIterator<SessionNews>): Promise<Turn> {
   for (;;) {
     const { value, done } = await watched.next();
     assert.ok(done !== true, "the watch goes on");
-    if (value.type === "turn") return value.turn.seq;
+    if (value.type === "turn") return value.turn;
   }
+}
+
+async function turnIn(watched: AsyncIterator<SessionNews>): Promise<number> {
+  return (await nextTurnIn(watched)).seq;
 }
 
 async function replace(
@@ -280,7 +284,8 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
         const view = await sessions.get(id);
         const answer = await (await view.consult("four")).done;
         assert.match(JSON.stringify(answer.output), /one ok three ok four/, about);
-        assert.deepEqual([await turnIn(watched), await turnIn(watched)], [4, 4], about);
+        // The open turn comes too, unless the turn is finished when the watch first sees it.
+        while ((await nextTurnIn(watched)).status === "open");
         await watched.return?.();
         await assert.rejects(view.truncate(1), { code: "store_invalid" }, about);
         await view.truncate(3);
