@@ -6,6 +6,7 @@ import { identityOf } from "../domain/record/change.ts";
 import { SessionError } from "../errors.ts";
 import { coreOf, sessionsOn, type Sessions } from "../sessions/sessions.ts";
 import { openMemory } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
 import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts";
 import { startHost, type Host } from "./host.ts";
 import type { HostOptions } from "./runtime/options.ts";
@@ -201,4 +202,33 @@ test("after a gap in its heartbeat, a host does not answer for a session that an
   place_.clock.set(place_.clock.now() + 60_000);
   await assert.rejects(host.send("s", "x"), { code: "fenced" });
   await until(() => host.get("s") === undefined);
+});
+
+test("a host does not answer for a session that another host took while it was activated", async (t) => {
+  await using place_ = await place();
+  const { host, other, here, clock } = place_;
+  await here.create({ id: "s" });
+  const { store, instance } = coreOf(here);
+  const gate = Promise.withResolvers<void>();
+  const written = Promise.withResolvers<void>();
+  const commit = store.commit.bind(store);
+  t.mock.method(
+    store,
+    "commit",
+    async (batch: Parameters<Store["commit"]>[0]) => {
+      const outcomes = await commit(batch);
+      written.resolve();
+      await gate.promise;
+      return outcomes;
+    },
+    { times: 1 },
+  );
+  const started = host.start("s");
+  await written.promise;
+  clock.set(clock.now() + 60_000);
+  assert.equal(await other.send("s", "x"), "x");
+  await instance.ensureAlive();
+  gate.resolve();
+  await started;
+  await assert.rejects(host.send("s", "x"), { code: "fenced" });
 });

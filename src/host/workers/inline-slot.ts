@@ -20,8 +20,11 @@ export class InlineSlot implements WorkerSlot {
 
   async open(key: SessionKey, { reason, signal }: Opening): Promise<InlineActivation> {
     signal.throwIfAborted();
+    // Before the lease is taken: another process may take it in a gap that ends before the answer of the store arrives.
+    const { lapses: knownGaps } = this.#core.instance;
     const hosted = await HostedSession.take(this.#core, key, reason);
-    const activation = new InlineActivation(hosted, this.#runtime, () => this.#activations.delete(activation));
+    const onEnd = (): void => void this.#activations.delete(activation);
+    const activation = new InlineActivation(hosted, { runtime: this.#runtime, knownGaps, onEnd });
     this.#activations.add(activation);
     try {
       await unlessAborted(activation.activate(), signal);
@@ -45,6 +48,13 @@ export class InlineSlot implements WorkerSlot {
   }
 }
 
+interface ActivationOptions {
+  readonly runtime: Runtime;
+  /** Heartbeat gaps of this process before the lease was taken. */
+  readonly knownGaps: number;
+  readonly onEnd: () => void;
+}
+
 /** A session in the host's thread. */
 class InlineActivation implements Activation {
   readonly #hosted: HostedSession;
@@ -55,8 +65,8 @@ class InlineActivation implements Activation {
   /** Heartbeat gaps of this process when the lease was last verified. */
   #knownGaps: number;
 
-  constructor(hosted: HostedSession, runtime: Runtime, onEnd: () => void) {
-    this.#knownGaps = hosted.handle.core.instance.lapses;
+  constructor(hosted: HostedSession, { runtime, knownGaps, onEnd }: ActivationOptions) {
+    this.#knownGaps = knownGaps;
     this.#hosted = hosted;
     this.#runtime = runtime;
     this.#session = new LiveSession(hosted, this.#lifetime, runtime.model);
