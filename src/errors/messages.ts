@@ -14,6 +14,7 @@ import {
   describeUnreachableOwner,
 } from "./host-problems.ts";
 import { describeInvalidStore, describeUnavailable } from "./store-problems.ts";
+import { counted } from "./counted.ts";
 
 /** Makes the message from the details; `caused` is the text of the cause, or another text that was passed for it, or empty. */
 type Message<Details> = (details: Details, caused: string) => string;
@@ -91,7 +92,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   busy: (d) =>
     `instance ${d.holder} holds the lease of session ${d.sessionId} (fencing token ${d.fence}, for ${Math.round(d.heldForMs / 1000)} s); wait, use the busy policy "queue" or "interrupt", or break the lease with "perdure sessions break-lease"`,
   queue_full: (d) =>
-    `${d.waiting} callers already wait for session ${d.sessionId}, the limit is ${d.waitingMax}; try again later`,
+    `session ${d.sessionId} has ${counted(d.waiting, "waiting caller")}, the limit is ${d.waitingMax}; try again later`,
   fenced: (d) =>
     `the lease of session ${d.sessionId} with fencing token ${d.fence} was superseded by fencing token ${d.storedFence}; nothing was written; open the session again`,
   turn_open: (d) => `turn ${d.turn} of session ${d.sessionId} is in progress; seal it before the next turn begins`,
@@ -99,7 +100,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `turn ${d.turn} of session ${d.sessionId} is not in progress; only a turn in progress accepts chunks and can be sealed`,
   contended: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,
   budget_exceeded: (d) =>
-    `session ${d.sessionId} has used ${d.spent} ${d.unit}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
+    `session ${d.sessionId} has used ${counted(d.spent, d.unit === "turns" ? "turn" : "token")}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
 
   // Answers
   aborted: (d) =>
@@ -125,14 +126,14 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   owner_unreachable: (d) =>
     `the host at ${d.address}, in which session ${d.sessionId} is live, does not answer: ${describeUnreachableOwner(d)}; it may have handled the message; try again`,
   mailbox_full: (d) =>
-    `${d.waiting} messages of ${d.bytes} bytes wait for session ${d.sessionId}, the limits are ${d.waitingMax} messages and ${d.bytesMax} bytes; wait for answers before you send more`,
+    `session ${d.sessionId} has ${counted(d.waiting, "waiting message")} of ${counted(d.bytes, "byte")}, the limits are ${d.waitingMax} messages and ${d.bytesMax} bytes; wait for answers before you send more`,
   host_full: (d) =>
-    `${d.live} sessions are live in this host, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull suspend idle sessions`,
+    `this host has ${counted(d.live, "live session")}, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull suspend idle sessions`,
   runtime_invalid: describeInvalidRuntime,
   runtime_failed: (d) =>
     `the runtime of session ${d.sessionId} failed (${d.how}): ${describeFailedRuntime(d)}; the session restarts from its stored state, in which changes made by this message may be saved`,
   session_failed: (d) =>
-    `the runtime of session ${d.sessionId} failed ${d.failures} times and is not restarted; the last failure: ${describeFailedRuntime({ how: "threw", ...d })}; remove the cause, then call host.start()`,
+    `the runtime of session ${d.sessionId} failed ${counted(d.failures, "time")} and is not restarted; the last failure: ${describeFailedRuntime({ how: "threw", ...d })}; remove the cause, then call host.start()`,
   session_stopped: (d) => `session ${d.sessionId} ${describeStop(d.how)} before the message was handled; send it again`,
 
   // HTTP
@@ -148,7 +149,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   device_missing: (d) =>
     `this route needs a device: send a UUID in the header ${d.header}, or the unaltered cookie that POST /v1/chat set`,
   streams_full: (d) =>
-    `this ${d.scope} has ${d.open} open streams, the limit is ${d.openMax}; close one, or raise streams.${d.scope} of the server`,
+    `this ${d.scope} has ${counted(d.open, "open stream")}, the limit is ${d.openMax}; close one, or raise streams.${d.scope} of the server`,
   rate_limited: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
   device_budget_exceeded: (d) =>
     `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.spent} of ${d.max} ${d.unit} in 24 hours; no model was called; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
@@ -175,7 +176,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   outbox_full: (d) =>
     `the store is unavailable, and the outbox would have ${d.bytes} bytes, the limit is ${d.bytesMax}; nothing was written; try again when the store is back, or raise limits.outboxBytesMax`,
   outbox_unsent: (d) =>
-    `closed while the store was unavailable; ${d.turns} turns were in memory only and are lost; keep the outbox in a file: fallback: { outbox: "sqlite:outbox.db" }`,
+    `closed while the store was unavailable, with ${counted(d.turns, "turn")} in memory only, now lost; keep the outbox in a file: fallback: { outbox: "sqlite:outbox.db" }`,
   store_schema_newer: (d) =>
     `the store ${d.store} has schema ${d.found}; this version of Perdure reads schemas up to ${d.known}; upgrade Perdure`,
   closed: (d) => `${describeClosed(d)} is closed; open it again`,

@@ -2,6 +2,7 @@
  * The problems of a store. An error carries the code of the problem and its ids and numbers; the words for its message
  * are made here. `reported` is the text of a driver, of the file system or of a server.
  */
+import { counted } from "./counted.ts";
 
 /** Codes of the problems of a store that is damaged, or that is not a store. */
 export type InvalidProblem =
@@ -53,7 +54,7 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
   entries_missing: (d) =>
     d.found === undefined
       ? `the record of session ${d.sessionId} names entries${ofLog(d)} that are not stored; ${backup}`
-      : `the record of session ${d.sessionId} names ${d.known} entries${ofLog(d)}, ${d.found} are stored; ${backup}`,
+      : `the record of session ${d.sessionId} names ${counted(d.known ?? 0, "entry")}${ofLog(d)}, the store has ${d.found}; ${backup}`,
   entry_invalid: (d) => `entry ${d.seq} of the log ${d.log} cannot be read; ${backup}`,
   folder: (d) => `the store ${d.store} is a folder; name a file in it`,
   foreign_file: (d) => `the database ${d.store} belongs to another program; name another file`,

@@ -4,6 +4,7 @@ import { requestMessages } from "../domain/request/model-request.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
 import { unbounded } from "../domain/request/window.ts";
 import type { SessionSnapshot, SnapshotEntry } from "../sessions/snapshots/snapshot-text.ts";
+import { counted } from "../errors/counted.ts";
 
 /** Formats of an export. */
 export const renderings = {
@@ -37,7 +38,7 @@ function markdownOf({ session, logs }: SessionSnapshot): string {
     state,
     `created ${instantText(createdAt)}`,
   ];
-  const spent = `${counters.turns} turns, ${counters.totalTokens} tokens`;
+  const spent = `${counted(counters.turns, "turn")}, ${counted(counters.totalTokens, "token")}`;
   const instructions = logs["instructions"]?.at(-1)?.data;
   const parts = [
     `# ${oneLine(id)}`,

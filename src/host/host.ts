@@ -22,6 +22,7 @@ import { abandonedSessions } from "./recovery.ts";
 import { asError } from "./runtime/runtime.ts";
 import { publishHostEvent, type HostEvent, type ActorContext } from "./actor-context.ts";
 import { TimerWheel } from "./timer-wheel.ts";
+import { counted } from "../errors/counted.ts";
 
 /** One live session as its host reports it. */
 export interface LiveInfo {
@@ -369,7 +370,8 @@ export class Host implements AsyncDisposable {
       this.#restartQueue.close();
       this.#wheel.close();
     }
-    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} sessions could not be passivated`);
+    if (failures.length > 0)
+      throw new AggregateError(failures, `${counted(failures.length, "session")} could not be passivated`);
   }
 
   /** Repeats the check while the store is away: a session without messages makes no check of its own. */

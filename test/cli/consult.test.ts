@@ -214,17 +214,17 @@ test("another agent answers in the same session with instructions of its own", a
   assert.equal(server.requests[1]?.messages[0]?.content, "Build.");
 });
 
-test("an expired session refuses a question, or continues on request", async () => {
+test("an expired session continues, or refuses a question or starts anew on request", async () => {
   await using context = await setUp();
   const { place } = context;
   await writeFile(join(place.folder, "perdure.agents.json"), JSON.stringify({ ceo: { ttl: "1s" } }));
   const { session } = JSON.parse((await place.run(["consult", "ceo", "hi", "--json"])).stdout) as { session: string };
   await sleep(1100);
   const more = ["consult", "ceo", "more", "--session", session];
-  const refused = await place.run(more);
+  const refused = await place.run([...more, "--on-expired", "fail"]);
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /expired at .*\[session_expired\]/);
-  assert.equal((await place.run([...more, "--on-expired", "revive"])).stdout, "saw 3\n");
+  assert.equal((await place.run(more)).stdout, "saw 3\n");
   await sleep(1100);
   assert.equal((await place.run([...more, "--on-expired", "reset"])).stdout, "saw 1\n");
 });

@@ -24,7 +24,7 @@ test("a session is saved, listed, restored elsewhere by id and by file, and dele
   assert.equal(JSON.parse((await place.run(["snapshot", "list", "--json"])).stdout).id, "Chat 7/8");
 
   const elsewhere = ["--store", `sqlite:${join(place.folder, "other.db")}`];
-  assert.match((await place.run(["snapshot", "restore", "Chat 7/8", ...elsewhere])).stderr, /is restored with 1 turns/);
+  assert.match((await place.run(["snapshot", "restore", "Chat 7/8", ...elsewhere])).stderr, /is restored with 1 turn;/);
   assert.equal((await place.run(["snapshot", "restore", file, ...elsewhere])).code, 4, "it exists");
   const beside = await place.run(["snapshot", "restore", file, ...elsewhere, "--as", "debug", "--json"]);
   assert.deepEqual(JSON.parse(beside.stdout), { session: "debug", turns: 1, state: "active" });

@@ -350,7 +350,7 @@ test("a schema in which no session can be read is one finding, not one of each s
   );
   await using place = await Workplace.open({ PERDURE_STORE: url });
   const looked = await place.run(["doctor"]);
-  assert.deepEqual([looked.code, looked.stderr], [1, "1 sessions checked, 3 problems\n"]);
+  assert.deepEqual([looked.code, looked.stderr], [1, "1 session checked, 3 problems\n"]);
   await query(url, "drop function perdure.load_records");
   const told = await place.run(["doctor"]);
   assert.match(told.stderr, /^0 sessions checked, 4 problems, no session can be read until /);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LogEntry } from "../../src/server/index.ts";
 import { openMemory } from "../../src/store/memory.ts";
+import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { damage } from "../conformance/damaged-sessions.ts";
 import { serve } from "./serving.ts";
 
@@ -22,4 +23,15 @@ test("a session on which a sweep failed is in the response, the metrics and the 
   );
   const { text } = await here.call("GET", "/metrics", { key });
   assert.match(text, /^perdure_sweep_failures_total\{of="session"\} 1$/m);
+});
+
+test("the metrics count every action of a sweep, archived sessions too", async () => {
+  const clock = scriptedClock();
+  const ceo = { retention: [{ state: "ended", after: "1d", do: "archive" }] } as const;
+  await using here = serve({ store: openMemory({ clock }), agents: { ceo } });
+  const key = await here.key("admin");
+  await (await here.sessions.create({ id: "s", agent: "ceo" })).end();
+  await clock.advance(2 * 86_400_000);
+  assert.equal((await here.call("POST", "/v1/sweep", { key, body: {} })).json.archived, 1);
+  assert.match((await here.call("GET", "/metrics", { key })).text, /^perdure_swept_total\{action="archived"\} 1$/m);
 });

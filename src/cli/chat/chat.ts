@@ -16,6 +16,7 @@ import { note } from "../terminal/output.ts";
 import { questionsOfPipe } from "../terminal/pipe.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { Terminal } from "../terminal/terminal.ts";
+import { counted } from "../../errors/counted.ts";
 
 const help = `Each line is a question. End a line with \\ to continue in the next one; pasted lines stay together.
 The arrow keys recall earlier questions, also of earlier runs.
@@ -55,7 +56,7 @@ async function chatAtPrompt(agent: string, options: ConversationOptions, signal:
   const { sessions, session } = await openConversation(agent, options);
   await using _ = sessions;
   const { turn } = session.info;
-  note(`session ${session.id}${turn === 0 ? "" : `, ${countOf(turn)} so far`} · /help shows the keys`);
+  note(`session ${session.id}${turn === 0 ? "" : `, ${counted(turn, "turn")} so far`} · /help shows the keys`);
   const terminal = new Terminal({
     history: await questionsSoFar(session),
     onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session is stored"),
@@ -102,11 +103,7 @@ async function ask(
 ): Promise<void> {
   const before = session.info.turn;
   const { turn } = await session.refresh();
-  if (turn > before) note(`another process added ${countOf(turn - before)}`);
+  if (turn > before) note(`another process added ${counted(turn - before, "turn")}`);
   const answer = await session.consult(question, consultOptions(agent, options, signal));
   noteTurn(session, await sayAnswer(answer));
-}
-
-function countOf(turns: number): string {
-  return turns === 1 ? "1 turn" : `${turns} turns`;
 }

@@ -28,7 +28,7 @@ export function consultCommand(): Command {
         "perdure consult ceo 'And a third?' --session ceo_01m7xjt6y3j1fvq2vg32v9j0fg",
         "perdure consult ceo 'Shorter, please' --session ceo_01m7… --window 2 --json | jq -r .answer",
         "perdure consult ceo 'And a fourth?' --session ceo_01m7… --after 1",
-        "perdure consult ceo 'Good morning' --session ceo_01m7… --on-expired revive --busy queue",
+        "perdure consult ceo 'Good morning' --session ceo_01m7… --on-expired reset --busy queue",
       ]) + endpointHelp,
     )
     .action(consult);

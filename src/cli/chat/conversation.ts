@@ -18,6 +18,7 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { storeCommand } from "../program/command.ts";
 import { modelOfEnvironment, openFor, type StoreOptions } from "../program/environment.ts";
 import { note, span } from "../terminal/output.ts";
+import { counted } from "../../errors/counted.ts";
 
 export interface ConversationOptions extends StoreOptions {
   readonly session?: string;
@@ -36,7 +37,7 @@ export function conversationCommand(name: string, summary: string): Command {
     .addOption(
       new Option("--on-expired <policy>", "what to do if that session has expired")
         .choices(["fail", "revive", "reset"])
-        .default("fail"),
+        .default("revive"),
     )
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
     .addOption(
@@ -122,7 +123,7 @@ export async function sayAnswer(answer: Answer): Promise<Turn> {
 export function noteTurn(session: Session, turn: Turn): void {
   const { usage, seq, durationMs = 0 } = turn;
   const about = usage?.estimated === true ? "about " : "";
-  const tokens = `${about}${usage?.totalTokens ?? 0} tokens (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
+  const tokens = `${about}${counted(usage?.totalTokens ?? 0, "token")} (${usage?.inputTokens ?? 0} in, ${usage?.outputTokens ?? 0} out)`;
   const calls = turn.output.flatMap((message) => message.tool_calls ?? []).map((call) => call.function.name);
   const asks = calls.length === 0 ? "" : ` · calls ${calls.map(printable).join(", ")}`;
   const { finish } = turn;

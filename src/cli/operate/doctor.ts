@@ -6,6 +6,7 @@ import { openExisting, storeUrl, type StoreOptions } from "../program/environmen
 import { note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { doctor as examine, type Finding } from "../../admin.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
   readonly agents?: string;
@@ -47,8 +48,8 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
     } = await examine(sessions, { repair, signal, onFinding });
     const left = findings - repaired;
     const parts = [
-      `${looked} sessions checked`,
-      findings === 0 ? "no problems" : `${findings} ${findings === 1 ? "problem" : "problems"}`,
+      `${counted(looked, "session")} checked`,
+      findings === 0 ? "no problems" : counted(findings, "problem"),
       ...(repair ? [`${repaired} repaired`] : []),
       ...(skipped === 0 ? [] : [`${skipped} skipped because another process is writing to them`]),
       ...(complete

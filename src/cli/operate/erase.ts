@@ -16,6 +16,7 @@ import {
   type SharedForks,
   type References,
 } from "../../admin.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user: string;
@@ -91,7 +92,7 @@ function withoutSecrets(url: string): string {
 
 function referencesText({ sessions, held, devices, outbox, sharedForks }: References): string {
   const under = held === 0 ? "" : ` (${held} under legal hold)`;
-  const counts = `${sessions} sessions${under}, ${devices} devices, ${outbox} sessions in the outbox`;
+  const counts = `${counted(sessions, "session")}${under}, ${counted(devices, "device")}, ${counted(outbox, "session")} in the outbox`;
   return [counts, ...sharedText(sharedForks)].join("; ");
 }
 
@@ -101,12 +102,14 @@ function sharedText({ count, held, ids }: SharedForks): string[] {
   const names = ids.slice(0, 5).map(printable);
   const more = count > names.length ? `, … and ${count - names.length} more` : "";
   const under = held === 0 ? "" : `, ${held} of them under legal hold`;
-  return [`incomplete: ${count} sessions of others still hold text of this user (${names.join(", ")}${more})${under}`];
+  return [
+    `incomplete: text of this user is still in ${counted(count, "session")} of others (${names.join(", ")}${more})${under}`,
+  ];
 }
 
 /** The data that an erasure did not delete; empty if it is complete. */
 function leftText({ held, sharedForks }: ErasureReceipt): string[] {
-  const own = held === 0 ? [] : [`incomplete: ${held} sessions are under legal hold and stay`];
+  const own = held === 0 ? [] : [`incomplete: legal holds keep ${counted(held, "session")}`];
   return [...sharedText(sharedForks), ...own];
 }
 
@@ -114,7 +117,7 @@ function receiptText(receipt: ErasureReceipt): string {
   const { erased, scrubbed } = receipt;
   const left = leftText(receipt);
   const parts = [
-    `erased: ${erased.sessions} sessions with ${erased.turns} turns, ${erased.devices} devices`,
+    `erased: ${counted(erased.sessions, "session")} with ${counted(erased.turns, "turn")}, ${counted(erased.devices, "device")}`,
     ...(left.length === 0 ? ["nothing else is left"] : left),
     ...(scrubbed ? [] : ["the administrator must clean the files of the database, see docs/tasks/erase-a-user.md"]),
   ];

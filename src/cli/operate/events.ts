@@ -10,6 +10,7 @@ import { openExisting, requiredKey, type StoreOptions } from "../program/environ
 import { localTime, note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { CliError } from "../terminal/cli-error.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface EventsOptions extends StoreOptions, JsonOption {
   readonly type?: readonly EventType[];
@@ -91,7 +92,8 @@ async function writeLast(
 ): Promise<boolean> {
   const page = await sessions.listEvents({ ...query, order: "descending" });
   for (const event of page.items.toReversed()) write(event);
-  if (page.next !== undefined) note(`only the last ${query.limit} events are listed; --limit or --since lists more`);
+  if (page.next !== undefined)
+    note(`only the last ${counted(query.limit, "event")} of the range; --limit or --since lists more`);
   return page.items.length > 0;
 }
 

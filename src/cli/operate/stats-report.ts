@@ -4,6 +4,7 @@ import { printable } from "../../domain/values/format-value.ts";
 import { noSums } from "../../store/stats.ts";
 import { daysOf, type DayLine } from "./stats-days.ts";
 import { bytes, localTime, number, span } from "../terminal/output.ts";
+import { counted } from "../../errors/counted.ts";
 
 export function statsReport(stats: Stats): string {
   const { sessions, turns, handoffs, storage, groups } = stats;
@@ -29,13 +30,13 @@ ${figure(
   Object.entries(sessions.states).flatMap(([state, count]) => (count === 0 ? [] : [`${number(count)} ${state}`])),
 )}
 ${figure("turns", number(turns.turns), [`${number(turns.failed)} failed`, `${number(turns.interrupted)} interrupted`, `${number(turns.cut)} truncated since`])}
-${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`, `${number(turns.outputTokens)} out`, `estimated for ${number(turns.estimated)} turns`])}
+${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`, `${number(turns.outputTokens)} out`, `estimated for ${counted(turns.estimated, "turn", number)}`])}
 ${spreadFigure("turns of a session", sessions.turns, number)}
 ${spreadFigure("a turn took", turns.tookMs, span)}
 ${spreadFigure("a session lived", sessions.lifeMs, span)}
 ${figure("handoffs", `${number(handoffs.active)} active`, [`${number(handoffs.expired)} expired`, ...(active === null ? [] : [`p50 ${span(active.p50)}`, `p95 ${span(active.p95)}`])])}
 ${figure("conflicts", number(turns.conflicts), ["turns that were not written because of another writer"])}
-${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, `${number(storage.entries)} entries`])}
+${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, counted(storage.entries, "entry", number)])}
 </dl>
 ${plot("Tokens by day", days, [
   ["in", ({ inputTokens }) => inputTokens],

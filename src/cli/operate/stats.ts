@@ -22,6 +22,7 @@ import {
   type StatsGroup,
   type StatsKind,
 } from "../../admin.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface StatsOptions extends StoreOptions, JsonOption {
   readonly by: StatsKind;
@@ -149,7 +150,7 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
 }
 
 function estimates({ turns }: Stats): string {
-  return turns.estimated === 0 ? "" : `, an estimate for ${number(turns.estimated)} turns`;
+  return turns.estimated === 0 ? "" : `, an estimate for ${counted(turns.estimated, "turn", number)}`;
 }
 
 function spreadText(spread: Percentiles | null, show: (value: number) => string): string {

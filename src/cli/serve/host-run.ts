@@ -22,6 +22,7 @@ import {
 } from "../program/server-process.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../terminal/version.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface RunOptions extends StoreOptions, ListenOptions {
   readonly isolation?: Isolation;
@@ -187,8 +188,11 @@ async function recover(host: Host, signal: AbortSignal, options: RunOptions): Pr
     progress[Symbol.dispose]();
     for (const { id, error } of broken) writeLog({ level: "error", event: "broken", session: id, error }, options);
     if (options.recover === "lazy") return;
-    note(`${recovered} of ${found} sessions activated, ${elsewhere} live on other hosts, ${broken.length} failed`);
-    if (left > 0) note(`${left} more sessions exceed --max-sessions; their next message activates them`);
+    note(
+      `${recovered} of ${counted(found, "session")} activated, ${elsewhere} live on other hosts, ${broken.length} failed`,
+    );
+    if (left > 0)
+      note(`--max-sessions leaves ${counted(left, "more session")}; the next message to a session activates it`);
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openFor, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
+import { counted } from "../../errors/counted.ts";
 
 export function archiveCommand(): Command {
   return storeCommand("archive", "Archive a session: compress its logs; it can still be listed, counted and read")
@@ -25,7 +26,7 @@ async function archive(id: string, { json, ...options }: StoreOptions & JsonOpti
   const archived = await session.archive();
   const { bytes = 0, packedBytes = 0 } = session.info.archive ?? {};
   const text = archived
-    ? `session ${id} is archived: ${bytes} bytes, compressed to ${packedBytes}`
+    ? `session ${id} is archived: ${counted(bytes, "byte")}, compressed to ${packedBytes}`
     : `session ${id} is already archived`;
   report({ session: id, archived, bytes, packedBytes }, text, { json });
 }

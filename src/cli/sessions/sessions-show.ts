@@ -5,6 +5,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { localTime, note, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface ShowOptions extends StoreOptions, JsonOption {
   readonly turns: number;
@@ -47,10 +48,10 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
       ["created", localTime(info.createdAt)],
       ["last active", localTime(info.lastActivityAt)],
       ["expires", localTime(info.expiresAt)],
-      ["turns", `${counters.turns} with ${counters.messages} messages`],
+      ["turns", `${counters.turns} with ${counted(counters.messages, "message")}`],
       [
         "tokens",
-        `${counters.totalTokens} (${counters.inputTokens} in, ${counters.outputTokens} out) in ${counters.requests} requests`,
+        `${counters.totalTokens} (${counters.inputTokens} in, ${counters.outputTokens} out) in ${counted(counters.requests, "request")}`,
       ],
       ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],
       ["metadata", metadataText(info)],
@@ -71,7 +72,7 @@ function metadataText({ metadata }: SessionInfo): string {
 }
 
 function archiveText({ bytes, packedBytes }: NonNullable<SessionInfo["archive"]>): string {
-  return `${bytes} bytes, compressed to ${packedBytes}`;
+  return `${counted(bytes, "byte")}, compressed to ${packedBytes}`;
 }
 
 function holderText({ instance, host, pid, fence, heldMs, alive }: LeaseHolder): string {

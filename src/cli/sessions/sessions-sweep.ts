@@ -7,6 +7,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { note, report, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { sweep as sweepSessions } from "../../admin.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface SweepOptions extends StoreOptions, JsonOption {
   readonly retention?: string;
@@ -58,12 +59,12 @@ async function sweep(given: SweepOptions): Promise<void> {
     }
     for (const { tenant, session, action, code, message } of failures)
       note(printable(`could not ${action} session ${session} of tenant ${tenant}: ${message} [${code}]`));
-    if (failed > failures.length) note(`${failed - failures.length} more sessions failed`);
+    if (failed > failures.length) note(`${counted(failed - failures.length, "more session")} failed`);
     if (failed > 0) process.exitCode ||= 1;
     const rest = complete ? "" : "; more is left to do, run it again";
     report(
       swept,
-      `${dryRun ? "nothing changed; without --dry-run: " : ""}${expired} expired, ${handoffs} handoffs ended, ${archived} archived, ${removed} removed, ${forgotten} events deleted, ${looked} checked${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
+      `${dryRun ? "nothing changed; without --dry-run: " : ""}${expired} expired, ${counted(handoffs, "handoff")} ended, ${archived} archived, ${removed} removed, ${counted(forgotten, "event")} deleted, ${looked} checked${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
       { json },
     );
   });

@@ -1,5 +1,6 @@
 import type { SingleBar } from "cli-progress";
 import { note, number, span } from "./output.ts";
+import { counted } from "../../errors/counted.ts";
 
 /** The progress of a command over sessions. */
 export interface Advance {
@@ -77,7 +78,7 @@ export class Progress implements Disposable {
     const at = isKnown ? { done: Math.min(done, total), total } : { done: 0, total: 1 };
     this.#draw(isKnown ? formats.known : formats.unknown, at, {
       // A backup by pages counts sessions only at its end.
-      sessions: sessions === 0 ? "" : `${number(sessions)} sessions · `,
+      sessions: sessions === 0 ? "" : `${counted(sessions, "session", number)} · `,
       rate,
     });
   }

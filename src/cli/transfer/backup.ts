@@ -6,6 +6,7 @@ import { storeUrl } from "../program/environment.ts";
 import { restoreCommand } from "./backup-restore.ts";
 import { note, report } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface Options extends JsonOption {
   readonly store?: string;
@@ -47,8 +48,8 @@ async function create(path: string, { json, ...options }: Options): Promise<void
   };
   const done = await withProgress((progress) => backupStore(storeUrl(options), path, { ...progress, onSkipped }));
   const { file, sessions, entries, bytes } = done;
-  const contents = `${sessions} sessions with ${entries} entries`;
-  report(done, `backed up ${contents} to ${file} (${bytes} bytes), and read it back`, { json });
+  const contents = `${counted(sessions, "session")} with ${counted(entries, "entry")}`;
+  report(done, `backed up ${contents} to ${file} (${counted(bytes, "byte")}), and read it back`, { json });
 }
 
 async function withProgress(

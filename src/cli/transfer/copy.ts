@@ -10,6 +10,7 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore, guardExistingStore } from "../program/store-file.ts";
 import { copySessions, type CopyOptions, type CopyReport } from "../../admin.ts";
 import { CliError } from "../terminal/cli-error.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface Options extends JsonOption {
   readonly from: string;
@@ -104,7 +105,7 @@ export function reportCopy(
   if (orphaned > 0) {
     const names = named(orphans, orphaned);
     note(
-      `not complete: ${orphaned} sessions in the target are no longer in the source; if they were erased, remove them from the target (${names})`,
+      `not complete: the target has ${counted(orphaned, "session")} that the source no longer has (${names}); remove from the target what was erased`,
     );
   }
   if (unsettled.length > 0)

@@ -13,6 +13,7 @@ import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore } from "../program/store-file.ts";
 import { exportSessions } from "../../admin.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
@@ -77,7 +78,7 @@ async function exportAll(options: ExportOptions): Promise<void> {
     const of = JSON.stringify({ store, tenant, agent, user, state, since: since?.text, format, after, gzip });
     await using file = await ExportFile.open(out, of, await fileOfStore(store));
     const { sessions: earlier } = file.position;
-    if (earlier > 0) note(`continuing after ${earlier} sessions that are already written`);
+    if (earlier > 0) note(`continuing after ${counted(earlier, "session")} already written`);
     if (await exportTo(file, options, signal)) {
       await file.finish();
       const { sessions, turns } = file.position;
@@ -157,5 +158,5 @@ class StandardOutput implements Target {
 }
 
 function countOf({ sessions, turns }: ExportPosition): string {
-  return `${sessions} sessions with ${turns} turns`;
+  return `${counted(sessions, "session")} with ${counted(turns, "turn")}`;
 }

@@ -11,6 +11,7 @@ import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { importSessions, type ImportItem, type ImportOptions, type ImportReport } from "../../admin.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface Options extends StoreOptions, JsonOption {
   readonly dryRun?: boolean;
@@ -79,8 +80,8 @@ function printResult(done: ImportReport, { dryRun, stopped }: { dryRun: boolean;
   reportSkipped(done);
   const { restored, turns, replaced, present, skipped } = done;
   const counts = [
-    `${restored} sessions`,
-    `${turns} turns`,
+    counted(restored, "session"),
+    counted(turns, "turn"),
     ...(replaced > 0 ? [`${replaced} replaced`] : []),
     `${present} unchanged`,
     `${skipped} skipped`,

@@ -7,6 +7,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openFor } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
+import { counted } from "../../errors/counted.ts";
 
 interface Options extends FolderOptions, JsonOption {
   readonly as?: string;
@@ -42,7 +43,7 @@ async function restore(name: string, { json, as, onExists, ...options }: Options
   const { id, info } = await sessions.restore(snapshot, { onExists, ...defined({ as }) });
   report(
     { session: id, turns: info.counters.turns, state: info.state },
-    `session ${id} is restored with ${info.counters.turns} turns; it is ${info.state}`,
+    `session ${id} is restored with ${counted(info.counters.turns, "turn")}; it is ${info.state}`,
     { json },
   );
 }

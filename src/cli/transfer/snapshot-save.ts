@@ -3,6 +3,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openExisting } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
+import { counted } from "../../errors/counted.ts";
 
 /** `perdure snapshot save`: write a session to a file. */
 export function saveCommand(): Command {
@@ -23,5 +24,7 @@ export function saveCommand(): Command {
 async function save(id: string, { json, ...options }: FolderOptions & JsonOption): Promise<void> {
   await using sessions = await openExisting(options);
   const { file, bytes, savedAt } = await snapshotFolder(options, sessions).save(id);
-  report({ session: id, file, bytes, savedAt }, `session ${id} is saved in ${file} (${bytes} bytes)`, { json });
+  report({ session: id, file, bytes, savedAt }, `session ${id} is saved in ${file} (${counted(bytes, "byte")})`, {
+    json,
+  });
 }

@@ -11,6 +11,7 @@ import { noCounters, type Counters, type SessionRecord } from "../record/record.
 import { spentOf } from "../turns/truncated-usage.ts";
 import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
 import { readTurn } from "../turns/turn.ts";
+import { counted } from "../../errors/counted.ts";
 
 /** The kinds of problems of a session. */
 export type ProblemKind = "gap" | "head" | "counters" | "open_turn" | "unreadable";
@@ -116,7 +117,7 @@ export class SessionCheck {
       const end = this.#ends.get(log) ?? 0;
       if (head === end || this.#broken.has(log)) continue;
       if (this.#isPutAway(log)) {
-        this.miss(log, `its archive should hold ${head} entries of ${log}, it holds ${end}`);
+        this.miss(log, `its archive should hold ${counted(head, "entry")} of ${log}, it holds ${end}`);
         continue;
       }
       if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;

@@ -2,6 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { StoreProblem } from "../store.ts";
 import { migrations } from "./schema.ts";
 import { isMissing, isRefused } from "./connection/sqlite-error.ts";
+import { counted } from "../../errors/counted.ts";
 
 /** The problems of the file: the check of SQLite, tables and indexes that differ from the schema, entries without a session. */
 export function flawsIn(database: DatabaseSync): readonly StoreProblem[] {
@@ -86,7 +87,7 @@ function orphans(database: DatabaseSync): StoreProblem[] {
     .all();
   return rows.map(({ session, count }) => ({
     kind: "orphans",
-    what: `${String(count)} entries of a session number ${String(session)}, which there is not`,
+    what: `${counted(Number(count), "entry")} of a session number ${String(session)}, which there is not`,
     ...incurable,
   }));
 }

@@ -7,6 +7,7 @@ import { SchemaComparison, type SchemaFlaw } from "./schema-problems.ts";
 import { isKept } from "./functions/removed-logs.ts";
 import type { Layout } from "./schema.ts";
 import { tables } from "./expected-schema.ts";
+import { counted } from "../../../errors/counted.ts";
 
 /**
  * Returns the problems of the schema and of its rows. A repair adds a part or replaces a function of the same name; it never
@@ -79,7 +80,7 @@ async function orphans(database: Database, { schema }: Layout): Promise<readonly
     group by entry.tenant, entry.session order by 1, 2 limit 100`);
   return rows.map(({ tenant, session, count }) => ({
     kind: "orphans",
-    what: `${String(count)} entries of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
+    what: `${counted(Number(count), "entry")} of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
     remedy: null,
     repaired: false,
   }));
