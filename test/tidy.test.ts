@@ -240,6 +240,14 @@ test("links in the documents lead somewhere", () => {
   }
 });
 
+test("ARCHITECTURE.md names files that exist, from the root or from src/", () => {
+  const named = [...read("ARCHITECTURE.md").matchAll(/`([\w./-]+(?:\.\w+|\/))`/g)].map(([, path = ""]) => path);
+  const files = named.filter((path) => /\.(?:ts|md|json)$|\/$/.test(path));
+  const missing = files.filter((path) => !existsSync(resolve(root, path)) && !existsSync(resolve(root, "src", path)));
+  assert.deepEqual(missing, []);
+  assert(files.length > 40, `${files.length} paths were looked at`);
+});
+
 test("the program in the README is the one in examples/", () => {
   const [, shown = ""] = /```ts\n(import \{ openSessions \}.*?)```/s.exec(read("README.md")) ?? [];
   assert.equal(shown, read("examples/quickstart.ts"));
