@@ -63,7 +63,7 @@ export class Http {
    * The response, or the events of a streamed one.
    * @throws as `ask`, and for events as `events`
    */
-  async askOrHear(request: HttpRequest): Promise<HttpAnswer | AsyncGenerator<HttpEvent, void, void>> {
+  async askOrHear(request: HttpRequest): Promise<HttpAnswer | AsyncIterableIterator<HttpEvent, void>> {
     return await this.#retried(request, async () => {
       const response = await this.#send(request, "text/event-stream, application/json");
       const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true;
@@ -170,23 +170,31 @@ async function answerOf(response: Response): Promise<HttpAnswer> {
   return { status: response.status, etag: response.headers.get("etag"), body: text === "" ? null : fromJson(text) };
 }
 
-async function* eventsOf({ body }: Response): AsyncGenerator<HttpEvent, void, void> {
-  if (body === null) return;
-  const events = body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  for await (const { event, id, data } of readableOf(events)) yield { event, id, data: fromJson(data) };
-}
-
-/** Not every browser can iterate over streams. */
-async function* readableOf<T>(stream: ReadableStream<T>): AsyncGenerator<T, void, void> {
-  const reader = stream.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    // The read reports what broke the stream; an error while closing it does not matter.
-    await reader.cancel().catch(() => undefined);
-  }
+/**
+ * The events of a response. Unlike a generator, it closes the connection also where `return` comes before the first `next`.
+ * It reads by a reader, as not every browser can iterate over streams.
+ */
+function eventsOf({ body }: Response): AsyncIterableIterator<HttpEvent, void> {
+  const reader = body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()).getReader();
+  // The read reports what broke the stream; an error while closing it does not matter.
+  const close = async (): Promise<void> => await reader?.cancel().catch(() => undefined);
+  const events: AsyncIterableIterator<HttpEvent, void> = {
+    async next() {
+      try {
+        const { done, value } = (await reader?.read()) ?? { done: true };
+        if (done || value === undefined) return { done: true, value: undefined };
+        const { event, id, data } = value;
+        return { done: false, value: { event, id, data: fromJson(data) } };
+      } catch (error) {
+        await close();
+        throw error;
+      }
+    },
+    async return() {
+      await close();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => events,
+  };
+  return events;
 }

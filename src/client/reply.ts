@@ -9,8 +9,24 @@ import { streamBroken } from "./resume-events.ts";
  */
 export async function sendOver(http: Http, request: HttpRequest): Promise<unknown> {
   const reply = await http.askOrHear({ ...request, once: true });
-  if (Symbol.asyncIterator in reply) return partsOf(reply, request.signal);
+  if (Symbol.asyncIterator in reply) return closable(reply, partsOf(reply, request.signal));
   return (reply.body as { readonly answer: unknown }).answer;
+}
+
+/** The chunks. A generator that was not started would not close the events that it reads. */
+function closable(
+  events: AsyncIterableIterator<HttpEvent, void>,
+  parts: AsyncGenerator<unknown, void, undefined>,
+): AsyncIterableIterator<unknown, void> {
+  const chunks: AsyncIterableIterator<unknown, void> = {
+    next: () => parts.next(),
+    async return() {
+      await events.return?.();
+      return await parts.return();
+    },
+    [Symbol.asyncIterator]: () => chunks,
+  };
+  return chunks;
 }
 
 async function* partsOf(

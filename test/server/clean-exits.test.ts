@@ -1,6 +1,7 @@
 /** An answer of a live session ends when its response has no reader, and is not asked for where it cannot be sent. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import { connect, type RemoteSessions } from "../../src/client/index.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import { startHost } from "../../src/host/index.ts";
 import { createServer, type ServerOptions } from "../../src/server/index.ts";
@@ -9,6 +10,8 @@ import { requestOf, serve } from "./serving.ts";
 interface Place {
   /** Sends a message to a session; the response is a stream. */
   send(id: string): Promise<Response>;
+  /** The same over the client. */
+  readonly client: RemoteSessions;
   /** The session answers from here on. */
   readonly gate: PromiseWithResolvers<void>;
   /** The source of the answer was closed. */
@@ -39,6 +42,11 @@ async function place(t: TestContext, options: Partial<ServerOptions> = {}): Prom
     gate,
     closed: closed.promise,
     asked: () => asked,
+    client: connect({
+      url: "http://server.test",
+      key,
+      fetch: async (input, init) => await server.fetch(new Request(input, init)),
+    }),
     send: async (id) => {
       const headers = { accept: "text/event-stream" };
       const body = { message: "x", create: true };
@@ -75,4 +83,13 @@ test("a message whose answer would exceed the limit of streams is not sent", asy
   const third = await here.send("b");
   assert.deepEqual([third.status, here.asked()], [200, 2]);
   await third.body?.cancel();
+});
+
+test("an answer that the client returns before it reads is closed", { timeout: 30_000 }, async (t) => {
+  const here = await place(t);
+  here.gate.resolve();
+  const parts = (await here.client.send("s", "x", { create: true })) as AsyncIterableIterator<unknown>;
+  await parts.return?.();
+  await here.closed;
+  assert.equal((await parts.next()).done, true);
 });
