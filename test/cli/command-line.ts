@@ -10,7 +10,10 @@ import { defined } from "../../src/domain/values/defined.ts";
 import { endsWithTest } from "../support/ends-with-test.ts";
 import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../support/model-server.ts";
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+/** Names the built command line that a run of many test files shares. */
+export const commandLineVariable = "PERDURE_TEST_COMMAND_LINE";
+
+const main = process.env[commandLineVariable] ?? fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 /** The compile cache that a run of many test files shares. */
 const { NODE_COMPILE_CACHE: cacheFolder } = process.env;

@@ -83,7 +83,8 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Make a database; gives back its URL. */
   async createDatabase(name: string, options = ""): Promise<string> {
-    await query(this.url(), `create database ${name} ${options}`);
+    // The server copies files: through its buffers a copy takes twice the processor time.
+    await query(this.url(), `create database ${name} strategy file_copy ${options}`);
     return this.url(name);
   }
 
