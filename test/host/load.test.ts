@@ -11,6 +11,8 @@ import { p99Of, Traffic, type Sent, type Talk } from "./traffic.ts";
 const runtime = new URL("./keyed.ts", import.meta.url);
 const mortal = "mortal";
 const crowd = rounds(1000);
+/** The time between two messages to a session, ms. One message a millisecond is on its way to the crowd. */
+const crowdEveryMs = crowd;
 const turnTimeoutMs = 60_000;
 
 /** Every message was answered with the number of its turn. Each turn is stored once, and there are no others. */
@@ -115,7 +117,7 @@ test(`pool: of ${crowd} sessions under traffic one throws, exits or leaks memory
   await underLoad(t, {
     isolation: "pool",
     others: crowd - 1,
-    everyMs: 1000,
+    everyMs: crowdEveryMs,
     deaths: [
       { message: "throw", how: "threw", endsThread: false },
       { message: "later", how: "threw", endsThread: false },
@@ -129,7 +131,7 @@ test(`pool: of ${crowd} sessions under traffic one hangs or loops; the others an
   await underLoad(t, {
     isolation: "pool",
     others: crowd - 1,
-    everyMs: 1000,
+    everyMs: crowdEveryMs,
     deaths: [
       { message: "hang", how: "deadline", endsThread: false },
       { message: "spin", how: "deadline", endsThread: true },

@@ -4,6 +4,7 @@ import { storeConformance } from "../../src/testing/conformance.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
 import { Pool, someDatabase } from "./server.ts";
+import { isThorough } from "../support/rounds.ts";
 
 let database: Awaited<ReturnType<typeof someDatabase>>;
 let bouncer: PgBouncer;
@@ -23,15 +24,25 @@ after(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
-storeConformance({
-  name: "the PostgreSQL store in a schema of another name, on a pool of the caller",
-  open: () => openPostgres({ pool, schema: `our "agents'; $body$ --` }),
-});
-storeConformance({
-  name: "the PostgreSQL store with its entries in 8 partitions, on a pool of the caller",
-  open: () => openPostgres({ pool, schema: "parts", partitions: 8 }),
-});
+// A quick run takes each way to open a store once, some of them together.
+const oddSchema = `our "agents'; $body$ --`;
+if (isThorough || missing !== undefined)
+  storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
+if (isThorough) {
+  storeConformance({
+    name: "the PostgreSQL store in a schema of another name, on a pool of the caller",
+    open: () => openPostgres({ pool, schema: oddSchema }),
+  });
+  storeConformance({
+    name: "the PostgreSQL store with its entries in 8 partitions, on a pool of the caller",
+    open: () => openPostgres({ pool, schema: "parts", partitions: 8 }),
+  });
+} else {
+  storeConformance({
+    name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
+    open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
+  });
+}
 storeConformance({
   name: "the PostgreSQL store with statements under names",
   open: () => openPostgres({ url: database.url, schema: "prepared", prepare: true }),

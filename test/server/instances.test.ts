@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PostgresServer } from "../postgres/server.ts";
 import { InstanceProcess, type InstanceOptions } from "./instance-process.ts";
-import { rounds } from "../support/rounds.ts";
+import { isThorough } from "../support/rounds.ts";
 import { eventsOf } from "./serving.ts";
 
 let postgres: PostgresServer;
@@ -60,7 +60,9 @@ async function turnsOf(url: string, device: string): Promise<Said["turn"][]> {
   return ((await response.json()) as { turns: Said["turn"][] }).turns;
 }
 
-const deviceCount = rounds(1000);
+/** A quick run sends a tenth of the messages. */
+const deviceCount = isThorough ? 1000 : 100;
+const loadedCount = isThorough ? 40 : 20;
 
 test(`${deviceCount} devices at once, ten messages each, on two instances in turn: every conversation is complete and separate`, async () => {
   const instances = await Promise.all([start(), start()]);
@@ -107,7 +109,7 @@ for (const [how, signal] of [
   test(`servers ${how} under load lose no message and double none`, async () => {
     let instances = await Promise.all([start({ delayMs: 5 }), start({ delayMs: 5 })]);
     const urls = (): string[] => instances.map(({ url }) => url);
-    const devices = Array.from({ length: 40 }, () => randomUUID());
+    const devices = Array.from({ length: loadedCount }, () => randomUUID());
     let running = true;
     const replacing = (async () => {
       for (let round = 0; running; round++) {
