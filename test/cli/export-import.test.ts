@@ -6,6 +6,7 @@ import { watch } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DatabaseSync } from "node:sqlite";
 import { gunzipSync } from "node:zlib";
 import { openSessions } from "../../src/index.ts";
 import { createNasty } from "../support/nasty-sessions.ts";
@@ -62,6 +63,22 @@ test("all sessions go through a pipe into another store, and come out of it the 
   assert.equal(imported.code, 0, imported.stderr);
   assert.match(imported.stderr, /^imported \d+ sessions?, \d+ turns?, 0 .*, 0 skipped\n$/);
   assert.equal((await place.run(["export", ...other])).stdout, exported.stdout);
+});
+
+test("an export in another format skips and names a session with a damaged turn", async () => {
+  await using place = await Workplace.open();
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  for (const id of ["a", "bad", "z"]) await (await sessions.create({ id })).append({ input: `hello ${id}` });
+  await sessions.close();
+  const database = new DatabaseSync(join(place.folder, "perdure.db"));
+  database.exec(`update entries set data = '{"status":"done"}' where log = 'turns' and data like '%hello bad%'`);
+  database.close();
+  for (const format of ["markdown", "openai"]) {
+    const { code, stdout, stderr } = await place.run(["export", "--format", format]);
+    assert.equal(code, 1, stderr);
+    assert.match(stdout, /hello a[^]*hello z/);
+    assert.match(stderr, /^skipped session bad: .*\nexported 2 sessions with 2 turns\n$/);
+  }
 });
 
 test("a compressed file, a dry run, a report for programs, and what was skipped with exit code 1", async () => {

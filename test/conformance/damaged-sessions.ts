@@ -7,7 +7,7 @@ import type { Entry, UnreadableEntry } from "../../src/domain/record/entry.ts";
 import { entryOfTurn } from "../../src/domain/turns/turn.ts";
 import { identityOf } from "../../src/domain/record/change.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
-import type { Model, SessionNews, SweepNews, Turn } from "../../src/index.ts";
+import type { Model, SessionError, SessionNews, SweepNews, Turn } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { coreOf, sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { sweep } from "../../src/sessions/retention/sweep.ts";
@@ -295,6 +295,32 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
       await doctor(sessions, { onFinding: ({ kind, session }) => found.push(`${session} ${kind}`) });
       for (const index of harms.keys())
         assert.equal(found.filter((finding) => finding === `s${index} unreadable`).length, 2, found.join());
+    });
+
+    test("an export skips and names a session with an entry that is not JSON, and its snapshot is refused", async () => {
+      await using opened = await open();
+      await using sessions = sessionsOn(opened.store, { sweep: false });
+      for (const id of ["a", "bad", "z"]) await (await sessions.create({ id })).append({ input: "hello" });
+      await damageEntry(opened.store, "bad", "turns", { seq: 1, data: "{" });
+      const skipped: string[] = [];
+      const onSkipped = (id: string, { code }: SessionError): void => void skipped.push(`${id} ${code}`);
+      const exported = await Array.fromAsync(exportSessions(sessions, { onSkipped }));
+      for (const { text } of exported) assert.ok(JSON.parse(text));
+      assert.deepEqual([exported.map(({ id }) => id), skipped], [["a", "z"], ["bad store_invalid"]]);
+      await assert.rejects(sessions.snapshot("bad"), { code: "store_invalid" });
+    });
+
+    test("damaged instructions fail with a typed error, and no model is asked without them", async () => {
+      await using opened = await open();
+      await using sessions = sessionsOn(opened.store, { sweep: false, model: echo });
+      await sessions.create({ id: "s", instructions: "Be brief." });
+      for (const data of ["{", "5"]) {
+        await damageEntry(opened.store, "s", "instructions", { seq: 1, data });
+        const session = await sessions.get("s");
+        await assert.rejects(session.instructions(), { code: "store_invalid" });
+        await assert.rejects(session.consult("hello"), { code: "store_invalid" });
+        assert.equal((await Array.fromAsync(session.turns())).at(-1)?.status, "failed");
+      }
     });
 
     test("a watch passes over a damaged last turn", async () => {

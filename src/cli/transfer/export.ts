@@ -14,6 +14,7 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore } from "../program/store-file.ts";
 import { exportSessions } from "../../admin.ts";
 import { counted } from "../../errors/counted.ts";
+import { typedFailure } from "../../sessions/core/pass-failures.ts";
 
 interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
@@ -118,9 +119,15 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
   const exported = exportSessions(sessions, { ...selection, onSkipped, ...defined({ after }) });
   // A file or a pipe gets the exact text; on a terminal control characters are escaped.
   const isShown = options.out === undefined && process.stdout.isTTY;
-  const render = (text: string): string => {
-    const rendered = renderings[format](text);
-    return isShown ? printableLines(rendered) : rendered;
+  const render = (id: string, text: string): string | undefined => {
+    try {
+      const rendered = renderings[format](text);
+      return isShown ? printableLines(rendered) : rendered;
+    } catch (error) {
+      // A damaged turn may be JSON, but not have the fields that the format needs.
+      onSkipped(id, typedFailure({ tenant: sessions.tenant, id }, error));
+      return undefined;
+    }
   };
   const piece = new Piece();
   let position = target.position;
@@ -132,8 +139,10 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     progress?.show({ done: position.sessions, total, sessions: position.sessions, bytes });
   };
   for await (const { id, turns, text } of exported) {
+    const rendered = render(id, text);
+    if (rendered === undefined) continue;
     position = { after: id, sessions: position.sessions + 1, turns: position.turns + turns };
-    if (piece.add(render(text))) await write();
+    if (piece.add(rendered)) await write();
     if (signal.aborted || !isWanted) break;
   }
   if (isWanted && position.sessions > target.position.sessions) await write();

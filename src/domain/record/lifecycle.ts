@@ -173,9 +173,21 @@ function instruct(draft: Draft, instructions: string, { now, limits }: Context):
   splice(draft, "instructions", seq, [{ seq, key: null, at: now, data: encode(instructions) }]);
 }
 
-/** The startup context that an entry of the log `instructions` stores; an empty one means none. */
+/**
+ * The startup context that an entry of the log `instructions` stores; an empty one means none.
+ * @throws SessionError `store_invalid` for an entry that cannot be read: no model answers without its instructions
+ */
 export function storedInstructions(entry: Entry | undefined): string | undefined {
-  return entry === undefined ? undefined : (decode(entry.data) as string) || undefined;
+  if (entry === undefined) return undefined;
+  const details = { problem: "entry_invalid", log: "instructions", seq: entry.seq } as const;
+  let text: unknown;
+  try {
+    text = decode(entry.data);
+  } catch (cause) {
+    throw new SessionError("store_invalid", details, { cause });
+  }
+  if (typeof text === "string") return text || undefined;
+  throw new SessionError("store_invalid", details);
 }
 
 /** Record activity: moves a sliding deadline. */

@@ -1,5 +1,6 @@
 import type { Portable, PortableRecord } from "../../domain/copies/snapshot.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
+import { SessionError } from "../../errors.ts";
 import { Pauses } from "./pauses.ts";
 import { encode } from "../../domain/values/codec.ts";
 import {
@@ -71,16 +72,26 @@ export async function checksumOf(
   }
 }
 
-/** The snapshot of a session as an object. */
+/** The value of an entry as JSON. @throws SessionError `store_invalid` for data that is not JSON */
+export function jsonOf({ id: sessionId }: PortableRecord, { log, entry: { seq, data } }: LoggedEntry): unknown {
+  try {
+    return JSON.parse(data) as unknown;
+  } catch (cause) {
+    throw new SessionError("store_invalid", { problem: "entry_invalid", sessionId, log, seq }, { cause });
+  }
+}
+
+/** The snapshot of a session as an object. @throws SessionError `store_invalid` as {@link jsonOf} */
 export async function snapshotOf(
   { record, entries }: SessionSource,
   pauses: Pauses = new Pauses(),
 ): Promise<SessionSnapshot> {
   const writer = new SnapshotWriter(record);
   const logs: { [log: string]: SnapshotEntry[] } = {};
-  for await (const { log, entry } of entries()) {
+  for await (const logged of entries()) {
+    const { log, entry } = logged;
     const { seq, key, at, data } = entry;
-    (logs[log] ??= []).push({ seq, key, at, data: JSON.parse(data) as unknown });
+    (logs[log] ??= []).push({ seq, key, at, data: jsonOf(record, logged) });
     writer.entry(log, entryText(entry));
     await pauses.after(data.length);
   }

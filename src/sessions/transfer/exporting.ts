@@ -14,7 +14,7 @@ import type { Loaded, FoundRecords, SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { hasEntriesElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
-import { snapshotPieces, type SessionSource } from "../snapshots/session-source.ts";
+import { jsonOf, snapshotPieces, type SessionSource } from "../snapshots/session-source.ts";
 import { atOneMoment, sourceIn, storedSession, tailsOf, type StoredSession } from "./stored-session.ts";
 
 /** Which sessions, and from where on. */
@@ -76,10 +76,18 @@ export async function* snapshotTexts(
   }
 }
 
+/** @throws SessionError `store_invalid` for an entry that is not JSON: no reader could read the snapshot */
 async function textOf(source: SessionSource): Promise<{ readonly record: PortableRecord; readonly text: string }> {
+  const { record } = source;
+  const entries = async function* (): ReturnType<SessionSource["entries"]> {
+    for await (const logged of source.entries()) {
+      jsonOf(record, logged);
+      yield logged;
+    }
+  };
   let text = "";
-  for await (const piece of snapshotPieces(source)) text += piece;
-  return { record: source.record, text };
+  for await (const piece of snapshotPieces({ ...source, entries })) text += piece;
+  return { record, text };
 }
 
 /** The records of these sessions, by tenant and id, page by page. */
