@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { passRetry, place, said } from "../../../test/support/store-away.ts";
+import { identityOf } from "../../domain/record/change.ts";
 import { sessionsOn } from "../sessions.ts";
 
 test("a turn with a key that the store has with other content is parked and reported in health, and the turns around it are replayed", async () => {
@@ -18,6 +19,25 @@ test("a turn with a key that the store has with other content is parked and repo
   const { outbox, degraded } = await here.sessions.health();
   assert.deepEqual(outbox?.parked, [{ session: "s", tenant: "default", turn: 2, code: "key_reused" }]);
   assert.deepEqual([outbox?.waiting, degraded], [1, true], "what is parked is not in the store");
+});
+
+test("a damaged turn of the outbox is parked and reported in health, and the turns around it are replayed", async () => {
+  await using here = place();
+  here.state.away = true;
+  const stateless = await here.sessions.ensure("s");
+  for (const input of ["1", "2", "3"]) await stateless.append({ input });
+  const key = { tenant: "default", id: "s" };
+  const record = (await here.outbox.load([{ key, tails: [] }])).sessions[0]?.record ?? assert.fail();
+  const range = { log: "turns", from: 2, to: 3, order: "ascending", limit: 2 } as const;
+  const [two, three] = await here.outbox.read(key, range);
+  assert.ok(two !== undefined && three !== undefined);
+  const splices = [{ log: "turns", from: 2, entries: [{ ...two, data: "{" }, three] }];
+  const next = { ...record, version: record.version + 1 };
+  await here.outbox.commit([[{ key, expected: identityOf(record), record: next, splices, claims: [] }]]);
+  await here.back();
+  assert.deepEqual(await said(await here.sessions.ensure("s")), ["1", "3"]);
+  const { outbox } = await here.sessions.health();
+  assert.deepEqual(outbox?.parked, [{ session: "s", tenant: "default", turn: 2, code: "store_invalid" }]);
 });
 
 test("a session cannot be ended without the store, and its turns are replayed", async () => {
