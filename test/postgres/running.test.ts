@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode } from "../../src/errors.ts";
 import { openSessions, type Value } from "../../src/index.ts";
-import { openPostgres, type PostgresOptions } from "../../src/store/postgres/index.ts";
+import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { Proxy } from "./proxy.ts";
@@ -46,45 +46,6 @@ test("a pool of the caller's serves, and is left open", async () => {
   assert.equal((await pool.query("select 1 as one")).rows[0]?.["one"], 1);
   await pool.end();
 });
-
-test("a session takes over a long log, also where the server moves it for longer than a statement may take", async () => {
-  const url = `${server.url()}?schema=long`;
-  await using impatient = await openedPostgres({ url, statementTimeout: "1s", deadline: "3s" });
-  const rows = 12_000;
-  const made = creationOf(sampleRecord({ id: "gives" }));
-  assert.deepEqual(await impatient.commit([[made]]), [{ status: "ok" }]);
-  const filled = stepOf(made.record!, { fields: { heads: { turns: rows } } });
-  assert.deepEqual(await impatient.commit([[filled]]), [{ status: "ok" }]);
-  const { tenant, id } = made.key;
-  await query(
-    server.url(),
-    `insert into long.entries (tenant, session, logs, log, seq, at, data)
-     select tenant, id, logs, 'turns', seq, 1, '{}' from long.sessions, generate_series(1, ${rows}) as seq
-     where tenant = $1 and id = $2`,
-    [tenant, id],
-  );
-  await query(
-    server.url(),
-    `create function long.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(2); return null; end $$;
-     create trigger slow before update on long.entries for each statement execute function long.slow()`,
-  );
-  const created = creationOf(sampleRecord({ id: "takes" }));
-  const taker = { ...created, record: { ...created.record!, heads: { turns: rows } } };
-  const outcomes = await impatient.commit([
-    [
-      { ...taker, logsOf: made.key },
-      { ...stepOf(filled.record!), record: null },
-    ],
-  ]);
-  assert.deepEqual(outcomes, [{ status: "ok" }]);
-  const range = { log: "turns", from: rows, to: rows, order: "ascending", limit: 1 } as const;
-  assert.equal((await impatient.read(taker.key, range)).length, 1);
-});
-
-async function openedPostgres(options: PostgresOptions): Promise<Store & AsyncDisposable> {
-  const opened = await openPostgres(options);
-  return Object.assign(opened, { [Symbol.asyncDispose]: () => opened.close() });
-}
 
 test("a hundred sums at once share a few connections, and none of them fails", async () => {
   const name = "sums";

@@ -8,7 +8,7 @@ test("changes are sent in the order in which the server locks their rows, also b
   const ids = ["\u{1f600}", "\uff61", "a", "\ue000", "\u{10000}", "b"];
   const batch = ids.map((id) => [stepOf(sampleRecord({ id }))]);
   await new Lanes().within(async (lane) => {
-    const { values } = commitCall('"perdure"', lane, batch);
+    const { values } = commitCall('"perdure"', lane, { batch, copies: new Map() });
     const updates = JSON.parse(String(values[2])) as { readonly id: string }[];
     assert.deepEqual(
       updates.map(({ id }) => id),

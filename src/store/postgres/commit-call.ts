@@ -1,10 +1,11 @@
-import { randomBytes } from "node:crypto";
 import type { Change, Transaction } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { conflictWith, rowOf, type RecordRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";
+import type { Copies } from "./logs/copied-logs.ts";
+import { newLogs } from "./logs/logs-number.ts";
 
 /** A call of a function of the schema that commits. */
 export interface CommitCall {
@@ -12,33 +13,23 @@ export interface CommitCall {
   readonly values: readonly unknown[];
 }
 
-/** A commit that moves more rows may take longer than the statement timeout. */
-const movedRowsMax = 10_000;
-
-/** True for a batch that moves a long log between sessions. */
-export function isLong(batch: readonly Transaction[]): boolean {
-  return batch.some((transaction) =>
-    transaction.some(({ logsOf, record }) => {
-      if (logsOf === undefined || record === null) return false;
-      const heads = [...Object.values(record.heads), ...Object.values(record.archive?.heads ?? {})];
-      return heads.reduce((sum, head) => sum + head, 0) > movedRowsMax;
-    }),
-  );
-}
-
 /** The call that commits these transactions, numbered by their places, as the next batch of a lane. */
-export function commitCall(schema: string, { id, number }: Lane, batch: readonly Transaction[]): CommitCall {
-  const [name, values] = functionFor(batch);
+export function commitCall(
+  schema: string,
+  { id, number }: Lane,
+  { batch, copies }: { readonly batch: readonly Transaction[]; readonly copies: Copies },
+): CommitCall {
+  const [name, values] = functionFor(batch, copies);
   const places = [id, number, ...values].map((_, index) => `$${index + 1}`);
   return { text: `select ${schema}.${name}(${places.join(", ")})::text as answer`, values: [id, number, ...values] };
 }
 
-function functionFor(batch: readonly Transaction[]): [name: string, values: readonly unknown[]] {
+function functionFor(batch: readonly Transaction[], copies: Copies): [name: string, values: readonly unknown[]] {
   const [transaction] = batch;
   const [change] = transaction ?? [];
-  const single = batch.length === 1 && transaction?.length === 1 && change !== undefined;
+  const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !copies.has(change);
   const values = single ? changeValues(change) : undefined;
-  return values === undefined ? ["commit_transactions", batchValues(batch)] : ["commit_update", values];
+  return values === undefined ? ["commit_transactions", batchValues(batch, copies)] : ["commit_update", values];
 }
 
 /** The values of `commit_update`; undefined for a change that it cannot apply. */
@@ -66,7 +57,7 @@ function changeValues({ key, expected, record, splices, claims }: Change): reado
 }
 
 /** The values of `commit_transactions`: JSON texts, or null for an empty list. */
-function batchValues(batch: readonly Transaction[]): readonly unknown[] {
+function batchValues(batch: readonly Transaction[], copies: Copies): readonly unknown[] {
   const updates: object[] = [];
   const creates: object[] = [];
   const removals: object[] = [];
@@ -90,19 +81,18 @@ function batchValues(batch: readonly Transaction[]): readonly unknown[] {
     }
     if (expected === null) creates.push({ ...placed, ...columnsOf(record), logs: newLogs() });
     else updates.push({ ...placed, ...columnsOf(record) });
-    if (change.logsOf !== undefined)
-      moves.push({ ...key, logs: newLogs(), from_tenant: change.logsOf.tenant, from_id: change.logsOf.id });
+    const copy = copies.get(change);
+    if (copy !== undefined || change.logsOf !== undefined) {
+      const { tenant: fromTenant, id: fromId } = change.logsOf ?? change.key;
+      const from = { from_tenant: fromTenant, from_id: fromId, from_logs: newLogs() };
+      moves.push({ ...key, logs: copy ?? newLogs(), copied: copy !== undefined, ...from });
+    }
     for (const { log, from, entries: added } of change.splices) {
       if (expected !== null) splices.push({ ...key, log, from }); // a new session has no entries to cut
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
     }
   }
   return [...[updates, creates, removals, moves, splices, entries, claims].map(jsonOf), locks];
-}
-
-/** A number for the logs of a session. It is random, so no other logs of the session ever had it. */
-function newLogs(): string {
-  return String(randomBytes(8).readBigUInt64BE() >> 1n);
 }
 
 function jsonOf(list: readonly object[]): string | null {

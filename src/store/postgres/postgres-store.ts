@@ -18,7 +18,8 @@ import type {
   Store,
   StoreProblem,
 } from "../store.ts";
-import { commitCall, isLong, outcomesOf, type Answer } from "./commit-call.ts";
+import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
+import { CopiedLogs, isLongCut, type Copies } from "./logs/copied-logs.ts";
 import { guardGapless, guardTail } from "./log-integrity.ts";
 import type { Database, Row } from "./connection/database.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
@@ -31,7 +32,7 @@ import { bytesUpTo, nowMs } from "./schema/functions/load-sessions.ts";
 import { flawsIn } from "./schema/inspect.ts";
 import { isMissing } from "./connection/postgres-error.ts";
 import { logsIn } from "./connection/sql.ts";
-import { RemovedLogs } from "./removed-logs.ts";
+import { RemovedLogs } from "./logs/removed-logs.ts";
 import type { Layout } from "./schema/schema.ts";
 import { isDamagedRow, slowTally } from "./slow-stats.ts";
 import { hasDamage, tallyCall, tallyOf } from "./stats.ts";
@@ -57,6 +58,7 @@ export class PostgresStore implements Store {
   readonly #hints: Hints | undefined;
   readonly #lanes = new Lanes();
   readonly #removed: RemovedLogs;
+  readonly #copied: CopiedLogs;
 
   constructor(database: Database, { layout, lanes, ensureSchema, watchers, hints }: Options) {
     this.#database = database;
@@ -66,6 +68,7 @@ export class PostgresStore implements Store {
     this.#watchers = watchers;
     this.#hints = hints;
     this.#removed = new RemovedLogs(database, layout.schema);
+    this.#copied = new CopiedLogs((text, values) => this.#call(text, values), layout.schema);
     this.capabilities = { durable: true, shared: true, batchMax: 128, lanes, scrubs: false };
   }
 
@@ -91,15 +94,40 @@ export class PostgresStore implements Store {
     return batch.map((transaction) => outcomes.get(transaction) as Outcome);
   }
 
-  /** Sends a batch under the next number of the lane, until its outcome is known. */
+  /** Sends a batch. Logs of which the batch moves or cuts many entries are copied before, in bounded statements. */
   async #send(lane: Lane, batch: readonly Transaction[]): Promise<Answer> {
-    lane.number++;
-    const { text, values } = commitCall(this.#schema, lane, batch);
     try {
-      // The server moves some 30 000 rows a second, so a long log is moved on a connection without the statement timeout.
-      const [row] = isLong(batch)
-        ? await this.#withSchema(() => this.#database.administer(text, values))
-        : await this.#call(text, values);
+      return await this.#sendWith(lane, { batch, copies: await this.#copied.ofMoves(batch) });
+    } catch (error) {
+      if (!isLongCut(error)) throw error;
+      const copies = new Map([...(await this.#copied.ofMoves(batch)), ...(await this.#copied.ofCuts(batch))]);
+      return await this.#sendWith(lane, { batch, copies });
+    }
+  }
+
+  async #sendWith(lane: Lane, sent: { batch: readonly Transaction[]; copies: Copies }): Promise<Answer> {
+    try {
+      return await this.#sendNumbered(lane, sent);
+    } finally {
+      if (sent.copies.size > 0) await this.#discard(sent.copies);
+    }
+  }
+
+  async #discard(copies: Copies): Promise<void> {
+    try {
+      await this.#copied.discard(copies);
+      this.#removed.deleteSoon();
+    } catch {
+      // The server is away: another process deletes the copies once they are due.
+    }
+  }
+
+  /** Sends a batch under the next number of the lane, until its outcome is known. */
+  async #sendNumbered(lane: Lane, sent: { batch: readonly Transaction[]; copies: Copies }): Promise<Answer> {
+    lane.number++;
+    const { text, values } = commitCall(this.#schema, lane, sent);
+    try {
+      const [row] = await this.#call(text, values);
       return parsed(row?.["answer"]) as Answer;
     } catch (error) {
       return await this.#settle(lane, error);

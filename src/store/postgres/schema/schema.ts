@@ -1,6 +1,7 @@
 import { barCommit } from "./functions/bar-commit.ts";
 import { commitBatch } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
+import { copiedLogs } from "./functions/copied-logs.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
@@ -160,6 +161,7 @@ create table ${schema}.removed (
   primary key (tenant, session, logs)
 );
 ${removedLogs(schema)}
+${copiedLogs(schema)}
 ${refusals(schema)}
 ${commitBatch(schema)}
 ${commitChange(schema)}

@@ -124,7 +124,8 @@ ${findNumber(schema)}
     -- Both sessions are locked, because the rows of both change in this transaction.
     for _change in
       select move.*, session.logs as replaced, giver.logs as given
-      from json_to_recordset(_moves) as move(n int, tenant text, id text, logs bigint, from_tenant text, from_id text)
+      from json_to_recordset(_moves)
+        as move(n int, tenant text, id text, logs bigint, copied boolean, from_tenant text, from_id text, from_logs bigint)
       ${withLogs(schema, "move")}
       cross join lateral (
         select found.logs from ${schema}.sessions found
@@ -132,10 +133,19 @@ ${findNumber(schema)}
       ) giver
       where move.n <> all (_refused)
     loop
-      update ${schema}.sessions session set logs = _change.logs
-      where session.tenant = _change.tenant and session.id = _change.id;
-      update ${schema}.entries entry set tenant = _change.tenant, session = _change.id, logs = _change.logs
-      where entry.tenant = _change.from_tenant and entry.session = _change.from_id and entry.logs = _change.given;
+      if _change.copied then
+        perform ${schema}.take_copy(_change.tenant, _change.id, _change.logs);
+        if (_change.from_tenant, _change.from_id) <> (_change.tenant, _change.id) then
+          update ${schema}.sessions session set logs = _change.from_logs
+          where session.tenant = _change.from_tenant and session.id = _change.from_id;
+          _left := ${schema}.remove_logs(_change.from_tenant, _change.from_id, _change.given) or _left;
+        end if;
+      else
+        update ${schema}.sessions session set logs = _change.logs
+        where session.tenant = _change.tenant and session.id = _change.id;
+        update ${schema}.entries entry set tenant = _change.tenant, session = _change.id, logs = _change.logs
+        where entry.tenant = _change.from_tenant and entry.session = _change.from_id and entry.logs = _change.given;
+      end if;
       _left := ${schema}.remove_logs(_change.tenant, _change.id, _change.replaced) or _left;
     end loop;
   end if;
@@ -162,9 +172,7 @@ ${findNumber(schema)}
       ) standing
       where splice.n <> all (_refused)
     loop
-      delete from ${schema}.entries entry
-      where entry.tenant = _change.tenant and entry.session = _change.id and entry.logs = _change.logs
-        and entry.log = _change.log and entry.seq >= _change."from";
+      perform ${schema}.cut_log(_change.tenant, _change.id, _change.logs, _change.log, _change."from");
     end loop;
   end if;
   if _entries is not null then

@@ -60,9 +60,13 @@ ${findNumber(schema)}
   end if;
 
   if _log is not null then
-    delete from ${schema}.entries entry
-    where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = _log
-      and entry.seq >= _from;
+    if exists (
+      select from ${schema}.entries entry
+      where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = _log
+        and entry.seq >= _from
+    ) then
+      perform ${schema}.cut_log(_tenant, _id, _logs, _log, _from);
+    end if;
     if _entry is not null then
       insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
       values (_tenant, _id, _logs, _log, _from, _key, _at, _entry);

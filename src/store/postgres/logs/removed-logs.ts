@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Database } from "./connection/database.ts";
+import type { Database } from "../connection/database.ts";
 
 /** Pauses of a caller that waits for the deletions of other processes. */
 const pauseMs = { first: 20, longest: 1000 };
