@@ -115,7 +115,7 @@ test("a pool whose connections are all taken is an error after the deadline, wit
     (error: Error) =>
       hasCode(error, "store_unavailable") && /1 of at most 1 connections, 0 idle, \d+ waiting/.test(error.message),
   );
-  assert.ok(performance.now() - start < 1500);
+  assert.ok(performance.now() - start >= 490, "the store waits for a connection until its deadline");
   taken.release();
   assert.deepEqual((await own.load([{ key: sampleRecord({ id: "none" }), tails: [] }])).sessions, [undefined]);
   await own.close();
@@ -414,10 +414,8 @@ test("an open store does not keep its process alive, nor does a closed one", asy
     const { openPostgres } = await import(${JSON.stringify(new URL("../../src/store/postgres/index.ts", import.meta.url).href)});
     const store = await openPostgres({ url: process.argv[1] });
     await store.instances([]);
-    if (process.argv[2] === "close") await store.close();`;
-  for (const ending of ["close", "forget"]) {
-    const start = performance.now();
-    await run(program, server.url(), ending);
-    assert.ok(performance.now() - start < 5000);
-  }
+    if (process.argv[2] === "close") await store.close();
+    const end = performance.now();
+    process.on("exit", () => void (process.exitCode = performance.now() - end < 5000 ? 0 : 7));`;
+  for (const ending of ["close", "forget"]) await run(program, server.url(), ending);
 });

@@ -13,8 +13,8 @@ import { someDatabase } from "../postgres/server.ts";
 import { runtime } from "./live-instance.ts";
 import { assertProblem, callOn, requestOf, type Answered } from "./serving.ts";
 
-/** Long before the deadline of a request. */
-const promptMs = 10_000;
+/** Half of the deadline of a request. */
+const promptMs = 60_000;
 
 let database: Awaited<ReturnType<typeof someDatabase>>;
 let sessions: Sessions;

@@ -214,12 +214,24 @@ test("a stored date or number that is none is an error", () => {
 
 test("a bigint has at most 1024 digits: a longer one would take seconds to read and to write", () => {
   for (const longest of [10n ** 1024n - 1n, -(10n ** 1024n) + 1n]) assert.equal(decode(encode(longest)), longest);
-  for (const longer of [10n ** 1024n, -(10n ** 1024n), 1n << 30_000_000n]) {
-    const began = performance.now();
+  for (const longer of [10n ** 1024n, -(10n ** 1024n)])
     assert.throws(() => encode({ a: longer }), { code: "value_unstorable" });
-    assert(performance.now() - began < 500);
-  }
-  const began = performance.now();
-  assert.throws(() => decode(`{"$type":"bigint","value":"${"9".repeat(5_000_000)}"}`), TypeError);
-  assert(performance.now() - began < 500);
+  const huge = 1n << 1_000_000n;
+  const unwritten = fastestMs(() => assert.throws(() => encode({ a: huge }), { code: "value_unstorable" }));
+  assert(unwritten < msOf(() => String(huge)) / 2, "the encoder refuses the number before it writes the digits");
+  const digits = "9".repeat(300_000);
+  const text = `{"$type":"bigint","value":"${digits}"}`;
+  const unread = fastestMs(() => assert.throws(() => decode(text), TypeError));
+  assert(unread < msOf(() => BigInt(digits)) / 2, "the decoder refuses the text before it reads the digits");
 });
+
+function msOf(work: () => void): number {
+  const began = performance.now();
+  work();
+  return performance.now() - began;
+}
+
+/** Of three runs, the one that other programs disturb least. */
+function fastestMs(work: () => void): number {
+  return Math.min(msOf(work), msOf(work), msOf(work));
+}
