@@ -44,13 +44,25 @@ const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 const isArchived = "coalesce(entry.seq > archives.spent, false)";
 
 /**
- * One statement, so all sums are from one moment. It cuts the facts out of sessions and entries once, and returns their sums as
- * rows of kind, key, count and the sums of turns.
+ * One statement, so all sums are from one moment: it cuts the facts out of sessions and entries once, and returns their
+ * sums as rows of kind, key, count and the sums of turns. docs/design/stats.md has the reasons for its form.
  */
 export function tallyCall(
   schema: string,
   { tenant, now, since = 0, by, limit }: StoreStatsQuery,
 ): { readonly text: string; readonly values: readonly unknown[] } {
+  const text = `
+    with forks as materialized (${forkedSessions(schema)}),
+      archives as materialized (${archivedUsage(schema)}),
+      own as materialized (${sessionFacts(schema)}),
+      facts as materialized (${entryFacts(schema, by)})
+    select kind, key, n::text as n, ${sumNames.map((name, index) => `sum_${index}::text as "${name}"`).join(", ")}
+    from (${sumsOfKinds(by).join("\nunion all\n")}) as rows (kind, key, n, ${sumNames.map((_, index) => `sum_${index}`).join(", ")})`;
+  return { text, values: [tenant, now, since, ...(by.length === 0 ? [] : [limit])] };
+}
+
+/** A query for each kind of row in the result. */
+function sumsOfKinds(by: readonly StatsKind[]): readonly string[] {
   const sums = sumNames.map((name) => `${name === "longestMs" ? "max" : "sum"}(${columns[name]})`).join(", ");
   const none = sumNames.map(() => "0").join(", ");
   const groups = by.map((kind) => {
@@ -60,7 +72,7 @@ export function tallyCall(
   });
   const counted = (kind: string, key: string, from: string, where: string): string =>
     `select '${kind}', (${key})::text, count(*), ${none} from ${from} where ${where} group by 2`;
-  const parts = [
+  return [
     `select 'all' as kind, null::text as key, count(*) as n, ${sums} from facts where ${isSummed}`,
     ...groups,
     counted("durationMs", threeDigits("duration_ms"), "facts", "log = 'turns' and duration_ms > 0"),
@@ -86,69 +98,87 @@ export function tallyCall(
     counted("handoffs", "true", "own", "floor_expires_at > $2"),
     `select 'records', null, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")} from own`,
   ];
-  const text = `
-    with forks as materialized (
-      select id as session, (${readable(schema, "data")} ->> 'inherited')::bigint as inherited
-      from ${schema}.sessions where tenant = $1 and position('"inherited":' in data) > 0
-    ), archives as materialized (
-      select session, (fact #>> '{heads,spent}')::bigint - (fact #>> '{archive,spent}')::bigint as spent
+}
+
+/** The forks, each with its number of inherited turns. */
+function forkedSessions(schema: string): string {
+  return `
+    select id as session, (${readable(schema, "data")} ->> 'inherited')::bigint as inherited
+    from ${schema}.sessions where tenant = $1 and position('"inherited":' in data) > 0`;
+}
+
+/** The archived sessions, each with the number of its entries of usage that are its own. */
+function archivedUsage(schema: string): string {
+  return `
+    select session, (fact #>> '{heads,spent}')::bigint - (fact #>> '{archive,spent}')::bigint as spent
+    from (
+      select id as session, ${readable(schema, "data")} as fact
+      from ${schema}.sessions where tenant = $1 and state = 'archived' offset 0
+    ) archived`;
+}
+
+/** A row for each session of the period, with the state that it has now. */
+function sessionFacts(schema: string): string {
+  const instants = ["created_at", "last_activity_at", "state_since", "expires_at"];
+  return `
+    select * from (
+      select case when live and expires_at <= $2 then 'expired' else state end as state,
+        case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
+        created_at, last_activity_at, last_activity_at - created_at as life_ms, octet_length(data) as bytes,
+        coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
+        jsonb_typeof(fact #> '{counters,turns}') is distinct from 'number' or ${instants.map(isBeyondDate).join(" or ")} as damaged,
+        (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
       from (
-        select id as session, ${readable(schema, "data")} as fact
-        from ${schema}.sessions where tenant = $1 and state = 'archived' offset 0
-      ) archived
-    ), own as materialized (
-      select * from (
-        select case when live and expires_at <= $2 then 'expired' else state end as state,
-          case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
-          created_at, last_activity_at, last_activity_at - created_at as life_ms, octet_length(data) as bytes,
-          coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
-          jsonb_typeof(fact #> '{counters,turns}') is distinct from 'number' or ${["created_at", "last_activity_at", "state_since", "expires_at"].map(isBeyondDate).join(" or ")} as damaged,
-          (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
-        from (
-          select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
-          from ${schema}.sessions where tenant = $1 offset 0
-        ) session
+        select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
+        from ${schema}.sessions where tenant = $1 offset 0
       ) session
-      where last_activity_at >= $3 or settled_at >= $3
-    ), facts as materialized (
-      select log, at, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
-        fact ->> 'type' as type, fact ->> 'reason' as reason,
-        case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
-        case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
-        case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
-        ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
-        case when log = 'spent' and not archived then ${number("turns")} else 0 end as cut,
-        ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
-        ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
-        case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)
-          else ${number("estimated")} end as estimated,
-        ${number("durationMs")} as duration_ms,
-        case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
-        case log when 'turns' then bytes else 0 end as turn_bytes,
-        case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
-      from (
-        select log, at, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
-          select log, at, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
-            select log, at, user_id, bytes, archived, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
-            from (
-              select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${by.includes("user") ? "session.user_id" : "null::text as user_id"},
-                coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
-                ${isArchived} as archived,
-                case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
-                  when entry.log in ('spent', 'events') then entry.data end as head
-              from ${schema}.entries entry
-              left join forks on forks.session = entry.session
-              left join archives on archives.session = entry.session and entry.log = 'spent'
-              ${by.includes("user") ? `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session` : ""}
-              where entry.tenant = $1 and entry.at >= $3 and ${isKept(schema)} offset 0
-            ) entry offset 0
-          ) entry offset 0
+    ) session
+    where last_activity_at >= $3 or settled_at >= $3`;
+}
+
+/** A row for each entry of the period: its log, and the numbers that the sums add up. */
+function entryFacts(schema: string, by: readonly StatsKind[]): string {
+  return `
+    select log, at, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
+      fact ->> 'type' as type, fact ->> 'reason' as reason,
+      case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
+      case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
+      case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
+      ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
+      case when log = 'spent' and not archived then ${number("turns")} else 0 end as cut,
+      ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
+      ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
+      case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)
+        else ${number("estimated")} end as estimated,
+      ${number("durationMs")} as duration_ms,
+      case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
+      case log when 'turns' then bytes else 0 end as turn_bytes,
+      case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
+    from (
+      select log, at, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
+        select log, at, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
+          select log, at, user_id, bytes, archived, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
+          from (${entryHeads(schema, by)}) entry offset 0
         ) entry offset 0
-      ) entry
-    )
-    select kind, key, n::text as n, ${sumNames.map((name, index) => `sum_${index}::text as "${name}"`).join(", ")}
-    from (${parts.join("\nunion all\n")}) as rows (kind, key, n, ${sumNames.map((_, index) => `sum_${index}`).join(", ")})`;
-  return { text, values: [tenant, now, since, ...(by.length === 0 ? [] : [limit])] };
+      ) entry offset 0
+    ) entry`;
+}
+
+/** The entries of the period, each with the part of its text before the messages. */
+function entryHeads(schema: string, by: readonly StatsKind[]): string {
+  const isByUser = by.includes("user");
+  const ofUser = `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session`;
+  return `
+    select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${isByUser ? "session.user_id" : "null::text as user_id"},
+      coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
+      ${isArchived} as archived,
+      case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
+        when entry.log in ('spent', 'events') then entry.data end as head
+    from ${schema}.entries entry
+    left join forks on forks.session = entry.session
+    left join archives on archives.session = entry.session and entry.log = 'spent'
+    ${isByUser ? ofUser : ""}
+    where entry.tenant = $1 and entry.at >= $3 and ${isKept(schema)} offset 0`;
 }
 
 function isBeyondDate(column: string): string {
