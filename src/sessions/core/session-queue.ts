@@ -3,7 +3,7 @@
  * of their places; only the first one is woken.
  */
 import { keyText } from "../../domain/record/entry.ts";
-import { joinQueue, leaveQueue, leaseRuns } from "../../domain/turns/leases.ts";
+import { joinQueue, leaveQueue, leaseRuns, requestCancel } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -59,8 +59,11 @@ export class SessionQueues {
     return this.#queues.size;
   }
 
-  /** @throws SessionError `queue_full`, or the store's */
-  async join(session: WritableSession, ticket: string): Promise<Place> {
+  /**
+   * Join the queue of a session. With `interrupts` each turn that is answered before the waiter's own is asked to stop.
+   * @throws SessionError `queue_full`, or the store's
+   */
+  async join(session: WritableSession, joining: { ticket: string; interrupts: boolean }): Promise<Place> {
     const text = keyText(session.key);
     let queue = this.#queues.get(text);
     if (queue === undefined) {
@@ -72,12 +75,13 @@ export class SessionQueues {
       queue = opened;
       this.#queues.set(text, queue);
     }
-    return await queue.join(ticket);
+    return await queue.join(joining);
   }
 }
 
 interface Waiter {
   readonly ticket: string;
+  readonly interrupts: boolean;
   joined: boolean;
   /** It was woken and tries to take the lease. */
   isTrying: boolean;
@@ -108,8 +112,8 @@ class SessionQueue {
     void this.#tick();
   }
 
-  async join(ticket: string): Promise<Place> {
-    const waiter: Waiter = { ticket, joined: false, isTrying: false, woken: Promise.withResolvers() };
+  async join({ ticket, interrupts }: { ticket: string; interrupts: boolean }): Promise<Place> {
+    const waiter: Waiter = { ticket, interrupts, joined: false, isTrying: false, woken: Promise.withResolvers() };
     this.#waiters.set(ticket, waiter);
     try {
       while (!waiter.joined) {
@@ -121,12 +125,14 @@ class SessionQueue {
       await this.#leave(ticket);
       throw error;
     }
+    this.#interrupt();
     this.#wakeFirst();
     return {
       isFirst: (patience) => this.#isFirst(waiter, patience),
       leave: async (record) => {
         this.#session.learn(record);
         await this.#leave(ticket);
+        this.#interrupt();
         this.#wakeFirst();
       },
     };
@@ -201,10 +207,23 @@ class SessionQueue {
     }
     const { version } = this.#session.record;
     this.#session.learn(found.view.record);
+    this.#interrupt();
     this.#wakeFirst();
     if (this.#session.record.version === version) return;
     this.#looks = 0;
     this.#lookSoon();
+  }
+
+  /** Ask the running answer to stop where a waiter of this process interrupts what stands before it. */
+  #interrupt(): void {
+    const { openTurn, cancel, fence } = this.#session.record;
+    if (openTurn === null || cancel?.turn === openTurn) return;
+    if (![...this.#waiters.values()].some(({ interrupts, isTrying }) => interrupts && !isTrying)) return;
+    const asking = this.#session.write(({ record }, context) =>
+      record.fence === fence ? requestCancel(record, context) : null,
+    );
+    // The next change of the session, or the end of the wait, is another chance.
+    asking.catch(() => undefined);
   }
 
   /** Only the first waiter can take the lease, and only if there is none or its holder is dead. */

@@ -1,4 +1,3 @@
-import { requestCancel } from "../../domain/turns/leases.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
@@ -35,18 +34,15 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
   } catch (error) {
     if (patience.busy === "reject" || !mayPass(error)) throw error;
   }
-  if (patience.busy === "interrupt") {
-    await handle.write(({ record }, context) => requestCancel(record, context));
-  }
   return await traceStep(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
 }
 
-async function waitInQueue<T>(handle: Handle, { waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {
+async function waitInQueue<T>(handle: Handle, { busy, waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {
   const { core } = handle;
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));
   const deadline = clock.now() + waitMs;
-  const place = await core.queues.join(handle, ticket);
+  const place = await core.queues.join(handle, { ticket, interrupts: busy === "interrupt" });
   try {
     for (;;) {
       handle.learn(await place.isFirst({ waitMs: Math.max(0, deadline - clock.now()), signal }));
