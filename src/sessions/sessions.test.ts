@@ -332,3 +332,23 @@ test("a session that names no agent belongs to the default agent, else to the as
   assert.equal((await place.sessions.create()).info.agent, "b");
   assert.equal((await place.another().create()).info.agent, "assistant");
 });
+
+test("a list begins with the session of the last activity, also within a minute", async () => {
+  await using place = inMemory();
+  for (const id of ["a", "b", "c"]) {
+    await place.sessions.create({ id });
+    await place.clock.advance(1);
+  }
+  const listed = async (limit: number): Promise<string[]> => {
+    const ids: string[] = [];
+    for (let after: string | undefined; ids.length < 3;) {
+      const { items, next } = await place.sessions.list({ limit, ...defined({ after }) });
+      ids.push(...items.map(({ id }) => id));
+      after = next;
+    }
+    return ids;
+  };
+  for (const limit of [1, 2, 3]) assert.deepEqual(await listed(limit), ["c", "b", "a"]);
+  await (await place.sessions.get("a")).append({ input: "hi", output: "yo" });
+  for (const limit of [1, 2, 3]) assert.deepEqual(await listed(limit), ["a", "c", "b"]);
+});

@@ -56,7 +56,7 @@ export interface SessionSelection {
 /** The sessions to list, and the page of them. */
 export interface ListQuery extends SessionSelection, PageQuery {
   /**
-   * `recent`: the most recently active first, to the minute; a session that becomes active meanwhile moves to the front.
+   * `recent`: the most recently active first; a session that becomes active meanwhile moves to the front.
    * `id`: by id; a session that exists throughout is found once, whatever changes meanwhile.
    * @default "recent"
    */

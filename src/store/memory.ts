@@ -181,7 +181,10 @@ class MemoryStore implements Store {
   async find(query: SessionQuery): Promise<FoundRecords> {
     this.#guardOpen();
     const found: { readonly position: Position; readonly row: RecordRow }[] = [];
-    for (const one of this.#ordered.get(query.order)?.following(beginningOf(query)) ?? []) {
+    const ordered = this.#ordered.get(query.order);
+    const rows =
+      query.order === "recent" ? ordered?.preceding(beginningOf(query)) : ordered?.following(beginningOf(query));
+    for (const one of rows ?? []) {
       if (isBehind(query, one.row)) break;
       if (matches(query, one.row)) found.push(one);
       if (found.length > query.limit) break;
@@ -376,13 +379,16 @@ function isLive({ state }: RecordRow): boolean {
 
 const orders = ["key", "recent", "due", "settled"] as const;
 
-/** The sort key of a row, each part ascending; undefined for a row that no query of this order finds. */
+/**
+ * The sort key of a row, each part ascending; undefined for a row that no query of this order finds. A list by activity is
+ * read from its end.
+ */
 function positionOf(order: SessionQuery["order"], row: RecordRow): Position | undefined {
   switch (order) {
     case "key":
       return [row.tenant, row.id];
     case "recent":
-      return [row.tenant, -row.activeMinute, row.id];
+      return [row.tenant, row.lastActivityAt, row.id];
     case "due":
       return isLive(row) ? [row.sweepAt, row.tenant, row.id] : undefined;
     case "settled":
@@ -394,6 +400,7 @@ function positionOf(order: SessionQuery["order"], row: RecordRow): Position | un
 function beginningOf(query: SessionQuery): Position {
   const { order, tenant, after } = query;
   const isTenantFirst = order === "key" || order === "recent";
+  if (after === undefined && order === "recent") return [tenant, Number.POSITIVE_INFINITY];
   if (after === undefined) return isTenantFirst && tenant !== undefined ? [tenant] : [];
   const position = decodeCursor(after, cursorKinds[order]);
   // A list by activity has one tenant, which its cursor omits.

@@ -21,7 +21,10 @@ export interface RecordRow {
   readonly user: string | null;
   readonly createdAt: number;
   readonly lastActivityAt: number;
-  /** The minute of the last activity since the epoch. It sorts lists by activity without an index write for every append. */
+  /**
+   * The minute of the last activity since the epoch. Lists by activity read its index, which an append changes once a
+   * minute, and sort within a minute.
+   */
   readonly activeMinute: number;
   readonly stateSince: number;
   readonly expiresAt: number;

@@ -238,7 +238,7 @@ export type LogRange =
  * A page of records, in one of these orders:
  * - `key`: records of one tenant by id, or of all by tenant and id. A record that exists all the time is found once, whatever
  *   changes meanwhile;
- * - `recent`: records of one tenant by the minute of the last activity, newest first, then by id;
+ * - `recent`: records of one tenant by the last activity, newest first, then by id, the last one first;
  * - `due`: live records (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
  * - `settled`: records in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one

@@ -50,7 +50,9 @@ export async function countFound(ask: Database["ask"], schema: string, query: Co
 
 function orderOf(query: SessionQuery): string {
   if (query.order === "key") return "tenant, id";
-  return query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  return query.order === "recent"
+    ? "active_minute desc, last_activity_at desc, id desc"
+    : `${timeOf(query)}, tenant, id`;
 }
 
 /** The sort column of a query over all tenants. */
@@ -60,7 +62,7 @@ function timeOf({ order }: ForSweep): string {
 
 function positionOf(query: SessionQuery, row: RecordRow): Position {
   if (query.order === "key") return [row.tenant, row.id];
-  if (query.order === "recent") return [row.activeMinute, row.id];
+  if (query.order === "recent") return [row.lastActivityAt, row.id];
   return [query.order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
 }
 
@@ -104,8 +106,9 @@ function listed(sql: Sql, query: Extract<SessionQuery, { order: "key" | "recent"
     const [afterTenant, id] = decodeCursor(after, ["string", "string"]);
     conditions.push(`(tenant, id) > ${sql`(${afterTenant}, ${id})`}`);
   } else if (after !== undefined) {
-    const [minute, id] = decodeCursor(after, ["number", "string"]);
-    conditions.push(sql`active_minute <= ${minute} and (active_minute < ${minute} or id > ${id})`);
+    const [activeAt, id] = decodeCursor(after, ["number", "string"]);
+    conditions.push(sql`active_minute <= ${activeMinuteOf(Number(activeAt))}`);
+    conditions.push(`(last_activity_at, id) < ${sql`(${activeAt}, ${id})`}`);
   }
   return conditions;
 }

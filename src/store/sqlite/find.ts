@@ -32,7 +32,9 @@ export function countFound(database: DatabaseSync, query: CountQuery): number {
 
 function orderOf(query: SessionQuery): string {
   if (query.order === "key") return "tenant, id";
-  return query.order === "recent" ? "active_minute desc, id" : `${timeOf(query)}, tenant, id`;
+  return query.order === "recent"
+    ? "active_minute desc, last_activity_at desc, id desc"
+    : `${timeOf(query)}, tenant, id`;
 }
 
 /** The sort column of a query over all tenants. */
@@ -42,7 +44,7 @@ function timeOf(query: { readonly order: "due" | "settled" }): string {
 
 function positionOf({ order }: SessionQuery, row: RecordRow): Position {
   if (order === "key") return [row.tenant, row.id];
-  if (order === "recent") return [row.activeMinute, row.id];
+  if (order === "recent") return [row.lastActivityAt, row.id];
   return [order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
 }
 
@@ -88,8 +90,9 @@ function goOn(where: Where, order: "key" | "recent", after: string): void {
     const [tenant = "", id = ""] = decodeCursor(after, ["string", "string"]);
     where.and("(tenant, id) > (?, ?)", tenant, id);
   } else {
-    const [minute = 0, id = ""] = decodeCursor(after, ["number", "string"]);
-    where.and("active_minute <= ? and (active_minute < ? or id > ?)", minute, minute, id);
+    const [activeAt = 0, id = ""] = decodeCursor(after, ["number", "string"]);
+    where.and("active_minute <= ?", activeMinuteOf(Number(activeAt)));
+    where.and("(last_activity_at, id) < (?, ?)", activeAt, id);
   }
 }
 
