@@ -468,10 +468,6 @@ async function pages(store: Store, query: SessionQuery): Promise<SessionRecord[]
   throw new Error("the pages come to no end");
 }
 
-function ids(records: readonly SessionRecord[]): string[] {
-  return inOrder(records).toSorted();
-}
-
 function inOrder(records: readonly SessionRecord[]): string[] {
   return records.map(({ id }) => id);
 }
