@@ -73,6 +73,23 @@ test("the next writer deletes the entries of a removed session that a process le
   while (entries() > 0) await turnOfTheLoop();
 });
 
+test("the heartbeat of a process that runs deletes what another process left", async () => {
+  const { file, store, entries } = await openLarge("heartbeat.db");
+  await using living = {
+    store: await openSqlite({ url: `sqlite:${file}` }),
+    [Symbol.asyncDispose]: () => living.store.close(),
+  };
+  await living.store.commit([[creationOf(sampleRecord({ id: "other" }))]]);
+  await turnOfTheLoop();
+  await remove(store);
+  await store.close();
+  assert.ok(entries() > 0, "it was closed before the end");
+  const instance = { id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null, staleAfterMs: null };
+  await living.store.heartbeat(instance);
+  for (let turns = 0; entries() > 0 && turns < 10_000; turns++) await turnOfTheLoop();
+  assert.equal(entries(), 0);
+});
+
 test("scrubbed-is-gone: also what was removed and not yet deleted, while the event loop turns", async () => {
   const { file, store, entries } = await openLarge("scrubbed.db");
   await remove(store);
