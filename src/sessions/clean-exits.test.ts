@@ -46,6 +46,14 @@ function takeStoreAway(place: InMemory): void {
   place.store.plan(() => ({ fails: "before" }));
 }
 
+async function abortWithoutStore(sessions: readonly Session[], place: InMemory): Promise<void> {
+  const stop = new AbortController();
+  const answers = await consultAll(sessions, { signal: stop.signal });
+  takeStoreAway(place);
+  stop.abort();
+  await Promise.all(answers.map(answered));
+}
+
 /** The store answers again; resolves once every turn in progress is sealed. */
 async function bringStoreBack(place: InMemory): Promise<void> {
   place.loadsFail = false;
@@ -212,11 +220,7 @@ const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }
   "aborted while its store is away": {
     model: endless,
     end: async (sessions, place) => {
-      const stop = new AbortController();
-      const answers = await consultAll(sessions, { signal: stop.signal });
-      takeStoreAway(place);
-      stop.abort();
-      await Promise.all(answers.map(answered));
+      await abortWithoutStore(sessions, place);
       await bringStoreBack(place);
     },
   },
@@ -232,11 +236,7 @@ const ends: Readonly<Record<string, { readonly model: Model; readonly end: End }
   "aborted while its store is away, in a process that closes": {
     model: endless,
     end: async (sessions, place) => {
-      const stop = new AbortController();
-      const answers = await consultAll(sessions, { signal: stop.signal });
-      takeStoreAway(place);
-      stop.abort();
-      await Promise.all(answers.map(answered));
+      await abortWithoutStore(sessions, place);
       await assert.rejects(place.sessions.close(), { code: "store_unavailable" });
     },
   },

@@ -4,7 +4,7 @@ import { encode, type Value } from "../domain/values/codec.ts";
 import type { Entry, Splice } from "../domain/record/entry.ts";
 import { createSession } from "../domain/record/lifecycle.ts";
 import { defaultLimits } from "../domain/values/limits.ts";
-import type { SessionRecord } from "../domain/record/record.ts";
+import type { Instance, SessionRecord } from "../domain/record/record.ts";
 
 /** The moment at which samples are made, epoch ms. */
 export const sampleAt = 1_750_000_000_000;
@@ -78,4 +78,9 @@ export function stepOf(record: SessionRecord, { fields = {}, splices = [], claim
   draft.claims.push(...claims);
   const change = changeOf(draft);
   return withCommitId(change, record.version === 0 ? record.commitId : sampleCommitId());
+}
+
+/** A process that is alive, for a heartbeat. */
+export function sampleInstance(id: string): Omit<Instance, "seenAt"> {
+  return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345", address: null, staleAfterMs: null };
 }

@@ -48,19 +48,23 @@ async function keptOf(sessions: Sessions, id: string): Promise<string> {
   return kept.id;
 }
 
+async function copyAndRemove({ sessions }: InMemory, { id }: Session): Promise<void> {
+  await sessions.restore(await sessions.snapshot(id), { as: "copy" });
+  await removeSession(sessions, id);
+}
+
+async function removeAndCopy({ sessions }: InMemory, { id }: Session): Promise<void> {
+  const snapshot = await sessions.snapshot(id);
+  await removeSession(sessions, id);
+  await sessions.restore(snapshot, { as: "copy" });
+}
+
 const ofAGuest: Readonly<Record<string, (here: InMemory, guest: Session, phone: string) => Promise<void>>> = {
   "copied under another id": async ({ sessions }, { id }) => {
     await sessions.restore(await sessions.snapshot(id), { as: "copy" });
   },
-  "copied under another id and removed": async ({ sessions }, { id }) => {
-    await sessions.restore(await sessions.snapshot(id), { as: "copy" });
-    await removeSession(sessions, id);
-  },
-  "removed, and copied from a snapshot": async ({ sessions }, { id }) => {
-    const snapshot = await sessions.snapshot(id);
-    await removeSession(sessions, id);
-    await sessions.restore(snapshot, { as: "copy" });
-  },
+  "copied under another id and removed": copyAndRemove,
+  "removed, and copied from a snapshot": removeAndCopy,
   "reset, and copied from what the reset kept": async ({ sessions, clock }, { id }, phone) => {
     await clock.advance(31 * day);
     await sessions.devices.open(phone);
@@ -136,15 +140,8 @@ const ofASharer: Readonly<Record<string, (here: InMemory, shared: Session, phone
     await shared.fork({ as: "fork" });
     await removeSession(sessions, shared.id);
   },
-  "copied and removed": async ({ sessions }, { id }) => {
-    await sessions.restore(await sessions.snapshot(id), { as: "copy" });
-    await removeSession(sessions, id);
-  },
-  "removed, and copied from a snapshot": async ({ sessions }, { id }) => {
-    const snapshot = await sessions.snapshot(id);
-    await removeSession(sessions, id);
-    await sessions.restore(snapshot, { as: "copy" });
-  },
+  "copied and removed": copyAndRemove,
+  "removed, and copied from a snapshot": removeAndCopy,
   "reset, and restored from a snapshot of before": async ({ sessions, clock }, { id }, phone) => {
     const snapshot = await sessions.snapshot(id);
     await sessions.devices.unlink(phone);

@@ -8,6 +8,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { portableConversation, type Conversation } from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import { checksumOf, sourceOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import { readSnapshot, type ReadSnapshot } from "../snapshots/snapshot-reader.ts";
@@ -100,12 +101,12 @@ export async function arrive(
   let session: ArrivedSession | undefined;
   // Most sessions are new and written at once; an existing one is found on the way. A large one is not staged in vain.
   let found = policy.dryRun || source.inMemory === undefined ? (await core.find(key))?.record : undefined;
-  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+  return await retryOnConflict({ sessionId: key.id, tenant: key.tenant, attemptsMax }, async () => {
     const isLater = found !== undefined && policy.isEarlier?.(found) === true;
     const fate = found === undefined ? "restored" : await judge(core, arrival, { ...policy, isLater });
     if (fate === "moved") {
       found = (await core.find(key))?.record;
-      continue;
+      return undefined;
     }
     if (fate === "present" || policy.dryRun) return { arrived: fate };
     const replaced = found && (await replaceable(core, found, { isLater }));
@@ -117,8 +118,8 @@ export async function arrive(
       return { arrived: fate, session };
     }
     found = await standing(core, key, outcome);
-  }
-  throw new SessionError("contended", { sessionId: key.id, tenant: key.tenant, attempts: attemptsMax });
+    return undefined;
+  });
 }
 
 /** The fate beside the existing session; `moved` where that changed meanwhile. @throws SessionError `session_exists` */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import { hasCode } from "../../errors.ts";
 import type { Store } from "../../store/store.ts";
-import { creationOf, sampleSplice, stepOf } from "../samples.ts";
+import { creationOf, sampleInstance, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, see, type Check } from "./bench.ts";
 
 export function closingCases(check: Check): void {
@@ -17,15 +17,7 @@ export function closingCases(check: Check): void {
       const kept = await land(store, stepOf(first, { splices: [sampleSplice("chunks", 1, [])] }));
       const removed = await land(store, creationOf(bench.record({ id: "removed" }), { splices }));
       await commitOne(store, removeSession(removed));
-      await store.heartbeat({
-        id: bench.tenant,
-        host: "h",
-        pid: 1,
-        machine: "m",
-        startedAt: "0",
-        address: null,
-        staleAfterMs: null,
-      });
+      await store.heartbeat(sampleInstance(bench.tenant));
       const before = await see(store, keyOf(kept), logs);
       await store.close();
 
@@ -98,8 +90,7 @@ export function closingCases(check: Check): void {
     stats: (store) => store.stats({ tenant: "t", now: 0, by: [], limit: 1 }),
     inspect: (store) => store.inspect(),
     forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
-    heartbeat: (store) =>
-      store.heartbeat({ id: "i", host: "h", pid: 1, machine: "m", startedAt: "0", address: null, staleAfterMs: null }),
+    heartbeat: (store) => store.heartbeat(sampleInstance("i")),
     instances: (store) => store.instances([]),
     scrub: (store) => store.scrub(),
   };

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import type { Instance } from "../../domain/record/record.ts";
 import type { Check } from "./bench.ts";
 import { oddIds } from "./odd-texts.ts";
+import { sampleInstance } from "../samples.ts";
 
 export function instanceCases(check: Check): void {
   check("heartbeats: an instance is stored as announced, with the store's time", async ({ store, tenant }) => {
-    const self = { ...instance(`${tenant} self`), staleAfterMs: 120_000 };
+    const self = { ...sampleInstance(`${tenant} self`), staleAfterMs: 120_000 };
     const before = (await store.instances([])).now;
     await store.heartbeat(self);
     const { now, instances } = await store.instances([self.id]);
@@ -23,14 +23,14 @@ export function instanceCases(check: Check): void {
 
   check("heartbeats: only those asked for are returned, and unknown ones are absent", async ({ store, tenant }) => {
     const ids = ["a", "b", "c"].map((name) => `${tenant} ${name}`);
-    for (const id of ids) await store.heartbeat(instance(id));
+    for (const id of ids) await store.heartbeat(sampleInstance(id));
     const found = await store.instances([ids[2]!, `${tenant} nobody`, ids[0]!, ids[0]!]);
     assert.deepEqual(found.instances.map(({ id }) => id).toSorted(), [ids[0], ids[2]]);
     assert.deepEqual((await store.instances([])).instances, []);
   });
 
   check("heartbeats: an instance that leaves is gone, and leaving twice does nothing", async ({ store, tenant }) => {
-    const [gone, stays] = [instance(`${tenant} gone`), instance(`${tenant} stays`)];
+    const [gone, stays] = [sampleInstance(`${tenant} gone`), sampleInstance(`${tenant} stays`)];
     await store.heartbeat(gone);
     await store.heartbeat(stays);
     await store.heartbeat(gone, { leaving: true });
@@ -50,7 +50,7 @@ export function instanceCases(check: Check): void {
       context.skip("the harness has no clock to set");
       return;
     }
-    const [dead, drowsy, alive] = ["dead", "drowsy", "alive"].map((name) => instance(`${tenant} ${name}`));
+    const [dead, drowsy, alive] = ["dead", "drowsy", "alive"].map((name) => sampleInstance(`${tenant} ${name}`));
     assert.ok(dead && drowsy && alive);
     await store.heartbeat(dead);
     clock.set(clock.now() + 1000);
@@ -70,20 +70,20 @@ export function instanceCases(check: Check): void {
 
   check("heartbeats: hosts are instances with an address, the latest heartbeat first", async ({ store, tenant }) => {
     const address = `http://127.0.0.1:1/${tenant}`;
-    await store.heartbeat(instance(`${tenant} no host`));
-    await store.heartbeat({ ...instance(`${tenant} host`), address });
+    await store.heartbeat(sampleInstance(`${tenant} no host`));
+    await store.heartbeat({ ...sampleInstance(`${tenant} host`), address });
     const mine = async () => (await store.instances("hosts")).instances.filter(({ id }) => id.startsWith(tenant));
     assert.deepEqual(
       (await mine()).map((host) => [host.id, host.address]),
       [[`${tenant} host`, address]],
     );
-    await store.heartbeat({ ...instance(`${tenant} host`), address }, { leaving: true });
+    await store.heartbeat({ ...sampleInstance(`${tenant} host`), address }, { leaving: true });
     assert.deepEqual(await mine(), []);
   });
 
   check("a-host-is-told-once: with its workers, as the one of them seen last", async ({ store, tenant, clock }) => {
     const address = `http://127.0.0.1:1/${tenant}`;
-    const host = { ...instance(`${tenant} host`), address };
+    const host = { ...sampleInstance(`${tenant} host`), address };
     const worker = (number: number) => ({ ...host, id: `${tenant} worker ${number}` });
     await store.heartbeat(host);
     for (let number = 1; number <= 5; number++) await store.heartbeat(worker(number));
@@ -116,7 +116,7 @@ export function instanceCases(check: Check): void {
     const all = oddIds
       .filter((text) => text.length < 200)
       .map((text) => ({
-        ...instance(`${text}${tenant}${text}`),
+        ...sampleInstance(`${text}${tenant}${text}`),
         host: text,
         machine: text,
         startedAt: text,
@@ -129,8 +129,4 @@ export function instanceCases(check: Check): void {
       assert.deepEqual({ ...found }, { ...one, seenAt: found?.seenAt });
     }
   });
-}
-
-function instance(id: string): Omit<Instance, "seenAt"> {
-  return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345", address: null, staleAfterMs: null };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Store } from "../../store/store.ts";
-import { creationOf, sampleSplice, stepOf } from "../samples.ts";
+import { creationOf, sampleInstance, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, see, type Bench, type Check } from "./bench.ts";
 
 const rounds = 25;
@@ -68,15 +68,7 @@ export function sharingCases(check: Check): void {
       assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, 2);
       const found = await store.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 5 });
       assert.equal(found.records[0]?.version, record.version + 1);
-      await store.heartbeat({
-        id: bench.tenant,
-        host: "h",
-        pid: 1,
-        machine: "m",
-        startedAt: "0",
-        address: null,
-        staleAfterMs: null,
-      });
+      await store.heartbeat(sampleInstance(bench.tenant));
       assert.equal((await another.instances([bench.tenant])).instances.length, 1);
     },
   );
