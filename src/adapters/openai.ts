@@ -14,7 +14,9 @@ import {
   type ModelRequest,
   type ModelSettings,
 } from "../index.ts";
-import { failure, StreamedAnswer, type CompletionChunk } from "./openai/answer.ts";
+import { failure } from "./model/failure.ts";
+import { defaultTimeoutMs, Silence } from "./model/silence.ts";
+import { StreamedAnswer, type CompletionChunk } from "./openai/answer.ts";
 import { loadClient, type OpenaiClient } from "./openai/client.ts";
 import { modelError } from "./openai/failure.ts";
 import { learnLimit, requestBody, type EndpointLimits } from "./openai/request.ts";
@@ -119,28 +121,22 @@ async function* stream(
   { model, settings, maxRetries }: StreamOptions,
 ): AsyncGenerator<ModelEvent, void, undefined> {
   const { client } = endpoint;
-  const { timeoutMs = 120_000 } = settings;
-  const silence = new AbortController();
-  const signal = AbortSignal.any([request.signal, silence.signal]);
-  let timer: NodeJS.Timeout | undefined;
-  const listen = (): void => {
-    timer = setTimeout(() => silence.abort(), timeoutMs);
-  };
+  const { timeoutMs = defaultTimeoutMs } = settings;
+  const silence = new Silence(request.signal, timeoutMs);
   const answer = new StreamedAnswer();
   let begun = false;
   try {
     let answeredBy: string | undefined;
     // Until the answer begins, the client applies the timeout to each attempt.
     const chunks = await createStream(endpoint, (limits) => requestBody(request, { model, settings, limits }), {
-      signal,
+      signal: silence.signal,
       timeout: timeoutMs,
       maxRetries,
     });
     begun = true;
-    listen();
+    silence.listen();
     for await (const chunk of chunks) {
-      // Time that the caller takes for an event is not silence of the endpoint.
-      clearTimeout(timer);
+      silence.pause();
       if (typeof chunk !== "object" || chunk === null) throw new TypeError("a chunk is not an object");
       if (typeof chunk.model === "string" && chunk.model !== "" && answeredBy === undefined) {
         answeredBy = chunk.model;
@@ -150,19 +146,17 @@ async function* stream(
       if (reasoning !== "") yield { type: "reasoning", text: reasoning };
       if (text !== "") yield { type: "text", text };
       if (usage !== undefined) yield { type: "usage", usage };
-      listen();
+      silence.listen();
     }
   } catch (error) {
     request.signal.throwIfAborted();
     if (error instanceof SessionError) throw error;
-    throw silence.signal.aborted
-      ? failure({ problem: "silent", timeoutMs }, error)
-      : modelError(error, { client, begun });
+    silence.throwIfAborted(error);
+    throw modelError(error, { client, begun });
   } finally {
-    clearTimeout(timer);
+    silence.pause();
   }
-  request.signal.throwIfAborted();
-  if (silence.signal.aborted) throw failure({ problem: "silent", timeoutMs });
+  silence.throwIfAborted();
   const { message, finishReason } = answer;
   if (finishReason === undefined) throw failure({ problem: "answer_incomplete" });
   if (message !== undefined) yield { type: "message", message };

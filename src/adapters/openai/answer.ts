@@ -1,12 +1,6 @@
-import { randomBytes } from "node:crypto";
-import {
-  SessionError,
-  type Message,
-  type ModelFailure,
-  type ReportedUsage,
-  type ToolCall,
-  type Value,
-} from "../../index.ts";
+import type { Message, ReportedUsage, ToolCall, Value } from "../../index.ts";
+import { failure } from "../model/failure.ts";
+import { argumentsOf, callOverhead, lengthMax, uniqueCallId } from "../model/tool-call.ts";
 
 /** The fields of a streamed chunk that are read. Servers omit or null what they do not have. */
 export interface CompletionChunk {
@@ -49,11 +43,6 @@ interface WireUsage {
   /** DeepSeek's name for cached tokens. */
   readonly prompt_cache_hit_tokens?: number;
 }
-
-/** Limits memory if an endpoint never stops: the default limit of a turn. */
-const lengthMax = 8 * 1024 * 1024;
-/** Minimum size of a call beside its text. */
-const callOverhead = 64;
 
 /** The events that one chunk adds to the answer. */
 export interface Piece {
@@ -136,7 +125,7 @@ function stringOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-export function isCount(value: unknown): value is number {
+function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
@@ -183,9 +172,7 @@ class ToolCalls {
   all(): readonly ToolCall[] {
     const ids = new Set<string>();
     return this.#calls.map(({ id, name, arguments: text, fields }): ToolCall => {
-      const own = id === "" || ids.has(id) ? newCallId() : id;
-      ids.add(own);
-      return { ...fields.all, id: own, type: "function", function: { name, arguments: text } };
+      return { ...fields.all, id: uniqueCallId(id, ids), type: "function", function: { name, arguments: text } };
     });
   }
 }
@@ -203,20 +190,6 @@ function isComplete(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Some servers send the arguments as an object. */
-function argumentsOf(value: unknown): string {
-  if (value === undefined || value === null) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/** An id that every provider takes: Mistral's endpoint wants 9 letters and digits. */
-function newCallId(): string {
-  return randomBytes(12)
-    .toString("base64")
-    .replaceAll(/[^a-z0-9]/gi, "0")
-    .slice(0, 9);
 }
 
 /** Merges the fields of deltas that only the provider knows: texts grow, lists and objects are joined, others replace. */
@@ -286,8 +259,4 @@ function mergePieces(old: Fields, more: Fields): Value {
     merged[key] = grows && typeof before === "string" && typeof value === "string" ? before + value : value;
   }
   return merged;
-}
-
-export function failure(details: ModelFailure, cause?: unknown): SessionError {
-  return new SessionError("model_failed", details, { cause });
 }

@@ -1,4 +1,5 @@
 import type { Message, ModelFailure, ModelRequest, ModelSettings, SessionError } from "../../index.ts";
+import { wellFormed } from "../model/well-formed.ts";
 
 /** How an endpoint departs from OpenAI's own. Each one is learned from its first refusal, and kept for later requests. */
 export interface EndpointLimits {
@@ -81,17 +82,6 @@ function callToWire(
   // Endpoints that parse the arguments refuse an empty text.
   const wire = { id, type: "function", function: { name, arguments: text.trim() === "" ? "{}" : text } };
   return providerFields ? { ...rest, ...wire } : wire;
-}
-
-/**
- * The same value with half surrogate pairs replaced by U+FFFD: `JSON.stringify` escapes them, and strict parsers refuse
- * the escape. The store keeps the original.
- */
-function wellFormed(value: unknown): unknown {
-  if (typeof value === "string") return value.isWellFormed() ? value : value.toWellFormed();
-  if (Array.isArray(value)) return value.map(wellFormed);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key.toWellFormed(), wellFormed(one)]));
 }
 
 /**

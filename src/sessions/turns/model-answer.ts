@@ -9,6 +9,7 @@ import type { Traced } from "../../store/calls/store-call.ts";
 import type { Model, ModelRequest } from "../options/model.ts";
 import { ModelUsage, type Cost } from "./model-usage.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** Published on the tracing channel `perdure:consult` for a question and its whole answer. */
 export interface Consultation extends Traced {
@@ -146,28 +147,4 @@ export function repeatAnswer({ sessionId, tenant }: { sessionId: string; tenant:
   if (turn.status === "done") return turn;
   const ids = { sessionId, tenant, agent: turn.agent, turn: turn.seq };
   throw errorOfTurn(turn, ids);
-}
-
-/** The events, until the signal aborts: a model that ignores its signal must not keep the session busy. */
-async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, undefined> {
-  let interrupt = (): void => undefined;
-  const onAbort = (): void => interrupt();
-  signal.addEventListener("abort", onAbort, { once: true });
-  const iterator = events[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      // A race with one promise of the abort would keep memory for every event until the answer ends.
-      const next = await new Promise<IteratorResult<T>>((resolve, reject) => {
-        interrupt = () => reject(signal.reason);
-        iterator.next().then(resolve, reject);
-      });
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    // Not awaited: a model that hangs would block its own cleanup.
-    iterator.return?.()?.catch(() => undefined);
-  }
 }
