@@ -65,8 +65,12 @@ export type ModelProblem =
   | "answer_incomplete"
   /** The provider's own fields of one answer have more than `lengthMax` characters. */
   | "fields_too_large"
+  /** One model is set for all names, and the name of another one was asked for: `model`. */
+  | "model_fixed"
   /** No model is named, neither for the agent nor in the call. */
   | "model_unnamed"
+  /** The name `model` leads to no model that can be called; `reported` says why. */
+  | "model_unusable"
   /** The package `openai` is not installed. */
   | "package_missing"
   /** The recorded conversation has no such question. */
@@ -93,6 +97,8 @@ export interface ModelFailure {
   readonly turn?: number;
   readonly lengthMax?: number;
   readonly timeoutMs?: number;
+  /** The name of the model that was asked for. */
+  readonly model?: string;
   /** The id of a recorded conversation. */
   readonly conversation?: string;
   /** As `ECONNREFUSED`. */
@@ -104,7 +110,10 @@ export interface ModelFailure {
 const modelProblems: { readonly [Problem in ModelProblem]: (failure: ModelFailure, reported: string) => string } = {
   answer_incomplete: () => "the stream ended before the answer did",
   fields_too_large: (d) => `the provider's own fields of one answer are over ${d.lengthMax} characters`,
+  model_fixed: (d) =>
+    `${JSON.stringify(d.model)} was asked for, and one other model is set; give aiModel a function from names to models`,
   model_unnamed: () => "no model is named; name one for the agent or in the call",
+  model_unusable: (d, reported) => `there is no model for the name ${JSON.stringify(d.model)}: ${reported}`,
   package_missing: () => "the package openai is not installed; run npm install openai",
   question_unknown: (d) => `the conversation ${d.conversation} has no such question`,
   silent: (d) => `nothing came for ${d.timeoutMs} ms`,

@@ -230,6 +230,7 @@ const modelFailure = {
   turn: "number",
   lengthMax: "number",
   timeoutMs: "number",
+  model: "id",
   conversation: "id",
   systemCode: "id",
   host: "id",

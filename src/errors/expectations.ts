@@ -38,6 +38,7 @@ export type Expected =
   | "gzip_ratio"
   | "json"
   | "known_message"
+  | "language_model"
   | "last_line"
   | "list"
   | "log_name"
@@ -57,6 +58,7 @@ export type Expected =
   | "package"
   | "percent_encoded"
   | "plain_data"
+  | "provider_options"
   | "readable_file"
   | "readable_items"
   | "recordings"
@@ -127,6 +129,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   file_outside_store: () => "a file that is not part of the store",
   finite_number: () => "a finite number",
   known_message: () => "a message in the format of OpenAI, ShareGPT, LangChain or the AI SDK",
+  language_model: () => "a language model of the AI SDK, or a function that returns one for a name",
   list: (e) => `at most ${e.max} items`,
   log_name: () => "1 to 32 of the characters a-z, 0-9, _ and -, a letter first",
   message: () => "{ role, content }",
@@ -145,6 +148,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   package: () => "an installed package; run npm install",
   percent_encoded: () => "percent-encoded text, with %25 for a percent sign",
   plain_data: () => "plain data: objects, arrays, texts, numbers, booleans, null, dates, bytes or bigints",
+  provider_options: () => 'an object of a provider\'s own fields, as in { openai: { user: "ada" } }',
   recordings: () => "a .jsonl file, or a folder of such files",
   regular_file: () => "a new file, or a regular file to replace",
   schema_name: (e) => `a name of 1 to ${e.max} bytes without control characters that does not begin with pg_`,

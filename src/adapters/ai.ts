@@ -1,0 +1,131 @@
+/**
+ * Any language model of the AI SDK as a model of Perdure: `@ai-sdk/anthropic`, `@ai-sdk/google`, `@ai-sdk/openai` and
+ * every other provider of the specifications v3 and v4. The package needs nothing of the AI SDK; the program brings the
+ * provider.
+ *
+ * @module perdure/ai
+ */
+import {
+  parseModelSettings,
+  SessionError,
+  type Model,
+  type ModelEvent,
+  type ModelRequest,
+  type ModelSettings,
+} from "../index.ts";
+import { untilAborted } from "../sessions/turns/until-aborted.ts";
+import { StreamedAnswer } from "./ai/answer.ts";
+import { callOptions, checkBody } from "./ai/call.ts";
+import { modelError } from "./ai/failure.ts";
+import type { AiLanguageModel, StreamPart } from "./ai/language-model.ts";
+import { failure } from "./model/failure.ts";
+import { defaultTimeoutMs, Silence } from "./model/silence.ts";
+
+export type { AiLanguageModel, SupportedUrls } from "./ai/language-model.ts";
+
+/** The name of the model and the settings of calls and agents that name none. `body` is the AI SDK's `providerOptions`. */
+export interface AiOptions extends ModelSettings {
+  /** Default name for a function from names to models, if neither agent nor call names one. */
+  readonly model?: string;
+}
+
+/** The specifications that the adapter speaks. */
+const versions: readonly string[] = ["v3", "v4"];
+
+/**
+ * A language model of the AI SDK, or a function from the names of models to language models, such as a provider. One
+ * request is made for each model call, without retries. Reasoning and the metadata of the provider (signatures, encrypted
+ * reasoning) are kept in the message and sent back to the same provider.
+ * @throws SessionError `argument_invalid`, also for a model of another specification; at the call: `model_refused` (400,
+ *   401, 403, 404 …, a name without a model), `model_failed` (429, 5xx, no connection, a stream that breaks or falls
+ *   silent)
+ */
+export function aiModel(model: AiLanguageModel | ((name: string) => AiLanguageModel), options: AiOptions = {}): Model {
+  const { model: defaultName, ...settings } = options;
+  parseModelSettings(settings, "aiModel");
+  checkBody(settings, "aiModel");
+  if (typeof model !== "function") checkModel(model);
+  return async function* answer(request) {
+    const chosen = choose(model, request.model ?? defaultName);
+    const own = { ...settings, ...request.settings };
+    checkBody(own, "settings");
+    yield* stream(chosen, request, own);
+  };
+}
+
+/** @throws SessionError `model_refused` */
+function choose(
+  model: AiLanguageModel | ((name: string) => AiLanguageModel),
+  name: string | undefined,
+): AiLanguageModel {
+  if (typeof model !== "function") {
+    if (name === undefined || name === model.modelId) return model;
+    throw new SessionError("model_refused", { problem: "model_fixed", model: name });
+  }
+  if (name === undefined) throw new SessionError("model_refused", { problem: "model_unnamed" });
+  try {
+    const chosen = model(name);
+    checkModel(chosen);
+    return chosen;
+  } catch (error) {
+    const reported = error instanceof Error ? error.message : String(error);
+    throw new SessionError("model_refused", { problem: "model_unusable", model: name, reported }, { cause: error });
+  }
+}
+
+/** @throws SessionError `argument_invalid` for another specification, and for a value that is no language model */
+function checkModel(model: AiLanguageModel): void {
+  const { specificationVersion: version, doStream } = Object(model) as Partial<Record<keyof AiLanguageModel, unknown>>;
+  if (typeof doStream !== "function")
+    throw new SessionError("argument_invalid", { name: "model", value: typeof model, expected: "language_model" });
+  if (typeof version === "string" && versions.includes(version)) return;
+  const value = JSON.stringify(version) as string | undefined;
+  throw new SessionError("argument_invalid", {
+    name: "model.specificationVersion",
+    ...(value === undefined ? {} : { value }),
+    expected: "one_of",
+    known: versions,
+  });
+}
+
+/** One request, and its answer as it arrives. */
+async function* stream(
+  model: AiLanguageModel,
+  request: ModelRequest,
+  settings: ModelSettings,
+): AsyncGenerator<ModelEvent, void, undefined> {
+  const silence = new Silence(request.signal, settings.timeoutMs ?? defaultTimeoutMs);
+  const answer = new StreamedAnswer();
+  let begun = false;
+  try {
+    silence.listen();
+    const options = await callOptions(model, request, { settings, signal: silence.signal });
+    // A model that ignores its signal is left behind.
+    for await (const part of untilAborted(partsOf(model, options), silence.signal)) {
+      silence.pause();
+      begun = true;
+      if (part.type === "error") throw modelError(part["error"], { begun });
+      yield* answer.add(part);
+      silence.listen();
+    }
+  } catch (error) {
+    request.signal.throwIfAborted();
+    if (error instanceof SessionError) throw error;
+    silence.throwIfAborted(error);
+    throw modelError(error, { begun });
+  } finally {
+    silence.pause();
+  }
+  silence.throwIfAborted();
+  const { finishReason } = answer;
+  if (finishReason === undefined) throw failure({ problem: "answer_incomplete" });
+  const message = answer.message(model.provider);
+  if (message !== undefined) yield { type: "message", message };
+  yield { type: "finish", reason: finishReason };
+}
+
+/** The parts of an answer, from the request on. */
+async function* partsOf(model: AiLanguageModel, options: object): AsyncGenerator<StreamPart, void, undefined> {
+  const { stream } = (await model.doStream(...([options] as never[]))) as { stream: AsyncIterable<StreamPart> };
+  yield* stream;
+}

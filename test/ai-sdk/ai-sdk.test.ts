@@ -1,0 +1,26 @@
+/**
+ * The adapter of the AI SDK with the SDK itself, which is installed in this folder alone: `npm ci --prefix test/ai-sdk`.
+ * Where it is not installed, its tests are skipped.
+ */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+const root = join(import.meta.dirname, "../..");
+const skip = existsSync(join(import.meta.dirname, "node_modules/ai")) ? false : "run npm ci --prefix test/ai-sdk";
+
+test("the adapter's types fit both versions of the specification", { skip }, async () => {
+  const tsc = promisify(execFile)(join(root, "node_modules/.bin/tsc"), ["--noEmit", "-p", import.meta.dirname]);
+  const found = await tsc.then(
+    () => "",
+    (error: unknown) => String((error as { readonly stdout?: unknown }).stdout),
+  );
+  assert.equal(found, "");
+});
+
+// The address keeps the compiler of the project from the packages that only this folder has.
+if (skip === false) await import(new URL("providers.ts", import.meta.url).href);
+else test("the providers of the AI SDK work with the adapter", { skip });
