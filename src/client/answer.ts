@@ -2,7 +2,7 @@ import { Answer } from "../domain/turns/answer.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import type { SessionError } from "../errors.ts";
 import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
-import type { Http, HttpRequest } from "./http.ts";
+import type { Http, HttpEvent, HttpRequest } from "./http.ts";
 import { resumeEvents, streamBroken } from "./resume-events.ts";
 
 /** The end of an answer. */
@@ -18,8 +18,26 @@ export interface End {
  * answer resolves or fails.
  */
 export async function askOver(http: Http, request: HttpRequest, onEnd: (end: End) => Promise<void>): Promise<Answer> {
-  const isTemporary = ({ code }: SessionError): boolean => code === "store_unavailable";
-  const events = resumeEvents(http, request, { isTemporary });
+  return await answerFrom(resumeEvents(http, request, { isTemporary }), request, onEnd);
+}
+
+/** The answer that runs now, from its beginning; undefined if none runs. `path`: of its session or chat. */
+export async function runningOver(http: Http, path: string): Promise<Answer | undefined> {
+  const request = { method: "GET", path: `${path}/stream` } as const;
+  const begun = await http.askOrHear(request);
+  if (!(Symbol.asyncIterator in begun)) return undefined;
+  return await answerFrom(resumeEvents(http, request, { isTemporary, begun }), request, async () => undefined);
+}
+
+function isTemporary({ code }: SessionError): boolean {
+  return code === "store_unavailable";
+}
+
+async function answerFrom(
+  events: AsyncGenerator<HttpEvent, void, void>,
+  request: HttpRequest,
+  onEnd: (end: End) => Promise<void>,
+): Promise<Answer> {
   const first = await events.next();
   if (first.done === true) {
     request.signal?.throwIfAborted();

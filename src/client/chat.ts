@@ -15,7 +15,7 @@ import type {
 } from "../index.ts";
 import { hasCode } from "../errors.ts";
 import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession } from "../protocol/wire.ts";
-import { askOver } from "./answer.ts";
+import { askOver, runningOver } from "./answer.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { encodeKey } from "./remote-session.ts";
 import { turnPages } from "./log-pages.ts";
@@ -93,6 +93,14 @@ export class Chat {
       if (hasCode(error, "session_not_found")) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * The answer that runs now, from its beginning, such as after a reload of the page; undefined if none runs.
+   * @throws SessionError `id_invalid`, `rate_limited` … ; a later error is thrown by the answer
+   */
+  async running(): Promise<Answer | undefined> {
+    return await runningOver(this.#http, "/v1/chat");
   }
 
   /** Stops the running answer; false if none runs. */

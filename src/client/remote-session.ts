@@ -33,7 +33,7 @@ import {
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
-import { askOver } from "./answer.ts";
+import { askOver, runningOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { eventPages, turnPages } from "./log-pages.ts";
@@ -46,6 +46,7 @@ type OverHttp = Pick<
   | "refresh"
   | "append"
   | "cancel"
+  | "running"
   | "turns"
   | "watch"
   | "instructions"
@@ -166,6 +167,14 @@ export class RemoteSession implements OverHttp {
   /** With `queue`, `interrupt` and `take-over` the caller accepts turns written meanwhile. */
   #ifMatch({ busy = "reject" }: RemoteConsultOptions): Record<string, string> {
     return busy === "reject" ? { "if-match": wireEtag(this.#seen) } : {};
+  }
+
+  /**
+   * The answer that runs now, in whichever process, from its beginning; undefined if none runs.
+   * @throws SessionError as a local session
+   */
+  async running(): Promise<Answer | undefined> {
+    return await runningOver(this.#http, this.#path);
   }
 
   /** Stops the running answer, in whichever process it runs; false if none runs. */

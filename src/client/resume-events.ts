@@ -7,6 +7,8 @@ const pauseMs = 300;
 
 /** How a broken stream is resumed. */
 export interface ResumeOptions {
+  /** The stream that a request has opened already: it is read before another one is requested. */
+  readonly begun?: AsyncIterable<HttpEvent>;
   /** The event id to start after; undefined: from the beginning. */
   readonly lastId?: string;
   /** Breaks in a row without an event, after which the stream fails. @default 5 */
@@ -28,13 +30,16 @@ export interface ResumeOptions {
 export async function* resumeEvents(
   http: Http,
   request: HttpRequest,
-  { lastId, breaksMax = 5, isTemporary = ({ retryable }) => retryable, continues }: ResumeOptions = {},
+  { begun, lastId, breaksMax = 5, isTemporary = ({ retryable }) => retryable, continues }: ResumeOptions = {},
 ): AsyncGenerator<HttpEvent, void, void> {
   let last = lastId;
+  let opened = begun;
   for (let breaks = 0; !isAborted(request); breaks++) {
     const headers = { ...request.headers, ...defined({ "last-event-id": last }) };
     try {
-      for await (const event of http.events({ ...request, headers })) {
+      const events = opened ?? http.events({ ...request, headers });
+      opened = undefined;
+      for await (const event of events) {
         breaks = 0;
         last = event.id ?? last;
         if (event.event === "error") throw errorOf(event.data) ?? streamBroken();

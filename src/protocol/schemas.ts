@@ -174,6 +174,16 @@ export const chatAnswer: z.ZodType = z
   .object({ session: z.string(), durable: z.boolean(), text: z.string(), turn: turnAnswer })
   .meta({ id: "Answer" });
 
+/** The query of a stream of an answer: browsers send no header with the first request of an EventSource. */
+export const streamQuery: z.ZodType<{ lastEventId?: string | undefined }> = z.object({
+  lastEventId: z.string().max(40).optional().meta({ description: "as the header Last-Event-ID, which goes first" }),
+});
+
+export const streamAnswers: Readonly<Record<200 | 204, { description: string; schema?: z.ZodType; streams?: true }>> = {
+  200: { description: "the answer, from where the stream was lost", schema: chatAnswer, streams: true },
+  204: { description: "no answer runs" },
+};
+
 export const problemAnswer: z.ZodType = z
   .object({
     type: z.string(),

@@ -12,11 +12,13 @@ import {
   activeAgentAnswer,
   message,
   sessionAnswer,
+  streamAnswers,
+  streamQuery,
   turnsAnswer,
   rangeQuery,
 } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
-import { answerReply, activeAgentReply, handOffReply, idempotencyKey, resumeReply, sessionReply } from "./reply.ts";
+import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply, streamReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "./log-page.ts";
@@ -74,19 +76,15 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/stream",
-      summary: "Resume a broken stream after Last-Event-ID",
+      summary: "Stream the running answer from its beginning, or a broken stream after Last-Event-ID",
       scope: "device",
       headers: ["Last-Event-ID"],
-      query: z.object({ lastEventId: z.string().max(40).optional() }),
-      answers: { 200: { description: "the rest of the answer", schema: chatAnswer, streams: true } },
+      query: streamQuery,
+      answers: streamAnswers,
     },
     async (c, { query: { lastEventId } }) => {
       const lost = c.req.header("last-event-id") ?? lastEventId;
-      if (lost === undefined)
-        throw new SessionError("request_invalid", { path: "header last-event-id", expected: "event_id" });
-      const session = await found(c);
-      if (session === undefined) throw new SessionError("session_not_found", {});
-      return resumeReply(c, session, lost, stop);
+      return await streamReply(c, await found(c), { lost, stop });
     },
   );
 

@@ -5,9 +5,17 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { HandoffBody } from "../../protocol/schemas.ts";
 import { wireEtag, wireActiveAgentFor, wireSessionFor } from "../../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "../streams/answer-stream.ts";
-import { countStream, eventStream, wantsStream, type StreamEvent, type StreamReader } from "../streams/event-stream.ts";
+import {
+  countStream,
+  eventStream,
+  wantsStream,
+  type StreamEvent,
+  type StreamOptions,
+  type StreamReader,
+} from "../streams/event-stream.ts";
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
+import { openTurnOf } from "../../sessions/turns/running-answer.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
 /**
@@ -54,7 +62,7 @@ export async function answerReply(
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
   if (lost !== undefined && wantsStream(c) && (await isKept(c, session, lost)))
-    return resumeReply(c, session, lost, stop);
+    return resumeReply(c, session, lost, { stop });
   // A stream over the limit is refused before its question is asked.
   const close = wantsStream(c) ? countStream(c) : undefined;
   let answer: Answer;
@@ -101,9 +109,26 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
   throw new SessionError("interrupted", { sessionId: session.id, turn, how: "session_ended" });
 }
 
-export function resumeReply(c: RequestContext, session: Session, lost: string, stop: AbortSignal): Response {
+/** The rest of an answer after an event id; without one the running answer from its beginning, or 204 if none runs. */
+export async function streamReply(
+  c: RequestContext,
+  session: Session | undefined,
+  { lost, ...options }: StreamOptions & { readonly lost: string | undefined },
+): Promise<Response> {
+  if (lost !== undefined) {
+    if (session === undefined) throw new SessionError("session_not_found", {});
+    return resumeReply(c, session, lost, options);
+  }
+  const turn = session && (await openTurnOf(session));
+  if (session === undefined || turn === undefined) return c.body(null, 204);
+  const audience = c.get("audience");
+  const streams = c.get("streams");
+  return eventStream(c, ({ signal }) => attachedAnswer(session, turn, { audience, signal, streams }), options);
+}
+
+function resumeReply(c: RequestContext, session: Session, lost: string, options: StreamOptions): Response {
   const heard = parseAnswerId(lost);
   const audience = c.get("audience");
   const streams = c.get("streams");
-  return eventStream(c, ({ signal }) => resumedAnswer(session, heard, { audience, signal, streams }), { stop });
+  return eventStream(c, ({ signal }) => resumedAnswer(session, heard, { audience, signal, streams }), options);
 }

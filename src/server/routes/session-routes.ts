@@ -17,6 +17,8 @@ import {
   message,
   metadata,
   sessionAnswer,
+  streamAnswers,
+  streamQuery,
   turnAnswer,
   turnsAnswer,
   unreadableEntries,
@@ -26,7 +28,7 @@ import { parseEtag, parseNewsId, wireEtag, wireNews, wireSession, wireTurn, type
 import { keyCheck } from "../http/authority.ts";
 import { eventsOf, eventStream, type StreamEvent, type StreamOptions } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply } from "./reply.ts";
+import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply, streamReply } from "./reply.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { pageReply } from "./list-reply.ts";
@@ -427,6 +429,25 @@ function addTurnRoutes(shared: Shared): void {
       answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
     async (c, { params }) => jsonAnswer(c, { cancelled: await (await c.get("sessions").get(params.id)).cancel() }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/stream",
+      summary: "Stream the running answer from its beginning, or a broken stream after Last-Event-ID",
+      scope: "read",
+      headers: ["Last-Event-ID"],
+      params: idInPath,
+      query: streamQuery,
+      answers: streamAnswers,
+    },
+    async (c, { params, query: { lastEventId } }) => {
+      const lost = c.req.header("last-event-id") ?? lastEventId;
+      const session = await c.get("sessions").get(params.id);
+      return await streamReply(c, session, { lost, stop, admitted: keyCheck(c, shared.sessions) });
+    },
   );
 
   addRoute(

@@ -7,7 +7,7 @@ import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/wire.ts";
-import { errorOfTurn } from "../../sessions/turns/turn-error.ts";
+import { doneTurn, turnNews } from "../../sessions/turns/running-answer.ts";
 import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -100,12 +100,8 @@ async function* followed(
   { audience, signal }: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   let length = 0;
-  for await (const news of session.watch({ after: seq - 1, signal })) {
-    if (news.type === "truncated") {
-      throw new SessionError("interrupted", { sessionId: session.id, turn: seq, how: "truncated" });
-    }
+  for await (const news of turnNews(session, seq, signal)) {
     if (news.type === "chunk") {
-      if (news.turn !== seq) continue;
       const text = saidIn(news.chunk);
       const unsent = text.slice(Math.max(0, heardLength - length));
       length += text.length;
@@ -113,25 +109,17 @@ async function* followed(
         const event = textEvent(seq, length, unsent);
         yield unsent === text ? sharedEvent(event, news.chunk) : event;
       }
-    } else if (news.turn.seq === seq && news.turn.status !== "open") {
+    } else {
       const sent = Math.max(length, heardLength);
       const unsent = textOf(news.turn.output).slice(sent);
       if (unsent !== "") {
         const event = textEvent(seq, sent + unsent.length, unsent);
         yield sent === 0 ? sharedEvent(event, news.turn) : event;
       }
-      guardDone(session, news.turn);
-      const done = doneEvent(answerOf(session, news.turn, audience), sent + unsent.length);
+      const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), sent + unsent.length);
       yield sharedEvent(done, news.turn, audience);
-      return;
     }
   }
-}
-
-/** @throws SessionError the error that ended the answer */
-function guardDone(session: Session, turn: Turn): void {
-  if (turn.status === "done") return;
-  throw errorOfTurn(turn, { sessionId: session.id, turn: turn.seq });
 }
 
 function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent {

@@ -35,6 +35,7 @@ import { beginOn, lastTurn } from "../turns/begin.ts";
 import { consult } from "../turns/consult.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import { parseAfter, type ConsultOptions } from "../turns/question.ts";
+import { runningAnswer } from "../turns/running-answer.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Core } from "../core/core.ts";
@@ -254,6 +255,14 @@ export class Session {
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
     return await this.#handle.countingConflicts(() => consult(this.#handle, question, options));
+  }
+
+  /**
+   * The answer that runs now, in whichever process, from its beginning; undefined if none runs.
+   * @throws SessionError `session_not_found`; the answer throws later errors
+   */
+  async running(): Promise<Answer | undefined> {
+    return await runningAnswer(this);
   }
 
   /**

@@ -1,0 +1,110 @@
+/** The running answer without an event id: a page that was reloaded has all of it, and hears the rest. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { chat, connect } from "../../src/client/index.ts";
+import type { Answer, Model } from "../../src/index.ts";
+import { callOn, assertProblem, eventsOf, requestOf, serve, type Serving } from "./serving.ts";
+import { createServer } from "../../src/server/index.ts";
+
+const streaming = { accept: "text/event-stream" };
+
+/** Says "one two ", and "three" once the gate opens. */
+function gated(): { readonly model: Model; readonly open: () => void } {
+  const gate = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    yield { type: "text", text: "one " };
+    yield { type: "text", text: "two " };
+    await gate.promise;
+    yield { type: "text", text: "three" };
+  };
+  return { model, open: gate.resolve };
+}
+
+/** Asks as a device whose connection ends once it has the first text. */
+async function askAndLeave({ server }: Serving, device: string): Promise<void> {
+  const response = await server.fetch(
+    requestOf("POST", "/v1/chat", { device, body: { message: "q" }, headers: streaming }),
+  );
+  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  for (let heard = ""; !heard.includes("one "); heard += (await reader.read()).value ?? assert.fail());
+  await reader.cancel();
+}
+
+async function firstText(answer: Answer | undefined): Promise<string> {
+  for await (const text of answer ?? assert.fail("no answer runs")) return text;
+  return "";
+}
+
+test("a stream without an event id begins at the start of the running answer, at any instance", async () => {
+  const { model, open } = gated();
+  await using here = serve({ model });
+  const elsewhere = createServer({ sessions: here.sessions });
+  const device = randomUUID();
+  const stream = (path = "/v1/chat/stream"): ReturnType<typeof callOn> => callOn(elsewhere, "GET", path, { device });
+  assert.deepEqual([(await stream()).status, (await stream()).text], [204, ""], "a device without a session");
+  assertProblem(await stream("/v1/chat/stream?lastEventId=1-0"), 404, "session_not_found");
+  await askAndLeave(here, device);
+  const all = stream();
+  open();
+  const events = eventsOf((await all).text);
+  const texts = events.filter(({ event }) => event === "text").map(({ data }) => data["text"]);
+  assert.deepEqual([events[0]?.event, events[0]?.id, events.at(-1)?.event], ["turn", "1-0", "done"]);
+  assert.equal(texts.join(""), "one two three");
+  assert.equal((await stream()).status, 204, "the answer is done");
+});
+
+test("the running answer of a chat, a remote session and a session is whole, and goes on", async () => {
+  const { model, open } = gated();
+  await using here = serve({ model });
+  const device = randomUUID();
+  const how = {
+    url: "http://server.test",
+    fetch: async (url: string | URL | Request, init?: RequestInit) => await here.server.fetch(new Request(url, init)),
+  };
+  const mine = chat({ ...how, device });
+  assert.equal(await mine.running(), undefined);
+  await askAndLeave(here, device);
+  const { id = "" } = (await mine.session()) ?? {};
+  const remote = await connect({ ...how, key: await here.key("read") }).get(id);
+  const session = await here.sessions.get(id);
+  const running = await Promise.all([mine.running(), remote.running(), session.running()]);
+  for (const answer of running) assert.match(await firstText(answer), /^one /);
+  open();
+  for (const answer of running) {
+    assert.deepEqual([answer?.seq, await answer?.text()], [1, "one two three"]);
+    assert.equal((await answer?.done)?.status, "done");
+  }
+  assert.deepEqual(await Promise.all([mine.running(), remote.running(), session.running()]), Array(3).fill(undefined));
+});
+
+test("the running answer fails with the error of its turn", async () => {
+  const { model } = gated();
+  await using here = serve({ model });
+  const session = await here.sessions.ensure("s");
+  await session.consult("q");
+  const other = await here.sessions.get("s");
+  const running = (await other.running()) ?? assert.fail();
+  assert.match(await firstText(running), /^one /);
+  await other.cancel();
+  await assert.rejects(running.done, { code: "interrupted" });
+});
+
+test("a running answer whose stream breaks before its first event is asked for again", async () => {
+  const { model, open } = gated();
+  await using here = serve({ model });
+  const device = randomUUID();
+  await askAndLeave(here, device);
+  let requests = 0;
+  const mine = chat({
+    url: "http://server.test",
+    device,
+    fetch: async (url, init) =>
+      requests++ === 0
+        ? new Response("", { headers: { "content-type": "text/event-stream" } })
+        : await here.server.fetch(new Request(url, init)),
+  });
+  const answer = await mine.running();
+  open();
+  assert.equal(await answer?.text(), "one two three");
+});
