@@ -5,15 +5,12 @@ import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { defined } from "../../src/domain/values/defined.ts";
 import { endsWithTest } from "../support/ends-with-test.ts";
+import { programOf } from "../support/programs.ts";
 import { startModelServer, type ChatRequest, type ModelServer, type Reply } from "../support/model-server.ts";
 
-/** Names the built command line that a run of many test files shares. */
-export const commandLineVariable = "PERDURE_TEST_COMMAND_LINE";
-
-const main = process.env[commandLineVariable] ?? fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const main = programOf("src/cli/main.ts");
 
 /** The compile cache that a run of many test files shares. */
 const { NODE_COMPILE_CACHE: cacheFolder } = process.env;

@@ -4,11 +4,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { endsWithTest } from "../support/ends-with-test.ts";
+import { programOf } from "../support/programs.ts";
 import type { WorkerInput } from "./worker.ts";
 
-const program = fileURLToPath(new URL("worker.ts", import.meta.url));
+const program = programOf("test/processes/worker.ts");
 
 /** A line that a worker prints, a JSON object. Its fields depend on the task. */
 export interface Said {

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 
 import { endsWithTest } from "../support/ends-with-test.ts";
+import { programOf } from "../support/programs.ts";
 
 export interface InstanceOptions {
   readonly store: string;
@@ -24,9 +24,10 @@ export class InstanceProcess {
   }
 
   static async start(options: InstanceOptions): Promise<InstanceProcess> {
-    const program = fileURLToPath(new URL("instance.ts", import.meta.url));
     const child = endsWithTest(
-      spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ["ignore", "pipe", "inherit"] }),
+      spawn(process.execPath, [programOf("test/server/instance.ts"), JSON.stringify(options)], {
+        stdio: ["ignore", "pipe", "inherit"],
+      }),
     );
     const [url] = (await once(createInterface(child.stdout), "line")) as [string];
     return new InstanceProcess(child, url);
