@@ -153,6 +153,22 @@ export function exceededStepsOf(stored: string | undefined): Pick<ExceededSteps,
   return { stepsMax: Number(stepsMax), tools: quoted.flatMap(unquoted) };
 }
 
+/** A budget of tokens that an answer reached. */
+export interface ReachedBudget {
+  readonly spent: number;
+  readonly max: number;
+}
+
+export function describeReachedBudget({ spent, max }: ReachedBudget): string {
+  return `the session has used ${spent} tokens, its budget is ${max}`;
+}
+
+/** The details that a turn stores as a text; none if its words are of another version. */
+export function reachedBudgetOf(stored: string | undefined): ReachedBudget | undefined {
+  const [, spent, max] = /^the session has used (\d+) tokens, its budget is (\d+)$/.exec(stored ?? "") ?? [];
+  return spent === undefined ? undefined : { spent: Number(spent), max: Number(max) };
+}
+
 function unquoted(text: string): readonly string[] {
   try {
     return [JSON.parse(text) as string];

@@ -72,6 +72,35 @@ test("list, show, end, remove and sweep, for people and for programs", async () 
   assert.equal((await place.run(["sessions", "list"])).stdout, "");
 });
 
+test("the budget of a session is shown, set, heeded and cleared; a running answer is cancelled from elsewhere", async () => {
+  await using context = await setUp(answers({ "long?": { kind: "hang", texts: ["…"] } }));
+  const { place } = context;
+  await place.run(["consult", "ceo", "hi"]);
+  const { id, counters } = JSON.parse((await place.run(["sessions", "list", "--json"])).stdout) as {
+    id: string;
+    counters: { totalTokens: number };
+  };
+  assert.match((await place.run(["sessions", "show", id])).stdout, /\nbudget +no limit\n/);
+  assert.equal((await place.run(["sessions", "budget", id])).code, 2);
+  assert.equal((await place.run(["sessions", "budget", id, "--tokens", "5", "--clear"])).code, 2);
+  const max = counters.totalTokens + 7;
+  const set = await place.run(["sessions", "budget", id, "--tokens", String(max), "--turns", "1", "--json"]);
+  assert.deepEqual(JSON.parse(set.stdout), { session: id, budget: { tokens: max, turns: 1 } });
+  const shown = await place.run(["sessions", "show", id]);
+  assert.match(shown.stdout, new RegExp(`\\nbudget +${max} tokens, 7 left; 1 turn, 0 left\\n`));
+  const refused = await place.run(["consult", "ceo", "more", "--session", id]);
+  assert.match(refused.stderr, /\[budget_exceeded\]/);
+  assert.match((await place.run(["sessions", "budget", id, "--clear"])).stderr, /has no budget/);
+
+  const child = place.start(["consult", "ceo", "long?", "--session", id]);
+  const finished = finish(child);
+  await once(child.stdout ?? child, "data");
+  const cancelled = await place.run(["sessions", "cancel", id, "--json"]);
+  assert.deepEqual(JSON.parse(cancelled.stdout), { session: id, cancelled: true });
+  assert.match((await finished).stderr, /\[interrupted\]/);
+  assert.match((await place.run(["sessions", "cancel", id])).stderr, /has no running answer/);
+});
+
 /** A store with sessions of several agents, users and days, made through the library. */
 async function stocked(): Promise<Workplace> {
   const place = await Workplace.open();

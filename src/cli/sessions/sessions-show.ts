@@ -5,6 +5,7 @@ import { examples, jsonOption, storeCommand, type JsonOption } from "../program/
 import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { localTime, note, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
+import { budgetText } from "./sessions-budget.ts";
 import { counted } from "../../errors/counted.ts";
 
 interface ShowOptions extends StoreOptions, JsonOption {
@@ -53,6 +54,7 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
         "tokens",
         `${counters.totalTokens} (${counters.inputTokens} in, ${counters.outputTokens} out) in ${counted(counters.requests, "request")}`,
       ],
+      ["budget", budgetText(info)],
       ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],
       ["metadata", metadataText(info)],
       ...(info.archive === null ? [] : [["archived", archiveText(info.archive)]]),

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { bareCommand, examples } from "../program/command.ts";
 import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
+import { budgetCommand } from "./sessions-budget.ts";
+import { cancelCommand } from "./sessions-cancel.ts";
 import { endCommand } from "./sessions-end.ts";
 import { forkCommand } from "./sessions-fork.ts";
 import { legalHoldCommand } from "./sessions-legal-hold.ts";
@@ -23,6 +25,8 @@ export function sessionsCommand(): Command {
   const commands = [
     listCommand(),
     showCommand(),
+    budgetCommand(),
+    cancelCommand(),
     endCommand(),
     removeCommand(),
     breakLeaseCommand(),

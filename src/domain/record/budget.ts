@@ -38,3 +38,14 @@ export function guardBudget(record: SessionRecord): void {
     throw new SessionError("budget_exceeded", { ...sessionIds(record), unit, spent: spent[unit], max });
   }
 }
+
+/**
+ * A running answer that used `tokens` so far calls its model again only within the budget.
+ * @throws SessionError `budget_exceeded`
+ */
+export function guardTokensLeft(record: SessionRecord, tokens: number): void {
+  const max = record.budget?.tokens;
+  const spent = record.counters.totalTokens + tokens;
+  if (max === undefined || spent < max) return;
+  throw new SessionError("budget_exceeded", { ...sessionIds(record), unit: "tokens", spent, max });
+}

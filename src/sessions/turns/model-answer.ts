@@ -1,6 +1,6 @@
 /** A model's answer: written to its turn as it arrives, and sealed when it ends, whatever happens. */
 import { saidIn } from "../../domain/turns/chunk.ts";
-import { summaryOf, type Turn, type TurnSummary } from "../../domain/turns/turn.ts";
+import { danglingToolCalls, summaryOf, type Turn, type TurnSummary } from "../../domain/turns/turn.ts";
 import { errorOfTurn, storedErrorOf } from "./turn-error.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { clip } from "../../domain/values/format-value.ts";
@@ -87,9 +87,12 @@ async function writeAnswer(
     } else if (event.type === "usage") {
       usage.report(event.usage);
     } else if (event.type === "requests") {
+      turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
       usage.call(event.requests, turn.output);
     } else if (event.type === "step") {
       usage.step(event.usage, turn.output);
+      // Before the tools run: the model would not be told their results.
+      if (danglingToolCalls(turn.output).length > 0) turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
     } else if (event.type === "finish") {
       finish = event.reason;
     } else if (event.type === "model") {

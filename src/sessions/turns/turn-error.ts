@@ -3,8 +3,10 @@ import {
   describeExceededSteps,
   describeInterruption,
   describeModelFailure,
+  describeReachedBudget,
   exceededStepsOf,
   interruptionOf,
+  reachedBudgetOf,
 } from "../../errors/answer-problems.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
@@ -24,6 +26,7 @@ export function storedErrorOf(error: SessionError): NonNullable<Turn["error"]> {
 
 function causeOf(error: SessionError): string {
   if (hasCode(error, "interrupted")) return describeInterruption(error.details);
+  if (hasCode(error, "budget_exceeded")) return describeReachedBudget(error.details);
   if (hasCode(error, "tool_steps_exceeded")) return describeExceededSteps(error.details);
   if (hasCode(error, "model_failed") || hasCode(error, "model_refused")) {
     const { cause } = error;
@@ -37,6 +40,8 @@ export function errorOfTurn({ status, error }: Turn, ids: TurnIds): SessionError
   if (status === "interrupted") return new SessionError("interrupted", { ...ids, ...interruptionOf(error?.message) });
   if (error?.code === "tool_steps_exceeded")
     return new SessionError("tool_steps_exceeded", { ...ids, ...exceededStepsOf(error.message) });
+  const reached = error?.code === "budget_exceeded" ? reachedBudgetOf(error.message) : undefined;
+  if (reached !== undefined) return new SessionError("budget_exceeded", { ...ids, unit: "tokens", ...reached });
   const code = error?.code === "model_refused" ? "model_refused" : "model_failed";
   return new SessionError(code, { ...ids, reported: error?.message ?? status });
 }

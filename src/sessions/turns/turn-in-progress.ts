@@ -14,6 +14,7 @@ import { isWordless } from "../../domain/turns/leases.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
 import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
+import { guardTokensLeft } from "../../domain/record/budget.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import type { Interruption } from "../../errors/answer-problems.ts";
@@ -151,6 +152,14 @@ export class TurnInProgress implements AsyncDisposable {
     this.#bytes += length;
     this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), flushMs).unref();
     if (this.#bufferLength >= flushLength) await this.#flush();
+  }
+
+  /**
+   * Guard the next model call of the answer, which used `tokens` so far.
+   * @throws SessionError `budget_exceeded`
+   */
+  guardTokensLeft(tokens: number): void {
+    guardTokensLeft(this.#handle.record, tokens);
   }
 
   /** Refuse a message before it is added, so that the output before it can be sealed. */
