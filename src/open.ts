@@ -3,6 +3,7 @@ import { hasCode, SessionError } from "./errors.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
 import { sessionsOn, type Sessions } from "./sessions/sessions.ts";
 import type { SessionsOptions } from "./sessions/options/options.ts";
+import { takesAnySchema, type Access } from "./store/access.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
 import { invalidArgument } from "./domain/values/invalid-argument.ts";
@@ -71,18 +72,20 @@ const impatience = { connectTimeout: "2s", attempt: "3s", deadline: "5s" } as co
 export async function openStore(
   url: string,
   { clock }: Pick<SessionsOptions, "clock"> = {},
-  patience: Partial<typeof impatience> = {},
+  { access = "create", ...patience }: Partial<typeof impatience> & { readonly access?: Access } = {},
 ): Promise<Store> {
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
   switch (scheme) {
     case "sqlite:": {
       const { openSqlite } = await import("./store/sqlite/open.ts");
-      return await openSqlite({ url, ...defined({ clock }) });
+      return await openSqlite({ url, access, ...defined({ clock }) });
     }
     case "postgres:":
     case "postgresql:": {
       const { openPostgres } = await import("./store/postgres/open.ts");
-      return await openPostgres({ url, ...patience });
+      if (access === "create") return await openPostgres({ url, ...patience });
+      // Without the check of the schema at the start, which `serverless` leaves out, an older schema can be opened.
+      return await openPostgres({ url, migrate: false, ...(takesAnySchema(access) ? { serverless: true } : {}) });
     }
     case "memory:": {
       const { openMemory } = await import("./store/memory.ts");

@@ -436,6 +436,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       found: "number",
       known: "number",
       schema: "id",
+      breaking: "flag",
     },
   },
   outbox_full: { status: 503, retryable: true, details: { bytes: "number", bytesMax: "number" } },

@@ -22,6 +22,7 @@ export type InvalidProblem =
   | "open_turn_missing"
   | "refused"
   | "schema_incomplete"
+  | "schema_missing"
   | "session_failed";
 
 /** The place of a problem in a store. */
@@ -36,6 +37,8 @@ export interface InvalidStore {
   readonly found?: number;
   readonly known?: number;
   readonly schema?: string;
+  /** True if programs of an older version cannot work on the store after its migration. */
+  readonly breaking?: boolean;
 }
 
 type Words<Details> = (details: Details, reported: string) => string;
@@ -61,7 +64,7 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
   foreign_schema: (d, reported) =>
     `the schema ${d.schema} of the store ${d.store} has objects of another program: ${reported}; name another schema`,
   migration_pending: (d) =>
-    `the schema ${d.schema} of the store ${d.store} is at version ${d.found}, this version of Perdure needs ${d.known}; run "perdure migrate"`,
+    `the store ${d.store} is at version ${d.found} of the schema, this version of Perdure needs ${d.known}: make a backup${d.schema === undefined ? "" : " with the older version or pg_dump"}, then run "perdure migrate"; afterwards programs of an older version ${d.breaking === true ? "fail with store_schema_newer" : "still work"}`,
   no_sessions: (d) => `the store ${d.store} is not a store of Perdure; name another file`,
   not_sqlite: (d) => `the file ${d.store} is not an SQLite database; name another file`,
   open_turn_missing: (d) =>
@@ -69,6 +72,8 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
   refused: (d, reported) => `the store ${d.store} refused a statement: ${reported}`,
   schema_incomplete: (d, reported) =>
     `the schema of the store ${d.store} is incomplete: ${reported}; "perdure doctor" finds what is missing`,
+  schema_missing: (d) =>
+    `there is no store at ${d.store}: it has no schema ${d.schema}; correct the name, or run "perdure migrate" to create the store`,
   session_failed: (d, reported) => `session ${d.sessionId} cannot be processed: ${reported}`,
 };
 
@@ -115,7 +120,7 @@ const unavailable: { readonly [Problem in UnavailableProblem]: Words<Unavailable
   driver_missing: () => 'the package "pg" is not installed; run "npm install pg", or pass a pool of your own',
   fallback: () =>
     "the session was opened in the fallback, which does not replay this operation; open the session again when the store is back",
-  file_missing: (d) => `the store ${d.store} does not exist; correct its name`,
+  file_missing: (d) => `there is no store at ${d.store}; correct its name`,
   folder_missing: (d) =>
     `the store ${d.store} cannot be opened: the folder ${d.folder} does not exist; create it first`,
   no_folder: (d) => `the store ${d.store} cannot be opened: ${d.folder} is not a folder; correct the name of the store`,

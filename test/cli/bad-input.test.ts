@@ -87,6 +87,7 @@ test("an import of a folder, or of no file, is a typed error", async () => {
 
 test("an error with --json is one JSON object on stderr", async () => {
   await using context = await setUp();
+  await (await openSessions({ store: context.place.storeUrl, sweep: false })).close();
   const { stderr } = await context.place.run(["consult", "ceo", "hi", "--session", "nope", "--json"]);
   const { error } = JSON.parse(stderr) as { error: { code: string; details: object } };
   assert.deepEqual(
@@ -152,6 +153,7 @@ for (const [title, id, message] of [
 ] as const) {
   test(`an id ${title} is refused wherever one is taken`, async () => {
     await using context = await setUp();
+    await (await openSessions({ store: context.place.storeUrl, sweep: false })).close();
     for (const args of [
       ["consult", "ceo", "hi", "--session", id],
       ["consult", id, "hi"],
@@ -271,13 +273,12 @@ test("PERDURE_DEBUG adds the stack", async () => {
   assert.match((await place.run(["sessions", "show", "nope"])).stderr, /\n {4}at .*\n/);
 });
 
-test("commands that read or remove refuse a mistyped name of an SQLite file, and make no file", async () => {
-  await using place = await Workplace.open();
+test("commands that work on an existing store refuse a mistyped name of an SQLite file, and make no file", async () => {
+  await using place = await Workplace.open({ OPENAI_BASE_URL: "http://127.0.0.1:9", PERDURE_MODEL: "m" });
   const at = ["--store", "sqlite:typo.db"];
   for (const args of [
     ["erase", "--user", "ada", ...at],
     ["erase", "--user", "ada", "--dry-run", ...at],
-    ["erase", "--user", "ada", "--verify", "receipt.json", ...at],
     ["copy", "--from", "sqlite:typo.db", "--to", "sqlite:other.db"],
     ["export", ...at],
     ["export", "--out", "all.ndjson", ...at],
@@ -288,13 +289,27 @@ test("commands that read or remove refuse a mistyped name of an SQLite file, and
     ["sessions", "list", ...at],
     ["sessions", "show", "a", ...at],
     ["sessions", "remove", "a", ...at],
+    ["sessions", "end", "a", ...at],
+    ["sessions", "fork", "a", ...at],
+    ["sessions", "archive", "a", ...at],
+    ["sessions", "break-lease", "a", ...at],
+    ["sessions", "legal-hold", "a", "--clear", ...at],
+    ["sessions", "sweep", ...at],
+    ["sessions", "sweep", "--dry-run", ...at],
+    ["consult", "ceo", "hi", "--session", "a", ...at],
+    ["keys", "list", ...at],
+    ["keys", "revoke", "k", ...at],
+    ["host", "status", "--key", "k", ...at],
+    ["doctor", ...at],
+    ["migrate", ...at],
+    ["migrate", "--dry-run", ...at],
     ["snapshot", "save", "a", ...at],
     ["backup", "create", "monday.db", ...at],
   ]) {
     const { code, stdout, stderr } = await place.run(args);
     assert.equal(code, 1, args.join(" "));
     assert.equal(stdout, "");
-    assert.match(stderr, /typo\.db does not exist; correct its name \[store_unavailable\]\n$/);
+    assert.match(stderr, /there is no store at .*typo\.db; correct its name \[store_unavailable\]\n$/);
     assert.deepEqual(
       readdirSync(place.folder).filter((name) => !name.startsWith(".")),
       [],

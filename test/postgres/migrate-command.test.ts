@@ -66,9 +66,10 @@ test("a newer breaking schema has an exit code of its own, for every command", a
   }
 });
 
-test("a store that is no PostgreSQL, a wrong name and a wrong count are wrong usage", async () => {
+test("a store in memory, an option of the other engine, a wrong name and a wrong count are wrong usage", async () => {
   for (const args of [
-    ["--store", "sqlite:x.db"],
+    ["--store", "memory:"],
+    ["--store", "sqlite:x.db", "--partitions", "2"],
     ["--store", server.url(), "--schema", "pg_mine"],
     ["--store", server.url(), "--partitions", "many"],
     ["--print", "--partitions", "0"],

@@ -16,7 +16,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { storeCommand } from "../program/command.ts";
-import { modelOfEnvironment, openFor, type StoreOptions } from "../program/environment.ts";
+import { modelOfEnvironment, openExisting, openFor, type StoreOptions } from "../program/environment.ts";
 import { note, span } from "../terminal/output.ts";
 import { counted } from "../../errors/counted.ts";
 
@@ -69,7 +69,9 @@ export async function openConversation(
     throw new SessionError("agent_unknown", { agent, known: Object.keys(agents) });
   }
   const model = modelOfEnvironment(options.model ?? agents?.[agent]?.model);
-  const sessions = await openFor(options, { agents, model });
+  // A session that is to continue is in a store that exists.
+  const open = options.session === undefined ? openFor : openExisting;
+  const sessions = await open(options, { agents, model });
   try {
     return { sessions, session: await openSession(sessions, agent, options) };
   } catch (error) {

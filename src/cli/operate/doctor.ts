@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import { openSessions, type Agent, type Sessions } from "../../index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
-import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { openWith, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { doctor as examine, type Finding } from "../../admin.ts";
@@ -36,7 +35,8 @@ export function doctorCommand(): Command {
 
 async function doctor({ repair = false, agents: file, json, ...options }: DoctorOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    await using sessions = await openUnmigrated(options, readAgentsFile(file));
+    // The schema may be of any version: the doctor reports an older one.
+    await using sessions = await openWith(repair ? "repair" : "examine", options, { agents: readAgentsFile(file) });
     const onFinding = json === true ? writeJson : describe;
     const {
       sessions: looked,
@@ -62,21 +62,6 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
     ];
     note(parts.join(", "));
     if (left > 0 || !complete) process.exitCode ||= 1;
-  });
-}
-
-/** Open the store without a migration: the doctor reports an old schema. */
-async function openUnmigrated(
-  options: Pick<StoreOptions, "store">,
-  agents: Readonly<Record<string, Agent>> | undefined,
-): Promise<Sessions> {
-  const url = storeUrl(options);
-  if (!/^postgres(ql)?:/i.test(url)) return await openExisting(options, { agents });
-  const { openPostgres } = await import("../../store/postgres/open.ts");
-  return await openSessions({
-    store: await openPostgres({ url, migrate: false, serverless: true }),
-    sweep: false,
-    ...(agents === undefined ? {} : { agents }),
   });
 }
 

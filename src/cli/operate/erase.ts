@@ -2,12 +2,13 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { serverSecret } from "../program/device-secret.ts";
-import { openFor, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
+import { existingSecret, newSecret, serverSecret } from "../program/device-secret.ts";
+import { openExisting, openFor, openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { SessionError, type Sessions } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { note, report, writeJson } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { guardExistingStore } from "../program/store-file.ts";
 import {
   erase as eraseUser,
   findReferences,
@@ -53,10 +54,7 @@ export function eraseCommand(): Command {
 async function erase({ user, dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
   const url = storeUrl(options);
   await untilSignalled(async (signal) => {
-    // This check precedes the creation of a secret beside the file. With PERDURE_SECRET, verifying needs no store.
-    if (verify === undefined || variable("PERDURE_SECRET") === undefined) await guardExistingStore(url);
-    const store = verify === undefined ? url : "memory:";
-    await using sessions = await openFor({ ...options, store }, { secret: await serverSecret(url) });
+    await using sessions = await openForErasure({ url, ...options, ...defined({ dryRun, verify }) });
     if (verify !== undefined) {
       const receipt = readReceipt(verify);
       const valid = verifyErasure(sessions, receipt, user);
@@ -75,6 +73,24 @@ async function erase({ user, dryRun, withForks, verify, json, ...options }: Eras
       note(receiptText(receipt));
     }
   });
+}
+
+/** Only an erasure makes a secret beside the file, once the store is known to exist. Verifying a receipt needs no store. */
+async function openForErasure({
+  dryRun,
+  verify,
+  url,
+  tenant,
+}: Pick<EraseOptions, "dryRun" | "verify" | "tenant"> & { readonly url: string }): Promise<Sessions> {
+  const secret = await existingSecret(url);
+  const scope = defined({ tenant });
+  if (verify !== undefined) {
+    if (secret === undefined) throw new SessionError("secret_missing", { name: "erasures" });
+    return await openFor({ store: "memory:", ...scope }, { secret });
+  }
+  if (dryRun === true) return await openToRead({ store: url, ...scope }, { secret: secret ?? newSecret() });
+  if (secret === undefined) await (await openExisting({ store: url, ...scope })).close();
+  return await openExisting({ store: url, ...scope }, { secret: await serverSecret(url) });
 }
 
 function readReceipt(file: string): ErasureReceipt {

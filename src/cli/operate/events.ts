@@ -6,7 +6,7 @@ import type { RemoteSessions } from "../../client/index.ts";
 import { type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, requiredKey, type StoreOptions } from "../program/environment.ts";
+import { openToRead, requiredKey, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { CliError } from "../terminal/cli-error.ts";
@@ -63,7 +63,7 @@ export function eventsCommand(): Command {
 async function events({ json, limit, follow, store, tenant, url, key, ...filter }: EventsOptions): Promise<void> {
   await untilSignalled(async (signal) => {
     const named = defined({ store, tenant });
-    await using local = url === undefined ? await openExisting(named) : undefined;
+    await using local = url === undefined ? await openToRead(named) : undefined;
     const sessions = local ?? (await serverAt(url ?? "", key));
     const write = json === true ? writeEventJson : writeEvent;
     if (follow === true || filter.since !== undefined) {

@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import type { KeyRight } from "../../index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { bareCommand, examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, openFor, openToRead, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, report, writeJson, writeTable } from "../terminal/output.ts";
 
 export function keysCommand(): Command {
@@ -54,7 +54,7 @@ function listCommand(): Command {
 }
 
 async function list({ json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openToRead(options);
   const keys = await Array.fromAsync(sessions.keys.each());
   if (json === true) {
     for (const key of keys) writeJson(key);
@@ -75,7 +75,7 @@ function revokeCommand(): Command {
 }
 
 async function revoke(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   if (!(await sessions.keys.revoke(id))) {
     throw new CliError("not_found", `there is no key ${id}; "perdure keys list" lists the keys`);
   }

@@ -9,7 +9,7 @@ import { guardTarget } from "../../files/target-file.ts";
 import { sumNames } from "../../store/stats.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { bytes, note, number, span, writeJson, writeTable } from "../terminal/output.ts";
 import { daysOf } from "./stats-days.ts";
 import { statsReport } from "./stats-report.ts";
@@ -59,7 +59,7 @@ export function statsCommand(): Command {
 
 async function stats({ by, since, limit, json, csv, html, ...options }: StatsOptions): Promise<void> {
   if (html !== undefined) guardTarget(resolve(html), await fileOfStore(storeUrl(options)));
-  await using sessions = await openExisting(options);
+  await using sessions = await openToRead(options);
   const query = { limit, ...defined({ since }) };
   if (html !== undefined) {
     await writeReport(sessions, html, query);

@@ -10,16 +10,32 @@ import { fileOfStore } from "./store-file.ts";
  * @throws SessionError `secret_missing`, `argument_invalid` for a wrong URL of SQLite
  */
 export async function serverSecret(storeUrl: string): Promise<string> {
-  const given = variable("PERDURE_SECRET");
-  if (given !== undefined) return given;
+  const found = await existingSecret(storeUrl);
+  if (found !== undefined) return found;
   const file = await fileOfStore(storeUrl);
-  if (file !== undefined) return secretOfFile(`${file}.secret`);
-  if (/^(memory|sqlite):/i.test(storeUrl)) return randomBytes(32).toString("base64url");
+  if (file !== undefined) return madeSecret(`${file}.secret`);
+  if (/^(memory|sqlite):/i.test(storeUrl)) return newSecret();
   throw new SessionError("secret_missing", { name: "devices" });
 }
 
-function secretOfFile(path: string): string {
-  if (!existsSync(path)) makeSecret(path);
+/** As {@link serverSecret}, but no file is created; undefined if there is no secret. */
+export async function existingSecret(storeUrl: string): Promise<string | undefined> {
+  const given = variable("PERDURE_SECRET");
+  if (given !== undefined) return given;
+  const file = await fileOfStore(storeUrl);
+  return file !== undefined && existsSync(`${file}.secret`) ? secretIn(`${file}.secret`) : undefined;
+}
+
+export function newSecret(): string {
+  return randomBytes(32).toString("base64url");
+}
+
+function madeSecret(path: string): string {
+  makeSecret(path);
+  return secretIn(path);
+}
+
+function secretIn(path: string): string {
   return readFileSync(path, "utf8").trim();
 }
 
@@ -28,7 +44,7 @@ function makeSecret(path: string): void {
   const draft = `${path}.${randomUUID()}`;
   try {
     const descriptor = openSync(draft, "wx", 0o600);
-    writeSync(descriptor, `${randomBytes(32).toString("base64url")}\n`);
+    writeSync(descriptor, `${newSecret()}\n`);
     fsyncSync(descriptor);
     closeSync(descriptor);
     linkSync(draft, path);

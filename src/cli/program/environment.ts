@@ -1,8 +1,11 @@
 import { defined } from "../../domain/values/defined.ts";
 import { openaiModel } from "../../adapters/openai.ts";
+import { printable } from "../../domain/values/format-value.ts";
 import { openSessions, type Agent, type Model, type Sessions } from "../../index.ts";
-import { guardExistingStore } from "./store-file.ts";
+import { openStore } from "../../open.ts";
+import type { Access } from "../../store/access.ts";
 import { CliError } from "../terminal/cli-error.ts";
+import { note } from "../terminal/output.ts";
 
 /** The options that name the store and the tenant. */
 export interface StoreOptions {
@@ -12,28 +15,77 @@ export interface StoreOptions {
 
 /** The URL of the store, from the option or the environment. */
 export function storeUrl({ store }: StoreOptions): string {
-  return store ?? variable("PERDURE_STORE") ?? variable("DATABASE_URL") ?? "sqlite:perdure.db";
+  return store ?? variable("PERDURE_STORE") ?? applicationUrl() ?? "sqlite:perdure.db";
 }
 
-/** Open the sessions of the store that option or environment name. Commands end too soon to sweep. */
-export async function openFor(
-  options: StoreOptions,
-  extra: { agents?: Readonly<Record<string, Agent>> | undefined; model?: Model; secret?: string } = {},
-): Promise<Sessions> {
-  return await openSessions({
-    store: storeUrl(options),
-    sweep: false,
-    ...defined({ tenant: options.tenant, agents: extra.agents, model: extra.model, secret: extra.secret }),
-  });
+let isSchemaNoted = false;
+
+/**
+ * `DATABASE_URL` is that of the application. Its parameter `schema`, as Prisma writes it, names the schema of the application,
+ * where Perdure's tables would be found as a drift: the store stays in the schema `perdure`.
+ */
+function applicationUrl(): string | undefined {
+  const given = variable("DATABASE_URL");
+  const [address = "", query = ""] = given?.split(/\?(.*)/s) ?? [];
+  if (!/^postgres(ql)?:/i.test(address)) return given;
+  const parameters = query.split("&");
+  const others = parameters.filter((parameter) => !/^schema(=|$)/.test(parameter));
+  if (others.length === parameters.length) return given;
+  const named = new URLSearchParams(query).get("schema") ?? "";
+  if (!isSchemaNoted && named !== "perdure") {
+    const shown = printable(JSON.stringify(named.slice(0, 63)));
+    note(
+      `the schema ${shown} of DATABASE_URL is ignored: the store is in the schema "perdure"; name another one with --store or PERDURE_STORE`,
+    );
+  }
+  isSchemaNoted = true;
+  return [address, ...(others.length === 0 ? [] : [others.join("&")])].join("?");
 }
 
-/** As {@link openFor}, for commands that only read or remove. @throws SessionError as {@link guardExistingStore} */
-export async function openExisting(
+/** What a command passes to its sessions. */
+interface SessionsExtra {
+  readonly agents?: Readonly<Record<string, Agent>> | undefined;
+  readonly model?: Model;
+  readonly secret?: string;
+}
+
+/**
+ * Opens the sessions of the store that option or environment name, for commands that may create the store. An older schema is
+ * migrated. Commands end too soon to sweep.
+ */
+export async function openFor(options: StoreOptions, extra: SessionsExtra = {}): Promise<Sessions> {
+  return await openWith("create", options, extra);
+}
+
+/**
+ * As {@link openFor}, for commands that change what exists. A missing store is not created, and an older schema is not migrated.
+ * @throws SessionError `store_unavailable` and `store_invalid` for a missing store, `store_invalid` for an older schema
+ */
+export async function openExisting(options: StoreOptions, extra: SessionsExtra = {}): Promise<Sessions> {
+  return await openWith("change", options, extra);
+}
+
+/** As {@link openExisting}, for commands that only read. A read-only file can be read. */
+export async function openToRead(options: StoreOptions, extra: SessionsExtra = {}): Promise<Sessions> {
+  return await openWith("read", options, extra);
+}
+
+export async function openWith(
+  access: Access,
   options: StoreOptions,
-  extra: { readonly agents?: Readonly<Record<string, Agent>> | undefined; readonly secret?: string } = {},
+  { agents, model, secret }: SessionsExtra = {},
 ): Promise<Sessions> {
-  await guardExistingStore(storeUrl(options));
-  return await openFor(options, extra);
+  const store = await openStore(storeUrl(options), {}, { access });
+  try {
+    return await openSessions({
+      store,
+      sweep: false,
+      ...defined({ tenant: options.tenant, agents, model, secret }),
+    });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import { errorOf } from "../../protocol/problem.ts";
 import { unansweredReason } from "../../protocol/fetch-error.ts";
 import type { WireHost } from "../../protocol/wire.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, requiredKey, type StoreOptions } from "../program/environment.ts";
+import { openToRead, requiredKey, type StoreOptions } from "../program/environment.ts";
 import { note, span, writeJson, writeTable } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { listHosts, type HostInfo } from "../../admin.ts";
@@ -55,7 +55,7 @@ export function statusCommand(): Command {
 async function status({ json = false, watch = false, key: keyOption, ...options }: StatusOptions): Promise<void> {
   const key = requiredKey(keyOption);
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor(options);
+    await using sessions = await openToRead(options);
     const look = async (): Promise<void> => {
       const known = (await listHosts(sessions)).items.filter(({ alive, seenAt }) => alive || isRecent(seenAt));
       const reports = await Promise.all(known.map(async (info) => await ask(info, key, signal)));

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 import { counted } from "../../errors/counted.ts";
 
@@ -21,7 +21,7 @@ export function unarchiveCommand(): Command {
 }
 
 async function archive(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const session = await sessions.get(id);
   const archived = await session.archive();
   const { bytes = 0, packedBytes = 0 } = session.info.archive ?? {};
@@ -32,7 +32,7 @@ async function archive(id: string, { json, ...options }: StoreOptions & JsonOpti
 }
 
 async function unarchive(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const session = await sessions.get(id);
   const unarchived = await session.unarchive();
   const { state } = session.info;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 
 export function breakLeaseCommand(): Command {
@@ -12,7 +12,7 @@ export function breakLeaseCommand(): Command {
 }
 
 async function breakLease(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const broken = await (await sessions.get(id)).breakLease();
   const text = broken
     ? `the lease of session ${id} is broken; its former holder can no longer write`

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 
 interface EndOptions extends StoreOptions, JsonOption {
@@ -18,7 +18,7 @@ export function endCommand(): Command {
 }
 
 async function end(id: string, { reason, json, ...options }: EndOptions): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   await (await sessions.get(id)).end(defined({ reason }));
   report({ session: id, state: "ended" }, `session ${id} has ended; it stays readable`, { json });
 }

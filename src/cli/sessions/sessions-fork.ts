@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 
 interface ForkOptions extends StoreOptions, JsonOption {
@@ -21,7 +21,7 @@ export function forkCommand(): Command {
 }
 
 async function fork(id: string, { at, as, json, ...options }: ForkOptions): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const { info } = await (await sessions.get(id)).fork(defined({ at, as }));
   const data = { session: info.id, parent: id, turn: info.turn };
   report(data, `session ${info.id} continues from turn ${info.turn} of ${id}`, { json });

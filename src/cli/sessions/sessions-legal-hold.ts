@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { report } from "../terminal/output.ts";
 
@@ -28,7 +28,7 @@ interface LegalHoldOptions extends StoreOptions, JsonOption {
 async function legalHold(id: string, { reason, clear, json, ...options }: LegalHoldOptions): Promise<void> {
   if ((reason === undefined) === (clear === undefined))
     throw new CliError("usage", "name either --reason <text> or --clear");
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const session = await sessions.get(id);
   if (reason !== undefined) {
     await session.setLegalHold(reason);

@@ -3,7 +3,7 @@ import type { ListQuery, SessionInfo, SessionState } from "../../index.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, type StoreOptions } from "../program/environment.ts";
+import { openToRead, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, writeJson, writeTable } from "../terminal/output.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -39,7 +39,7 @@ export function listCommand(): Command {
 }
 
 async function list({ json, since, before, store, tenant, ...filter }: ListOptions): Promise<void> {
-  await using sessions = await openExisting(defined({ store, tenant }));
+  await using sessions = await openToRead(defined({ store, tenant }));
   const query: ListQuery = {
     ...filter,
     ...defined({ activeSince: since, activeBefore: before }),

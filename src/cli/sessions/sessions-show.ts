@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { LeaseHolder, Message, Session, SessionInfo, Turn, UnreadableEntry } from "../../index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, type StoreOptions } from "../program/environment.ts";
+import { openToRead, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { localTime, note, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
 import { budgetText } from "./sessions-budget.ts";
@@ -25,7 +25,7 @@ export function showCommand(): Command {
 }
 
 async function show(id: string, { turns, json, ...options }: ShowOptions): Promise<void> {
-  await using sessions = await openExisting(options);
+  await using sessions = await openToRead(options);
   const session = await sessions.get(id);
   const holder = await session.leaseHolder();
   const onUnreadable = ({ seq, reason }: UnreadableEntry): void => note(`turn ${seq} is not shown: ${reason}`);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, openToRead, type StoreOptions } from "../program/environment.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { note, report, writeTable } from "../terminal/output.ts";
@@ -44,7 +44,7 @@ async function sweep(given: SweepOptions): Promise<void> {
   const { retention, eventRetention, agents: file, dryRun = false, json, ...options } = given;
   const agents = readAgentsFile(file);
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor(options, { agents });
+    await using sessions = await (dryRun ? openToRead : openExisting)(options, { agents });
     const swept = await sweepSessions(sessions, {
       signal,
       dryRun,

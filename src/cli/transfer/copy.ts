@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { openSessions } from "../../index.ts";
 import { isSame } from "../../files/target-file.ts";
 import { bareCommand, examples, jsonOption, tenantOption, type JsonOption } from "../program/command.ts";
 import { printable } from "../../domain/values/format-value.ts";
@@ -7,7 +6,8 @@ import { defined } from "../../domain/values/defined.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { fileOfStore, guardExistingStore } from "../program/store-file.ts";
+import { openFor, openToRead } from "../program/environment.ts";
+import { fileOfStore } from "../program/store-file.ts";
 import { copySessions, type CopyOptions, type CopyReport } from "../../admin.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { counted } from "../../errors/counted.ts";
@@ -36,12 +36,10 @@ export function copyCommand(): Command {
 }
 
 async function copy({ from, to, tenant, json }: Options): Promise<void> {
-  await guardExistingStore(from);
   await guardApart(from, to);
   await untilSignalled(async (signal) => {
-    const own = { sweep: false, ...defined({ tenant }) } as const;
-    await using source = await openSessions({ store: from, ...own });
-    await using target = await openSessions({ store: to, ...own });
+    await using source = await openToRead({ store: from, ...defined({ tenant }) });
+    await using target = await openFor({ store: to, ...defined({ tenant }) });
     const done = await withProgress(async (progress) => {
       return await copySessions(source, target, { everything: tenant === undefined, signal, ...progress });
     });

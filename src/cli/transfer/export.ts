@@ -5,7 +5,7 @@ import { ExportFile, packedPiece, Piece, type ExportPosition } from "../../files
 import { renderings } from "../../files/renderings.ts";
 import { instant } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { note, report } from "../terminal/output.ts";
@@ -93,7 +93,7 @@ async function exportAll(options: ExportOptions): Promise<void> {
 
 /** False if the signal stopped the export. */
 async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
-  await using sessions = await openExisting(options);
+  await using sessions = await openToRead(options);
   const { agent, user, state, since, format } = options;
   const selection: SessionSelection = defined({
     agent,

@@ -3,10 +3,11 @@ import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import { unpacked } from "../../files/bytes.ts";
 import { importItems } from "../../files/import-items.ts";
+import { hasCode, type Sessions } from "../../index.ts";
 import { withStoreErrors } from "../../files/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { reportSkipped } from "./copy.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openFor, openToRead, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
@@ -47,7 +48,7 @@ export function importCommand(): Command {
 
 async function importAll(file: string, { dryRun, onExists, agent, json, ...options }: Options): Promise<void> {
   await untilSignalled(async (signal) => {
-    await using sessions = await openFor(options);
+    await using sessions = await (dryRun === true ? openForDryRun(options) : openFor(options));
     const source = new Counted(file, signal);
     const total = await source.size();
     using progress = await Progress.begin();
@@ -74,6 +75,21 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
     if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
     else printResult(done, { dryRun: dryRun === true, stopped: signal.aborted });
   });
+}
+
+/** A dry run creates no store: it compares with an empty one where there is none. */
+async function openForDryRun(options: StoreOptions): Promise<Sessions> {
+  try {
+    return await openToRead(options);
+  } catch (error) {
+    if (!isNoStore(error)) throw error;
+    return await openFor({ ...options, store: "memory:" });
+  }
+}
+
+function isNoStore(error: unknown): boolean {
+  if (hasCode(error, "store_unavailable")) return error.details.problem === "file_missing";
+  return hasCode(error, "store_invalid") && error.details.problem === "schema_missing";
 }
 
 function printResult(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {

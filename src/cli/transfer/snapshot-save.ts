@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting } from "../program/environment.ts";
+import { openToRead } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 import { dirOption, snapshotFolder, type FolderOptions } from "./snapshot-folder.ts";
 import { counted } from "../../errors/counted.ts";
@@ -22,7 +22,7 @@ export function saveCommand(): Command {
 }
 
 async function save(id: string, { json, ...options }: FolderOptions & JsonOption): Promise<void> {
-  await using sessions = await openExisting(options);
+  await using sessions = await openToRead(options);
   const { file, bytes, savedAt } = await snapshotFolder(options, sessions).save(id);
   report({ session: id, file, bytes, savedAt }, `session ${id} is saved in ${file} (${counted(bytes, "byte")})`, {
     json,

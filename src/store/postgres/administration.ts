@@ -1,17 +1,8 @@
+import type { MigrationReport } from "../migrations.ts";
 import { connect } from "./open.ts";
 import { layoutOf, migrate, migrationScript, schemaState } from "./schema/migrate.ts";
 import { parsePartitions, resolveOptions, type PostgresOptions } from "./options.ts";
 import { parseSchemaName } from "./connection/names.ts";
-
-/** The result of a migration, or of a dry run. */
-export interface MigrationReport {
-  /** The version of the schema before; 0 without a schema. */
-  readonly found: number;
-  /** The newest version of this program. */
-  readonly known: number;
-  /** The steps between the two, in order. */
-  readonly steps: readonly { readonly version: number; readonly title: string; readonly breaking: boolean }[];
-}
 
 /**
  * Creates or updates the schema; `dryRun` only returns the missing steps. Any number of programs may migrate at the same time.

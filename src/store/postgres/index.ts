@@ -6,4 +6,5 @@
 export { openPostgres } from "./open.ts";
 export type { PostgresOptions } from "./options.ts";
 export type { PostgresPool, QueryResult } from "./connection/pool.ts";
-export { migratePostgres, postgresSchemaScript, type MigrationReport } from "./administration.ts";
+export type { MigrationReport } from "../migrations.ts";
+export { migratePostgres, postgresSchemaScript } from "./administration.ts";

@@ -74,6 +74,9 @@ async function ensure(database: Database, options: ResolvedOptions): Promise<voi
     await migrate(database, layout);
     return;
   }
+  const { name: store } = database;
   const { schema } = options;
-  throw new SessionError("store_invalid", { store: database.name, problem: "migration_pending", schema, found, known });
+  if (found === 0) throw new SessionError("store_invalid", { store, problem: "schema_missing", schema });
+  const breaking = pending.some((step) => step.breaking);
+  throw new SessionError("store_invalid", { store, problem: "migration_pending", schema, found, known, breaking });
 }

@@ -1,3 +1,4 @@
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Store } from "../store.ts";
 import { openPostgres } from "./open.ts";
 import { resolveOptions } from "./options.ts";
@@ -7,6 +8,14 @@ import { sessionErrorOf } from "./connection/postgres-error.ts";
 /** A read-only store at one moment. */
 export interface Moment extends AsyncDisposable {
   readonly store: Store;
+}
+
+/** The store behind the pool has no name of its own. */
+function named(error: unknown, store: string): unknown {
+  if (hasCode(error, "store_invalid"))
+    return new SessionError("store_invalid", { ...error.details, store }, { cause: error.cause });
+  if (hasCode(error, "store_schema_newer")) return new SessionError("store_schema_newer", { ...error.details, store });
+  return error;
 }
 
 /**
@@ -45,6 +54,6 @@ export async function openPostgresMoment(url: string): Promise<Moment> {
     };
   } catch (error) {
     await client.end().catch(() => undefined); // the first error has the cause
-    throw failed(error);
+    throw named(failed(error), name);
   }
 }

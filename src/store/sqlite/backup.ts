@@ -1,6 +1,6 @@
 import { backup, DatabaseSync } from "node:sqlite";
 import { hasCode, SessionError } from "../../errors.ts";
-import { makeForOwner } from "./connection/database-file.ts";
+import { makeForOwner, openToRead } from "./connection/database-file.ts";
 import { applicationId } from "./schema.ts";
 import { sessionErrorOf } from "./connection/sqlite-error.ts";
 
@@ -25,7 +25,8 @@ export async function backupSqlite(
 ): Promise<BackupContent> {
   let source: DatabaseSync | undefined;
   try {
-    source = new DatabaseSync(file, { timeout: 5000 });
+    source = openToRead(file);
+    source.exec("pragma busy_timeout = 5000");
     // An open transaction keeps one snapshot. Without it, every write of another connection would restart the copy.
     source.exec("begin");
     const content = contentOf(source, file);

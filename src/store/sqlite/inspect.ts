@@ -1,17 +1,31 @@
 import { DatabaseSync } from "node:sqlite";
 import type { StoreProblem } from "../store.ts";
+import type { Migration } from "../migrations.ts";
 import { migrations } from "./schema.ts";
+import { missingSteps } from "./schema-version.ts";
 import { isMissing, isRefused } from "./connection/sqlite-error.ts";
 import { counted } from "../../errors/counted.ts";
 
 /** The problems of the file: the check of SQLite, tables and indexes that differ from the schema, entries without a session. */
-export function flawsIn(database: DatabaseSync): readonly StoreProblem[] {
+export function flawsIn(database: DatabaseSync, store: string): readonly StoreProblem[] {
+  const outdated = outdatedFlaws(missingSteps(database, store), false);
+  // The parts of the missing steps are missing on purpose.
+  if (outdated.length > 0) return [...damage(database), ...outdated];
   return [
     ...damage(database),
     ...schemaFlaws(database, false),
     ...whereThere(() => orphans(database)),
     ...whereThere(() => unreadable(database)),
   ];
+}
+
+/** The problem of an older schema; none without missing steps. */
+export function outdatedFlaws(steps: readonly Migration[], repaired: boolean): readonly StoreProblem[] {
+  if (steps.length === 0) return [];
+  const known = migrations.length;
+  const what = `the schema is at step ${known - steps.length}, this version of perdure needs ${known}`;
+  const remedy = `"perdure migrate" takes it there: ${steps.map(({ title }) => title).join("; ")}`;
+  return [{ kind: "schema", what, remedy, repaired }];
 }
 
 /** A missing table has no rows to check; the schema check reports it. */

@@ -2,12 +2,11 @@ import { resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { SessionError } from "../../errors.ts";
-import { stepsFrom, type Migration } from "../migrations.ts";
+import { canWrite, takesAnySchema, type Access } from "../access.ts";
 import type { Store } from "../store.ts";
-import { guardFile, makeForOwner } from "./connection/database-file.ts";
+import { guardExisting, guardWritable, makeForOwner, openToRead } from "./connection/database-file.ts";
 import { Patience } from "./connection/busy-retry.ts";
-import { applicationId, migrations } from "./schema.ts";
+import { guardCurrent, migrate, missingSteps } from "./schema-version.ts";
 import { sessionErrorOf } from "./connection/sqlite-error.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { Transactions } from "./connection/transactions.ts";
@@ -29,33 +28,45 @@ export interface SqliteOptions {
   readonly busyTimeout?: Duration;
   /** @default the machine's clock */
   readonly clock?: Clock;
+  /** @default "create" */
+  readonly access?: Access;
 }
 
 /**
  * Opens a store in one SQLite file, which any number of processes of this machine may share.
- * @throws SessionError `store_unavailable` (no such folder), `store_read_only`, `store_invalid` (not a database, damaged,
- *   of another program), `store_schema_newer`, `store_full`, `store_busy`, `argument_invalid`, `duration_invalid`
+ * @throws SessionError `store_unavailable` (no such folder, or no such file for an access that does not create it),
+ *   `store_read_only`, `store_invalid` (not a database, damaged, of another program, of an older schema that is not to be
+ *   migrated), `store_schema_newer`, `store_full`, `store_busy`, `argument_invalid`, `duration_invalid`
  */
 export async function openSqlite(options: SqliteOptions): Promise<Store> {
   const { path, synchronous, busyTimeoutMs, clock } = parseOptions(options);
   const inMemory = path === ":memory:";
   const file = inMemory ? path : resolve(path);
-  if (!inMemory) {
-    guardFile(file);
-    makeForOwner(file);
-  }
+  const access = inMemory ? "create" : (options.access ?? "create");
+  const writes = canWrite(access);
+  if (access !== "create") guardExisting(file);
+  if (writes && !inMemory) guardWritable(file);
+  if (access === "create" && !inMemory) makeForOwner(file);
   const patience = new Patience({ store: file, busyTimeoutMs });
   let database: DatabaseSync | undefined;
   try {
-    const opened = new DatabaseSync(file, { timeout: 0 });
+    const opened = writes ? new DatabaseSync(file, { timeout: 0 }) : openToRead(file);
     database = opened;
     const transactions = new Transactions(opened);
     // Checked before the first write: the file of another program stays unchanged, byte for byte.
-    const outdated = await patience.when(() => transactions.reading(() => missingSteps(opened, file).length > 0));
-    // Several processes may start on an empty file at the same time: each step waits for the others, then finds its work done.
-    await patience.when(() => opened.exec("pragma journal_mode = wal"));
-    opened.exec(`pragma synchronous = ${synchronous}`);
-    if (outdated) await patience.when(() => transactions.writing(() => migrate(opened, file)));
+    const outdated = await patience.when(() =>
+      transactions.reading(() => {
+        if (access === "create" || takesAnySchema(access)) return missingSteps(opened, file).length > 0;
+        guardCurrent(opened, file);
+        return false;
+      }),
+    );
+    if (writes) {
+      // Several processes may start on an empty file at the same time: each step waits for the others, then finds its work done.
+      await patience.when(() => opened.exec("pragma journal_mode = wal"));
+      opened.exec(`pragma synchronous = ${synchronous}`);
+    }
+    if (outdated && access === "create") await patience.when(() => transactions.writing(() => migrate(opened, file)));
     return new SqliteStore(opened, { transactions, name: file, patience, clock, durable: !inMemory });
   } catch (error) {
     database?.close();
@@ -69,33 +80,8 @@ export function fileOfUrl(url: string): string | undefined {
   return path === ":memory:" ? undefined : resolve(path);
 }
 
-function migrate(database: DatabaseSync, store: string): void {
-  // Another process may have migrated the file since the check; under the write lock no other process can.
-  for (const { sql, version } of missingSteps(database, store)) {
-    database.exec(sql);
-    database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
-  }
-}
-
-/**
- * The missing steps of the schema. The caller holds a transaction, so no migration of another process falls between the reads.
- * @throws SessionError `store_invalid` for a database that has tables and is not marked as Perdure's, `store_schema_newer`
- */
-function missingSteps(database: DatabaseSync, store: string): readonly Migration[] {
-  if (pragma(database, "application_id") !== applicationId) {
-    const { count } = database.prepare("select count(*) as count from sqlite_schema").get() as { count: number };
-    if (count > 0) {
-      throw new SessionError("store_invalid", { store, problem: "foreign_file" });
-    }
-  }
-  return stepsFrom(pragma(database, "user_version"), migrations, store);
-}
-
-function pragma(database: DatabaseSync, name: "user_version" | "application_id"): number {
-  return Number(database.prepare(`pragma ${name}`).get()?.[name]);
-}
-
-function parseOptions({ url, ...options }: SqliteOptions): {
+/** The checked options, with defaults. @throws SessionError `argument_invalid`, `duration_invalid` */
+export function parseOptions({ url, ...options }: SqliteOptions): {
   path: string;
   synchronous: "full" | "normal";
   busyTimeoutMs: number;

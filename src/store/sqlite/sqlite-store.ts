@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import { fits, indexOfKey, type Change, type Transaction } from "../../domain/record/change.ts";
@@ -29,8 +29,10 @@ import type {
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
-import { flawsIn, schemaFlaws } from "./inspect.ts";
+import { flawsIn, outdatedFlaws, schemaFlaws } from "./inspect.ts";
+import { migrate } from "./schema-version.ts";
 import { isMissing, isOutOfRange } from "./connection/sqlite-error.ts";
+import { openReadOnly } from "./connection/database-file.ts";
 import type { Patience } from "./connection/busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
@@ -281,7 +283,7 @@ export class SqliteStore implements Store {
       return await this.#run(() => this.#transactions.reading(() => drained(tallyIn(this.#database, query))));
     }
     const database = await this.#run(() => {
-      const opened = new DatabaseSync(this.#name, { readOnly: true, timeout: 0 });
+      const opened = openReadOnly(this.#name);
       opened.exec("begin");
       return opened;
     });
@@ -298,10 +300,12 @@ export class SqliteStore implements Store {
   }
 
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
-    const found = await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database)));
-    if (!repair || found.every(({ remedy }) => remedy === null)) return found;
+    const steps = repair ? await this.#write(() => migrate(this.#database, this.#name)) : [];
+    const migrated = outdatedFlaws(steps, true);
+    const found = await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database, this.#name)));
+    if (!repair || found.every(({ remedy }) => remedy === null)) return [...migrated, ...found];
     const schema = await this.#write(() => schemaFlaws(this.#database, true));
-    return [...found.filter(({ kind }) => kind !== "schema"), ...schema];
+    return [...migrated, ...found.filter(({ kind }) => kind !== "schema"), ...schema];
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {

@@ -1,10 +1,12 @@
 /** The state of a database file in the file system. SQLite only reports that it cannot open or write the file. */
 import { accessSync, closeSync, constants, openSync, readlinkSync, statfsSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import { SessionError } from "../../../errors.ts";
 
-/** @throws SessionError `store_unavailable`, `store_invalid` or `store_read_only` if no database can be opened there */
-export function guardFile(file: string): void {
+/** @throws SessionError `store_unavailable` or `store_invalid` if there can be no database */
+function guardPlace(file: string): void {
   const folder = dirname(file);
   const kind = kindOf(folder);
   if (kind !== "folder") {
@@ -14,6 +16,11 @@ export function guardFile(file: string): void {
   if (kindOf(file) === "folder") {
     throw new SessionError("store_invalid", { store: file, problem: "folder" });
   }
+}
+
+/** @throws SessionError as {@link guardPlace}, and `store_read_only` if no database can be written there */
+export function guardWritable(file: string): void {
+  guardPlace(file);
   // A read-only folder may have a writable database, which only SQLite finds out.
   const found = kindOf(file) === undefined ? undefined : notWritable(file);
   if (found !== undefined) throw readOnlyError(file, found);
@@ -43,13 +50,38 @@ function targetOf(file: string): string {
 }
 
 /**
- * Guards commands that only read or remove: SQLite would create a missing file, so a mistyped name would be an empty store.
- * @throws SessionError as {@link guardFile}, and `store_unavailable` if there is no file
+ * Guards an access that creates nothing: SQLite would create a missing file, so a mistyped name would be an empty store.
+ * @throws SessionError as {@link guardPlace}, and `store_unavailable` if there is no file
  */
 export function guardExisting(file: string): void {
-  guardFile(file);
+  guardPlace(file);
   if (kindOf(file) !== undefined) return;
   throw new SessionError("store_unavailable", { store: file, problem: "file_missing" });
+}
+
+/**
+ * A connection that only reads. SQLite needs a shared memory file beside a database with a write-ahead log. A connection with
+ * the right to write removes it at the end, so one is used if this user may write, and statements that write are off.
+ */
+export function openToRead(file: string): DatabaseSync {
+  if (readOnlyErrorOf(file) !== undefined) return openReadOnly(file);
+  const database = new DatabaseSync(file, { timeout: 0 });
+  database.exec("pragma query_only = 1");
+  return database;
+}
+
+/**
+ * A connection without the right to write, which may have temporary tables. A database that this user may not write and that
+ * has no log is read as an immutable one: SQLite could not make its shared memory, and a program that writes to it would have
+ * made a log.
+ */
+export function openReadOnly(file: string): DatabaseSync {
+  const options = { timeout: 0, readOnly: true };
+  if (readOnlyErrorOf(file) === undefined || kindOf(`${file}-wal`) !== undefined)
+    return new DatabaseSync(file, options);
+  const immutable = pathToFileURL(file);
+  immutable.search = "?immutable=1";
+  return new DatabaseSync(immutable, options);
 }
 
 /** A path that this user cannot write, and the error of the file system. */
