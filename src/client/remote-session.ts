@@ -66,13 +66,8 @@ type OverHttp = Pick<
 >;
 
 /** Options of `consult` over HTTP: the model is given by its name only. */
-export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "window" | "route"> & {
+export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "route"> & {
   readonly model?: string;
-  /**
-   * Number of past turns shown to the model.
-   * @default 20
-   */
-  readonly window?: number;
 };
 
 /** Query and body of a request. */

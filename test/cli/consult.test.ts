@@ -54,6 +54,41 @@ test("agents come from a file; an unknown one is wrong usage and the known ones 
   assert.match(unknown.stderr, /agent "cto" is not configured; configured agents: ceo, constructor/);
 });
 
+test("settings and the window come from options, ahead of those of the agent, and a question from stdin", async () => {
+  await using context = await setUp();
+  const { place, server } = context;
+  const agents = { ceo: { settings: { temperature: 1, maxTokens: 5 }, window: { turns: 1 } } };
+  await writeFile(join(place.folder, "perdure.agents.json"), JSON.stringify(agents));
+  const options = ["--temperature", "0.5", "--effort", "high", "--timeout", "5m", "--body", '{"seed":7}'];
+  const first = await place.run(["consult", "ceo", "-", "--json", ...options], { input: "What does\nthis mean?\n" });
+  assert.equal(first.code, 0, first.stderr);
+  const { messages, ...sent } = server.requests[0] as unknown as Record<string, unknown>;
+  assert.deepEqual((messages as unknown[]).at(-1), { role: "user", content: "What does\nthis mean?" });
+  assert.deepEqual([sent["temperature"], sent["reasoning_effort"], sent["seed"]], [0.5, "high", 7]);
+  assert.equal(sent["max_completion_tokens"] ?? sent["max_tokens"], 5, "the agent's, where the command names none");
+  const { session } = JSON.parse(first.stdout) as { session: string };
+  for (const question of ["two", "three", "four"])
+    assert.equal((await place.run(["consult", "ceo", question, "--session", session])).code, 0);
+  assert.equal(server.requests.at(-1)?.messages.length, 3, "the window of the agent");
+  await place.run(["consult", "ceo", "five", "--session", session, "--window", "3"]);
+  assert.ok((server.requests.at(-1)?.messages.length ?? 0) >= 7, "three turns or more, which a window grows to");
+  await place.run(["consult", "ceo", "six", "--session", session, "--window-tokens", "0"]);
+  assert.equal(server.requests.at(-1)?.messages.length, 1);
+  for (const wrong of [
+    ["--temperature", "warm"],
+    ["--max-tokens", "0"],
+    ["--max-tokens", "1.5"],
+    ["--timeout", "soon"],
+    ["--body", "[1]"],
+    ["--body", "{"],
+    ["--effort", ""],
+  ])
+    assert.equal((await place.run(["consult", "ceo", "hi", ...wrong])).code, 2, wrong.join(" "));
+  const empty = await place.run(["consult", "ceo", "-"], { input: "\n" });
+  assert.deepEqual([empty.code, /the question is empty/.test(empty.stderr)], [2, true]);
+  assert.equal(server.requests.length, 6);
+});
+
 test("Ctrl-C stops the answer, keeps what came, and exits with 130", async () => {
   await using context = await setUp(() => ({ kind: "hang", texts: ["so far", " so good"] }));
   const { place } = context;

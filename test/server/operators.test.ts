@@ -97,6 +97,13 @@ test("turns over HTTP: appended once by key, on the state of an ETag, read in ra
   assertProblem(await here.call("GET", "/v1/sessions/s/events?from=2&to=1", { key }), 400, "range_invalid");
   const consulted = await here.call("POST", "/v1/sessions/s/consult", { key, body: { message: "Hi", window: 1 } });
   assert.equal(consulted.json.text, "you said: Hi");
+  const consult = (fields: object) =>
+    here.call("POST", "/v1/sessions/s/consult", { key, body: { message: "Hi", ...fields } });
+  const settings = { temperature: 0.5, maxTokens: 100, body: { seed: 1 } };
+  assert.equal((await consult({ settings, window: { turns: 1, tokens: 100 } })).json.text, "you said: Hi");
+  assertProblem(await consult({ settings: { heat: 1 } }), 400, "argument_invalid");
+  assertProblem(await consult({ settings: [] }), 400, "request_invalid");
+  assertProblem(await consult({ window: { turns: -1 } }), 400, "request_invalid");
 });
 
 test("budgets over HTTP: given, spent, raised", async () => {

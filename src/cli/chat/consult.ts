@@ -12,13 +12,14 @@ import {
 import { defined } from "../../domain/values/defined.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { writeJson } from "../terminal/output.ts";
+import { textOfPipe } from "../terminal/pipe.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { CliError } from "../terminal/cli-error.ts";
 
 /** `perdure consult`: one question, one answer, one turn. */
 export function consultCommand(): Command {
   return conversationCommand("consult", "Ask one question in a session; the answer streams to stdout")
-    .argument("<question>", "the question, in quotes")
+    .argument("<question>", "the question, in quotes; - reads it from stdin")
     .option("--after <turn>", "replace the turns after this one, to ask differently or again", wholeNumber)
     .option(...jsonOption)
     .addHelpText(
@@ -27,6 +28,8 @@ export function consultCommand(): Command {
         "perdure consult ceo 'Shall we buy a second oven?'",
         "perdure consult ceo 'And a third?' --session ceo_01m7xjt6y3j1fvq2vg32v9j0fg",
         "perdure consult ceo 'Shorter, please' --session ceo_01m7… --window 2 --json | jq -r .answer",
+        "perdure consult ceo - < question.txt",
+        "perdure consult ceo 'Think it over' --effort high --max-tokens 4000 --timeout 10m",
         "perdure consult ceo 'And a fourth?' --session ceo_01m7… --after 1",
         "perdure consult ceo 'Good morning' --session ceo_01m7… --on-expired reset --busy queue",
       ]) + endpointHelp,
@@ -36,9 +39,11 @@ export function consultCommand(): Command {
 
 type ConsultCommandOptions = ConversationOptions & JsonOption & { readonly after?: number };
 
-async function consult(agent: string, question: string, options: ConsultCommandOptions): Promise<void> {
-  if (question.trim() === "") throw new CliError("usage", "the question is empty; give it in quotes");
+async function consult(agent: string, asked: string, options: ConsultCommandOptions): Promise<void> {
   await untilSignalled(async (signal) => {
+    const question = asked === "-" ? await textOfPipe(signal) : asked;
+    if (question.trim() === "")
+      throw new CliError("usage", "the question is empty; give it in quotes, or - and a text on stdin");
     const { sessions, session } = await openConversation(agent, options);
     await using _ = sessions;
     const answer = await session.consult(question, {

@@ -14,24 +14,23 @@ import { isKnown } from "../../domain/turns/agent-choice.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
-import { wholeNumber } from "../terminal/arguments.ts";
 import { storeCommand } from "../program/command.ts";
+import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
 import { modelOfEnvironment, openExisting, openFor, type StoreOptions } from "../program/environment.ts";
 import { note, span } from "../terminal/output.ts";
 import { counted } from "../../errors/counted.ts";
 
-export interface ConversationOptions extends StoreOptions {
+export interface ConversationOptions extends StoreOptions, ModelOptions {
   readonly session?: string;
   readonly onExpired: NonNullable<EnsureOptions["onExpired"]>;
   readonly agents?: string;
   readonly instructions?: string;
   readonly model?: string;
-  readonly window: number;
   readonly busy: BusyPolicy;
 }
 
 export function conversationCommand(name: string, summary: string): Command {
-  return storeCommand(name, summary)
+  const command = storeCommand(name, summary)
     .argument("<agent>", "the agent that answers")
     .option("--session <id>", "continue this session (default: create a new one)")
     .addOption(
@@ -46,12 +45,12 @@ export function conversationCommand(name: string, summary: string): Command {
       ),
     )
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
-    .option("--window <turns>", "how many past turns to send to the model", wholeNumber, 20)
     .addOption(
       new Option("--busy <policy>", "what to do if the session is already answering")
         .choices(["reject", "queue", "interrupt", "take-over"])
         .default("reject"),
     );
+  return withModelOptions(command);
 }
 
 export const endpointHelp = `
@@ -95,8 +94,9 @@ async function openSession(
 
 /** The options of each question in this conversation. */
 export function consultOptions(agent: string, options: ConversationOptions, signal: AbortSignal): ConsultOptions {
-  const { window, model, busy } = options;
-  return { agent, window, busy, signal, ...defined({ model }) };
+  const { model, busy } = options;
+  const [settings, window] = [settingsOf(options), windowOf(options)];
+  return { agent, busy, signal, ...defined({ model, settings, window }) };
 }
 
 /** Print an answer as it streams, and end its last line, also after an error. */

@@ -1,7 +1,7 @@
 import { defined } from "../../domain/values/defined.ts";
 import { openaiModel } from "../../adapters/openai.ts";
 import { printable } from "../../domain/values/format-value.ts";
-import { openSessions, type Agent, type Model, type Sessions } from "../../index.ts";
+import { openSessions, type Agent, type Model, type ModelSettings, type Sessions } from "../../index.ts";
 import { openStore } from "../../open.ts";
 import type { Access } from "../../store/access.ts";
 import { CliError } from "../terminal/cli-error.ts";
@@ -89,10 +89,11 @@ export async function openWith(
 }
 
 /**
- * The model at the endpoint that the environment names; `named` is the model's name in an option or an agent.
+ * The model at the endpoint that the environment names; `named` is the model's name in an option or an agent, `settings`
+ * hold where call and agent name none.
  * @throws CliError with the variable to set, before anything is written
  */
-export function modelOfEnvironment(named: string | undefined): Model {
+export function modelOfEnvironment(named: string | undefined, settings: ModelSettings = {}): Model {
   const baseURL = variable("OPENAI_BASE_URL");
   const apiKey = variable("OPENAI_API_KEY");
   const model = variable("PERDURE_MODEL");
@@ -105,7 +106,7 @@ export function modelOfEnvironment(named: string | undefined): Model {
   if (named === undefined && model === undefined) {
     throw new CliError("usage", "no model is named; use --model NAME, a model in the agents file, or PERDURE_MODEL");
   }
-  return openaiModel(defined({ baseURL, apiKey, model }));
+  return openaiModel(defined({ baseURL, apiKey, model, ...settings }));
 }
 
 /** Whether the environment names a model's endpoint. */

@@ -23,10 +23,11 @@ import {
   writeLog,
   type ListenOptions,
 } from "../program/server-process.ts";
+import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../terminal/version.ts";
 
-interface ServeOptions extends StoreOptions, ListenOptions {
+interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
   readonly agents?: string;
   readonly model?: string;
   readonly cors: readonly string[];
@@ -41,7 +42,8 @@ interface ServeOptions extends StoreOptions, ListenOptions {
 }
 
 export function serveCommand(): Command {
-  return storeCommand("serve", "Serve sessions over HTTP: chat for devices, sessions for programs with a key")
+  const command = storeCommand("serve", "Serve sessions over HTTP: chat for devices, sessions for programs with a key");
+  return withModelOptions(command)
     .option("--port <number>", "the port to listen on; 0 for any free port", port, 8080)
     .option("--host <address>", "the address to listen on; any but loopback needs a key", "127.0.0.1")
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
@@ -78,7 +80,9 @@ async function serve(options: ServeOptions): Promise<void> {
   const store = storeUrl(options);
   const agents = readAgentsFile(options.agents);
   const handoffTtl = handoffTtlOfEnvironment();
-  const model: Model | undefined = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
+  const model: Model | undefined = hasModelEndpoint()
+    ? modelOfEnvironment(options.model, settingsOf(options))
+    : undefined;
   const [{ createServer }, sessions] = await Promise.all([
     import("../../server/index.ts"),
     openSessions({
@@ -89,6 +93,7 @@ async function serve(options: ServeOptions): Promise<void> {
         agents,
         model,
         handoffTtl,
+        window: windowOf(options),
         fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
       }),
     }),

@@ -1,7 +1,7 @@
 /** A tenant's sessions, for callers with a key. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import type { Metadata, Seen, SessionNews } from "../../index.ts";
+import type { Metadata, ModelSettings, Seen, SessionNews } from "../../index.ts";
 import {
   agentName,
   budget,
@@ -45,6 +45,8 @@ const beginning = {
   maxAge: duration.optional(),
   budget: budget.optional(),
 };
+
+const shownTurns = z.number().int().min(0).max(1000);
 
 export function addSessionRoutes(shared: Shared): void {
   addLifeRoutes(shared);
@@ -404,16 +406,29 @@ function addTurnRoutes(shared: Shared): void {
         agent: agentName.optional(),
         busy: busyPolicy.optional(),
         model: z.string().max(256).optional(),
-        window: z.number().int().min(0).max(1000).optional(),
+        window: z
+          .union([shownTurns, z.object({ turns: shownTurns.optional(), tokens: z.number().int().min(0).optional() })])
+          .optional()
+          .meta({ description: "the past turns that the model is shown: a number of turns, or bounds of both" }),
+        settings: z.record(z.string(), z.unknown()).optional().meta({
+          description:
+            "temperature, maxTokens, effort, timeoutMs, and body with more fields of the model's request; ahead of those of the agent",
+        }),
         after: count
           .optional()
           .meta({ description: "replace the turns after this one; they are put back if no answer begins" }),
       }),
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },
-    async (c, { params, body: { message: question, ...options } }) => {
+    async (c, { params, body: { message: question, window, settings, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const ask = () => session.consult(question, { ...defined(options), ...idempotencyKey(c) });
+      const ask = () =>
+        session.consult(question, {
+          ...defined({ ...options, window: typeof window === "object" ? defined(window) : window }),
+          // `consult` checks them.
+          ...defined({ settings: settings as ModelSettings | undefined }),
+          ...idempotencyKey(c),
+        });
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );

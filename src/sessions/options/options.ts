@@ -10,7 +10,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
-import { parseWindow, type Window } from "../../domain/request/window.ts";
+import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { parseOneOf } from "./arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
@@ -95,6 +95,11 @@ export interface SessionsOptions {
   readonly handoffTtlOfUser?: (user: string) => Duration | undefined;
   /** The budget of each session. @default no limit */
   readonly budget?: Budget;
+  /**
+   * The past turns that a model is shown, for agents without a window of their own.
+   * @default the last 20 turns within 32 000 tokens
+   */
+  readonly window?: Window;
   /** The policy for a message during a running answer. @default "reject" */
   readonly busy?: BusyPolicy;
   /** How long a message waits under `queue`, `interrupt` and `take-over`. @default "60s" */
@@ -132,6 +137,7 @@ export interface ResolvedOptions {
   readonly handoffTtlMs: number;
   readonly handoffTtlOfUser: (user: string) => Duration | undefined;
   readonly budget: Budget | null;
+  readonly window: WindowBounds;
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
@@ -159,6 +165,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     handoffTtlMs: parseDuration(options.handoffTtl ?? "24h", "handoffTtl"),
     handoffTtlOfUser: options.handoffTtlOfUser ?? (() => undefined),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
+    window: parseWindow(options.window ?? defaultWindow),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),

@@ -6,7 +6,7 @@ import { storedInstructions } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { halfWindow, requestMessages } from "../../domain/request/model-request.ts";
 import { parseMessages, readableTurns, type Message, type MessageInput } from "../../domain/turns/turn.ts";
-import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
+import { parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
@@ -36,7 +36,7 @@ export interface ConsultOptions {
   readonly settings?: ModelSettings;
   /**
    * The past turns that the model is shown, within `limits.windowBytesMax`.
-   * @default the agent's, else the last 20 turns within 32 000 tokens
+   * @default the agent's, else that of `openSessions`
    */
   readonly window?: Window;
   /** Stops the answer; the turn keeps the output received so far. Before the turn begins, the call rejects with `aborted`. */
@@ -94,7 +94,7 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
   const { agent: named, signal } = options;
   const input = parseMessages(message, "user", "question");
   if (options.after !== undefined) core.guardStore();
-  const window = parseWindow(options.window ?? defaultWindow);
+  const window = options.window === undefined ? core.options.window : parseWindow(options.window);
   if (named !== undefined) core.agent(parseId(named, "agent"));
   const model = typeof options.model === "function" ? options.model : core.options.model;
   if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
