@@ -1,7 +1,7 @@
 /** A tenant's sessions, for callers with a key. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import type { Metadata, ModelSettings, Seen, SessionNews } from "../../index.ts";
+import type { Metadata, Seen, SessionNews } from "../../index.ts";
 import {
   agentName,
   budget,
@@ -426,7 +426,7 @@ function addTurnRoutes(shared: Shared): void {
         session.consult(question, {
           ...defined({ ...options, window: typeof window === "object" ? defined(window) : window }),
           // `consult` checks them.
-          ...defined({ settings: settings as ModelSettings | undefined }),
+          ...defined({ settings }),
           ...idempotencyKey(c),
         });
       return await answerReply(c, session, { ask, outlive, stop });
