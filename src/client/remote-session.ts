@@ -183,10 +183,10 @@ export class RemoteSession implements OverHttp {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   async *turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
-    const { last, from = 1, to = Number.MAX_SAFE_INTEGER, ...rest } = range;
-    if (last !== undefined || !(to >= from)) {
-      // The server refuses an invalid range with its reason.
-      yield* turnPages(this.#http, this.#path, range);
+    const { last, before, from = 1, to = Number.MAX_SAFE_INTEGER, ...rest } = range;
+    if (last !== undefined || before !== undefined || !(to >= from)) {
+      // The server resolves a range from the end, and refuses an invalid range with its reason.
+      yield* turnPages(this.#http, this.#path, last === undefined && before !== undefined ? { from, ...range } : range);
       return;
     }
     const { turn: head } = await this.#look();
@@ -289,7 +289,11 @@ export class RemoteSession implements OverHttp {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   events(range: EntryRange = {}): AsyncGenerator<SessionEvent, void, undefined> {
-    return eventPages(this.#http, this.#path, Object.keys(range).length === 0 ? { from: 1 } : range);
+    return eventPages(
+      this.#http,
+      this.#path,
+      range.last === undefined && range.to === undefined ? { from: 1, ...range } : range,
+    );
   }
 
   /** Ends the session for good; its events record the reason. */

@@ -48,6 +48,7 @@ export type Expected =
   | "no_dots"
   | "no_field"
   | "no_page"
+  | "no_parameter"
   | "no_segment_of_dots"
   | "number"
   | "object"
@@ -82,7 +83,8 @@ export type Expected =
   | "web_address"
   | "whole_number"
   | "window"
-  | "without_range";
+  | "without_range"
+  | "without_to";
 
 /** A value that was expected, and the one that was found. */
 export interface Expectation {
@@ -93,7 +95,7 @@ export interface Expectation {
   readonly expected: Expected;
   readonly min?: number;
   readonly max?: number;
-  /** The known values of `one_of`, `default_agent` and `agent_or_default`. */
+  /** The known values of `one_of`, `default_agent` and `agent_or_default`, and the known names of `no_parameter` and `setting`. */
   readonly known?: readonly string[];
 }
 
@@ -169,11 +171,14 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   whole_number: ({ min = 0, max }) =>
     max === undefined ? `a whole number, ${min} or more` : `a whole number from ${min} to ${max}`,
   window: () => "a number of turns, or { turns, tokens }",
+  without_to: () => "a whole number, 1 or more, without to",
   without_range: () => "a whole number, 0 or more, without from and to",
 };
 
 /** Codes that name a defect: the whole of what follows the subject. */
 const defects = {
+  no_parameter: ({ known = [] }: Expectation) =>
+    `is no parameter of this route; ${known.length === 0 ? "it has none" : `its parameters are ${known.join(", ")}`}`,
   acyclic: () => "contains itself",
   complete: () => "was cut off",
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,

@@ -79,7 +79,19 @@ export const rangeQuery: z.ZodType<{
   last?: number | undefined;
   from?: number | undefined;
   to?: number | undefined;
-}> = z.object({ last: count.optional(), from: count.optional(), to: count.optional() });
+  before?: number | undefined;
+}> = z.object({
+  last: count.optional(),
+  from: count.optional(),
+  to: count.optional(),
+  before: count.optional().meta({ description: "only entries before this number: the page before an earlier page" }),
+});
+
+/** The field of a page of the last entries that names the page before it. */
+export const beforePage: z.ZodType = z
+  .number()
+  .optional()
+  .meta({ description: "pass it as before to get the entries before this page; absent on the first page" });
 
 export const unreadableEntries: z.ZodType = z
   .array(z.object({ seq: z.number(), reason: z.string() }))
@@ -90,6 +102,7 @@ export const turnsAnswer: z.ZodType = z.object({
   turns: z.array(turnAnswer),
   unreadable: unreadableEntries,
   next: z.number().optional().meta({ description: "pass it as from to get the remaining turns" }),
+  before: beforePage,
 });
 
 export const activeAgentAnswer: z.ZodType = z

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { chat, connect } from "../../src/client/index.ts";
 import { systemClock } from "../../src/clock.ts";
 import { identityOf } from "../../src/domain/record/change.ts";
-import type { Metadata, Turn, UnreadableEntry } from "../../src/index.ts";
+import type { EntryRange, Metadata, Turn, UnreadableEntry } from "../../src/index.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { requestOf, serve, type Serving } from "./serving.ts";
@@ -80,6 +80,68 @@ test("a page has at most 500 turns, and next continues it", async () => {
   assert.deepEqual([seqs(rest.json.turns), rest.json.next], [[501, 502], undefined]);
   const last = await here.call("GET", "/v1/chat/turns?last=501", { device });
   assert.deepEqual([last.json.turns[0].seq, last.json.turns.length, last.json.next], [2, 500, 502]);
+});
+
+test("before pages back from the newest turn to the first one, for devices, keys, clients and the library", async () => {
+  await using here = serve();
+  const device = randomUUID();
+  const session = await here.sessions.devices.open(device);
+  for (let turn = 1; turn <= 47; turn++) await session.append({ input: `${turn}` });
+  const all = Array.from({ length: 47 }, (_, index) => index + 1);
+  const key = await here.key("read");
+  for (const [path, who] of [
+    ["/v1/chat", { device }],
+    [`/v1/sessions/${session.id}`, { key }],
+  ] as const) {
+    const pages: number[][] = [];
+    for (let query = ""; ;) {
+      const { json } = await here.call("GET", `${path}/turns${query}`, who);
+      pages.unshift(seqs(json.turns));
+      if (json.before === undefined) break;
+      query = `?before=${json.before}`;
+    }
+    assert.deepEqual(
+      pages.map(({ length }) => length),
+      [7, 20, 20],
+    );
+    assert.deepEqual(pages.flat(), all);
+    const page = async (query: string): Promise<unknown> => {
+      const { json } = await here.call("GET", `${path}/turns?${query}`, who);
+      return [seqs(json.turns), json.before, json.next];
+    };
+    assert.deepEqual(await page("before=6&last=3"), [[3, 4, 5], 3, undefined]);
+    assert.deepEqual(await page("before=3&last=9"), [[1, 2], undefined, undefined]);
+    assert.deepEqual(await page("before=999&last=2"), [[46, 47], 46, undefined]);
+    assert.deepEqual(await page("before=4&from=2"), [[2, 3], undefined, undefined]);
+    assert.deepEqual(await page("before=1"), [[], undefined, undefined]);
+    for (const bad of ["before=0", "before=x", "before=4&to=3"])
+      assert.equal((await here.call("GET", `${path}/turns?${bad}`, who)).status, 400, bad);
+  }
+  const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(String(url), init));
+  const mine = chat({ url: "http://server.test", device, fetch });
+  const remote = await connect({ url: "http://server.test", key, fetch }).get(session.id);
+  for (const reader of [mine, remote, session]) {
+    const read = async (range: EntryRange): Promise<number[]> => seqs(await Array.fromAsync(reader.turns(range)));
+    assert.deepEqual(await read({ before: 6, last: 3 }), [3, 4, 5]);
+    assert.deepEqual(await read({ before: 6 }), [1, 2, 3, 4, 5]);
+    assert.deepEqual(await read({ before: 6, from: 4 }), [4, 5]);
+    assert.deepEqual(await read({ before: 1, last: 3 }), []);
+    assert.deepEqual(await read({}), all);
+    await assert.rejects(read({ before: 0 }));
+    await assert.rejects(read({ before: 3, to: 3 }));
+  }
+  const events = await here.call("GET", `/v1/sessions/${session.id}/events?before=2`, { key });
+  assert.deepEqual([events.json.events.length, events.json.before], [1, undefined]);
+});
+
+test("a client reads a page before a turn that is larger than a page of bytes", async () => {
+  await using here = serve();
+  const { device } = await talked(here);
+  const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(String(url), init));
+  const mine = chat({ url: "http://server.test", device, fetch });
+  assert.deepEqual(seqs(await Array.fromAsync(mine.turns({ before: 25, last: 20 }))), everyTurn.slice(4, 24));
 });
 
 test("the clients read all pages of a range", async () => {

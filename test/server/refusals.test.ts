@@ -318,3 +318,26 @@ test("the size limit of a device is below that of an operator", async () => {
   const body = { id: "long", metadata: { text } };
   assert.equal((await here.call("POST", "/v1/sessions", { key, body })).status, 201);
 });
+
+test("every route refuses a parameter that it does not have, and names those it has", async () => {
+  await using here = serve();
+  const device = randomUUID();
+  const key = await here.key("admin");
+  await here.sessions.ensure("s");
+  const refused = await here.call("GET", "/v1/chat/turns?last=3&befor=4", { device });
+  assertProblem(refused, 400, "request_invalid");
+  assert.match(refused.json.detail, /query\.befor .*last, from, to, before/);
+  for (const [path, who] of [
+    ["/v1/chat/session", { device }],
+    ["/v1/chat/stream", { device }],
+    ["/v1/devices/link", { device }],
+    ["/v1/sessions", { key }],
+    ["/v1/sessions/s", { key }],
+    ["/v1/sessions/s/events", { key }],
+    ["/v1/stats", { key }],
+    ["/v1/events", { key }],
+  ] as const)
+    assertProblem(await here.call("GET", `${path}?unknown=1`, who), 400, "request_invalid");
+  for (const path of ["/healthz", "/readyz", "/docs", "/openapi.json"])
+    assert.equal((await here.call("GET", `${path}?probe=1`)).status, 200, path);
+});

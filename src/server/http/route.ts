@@ -98,6 +98,7 @@ export function addRoute<Params, Query, Body>(
     const params = checked(route.params, c.req.param(), "path");
     // Every `{id}` in a path is a session's.
     c.set("session", c.req.param("id")?.slice(0, 256));
+    if (route.scope !== "open") guardQuery(route, c.req.query());
     const query = checked(route.query, c.req.query(), "query");
     const body = route.body === undefined ? (undefined as Body) : checked(route.body, await jsonOf(c), "body");
     const response = await answer(c, { params, query, body });
@@ -125,6 +126,22 @@ export function addMethodRefusals({ app, table }: Routes): void {
 
 function honoPath(path: string): string {
   return path.replace(/\{(\w+)\}/g, ":$1");
+}
+
+/**
+ * Refuses a parameter that the route does not have: ignored, it would silently widen or move what the caller asks for.
+ * Open routes take any, because probes and scrapers add their own.
+ * @throws SessionError `request_invalid`
+ */
+function guardQuery({ query }: Pick<Route<unknown, unknown, unknown>, "query">, given: Record<string, string>): void {
+  const known = Object.keys((query as { readonly shape?: object } | undefined)?.shape ?? {});
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new SessionError("request_invalid", {
+    path: `query.${unknown}`.slice(0, 100),
+    expected: "no_parameter",
+    known,
+  });
 }
 
 function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: string): T {

@@ -109,7 +109,8 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/chat/turns",
-      summary: "Get turns, oldest first: the last 20, the last n, or a range; at most 500 turns or 1 MiB",
+      summary:
+        "Get turns, oldest first: the last 20 or n, also before a number, or a range; at most 500 turns or 1 MiB",
       scope: "device",
       query: rangeQuery,
       answers: { 200: { description: "a page of turns", schema: turnsAnswer } },

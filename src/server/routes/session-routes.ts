@@ -4,6 +4,7 @@ import { SessionError } from "../../errors.ts";
 import type { Metadata, Seen, SessionNews } from "../../index.ts";
 import {
   agentName,
+  beforePage,
   budget,
   busyPolicy,
   chatAnswer,
@@ -325,7 +326,8 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions/{id}/turns",
-      summary: "Get turns, oldest first: the last 20, the last n, or a range; at most 500 turns or 1 MiB",
+      summary:
+        "Get turns, oldest first: the last 20 or n, also before a number, or a range; at most 500 turns or 1 MiB",
       scope: "read",
       params: idInPath,
       query: rangeQuery,
@@ -597,6 +599,7 @@ function addActiveAgentRoutes(shared: Shared): void {
             events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })),
             unreadable: unreadableEntries,
             next: z.number().optional().meta({ description: "pass it as from to get the remaining events" }),
+            before: beforePage,
           }),
         },
       },

@@ -12,11 +12,16 @@ import { readLog } from "../core/log-reader.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
-/** The last so many entries, or those from one number to another, bounds included. Without bounds, all entries. */
+/**
+ * The last so many entries, of all or of those before a number, or the entries from one number to another, bounds included.
+ * Without bounds, all entries.
+ */
 export interface EntryRange {
   readonly last?: number;
   readonly from?: number;
   readonly to?: number;
+  /** Only entries before this number; with `last`, the page before an entry that the caller has. Instead of `to`. */
+  readonly before?: number;
   /** Called for each entry of the range that cannot be read, in its place; the iteration passes over it. */
   readonly onUnreadable?: (entry: UnreadableEntry) => void;
 }
@@ -34,7 +39,8 @@ async function* readEntries<Item extends object>(
   range: EntryRange,
   { log, read }: { readonly log: "turns" | "events"; readonly read: (entry: Entry) => Item | string },
 ): AsyncGenerator<Item, void, undefined> {
-  const { last, from = 1, to = Number.MAX_SAFE_INTEGER, onUnreadable } = range;
+  const { last, from = 1, before, onUnreadable } = range;
+  const to = before === undefined ? (range.to ?? Number.MAX_SAFE_INTEGER) : before - 1;
   const readable = function* (entries: readonly Entry[]): Generator<Item, void, undefined> {
     for (const entry of entries) {
       const item = read(entry);
@@ -43,10 +49,10 @@ async function* readEntries<Item extends object>(
     }
   };
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
-  if (last !== undefined && last <= readMax) {
+  if (last !== undefined && last <= readMax && to !== 0) {
     const tail = await traceCall(handle.about(log), async () => {
       guardRange(range);
-      return await lastEntries(handle, log, last);
+      return await lastEntries(handle, log, { last, to });
     });
     yield* readable(tail ?? []);
     if (tail !== undefined) return;
@@ -57,18 +63,18 @@ async function* readEntries<Item extends object>(
   });
   const head = headOf(record, log);
   const end = Math.min(to, head);
-  let before: Entry | undefined;
-  for (let next = last === undefined ? from : Math.max(1, head - last + 1); next <= end;) {
+  let earlier: Entry | undefined;
+  for (let next = last === undefined ? from : Math.max(1, end - last + 1); next <= end;) {
     const page = await traceCall(handle.about(log), async () => {
       const wanted = { log, from: next, to: end, order: "ascending", limit: readMax, bytesMax } as const;
       const entries = await readLog(handle.core, record, wanted);
-      if (before !== undefined && log === "turns") await guardUnchanged(handle, record, before);
+      if (earlier !== undefined && log === "turns") await guardUnchanged(handle, record, earlier);
       return entries;
     });
     yield* readable(page);
-    before = page.at(-1);
-    if (before === undefined) return;
-    next = before.seq + 1;
+    earlier = page.at(-1);
+    if (earlier === undefined) return;
+    next = earlier.seq + 1;
   }
 }
 
@@ -100,16 +106,19 @@ async function guardUnchanged(handle: Handle, record: SessionRecord, before: Ent
 async function lastEntries(
   handle: Handle,
   log: "turns" | "events",
-  last: number,
+  { last, to }: { readonly last: number; readonly to: number },
 ): Promise<readonly Entry[] | undefined> {
   const bytesMax = handle.core.options.limits.readBytesMax;
-  const range = { log, from: 1, to: Number.MAX_SAFE_INTEGER, order: "descending", limit: last } as const;
+  const range = { log, from: 1, to, order: "descending", limit: last } as const;
   const page = await handle.core.store.read(handle.key, { ...range, bytesMax });
   const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
   return isWhole ? page.toReversed() : undefined;
 }
 
-function guardRange({ last, from, to }: EntryRange): void {
+function guardRange({ last, from, to, before }: EntryRange): void {
+  if (before !== undefined && (!Number.isSafeInteger(before) || before < 1 || to !== undefined)) {
+    throw invalidArgument("before", before, { expected: "without_to" });
+  }
   if (last !== undefined && (!Number.isSafeInteger(last) || last < 0 || from !== undefined || to !== undefined)) {
     throw invalidArgument("last", last, { expected: "without_range" });
   }
