@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import {
   createManager,
   openSessions,
@@ -288,6 +289,29 @@ test("a system message, a name, a failed tool and half a surrogate pair have the
   );
 });
 
+test("messages of a caller that asks the model itself may have their text in parts", async () => {
+  const content = [
+    { type: "text", text: "a" },
+    { type: "text", text: "b" },
+  ];
+  const text = "a\n\nb";
+  assert.deepEqual(
+    await promptFor([
+      { role: "system", content },
+      { role: "assistant", content },
+      { role: "tool", tool_call_id: "c", content },
+    ]),
+    [
+      { role: "system", content: text },
+      { role: "assistant", content: [{ type: "text", text }] },
+      {
+        role: "tool",
+        content: [{ type: "tool-result", toolCallId: "c", toolName: "unknown", output: { type: "text", value: text } }],
+      },
+    ],
+  );
+});
+
 test("addresses that the provider does not open, and files that cannot be read, are sent as text", async () => {
   const urls = ["https://elsewhere.example/a.png", "a.png", "data:image/png", "data:text/plain,%", "data:;base64,"];
   const content = [
@@ -518,6 +542,24 @@ for (const [title, reply, code, details] of failures) {
     });
   });
 }
+
+test("a key that an endpoint echoes, and the conversation that an error is about, are not printed with it", async () => {
+  const asked = { requestBodyValues: { messages: [{ content: "my secret" }] }, statusCode: 400 };
+  for (const key of ["sk-ant-api03-secret", "AIzaSysecret", "gsk_secret12"]) {
+    const message = `wrong key ${key}: check it`;
+    await assert.rejects(ask(throwing(sdkError(message, { ...asked, responseBody: message }))), (error) => {
+      assert.equal((error as { details?: { reported?: string } }).details?.reported, "wrong key [key]: check it");
+      assert(!inspect(error, { depth: 9 }).includes("secret"));
+      return true;
+    });
+  }
+  await assert.rejects(ask(throwing(sdkError("no", asked))), (error) => {
+    const { cause } = error as { readonly cause?: object };
+    assert(!inspect(error, { depth: 9 }).includes("my secret"));
+    assert.deepEqual((cause as typeof asked).requestBodyValues, asked.requestBodyValues, "a program can read it");
+    return true;
+  });
+});
 
 test("a model that is silent, and ignores its signal, is left after the timeout", async () => {
   const silent = { ...scripted([]), doStream: () => new Promise<never>(() => undefined) };

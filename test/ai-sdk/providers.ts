@@ -8,9 +8,12 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { simulateReadableStream } from "ai";
 import { MockLanguageModelV3, MockLanguageModelV4 } from "ai/test";
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { aiModel } from "../../src/adapters/ai.ts";
-import { createManager, openSessions, type Model, type Sessions, type Turn } from "../../src/index.ts";
+import { createManager, openSessions, type Model, type Turn } from "../../src/index.ts";
 
 interface Endpoint {
   readonly fetch: typeof fetch;
@@ -53,13 +56,23 @@ const hour = {
   run: () => "nine",
 } as const;
 
-/** Asks twice; the first answer takes a tool. The second turn is answered by another process, if a store is given. */
+/** Asks twice; the first answer takes a tool. The store is opened anew for the second question. */
 async function converse(model: Model): Promise<readonly Turn[]> {
-  await using sessions: Sessions = await openSessions({ store: "memory:", model, agents: { clock: {} } });
-  const manager = createManager({ sessions, tools: { clock: [hour] }, offersHandoffs: false, router: () => "clock" });
-  const session = await sessions.create({ agent: "clock" });
-  const first = await (await manager.send(session, "How late is it in Ghent?")).done;
-  return [first, await (await manager.send(session, "Sure?")).done];
+  const folder = mkdtempSync(join(tmpdir(), "perdure-ai-"));
+  const ask = async (question: string): Promise<Turn> => {
+    const store = `sqlite:${join(folder, "chat.db")}`;
+    await using sessions = await openSessions({ store, model, agents: { clock: {} } });
+    const manager = createManager({ sessions, tools: { clock: [hour] }, offersHandoffs: false, router: () => "clock" });
+    const session = await sessions.ensure("s", { agent: "clock" });
+    return await (
+      await manager.send(session, question)
+    ).done;
+  };
+  try {
+    return [await ask("How late is it in Ghent?"), await ask("Sure?")];
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 function assertTold([first, second]: readonly Turn[]): void {

@@ -13,6 +13,9 @@ const refusing = new Set([
   "AI_UnsupportedFunctionalityError",
 ]);
 
+/** The keys of known providers. An endpoint that echoes its key must not bring it into a log. */
+const keys = /\b(?:sk|rk|gsk|xai|csk|hf|pplx|nvapi|fw|r8)[-_][\w-]{6,}|\bAIza[\w-]{6,}|(?<=\bBearer )\S{8,}/;
+
 /** The typed error for an error that a model of the AI SDK throws, or reports as a part of its stream. */
 export function modelError(error: unknown, { begun }: { readonly begun: boolean }): SessionError {
   const { name, message, statusCode, url, data, code } = Object(error) as {
@@ -21,6 +24,7 @@ export function modelError(error: unknown, { begun }: { readonly begun: boolean 
   const text = typeof error === "string" ? error : typeof message === "string" ? message : JSON.stringify(error);
   if (typeof name === "string" && refusing.has(name))
     return new SessionError("model_refused", { reported: onOneLine(text) }, { cause: error });
+  hideRequest(error);
   const { error: sent } = Object(data) as { readonly error?: { readonly code?: unknown } | null };
   return endpointError({
     error,
@@ -29,8 +33,15 @@ export function modelError(error: unknown, { begun }: { readonly begun: boolean 
     code: sent?.code ?? code,
     systemCode: systemCodeOf(error),
     host: typeof url === "string" && URL.canParse(url) ? new URL(url).host : undefined,
+    apiKey: keys.exec(text ?? "")?.[0],
     begun,
   });
+}
+
+/** The error keeps the conversation that it was about, and Node no longer prints it with the error. */
+function hideRequest(error: unknown): void {
+  if (typeof error === "object" && error !== null && "requestBodyValues" in error)
+    Reflect.defineProperty(error, "requestBodyValues", { enumerable: false });
 }
 
 /** The code of the operating system, or of Node's `fetch`, in the chain of causes. */

@@ -126,7 +126,9 @@ function acceptedId(id: string): string {
   return `call_${createHash("sha256").update(id).digest("hex").slice(0, 32)}`;
 }
 
-/** A request has texts only for all roles but the user's. */
+/** The text of a message. A request has texts only for all roles but the user's; parts are read for other callers. */
 function textOf(content: Value | undefined): string {
-  return typeof content === "string" ? content : "";
+  if (typeof content === "string") return content;
+  const parts = Array.isArray(content) ? (content as readonly { readonly text?: unknown }[]) : [];
+  return parts.flatMap((part) => (typeof part?.text === "string" ? [part.text] : [])).join("\n\n");
 }
