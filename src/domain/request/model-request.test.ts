@@ -207,6 +207,35 @@ test("parts of other providers are shown in the known form, and unknown kinds ar
     { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } },
     { type: "image_url", image_url: { url: "https://e.example/p.png" } },
   ]);
+  const [a, pdf] = [new Uint8Array([0, 0, 0]), "data:application/pdf;base64,AAAA"];
+  const files = [
+    { type: "file", mediaType: "application/pdf", data: "AAAA", filename: "a.pdf" },
+    { type: "file", mediaType: "application/pdf", data: a },
+    { type: "file", mediaType: "application/pdf", url: pdf },
+    { type: "file", mediaType: "image/png", data: a },
+    { type: "image", image: a },
+    { type: "document", source: { type: "base64", media_type: "application/pdf", data: "AAAA" }, title: "a" },
+    { type: "document", source: { type: "text", media_type: "text/plain", data: "plain" } },
+    { type: "input_file", filename: "a.pdf", file_data: pdf },
+    { type: "input_file", file_id: "file-1" },
+    // Without content, and at an address.
+    { type: "file", mediaType: "application/pdf" },
+    { type: "file", mediaType: "application/pdf", url: "https://e.example/a.pdf" },
+    { type: "file", mediaType: "application/pdf", data: "https://e.example/a.pdf" },
+    { type: "document", source: { type: "url", url: "https://e.example/a.pdf" } },
+  ];
+  const png = { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } };
+  assert.deepEqual(shown([], [{ role: "user", content: files }])[0]?.content, [
+    { type: "file", file: { filename: "a.pdf", file_data: pdf } },
+    { type: "file", file: { file_data: pdf } },
+    { type: "file", file: { file_data: pdf } },
+    png,
+    png,
+    { type: "file", file: { filename: "a", file_data: pdf } },
+    { type: "text", text: "plain" },
+    { type: "file", file: { filename: "a.pdf", file_data: pdf } },
+    { type: "file", file: { file_id: "file-1" } },
+  ]);
   const thinking = [
     { type: "thinking", thinking: "hm" },
     { type: "text", text: "Belgium." },

@@ -2,7 +2,7 @@
  * One stored message in the form that every chat endpoint takes: known kinds of parts only, no empty content, texts for
  * the assistant and for tools. The store keeps the original.
  */
-import type { Value } from "../values/codec.ts";
+import { base64Of, type Value } from "../values/codec.ts";
 import type { Message, ToolCall } from "../turns/turn.ts";
 
 type Fields = Readonly<Record<string, Value>>;
@@ -112,11 +112,36 @@ function readablePart(part: Part): readonly Part[] {
   if (type === "input_image") return typeof part["image_url"] === "string" ? [picture(part["image_url"])] : [];
   if (type === "image") return pictureOf(part);
   if (type === "input_audio") return isFields(part["input_audio"]) ? [part] : [];
-  if (type !== "file") return [];
-  if (isFields(part["file"])) return [part];
-  const { mediaType, url } = part;
-  const isPicture = typeof mediaType === "string" && mediaType.startsWith("image/") && typeof url === "string";
-  return isPicture ? [picture(url)] : [];
+  if (type === "file" && isFields(part["file"])) return [part];
+  return type === "file" || type === "document" || type === "input_file" ? fileOf(part) : [];
+}
+
+/**
+ * A file of the AI SDK, of Anthropic (`document`) or of the Responses (`input_file`). Chat completions take no file at an
+ * address, but for pictures.
+ */
+function fileOf(part: Part): readonly Part[] {
+  const { url, mediaType: type, filename = part["title"] } = part;
+  const source = isFields(part["source"]) ? part["source"] : {};
+  if (source["type"] === "text") return readablePart({ type: "text", text: source["data"] ?? "" });
+  const mediaType = stringOf(type ?? source["media_type"]);
+  const content = part["data"] ?? part["file_data"] ?? source["data"];
+  if (mediaType.startsWith("image/"))
+    return typeof url === "string" ? [picture(url)] : pictureOf({ type: "image", image: content ?? null, mediaType });
+  const named = typeof filename === "string" ? { filename } : {};
+  if (typeof part["file_id"] === "string") return [{ type: "file", file: { ...named, file_id: part["file_id"] } }];
+  const address = stringOf(url);
+  const data = address.startsWith("data:") ? address : dataUrl(content, mediaType);
+  return data === undefined ? [] : [{ type: "file", file: { ...named, file_data: data } }];
+}
+
+/** Bytes or base64 as a data URL; undefined for an address, and for no content. */
+function dataUrl(content: Value | undefined, mediaType: string): string | undefined {
+  const text = content instanceof Uint8Array ? base64Of(content) : stringOf(content);
+  if (text.startsWith("data:")) return text;
+  return text === "" || mediaType === "" || /^[a-z][a-z0-9+.-]*:/i.test(text)
+    ? undefined
+    : `data:${mediaType};base64,${text}`;
 }
 
 function picture(url: string): Part {
@@ -130,9 +155,9 @@ function pictureOf({ source, image, mediaType }: Part): readonly Part[] {
     if (type === "url" && typeof url === "string") return [picture(url)];
     return typeof data === "string" && typeof media === "string" ? [picture(`data:${media};base64,${data}`)] : [];
   }
-  if (typeof image !== "string") return [];
-  if (/^(?:https?|data):/.test(image)) return [picture(image)];
-  return [picture(`data:${typeof mediaType === "string" ? mediaType : "image/png"};base64,${image}`)];
+  if (typeof image === "string" && /^(?:https?|data):/.test(image)) return [picture(image)];
+  const data = dataUrl(image, stringOf(mediaType) || "image/png");
+  return data === undefined ? [] : [picture(data)];
 }
 
 function isFields(value: Value | undefined): value is Fields {

@@ -204,7 +204,7 @@ function dateOf(text: string): Date {
 /** Browsers, which decode responses over HTTP, have no Buffer. */
 const hasBuffer = typeof Buffer !== "undefined";
 
-function base64Of(bytes: Uint8Array): string {
+export function base64Of(bytes: Uint8Array): string {
   if (hasBuffer) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
