@@ -6,7 +6,7 @@ import { startHost, type Host, type HostOptions, type Isolation } from "../../sr
 import { openSessions, systemClock, type Clock, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { forwardClock } from "../support/forward-clock.ts";
-import { rounds } from "../support/rounds.ts";
+import { isThorough, rounds } from "../support/rounds.ts";
 
 const runtime = new URL("./mortal.ts", import.meta.url);
 const turnTimeoutMs = 60_000;
@@ -69,7 +69,8 @@ for (const [isolation, message, how] of deaths) {
       { isolation, turnTimeout: turnTimeoutMs, restart: { backoff: "10ms", max: 20 } },
       clock,
     );
-    const others = ["a", "b", "c"];
+    // In a pool they share threads with the session that ends. Elsewhere each starts a worker of its own.
+    const others = isThorough || isolation === "pool" ? ["a", "b", "c"] : ["a"];
     await Promise.all([...others, "mortal"].map((id) => here.host.ensure(id)));
     const dying = assert.rejects(
       here.host.send("mortal", message),
