@@ -654,8 +654,8 @@ test("wrong settings and fields outside of a provider's own are refused", async 
     message: /aiModel\.body\.seed is 1; expected an object of a provider's own fields/,
   });
   await assert.rejects(ask([finish()], { settings: { body: { seed: null } } }), {
-    code: "argument_invalid",
-    message: /settings\.body\.seed is null/,
+    code: "model_refused",
+    message: /settings\.body\.seed is null; expected an object of a provider's own fields/,
   });
 });
 

@@ -37,8 +37,8 @@ const versions: readonly string[] = ["v3", "v4"];
  * request is made for each model call, without retries. Reasoning and the metadata of the provider (signatures, encrypted
  * reasoning) are kept in the message and sent back to the same provider.
  * @throws SessionError `argument_invalid`, also for a model of another specification; at the call: `model_refused` (400,
- *   401, 403, 404 …, a name without a model), `model_failed` (429, 5xx, no connection, a stream that breaks or falls
- *   silent)
+ *   401, 403, 404 …, a name without a model, a `body` that is no `providerOptions`), `model_failed` (429, 5xx, no
+ *   connection, a stream that breaks or falls silent)
  */
 export function aiModel(model: AiLanguageModel | ((name: string) => AiLanguageModel), options: AiOptions = {}): Model {
   const { model: defaultName, ...settings } = options;
@@ -48,7 +48,12 @@ export function aiModel(model: AiLanguageModel | ((name: string) => AiLanguageMo
   return async function* answer(request) {
     const chosen = choose(model, request.model ?? defaultName);
     const own = { ...settings, ...request.settings };
-    checkBody(own, "settings");
+    try {
+      checkBody(own, "settings");
+    } catch (error) {
+      // The turn has begun, and stores the refusal.
+      throw new SessionError("model_refused", { reported: (error as Error).message }, { cause: error });
+    }
     yield* stream(chosen, request, own);
   };
 }

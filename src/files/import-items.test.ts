@@ -271,10 +271,7 @@ test("an invalid conversation does not block the others, and is reported with it
     ],
   );
   assert.match(report.reasons[0]?.message ?? "", /line 1, column 37/);
-  assert.deepEqual(
-    (await place.sessions.list()).items.map(({ id }) => id).toSorted(),
-    ["a", "z"],
-  );
+  assert.deepEqual((await place.sessions.list()).items.map(({ id }) => id).toSorted(), ["a", "z"]);
 });
 
 test("a gzip file is read alike; a truncated one is imported as far as it goes, and reported", async () => {

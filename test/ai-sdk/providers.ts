@@ -5,7 +5,13 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
-import { simulateReadableStream } from "ai";
+import {
+  createProviderRegistry,
+  customProvider,
+  extractReasoningMiddleware,
+  simulateReadableStream,
+  wrapLanguageModel,
+} from "ai";
 import { MockLanguageModelV3, MockLanguageModelV4 } from "ai/test";
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -385,25 +391,55 @@ test("errors of the providers are typed: a wrong key, an endpoint that is down, 
   await assert.rejects(ask(broken), { code: "model_failed", message: /Overloaded/ });
 });
 
-test("the AI SDK's own mocks of both versions answer", async () => {
-  const chunks = [
-    { type: "text-start", id: "1" },
-    { type: "text-delta", id: "1", delta: "Hello." },
-    { type: "text-end", id: "1" },
-    {
-      type: "finish",
-      finishReason: { unified: "stop", raw: "stop" },
-      usage: {
-        inputTokens: { total: 3, noCache: 3, cacheRead: undefined, cacheWrite: undefined },
-        outputTokens: { total: 2, text: 2, reasoning: undefined },
-      },
+/** What a mock of the AI SDK streams. */
+const helloParts = [
+  { type: "text-start", id: "1" },
+  { type: "text-delta", id: "1", delta: "<think>Greet.</think>Hello." },
+  { type: "text-end", id: "1" },
+  {
+    type: "finish",
+    finishReason: { unified: "stop", raw: "stop" },
+    usage: {
+      inputTokens: { total: 3, noCache: 3, cacheRead: undefined, cacheWrite: undefined },
+      outputTokens: { total: 2, text: 2, reasoning: undefined },
     },
-  ] as const;
-  const doStream = async () => ({ stream: simulateReadableStream({ chunks: [...chunks] }) });
+  },
+] as const;
+const doStream = async () => ({ stream: simulateReadableStream({ chunks: [...helloParts] }) });
+
+async function askHello(model: Model): Promise<Turn> {
+  await using sessions = await openSessions({ store: "memory:", model });
+  return await (
+    await (await sessions.create({ agent: "a" })).consult("Hi")
+  ).done;
+}
+
+test("the AI SDK's own mocks of both versions answer", async () => {
   for (const mock of [new MockLanguageModelV3({ doStream }), new MockLanguageModelV4({ doStream })]) {
-    await using sessions = await openSessions({ store: "memory:", model: aiModel(mock) });
-    const turn = await (await (await sessions.create({ agent: "a" })).consult("Hi")).done;
-    assert.deepEqual(turn.output, [{ role: "assistant", content: "Hello." }]);
+    const turn = await askHello(aiModel(mock));
+    assert.deepEqual(turn.output, [{ role: "assistant", content: "<think>Greet.</think>Hello." }]);
     assert.deepEqual(turn.usage, { inputTokens: 3, outputTokens: 2, totalTokens: 5 });
   }
+});
+
+test("a model with middleware, and models of a registry by name, answer", async () => {
+  const model = wrapLanguageModel({
+    model: new MockLanguageModelV4({ doStream }),
+    middleware: extractReasoningMiddleware({ tagName: "think" }),
+  });
+  const registry = createProviderRegistry({ mine: customProvider({ languageModels: { greeter: model } }) });
+  const byName = (name: string): Model =>
+    aiModel((asked) => registry.languageModel(asked as `mine:${string}`), { model: name });
+  for (const one of [aiModel(model), byName("mine:greeter")]) {
+    const { output, finish } = await askHello(one);
+    assert.deepEqual([output[0]?.content, finish], ["Hello.", "stop"]);
+    assert.deepEqual((output[0]?.["native"] as Body)?.parts, [
+      { type: "reasoning", text: "Greet." },
+      { type: "text", length: 6 },
+    ]);
+  }
+  await assert.rejects(askHello(byName("mine:other")), {
+    code: "model_refused",
+    message: /there is no model for the name "mine:other": No such languageModel/,
+  });
 });
