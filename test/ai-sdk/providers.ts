@@ -3,8 +3,11 @@
  * their `fetch`: they refuse a conversation with a lost signature, an unpaired call or roles out of order.
  */
 import { createAnthropic } from "@ai-sdk/anthropic";
+import { createAnthropic as createAnthropicV3 } from "@ai-sdk/anthropic-v3";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
+import { createGoogleGenerativeAI as createGoogleV3 } from "@ai-sdk/google-v3";
 import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAI as createOpenAIV3 } from "@ai-sdk/openai-v3";
 import {
   createProviderRegistry,
   customProvider,
@@ -149,36 +152,41 @@ function checkAnthropic({ messages, max_tokens: maxTokens }: Body): void {
   }
 }
 
-test("Anthropic: a signed thought goes back with the results of its tools, and in the next turn", async () => {
-  const { fetch, requests } = endpoint(
-    [
-      anthropicAnswer(
-        [
-          thinking,
-          [textBlock, textDelta("\n\n")],
+for (const [version, create] of [
+  ["v3", createAnthropicV3],
+  ["v4", createAnthropic],
+] as const) {
+  test(`${version}: Anthropic: a signed thought goes back with the results of its tools, and in the next turn`, async () => {
+    const { fetch, requests } = endpoint(
+      [
+        anthropicAnswer(
           [
-            { type: "tool_use", id: "toolu_1", name: "hour", input: {} },
-            { type: "input_json_delta", partial_json: '{"in":' },
-            { type: "input_json_delta", partial_json: '"Ghent"}' },
+            thinking,
+            [textBlock, textDelta("\n\n")],
+            [
+              { type: "tool_use", id: "toolu_1", name: "hour", input: {} },
+              { type: "input_json_delta", partial_json: '{"in":' },
+              { type: "input_json_delta", partial_json: '"Ghent"}' },
+            ],
           ],
-        ],
-        "tool_use",
-      ),
-      anthropicAnswer([thinking, [textBlock, textDelta("Ni"), textDelta("ne.")]], "end_turn"),
-      anthropicAnswer([[textBlock, textDelta("Yes.")]], "end_turn"),
-    ],
-    checkAnthropic,
-  );
-  const anthropic = createAnthropic({ apiKey: "k", fetch });
-  const body = { anthropic: { thinking: { type: "enabled", budgetTokens: 2000 } } };
-  const turns = await converse(aiModel(anthropic("claude-4"), { body }));
-  assertTold(turns);
-  assert.equal(turns[0]?.model, "claude-4");
-  assert.equal(turns[0]?.usage?.cachedTokens, 8);
-  assert.deepEqual(requests[0].thinking, { type: "enabled", budget_tokens: 2000 });
-  assert.deepEqual(requests[0].tools[0].input_schema, hour.parameters);
-  assert.deepEqual(requests[2].messages[3].content[0].signature, signature, "also of the answer itself");
-});
+          "tool_use",
+        ),
+        anthropicAnswer([thinking, [textBlock, textDelta("Ni"), textDelta("ne.")]], "end_turn"),
+        anthropicAnswer([[textBlock, textDelta("Yes.")]], "end_turn"),
+      ],
+      checkAnthropic,
+    );
+    const anthropic = create({ apiKey: "k", fetch });
+    const body = { anthropic: { thinking: { type: "enabled", budgetTokens: 2000 } } };
+    const turns = await converse(aiModel(anthropic("claude-4"), { body }));
+    assertTold(turns);
+    assert.equal(turns[0]?.model, "claude-4");
+    assert.equal(turns[0]?.usage?.cachedTokens, 8);
+    assert.deepEqual(requests[0].thinking, { type: "enabled", budget_tokens: 2000 });
+    assert.deepEqual(requests[0].tools[0].input_schema, hour.parameters);
+    assert.deepEqual(requests[2].messages[3].content[0].signature, signature, "also of the answer itself");
+  });
+}
 
 test("Anthropic: a conversation that another provider began goes on", async () => {
   const { fetch } = endpoint([anthropicAnswer([[textBlock, textDelta("Yes.")]], "end_turn")], (body: Body) => {
@@ -206,6 +214,38 @@ test("Anthropic: a conversation that another provider began goes on", async () =
   assert.equal((await (await session.consult("Sure?")).done).output[0]?.content, "Yes.");
 });
 
+for (const [version, create] of [
+  ["v3", createAnthropicV3],
+  ["v4", createAnthropic],
+] as const) {
+  test(`${version}: Anthropic: pictures and files reach the endpoint, whatever form they have`, async () => {
+    const answer = anthropicAnswer([[textBlock, textDelta("I see.")]], "end_turn");
+    const { fetch, requests } = endpoint([answer], checkAnthropic);
+    const model = aiModel(create({ apiKey: "k", fetch })("claude-4"));
+    await using sessions = await openSessions({ store: "memory:", model });
+    const content = [
+      { type: "text", text: "See:" },
+      { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=" } },
+      { type: "image_url", image_url: { url: "https://a.example/b.png" } },
+      { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64,JVBERi0=" } },
+      { type: "file", mediaType: "application/pdf", data: new Uint8Array([37, 80, 68, 70, 45]) },
+    ];
+    const question = [{ role: "user", content } as const];
+    assert.equal((await (await (await sessions.create({ agent: "a" })).consult(question)).done).status, "done");
+    const pdf = { type: "base64", media_type: "application/pdf", data: "JVBERi0=" };
+    assert.deepEqual(
+      requests[0].messages[0].content.map(({ type, source, text }: Body) => [type, source ?? text]),
+      [
+        ["text", "See:"],
+        ["image", { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" }],
+        ["image", { type: "url", url: "https://a.example/b.png" }],
+        ["document", pdf],
+        ["document", pdf],
+      ],
+    );
+  });
+}
+
 /** What Gemini answers with these parts. */
 function geminiAnswer(parts: readonly object[]): object[] {
   const chunk = (more: object): object => ({
@@ -225,33 +265,38 @@ function geminiAnswer(parts: readonly object[]): object[] {
   ];
 }
 
-test("Gemini: the signatures of thoughts and calls go back with the results of its tools", async () => {
-  const { fetch, requests } = endpoint(
-    [
-      geminiAnswer([
-        { text: "A clock knows.", thought: true },
-        { functionCall: { name: "hour", args: { in: "Ghent" } }, thoughtSignature: "c2lnLTE=" },
-      ]),
-      geminiAnswer([{ text: "Nine." }, { text: "", thoughtSignature: "c2lnLTI=" }]),
-      geminiAnswer([{ text: "Yes." }]),
-    ],
-    ({ contents }: Body) => {
-      for (const part of contents.flatMap(({ parts }: Body) => parts))
-        if (part.functionCall !== undefined)
-          assert.equal(part.thoughtSignature, "c2lnLTE=", "missing thought_signature");
-    },
-  );
-  const google = createGoogleGenerativeAI({ apiKey: "k", fetch });
-  const turns = await converse(aiModel((name) => google(name), { model: "gemini-3-pro-preview", effort: "low" }));
-  assertTold(turns);
-  assert.deepEqual([turns[0]?.usage?.cachedTokens, turns[0]?.usage?.reasoningTokens], [8, 10]);
-  assert.equal(requests[0].generationConfig.thinkingConfig.thinkingLevel, "low");
-  const [, called, result] = requests[1].contents;
-  assert.equal(called.role, "model");
-  assert.equal(result.parts[0].functionResponse.response.content, "nine");
-  const said = requests[2].contents[3].parts;
-  assert.equal(said.at(-1).thoughtSignature, "c2lnLTI=", "also of the answer itself");
-});
+for (const [version, create] of [
+  ["v3", createGoogleV3],
+  ["v4", createGoogleGenerativeAI],
+] as const) {
+  test(`${version}: Gemini: the signatures of thoughts and calls go back with the results of its tools`, async () => {
+    const { fetch, requests } = endpoint(
+      [
+        geminiAnswer([
+          { text: "A clock knows.", thought: true },
+          { functionCall: { name: "hour", args: { in: "Ghent" } }, thoughtSignature: "c2lnLTE=" },
+        ]),
+        geminiAnswer([{ text: "Nine." }, { text: "", thoughtSignature: "c2lnLTI=" }]),
+        geminiAnswer([{ text: "Yes." }]),
+      ],
+      ({ contents }: Body) => {
+        for (const part of contents.flatMap(({ parts }: Body) => parts))
+          if (part.functionCall !== undefined)
+            assert.equal(part.thoughtSignature, "c2lnLTE=", "missing thought_signature");
+      },
+    );
+    const google = create({ apiKey: "k", fetch });
+    const turns = await converse(aiModel((name) => google(name), { model: "gemini-3-pro-preview", effort: "low" }));
+    assertTold(turns);
+    assert.deepEqual([turns[0]?.usage?.cachedTokens, turns[0]?.usage?.reasoningTokens], [8, 10]);
+    assert.equal(requests[0].generationConfig.thinkingConfig.thinkingLevel, "low");
+    const [, called, result] = requests[1].contents;
+    assert.equal(called.role, "model");
+    assert.equal(result.parts[0].functionResponse.response.content, "nine");
+    const said = requests[2].contents[3].parts;
+    assert.equal(said.at(-1).thoughtSignature, "c2lnLTI=", "also of the answer itself");
+  });
+}
 
 /** What OpenAI's Responses answer with these items. */
 function openaiAnswer(items: readonly Body[]): object[] {
@@ -284,44 +329,49 @@ function openaiText(id: string, text: string): Body {
   return { type: "message", id, role: "assistant", content: [{ type: "output_text", text, annotations: [] }] };
 }
 
-test("OpenAI: encrypted reasoning goes back with the results of its tools", async () => {
-  const reasoning = { type: "reasoning", id: "rs_1", summary: [], encrypted_content: "ZW5jcnlwdGVk" };
-  const { fetch, requests } = endpoint(
-    [
-      openaiAnswer([
-        reasoning,
-        {
-          type: "function_call",
-          id: "fc_1",
-          call_id: "call_1",
-          name: "hour",
-          arguments: '{"in":"Ghent"}',
-          status: "completed",
-        },
-      ]),
-      openaiAnswer([openaiText("msg_1", "Nine.")]),
-      openaiAnswer([openaiText("msg_2", "Yes.")]),
-    ],
-    ({ input }: Body) => {
-      const types = input.map((item: Body) => item.type ?? item.role);
-      const call = types.indexOf("function_call");
-      if (call < 0) return;
-      assert.equal(
-        input[call - 1].encrypted_content,
-        "ZW5jcnlwdGVk",
-        "function_call without its required reasoning item",
-      );
-      assert.equal(input[call + 1].call_id, input[call].call_id, "No tool output found for function call");
-    },
-  );
-  const openai = createOpenAI({ apiKey: "k", fetch });
-  const body = { openai: { store: false, include: ["reasoning.encrypted_content"] } };
-  const turns = await converse(aiModel(openai, { model: "gpt-5.2", body, effort: "high" }));
-  assertTold(turns);
-  assert.deepEqual([turns[0]?.usage?.cachedTokens, turns[0]?.usage?.reasoningTokens], [8, 10]);
-  assert.equal(requests[0].reasoning.effort, "high");
-  assert.equal(requests[2].input.length, 6);
-});
+for (const [version, create] of [
+  ["v3", createOpenAIV3],
+  ["v4", createOpenAI],
+] as const) {
+  test(`${version}: OpenAI: encrypted reasoning goes back with the results of its tools`, async () => {
+    const reasoning = { type: "reasoning", id: "rs_1", summary: [], encrypted_content: "ZW5jcnlwdGVk" };
+    const { fetch, requests } = endpoint(
+      [
+        openaiAnswer([
+          reasoning,
+          {
+            type: "function_call",
+            id: "fc_1",
+            call_id: "call_1",
+            name: "hour",
+            arguments: '{"in":"Ghent"}',
+            status: "completed",
+          },
+        ]),
+        openaiAnswer([openaiText("msg_1", "Nine.")]),
+        openaiAnswer([openaiText("msg_2", "Yes.")]),
+      ],
+      ({ input }: Body) => {
+        const types = input.map((item: Body) => item.type ?? item.role);
+        const call = types.indexOf("function_call");
+        if (call < 0) return;
+        assert.equal(
+          input[call - 1].encrypted_content,
+          "ZW5jcnlwdGVk",
+          "function_call without its required reasoning item",
+        );
+        assert.equal(input[call + 1].call_id, input[call].call_id, "No tool output found for function call");
+      },
+    );
+    const openai = create({ apiKey: "k", fetch });
+    const body = { openai: { store: false, include: ["reasoning.encrypted_content"] } };
+    const turns = await converse(aiModel(openai, { model: "gpt-5.2", body, effort: "high" }));
+    assertTold(turns);
+    assert.deepEqual([turns[0]?.usage?.cachedTokens, turns[0]?.usage?.reasoningTokens], [8, 10]);
+    assert.equal(requests[0].reasoning.effort, "high");
+    assert.equal(requests[2].input.length, 6);
+  });
+}
 
 for (const [title, refused] of [
   [
@@ -390,6 +440,35 @@ test("errors of the providers are typed: a wrong key, an endpoint that is down, 
   const { fetch: broken } = endpoint([[...whole.slice(0, 3), overloaded]], () => undefined);
   await assert.rejects(ask(broken), { code: "model_failed", message: /Overloaded/ });
 });
+
+/** The beginning of an answer, without its end. */
+const cutAnswers = {
+  anthropic: anthropicAnswer([[textBlock, textDelta("half")]], "end_turn").slice(0, 3),
+  google: geminiAnswer([{ text: "half" }]).slice(0, 1),
+  openai: openaiAnswer([openaiText("m", "half")]).slice(0, 3),
+};
+
+for (const [title, begin, cut] of [
+  ["v3: Anthropic", createAnthropicV3, cutAnswers.anthropic],
+  ["v4: Anthropic", createAnthropic, cutAnswers.anthropic],
+  ["v3: Gemini", createGoogleV3, cutAnswers.google],
+  ["v4: Gemini", createGoogleGenerativeAI, cutAnswers.google],
+  ["v3: OpenAI", createOpenAIV3, cutAnswers.openai],
+  ["v4: OpenAI", createOpenAI, cutAnswers.openai],
+] as const) {
+  test(`${title}: an answer that is cut is a failed turn with its text, and never a whole answer`, async () => {
+    const { fetch } = endpoint([cut], () => undefined);
+    const model = aiModel(begin({ apiKey: "k", fetch })("m"));
+    await using sessions = await openSessions({ store: "memory:", model });
+    const session = await sessions.create({ agent: "a" });
+    await assert.rejects((await session.consult("?")).done, {
+      code: "model_failed",
+      message: /the stream ended before the answer did/,
+    });
+    const [turn] = await Array.fromAsync(session.turns({ last: 1 }));
+    assert.deepEqual([turn?.status, turn?.output[0]?.content], ["failed", "half"]);
+  });
+}
 
 /** What a mock of the AI SDK streams. */
 const helloParts = [
