@@ -81,6 +81,7 @@ export type {
   EventType,
   SessionEvent,
 } from "./domain/record/event.ts";
+export type { AnswerEvent } from "./domain/turns/answer-event.ts";
 export type { Chunk } from "./domain/turns/chunk.ts";
 export type { Window } from "./domain/request/window.ts";
 export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";

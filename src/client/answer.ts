@@ -1,3 +1,4 @@
+import type { AnswerEvent } from "../domain/turns/answer-event.ts";
 import { Answer } from "../domain/turns/answer.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import type { SessionError } from "../errors.ts";
@@ -33,6 +34,14 @@ function isTemporary({ code }: SessionError): boolean {
   return code === "store_unavailable";
 }
 
+/** The events of a stream that are parts of the answer. */
+const partTypes: ReadonlySet<string | undefined> = new Set([
+  "text",
+  "reasoning",
+  "tool_call",
+  "tool_result",
+] satisfies AnswerEvent["type"][]);
+
 async function answerFrom(
   events: AsyncGenerator<HttpEvent, void, void>,
   request: HttpRequest,
@@ -46,7 +55,7 @@ async function answerFrom(
   const { turn: seq } = first.value.data as { turn: number };
   return new Answer(seq, async (emit) => {
     for await (const { event, data } of events) {
-      if (event === "text") emit((data as { text: string }).text);
+      if (partTypes.has(event)) emit({ ...(data as object), type: event } as AnswerEvent);
       if (event === "state") await onEnd({ turn: undefined, etag: (data as { etag: string }).etag });
       if (event !== "done") continue;
       const { turn: wire, etag } = data as { turn: WireTurn; etag?: string };

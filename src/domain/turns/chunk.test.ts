@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { message } from "../../../test/property/arbitraries.ts";
-import { assemble, encodeChunk, readChunk, type Chunk } from "./chunk.ts";
+import { assemble, encodeChunk, mergeTexts, readChunk, type Chunk } from "./chunk.ts";
 import type { Message } from "./turn.ts";
 
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 10 });
 const chunk: fc.Arbitrary<Chunk> = fc.oneof(
   text.map((text) => ({ text })),
+  text.map((reasoning) => ({ reasoning })),
   message.map((message) => ({ message })),
 );
 const chunks = fc.array(chunk);
@@ -20,7 +21,7 @@ test("no text and no message is lost, doubled or moved", () => {
     fc.property(chunks, (chunks) => {
       const assembled = assemble(chunks);
       const said = (pieces: readonly string[]): string => pieces.join("").replaceAll("|", "");
-      const given = chunks.map((one) => ("text" in one ? one.text : spokenBy([one.message])));
+      const given = chunks.map((one) => ("text" in one ? one.text : "message" in one ? spokenBy([one.message]) : ""));
       assert.equal(said([spokenBy(assembled)]), said(given));
       const calls = (messages: readonly Message[]): unknown[] => messages.flatMap((one) => one.tool_calls ?? []);
       assert.deepEqual(calls(assembled), calls(chunks.flatMap((one) => ("message" in one ? [one.message] : []))));
@@ -55,6 +56,18 @@ test("texts in a row are one message, and tool calls that follow a text belong t
     { role: "assistant", content: "It is 42." },
   ]);
   assert.deepEqual(assemble([]), []);
+});
+
+test("pieces of reasoning in a row are one chunk, and no part of the messages", () => {
+  const pieces: Chunk[] = [
+    { reasoning: "Let " },
+    { reasoning: "me see" },
+    { text: "Yes" },
+    { reasoning: "" },
+    { text: "." },
+  ];
+  assert.deepEqual(mergeTexts(pieces), [{ reasoning: "Let me see" }, { text: "Yes." }]);
+  assert.deepEqual(assemble(pieces), [{ role: "assistant", content: "Yes." }]);
 });
 
 test("assembling changes no chunk", () => {

@@ -3,8 +3,11 @@ import type { Entry } from "../record/entry.ts";
 import { GrowingText } from "../values/growing-text.ts";
 import { parseMessages, type Message } from "./turn.ts";
 
-/** A part of an answer as it arrives: some text, or a whole message such as a tool call or its result. */
-export type Chunk = { readonly text: string } | { readonly message: Message };
+/**
+ * A part of an answer as it arrives: some text, some of the model's reasoning, or a whole message such as a tool call or
+ * its result. Reasoning is for readers of the running answer; the sealed turn does not have it.
+ */
+export type Chunk = { readonly text: string } | { readonly reasoning: string } | { readonly message: Message };
 
 export function encodeChunk(chunk: Chunk): string {
   return encode(chunk, "chunk");
@@ -13,14 +16,19 @@ export function encodeChunk(chunk: Chunk): string {
 /** The text of a chunk for its reader: the text itself, or that of a whole message of the assistant. */
 export function saidIn(chunk: Chunk): string {
   if ("text" in chunk) return chunk.text;
+  if ("reasoning" in chunk) return "";
   const { role, content } = chunk.message;
   return role === "assistant" && typeof content === "string" ? content : "";
 }
 
-/** @throws SessionError `message_invalid` for a value that is neither a text nor a message */
+/** @throws SessionError `message_invalid` for a value that is neither a text, nor reasoning, nor a message */
 export function parseChunk(value: unknown): Chunk {
-  const chunk = value as { readonly text?: unknown; readonly message?: unknown } | null | undefined;
-  if (typeof chunk?.text !== "string") parseMessages([chunk?.message], "assistant", "chunk");
+  const chunk = value as
+    | { readonly text?: unknown; readonly reasoning?: unknown; readonly message?: unknown }
+    | null
+    | undefined;
+  if (typeof chunk?.text !== "string" && typeof chunk?.reasoning !== "string")
+    parseMessages([chunk?.message], "assistant", "chunk");
   return chunk as Chunk;
 }
 
@@ -59,6 +67,7 @@ export class Assembly {
       this.#text.add(chunk.text);
       return;
     }
+    if ("reasoning" in chunk) return;
     const { message } = chunk;
     // Tool calls, and the fields that only the provider knows, complete the text before them.
     const isSameMessage = message.role === "assistant" && message.content == null;
@@ -79,21 +88,27 @@ export class Assembly {
   }
 }
 
-/** The same chunks with consecutive texts joined and empty ones dropped. */
+/** The same chunks with consecutive texts joined, and consecutive pieces of reasoning; empty ones are dropped. */
 export function mergeTexts(chunks: readonly Chunk[]): Chunk[] {
   const merged: Chunk[] = [];
-  let texts: string[] = [];
+  let pieces: string[] = [];
+  let kind: "text" | "reasoning" = "text";
   const close = (): void => {
-    if (texts.length > 0) merged.push({ text: texts.join("") });
-    texts = [];
+    const joined = pieces.join("");
+    if (joined !== "") merged.push(kind === "text" ? { text: joined } : { reasoning: joined });
+    pieces = [];
   };
   for (const chunk of chunks) {
-    if ("text" in chunk) {
-      if (chunk.text !== "") texts.push(chunk.text);
-    } else {
+    if ("message" in chunk) {
       close();
       merged.push(chunk);
+      continue;
     }
+    const [next, piece] = "text" in chunk ? (["text", chunk.text] as const) : (["reasoning", chunk.reasoning] as const);
+    if (piece === "") continue;
+    if (next !== kind) close();
+    kind = next;
+    pieces.push(piece);
   }
   close();
   return merged;

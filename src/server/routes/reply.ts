@@ -88,9 +88,9 @@ export async function answerReply(
  * had replaced are back. The request is then a new one.
  */
 async function isKept(c: RequestContext, session: Session, lost: string): Promise<boolean> {
-  const { turn, length } = parseAnswerId(lost);
+  const { turn, sent } = parseAnswerId(lost);
   const { key } = idempotencyKey(c);
-  if (key === undefined || length > 0) return true;
+  if (key === undefined || sent.text + sent.others + sent.reasoning > 0) return true;
   return (await session.turnByKey(key))?.seq === turn;
 }
 

@@ -1,13 +1,13 @@
 /**
  * A streamed answer that a client can resume at any instance after it lost the connection. The id of an event is the
- * turn and the number of characters sent so far; the rest is read from the log.
+ * turn, the number of characters sent so far, and if there were any, the numbers of tool calls and results and of
+ * characters of reasoning; the rest is read from the log.
  */
-import { saidIn } from "../../domain/turns/chunk.ts";
 import { SessionError } from "../../errors.ts";
-import type { Answer, Session, Turn } from "../../index.ts";
+import type { Answer, AnswerEvent, Session, Turn } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/wire.ts";
-import { doneTurn, turnNews } from "../../sessions/turns/running-answer.ts";
+import { AnswerPosition, doneTurn, turnNews, type SentParts } from "../../sessions/turns/running-answer.ts";
 import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -15,8 +15,7 @@ import { formatValue } from "../../domain/values/format-value.ts";
 /** The part of an answer that the client has received. */
 export interface HeardAnswer {
   readonly turn: number;
-  /** Characters of its text (UTF-16 code units). */
-  readonly length: number;
+  readonly sent: SentParts;
 }
 
 /** The reader of an answer that another request produces. */
@@ -28,13 +27,21 @@ export interface Reader {
 
 /** @throws SessionError `request_invalid` for an id that is not one of an answer's events */
 export function parseAnswerId(id: string): HeardAnswer {
-  const match = /^(\d{1,15})-(\d{1,15})$/.exec(id);
-  if (match !== null) return { turn: Number(match[1]), length: Number(match[2]) };
+  const match = /^(\d{1,15})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15}))?$/.exec(id);
+  if (match !== null) {
+    const [turn = 0, text = 0, others = 0, reasoning = 0] = match.slice(1).map((count) => Number(count ?? 0));
+    return { turn, sent: { text, others, reasoning } };
+  }
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
     value: formatValue(id),
     expected: "event_id",
   });
+}
+
+/** The short form has no other events and no reasoning. */
+function answerId({ turn, sent: { text, others, reasoning } }: HeardAnswer): string {
+  return others + reasoning === 0 ? `${turn}-${text}` : `${turn}-${text}-${others}-${reasoning}`;
 }
 
 /**
@@ -47,13 +54,13 @@ export async function* spokenAnswer(
   audience: Audience,
 ): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, answer.seq);
-  let length = 0;
+  const position = new AnswerPosition();
   try {
-    for await (const text of answer) {
-      length += text.length;
-      yield textEvent(answer.seq, length, text);
+    for await (const event of answer.events()) {
+      position.hear(event);
+      yield partEvent(event, { turn: answer.seq, sent: position.sent }, audience);
     }
-    const done = doneEvent(answerOf(session, await answer.done, audience), length);
+    const done = doneEvent(answerOf(session, await answer.done, audience), position.sent);
     yield { ...done, data: { ...done.data, etag: wireEtag(session.info) } };
   } catch (error) {
     yield { event: "state", data: { etag: wireEtag(session.info) } };
@@ -68,7 +75,7 @@ export async function* attachedAnswer(
   reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, turn);
-  yield* resumedAnswer(session, { turn, length: 0 }, reader);
+  yield* resumedAnswer(session, { turn, sent: { text: 0, others: 0, reasoning: 0 } }, reader);
 }
 
 /** Streams an answer from where the client lost it to its end, whichever instance produces it. */
@@ -81,7 +88,7 @@ export async function* resumedAnswer(
   if (heard.turn < 1 || heard.turn > head) {
     throw new SessionError("request_invalid", {
       path: "header last-event-id",
-      value: `${heard.turn}-${heard.length}`,
+      value: answerId(heard),
       expected: "event_id",
     });
   }
@@ -96,29 +103,17 @@ export async function* resumedAnswer(
 
 async function* followed(
   session: Session,
-  { turn: seq, length: heardLength }: HeardAnswer,
+  { turn, sent }: HeardAnswer,
   { audience, signal }: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
-  let length = 0;
-  for await (const news of turnNews(session, seq, signal)) {
-    if (news.type === "chunk") {
-      const text = saidIn(news.chunk);
-      const unsent = text.slice(Math.max(0, heardLength - length));
-      length += text.length;
-      if (unsent !== "") {
-        const event = textEvent(seq, length, unsent);
-        yield unsent === text ? sharedEvent(event, news.chunk) : event;
-      }
-    } else {
-      const sent = Math.max(length, heardLength);
-      const unsent = textOf(news.turn.output).slice(sent);
-      if (unsent !== "") {
-        const event = textEvent(seq, sent + unsent.length, unsent);
-        yield sent === 0 ? sharedEvent(event, news.turn) : event;
-      }
-      const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), sent + unsent.length);
-      yield sharedEvent(done, news.turn, audience);
-    }
+  const position = new AnswerPosition(sent);
+  for await (const news of turnNews(session, turn, signal)) {
+    const source = news.type === "chunk" ? news.chunk : news.turn;
+    for (const event of position.unsent(news))
+      yield sharedEvent(partEvent(event, { turn, sent: position.sent }, audience), source, audience);
+    if (news.type === "chunk") continue;
+    const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), position.sent);
+    yield sharedEvent(done, news.turn, audience);
   }
 }
 
@@ -126,14 +121,23 @@ function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent
   return { event: "turn", id: `${turn}-0`, data: { session, durable, turn } };
 }
 
-/** `length`: the characters of the answer up to the end of this text. */
-function textEvent(turn: number, length: number, text: string): StreamEvent {
-  return { event: "text", id: `${turn}-${length}`, data: { text } };
+/**
+ * A part of the answer; `heard` includes it. A device reads what the turn shows it: calls and results, but not the text of
+ * a tool's error.
+ */
+function partEvent({ type, ...data }: AnswerEvent, heard: HeardAnswer, audience: Audience): StreamEvent {
+  const shown = audience === "device" && "isError" in data ? { ...data, content: "Error" } : data;
+  return { event: type, id: answerId(heard), data: shown };
 }
 
-/** All streams of an answer send the same event for the same source. */
-function sharedEvent(event: StreamEvent, source: object, audience: Audience | "" = ""): StreamEvent {
-  return { ...event, shared: { source, slot: `answer ${event.event} ${audience}`, variant: event.id ?? "" } };
+/**
+ * All streams of an answer send the same event for the same source. The rest of a text whose beginning a client has is
+ * another event: its id is the same.
+ */
+function sharedEvent(event: StreamEvent, source: object, audience: Audience): StreamEvent {
+  const { text } = event.data as { readonly text?: string };
+  const variant = `${event.id} ${text?.length ?? ""}`;
+  return { ...event, shared: { source, slot: `answer ${event.event} ${audience}`, variant } };
 }
 
 /** The response of an answer. */
@@ -141,6 +145,6 @@ export function answerOf({ id: session, durable }: Session, turn: Turn, audience
   return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
 }
 
-function doneEvent(answer: WireAnswer, length: number): StreamEvent & { readonly data: WireAnswer } {
-  return { event: "done", id: `${answer.turn.seq}-${length}`, data: answer };
+function doneEvent(answer: WireAnswer, sent: SentParts): StreamEvent & { readonly data: WireAnswer } {
+  return { event: "done", id: answerId({ turn: answer.turn.seq, sent }), data: answer };
 }

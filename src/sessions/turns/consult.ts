@@ -18,7 +18,7 @@ import { SessionError } from "../../errors.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../core/handle.ts";
 import { addContext } from "../tracing/operation.ts";
-import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Say } from "./model-answer.ts";
+import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
 import { withinContext } from "./within-context.ts";
 import { beginQuestion, modelNameOf, parseQuestion, requestOf, type ConsultOptions } from "./question.ts";
 
@@ -36,15 +36,15 @@ export async function consult(owner: Handle, message: MessageInput, options: Con
   const whole: Promise<Turn> = traced(consults, consultation, async () => {
     try {
       const { seq, run } = await ask(owner, message, options, consultation);
-      let say: Say = () => undefined;
+      let emit: Emit = () => undefined;
       // The caller continues here; the answer is done once the subscribers of the channel have been notified.
       asked.resolve(
         new Answer(seq, (receive) => {
-          say = receive;
+          emit = receive;
           return whole;
         }),
       );
-      return await run(say);
+      return await run(emit);
     } catch (error) {
       throw addContext(error, { command: "consult", ...consultation });
     }
@@ -56,7 +56,7 @@ export async function consult(owner: Handle, message: MessageInput, options: Con
 /** A durable question; `run` produces its answer. */
 interface DurableQuestion {
   readonly seq: number;
-  readonly run: (say: Say) => Promise<Turn>;
+  readonly run: (emit: Emit) => Promise<Turn>;
 }
 
 async function ask(
@@ -86,8 +86,8 @@ async function ask(
       signal,
       now: () => core.now(),
     };
-    const run = (say: Say): Promise<Turn> =>
-      answerTurn(inProgress, { ...call, say }).finally(() => owner.follow(handle));
+    const run = (emit: Emit): Promise<Turn> =>
+      answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
     return { seq, run };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
@@ -130,5 +130,5 @@ function repeated(owner: Handle, turn: Turn, consultation: Consultation): Durabl
   const { seq, agent } = turn;
   Object.assign(consultation, { turn: seq, agent, repeated: true, answer: summaryOf(turn) });
   // The answer fails when it is read, not the call.
-  return { seq, run: async (say) => repeatAnswer(sessionIds(owner.record), turn, say) };
+  return { seq, run: async (emit) => repeatAnswer(sessionIds(owner.record), turn, emit) };
 }

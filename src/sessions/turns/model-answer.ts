@@ -1,5 +1,5 @@
 /** A model's answer: written to its turn as it arrives, and sealed when it ends, whatever happens. */
-import { saidIn } from "../../domain/turns/chunk.ts";
+import { eventsOfChunk, eventsOfMessage, type AnswerEvent } from "../../domain/turns/answer-event.ts";
 import { danglingToolCalls, summaryOf, type Turn, type TurnSummary } from "../../domain/turns/turn.ts";
 import { errorOfTurn, storedErrorOf } from "./turn-error.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -29,15 +29,15 @@ export interface Consultation extends Traced {
   answer?: TurnSummary;
 }
 
-/** Receives the text of an answer as it arrives. */
-export type Say = (text: string) => void;
+/** Receives the parts of an answer as they arrive. */
+export type Emit = (event: AnswerEvent) => void;
 
 /** The call of a model for a turn that began. */
 export interface ModelCall {
   readonly consultation: Consultation;
   readonly model: Model;
   readonly request: Omit<ModelRequest, "signal">;
-  readonly say: Say;
+  readonly emit: Emit;
   readonly signal: AbortSignal | undefined;
   readonly now: () => number;
 }
@@ -69,7 +69,7 @@ export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise
 /** The reason with which the answer finished, if the model reports one. */
 async function writeAnswer(
   turn: TurnInProgress,
-  { consultation, model, request, say }: ModelCall,
+  { consultation, model, request, emit }: ModelCall,
   { stop, usage }: { readonly stop: AbortSignal; readonly usage: ModelUsage },
 ): Promise<string | undefined> {
   const began = performance.now();
@@ -78,11 +78,13 @@ async function writeAnswer(
     if (event.type === "text") {
       if (event.text === "") continue;
       consultation.firstTextMs ??= performance.now() - began;
-      say(event.text);
+      emit({ type: "text", text: event.text });
       await turn.write({ text: event.text });
+    } else if (event.type === "reasoning") {
+      for (const thought of eventsOfChunk({ reasoning: event.text })) emit(thought);
+      await turn.write({ reasoning: event.text });
     } else if (event.type === "message") {
-      const said = saidIn(event);
-      if (said !== "") say(said);
+      for (const part of eventsOfMessage(event.message)) emit(part);
       await turn.write({ message: event.message });
     } else if (event.type === "usage") {
       usage.report(event.usage);
@@ -143,10 +145,12 @@ export async function sealBroken(turn: TurnInProgress, error: SessionError, cost
 }
 
 /** The answer that an earlier try with the same key left in its turn. @throws SessionError the error of that turn */
-export function repeatAnswer({ sessionId, tenant }: { sessionId: string; tenant: string }, turn: Turn, say: Say): Turn {
-  for (const { role, content } of turn.output) {
-    if (role === "assistant" && typeof content === "string") say(content);
-  }
+export function repeatAnswer(
+  { sessionId, tenant }: { sessionId: string; tenant: string },
+  turn: Turn,
+  emit: Emit,
+): Turn {
+  for (const event of turn.output.flatMap(eventsOfMessage)) emit(event);
   if (turn.status === "done") return turn;
   const ids = { sessionId, tenant, agent: turn.agent, turn: turn.seq };
   throw errorOfTurn(turn, ids);

@@ -1,5 +1,5 @@
 /** The answer that a session is giving now, read from the store: any process can follow it, from its beginning. */
-import { saidIn } from "../../domain/turns/chunk.ts";
+import { eventsOfChunk, eventsOfMessage, type AnswerEvent } from "../../domain/turns/answer-event.ts";
 import { Answer } from "../../domain/turns/answer.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -32,12 +32,10 @@ export async function runningAnswer(session: FollowedSession): Promise<Answer | 
   return new Answer(seq, async (emit) => {
     // Recovery seals a turn that a dead writer left open; otherwise the answer would never end.
     const timer = setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref();
-    let length = 0;
+    const position = new AnswerPosition();
     try {
       for await (const news of turnNews(session, seq)) {
-        const text = news.type === "chunk" ? saidIn(news.chunk) : textOf(news.turn).slice(length);
-        length += text.length;
-        emit(text);
+        for (const event of position.unsent(news)) emit(event);
         if (news.type === "turn") return doneTurn(session, news.turn);
       }
     } finally {
@@ -47,12 +45,64 @@ export async function runningAnswer(session: FollowedSession): Promise<Answer | 
   });
 }
 
+/** The parts of an answer that its reader has: how many characters of text and reasoning, and how many other events. */
+export interface SentParts {
+  readonly text: number;
+  readonly reasoning: number;
+  readonly others: number;
+}
+
+/**
+ * The place of a reader in a running answer. It hears the chunks from the first one, and at the end the sealed turn, which
+ * has again what the chunks had, and what the reader missed; a reader that came back has some of it already.
+ */
+export class AnswerPosition {
+  #sent: SentParts;
+  #heard: SentParts = nothing;
+
+  /** `sent`: what the reader has from an earlier stream. */
+  constructor(sent: SentParts = nothing) {
+    this.#sent = sent;
+  }
+
+  get sent(): SentParts {
+    return this.#sent;
+  }
+
+  /** The events of this news that the reader has not, each moving `sent` as it is taken. */
+  *unsent(news: TurnNews): Generator<AnswerEvent, void, undefined> {
+    if (news.type === "turn") this.#heard = { ...nothing, reasoning: this.#heard.reasoning };
+    const events = news.type === "turn" ? news.turn.output.flatMap(eventsOfMessage) : eventsOfChunk(news.chunk);
+    for (const event of events) {
+      const unsent = this.hear(event);
+      if (unsent !== undefined) yield unsent;
+    }
+  }
+
+  /** Moves on by an event; the part of it that the reader has not. */
+  hear(event: AnswerEvent): AnswerEvent | undefined {
+    const kind = event.type === "text" || event.type === "reasoning" ? event.type : "others";
+    const length = "text" in event ? event.text.length : 1;
+    const before = this.#heard[kind];
+    this.#heard = { ...this.#heard, [kind]: before + length };
+    const missed = before + length - this.#sent[kind];
+    if (missed <= 0) return undefined;
+    this.#sent = { ...this.#sent, [kind]: before + length };
+    return "text" in event && missed < length ? { ...event, text: event.text.slice(length - missed) } : event;
+  }
+}
+
+const nothing: SentParts = { text: 0, reasoning: 0, others: 0 };
+
+/** A chunk of the followed turn, or its end. */
+export type TurnNews = Extract<SessionNews, { type: "chunk" | "turn" }>;
+
 /** The chunks of a turn from its beginning, then the sealed turn. */
 export async function* turnNews(
   session: Pick<FollowedSession, "id" | "watch">,
   seq: number,
   signal?: AbortSignal,
-): AsyncGenerator<Extract<SessionNews, { type: "chunk" | "turn" }>, void, void> {
+): AsyncGenerator<TurnNews, void, void> {
   for await (const news of session.watch(defined({ after: seq - 1, signal }))) {
     if (news.type === "truncated")
       throw new SessionError("interrupted", { sessionId: session.id, turn: seq, how: "truncated" });
@@ -63,10 +113,6 @@ export async function* turnNews(
       return;
     }
   }
-}
-
-function textOf({ output }: Turn): string {
-  return output.map((message) => saidIn({ message })).join("");
 }
 
 /** @throws SessionError the error that ended the answer */

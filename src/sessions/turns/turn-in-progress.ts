@@ -144,8 +144,9 @@ export class TurnInProgress implements AsyncDisposable {
     }
     parseChunk(chunk);
     if ("message" in chunk) this.#guardMessage(chunk.message);
-    else if (chunk.text === "") return;
-    const length = "text" in chunk ? chunk.text.length : encodeChunk(chunk).length;
+    const length =
+      "message" in chunk ? encodeChunk(chunk).length : ("text" in chunk ? chunk.text : chunk.reasoning).length;
+    if (length === 0) return;
     this.#written.add(chunk);
     this.#buffer.push(chunk);
     this.#bufferLength += length;

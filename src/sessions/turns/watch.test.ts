@@ -10,7 +10,7 @@ import type { SessionNews } from "./watch.ts";
 function textOf(news: SessionNews): string {
   if (news.type === "turn") return `${news.turn.status} ${news.turn.seq}`;
   if (news.type === "truncated") return `truncated ${news.after}`;
-  return `chunk ${news.turn}.${news.seq} ${"text" in news.chunk ? news.chunk.text : news.chunk.message.role}`;
+  return `chunk ${news.turn}.${news.seq} ${"message" in news.chunk ? news.chunk.message.role : Object.values(news.chunk)[0]}`;
 }
 
 async function take(source: AsyncIterator<SessionNews>, count: number): Promise<string[]> {

@@ -1,0 +1,179 @@
+/** Tool calls, their results and reasoning as they happen: live, resumed at every place, and after the end. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { chat, connect } from "../../src/client/index.ts";
+import type { Answer, AnswerEvent, Model } from "../../src/index.ts";
+import { eventsOf, requestOf, serve } from "./serving.ts";
+import { createServer } from "../../src/server/index.ts";
+
+const streaming = { accept: "text/event-stream" };
+const call = { id: "c1", type: "function", function: { name: "look", arguments: '{"at":"it"}' } } as const;
+
+/** Thinks, looks by a tool that fails, and says what it found; stops before its last word until the gate opens. */
+function thinker(): { readonly model: Model; readonly open: () => void } {
+  const gate = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    yield { type: "reasoning", text: "Hm, " };
+    yield { type: "reasoning", text: "a parcel." };
+    yield { type: "text", text: "Let me look. " };
+    yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
+    yield { type: "message", message: { role: "tool", tool_call_id: "c1", content: "disk 7 failed", is_error: true } };
+    yield { type: "text", text: "It is " };
+    await gate.promise;
+    yield { type: "text", text: "lost." };
+  };
+  return { model, open: gate.resolve };
+}
+
+const toolCall = { id: "c1", name: "look", arguments: '{"at":"it"}' };
+const failedResult = { id: "c1", content: "disk 7 failed", isError: true };
+
+/** The events with texts and reasoning in a row joined. */
+function joined(events: Iterable<{ readonly event: string; readonly data: object }>): [string, unknown][] {
+  const all: [string, unknown][] = [];
+  for (const { event, data } of events) {
+    const last = all.at(-1);
+    const value = "text" in data && event !== "done" ? data.text : data;
+    if (typeof value === "string" && last?.[0] === event) last[1] += value;
+    else all.push([event, value]);
+  }
+  return all;
+}
+
+const partTypes = ["text", "reasoning", "tool_call", "tool_result"];
+
+function partsOf(text: string): [string, unknown][] {
+  return joined(eventsOf(text).filter(({ event }) => partTypes.includes(event)));
+}
+
+const whole = (result: object): [string, unknown][] => [
+  ["reasoning", "Hm, a parcel."],
+  ["text", "Let me look. "],
+  ["tool_call", toolCall],
+  ["tool_result", result],
+  ["text", "It is lost."],
+];
+
+/** Resolves with what a stream has sent once the text before the gate is there; `rest` is all of it. */
+async function readToGate(response: Response): Promise<{ heard: string; rest: Promise<string> }> {
+  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  let heard = "";
+  while (!heard.includes("It is ")) heard += (await reader.read()).value ?? assert.fail(heard);
+  const rest = (async () => {
+    for (let text = heard; ;) {
+      const { value, done } = await reader.read();
+      if (done) return text;
+      text += value;
+    }
+  })();
+  return { heard, rest };
+}
+
+test("a device and a key read tool calls, results and reasoning as they happen, and resume after any event", async () => {
+  const { model, open } = thinker();
+  await using here = serve({ model });
+  const elsewhere = createServer({ sessions: here.sessions });
+  const device = randomUUID();
+  const asked = requestOf("POST", "/v1/chat", { device, body: { message: "q" }, headers: streaming });
+  const { heard, rest } = await readToGate(await here.server.fetch(asked));
+  const [session] = (await here.sessions.list()).items;
+  const key = await here.key("read");
+  const ids = eventsOf(heard).map(({ id = "" }) => id);
+  assert.deepEqual(ids.at(-1), "1-19-2-13");
+  const resume = async (id: string, who: object, path = "/v1/chat"): Promise<Response> =>
+    await elsewhere.fetch(requestOf("GET", `${path}/stream?lastEventId=${id}`, who));
+  const read = async (stream: { readonly rest: Promise<string> }): Promise<[string, unknown][]> =>
+    partsOf(await stream.rest);
+  const live = await Promise.all(ids.slice(0, -1).map(async (id) => await readToGate(await resume(id, { device }))));
+  const operator = await readToGate(await resume("1-0", { key }, `/v1/sessions/${session?.id}`));
+  const last = await resume(ids.at(-1) ?? "", { device });
+  open();
+  const shown = { ...failedResult, content: "Error" };
+  assert.deepEqual(partsOf(await rest), whole(shown));
+  assert.deepEqual(await read(operator), whole(failedResult));
+  assert.deepEqual(partsOf(await last.text()), [["text", "lost."]]);
+  const sent = eventsOf(heard);
+  for (const [index, stream] of live.entries()) {
+    const before = joined(sent.slice(0, index + 1).filter(({ event }) => partTypes.includes(event)));
+    assert.deepEqual(joinedPairs([...before, ...(await read(stream))]), whole(shown), `live, after ${ids[index]}`);
+    // Reasoning is not kept: the sealed turn has the text, the calls and the results.
+    const later = joinedPairs([
+      ...before,
+      ...partsOf(await (await resume(ids[index] ?? "", { device })).text()),
+    ]).filter(([type]) => type !== "reasoning");
+    assert.deepEqual(later, whole(shown).slice(1), `sealed, after ${ids[index]}`);
+  }
+});
+
+function joinedPairs(pairs: readonly [string, unknown][]): [string, unknown][] {
+  return joined(
+    pairs.map(([event, value]) => ({ event, data: typeof value === "string" ? { text: value } : (value as object) })),
+  );
+}
+
+async function eventsIn(answer: Answer | undefined): Promise<[string, unknown][]> {
+  const events: AnswerEvent[] = await Array.fromAsync(answer?.events() ?? assert.fail("no answer runs"));
+  return joined(events.map(({ type, ...data }) => ({ event: type, data })));
+}
+
+test("the events of an answer are those of its stream: of consult, of the clients, and of the running answer", async () => {
+  const { model, open } = thinker();
+  await using here = serve({ model });
+  const how = {
+    url: "http://server.test",
+    fetch: async (url: string | URL | Request, init?: RequestInit) => await here.server.fetch(new Request(url, init)),
+  };
+  const device = randomUUID();
+  const mine = chat({ ...how, device });
+  const said = await mine.say("q");
+  const session = await here.sessions.devices.find(device);
+  const remote = await connect({ ...how, key: await here.key("write") }).ensure("remote");
+  const asked = await remote.consult("q");
+  const local = await (await here.sessions.ensure("local")).consult("q");
+  const running = await Promise.all([mine.running(), remote.running(), session?.running()]);
+  const all = [said, asked, local, ...running].map(eventsIn);
+  // Each of them reads the running answer before it ends.
+  for (const answer of running) for await (const _ of answer ?? []) break;
+  open();
+  const shown = whole({ ...failedResult, content: "Error" });
+  const full = whole(failedResult);
+  assert.deepEqual(await Promise.all(all), [shown, full, full, shown, full, full]);
+  assert.deepEqual(await eventsIn(local), full, "again, from the beginning");
+  assert.equal(await said.text(), "Let me look. It is lost.");
+  assert.deepEqual((await local.done).output[0], {
+    role: "assistant",
+    content: "Let me look. ",
+    tool_calls: [call],
+  });
+});
+
+test("the events of an answer that fails end with its error, and a repeated key has the events of the turn", async () => {
+  let fails = true;
+  await using here = serve({
+    model: async function* () {
+      yield { type: "message", message: { role: "assistant", content: "I look.", tool_calls: [call] } };
+      yield { type: "message", message: { role: "tool", tool_call_id: "c1", content: "there" } };
+      if (fails) throw new Error("away");
+      yield { type: "text", text: "There." };
+    },
+  });
+  const session = await here.sessions.ensure("s");
+  const heard: string[] = [];
+  const hearing = (async () => {
+    for await (const { type } of (await session.consult("q")).events()) heard.push(type);
+  })();
+  await assert.rejects(hearing, { code: "model_failed" });
+  assert.deepEqual(heard, ["text", "tool_call", "tool_result"]);
+  fails = false;
+  await (
+    await session.consult("again", { key: "k" })
+  ).done;
+  const repeated = await eventsIn(await session.consult("again", { key: "k" }));
+  assert.deepEqual(repeated, [
+    ["text", "I look."],
+    ["tool_call", toolCall],
+    ["tool_result", { id: "c1", content: "there" }],
+    ["text", "There."],
+  ]);
+});
