@@ -3,6 +3,7 @@ import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
+import { contentOf } from "./message-parts.ts";
 import { SessionError } from "../errors.ts";
 import type { Expectation } from "../errors/expectations.ts";
 
@@ -159,7 +160,7 @@ function fromAiSdk(value: Fields, place: string): readonly Message[] {
 }
 
 function stepMessages(parts: readonly Fields[], place: string): readonly Message[] {
-  const said = parts.filter((part) => callOf(part) === undefined && part["type"] !== "reasoning");
+  const said = parts.filter((part) => callOf(part) === undefined);
   const calls = parts.flatMap((part) => callOf(part) ?? []);
   if (said.length === 0 && calls.length === 0) return [];
   const message: Message = {
@@ -200,16 +201,4 @@ function callOf(part: Fields): UiCall | undefined {
     input,
     result: output ?? errorText,
   };
-}
-
-/** A string if all parts are text, else a list of parts in OpenAI's chat format. */
-function contentOf(parts: readonly Fields[]): Value {
-  if (parts.every(({ type }) => type === "text")) return parts.map(({ text }) => String(text)).join("");
-  return parts.map((part): Fields => {
-    const { type, text, url, mediaType, filename } = part;
-    if (type === "text") return { type: "text", text: String(text) };
-    if (type !== "file") return part;
-    if (String(mediaType).startsWith("image/")) return { type: "image_url", image_url: { url } };
-    return { type: "file", file: { filename: filename ?? null, file_data: url } };
-  }) as unknown as Value;
 }

@@ -140,7 +140,9 @@ const forms: readonly [string, string, readonly object[]][] = [
         { id: "3", role: "user", parts: [{ type: "text", text: "Thanks" }] },
       ],
     }),
-    said,
+    said.map((message, index): object =>
+      index === 1 ? { ...message, native: { parts: [{ type: "reasoning", text: "hm" }] } } : message,
+    ),
   ],
 ];
 
@@ -289,4 +291,137 @@ test("a gzip file is read alike; a truncated one is imported as far as it goes, 
   await assert.rejects(importText(place.sessions, half, { length: 1000 }), { code: "snapshot_invalid" });
   assert.equal((await importText(place.sessions, packed, { length: 10_000 })).skipped, 0);
   assert.equal(await place.sessions.count(), 2000);
+});
+
+test("titles and dates are kept, and parts of unknown kinds stand beside the content, counted", async () => {
+  await using place = inMemory({ ttl: "never" });
+  const conversation = {
+    id: "c",
+    title: "Football",
+    createdAt: "2025-06-01T10:00:00Z",
+    messages: [
+      {
+        role: "user",
+        parts: [
+          { type: "text", text: "Who won?" },
+          { type: "data-place", data: { city: "Ghent" } },
+        ],
+      },
+      {
+        role: "assistant",
+        createdAt: "2025-06-01T10:00:07Z",
+        parts: [
+          { type: "reasoning", text: "It was Belgium." },
+          { type: "text", text: "Belgium." },
+          { type: "source-url", sourceId: "1", url: "https://e.example" },
+        ],
+      },
+    ],
+  };
+  const report = await importText(place.sessions, JSON.stringify(conversation));
+  assert.deepEqual([report.restored, report.aside], [1, 3]);
+  const { info } = await place.sessions.get("c");
+  assert.deepEqual(
+    [info.metadata, info.createdAt.toISOString(), info.lastActivityAt.toISOString()],
+    [{ title: "Football" }, "2025-06-01T10:00:00.000Z", "2025-06-01T10:00:07.000Z"],
+  );
+  const [question, answer] = await messagesOf(place.sessions, "c");
+  assert.deepEqual(question, {
+    role: "user",
+    content: "Who won?",
+    native: { parts: [{ type: "data-place", data: { city: "Ghent" } }] },
+  });
+  assert.equal(answer?.content, "Belgium.");
+  assert.deepEqual(
+    (answer?.["native"] as { parts: { type: string }[] }).parts.map(({ type }) => type),
+    ["reasoning", "source-url"],
+  );
+});
+
+const kinds: readonly [string, readonly object[], readonly object[]][] = [
+  [
+    "Anthropic's calls and results, which stay in one turn",
+    [
+      { role: "user", content: [{ type: "text", text: "Weather?" }] },
+      {
+        role: "assistant",
+        content: [
+          { type: "thinking", thinking: "Look it up.", signature: "s" },
+          { type: "text", text: "Let me look." },
+          { type: "tool_use", id: "t1", name: "weather", input: { city: "Ghent" } },
+        ],
+      },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: "t1", content: [{ type: "text", text: "7" }] }] },
+      { role: "assistant", content: [{ type: "text", text: "7 degrees." }] },
+    ],
+    [
+      { role: "user", content: [{ type: "text", text: "Weather?" }] },
+      {
+        role: "assistant",
+        content: "Let me look.",
+        tool_calls: [call("t1", "weather", { city: "Ghent" })],
+        native: { parts: [{ type: "thinking", thinking: "Look it up.", signature: "s" }] },
+      },
+      { role: "tool", tool_call_id: "t1", content: "7" },
+      { role: "assistant", content: [{ type: "text", text: "7 degrees." }] },
+    ],
+  ],
+  [
+    "the parts of OpenAI's Responses",
+    [
+      {
+        role: "user",
+        content: [
+          { type: "input_text", text: "What is it?" },
+          { type: "input_image", image_url: "https://e.example/p.png" },
+        ],
+      },
+      { role: "assistant", content: [{ type: "output_text", text: "A cat.", annotations: [] }] },
+    ],
+    [
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "What is it?" },
+          { type: "image_url", image_url: { url: "https://e.example/p.png" } },
+        ],
+      },
+      { role: "assistant", content: "A cat." },
+    ],
+  ],
+  [
+    "LangChain's thinking blocks",
+    [
+      { type: "human", content: "Hi" },
+      {
+        type: "ai",
+        content: [
+          { type: "thinking", thinking: "Greet." },
+          { type: "text", text: "Hello." },
+        ],
+      },
+    ],
+    [
+      { role: "user", content: "Hi" },
+      { role: "assistant", content: "Hello.", native: { parts: [{ type: "thinking", thinking: "Greet." }] } },
+    ],
+  ],
+];
+
+for (const [what, messages, expected] of kinds) {
+  test(`an import knows ${what}`, async () => {
+    await using place = inMemory();
+    const { skipped, reasons } = await importText(place.sessions, JSON.stringify({ id: "x", messages }));
+    assert.equal(skipped, 0, JSON.stringify(reasons));
+    assert.deepEqual(await messagesOf(place.sessions, "x"), expected);
+    assert.equal((await place.sessions.get("x")).info.turn, 1);
+  });
+}
+
+test("the time to live of an imported conversation begins with the import", async () => {
+  await using place = inMemory({ ttl: "24h" });
+  const messages = [{ role: "user", content: "Hi", timestamp: 1_600_000_000 }];
+  await importText(place.sessions, JSON.stringify({ id: "x", messages }));
+  const { info } = await place.sessions.get("x");
+  assert.deepEqual([info.state, info.createdAt.getTime()], ["active", 1_600_000_000_000]);
 });

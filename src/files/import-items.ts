@@ -9,6 +9,9 @@ import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { Metadata } from "../domain/record/record.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
 import { isFields, messageForms } from "./foreign-formats.ts";
+import { countAside, withKnownParts } from "./message-parts.ts";
+import { defined } from "../domain/values/defined.ts";
+import { instantMaxMs } from "../domain/values/limits.ts";
 
 /** Nesting limit, deeper than any stored value. */
 const depthMax = 520;
@@ -91,7 +94,13 @@ function conversationOf(value: unknown, source: string): Conversation {
   if (!Array.isArray(said) || said.length === 0) {
     throw new SessionError("message_invalid", { path: source, value: formatValue(value), expected: "conversation" });
   }
-  const messages = said.flatMap((message, index) => messagesOf(message, `${source} messages[${index}]`));
+  const times = new Map<Message, number>();
+  const messages = said.flatMap((message, index) => {
+    const read = messagesOf(message, `${source} messages[${index}]`).flatMap(withKnownParts);
+    const at = timeOf(message);
+    if (at !== undefined) for (const one of read) times.set(one, at);
+    return read;
+  });
   const { id, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from, system } = fields;
   const named = [id, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
   const known = isFields(metadata) ? (metadata as Metadata) : {};
@@ -104,9 +113,39 @@ function conversationOf(value: unknown, source: string): Conversation {
     messages:
       typeof system === "string" && system !== "" ? [{ role: "system", content: system }, ...messages] : messages,
     ...(typeof user === "string" ? { user } : {}),
-    metadata: typeof from === "string" ? { source: from, ...known } : known,
+    metadata: defined({ ...textField("source", from), ...textField("title", titleOf(fields)), ...known }),
+    times,
+    ...defined({ createdAt: timeOf(fields) }),
+    aside: messages.reduce((count, message) => count + countAside(message), 0),
   };
 }
+
+function textField(name: string, value: unknown): Metadata {
+  return typeof value === "string" && value !== "" ? { [name]: value } : {};
+}
+
+/** The title of a conversation: ChatGPT's and the AI SDK's `title`, Claude's `name`. */
+function titleOf({ title, name }: Readonly<Record<string, unknown>>): unknown {
+  return title ?? name;
+}
+
+/** The names under which programs keep the time of a conversation or a message. */
+const timeNames = ["createdAt", "created_at", "create_time", "timestamp", "created", "time", "date"];
+
+/** The time of a conversation or a message, epoch ms: an ISO text, or seconds or milliseconds since the epoch. */
+function timeOf(value: unknown): number | undefined {
+  if (!isFields(value)) return undefined;
+  const nested = isFields(value["metadata"]) ? value["metadata"] : {};
+  for (const said of [...timeNames.map((name) => value[name]), ...timeNames.map((name) => nested[name])]) {
+    const ms = typeof said === "number" ? said * (said < secondsBelow ? 1000 : 1) : Date.parse(String(said));
+    const isInstant = (typeof said === "string" || typeof said === "number") && ms > 0 && ms < instantMaxMs;
+    if (isInstant) return Math.floor(ms);
+  }
+  return undefined;
+}
+
+/** Numbers below this are seconds: as milliseconds they would be of the year 1973 or earlier. */
+const secondsBelow = 1e11;
 
 function messagesOf(value: unknown, place: string): readonly Message[] {
   const form = isFields(value) ? messageForms.find(({ fits }) => fits(value)) : undefined;

@@ -94,7 +94,7 @@ test("a compressed file, a dry run, a report for programs, and what was skipped 
   );
   const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
   const dry = await place.run(["import", file, "--dry-run", "--json", ...other]);
-  const counts = { restored: sessions, present: 0, replaced: 0, turns, skipped: 0, reasons: [] };
+  const counts = { restored: sessions, present: 0, replaced: 0, turns, aside: 0, skipped: 0, reasons: [] };
   assert.deepEqual(JSON.parse(dry.stdout), { ...counts, dryRun: true, complete: true });
   assert.equal((await place.run(["export", ...other])).stdout, "");
   writeFileSync(join(place.folder, "half"), text.slice(0, -10));

@@ -94,12 +94,13 @@ function isNoStore(error: unknown): boolean {
 
 function printResult(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
   reportSkipped(done);
-  const { restored, turns, replaced, present, skipped } = done;
+  const { restored, turns, replaced, present, aside, skipped } = done;
   const counts = [
     counted(restored, "session"),
     counted(turns, "turn"),
     ...(replaced > 0 ? [`${replaced} replaced`] : []),
     `${present} unchanged`,
+    ...(aside > 0 ? [`${counted(aside, "part")} kept beside the text`] : []),
     `${skipped} skipped`,
   ];
   note(`${dryRun ? "would import" : "imported"} ${counts.join(", ")}`);

@@ -7,6 +7,7 @@ import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
 import { entryOfTurn, parseMessages, type Message, type Turn } from "../../domain/turns/turn.ts";
 import { createSession } from "../../domain/record/lifecycle.ts";
 import { guardTurnParts } from "../../domain/turns/turns.ts";
+import { durationMaxMs } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
@@ -19,6 +20,12 @@ export interface Conversation {
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: { readonly [key: string]: Value | undefined };
+  /** When it began, epoch ms. @default the time of its first message, else now */
+  readonly createdAt?: number;
+  /** The times of its messages, as far as they are known, epoch ms. */
+  readonly times?: ReadonlyMap<Message, number>;
+  /** How many parts of its messages are kept beside their content, for the report. @default 0 */
+  readonly aside?: number;
 }
 
 /**
@@ -27,7 +34,7 @@ export interface Conversation {
  * @throws SessionError `message_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, `metadata_too_large`, `id_invalid`
  */
 export function portableConversation(core: Core, conversation: Conversation, agentElse: string | undefined): Portable {
-  const { id, messages, user, metadata } = conversation;
+  const { id, messages, user, metadata, times } = conversation;
   const agent = conversation.agent ?? agentElse;
   const { leading, exchanges } = exchangesOf(parseMessages(messages, "user", "messages"));
   const instructions = instructionsOf(leading);
@@ -39,10 +46,11 @@ export function portableConversation(core: Core, conversation: Conversation, age
   const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
+  const timesOf = (said: readonly Message[]): number[] => said.flatMap((one) => times?.get(one) ?? []);
   const turns = exchanges.map(({ input, output }, index): Turn => ({
     seq: index + 1,
     key: null,
-    at: context.now,
+    at: Math.min(...timesOf([...input, ...output]), context.now),
     status: "done",
     agent: session.agent,
     input,
@@ -64,5 +72,10 @@ export function portableConversation(core: Core, conversation: Conversation, age
     if (bytes > turnBytesMax)
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }
-  return { record: { ...portableOf(record), counters: countAll(turns) }, logs };
+  const createdAt = Math.min(conversation.createdAt ?? context.now, turns[0]?.at ?? context.now);
+  // A time to live begins with the import, or old conversations would have expired by then.
+  const isDated = times !== undefined && times.size > 0 && record.ttlMs === durationMaxMs;
+  const latest = isDated ? [...times.values()].reduce((last, at) => Math.max(last, at), createdAt) : context.now;
+  const dated = { ...record, createdAt, lastActivityAt: Math.min(latest, context.now) };
+  return { record: { ...portableOf(dated), counters: countAll(turns) }, logs };
 }

@@ -174,6 +174,8 @@ export interface ImportReport {
   readonly replaced: number;
   /** Turns of the restored and replaced sessions. */
   readonly turns: number;
+  /** Parts of messages that no model is sent, such as sources and reasoning: they are kept beside the content. */
+  readonly aside: number;
   readonly skipped: number;
   /** The reasons for the first hundred of them. */
   readonly reasons: readonly SkippedItem[];
@@ -222,7 +224,7 @@ export async function importAll(
   // A conversation is made into a session of this moment before the store is looked at for it.
   await core.learnTime();
   const replaces = parsePolicy(onExists) === "replace";
-  const counts = { restored: 0, present: 0, replaced: 0, turns: 0 };
+  const counts = { restored: 0, present: 0, replaced: 0, turns: 0, aside: 0 };
   const skipped = new Skipped();
   let unreadable = 0;
   /** Undefined where it was imported. */
@@ -234,7 +236,9 @@ export async function importAll(
       const mayReplace = async (): Promise<boolean> => replaces;
       const { arrived: fate } = await arrive(core, { key, source }, { isSame, mayReplace, dryRun });
       counts[fate]++;
-      if (fate !== "present") counts.turns += source.record.counters.turns;
+      if (fate === "present") return undefined;
+      counts.turns += source.record.counters.turns;
+      if ("conversation" in item) counts.aside += item.conversation.aside ?? 0;
       return undefined;
     } catch (error) {
       if (endsPass(error)) throw error;

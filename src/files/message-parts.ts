@@ -1,0 +1,125 @@
+/**
+ * Parts of imported messages. Text, pictures and files stay in the content, in the form of OpenAI's chat completions;
+ * Anthropic's `tool_use` and `tool_result` become calls and their results; parts of all other kinds (sources, data,
+ * reasoning) are kept in the field `native` of the message, which no model is sent.
+ */
+import type { Value } from "../domain/values/codec.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
+
+type Part = Readonly<Record<string, Value>> & { readonly type: string };
+
+/** The messages in place of one whose content may be a list of parts. */
+export function withKnownParts(message: Message): readonly Message[] {
+  const { content } = message;
+  if (!Array.isArray(content) || message.role === "tool") return [message];
+  const parts = (content as readonly Value[]).map(partOf);
+  if (parts.every(isOfChatCompletions)) return [message];
+  const results = parts.filter(({ type }) => type === "tool_result").map(resultOf);
+  const calls = callsOf(message, parts);
+  const aside = parts.filter((part) => shownOf(part).length === 0 && !isExchange(part));
+  const shown = parts.flatMap(shownOf);
+  const isOnlyResults = results.length === parts.length;
+  if (isOnlyResults) return results;
+  const whole: Message = {
+    ...message,
+    content: shown.length === 0 && calls.length > 0 ? null : contentOf(shown),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    ...(aside.length === 0 ? {} : { native: { parts: aside } }),
+  };
+  return [...results, whole];
+}
+
+/** How many parts of a message are kept beside its content. */
+export function countAside({ native }: Message): number {
+  const parts = (native as { readonly parts?: unknown } | undefined)?.parts;
+  return Array.isArray(parts) ? parts.length : 0;
+}
+
+/** One text where all parts are text, else the parts. */
+export function contentOf(parts: readonly { readonly type?: unknown; readonly text?: unknown }[]): Value {
+  const isText = parts.every(({ type }) => type === "text");
+  return isText ? parts.map(({ text }) => String(text)).join("") : (parts as readonly Part[]);
+}
+
+function partOf(value: Value): Part {
+  if (typeof value === "string") return { type: "text", text: value };
+  const isPart = typeof value === "object" && value !== null && typeof (value as Part).type === "string";
+  return isPart ? (value as Part) : { type: "unknown", value };
+}
+
+/** https://platform.openai.com/docs/api-reference/chat/create */
+function isOfChatCompletions(part: Part): boolean {
+  switch (part.type) {
+    case "text":
+      return typeof part["text"] === "string";
+    case "refusal":
+      return typeof part["refusal"] === "string";
+    case "image_url":
+    case "input_audio":
+      return isFields(part[part.type]);
+    case "file":
+      return isFields(part["file"]);
+    default:
+      return false;
+  }
+}
+
+/** The part as chat completions know it; none for other kinds. */
+function shownOf(part: Part): readonly Part[] {
+  if (isOfChatCompletions(part)) return [part];
+  const { type, text, image_url: url } = part;
+  if ((type === "input_text" || type === "output_text") && typeof text === "string") return [{ type: "text", text }];
+  if ((type === "input_image" || type === "image_url") && typeof url === "string") return [picture(url)];
+  if (type === "image") return pictureOf(part);
+  return type === "file" ? fileOf(part) : [];
+}
+
+function picture(url: string): Part {
+  return { type: "image_url", image_url: { url } };
+}
+
+/** A picture of Anthropic (`source`) or of the AI SDK (`image`). */
+function pictureOf({ source, image }: Part): readonly Part[] {
+  if (typeof image === "string") return [picture(image)];
+  if (!isFields(source)) return [];
+  const { url, data, media_type: mediaType } = source;
+  if (typeof url === "string") return [picture(url)];
+  return typeof data === "string" && typeof mediaType === "string" ? [picture(`data:${mediaType};base64,${data}`)] : [];
+}
+
+/** A file of the AI SDK. */
+function fileOf({ url, mediaType, filename }: Part): readonly Part[] {
+  if (typeof url !== "string") return [];
+  if (String(mediaType).startsWith("image/")) return [picture(url)];
+  return [{ type: "file", file: { filename: filename ?? null, file_data: url } }];
+}
+
+function isExchange({ type }: Part): boolean {
+  return type === "tool_use" || type === "tool_result";
+}
+
+/** Calls of the message, and of Anthropic's parts where the message has no others. */
+function callsOf(message: Message, parts: readonly Part[]): readonly ToolCall[] {
+  if (message.tool_calls != null && message.tool_calls.length > 0) return message.tool_calls;
+  return parts
+    .filter(({ type }) => type === "tool_use")
+    .map(({ id, name, input }) => ({
+      id: String(id),
+      type: "function",
+      function: { name: String(name), arguments: JSON.stringify(input ?? {}) },
+    }));
+}
+
+function resultOf({ tool_use_id: id, content }: Part): Message {
+  const parts = Array.isArray(content) ? (content as readonly Value[]).map(partOf).flatMap(shownOf) : undefined;
+  const text = parts === undefined ? content : contentOf(parts);
+  return {
+    role: "tool",
+    tool_call_id: String(id),
+    content: typeof text === "string" ? text : JSON.stringify(text ?? ""),
+  };
+}
+
+function isFields(value: Value | undefined): value is Readonly<Record<string, Value>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
