@@ -38,7 +38,7 @@ export function countAside({ native }: Message): number {
 /** One text where all parts are text, else the parts. */
 export function contentOf(parts: readonly { readonly type?: unknown; readonly text?: unknown }[]): Value {
   const isText = parts.every(({ type }) => type === "text");
-  return isText ? parts.map(({ text }) => String(text)).join("") : (parts as readonly Part[]);
+  return isText ? parts.map(({ text }) => textOf(text)).join("") : (parts as readonly Part[]);
 }
 
 function partOf(value: Value): Part {
@@ -90,7 +90,7 @@ function pictureOf({ source, image }: Part): readonly Part[] {
 /** A file of the AI SDK. */
 function fileOf({ url, mediaType, filename }: Part): readonly Part[] {
   if (typeof url !== "string") return [];
-  if (String(mediaType).startsWith("image/")) return [picture(url)];
+  if (textOf(mediaType).startsWith("image/")) return [picture(url)];
   return [{ type: "file", file: { filename: filename ?? null, file_data: url } }];
 }
 
@@ -104,9 +104,9 @@ function callsOf(message: Message, parts: readonly Part[]): readonly ToolCall[] 
   return parts
     .filter(({ type }) => type === "tool_use")
     .map(({ id, name, input }) => ({
-      id: String(id),
+      id: textOf(id),
       type: "function",
-      function: { name: String(name), arguments: JSON.stringify(input ?? {}) },
+      function: { name: textOf(name), arguments: JSON.stringify(input ?? {}) },
     }));
 }
 
@@ -115,9 +115,13 @@ function resultOf({ tool_use_id: id, content }: Part): Message {
   const text = parts === undefined ? content : contentOf(parts);
   return {
     role: "tool",
-    tool_call_id: String(id),
-    content: typeof text === "string" ? text : JSON.stringify(text ?? ""),
+    tool_call_id: textOf(id),
+    content: textOf(text),
   };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value ?? "");
 }
 
 function isFields(value: Value | undefined): value is Readonly<Record<string, Value>> {
