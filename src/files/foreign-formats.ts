@@ -1,5 +1,4 @@
 /** Converts messages of other programs. Their data is only read; no code of theirs runs and no object is deserialised. */
-import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";

@@ -333,7 +333,7 @@ test("titles and dates are kept, and parts of unknown kinds stand beside the con
   });
   assert.equal(answer?.content, "Belgium.");
   assert.deepEqual(
-    (answer?.["native"] as { parts: { type: string }[] }).parts.map(({ type }) => type),
+    (answer?.["native"] as { parts: { type: string }[] } | undefined)?.parts.map(({ type }) => type),
     ["reasoning", "source-url"],
   );
 });
