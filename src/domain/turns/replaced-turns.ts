@@ -49,6 +49,21 @@ export function hasReplaced(record: SessionRecord): boolean {
   return lastOwn(record, replacedLog) > 0;
 }
 
+/** The place of a turn in the log; undefined where the open turn did not replace it. */
+export function replacedPlace(
+  { openTurn, heads }: Pick<SessionRecord, "openTurn" | "heads">,
+  turn: number,
+): number | undefined {
+  if (openTurn === null || turn < openTurn) return undefined;
+  const place = turn - openTurn + 2;
+  return place <= lastOwn({ heads }, replacedLog) ? place : undefined;
+}
+
+/** The last turn whose usage is counted in another session, once the turns are put back. `first` is the first entry of the log. */
+export function inheritedBefore(record: SessionRecord, first: Entry | undefined): number {
+  return headerOf(first, record).inherited;
+}
+
 /** Delete the turns that were kept. */
 export function dropReplaced(draft: Draft): void {
   if (hasReplaced(draft.record)) splice(draft, replacedLog, 1, []);

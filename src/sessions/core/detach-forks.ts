@@ -8,7 +8,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "./core.ts";
 import type { Handle } from "./handle.ts";
-import { markShared } from "./fork-references.ts";
+import { inheritedOf, markShared } from "./fork-references.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 
@@ -63,7 +63,7 @@ async function detach(
   if (fork === undefined) return;
   // The turns that were shared at first are marked: the fork may own some of them, or all, because it copied them
   // earlier or was restored from a snapshot.
-  const parent = parentOf(fork, entry, from) ?? fork.parent;
+  const parent = parentOf({ ...fork, inherited: await inheritedOf(core, fork) }, entry, from) ?? fork.parent;
   await markShared(core, { ...fork, parent }, { now: fork, except });
   if (isForkOf(fork, from)) await ownSharedTurns(core, fork);
 }

@@ -7,7 +7,16 @@
  * become the user's when the pointer changes. The log of the session decides whether it still holds the words.
  */
 import { hash } from "node:crypto";
-import { changeOf, draftOf, firstOwn, headOf, set, unchanged, type Change } from "../../domain/record/change.ts";
+import {
+  changeOf,
+  draftOf,
+  firstOwn,
+  haveSameTurns,
+  headOf,
+  set,
+  unchanged,
+  type Change,
+} from "../../domain/record/change.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { forkOf } from "../../domain/copies/fork.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
@@ -15,6 +24,7 @@ import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import type { Core } from "./core.ts";
+import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../domain/turns/replaced-turns.ts";
 import { guestDeviceOf, isDeviceName } from "./keyed-hash.ts";
 import { internalChange, liveMetadata } from "./internal-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
@@ -294,16 +304,24 @@ export function untilNow(core: Core, { lastActivityAt }: SessionRecord): number 
 export async function changedReferences(
   core: Core,
   before: SessionRecord,
-  after: SessionRecord,
+  { record: after, splices }: Pick<Change, "splices"> & { readonly record: SessionRecord },
 ): Promise<readonly Change[]> {
   const speakers = new Speakers();
   await addFormer(core, speakers, { before, user: after.user });
-  return [...(await speakers.changes(core, before)), ...(await truncatedSharings(core, before, after))];
+  const first = splices.find(({ log }) => log === "turns")?.from ?? Infinity;
+  // The end of the open turn writes at its number and truncates no other turn.
+  const next = Math.min(headOf(after, "turns") + 1, first === before.openTurn ? Infinity : first);
+  return [...(await speakers.changes(core, before)), ...(await truncatedSharings(core, { before, next }))];
 }
 
-/** The pointer of a device that shares a session names the first turn that can be the device's: a truncation lowers it. */
-async function truncatedSharings(core: Core, before: SessionRecord, after: SessionRecord): Promise<readonly Change[]> {
-  const next = headOf(after, "turns") + 1;
+/**
+ * The pointer of a device that shares a session names the first turn that can be the device's: a truncation lowers it to `next`,
+ * the number of the next turn.
+ */
+async function truncatedSharings(
+  core: Core,
+  { before, next }: { readonly before: SessionRecord; readonly next: number },
+): Promise<readonly Change[]> {
   if (next > headOf(before, "turns") || core.isFallback || isInternalScope(before.tenant)) return [];
   const changes: Change[] = [];
   for (const { pointer } of await sharersOf(core, before)) {
@@ -352,7 +370,9 @@ export async function restoredReferences(core: Core, restored: Restored): Promis
   if (isElsewhere) await addCopied(core, speakers, restored);
   if (found !== undefined && (await sharesTurn(core, found, turnOf)))
     await addFormer(core, speakers, { before: found, user: record.user });
-  const sharings = found?.createdAt === record.createdAt ? await truncatedSharings(core, found, record) : [];
+  const next = headOf(record, "turns") + 1;
+  const isSame = found?.createdAt === record.createdAt;
+  const sharings = found !== undefined && isSame ? await truncatedSharings(core, { before: found, next }) : [];
   return eachOnce([...sharings, ...(await speakers.changes(core, record))]);
 }
 
@@ -486,13 +506,53 @@ export async function* forksContaining(
   for await (const entry of eachEntry(core, record, "forks")) {
     const fork = (await core.find({ tenant, id: forkOf(entry) }))?.record;
     // A fork with turns of its own has no parent any more: its creation, and the turns that it shared, tell it from a later session.
-    if (fork === undefined || fork.createdAt !== entry.at || fork.inherited < from) continue;
+    if (fork === undefined || fork.createdAt !== entry.at || (await inheritedOf(core, fork)) < from) continue;
     yield { record: fork, from, isTheirs: fork.user === user || (isTheirs && fork.user === null) };
   }
 }
 
-/** True where the session still has the first turn of a mark, or may have it. */
+/**
+ * The last turn that a session has from its parent, also while an open turn replaces it: the end of that turn may put it back.
+ */
+export async function inheritedOf(core: Core, record: SessionRecord): Promise<number> {
+  if (!hasReplaced(record)) return record.inherited;
+  const header = { log: replacedLog, from: 1, to: 1, order: "ascending", limit: 1 } as const;
+  const [first] = await core.store.read(record, header);
+  return inheritedBefore(record, first);
+}
+
+/**
+ * True where the session still has the first turn of a mark, or may have it. A turn that the open turn replaced counts: the end
+ * of the open turn may put it back.
+ */
 export async function containsTurn(
+  core: Core,
+  known: SessionRecord,
+  said: Pick<UserContent, "from" | "until">,
+): Promise<boolean> {
+  for (let record = known; ;) {
+    if ((await standsThere(core, record, said)) || (await isReplaced(core, record, said))) return true;
+    // Between the two reads, the turn may have moved into the log of replaced turns or out of it.
+    const newest = (await core.find(record))?.record;
+    if (newest === undefined || newest.createdAt !== record.createdAt || haveSameTurns(newest, record)) return false;
+    record = newest;
+  }
+}
+
+async function isReplaced(
+  core: Core,
+  record: SessionRecord,
+  said: Pick<UserContent, "from" | "until">,
+): Promise<boolean> {
+  const place = replacedPlace(record, said.from);
+  if (place === undefined) return false;
+  const range = { log: replacedLog, from: place, to: place, order: "ascending", limit: 1 } as const;
+  const [entry] = await core.store.read(record, range);
+  const { createdAt } = record;
+  return entry !== undefined && mayHaveSaid(said, entry, { createdAt, inherited: await inheritedOf(core, record) });
+}
+
+async function standsThere(
   core: Core,
   record: SessionRecord,
   said: Pick<UserContent, "from" | "until">,

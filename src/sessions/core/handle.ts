@@ -293,7 +293,8 @@ export class Handle implements WritableSession {
 
     await this.#guardKeys(record, change);
 
-    const references = change.record === null ? [] : await changedReferences(this.core, record, change.record);
+    const { record: after, splices } = change;
+    const references = after === null ? [] : await changedReferences(this.core, record, { record: after, splices });
     const beside = [...references, ...given];
     const outcome = await this.#commit(change, beside);
     if (outcome.status === "duplicate") return outcome;

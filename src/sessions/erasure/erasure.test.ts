@@ -13,6 +13,7 @@ import { putMark } from "../core/fork-references.ts";
 import type { Session } from "../session/session.ts";
 import { coreOf, type Sessions } from "../sessions.ts";
 import {
+  copySessions,
   erase,
   findReferences,
   removeSession as removeSessionOf,
@@ -568,6 +569,49 @@ test("a receipt names a session of another user with words of the erased user, a
   assert.deepEqual(await idsIn(sessions), []);
 });
 
+for (const [what, prepare] of [
+  ["became another user's", async (sessions: Sessions) => await handedOver(sessions, "s")],
+  [
+    "was forked from the user's",
+    async (sessions: Sessions) => {
+      const hers = await sessions.create({ id: "hers", user: ada });
+      await talk(hers);
+      const fork = await hers.fork({ as: "s" });
+      await fork.update({ user: "bob" });
+      return fork;
+    },
+  ],
+] as const)
+  for (const then of ["erased", "removed", "copied", "restored under another id"] as const)
+    test(`turns of a session that ${what} stay findable while a question replaces them, and the user is ${then}`, async () => {
+      await using here = place({ ttl: "365d" });
+      const { sessions } = here;
+      const session = await prepare(sessions);
+      // Without the replaced turns, the turn that takes their place is too late to be the user's.
+      await here.clock.advance(day);
+      const turn = await session.begin("a word of Bob's", { after: 0 });
+      const ids = ["s"];
+      await using elsewhere = place({ ttl: "365d" });
+      if (then === "erased") assert.deepEqual((await erase(sessions, { user: ada })).sharedForks.ids, ids);
+      if (then === "removed" && what === "was forked from the user's") await (await sessions.get("hers")).remove();
+      if (then === "copied") await copySessions(sessions, elsewhere.sessions);
+      if (then === "restored under another id") {
+        await sessions.restore(await sessions.snapshot("s"), { as: "copy" });
+        const copy = await sessions.get("copy");
+        await copy.append({ input: "a word of Bob's" });
+        assert.match(JSON.stringify(await Array.fromAsync(copy.turns())), /a secret of Ada's 1/);
+        ids.unshift("copy");
+      }
+      await turn.seal({ status: "failed", error: { code: "model_failed", message: "overloaded" } });
+      await session.refresh();
+      assert.match(JSON.stringify(await Array.fromAsync(session.turns())), /a secret of Ada's 1/);
+      const found = (await findReferences(sessions, ada)).sharedForks.ids;
+      assert.deepEqual(found.toSorted(), ids);
+      if (then !== "copied") return;
+      await copySessions(sessions, elsewhere.sessions);
+      assert.deepEqual((await findReferences(elsewhere.sessions, ada)).sharedForks.ids, ids);
+    });
+
 test("a session is found for each of its former users until their turns are truncated", async () => {
   await using here = place({ ttl: "365d" });
   const { sessions } = here;
@@ -873,6 +917,21 @@ test("turns of a guest in a session shared by a link code are reported after the
     assert(!(await idsIn(sessions)).includes(id), leave);
   }
 });
+
+for (const how of ["a question that replaces", "a truncation before"] as const)
+  test(`a turn that a guest writes in a shared session by ${how} earlier turns is reported`, async () => {
+    await using here = place();
+    const { sessions } = here;
+    const [phone, tablet] = [randomUUID(), randomUUID()];
+    await talk(await sessions.devices.open(tablet), 3, "a word of another guest's");
+    const { id } = await link(sessions, phone, tablet);
+    const shared = await sessions.devices.open(phone);
+    if (how === "a truncation before") await shared.truncate(2);
+    const turn = await shared.begin("a secret of Ada's", { after: how === "a truncation before" ? 2 : 1 });
+    await turn.seal({ output: [{ role: "assistant", content: "I see" }] });
+    await sessions.devices.claim(phone, ada);
+    assert.deepEqual((await findReferences(sessions, ada)).sharedForks.ids, [id]);
+  });
 
 test("a session shared by a link code is not found for a guest that wrote no turn in it", async () => {
   await using here = place();

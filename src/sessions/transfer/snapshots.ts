@@ -1,10 +1,11 @@
 /** Sessions as documents: taken from the store as they are at one moment, and restored whole. */
 import type { Change } from "../../domain/record/change.ts";
-import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardLegalHold } from "../../domain/record/retention.ts";
 import { restoreSession, type PortableRecord, type RestoredPlace } from "../../domain/copies/snapshot.ts";
+import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../domain/turns/replaced-turns.ts";
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Settled } from "../../store/store.ts";
@@ -100,13 +101,20 @@ export async function restoredSession(
   place: Omit<RestoredPlace, "staged">,
 ): Promise<readonly [Change, ...Change[]]> {
   const change = restoreSession({ record, logs }, { ...place, staged }, core.context());
-  const turn = async (seq: number): Promise<Entry | undefined> => {
-    if (staged === undefined) return logs.get("turns")?.[seq - 1];
-    const range = { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 } as const;
+  const entryOf = async (log: LogName, seq: number): Promise<Entry | undefined> => {
+    if (staged === undefined) return logs.get(log)?.[seq - 1];
+    const range = { log, from: seq, to: seq, order: "ascending", limit: 1 } as const;
     return (await core.store.read(staged.key, range))[0];
   };
-  if (change.record === null) throw new Error("a session that is restored has a record");
-  const restored = { record: change.record, snapshot: record, turnOf: turn, found: place.found };
+  const { record: written } = change;
+  if (written === null) throw new Error("a session that is restored has a record");
+  // The end of an open turn may put back the turns that it replaced.
+  const turnOf = async (seq: number): Promise<Entry | undefined> => {
+    const place = replacedPlace(written, seq);
+    return await (place === undefined ? entryOf("turns", seq) : entryOf(replacedLog, place));
+  };
+  const inherited = hasReplaced(written) ? inheritedBefore(written, await entryOf(replacedLog, 1)) : written.inherited;
+  const restored = { record: written, snapshot: { ...record, inherited }, turnOf, found: place.found };
   return [change, ...(await restoredReferences(core, restored)), ...beside];
 }
 

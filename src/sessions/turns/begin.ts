@@ -15,6 +15,7 @@ import { guardReplaced } from "../../domain/turns/replaced-turns.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardSeen, sessionIds, turnOpen, type Context, type Writer } from "../../domain/record/guards.ts";
 import type { Handle } from "../core/handle.ts";
+import { markShared } from "../core/fork-references.ts";
 import { readLog } from "../core/log-reader.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { withoutForks } from "../core/detach-forks.ts";
@@ -124,6 +125,9 @@ async function writeInstead(
   const head = headOf(record, "turns");
   if (after > head) throw new SessionError("range_invalid", { from: after, to: head });
   const replacement = after === head ? undefined : await readReplaced(handle, record, after);
+  // The turns that a fork shares become its own if they are put back, so the parent no longer leads to their speakers.
+  if (replacement !== undefined && record.parent !== null && after < record.parent.at)
+    await markShared(handle.core, record);
   const rule: Rule = (draft, context, writer) => {
     // The turns that were read are those of the record: it has the same last change of the turns.
     guardSeen(draft.record, { ...writer, seen: turnsIdentity(record), seenTurn: head });
