@@ -336,7 +336,10 @@ export class RemoteSession implements OverHttp {
     return (await this.#changeFrom("POST", "unarchive")).state === "archived";
   }
 
-  /** Puts the session under legal hold: it cannot be removed or truncated. Needs a key with the right `admin`. */
+  /**
+   * Puts the session under legal hold: it cannot be removed or truncated. Needs a key with the right `admin`.
+   * @throws SessionError `turn_open` while a question of `consult({ after })` is being answered
+   */
   async setLegalHold(reason: string): Promise<void> {
     await this.#change("PUT", "legal-hold", { body: { reason } });
   }

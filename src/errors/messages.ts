@@ -95,7 +95,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `session ${d.sessionId} has ${counted(d.waiting, "waiting caller")}, the limit is ${d.waitingMax}; try again later`,
   fenced: (d) =>
     `the lease of session ${d.sessionId} with fencing token ${d.fence} was superseded by fencing token ${d.storedFence}; nothing was written; open the session again`,
-  turn_open: (d) => `turn ${d.turn} of session ${d.sessionId} is in progress; seal it before the next turn begins`,
+  turn_open: (d) => `turn ${d.turn} of session ${d.sessionId} is in progress; seal it, cancel it or wait for its end`,
   turn_not_open: (d) =>
     `turn ${d.turn} of session ${d.sessionId} is not in progress; only a turn in progress accepts chunks and can be sealed`,
   contended: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,

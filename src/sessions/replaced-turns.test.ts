@@ -177,6 +177,27 @@ test("a question cannot replace turns that do not exist, are too many, or are un
   assert.equal(model.calls, 0);
 });
 
+for (const end of ["done", "failed", "interrupted by a crash"] as const)
+  test(`a legal hold waits for the end of a question that replaces turns, which is ${end}`, async () => {
+    const model = numbered();
+    await using place = inMemory({ model: model.model });
+    const session = await place.sessions.create({ id: "s" });
+    for (const question of ["one", "two"]) await (await session.consult(question)).done;
+    const writer = place.another();
+    const turn = await (await writer.get("s")).begin("again", { after: 0 });
+    await assert.rejects(session.setLegalHold("a case"), { code: "turn_open" });
+    if (end === "interrupted by a crash") await place.clock.advance(60_000);
+    else if (end === "done") await turn.seal({ output: [{ role: "assistant", content: "Well" }] });
+    else await turn.seal({ status: "failed", error: { code: "model_failed", message: "overloaded" } });
+    await session.setLegalHold("a case");
+    const kept = end === "done" ? ["again → Well"] : ["one → answer 1", "two → answer 2"];
+    await session.refresh();
+    assert.deepEqual(await saidIn(session), kept);
+    const plain = await session.begin("a question that replaces nothing");
+    await session.setLegalHold("another case");
+    await plain.seal();
+  });
+
 test("a fork of a session whose turns are replaced keeps them", async () => {
   const model = numbered();
   await using place = inMemory({ model: model.model });

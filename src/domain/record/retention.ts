@@ -1,13 +1,12 @@
 /** Retention: legal holds, and the policies by which the sweep archives and removes sessions. */
-import { changeOf, draftOf, set, type Change } from "./change.ts";
+import { changeOf, draftOf, set, type Change, type Draft } from "./change.ts";
 import { appendEvent } from "./event.ts";
 import type { SessionRecord, SettledState } from "./record.ts";
 import { sessionIds, type Context } from "./guards.ts";
 import { SessionError } from "../../errors.ts";
 
 /** Put the session under legal hold, until {@link clearLegalHold}. */
-export function setLegalHold(record: SessionRecord, reason: string, context: Context): Change {
-  const draft = draftOf(record);
+export function setLegalHold(draft: Draft, reason: string, context: Context): Change {
   set(draft, { legalHold: { reason, at: context.now } });
   appendEvent(draft, { type: "legal_hold_set", reason }, context);
   return changeOf(draft);

@@ -6,7 +6,7 @@
 import { SessionError } from "../../errors.ts";
 import { lastOwn, set, splice, type Draft } from "../record/change.ts";
 import type { Entry } from "../record/entry.ts";
-import { sessionIds } from "../record/guards.ts";
+import { sessionIds, turnOpen } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Limits } from "../values/limits.ts";
@@ -35,6 +35,14 @@ export function guardReplaced(record: SessionRecord, after: number, entries: rea
   if (entries.length <= replacedTurnsMax && bytes <= bytesMax) return;
   const sizes = { turns: entries.length, turnsMax: replacedTurnsMax, bytes, bytesMax };
   throw new SessionError("replaced_too_large", { ...sessionIds(record), after, ...sizes });
+}
+
+/**
+ * The end of a turn that replaced others deletes those or itself, so no legal hold may begin before it.
+ * @throws SessionError `turn_open`
+ */
+export function guardNoneReplaced(record: SessionRecord): void {
+  if (record.openTurn !== null && hasReplaced(record)) throw turnOpen(record, record.openTurn);
 }
 
 /** Keep the turns in the draft that truncates them. `before`: the record before the truncation. */

@@ -31,6 +31,7 @@ import { interruptions } from "../../errors/answer-problems.ts";
 import { acquire } from "../turns/acquire.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { guardNoneReplaced } from "../../domain/turns/replaced-turns.ts";
 import { beginOn, lastTurn } from "../turns/begin.ts";
 import { consult } from "../turns/consult.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
@@ -575,13 +576,20 @@ export class Session {
   /**
    * Put the session under legal hold: until `clearLegalHold` it cannot be removed, truncated or erased. A new reason
    * replaces the earlier one.
-   * @throws SessionError `argument_invalid` for a reason that is empty or too long
+   * @throws SessionError `argument_invalid` for a reason that is empty or too long; `turn_open` while a question of
+   *   `consult({ after })` is being answered: its end deletes the replaced turns, or puts them back
    */
   async setLegalHold(reason: string): Promise<void> {
     this.#handle.core.guardStore();
     const parsed = parseReason(reason, this.#handle.core.options.limits.noteLengthMax);
     await this.#handle.operate("setLegalHold", () =>
-      this.#handle.write(({ record }, context) => setLegalHold(record, parsed, context)),
+      this.#handle.write(
+        (draft, context) => {
+          guardNoneReplaced(draft.record);
+          return setLegalHold(draft, parsed, context);
+        },
+        { recovers: "dead" },
+      ),
     );
   }
 
