@@ -15,6 +15,7 @@ test("an option that is left out has the documented default", () => {
     maxAgeMs: null,
     handoffTtlMs: 86_400_000,
     budget: null,
+    window: { turns: 20, tokens: 32_000 },
     busy: "reject",
     waitMs: 60_000,
     staleAfterMs: 10_000,
