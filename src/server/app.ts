@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type ExecutionContext } from "hono";
 import { admit } from "./admission.ts";
 import { DeviceSpending } from "./http/device-budgets.ts";
 import { deviceDoors } from "./http/device-doors.ts";
@@ -17,11 +17,20 @@ import { addEventRoutes } from "./routes/event-routes.ts";
 import { addHostRoutes } from "./routes/host-routes.ts";
 import { addOperationRoutes } from "./routes/operation-routes.ts";
 import { addSessionRoutes } from "./routes/session-routes.ts";
-import { RunningWork } from "./running-work.ts";
+import { RunningWork, waitUntil } from "./running-work.ts";
+
+/** The context that a serverless host gives to a request: the function stays alive until the promise settles. */
+export interface RequestLifetime {
+  waitUntil(work: Promise<unknown>): void;
+}
 
 /** A server as a `fetch` function, for any listener: Node, Bun, Next.js, Vercel, Lambda, or another Hono app. */
 export interface Server {
-  readonly fetch: (request: Request, env?: unknown) => Response | Promise<Response>;
+  /**
+   * Answers a request. With a `context` the host keeps the function alive until the answer is sealed, also if the client
+   * closes the connection.
+   */
+  readonly fetch: (request: Request, env?: unknown, context?: RequestLifetime) => Response | Promise<Response>;
   /** The server as a Hono app, to be mounted: `app.route("/", server.app)`. */
   readonly app: Hono<Env>;
   /**
@@ -53,7 +62,7 @@ export function createServer(options: ServerOptions): Server {
     admit: async (c, scope) => await admit(c, scope, { sessions, limits, streams, countNew }),
     sessions,
     converse: settings.converse,
-    outlive: (answer) => void running.track(answer.done).catch(() => undefined),
+    outlive: (c, answer) => waitUntil(c, running.track(answer.done)),
     limits,
     spending,
     ...doors,
@@ -63,7 +72,7 @@ export function createServer(options: ServerOptions): Server {
   const stopLogging = log === undefined ? () => undefined : logBackgroundEvents(log);
   return {
     app,
-    fetch: (request, env) => app.fetch(request, env),
+    fetch: (request, env, context) => app.fetch(request, env, context as ExecutionContext | undefined),
     async stop() {
       stopping.abort();
       await running.settle(deadlineMs);

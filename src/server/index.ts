@@ -3,7 +3,7 @@
  *
  * @module perdure/server
  */
-export { createServer, type Server } from "./app.ts";
+export { createServer, type RequestLifetime, type Server } from "./app.ts";
 export type { ServerOptions } from "./options.ts";
 export type { LogEntry } from "./request-log.ts";
 export type { ClientAddress } from "./http/client-address.ts";

@@ -16,7 +16,7 @@ import { brokenBody, type Env, type RequestContext } from "./http/route.ts";
 import type { ServerMetrics } from "./metrics/metrics.ts";
 import type { ServerSettings } from "./options.ts";
 import { failedRequest, failureEntry, routeOf, type FailedRequest } from "./request-log.ts";
-import type { RunningWork } from "./running-work.ts";
+import { waitUntil, type RunningWork } from "./running-work.ts";
 
 /** The parts of a server that its middlewares use. */
 export interface Surroundings {
@@ -62,7 +62,10 @@ function requestFrame({ settings, metrics, streams, running }: Surroundings): Mi
     c.set("countStream", () => streams.open({}));
     c.set("reporter", () => reporterOf(failedRequest(c), { metrics, log }));
     c.header("x-request-id", c.get("requestId"));
-    await running.track(correlated(c.get("requestId"), next));
+    const answered = running.track(correlated(c.get("requestId"), next));
+    // A client may leave before its question is durable, or while it waits for the session.
+    waitUntil(c, answered);
+    await answered;
     const { status } = c.res;
     const request = { method: c.req.method, route: routeOf(c), status, ms: performance.now() - started };
     metrics.countRequest(request);

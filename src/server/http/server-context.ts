@@ -21,8 +21,8 @@ export interface Shared extends Routes {
    * @throws SessionError `rate_limited`
    */
   readonly findDevice: (c: RequestContext, device: string) => Promise<Session | undefined>;
-  /** Tracks an answer that runs to its end without a reader: a stopping server waits for it. */
-  readonly outlive: (answer: Answer) => void;
+  /** Tracks an answer that runs to its end without a reader: a stopping server and a serverless host wait for it. */
+  readonly outlive: (c: RequestContext, answer: Answer) => void;
   readonly limits: RateLimits;
   readonly spending: DeviceSpending;
   /** Time limit of a request that is not a stream. */

@@ -74,7 +74,7 @@ export async function answerReply(
     if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
     return await attachReply(c, session, error.details.turn, stop);
   }
-  outlive(answer);
+  outlive(c, answer);
   const audience = c.get("audience");
   // A stopping server does not end this stream: a running answer finishes, and its reader receives it.
   if (close !== undefined) return eventStream(c, () => spokenAnswer(session, answer, audience), { close });
