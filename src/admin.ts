@@ -12,6 +12,7 @@ import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
 import type { References } from "./sessions/erasure/references.ts";
 import type { Subject } from "./sessions/erasure/subject.ts";
+import { guardSecret } from "./sessions/devices/secret-check.ts";
 import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
 import { sweep as sweepTenant } from "./sessions/retention/sweep.ts";
 import type { SweepReport, SweepRequest } from "./sessions/retention/sweep-run.ts";
@@ -88,7 +89,7 @@ export async function listHosts(sessions: Sessions): Promise<Page<HostInfo>> {
  */
 export async function erase(sessions: Sessions, request: ErasureRequest): Promise<ErasureReceipt> {
   return await traceCall({ operation: "erase", tenant: sessions.tenant }, async () => {
-    openCore(sessions);
+    await guardSecret(openCore(sessions));
     const { Erasure } = await import("./sessions/erasure/erasure.ts");
     return await new Erasure(subjectOf(sessions, request.user), request).run();
   });
@@ -96,7 +97,7 @@ export async function erase(sessions: Sessions, request: ErasureRequest): Promis
 
 /** Count what the store has of a user; changes nothing. @throws SessionError `secret_missing`, `id_invalid` */
 export async function findReferences(sessions: Sessions, user: string): Promise<References> {
-  openCore(sessions);
+  await guardSecret(openCore(sessions));
   const { countReferences } = await import("./sessions/erasure/references.ts");
   return await countReferences(subjectOf(sessions, user));
 }

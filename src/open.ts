@@ -1,7 +1,7 @@
 import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
-import { sessionsOn, type Sessions } from "./sessions/sessions.ts";
+import { guardedSessionsOn, sessionsOn, type Sessions } from "./sessions/sessions.ts";
 import type { SessionsOptions } from "./sessions/options/options.ts";
 import { takesAnySchema, type Access } from "./store/access.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
@@ -28,7 +28,8 @@ const schemes = ["sqlite:", "postgres:", "memory:"];
 
 /**
  * Opens the sessions of a store: `await openSessions("sqlite:chat.db")`.
- * @throws SessionError `store_scheme_unknown`, the errors of the store, `argument_invalid` for invalid options
+ * @throws SessionError `store_scheme_unknown`, the errors of the store, `argument_invalid` for invalid options,
+ *   `secret_mismatch` if the store was written under another secret
  */
 export async function openSessions(target: string | OpenOptions = {}): Promise<Sessions> {
   return await traceCall({ operation: "open", tenant: undefined }, () => open(target));
@@ -36,11 +37,28 @@ export async function openSessions(target: string | OpenOptions = {}): Promise<S
 
 async function open(target: string | OpenOptions): Promise<Sessions> {
   const { store = "sqlite:perdure.db", fallback, ...options } = typeof target === "string" ? { store: target } : target;
-  if (fallback === undefined) {
-    return sessionsOn(typeof store === "string" ? await openStore(store, options) : store, options);
+  const outbox = fallback === undefined ? undefined : await openOutbox(fallback, options);
+  if (typeof store !== "string") return await guardedSessionsOn(store, options, outbox);
+  const { opened, isLate } = outbox === undefined ? await openAtOnce(store, options) : await openOrLate(store, options);
+  // The secret is compared once the store can be reached.
+  if (isLate) return sessionsOn(opened, options, outbox);
+  try {
+    return await guardedSessionsOn(opened, options, outbox);
+  } catch (error) {
+    await opened.close();
+    await outbox?.close();
+    throw error;
   }
-  const outbox = await openOutbox(fallback, options);
-  return sessionsOn(typeof store === "string" ? await openOrLate(store, options) : store, options, outbox);
+}
+
+interface Opened {
+  readonly opened: Store;
+  /** The store was away. */
+  readonly isLate: boolean;
+}
+
+async function openAtOnce(url: string, options: SessionsOptions): Promise<Opened> {
+  return { opened: await openStore(url, options), isLate: false };
 }
 
 /**
@@ -55,13 +73,13 @@ async function openOutbox(fallback: NonNullable<OpenOptions["fallback"]>, option
 }
 
 /** Opens the store, or opens it lazily: with a fallback, an unreachable store must not fail the start. */
-async function openOrLate(url: string, options: SessionsOptions): Promise<Store> {
+async function openOrLate(url: string, options: SessionsOptions): Promise<Opened> {
   try {
-    return await openStore(url, options, impatience);
+    return { opened: await openStore(url, options, impatience), isLate: false };
   } catch (error) {
     if (!hasCode(error, "store_unavailable")) throw error;
     const assumed = { durable: true, shared: true, batchMax: 128, lanes: 1, scrubs: false };
-    return lateStore(() => openStore(url, options, impatience), assumed);
+    return { opened: lateStore(() => openStore(url, options, impatience), assumed), isLate: true };
   }
 }
 

@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve/serve.ts")).serveCommand(),
   host: async () => (await import("./serve/host.ts")).hostCommand(),
   keys: async () => (await import("./operate/keys.ts")).keysCommand(),
+  secret: async () => (await import("./operate/secret.ts")).secretCommand(),
   erase: async () => (await import("./operate/erase.ts")).eraseCommand(),
   migrate: async () => (await import("./operate/migrate.ts")).migrateCommand(),
 };

@@ -91,6 +91,8 @@ export interface ErrorDetails {
   // Devices
   /** `name`: the data that needs the secret. */
   readonly secret_missing: { name: "devices" | "erasures" };
+  /** `sessions`: those of devices that would be lost; `more`: there are more than were counted. */
+  readonly secret_mismatch: { sessions: number; more: boolean };
   readonly link_code_invalid: { tenant: string };
   readonly claim_undecided: { tenant: string; userSession: string; deviceSession: string };
 
@@ -312,6 +314,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
 
   // Devices
   secret_missing: { status: 500, retryable: false, details: { name: "code" } },
+  secret_mismatch: { status: 500, retryable: false, details: { sessions: "number", more: "flag" } },
   link_code_invalid: { status: 404, retryable: false, details: { tenant: "id" } },
   claim_undecided: { status: 409, retryable: false, details: { tenant: "id", userSession: "id", deviceSession: "id" } },
 

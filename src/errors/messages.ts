@@ -75,6 +75,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   // Devices
   secret_missing: (d) =>
     `${d.name} need a secret that is not in the store: set openSessions({ secret }) or PERDURE_SECRET to a random text of 16 characters or more`,
+  secret_mismatch: (d) =>
+    `the secret is not the one of this store; ${d.more ? "more than " : ""}${counted(d.sessions, "session")} of devices would be lost: give the right secret, or name it in previousSecrets or PERDURE_SECRET_PREVIOUS beside the new one; "perdure secret reset" gives the sessions up`,
   link_code_invalid: () =>
     "the link code is not valid; a code works once, within ten minutes and five tries; request a new one on the other device",
   claim_undecided: (d) =>

@@ -11,6 +11,7 @@ import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
+import { keepName, knownName, knownNames } from "./devices/device-names.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
 import {
   answeringSession,
@@ -21,10 +22,11 @@ import {
   type DeviceOptions,
   type DeviceRoute,
 } from "./devices/device-route.ts";
-import { keyedHash, deviceName, userName, isSameHash } from "./core/keyed-hash.ts";
+import { deviceNames, isSameHash, keyedHash, keyedHashes, userNames } from "./core/keyed-hash.ts";
 import { Handle } from "./core/handle.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
+import { guardSecret } from "./devices/secret-check.ts";
 import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
 import { freshId, newSession } from "./session/opening.ts";
 import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
@@ -73,7 +75,7 @@ export class Devices {
    * @throws SessionError `id_invalid` if the id is no UUID, `secret_missing`, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
-    return await this.#perform("devices.open", () => this.#open(this.#name(deviceId), options));
+    return await this.#perform("devices.open", () => this.#open(this.#names(deviceId), options));
   }
 
   /**
@@ -82,12 +84,12 @@ export class Devices {
    */
   async find(deviceId: string): Promise<Session | undefined> {
     return await this.#perform("devices.find", async () => {
-      const name = this.#name(deviceId);
+      const names = this.#names(deviceId);
       const handle = await this.#reach.open(async (core) => {
-        const route = await findRoute(core, this.#tenant, name);
+        const route = await findRoute(core, this.#tenant, await knownName(core, this.#tenant, names));
         const record = ownSession(core, route) ?? answeringSession(route);
         return record === undefined ? undefined : new Handle(core, record);
-      }, this.#waiting(name));
+      }, this.#waiting(names));
       return handle === undefined ? undefined : new Session(handle);
     });
   }
@@ -98,11 +100,14 @@ export class Devices {
     return `${device}.${keyedHash(this.#core, this.#tenant, "cookie", device).toString("base64url")}`;
   }
 
-  /** The device id inside a sealed id; null if another secret sealed it, or the text was altered. */
+  /** The device id inside a sealed id, also of a previous secret; null if another secret sealed it, or the text was altered. */
   unseal(sealed: string): string | null {
-    const [device = ""] = sealed.split(".", 1);
+    const [text = "", seal = ""] = sealed.split(".", 2);
     try {
-      return isSameHash(Buffer.from(this.seal(device)), Buffer.from(sealed)) ? device : null;
+      const device = parseDeviceId(text);
+      const seals = keyedHashes(this.#core, this.#tenant, "cookie", device).map((hash) => hash.toString("base64url"));
+      const isSealed = seals.some((own) => isSameHash(Buffer.from(own), Buffer.from(seal)));
+      return isSealed && sealed === `${device}.${seal}` ? device : null;
     } catch (error) {
       if (hasCode(error, "id_invalid")) return null;
       throw error;
@@ -111,7 +116,9 @@ export class Devices {
 
   /** A code by which another device shares this one's session. It works once, for ten minutes and five attempts. */
   async linkCode(deviceId: string): Promise<LinkCode> {
-    return await this.#perform("devices.linkCode", () => makeLinkCode(this.#core, this.#tenant, this.#name(deviceId)));
+    return await this.#perform("devices.linkCode", async () => {
+      return await makeLinkCode(this.#core, this.#tenant, await this.#known(deviceId));
+    });
   }
 
   /**
@@ -120,10 +127,10 @@ export class Devices {
    */
   async link(deviceId: string, code: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.link", async () => {
-      const name = this.#name(deviceId);
+      const name = await this.#known(deviceId);
       this.#guardOptions(name, options);
       await redeemLinkCode(this.#core, this.#tenant, name, code);
-      return await this.#open(name, options);
+      return await this.#open(this.#names(deviceId), options);
     });
   }
 
@@ -133,7 +140,7 @@ export class Devices {
    */
   async unlink(deviceId: string): Promise<boolean> {
     return await this.#perform("devices.unlink", async () => {
-      const name = this.#name(deviceId);
+      const name = await this.#known(deviceId);
       if (await this.#unlink(name, (pointer) => pointer.kind !== "own")) return true;
       let ended = false;
       for await (const { id } of eachItem((after) => this.#sharing(name, after)))
@@ -147,7 +154,7 @@ export class Devices {
    * session of another one, or is linked to a user, whose devices `list` returns.
    */
   async listSharing(deviceId: string, page: PageQuery = {}): Promise<Page<UserDevice>> {
-    return await this.#perform("devices.listSharing", () => this.#sharing(this.#name(deviceId), page));
+    return await this.#perform("devices.listSharing", async () => this.#sharing(await this.#known(deviceId), page));
   }
 
   /** All devices of `listSharing`. */
@@ -157,8 +164,8 @@ export class Devices {
 
   /** End the sharing with one device, by the name that `listSharing` gives it; false where it does not share the session. */
   async endSharing(deviceId: string, id: string): Promise<boolean> {
-    return await this.#perform("devices.endSharing", () =>
-      this.#endSharing(this.#name(deviceId), parseId(id, "device")),
+    return await this.#perform("devices.endSharing", async () =>
+      this.#endSharing(await this.#known(deviceId), parseId(id, "device")),
     );
   }
 
@@ -228,12 +235,14 @@ export class Devices {
   async claim(deviceId: string, user: string, { keep, ...options }: ClaimOptions = {}): Promise<Session> {
     return await this.#perform("devices.claim", async () => {
       const core = this.#core;
-      const name = this.#name(deviceId);
+      const names = this.#names(deviceId);
       parseId(user, "user");
       if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device"]);
+      const known = await knownNames(core, this.#tenant, [names, userNames(core, this.#tenant, user)]);
+      const [name = ""] = known;
       this.#guardOptions(name, options);
       await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
-        const [device, owner] = await findRoutes(core, this.#tenant, [name, userName(core, this.#tenant, user)]);
+        const [device, owner] = await findRoutes(core, this.#tenant, known);
         if (device === undefined || owner === undefined) throw new Error("each name has a route");
         const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
         if (isTheirs) return true;
@@ -241,7 +250,7 @@ export class Devices {
         const marks = await deviceMarks(core, this.#tenant, device, { user, beside: changes });
         return (await core.commit([...changes, ...marks])).status === "ok" ? true : undefined;
       });
-      return await this.#open(name, options);
+      return await this.#open(names, options);
     });
   }
 
@@ -289,7 +298,7 @@ export class Devices {
     { onUnreadable }: { readonly onUnreadable?: (device: UnreadableDevice) => void } = {},
   ): Promise<readonly (ActiveAgent | null)[]> {
     return await this.#perform("devices.activeAgents", async () => {
-      const routes = await this.#findRoutes(this.#names(deviceIds));
+      const routes = await this.#findRoutes(await this.#knownEach(deviceIds));
       return routes.map((route, index) => {
         if (route instanceof SessionError) {
           onUnreadable?.({ device: deviceIds[index] ?? "", ...unreadableSession(route) });
@@ -328,8 +337,7 @@ export class Devices {
 
   /** All at once, so that their commits share batches. A session that cannot be read fails once all others have been tried. */
   async #each<T>(deviceIds: readonly string[], work: (route: DeviceRoute) => Promise<T>): Promise<readonly T[]> {
-    const names = this.#names(deviceIds);
-    const routes = await this.#findRoutes(names);
+    const routes = await this.#findRoutes(await this.#knownEach(deviceIds));
     const results = await Promise.allSettled(
       routes.map(async (route) => {
         if (route instanceof SessionError) throw route;
@@ -373,16 +381,24 @@ export class Devices {
   #perform<T>(name: OperationName, work: () => Promise<T>): Promise<T> {
     const operation: Operation = { operation: name, tenant: this.#tenant };
     return traceCall(operation, async () => {
+      await guardSecret(this.#core);
       const result = await work();
       if (result instanceof Session) operation.session = result.id;
       return result;
     });
   }
 
-  async #open(name: string, options: DeviceOptions): Promise<Session> {
-    const open = async (core: Core) =>
-      await openRoute(core, this.#tenant, await findRoute(core, this.#tenant, name), options);
-    return new Session(await this.#reach.open(open, this.#waiting(name)));
+  async #open(names: readonly string[], options: DeviceOptions): Promise<Session> {
+    const tenant = this.#tenant;
+    const open = async (core: Core) => {
+      const name = await knownName(core, tenant, names);
+      const route = await findRoute(core, tenant, name);
+      const handle = await openRoute(core, tenant, route, options);
+      await keepName(core, tenant, names, name);
+      if (route.user !== null) await keepName(core, tenant, userNames(core, tenant, route.user), route.last.name);
+      return handle;
+    };
+    return new Session(await this.#reach.open(open, this.#waiting(names)));
   }
 
   /** Check the options of a fresh session before anything is written. @throws SessionError as `create` */
@@ -391,27 +407,34 @@ export class Devices {
   }
 
   /** The key of the session in the fallback that buffers the turns of this device. */
-  #waiting(name: string): SessionKey {
-    return { tenant: this.#tenant, id: name };
+  #waiting([current = ""]: readonly string[]): SessionKey {
+    return { tenant: this.#tenant, id: current };
   }
 
   async #openOn(route: DeviceRoute): Promise<Session> {
     return new Session(await openRoute(this.#core, this.#tenant, route, {}));
   }
 
-  #name(deviceId: string): string {
+  /** The names that the device may have in the store. */
+  #names(deviceId: string): readonly string[] {
     const device = parseDeviceId(deviceId);
     this.#core.guardOpen();
-    return deviceName(this.#core, this.#tenant, device);
+    return deviceNames(this.#core, this.#tenant, device);
   }
 
-  #names(deviceIds: readonly string[]): readonly string[] {
+  /** The name of the device in the store. */
+  async #known(deviceId: string): Promise<string> {
+    return await knownName(this.#core, this.#tenant, this.#names(deviceId));
+  }
+
+  async #knownEach(deviceIds: readonly string[]): Promise<readonly string[]> {
     const { pageMax } = this.#core.options.limits;
     if (deviceIds.length > pageMax) {
       const { length } = deviceIds;
       throw new SessionError("argument_invalid", { name: "deviceIds", length, expected: "list", max: pageMax });
     }
-    return deviceIds.map((deviceId) => this.#name(deviceId));
+    const candidates = deviceIds.map((deviceId) => this.#names(deviceId));
+    return await knownNames(this.#core, this.#tenant, candidates);
   }
 }
 

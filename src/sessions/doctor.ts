@@ -20,6 +20,10 @@ import { interruptions } from "../errors/answer-problems.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
+import { secretId } from "./core/keyed-hash.ts";
+import { isDevicesScope, pointerOf, secretOfPointer } from "./devices/device-pointer.ts";
+import { isLinkCode } from "./devices/link-code.ts";
+import { storedSecret, type SecretState } from "./devices/secret-check.ts";
 import { Handle } from "./core/handle.ts";
 import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
 import { readLog } from "./core/log-reader.ts";
@@ -55,6 +59,8 @@ export interface DoctorReport {
   readonly skipped: number;
   /** False where the signal stopped it, or not all sessions could be listed or read. */
   readonly complete: boolean;
+  /** Devices and users that are known under an earlier secret only: `previousSecrets` must have it. */
+  readonly underEarlierSecrets: number;
   /** Why no session was looked at: the schema is so wrong that none can be read. Null: they can be. */
   readonly unreadable: string | null;
 }
@@ -66,7 +72,15 @@ const looksMax = 5;
 
 /** Checks the sessions of all tenants, a page at a time. It writes only with `repair`, and deletes nothing. */
 export async function examineStore(core: Core, request: DoctorRequest): Promise<DoctorReport> {
-  const report = { sessions: 0, findings: 0, repaired: 0, skipped: 0, complete: true, unreadable: null };
+  const report = {
+    sessions: 0,
+    findings: 0,
+    repaired: 0,
+    skipped: 0,
+    complete: true,
+    underEarlierSecrets: 0,
+    unreadable: null,
+  };
   const found = (finding: Finding): void => {
     report.findings++;
     if (finding.repaired) report.repaired++;
@@ -78,6 +92,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     const unreadable = await whyUnreadable(core);
     if (unreadable !== null) return { ...report, complete: false, unreadable };
   }
+  const secret = await readSecret(core);
   for await (const page of allSessions(core, found, report)) {
     for (const error of page.unreadable) found(unreadableFinding(error));
     for (const record of page.records) {
@@ -85,6 +100,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (request.signal?.aborted === true) return { ...report, complete: false };
       // Records of our own are looked at as well; sessions they are not.
       if (!isInternalScope(record.tenant)) report.sessions++;
+      if (isUnderEarlierSecret(core, record, secret)) report.underEarlierSecrets++;
       const findings = await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
@@ -92,6 +108,22 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     }
   }
   return report;
+}
+
+/** Undefined if the record of the check value is damaged, which is a finding of its own. */
+async function readSecret(core: Core): Promise<SecretState | undefined> {
+  try {
+    return await storedSecret(core);
+  } catch (error) {
+    if (hasCode(error, "session_unreadable")) return undefined;
+    throw error;
+  }
+}
+
+function isUnderEarlierSecret(core: Core, record: SessionRecord, secret: SecretState | undefined): boolean {
+  if (secret?.check === undefined || !secret.rotated) return false;
+  if (!isDevicesScope(record.tenant) || pointerOf(core, record) === undefined || isLinkCode(record)) return false;
+  return (secretOfPointer(record) ?? secret.first) !== secretId(secret.check);
 }
 
 /**

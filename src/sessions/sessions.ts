@@ -21,6 +21,7 @@ import {
   type EnsureOptions,
 } from "./session/opening.ts";
 import { Devices } from "./devices.ts";
+import { guardSecret } from "./devices/secret-check.ts";
 import { traceCall, type Operation } from "./tracing/operation.ts";
 import type { Model } from "./options/model.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
@@ -79,20 +80,36 @@ export let fallbackOf: (sessions: Sessions) => Subject["fallback"];
  * @throws SessionError for invalid options
  */
 export let sessionsOn: (store: Store, options?: SessionsOptions, outbox?: Store) => Sessions;
+/**
+ * As {@link sessionsOn}, once the secret is that of the store. The store stays open after an error.
+ * @throws SessionError `secret_mismatch`
+ */
+export let guardedSessionsOn: (store: Store, options?: SessionsOptions, outbox?: Store) => Promise<Sessions>;
 
 /** The sessions of one tenant in one store. What few programs ask for is imported when it is asked for. */
 export class Sessions implements AsyncDisposable {
   static {
     coreOf = (sessions) => sessions.#core;
     fallbackOf = (sessions) => sessions.#reach.fallback;
-    sessionsOn = (store, options = {}, outbox) => {
-      const resolved = resolveOptions(options);
-      const tenant = parseId(options.tenant ?? "default", "tenant");
+    const coreFor = (store: Store, options: SessionsOptions, outbox: Store | undefined): Core => {
+      parseId(options.tenant ?? "default", "tenant");
       // With a fallback, the first call that does not reach the store opens the circuit breaker.
-      const core = new Core(store, resolved, defined({ failuresMax: outbox === undefined ? undefined : 1 }));
+      const failuresMax = outbox === undefined ? undefined : 1;
+      return new Core(store, resolveOptions(options), defined({ failuresMax }));
+    };
+    const withCore = (core: Core, tenant: string, outbox: Store | undefined): Sessions => {
+      const resolved = core.options;
       const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
       const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
       return new Sessions(new FallbackRouter(core, fallback), tenant, timer);
+    };
+    sessionsOn = (store, options = {}, outbox) => {
+      return withCore(coreFor(store, options, outbox), options.tenant ?? "default", outbox);
+    };
+    guardedSessionsOn = async (store, options = {}, outbox) => {
+      const core = coreFor(store, options, outbox);
+      await guardSecret(core);
+      return withCore(core, options.tenant ?? "default", outbox);
     };
   }
 

@@ -154,11 +154,7 @@ test("a consultation is a span by the conventions, with the store's calls and th
   assert(beneath.includes("perdure seal"));
   const { traceId } = consultation.spanContext();
   const elsewhere = spans.filter((span) => span.spanContext().traceId !== traceId).map(({ name }) => name);
-  assert.deepEqual(
-    elsewhere,
-    ["perdure.store load", "perdure.store commit", "perdure create"],
-    "all else is of the one trace",
-  );
+  assert.deepEqual(elsewhere, ["perdure.store commit", "perdure create"], "all else is of the one trace");
 });
 
 test("spans nest without a context manager too", async () => {
@@ -169,8 +165,6 @@ test("spans nest without a context manager too", async () => {
   assert.deepEqual(
     spans.map((span) => [span.name, parentOf(span, spans)]),
     [
-      // A process asks the store for its time once, before its first write.
-      ["perdure.store load", "perdure create"],
       ["perdure.store commit", "perdure create"],
       ["perdure create", undefined],
     ],

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
+import { doctor } from "../../src/admin.ts";
 import { openSessions, type Session, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { PostgresServer, query } from "../postgres/server.ts";
@@ -32,6 +33,7 @@ async function rebuilt(fixture: string): Promise<string> {
     return server.url();
   }
   const file = join(folder, `${fixture}.db`);
+  rmSync(file, { force: true });
   const database = new DatabaseSync(file);
   database.exec(sql);
   database.close();
@@ -122,5 +124,19 @@ for (const fixture of fixtures) {
     for (const id of ["touched", "cut"]) await (await sessions.get(id)).remove();
     const anew = await sessions.create({ id: "cut" });
     assert.ok(anew.info.version > 1_000_000 * 1_000_000_000, "its first version lies above those of before");
+  });
+}
+
+for (const fixture of fixtures) {
+  test(`a store of an earlier version takes the first secret, and one that is new has the old one beside it: ${fixture}`, async () => {
+    const store = await rebuilt(fixture);
+    const another = "another secret than that of the fixtures";
+    const rotated = await openSessions({ store, secret: another, previousSecrets: [secret], sweep: false });
+    for (const id of [device, otherDevice]) assert.deepEqual(await said(await rotated.devices.open(id)), ["hello"]);
+    assert.equal((await doctor(rotated)).underEarlierSecrets, 0);
+    await rotated.close();
+    await using alone = await openSessions({ store, secret: another, sweep: false });
+    assert.deepEqual(await said(await alone.devices.open(device)), ["hello"]);
+    await assert.rejects(openSessions({ store, secret, sweep: false }), { code: "secret_mismatch" });
   });
 }

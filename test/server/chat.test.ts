@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import type { Model } from "../../src/index.ts";
-import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
+import { coreOf, sessionsOn } from "../../src/sessions/sessions.ts";
+import { assertProblem, callOn, echo, eventsOf, requestOf, serve } from "./serving.ts";
 import { createServer } from "../../src/server/index.ts";
 
 const chat = (device: string, message: unknown, headers = {}) => ({ device, body: { message }, headers });
@@ -97,6 +98,30 @@ test("a client without an id gets a sealed cookie, and an altered one opens noth
   }
   assertProblem(await here.call("GET", "/v1/chat/turns"), 401, "device_missing");
   assertProblem(await here.call("POST", "/v1/chat", chat("no-uuid", "x")), 400, "id_invalid");
+});
+
+test("a cookie of an earlier secret is answered with one of the new secret, which opens the same chat", async () => {
+  await using here = serve();
+  const first = await here.call("POST", "/v1/chat", { body: { message: "Hello" } });
+  const [old = ""] = (first.headers.get("set-cookie") ?? "").split(";", 1);
+  const store = coreOf(here.sessions).store;
+  const sessions = (previousSecrets: readonly string[]) =>
+    sessionsOn(store, { model: echo, sweep: false, secret: "another secret for tests", previousSecrets });
+  const both = createServer({ sessions: sessions(["a secret for tests only"]) });
+  const again = await callOn(both, "GET", "/v1/chat/session", { headers: { cookie: old } });
+  assert.equal(again.status, 200);
+  const [renewed = ""] = (again.headers.get("set-cookie") ?? "").split(";", 1);
+  assert.match(renewed, /^__Host-perdure_device=/);
+  assert.notEqual(renewed, old);
+  const second = await callOn(both, "POST", "/v1/chat", { body: { message: "Again" }, headers: { cookie: renewed } });
+  assert.equal(second.headers.get("set-cookie"), null);
+  const alone = createServer({ sessions: sessions([]) });
+  const third = await callOn(alone, "POST", "/v1/chat", {
+    body: { message: "And again" },
+    headers: { cookie: renewed },
+  });
+  assert.equal(third.json.turn.seq, 3);
+  assertProblem(await callOn(alone, "GET", "/v1/chat/session", { headers: { cookie: old } }), 401, "device_missing");
 });
 
 test("a code makes two devices share a session; wrong, used and foreign codes are refused alike, and guessing is slowed", async () => {

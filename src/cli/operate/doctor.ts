@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
-import { openWith, type StoreOptions } from "../program/environment.ts";
+import { previousSecrets, secretAdvice } from "../program/device-secret.ts";
+import { openWith, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { doctor as examine, type Finding } from "../../admin.ts";
@@ -45,6 +46,7 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
       skipped,
       complete,
       unreadable,
+      underEarlierSecrets,
     } = await examine(sessions, { repair, signal, onFinding });
     const left = findings - repaired;
     const parts = [
@@ -61,6 +63,14 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
           ]),
     ];
     note(parts.join(", "));
+    const advice = unreadable === null ? await secretAdvice(sessions, storeUrl(options)) : undefined;
+    if (advice !== undefined) note(advice);
+    if (underEarlierSecrets > 0)
+      note(
+        `${underEarlierSecrets === 1 ? "1 device or user is" : `${underEarlierSecrets} devices or users are`} known under an earlier secret only: keep PERDURE_SECRET_PREVIOUS until they return`,
+      );
+    else if (complete && previousSecrets().length > 0)
+      note("no device needs an earlier secret: PERDURE_SECRET_PREVIOUS is no longer needed");
     if (left > 0 || !complete) process.exitCode ||= 1;
   });
 }

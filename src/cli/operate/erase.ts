@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { existingSecret, newSecret, serverSecret } from "../program/device-secret.ts";
+import { existingSecret, newSecret, previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { openExisting, openFor, openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type Sessions } from "../../index.ts";
@@ -86,11 +86,24 @@ async function openForErasure({
   const scope = defined({ tenant });
   if (verify !== undefined) {
     if (secret === undefined) throw new SessionError("secret_missing", { name: "erasures" });
-    return await openFor({ store: "memory:", ...scope }, { secret });
+    return await openFor({ store: "memory:", ...scope }, { secret, previousSecrets: previousSecrets() });
   }
-  if (dryRun === true) return await openToRead({ store: url, ...scope }, { secret: secret ?? newSecret() });
+  if (dryRun === true)
+    return await openToRead(
+      { store: url, ...scope },
+      {
+        secret: secret ?? newSecret(),
+        previousSecrets: previousSecrets(),
+      },
+    );
   if (secret === undefined) await (await openExisting({ store: url, ...scope })).close();
-  return await openExisting({ store: url, ...scope }, { secret: await serverSecret(url) });
+  return await openExisting(
+    { store: url, ...scope },
+    {
+      secret: await serverSecret(url),
+      previousSecrets: previousSecrets(),
+    },
+  );
 }
 
 function readReceipt(file: string): ErasureReceipt {

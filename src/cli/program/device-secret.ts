@@ -1,8 +1,31 @@
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
-import { SessionError } from "../../index.ts";
-import { variable } from "./environment.ts";
+import { hasCode, SessionError, type Sessions } from "../../index.ts";
+import { checkOf } from "../../sessions/core/keyed-hash.ts";
+import { storedSecret } from "../../sessions/devices/secret-check.ts";
+import { coreOf } from "../../sessions/sessions.ts";
+import { openWith, variable } from "./environment.ts";
 import { fileOfStore } from "./store-file.ts";
+
+/**
+ * Earlier secrets: `PERDURE_SECRET_PREVIOUS`, with commas between several. A text with commas may also be one secret.
+ */
+export function previousSecrets(): readonly string[] {
+  const given = variable("PERDURE_SECRET_PREVIOUS");
+  if (given === undefined) return [];
+  const parts = given.split(",").map((part) => part.trim());
+  return [...new Set(parts.every(({ length }) => length >= 16) ? [...parts, given] : [given])];
+}
 
 /**
  * The secret that keys the hashes of devices: `PERDURE_SECRET`, else the content of a file beside the SQLite file. The file
@@ -13,7 +36,11 @@ export async function serverSecret(storeUrl: string): Promise<string> {
   const found = await existingSecret(storeUrl);
   if (found !== undefined) return found;
   const file = await fileOfStore(storeUrl);
-  if (file !== undefined) return madeSecret(`${file}.secret`);
+  if (file !== undefined) {
+    // The devices of a restored store are known under the secret of the first one: another secret would only be refused.
+    await guardUnknownSecret(storeUrl, file);
+    return madeSecret(`${file}.secret`);
+  }
   if (/^(memory|sqlite):/i.test(storeUrl)) return newSecret();
   throw new SessionError("secret_missing", { name: "devices" });
 }
@@ -24,6 +51,38 @@ export async function existingSecret(storeUrl: string): Promise<string | undefin
   if (given !== undefined) return given;
   const file = await fileOfStore(storeUrl);
   return file !== undefined && existsSync(`${file}.secret`) ? secretIn(`${file}.secret`) : undefined;
+}
+
+/** @throws SessionError `secret_mismatch` if the store exists and was written under a secret */
+async function guardUnknownSecret(storeUrl: string, file: string): Promise<void> {
+  if (!existsSync(file) || statSync(file).size === 0) return;
+  try {
+    // A new secret is not the one of the store; one that may only read does not set it.
+    await (await openWith("examine", { store: storeUrl }, { secret: newSecret() })).close();
+  } catch (error) {
+    // A store of an older schema was written before stores knew their secret.
+    if (!hasCode(error, "store_invalid") || error.details.problem !== "schema_incomplete") throw error;
+  }
+}
+
+/** A sentence on the secret that belongs to the devices of a store, if programs would not use it; undefined if all is well. */
+export async function secretAdvice(sessions: Sessions, storeUrl: string): Promise<string | undefined> {
+  const { check } = await storedSecret(coreOf(sessions));
+  if (check === undefined) return undefined;
+  const found = await existingSecret(storeUrl);
+  const file = await fileOfStore(storeUrl);
+  const place = file === undefined ? "PERDURE_SECRET" : `PERDURE_SECRET or ${file}.secret`;
+  if (found === undefined)
+    return `the devices of this store need the secret under which they were written: put it into ${place}`;
+  if ([found, ...previousSecrets()].some((secret) => checkOf(secret) === check)) return undefined;
+  return `the secret in ${place} is not the one of the devices of this store`;
+}
+
+/** Where the secret of a store is; undefined if it has none. */
+export async function placeOfSecret(storeUrl: string): Promise<string | undefined> {
+  if (variable("PERDURE_SECRET") !== undefined) return "PERDURE_SECRET";
+  const file = await fileOfStore(storeUrl);
+  return file !== undefined && existsSync(`${file}.secret`) ? `${file}.secret` : undefined;
 }
 
 export function newSecret(): string {

@@ -47,6 +47,7 @@ interface SessionsExtra {
   readonly agents?: Readonly<Record<string, Agent>> | undefined;
   readonly model?: Model;
   readonly secret?: string;
+  readonly previousSecrets?: readonly string[];
 }
 
 /**
@@ -73,14 +74,15 @@ export async function openToRead(options: StoreOptions, extra: SessionsExtra = {
 export async function openWith(
   access: Access,
   options: StoreOptions,
-  { agents, model, secret }: SessionsExtra = {},
+  { agents, model, ...secrets }: SessionsExtra = {},
 ): Promise<Sessions> {
   const store = await openStore(storeUrl(options), {}, { access });
   try {
     return await openSessions({
       store,
       sweep: false,
-      ...defined({ tenant: options.tenant, agents, model, secret }),
+      ...secrets,
+      ...defined({ tenant: options.tenant, agents, model }),
     });
   } catch (error) {
     await store.close();

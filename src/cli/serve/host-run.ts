@@ -7,7 +7,7 @@ import type { Listening, Server } from "../../server/index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
-import { serverSecret } from "../program/device-secret.ts";
+import { previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
 import { note } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -93,6 +93,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   const secret = await secretFor(store);
   const sessions = await openSessions({
     store,
+    previousSecrets: previousSecrets(),
     ...defined({ secret, tenant: options.tenant, agents }),
     ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
   });

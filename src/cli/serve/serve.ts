@@ -4,7 +4,7 @@ import { createManager, openSessions, type Agent, type Model, type OpenOptions }
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
-import { serverSecret } from "../program/device-secret.ts";
+import { previousSecrets, serverSecret } from "../program/device-secret.ts";
 import {
   handoffTtlOfEnvironment,
   hasModelEndpoint,
@@ -71,7 +71,7 @@ export function serveCommand(): Command {
         "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
         "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
       ]) +
-        "\nUse any model endpoint with OpenAI's API: set OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET is the key of the hashes of devices; with an SQLite store it is created in a file beside the database.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nIf agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nUse any model endpoint with OpenAI's API: set OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET is the key of the hashes of devices; with an SQLite store it is created in a file beside the database.\nPERDURE_SECRET_PREVIOUS has earlier ones after a change, with commas between them.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nIf agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(serve);
 }
@@ -88,6 +88,7 @@ async function serve(options: ServeOptions): Promise<void> {
     openSessions({
       store,
       secret: await serverSecret(store),
+      previousSecrets: previousSecrets(),
       ...defined({
         tenant: options.tenant,
         agents,

@@ -2,7 +2,9 @@ import type { Command } from "commander";
 import { restoreStore } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { reportCopy, withProgress } from "./copy.ts";
-import { storeUrl } from "../program/environment.ts";
+import { secretAdvice } from "../program/device-secret.ts";
+import { openToRead, storeUrl } from "../program/environment.ts";
+import { note } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 
 interface RestoreOptions extends JsonOption {
@@ -34,5 +36,8 @@ async function restore(file: string, { json, skipDamaged = false, ...options }: 
       restoreStore(file, storeUrl(options), { signal, skipDamaged, ...progress }),
     );
     reportCopy(done, { json, verb: "restored" });
+    await using sessions = await openToRead(options);
+    const advice = await secretAdvice(sessions, storeUrl(options));
+    if (advice !== undefined) note(advice);
   });
 }

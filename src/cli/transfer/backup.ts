@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { printable } from "../../domain/values/format-value.ts";
 import { backupStore, type BackupOptions, type BackupReport } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
+import { placeOfSecret } from "../program/device-secret.ts";
 import { storeUrl } from "../program/environment.ts";
 import { restoreCommand } from "./backup-restore.ts";
 import { note, report } from "../terminal/output.ts";
@@ -50,6 +51,8 @@ async function create(path: string, { json, ...options }: Options): Promise<void
   const { file, sessions, entries, bytes } = done;
   const contents = `${counted(sessions, "session")} with ${counted(entries, "entry")}`;
   report(done, `backed up ${contents} to ${file} (${counted(bytes, "byte")}), and read it back`, { json });
+  const secret = await placeOfSecret(storeUrl(options));
+  if (secret !== undefined) note(`the secret of its devices is not in it: keep ${secret}, too`);
 }
 
 async function withProgress(

@@ -73,7 +73,12 @@ function cookieOf(c: RequestContext): string | undefined {
  */
 export function deviceOf(c: RequestContext, sessions: Sessions): string {
   const device = shownDevice(c, sessions);
-  if (device !== null) return device;
+  if (device !== null) {
+    const cookie = c.req.header(deviceHeader) === undefined ? cookieOf(c) : undefined;
+    // A cookie that was sealed under an earlier secret is sealed anew, so that it outlives that secret.
+    if (cookie !== undefined && cookie !== sessions.devices.seal(device)) giveCookie(c, sessions, device);
+    return device;
+  }
   // The response deletes the cookie: a page cannot delete it, and each request with it would be refused.
   if (cookieOf(c) !== undefined) deleteCookie(c, cookieName, attributes(c));
   throw new SessionError("device_missing", { header: deviceHeader });
@@ -83,13 +88,17 @@ export function deviceOf(c: RequestContext, sessions: Sessions): string {
 export function deviceOrNew(c: RequestContext, sessions: Sessions): string {
   if (c.req.header(deviceHeader) !== undefined || cookieOf(c) !== undefined) return deviceOf(c, sessions);
   const device = crypto.randomUUID();
+  giveCookie(c, sessions, device);
+  return device;
+}
+
+function giveCookie(c: RequestContext, sessions: Sessions, device: string): void {
   setCookie(c, cookieName, sessions.devices.seal(device), {
     httpOnly: true,
     sameSite: "Lax",
     ...attributes(c),
     maxAge: cookieSeconds,
   });
-  return device;
 }
 
 /**

@@ -14,7 +14,8 @@ import { stateAt } from "../../domain/record/states.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
-import { userName } from "../core/keyed-hash.ts";
+import { userNames } from "../core/keyed-hash.ts";
+import { knownNames } from "./device-names.ts";
 import { deviceMarks } from "./device-traces.ts";
 import { Handle } from "../core/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -58,11 +59,11 @@ export async function findRoutes(
   const [userRoutes, records] = await Promise.all([
     users.length === 0
       ? []
-      : findRoutes(
+      : knownNames(
           core,
           tenant,
-          users.map((user) => userName(core, tenant, user)),
-        ),
+          users.map((user) => userNames(core, tenant, user)),
+        ).then((names) => findRoutes(core, tenant, names)),
     core.findAll(keys),
   ]);
   const nextUser = userRoutes.values();

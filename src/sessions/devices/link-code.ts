@@ -18,7 +18,7 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./device-pointer.ts";
 import { deviceMarks } from "./device-traces.ts";
-import { keyedHash, keyedName, isSameHash } from "../core/keyed-hash.ts";
+import { isSameHash, keyedHash, keyedHashes, keyedNames } from "../core/keyed-hash.ts";
 import { ownSession, findRoutes, type DeviceRoute } from "./device-route.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -46,14 +46,16 @@ export async function makeLinkCode(core: Core, tenant: string, device: string): 
   return await retryOnConflict({ sessionId: device, tenant, attemptsMax }, async () => {
     // A device always has the same handles, so it cannot have many codes.
     const handle = codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`));
-    const key = codeKey(core, tenant, handle);
+    const [key] = codeKeys(core, tenant, handle);
+    const [hash] = secretHashes(core, tenant, handle, secret);
+    if (key === undefined || hash === undefined) throw new Error("there is a secret");
     const found = (await core.find(key))?.record;
     const content = contentOf(core, found);
     if (content !== undefined && content.device !== device) {
       index = (index + 1) % handlesMax;
       return undefined;
     }
-    const made: Content = { device, secret: secretHash(core, tenant, handle, secret).toString("hex"), tries: 0 };
+    const made: Content = { device, secret: hash.toString("hex"), tries: 0 };
     const change = internalChange(core, key, found, { metadata: made, ttlMs });
     const { status } = await core.commit([change]);
     if (status !== "ok") return undefined;
@@ -66,12 +68,19 @@ export async function redeemLinkCode(core: Core, tenant: string, device: string,
   const invalid = new SessionError("link_code_invalid", { tenant });
   const typed = parseLinkCode(code);
   if (typed === null) throw invalid;
-  const key = codeKey(core, tenant, typed.handle);
-  const offered = secretHash(core, tenant, typed.handle, typed.secret);
+  const keys = codeKeys(core, tenant, typed.handle);
+  const hashes = secretHashes(core, tenant, typed.handle, typed.secret);
   await retryOnConflict({ sessionId: device, tenant, attemptsMax }, async () => {
-    const found = (await core.find(key))?.record;
+    const all = await core.findAll(keys);
+    // A code that was made before the secret was replaced is under an earlier one.
+    const place = Math.max(
+      0,
+      all.findIndex((record) => contentOf(core, record) !== undefined),
+    );
+    const [key, offered, found] = [keys[place], hashes[place], all[place]];
     const content = contentOf(core, found);
-    if (found === undefined || content === undefined || content.device === device) throw invalid;
+    if (key === undefined || offered === undefined || found === undefined) throw invalid;
+    if (content === undefined || content.device === device) throw invalid;
     if (!isSameHash(Buffer.from(content.secret, "hex"), offered)) {
       const miss = missed(core, key, found, content);
       if ((await core.commit([miss])).status === "ok") throw invalid;
@@ -95,9 +104,10 @@ export async function linkCodesOf(
   const codes: SessionRecord[] = [];
   for (const device of devices) {
     const handles = Array.from({ length: handlesMax }, (_, index) =>
-      codeLetters(keyedHash(core, tenant, "code-handle", `${device} ${index}`)),
+      keyedHashes(core, tenant, "code-handle", `${device} ${index}`).map(codeLetters),
     );
-    const found = await core.findAll([...new Set(handles)].map((handle) => codeKey(core, tenant, handle)));
+    const keys = [...new Set(handles.flat())].flatMap((handle) => codeKeys(core, tenant, handle));
+    const found = await core.findAll(keys);
     codes.push(
       ...found.filter((record) => record !== undefined).filter(({ metadata }) => metadata["device"] === device),
     );
@@ -128,8 +138,9 @@ function linked(core: Core, tenant: string, theirs: DeviceRoute, ours: DeviceRou
   ];
 }
 
-function codeKey(core: Core, tenant: string, handle: string): SessionKey {
-  return internalKey(tenant, `code_${keyedName(core, tenant, "code", handle)}`);
+/** The keys under each secret, the current one first. */
+function codeKeys(core: Core, tenant: string, handle: string): readonly SessionKey[] {
+  return keyedNames(core, tenant, "code", handle).map((name) => internalKey(tenant, `code_${name}`));
 }
 
 /** True for the record of a code. Copies of a store leave it out: it is valid once and for minutes, in its own store. */
@@ -137,8 +148,9 @@ export function isLinkCode({ tenant, id }: SessionKey): boolean {
   return isInternalScope(tenant) && id.startsWith("code_");
 }
 
-function secretHash(core: Core, tenant: string, handle: string, secret: string): Buffer {
-  return keyedHash(core, tenant, "code-secret", `${handle} ${secret}`);
+/** The hashes under each secret, the current one first. */
+function secretHashes(core: Core, tenant: string, handle: string, secret: string): readonly Buffer[] {
+  return keyedHashes(core, tenant, "code-secret", `${handle} ${secret}`);
 }
 
 function contentOf(core: Core, found: SessionRecord | undefined): Content | undefined {

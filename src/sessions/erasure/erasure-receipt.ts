@@ -1,8 +1,8 @@
 /** The signed receipt of an erasure: what was erased, when and where, without the user's name. */
-import { keyedHash, isSameHash } from "../core/keyed-hash.ts";
+import { isSameHash, keyedHashes } from "../core/keyed-hash.ts";
 import type { Core } from "../core/core.ts";
 import type { SharedForks } from "./shared-forks.ts";
-import { subjectOf } from "./subject.ts";
+import { subjectsOf } from "./subject.ts";
 
 /** How much of each kind was erased. */
 export interface ErasedCounts {
@@ -47,14 +47,19 @@ export type Unsigned = Omit<ErasureReceipt, "signature" | "format">;
 
 /** @throws SessionError `secret_missing` */
 export function signReceipt(core: Core, unsigned: Unsigned): ErasureReceipt {
-  return { format: "perdure.erasure/1", ...unsigned, signature: signatureOf(core, unsigned).toString("base64url") };
+  return {
+    format: "perdure.erasure/1",
+    ...unsigned,
+    signature: (signaturesOf(core, unsigned)[0] ?? Buffer.of()).toString("base64url"),
+  };
 }
 
 /** True for a receipt that {@link signReceipt} made, and, where a user is named, for that user. */
 export function isReceipt(core: Core, receipt: ErasureReceipt, user: string | undefined): boolean {
   if (!isForm(receipt)) return false;
-  const isTheirs = user === undefined || receipt.subject === subjectOf(core, receipt.tenant, user);
-  return isTheirs && isSameHash(Buffer.from(receipt.signature, "base64url"), signatureOf(core, receipt));
+  const isTheirs = user === undefined || subjectsOf(core, receipt.tenant, user).includes(receipt.subject);
+  const signature = Buffer.from(receipt.signature, "base64url");
+  return isTheirs && signaturesOf(core, receipt).some((own) => isSameHash(signature, own));
 }
 
 /** The fields of a receipt: the signature covers all of them, and nothing else passes beside them. */
@@ -92,12 +97,15 @@ function hasExactly(value: unknown, names: readonly string[]): value is Record<s
   return own.length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
 
-/** Covers the values in a fixed order: JSON tools may reorder the fields of a receipt. */
-function signatureOf(core: Core, receipt: Unsigned): Buffer {
+/**
+ * The signatures under each secret, the current one first. They cover the values in a fixed order: JSON tools may reorder the
+ * fields of a receipt.
+ */
+function signaturesOf(core: Core, receipt: Unsigned): readonly Buffer[] {
   const { tenant, subject, store, startedAt, finishedAt, erased, held, sharedForks, scrubbed, hash } = receipt;
   const { sessions, forks, archives, turns, events, devices, codes, outbox } = erased;
   const counts = [sessions, forks, archives, turns, events, devices, codes, outbox];
   const forked = [sharedForks.count, sharedForks.held, sharedForks.ids];
   const values = [subject, store, startedAt, finishedAt, counts, held, forked, scrubbed, hash];
-  return keyedHash(core, tenant, "receipt", JSON.stringify(values));
+  return keyedHashes(core, tenant, "receipt", JSON.stringify(values));
 }

@@ -15,7 +15,7 @@ import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
-import { isDeviceName } from "../core/keyed-hash.ts";
+import { isDevicePointer, renamedTo } from "../devices/device-pointer.ts";
 import type { Settled } from "../../store/store.ts";
 import { signReceipt, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
 import { detachForks } from "../core/detach-forks.ts";
@@ -180,7 +180,7 @@ export class Erasure {
         const codes = (await linkCodesOf(core, tenant, [pointer.id])).map(
           (record) => ({ kind: "code", record }) as const,
         );
-        const kind = isDeviceName(pointer.id) ? "device" : "pointer";
+        const kind = isDevicePointer(pointer) ? "device" : "pointer";
         await this.#eraseBatch([...codes, { kind, record: pointer }]);
       }
     }
@@ -297,14 +297,16 @@ export class Erasure {
   }
 
   /** A session under legal hold stays. The next pass looks at one that was forked, or got another user, since. */
-  #mayGo({ kind, record: { legalHold, forkedAt, user } }: Item): boolean {
+  #mayGo({ kind, record }: Item): boolean {
+    const { legalHold, forkedAt, user } = record;
     if (legalHold !== null || forkedAt > 0) return false;
     const isTheirs = user === this.#subject.user;
     switch (kind) {
       case "device":
         return isTheirs;
-      case "session":
       case "pointer":
+        return isTheirs || user === null || renamedTo(record) !== undefined;
+      case "session":
       case "code":
         return isTheirs || user === null;
       case "fork":

@@ -1,5 +1,5 @@
 /** Counts the data of a user. */
-import { isDeviceName } from "../core/keyed-hash.ts";
+import { isDevicePointer } from "../devices/device-pointer.ts";
 import { userContents, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
 
@@ -29,7 +29,7 @@ export async function countReferences(subject: Subject): Promise<References> {
     references.held += page.filter(({ legalHold }) => legalHold !== null).length;
   }
   for await (const { pointers, guests } of devicePages(subject)) {
-    const devices = pointers.filter(({ id }) => isDeviceName(id)).length;
+    const devices = pointers.filter(isDevicePointer).length;
     references.devices += devices;
     references.pointers += pointers.length - devices;
     references.sessions += guests.length;

@@ -16,7 +16,7 @@ import {
   type UserContent,
 } from "../core/fork-references.ts";
 import { recordPages } from "../core/record-pages.ts";
-import { deviceNames, devicePages, sessionPages, subjectOf, type Subject } from "./subject.ts";
+import { deviceNames, devicePages, sessionPages, subjectOf, subjectsOf, type Subject } from "./subject.ts";
 
 /** Sessions of other users that hold words of a user: forks, and sessions that were the user's. */
 export interface SharedForks {
@@ -99,7 +99,7 @@ export async function* marksOf(subject: Subject, names?: readonly string[]): Asy
   const { core, tenant } = subject;
   for (const name of names ?? (await namesOf(subject))) {
     for await (const marks of recordPages(core, marksScope(tenant), name))
-      for (const mark of marks) yield { mark, isPlain: name !== hashOf(subject) };
+      for (const mark of marks) yield { mark, isPlain: !hashesOf(subject).includes(name) };
   }
 }
 
@@ -116,7 +116,8 @@ export async function markedSession(subject: Subject, mark: SessionRecord): Prom
 async function isAlone(subject: Subject, record: SessionRecord): Promise<boolean> {
   if (record.user !== null) return false;
   for await (const { user } of marksFor(subject.core, record)) {
-    if (user !== null && user !== subject.user && user !== hashOf(subject) && !isDeviceName(user)) return false;
+    if (user !== null && user !== subject.user && !hashesOf(subject).includes(user) && !isDeviceName(user))
+      return false;
   }
   return true;
 }
@@ -126,9 +127,13 @@ async function isAlone(subject: Subject, record: SessionRecord): Promise<boolean
  * one counts as the user's.
  */
 export async function namesOf(subject: Subject): Promise<readonly string[]> {
-  return [subject.user, ...(await deviceNames(subject)), hashOf(subject)];
+  return [subject.user, ...(await deviceNames(subject)), ...hashesOf(subject)];
 }
 
 function hashOf({ core, tenant, user }: Subject): string {
   return subjectOf(core, tenant, user);
+}
+
+function hashesOf({ core, tenant, user }: Subject): readonly string[] {
+  return subjectsOf(core, tenant, user);
 }

@@ -5,9 +5,9 @@ import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey } from "../devices/device-pointer.ts";
-import { isDeviceName, userName } from "../core/keyed-hash.ts";
+import { isDeviceName, keyedName, keyedNames, userNames } from "../core/keyed-hash.ts";
+import { knownName, newerNames } from "../devices/device-names.ts";
 import { isAbandoned } from "../core/staged-logs.ts";
-import { keyedName } from "../core/keyed-hash.ts";
 import { readablePages, recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
 import { isMarked } from "../core/fork-references.ts";
@@ -23,6 +23,11 @@ export interface Subject {
 /** The keyed hash that stands for the user in receipts and references. @throws SessionError `secret_missing` */
 export function subjectOf(core: Core, tenant: string, user: string): string {
   return keyedName(core, tenant, "erased", user);
+}
+
+/** As {@link subjectOf}, under each secret, the current one first. */
+export function subjectsOf(core: Core, tenant: string, user: string): readonly string[] {
+  return keyedNames(core, tenant, "erased", user);
 }
 
 /** The user's sessions, page by page; more may be removed on the way. */
@@ -63,10 +68,14 @@ export async function* devicePages({ core, tenant, user }: Subject): AsyncGenera
         if (!(await isMarked(core, record))) guests.push(record);
       }
     }
-    yield { pointers, guests };
+    // The records under newer names are found by the pointers, so they are deleted before them.
+    const newer = (await Promise.all(pointers.map(({ id }) => newerNames(core, tenant, id)))).flat();
+    yield { pointers: [...newer, ...pointers], guests };
   }
-  const own = (await core.find(internalKey(tenant, userName(core, tenant, user))))?.record;
-  if (own !== undefined) yield { pointers: [own], guests: [] };
+  const name = await knownName(core, tenant, userNames(core, tenant, user));
+  const own = (await core.find(internalKey(tenant, name)))?.record;
+  const pointers = [...(await newerNames(core, tenant, name)), ...(own === undefined ? [] : [own])];
+  if (pointers.length > 0) yield { pointers, guests: [] };
 }
 
 /** The names of the devices that speak for the user. */

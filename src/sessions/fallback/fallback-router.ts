@@ -5,6 +5,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { BreakerState } from "../../store/calls/breaker.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
+import { guardSecret } from "../devices/secret-check.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxState } from "./outbox-sums.ts";
 
@@ -155,7 +156,13 @@ export class FallbackRouter {
   }
 
   #replay(): Promise<boolean> {
-    this.#replaying ??= (this.#outbox?.replay() ?? Promise.resolve(false)).finally(() => (this.#replaying = undefined));
+    this.#replaying ??= this.#replayAll().finally(() => (this.#replaying = undefined));
     return this.#replaying;
+  }
+
+  async #replayAll(): Promise<boolean> {
+    if (this.#outbox === undefined) return false;
+    await guardSecret(this.core);
+    return await this.#outbox.replay();
   }
 }

@@ -25,6 +25,7 @@ import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
+import { knownName } from "../devices/device-names.ts";
 import { openRoute, findRoute } from "../devices/device-route.ts";
 import { Handle } from "../core/handle.ts";
 import type { Rule } from "../core/writable-session.ts";
@@ -234,7 +235,8 @@ export class Outbox {
     if (!isDeviceName(id)) return await ensureOn(this.#store, fresh, { onExpired: "revive", onEnded: "fail" });
     const { agent, metadata, instructions } = fresh;
     const options = { agent, metadata, ...(instructions === null ? {} : { instructions }) };
-    return await openRoute(this.#store, tenant, await findRoute(this.#store, tenant, id), options);
+    const name = await knownName(this.#store, tenant, [id]);
+    return await openRoute(this.#store, tenant, await findRoute(this.#store, tenant, name), options);
   }
 
   /** Write a reference record if the session in the store belongs to another user: an erasure finds the turns by it. */

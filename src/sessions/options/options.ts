@@ -79,10 +79,16 @@ export interface SessionsOptions {
   readonly model?: Model;
   /**
    * The key for the hashes of device ids, users and link codes, at least 16 characters. Keep it outside of the store,
-   * and the same in all instances; with another key, devices get new sessions.
+   * and the same in all instances. The store has a check value of it, and another key is refused: `secret_mismatch`.
    * @default none, and devices are refused
    */
   readonly secret?: string;
+  /**
+   * Earlier values of `secret`, the last one first. Devices, link codes, cookies and receipts that were made under them stay
+   * valid; a device that returns becomes known under the new secret. The doctor says when none is needed any more.
+   * @default none
+   */
+  readonly previousSecrets?: readonly string[];
   /** How long a session lives after its last activity, such as "30d"; "never": it does not expire. @default "never" */
   readonly ttl?: Lifetime;
   /** The time to live after creation, independent of activity. @default no limit */
@@ -131,6 +137,7 @@ export interface ResolvedOptions {
   readonly agents: ReadonlyMap<string, Agent> | undefined;
   readonly model: Model | undefined;
   readonly secret: string | undefined;
+  readonly previousSecrets: readonly string[];
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly ttlOfUser: (user: string) => Lifetime | undefined;
@@ -159,6 +166,9 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
     model: options.model,
     secret: options.secret === undefined ? undefined : parseSecret(options.secret),
+    previousSecrets: (options.previousSecrets ?? []).map((secret, index) =>
+      parseSecret(secret, `previousSecrets[${index}]`),
+    ),
     ttlMs: parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
@@ -225,9 +235,9 @@ export function parsePolicy({ agent, user, state, after, do: action }: Retention
   });
 }
 
-function parseSecret(secret: string): string {
+function parseSecret(secret: string, name = "secret"): string {
   if (typeof secret === "string" && secret.length >= 16) return secret;
-  throw invalidText("secret", secret, { min: 16 });
+  throw invalidText(name, secret, { min: 16 });
 }
 
 export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {

@@ -23,6 +23,7 @@ import { endsPass } from "../core/pass-failures.ts";
 import { loadedWhole, SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
 import { isLinkCode } from "../devices/link-code.ts";
+import { isSecretCheck, secretScope } from "../devices/secret-check.ts";
 import { inWindows } from "./batches.ts";
 
 /** Options of a copy. */
@@ -100,6 +101,7 @@ export async function copyAll(
         { found: tenant, into },
         { found: internalScope(tenant, "devices"), into: internalScope(into, "devices") },
         { found: marksScope(tenant), into: marksScope(into) },
+        { found: secretScope, into: secretScope },
       ];
   const total = onProgress === undefined ? 0 : await countAll(from, scopes);
   const copying = new Copying(to, { signal, onProgress: onProgress && ((report) => onProgress({ ...report, total })) });
@@ -306,6 +308,8 @@ export class Copying {
 
   async #takeOne(session: Arriving): Promise<Arrived> {
     try {
+      // The devices of the target are those of its own secret.
+      if (isSecretCheck(session.key) && (await this.#to.find(session.key)) !== undefined) return "present";
       const copied = await this.#copied(session);
       // A session that was removed meanwhile is cleared from the target after the others.
       if (copied === undefined) return "present";
