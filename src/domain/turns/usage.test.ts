@@ -35,6 +35,13 @@ test("a missing total is the sum of the parts", () => {
   }
 });
 
+test("a total is at least the sum of the reported parts, and 0 beside other parts is unknown", () => {
+  for (const totalTokens of [0, 1])
+    assert.equal(parseUsage({ inputTokens: 1000, outputTokens: 20, totalTokens }, estimate).totalTokens, 1020);
+  assert.equal(parseUsage({ totalTokens: 0 }, estimate).totalTokens, estimate().totalTokens);
+  assert.equal(parseUsage({ inputTokens: 0, outputTokens: 0, totalTokens: 0 }, estimate).totalTokens, 0);
+});
+
 test("an unknown part is estimated and never counts as 0", () => {
   for (const odd of unusable) {
     assert.deepEqual(parseUsage({ inputTokens: odd, outputTokens: 2, totalTokens: odd }, estimate), {

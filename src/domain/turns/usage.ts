@@ -19,8 +19,8 @@ export function addCounts(sum: number, more: number): number {
 
 /**
  * The usage that a model or a caller reports. A part that is no count (missing, NaN, a text, negative, a fraction, too
- * large) is unknown: it comes from `estimate`, and the usage is marked as estimated. A missing total is the sum of the
- * parts.
+ * large) is unknown: it comes from `estimate`, and the usage is marked as estimated. A total that is missing or 0 is the
+ * sum of the parts, and no total is below the parts that are reported: a budget counts totals.
  */
 export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
   if (typeof reported !== "object" || reported === null) return estimate();
@@ -29,12 +29,16 @@ export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
   >;
   const isWhole = isCount(inputTokens) && isCount(outputTokens);
   const guess = isWhole ? undefined : estimate();
+  const known = (isCount(inputTokens) ? inputTokens : 0) + (isCount(outputTokens) ? outputTokens : 0);
   const input = isCount(inputTokens) ? inputTokens : (guess?.inputTokens ?? 0);
   const output = isCount(outputTokens) ? outputTokens : (guess?.outputTokens ?? 0);
   return {
     inputTokens: input,
     outputTokens: output,
-    totalTokens: isCount(totalTokens) ? totalTokens : Math.min(input + output, countMax),
+    totalTokens: Math.min(
+      isCount(totalTokens) && totalTokens > 0 ? Math.max(totalTokens, known) : input + output,
+      countMax,
+    ),
     ...(isCount(cachedTokens) ? { cachedTokens: Math.min(cachedTokens, input) } : {}),
     ...(isCount(reasoningTokens) ? { reasoningTokens } : {}),
     ...(guess !== undefined || estimated === true ? { estimated: true } : {}),
