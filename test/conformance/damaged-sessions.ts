@@ -140,6 +140,28 @@ export function damagedSessionSuite(name: string, open: () => Promise<OpenedStor
   }
 
   describe(name, () => {
+    for (const lost of [1, 3])
+      test(`a turn that replaced others ends where entry ${lost} of those is lost, and puts back the rest`, async () => {
+        await using opened = await open();
+        const { store } = opened;
+        await using sessions = sessionsOn(store, { sweep: false });
+        const session = await sessions.create({ id: "s" });
+        for (const input of ["one", "two", "three", "four"]) await session.append({ input });
+        await using another = sessionsOn(store, { sweep: false });
+        const turn = await (await another.get("s")).begin("again", { after: 1 });
+        const record = await recordOf(store, "default", "s");
+        assert(record !== undefined);
+        const range = { log: "replaced", from: lost + 1, to: 4, order: "ascending", limit: 9 } as const;
+        const later = await store.read(record, range);
+        await replace(store, record, { heads: record.heads }, [{ log: "replaced", from: lost, entries: later }]);
+        await turn.seal({ status: "failed", error: { code: "model_failed", message: "overloaded" } });
+        await session.refresh();
+        await session.append({ input: "five" });
+        const inputs = (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
+        assert.deepEqual(inputs, ["one", "two", ...(lost === 3 ? [] : ["three"]), "four", "five"]);
+        assert.equal(session.info.counters.turns, inputs.length);
+      });
+
     test("a session with a failing recovery is reported and deferred, and one pass sweeps the other tenants", async () => {
       await using opened = await open();
       const store = failingFor(opened.store, "untyped");

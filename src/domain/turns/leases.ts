@@ -16,7 +16,7 @@ import type { Lease, SessionRecord, Waiter } from "../record/record.ts";
 import { nextState } from "../record/states.ts";
 import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
 import { countSealed } from "./counters.ts";
-import { dropReplaced, putBack } from "./replaced-turns.ts";
+import { dropReplaced, isTurn, putBack } from "./replaced-turns.ts";
 import { estimateUsage } from "./usage.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "../record/guards.ts";
 
@@ -88,7 +88,7 @@ export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): 
   const entry = entryOfTurn(turn, draft.record.counters.messages - turn.input.length);
   if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, cancel: null });
-  if (isWordless(turn) && replaced.length > 1) {
+  if (isWordless(turn) && replaced.some(isTurn)) {
     putBack(draft, replaced, turn);
     return entry;
   }

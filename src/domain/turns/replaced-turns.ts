@@ -83,8 +83,11 @@ export function dropReplaced(draft: Draft): void {
  */
 export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): void {
   const { record } = draft;
-  const [first, ...entries] = kept;
-  const { inherited, spent } = headerOf(first, record);
+  const entries = kept.filter(isTurn);
+  const { inherited, spent } = headerOf(
+    kept.find((entry) => !isTurn(entry)),
+    record,
+  );
   const turns = entries.map((entry, index) => ({ ...entry, seq: failed.seq + index }));
   const tally = new CutTally();
   tally.add(failed, 0);
@@ -102,7 +105,12 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
   dropReplaced(draft);
 }
 
-/** A damaged header does not keep the turns away. */
+/** True for an entry of the log that is a turn; the other one is the header. */
+export function isTurn({ seq }: Entry): boolean {
+  return seq > 1;
+}
+
+/** A damaged or lost header does not keep the turns away. */
 function headerOf(entry: Entry | undefined, record: SessionRecord): ReplacedHeader {
   const asItIs = { inherited: record.inherited, spent: lastOwn(record, "spent") };
   try {

@@ -459,9 +459,24 @@ export class Handle implements WritableSession {
     return { turn, chunks, written, replaced: await this.replacedTurns() };
   }
 
-  /** The entries of the turns that the open turn replaced; none where it replaced none. */
+  /**
+   * The entries of the turns that the open turn replaced; none where it replaced none. A lost entry must not prevent the end of
+   * the open turn: the others are returned.
+   */
   async replacedTurns(): Promise<readonly Entry[]> {
-    return hasReplaced(this.#record) ? await Array.fromAsync(eachEntry(this.core, this.#record, replacedLog)) : [];
+    const record = this.#record;
+    if (!hasReplaced(record)) return [];
+    try {
+      return await Array.fromAsync(eachEntry(this.core, record, replacedLog));
+    } catch (error) {
+      if (!hasCode(error, "store_invalid")) throw error;
+    }
+    const entries: Entry[] = [];
+    for (let seq = 1; seq <= headOf(record, replacedLog); seq++) {
+      const range = { log: replacedLog, from: seq, to: seq, order: "ascending", limit: 1 } as const;
+      entries.push(...(await this.core.store.read(this.key, range)));
+    }
+    return entries;
   }
 
   /** The turn with this idempotency key. */
