@@ -166,7 +166,7 @@ test("a copy that was deleted meanwhile is not taken", async () => {
       query: async (text, values) => {
         if (text.includes("copy_logs(") && ++steps === 4) {
           await query(server.url(), "update late.removed set due_at = now()");
-          await query(server.url(), "select late.delete_removed()");
+          await query(server.url(), "select late.delete_removed(0)");
         }
         return await pool.query(text, values);
       },

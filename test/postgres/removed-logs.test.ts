@@ -28,7 +28,7 @@ async function mortal(url: string, steps: number): Promise<Store & AsyncDisposab
   const store = await openPostgres({
     pool: {
       query: async (text, values) => {
-        if (text.includes("delete_removed()") && left-- <= 0) return await new Promise<never>(() => undefined);
+        if (text.includes("delete_removed(") && left-- <= 0) return await new Promise<never>(() => undefined);
         return await pool.query(text, values);
       },
     },
@@ -131,6 +131,30 @@ test("logs that replace many entries leave them to be deleted in steps", async (
   );
   await until(async () => (await count("removed")) === 0);
   assert.equal(await count("entries"), 1);
+});
+
+test("removed logs with damaged entries keep no other ones, and an erasure reports them", async () => {
+  const { url, count } = await boundedPlace(server, "damaged");
+  await using sessions = await openSessions({ store: url, secret: "a secret of a test, long enough", sweep: false });
+  await sessions.create({ id: "of ada", user: "ada" });
+  // The server reports a damaged page of a table by this code.
+  await query(
+    server.url(),
+    `insert into damaged.entries (tenant, session, logs, log, seq, at, data)
+       select 'default', session, 1, 'turns', seq, 1, '{}'
+       from unnest(array['a', 'b damaged', 'c', 'd damaged', 'e']) session, generate_series(1, 300) seq;
+     insert into damaged.removed (tenant, session, logs)
+       select distinct 'default', session, 1 from damaged.entries where log = 'turns';
+     create function damaged.fails() returns trigger language plpgsql as
+       $$ begin raise exception using errcode = 'XX001', message = 'invalid page in block 7'; end $$;
+     create trigger fails before delete on damaged.entries for each row
+       when (old.session like '% damaged') execute function damaged.fails();`,
+  );
+  await assert.rejects(erase(sessions, { user: "ada" }), { code: "store_invalid" });
+  assert.deepEqual([await count("removed"), await count("entries")], [2, 600]);
+  await query(server.url(), "drop trigger fails on damaged.entries");
+  assert.equal((await erase(sessions, { user: "ada" })).erased.sessions, 1);
+  assert.deepEqual([await count("removed"), await count("entries")], [0, 0]);
 });
 
 test("an erasure ends once the entries that a killed process left are deleted", async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode } from "../../../errors.ts";
 import type { Database } from "../connection/database.ts";
 
 /** Pauses of a caller that waits for the deletions of other processes. */
@@ -27,17 +28,34 @@ export class RemovedLogs {
 
   async #deleteSome(): Promise<void> {
     try {
-      while (!this.#closed && (await this.#step()));
+      await this.#pass();
     } catch {
-      // The server is away: the next heartbeat or the next new lane continues.
+      // The server is away, or entries are damaged: the next heartbeat or the next new lane tries again.
     }
   }
 
-  /** Deletes until no entries are left of what was removed before this call, also by other processes. */
+  /** Deletes what is left, and skips logs with damaged entries. @throws SessionError the first error of those, at the end */
+  async #pass(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let isLeft = true; isLeft && !this.#closed;) {
+      try {
+        isLeft = await this.#step(failures.length);
+      } catch (error) {
+        if (!hasCode(error, "store_invalid")) throw error;
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /**
+   * Deletes until no entries are left of what was removed before this call, also by other processes.
+   * @throws SessionError `store_invalid` where entries are damaged; the others are deleted
+   */
   async deleteAll(): Promise<void> {
     const [row] = await this.#database.ask("select now()::text as now");
     for (let pause = pauseMs.first; ; pause = Math.min(pause * 2, pauseMs.longest)) {
-      while (await this.#step());
+      await this.#pass();
       const [found] = await this.#database.ask(
         `select exists (select from ${this.#schema}.removed where noted_at <= $1::timestamptz) as are_left`,
         [row?.["now"]],
@@ -47,9 +65,9 @@ export class RemovedLogs {
     }
   }
 
-  /** False if nothing is left, or other processes delete it. A step that runs twice deletes more entries. */
-  async #step(): Promise<boolean> {
-    const [row] = await this.#database.ask(`select ${this.#schema}.delete_removed() as deleted`);
+  /** False if nothing is left after the skipped logs, or other processes delete it. A step that runs twice deletes more. */
+  async #step(skipped: number): Promise<boolean> {
+    const [row] = await this.#database.ask(`select ${this.#schema}.delete_removed($1) as deleted`, [skipped]);
     return row?.["deleted"] === true;
   }
 

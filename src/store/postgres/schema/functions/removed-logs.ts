@@ -11,7 +11,8 @@ const stepMax = { entries: 2000, bytes: 16 * 1024 * 1024 } as const;
  *
  * - `delete_entries` deletes the next entries of such logs, and returns the place of the last one; nulls after the end.
  * - `remove_logs` begins the deletion in the transaction that removes or replaces the logs. True if entries are left.
- * - `delete_removed` deletes some entries that were left. False if there are none, or other transactions delete them.
+ * - `delete_removed` deletes some entries that were left, of the first logs after those that are skipped because their
+ *   deletion failed. False if there are none, or other transactions delete them.
  */
 export function removedLogs(schema: string): string {
   return `
@@ -21,7 +22,7 @@ create function ${schema}.delete_entries(
 as ${quoteBody(deleteEntries(schema))};
 create function ${schema}.remove_logs(_tenant text, _session text, _logs bigint) returns boolean language plpgsql ${planOnce}
 as ${quoteBody(removeLogs(schema))};
-create function ${schema}.delete_removed() returns boolean language plpgsql ${planOnce}
+create function ${schema}.delete_removed(_skipped int) returns boolean language plpgsql ${planOnce}
 as ${quoteBody(deleteRemoved(schema))};`;
 }
 
@@ -71,7 +72,7 @@ declare
   _last record;
 begin
   select removed.* into _next from ${schema}.removed removed where removed.due_at <= now()
-  limit 1 for update skip locked;
+  order by removed.tenant, removed.session, removed.logs offset _skipped limit 1 for update skip locked;
   if not found then return false; end if;
   _last := ${schema}.delete_entries(_next.tenant, _next.session, _next.logs, _next.after_log, _next.after_seq);
   if _last.last_log is null then
