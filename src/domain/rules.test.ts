@@ -525,9 +525,9 @@ function checkSession(life: Life): void {
   assert.equal(record.counters.turns, counted.turns);
   assert.equal(record.counters.messages, counted.messages);
   if (!life.truncated) assert.deepEqual(record.counters, counted, "counters and log agree");
-  const examination = new SessionCheck(record);
-  for (const [log, entries] of logs) for (const entry of entries) examination.add(log, entry);
-  assert.deepEqual(examination.result(), { flaws: [], cure: null }, "who examines it finds nothing");
+  const check = new SessionCheck(record);
+  for (const [log, entries] of logs) for (const entry of entries) check.add(log, entry);
+  assert.deepEqual(check.result(), { problems: [], repair: null }, "the check finds nothing");
   const spent = countTruncatedUsage(counted, (logs.get("spent") ?? []).map(spentOf));
   assert.deepEqual(record.counters, spent, "what was cut off is counted where it was kept");
 

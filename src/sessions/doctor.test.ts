@@ -89,11 +89,11 @@ test("the doctor finds counters and heads that differ from the logs, and repairs
     ["counters", "a", true],
   ]);
   assert.deepEqual(await findings(place), []);
-  const mended = await place.sessions.get("a");
-  assert.equal(mended.info.turn, 3);
-  assert.ok(Math.abs(mended.info.counters.durationMs - counters.durationMs) < 1e-9);
+  const repaired = await place.sessions.get("a");
+  assert.equal(repaired.info.turn, 3);
+  assert.ok(Math.abs(repaired.info.counters.durationMs - counters.durationMs) < 1e-9);
   await assert.rejects(session.append({ input: "q" }), { code: "conflict" }, "who saw the broken one looks again");
-  await mended.append({ input: "q" });
+  await repaired.append({ input: "q" });
 });
 
 test("the doctor finds a missing or unreadable entry and changes nothing: only a backup has it", async () => {
@@ -117,7 +117,7 @@ test("the doctor finds a missing or unreadable entry and changes nothing: only a
     ["unreadable", "garbled", false],
   ]);
   assert.match(found[0]?.what ?? "", /turns has no entry 2, but one 3/);
-  assert.ok(found.every(({ remedy }) => remedy === null));
+  assert.ok(found.every(({ fix }) => fix === null));
   assert.deepEqual(short(await findings(place)), short(found));
 });
 

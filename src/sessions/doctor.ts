@@ -28,24 +28,24 @@ import { Handle } from "./core/handle.ts";
 import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
 import { readLog } from "./core/log-reader.ts";
 
-/** How to look over a store. */
+/** Options of a check. */
 export interface DoctorRequest {
-  /** Mend what can be mended without deleting anything. @default false */
+  /** Repair what can be repaired without deleting anything. @default false */
   readonly repair?: boolean;
   /** Called with each finding. */
   readonly onFinding?: (finding: Finding) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Something that is wrong with a store or one of its sessions. */
+/** A problem of a store or of one of its sessions. */
 export interface Finding {
   readonly kind: ProblemKind | "lease" | "agent" | "unlisted" | StoreProblem["kind"];
-  /** Null: it is no one session's. */
+  /** Null: it is not about one session. */
   readonly tenant: string | null;
   readonly session: string | null;
   readonly what: string;
   /** The repair; null: only a backup has the data. */
-  readonly remedy: string | null;
+  readonly fix: string | null;
   readonly repaired: boolean;
 }
 
@@ -61,7 +61,7 @@ export interface DoctorReport {
   readonly complete: boolean;
   /** Devices and users that are known under an earlier secret only: `previousSecrets` must have it. */
   readonly underEarlierSecrets: number;
-  /** Why no session was looked at: the schema is so wrong that none can be read. Null: they can be. */
+  /** The error of the schema that keeps every session from being read; null: sessions can be read. */
   readonly unreadable: string | null;
 }
 
@@ -86,9 +86,9 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (finding.repaired) report.repaired++;
     request.onFinding?.(finding);
   };
-  const flaws = await core.store.inspect({ repair: request.repair === true });
-  for (const flaw of flaws) found({ ...flaw, tenant: null, session: null });
-  if (flaws.some(({ kind, repaired }) => kind === "schema" && !repaired)) {
+  const problems = await core.store.inspect({ repair: request.repair === true });
+  for (const problem of problems) found({ ...problem, tenant: null, session: null });
+  if (problems.some(({ kind, repaired }) => kind === "schema" && !repaired)) {
     const unreadable = await whyUnreadable(core);
     if (unreadable !== null) return { ...report, complete: false, unreadable };
   }
@@ -98,7 +98,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     for (const record of page.records) {
       if (isStaged(record)) continue; // it becomes whole when a session takes it over
       if (request.signal?.aborted === true) return { ...report, complete: false };
-      // Records of our own are looked at as well; sessions they are not.
+      // Internal records are checked too, but they do not count as sessions.
       if (!isInternalScope(record.tenant)) report.sessions++;
       if (isUnderEarlierSecret(core, record, secret)) report.underEarlierSecrets++;
       const findings = await examineOrSay(core, record, request.repair === true);
@@ -131,11 +131,11 @@ function isUnderEarlierSecret(core: Core, record: SessionRecord, secret: SecretS
  * session. The read asks for a session that does not exist, so that no state of a session matters.
  */
 async function whyUnreadable({ store }: Core): Promise<string | null> {
-  const nobody = { tenant: internalScope("", "doctor"), id: "nobody" };
+  const absent = { tenant: internalScope("", "doctor"), id: "nothing" };
   try {
-    await store.load([{ key: nobody, tails: [{ log: "turns", last: 1 }] }]);
-    await store.read(nobody, { log: "turns", from: 1, to: 1, order: "ascending", limit: 1 });
-    await store.instances([nobody.id]);
+    await store.load([{ key: absent, tails: [{ log: "turns", last: 1 }] }]);
+    await store.read(absent, { log: "turns", from: 1, to: 1, order: "ascending", limit: 1 });
+    await store.instances([absent.id]);
     return null;
   } catch (error) {
     if (!hasCode(error, "store_invalid")) throw error;
@@ -156,7 +156,7 @@ async function* allSessions(
     report.complete = false;
     const reason = error instanceof Error ? error.message : String(error);
     const what = `the rest of the sessions cannot be listed: ${reason}`;
-    found({ kind: "unlisted", tenant: null, session: null, what, remedy: null, repaired: false });
+    found({ kind: "unlisted", tenant: null, session: null, what, fix: null, repaired: false });
   }
 }
 
@@ -168,7 +168,7 @@ function unknownAgents(core: Core, record: SessionRecord): readonly Finding[] {
   if (isInternalScope(tenant) || (state !== "active" && state !== "inactive")) return [];
   const chosen = core.chooseAgent(record, {}).agent;
   const answering = isKnown(chosen, agents) ? `${formatValue(chosen)} answers in its place` : "its questions fail";
-  const finding = (what: string): Finding => ({ kind: "agent", tenant, session, what, remedy: null, repaired: false });
+  const finding = (what: string): Finding => ({ kind: "agent", tenant, session, what, fix: null, repaired: false });
   const active = handoffAt(record, core.now())?.agent;
   return [
     ...(isKnown(agent, agents)
@@ -187,10 +187,10 @@ function unknownAgents(core: Core, record: SessionRecord): readonly Finding[] {
 function unreadableFinding(error: SessionError<"session_unreadable">): Finding {
   const { tenant, id: session } = keyOf(error);
   const what = `its record cannot be read: ${error.details.field} is damaged; "perdure sessions remove" removes it`;
-  return { kind: "unreadable", tenant, session, what, remedy: null, repaired: false };
+  return { kind: "unreadable", tenant, session, what, fix: null, repaired: false };
 }
 
-/** As {@link examine}; what the store itself cannot serve of a session is a finding, and the others are still looked at. */
+/** As {@link examine}, but an error of the store about this session is a finding, so that the check goes to the next one. */
 async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): ReturnType<typeof examine> {
   try {
     return await examine(core, key, repairs);
@@ -198,7 +198,7 @@ async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): Retu
     if (endsPass(error)) throw error;
     const { tenant, id: session } = key;
     const what = messageOfFailure(error);
-    return [{ kind: "unreadable", tenant, session, what, remedy: null, repaired: false }];
+    return [{ kind: "unreadable", tenant, session, what, fix: null, repaired: false }];
   }
 }
 
@@ -207,58 +207,58 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
   for (let look = 0; look < looksMax; look++) {
     const record = (await core.find(key))?.record;
     if (record === undefined) return [];
-    const { flaws, cure } = await examineLogs(core, record);
+    const { problems, repair } = await examineLogs(core, record);
     const dangling = record.lease !== null && !(await core.instance.isAlive(record, record.lease));
     const again = (await core.find(key))?.record;
     if (again === undefined || !isSame(again, record)) continue;
-    if (flaws.length === 0 && !dangling) return [];
+    if (problems.length === 0 && !dangling) return [];
     const isFree = record.lease === null || dangling;
-    return await mend(core, record, { flaws, cure, dangling, repairs: repairs && isFree });
+    return await repairFindings(core, record, { problems, repair, dangling, repairs: repairs && isFree });
   }
   return undefined;
 }
 
 async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnType<SessionCheck["result"]>> {
-  const examination = new SessionCheck(record);
-  for (const log of examination.logs) {
+  const check = new SessionCheck(record);
+  for (const log of check.logs) {
     try {
       for (let from = 1; ;) {
         // The last entries of `spent` are the usage of archived turns: the archive holds these turns too.
         const to = log === "spent" && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
         const range = { log, from, to, order: "ascending", limit: entriesAtOnce } as const;
         const page = await readLog(core, record, range);
-        for (const entry of page) examination.add(log, entry);
+        for (const entry of page) check.add(log, entry);
         if (page.length < entriesAtOnce) break;
         from = (page.at(-1)?.seq ?? from) + 1;
       }
     } catch (error) {
-      // Some stores see for themselves that entries are missing, and hand out none.
+      // A store that finds missing entries itself throws instead of returning the others.
       if (!hasCode(error, "store_invalid")) throw error;
-      examination.miss(log, error.message);
+      check.miss(log, error.message);
     }
   }
-  return examination.result();
+  return check.result();
 }
 
 interface Verdict {
-  readonly flaws: readonly SessionProblem[];
-  readonly cure: Repair | null;
+  readonly problems: readonly SessionProblem[];
+  readonly repair: Repair | null;
   readonly dangling: boolean;
   readonly repairs: boolean;
 }
 
-async function mend(
+async function repairFindings(
   core: Core,
   record: SessionRecord,
-  { flaws, cure, dangling, repairs }: Verdict,
+  { problems, repair, dangling, repairs }: Verdict,
 ): Promise<readonly Finding[]> {
   const { tenant, id: session } = record;
-  const cured = repairs && cure !== null && (await core.commit([repairSession(record, cure)])).status === "ok";
-  const findings = flaws.map((flaw): Finding => ({
-    ...flaw,
+  const isRepaired = repairs && repair !== null && (await core.commit([repairSession(record, repair)])).status === "ok";
+  const findings = problems.map((problem): Finding => ({
+    ...problem,
     tenant,
     session,
-    repaired: cured && flaw.remedy !== null,
+    repaired: isRepaired && problem.fix !== null,
   }));
   if (!dangling) return findings;
   const { lease, openTurn } = record;
@@ -268,12 +268,12 @@ async function mend(
     tenant,
     session,
     what: `instance ${lease?.instance ?? ""}, which is gone, holds its lease${openTurn === null ? "" : " and left a turn open"}`,
-    remedy: `the lease is cleared${seals}`,
+    fix: `the lease is cleared${seals}`,
   } as const;
   return [...findings, { ...finding, repaired: repairs && (await clearLease(core, record)) }];
 }
 
-/** True where it is cleared; what a broken log does not let be sealed stays as it is. */
+/** True if the lease was cleared. Where a broken log keeps the turn from being sealed, both stay. */
 async function clearLease(core: Core, { tenant, id }: SessionRecord): Promise<boolean> {
   const record = (await core.find({ tenant, id }))?.record;
   if (record === undefined) return false;

@@ -78,9 +78,9 @@ test("truncated turns stay counted, and stats give their number", async () => {
   for (let turn = 0; turn < 5; turn++) await session.append({ input: "q", usage: usage(10), model: "m" });
   await session.truncate(2);
   const { turns, groups, sessions } = await statsOf(place.sessions, { by: "model" });
-  assert.deepEqual([turns.turns, turns.cut, turns.totalTokens], [5, 3, 50]);
+  assert.deepEqual([turns.turns, turns.truncated, turns.totalTokens], [5, 3, 50]);
   assert.deepEqual(
-    groups.model?.map(({ key, turns: count, cut }) => [key, count, cut]),
+    groups.model?.map(({ key, turns: count, truncated }) => [key, count, truncated]),
     [["m", 5, 3]],
   );
   assert.equal(sessions.turns?.max, 2);
@@ -94,10 +94,10 @@ test("archived turns do not count as truncated, and turns truncated before still
   const counted = async (): Promise<unknown> => {
     const { turns, groups } = await statsOf(sessions, { by: "model" });
     assert.deepEqual(
-      groups.model?.map(({ cut }) => cut),
-      [turns.cut],
+      groups.model?.map(({ truncated }) => truncated),
+      [turns.truncated],
     );
-    return [turns.turns, turns.cut, turns.totalTokens];
+    return [turns.turns, turns.truncated, turns.totalTokens];
   };
   await session.archive();
   assert.deepEqual(await counted(), [8, 0, 80]);

@@ -1,4 +1,4 @@
-import { spreadOf, type Percentiles } from "../domain/values/percentiles.ts";
+import { percentilesOf, type Percentiles } from "../domain/values/percentiles.ts";
 import type { SessionState } from "../domain/record/record.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";
@@ -29,15 +29,15 @@ export interface StatsDay {
   readonly expired: number;
 }
 
-/** A tenant's sessions in numbers. Values of a spread are cut to three digits; there is none of nothing. */
+/** A tenant's sessions in numbers. Percentiles have three digits; they are null without a value. */
 export interface Stats {
   readonly tenant: string;
-  /** The moment all of it is from. */
+  /** The time of the store; all sums are of this moment. */
   readonly at: Date;
   readonly since: Date | null;
   readonly sessions: {
     readonly total: number;
-    /** As they hold at `at`. */
+    /** The states at `at`. */
     readonly states: Readonly<Record<SessionState, number>>;
     /** Turns in the log of each. */
     readonly turns: Percentiles | null;
@@ -45,7 +45,7 @@ export interface Stats {
     readonly lifeMs: Percentiles | null;
   };
   readonly turns: TurnSums & {
-    /** Of those that stand in a log and say how long they took. */
+    /** The duration of the turns in a log, where it is known. */
     readonly tookMs: Percentiles | null;
   };
   readonly handoffs: {
@@ -80,29 +80,29 @@ export async function stats(core: Core, tenant: string, query: StatsQuery): Prom
   const since = query.since === undefined ? null : parseInstant(query.since, "since");
   const limit = parseLimit(query.limit ?? 100, core.options.limits.pageMax);
   const { now } = await core.store.instances([]);
-  const tally = await core.store.stats({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
-  return statsOf(tally, { tenant, at: new Date(now), since: since === null ? null : new Date(since) });
+  const sums = await core.store.stats({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
+  return statsOf(sums, { tenant, at: new Date(now), since: since === null ? null : new Date(since) });
 }
 
-function statsOf(tally: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
-  const { states, handoffs, turns, lifeMs, bytes: recordBytes } = tally.sessions;
+function statsOf(sums: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
+  const { states, handoffs, turns, lifeMs, bytes: recordBytes } = sums.sessions;
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
-  const bytes = tally.logs.reduce((sum, log) => sum + log.bytes, recordBytes);
+  const bytes = sums.logs.reduce((sum, log) => sum + log.bytes, recordBytes);
   return {
     ...about,
-    sessions: { total, states, turns: spreadOf(turns), lifeMs: spreadOf(lifeMs) },
-    turns: { ...tally.turns, tookMs: spreadOf(tally.durationMs) },
-    handoffs: { active: handoffs, expired: tally.handoffs.expired, activeMs: spreadOf(tally.handoffs.activeMs) },
+    sessions: { total, states, turns: percentilesOf(turns), lifeMs: percentilesOf(lifeMs) },
+    turns: { ...sums.turns, tookMs: percentilesOf(sums.durationMs) },
+    handoffs: { active: handoffs, expired: sums.handoffs.expired, activeMs: percentilesOf(sums.handoffs.activeMs) },
     storage: {
-      entries: tally.logs.reduce((sum, log) => sum + log.entries, 0),
+      entries: sums.logs.reduce((sum, log) => sum + log.entries, 0),
       bytes,
       bytesPerSession: total === 0 ? 0 : Math.round(bytes / total),
-      logs: tally.logs,
+      logs: sums.logs,
     },
-    unreadable: tally.unreadable,
-    days: tally.days.map(({ day, ...counts }) => ({ day: dayText(day), ...counts })),
+    unreadable: sums.unreadable,
+    days: sums.days.map(({ day, ...counts }) => ({ day: dayText(day), ...counts })),
     groups: Object.fromEntries(
-      Object.entries(tally.groups).map(([kind, groups]) => [kind, groups.map((group) => groupOf(kind, group))]),
+      Object.entries(sums.groups).map(([kind, groups]) => [kind, groups.map((group) => groupOf(kind, group))]),
     ),
   };
 }

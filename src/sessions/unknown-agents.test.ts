@@ -74,7 +74,7 @@ test("the only agent is the default: sessions and devices need not name it", asy
   assert.equal(await answering(await sessions.devices.open(randomUUID()), "hi"), "ceo");
 });
 
-test("several agents without a default: a session that names none is refused with the remedy", async () => {
+test("several agents without a default: a session that names none is refused, and the error names the fix", async () => {
   await using place = inMemory({ secret, agents: { ceo: {}, cto: {} } });
   const { sessions } = place;
   const openings = [() => sessions.create(), () => sessions.ensure("s"), () => sessions.devices.open(randomUUID())];

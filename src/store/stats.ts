@@ -31,7 +31,7 @@ export interface TurnSums {
   readonly failed: number;
   readonly interrupted: number;
   /** Turns that are in no log and no archive any more. */
-  readonly cut: number;
+  readonly truncated: number;
   /** Calls of a model. */
   readonly requests: number;
   readonly inputTokens: number;
@@ -145,7 +145,7 @@ export const sumNames: readonly (keyof TurnSums)[] = [
   "open",
   "failed",
   "interrupted",
-  "cut",
+  "truncated",
   "requests",
   "inputTokens",
   "outputTokens",
@@ -163,7 +163,7 @@ export function noSums(): MutableSums {
     open: 0,
     failed: 0,
     interrupted: 0,
-    cut: 0,
+    truncated: 0,
     requests: 0,
     inputTokens: 0,
     outputTokens: 0,
@@ -181,7 +181,7 @@ export function addSums(sums: MutableSums, more: TurnSums): void {
   sums.open += more.open;
   sums.failed += more.failed;
   sums.interrupted += more.interrupted;
-  sums.cut += more.cut;
+  sums.truncated += more.truncated;
   sums.requests += more.requests;
   sums.inputTokens += more.inputTokens;
   sums.outputTokens += more.outputTokens;
@@ -285,7 +285,7 @@ export class StatsAccumulator {
       open: status === "open" ? 1 : 0,
       failed: status === "failed" ? 1 : 0,
       interrupted: status === "interrupted" ? 1 : 0,
-      cut: 0,
+      truncated: 0,
       requests,
       inputTokens: numberOf(usage?.inputTokens),
       outputTokens: numberOf(usage?.outputTokens),
@@ -308,7 +308,7 @@ export class StatsAccumulator {
       open: 0,
       failed: numberOf(spent.failed),
       interrupted: numberOf(spent.interrupted),
-      cut: entry.isArchived ? 0 : turns,
+      truncated: entry.isArchived ? 0 : turns,
       requests: numberOf(spent.requests),
       inputTokens: numberOf(usage?.inputTokens),
       outputTokens: numberOf(usage?.outputTokens),

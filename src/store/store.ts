@@ -153,7 +153,7 @@ export interface StoreProblem {
   /** The problem and its place, for people. */
   readonly what: string;
   /** The repair; null if the store has none. */
-  readonly remedy: string | null;
+  readonly fix: string | null;
   readonly repaired: boolean;
 }
 

@@ -93,8 +93,8 @@ test("with --repair the doctor repairs what it can and deletes nothing", async (
   const again = await place.run(["doctor"]);
   assert.deepEqual([again.code, again.stderr], [1, "2 sessions checked, 2 problems\n"]);
   const sessions = await openSessions({ store: place.storeUrl, sweep: false });
-  const mended = await sessions.get("a");
-  assert.equal((await mended.append({ input: "on" })).seq, 3);
+  const repaired = await sessions.get("a");
+  assert.equal((await repaired.append({ input: "on" })).seq, 3);
   await sessions.close();
 });
 

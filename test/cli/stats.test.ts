@@ -65,7 +65,7 @@ test("by day, sessions that came and went stand beside the turns, also on days w
   await (await sessions.get("s")).truncate(0);
   await sessions.close();
   const [heading, line] = (await place.run(["stats", "--csv"])).stdout.split("\r\n");
-  assert.match(heading ?? "", /^day,turns,open,failed,interrupted,cut,.*,created,ended,expired$/);
+  assert.match(heading ?? "", /^day,turns,open,failed,interrupted,truncated,.*,created,ended,expired$/);
   assert.match(line ?? "", /^\d{4}-\d\d-\d\d,4,0,1,0,4,.*,1,0,0$/);
 });
 

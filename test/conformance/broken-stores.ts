@@ -373,7 +373,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "stats-are-whole: truncated turns stay",
     mapStats(async (stats, query) => {
       const whole = await stats(query);
-      return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.cut } };
+      return { ...whole, turns: { ...whole.turns, turns: whole.turns.turns - whole.turns.truncated } };
     }),
   ],
   [
@@ -410,7 +410,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   [
     "finds fault with itself",
     "inspect-finds-nothing",
-    () => ({ inspect: async () => [{ kind: "damage", what: "everything", remedy: null, repaired: false }] }),
+    () => ({ inspect: async () => [{ kind: "damage", what: "everything", fix: null, repaired: false }] }),
   ],
   ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
   ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],

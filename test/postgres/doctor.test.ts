@@ -138,12 +138,12 @@ test("the doctor finds nothing in an unaltered schema: fresh, migrated from each
   assert.deepEqual(await inspected(url, { schema: odd }), []);
   assert.deepEqual(await inspected(url), []);
   await query(url, "drop index perdure.sessions_due");
-  assert.deepEqual(await inspected(url, { schema: odd }), [], "another schema's flaws are not its own");
+  assert.deepEqual(await inspected(url, { schema: odd }), [], "another schema's problems are not its own");
   assert.equal((await inspected(url)).length, 1);
 });
 
-/** What somebody did, what is found, and whether it can be mended. */
-const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] = [
+/** A statement that harms the schema, the problem that is reported, and whether it can be repaired. */
+const harms: readonly (readonly [sql: string, what: RegExp, repaired: boolean])[] = [
   ["drop index perdure.sessions_due", /^index sessions_due is missing$/, true],
   ["drop index perdure.entries_by_key", /^index entries_by_key is missing$/, true],
   ["drop function perdure.load_records", /^function load_records is missing$/, true],
@@ -207,26 +207,26 @@ const harms: readonly (readonly [sql: string, what: RegExp, mended: boolean])[] 
 
 test("the doctor names each missing or different part of the schema, and adds missing parts on request only", async () => {
   const whole = new URL(await database()).pathname.slice(1);
-  for (const [sql, what, isMended] of harms) {
+  for (const [sql, what, isRepaired] of harms) {
     const url = await server.createDatabase(`looked_at_${databases++}`, `template ${whole}`);
     await query(url, sql);
-    const found = (await inspected(url)).filter((flaw) => what.test(flaw.what));
+    const found = (await inspected(url)).filter((problem) => what.test(problem.what));
     assert.deepEqual(
-      found.map(({ kind, remedy, repaired }) => [kind, remedy !== null, repaired]),
-      [["schema", isMended, false]],
+      found.map(({ kind, fix, repaired }) => [kind, fix !== null, repaired]),
+      [["schema", isRepaired, false]],
       sql,
     );
     assert.ok(
-      (await inspected(url)).some((flaw) => what.test(flaw.what)),
+      (await inspected(url)).some((problem) => what.test(problem.what)),
       `${sql}: looking changes nothing`,
     );
-    const mended = await inspected(url, { repair: true });
-    assert.equal(mended.find((flaw) => what.test(flaw.what))?.repaired, isMended, sql);
+    const repaired = await inspected(url, { repair: true });
+    assert.equal(repaired.find((problem) => what.test(problem.what))?.repaired, isRepaired, sql);
     const left = await inspected(url);
-    if (isMended) assert.deepEqual(left, [], sql);
+    if (isRepaired) assert.deepEqual(left, [], sql);
     else
       assert.ok(
-        left.some((flaw) => what.test(flaw.what)),
+        left.some((problem) => what.test(problem.what)),
         sql,
       );
     const rows = await query(url, "select count(*)::int as count from perdure.sessions");
@@ -242,12 +242,12 @@ test("the doctor does not build a unique index over duplicate rows, and reports 
     `insert into perdure.entries (tenant, session, log, seq, key, at, data)
      values ('default', 'a', 'chunks', 1, 'twice', 0, '{}'), ('default', 'a', 'chunks', 2, 'twice', 0, '{}')`,
   );
-  const [flaw] = await inspected(url, { repair: true });
+  const [problem] = await inspected(url, { repair: true });
   assert.match(
-    flaw?.what ?? "",
-    /^index entries_by_key is missing; mending it failed: .*could not create unique index/,
+    problem?.what ?? "",
+    /^index entries_by_key is missing; the repair failed: .*could not create unique index/,
   );
-  assert.equal(flaw?.repaired, false);
+  assert.equal(problem?.repaired, false);
   // What the server leaves behind of it is seen, too.
   assert.match((await inspected(url))[0]?.what ?? "", /^index entries_by_key is invalid/);
 });
@@ -270,10 +270,10 @@ test("the doctor reports an older schema and migrates it on request; it reports 
   for (let steps = 0; steps < known; steps++) {
     const url = await database({ steps });
     const needs = `the schema is at step ${steps}, this version of perdure needs ${known}`;
-    const [flaw, ...others] = await inspected(url);
-    assert.deepEqual([flaw?.kind, flaw?.what, flaw?.repaired, others], ["schema", needs, false, []]);
-    for (const { title } of migrations.slice(steps)) assert.ok(flaw?.remedy?.includes(title), flaw?.remedy ?? "none");
-    assert.match(flaw?.remedy ?? "", /perdure migrate/);
+    const [problem, ...others] = await inspected(url);
+    assert.deepEqual([problem?.kind, problem?.what, problem?.repaired, others], ["schema", needs, false, []]);
+    for (const { title } of migrations.slice(steps)) assert.ok(problem?.fix?.includes(title), problem?.fix ?? "none");
+    assert.match(problem?.fix ?? "", /perdure migrate/);
     assert.equal((await migratePostgres({ url }, { dryRun: true })).found, steps, "looking changes nothing");
     assert.deepEqual(
       (await inspected(url, { repair: true })).map(({ repaired }) => repaired),
@@ -285,9 +285,9 @@ test("the doctor reports an older schema and migrates it on request; it reports 
   const newer = "insert into perdure.migrations (version, title, breaking) values ($1, 'from the future', $2)";
   await query(url, newer, [known + 1, false]);
   await query(url, "alter table perdure.sessions add column later text");
-  const [flaw, ...others] = await inspected(url);
-  assert.match(flaw?.what ?? "", new RegExp(`at step ${known + 1}, .* knows them up to ${known}`));
-  assert.deepEqual([flaw?.remedy, others], [null, []], "what a newer version adds is not a flaw");
+  const [problem, ...others] = await inspected(url);
+  assert.match(problem?.what ?? "", new RegExp(`at step ${known + 1}, .* knows them up to ${known}`));
+  assert.deepEqual([problem?.fix, others], [null, []], "what a newer version adds is not a problem");
   await query(url, newer, [known + 2, true]);
   await assert.rejects(inspected(url), (error) => hasCode(error, "store_schema_newer"));
 });
@@ -301,9 +301,9 @@ test("a role that may only read and write rows examines the schema as well as it
   const own = url.replace(/\/\/[^@]*@/, `//${user}:secret@`);
   assert.deepEqual(await inspected(own), []);
   await query(url, "drop index perdure.sessions_due");
-  const [flaw] = await inspected(own, { repair: true });
-  assert.match(flaw?.what ?? "", /^index sessions_due is missing; mending it failed: .*must be owner/);
-  assert.equal(flaw?.repaired, false);
+  const [problem] = await inspected(own, { repair: true });
+  assert.match(problem?.what ?? "", /^index sessions_due is missing; the repair failed: .*must be owner/);
+  assert.equal(problem?.repaired, false);
 });
 
 test("perdure doctor reports the schema without changing it, and repairs it on request", async () => {
@@ -316,9 +316,9 @@ test("perdure doctor reports the schema without changing it, and repairs it on r
   );
   const nothing = "0 sessions checked, 1 problem, no session can be read until the schema is repaired";
   assert.deepEqual([told.code, told.stderr], [1, `${nothing}\n`]);
-  const mended = await place.run(["doctor", "--repair"]);
-  assert.match(mended.stdout, /\(repaired: "perdure migrate"/);
-  assert.deepEqual([mended.code, mended.stderr], [0, "0 sessions checked, 1 problem, 1 repaired\n"]);
+  const repaired = await place.run(["doctor", "--repair"]);
+  assert.match(repaired.stdout, /\(repaired: "perdure migrate"/);
+  assert.deepEqual([repaired.code, repaired.stderr], [0, "0 sessions checked, 1 problem, 1 repaired\n"]);
   assert.deepEqual((await place.run(["doctor"])).code, 0);
 });
 
@@ -339,8 +339,8 @@ test("a schema in which no session can be read is one finding, not one of each s
       assert.ok(found.length > 0 && found.every(({ kind }) => kind === "schema"), sql);
       assert.deepEqual([report.sessions, report.complete], [0, false], sql);
       assert.match(report.unreadable ?? "", /does not exist/, sql);
-      const mended = await doctor(sessions, { repair: true });
-      assert.deepEqual([mended.sessions, mended.complete, mended.unreadable], [1, true, null], sql);
+      const repaired = await doctor(sessions, { repair: true });
+      assert.deepEqual([repaired.sessions, repaired.complete, repaired.unreadable], [1, true, null], sql);
     } finally {
       await sessions.close();
     }

@@ -42,7 +42,7 @@ test("the agent that a device names opens its session", async () => {
   assert.equal((await here.call("POST", "/v1/chat", { device, body: { message: "And?" } })).json.turn.agent, "sales");
 });
 
-test("a server of several agents without a default one is refused at its creation, with the remedy", async () => {
+test("a server of several agents without a default one is refused at its creation, and the error names the fix", async () => {
   const message = /agents.default is missing; expected "default": true for one of ceo, cto/;
   assert.throws(() => serve({ agents: { ceo: {}, cto: {} } }), { code: "argument_invalid", message });
 });

@@ -76,13 +76,13 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
 }
 
 /** Print a finding on one line: the place, the problem and the repair. */
-function describe({ kind, tenant, session, what, remedy, repaired }: Finding): void {
+function describe({ kind, tenant, session, what, fix, repaired }: Finding): void {
   const where = session === null ? "the store" : `${tenant ?? ""}/${session}`;
   const end = repaired
-    ? `repaired: ${remedy}`
-    : remedy === null
+    ? `repaired: ${fix}`
+    : fix === null
       ? "cannot be repaired; a backup may have it"
-      : `--repair: ${remedy}`;
+      : `--repair: ${fix}`;
   // An unknown agent is not damage: the finding itself names the call that sets another one.
   writeLine(`${kind}  ${where}: ${what}${kind === "agent" ? "" : ` (${end})`}`);
 }

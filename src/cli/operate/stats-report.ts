@@ -29,11 +29,11 @@ ${figure(
   number(sessions.total),
   Object.entries(sessions.states).flatMap(([state, count]) => (count === 0 ? [] : [`${number(count)} ${state}`])),
 )}
-${figure("turns", number(turns.turns), [`${number(turns.failed)} failed`, `${number(turns.interrupted)} interrupted`, `${number(turns.cut)} truncated since`])}
+${figure("turns", number(turns.turns), [`${number(turns.failed)} failed`, `${number(turns.interrupted)} interrupted`, `${number(turns.truncated)} truncated since`])}
 ${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`, `${number(turns.outputTokens)} out`, `estimated for ${counted(turns.estimated, "turn", number)}`])}
-${spreadFigure("turns of a session", sessions.turns, number)}
-${spreadFigure("a turn took", turns.tookMs, span)}
-${spreadFigure("a session lived", sessions.lifeMs, span)}
+${percentilesFigure("turns of a session", sessions.turns, number)}
+${percentilesFigure("a turn took", turns.tookMs, span)}
+${percentilesFigure("a session lived", sessions.lifeMs, span)}
 ${figure("handoffs", `${number(handoffs.active)} active`, [`${number(handoffs.expired)} expired`, ...(active === null ? [] : [`p50 ${span(active.p50)}`, `p95 ${span(active.p95)}`])])}
 ${figure("conflicts", number(turns.conflicts), ["turns that were not written because of another writer"])}
 ${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, counted(storage.entries, "entry", number)])}
@@ -82,9 +82,9 @@ function figure(name: string, value: string, rest: readonly string[]): string {
   return `<div><dt>${escaped(name)}</dt><dd><b>${escaped(value)}</b><br>${rest.map(escaped).join("<br>")}</dd></div>`;
 }
 
-function spreadFigure(name: string, spread: Percentiles | null, show: (value: number) => string): string {
-  if (spread === null) return figure(name, "-", []);
-  return figure(name, show(spread.p50), [`p95 ${show(spread.p95)}`, `max ${show(spread.max)}`]);
+function percentilesFigure(name: string, percentiles: Percentiles | null, show: (value: number) => string): string {
+  if (percentiles === null) return figure(name, "-", []);
+  return figure(name, show(percentiles.p50), [`p95 ${show(percentiles.p95)}`, `max ${show(percentiles.max)}`]);
 }
 
 type Series = readonly [name: string, value: (day: DayLine) => number];

@@ -94,26 +94,26 @@ const dayCounts = ["created", "ended", "expired"] as const;
 function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
   const { sessions, turns, handoffs, storage } = stats;
   const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
-  const cut = turns.cut === 0 ? "" : `, ${number(turns.cut)} truncated since`;
+  const truncated = turns.truncated === 0 ? "" : `, ${number(turns.truncated)} truncated since`;
   writeTable(
     ["SESSIONS", number(sessions.total)],
     [
       ["states", states.join(", ")],
-      ["turns of each", spreadText(sessions.turns, number)],
-      ["life", spreadText(sessions.lifeMs, span)],
+      ["turns of each", percentilesText(sessions.turns, number)],
+      ["life", percentilesText(sessions.lifeMs, span)],
       [
         "turns",
-        `${number(turns.turns)} (${number(turns.failed)} failed, ${number(turns.interrupted)} interrupted${cut})`,
+        `${number(turns.turns)} (${number(turns.failed)} failed, ${number(turns.interrupted)} interrupted${truncated})`,
       ],
       [
         "tokens",
         `${number(turns.totalTokens)} (${number(turns.inputTokens)} in, ${number(turns.outputTokens)} out)${estimates(stats)}`,
       ],
-      ["took", spreadText(turns.tookMs, span)],
+      ["took", percentilesText(turns.tookMs, span)],
       ["conflicts", number(turns.conflicts)],
       [
         "handoffs",
-        `${number(handoffs.active)} active, ${number(handoffs.expired)} expired; active for ${spreadText(handoffs.activeMs, span)}`,
+        `${number(handoffs.active)} active, ${number(handoffs.expired)} expired; active for ${percentilesText(handoffs.activeMs, span)}`,
       ],
       ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
     ],
@@ -153,9 +153,9 @@ function estimates({ turns }: Stats): string {
   return turns.estimated === 0 ? "" : `, an estimate for ${counted(turns.estimated, "turn", number)}`;
 }
 
-function spreadText(spread: Percentiles | null, show: (value: number) => string): string {
-  if (spread === null) return "-";
-  return `p50 ${show(spread.p50)}, p95 ${show(spread.p95)}, max ${show(spread.max)}`;
+function percentilesText(percentiles: Percentiles | null, show: (value: number) => string): string {
+  if (percentiles === null) return "-";
+  return `p50 ${show(percentiles.p50)}, p95 ${show(percentiles.p95)}, max ${show(percentiles.max)}`;
 }
 
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

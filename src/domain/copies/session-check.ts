@@ -21,7 +21,7 @@ export interface SessionProblem {
   readonly kind: ProblemKind;
   readonly what: string;
   /** The repair; null where only a backup helps. */
-  readonly remedy: string | null;
+  readonly fix: string | null;
 }
 
 /** The fields of a record as its logs determine them. */
@@ -34,7 +34,7 @@ export const checkedLogs: readonly LogName[] = ["turns", "spent", "chunks", "eve
 
 export class SessionCheck {
   readonly #record: SessionRecord;
-  readonly #flaws: SessionProblem[] = [];
+  readonly #problems: SessionProblem[] = [];
   /** The last entry of each log before a gap. */
   readonly #ends = new Map<LogName, number>();
   readonly #broken = new Set<LogName>();
@@ -60,12 +60,12 @@ export class SessionCheck {
     const reason = this.#read(log, entry);
     if (reason === undefined) return;
     this.#broken.add(log);
-    this.#flaw("unreadable", `entry ${entry.seq} of ${log} cannot be read: ${reason}`);
+    this.#report("unreadable", `entry ${entry.seq} of ${log} cannot be read: ${reason}`);
   }
 
   /** Report that entries of a log are missing. */
   miss(log: LogName, what: string): void {
-    if (!this.#broken.has(log)) this.#flaw("gap", what);
+    if (!this.#broken.has(log)) this.#report("gap", what);
     this.#broken.add(log);
   }
 
@@ -75,7 +75,7 @@ export class SessionCheck {
       const turn = readTurn(entry);
       if (typeof turn === "string") return turn;
       const isOpen = turn.status === "open";
-      if (this.#openTurn !== null) this.#flaw("open_turn", `turn ${this.#openTurn} is open and not the last`);
+      if (this.#openTurn !== null) this.#report("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
       this.#counters = countBegun(this.#counters, turn);
       // The usage of an inherited turn is counted with another session.
@@ -96,17 +96,17 @@ export class SessionCheck {
     }
   }
 
-  #flaw(kind: ProblemKind, what: string, remedy: string | null = null): void {
-    this.#flaws.push({ kind, what, remedy });
+  #report(kind: ProblemKind, what: string, fix: string | null = null): void {
+    this.#problems.push({ kind, what, fix });
   }
 
   /** The problems, after all logs were added, and the fields of the record that repair them; null: none. */
-  result(): { readonly flaws: readonly SessionProblem[]; readonly cure: Repair | null } {
+  result(): { readonly problems: readonly SessionProblem[]; readonly repair: Repair | null } {
     const heads = this.#heads();
     const counters = this.#countersThatHold();
     const openTurn = this.#openTurnThatIs();
-    const cure: Repair = defined({ heads, counters, openTurn });
-    return { flaws: this.#flaws, cure: Object.keys(cure).length === 0 ? null : cure };
+    const repair: Repair = defined({ heads, counters, openTurn });
+    return { problems: this.#problems, repair: Object.keys(repair).length === 0 ? null : repair };
   }
 
   #heads(): SessionRecord["heads"] | undefined {
@@ -116,12 +116,12 @@ export class SessionCheck {
       const head = headOf(this.#record, log);
       const end = this.#ends.get(log) ?? 0;
       if (head === end || this.#broken.has(log)) continue;
-      if (this.#isPutAway(log)) {
+      if (this.#isArchived(log)) {
         this.miss(log, `its archive should hold ${counted(head, "entry")} of ${log}, it holds ${end}`);
         continue;
       }
       if (mayLackItsBeginning(log) && !this.#ends.has(log)) continue;
-      this.#flaw(
+      this.#report(
         "head",
         `its record says that ${log} ends with ${head}, it ends with ${end}`,
         `the record says ${end}`,
@@ -133,7 +133,7 @@ export class SessionCheck {
   }
 
   /** True for a log in an archive, which a change of the record does not repair. */
-  #isPutAway(log: LogName): boolean {
+  #isArchived(log: LogName): boolean {
     return this.#record.archive !== null && isArchivable(log);
   }
 
@@ -146,7 +146,7 @@ export class SessionCheck {
     );
     if (wrong.length === 0) return undefined;
     const said = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
-    this.#flaw("counters", `it counts ${said}`, "it counts what its logs hold");
+    this.#report("counters", `it counts ${said}`, "it counts what its logs hold");
     return this.#counters;
   }
 
@@ -157,14 +157,14 @@ export class SessionCheck {
     if (openTurn === this.#openTurn) return undefined;
     const named = (turn: number | null): string => (turn === null ? "no turn" : `turn ${turn}`);
     const what = `its record says that ${named(openTurn)} is open, but ${named(this.#openTurn)} is`;
-    this.#flaw("open_turn", what, `the record says that ${named(this.#openTurn)} is open`);
+    this.#report("open_turn", what, `the record says that ${named(this.#openTurn)} is open`);
     return this.#openTurn;
   }
 }
 
 /** Put the repaired fields into the record. Handles that had read the turns read them again. */
-export function repairSession(record: SessionRecord, cure: Repair): Change {
+export function repairSession(record: SessionRecord, repair: Repair): Change {
   const draft = draftOf(record);
-  set(draft, { ...cure, turnsVersion: draft.nextVersion });
+  set(draft, { ...repair, turnsVersion: draft.nextVersion });
   return changeOf(draft);
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { spreadOf } from "./percentiles.ts";
+import { percentilesOf } from "./percentiles.ts";
 
 test("no values have no percentiles", () => {
-  assert.equal(spreadOf([]), null);
+  assert.equal(percentilesOf([]), null);
 });
 
 test("half of the values are at most p50, 95 of 100 at most p95, and both are among them", () => {
@@ -14,9 +14,9 @@ test("half of the values are at most p50, 95 of 100 at most p95, and both are am
       const histogram = [...Map.groupBy(sorted, (value) => value)].map(
         ([value, same]) => [value, same.length] as const,
       );
-      const spread = spreadOf(histogram);
+      const percentiles = percentilesOf(histogram);
       const nth = (share: number): number | undefined => sorted[Math.ceil(share * sorted.length) - 1];
-      assert.deepEqual(spread, { count: values.length, p50: nth(0.5), p95: nth(0.95), max: sorted.at(-1) });
+      assert.deepEqual(percentiles, { count: values.length, p50: nth(0.5), p95: nth(0.95), max: sorted.at(-1) });
     }),
   );
 });

@@ -7,7 +7,7 @@ export interface Percentiles {
 }
 
 /** The percentiles of a histogram, which has the smallest value first; null for an empty one. */
-export function spreadOf(histogram: readonly (readonly [value: number, count: number])[]): Percentiles | null {
+export function percentilesOf(histogram: readonly (readonly [value: number, count: number])[]): Percentiles | null {
   const count = histogram.reduce((sum, [, often]) => sum + often, 0);
   const last = histogram.at(-1);
   if (last === undefined) return null;

@@ -29,7 +29,7 @@ import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { bytesUpTo, nowMs } from "./schema/functions/load-sessions.ts";
-import { flawsIn } from "./schema/inspect.ts";
+import { problemsIn } from "./schema/inspect.ts";
 import { isMissing } from "./connection/postgres-error.ts";
 import { logsIn } from "./connection/sql.ts";
 import { RemovedLogs } from "./logs/removed-logs.ts";
@@ -258,7 +258,7 @@ export class PostgresStore implements Store {
 
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
     this.#database.guardOpen();
-    return await flawsIn(this.#database, this.#layout, repair);
+    return await problemsIn(this.#database, this.#layout, repair);
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {

@@ -22,7 +22,7 @@ const columns: Readonly<Record<keyof TurnSums, string>> = {
   open: "open",
   failed: "failed",
   interrupted: "interrupted",
-  cut: "cut",
+  truncated: "truncated",
   requests: "requests",
   inputTokens: "input_tokens",
   outputTokens: "output_tokens",
@@ -145,7 +145,7 @@ function entryFacts(schema: string, by: readonly StatsKind[]): string {
       case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
       case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
       ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
-      case when log = 'spent' and not archived then ${number("turns")} else 0 end as cut,
+      case when log = 'spent' and not archived then ${number("turns")} else 0 end as truncated,
       ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
       ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
       case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)

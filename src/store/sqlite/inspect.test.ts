@@ -12,14 +12,14 @@ import { openSqlite } from "./open.ts";
 const root = mkdtempSync(join(tmpdir(), "perdure-inspect-"));
 after(() => rmSync(root, { recursive: true }));
 
-const incurable = { remedy: null, repaired: false } as const;
-/** A flaw that mending failed on, as who does not mend finds it. */
-const unmended = (flaw: StoreProblem): StoreProblem => ({
-  ...flaw,
-  what: flaw.what.replace(/; mending it failed.*/, ""),
+const unrepairable = { fix: null, repaired: false } as const;
+/** The problem as it is reported without a repair, from one whose repair failed. */
+const unrepaired = (problem: StoreProblem): StoreProblem => ({
+  ...problem,
+  what: problem.what.replace(/; the repair failed.*/, ""),
 });
 
-/** What is found in a store of two sessions after these statements went past it. */
+/** The problems of a store of two sessions on whose file these statements ran. */
 async function inspected(
   sql: string,
   { harm = () => undefined, repair = false }: { harm?: (file: string) => void; repair?: boolean } = {},
@@ -39,7 +39,7 @@ async function inspected(
   const store = await openSqlite({ url });
   try {
     const found = await store.inspect({ repair });
-    if (repair) assert.deepEqual(await store.inspect(), found.filter(({ repaired }) => !repaired).map(unmended));
+    if (repair) assert.deepEqual(await store.inspect(), found.filter(({ repaired }) => !repaired).map(unrepaired));
     return found;
   } finally {
     await store.close();
@@ -53,7 +53,7 @@ test("an unaltered file is sound", async () => {
 
 test("entries of no session are found", async () => {
   assert.deepEqual(await inspected("delete from sessions where id = 'b'"), [
-    { kind: "orphans", what: "4 entries of a session number 2, which there is not", ...incurable },
+    { kind: "orphans", what: "4 entries of a session number 2, which there is not", ...unrepairable },
   ]);
 });
 
@@ -71,17 +71,17 @@ test("an index that is missing or another is found", async () => {
 
 test("a missing index is built on request, unless rows of the table prevent it", async () => {
   const repair = { repair: true };
-  const [mended] = await inspected("drop index entries_by_key", repair);
-  assert.deepEqual(mended, {
+  const [repaired] = await inspected("drop index entries_by_key", repair);
+  assert.deepEqual(repaired, {
     kind: "schema",
     what: "index entries_by_key is missing",
-    remedy: "it is built",
+    fix: "it is built",
     repaired: true,
   });
   const twice = "drop index entries_by_seq; insert into entries select * from entries where session = 1 and seq = 3";
   const found = await inspected(twice, repair);
   const [left] = found.filter(({ kind }) => kind === "schema");
-  assert.match(left?.what ?? "", /^index entries_by_seq is missing; mending it failed: UNIQUE constraint failed/);
+  assert.match(left?.what ?? "", /^index entries_by_seq is missing; the repair failed: UNIQUE constraint failed/);
   assert.equal(left?.repaired, false);
 });
 
@@ -126,7 +126,7 @@ test("a store that lacks a table is refused with the next step", async () => {
 
 test("a record that cannot be read is found, and named", async () => {
   assert.deepEqual(await inspected("update sessions set data = '{' where id = 'a'"), [
-    { kind: "damage", what: "the record of session a of tenant default cannot be read", ...incurable },
+    { kind: "damage", what: "the record of session a of tenant default cannot be read", ...unrepairable },
   ]);
 });
 

@@ -7,25 +7,25 @@ import { isMissing, isRefused } from "./connection/sqlite-error.ts";
 import { counted } from "../../errors/counted.ts";
 
 /** The problems of the file: the check of SQLite, tables and indexes that differ from the schema, entries without a session. */
-export function flawsIn(database: DatabaseSync, store: string): readonly StoreProblem[] {
-  const outdated = outdatedFlaws(missingSteps(database, store), false);
+export function problemsIn(database: DatabaseSync, store: string): readonly StoreProblem[] {
+  const outdated = outdatedProblems(missingSteps(database, store), false);
   // The parts of the missing steps are missing on purpose.
   if (outdated.length > 0) return [...damage(database), ...outdated];
   return [
     ...damage(database),
-    ...schemaFlaws(database, false),
+    ...schemaProblems(database, false),
     ...whereThere(() => orphans(database)),
     ...whereThere(() => unreadable(database)),
   ];
 }
 
 /** The problem of an older schema; none without missing steps. */
-export function outdatedFlaws(steps: readonly Migration[], repaired: boolean): readonly StoreProblem[] {
+export function outdatedProblems(steps: readonly Migration[], repaired: boolean): readonly StoreProblem[] {
   if (steps.length === 0) return [];
   const known = migrations.length;
   const what = `the schema is at step ${known - steps.length}, this version of perdure needs ${known}`;
-  const remedy = `"perdure migrate" takes it there: ${steps.map(({ title }) => title).join("; ")}`;
-  return [{ kind: "schema", what, remedy, repaired }];
+  const fix = `"perdure migrate" takes it there: ${steps.map(({ title }) => title).join("; ")}`;
+  return [{ kind: "schema", what, fix, repaired }];
 }
 
 /** A missing table has no rows to check; the schema check reports it. */
@@ -38,16 +38,16 @@ function whereThere(look: () => StoreProblem[]): StoreProblem[] {
   }
 }
 
-const incurable = { remedy: null, repaired: false } as const;
+const unrepairable = { fix: null, repaired: false } as const;
 
 function damage(database: DatabaseSync): StoreProblem[] {
   const rows = database.prepare("pragma integrity_check(100)").all();
   const says = rows.map((row) => String(row["integrity_check"]));
-  return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...incurable }));
+  return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...unrepairable }));
 }
 
 /** A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes. */
-export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreProblem[] {
+export function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
   const there = partsOf(database);
@@ -55,17 +55,17 @@ export function schemaFlaws(database: DatabaseSync, repair: boolean): StoreProbl
     const found = there.get(name);
     if (found === sql) return [];
     if (found !== undefined)
-      return [{ kind: "schema", what: `${name} is not as this version makes it: ${found}`, ...incurable }];
+      return [{ kind: "schema", what: `${name} is not as this version makes it: ${found}`, ...unrepairable }];
     const what = `${name} is missing`;
     const table = tableOf(sql);
     // The missing table is reported.
     if (table !== undefined && !there.has(`table ${table}`)) return [];
-    if (table === undefined) return [{ kind: "schema", what, ...incurable }];
-    return [{ kind: "schema", ...(repair ? built(database, { what, sql }) : { what, repaired: false }), remedy }];
+    if (table === undefined) return [{ kind: "schema", what, ...unrepairable }];
+    return [{ kind: "schema", ...(repair ? built(database, { what, sql }) : { what, repaired: false }), fix }];
   });
 }
 
-const remedy = "it is built";
+const fix = "it is built";
 
 /** A unique index cannot be built over two entries with one key, which were written without it, or without a column. */
 function built(
@@ -77,7 +77,7 @@ function built(
     return { what, repaired: true };
   } catch (error) {
     if (!isRefused(error) && !isMissing(error)) throw error;
-    return { what: `${what}; mending it failed: ${error.message}`, repaired: false };
+    return { what: `${what}; the repair failed: ${error.message}`, repaired: false };
   }
 }
 
@@ -102,7 +102,7 @@ function orphans(database: DatabaseSync): StoreProblem[] {
   return rows.map(({ session, count }) => ({
     kind: "orphans",
     what: `${counted(Number(count), "entry")} of a session number ${String(session)}, which there is not`,
-    ...incurable,
+    ...unrepairable,
   }));
 }
 
@@ -113,6 +113,6 @@ function unreadable(database: DatabaseSync): StoreProblem[] {
   return rows.map(({ tenant, id }) => ({
     kind: "damage",
     what: `the record of session ${String(id)} of tenant ${String(tenant)} cannot be read`,
-    ...incurable,
+    ...unrepairable,
   }));
 }

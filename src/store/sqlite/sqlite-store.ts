@@ -29,7 +29,7 @@ import type {
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
-import { flawsIn, outdatedFlaws, schemaFlaws } from "./inspect.ts";
+import { problemsIn, outdatedProblems, schemaProblems } from "./inspect.ts";
 import { migrate } from "./schema-version.ts";
 import { isMissing, isOutOfRange } from "./connection/sqlite-error.ts";
 import { openReadOnly } from "./connection/database-file.ts";
@@ -301,10 +301,10 @@ export class SqliteStore implements Store {
 
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
     const steps = repair ? await this.#write(() => migrate(this.#database, this.#name)) : [];
-    const migrated = outdatedFlaws(steps, true);
-    const found = await this.#run(() => this.#transactions.reading(() => flawsIn(this.#database, this.#name)));
-    if (!repair || found.every(({ remedy }) => remedy === null)) return [...migrated, ...found];
-    const schema = await this.#write(() => schemaFlaws(this.#database, true));
+    const migrated = outdatedProblems(steps, true);
+    const found = await this.#run(() => this.#transactions.reading(() => problemsIn(this.#database, this.#name)));
+    if (!repair || found.every(({ fix }) => fix === null)) return [...migrated, ...found];
+    const schema = await this.#write(() => schemaProblems(this.#database, true));
     return [...migrated, ...found.filter(({ kind }) => kind !== "schema"), ...schema];
   }
 

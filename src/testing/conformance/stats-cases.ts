@@ -42,7 +42,16 @@ export function statsCases(check: Check): void {
     );
     const stats = await statsOf(bench, { by: kinds });
     const sums = { requests: 4, inputTokens: 18, outputTokens: 9, totalTokens: 27 };
-    const whole = { turns: 4, open: 1, failed: 1, interrupted: 1, cut: 0, ...sums, estimated: 1, durationMs: 1284.5 };
+    const whole = {
+      turns: 4,
+      open: 1,
+      failed: 1,
+      interrupted: 1,
+      truncated: 0,
+      ...sums,
+      estimated: 1,
+      durationMs: 1284.5,
+    };
     const { bytes, ...turns } = stats.turns;
     assert.deepEqual(turns, { ...whole, longestMs: 1234.5, conflicts: 0 });
     assert.equal(bytes, stats.logs.find(({ log }) => log === "turns")?.bytes);
@@ -91,7 +100,7 @@ export function statsCases(check: Check): void {
     const one = { agent: "ceo", model: "m", at: today + 5, usage: usageOf(1, 1), durationMs: 100 };
     await land(bench.store, sessionOf(bench, { id: "a" }, [one], [splice]));
     const { turns, groups, durationMs } = await statsOf(bench, { by: ["hour", "model"] });
-    const sums = { ...counts, turns: 4, open: 0, cut: 3, requests: 5, durationMs: 400, longestMs: 200 };
+    const sums = { ...counts, turns: 4, open: 0, truncated: 3, requests: 5, durationMs: 400, longestMs: 200 };
     const expected = { ...sums, inputTokens: 31, outputTokens: 13, totalTokens: 44, bytes: turns.bytes, conflicts: 0 };
     assert.deepEqual(turns, expected);
     assert.deepEqual(groups, { hour: [{ key: today, ...expected }], model: [{ key: "m", ...expected }] });
@@ -114,13 +123,13 @@ export function statsCases(check: Check): void {
     );
     for (const by of [[], ["user"]] as const) {
       const { turns, logs, groups } = await statsOf(bench, { by });
-      assert.deepEqual([turns.turns, turns.cut, turns.totalTokens], [18, 11, 24]);
+      assert.deepEqual([turns.turns, turns.truncated, turns.totalTokens], [18, 11, 24]);
       assert.deepEqual(
         logs.map(({ log, entries: count }) => [log, count]),
         [["spent", 6]],
       );
       assert.deepEqual(
-        groups.user?.map(({ key, cut }) => [key, cut]),
+        groups.user?.map(({ key, truncated }) => [key, truncated]),
         by.length === 0
           ? undefined
           : [

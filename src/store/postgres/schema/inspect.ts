@@ -3,7 +3,7 @@ import type { StoreProblem } from "../../store.ts";
 import { standingParts } from "./catalogue.ts";
 import type { Database } from "../connection/database.ts";
 import { migrate, schemaState, type SchemaState } from "./migrate.ts";
-import { SchemaComparison, type SchemaFlaw } from "./schema-problems.ts";
+import { SchemaComparison, type SchemaProblem } from "./schema-problems.ts";
 import { isKept } from "./functions/removed-logs.ts";
 import type { Layout } from "./schema.ts";
 import { tables } from "./expected-schema.ts";
@@ -14,58 +14,62 @@ import { counted } from "../../../errors/counted.ts";
  * removes a part.
  * @throws SessionError `store_schema_newer`
  */
-export async function flawsIn(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
+export async function problemsIn(
+  database: Database,
+  layout: Layout,
+  repair: boolean,
+): Promise<readonly StoreProblem[]> {
   const state = await schemaState(database, layout);
-  const steps = stepFlaws(state);
-  const outdated = state.pending.length > 0 ? [await outdatedFlaw(database, layout, { state, repair })] : [];
+  const steps = stepProblems(state);
+  const outdated = state.pending.length > 0 ? [await outdatedProblem(database, layout, { state, repair })] : [];
   // The parts of the pending steps are missing on purpose.
   if (outdated.some(({ repaired }) => !repaired)) return [...steps, ...outdated];
   const parts = await standingParts(database, layout, Object.keys(tables));
   const comparison = new SchemaComparison(parts, { layout, isNewer: state.found > state.known });
   const schema: StoreProblem[] = [];
-  for (const flaw of comparison.flaws())
-    schema.push(await mended(database, flaw, repair && state.found <= state.known));
+  for (const problem of comparison.problems())
+    schema.push(await repaired(database, problem, repair && state.found <= state.known));
   const areReadable = comparison.hasTable("sessions") && comparison.hasTable("entries");
   return [...steps, ...outdated, ...schema, ...(areReadable ? await orphans(database, layout) : [])];
 }
 
-function stepFlaws({ found, known, skipped }: SchemaState): StoreProblem[] {
+function stepProblems({ found, known, skipped }: SchemaState): StoreProblem[] {
   const newer = `the schema is at step ${found}, this version of perdure knows them up to ${known}: what came later is not looked at`;
   const whats = [
     ...(found > known ? [newer] : []),
     ...skipped.map((step) => `step ${step} of the schema is not recorded, though later ones are`),
   ];
-  return whats.map((what) => ({ kind: "schema", what, remedy: null, repaired: false }));
+  return whats.map((what) => ({ kind: "schema", what, fix: null, repaired: false }));
 }
 
-async function outdatedFlaw(
+async function outdatedProblem(
   database: Database,
   layout: Layout,
   { state: { found, known, pending }, repair }: { state: SchemaState; repair: boolean },
 ): Promise<StoreProblem> {
   const what = `the schema is at step ${found}, this version of perdure needs ${known}`;
-  const remedy = `"perdure migrate" takes it there: ${pending.map(({ title }) => title).join("; ")}`;
-  return await tried({ what, remedy }, repair, () => migrate(database, layout));
+  const fix = `"perdure migrate" takes it there: ${pending.map(({ title }) => title).join("; ")}`;
+  return await tried({ what, fix }, repair, () => migrate(database, layout));
 }
 
-async function mended(database: Database, { what, cure }: SchemaFlaw, repair: boolean): Promise<StoreProblem> {
-  if (cure === undefined) return { kind: "schema", what, remedy: null, repaired: false };
-  return await tried({ what, remedy: cure.remedy }, repair, () => database.administer(cure.sql));
+async function repaired(database: Database, { what, repair }: SchemaProblem, repairs: boolean): Promise<StoreProblem> {
+  if (repair === undefined) return { kind: "schema", what, fix: null, repaired: false };
+  return await tried({ what, fix: repair.fix }, repairs, () => database.administer(repair.sql));
 }
 
 /** The problem, repaired if requested and possible, or with the error of the repair. */
 async function tried(
-  { what, remedy }: { readonly what: string; readonly remedy: string },
+  { what, fix }: { readonly what: string; readonly fix: string },
   repair: boolean,
   work: () => Promise<unknown>,
 ): Promise<StoreProblem> {
-  if (!repair) return { kind: "schema", what, remedy, repaired: false };
+  if (!repair) return { kind: "schema", what, fix, repaired: false };
   try {
     await work();
-    return { kind: "schema", what, remedy, repaired: true };
+    return { kind: "schema", what, fix, repaired: true };
   } catch (error) {
     if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
-    return { kind: "schema", what: `${what}; mending it failed: ${error.message}`, remedy, repaired: false };
+    return { kind: "schema", what: `${what}; the repair failed: ${error.message}`, fix, repaired: false };
   }
 }
 
@@ -81,7 +85,7 @@ async function orphans(database: Database, { schema }: Layout): Promise<readonly
   return rows.map(({ tenant, session, count }) => ({
     kind: "orphans",
     what: `${counted(Number(count), "entry")} of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
-    remedy: null,
+    fix: null,
     repaired: false,
   }));
 }

@@ -6,9 +6,9 @@ import { indexes, tables } from "./expected-schema.ts";
 import { functionOf, madeParts, type MadePart } from "./statements.ts";
 
 /** A problem of a schema, with its repair if one exists that removes nothing. */
-export interface SchemaFlaw {
+export interface SchemaProblem {
   readonly what: string;
-  readonly cure?: { readonly remedy: string; readonly sql: string };
+  readonly repair?: { readonly fix: string; readonly sql: string };
 }
 
 /** Compares a schema with the one that the migrations make. */
@@ -26,14 +26,14 @@ export class SchemaComparison {
     this.#isNewer = isNewer;
   }
 
-  *flaws(): Generator<SchemaFlaw, void, undefined> {
-    yield* this.#tableFlaws();
-    yield* this.#columnFlaws();
-    yield* this.#indexFlaws();
-    yield* this.#partFlaws();
-    yield* this.#functionFlaws();
-    yield* this.#triggerFlaws();
-    yield* this.#viewFlaws();
+  *problems(): Generator<SchemaProblem, void, undefined> {
+    yield* this.#tableProblems();
+    yield* this.#columnProblems();
+    yield* this.#indexProblems();
+    yield* this.#partProblems();
+    yield* this.#functionProblems();
+    yield* this.#triggerProblems();
+    yield* this.#viewProblems();
     if (!this.#isNewer) yield* this.#strangers();
   }
 
@@ -41,17 +41,17 @@ export class SchemaComparison {
     return this.#named("table", name) !== undefined;
   }
 
-  *#tableFlaws(): Generator<SchemaFlaw> {
+  *#tableProblems(): Generator<SchemaProblem> {
     for (const table of Object.keys(tables)) {
       if (this.hasTable(table)) continue;
       // The rows of another missing table are only in a backup, and an empty table would hide the loss.
       const holdsNothingThatLasts = ["instances", "lanes", "removed"].includes(table);
       const sql = holdsNothingThatLasts ? this.#makingAll(table) : undefined;
-      yield { what: `table ${table} is missing`, ...cured(sql, "an empty one is made") };
+      yield { what: `table ${table} is missing`, ...repairedBy(sql, "an empty one is made") };
     }
   }
 
-  *#columnFlaws(): Generator<SchemaFlaw> {
+  *#columnProblems(): Generator<SchemaProblem> {
     for (const [table, columns] of this.#standingTables()) {
       for (const expected of columns) {
         const column = columnOf(expected);
@@ -62,13 +62,13 @@ export class SchemaComparison {
         else
           yield {
             what: `${name} is missing`,
-            ...cured(this.#making("column", `${table}.${column}`)?.sql, "it is added"),
+            ...repairedBy(this.#making("column", `${table}.${column}`)?.sql, "it is added"),
           };
       }
     }
   }
 
-  *#indexFlaws(): Generator<SchemaFlaw> {
+  *#indexProblems(): Generator<SchemaProblem> {
     for (const [index, expected] of Object.entries(indexes)) {
       const table = tableOf(expected);
       if (!this.hasTable(table)) continue;
@@ -76,17 +76,20 @@ export class SchemaComparison {
       const there = this.#named("index", index);
       const sql = this.#making("index", index)?.sql;
       if (there === undefined)
-        yield { what: `index ${index} is missing`, ...cured(isDivided ? sql : concurrently(sql), "it is built") };
+        yield { what: `index ${index} is missing`, ...repairedBy(isDivided ? sql : concurrently(sql), "it is built") };
       else if (there.text !== expected) yield { what: `index ${index} is not as this version makes it: ${there.text}` };
       else if (!there.valid) {
         const anew = isDivided ? undefined : `reindex index concurrently ${this.#layout.schema}.${index}`;
-        yield { what: `index ${index} is invalid: the server does not use it`, ...cured(anew, "it is built anew") };
+        yield {
+          what: `index ${index} is invalid: the server does not use it`,
+          ...repairedBy(anew, "it is built anew"),
+        };
       }
     }
   }
 
   /** A hash assigns each session to one partition of the entries. Without that partition its entries cannot be written. */
-  *#partFlaws(): Generator<SchemaFlaw> {
+  *#partProblems(): Generator<SchemaProblem> {
     const bounds = this.#of("part", "entries").map(({ text }) => /modulus (\d+), remainder (\d+)/i.exec(text));
     const count = Math.max(0, ...bounds.map((bound) => Number(bound?.[1] ?? 0)));
     const there = new Set(bounds.map((bound) => Number(bound?.[2])));
@@ -94,7 +97,7 @@ export class SchemaComparison {
       if (!there.has(part)) yield { what: `entries lacks the part ${part} of its ${count}` };
   }
 
-  *#functionFlaws(): Generator<SchemaFlaw> {
+  *#functionProblems(): Generator<SchemaProblem> {
     for (const { name, sql } of this.#makings("function")) {
       const { body, settings } = functionOf(sql);
       const there = this.#of("function", "").filter((part) => part.name === name);
@@ -102,34 +105,34 @@ export class SchemaComparison {
       // A step of a newer version may have replaced it.
       if (there.length > 0 && this.#isNewer) continue;
       const replaces = sql.replace(/^create (or replace )?/, "create or replace ");
-      if (there.length === 0) yield { what: `function ${name} is missing`, ...cured(sql, "it is made") };
+      if (there.length === 0) yield { what: `function ${name} is missing`, ...repairedBy(sql, "it is made") };
       else
         yield {
           what: `function ${name} is not as this version makes it`,
-          ...cured(replaces, "it becomes what this version makes"),
+          ...repairedBy(replaces, "it becomes what this version makes"),
         };
     }
   }
 
-  *#triggerFlaws(): Generator<SchemaFlaw> {
+  *#triggerProblems(): Generator<SchemaProblem> {
     for (const { name, sql } of this.#makings("trigger")) {
       const there = this.#named("trigger", name);
-      if (there === undefined) yield { what: `trigger ${name} is missing`, ...cured(sql, "it is made") };
+      if (there === undefined) yield { what: `trigger ${name} is missing`, ...repairedBy(sql, "it is made") };
       else if (!there.valid) {
         const on = `alter table ${this.#layout.schema}.${there.table} enable trigger ${name}`;
-        yield { what: `trigger ${name} is switched off`, ...cured(on, "it is switched on") };
+        yield { what: `trigger ${name} is switched off`, ...repairedBy(on, "it is switched on") };
       }
     }
   }
 
-  *#viewFlaws(): Generator<SchemaFlaw> {
+  *#viewProblems(): Generator<SchemaProblem> {
     for (const { name, sql } of this.#makings("view"))
       if (this.#named("view", name) === undefined)
-        yield { what: `view ${name} is missing`, ...cured(sql, "it is made") };
+        yield { what: `view ${name} is missing`, ...repairedBy(sql, "it is made") };
   }
 
   /** Parts of other programs that can refuse or change the writes of Perdure. */
-  *#strangers(): Generator<SchemaFlaw> {
+  *#strangers(): Generator<SchemaProblem> {
     for (const [table, columns] of this.#standingTables()) {
       const known = new Set(columns.map(columnOf));
       for (const { name, text } of this.#of("column", table))
@@ -178,8 +181,8 @@ export class SchemaComparison {
   }
 }
 
-function cured(sql: string | undefined, remedy: string): Pick<SchemaFlaw, "cure"> {
-  return defined({ cure: sql === undefined ? undefined : { remedy, sql } });
+function repairedBy(sql: string | undefined, fix: string): Pick<SchemaProblem, "repair"> {
+  return defined({ repair: sql === undefined ? undefined : { fix, sql } });
 }
 
 function tableOf(index: string | undefined): string {
