@@ -2,6 +2,7 @@ import type { AnswerEvent } from "../domain/turns/answer-event.ts";
 import { Answer } from "../domain/turns/answer.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import type { SessionError } from "../errors.ts";
+import type { WriteKey } from "../index.ts";
 import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
 import { resumeEvents, streamBroken } from "./resume-events.ts";
@@ -28,6 +29,18 @@ export async function runningOver(http: Http, path: string): Promise<Answer | un
   const begun = await http.askOrHear(request);
   if (!(Symbol.asyncIterator in begun)) return undefined;
   return await answerFrom(resumeEvents(http, request, { isTemporary, begun }), request, async () => undefined);
+}
+
+/** Cancels the running answer, or only the question of a key, also while it waits. */
+export async function cancelOver(http: Http, path: string, { key }: WriteKey): Promise<boolean> {
+  const headers = key === undefined ? {} : { "idempotency-key": encodeKey(key) };
+  const { body } = await http.ask({ method: "POST", path: `${path}/cancel`, headers });
+  return (body as { cancelled: boolean }).cancelled;
+}
+
+/** Encodes a key for a header, which allows no other characters. */
+export function encodeKey(key: string): string {
+  return encodeURIComponent(key);
 }
 
 function isTemporary({ code }: SessionError): boolean {

@@ -12,12 +12,12 @@ import type {
   MessageInput,
   SessionInfo,
   UserDevice,
+  WriteKey,
 } from "../index.ts";
 import { hasCode } from "../errors.ts";
 import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession } from "../protocol/wire.ts";
-import { askOver, runningOver } from "./answer.ts";
+import { askOver, cancelOver, encodeKey, runningOver } from "./answer.ts";
 import { Http, type HttpOptions } from "./http.ts";
-import { encodeKey } from "./remote-session.ts";
 import { turnPages } from "./log-pages.ts";
 
 /** Server and device of a chat. */
@@ -103,10 +103,12 @@ export class Chat {
     return await runningOver(this.#http, "/v1/chat");
   }
 
-  /** Stops the running answer; false if none runs. */
-  async cancel(): Promise<boolean> {
-    const { body } = await this.#http.ask({ method: "POST", path: "/v1/chat/cancel" });
-    return (body as { cancelled: boolean }).cancelled;
+  /**
+   * Stops the running answer; false if none runs. With a key only the message of this key, also while it waits: then
+   * `say` rejects with `aborted`.
+   */
+  async cancel(options: WriteKey = {}): Promise<boolean> {
+    return await cancelOver(this.#http, "/v1/chat", options);
   }
 
   /** The active agent; null if none is. */

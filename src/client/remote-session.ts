@@ -33,7 +33,7 @@ import {
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
-import { askOver, runningOver } from "./answer.ts";
+import { askOver, cancelOver, encodeKey, runningOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { eventPages, turnPages } from "./log-pages.ts";
@@ -138,23 +138,34 @@ export class RemoteSession implements OverHttp {
   ): Promise<Answer> {
     signal?.throwIfAborted();
     return await this.#inOrder(async () => {
-      const answer = await askOver(
-        this.#http,
-        {
-          method: "POST",
-          path: `${this.#path}/consult`,
-          body: { message: question, ...options },
-          headers: { "idempotency-key": encodeKey(key), ...this.#ifMatch(options) },
-        },
-        async ({ turn, etag }) => {
-          if (turn === undefined) this.#sees(etag);
-          else this.#wrote(turn, { etag: etag ?? wireEtag(await this.#look()) }, options.after);
-        },
-      );
-      const stop = (): void => void this.cancel().catch(() => undefined);
+      signal?.throwIfAborted();
+      let stopping: Promise<boolean> | undefined;
+      // While the question waits for the session this withdraws it, and later it stops the answer.
+      const stop = (): void => void (stopping = this.cancel({ key }).catch(() => false));
       signal?.addEventListener("abort", stop, { once: true });
-      if (signal?.aborted === true) stop(); // while the question was sent
-      void answer.done.catch(() => undefined).finally(() => signal?.removeEventListener("abort", stop));
+      const unlisten = (): void => signal?.removeEventListener("abort", stop);
+      let answer: Answer;
+      try {
+        answer = await askOver(
+          this.#http,
+          {
+            method: "POST",
+            path: `${this.#path}/consult`,
+            body: { message: question, ...options },
+            headers: { "idempotency-key": encodeKey(key), ...this.#ifMatch(options) },
+          },
+          async ({ turn, etag }) => {
+            if (turn === undefined) this.#sees(etag);
+            else this.#wrote(turn, { etag: etag ?? wireEtag(await this.#look()) }, options.after);
+          },
+        );
+      } catch (error) {
+        unlisten();
+        throw error;
+      }
+      // The signal aborted before the server knew the question.
+      if (stopping !== undefined) void stopping.then((isStopped) => isStopped || stop());
+      void answer.done.catch(() => undefined).finally(unlisten);
       return answer;
     });
   }
@@ -172,10 +183,12 @@ export class RemoteSession implements OverHttp {
     return await runningOver(this.#http, this.#path);
   }
 
-  /** Stops the running answer, in whichever process it runs; false if none runs. */
-  async cancel(): Promise<boolean> {
-    const { body } = await this.#http.ask({ method: "POST", path: `${this.#path}/cancel` });
-    return (body as { cancelled: boolean }).cancelled;
+  /**
+   * Stops the running answer, in whichever process it runs; false if none runs. With a key only the question of this key,
+   * also while it waits.
+   */
+  async cancel(options: WriteKey = {}): Promise<boolean> {
+    return await cancelOver(this.#http, this.#path, options);
   }
 
   /**
@@ -409,9 +422,4 @@ function metadataPatch(metadata: Metadata): object {
     metadata: Object.fromEntries(entries.filter(([, value]) => value !== undefined)),
     ...(removed.length === 0 ? {} : { removeMetadata: removed }),
   };
-}
-
-/** Encodes a key for a header, which allows no other characters. */
-export function encodeKey(key: string): string {
-  return encodeURIComponent(key);
 }

@@ -106,7 +106,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
 
   // Answers
   aborted: (d) =>
-    `the caller's signal aborted the question to session ${d.sessionId} after ${d.waitedMs} ms, before its turn began; nothing was written; ask again if needed`,
+    `the question to session ${d.sessionId} was aborted or withdrawn after ${d.waitedMs} ms, before its turn began; nothing was written; ask again if needed`,
   interrupted: (d) =>
     `the answer in turn ${d.turn} of session ${d.sessionId} was interrupted (${describeInterruption(d)}); the text received so far is stored`,
   model_missing: (d) =>

@@ -84,7 +84,7 @@ test("a device cancels the answer of a session whose time is up, and then gets a
   await place.clock.advance(20_000);
   assert.equal((await callOn(server, "DELETE", "/v1/chat/active-agent", { device })).status, 204);
   assert.deepEqual((await callOn(server, "POST", "/v1/chat/cancel", { device })).json, { cancelled: true });
-  assertProblem(await asked, 409, "interrupted");
+  assertProblem(await asked, 499, "interrupted");
   assertProblem(await callOn(server, "GET", "/v1/chat/session", { device }), 404, "session_not_found");
   await server.stop();
 });
@@ -107,7 +107,7 @@ test("a client that leaves ends the wait of its repeated request, and nothing wa
   const waiting = server.fetch(new Request(request(), { signal: leaving.signal }));
   while (place.watches === 0) await settled();
   leaving.abort();
-  assert.equal((await waiting).status, 409);
+  assert.equal((await waiting).status, 499);
   assert.equal(place.watches, 0);
   gate.resolve();
   assert.equal((await asked).status, 200);

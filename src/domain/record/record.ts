@@ -68,6 +68,10 @@ export interface Waiter {
   readonly instance: string;
   /** The time until which it waits, epoch ms. */
   readonly until: number;
+  /** The idempotency key of its question. */
+  readonly key?: string;
+  /** The question was withdrawn: its process leaves the queue, and the next one in the queue is first. */
+  readonly withdrawn?: true;
 }
 
 /** A request to stop the running answer; its writer sees it at its next write or poll. */

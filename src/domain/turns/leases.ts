@@ -122,7 +122,8 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
   const { record } = draft;
   if (record.lease !== null) throw busy(record, record.lease, context.now);
   const waiters = record.waiters.filter((waiter) => waiter.until > context.now);
-  const first = waiters[0];
+  if (waiters.some((waiter) => waiter.ticket === ticket && waiter.withdrawn === true)) throw withdrawn(record);
+  const first = waiters.find((waiter) => waiter.withdrawn !== true);
   const isFirst = first !== undefined && first.ticket === ticket;
   if (first !== undefined && !isFirst && !ahead) {
     throw busy(
@@ -142,7 +143,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
       acquiredAt: context.now,
       expiresAt: ttlMs === null ? null : context.now + ttlMs,
     },
-    waiters: waiters.slice(isFirst ? 1 : 0),
+    waiters: isFirst ? waiters.filter((waiter) => waiter !== first) : waiters,
   });
 }
 
@@ -186,7 +187,7 @@ export function joinQueue(record: SessionRecord, joining: readonly Waiter[], con
   let placed = 0;
   for (const waiter of joining) {
     const place = waiters.findIndex(({ ticket }) => ticket === waiter.ticket);
-    if (place >= 0) waiters[place] = waiter;
+    if (place >= 0) waiters[place] = { ...waiter, ...(waiters[place]?.withdrawn === true ? { withdrawn: true } : {}) };
     else if (waiters.length < waitersMax) waiters.push(waiter);
     else continue;
     placed++;
@@ -197,6 +198,23 @@ export function joinQueue(record: SessionRecord, joining: readonly Waiter[], con
   const draft = draftOf(record);
   set(draft, { waiters });
   return changeOf(draft);
+}
+
+/** Withdraw the questions with this key that wait for the lease. Null if none waits. */
+export function withdrawWaiters(record: SessionRecord, key: string, context: Context): Change | null {
+  const isMeant = (waiter: Waiter): boolean =>
+    waiter.key === key && waiter.withdrawn !== true && waiter.until > context.now;
+  if (!record.waiters.some(isMeant)) return null;
+  const draft = draftOf(record);
+  set(draft, {
+    waiters: record.waiters.map((waiter) => (isMeant(waiter) ? { ...waiter, withdrawn: true } : waiter)),
+  });
+  return changeOf(draft);
+}
+
+/** The error of a question that was withdrawn while it waited. */
+export function withdrawn(record: SessionRecord): SessionError<"aborted"> {
+  return new SessionError("aborted", { ...sessionIds(record), waitedMs: 0 });
 }
 
 /** Leave the queue. Null if the ticket is not in it. */

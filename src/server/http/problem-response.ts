@@ -28,7 +28,5 @@ export function problemResponse(c: RequestContext, error: SessionError): Respons
   }
   if (hasCode(error, "method_not_allowed")) c.header("allow", error.details.allowed.join(", "));
   if (error.code === "key_missing") c.header("www-authenticate", "Bearer");
-  // 499 is a status of proxy logs; to the client an interrupted answer is a conflict.
-  const status = problem.status === 499 ? 409 : problem.status;
-  return c.body(JSON.stringify({ ...problem, status }), status as 400, { "content-type": problemType });
+  return c.body(JSON.stringify(problem), problem.status as 400, { "content-type": problemType });
 }

@@ -65,8 +65,10 @@ export function addChatRoutes(shared: Shared): void {
       const { key } = idempotencyKey(c);
       const session = await opened(c, { device, agent, key });
       c.set("session", session.id);
-      const ask = (): Promise<Answer> =>
-        spending.count({ device, session, key }, () => converse(session, question, defined({ agent, busy, key })));
+      const ask = (withdraw: AbortSignal): Promise<Answer> =>
+        spending.count({ device, session, key }, () =>
+          converse(session, question, defined({ agent, busy, key, withdraw })),
+        );
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );
@@ -126,11 +128,12 @@ export function addChatRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/chat/cancel",
-      summary: "Cancel the running answer, on any instance",
+      summary: "Cancel the running answer, on any instance; with a key, only its question, also while that waits",
       scope: "device",
+      headers: ["Idempotency-Key"],
       answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
-    async (c) => jsonAnswer(c, { cancelled: (await (await found(c))?.cancel()) ?? false }),
+    async (c) => jsonAnswer(c, { cancelled: (await (await found(c))?.cancel(idempotencyKey(c))) ?? false }),
   );
 
   addRoute(

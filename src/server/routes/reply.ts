@@ -58,7 +58,14 @@ export async function handOffReply(c: RequestContext, session: Session, body: Ha
 export async function answerReply(
   c: RequestContext,
   session: Session,
-  { ask, outlive, stop }: Pick<Shared, "outlive" | "stop"> & { readonly ask: () => Promise<Answer> },
+  {
+    ask,
+    outlive,
+    stop,
+  }: Pick<Shared, "outlive" | "stop"> & {
+    /** Asks; the signal withdraws a question that waits for its session. */
+    readonly ask: (withdraw: AbortSignal) => Promise<Answer>;
+  },
 ): Promise<Response> {
   const lost = c.req.header("last-event-id");
   if (lost !== undefined && wantsStream(c) && (await isKept(c, session, lost)))
@@ -67,7 +74,8 @@ export async function answerReply(
   const close = wantsStream(c) ? countStream(c) : undefined;
   let answer: Answer;
   try {
-    answer = await ask();
+    // A client that leaves withdraws a question that waits; a turn that began goes on.
+    answer = await ask(c.req.raw.signal);
   } catch (error) {
     close?.();
     // An earlier request with the same key is being answered: attach to that answer.

@@ -424,8 +424,9 @@ function addTurnRoutes(shared: Shared): void {
     },
     async (c, { params, body: { message: question, window, settings, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const ask = () =>
+      const ask = (withdraw: AbortSignal) =>
         session.consult(question, {
+          withdraw,
           ...defined({ ...options, window: typeof window === "object" ? defined(window) : window }),
           // `consult` checks them.
           ...defined({ settings }),
@@ -440,12 +441,16 @@ function addTurnRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/sessions/{id}/cancel",
-      summary: "Cancel the running answer, on any instance",
+      summary: "Cancel the running answer, on any instance; with a key, only its question, also while that waits",
       scope: "write",
+      headers: ["Idempotency-Key"],
       params: idInPath,
       answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
-    async (c, { params }) => jsonAnswer(c, { cancelled: await (await c.get("sessions").get(params.id)).cancel() }),
+    async (c, { params }) => {
+      const session = await c.get("sessions").get(params.id);
+      return jsonAnswer(c, { cancelled: await session.cancel(idempotencyKey(c)) });
+    },
   );
 
   addRoute(

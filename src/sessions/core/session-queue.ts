@@ -3,7 +3,7 @@
  * of their places; only the first one is woken.
  */
 import { keyText } from "../../domain/record/entry.ts";
-import { joinQueue, leaveQueue, leaseRuns, requestCancel } from "../../domain/turns/leases.ts";
+import { joinQueue, leaveQueue, leaseRuns, requestCancel, withdrawn } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -28,7 +28,7 @@ export interface Place {
   /**
    * Resolves when the waiter is first in the queue and the session is free, or after `waitMs`, with the newest record that
    * the queue knows.
-   * @throws SessionError `closed`, the store's, or the reason of the aborted signal
+   * @throws SessionError `aborted` if the question was withdrawn, `closed`, the store's, or the reason of the aborted signal
    */
   isFirst(patience: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<SessionRecord>;
   /** `record`: the newest one that the waiter knows. */
@@ -60,10 +60,10 @@ export class SessionQueues {
   }
 
   /**
-   * Join the queue of a session. With `interrupts` each turn that is answered before the waiter's own is asked to stop.
+   * Join the queue of a session, with a question of this key. With `interrupts` each turn that is answered before the waiter's own is asked to stop.
    * @throws SessionError `queue_full`, or the store's
    */
-  async join(session: WritableSession, joining: { ticket: string; interrupts: boolean }): Promise<Place> {
+  async join(session: WritableSession, joining: Joining): Promise<Place> {
     const text = keyText(session.key);
     let queue = this.#queues.get(text);
     if (queue === undefined) {
@@ -79,9 +79,15 @@ export class SessionQueues {
   }
 }
 
-interface Waiter {
+/** A caller that joins a queue. */
+interface Joining {
   readonly ticket: string;
   readonly interrupts: boolean;
+  /** The idempotency key of its question, by which it can be withdrawn. */
+  readonly key: string | null;
+}
+
+interface Waiter extends Joining {
   joined: boolean;
   /** It was woken and tries to take the lease. */
   isTrying: boolean;
@@ -112,8 +118,9 @@ class SessionQueue {
     void this.#tick();
   }
 
-  async join({ ticket, interrupts }: { ticket: string; interrupts: boolean }): Promise<Place> {
-    const waiter: Waiter = { ticket, interrupts, joined: false, isTrying: false, woken: Promise.withResolvers() };
+  async join(joining: Joining): Promise<Place> {
+    const { ticket } = joining;
+    const waiter: Waiter = { ...joining, joined: false, isTrying: false, woken: Promise.withResolvers() };
     this.#waiters.set(ticket, waiter);
     try {
       while (!waiter.joined) {
@@ -169,7 +176,7 @@ class SessionQueue {
       // A try in progress may have taken the lease, which removed its ticket: the ticket must not come back.
       const waiters = joining
         .filter(({ ticket, isTrying }) => !isTrying || queued.has(ticket))
-        .map(({ ticket }) => ({ ticket, instance: instance.id, until }));
+        .map(({ ticket, key }) => ({ ticket, instance: instance.id, until, ...(key === null ? {} : { key }) }));
       return waiters.length === 0 ? null : joinQueue(record, waiters, context);
     });
     this.#placedUntil = until;
@@ -226,8 +233,11 @@ class SessionQueue {
     asking.catch(() => undefined);
   }
 
-  /** Only the first waiter can take the lease, and only if there is none or its holder is dead. */
+  /** Only the first waiter can take the lease, and only if there is none or its holder is dead. Withdrawn ones give up. */
   #wakeFirst(): void {
+    const { record } = this.#session;
+    for (const waiter of record.waiters)
+      if (waiter.withdrawn === true) this.#waiters.get(waiter.ticket)?.woken.reject(withdrawn(record));
     if (this.#isFree()) this.#first()?.woken.resolve();
   }
 
@@ -239,7 +249,7 @@ class SessionQueue {
   /** The waiter at the head of the queue, if it is in this process. */
   #first(): Waiter | undefined {
     const now = this.#context.now();
-    const first = this.#session.record.waiters.find(({ until }) => until > now);
+    const first = this.#session.record.waiters.find((waiter) => waiter.until > now && waiter.withdrawn !== true);
     return first === undefined ? this.#waiters.values().next().value : this.#waiters.get(first.ticket);
   }
 

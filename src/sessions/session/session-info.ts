@@ -82,7 +82,7 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     commitId: record.commitId,
     seen: seenOf(record),
     lease: record.lease,
-    waiting: record.waiters.filter(({ until }) => until > now).length,
+    waiting: record.waiters.filter((waiter) => waiter.until > now && waiter.withdrawn !== true).length,
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.at) },
     parent: parent === null ? null : { id: parent.id, turn: parent.at },
     archive: archive === null ? null : { bytes: archive.bytes, packedBytes: archive.packedBytes },

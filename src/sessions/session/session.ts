@@ -4,7 +4,7 @@ import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../.
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import type { SessionEvent } from "../../domain/record/event.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
-import { grant, requestCancel } from "../../domain/turns/leases.ts";
+import { grant, requestCancel, withdrawWaiters } from "../../domain/turns/leases.ts";
 import { handoffAt, handOff, endHandoff } from "../../domain/record/handoff.ts";
 import {
   endSession,
@@ -267,12 +267,26 @@ export class Session {
   }
 
   /**
-   * Stop the running answer, in any process; false if none runs. The turn is sealed with the output received so far.
+   * Stop the running answer, in any process; false if none runs. The turn is sealed with the output received so far. With
+   * a key only the question of this key: while it waits for the session it is withdrawn, and rejects with `aborted`.
+   * @throws SessionError `id_invalid`
    */
-  async cancel(): Promise<boolean> {
+  async cancel({ key }: WriteKey = {}): Promise<boolean> {
+    const parsed = key === undefined ? undefined : parseId(key, "key");
     return await this.#handle.operate("cancel", async () => {
-      await this.#handle.peek();
-      const written = await this.#handle.write(({ record }, context) => requestCancel(record, context));
+      const handle = this.#handle;
+      await handle.peek();
+      let turn: number | undefined;
+      if (parsed !== undefined) {
+        const waited = await handle.write(({ record }, context) => withdrawWaiters(record, parsed, context));
+        if (waited.status === "ok") return true;
+        // Looked for after the queue: a question leaves the queue in the commit that begins its turn.
+        turn = (await handle.entryByKey(parsed))?.seq;
+        if (turn === undefined) return false;
+      }
+      const written = await handle.write(({ record }, context) =>
+        turn === undefined || turn === record.openTurn ? requestCancel(record, context) : null,
+      );
       return written.status === "ok";
     });
   }

@@ -12,6 +12,8 @@ export interface Patience {
   /** Time limit of the policies that wait, ms. */
   readonly waitMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** The idempotency key of the question, by which it can be withdrawn while it waits. */
+  readonly key?: string | null;
 }
 
 /** One try to take the session; throws `busy` if another writer has the lease or is first in the queue. */
@@ -37,16 +39,21 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
   return await traceStep(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
 }
 
-async function waitInQueue<T>(handle: Handle, { busy, waitMs, signal }: Patience, attempt: Attempt<T>): Promise<T> {
+async function waitInQueue<T>(
+  handle: Handle,
+  { busy, waitMs, signal, key = null }: Patience,
+  attempt: Attempt<T>,
+): Promise<T> {
   const { core } = handle;
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));
   const deadline = clock.now() + waitMs;
-  const place = await core.queues.join(handle, { ticket, interrupts: busy === "interrupt" });
+  const place = await core.queues.join(handle, { ticket, interrupts: busy === "interrupt", key });
   try {
     for (;;) {
       handle.learn(await place.isFirst({ waitMs: Math.max(0, deadline - clock.now()), signal }));
       core.guardOpen();
+      signal?.throwIfAborted();
       try {
         return await attempt(ticket, { recovers: "dead" });
       } catch (error) {

@@ -14,13 +14,13 @@ import { Answer } from "../../domain/turns/answer.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { summaryOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
 import { estimateUsage } from "../../domain/turns/usage.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../core/handle.ts";
 import { addContext } from "../tracing/operation.ts";
 import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
 import { withinContext } from "./within-context.ts";
-import { beginQuestion, modelNameOf, parseQuestion, requestOf, type ConsultOptions } from "./question.ts";
+import { beginQuestion, modelNameOf, parseQuestion, requestOf, waitSignal, type ConsultOptions } from "./question.ts";
 
 const consults = tracingChannel<unknown, Consultation>("perdure:consult");
 
@@ -68,7 +68,7 @@ async function ask(
   const { core } = owner;
   const { signal } = options;
   const question = parseQuestion(owner, message, options);
-  const { handle, begun, loaded } = await unlessAborted(owner, signal, async () => {
+  const { handle, begun, loaded } = await unlessAborted(owner, options, async () => {
     const handle = await ownView(owner);
     return { handle, ...(await beginQuestion(handle, question)) };
   });
@@ -105,15 +105,18 @@ async function ownView(owner: Handle): Promise<Handle> {
 }
 
 /** @throws SessionError `aborted` if the signal has aborted; a typed error of the work is thrown as it is */
-async function unlessAborted<T>(owner: Handle, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+async function unlessAborted<T>(owner: Handle, options: ConsultOptions, work: () => Promise<T>): Promise<T> {
+  const { signal } = options;
   if (isAborted(signal)) throw aborted(owner, 0, signal?.reason);
   const { clock } = owner.core.options;
   const startedAt = clock.now();
   try {
     return await work();
   } catch (error) {
-    const isUntyped = !(error instanceof SessionError);
-    throw isUntyped && isAborted(signal) ? aborted(owner, Math.max(0, clock.now() - startedAt), error) : error;
+    const isAbort = !(error instanceof SessionError) && isAborted(waitSignal(options));
+    // It was withdrawn by its key: the wait is known here.
+    const isWithdrawn = hasCode(error, "aborted");
+    throw isAbort || isWithdrawn ? aborted(owner, Math.max(0, clock.now() - startedAt), error) : error;
   }
 }
 

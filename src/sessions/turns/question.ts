@@ -41,6 +41,11 @@ export interface ConsultOptions {
   readonly window?: Window;
   /** Stops the answer; the turn keeps the output received so far. Before the turn begins, the call rejects with `aborted`. */
   readonly signal?: AbortSignal;
+  /**
+   * Withdraws the question while it waits for a busy session: the call rejects with `aborted`. A turn that began is not
+   * stopped.
+   */
+  readonly withdraw?: AbortSignal;
   /** Idempotency key: a retry of the same question is the same turn. */
   readonly key?: string;
   /**
@@ -91,7 +96,7 @@ export interface Question {
 
 /** @throws SessionError `message_invalid`, `argument_invalid`, `agent_unknown`, `id_invalid`, `model_missing` */
 export function parseQuestion({ core, record }: Handle, message: MessageInput, options: ConsultOptions): Question {
-  const { agent: named, signal } = options;
+  const { agent: named } = options;
   const input = parseMessages(message, "user", "question");
   if (options.after !== undefined) core.guardStore();
   const window = options.window === undefined ? core.options.window : parseWindow(options.window);
@@ -100,9 +105,10 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
   if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
   if (options.settings !== undefined) parseModelSettings(options.settings, "settings");
   const busy = options.busy === undefined ? core.options.busy : parseBusyPolicy(options.busy);
+  const key = core.turnKey(options.key);
   return {
     input,
-    key: core.turnKey(options.key),
+    key,
     after: options.after === undefined ? undefined : parseAfter(options.after),
     named,
     model,
@@ -110,9 +116,14 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
     settings: options.settings,
     window,
     isWindowNamed: options.window !== undefined,
-    patience: { busy, waitMs: core.options.waitMs, signal },
+    patience: { busy, waitMs: core.options.waitMs, signal: waitSignal(options), key },
     route: options.route,
   };
+}
+
+/** The signal that ends the wait for a busy session. */
+export function waitSignal({ signal, withdraw }: ConsultOptions): AbortSignal | undefined {
+  return signal !== undefined && withdraw !== undefined ? AbortSignal.any([signal, withdraw]) : (signal ?? withdraw);
 }
 
 /** @throws SessionError `argument_invalid` */
