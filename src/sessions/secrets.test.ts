@@ -13,7 +13,7 @@ import { openMemory } from "../store/memory.ts";
 import { openSqlite } from "../store/sqlite/open.ts";
 import type { Store } from "../store/store.ts";
 import { internalKey } from "./devices/device-pointer.ts";
-import { resetSecret } from "./devices/secret-check.ts";
+import { resetSecret, storedSecret } from "./devices/secret-check.ts";
 import type { SessionsOptions } from "./options/options.ts";
 import type { Session } from "./session/session.ts";
 import { coreOf, type Sessions } from "./sessions.ts";
@@ -195,6 +195,12 @@ test("a secret is compared once the store can be reached, and turns of the fallb
   await assert.rejects(wrong.devices.open(device), { code: "secret_mismatch" });
   assert.equal((await here.sessions.list()).items.length, 1, "nothing of it was replayed");
   await wrong.close().catch(() => undefined);
+});
+
+test("a previous secret that is the present one changes nothing", async () => {
+  await using here = inMemory({ secret: a, previousSecrets: [a] });
+  await here.sessions.devices.open(randomUUID());
+  assert.equal((await storedSecret(coreOf(here.sessions))).rotated, false);
 });
 
 test("previous secrets are checked like the secret", async () => {

@@ -11,6 +11,7 @@ test("an option that is left out has the documented default", () => {
     agents: undefined,
     model: undefined,
     secret: undefined,
+    previousSecrets: [],
     ttlMs: 100 * 365 * 86_400_000,
     maxAgeMs: null,
     handoffTtlMs: 86_400_000,

@@ -166,9 +166,9 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
     model: options.model,
     secret: options.secret === undefined ? undefined : parseSecret(options.secret),
-    previousSecrets: (options.previousSecrets ?? []).map((secret, index) =>
-      parseSecret(secret, `previousSecrets[${index}]`),
-    ),
+    previousSecrets: (options.previousSecrets ?? [])
+      .map((secret, index) => parseSecret(secret, `previousSecrets[${index}]`))
+      .filter((secret) => secret !== options.secret),
     ttlMs: parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
