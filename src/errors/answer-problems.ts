@@ -169,6 +169,32 @@ export function reachedBudgetOf(stored: string | undefined): ReachedBudget | und
   return spent === undefined ? undefined : { spent: Number(spent), max: Number(max) };
 }
 
+/** A budget of a day that was reached. */
+export interface ReachedDailyBudget {
+  readonly scope: "user" | "tenant";
+  readonly unit: "tokens" | "turns";
+  readonly spent: number;
+  readonly max: number;
+  /** The end of the day, midnight UTC, epoch ms. */
+  readonly startsAgainAt: number;
+}
+
+export function describeReachedDailyBudget({ scope, unit, spent, max, startsAgainAt }: ReachedDailyBudget): string {
+  const again = new Date(startsAgainAt).toISOString();
+  return `the ${scope} has used ${spent} ${unit} today, the budget of a day is ${max}; it starts again at ${again}`;
+}
+
+const dailyBudgetWords =
+  /^the (user|tenant) has used (\d+) (tokens|turns) today, the budget of a day is (\d+); it starts again at (\S+)$/;
+
+/** The details that a turn stores as a text; none if its words are of another version. */
+export function reachedDailyBudgetOf(stored: string | undefined): ReachedDailyBudget | undefined {
+  const [, scope, spent, unit, max, again = ""] = dailyBudgetWords.exec(stored ?? "") ?? [];
+  if (scope === undefined || !Number.isFinite(Date.parse(again))) return undefined;
+  const words = { scope, unit } as Pick<ReachedDailyBudget, "scope" | "unit">;
+  return { ...words, spent: Number(spent), max: Number(max), startsAgainAt: Date.parse(again) };
+}
+
 function unquoted(text: string): readonly string[] {
   try {
     return [JSON.parse(text) as string];

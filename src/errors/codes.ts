@@ -9,7 +9,7 @@
  * has a code for each in its details (`problem`, `how`); the words are in a file for the subject, such as
  * `store-problems.ts`.
  */
-import type { ExceededSteps, InterruptedAnswer, ModelFailure } from "./answer-problems.ts";
+import type { ExceededSteps, InterruptedAnswer, ModelFailure, ReachedDailyBudget } from "./answer-problems.ts";
 import type { Expectation, Mismatch } from "./expectations.ts";
 import type { FailedRuntime, InvalidRuntime, SessionStop, UnreachableOwner } from "./host-problems.ts";
 import type { InvalidStore, UnavailableStore } from "./store-problems.ts";
@@ -129,6 +129,7 @@ export interface ErrorDetails {
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
   readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
+  readonly daily_budget_exceeded: InSession & ReachedDailyBudget & { retryAfterMs: number };
 
   // Answers
   readonly aborted: InSession & { waitedMs: number };
@@ -349,6 +350,19 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 402,
     retryable: false,
     details: { sessionId: "id", unit: "code", spent: "number", max: "number" },
+  },
+  daily_budget_exceeded: {
+    status: 429,
+    retryable: true,
+    details: {
+      sessionId: "id",
+      scope: "code",
+      unit: "code",
+      spent: "number",
+      max: "number",
+      startsAgainAt: "number",
+      retryAfterMs: "number",
+    },
   },
 
   // Answers

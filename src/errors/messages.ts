@@ -3,6 +3,7 @@ import {
   describeExceededSteps,
   describeInterruption,
   describeModelFailure,
+  describeReachedDailyBudget,
   type ModelFailure,
 } from "./answer-problems.ts";
 import type { ErrorCode, ErrorDetails, InDocument } from "./codes.ts";
@@ -103,6 +104,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   contended: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,
   budget_exceeded: (d) =>
     `session ${d.sessionId} has used ${counted(d.spent, d.unit === "turns" ? "turn" : "token")}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
+  daily_budget_exceeded: (d) =>
+    `${describeReachedDailyBudget(d)}; wait until then, or raise budgets.${d.scope} of openSessions (session ${d.sessionId})`,
 
   // Answers
   aborted: (d) =>

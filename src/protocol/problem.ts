@@ -32,6 +32,10 @@ const textsForDevices: Partial<Record<ErrorCode, { readonly detail: string; read
     detail: 'the session is answering; wait, or choose the busy policy "queue" or "interrupt"',
     details: ["sessionId", "heldForMs"],
   },
+  daily_budget_exceeded: {
+    detail: "the budget of a day is spent; try again when it starts again",
+    details: ["retryAfterMs", "startsAgainAt"],
+  },
   device_budget_exceeded: { detail: "the budget for devices is spent; try again later", details: ["retryAfterMs"] },
   fenced: { detail: "another writer took over the session; nothing was written", details: ["sessionId"] },
   model_missing: { detail: "the service has no model to ask", details: ["sessionId"] },

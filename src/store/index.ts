@@ -21,6 +21,7 @@ export type {
   SessionQuery,
   Store,
   StoreProblem,
+  UsageName,
 } from "./store.ts";
 export {
   headOfData,
@@ -37,7 +38,7 @@ export {
   type TurnSums,
   type UnreadableCounts,
 } from "./stats.ts";
-export type { Change, KeyClaim, Transaction } from "../domain/record/change.ts";
+export type { Change, KeyClaim, Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
 export type { Entry, LogName, SessionKey, Splice } from "../domain/record/entry.ts";
 export type {
   Archive,

@@ -3,7 +3,14 @@
  * and freezes entries, so it shares no object with a caller.
  */
 import { systemClock, type Clock } from "../clock.ts";
-import { fits, headOf, type Change, type Transaction } from "../domain/record/change.ts";
+import {
+  fits,
+  headOf,
+  type Change,
+  type Spending,
+  type Transaction,
+  type UsageAddition,
+} from "../domain/record/change.ts";
 import { keyText, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
 import type { Instance } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
@@ -30,6 +37,7 @@ import type {
   SessionQuery,
   Store,
   StoreProblem,
+  UsageName,
 } from "./store.ts";
 
 export interface MemoryOptions {
@@ -69,6 +77,8 @@ class MemoryStore implements Store {
   /** All events, by tenant, time, session and seq. */
   readonly #events = new OrderedRows<OrderedEvent>();
   readonly #instances = new Map<string, Instance>();
+  /** Sums of usage, by tenant and name. */
+  readonly #usage = new Map<string, Spending & { readonly until: number }>();
   readonly #watchers = new Watchers();
   #closed = false;
 
@@ -82,11 +92,13 @@ class MemoryStore implements Store {
     this.#guardOpen();
     const outcomes: Outcome[] = [];
     const landing: [string, Kept | undefined][] = [];
+    const additions: UsageAddition[] = [];
     for (const transaction of batch) {
       const outcome = this.#judge(transaction);
       outcomes.push(outcome);
       if (outcome.status !== "ok") continue;
       for (const change of transaction) landing.push([keyText(change.key), this.#apply(change, transaction)]);
+      additions.push(...transaction.flatMap((change) => change.additions ?? []));
     }
     // Nothing can fail after this line, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
@@ -95,8 +107,26 @@ class MemoryStore implements Store {
       if (kept === undefined) this.#sessions.delete(text);
       else this.#sessions.set(text, kept);
     }
+    for (const addition of additions) this.#addUsage(addition);
     this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;
+  }
+
+  #addUsage({ tokens, turns, until, ...sum }: UsageAddition): void {
+    const before = this.#usage.get(usageText(sum)) ?? { tokens: 0, turns: 0, until };
+    this.#usage.set(usageText(sum), {
+      tokens: before.tokens + tokens,
+      turns: before.turns + turns,
+      until: Math.max(before.until, until),
+    });
+  }
+
+  async usage(names: readonly UsageName[]): Promise<readonly Spending[]> {
+    this.#guardOpen();
+    return names.map((name) => {
+      const { tokens, turns } = this.#usage.get(usageText(name)) ?? { tokens: 0, turns: 0 };
+      return { tokens, turns };
+    });
   }
 
   #order(before: RecordRow | undefined, after: RecordRow | undefined): void {
@@ -308,6 +338,7 @@ class MemoryStore implements Store {
     const now = this.#clock.now();
     for (const { id, seenAt } of this.#instances.values())
       if (seenAt < now - forgottenAfterMs) this.#instances.delete(id);
+    for (const [name, { until }] of this.#usage) if (until <= now) this.#usage.delete(name);
     if (leaving) this.#instances.delete(instance.id);
     else this.#instances.set(instance.id, { ...instance, seenAt: now });
   }
@@ -342,11 +373,16 @@ class MemoryStore implements Store {
     for (const rows of this.#ordered.values()) rows.clear();
     this.#events.clear();
     this.#instances.clear();
+    this.#usage.clear();
   }
 
   #guardOpen(): void {
     if (this.#closed) throw new SessionError("closed", { name: "store", store: "memory:" });
   }
+}
+
+function usageText({ tenant, name }: UsageName): string {
+  return `${tenant}\0${name}`;
 }
 
 function matches(query: SessionQuery, row: RecordRow): boolean {

@@ -3,7 +3,7 @@
  * versions, but no turns, leases or rules. The conformance suite (`perdure/testing`), which every store passes, has a case
  * for each invariant, with the same name.
  */
-import type { Transaction } from "../domain/record/change.ts";
+import type { Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
 import type { Instance, SessionRecord, SessionState, SettledState } from "../domain/record/record.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
@@ -37,6 +37,8 @@ export interface Store {
    * INVARIANT removed-is-gone: no call finds the entries of a removed session, or those that `logsOf` replaced, also while the
    *   store still deletes them, and after a process was killed meanwhile. A store deletes many entries after the commit, in
    *   bounded steps; another or a later process continues. A session that is created under the same id does not have them.
+   * INVARIANT usage-adds-up: the `additions` of a transaction are added to their sums with its changes, or not at all,
+   *   whatever other writers add at the same time. Writers of different sessions do not refuse each other by them.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (if `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
@@ -82,6 +84,15 @@ export interface Store {
    * INVARIANT stats-are-bounded: at most `limit` groups of each kind, and `limit` days.
    */
   stats(query: StoreStatsQuery): Promise<StoreStats>;
+
+  /**
+   * Returns sums of usage, in the order of the names; zeros for a sum that does not exist. It reads each sum by its name,
+   * whatever the number of turns in it.
+   * INVARIANT usage-adds-up: all additions that were committed before, of any process.
+   * INVARIANT scope-is-in-the-key: a sum of one tenant has no addition of another.
+   * INVARIANT old-usage-is-forgotten: a heartbeat removes sums whose time, the latest `until` of their additions, has passed.
+   */
+  usage(names: readonly UsageName[]): Promise<readonly Spending[]>;
 
   /**
    * Returns the problems of the store below its sessions: entries without a session, wrong tables, damage that the engine
@@ -146,6 +157,9 @@ export interface Store {
   /** Releases everything. A second call does nothing; any other call after it throws `closed`. */
   close(): Promise<void>;
 }
+
+/** The name of a sum of usage. */
+export type UsageName = Pick<UsageAddition, "tenant" | "name">;
 
 /** A problem of a store. */
 export interface StoreProblem {

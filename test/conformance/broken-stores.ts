@@ -333,6 +333,17 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     mapRecords((record) => ({ ...record, fence: record.fence | 0 })),
   ],
   ["loses the queue of a record", "values-are-kept: every field", mapRecords((record) => ({ ...record, waiters: [] }))],
+  ["adds to no sum", "usage-adds-up: a sum grows", mapChanges(({ additions: _, ...change }) => change)],
+  ["adds what it refuses to a sum", "usage-adds-up: a duplicate", addsTwice],
+  ["adds what other writers add at most once", "usage-adds-up: writers", () => ({ usage: onlyOne })],
+  ["never forgets a sum", "old-usage-is-forgotten", () => ({ heartbeat: async () => {} })],
+  [
+    "has one sum for all tenants",
+    "scope-is-in-the-key: a sum",
+    (store) => ({
+      usage: (names) => store.usage(names.map((name) => ({ ...name, tenant: name.tenant.replace(/2$/, "") }))),
+    }),
+  ],
   ["forgets instances", "heartbeats", () => ({ heartbeat: async () => {} })],
   [
     "never lets instances go",
@@ -757,3 +768,23 @@ function sorted(value: unknown): unknown {
 function positive(metadata: SessionRecord["metadata"]): SessionRecord["metadata"] {
   return decode(encode(metadata).replaceAll('{"$type":"number","value":"-0"}', "0")) as SessionRecord["metadata"];
 }
+
+/** Counts additions of refused changes too. */
+function addsTwice(store: Store): Partial<Store> {
+  let refused = 0;
+  return {
+    async commit(batch) {
+      const outcomes = await store.commit(batch);
+      for (const [index, { status }] of outcomes.entries()) {
+        if (status === "ok") continue;
+        for (const { additions = [] } of batch[index] ?? [])
+          refused += additions.reduce((sum, { tokens }) => sum + tokens, 0);
+      }
+      return outcomes;
+    },
+    usage: async (names) =>
+      (await store.usage(names)).map(({ tokens, turns }) => ({ tokens: tokens + refused, turns })),
+  };
+}
+
+const onlyOne: Store["usage"] = async (names) => names.map(() => ({ tokens: 7, turns: 1 }));

@@ -60,6 +60,31 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       assert.equal(JSON.stringify(Object.keys(kept.at(-3) as object)), '["__proto__","b","a"]');
     });
 
+    test("a user's budget of a day counts in all sessions of the user", async () => {
+      const budgets = { user: { tokens: 150, per: "day" }, tenant: { turns: 4, per: "day" } } as const;
+      await using opened = await open({ model, agents, sweep: false, secret: "a secret for tests only", budgets });
+      const { sessions } = opened;
+      const usage = { inputTokens: 60, outputTokens: 40, totalTokens: 100 };
+      const [a, b, c] = await Promise.all(
+        (["ada", "ada", "bob"] as const).map((user, index) => sessions.create({ id: `s${index}`, user })),
+      );
+      assert.ok(a && b && c);
+      await a.append({ input: "1", output: "x", usage });
+      await b.append({ input: "2", output: "x", usage });
+      const refused = { code: "daily_budget_exceeded" };
+      await assert.rejects(a.append({ input: "3" }), (error: { code: string; details: object }) => {
+        assert.equal(error.code, refused.code);
+        assert.partialDeepStrictEqual(error.details, { scope: "user", unit: "tokens", spent: 200, max: 150 });
+        return true;
+      });
+      await assert.rejects(b.consult("3"), refused);
+      await c.append({ input: "1", usage });
+      await (
+        await c.consult("2")
+      ).done;
+      await assert.rejects(c.append({ input: "3" }), refused, "the tenant has used its turns");
+    });
+
     check("a value that cannot be stored is refused with its place, and nothing is written", async (sessions) => {
       const session = await sessions.create();
       const bad = { role: "user", content: { deep: [Number.NaN] } } as const;

@@ -1,6 +1,14 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
-import { createManager, openSessions, type Agent, type Model, type OpenOptions } from "../../index.ts";
+import {
+  createManager,
+  openSessions,
+  type Agent,
+  type Budget,
+  type DailyBudget,
+  type Model,
+  type OpenOptions,
+} from "../../index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
@@ -38,6 +46,8 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
   readonly quiet?: boolean;
   readonly deviceBudget?: DeviceBudget;
   readonly allDevicesBudget?: DeviceBudget;
+  readonly userBudget?: Budget;
+  readonly tenantBudget?: Budget;
   readonly clientAddress?: string;
 }
 
@@ -57,6 +67,12 @@ export function serveCommand(): Command {
     .option("--grace <seconds>", "how long running answers may take after a stop signal", wholeNumber, 10)
     .option("--device-budget <budget>", "the limit of one device in 24 hours: requests=200,tokens=100000", deviceBudget)
     .option("--all-devices-budget <budget>", "the limit of all devices together in 24 hours", deviceBudget)
+    .option(
+      "--user-budget <budget>",
+      "the limit of one user a day, UTC, in the store: tokens=100000,turns=200",
+      dailyBudget,
+    )
+    .option("--tenant-budget <budget>", "the limit of the tenant a day, UTC, in the store", dailyBudget)
     .option(
       "--client-address <how>",
       "the address by which new devices are counted: connection, or the name of a proxy's header",
@@ -89,6 +105,7 @@ async function serve(options: ServeOptions): Promise<void> {
       store,
       secret: await serverSecret(store),
       previousSecrets: previousSecrets(),
+      budgets: defined({ user: perDay(options.userBudget), tenant: perDay(options.tenantBudget) }),
       ...defined({
         tenant: options.tenant,
         agents,
@@ -143,14 +160,27 @@ function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
 
 /** `requests=200,tokens=100000`, or one of them. */
 function deviceBudget(text: string): DeviceBudget {
-  const budget: { requests?: number; tokens?: number } = {};
-  for (const part of text.split(",")) {
-    const [, unit, count] = /^(requests|tokens)=(\d{1,15})$/.exec(part.trim()) ?? [];
-    if (unit === undefined || count === undefined)
-      throw new InvalidArgumentError("Expected requests=NUMBER, tokens=NUMBER, or both with a comma between.");
-    budget[unit as keyof DeviceBudget] = Number(count);
-  }
-  return budget;
+  return budgetIn(text, ["requests", "tokens"]);
+}
+
+/** `turns=200,tokens=100000`, or one of them. */
+function dailyBudget(text: string): Budget {
+  return budgetIn(text, ["turns", "tokens"]);
+}
+
+function budgetIn<Unit extends string>(text: string, units: readonly [Unit, Unit]): { [unit in Unit]?: number } {
+  const parts = text.split(",").map((part) => {
+    const [, name, count] = /^(\w+)=(\d{1,15})$/.exec(part.trim()) ?? [];
+    const unit = units.find((known) => known === name);
+    if (unit === undefined)
+      throw new InvalidArgumentError(`Expected ${units.join("=NUMBER, ")}=NUMBER, or both with a comma between.`);
+    return [unit, Number(count)] as const;
+  });
+  return Object.fromEntries(parts) as { [unit in Unit]?: number };
+}
+
+function perDay(budget: Budget | undefined): DailyBudget | undefined {
+  return budget && { ...budget, per: "day" };
 }
 
 function collect(value: string, values: readonly string[]): readonly string[] {

@@ -2,6 +2,7 @@
  * The one primitive: if the stored record is still `expected`, replace it by `record`, and replace the ends of its
  * logs. Each write to a session is a {@link Change}; the rules beside this file make them.
  */
+import { defined } from "../values/defined.ts";
 import type { Entry, LogName, SessionKey, Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
@@ -9,6 +10,21 @@ import type { Identity, SessionRecord } from "./record.ts";
 export interface KeyClaim {
   readonly log: LogName;
   readonly key: string;
+}
+
+/** Tokens and turns that a change uses. */
+export interface Spending {
+  readonly tokens: number;
+  readonly turns: number;
+}
+
+/** An addition to a sum of usage, in the same commit as the change that used it. */
+export interface UsageAddition extends Spending {
+  readonly tenant: string;
+  /** The name of the sum within its tenant. */
+  readonly name: string;
+  /** The store forgets the sum at this time, epoch ms. */
+  readonly until: number;
 }
 
 /** One atomic write to one session. */
@@ -26,6 +42,10 @@ export interface Change {
    * same transaction changes or removes the other session, whose logs are then empty.
    */
   readonly logsOf?: SessionKey;
+  /** What the turns of this change use. */
+  readonly spending?: Spending;
+  /** Sums that grow by it. */
+  readonly additions?: readonly UsageAddition[];
 }
 
 /** The `expected` of a change of this record; null for a session that is to be created. */
@@ -98,11 +118,12 @@ export interface Draft {
   record: SessionRecord;
   readonly splices: Map<LogName, Splice>;
   readonly claims: KeyClaim[];
+  spending: Spending | undefined;
 }
 
 /** `nextVersion`: that of `firstVersion` for a session that is created. */
 export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
-  return { base: record, nextVersion, record, splices: new Map(), claims: [] };
+  return { base: record, nextVersion, record, splices: new Map(), claims: [], spending: undefined };
 }
 
 /**
@@ -160,6 +181,13 @@ export function splice(draft: Draft, log: LogName, from: number, entries: readon
   set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
 }
 
+/** Count what a turn of this draft uses. */
+export function spend(draft: Draft, { tokens, turns }: Spending): void {
+  if (tokens === 0 && turns === 0) return;
+  const before = draft.spending ?? { tokens: 0, turns: 0 };
+  draft.spending = { tokens: before.tokens + tokens, turns: before.turns + turns };
+}
+
 /** Put entries before the session's own entries of a log; all of those stay. */
 export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry[]): void {
   draft.splices.set(log, { log, from: lastOwn(draft.record, log) + 1, entries });
@@ -170,7 +198,7 @@ export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry
  * turns are only stored elsewhere: handles that have seen them stay up to date. The draft must not be used afterwards.
  */
 export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
-  const { base, splices, claims, nextVersion: version } = draft;
+  const { base, splices, claims, spending, nextVersion: version } = draft;
   const turnsVersion = (splices.has("turns") && !moves) || base.version === 0 ? version : draft.record.turnsVersion;
   set(draft, { version, turnsVersion });
   return {
@@ -179,5 +207,6 @@ export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boo
     record: draft.record,
     splices: [...splices.values()],
     claims,
+    ...defined({ spending }),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { guardBudget } from "../record/budget.ts";
-import { changeOf, draftOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import { changeOf, draftOf, headOf, set, spend, splice, type Change, type Draft } from "../record/change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { stayLive, use } from "../record/lifecycle.ts";
@@ -46,6 +46,7 @@ export function appendTurn(
   guardSeen(draft.base, writer);
   const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
   set(draft, { counters: countSealed(countBegun(record.counters, placed), placed) });
+  spend(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
   return changeOf(draft);
 }
 
@@ -128,6 +129,7 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
     cancel: null,
     counters: countBegun(draft.record.counters, placed),
   });
+  spend(draft, { tokens: 0, turns: 1 });
 }
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {

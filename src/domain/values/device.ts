@@ -1,4 +1,4 @@
-/** The text forms of device ids and link codes. */
+/** The text forms of device ids, device names and link codes. */
 import { SessionError } from "../../errors.ts";
 
 /**
@@ -31,4 +31,9 @@ export function parseLinkCode(code: unknown): { readonly handle: string; readonl
   const letters = code.toUpperCase().replaceAll(/[\s-]/g, "").replaceAll("O", "0").replaceAll(/[IL]/g, "1");
   if (letters.length !== 2 * codeHalf || !Array.from(letters).every((letter) => alphabet.includes(letter))) return null;
   return { handle: letters.slice(0, codeHalf), secret: letters.slice(codeHalf) };
+}
+
+/** The device whose name the id of a guest's session begins with; undefined for other ids. */
+export function guestDeviceOf(id: string): string | undefined {
+  return /^device_[0-9a-f]{40}/.exec(id)?.[0];
 }

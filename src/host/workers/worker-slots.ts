@@ -60,12 +60,14 @@ export async function openWorkerSlots(core: Core, tenant: string, options: Resol
 
 /** The options that can be sent to another thread. */
 function optionsOf({ options }: Core): SessionsOptions {
-  const { agents, ttlMs, maxAgeMs, handoffTtlMs, busy, waitMs, staleAfterMs, limits } = options;
+  const { agents, ttlMs, maxAgeMs, handoffTtlMs, budget, budgets, busy, waitMs, staleAfterMs, limits } = options;
   return {
     ...defined({ agents: agents && Object.fromEntries(agents) }),
     ttl: ttlMs,
     ...(maxAgeMs === null ? {} : { maxAge: maxAgeMs }),
     handoffTtl: handoffTtlMs,
+    ...(budget === null ? {} : { budget }),
+    budgets,
     busy,
     wait: waitMs,
     staleAfter: staleAfterMs,

@@ -22,7 +22,11 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
 export function problemResponse(c: RequestContext, error: SessionError): Response {
   const requestId = c.get("requestId");
   const problem = problemOf(error, { requestId, audience: c.get("audience") });
-  if (hasCode(error, "rate_limited") || hasCode(error, "device_budget_exceeded")) {
+  if (
+    hasCode(error, "rate_limited") ||
+    hasCode(error, "device_budget_exceeded") ||
+    hasCode(error, "daily_budget_exceeded")
+  ) {
     const { retryAfterMs } = error.details;
     c.header("retry-after", String(Math.ceil(retryAfterMs / 1000)));
   }

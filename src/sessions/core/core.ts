@@ -1,4 +1,6 @@
-import { withCommitId, type Transaction } from "../../domain/record/change.ts";
+import { createHash } from "node:crypto";
+import { withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
+import { dailyScopes, dayOf, type DailyBudget, type DailyScope } from "../../domain/record/daily-usage.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -10,10 +12,11 @@ import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue } from "../../store/calls/commit-queue.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { observed } from "../../store/calls/traced-store.ts";
-import type { Loaded, LoadRequest, Outcome, Settled, Store } from "../../store/store.ts";
+import type { Loaded, LoadRequest, Outcome, Settled, Store, UsageName } from "../../store/store.ts";
 import { publishCommitted } from "../tracing/committed.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { correlationNow } from "../tracing/correlation.ts";
+import { guestDeviceOf } from "../../domain/values/device.ts";
 import { EventFeeds } from "../polling/event-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
 import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
@@ -29,6 +32,13 @@ export interface CoreOptions {
   readonly isFallback?: boolean;
   /** The circuit breaker opens after this many calls in a row that do not reach the store. @default 3 */
   readonly failuresMax?: number;
+}
+
+/** A sum of one day, and the budget that limits it. */
+export interface DailySum extends UsageName {
+  readonly scope: DailyScope;
+  readonly budget: DailyBudget;
+  readonly until: number;
 }
 
 /** The outcome of a transaction; `changes`: as written, with the id of their commit. */
@@ -291,7 +301,9 @@ export class Core {
   async commit(transaction: Transaction, firstCommitId?: string): Promise<Committed> {
     const own = `${this.#commitPrefix}.${++this.#commits}`;
     const first = firstCommitId ?? own;
-    const changes = transaction.map((change, index) => withCommitId(change, index === 0 ? first : own));
+    const changes = transaction.map((change, index) =>
+      this.#withAdditions(withCommitId(change, index === 0 ? first : own)),
+    );
     const commit = (): Promise<Settled> => this.#outcomeOf(changes, first);
     const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(changes, commit));
     if (outcome.status !== "ok") return outcome;
@@ -299,6 +311,37 @@ export class Core {
     if (this.isFallback) this.onFallbackCommit?.(changes);
     else publishCommitted(changes);
     return { status: "ok", changes };
+  }
+
+  /** What the turns of the change use is added to the sums that daily budgets limit, in the same commit. */
+  #withAdditions(change: Change): Change {
+    const { record, spending } = change;
+    // The fallback's turns are counted when they are replayed.
+    if (record === null || spending === undefined || this.isFallback) return change;
+    const sums = this.dailySums(record);
+    if (sums.length === 0) return change;
+    return { ...change, additions: sums.map(({ tenant, name, until }) => ({ tenant, name, until, ...spending })) };
+  }
+
+  /** The sums of today that the turns of this session count in: one for each budget that applies to it. */
+  dailySums({ tenant, id, user }: SessionRecord): readonly DailySum[] {
+    const { budgets } = this.options;
+    const { day, endsAt } = dayOf(this.now());
+    // A day more, for turns that another process seals by a clock that is behind.
+    const until = endsAt + 86_400_000;
+    return dailyScopes.flatMap((scope): readonly DailySum[] => {
+      const budget = budgets[scope];
+      if (budget === undefined) return [];
+      if (scope === "tenant") return [{ scope, budget, tenant, name: day, until }];
+      const spender = user ?? guestDeviceOf(id);
+      if (spender === undefined) return [];
+      // The hash keeps the user's id out of the store's sums.
+      const hash = createHash("sha256")
+        .update(JSON.stringify([tenant, spender]))
+        .digest("hex")
+        .slice(0, 40);
+      return [{ scope, budget, tenant, name: `${day} ${hash}`, until }];
+    });
   }
 
   async #outcomeOf(changes: Transaction, commitId: string): Promise<Settled> {

@@ -25,7 +25,8 @@ import { internalScope, isInternalScope, tenantOfScope } from "../../domain/valu
 import { eachPage } from "../../domain/values/pages.ts";
 import type { Core } from "./core.ts";
 import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../domain/turns/replaced-turns.ts";
-import { guestDeviceOf, isDeviceName } from "./keyed-hash.ts";
+import { guestDeviceOf } from "../../domain/values/device.ts";
+import { isDeviceName } from "./keyed-hash.ts";
 import { internalChange, liveMetadata } from "./internal-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
 import { sessionsBeginningWith } from "./record-pages.ts";

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { guestDeviceOf } from "../../domain/values/device.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "./core.ts";
 
@@ -70,11 +71,6 @@ export function deviceNames(core: Core, tenant: string, device: string): readonl
 /** True for the name of a device, which is also the id of its first session. */
 export function isDeviceName(name: string): boolean {
   return guestDeviceOf(name) === name;
-}
-
-/** The device whose name the id of a guest's session begins with; undefined for other ids. */
-export function guestDeviceOf(id: string): string | undefined {
-  return /^device_[0-9a-f]{40}/.exec(id)?.[0];
 }
 
 /** The names of a user in records that must not contain the user's id, that under the current secret first. */

@@ -16,6 +16,7 @@ test("an option that is left out has the documented default", () => {
     maxAgeMs: null,
     handoffTtlMs: 86_400_000,
     budget: null,
+    budgets: {},
     window: { turns: 20, tokens: 32_000 },
     busy: "reject",
     waitMs: 60_000,

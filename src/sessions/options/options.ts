@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseBudget } from "../../domain/record/budget.ts";
+import { parseDailyBudgets, type DailyBudgets } from "../../domain/record/daily-usage.ts";
 import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseId, parseNewId } from "../../domain/values/ids.ts";
 import { defaultLimits, type Limits } from "../../domain/values/limits.ts";
@@ -106,6 +107,8 @@ export interface SessionsOptions {
    * @default the last 20 turns within 32 000 tokens
    */
   readonly window?: Window;
+  /** The budgets of each user and each tenant for a day, beside those of the sessions. @default no limit */
+  readonly budgets?: DailyBudgets;
   /** The policy for a message during a running answer. @default "reject" */
   readonly busy?: BusyPolicy;
   /** How long a message waits under `queue`, `interrupt` and `take-over`. @default "60s" */
@@ -145,6 +148,7 @@ export interface ResolvedOptions {
   readonly handoffTtlOfUser: (user: string) => Duration | undefined;
   readonly budget: Budget | null;
   readonly window: WindowBounds;
+  readonly budgets: DailyBudgets;
   readonly busy: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
@@ -176,6 +180,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     handoffTtlOfUser: options.handoffTtlOfUser ?? (() => undefined),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     window: parseWindow(options.window ?? defaultWindow),
+    budgets: options.budgets === undefined ? {} : parseDailyBudgets(options.budgets),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),

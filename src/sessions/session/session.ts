@@ -33,6 +33,7 @@ import type { Answer } from "../../domain/turns/answer.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNoneReplaced } from "../../domain/turns/replaced-turns.ts";
 import { beginOn, lastTurn } from "../turns/begin.ts";
+import { dailyGuard } from "../budgets/daily-guard.ts";
 import { consult } from "../turns/consult.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import { parseAfter, type ConsultOptions } from "../turns/question.ts";
@@ -172,7 +173,7 @@ export class Session {
    * Append a finished turn.
    * @throws SessionError `conflict` if another writer has appended turns, `key_reused`, `key_archived`, `busy`,
    *    `fenced`, `turn_open`, `turn_too_large`, `message_invalid`, `value_unstorable`, `budget_exceeded`,
-   *    `session_expired`, `session_ended`
+   *    `daily_budget_exceeded`, `session_expired`, `session_ended`
    */
   append(turn: TurnInput, { key }: WriteKey = {}): Promise<Turn> {
     return traceCall(this.#handle.about("append"), () => this.#handle.countingConflicts(() => this.#append(turn, key)));
@@ -183,11 +184,13 @@ export class Session {
     const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key: handle.core.turnKey(key) });
     return await handle.inOrder(async () => {
       await handle.makeRoom();
+      const guardDaily = await dailyGuard(handle.core, handle.record);
       const written = await writeOnce(
         handle,
         wanted.key,
         (draft, context, writer) => {
           guardBudget(draft.record);
+          guardDaily();
           return appendTurn(draft, { turn: wanted, writer }, context);
         },
         { recovers: "dead" },

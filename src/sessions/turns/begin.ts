@@ -22,6 +22,7 @@ import { withoutForks } from "../core/detach-forks.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import { readCut } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
+import { dailyGuard } from "../budgets/daily-guard.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
 
 export type BeginResult =
@@ -58,15 +59,16 @@ async function beginTurnOn(
 ): Promise<BeginResult> {
   const { core } = handle;
   if (turn.key !== null) parseId(turn.key, "key");
+  const guardDaily = await dailyGuard(core, handle.record);
   const brings = handle.fence === null;
   if (brings) await core.instance.ensureAlive();
   const ahead = options.recovers === "any";
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
-  const beginning = (draft: Draft, context: Context, writer: Writer): Beginning => ({
-    turn: { ...turn, ...choose?.(draft, context) },
-    writer,
-    lease,
-  });
+  const beginning = (draft: Draft, context: Context, writer: Writer): Beginning => {
+    // Within the rule: a retry of a turn that reached the budget finds that turn.
+    guardDaily();
+    return { turn: { ...turn, ...choose?.(draft, context) }, writer, lease };
+  };
   const rule: Rule = (draft, context, writer) => beginTurn(draft, beginning(draft, context, writer), context);
   let written =
     after === undefined

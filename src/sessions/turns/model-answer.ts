@@ -89,12 +89,13 @@ async function writeAnswer(
     } else if (event.type === "usage") {
       usage.report(event.usage);
     } else if (event.type === "requests") {
-      turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
+      await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
       usage.call(event.requests, turn.output);
     } else if (event.type === "step") {
       usage.step(event.usage, turn.output);
       // Before the tools run: the model would not be told their results.
-      if (danglingToolCalls(turn.output).length > 0) turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
+      if (danglingToolCalls(turn.output).length > 0)
+        await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
     } else if (event.type === "finish") {
       finish = event.reason;
     } else if (event.type === "model") {

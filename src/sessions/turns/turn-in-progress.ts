@@ -18,6 +18,7 @@ import { guardTokensLeft } from "../../domain/record/budget.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import type { Interruption } from "../../errors/answer-problems.ts";
+import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
 import type { Handle } from "../core/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
@@ -157,10 +158,12 @@ export class TurnInProgress implements AsyncDisposable {
 
   /**
    * Guard the next model call of the answer, which used `tokens` so far.
-   * @throws SessionError `budget_exceeded`
+   * @throws SessionError `budget_exceeded`, `daily_budget_exceeded`
    */
-  guardTokensLeft(tokens: number): void {
-    guardTokensLeft(this.#handle.record, tokens);
+  async guardTokensLeft(tokens: number): Promise<void> {
+    const { core, record } = this.#handle;
+    guardTokensLeft(record, tokens);
+    await guardDailyTokens(core, record, tokens);
   }
 
   /** Refuse a message before it is added, so that the output before it can be sealed. */

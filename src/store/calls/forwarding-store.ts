@@ -21,6 +21,7 @@ export function forwardingStore(own: Omit<Store, StoreMethod>, forward: Forward)
     find: (...args) => forward("find", args),
     count: (...args) => forward("count", args),
     stats: (...args) => forward("stats", args),
+    usage: (...args) => forward("usage", args),
     inspect: (...args) => forward("inspect", args),
     events: (...args) => forward("events", args),
     forgetEvents: (...args) => forward("forgetEvents", args),

@@ -33,11 +33,11 @@ function functionFor(batch: readonly Transaction[], copies: Copies): [name: stri
 }
 
 /** The values of `commit_update`; undefined for a change that it cannot apply. */
-function changeValues({ key, expected, record, splices, claims }: Change): readonly unknown[] | undefined {
+function changeValues({ key, expected, record, splices, claims, additions }: Change): readonly unknown[] | undefined {
   const [splice, ...furtherSplices] = splices;
   const [entry, ...furtherEntries] = splice?.entries ?? [];
   const [claim, ...furtherClaims] = claims;
-  if (record === null || expected === null) return undefined;
+  if (record === null || expected === null || additions !== undefined) return undefined;
   if (furtherSplices.length + furtherEntries.length + furtherClaims.length > 0) return undefined;
   if (claim !== undefined && claim.log !== splice?.log) return undefined;
   if (entry !== undefined && entry.seq !== splice?.from) return undefined;
@@ -65,6 +65,7 @@ function batchValues(batch: readonly Transaction[], copies: Copies): readonly un
   const entries: object[] = [];
   const claims: object[] = [];
   const moves: object[] = [];
+  const additions: object[] = [];
   let locks = false;
   for (const { n, place, change } of sorted(batch)) {
     const { tenant, id } = change.key;
@@ -72,6 +73,7 @@ function batchValues(batch: readonly Transaction[], copies: Copies): readonly un
     const key = { n, tenant, id };
     const placed = { ...key, place, expected_version: expected?.version, expected_commit: expected?.commitId };
     if (place > 0 || record === null) locks = true;
+    for (const addition of change.additions ?? []) additions.push({ n, ...addition });
     change.claims.forEach(({ log, key: claimed }, index) =>
       claims.push({ ...key, place: place * 1000 + index, log, key: claimed }),
     );
@@ -92,7 +94,7 @@ function batchValues(batch: readonly Transaction[], copies: Copies): readonly un
       for (const { seq, key: entryKey, at, data } of added) entries.push({ ...key, log, seq, key: entryKey, at, data });
     }
   }
-  return [...[updates, creates, removals, moves, splices, entries, claims].map(jsonOf), locks];
+  return [...[updates, creates, removals, moves, splices, entries, claims, additions].map(jsonOf), locks];
 }
 
 function jsonOf(list: readonly object[]): string | null {

@@ -1,4 +1,4 @@
-import type { Transaction } from "../../domain/record/change.ts";
+import type { Spending, Transaction } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -17,6 +17,7 @@ import type {
   SessionQuery,
   Store,
   StoreProblem,
+  UsageName,
 } from "../store.ts";
 import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { CopiedLogs, isLongCut, type Copies } from "./logs/copied-logs.ts";
@@ -256,6 +257,21 @@ export class PostgresStore implements Store {
     return await slowTally(administer, this.#schema, query);
   }
 
+  async usage(names: readonly UsageName[]): Promise<readonly Spending[]> {
+    this.#database.guardOpen();
+    const rows = await this.#ask(
+      `select coalesce(usage_sum.tokens, 0)::bigint as tokens, coalesce(usage_sum.turns, 0)::bigint as turns
+       from json_to_recordset($1::json) as wanted(no int, tenant text, name text)
+       cross join lateral (
+         select sum(part.tokens) as tokens, sum(part.turns) as turns from ${this.#schema}.usage_sums part
+         where part.tenant = wanted.tenant and part.name = wanted.name
+       ) usage_sum
+       order by wanted.no`,
+      [JSON.stringify(names.map(({ tenant, name }, no) => ({ no, tenant, name })))],
+    );
+    return rows.map(({ tokens, turns }) => ({ tokens: Number(tokens), turns: Number(turns) }));
+  }
+
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
     this.#database.guardOpen();
     return await problemsIn(this.#database, this.#layout, repair);
@@ -286,6 +302,11 @@ export class PostgresStore implements Store {
       `with forgotten as (
          delete from ${instances} where id in (
            select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
+         )
+       ), forgotten_usage as (
+         delete from ${this.#schema}.usage_sums where (tenant, name, part) in (
+           select tenant, name, part from ${this.#schema}.usage_sums where until <= ${nowMs}
+           order by until limit 1000 for update skip locked
          )
        )
        insert into ${instances} (id, host, pid, machine, started_at, address, stale_after_ms, seen_at)

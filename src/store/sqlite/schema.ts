@@ -90,4 +90,19 @@ export const migrations: readonly Migration[] = [
     title: "removed sessions whose entries are still there",
     sql: "create table removed (session integer primary key) strict",
   },
+  {
+    version: 8,
+    title: "sums of usage",
+    sql: `
+      create table usage_sums (
+        tenant text not null,
+        name text not null,
+        tokens integer not null,
+        turns integer not null,
+        until integer not null,
+        primary key (tenant, name)
+      ) strict, without rowid;
+      create index usage_sums_by_end on usage_sums (until);
+    `,
+  },
 ];

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
-import { fits, indexOfKey, type Change, type Transaction } from "../../domain/record/change.ts";
+import { fits, indexOfKey, type Change, type Spending, type Transaction } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
@@ -26,6 +26,7 @@ import type {
   SessionQuery,
   Store,
   StoreProblem,
+  UsageName,
 } from "../store.ts";
 import { eventPage, forgetEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
@@ -37,6 +38,7 @@ import type { Patience } from "./connection/busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
+import { UsageSums } from "./usage-sums.ts";
 import { ForeignCommits } from "./connection/foreign-commits.ts";
 import type { Transactions } from "./connection/transactions.ts";
 import { vacuumInThread } from "./upkeep/vacuum.ts";
@@ -74,6 +76,7 @@ export class SqliteStore implements Store {
   readonly #clock: Clock;
   #prepared: Statements | undefined;
   #preparedRemoved: RemovedEntries | undefined;
+  #preparedUsage: UsageSums | undefined;
   /** The file may have entries of removed sessions, also of an earlier process. */
   #mayHaveRemoved = true;
   /** The deletion of entries of removed sessions, while it runs. */
@@ -103,6 +106,11 @@ export class SqliteStore implements Store {
   get #sql(): Statements {
     this.#prepared ??= prepareAll(this.#database);
     return this.#prepared;
+  }
+
+  get #usage(): UsageSums {
+    this.#preparedUsage ??= new UsageSums(this.#database);
+    return this.#preparedUsage;
   }
 
   get #removed(): RemovedEntries {
@@ -151,6 +159,7 @@ export class SqliteStore implements Store {
       [places[index], places[other]] = [this.#renamed(places[other], change.key), undefined];
     }
     transaction.forEach((change, index) => this.#put(change, places[index]));
+    for (const { additions = [] } of transaction) for (const addition of additions) this.#usage.add(addition);
     return { status: "ok" };
   }
 
@@ -299,6 +308,10 @@ export class SqliteStore implements Store {
     }
   }
 
+  async usage(names: readonly UsageName[]): Promise<readonly Spending[]> {
+    return await this.#run(() => names.map((name) => this.#usage.sum(name)));
+  }
+
   async inspect({ repair = false }: InspectOptions = {}): Promise<readonly StoreProblem[]> {
     const steps = repair ? await this.#write(() => migrate(this.#database, this.#name)) : [];
     const migrated = outdatedProblems(steps, true);
@@ -326,6 +339,7 @@ export class SqliteStore implements Store {
       if (leaving) this.#sql.removeInstance.run(id);
       else this.#sql.beat.run(id, host, pid, machine, startedAt, address, staleAfterMs, now);
       this.#sql.forgetInstances.run(now - forgetInstanceMs);
+      this.#usage.forget(now);
       // A process that was killed has left them.
       if (this.#removed.isLeft) this.#mayHaveRemoved = true;
     });

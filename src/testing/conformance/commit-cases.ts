@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Change } from "../../domain/record/change.ts";
+import type { Change, UsageAddition } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Identity, SessionRecord } from "../../domain/record/record.ts";
 import type { Outcome } from "../../store/store.ts";
-import { creationOf, sampleCommitId, sampleEntries, sampleSplice, stepOf } from "../samples.ts";
+import { creationOf, sampleCommitId, sampleEntries, sampleInstance, sampleSplice, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, see, type Bench, type Check } from "./bench.ts";
 
 export function commitCases(check: Check): void {
@@ -345,4 +345,76 @@ function pairCases(check: Check): void {
       [0, 0, 1, 1, 1],
     );
   });
+
+  check("usage-adds-up: a sum grows with the changes that land, and with no other", async (bench) => {
+    const { store, tenant } = bench;
+    const until = (await store.instances([])).now + 86_400_000;
+    const sum = { tenant, name: "2026-11-30 ada" };
+    const other = { tenant, name: "2026-11-30" };
+    const adds = (tokens: number): readonly UsageAddition[] => [
+      { ...sum, tokens, turns: 1, until },
+      { ...other, tokens, turns: 0, until },
+    ];
+    assert.deepEqual(await store.usage([sum, other]), [nothing, nothing]);
+    const [a, b] = await Promise.all(["a", "b"].map((id) => land(store, creationOf(bench.record({ id })))));
+    assert.ok(a && b);
+    const outcomes = await store.commit([
+      [{ ...stepOf(a), additions: adds(100) }],
+      [{ ...stepOf(b), expected: never, additions: adds(1000) }],
+      [{ ...creationOf(bench.record({ id: "c" })), additions: adds(20) }],
+    ]);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["ok", "conflict", "ok"],
+    );
+    await refuse(store, { ...stepOf(a), additions: adds(1000) });
+    assert.deepEqual(await store.usage([other, { tenant, name: "none" }, sum]), [
+      { tokens: 120, turns: 0 },
+      nothing,
+      { tokens: 120, turns: 2 },
+    ]);
+    assert.deepEqual(await store.usage([]), []);
+  });
+
+  check("usage-adds-up: writers of different sessions add at the same time", async (bench) => {
+    const { store, tenant } = bench;
+    const until = (await store.instances([])).now + 86_400_000;
+    const additions = [{ tenant, name: "day", tokens: 7, turns: 1, until }];
+    const ids = Array.from({ length: 24 }, (_, index) => `s${index}`);
+    await Promise.all(ids.map((id) => land(store, { ...creationOf(bench.record({ id })), additions })));
+    assert.deepEqual(await store.usage([{ tenant, name: "day" }]), [{ tokens: 24 * 7, turns: 24 }]);
+  });
+
+  check("usage-adds-up: a duplicate adds nothing", async (bench) => {
+    const { store, tenant } = bench;
+    const until = (await store.instances([])).now + 86_400_000;
+    const additions = [{ tenant, name: "day", tokens: 7, turns: 1, until }];
+    const splices = [sampleSplice("turns", 1, [{ key: "k", value: 1 }])];
+    const record = await land(store, { ...creationOf(bench.record({ id: "a" }), { splices }), additions });
+    const again = { ...stepOf(record, { claims: [{ log: "turns", key: "k" }] }), additions };
+    assert.equal((await commitOne(store, again)).status, "duplicate");
+    assert.deepEqual(await store.usage([{ tenant, name: "day" }]), [{ tokens: 7, turns: 1 }]);
+  });
+
+  check("old-usage-is-forgotten: a heartbeat removes a sum whose time has passed", async (bench) => {
+    const { store, tenant } = bench;
+    const { now } = await store.instances([]);
+    const additions = [
+      { tenant, name: "old", tokens: 7, turns: 1, until: now - 1 },
+      { tenant, name: "new", tokens: 7, turns: 1, until: now + 86_400_000 },
+    ];
+    await land(store, { ...creationOf(bench.record({ id: "a" })), additions });
+    await store.heartbeat(sampleInstance(`${tenant} self`));
+    assert.deepEqual(await store.usage(additions), [nothing, { tokens: 7, turns: 1 }]);
+  });
+
+  check("scope-is-in-the-key: a sum of one tenant has no addition of another", async (bench) => {
+    const { store, tenant } = bench;
+    const until = (await store.instances([])).now + 86_400_000;
+    const additions = [{ tenant, name: "day", tokens: 7, turns: 1, until }];
+    await land(store, { ...creationOf(bench.record({ id: "a" })), additions });
+    assert.deepEqual(await store.usage([{ tenant: `${tenant}2`, name: "day" }]), [nothing]);
+  });
 }
+
+const nothing = { tokens: 0, turns: 0 };

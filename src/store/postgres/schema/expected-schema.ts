@@ -39,6 +39,14 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     "noted_at timestamp with time zone not null default now()",
     "due_at timestamp with time zone not null default now()",
   ],
+  usage_sums: [
+    'tenant text collate "C" not null',
+    'name text collate "C" not null',
+    "part integer not null",
+    "tokens bigint not null",
+    "turns bigint not null",
+    "until bigint not null",
+  ],
   instances: [
     'id text collate "C" not null',
     'host text collate "C" not null',
@@ -76,6 +84,8 @@ export const indexes: Readonly<Record<string, string>> = {
   entries_by_key: "unique on entries (tenant, session, logs, log, key) WHERE (key IS NOT NULL)",
   entries_of_events: "on entries (tenant, at, session, seq) WHERE (log = 'events'::text)",
   removed_pkey: "unique on removed (tenant, session, logs)",
+  usage_sums_pkey: "unique on usage_sums (tenant, name, part)",
+  usage_sums_by_end: "on usage_sums (until)",
   instances_pkey: "unique on instances (id)",
   lanes_pkey: "unique on lanes (id)",
   lanes_by_birth: "on lanes (born_at)",

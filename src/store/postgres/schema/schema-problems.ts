@@ -45,7 +45,7 @@ export class SchemaComparison {
     for (const table of Object.keys(tables)) {
       if (this.hasTable(table)) continue;
       // The rows of another missing table are only in a backup, and an empty table would hide the loss.
-      const holdsNothingThatLasts = ["instances", "lanes", "removed"].includes(table);
+      const holdsNothingThatLasts = ["instances", "lanes", "removed", "usage_sums"].includes(table);
       const sql = holdsNothingThatLasts ? this.#makingAll(table) : undefined;
       yield { what: `table ${table} is missing`, ...repairedBy(sql, "an empty one is made") };
     }

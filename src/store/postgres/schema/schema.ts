@@ -160,6 +160,16 @@ create table ${schema}.removed (
   due_at timestamptz not null default now(),
   primary key (tenant, session, logs)
 );
+create table ${schema}.usage_sums (
+  tenant text collate "C" not null,
+  name text collate "C" not null,
+  part integer not null,
+  tokens bigint not null,
+  turns bigint not null,
+  until bigint not null,
+  primary key (tenant, name, part)
+) with (fillfactor = 50);
+create index usage_sums_by_end on ${schema}.usage_sums (until);
 ${removedLogs(schema)}
 ${copiedLogs(schema)}
 ${refusals(schema)}

@@ -10,6 +10,7 @@ import {
   planOnce,
   row,
   unfit,
+  usageParts,
 } from "./parts.ts";
 
 /**
@@ -33,7 +34,8 @@ export function commitBatch(schema: string): string {
   return `
 create function ${schema}.commit_transactions(
   _lane uuid, _number bigint,
-  _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _locks boolean
+  _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
+  _locks boolean
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
 as ${quoteBody(body(schema))};`;
@@ -182,6 +184,20 @@ ${findNumber(schema)}
       as entry(n int, tenant text, id text, log text, seq bigint, key text, at bigint, data text)
     ${withLogs(schema, "entry")}
     where entry.n <> all (_refused);
+  end if;
+
+  if _additions is not null then
+    -- The last rows that are locked, in order. A sum has parts, so that lanes which add to it at the same time rarely wait.
+    insert into ${schema}.usage_sums as usage_sum (tenant, name, part, tokens, turns, until)
+    select addition.tenant, addition.name, (uuid_hash_extended(_lane, 0) & ${usageParts - 1})::int,
+      sum(addition.tokens), sum(addition.turns), max(addition.until)
+    from json_to_recordset(_additions)
+      as addition(n int, tenant text, name text, tokens bigint, turns bigint, until bigint)
+    where addition.n <> all (_refused)
+    group by addition.tenant, addition.name
+    order by addition.tenant collate "C", addition.name collate "C"
+    on conflict (tenant, name, part) do update set tokens = usage_sum.tokens + excluded.tokens,
+      turns = usage_sum.turns + excluded.turns, until = greatest(usage_sum.until, excluded.until);
   end if;
 
   if exists (

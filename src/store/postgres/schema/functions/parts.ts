@@ -28,6 +28,8 @@ export const row = `version bigint, commit_id text, state text, agent text, user
 export const laneRow = "_last record;";
 /** True if removed logs have entries left: declared by each function that ends with {@link keepNumber}. */
 export const entriesLeft = "_left boolean := false;";
+/** The rows of one sum of usage, a power of two. */
+export const usageParts = 8;
 /** The number of the logs of the session in a row `alias` with the columns `tenant` and `id`. */
 export function withLogs(schema: string, alias: string): string {
   return `cross join lateral (
