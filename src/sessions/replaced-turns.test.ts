@@ -4,6 +4,7 @@ import { inMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { doctor, stats } from "../admin.ts";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Model } from "./options/model.ts";
@@ -175,6 +176,37 @@ test("a question cannot replace turns that do not exist, are too many, or are un
   await assert.rejects(session.consult("x", { after: 19 }), { code: "legal_hold" });
   assert.equal((await turnsOf(session)).length, 20);
   assert.equal(model.calls, 0);
+});
+
+for (const after of [undefined, 0])
+  test(`a retry of a question that a dead writer left without a word is asked, ${after === undefined ? "behind the turns that came back" : "in their place"}`, async () => {
+    const model = numbered();
+    await using place = inMemory({ model: model.model });
+    const session = await place.sessions.create({ id: "s" });
+    for (const question of ["one", "two"]) await (await session.consult(question)).done;
+    await (await place.another().get("s")).begin("again", { after: 0, key: "k" });
+    await place.clock.advance(60_000);
+    const next = await place.another({ model: model.model }).get("s");
+    await (
+      await next.consult("again", defined({ key: "k", after }))
+    ).done;
+    await session.refresh();
+    const came = after === undefined ? ["one → answer 1", "two → answer 2"] : [];
+    assert.deepEqual(await saidIn(session), [...came, "again → answer 3"]);
+    await guardSound(place.sessions);
+  });
+
+test("the key of a replaced turn stays its key where a dead writer's question gives the place back", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (const key of ["k1", "k2", "k3"]) await session.append({ input: key }, { key });
+  await (await place.another().get("s")).begin("again", { after: 0, key: "k" });
+  await place.clock.advance(60_000);
+  const next = await place.another().get("s");
+  assert.equal((await next.append({ input: "k2" }, { key: "k2" })).seq, 2);
+  await assert.rejects(next.append({ input: "another" }, { key: "k3" }), { code: "key_reused" });
+  assert.equal((await next.refresh()).counters.turns, 3);
+  await guardSound(place.sessions);
 });
 
 for (const end of ["done", "failed", "interrupted by a crash"] as const)

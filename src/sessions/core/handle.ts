@@ -288,6 +288,11 @@ export class Handle implements WritableSession {
       throw error;
     }
     if (change === null) return { status: "unchanged" };
+    if (claimsTwice(change)) {
+      // The recovery puts back a turn with the claimed key, which the store compares only once it is committed.
+      await this.recoverAbandoned({ recovers: recovers ?? "dead", reason });
+      return undefined;
+    }
     const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
     if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
@@ -484,6 +489,14 @@ export class Handle implements WritableSession {
     const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
   }
+}
+
+/** True where the change writes two entries with a key that it claims. */
+function claimsTwice({ claims, splices }: Change): boolean {
+  return claims.some(({ log, key }) => {
+    const entries = splices.find((splice) => splice.log === log)?.entries ?? [];
+    return entries.filter((entry) => entry.key === key).length > 1;
+  });
 }
 
 /**

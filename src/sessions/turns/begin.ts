@@ -70,12 +70,17 @@ async function beginTurnOn(
     return { turn: { ...turn, ...choose?.(draft, context) }, writer, lease };
   };
   const rule: Rule = (draft, context, writer) => beginTurn(draft, beginning(draft, context, writer), context);
-  let written =
+  const write = async (): Promise<WriteResult> =>
     after === undefined
       ? await writeOnce(handle, turn.key, rule, options)
       : await writeInstead(handle, { after, key: turn.key }, beginning, options);
-  if (written.status === "duplicate") {
-    const earlier = await repeated(handle, { turn, named, after }, written.entry);
+  let written = await write();
+  let earlier: Turn | undefined;
+  while (written.status === "duplicate" && earlier === undefined) {
+    earlier = await repeated(handle, { turn, named, after }, written.entry);
+    if (earlier === undefined) written = await write();
+  }
+  if (earlier !== undefined) {
     const again = isUnanswered(earlier)
       ? await writeAgain(
           handle,
@@ -159,14 +164,15 @@ async function readReplaced(handle: Handle, record: SessionRecord, after: number
 }
 
 /**
- * The turn that an earlier try with the same key began.
+ * The turn that an earlier try with the same key began; undefined where its writer is gone and it gave its place back to the
+ * turns that it replaced.
  * @throws SessionError `turn_open` while it is being answered, `key_reused`
  */
 async function repeated(
   handle: Handle,
   { turn, named, after }: { readonly turn: OpenTurn; readonly named: boolean; readonly after: number | undefined },
   entry: Entry,
-): Promise<Turn> {
+): Promise<Turn | undefined> {
   let earlier = turnOf(entry);
   if (after !== undefined && earlier.seq !== after + 1) {
     throw new SessionError("key_reused", { ...sessionIds(handle.record), key: earlier.key ?? "", seq: earlier.seq });
@@ -174,7 +180,9 @@ async function repeated(
   guardSameContent(handle, earlier, { ...earlier, agent: named ? turn.agent : earlier.agent, input: turn.input });
   if (earlier.status === "open") {
     await handle.recoverAbandoned();
-    earlier = turnOf((await handle.entryByKey(entry.key ?? "")) ?? entry);
+    const found = await handle.entryByKey(entry.key ?? "");
+    if (found === undefined) return undefined;
+    earlier = turnOf(found);
   }
   if (earlier.status !== "open") return earlier;
   throw turnOpen(handle.record, earlier.seq);
