@@ -95,7 +95,7 @@ export async function openStore(
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
   switch (scheme) {
     case "sqlite:": {
-      const { openSqlite } = await import("./store/sqlite/open.ts");
+      const { openSqlite } = await import("./store/sqlite/open.ts").catch(explainOldNode);
       return await openSqlite({ url, access, ...defined({ clock }) });
     }
     case "postgres:":
@@ -112,6 +112,13 @@ export async function openStore(
     default:
       throw new SessionError("store_scheme_unknown", { url: redact(url), known: schemes });
   }
+}
+
+/** Older versions of Node have no SQLite. */
+function explainOldNode(cause: unknown): never {
+  const { code } = cause as { readonly code?: unknown };
+  if (code !== "ERR_UNKNOWN_BUILTIN_MODULE") throw cause;
+  throw new SessionError("store_unavailable", { problem: "node_too_old", node: process.versions.node }, { cause });
 }
 
 /** A URL for error messages: without credentials. */

@@ -433,6 +433,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       store: "id",
       problem: "code",
       folder: "id",
+      node: "id",
       httpStatus: "number",
       retryAfterMs: "number",
       commit: "number",

@@ -94,6 +94,7 @@ export type UnavailableProblem =
   | "file_missing"
   | "folder_missing"
   | "no_folder"
+  | "node_too_old"
   | "outcome_unknown"
   | "planned"
   | "pool_exhausted"
@@ -108,6 +109,8 @@ export interface UnavailableStore {
   readonly store?: string;
   readonly problem: UnavailableProblem;
   readonly folder?: string;
+  /** The version of Node that runs. */
+  readonly node?: string;
   readonly httpStatus?: number;
   readonly retryAfterMs?: number;
   /** The number of a commit that was planned to fail. */
@@ -124,6 +127,7 @@ const unavailable: { readonly [Problem in UnavailableProblem]: Words<Unavailable
   folder_missing: (d) =>
     `the store ${d.store} cannot be opened: the folder ${d.folder} does not exist; create it first`,
   no_folder: (d) => `the store ${d.store} cannot be opened: ${d.folder} is not a folder; correct the name of the store`,
+  node_too_old: (d) => `SQLite needs Node 22.18 or newer; this is Node ${d.node}; upgrade Node`,
   outcome_unknown: (_, reported) =>
     `${reported}; it is unknown whether the change was written: read the session before you write it again`,
   planned: (d) => `commit ${d.commit} failed as planned`,

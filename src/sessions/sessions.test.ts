@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { openMemory } from "../store/memory.ts";
+import { sessionsOn } from "./sessions.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -351,4 +353,21 @@ test("a list begins with the session of the last activity, also within a minute"
   for (const limit of [1, 2, 3]) assert.deepEqual(await listed(limit), ["c", "b", "a"]);
   await (await place.sessions.get("a")).append({ input: "hi", output: "yo" });
   for (const limit of [1, 2, 3]) assert.deepEqual(await listed(limit), ["a", "c", "b"]);
+});
+
+test("a misspelt option is refused, and named with those that exist", async () => {
+  await using place = inMemory({ model: () => [] as never });
+  const session = await place.sessions.create({ id: "s" });
+  const misspelt: readonly [string, () => Promise<unknown>][] = [
+    ["windw", async () => await session.consult("hi", { windw: 3 } as never)],
+    ["modl", async () => sessionsOn(openMemory(), { modl: "m" } as never)],
+    ["usr", async () => await place.sessions.list({ usr: "ada" } as never)],
+    ["usr", async () => await place.sessions.count({ usr: "ada" } as never)],
+    ["usr", async () => await place.sessions.create({ usr: "ada" } as never)],
+    ["usr", async () => await place.sessions.ensure("s", { usr: "ada" } as never)],
+  ];
+  for (const [name, call] of misspelt) {
+    await assert.rejects(call, { code: "argument_invalid", message: new RegExp(`${name}.*one of`) });
+  }
+  assert.equal(session.info.turn, 0);
 });

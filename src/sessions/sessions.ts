@@ -10,7 +10,7 @@ import type { SessionFilter, Store } from "../store/store.ts";
 import { Core } from "./core/core.ts";
 import { Handle } from "./core/handle.ts";
 import type { Seen } from "./core/seen.ts";
-import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
+import { guardNames, parseInstant, parseLimit, parseOneOf, type OptionNames } from "./options/arguments.ts";
 import { Keys } from "./keys.ts";
 import {
   createOn,
@@ -53,6 +53,14 @@ export interface SessionSelection {
   /** Last active before. */
   readonly activeBefore?: Date;
 }
+
+const selectionNames: OptionNames<SessionSelection> = {
+  agent: true,
+  user: true,
+  state: true,
+  activeSince: true,
+  activeBefore: true,
+};
 
 /** The sessions to list, and the page of them. */
 export interface ListQuery extends SessionSelection, PageQuery {
@@ -318,10 +326,9 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
 }
 
 /** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
-export async function filterOf(
-  core: Core,
-  { agent, user, state, activeSince, activeBefore }: SessionSelection,
-): Promise<SessionFilter> {
+export async function filterOf(core: Core, selection: SessionSelection): Promise<SessionFilter> {
+  guardNames(selection, "query", selectionNames);
+  const { agent, user, state, activeSince, activeBefore } = selection;
   const { now } = await core.store.instances([]);
   return defined({
     now,

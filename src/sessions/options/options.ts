@@ -12,7 +12,7 @@ import { SessionError } from "../../errors.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
-import { parseOneOf } from "./arguments.ts";
+import { guardNames, parseOneOf, type OptionNames } from "./arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
 /** A named role that sessions are opened for. */
@@ -163,8 +163,30 @@ export interface ResolvedOptions {
   readonly clock: Clock;
 }
 
+const optionNames: OptionNames<SessionsOptions> = {
+  tenant: true,
+  agents: true,
+  model: true,
+  secret: true,
+  ttl: true,
+  maxAge: true,
+  ttlOfUser: true,
+  handoffTtl: true,
+  handoffTtlOfUser: true,
+  budget: true,
+  window: true,
+  busy: true,
+  wait: true,
+  staleAfter: true,
+  sweep: true,
+  retention: true,
+  limits: true,
+  clock: true,
+};
+
 /** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
 export function resolveOptions(options: SessionsOptions): ResolvedOptions {
+  guardNames(options, "options", optionNames);
   const { ttl = "never", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject" } = options;
   return Object.freeze({
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),

@@ -12,7 +12,7 @@ import type { Core } from "../core/core.ts";
 import { eachOnce, keptPrefix, markShared, sharedMarks } from "../core/fork-references.ts";
 import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
 import { Handle } from "../core/handle.ts";
-import { parseMetadata, parseOneOf } from "../options/arguments.ts";
+import { guardNames, parseMetadata, parseOneOf, type OptionNames } from "../options/arguments.ts";
 
 /** Options of a new session. */
 export interface NewSessionOptions {
@@ -36,6 +36,16 @@ export interface NewSessionOptions {
   readonly budget?: Budget;
 }
 
+const optionNames: OptionNames<NewSessionOptions> = {
+  agent: true,
+  user: true,
+  metadata: true,
+  instructions: true,
+  ttl: true,
+  maxAge: true,
+  budget: true,
+};
+
 /** Options of `create`. */
 export interface CreateOptions extends NewSessionOptions {
   /** 1 to 256 characters without control characters. @default the agent's name and a sortable id */
@@ -47,7 +57,7 @@ export interface EnsureOptions extends NewSessionOptions {
   /**
    * How to open an expired session: `fail` with `session_expired`, `revive` it, or `reset` it: a new session begins
    * under the id, and the old one is archived under another id.
-   * @default "fail"
+   * @default "revive"
    */
   readonly onExpired?: "fail" | "revive" | "reset";
 }
@@ -61,6 +71,7 @@ interface Place {
 /** @throws SessionError `agent_unknown`, `argument_invalid`, `id_invalid`, `duration_invalid` */
 export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
   core.guardOpen();
+  guardNames(options, "options", optionNames);
   const agent = parseNewId(options.agent ?? core.defaultAgent(), "agent");
   const profile = core.agent(agent);
   const user = options.user === undefined ? null : parseNewId(options.user, "user");

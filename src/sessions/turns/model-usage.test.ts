@@ -113,6 +113,17 @@ test("the usage that the model reported before a call broke off counts as report
   );
 });
 
+test("a last report of zeros does not replace the one before it", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const model: Model = async function* model() {
+    yield { type: "text", text: "done" };
+    yield { type: "usage", usage: usage(10, 2) };
+    yield { type: "usage", usage: usage(0, 0) };
+  };
+  assert.deepEqual((await (await session.consult("go", { model })).done).usage, usage(10, 2));
+});
+
 test("a turn that is closed or dropped unsealed is charged for its output", async () => {
   await using place = inMemory();
   const other = place.another();

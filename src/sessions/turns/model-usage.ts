@@ -48,9 +48,11 @@ export class ModelUsage {
     if (isModelName(name)) this.#model = name;
   }
 
-  /** Set the usage of the whole answer so far, as the model reports it. */
+  /** Set the usage of the whole answer so far, as the model reports it. Zeros do not replace an earlier report. */
   report(usage: ReportedUsage): void {
-    this.#reported = usage;
+    const { inputTokens, outputTokens, totalTokens } = usage ?? {};
+    const isEmpty = [inputTokens, outputTokens, totalTokens].every((count) => count === 0);
+    if (!isEmpty || this.#reported === undefined) this.#reported = usage;
   }
 
   /** Begin the n-th model call. `said`: the output before it. */

@@ -16,6 +16,7 @@ import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
 import { parseModelSettings } from "../options/model-settings.ts";
+import { guardNames, type OptionNames } from "../options/arguments.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { pastTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
@@ -76,6 +77,18 @@ export interface Routed {
   readonly becomesActive: boolean;
 }
 
+const optionNames: OptionNames<ConsultOptions> = {
+  model: true,
+  settings: true,
+  window: true,
+  signal: true,
+  key: true,
+  after: true,
+  agent: true,
+  busy: true,
+  route: true,
+};
+
 /** A question whose options are checked. */
 export interface Question {
   readonly input: readonly Message[];
@@ -96,6 +109,7 @@ export interface Question {
 
 /** @throws SessionError `message_invalid`, `argument_invalid`, `agent_unknown`, `id_invalid`, `model_missing` */
 export function parseQuestion({ core, record }: Handle, message: MessageInput, options: ConsultOptions): Question {
+  guardNames(options, "consult", optionNames);
   const { agent: named } = options;
   const input = parseMessages(message, "user", "question");
   if (options.after !== undefined) core.guardStore();
