@@ -168,6 +168,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   agents: true,
   model: true,
   secret: true,
+  previousSecrets: true,
   ttl: true,
   maxAge: true,
   ttlOfUser: true,
