@@ -82,6 +82,7 @@ const optionNames: OptionNames<ConsultOptions> = {
   settings: true,
   window: true,
   signal: true,
+  withdraw: true,
   key: true,
   after: true,
   agent: true,
