@@ -175,6 +175,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   handoffTtl: true,
   handoffTtlOfUser: true,
   budget: true,
+  budgets: true,
   window: true,
   busy: true,
   wait: true,
