@@ -48,7 +48,7 @@ export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-director
 
 /**
  * Run one bounded sweep over the sessions of the tenant: mark expired sessions, archive and remove by the retention
- * policies, forget old events. A long-lived process sweeps all tenants by itself; elsewhere call it from cron.
+ * policies, delete old events. A long-lived process sweeps all tenants by itself; elsewhere call it from cron.
  */
 export async function sweep(sessions: Sessions, request: SweepRequest = {}): Promise<SweepReport> {
   return await sweepTenant(openCore(sessions), sessions.tenant, request);

@@ -10,7 +10,7 @@ import type { BackupSession, LinesContent } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
-import { makeDurably, withStoreErrors, removeForgotten } from "./files/durable-file.ts";
+import { makeDurably, withStoreErrors, removeAbandoned } from "./files/durable-file.ts";
 import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
@@ -193,7 +193,7 @@ async function restoreDatabase(
   { limits, ...options }: RestoreStoreOptions,
 ): Promise<CopyReport> {
   // A killed restore leaves a copy of a whole store. A folder that cannot be listed does not prevent this restore.
-  await removeForgotten(tmpdir(), copies).catch(() => undefined);
+  await removeAbandoned(tmpdir(), copies).catch(() => undefined);
   const folder = await mkdtemp(join(tmpdir(), "perdure-restore-"));
   const copy = join(folder, "backup.db");
   try {

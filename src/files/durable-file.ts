@@ -5,7 +5,7 @@ import { systemClock } from "../clock.ts";
 import { SessionError } from "../errors.ts";
 
 /** A later write removes the temporary files of a killed one, once no process can still be writing them. */
-const forgottenAfterMs = 3_600_000;
+const abandonedAfterMs = 3_600_000;
 /** A database may have a journal beside it. */
 const unfinished = /^\..*\.[0-9a-f]{16}\.tmp(-journal|-wal|-shm)?$/;
 
@@ -26,7 +26,7 @@ export async function makeDurably(file: string, make: (temporary: string) => Pro
   const folder = dirname(file);
   await withStoreErrors(file, async () => {
     await makeFolder(folder);
-    await removeForgotten(folder, unfinished);
+    await removeAbandoned(folder, unfinished);
     const temporary = join(folder, `.${basename(file)}.${Buffer.from(systemClock.random(8)).toString("hex")}.tmp`);
     try {
       await make(temporary);
@@ -101,14 +101,14 @@ function ignoreOnWindows(error: unknown): undefined {
 }
 
 /** Removes matching files that were not modified for an hour: no process is writing them any more. */
-export async function removeForgotten(folder: string, names: RegExp): Promise<void> {
+export async function removeAbandoned(folder: string, names: RegExp): Promise<void> {
   // File times are those of the machine's clock.
   const now = systemClock.now();
   for (const name of await readdir(folder)) {
     if (!names.test(name)) continue;
     const path = join(folder, name);
     const found = await stat(path).catch(() => undefined); // another process was faster
-    if (found === undefined || found.mtimeMs >= now - forgottenAfterMs) continue;
+    if (found === undefined || found.mtimeMs >= now - abandonedAfterMs) continue;
     await rm(path, { force: true, recursive: true }).catch(() => undefined); // it belongs to another user
   }
 }

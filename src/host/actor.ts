@@ -31,8 +31,8 @@ export type Phase = "starting" | "live" | "restarting" | "failed" | "stopping" |
 const attemptsMax = 3;
 /** A message that only activates the session. */
 const wakeUp = Symbol("wake up");
-/** A failed session is forgotten after this time, so that the next message tries again. */
-const forgetMs = 3_600_000;
+/** The host keeps a failed session for this time; after it, the next message tries again. */
+const failedKeptMs = 3_600_000;
 /** Extension of a timeout while another session blocks the thread, ms. */
 const blockedMs = 100;
 /** Pause before another attempt to make room, after the store prevented a passivation, ms. */
@@ -446,7 +446,7 @@ export class Actor {
     this.#mailbox.rejectAll(() => this.#failedError());
     this.#giveSlotBack();
     this.#alarm?.cancel(); // the idle timer of the activation that failed
-    this.#alarm = this.#host.wheel.after(forgetMs, () => void this.#end(async () => undefined));
+    this.#alarm = this.#host.wheel.after(failedKeptMs, () => void this.#end(async () => undefined));
     this.#host.publish({ type: "failed", ...this.#about(), cause: end });
     await this.#host.recordFailure(this.key, { code: end.failure.how, message: end.message });
   }

@@ -212,7 +212,7 @@ test("a snapshot and an export have all events, whatever their bytes, and those 
     return [taken, exported];
   };
   assert.deepEqual(await eventsOf(), [6, 6]);
-  await place.shared.forgetEvents({ before: Number.MAX_SAFE_INTEGER, limit: 2 });
+  await place.shared.deleteEvents({ before: Number.MAX_SAFE_INTEGER, limit: 2 });
   assert.deepEqual(await eventsOf(), [4, 4]);
 });
 

@@ -60,9 +60,9 @@ test("the doctor finds nothing in an unaltered store, after any operations", asy
   await sessions.ensure("a", { onExpired: "reset" });
   const turn = await (await sessions.get("a")).begin("question");
   await turn.write({ text: "x".repeat(10_000) });
-  await place.store.forgetEvents({ before: clock.now() - 1, limit: 3 });
+  await place.store.deleteEvents({ before: clock.now() - 1, limit: 3 });
   assert.deepEqual(await findings(place), []);
-  await place.store.forgetEvents({ before: clock.now() + 1, limit: 1000 });
+  await place.store.deleteEvents({ before: clock.now() + 1, limit: 1000 });
   assert.deepEqual(await findings(place), []);
   await turn.seal();
 });

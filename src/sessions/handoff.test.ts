@@ -141,7 +141,7 @@ test("the sweep ends expired handoffs, page by page, and returns when the next o
     handoffs: 250,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 250,
     failed: 0,
     failures: [],
@@ -150,7 +150,7 @@ test("the sweep ends expired handoffs, page by page, and returns when the next o
   assert.equal((await Array.fromAsync(sessions[7]?.events() ?? [])).at(-1)?.type, "handoff_ended");
   assert.equal((await sweep(place.sessions)).looked, 0);
   await place.clock.advance(7 * 24 * hour);
-  assert.equal((await sweep(place.sessions)).expired, 250, "the sessions' own deadlines are not forgotten");
+  assert.equal((await sweep(place.sessions)).expired, 250, "the deadlines of the sessions still hold");
 });
 
 test("bad handoffs are refused before anything is written", async () => {

@@ -50,7 +50,7 @@ export function openMemory({ clock = systemClock }: MemoryOptions = {}): Store {
   return new MemoryStore(clock);
 }
 
-const forgottenAfterMs = 86_400_000;
+const instanceKeptMs = 86_400_000;
 
 /** A stored session. Every change replaces it by a new one. */
 interface Kept {
@@ -294,10 +294,10 @@ class MemoryStore implements Store {
     }
   }
 
-  async forgetEvents(query: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+  async deleteEvents(query: Parameters<Store["deleteEvents"]>[0]): Promise<number> {
     this.#guardOpen();
     const past = Map.groupBy(this.#past(query), ({ row }) => row.session);
-    let forgotten = 0;
+    let deleted = 0;
     for (const [session, items] of past) {
       const kept = this.#sessions.get(session);
       if (kept === undefined) continue;
@@ -305,13 +305,13 @@ class MemoryStore implements Store {
       const entries = new Set(items.map(({ row }) => row.entry));
       const events = eventsIn(kept).filter((entry) => !entries.has(entry));
       this.#sessions.set(session, { ...kept, logs: new Map(kept.logs).set("events", events) });
-      forgotten += items.length;
+      deleted += items.length;
     }
-    return forgotten;
+    return deleted;
   }
 
   /** The events before a time, the oldest of each tenant first. */
-  #past({ tenant, before, limit }: Parameters<Store["forgetEvents"]>[0]): PlacedEvent[] {
+  #past({ tenant, before, limit }: Parameters<Store["deleteEvents"]>[0]): PlacedEvent[] {
     const past: PlacedEvent[] = [];
     let from: Position | undefined = tenant === undefined ? [] : [tenant];
     while (from !== undefined && past.length < limit) {
@@ -337,7 +337,7 @@ class MemoryStore implements Store {
     this.#guardOpen();
     const now = this.#clock.now();
     for (const { id, seenAt } of this.#instances.values())
-      if (seenAt < now - forgottenAfterMs) this.#instances.delete(id);
+      if (seenAt < now - instanceKeptMs) this.#instances.delete(id);
     for (const [name, { until }] of this.#usage) if (until <= now) this.#usage.delete(name);
     if (leaving) this.#instances.delete(instance.id);
     else this.#instances.set(instance.id, { ...instance, seenAt: now });

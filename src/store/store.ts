@@ -48,7 +48,7 @@ export interface Store {
    * INVARIANT load-is-one-moment: a record and its tails are from the same instant.
    * INVARIANT tails-are-bounded: a tail has at most `last` entries and at most `bytesMax` bytes of data, and the last entry
    *   whatever its size.
-   * INVARIANT load-tells-the-time: the result has the time also if there is no session, and without requests.
+   * INVARIANT load-returns-the-time: the result has the time also if there is no session, and without requests.
    */
   load(requests: readonly LoadRequest[]): Promise<Look>;
 
@@ -90,7 +90,7 @@ export interface Store {
    * whatever the number of turns in it.
    * INVARIANT usage-adds-up: all additions that were committed before, of any process.
    * INVARIANT scope-is-in-the-key: a sum of one tenant has no addition of another.
-   * INVARIANT old-usage-is-forgotten: a heartbeat removes sums whose time, the latest `until` of their additions, has passed.
+   * INVARIANT old-usage-is-deleted: a heartbeat removes sums whose time, the latest `until` of their additions, has passed.
    */
   usage(names: readonly UsageName[]): Promise<readonly Spending[]>;
 
@@ -116,20 +116,20 @@ export interface Store {
    * Removes at most `limit` entries of the logs `events` before a time, the oldest of each tenant first, and returns their
    * number. It is below `limit` only if no more are left, or another caller removes them at the same time. Records, other
    * logs and the numbers of the remaining entries do not change.
-   * INVARIANT forgotten-events-leave-the-rest: a log without its beginning is read and continued like any other.
+   * INVARIANT deleted-events-leave-the-rest: a log without its beginning is read and continued like any other.
    */
-  forgetEvents(past: { readonly tenant?: string; readonly before: number; readonly limit: number }): Promise<number>;
+  deleteEvents(past: { readonly tenant?: string; readonly before: number; readonly limit: number }): Promise<number>;
 
   /**
    * Records that this instance is alive: its `seenAt` becomes the store's current time. `leaving` removes the instance.
-   * INVARIANT dead-instances-are-forgotten: a heartbeat also removes instances that were not seen for a day.
+   * INVARIANT dead-instances-are-deleted: a heartbeat also removes instances that were not seen for a day.
    */
   heartbeat(instance: Omit<Instance, "seenAt">, options?: { readonly leaving?: boolean }): Promise<void>;
 
   /**
    * Returns the stored instances with these ids, and the store's time. `"hosts"`: those with an address, at most 1000, the
    * ones seen last.
-   * INVARIANT a-host-is-told-once: of the instances of one process (`machine`, `pid`, `startedAt`) with one address, such as a
+   * INVARIANT a-host-is-listed-once: of the instances of one process (`machine`, `pid`, `startedAt`) with one address, such as a
    *   host and its workers, only the one seen last is returned, so one host with many leaves room for the others.
    */
   instances(

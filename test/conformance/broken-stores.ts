@@ -128,7 +128,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ],
   [
     "tells the time only with what it finds",
-    "load-tells-the-time",
+    "load-returns-the-time",
     (store) => ({
       load: async (requests) => {
         const look = await store.load(requests);
@@ -290,16 +290,16 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "events-are-bounded",
     (store) => ({ events: ({ bytesMax: _ignored, ...scan }) => store.events(scan) }),
   ],
-  ["forgets no events", "forgotten-events-leave-the-rest", () => ({ forgetEvents: async () => 0 })],
+  ["deletes no events", "deleted-events-leave-the-rest", () => ({ deleteEvents: async () => 0 })],
   [
-    "forgets all old events at once",
-    "forgotten-events-leave-the-rest: the oldest",
-    (store) => ({ forgetEvents: (past) => store.forgetEvents({ ...past, limit: 1e6 }) }),
+    "deletes all old events at once",
+    "deleted-events-leave-the-rest: the oldest",
+    (store) => ({ deleteEvents: (past) => store.deleteEvents({ ...past, limit: 1e6 }) }),
   ],
   [
-    "forgets for one tenant what is another's",
+    "deletes events of another tenant",
     "scope-is-in-the-key: events",
-    (store) => ({ forgetEvents: ({ tenant: _tenant, ...past }) => store.forgetEvents(past) }),
+    (store) => ({ deleteEvents: ({ tenant: _tenant, ...past }) => store.deleteEvents(past) }),
   ],
   ["does not tell upper from lower case", "values-are-kept: ids", mapKeys((text) => text.toLowerCase())],
   ["trims blanks", "values-are-kept: ids", mapKeys((text) => text.trimEnd())],
@@ -336,7 +336,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ["adds to no sum", "usage-adds-up: a sum grows", mapChanges(({ additions: _, ...change }) => change)],
   ["adds what it refuses to a sum", "usage-adds-up: a duplicate", addsTwice],
   ["adds what other writers add at most once", "usage-adds-up: writers", () => ({ usage: onlyOne })],
-  ["never forgets a sum", "old-usage-is-forgotten", () => ({ heartbeat: async () => {} })],
+  ["never deletes a sum", "old-usage-is-deleted", () => ({ heartbeat: async () => {} })],
   [
     "has one sum for all tenants",
     "scope-is-in-the-key: a sum",
@@ -344,13 +344,13 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
       usage: (names) => store.usage(names.map((name) => ({ ...name, tenant: name.tenant.replace(/2$/, "") }))),
     }),
   ],
-  ["forgets instances", "heartbeats", () => ({ heartbeat: async () => {} })],
+  ["stores no heartbeat", "heartbeats", () => ({ heartbeat: async () => {} })],
   [
     "never lets instances go",
     "heartbeats: an instance that leaves",
     (store) => ({ heartbeat: (instance) => store.heartbeat(instance) }),
   ],
-  ["tells of every worker of a host", "a-host-is-told-once", tellsWorkers],
+  ["lists every worker of a host", "a-host-is-listed-once", listsWorkers],
   ["tells of instances nobody asked for", "heartbeats: only those", tellsAll],
   [
     "makes up what it does not know",
@@ -380,7 +380,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     }),
   ],
   [
-    "forgets what was cut off",
+    "does not count truncated turns",
     "stats-are-whole: truncated turns stay",
     mapStats(async (stats, query) => {
       const whole = await stats(query);
@@ -423,7 +423,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
     "inspect-finds-nothing",
     () => ({ inspect: async () => [{ kind: "damage", what: "everything", fix: null, repaired: false }] }),
   ],
-  ["never forgets the dead", "dead-instances-are-forgotten", neverForgets],
+  ["never deletes dead instances", "dead-instances-are-deleted", keepsDeadInstances],
   ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
   [
     "goes on telling",
@@ -725,13 +725,13 @@ function tellsAll(store: Store): Partial<Store> {
   };
 }
 
-function tellsWorkers(store: Store): Partial<Store> {
+function listsWorkers(store: Store): Partial<Store> {
   const { heartbeat, instances } = tellsAll(store);
   if (heartbeat === undefined || instances === undefined) throw new Error("it tells all");
   return { heartbeat, instances: (ids) => (ids === "hosts" ? instances([]) : store.instances(ids)) };
 }
 
-function neverForgets(store: Store): Partial<Store> {
+function keepsDeadInstances(store: Store): Partial<Store> {
   const known = new Map<string, Instance>();
   return {
     heartbeat: async (instance, options) => {

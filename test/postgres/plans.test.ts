@@ -144,7 +144,7 @@ for (const partitions of [1, 8]) {
       }
     });
 
-    test("a page of events and a page of events to forget are read along their index, at any number of events", async () => {
+    test("a page of events and a page of events to delete are read along their index, at any number of events", async () => {
       for (const tenant of ["many", "few"]) {
         const sessions = tenant === "many" ? 2000 : 3;
         await query(
@@ -186,11 +186,11 @@ for (const partitions of [1, 8]) {
           assert.doesNotMatch(plan, /(Seq|Bitmap Heap) Scan on (?:\w+\.)?(sessions|entries)/, plan);
           assert.doesNotMatch(plan, /(?:^|->)\s+Sort {2}\(/m, plan);
         }
-        const forgetting = await plansOf(async () => {
-          await store.forgetEvents({ tenant: "many", before: 1010, limit: 5 });
-          await store.forgetEvents({ before: 1020, limit: 5 });
+        const deleting = await plansOf(async () => {
+          await store.deleteEvents({ tenant: "many", before: 1010, limit: 5 });
+          await store.deleteEvents({ before: 1020, limit: 5 });
         });
-        for (const plan of forgetting) assert.doesNotMatch(plan, /Seq Scan on (?:\w+\.)?entries/, plan);
+        for (const plan of deleting) assert.doesNotMatch(plan, /Seq Scan on (?:\w+\.)?entries/, plan);
       }
     });
   });

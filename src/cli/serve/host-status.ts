@@ -26,9 +26,9 @@ interface Report {
 type Live = WireHost["sessions"][number];
 
 /** A host that does not answer within this time counts as unreachable. */
-const patienceMs = 3000;
+const answerWithinMs = 3000;
 /** A host without a heartbeat for this time is not listed. */
-const forgottenMs = 600_000;
+const silentShownMs = 600_000;
 const everyMs = 1000;
 /** The most sessions on a page of a server. */
 const sessionsMax = 1000;
@@ -72,7 +72,7 @@ async function status({ json = false, watch = false, key: keyOption, ...options 
 }
 
 function isRecent(seenAt: Date): boolean {
-  return Date.now() - seenAt.getTime() < forgottenMs;
+  return Date.now() - seenAt.getTime() < silentShownMs;
 }
 
 async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Report> {
@@ -80,14 +80,14 @@ async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Re
     const response = await fetch(`${info.address.replace(/\/$/, "")}/v1/host?limit=${sessionsMax}`, {
       headers: { authorization: `Bearer ${key}` },
       redirect: "error",
-      signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]),
     });
     const body: unknown = await response.json();
     if (response.ok) return { info, status: body as WireHost };
     return { info, failure: errorOf(body)?.message ?? `not a host: HTTP ${response.status}` };
   } catch (error) {
     const isLate = error instanceof Error && error.name === "TimeoutError";
-    return { info, failure: isLate ? `no answer within ${span(patienceMs)}` : unansweredReason(error) };
+    return { info, failure: isLate ? `no answer within ${span(answerWithinMs)}` : unansweredReason(error) };
   }
 }
 

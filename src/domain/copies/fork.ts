@@ -98,7 +98,7 @@ export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change
 }
 
 /** Empty the list of forks, each of which has its own turns by now; null where the list has more than these. */
-export function forgetForks(record: SessionRecord, count: number): Change | null {
+export function deleteForkEntries(record: SessionRecord, count: number): Change | null {
   if (lastOwn(record, "forks") !== count) return null;
   const draft = draftOf(record);
   splice(draft, "forks", 1, []);

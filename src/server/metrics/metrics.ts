@@ -172,11 +172,11 @@ export class ServerMetrics {
     this.#conflicts.inc(conflicts);
   }
 
-  #onSweep({ expired, handoffs, archived, removed, forgotten, failed, error }: SweepNews): void {
+  #onSweep({ expired, handoffs, archived, removed, events, failed, error }: SweepNews): void {
     this.#sweeps.inc();
     this.#sweepFailures.inc({ of: "session" }, failed);
     if (error !== undefined) this.#sweepFailures.inc({ of: "sweep" });
-    for (const [action, count] of Object.entries({ expired, handoffs, archived, removed, forgotten }))
+    for (const [action, count] of Object.entries({ expired, handoffs, archived, removed, events }))
       this.#swept.inc({ action }, count);
   }
 

@@ -282,7 +282,7 @@ function addLifeRoutes(shared: Shared): void {
             handoffs: z.number(),
             archived: z.number(),
             removed: z.number(),
-            forgotten: z.number(),
+            events: z.number(),
             looked: z.number(),
             failed: z.number(),
             failures: z.array(

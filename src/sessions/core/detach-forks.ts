@@ -3,7 +3,7 @@
  */
 import { lastOwn } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
-import { forgetForks, forkOf, ownTurns, parentOf } from "../../domain/copies/fork.ts";
+import { deleteForkEntries, forkOf, ownTurns, parentOf } from "../../domain/copies/fork.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "./core.ts";
@@ -44,7 +44,7 @@ export async function detachForks(
   const count = lastOwn(record, "forks");
   for await (const entry of eachEntry(core, record, "forks"))
     await detach(core, record, { entry, except: erasing?.user });
-  await handle.write(({ record: newest }) => forgetForks(newest, count));
+  await handle.write(({ record: newest }) => deleteForkEntries(newest, count));
 }
 
 /** True for a session that shares turns of this one. */

@@ -65,7 +65,7 @@ export interface SweepReport {
   /** Sessions removed, long after they expired or ended. */
   readonly removed: number;
   /** Old events removed. */
-  readonly forgotten: number;
+  readonly events: number;
   /** Sessions looked at. */
   readonly looked: number;
   /** Sessions on which the sweep failed. */
@@ -112,7 +112,7 @@ export class SweepRun {
   readonly tenant: string | undefined;
   readonly retentionMs: number | null;
   readonly eventRetentionMs: number | null;
-  readonly counts = { expired: 0, handoffs: 0, archived: 0, removed: 0, forgotten: 0, looked: 0, failed: 0 };
+  readonly counts = { expired: 0, handoffs: 0, archived: 0, removed: 0, events: 0, looked: 0, failed: 0 };
   /** Sessions and events that the sweep may still work on. */
   rowsLeft: number;
   lagMs = 0;

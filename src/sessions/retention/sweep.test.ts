@@ -26,7 +26,7 @@ test("a sweep marks expired sessions once, and removes none without a retention 
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 0,
     failed: 0,
     failures: [],
@@ -39,7 +39,7 @@ test("a sweep marks expired sessions once, and removes none without a retention 
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 250,
     failed: 0,
     failures: [],
@@ -52,7 +52,7 @@ test("a sweep marks expired sessions once, and removes none without a retention 
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 0,
     failed: 0,
     failures: [],
@@ -74,7 +74,7 @@ test("a session that was used since is checked, and left alone until its new dea
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 1,
     failed: 0,
     failures: [],
@@ -85,7 +85,7 @@ test("a session that was used since is checked, and left alone until its new dea
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 0,
     failed: 0,
     failures: [],
@@ -106,7 +106,7 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 150,
     failed: 0,
     failures: [],
@@ -117,7 +117,7 @@ test("a sweep stops at its bound of rows, and the next one goes on", async () =>
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 80,
     failed: 0,
     failures: [],
@@ -143,7 +143,7 @@ test("a sweep stops at its bound of time and at its signal", async () => {
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 0,
     failed: 0,
     failures: [],
@@ -166,7 +166,7 @@ test("past the retention time expired and ended sessions are removed with all th
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 1,
     failed: 0,
     failures: [],
@@ -213,7 +213,7 @@ test("a session with a live writer is not expired; the turn of a dead writer is 
     handoffs: 0,
     archived: 0,
     removed: 0,
-    forgotten: 0,
+    events: 0,
     looked: 1,
     failed: 0,
     failures: [],
@@ -295,7 +295,7 @@ test("a long-lived process sweeps by itself, all tenants, and stops when it is c
   await sweeper.close();
 });
 
-test("past their retention events are forgotten, the session lives on, and a restart keeps what is left", async () => {
+test("events past their retention are deleted, the session continues, and a reset keeps the other events", async () => {
   await using place = inMemory({ ttl: "1h" });
   const { sessions } = place;
   const session = await sessions.create({ id: "s" });
@@ -303,11 +303,11 @@ test("past their retention events are forgotten, the session lives on, and a res
   for (let index = 0; index < 250; index++) await session.handOff("cto", { ttl: "1m" });
   await place.clock.advance(hour / 2);
   await session.handOff("cfo", { ttl: "1m" });
-  assert.equal((await sweep(sessions)).forgotten, 0, "nothing is forgotten unless told");
+  assert.equal((await sweep(sessions)).events, 0, "no event is deleted without a limit");
   const first = await sweep(sessions, { eventRetention: "20m", rows: 100 });
-  assert.deepEqual([first.forgotten, first.complete], [100, false]);
+  assert.deepEqual([first.events, first.complete], [100, false]);
   const second = await sweep(sessions, { eventRetention: "20m" });
-  assert.deepEqual([second.forgotten, second.complete], [151, true]);
+  assert.deepEqual([second.events, second.complete], [151, true]);
   const left = await Array.fromAsync(session.events());
   assert.deepEqual(
     left.map(({ seq, type }) => [seq, type]),
@@ -341,12 +341,12 @@ test("the retention of events is an option, and a sweep of one tenant leaves the
   const sweeping = place.another({ sweep: { every: "1h", eventRetention: "1d" } });
   for (const tenant of ["one", "two"]) await place.sessions.for(tenant).create({ id: "s", ttl: "9d" });
   await place.clock.advance(25 * hour);
-  assert.equal((await sweep(sweeping.for("one"))).forgotten, 1);
+  assert.equal((await sweep(sweeping.for("one"))).events, 1);
   assert.deepEqual((await place.sessions.for("one").listEvents()).items, []);
   assert.equal(
     (await place.sessions.for("two").listEvents()).items.length,
     1,
     "a sweep of one tenant leaves the others",
   );
-  assert.equal((await sweep(sweeping.for("two"))).forgotten, 1);
+  assert.equal((await sweep(sweeping.for("two"))).events, 1);
 });

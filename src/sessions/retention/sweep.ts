@@ -36,8 +36,8 @@ async function eventPass(run: SweepRun, now: number): Promise<void> {
   if (run.eventRetentionMs === null) return;
   const past = { ...defined({ tenant: run.tenant }), before: now - run.eventRetentionMs, limit: pageSize };
   for (let removed = pageSize; removed === pageSize && run.mayContinue();) {
-    removed = await run.core.store.forgetEvents(past);
-    run.counts.forgotten += removed;
+    removed = await run.core.store.deleteEvents(past);
+    run.counts.events += removed;
     run.rowsLeft -= removed;
   }
 }

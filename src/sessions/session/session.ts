@@ -124,7 +124,7 @@ export interface SessionPatch {
 /** The holder of a session's lease. */
 export interface LeaseHolder {
   readonly instance: string;
-  /** The name of its machine; null if it has left, or was forgotten. */
+  /** The name of its machine; null if it ended, or sent no heartbeat for a day. */
   readonly host: string | null;
   readonly pid: number | null;
   /** The URL of a host of live sessions; null for other programs. */

@@ -168,14 +168,14 @@ test("a snapshot with a log that a store keeps for itself is refused", async () 
   }
 });
 
-test("a session with forgotten events is saved with the remaining ones, and their numbers continue", async () => {
+test("a session whose old events are deleted is saved with the others, and their numbers continue", async () => {
   await using place = inMemory();
   await using to = inMemory();
   const session = await place.sessions.create({ id: "s" });
   await place.clock.advance(60_000);
   await session.handOff("cfo");
   await session.endHandoff();
-  assert.equal((await sweep(place.sessions, { eventRetention: "30s" })).forgotten, 1);
+  assert.equal((await sweep(place.sessions, { eventRetention: "30s" })).events, 1);
   const snapshot = await place.sessions.snapshot("s");
   assert.deepEqual(
     snapshot.logs["events"]?.map(({ seq }) => seq),

@@ -24,7 +24,7 @@ export function forwardingStore(own: Omit<Store, StoreMethod>, forward: Forward)
     usage: (...args) => forward("usage", args),
     inspect: (...args) => forward("inspect", args),
     events: (...args) => forward("events", args),
-    forgetEvents: (...args) => forward("forgetEvents", args),
+    deleteEvents: (...args) => forward("deleteEvents", args),
     heartbeat: (...args) => forward("heartbeat", args),
     instances: (...args) => forward("instances", args),
     scrub: (...args) => forward("scrub", args),

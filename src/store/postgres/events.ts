@@ -40,7 +40,7 @@ export async function eventPage(ask: Database["ask"], schema: string, scan: Even
  * Removes the oldest events before a time, and returns their number. It skips events that another transaction removes at the
  * same time, so it waits for no lock.
  */
-export async function forgetEvents(
+export async function deleteEvents(
   ask: Database["ask"],
   schema: string,
   { tenant, before, limit }: { readonly tenant?: string; readonly before: number; readonly limit: number },
@@ -69,13 +69,13 @@ export async function forgetEvents(
          order by entry.at, entry.session, entry.seq limit $2 for update skip locked
        ) entry
        limit $2
-     ), forgotten as (
+     ), deleted as (
        delete from ${entries} entry using past
        where entry.tenant = past.tenant and entry.session = past.session and entry.logs = past.logs
          and entry.log = 'events' and entry.seq = past.seq
        returning 1
      )
-     select count(*) as count from forgotten`,
+     select count(*) as count from deleted`,
     values,
   );
   return Number(row?.["count"]);

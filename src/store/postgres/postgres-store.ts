@@ -26,7 +26,7 @@ import type { Database, Row } from "./connection/database.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./notifications.ts";
-import { eventPage, forgetEvents } from "./events.ts";
+import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { bytesUpTo, nowMs } from "./schema/functions/load-sessions.ts";
@@ -282,9 +282,9 @@ export class PostgresStore implements Store {
     return await eventPage((text, values) => this.#ask(text, values), this.#schema, scan);
   }
 
-  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
+  async deleteEvents(past: Parameters<Store["deleteEvents"]>[0]): Promise<number> {
     this.#database.guardOpen();
-    return await forgetEvents((text, values) => this.#ask(text, values), this.#schema, past);
+    return await deleteEvents((text, values) => this.#ask(text, values), this.#schema, past);
   }
 
   async heartbeat(
@@ -299,7 +299,7 @@ export class PostgresStore implements Store {
     }
     // The delete skips rows that another instance deletes at the same time.
     const [row] = await this.#ask(
-      `with forgotten as (
+      `with deleted as (
          delete from ${instances} where id in (
            select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
          )

@@ -28,7 +28,7 @@ export function eventPage(database: DatabaseSync, scan: EventScan): FoundEvents 
 }
 
 /** Removes the oldest events before a time, and returns their number. */
-export function forgetEvents(
+export function deleteEvents(
   database: DatabaseSync,
   { tenant, before, limit }: { readonly tenant?: string; readonly before: number; readonly limit: number },
 ): number {

@@ -28,7 +28,7 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
-import { eventPage, forgetEvents } from "./events.ts";
+import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { problemsIn, outdatedProblems, schemaProblems } from "./inspect.ts";
 import { migrate } from "./schema-version.ts";
@@ -61,7 +61,7 @@ interface Place extends Pick<
 }
 
 /** Instances that were not seen for this time are removed. */
-const forgetInstanceMs = 86_400_000;
+const instanceKeptMs = 86_400_000;
 
 /**
  * A store in one SQLite file. It works on the caller's thread: a worker thread would cost a single writer more than SQLite
@@ -325,8 +325,8 @@ export class SqliteStore implements Store {
     return await this.#run(() => eventPage(this.#database, scan));
   }
 
-  async forgetEvents(past: Parameters<Store["forgetEvents"]>[0]): Promise<number> {
-    return await this.#write(() => forgetEvents(this.#database, past));
+  async deleteEvents(past: Parameters<Store["deleteEvents"]>[0]): Promise<number> {
+    return await this.#write(() => deleteEvents(this.#database, past));
   }
 
   async heartbeat(
@@ -338,8 +338,8 @@ export class SqliteStore implements Store {
     await this.#write(() => {
       if (leaving) this.#sql.removeInstance.run(id);
       else this.#sql.beat.run(id, host, pid, machine, startedAt, address, staleAfterMs, now);
-      this.#sql.forgetInstances.run(now - forgetInstanceMs);
-      this.#usage.forget(now);
+      this.#sql.deleteInstances.run(now - instanceKeptMs);
+      this.#usage.deleteOld(now);
       // A process that was killed has left them.
       if (this.#removed.isLeft) this.#mayHaveRemoved = true;
     });

@@ -21,7 +21,7 @@ export type Statements = Record<
   | "rangeDown"
   | "beat"
   | "removeInstance"
-  | "forgetInstances"
+  | "deleteInstances"
   | "instances"
   | "hosts",
   StatementSync
@@ -87,7 +87,7 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
       insert or replace into instances (id, host, pid, machine, started_at, address, stale_after_ms, seen_at)
       values (?, ?, ?, ?, ?, ?, ?, ?)`),
     removeInstance: sql("delete from instances where id = ?"),
-    forgetInstances: sql("delete from instances where seen_at < ?"),
+    deleteInstances: sql("delete from instances where seen_at < ?"),
     instances: instances("id in (select value from json_each(?))"),
     hosts: instances(`id in (
         select id from (

@@ -6,7 +6,7 @@ import type { UsageName } from "../store.ts";
 export class UsageSums {
   readonly #add: StatementSync;
   readonly #sum: StatementSync;
-  readonly #forget: StatementSync;
+  readonly #deleteOld: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#add = database.prepare(`
@@ -14,7 +14,7 @@ export class UsageSums {
       on conflict (tenant, name) do update set tokens = tokens + excluded.tokens, turns = turns + excluded.turns,
         until = max(until, excluded.until)`);
     this.#sum = database.prepare("select tokens, turns from usage_sums where tenant = ? and name = ?");
-    this.#forget = database.prepare("delete from usage_sums where until <= ?");
+    this.#deleteOld = database.prepare("delete from usage_sums where until <= ?");
   }
 
   add({ tenant, name, tokens, turns, until }: UsageAddition): void {
@@ -27,7 +27,7 @@ export class UsageSums {
   }
 
   /** Removes sums whose time has passed. */
-  forget(now: number): void {
-    this.#forget.run(now);
+  deleteOld(now: number): void {
+    this.#deleteOld.run(now);
   }
 }

@@ -89,7 +89,7 @@ export function closingCases(check: Check): void {
     events: (store) => store.events({ tenant: "t", order: "ascending", limit: 1 }),
     stats: (store) => store.stats({ tenant: "t", now: 0, by: [], limit: 1 }),
     inspect: (store) => store.inspect(),
-    forgetEvents: (store) => store.forgetEvents({ before: 0, limit: 1 }),
+    deleteEvents: (store) => store.deleteEvents({ before: 0, limit: 1 }),
     heartbeat: (store) => store.heartbeat(sampleInstance("i")),
     instances: (store) => store.instances([]),
     scrub: (store) => store.scrub(),

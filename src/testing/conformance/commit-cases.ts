@@ -396,7 +396,7 @@ function pairCases(check: Check): void {
     assert.deepEqual(await store.usage([{ tenant, name: "day" }]), [{ tokens: 7, turns: 1 }]);
   });
 
-  check("old-usage-is-forgotten: a heartbeat removes a sum whose time has passed", async (bench) => {
+  check("old-usage-is-deleted: a heartbeat removes a sum whose time has passed", async (bench) => {
     const { store, tenant } = bench;
     const { now } = await store.instances([]);
     const additions = [

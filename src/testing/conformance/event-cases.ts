@@ -145,22 +145,22 @@ export function eventCases(check: Check): void {
         [tenant],
       );
     }
-    assert.equal(await store.forgetEvents({ tenant: bench.tenant, before: 1e15, limit: 10 }), 1);
+    assert.equal(await store.deleteEvents({ tenant: bench.tenant, before: 1e15, limit: 10 }), 1);
     assert.equal((await store.events(scanOf(bench, { tenant: tenants[1]! }))).events.length, 1);
   });
 
-  check("forgotten-events-leave-the-rest: the oldest go first, no more than asked for", async (bench) => {
+  check("deleted-events-leave-the-rest: the oldest go first, no more than asked for", async (bench) => {
     const { store, tenant } = bench;
     await told(bench, "a", [1, 3, 5]);
     await told(bench, "b", [2, 4, 6]);
-    assert.equal(await store.forgetEvents({ tenant, before: 5, limit: 3 }), 3);
+    assert.equal(await store.deleteEvents({ tenant, before: 5, limit: 3 }), 3);
     assert.deepEqual(names((await store.events(scanOf(bench))).events), ["b2", "a3", "b3"]);
-    assert.equal(await store.forgetEvents({ tenant, before: 5, limit: 3 }), 1);
-    assert.equal(await store.forgetEvents({ tenant, before: 5, limit: 3 }), 0);
+    assert.equal(await store.deleteEvents({ tenant, before: 5, limit: 3 }), 1);
+    assert.equal(await store.deleteEvents({ tenant, before: 5, limit: 3 }), 0);
     assert.deepEqual(names((await store.events(scanOf(bench))).events), ["a3", "b3"]);
   });
 
-  check("forgotten-events-leave-the-rest: of all tenants where none is named", async (bench) => {
+  check("deleted-events-leave-the-rest: of all tenants where none is named", async (bench) => {
     const { store } = bench;
     const tenants = [`${bench.tenant} 1`, `${bench.tenant} 2`, `${bench.tenant} 3`];
     for (const tenant of tenants) {
@@ -168,15 +168,15 @@ export function eventCases(check: Check): void {
       await land(store, creationOf(sampleRecord({ tenant, id: "s" }), { splices }));
     }
     // So long ago that no other case has events from then.
-    let forgotten = 0;
-    for (let more = 1; more > 0; forgotten += more) more = await store.forgetEvents({ before: 2, limit: 2 });
-    assert.ok(forgotten >= 3);
+    let deleted = 0;
+    for (let more = 1; more > 0; deleted += more) more = await store.deleteEvents({ before: 2, limit: 2 });
+    assert.ok(deleted >= 3);
     for (const tenant of tenants)
       assert.deepEqual(names((await store.events(scanOf(bench, { tenant }))).events), ["s2"]);
   });
 
   check(
-    "forgotten-events-leave-the-rest: concurrent calls, while sessions are created, removed and written",
+    "deleted-events-leave-the-rest: concurrent calls, while sessions are created, removed and written",
     async (bench) => {
       const { store, tenant } = bench;
       const handles = [store, store.capabilities.shared ? await bench.openAnother() : store];
@@ -184,9 +184,9 @@ export function eventCases(check: Check): void {
       const records = await Promise.all(Array.from({ length: 12 }, (_, index) => told(bench, `s${index}`, times)));
       const past = { tenant, before: 10, limit: 5 };
       const forgetting = handles.map(async (handle) => {
-        let forgotten = 0;
-        for (let more = 1; more > 0; forgotten += more) more = await handle.forgetEvents(past);
-        return forgotten;
+        let deleted = 0;
+        for (let more = 1; more > 0; deleted += more) more = await handle.deleteEvents(past);
+        return deleted;
       });
       for (const [index, record] of records.entries()) {
         if (index % 3 === 0) await commitOne(store, removeSession(record));
@@ -195,7 +195,7 @@ export function eventCases(check: Check): void {
       }
       await Promise.all(forgetting);
       // The events that one handle skipped while the other one held them.
-      while ((await store.forgetEvents(past)) > 0);
+      while ((await store.deleteEvents(past)) > 0);
       const left = names((await store.events(scanOf(bench))).events).toSorted();
       const expected = records.flatMap(({ id }, index) => {
         if (index % 3 === 0) return [];
@@ -205,12 +205,12 @@ export function eventCases(check: Check): void {
     },
   );
 
-  check("forgotten-events-leave-the-rest: records, other logs and numbers stay, and the log goes on", async (bench) => {
+  check("deleted-events-leave-the-rest: records, other logs and numbers stay, and the log goes on", async (bench) => {
     const { store, tenant } = bench;
     const splices = [splice(1, [1, 2, 3]), sampleSplice("turns", 1, ["old", "older"])];
     const record = await land(store, creationOf(bench.record({ id: "s" }), { splices }));
     const turns = (await see(store, keyOf(record), ["turns"]))?.logs["turns"];
-    await store.forgetEvents({ tenant, before: 3, limit: 10 });
+    await store.deleteEvents({ tenant, before: 3, limit: 10 });
     const seen = await see(store, keyOf(record), ["events", "turns"]);
     assert.deepEqual(seen?.record, record);
     assert.deepEqual(seen.logs["turns"], turns);
@@ -219,7 +219,7 @@ export function eventCases(check: Check): void {
     assert.deepEqual(seqs((await see(store, keyOf(record), ["events"]))?.logs["events"]), [3, 4]);
     const range = { log: "events", from: 1, to: 9, order: "descending", limit: 1 } as const;
     assert.deepEqual(seqs(plain(await store.read(keyOf(record), range))), [4]);
-    await store.forgetEvents({ tenant, before: 1e15, limit: 10 });
+    await store.deleteEvents({ tenant, before: 1e15, limit: 10 });
     assert.deepEqual((await see(store, keyOf(record), ["events"]))?.logs["events"], []);
     const again = await land(store, stepOf(next, { splices: [splice(5, [10])] }));
     assert.deepEqual(seqs((await see(store, keyOf(again), ["events"]))?.logs["events"]), [5]);

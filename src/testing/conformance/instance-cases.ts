@@ -44,7 +44,7 @@ export function instanceCases(check: Check): void {
     assert.equal((await store.instances([gone.id])).instances.length, 1);
   });
 
-  check("dead-instances-are-forgotten: after a day, when another one lives", async (bench, context) => {
+  check("dead-instances-are-deleted: after a day, when another one lives", async (bench, context) => {
     const { store, tenant, clock } = bench;
     if (clock === undefined) {
       context.skip("the harness has no clock to set");
@@ -81,7 +81,7 @@ export function instanceCases(check: Check): void {
     assert.deepEqual(await mine(), []);
   });
 
-  check("a-host-is-told-once: with its workers, as the one of them seen last", async ({ store, tenant, clock }) => {
+  check("a-host-is-listed-once: with its workers, as the one of them seen last", async ({ store, tenant, clock }) => {
     const address = `http://127.0.0.1:1/${tenant}`;
     const host = { ...sampleInstance(`${tenant} host`), address };
     const worker = (number: number) => ({ ...host, id: `${tenant} worker ${number}` });

@@ -153,7 +153,7 @@ export function readCases(check: Check): void {
     }
   });
 
-  check("load-tells-the-time: whatever is found, and where nothing is", async (bench) => {
+  check("load-returns-the-time: whatever is found, and where nothing is", async (bench) => {
     const { store, tenant } = bench;
     const key = keyOf(await land(store, creationOf(bench.record({ id: "timed" }))));
     const nobody = { tenant, id: "nobody" };

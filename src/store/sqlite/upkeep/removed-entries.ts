@@ -13,7 +13,7 @@ export class RemovedEntries {
   readonly #deleteEntry: StatementSync;
   readonly #note: StatementSync;
   readonly #next: StatementSync;
-  readonly #forget: StatementSync;
+  readonly #deleteMark: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#some = database.prepare(
@@ -23,7 +23,7 @@ export class RemovedEntries {
     this.#deleteEntry = database.prepare("delete from entries where rowid = ?");
     this.#note = database.prepare("insert into removed (session) values (?)");
     this.#next = database.prepare("select session from removed limit 1");
-    this.#forget = database.prepare("delete from removed where session = ?");
+    this.#deleteMark = database.prepare("delete from removed where session = ?");
   }
 
   /** Deletes the first entries of a session that the same transaction removes. True if more are left. */
@@ -37,7 +37,7 @@ export class RemovedEntries {
   step(): boolean {
     const found = this.#next.get() as { readonly session: number } | undefined;
     if (found === undefined) return false;
-    if (this.#deleteSome(found.session)) this.#forget.run(found.session);
+    if (this.#deleteSome(found.session)) this.#deleteMark.run(found.session);
     return true;
   }
 
