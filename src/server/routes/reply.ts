@@ -15,7 +15,7 @@ import {
 } from "../streams/event-stream.ts";
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
-import { openTurnOf } from "../../sessions/turns/running-answer.ts";
+import { openTurnOf, type FollowedTurn } from "../../sessions/turns/running-answer.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
 /**
@@ -80,7 +80,7 @@ export async function answerReply(
     close?.();
     // An earlier request with the same key is being answered: attach to that answer.
     if (!hasCode(error, "turn_open") || idempotencyKey(c).key === undefined) throw error;
-    return await attachReply(c, session, error.details.turn, stop);
+    return await attachReply(c, session, { seq: error.details.turn }, stop);
   }
   outlive(c, answer);
   const audience = c.get("audience");
@@ -102,7 +102,12 @@ async function isKept(c: RequestContext, session: Session, lost: string): Promis
   return (await session.turnByKey(key))?.seq === turn;
 }
 
-async function attachReply(c: RequestContext, session: Session, turn: number, stop: AbortSignal): Promise<Response> {
+async function attachReply(
+  c: RequestContext,
+  session: Session,
+  turn: FollowedTurn,
+  stop: AbortSignal,
+): Promise<Response> {
   const audience = c.get("audience");
   const streams = c.get("streams");
   if (wantsStream(c)) {
@@ -114,7 +119,7 @@ async function attachReply(c: RequestContext, session: Session, turn: number, st
   const { signal } = c.req.raw;
   for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
     if (event === "done") return jsonAnswer(c, data);
-  throw new SessionError("interrupted", { sessionId: session.id, turn, how: "session_ended" });
+  throw new SessionError("interrupted", { sessionId: session.id, turn: turn.seq, how: "session_ended" });
 }
 
 /** The rest of an answer after an event id; without one the running answer from its beginning, or 204 if none runs. */

@@ -1,13 +1,20 @@
 /**
  * A streamed answer that a client can resume at any instance after it lost the connection. The id of an event is the
  * turn, the number of characters sent so far, and if there were any, the numbers of tool calls and results and of
- * characters of reasoning; the rest is read from the log.
+ * characters of reasoning; where it is known, also the time when the turn began. The rest is read from the log.
  */
 import { SessionError } from "../../errors.ts";
 import type { Answer, AnswerEvent, Session, Turn } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { textOf, wireEtag, wireTurnFor, type WireAnswer } from "../../protocol/wire.ts";
-import { AnswerPosition, doneTurn, turnNews, type SentParts } from "../../sessions/turns/running-answer.ts";
+import {
+  AnswerPosition,
+  doneTurn,
+  turnNews,
+  type FollowedTurn,
+  type SentParts,
+} from "../../sessions/turns/running-answer.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { StreamEvent } from "./event-stream.ts";
 import type { OpenStreams } from "../http/open-streams.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -15,6 +22,8 @@ import { formatValue } from "../../domain/values/format-value.ts";
 /** The part of an answer that the client has received. */
 export interface HeardAnswer {
   readonly turn: number;
+  /** When the turn began, epoch ms; absent in the stream of the request that asked. */
+  readonly at?: number;
   readonly sent: SentParts;
 }
 
@@ -27,10 +36,11 @@ export interface Reader {
 
 /** @throws SessionError `request_invalid` for an id that is not one of an answer's events */
 export function parseAnswerId(id: string): HeardAnswer {
-  const match = /^(\d{1,15})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15}))?$/.exec(id);
+  const match = /^(\d{1,15})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15}))?(?:@(\d{1,15}))?$/.exec(id);
   if (match !== null) {
-    const [turn = 0, text = 0, others = 0, reasoning = 0] = match.slice(1).map((count) => Number(count ?? 0));
-    return { turn, sent: { text, others, reasoning } };
+    const [turn = 0, text = 0, others = 0, reasoning = 0] = match.slice(1, 5).map((count) => Number(count ?? 0));
+    const at = match[5] === undefined ? undefined : Number(match[5]);
+    return { turn, ...defined({ at }), sent: { text, others, reasoning } };
   }
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
@@ -40,8 +50,9 @@ export function parseAnswerId(id: string): HeardAnswer {
 }
 
 /** The short form has no other events and no reasoning. */
-function answerId({ turn, sent: { text, others, reasoning } }: HeardAnswer): string {
-  return others + reasoning === 0 ? `${turn}-${text}` : `${turn}-${text}-${others}-${reasoning}`;
+function answerId({ turn, at, sent: { text, others, reasoning } }: HeardAnswer): string {
+  const sent = others + reasoning === 0 ? `${turn}-${text}` : `${turn}-${text}-${others}-${reasoning}`;
+  return at === undefined ? sent : `${sent}@${at}`;
 }
 
 /**
@@ -53,14 +64,15 @@ export async function* spokenAnswer(
   answer: Answer,
   audience: Audience,
 ): AsyncGenerator<StreamEvent, void, void> {
-  yield turnEvent(session, answer.seq);
+  const seq = answer.seq;
+  yield turnEvent(session, { seq });
   const position = new AnswerPosition();
   try {
     for await (const event of answer.events()) {
       position.hear(event);
-      yield partEvent(event, { turn: answer.seq, sent: position.sent }, audience);
+      yield partEvent(event, { turn: seq, sent: position.sent }, audience);
     }
-    const done = doneEvent(answerOf(session, await answer.done, audience), position.sent);
+    const done = doneEvent(answerOf(session, await answer.done, audience), { turn: seq, sent: position.sent });
     yield { ...done, data: { ...done.data, etag: wireEtag(session.info) } };
   } catch (error) {
     yield { event: "state", data: { etag: wireEtag(session.info) } };
@@ -71,11 +83,11 @@ export async function* spokenAnswer(
 /** Streams an answer that another request started, from its beginning. */
 export async function* attachedAnswer(
   session: Session,
-  turn: number,
+  turn: FollowedTurn,
   reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, turn);
-  yield* resumedAnswer(session, { turn, sent: { text: 0, others: 0, reasoning: 0 } }, reader);
+  yield* resumedAnswer(session, heardNothing(turn), reader);
 }
 
 /** Streams an answer from where the client lost it to its end, whichever instance produces it. */
@@ -103,22 +115,26 @@ export async function* resumedAnswer(
 
 async function* followed(
   session: Session,
-  { turn, sent }: HeardAnswer,
+  { turn, at, sent }: HeardAnswer,
   { audience, signal }: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   const position = new AnswerPosition(sent);
-  for await (const news of turnNews(session, turn, signal)) {
+  const heard = (): HeardAnswer => ({ turn, ...defined({ at }), sent: position.sent });
+  for await (const news of turnNews(session, { seq: turn, ...defined({ at }) }, signal)) {
     const source = news.type === "chunk" ? news.chunk : news.turn;
-    for (const event of position.unsent(news))
-      yield sharedEvent(partEvent(event, { turn, sent: position.sent }, audience), source, audience);
+    for (const event of position.unsent(news)) yield sharedEvent(partEvent(event, heard(), audience), source, audience);
     if (news.type === "chunk") continue;
-    const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), position.sent);
+    const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), heard());
     yield sharedEvent(done, news.turn, audience);
   }
 }
 
-function turnEvent({ id: session, durable }: Session, turn: number): StreamEvent {
-  return { event: "turn", id: `${turn}-0`, data: { session, durable, turn } };
+function turnEvent({ id: session, durable }: Session, turn: FollowedTurn): StreamEvent {
+  return { event: "turn", id: answerId(heardNothing(turn)), data: { session, durable, turn: turn.seq } };
+}
+
+function heardNothing({ seq, ...rest }: FollowedTurn): HeardAnswer {
+  return { turn: seq, ...rest, sent: { text: 0, others: 0, reasoning: 0 } };
 }
 
 /**
@@ -145,6 +161,6 @@ export function answerOf({ id: session, durable }: Session, turn: Turn, audience
   return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
 }
 
-function doneEvent(answer: WireAnswer, sent: SentParts): StreamEvent & { readonly data: WireAnswer } {
-  return { event: "done", id: answerId({ turn: answer.turn.seq, sent }), data: answer };
+function doneEvent(answer: WireAnswer, heard: HeardAnswer): StreamEvent & { readonly data: WireAnswer } {
+  return { event: "done", id: answerId(heard), data: answer };
 }

@@ -19,22 +19,29 @@ export interface FollowedSession {
 /** Interval at which a followed answer is recovered, as its writer may be dead. */
 const recoverMs = 1000;
 
-/** The number of the open turn; undefined if no answer runs. */
-export async function openTurnOf(session: Pick<FollowedSession, "turns">): Promise<number | undefined> {
+/**
+ * The turn whose answer is followed. With `at`, the time when it began, another turn that takes its number later is told from
+ * it: a turn that it replaced, and that its end puts back.
+ */
+export type FollowedTurn = Pick<Turn, "seq"> & { readonly at?: number };
+
+/** The open turn; undefined if no answer runs. */
+export async function openTurnOf(session: Pick<FollowedSession, "turns">): Promise<FollowedTurn | undefined> {
   const [last] = await Array.fromAsync(session.turns({ last: 1 }));
-  return last?.status === "open" ? last.seq : undefined;
+  return last?.status === "open" ? { seq: last.seq, at: last.at } : undefined;
 }
 
 /** The answer of the open turn; undefined if no answer runs. */
 export async function runningAnswer(session: FollowedSession): Promise<Answer | undefined> {
-  const seq = await openTurnOf(session);
-  if (seq === undefined) return undefined;
+  const turn = await openTurnOf(session);
+  if (turn === undefined) return undefined;
+  const { seq } = turn;
   return new Answer(seq, async (emit) => {
     // Recovery seals a turn that a dead writer left open; otherwise the answer would never end.
     const timer = setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref();
     const position = new AnswerPosition();
     try {
-      for await (const news of turnNews(session, seq)) {
+      for await (const news of turnNews(session, turn)) {
         for (const event of position.unsent(news)) emit(event);
         if (news.type === "turn") return doneTurn(session, news.turn);
       }
@@ -97,14 +104,18 @@ const nothing: SentParts = { text: 0, reasoning: 0, others: 0 };
 /** A chunk of the followed turn, or its end. */
 export type TurnNews = Extract<SessionNews, { type: "chunk" | "turn" }>;
 
-/** The chunks of a turn from its beginning, then the sealed turn. */
+/**
+ * The chunks of a turn from its beginning, then the sealed turn.
+ * @throws SessionError `interrupted` where another turn has its number
+ */
 export async function* turnNews(
   session: Pick<FollowedSession, "id" | "watch">,
-  seq: number,
+  { seq, at }: FollowedTurn,
   signal?: AbortSignal,
 ): AsyncGenerator<TurnNews, void, void> {
   for await (const news of session.watch(defined({ after: seq - 1, signal }))) {
-    if (news.type === "truncated")
+    const isAnother = news.type === "turn" && news.turn.seq === seq && news.turn.at !== (at ?? news.turn.at);
+    if (news.type === "truncated" || isAnother)
       throw new SessionError("interrupted", { sessionId: session.id, turn: seq, how: "truncated" });
     if (news.type === "chunk") {
       if (news.turn === seq) yield news;
