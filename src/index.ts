@@ -16,6 +16,7 @@ export type { FallbackNews, Health } from "./sessions/fallback/fallback-router.t
 export type { ReplayNews } from "./sessions/fallback/outbox.ts";
 export type { OutboxState, ParkedItem } from "./sessions/fallback/outbox-sums.ts";
 export type { BreakerState } from "./store/calls/breaker.ts";
+export type { StoreNews, WritesState } from "./store/calls/write-watch.ts";
 export type { EventNews, TurnNews } from "./sessions/tracing/committed.ts";
 export type { Operation, OperationName } from "./sessions/tracing/operation.ts";
 export type { StoreCall, Traced } from "./store/calls/store-call.ts";

@@ -33,6 +33,8 @@ export interface Server {
   readonly fetch: (request: Request, env?: unknown, context?: RequestLifetime) => Response | Promise<Response>;
   /** The server as a Hono app, to be mounted: `app.route("/", server.app)`. */
   readonly app: Hono<Env>;
+  /** Makes the server not ready, so that a load balancer sends its requests elsewhere; it still answers those that come. */
+  drain(): void;
   /**
    * Makes the server not ready, ends its watch streams, and waits for running requests and answers, up to `deadline`.
    * The sessions stay open.
@@ -54,6 +56,7 @@ export function createServer(options: ServerOptions): Server {
   const metrics = new ServerMetrics(sessions, host);
   const running = new RunningWork();
   const stopping = new AbortController();
+  const draining = new AbortController();
   const app = new Hono<Env>();
   addMiddlewares(app, { settings, metrics, streams, running });
   addRoutes(settings, metrics, {
@@ -67,12 +70,14 @@ export function createServer(options: ServerOptions): Server {
     spending,
     ...doors,
     deadlineMs,
+    drain: draining.signal,
     stop: stopping.signal,
   });
   const stopLogging = log === undefined ? () => undefined : logBackgroundEvents(log);
   return {
     app,
     fetch: (request, env, context) => app.fetch(request, env, context as ExecutionContext | undefined),
+    drain: () => draining.abort(),
     async stop() {
       stopping.abort();
       await running.settle(deadlineMs);

@@ -13,13 +13,19 @@ export interface ListenOptions {
   readonly port?: number;
   /** @default "127.0.0.1" */
   readonly host?: string;
+  /**
+   * `close` first makes the server not ready for this time, ms: `/readyz` answers 503 while the port is still open, so that
+   * a load balancer sends its requests elsewhere.
+   * @default 0
+   */
+  readonly drainMs?: number;
 }
 
 /** A listening server. */
 export interface Listening {
   readonly url: string;
   /**
-   * Accepts no more connections, waits for running requests up to the grace period, then closes their connections.
+   * After the drain time accepts no more connections, waits for running requests up to the grace period, then closes their connections.
    * Acknowledged writes are never lost.
    */
   close(graceMs?: number): Promise<void>;
@@ -33,7 +39,7 @@ const idleMs = 50;
  */
 export async function listen(
   server: Server | Promise<Server>,
-  { port = 8080, host = "127.0.0.1" }: ListenOptions = {},
+  { port = 8080, host = "127.0.0.1", drainMs = 0 }: ListenOptions = {},
 ): Promise<Listening> {
   const http = createAdaptorServer({ fetch: (request, env) => answer(server, request, env) });
   await new Promise<void>((resolve, reject) => {
@@ -43,6 +49,7 @@ export async function listen(
   const { port: bound } = http.address() as AddressInfo;
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
+    if (drainMs > 0) await drain(server, drainMs);
     const closed = new Promise<void>((resolve) => http.close(() => resolve()));
     // A connection would be kept alive after its last response.
     const idle = setInterval(() => "closeIdleConnections" in http && http.closeIdleConnections(), idleMs);
@@ -81,6 +88,14 @@ function normalised(url: string): Response {
   });
   const problem = problemOf(error, { requestId: crypto.randomUUID(), audience: "device" });
   return new Response(JSON.stringify(problem), { status: error.status, headers: { "content-type": problemType } });
+}
+
+/** Makes the server not ready for a time; a server that was not made has no requests to drain. */
+async function drain(server: Server | Promise<Server>, ms: number): Promise<void> {
+  const made = await Promise.resolve(server).catch(() => undefined);
+  if (made === undefined) return;
+  made.drain();
+  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function stop(server: Server | Promise<Server>): Promise<void> {

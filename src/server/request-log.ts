@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { routePath } from "hono/route";
 import { defined } from "../domain/values/defined.ts";
 import type { SessionError } from "../errors.ts";
-import type { FallbackNews, ReplayNews, SweepNews } from "../index.ts";
+import type { FallbackNews, ReplayNews, StoreNews, SweepNews } from "../index.ts";
 import type { RequestContext } from "./http/route.ts";
 
 /** One line of the server's log. It contains no message and no device id. */
@@ -13,6 +13,9 @@ export interface LogEntry {
    * `request`: the server answered a request. `failure`: an internal error. `fallback`: a session was opened without the store.
    * `replayed`: its turns were replayed to the store. `parked`: the store refused them. `replay_failed`: the replay failed and
    * is retried. `session_sweep_failed`: a sweep failed on a session. `sweep_failed`: a store error ended a sweep early.
+   * `store_away`: a call did not reach the store. `store_back`: a call reached it again, after `ms`. `store_unwritable`: the
+   * store refused a write. `store_writable`: it took a write again, after `ms`. `started`, `stopping`, `stopped`: the server
+   * of the command line.
    */
   readonly event:
     | "request"
@@ -22,7 +25,14 @@ export interface LogEntry {
     | "parked"
     | "replay_failed"
     | "session_sweep_failed"
-    | "sweep_failed";
+    | "sweep_failed"
+    | "store_away"
+    | "store_back"
+    | "store_unwritable"
+    | "store_writable"
+    | "started"
+    | "stopping"
+    | "stopped";
   readonly requestId?: string;
   readonly method?: string;
   readonly route?: string;
@@ -31,6 +41,9 @@ export interface LogEntry {
   readonly code?: string;
   readonly session?: string;
   readonly reason?: string;
+  /** Of `started`: the version of Perdure, and where the server listens. */
+  readonly version?: string;
+  readonly url?: string;
   /** The internal error. */
   readonly error?: unknown;
 }
@@ -41,7 +54,7 @@ export function routeOf(c: RequestContext): string {
   return path === "" || path === "/*" || path === "*" ? "unknown" : path;
 }
 
-/** Logs sessions opened without the store, and failed replays and sweeps. */
+/** Logs a store that goes away and comes back, sessions opened without it, and failed replays and sweeps. */
 export function logBackgroundEvents(log: (entry: LogEntry) => void): () => void {
   const onFallback = (message: unknown): void => {
     const { session, reason } = message as FallbackNews;
@@ -58,10 +71,17 @@ export function logBackgroundEvents(log: (entry: LogEntry) => void): () => void 
     for (const { session, code } of failures) log({ level: "error", event: "session_sweep_failed", session, code });
     if (error !== undefined) log({ level: "error", event: "sweep_failed", code: error });
   };
+  const onStore = (message: unknown): void => {
+    const { state, ...rest } = message as StoreNews;
+    const level = state === "away" || state === "unwritable" ? "error" : "info";
+    log({ level, event: `store_${state}`, ...rest });
+  };
+  subscribe("perdure:store-state", onStore);
   subscribe("perdure:sweep", onSweep);
   subscribe("perdure:fallback", onFallback);
   subscribe("perdure:replay", onReplay);
   return () => {
+    unsubscribe("perdure:store-state", onStore);
     unsubscribe("perdure:sweep", onSweep);
     unsubscribe("perdure:fallback", onFallback);
     unsubscribe("perdure:replay", onReplay);

@@ -146,8 +146,15 @@ test("the log is one JSON object a line, and holds no message, no device and no 
     .split("\n")
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const { version: known } = JSON.parse(await readFile("package.json", "utf8")) as { version: string };
+  const [started] = lines.filter(({ event }) => event === "started");
+  assert.deepEqual([started?.["version"], started?.["url"]], [known, url]);
   assert.deepEqual(
-    lines.map(({ method, route, status }) => [method, route, status]),
+    lines.map(({ event }) => event),
+    ["started", "request", "request", "stopping", "stopped"],
+  );
+  assert.deepEqual(
+    lines.filter(({ event }) => event === "request").map(({ method, route, status }) => [method, route, status]),
     [
       ["POST", "/v1/chat", 200],
       ["GET", "/v1/sessions/:id", 401],

@@ -10,6 +10,8 @@ import { jsonLine } from "../terminal/output.ts";
 export interface ListenOptions {
   readonly port: number;
   readonly host: string;
+  /** Seconds in which the server is not ready before its port closes. @default 0 */
+  readonly drain?: number;
 }
 
 export function port(text: string): number {
@@ -49,7 +51,7 @@ async function knowsKeys(sessions: Sessions): Promise<boolean> {
 export async function listenOn(server: Server | Promise<Server>, options: ListenOptions): Promise<Listening> {
   const { listen } = await import("../../server/index.ts");
   try {
-    return await listen(server, options);
+    return await listen(server, { ...options, drainMs: (options.drain ?? 0) * 1000 });
   } catch (error) {
     throw portError(error, options) ?? error;
   }

@@ -107,6 +107,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   } finally {
     await sessions.close();
   }
+  writeLog({ level: "info", event: "stopped" }, options);
   // A stop by a signal is a success.
   process.exitCode = 0;
 }
@@ -148,9 +149,11 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
     const log = (entry: Parameters<typeof writeLog>[0]): void => writeLog(entry, options);
     server.resolve(createServer({ sessions, host, secureCookies: !isLoopback(options), version: version(), log }));
     note(`perdure hosts ${runtime} on ${listening.url} (docs at ${listening.url}/docs)`);
+    writeLog({ level: "info", event: "started", version: version(), url: listening.url }, options);
     await recover(host, signal, options);
     await aborted(signal);
   } finally {
+    writeLog({ level: "info", event: "stopping" }, options);
     await close(host, listening);
     stopLogging();
   }

@@ -41,6 +41,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
   readonly cors: readonly string[];
   readonly tools: boolean;
   readonly grace: number;
+  readonly drain: number;
   readonly fallback?: string;
   readonly openMetrics?: boolean;
   readonly quiet?: boolean;
@@ -65,6 +66,12 @@ export function serveCommand(): Command {
       "continue while the store is unreachable: stateless, or with an outbox such as sqlite:outbox.db",
     )
     .option("--grace <seconds>", "how long running answers may take after a stop signal", wholeNumber, 10)
+    .option(
+      "--drain <seconds>",
+      "how long /readyz answers 503 after a stop signal before the port closes",
+      wholeNumber,
+      1,
+    )
     .option("--device-budget <budget>", "the limit of one device in 24 hours: requests=200,tokens=100000", deviceBudget)
     .option("--all-devices-budget <budget>", "the limit of all devices together in 24 hours", deviceBudget)
     .option(
@@ -138,12 +145,15 @@ async function serve(options: ServeOptions): Promise<void> {
         );
       if (model === undefined)
         note("no model endpoint is set, so chats are refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
+      writeLog({ level: "info", event: "started", version: version(), url: listening.url }, options);
       await aborted(signal);
+      writeLog({ level: "info", event: "stopping" }, options);
       await listening.close(options.grace * 1000);
     });
   } finally {
     await sessions.close();
   }
+  writeLog({ level: "info", event: "stopped" }, options);
   // A stop by a signal is a success.
   process.exitCode = 0;
 }

@@ -27,6 +27,8 @@ export interface Shared extends Routes {
   readonly spending: DeviceSpending;
   /** Time limit of a request that is not a stream. */
   readonly deadlineMs: number;
+  /** Aborts when the server is to get no more requests, before it stops. */
+  readonly drain: AbortSignal;
   /** Aborts the streams when the server stops. */
   readonly stop: AbortSignal;
 }

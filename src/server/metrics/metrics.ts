@@ -91,6 +91,11 @@ export class ServerMetrics {
     help: "1 if the last read of the store for these metrics succeeded, 0 if it failed",
     registers: [this.#registry],
   });
+  readonly #storeWritable = new Gauge({
+    name: "perdure_store_writable",
+    help: "0 from a write that the store refused, as its disk is full or it is read-only, until a write succeeds; else 1",
+    registers: [this.#registry],
+  });
   readonly #gauges = {
     sessions: this.#byAgent(
       "perdure_active_sessions",
@@ -135,7 +140,8 @@ export class ServerMetrics {
       this.#storeUp.set(0);
     }
     try {
-      const { outbox } = await this.#sessions.health();
+      const { outbox, writes } = await this.#sessions.health();
+      this.#storeWritable.set(writes.since === null ? 1 : 0);
       this.#waiting.set(outbox?.waiting ?? 0);
       this.#parked.set(outbox?.parkedItems ?? 0);
     } catch {

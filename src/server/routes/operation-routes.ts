@@ -14,7 +14,7 @@ export function addOperationRoutes(
   shared: Shared,
   { metrics, version, openMetrics }: { metrics: ServerMetrics; version: string; openMetrics: boolean },
 ): void {
-  const { sessions, table, stop } = shared;
+  const { sessions, table, stop, drain } = shared;
   // The document is built on the first request, after all routes are added.
   let document: ReturnType<typeof openapiOf> | undefined;
   let page: ReturnType<typeof docsPage> | undefined;
@@ -37,7 +37,8 @@ export function addOperationRoutes(
     {
       method: "get",
       path: "/readyz",
-      summary: "Check readiness: the store answers, its schema is current, and the server is not stopping",
+      summary:
+        "Check readiness: the store answers and takes writes, its schema is current, and the server is not stopping",
       scope: "open",
       answers: {
         200: {
@@ -47,6 +48,9 @@ export function addOperationRoutes(
             store: z.string(),
             degraded: z.boolean(),
             waiting: z.number().meta({ description: "turns in the outbox that are not yet in the store" }),
+            writes: z.string().optional().meta({
+              description: "why the store refuses writes: store_full or store_read_only; absent while it takes them",
+            }),
           }),
         },
         503: { description: "not ready" },
@@ -54,11 +58,19 @@ export function addOperationRoutes(
     },
     async (c) => {
       const store = await storeState();
-      const { degraded, outbox } = await sessions.health();
-      const ready = (store === "up" || outbox !== null) && !stop.aborted;
+      const { degraded, outbox, writes } = await sessions.health();
+      const stopping = drain.aborted || stop.aborted;
+      const ready = (store === "up" || outbox !== null) && writes.since === null && !stopping;
       const waiting = outbox?.waiting ?? 0;
       return c.json(
-        { ready, store, degraded, waiting, ...(stop.aborted ? { stopping: true } : {}) },
+        {
+          ready,
+          store,
+          degraded,
+          waiting,
+          ...(writes.code === null ? {} : { writes: writes.code }),
+          ...(stopping ? { stopping } : {}),
+        },
         ready ? 200 : 503,
       );
     },

@@ -11,6 +11,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue } from "../../store/calls/commit-queue.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
+import { WriteWatch } from "../../store/calls/write-watch.ts";
 import { observed } from "../../store/calls/traced-store.ts";
 import type { Loaded, LoadRequest, Outcome, Settled, Store, UsageName } from "../../store/store.ts";
 import { publishCommitted } from "../tracing/committed.ts";
@@ -64,6 +65,7 @@ export interface OpenTurn {
 export class Core {
   readonly store: Store;
   readonly breaker: Breaker;
+  readonly writes: WriteWatch;
   /** False where writes are kept only in this process, or until the primary store is back. */
   readonly durable: boolean;
   readonly options: ResolvedOptions;
@@ -98,7 +100,11 @@ export class Core {
   #closing: Promise<void> | undefined;
 
   constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3 }: CoreOptions = {}) {
-    this.breaker = new Breaker(observed(store), { clock: options.clock, failuresMax });
+    this.writes = new WriteWatch(observed(store), {
+      clock: options.clock,
+      refused: () => this.instance.keepBeating(),
+    });
+    this.breaker = new Breaker(this.writes.store, { clock: options.clock, failuresMax });
     this.store = this.breaker.store;
     this.durable = store.capabilities.durable && !isFallback;
     this.isFallback = isFallback;

@@ -3,6 +3,7 @@ import { channel } from "node:diagnostics_channel";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { BreakerState } from "../../store/calls/breaker.ts";
+import type { WritesState } from "../../store/calls/write-watch.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
 import { guardSecret } from "../devices/secret-check.ts";
@@ -14,6 +15,8 @@ export interface Health {
   /** `down`: the last call did not reach the store. */
   readonly store: "up" | "down";
   readonly breaker: BreakerState;
+  /** The store can be read and refuses writes since then; a write that succeeds ends it. */
+  readonly writes: WritesState;
   /** New sessions open in the fallback, or the outbox is not empty. */
   readonly degraded: boolean;
   /** Sessions opened without the store since the process began. */
@@ -99,7 +102,14 @@ export class FallbackRouter {
     const store = breaker.since === null ? "up" : "down";
     const isStateless = store === "down" && this.fallback !== undefined;
     const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parkedItems > 0));
-    return { store, breaker, degraded, fallbackSessions: this.#fallbackSessions, outbox };
+    return {
+      store,
+      breaker,
+      writes: this.core.writes.state,
+      degraded,
+      fallbackSessions: this.#fallbackSessions,
+      outbox,
+    };
   }
 
   /**

@@ -59,8 +59,14 @@ export class InstanceKeeper {
   async #start(): Promise<void> {
     // After `leave`, no heartbeat and no timer.
     if (this.#closed) return;
-    this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
+    this.keepBeating();
     await this.#beat();
+  }
+
+  /** Write a heartbeat at intervals from now on. It is also the write that finds out whether a full store has room again. */
+  keepBeating(): void {
+    if (this.#closed) return;
+    this.#timer ??= setInterval(() => void this.#beatQuietly(), this.#staleAfterMs / 3).unref();
   }
 
   /** Its last heartbeat is so old that other processes may take its leases. */

@@ -2,6 +2,7 @@ import type { Clock } from "../../clock.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Store } from "../store.ts";
 import { callStore, storeBefore } from "./forwarding-store.ts";
+import { publishStoreNews } from "./write-watch.ts";
 
 /** The state of a circuit breaker. */
 export interface BreakerState {
@@ -66,6 +67,7 @@ export class Breaker {
   }
 
   #heal(): void {
+    if (this.#since !== null) publishStoreNews({ state: "back", ms: this.#clock.now() - this.#since });
     this.#failures = 0;
     this.#since = null;
     this.#reason = null;
@@ -75,6 +77,7 @@ export class Breaker {
     // It was under way when the store was given up, and says nothing new: only a probe makes the pause longer.
     if (!probes && this.#failures >= this.#failuresMax) return;
     this.#failures++;
+    if (this.#since === null) publishStoreNews({ state: "away", reason });
     this.#since ??= this.#clock.now();
     this.#reason = reason;
     if (this.#failures < this.#failuresMax) return;

@@ -1,0 +1,86 @@
+import { channel } from "node:diagnostics_channel";
+import type { Clock } from "../../clock.ts";
+import { hasCode } from "../../errors.ts";
+import type { Outcome, Store } from "../store.ts";
+import { callStore, storeBefore } from "./forwarding-store.ts";
+
+/** Whether the store takes writes. */
+export interface WritesState {
+  /** Time of the first write that the store refused, epoch ms of this machine; null while it takes writes. */
+  readonly since: number | null;
+  /** The code of the last refusal. */
+  readonly code: "store_full" | "store_read_only" | null;
+}
+
+/** Published on the channel `perdure:store-state` when a store goes away, comes back, refuses writes or takes them again. */
+export interface StoreNews {
+  readonly state: "away" | "back" | "unwritable" | "writable";
+  /** The error, of a store that goes away or refuses writes. */
+  readonly reason?: string;
+  /** How long it was away or refused writes, ms. */
+  readonly ms?: number;
+}
+
+const news = channel("perdure:store-state");
+
+export function publishStoreNews(state: StoreNews): void {
+  news.publish(state);
+}
+
+/**
+ * Notices that a store can be read and refuses writes: its disk is full, or it is read-only. States: *writable*;
+ * *unwritable*, from a refused write until a write succeeds. `refused` is called for each refused write, so that a caller
+ * keeps trying.
+ */
+export class WriteWatch {
+  /** The store behind the watch. */
+  readonly store: Store;
+  readonly #clock: Clock;
+  readonly #refused: () => void;
+  #state: WritesState = { since: null, code: null };
+
+  constructor(store: Store, { clock, refused }: { readonly clock: Clock; readonly refused: () => void }) {
+    this.#clock = clock;
+    this.#refused = refused;
+    this.store = storeBefore(store, (method, args) =>
+      method === "commit" || method === "heartbeat"
+        ? this.#watched(callStore(store, method, args))
+        : callStore(store, method, args),
+    );
+  }
+
+  get state(): WritesState {
+    return this.#state;
+  }
+
+  async #watched<Result>(call: Promise<Result>): Promise<Result> {
+    try {
+      const result = await call;
+      // A heartbeat returns nothing.
+      if (!Array.isArray(result) || hasWritten(result as readonly Outcome[])) this.#took();
+      return result;
+    } catch (error) {
+      if (hasCode(error, "store_full") || hasCode(error, "store_read_only")) this.#refuse(error);
+      throw error;
+    }
+  }
+
+  #took(): void {
+    const { since } = this.#state;
+    if (since === null) return;
+    this.#state = { since: null, code: null };
+    publishStoreNews({ state: "writable", ms: this.#clock.now() - since });
+  }
+
+  #refuse({ code, message }: { readonly code: "store_full" | "store_read_only"; readonly message: string }): void {
+    const { since } = this.#state;
+    this.#state = { since: since ?? this.#clock.now(), code };
+    if (since === null) publishStoreNews({ state: "unwritable", reason: message });
+    this.#refused();
+  }
+}
+
+/** A commit whose changes all met another version has written nothing. */
+function hasWritten(outcomes: readonly Outcome[]): boolean {
+  return outcomes.some(({ status }) => status === "ok");
+}
