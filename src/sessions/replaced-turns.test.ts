@@ -178,6 +178,30 @@ test("a question cannot replace turns that do not exist, are too many, or are un
   assert.equal(model.calls, 0);
 });
 
+for (const busy of ["queue", "interrupt", "take-over", "reject"] as const)
+  test(`under the policy ${busy}, a question replaces no turn that its caller has not seen`, async () => {
+    const gate = Promise.withResolvers<void>();
+    const model: Model = async function* ({ signal }) {
+      signal.addEventListener("abort", () => gate.reject(signal.reason as Error));
+      await gate.promise;
+      yield { type: "text", text: "an answer" };
+    };
+    await using place = inMemory({ model });
+    const session = await place.sessions.create({ id: "s" });
+    await session.append({ input: "one" });
+    const seen = await place.sessions.get("s");
+    const running = await session.consult("two");
+    const asked = seen.consult("one, differently", { after: 0, busy });
+    gate.resolve();
+    await assert.rejects(asked, { code: "conflict" });
+    await running.done.catch(() => undefined);
+    assert.deepEqual(
+      (await turnsOf(session)).map(({ input }) => input[0]?.content),
+      ["one", "two"],
+    );
+    assert.equal((await session.consult("one, differently", { after: 0, busy })).seq, 1, "its own answer is seen");
+  });
+
 for (const after of [undefined, 0])
   test(`a retry of a question that a dead writer left without a word is asked, ${after === undefined ? "behind the turns that came back" : "in their place"}`, async () => {
     const model = numbered();

@@ -1,4 +1,5 @@
 /** A question for a model: its options, and the steps before the model is asked. `consult` takes them in order. */
+import { headOf } from "../../domain/record/change.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
@@ -51,7 +52,8 @@ export interface ConsultOptions {
   readonly key?: string;
   /**
    * Replace the turns after this one by the question, in one commit: to ask differently, or again. 0 replaces all. If the
-   * answer fails or is stopped before its first word, the turns are put back, and the question is not kept.
+   * answer fails or is stopped before its first word, the turns are put back, and the question is not kept. A turn of another
+   * writer that the caller has not seen is a `conflict`, under every busy policy.
    * @default no turn is replaced
    */
   readonly after?: number;
@@ -160,11 +162,15 @@ export interface BegunQuestion {
  */
 export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
   const { input, key, after, named, patience } = question;
+  const { seenTurn } = handle;
   let routed: Routed | undefined;
-  const attempt: Attempt<BegunQuestion> = async (ticket, writeOptions) => {
+  const attempt: Attempt<BegunQuestion | SessionError> = async (ticket, writeOptions) => {
     // Under the policies that wait or interrupt, the caller accepts turns written meanwhile: the model sees the newest.
     const tails = tailsOf(handle.core, question);
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
+    const stale = after === undefined ? undefined : conflictOver(loaded.record, seenTurn);
+    // An earlier try of this question may have written that turn.
+    if (stale !== undefined && !(await isStored(handle, key))) return stale;
     const found = handle.core.chooseAgent(loaded.record, { named });
     const isSettled = found.by === "named" || found.by === "handoff";
     if (!isSettled && question.route !== undefined && !(await isStored(handle, key))) routed ??= await question.route();
@@ -179,7 +185,16 @@ export async function beginQuestion(handle: Handle, question: Question): Promise
     const begun = await beginOn(handle, open, { ticket, named: named !== undefined, choose, after, ...writeOptions });
     return { begun, loaded };
   };
-  return await acquire(handle, patience, attempt);
+  const begun = await acquire(handle, patience, attempt);
+  if (begun instanceof SessionError) throw begun;
+  return begun;
+}
+
+/** A question does not replace a turn that its caller has not seen, also where it waited for the end of that turn. */
+function conflictOver(record: SessionRecord, seenTurn: number): SessionError | undefined {
+  const storedTurn = headOf(record, "turns");
+  if (storedTurn <= seenTurn) return undefined;
+  return new SessionError("conflict", { ...sessionIds(record), seenTurn, storedTurn });
 }
 
 /** Chooses the agent on the record that is written: another process may have handed off since the load. */
