@@ -57,7 +57,7 @@ export interface ServerOptions {
   readonly deviceBudgets?: DeviceBudgets;
   /**
    * `connection`, or the header in which the proxy sets the client's address.
-   * @default addresses are not used
+   * @default the public address of a connection without headers of a proxy; other addresses are unknown
    */
   readonly clientAddress?: ClientAddress;
   /**

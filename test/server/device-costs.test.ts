@@ -7,7 +7,7 @@ import { defined } from "../../src/domain/values/defined.ts";
 import { createServer } from "../../src/server/index.ts";
 import { Windows } from "../../src/server/http/rate-limits.ts";
 import type { Model } from "../../src/index.ts";
-import { assertProblem, callOn, serve, unlimited, type Answered, type Serving } from "./serving.ts";
+import { assertProblem, callOn, requestOf, serve, unlimited, type Answered, type Serving } from "./serving.ts";
 
 function counting(tokens = 0): { readonly model: Model; calls: number } {
   const counted = {
@@ -45,6 +45,47 @@ test("new device ids are counted together, and devices with a session are not af
   assertProblem(await here.call("POST", "/v1/devices/link-codes", { device: randomUUID() }), 429, "rate_limited");
   assert.equal((await say(here, known)).status, 200);
   assert.equal((await here.sessions.list({ limit: 1000 })).items.length, 20);
+});
+
+/** Asks with a fresh device id each, as from one connection, and counts the model calls. */
+async function burst(asked: number, headers: Record<string, string>, remoteAddress?: string): Promise<number> {
+  const model = counting();
+  await using here = serve({ model: model.model, server: { rates: {} } });
+  const env = remoteAddress === undefined ? undefined : { incoming: { socket: { remoteAddress } } };
+  const statuses = await Promise.all(
+    Array.from({ length: asked }, async () => {
+      const request = requestOf("POST", "/v1/chat", { device: randomUUID(), body: { message: "Hello" }, headers });
+      const response = await here.server.fetch(request, env);
+      await response.text();
+      return response.status;
+    }),
+  );
+  assert.equal(statuses.filter((status) => status === 200).length, model.calls);
+  assert.equal(statuses.filter((status) => status === 429).length, asked - model.calls);
+  return model.calls;
+}
+
+test("by default 1500 fresh device ids cost 300 model calls a minute, and 60 from one public address", async () => {
+  assert.equal(await burst(1500, {}), 300);
+  assert.equal(await burst(100, {}, "203.0.113.7"), 60);
+  assert.equal(await burst(100, {}, "::ffff:203.0.113.7"), 60);
+  assert.equal(await burst(100, {}, "2001:db8::1"), 60);
+});
+
+test("by default all clients behind a proxy do not count as one address", async () => {
+  assert.equal(await burst(100, { "x-forwarded-for": "198.51.100.1" }, "203.0.113.7"), 100);
+  for (const address of ["127.0.0.1", "::1", "10.1.2.3", "::ffff:10.1.2.3", "fd00::1"])
+    assert.equal(await burst(61, {}, address), 61, address);
+});
+
+test("a client without an id is limited likewise, whatever cookies it throws away", async () => {
+  const model = counting();
+  await using here = serve({ model: model.model, server: { rates: { newDeviceSessions: 5 } } });
+  const asked = await Promise.all(
+    Array.from({ length: 20 }, () => here.call("POST", "/v1/chat", { body: { message: "Hello" } })),
+  );
+  assert.equal(asked.filter(({ status }) => status === 429).length, 15);
+  assert.equal(model.calls, 5);
 });
 
 test("every route of devices counts a device without a session as new", async () => {

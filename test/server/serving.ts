@@ -44,7 +44,7 @@ export interface ServingOptions {
   readonly server?: Partial<ServerOptions>;
 }
 
-export const unlimited = { device: 1e9, newDevices: 1e9, key: 1e9, wrongCodes: 1e9 };
+export const unlimited = { device: 1e9, newDevices: 1e9, newDeviceSessions: 1e9, key: 1e9, wrongCodes: 1e9 };
 
 export function serve({
   model = echo,

@@ -44,11 +44,12 @@ export function deviceDoors(
   async function openDevice(c: RequestContext, device: string, agent?: string): Promise<Session> {
     if (!remembered.has(device)) {
       try {
-        await findDevice(c, device);
+        if ((await findDevice(c, device)) === undefined) limits.count("newDeviceSessions", "all");
       } catch (error) {
         // The fallback cannot look it up; opening finds the session.
         if (!hasCode(error, "store_unavailable")) throw error;
         countNew(c);
+        limits.count("newDeviceSessions", "all");
       }
     }
     const session = await sessions.devices.open(device, defined({ agent }));

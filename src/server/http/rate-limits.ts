@@ -13,10 +13,15 @@ export interface Rates {
    */
   readonly newDevices?: number;
   /**
-   * The same per address, if `clientAddress` is set.
+   * The same per address, if the address is known: see `clientAddress`.
    * @default 60
    */
   readonly newDevicesOfAddress?: number;
+  /**
+   * Sessions that devices open, all together: each of them may call the model.
+   * @default 300
+   */
+  readonly newDeviceSessions?: number;
   /**
    * Per key.
    * @default 6000
@@ -46,6 +51,7 @@ const defaults = {
   device: 240,
   newDevices: 1200,
   newDevicesOfAddress: 60,
+  newDeviceSessions: 300,
   key: 6000,
   wrongCodes: 10,
   wrongTriesOfCode: 10,
