@@ -48,12 +48,12 @@ export interface Server {
  */
 export function createServer(options: ServerOptions): Server {
   const settings = resolveOptions(options);
-  const { sessions, host, deadlineMs, log } = settings;
+  const { sessions, deadlineMs, log } = settings;
   const limits = new RateLimits(settings.rates);
   const streams = new OpenStreams(settings.streams);
   const spending = new DeviceSpending(settings.deviceBudgets);
   const { countNew, ...doors } = deviceDoors(sessions, limits, settings.clientAddress);
-  const metrics = new ServerMetrics(sessions, host);
+  const metrics = new ServerMetrics(sessions, settings);
   const running = new RunningWork();
   const stopping = new AbortController();
   const draining = new AbortController();

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { openSessions } from "../../src/index.ts";
+import { createServer } from "../../src/server/index.ts";
 import { PostgresServer, query } from "../postgres/server.ts";
 
 const document = readFileSync(fileURLToPath(new URL("../../docs/operate/monitoring.md", import.meta.url)), "utf8");
@@ -92,4 +93,15 @@ test("the SQL for PostgreSQL returns the same", async () => {
   const results: Row[][] = [];
   for (const statement of statements("postgres")) results.push(await query(server.url(), statement));
   assertTruth(results);
+});
+
+test("the alerts name metrics and labels of a server", async () => {
+  const alerts = /^```promql$(.*?)^```$/ms.exec(document)?.[1] ?? "";
+  await using sessions = await openSessions({ store: "memory:", sweep: false, secret: "a secret for tests only" });
+  const server = createServer({ sessions, openMetrics: true });
+  const exposed = await (await server.fetch(new Request("http://server.test/metrics"))).text();
+  const named = [...alerts.matchAll(/\b((?:perdure|process|nodejs)_\w+?)(?:_bucket)?(?:\{(\w+)|\b)/g)];
+  assert(named.length >= 8);
+  for (const [, name = ""] of named) assert.match(exposed, new RegExp(`^# TYPE ${name} `, "m"), name);
+  await server.stop();
 });

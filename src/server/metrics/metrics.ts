@@ -1,9 +1,11 @@
 import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Host } from "../../host/index.ts";
-import type { Operation, Sessions, StoreCall, SweepNews } from "../../index.ts";
+import type { Consultation, Operation, Sessions, StoreCall, SweepNews, TurnNews } from "../../index.ts";
 import { countedSessions } from "../../telemetry/listed.ts";
 import { agentsMax, HostGauges } from "./host-gauges.ts";
+import { ModelMetrics } from "./model-metrics.ts";
+import { ProcessMetrics } from "./process-metrics.ts";
 
 /** The list of sessions behind the gauges is cached for this time, ms. */
 const freshMs = 15_000;
@@ -108,12 +110,17 @@ export class ServerMetrics {
       "Age of the oldest handoff in force, by active agent",
     ),
   };
+  readonly #models = new ModelMetrics(this.#registry);
+  readonly #process: ProcessMetrics;
   readonly #sessions: Sessions;
   readonly #host: HostGauges | undefined;
   #looked = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
 
-  constructor(sessions: Sessions, host: Host | undefined) {
+  constructor(sessions: Sessions, { host, version }: { readonly host: Host | undefined; readonly version: string }) {
+    this.#process = new ProcessMetrics(this.#registry, version);
+    this.#listen("perdure:turn", (news: TurnNews) => this.#models.countTurn(news));
+    this.#listen("tracing:perdure:consult:asyncEnd", (answered: Consultation) => this.#models.countAnswer(answered));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:sweep", (report: SweepNews) => this.#onSweep(report));
     this.#listen("perdure:fallback", () => this.#fallbackSessions.inc());
@@ -148,6 +155,7 @@ export class ServerMetrics {
       // An outbox that cannot be read must not hide the other metrics; /readyz reports its error.
     }
     this.#host?.look();
+    this.#process.look();
     return await this.#registry.metrics();
   }
 
@@ -163,6 +171,7 @@ export class ServerMetrics {
 
   /** Unsubscribes from all channels. */
   close(): void {
+    this.#process.close();
     for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe();
   }
 

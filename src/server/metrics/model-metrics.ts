@@ -1,0 +1,79 @@
+import { Counter, Histogram, type Registry } from "prom-client";
+import { SessionError, type Consultation, type TurnNews } from "../../index.ts";
+
+/** The maximum number of models with a time series of their own; further models are counted as "other". */
+const modelsMax = 50;
+
+const seconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300];
+
+/** Metrics of turns and models, for Prometheus: of all sessions of this process. */
+export class ModelMetrics {
+  readonly #models = new Set<string>();
+  readonly #turns: Counter<"status" | "model">;
+  readonly #tokens: Counter<"type" | "model">;
+  readonly #latency: Histogram<"model">;
+  readonly #firstText: Histogram<"model">;
+  readonly #errors: Counter<"code" | "model">;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#turns = new Counter({
+      name: "perdure_turns_total",
+      help: "Finished turns, by status and model",
+      labelNames: ["status", "model"],
+      registers,
+    });
+    this.#tokens = new Counter({
+      name: "perdure_tokens_total",
+      help: "Tokens of finished turns, by type (input, output, cached) and model; cached tokens are input tokens too",
+      labelNames: ["type", "model"],
+      registers,
+    });
+    this.#latency = new Histogram({
+      name: "perdure_model_answer_seconds",
+      help: "Time from the durable question to the end of an answer that is done, its tools included, by model",
+      labelNames: ["model"],
+      buckets: seconds,
+      registers,
+    });
+    this.#firstText = new Histogram({
+      name: "perdure_model_first_text_seconds",
+      help: "Time from the call of the model to the first text of its answer, by model",
+      labelNames: ["model"],
+      buckets: seconds,
+      registers,
+    });
+    this.#errors = new Counter({
+      name: "perdure_model_errors_total",
+      help: "Answers that ended with an error, by code and model",
+      labelNames: ["code", "model"],
+      registers,
+    });
+  }
+
+  countTurn({ turn: { status, usage, model: name } }: TurnNews): void {
+    const model = this.#labelOf(name);
+    this.#turns.inc({ status, model });
+    if (usage === undefined) return;
+    this.#tokens.inc({ type: "input", model }, usage.inputTokens);
+    this.#tokens.inc({ type: "output", model }, usage.outputTokens);
+    this.#tokens.inc({ type: "cached", model }, usage.cachedTokens ?? 0);
+  }
+
+  countAnswer({ turn, repeated, answer, firstTextMs, model: asked, error }: Consultation): void {
+    // Without a turn, or with that of an earlier try, no model was called.
+    if (turn === undefined || repeated === true) return;
+    const model = this.#labelOf(answer?.model ?? asked);
+    if (answer?.durationMs !== undefined) this.#latency.observe({ model }, answer.durationMs / 1000);
+    if (firstTextMs !== undefined) this.#firstText.observe({ model }, firstTextMs / 1000);
+    if (error === undefined) return;
+    this.#errors.inc({ code: error instanceof SessionError ? error.code : "internal", model });
+  }
+
+  /** The name of a model as a label: providers and callers choose names, so their number is bounded. */
+  #labelOf(name: string | undefined): string {
+    if (name === undefined) return "unknown";
+    if (this.#models.size < modelsMax) this.#models.add(name);
+    return this.#models.has(name) ? name : "other";
+  }
+}

@@ -1,0 +1,75 @@
+/** What `/metrics` says of turns, models and the process. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SessionError, type Model } from "../../src/index.ts";
+import { serve, type Serving } from "./serving.ts";
+
+/** The values of a metric, by the text of their labels. */
+async function valuesOf(here: Serving, name: string): Promise<Record<string, number>> {
+  const { text } = await here.call("GET", "/metrics");
+  const lines = text.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  return Object.fromEntries(
+    lines.map((line) => [line.slice(name.length, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
+  );
+}
+
+const usage = { inputTokens: 60, outputTokens: 40, totalTokens: 100, cachedTokens: 25 };
+const server = { openMetrics: true } as const;
+
+test("metrics count turns, tokens, answers and errors by model", async () => {
+  const model: Model = async function* model({ messages }) {
+    yield { type: "model", model: "small" };
+    if (messages.at(-1)?.content === "fail") throw new SessionError("model_refused", { reported: "no" });
+    yield { type: "text", text: "Yes." };
+    yield { type: "usage", usage };
+  };
+  await using here = serve({ model, server });
+  const session = await here.sessions.create({ id: "s" });
+  await (
+    await session.consult("1", { key: "k" })
+  ).done;
+  await (
+    await session.consult("1", { key: "k" })
+  ).done;
+  await session.append({ input: "2", output: "x", usage: { inputTokens: 5, outputTokens: 0, totalTokens: 5 } });
+  await assert.rejects((await session.consult("fail")).done);
+  assert.deepEqual(await valuesOf(here, "perdure_turns_total"), {
+    '{status="done",model="small"}': 1,
+    '{status="done",model="unknown"}': 1,
+    '{status="failed",model="small"}': 1,
+  });
+  const tokens = await valuesOf(here, "perdure_tokens_total");
+  assert.equal(tokens['{type="cached",model="small"}'], 25);
+  assert.equal(tokens['{type="output",model="small"}'], 40);
+  assert.equal(tokens['{type="input",model="unknown"}'], 5);
+  assert.deepEqual(await valuesOf(here, "perdure_model_errors_total"), { '{code="model_refused",model="small"}': 1 });
+  assert.equal(
+    (await valuesOf(here, "perdure_model_answer_seconds_count"))['{model="small"}'],
+    1,
+    "neither the retry nor the failure",
+  );
+  assert.equal((await valuesOf(here, "perdure_model_first_text_seconds_count"))['{model="small"}'], 1);
+});
+
+test("the number of models with series of their own is bounded", async () => {
+  await using here = serve({ server });
+  const session = await here.sessions.create({ id: "s" });
+  for (let n = 0; n < 60; n++) await session.append({ input: "hi", output: "x", model: `model ${n}` });
+  const turns = await valuesOf(here, "perdure_turns_total");
+  assert.equal(Object.keys(turns).length, 51);
+  assert.equal(turns['{status="done",model="other"}'], 10);
+});
+
+test("metrics have the memory of the process, the lag of its event loop and its version", async () => {
+  await using here = serve({ server: { ...server, version: "1.2.3" } });
+  const [memory] = Object.values(await valuesOf(here, "process_resident_memory_bytes"));
+  assert.ok((memory ?? 0) > 1e6);
+  assert.deepEqual(await valuesOf(here, "perdure_build_info"), { [`{version="1.2.3",node="${process.version}"}`]: 1 });
+  const before = await valuesOf(here, "nodejs_eventloop_lag_seconds");
+  assert.deepEqual(Object.keys(before).toSorted(), ['{quantile="0.5"}', '{quantile="0.99"}', '{quantile="1"}']);
+  // Two turns of the timer with a blocked loop between them.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (const end = performance.now() + 300; performance.now() < end;);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok(((await valuesOf(here, "nodejs_eventloop_lag_seconds"))['{quantile="1"}'] ?? 0) >= 0.2);
+});
