@@ -152,7 +152,7 @@ async function passes(sessions: Sessions): Promise<void> {
     after = { after: page.next };
   }
   await sessions.count({ state: ["active", "expired"] });
-  const stats = await statsOf(sessions, { by: ["agent", "user", "model", "day", "hour"] });
+  const stats = await statsOf(sessions, { by: ["agent", "session", "user", "model", "day", "hour"] });
   assert.deepEqual(stats.unreadable, { sessions: 0, entries: 0 });
   const events = await sessions.listEvents({ limit: 1000 });
   for (const { at } of events.items) new Date(at).toISOString();

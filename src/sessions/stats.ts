@@ -7,7 +7,7 @@ import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** A query for the stats of a tenant. */
 export interface StatsQuery {
-  /** Sums of turns by agent, user, model, day or hour of UTC. @default none */
+  /** Sums of turns by agent, session, user, model, day or hour of UTC. @default none */
   readonly by?: StatsKind | readonly StatsKind[];
   /** Only turns begun since, and sessions that were active, ended or expired since. @default all */
   readonly since?: Date;
@@ -15,7 +15,7 @@ export interface StatsQuery {
   readonly limit?: number;
 }
 
-/** Sums of the turns of one agent, user, model, day or hour. */
+/** Sums of the turns of one agent, session, user, model, day or hour. */
 export interface StatsGroup extends TurnSums {
   /** A name; a day as `2026-11-20`, an hour as `2026-11-20T18:00Z`; null: turns without a user, or without a named model. */
   readonly key: string | null;
@@ -72,7 +72,7 @@ export interface Stats {
 }
 
 /** The kinds of groups. */
-export const statsKinds: readonly StatsKind[] = ["agent", "user", "model", "day", "hour"];
+export const statsKinds: readonly StatsKind[] = ["agent", "session", "user", "model", "day", "hour"];
 
 /** @throws SessionError `argument_invalid`, or the store's */
 export async function stats(core: Core, tenant: string, query: StatsQuery): Promise<Stats> {

@@ -252,6 +252,7 @@ class MemoryStore implements Store {
           tallying.addEntry({
             log: counts,
             at,
+            session: row.id,
             user: row.user,
             data: headOfData(data),
             isArchived: log === "spent" && seq > headOf(record, log),

@@ -9,8 +9,8 @@ import { stateAt } from "../domain/record/states.ts";
 import type { TurnData } from "../domain/turns/turn.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
 
-/** The groups of turns: by answering agent, user of the session, model, and day or hour (UTC) of the beginning. */
-export type StatsKind = "agent" | "user" | "model" | "day" | "hour";
+/** The groups of turns: by answering agent, session, its user, model, and day or hour (UTC) of the beginning. */
+export type StatsKind = "agent" | "session" | "user" | "model" | "day" | "hour";
 
 /** The query of `Store.stats`. */
 export interface StoreStatsQuery {
@@ -45,12 +45,12 @@ export interface TurnSums {
   readonly bytes: number;
   /**
    * Writes of turns that were refused because another writer had changed the log, as far as their events are kept. They
-   * count for an agent, user, day and hour, and for no model.
+   * count for an agent, session, user, day and hour, and for no model.
    */
   readonly conflicts: number;
 }
 
-/** The turns of one agent, user, model, day or hour. */
+/** The turns of one agent, session, user, model, day or hour. */
 export interface TurnGroup extends TurnSums {
   /** A name, or the first moment of the day or hour, epoch ms; null: turns without a name. */
   readonly key: string | number | null;
@@ -118,6 +118,8 @@ export interface SessionFacts extends Pick<
 /** The facts of an entry. `data` may end before the messages of a turn, see {@link headOfData}. */
 export interface EntryFacts extends Pick<Entry, "at" | "data"> {
   readonly log: string;
+  /** The id of its session. */
+  readonly session: string;
   readonly user: string | null;
   /** True for the usage in `spent` of turns that are in the session's archive. */
   readonly isArchived: boolean;
@@ -323,14 +325,14 @@ export class StatsAccumulator {
   }
 
   #add(
-    { at, user }: EntryFacts,
+    { at, session, user }: EntryFacts,
     { agent, model }: { agent?: string | undefined; model?: string | undefined },
     sums: TurnSums,
   ): void {
     // With groups, each turn is in one group of each kind, so the groups of the first kind add up to the whole.
     if (this.#groups.size === 0) addSums(this.#ungrouped, sums);
     for (const [kind, groups] of this.#groups) {
-      const place = placeOf(kind, { at, user, agent, model });
+      const place = placeOf(kind, { at, session, user, agent, model });
       let group = groups.get(place);
       if (group === undefined) groups.set(place, (group = noSums()));
       addSums(group, sums);
@@ -338,11 +340,11 @@ export class StatsAccumulator {
   }
 
   /** Facts without a turn have no model. */
-  #addConflict({ at, user }: EntryFacts, agent: string | undefined): void {
+  #addConflict({ at, session, user }: EntryFacts, agent: string | undefined): void {
     this.#conflicts++;
     for (const [kind, groups] of this.#groups) {
       if (kind === "model") continue;
-      const place = placeOf(kind, { at, user, agent, model: undefined });
+      const place = placeOf(kind, { at, session, user, agent, model: undefined });
       const sums = groups.get(place) ?? noSums();
       sums.conflicts++;
       groups.set(place, sums);
@@ -436,7 +438,7 @@ function parsed({ data }: EntryFacts): object | undefined {
 /** The group key of a turn. Days and hours are small numbers, which a map finds many times faster than large ones. */
 function placeOf(
   kind: StatsKind,
-  turn: { at: number; user: string | null; agent: string | undefined; model: string | undefined },
+  turn: { at: number; session: string; user: string | null; agent: string | undefined; model: string | undefined },
 ): string | number | null {
   switch (kind) {
     case "day":

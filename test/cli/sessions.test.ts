@@ -101,6 +101,47 @@ test("the budget of a session is shown, set, heeded and cleared; a running answe
   assert.match((await place.run(["sessions", "cancel", id])).stderr, /has no running answer/);
 });
 
+test("held sessions are listed with their holder, sessions by tokens, and looking changes nothing", async () => {
+  const place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  for (const [index, totalTokens] of [10, 30, 20].entries()) {
+    const session = await sessions.create({ id: `s${index}`, agent: "ceo" });
+    await session.append({ input: "q", output: "a", usage: { inputTokens: 0, outputTokens: 0, totalTokens } });
+  }
+  assert.equal((await place.run(["sessions", "list", "--held"])).stderr, "no session has a lease\n");
+  const held = await sessions.get("s1");
+  const lease = await held.lease();
+  const before = (await held.refresh()).version;
+  const table = (await place.run(["sessions", "list", "--held"])).stdout;
+  assert.match(table, new RegExp(`^SESSION .*\\ns1 +ceo +1 +30 +i_\\w+ +${process.pid} on \\S+ .* alive\\n$`));
+  const json = JSON.parse((await place.run(["sessions", "list", "--held", "--json"])).stdout) as {
+    id: string;
+    lease: { alive: boolean; pid: number; heldMs: number };
+  };
+  assert.deepEqual([json.id, json.lease.alive, json.lease.pid], ["s1", true, process.pid]);
+  assert.ok(json.lease.heldMs >= 0);
+  const sorted = await place.run(["sessions", "list", "--sort", "tokens", "--limit", "2", "--json"]);
+  const ids = sorted.stdout
+    .trim()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { id: string }).id);
+  assert.deepEqual(ids, ["s1", "s2"]);
+  assert.equal((await place.run(["sessions", "list", "--sort", "tokens", "--after", "x"])).code, 2);
+  const stats = JSON.parse((await place.run(["stats", "--by", "session", "--json"])).stdout) as {
+    groups: { session: { key: string; totalTokens: number }[] };
+  };
+  assert.deepEqual(
+    stats.groups.session.map(({ key, totalTokens }) => [key, totalTokens]),
+    [
+      ["s1", 30],
+      ["s2", 20],
+      ["s0", 10],
+    ],
+  );
+  assert.equal((await held.refresh()).version, before);
+  await lease.release();
+});
+
 /** A store with sessions of several agents, users and days, made through the library. */
 async function stocked(): Promise<Workplace> {
   const place = await Workplace.open();

@@ -122,7 +122,7 @@ const stats: fc.Arbitrary<StoreStatsQuery> = fc
     tenant,
     now: moment,
     since: fc.option(fc.constantFrom(0, 60_000, sampleAt, sampleAt + 2), { nil: undefined }),
-    by: fc.uniqueArray(fc.constantFrom<StatsKind>("agent", "user", "model", "day", "hour")),
+    by: fc.uniqueArray(fc.constantFrom<StatsKind>("agent", "session", "user", "model", "day", "hour")),
     limit,
   })
   .map(({ since, ...all }) => (since === undefined ? all : { ...all, since }));

@@ -29,7 +29,7 @@ async function allPasses(sessions: Sessions): Promise<{ named: readonly string[]
   const page = await sessions.list();
   await sessions.list({ user: "ada", state: "active" });
   await sessions.count();
-  await stats(sessions, { by: ["agent", "user", "model", "day", "hour"] });
+  await stats(sessions, { by: ["agent", "session", "user", "model", "day", "hour"] });
   await sessions.listEvents();
   await Array.fromAsync(sessions.eachEvent());
   await sweep(sessions);

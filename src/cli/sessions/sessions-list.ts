@@ -1,10 +1,18 @@
 import { Option, type Command } from "commander";
-import type { ListQuery, SessionInfo, SessionState } from "../../index.ts";
+import {
+  hasCode,
+  type LeaseHolder,
+  type ListQuery,
+  type SessionInfo,
+  type Sessions,
+  type SessionState,
+} from "../../index.ts";
+import { CliError } from "../terminal/cli-error.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, type StoreOptions } from "../program/environment.ts";
-import { localTime, note, writeJson, writeTable } from "../terminal/output.ts";
+import { localTime, note, span, writeJson, writeTable } from "../terminal/output.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { defined } from "../../domain/values/defined.ts";
 
@@ -16,6 +24,8 @@ interface ListOptions extends StoreOptions, JsonOption {
   readonly before?: Date;
   readonly limit: number;
   readonly after?: string;
+  readonly sort: "recent" | "tokens";
+  readonly held?: true;
 }
 
 export function listCommand(): Command {
@@ -25,6 +35,12 @@ export function listCommand(): Command {
     .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
     .option("--before <instant>", "active before this instant", instant)
+    .addOption(
+      new Option("--sort <order>", "by the last activity, or by tokens, the most first: this reads all that match")
+        .choices(["recent", "tokens"])
+        .default("recent"),
+    )
+    .option("--held", "only sessions with a lease: its holder, for how long, alive or dead; this reads all that match")
     .option("--limit <n>", "the most sessions to list", wholeNumber, 50)
     .option("--after <cursor>", "continue after this cursor; if there are more sessions, stderr has the cursor")
     .option(...jsonOption)
@@ -32,24 +48,113 @@ export function listCommand(): Command {
       "after",
       examples([
         "perdure sessions list --agent ceo --since 2026-11-01",
+        "perdure sessions list --sort tokens --limit 10",
+        "perdure sessions list --held",
         "perdure sessions list --state expired --before 30d --limit 1000 --json | jq -r .id",
       ]),
     )
     .action(list);
 }
 
-async function list({ json, since, before, store, tenant, ...filter }: ListOptions): Promise<void> {
+async function list(options: ListOptions): Promise<void> {
+  const { json, since, before, store, tenant, sort, held, ...filter } = options;
+  if (filter.after !== undefined && (sort === "tokens" || held === true))
+    throw new CliError("usage", "--after continues a list by the last activity; leave out --sort and --held");
   await using sessions = await openToRead(defined({ store, tenant }));
   const query: ListQuery = {
     ...filter,
     ...defined({ activeSince: since, activeBefore: before }),
   };
+  if (held === true) {
+    await listHeld(sessions, query, { limit: filter.limit, sort, ...defined({ json }) });
+    return;
+  }
+  if (sort === "tokens") {
+    const most = await mostTokens(sessions, query, filter.limit);
+    writeList(most, json);
+    return;
+  }
   const page = await sessions.list(query);
-  if (json === true) for (const info of page.items) writeJson(info);
-  else if (page.items.length === 0) note("no sessions");
-  else writeSessions(page.items);
+  writeList(page.items, json);
   for (const { id, reason } of page.unreadable ?? []) note(`session ${printable(id)} is not listed: ${reason}`);
   if (page.next !== undefined) note(`more: --after ${page.next}`);
+}
+
+function writeList(infos: readonly SessionInfo[], json: boolean | undefined): void {
+  if (json === true) for (const info of infos) writeJson(info);
+  else if (infos.length === 0) note("no sessions");
+  else writeSessions(infos);
+}
+
+const byTokens = (a: SessionInfo, b: SessionInfo): number => b.counters.totalTokens - a.counters.totalTokens;
+
+/** The sessions with the most tokens; memory holds a thousand more than the limit at most. */
+async function mostTokens(
+  sessions: Sessions,
+  { limit: _limit, after: _after, order: _order, ...selection }: ListQuery,
+  limit: number,
+): Promise<readonly SessionInfo[]> {
+  let most: SessionInfo[] = [];
+  for await (const info of sessions.each(selection)) {
+    most.push(info);
+    if (most.length >= limit + 1000) most = most.toSorted(byTokens).slice(0, limit);
+  }
+  return most.toSorted(byTokens).slice(0, limit);
+}
+
+interface HeldSession {
+  readonly info: SessionInfo;
+  readonly holder: LeaseHolder;
+}
+
+/** Lists the sessions with a lease, the one held longest first. */
+async function listHeld(
+  sessions: Sessions,
+  { limit: _limit, after: _after, order: _order, ...selection }: ListQuery,
+  { limit, sort, json }: Pick<ListOptions, "limit" | "sort"> & JsonOption,
+): Promise<void> {
+  const held: HeldSession[] = [];
+  for await (const { id, lease } of sessions.each(selection)) {
+    const one = lease === null ? undefined : await heldSession(sessions, id);
+    if (one !== undefined) held.push(one);
+  }
+  const inOrder = held.toSorted((a, b) =>
+    sort === "tokens" ? byTokens(a.info, b.info) : b.holder.heldMs - a.holder.heldMs,
+  );
+  const shown = inOrder.slice(0, limit);
+  if (json === true) for (const { info, holder } of shown) writeJson({ ...info, lease: holder });
+  else if (shown.length === 0) note("no session has a lease");
+  else writeHeld(shown);
+  if (shown.length < held.length) note(`${held.length - shown.length} more; --limit shows more`);
+}
+
+/** Undefined if its lease or the session has ended meanwhile. */
+async function heldSession(sessions: Sessions, id: string): Promise<HeldSession | undefined> {
+  try {
+    const session = await sessions.get(id);
+    const holder = await session.leaseHolder();
+    return holder === null ? undefined : { info: session.info, holder };
+  } catch (error) {
+    if (hasCode(error, "session_not_found")) return undefined;
+    throw error;
+  }
+}
+
+function writeHeld(held: readonly HeldSession[]): void {
+  writeTable(
+    ["SESSION", "AGENT", "USER", "TURNS", "TOKENS", "HELD BY", "PROCESS", "FOR", "HOLDER"],
+    held.map(({ info, holder }) => [
+      info.id,
+      info.agent,
+      info.user ?? "",
+      String(info.counters.turns),
+      String(info.counters.totalTokens),
+      holder.instance,
+      holder.host === null ? "" : `${holder.pid} on ${holder.host}`,
+      span(holder.heldMs),
+      holder.alive ? "alive" : "dead",
+    ]),
+  );
 }
 
 function writeSessions(infos: readonly SessionInfo[]): void {

@@ -247,7 +247,7 @@ function addLifeRoutes(shared: Shared): void {
       summary: "Get counts of sessions, turns and tokens, grouped by agent, user, model, day or hour",
       scope: "read",
       query: z.object({
-        by: z.enum(["agent", "user", "model", "day", "hour"]).optional(),
+        by: z.enum(["agent", "session", "user", "model", "day", "hour"]).optional(),
         since: instant.optional(),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
       }),

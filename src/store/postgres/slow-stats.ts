@@ -65,7 +65,7 @@ async function addEntries(ask: Database["ask"], schema: string, { tallying, row,
        order by log, seq limit $5`,
       [row.tenant, row.id, ...after, rowsAtOnce],
     );
-    for (const entry of rows) tallying.addEntry(factsOf(entry, row.user, record));
+    for (const entry of rows) tallying.addEntry(factsOf(entry, row, record));
     const last = rows.at(-1);
     if (last === undefined || rows.length < rowsAtOnce) return;
     after = [String(last["log"]), String(last["seq"])];
@@ -74,7 +74,7 @@ async function addEntries(ask: Database["ask"], schema: string, { tallying, row,
 
 function factsOf(
   { log: name, seq, at, bytes, head, is_cut: isCut }: Row,
-  user: string | null,
+  { id, user }: Pick<RecordRow, "id" | "user">,
   record: SessionRecord | undefined,
 ): Parameters<StatsAccumulator["addEntry"]>[0] {
   const log = String(name);
@@ -82,6 +82,7 @@ function factsOf(
   return {
     log: isInherited ? inheritedLog : log,
     at: Number(at),
+    session: id,
     user,
     isArchived: log === "spent" && record !== undefined && Number(seq) > headOf(record, log),
     data: isCut === true ? `${String(head)}}` : String(head),

@@ -10,6 +10,7 @@ const hourMs = 3_600_000;
 /** The group key of each kind; the key of a day or hour is its first moment. */
 const keys: Readonly<Record<StatsKind, string>> = {
   agent: "agent",
+  session: "session_id",
   model: "model",
   user: "user_id",
   day: `at - at % ${dayMs}`,
@@ -139,7 +140,7 @@ function sessionFacts(schema: string): string {
 /** A row for each entry of the period: its log, and the numbers that the sums add up. */
 function entryFacts(schema: string, by: readonly StatsKind[]): string {
   return `
-    select log, at, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
+    select log, at, session_id, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
       fact ->> 'type' as type, fact ->> 'reason' as reason,
       case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
       case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
@@ -155,9 +156,9 @@ function entryFacts(schema: string, by: readonly StatsKind[]): string {
       case log when 'turns' then bytes else 0 end as turn_bytes,
       case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
     from (
-      select log, at, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
-        select log, at, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
-          select log, at, user_id, bytes, archived, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
+      select log, at, session_id, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
+        select log, at, session_id, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
+          select log, at, session_id, user_id, bytes, archived, case when log = 'turns' and octet_length(head) < bytes then head || '}' else head end as head
           from (${entryHeads(schema, by)}) entry offset 0
         ) entry offset 0
       ) entry offset 0
@@ -169,7 +170,8 @@ function entryHeads(schema: string, by: readonly StatsKind[]): string {
   const isByUser = by.includes("user");
   const ofUser = `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session`;
   return `
-    select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at, ${isByUser ? "session.user_id" : "null::text as user_id"},
+    select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at,
+      ${by.includes("session") ? "entry.session" : "null::text"} as session_id, ${isByUser ? "session.user_id" : "null::text as user_id"},
       coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
       ${isArchived} as archived,
       case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)

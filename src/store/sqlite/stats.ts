@@ -37,12 +37,20 @@ export function* tallyIn(database: DatabaseSync, query: StoreStatsQuery): Genera
   const groups = new SpilledGroups(database, query);
   database.exec(`
     drop table if exists temp.tallied;
-    create temp table tallied (no integer primary key, user text, inherited integer, spent integer)`);
+    create temp table tallied (no integer primary key, id text, user text, inherited integer, spent integer)`);
   yield* addSessions(database, query, tallying);
   for (const rows of entriesOf(database, query)) {
     for (const row of rows) {
-      const [log, at, user, data, bytes] = row as [string | number, number, string | null, string, number];
-      tallying.addEntry({ log: nameOf(log), at, user, isArchived: log === archivedNumber, data, bytes });
+      const [log, at, session, user, data, bytes] = row as Facts;
+      tallying.addEntry({
+        log: nameOf(log),
+        at,
+        session: session ?? "",
+        user,
+        isArchived: log === archivedNumber,
+        data,
+        bytes,
+      });
     }
     if (tallying.size > groupsMax) groups.keep(tallying.takeGroups());
     yield;
@@ -51,10 +59,20 @@ export function* tallyIn(database: DatabaseSync, query: StoreStatsQuery): Genera
   return groups.areKept ? tallying.result(groups.take(tallying.takeGroups())) : tallying.result();
 }
 
+/** The facts of an entry, in the order of their columns. */
+type Facts = [
+  log: string | number,
+  at: number,
+  session: string | null,
+  user: string | null,
+  data: string,
+  bytes: number,
+];
+
 /** Reads the sessions by the index on tenant and id, page by page, and keeps their numbers for the lookup of entries. */
 function* addSessions(
   database: DatabaseSync,
-  { tenant }: StoreStatsQuery,
+  { tenant, by }: StoreStatsQuery,
   tallying: StatsAccumulator,
 ): Generator<void, void, void> {
   const page = arrays(
@@ -64,7 +82,7 @@ function* addSessions(
       case when state = 'archived' then ${fact("heads.spent")} - ${fact("archive.spent")} end
     from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
   );
-  const keep = database.prepare("insert into temp.tallied (no, user, inherited, spent) values (?, ?, ?, ?)");
+  const keep = database.prepare("insert into temp.tallied (no, id, user, inherited, spent) values (?, ?, ?, ?, ?)");
   for (let after = ""; ;) {
     const rows = page.all(tenant, after) as unknown as SQLOutputValue[][];
     for (const [
@@ -94,7 +112,7 @@ function* addSessions(
           handoffExpiresAt: handoffExpiresAt ?? null,
         });
       } else tallying.missSession();
-      keep.run(no, user, inherited ?? 0, spent ?? null);
+      keep.run(no, by.includes("session") ? String(id) : null, user, inherited ?? 0, spent ?? null);
       after = String(id);
     }
     if (rows.length === 0) return;
@@ -119,7 +137,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Gen
   // A log is returned by its number: a text for each row costs a tenth of the time.
   const facts = `
     select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === "spent" ? `iif(entry.seq > tallied.spent, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
-      ${exact("entry.at")}, tallied.user,
+      ${exact("entry.at")}, tallied.id, tallied.user,
       case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
         when 'spent' then entry.data when 'events' then entry.data else '' end end,
       coalesce(length(entry.bytes), octet_length(entry.data))`;

@@ -15,7 +15,7 @@ const hour = 3_600_000;
 const day = 24 * hour;
 /** The first moment of a day. */
 const today = Math.floor(sampleAt / day) * day;
-const kinds = ["agent", "user", "model", "day", "hour"] as const;
+const kinds = ["agent", "session", "user", "model", "day", "hour"] as const;
 
 export function statsCases(check: Check): void {
   check("stats-are-whole: each turn counts once in the whole and once in each kind of groups", async (bench) => {
@@ -69,6 +69,10 @@ export function statsCases(check: Check): void {
       ["m1", 1],
       ["m2", 1],
       [null, 2],
+    ]);
+    assert.deepEqual(keysOf("session"), [
+      ["a", 2],
+      ["b", 2],
     ]);
     assert.deepEqual(keysOf("user"), [
       ["ann", 2],
@@ -428,7 +432,10 @@ export function statsCases(check: Check): void {
   check("stats-are-whole: an empty tenant has zeros", async (bench) => {
     const { turns, groups, days, durationMs, sessions } = await statsOf(bench, { by: kinds });
     assert.equal(turns.turns + turns.totalTokens + turns.longestMs + sessions.bytes, 0);
-    assert.deepEqual([groups, days, durationMs], [{ agent: [], user: [], model: [], day: [], hour: [] }, [], []]);
+    assert.deepEqual(
+      [groups, days, durationMs],
+      [{ agent: [], session: [], user: [], model: [], day: [], hour: [] }, [], []],
+    );
   });
 }
 
