@@ -33,6 +33,6 @@ async function usesOf(core: Core, record: SessionRecord): Promise<readonly Daily
   if (!core.knowsTime) await core.learnTime();
   const sums = core.dailySums(record);
   if (sums.length === 0) return [];
-  const used = await core.store.usage(sums.map(({ tenant, name }) => ({ tenant, name })));
+  const used = await core.usage.read(sums.map(({ tenant, name }) => ({ tenant, name })));
   return sums.map(({ scope, budget }, index) => ({ scope, budget, used: used[index] ?? { tokens: 0, turns: 0 } }));
 }

@@ -10,6 +10,7 @@ import { sortableId } from "../../domain/values/ids.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue } from "../../store/calls/commit-queue.ts";
+import { UsageReads } from "../../store/calls/usage-reads.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { WriteWatch } from "../../store/calls/write-watch.ts";
 import { observed } from "../../store/calls/traced-store.ts";
@@ -75,6 +76,8 @@ export class Core {
   onFallbackCommit: ((transaction: Transaction) => void) | undefined;
   readonly #outboxBytes: OutboxBytes | undefined;
   readonly #queue: CommitQueue;
+  /** Reads of the sums that daily budgets limit. */
+  readonly usage: UsageReads;
   /** Prefix of the commit ids of this process, and the number of ids given. */
   readonly #commitPrefix: string;
   #commits = 0;
@@ -111,6 +114,7 @@ export class Core {
     this.options = options;
     this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
+    this.usage = new UsageReads(this.store);
     this.#commitPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
     this.poller = new ChangePoller({ store: this.store, load: (requests) => this.loadEach(requests) });
     this.conflicts = new ConflictLog(options.clock);
