@@ -123,6 +123,26 @@ test("budgets over HTTP: given, spent, raised", async () => {
   );
 });
 
+test("held sessions over HTTP: only those with a lease, with their holder, and looking changes nothing", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  for (const id of ["a", "b", "c"]) await here.sessions.create({ id });
+  const held = await here.sessions.get("b");
+  const lease = await held.lease();
+  const { version } = await held.refresh();
+  const { status, json } = await here.call("GET", "/v1/sessions?held=true", { key });
+  assert.equal(status, 200);
+  assert.equal(json.sessions.length, 1);
+  const [{ id, leaseHolder }] = json.sessions;
+  assert.equal(id, "b");
+  assert.partialDeepStrictEqual(leaseHolder, { pid: process.pid, fence: lease.fence, alive: true });
+  assert.ok(leaseHolder.heldMs >= 0 && !("address" in leaseHolder) && Date.parse(leaseHolder.acquiredAt) > 0);
+  assert.equal((await held.refresh()).version, version);
+  await lease.release();
+  assert.deepEqual((await here.call("GET", "/v1/sessions?held=true", { key })).json.sessions, []);
+  assertProblem(await here.call("GET", "/v1/sessions?held=maybe", { key }), 400, "request_invalid");
+});
+
 test("stats over HTTP: of the key's own tenant, by each kind of group", async () => {
   await using here = serve();
   const key = await here.key("read");

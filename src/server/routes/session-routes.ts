@@ -1,7 +1,7 @@
 /** A tenant's sessions, for callers with a key. */
 import { z } from "zod";
-import { SessionError } from "../../errors.ts";
-import type { Metadata, Seen, SessionNews } from "../../index.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import type { LeaseHolder, Metadata, Seen, SessionInfo, SessionNews, Sessions } from "../../index.ts";
 import {
   agentName,
   beforePage,
@@ -100,12 +100,16 @@ function addLifeRoutes(shared: Shared): void {
           description:
             "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
         }),
+        held: z.literal("true").optional().meta({
+          description:
+            "true: only the sessions of the page that have a lease, each with its holder; a page may be empty and have a next one",
+        }),
         limit: z.coerce.number().int().min(1).max(1000).default(100),
         after: z.string().max(8192).optional(),
       }),
       answers: {
         200: {
-          description: "a page of sessions",
+          description: "a page of sessions; with held each has its leaseHolder",
           schema: z.object({
             sessions: z.array(sessionAnswer),
             next: z.string().optional(),
@@ -114,15 +118,27 @@ function addLifeRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { query: { activeSince, activeBefore, ...query } }) => {
-      const page = await c.get("sessions").list(
+    async (c, { query: { activeSince, activeBefore, held, ...query } }) => {
+      const sessions = c.get("sessions");
+      const page = await sessions.list(
         defined({
           ...query,
           activeSince: activeSince === undefined ? undefined : new Date(activeSince),
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),
       );
-      return await pageReply(c, "sessions", page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
+      if (held === undefined)
+        return await pageReply(c, "sessions", page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
+      const items: HeldSession[] = [];
+      for (const info of page.items) {
+        const leaseHolder = info.lease === null ? null : await holderOf(sessions, info.id);
+        if (leaseHolder !== null) items.push({ info, leaseHolder });
+      }
+      const wire = ({ info, leaseHolder }: HeldSession): object => ({
+        ...wireSession(info),
+        leaseHolder: { ...leaseHolder, acquiredAt: leaseHolder.acquiredAt.toISOString() },
+      });
+      return await pageReply(c, "sessions", { ...page, items }, { wire, nameOf: ({ info: { id } }) => ({ id }) });
     },
   );
 
@@ -611,4 +627,23 @@ function addActiveAgentRoutes(shared: Shared): void {
     },
     async (c, { params, query }) => await eventsReply(c, await c.get("sessions").get(params.id), query),
   );
+}
+
+/** A session with a lease, and its holder without the address of its host, which is for hosts. */
+interface HeldSession {
+  readonly info: SessionInfo;
+  readonly leaseHolder: Omit<LeaseHolder, "address">;
+}
+
+/** Null if the lease, or the session, has ended meanwhile. */
+async function holderOf(sessions: Sessions, id: string): Promise<HeldSession["leaseHolder"] | null> {
+  try {
+    const holder = await (await sessions.get(id)).leaseHolder();
+    if (holder === null) return null;
+    const { address: _, ...rest } = holder;
+    return rest;
+  } catch (error) {
+    if (hasCode(error, "session_not_found")) return null;
+    throw error;
+  }
 }
