@@ -436,6 +436,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       node: "id",
       httpStatus: "number",
       retryAfterMs: "number",
+      lockedBy: "ids",
       commit: "number",
     },
   },

@@ -93,6 +93,7 @@ export type UnavailableProblem =
   | "fallback"
   | "file_missing"
   | "folder_missing"
+  | "locked"
   | "no_folder"
   | "node_too_old"
   | "outcome_unknown"
@@ -113,6 +114,8 @@ export interface UnavailableStore {
   readonly node?: string;
   readonly httpStatus?: number;
   readonly retryAfterMs?: number;
+  /** The processes of the database server that hold the lock. */
+  readonly lockedBy?: readonly string[];
   /** The number of a commit that was planned to fail. */
   readonly commit?: number;
 }
@@ -126,6 +129,8 @@ const unavailable: { readonly [Problem in UnavailableProblem]: Words<Unavailable
   file_missing: (d) => `there is no store at ${d.store}; correct its name`,
   folder_missing: (d) =>
     `the store ${d.store} cannot be opened: the folder ${d.folder} does not exist; create it first`,
+  locked: (d) =>
+    `the store ${d.store} can be reached, but a lock of another session of the database delayed the statement too long${d.lockedBy === undefined || d.lockedBy.length === 0 ? "" : `, held by process ${d.lockedBy.join(", ")}`}; find the holder in pg_stat_activity and pg_locks, and try again when it is done`,
   no_folder: (d) => `the store ${d.store} cannot be opened: ${d.folder} is not a folder; correct the name of the store`,
   node_too_old: (d) => `SQLite needs Node 22.18 or newer; this is Node ${d.node}; upgrade Node`,
   outcome_unknown: (_, reported) =>

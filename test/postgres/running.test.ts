@@ -122,6 +122,29 @@ test("a pool whose connections are all taken is an error after the deadline, wit
   await pool.end();
 });
 
+test("an error names the lock that delayed a statement, and its holder, and not a server that is away", async () => {
+  const record = await five();
+  const own = await openPostgres({ url: server.url(), deadline: "1s", attempt: "500ms" });
+  const pool = new Pool({ connectionString: server.url(), max: 1 });
+  try {
+    await own.load([{ key: record, tails: [] }]);
+    await pool.query("begin");
+    await pool.query("lock table perdure.sessions in access exclusive mode");
+    const holder = String((await pool.query("select pg_backend_pid() as pid")).rows[0]?.["pid"]);
+    await assert.rejects(own.load([{ key: record, tails: [] }]), (error) => {
+      assert.ok(hasCode(error, "store_unavailable"), String(error));
+      assert.deepEqual([error.details.problem, error.details.lockedBy], ["locked", [holder]]);
+      assert.match(error.message, new RegExp(`can be reached.*process ${holder}.*pg_locks`));
+      return true;
+    });
+    await pool.query("rollback");
+    await own.load([{ key: record, tails: [] }]);
+  } finally {
+    await pool.end();
+    await own.close();
+  }
+});
+
 test("idle connections that the server ends fail neither the process nor the next call", async () => {
   const pool = new Pool({ connectionString: server.url(), max: 2 });
   for (const options of [{ url: server.url() }, { pool }]) {

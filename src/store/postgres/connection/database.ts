@@ -2,7 +2,14 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionError } from "../../../errors.ts";
 import { numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
-import { isPassing, isRefusedParameter, isInterruption, sessionErrorOf } from "./postgres-error.ts";
+import {
+  isInterruption,
+  isLockTimeout,
+  isPassing,
+  isRefusedParameter,
+  mayWaitForLock,
+  sessionErrorOf,
+} from "./postgres-error.ts";
 
 /** A row of the driver. */
 export type Row = QueryResult["rows"][number];
@@ -41,6 +48,15 @@ const administerMs = 600_000;
 const administrationsMax = 2;
 /** The most statements in that queue. */
 const administrationsWaitingMax = 1000;
+/** The processes whose locks other sessions of this user wait for. */
+const lockHolders = `
+  select distinct unnest(pg_blocking_pids(pid)) as pid
+  from pg_stat_activity
+  where datname = current_database() and usename = current_user and wait_event_type = 'Lock'
+  order by pid
+  limit 16
+`;
+const lockHoldersMs = 1000;
 /** The timeout of a statement that is tried once. */
 const onceMs = 2000;
 
@@ -210,7 +226,7 @@ export class Database {
         if (isRefusedParameter(error) && this.#reopenWithoutTimeout(pool)) continue;
         const inTime = performance.now() + pause < deadline;
         const again = inTime && isPassing(error) && (this.#reached || isInterruption(error));
-        if (!again) throw this.#explained(error, pool);
+        if (!again) throw (await this.#locked(error, pool)) ?? this.#explained(error, pool);
       }
       await sleep(pause * (0.5 + Math.random() / 2));
     }
@@ -248,6 +264,20 @@ export class Database {
     this.#pool.on?.("error", ignoreIdleError);
     void (refused as OwnPool).end().catch(() => undefined); // none of its connections was opened
     return true;
+  }
+
+  /** The error of a statement that waited too long for a lock; undefined for other errors. The server names the holders. */
+  async #locked(error: unknown, pool: PostgresPool): Promise<SessionError | undefined> {
+    if (!mayWaitForLock(error)) return undefined;
+    let lockedBy: string[] = [];
+    try {
+      const { rows } = await this.#attempt(pool, { text: lockHolders, values: undefined, keep: false }, lockHoldersMs);
+      lockedBy = rows.map(({ pid }) => String(pid));
+    } catch {
+      // The server is away, or each connection of the pool waits.
+    }
+    if (lockedBy.length === 0 && !isLockTimeout(error)) return undefined;
+    return new SessionError("store_unavailable", { store: this.name, problem: "locked", lockedBy }, { cause: error });
   }
 
   #explained(error: unknown, pool: PostgresPool): unknown {

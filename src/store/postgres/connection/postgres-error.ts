@@ -47,6 +47,16 @@ export function isInterruption(error: unknown): boolean {
   return /^(Connection terminated|timeout exceeded|Query read timeout|no answer)/.test(textOf(error));
 }
 
+/** True if a lock that another transaction holds is the reason. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error) === "55P03";
+}
+
+/** True if a lock may be the reason: the statement was cancelled after its time, or has no answer yet. */
+export function mayWaitForLock(error: unknown): boolean {
+  return isLockTimeout(error) || sqlState(error) === "57014" || /^(Query read timeout|no answer)/.test(textOf(error));
+}
+
 /** PgBouncer refuses connections with a setting that it does not track. */
 export function isRefusedParameter(error: unknown): boolean {
   return sqlState(error) === "08P01" && textOf(error).includes("startup parameter");
