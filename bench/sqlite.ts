@@ -289,7 +289,7 @@ async function hotRead(sessions: Sessions): Promise<Measure> {
   const count = 100_000;
   const session = await sessions.create();
   const map = new Map(Array.from({ length: writers }, (_, index) => [`s_${index}`, { turn: index }]));
-  let sum = 0; // what nobody uses, the compiler may leave out
+  let sum = 0; // the compiler may leave out a result without a use
   const { ours, limit, ratio } = await alternate(15, {
     async ours() {
       const start = performance.now();

@@ -27,7 +27,7 @@ export async function keepAndMove(
   const { archive } = (await elsewhere.get(id)).info;
   expect((await Array.fromAsync(restored.turns())).length === restored.info.turn, "an archive cannot be read");
   const parts = archive === null ? "" : `, ${archive.bytes} bytes in ${archive.packedBytes}`;
-  say("archive", `it is put away${parts}, and still read; its fork has gone on with turn ${turn}`);
+  say("archive", `it is archived${parts}, and still readable; its fork has continued with turn ${turn}`);
 }
 
 function expect(holds: boolean, otherwise: string): void {

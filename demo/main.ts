@@ -32,7 +32,7 @@ try {
   await serverless(conversations.long[0] ?? conversations.short[0]);
   heading("live sessions: one loops for ever, the others do not notice");
   await liveSessions(store, say);
-  heading("a session as a file, in another store, forked and put away");
+  heading("a session as a file, in another store, forked and archived");
   await keepAndMove({ store, id: (conversations.long[0] ?? conversations.short[0])?.id ?? "shared", workplace }, say);
   await conclude();
 } finally {

@@ -12,7 +12,7 @@ trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSp
 await using sessions = await openSessions({
   store: "sqlite:chat.db",
   async *model({ messages }) {
-    yield { type: "text", text: `${messages.length} messages, and none of them is told to OpenTelemetry.` };
+    yield { type: "text", text: `${messages.length} messages, and OpenTelemetry gets none of them.` };
   },
 });
 const instrumentation = await instrument({ sessions });

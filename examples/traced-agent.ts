@@ -19,7 +19,7 @@ await instrument();
 
 const runtime: Runtime = {
   async *model({ messages }) {
-    yield { type: "text", text: `${messages.length} messages, and none of them is told to OpenTelemetry.` };
+    yield { type: "text", text: `${messages.length} messages, and OpenTelemetry gets none of them.` };
   },
 
   async onMessage(session: LiveSession, question: string) {

@@ -44,7 +44,7 @@ import { stateAt } from "./record/states.ts";
 import { countAll, countTruncatedUsage } from "./turns/counters.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turns/turn.ts";
 import { SessionCheck } from "./copies/session-check.ts";
-import { CutTally, spentOf } from "./turns/truncated-usage.ts";
+import { TruncatedSums, spentOf } from "./turns/truncated-usage.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns/turns.ts";
 import type { Context, Writer } from "./record/guards.ts";
 
@@ -374,9 +374,9 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
     case "truncate": {
       const turns = life.turns();
       const after = Math.min(command.keep, turns.length);
-      const cut = new CutTally();
-      for (const turn of turns.slice(after)) cut.add(turn, 0);
-      return truncateTurns(draft, { after, cut: cut.cut, writer: as(command.leased) }, context);
+      const sums = new TruncatedSums();
+      for (const turn of turns.slice(after)) sums.add(turn, 0);
+      return truncateTurns(draft, { after, truncated: sums.result, writer: as(command.leased) }, context);
     }
     case "take":
       clearDead(draft, life);

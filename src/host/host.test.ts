@@ -590,7 +590,7 @@ test("a closed host recovers nothing and has no timer", async () => {
 test("a host whose workers cannot be ended leaves no timer and no listener behind when it is closed", async () => {
   await using here = await place();
   const core = coreOf(here.sessions);
-  const listeners = core.instance.onLapse.size;
+  const listeners = core.instance.onHeartbeatGap.size;
   const host = new Host(core, here.sessions, resolveHostOptions({ runtime: counter }), {
     free: () => assert.fail("no session is activated"),
     prepareStandby: () => undefined,
@@ -600,7 +600,7 @@ test("a host whose workers cannot be ended leaves no timer and no listener behin
   await host.recover({ mode: "eager" }); // from then on it polls for dead hosts
   assert.equal(host.metrics().timers, 1);
   await assert.rejects(host.close(), /a worker does not end/);
-  assert.deepEqual([host.metrics().timers, core.instance.onLapse.size], [0, listeners]);
+  assert.deepEqual([host.metrics().timers, core.instance.onHeartbeatGap.size], [0, listeners]);
 });
 
 test("an unknown or ended session and an invalid runtime fail with typed errors and leave nothing behind", async () => {

@@ -162,7 +162,7 @@ export class Host implements AsyncDisposable {
     this.#wheel = new TimerWheel(core.options.clock);
     this.#capacity = new Capacity(options.maxSessions);
     // Each session checks its lease again before its next message; this call finds lost sessions that get no message.
-    core.instance.onLapse.add(this.#onHeartbeatGap);
+    core.instance.onHeartbeatGap.add(this.#onHeartbeatGap);
     this.#restartQueue = new RestartQueue(() => {
       if (!this.#isClosing) slots.prepareStandby();
     });
@@ -366,7 +366,7 @@ export class Host implements AsyncDisposable {
     try {
       await this.#slots.close();
     } finally {
-      this.#core.instance.onLapse.delete(this.#onHeartbeatGap);
+      this.#core.instance.onHeartbeatGap.delete(this.#onHeartbeatGap);
       this.#restartQueue.close();
       this.#wheel.close();
     }

@@ -60,13 +60,13 @@ export interface UnreadableDevice extends UnreadableSession {
  */
 export class Devices {
   readonly #core: Core;
-  readonly #reach: FallbackRouter;
+  readonly #router: FallbackRouter;
   readonly #tenant: string;
 
   /** Made by `Sessions`. @internal */
-  constructor(reach: FallbackRouter, tenant: string) {
-    this.#reach = reach;
-    this.#core = reach.core;
+  constructor(router: FallbackRouter, tenant: string) {
+    this.#router = router;
+    this.#core = router.core;
     this.#tenant = tenant;
   }
 
@@ -85,7 +85,7 @@ export class Devices {
   async find(deviceId: string): Promise<Session | undefined> {
     return await this.#perform("devices.find", async () => {
       const names = this.#names(deviceId);
-      const handle = await this.#reach.open(async (core) => {
+      const handle = await this.#router.open(async (core) => {
         const route = await findRoute(core, this.#tenant, await knownName(core, this.#tenant, names));
         const record = ownSession(core, route) ?? answeringSession(route);
         return record === undefined ? undefined : new Handle(core, record);
@@ -398,7 +398,7 @@ export class Devices {
       if (route.user !== null) await keepName(core, tenant, userNames(core, tenant, route.user), route.last.name);
       return handle;
     };
-    return new Session(await this.#reach.open(open, this.#waiting(names)));
+    return new Session(await this.#router.open(open, this.#waiting(names)));
   }
 
   /** Check the options of a fresh session before anything is written. @throws SessionError as `create` */

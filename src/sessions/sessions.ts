@@ -98,7 +98,7 @@ export let guardedSessionsOn: (store: Store, options?: SessionsOptions, outbox?:
 export class Sessions implements AsyncDisposable {
   static {
     coreOf = (sessions) => sessions.#core;
-    fallbackOf = (sessions) => sessions.#reach.fallback;
+    fallbackOf = (sessions) => sessions.#router.fallback;
     const coreFor = (store: Store, options: SessionsOptions, outbox: Store | undefined): Core => {
       parseId(options.tenant ?? "default", "tenant");
       // With a fallback, the first call that does not reach the store opens the circuit breaker.
@@ -127,15 +127,15 @@ export class Sessions implements AsyncDisposable {
   /** Keys of operators, for all tenants of the store. */
   readonly keys: Keys;
   readonly #core: Core;
-  readonly #reach: FallbackRouter;
+  readonly #router: FallbackRouter;
   readonly #timer: SweepTimer | undefined;
 
-  private constructor(reach: FallbackRouter, tenant: string, timer: SweepTimer | undefined) {
-    const { core } = reach;
-    this.#reach = reach;
+  private constructor(router: FallbackRouter, tenant: string, timer: SweepTimer | undefined) {
+    const { core } = router;
+    this.#router = router;
     this.#core = core;
     this.tenant = tenant;
-    this.devices = new Devices(reach, tenant);
+    this.devices = new Devices(router, tenant);
     this.keys = new Keys(core);
     this.#timer = timer;
   }
@@ -157,7 +157,7 @@ export class Sessions implements AsyncDisposable {
 
   /** The same store, seen by another tenant. Closing either closes both. */
   for(tenant: string): Sessions {
-    return new Sessions(this.#reach, parseId(tenant, "tenant"), this.#timer);
+    return new Sessions(this.#router, parseId(tenant, "tenant"), this.#timer);
   }
 
   /**
@@ -169,7 +169,7 @@ export class Sessions implements AsyncDisposable {
     return await traceCall(operation, async () => {
       const session = newSession(this.#core, { tenant: this.tenant, id }, options);
       Object.assign(operation, { session: session.key.id, agent: session.agent });
-      const created = await this.#reach.open(async (core) => {
+      const created = await this.#router.open(async (core) => {
         // Only the store knows whether an id of the caller is taken; a generated id is free.
         return core.isFallback && id !== undefined ? undefined : await createOn(core, session);
       });
@@ -188,7 +188,7 @@ export class Sessions implements AsyncDisposable {
       const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
       const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
       operation.session = fresh.key.id;
-      return new Session(await this.#reach.open((core) => ensureOn(core, fresh, closed)));
+      return new Session(await this.#router.open((core) => ensureOn(core, fresh, closed)));
     });
   }
 
@@ -203,7 +203,7 @@ export class Sessions implements AsyncDisposable {
       this.#core.guardOpen();
       const key = this.#key(id);
       operation.session = key.id;
-      const handle = await this.#reach.open(async (core) => {
+      const handle = await this.#router.open(async (core) => {
         const found = await core.find(key);
         return found === undefined ? undefined : new Handle(core, found.record, seen);
       });
@@ -302,13 +302,13 @@ export class Sessions implements AsyncDisposable {
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
   async health(): Promise<Health> {
-    return await this.#reach.health();
+    return await this.#router.health();
   }
 
   /** Seal what is in progress, give back leases, let writes land and close the store. Calling it again does nothing. */
   async close(): Promise<void> {
     await this.#timer?.stop();
-    await this.#reach.close();
+    await this.#router.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

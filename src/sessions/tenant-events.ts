@@ -206,7 +206,7 @@ async function* pages(
   }
 }
 
-/** Tells an event from every other; a session that begins afresh numbers its events from 1 again. */
+/** The identity of an event. A reset session numbers its events from 1 again, so the number is not enough. */
 function nameOf({ at, seq, session }: TenantEvent): string {
   return `${at} ${seq} ${session}`;
 }

@@ -159,7 +159,7 @@ function instrumentsOf(meter: Meter) {
       unit: "{session}",
     }),
     hostEvents: meter.createCounter("perdure.host.events", {
-      description: "What befell live sessions: activated, crashed, restarted and so on",
+      description: "Changes of live sessions: activated, crashed, restarted and so on",
       unit: "{event}",
     }),
     messages: meter.createHistogram("perdure.host.message.duration", time("Messages to live sessions")),

@@ -9,7 +9,10 @@ import { CliError } from "../terminal/cli-error.ts";
 import { report } from "../terminal/output.ts";
 
 export function budgetCommand(): Command {
-  return storeCommand("budget", "Set or clear the budget of a session; a running answer heeds it at its next step")
+  return storeCommand(
+    "budget",
+    "Set or clear the budget of a session; it also bounds a running answer, from its next step",
+  )
     .argument("<id>", "the session")
     .option("--tokens <n>", "the most tokens of the session, those it has used included", wholeNumber)
     .option("--turns <n>", "the most turns of the session, those it has included", wholeNumber)

@@ -19,7 +19,7 @@ interface PairedTurn {
 /**
  * The turns with calls and results paired. Pairing is turn by turn, because the same id may stand for another call in a
  * later turn; but results at the beginning of a turn answer the open calls of the turn before: a caller may run a tool, or
- * ask a person, between two turns. A marked result closes a call that has none, and a result without a call is told as
+ * ask a person, between two turns. A marked result closes a call that has none, and a result without a call is sent as
  * text.
  */
 export function pairCalls(turns: readonly (readonly Message[])[]): readonly (readonly Message[])[] {

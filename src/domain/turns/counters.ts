@@ -28,24 +28,24 @@ export function countSealed(counters: Counters, turn: Turn): Counters {
 }
 
 /** The counters after turns were truncated: their usage stays counted. */
-export function countTruncated(counters: Counters, cut: { turns: number; messages: number }): Counters {
+export function countTruncated(counters: Counters, truncated: { turns: number; messages: number }): Counters {
   return {
     ...counters,
-    turns: counters.turns - cut.turns,
-    messages: counters.messages - cut.messages,
+    turns: counters.turns - truncated.turns,
+    messages: counters.messages - truncated.messages,
   };
 }
 
 /** The counters of the log, with the usage of truncated turns added. */
 export function countTruncatedUsage(counters: Counters, spent: Iterable<Spent>): Counters {
   let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
-  for (const cut of spent) {
-    requests = addCounts(requests, cut.requests);
-    inputTokens = addCounts(inputTokens, cut.usage.inputTokens);
-    outputTokens = addCounts(outputTokens, cut.usage.outputTokens);
-    totalTokens = addCounts(totalTokens, cut.usage.totalTokens);
-    durationMs = addCounts(durationMs, cut.durationMs);
-    longestMs = Math.max(longestMs, cut.longestMs);
+  for (const truncated of spent) {
+    requests = addCounts(requests, truncated.requests);
+    inputTokens = addCounts(inputTokens, truncated.usage.inputTokens);
+    outputTokens = addCounts(outputTokens, truncated.usage.outputTokens);
+    totalTokens = addCounts(totalTokens, truncated.usage.totalTokens);
+    durationMs = addCounts(durationMs, truncated.durationMs);
+    longestMs = Math.max(longestMs, truncated.longestMs);
   }
   return { ...counters, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs };
 }

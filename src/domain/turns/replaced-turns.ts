@@ -11,7 +11,7 @@ import type { SessionRecord } from "../record/record.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Limits } from "../values/limits.ts";
 import { countSealed } from "./counters.ts";
-import { CutTally, keepSpent } from "./truncated-usage.ts";
+import { TruncatedSums, keepSpent } from "./truncated-usage.ts";
 import { turnOf, type Turn } from "./turn.ts";
 
 /** The name of the log. */
@@ -89,11 +89,11 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
     record,
   );
   const turns = entries.map((entry, index) => ({ ...entry, seq: failed.seq + index }));
-  const tally = new CutTally();
-  tally.add(failed, 0);
+  const sums = new TruncatedSums();
+  sums.add(failed, 0);
   splice(draft, "turns", failed.seq, turns);
   if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
-  keepSpent(draft, tally.cut.spent);
+  keepSpent(draft, sums.result.spent);
   set(draft, {
     inherited,
     counters: {

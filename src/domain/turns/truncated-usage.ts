@@ -32,7 +32,7 @@ export interface Spent {
 }
 
 /** Truncated turns: the number of their messages, and their usage. */
-export interface Cut {
+export interface TruncatedTurns {
   readonly messages: number;
   readonly spent: readonly Spent[];
 }
@@ -41,7 +41,7 @@ const hourMs = 3_600_000;
 const noUsage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
 
 /** Sums the usage of truncated turns: one sum per agent, model and hour. */
-export class CutTally {
+export class TruncatedSums {
   #messages = 0;
   readonly #spent = new Map<string, Spent>();
 
@@ -71,7 +71,7 @@ export class CutTally {
     });
   }
 
-  get cut(): Cut {
+  get result(): TruncatedTurns {
     return { messages: this.#messages, spent: [...this.#spent.values()] };
   }
 }

@@ -12,7 +12,7 @@ import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { guardReplaced, keepReplaced } from "./replaced-turns.ts";
-import { keepSpent, type Cut } from "./truncated-usage.ts";
+import { keepSpent, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
 import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
 import {
@@ -76,16 +76,16 @@ export interface Beginning {
 
 /**
  * Begin the last turn again, in its place: the turn that failed or was interrupted goes, and the open one has its number
- * and its key. `cut` is what the earlier try holds and took, which stays counted.
+ * and its key. `truncated` is what the earlier try holds and took, which stays counted.
  * @throws SessionError as {@link beginTurn}, `legal_hold`, `session_forked`
  */
 export function beginAgain(
   draft: Draft,
-  { cut, ...beginning }: Beginning & { readonly cut: Cut },
+  { truncated, ...beginning }: Beginning & { readonly truncated: TruncatedTurns },
   context: Context,
 ): Change {
   const { turn, writer } = beginning;
-  cutTurns(draft, { after: headOf(draft.record, "turns") - 1, cut, writer }, context);
+  truncateLog(draft, { after: headOf(draft.record, "turns") - 1, truncated, writer }, context);
   begin(draft, beginning, context);
   // The entry that bears the key goes in this very change.
   draft.claims.splice(0, draft.claims.length, ...draft.claims.filter(({ key }) => key !== turn.key));
@@ -96,7 +96,7 @@ export function beginAgain(
 export interface Replacement {
   readonly after: number;
   readonly entries: readonly Entry[];
-  readonly cut: Cut;
+  readonly truncated: TruncatedTurns;
 }
 
 /**
@@ -109,10 +109,10 @@ export function beginInstead(
   { replacement, ...beginning }: Beginning & { readonly replacement: Replacement },
   context: Context,
 ): Change {
-  const { after, entries, cut } = replacement;
+  const { after, entries, truncated } = replacement;
   const before = draft.record;
   guardReplaced(before, after, entries, context.limits);
-  cutTurns(draft, { after, cut, writer: beginning.writer }, context);
+  truncateLog(draft, { after, truncated, writer: beginning.writer }, context);
   begin(draft, beginning, context);
   keepReplaced(draft, before, entries);
   return changeOf(draft);
@@ -256,21 +256,21 @@ export function sealTurn(
 }
 
 /**
- * Truncate the log of turns after turn `after`. `cut`: the messages and usage of those turns; the usage stays counted.
+ * Truncate the log of turns after turn `after`. `truncated`: the messages and usage of those turns; the usage stays counted.
  * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`, `session_forked`
  */
-export function truncateTurns(draft: Draft, cutting: Cutting, context: Context): Change {
-  cutTurns(draft, cutting, context);
+export function truncateTurns(draft: Draft, truncation: Truncation, context: Context): Change {
+  truncateLog(draft, truncation, context);
   return changeOf(draft);
 }
 
-interface Cutting {
+interface Truncation {
   readonly after: number;
-  readonly cut: Cut;
+  readonly truncated: TruncatedTurns;
   readonly writer: Writer;
 }
 
-function cutTurns(draft: Draft, { after, cut, writer }: Cutting, context: Context): void {
+function truncateLog(draft: Draft, { after, truncated, writer }: Truncation, context: Context): void {
   const { record } = draft;
   guardLease(record, writer.fence, context);
   guardSeen(draft.base, writer);
@@ -283,8 +283,8 @@ function cutTurns(draft: Draft, { after, cut, writer }: Cutting, context: Contex
   set(draft, {
     parent: after === 0 ? null : parent,
     inherited: Math.min(record.inherited, after),
-    counters: countTruncated(draft.record.counters, { turns, messages: cut.messages }),
+    counters: countTruncated(draft.record.counters, { turns, messages: truncated.messages }),
   });
   splice(draft, "turns", after + 1, []);
-  keepSpent(draft, cut.spent);
+  keepSpent(draft, truncated.spent);
 }

@@ -366,7 +366,7 @@ export class Core {
     return outcome;
   }
 
-  /** Commit what a `Core` in another thread of this program made ready, in the same batches as what is committed here. */
+  /** Commit the transactions of a `Core` in another thread of this program, in the same batches as those of this one. */
   async relay(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
   }

@@ -23,7 +23,7 @@ export class InstanceKeeper {
   #closed = false;
   #lapses = 0;
   /** Called after a heartbeat that was late. */
-  readonly onLapse: Set<() => void> = new Set();
+  readonly onHeartbeatGap: Set<() => void> = new Set();
   /** Users of each lease in this process, by session and fence; a lease about to be taken counts. */
   readonly #uses = new Map<string, number>();
 
@@ -89,7 +89,7 @@ export class InstanceKeeper {
         this.#beatAt = sentAt;
         if (!lapsed) return;
         this.#lapses++;
-        for (const tell of this.onLapse) tell();
+        for (const listener of this.onHeartbeatGap) listener();
       })
       .finally(() => {
         this.#beating = undefined;

@@ -14,7 +14,7 @@ import {
 import { headOf, isSame } from "../../domain/record/change.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import type { Archive, Identity, SessionRecord } from "../../domain/record/record.ts";
-import { CutTally, spentEntries } from "../../domain/turns/truncated-usage.ts";
+import { TruncatedSums, spentEntries } from "../../domain/turns/truncated-usage.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { readPart } from "../archive/archive-reader.ts";
@@ -92,10 +92,10 @@ async function packedLogs(
 ): Promise<{ readonly logs: PackedLogs } & Pick<ArrivedLogs, "beside">> {
   const parts: Archive["parts"][number][] = [];
   let [bytes, packedBytes] = [0, 0];
-  const cut = new CutTally();
+  const sums = new TruncatedSums();
   const at = core.now();
   const { readMax, readBytesMax } = core.options.limits;
-  for await (const sections of sectionsOf({ core }, record, cut)) {
+  for await (const sections of sectionsOf({ core }, record, sums)) {
     const { ranges, sha256, packed, bytes: more } = await packPart(sections);
     parts.push({ ranges, sha256 });
     bytes += more;
@@ -108,7 +108,7 @@ async function packedLogs(
       Math.max(more, (rows * readBytesMax) / readMax),
     );
   }
-  const { spent } = cut.cut;
+  const { spent } = sums.result;
   if (arriving.isStaged) {
     await stageStaying({ core }, record, arriving);
     for (const entry of spentEntries(record, spent)) await arriving.add("spent", entry);
@@ -135,11 +135,11 @@ async function stageStaying(
   }
 }
 
-/** The entries of all logs, log by log, in groups of about the size of a part; `cut` counts the turns among them. */
+/** The entries of all logs, log by log, in groups of about the size of a part; `sums` counts the turns among them. */
 async function* sectionsOf(
   { core }: Pick<Handle, "core">,
   record: SessionRecord,
-  cut: CutTally,
+  sums: TruncatedSums,
 ): AsyncGenerator<readonly ArchivedEntries[], void, void> {
   let sections: ArchivedEntries[] = [];
   let length = 0;
@@ -152,7 +152,7 @@ async function* sectionsOf(
         entries = [];
         length = 0;
       }
-      if (log === "turns") cut.add(turnOf(entry), record.inherited);
+      if (log === "turns") sums.add(turnOf(entry), record.inherited);
       entries.push(entry);
       length += entry.data.length;
     }

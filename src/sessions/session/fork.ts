@@ -14,7 +14,7 @@ import { Handle } from "../core/handle.ts";
 import { agentId } from "./opening.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { readCut } from "../turns/entry-reader.ts";
+import { readTruncated } from "../turns/entry-reader.ts";
 
 /** Options of a fork. */
 export interface ForkOptions {
@@ -74,5 +74,5 @@ async function messagesUpTo(handle: Handle, at: number): Promise<number> {
   const next = { log: "turns", from: at + 1, to: at + 1, order: "ascending", limit: 1 } as const;
   const [entry] = await readLog(handle.core, record, next);
   const known = entry && messagesBefore(entry);
-  return known ?? (await readCut(handle, { from: 1, to: at })).messages;
+  return known ?? (await readTruncated(handle, { from: 1, to: at })).messages;
 }

@@ -46,7 +46,7 @@ import { traceCall } from "../tracing/operation.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 import { SessionLease } from "../turns/session-lease.ts";
-import { readCut, readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
+import { readTruncated, readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
@@ -335,10 +335,10 @@ export class Session {
         throw new SessionError("range_invalid", { from: after, to: head });
       }
       if (after === head) return;
-      const cut = await readCut(handle, { from: after + 1, to: head });
+      const truncated = await readTruncated(handle, { from: after + 1, to: head });
       await handle.countingConflicts(() =>
         withoutForks(handle, () =>
-          handle.write((draft, context, writer) => truncateTurns(draft, { after, cut, writer }, context)),
+          handle.write((draft, context, writer) => truncateTurns(draft, { after, truncated, writer }, context)),
         ),
       );
     });

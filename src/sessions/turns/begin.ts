@@ -1,7 +1,7 @@
 import { headOf, turnsIdentity, type Change, type Draft } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
+import { TruncatedSums, type TruncatedTurns } from "../../domain/turns/truncated-usage.ts";
 import { countToolCalls, turnOf, type Turn } from "../../domain/turns/turn.ts";
 import {
   beginAgain,
@@ -20,7 +20,7 @@ import { readLog } from "../core/log-reader.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
-import { readCut } from "./entry-reader.ts";
+import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
@@ -85,8 +85,8 @@ async function beginTurnOn(
       ? await writeAgain(
           handle,
           earlier,
-          (cut) => (draft, context, writer) =>
-            beginAgain(draft, { ...beginning(draft, context, writer), cut }, context),
+          (truncated) => (draft, context, writer) =>
+            beginAgain(draft, { ...beginning(draft, context, writer), truncated }, context),
           options,
         )
       : undefined;
@@ -149,18 +149,18 @@ async function writeInstead(
 /** The turns after `after`. @throws SessionError `replaced_too_large` */
 async function readReplaced(handle: Handle, record: SessionRecord, after: number): Promise<Replacement> {
   const { limits } = handle.core.options;
-  const tally = new CutTally();
+  const sums = new TruncatedSums();
   const entries: Entry[] = [];
   const to = headOf(record, "turns");
   for (let from = after + 1; from <= to; from = (entries.at(-1)?.seq ?? to) + 1) {
     const { readMax: limit, readBytesMax: bytesMax } = limits;
     const page = await readLog(handle.core, record, { log: "turns", from, to, order: "ascending", limit, bytesMax });
     if (page.length === 0) break;
-    for (const entry of page) tally.add(turnOf(entry), record.inherited);
+    for (const entry of page) sums.add(turnOf(entry), record.inherited);
     entries.push(...page);
     guardReplaced(record, after, entries, limits);
   }
-  return { after, entries, cut: tally.cut };
+  return { after, entries, truncated: sums.result };
 }
 
 /**
@@ -206,7 +206,7 @@ const againMax = 20;
 async function writeAgain(
   handle: Handle,
   earlier: Turn,
-  ruleFor: (cut: Cut) => Rule,
+  ruleFor: (truncated: TruncatedTurns) => Rule,
   options: WriteOptions,
 ): Promise<WriteResult | undefined> {
   for (let attempt = 1; attempt <= againMax; attempt++) {
@@ -214,9 +214,9 @@ async function writeAgain(
     const [turns = []] = (await handle.refresh([{ log: "turns", last: 1 }])).tails;
     const last = turns.at(-1) === undefined ? undefined : turnOf(turns.at(-1)!);
     if (last?.key !== earlier.key || last.seq !== earlier.seq || !isUnanswered(last)) return undefined;
-    const cut = await readCut(handle, { from: last.seq, to: last.seq });
+    const truncated = await readTruncated(handle, { from: last.seq, to: last.seq });
     try {
-      return await withoutForks(handle, () => handle.write(ruleFor(cut), options));
+      return await withoutForks(handle, () => handle.write(ruleFor(truncated), options));
     } catch (error) {
       if (hasCode(error, "legal_hold")) return undefined;
       if (!hasCode(error, "conflict")) throw error;

@@ -2,7 +2,7 @@
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import type { Entry, UnreadableEntry } from "../../domain/record/entry.ts";
 import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
-import { CutTally, type Cut } from "../../domain/turns/truncated-usage.ts";
+import { TruncatedSums, type TruncatedTurns } from "../../domain/turns/truncated-usage.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -131,11 +131,11 @@ function guardRange({ last, from, to, before }: EntryRange): void {
  * The messages and the usage of these turns, for a truncation.
  * @throws SessionError `store_invalid` for a turn that cannot be read: its usage would be lost
  */
-export async function readCut(handle: Handle, range: { from: number; to: number }): Promise<Cut> {
-  const tally = new CutTally();
+export async function readTruncated(handle: Handle, range: { from: number; to: number }): Promise<TruncatedTurns> {
+  const sums = new TruncatedSums();
   const onUnreadable = ({ seq }: UnreadableEntry): void => {
     throw new SessionError("store_invalid", { problem: "entry_invalid", log: "turns", seq });
   };
-  for await (const turn of readTurns(handle, { ...range, onUnreadable })) tally.add(turn, handle.record.inherited);
-  return tally.cut;
+  for await (const turn of readTurns(handle, { ...range, onUnreadable })) sums.add(turn, handle.record.inherited);
+  return sums.result;
 }

@@ -93,7 +93,7 @@ async function writeAnswer(
       usage.call(event.requests, turn.output);
     } else if (event.type === "step") {
       usage.step(event.usage, turn.output);
-      // Before the tools run: the model would not be told their results.
+      // Before the tools run: the model would not get their results.
       if (danglingToolCalls(turn.output).length > 0)
         await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
     } else if (event.type === "finish") {

@@ -20,8 +20,8 @@ export interface FollowedSession {
 const recoverMs = 1000;
 
 /**
- * The turn whose answer is followed. With `at`, the time when it began, another turn that takes its number later is told from
- * it: a turn that it replaced, and that its end puts back.
+ * The turn whose answer is followed. With `at`, the time when it began, another turn that takes its number later is not
+ * mistaken for it: a turn that it replaced, and that its end puts back.
  */
 export type FollowedTurn = Pick<Turn, "seq"> & { readonly at?: number };
 

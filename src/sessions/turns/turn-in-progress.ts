@@ -105,7 +105,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#ended = ended;
     handle.core.turns.add(this);
     const { poller } = handle.core;
-    this.#watch = poller.watch(handle.key, { needs: "record", isQuiet: true }, (found) => this.#heedFound(found));
+    this.#watch = poller.watch(handle.key, { needs: "record", isQuiet: true }, (found) => this.#onFound(found));
   }
 
   /** The turn's number. */
@@ -193,7 +193,7 @@ export class TurnInProgress implements AsyncDisposable {
         this.#fail(error);
         throw error;
       }
-      this.#heed();
+      this.#checkRecord();
     });
     // Callers that await the flush get its failure.
     this.#flushing.catch(() => undefined);
@@ -201,13 +201,13 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   /** If the store is unavailable, the next write throws its error. */
-  #heedFound(found: Found): void {
+  #onFound(found: Found): void {
     if (this.#isEnded || this.#sealing !== undefined) return;
     if (found.status === "missing") {
       this.#fail(new SessionError("session_not_found", sessionIds(this.#handle.record)));
     } else if (found.status === "found") {
       this.#handle.learn(found.view.record);
-      this.#heed();
+      this.#checkRecord();
     }
   }
 
@@ -246,7 +246,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
   }
 
-  #heed(): void {
+  #checkRecord(): void {
     const { record } = this.#handle;
     if (record.lease?.fence !== this.#fence) {
       this.#fail(fenced(record, this.#fence));

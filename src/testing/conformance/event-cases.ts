@@ -224,7 +224,11 @@ export function eventCases(check: Check): void {
     const again = await land(store, stepOf(next, { splices: [splice(5, [10])] }));
     assert.deepEqual(seqs((await see(store, keyOf(again), ["events"]))?.logs["events"]), [5]);
     await land(store, stepOf(again, { splices: [splice(1, [11])] }));
-    assert.deepEqual(seqs((await see(store, keyOf(again), ["events"]))?.logs["events"]), [1], "begun afresh");
+    assert.deepEqual(
+      seqs((await see(store, keyOf(again), ["events"]))?.logs["events"]),
+      [1],
+      "the numbers begin again",
+    );
   });
 }
 

@@ -102,10 +102,10 @@ function recentCases(check: Check): void {
     ["an agent", { agent: "ceo" }, ["active", "due", "ended", "overdue"]],
     ["a user", { user: "ann" }, ["active", "ended", "expired", "inactive"]],
     ["an agent and a user", { agent: "ceo", user: "ann" }, ["active", "ended"]],
-    ["an agent nobody has", { agent: "cto" }, []],
+    ["an agent without sessions", { agent: "cto" }, []],
     ["active ones", { states: ["active"] }, ["active"]],
     ["inactive ones", { states: ["inactive"] }, ["inactive"]],
-    ["expired ones, also where nobody has marked them", { states: ["expired"] }, ["due", "expired", "overdue"]],
+    ["expired ones, also before a sweep has marked them", { states: ["expired"] }, ["due", "expired", "overdue"]],
     ["ended ones", { states: ["ended"] }, ["ended"]],
     ["archived ones", { states: ["archived"] }, ["archived"]],
     ["live ones", { states: ["active", "inactive"] }, ["active", "inactive"]],
@@ -154,7 +154,7 @@ function recentCases(check: Check): void {
     await create(bench, [...sessions, { id: "theirs", tenant: `${bench.tenant} too` }]);
     assert.equal(await bench.store.count({ now }), before + sessions.length + 1);
     assert.equal(await bench.store.count({ now, tenant: bench.tenant }), sessions.length);
-    assert.equal(await bench.store.count({ now, tenant: `${bench.tenant} of nobody` }), 0);
+    assert.equal(await bench.store.count({ now, tenant: `${bench.tenant} without sessions` }), 0);
   });
 
   check("pages-are-complete: recent follows a record as it changes", async (bench) => {
@@ -210,8 +210,8 @@ function sweepCases(check: Check): void {
     assert.deepEqual(await settled(3, "archived", "expired"), ["expired", "archived"]);
     assert.deepEqual(await settled(3), []);
     const all = { order: "settled", tenant, states: ["expired", "ended", "archived"], before: 3, limit: 2 } as const;
-    assert.deepEqual(inOrder(await pages(store, { ...all, agent: "nobody" })), []);
-    assert.deepEqual(inOrder(await pages(store, { ...all, user: "nobody" })), []);
+    assert.deepEqual(inOrder(await pages(store, { ...all, agent: "absent" })), []);
+    assert.deepEqual(inOrder(await pages(store, { ...all, user: "absent" })), []);
     await create(bench, [{ id: "theirs", state: "ended", stateSince: 2, agent: "cfo", user: "u" }]);
     assert.deepEqual(inOrder(await pages(store, { ...all, agent: "cfo" })), ["theirs"]);
     assert.deepEqual(inOrder(await pages(store, { ...all, user: "u" })), ["theirs"]);

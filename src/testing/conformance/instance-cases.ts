@@ -24,7 +24,7 @@ export function instanceCases(check: Check): void {
   check("heartbeats: only those asked for are returned, and unknown ones are absent", async ({ store, tenant }) => {
     const ids = ["a", "b", "c"].map((name) => `${tenant} ${name}`);
     for (const id of ids) await store.heartbeat(sampleInstance(id));
-    const found = await store.instances([ids[2]!, `${tenant} nobody`, ids[0]!, ids[0]!]);
+    const found = await store.instances([ids[2]!, `${tenant} absent`, ids[0]!, ids[0]!]);
     assert.deepEqual(found.instances.map(({ id }) => id).toSorted(), [ids[0], ids[2]]);
     assert.deepEqual((await store.instances([])).instances, []);
   });

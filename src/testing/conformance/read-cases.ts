@@ -90,15 +90,15 @@ export function readCases(check: Check): void {
     const key = keyOf(await tenTurns(bench));
     const range = { from: 1, to: 10, limit: 10, order: "ascending" } as const;
     assert.deepEqual(await store.read(key, { log: "events", ...range }), []);
-    assert.deepEqual(await store.read({ tenant, id: "nobody" }, { log: "turns", ...range }), []);
-    assert.deepEqual(await store.read({ tenant, id: "nobody" }, { log: "turns", keys: ["k2"] }), []);
+    assert.deepEqual(await store.read({ tenant, id: "absent" }, { log: "turns", ...range }), []);
+    assert.deepEqual(await store.read({ tenant, id: "absent" }, { log: "turns", keys: ["k2"] }), []);
   });
 
   check("load-is-one-moment: records come in the order of the requests", async (bench) => {
     const { store, tenant } = bench;
     const ids = ["b", "a", "d", "c"];
     for (const id of ids) await land(store, creationOf(bench.record({ id })));
-    const asked = ["c", "nobody", "a", "b", "a", "nobody either", "d"];
+    const asked = ["c", "absent", "a", "b", "a", "absent too", "d"];
     const { sessions: loaded } = await store.load(asked.map((id) => ({ key: { tenant, id }, tails: [] })));
     assert.deepEqual(
       loaded.map((one) => one?.record.id),
@@ -156,9 +156,9 @@ export function readCases(check: Check): void {
   check("load-returns-the-time: whatever is found, and where nothing is", async (bench) => {
     const { store, tenant } = bench;
     const key = keyOf(await land(store, creationOf(bench.record({ id: "timed" }))));
-    const nobody = { tenant, id: "nobody" };
+    const absent = { tenant, id: "absent" };
     const times: number[] = [];
-    for (const keys of [[key], [], [nobody], [key, nobody], [nobody, key]]) {
+    for (const keys of [[key], [], [absent], [key, absent], [absent, key]]) {
       const { now } = await store.load(keys.map((one) => ({ key: one, tails: [] })));
       times.push(now, (await store.instances([])).now);
     }

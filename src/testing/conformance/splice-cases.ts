@@ -287,7 +287,7 @@ export function spliceCases(check: Check): void {
     assert.deepEqual(page.records, []);
     assert.equal(await refuse(store, removeSession(record)), undefined, "it is gone already");
 
-    // A new session under the same id starts afresh, its keys free and its seq from 1.
+    // A new session under the same id has free keys, and its seq begins at 1.
     const again = creationOf(bench.record({ id: "removed" }), {
       splices: [sampleSplice("turns", 1, [{ key: "k", value: "new" }])],
       claims: [{ log: "turns", key: "k" }],
