@@ -8,6 +8,7 @@ import { openSessions } from "../../src/index.ts";
 import { finish, Workplace } from "./command-line.ts";
 
 const usage = { inputTokens: 900, outputTokens: 100, totalTokens: 1000 };
+const small = { inputTokens: 9, outputTokens: 1, totalTokens: 10 };
 const nasty = `<img src=x onerror="alert('1')">&`;
 
 /** A store with three agents' turns, one of whom nobody should have named so. */
@@ -18,7 +19,7 @@ async function filled(): Promise<Workplace> {
   await session.append({ input: "q", output: "a", usage, durationMs: 100, agent: "ceo", model: "m" });
   await session.append({ input: "q", output: "a", usage, durationMs: 300, agent: "ceo", status: "failed" });
   await session.append({ input: "q", output: "a", usage, agent: "=1+1" });
-  await session.append({ input: "q", output: "a", usage: { ...usage, totalTokens: 10 }, agent: 'a "quoted", one' });
+  await session.append({ input: "q", output: "a", usage: small, agent: 'a "quoted", one' });
   await sessions.close();
   return place;
 }
@@ -28,7 +29,7 @@ test("stats for people: the whole, then a line for each day or agent; bars on a 
   const { stdout, code } = await place.run(["stats", "--by", "agent"]);
   assert.equal(code, 0);
   assert.match(stdout, /^SESSIONS +1\nstates +1 active, 0 inactive/);
-  assert.match(stdout, /\ntokens +3,010 \(3,600 in, 400 out\)\n/);
+  assert.match(stdout, /\ntokens +3,010 \(2,709 in, 301 out\)\n/);
   assert.match(stdout, /\ntook +p50 100 ms, p95 300 ms, max 300 ms\n/);
   assert.match(stdout, /\nceo +2 +1 +2 +2,000 +200 ms +\d+ B +0\n=1\+1 +1 /);
   assert.doesNotMatch(stdout, /█/);
