@@ -84,7 +84,7 @@ test("a model is shown the newest turns within the bytes of a window, and the ne
   }
 });
 
-test("a page of sessions ends where its bytes are reached, and the next one goes on", async () => {
+test("a page of sessions ends where its bytes are reached, and the next one continues", async () => {
   await using place = inMemory({ limits: { pageBytesMax: 5000 } });
   for (let index = 0; index < 10; index++)
     await place.sessions.create({ id: `s${index}`, metadata: { large: large.repeat(index === 4 ? 9 : 1) } });
@@ -104,7 +104,7 @@ test("a page of sessions ends where its bytes are reached, and the next one goes
   assert.ok(pages > 2);
 });
 
-test("a page of events ends where its bytes are reached, and the next one goes on", async () => {
+test("a page of events ends where its bytes are reached, and the next one continues", async () => {
   await using place = inMemory({ limits: { pageBytesMax: 5000 } });
   for (let index = 0; index < 10; index++) {
     const session = await place.sessions.create({ id: `s${index}` });

@@ -94,7 +94,7 @@ test("a stolen store reveals neither device ids nor codes nor users' hashes", as
   }
 });
 
-test("a device whose session expired, ended or was archived goes on with a fresh one, and the old one is kept", async () => {
+test("a device whose session expired, ended or was archived continues with a fresh one, and the old one is kept", async () => {
   await using here = place();
   const device = randomUUID();
   await (await here.sessions.devices.open(device)).append({ input: "long ago" });
@@ -215,7 +215,7 @@ test("attempts do not prolong a code, and concurrent attempts redeem it once", a
   assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
 });
 
-test("a guest's session becomes the user's with one event, and every device of the user goes on with it", async () => {
+test("a guest's session becomes the user's with one event, and every device of the user continues with it", async () => {
   await using here = place({ ttlOfUser: (user: string) => (user === "ada" ? "30d" : undefined) });
   const { sessions } = here;
   const [phone, laptop, guest] = [randomUUID(), randomUUID(), randomUUID()];

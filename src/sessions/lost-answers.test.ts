@@ -11,7 +11,7 @@ const sayYes: Model = async function* sayYes() {
   yield { type: "text", text: "yes" };
 };
 
-test("an append with a lost response is no error, and the handle goes on", async () => {
+test("an append with a lost response is no error, and the handle continues", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "after" } });
@@ -22,7 +22,7 @@ test("an append with a lost response is no error, and the handle goes on", async
   assert.deepEqual(session.info.counters, countAll(turns));
 });
 
-test("an append that did not land is an error, and the handle goes on", async () => {
+test("an append that did not land is an error, and the handle continues", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   place.store.plan({ [place.store.commits + 1]: { fails: "before" } });

@@ -300,7 +300,7 @@ test("a fork at 0 shares no turns, and begins as its parent began", async () => 
   await guardSound(place.sessions);
 });
 
-test("a watch tells of the replacement, and of the turns that come back", async () => {
+test("a watch reports the replacement, and the restored turns", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   for (const input of ["one", "two", "three"]) await session.append({ input });

@@ -95,7 +95,7 @@ test("concurrent calls of ensure for one id return the same session", async () =
   assert.equal(new Set(all.map(({ info }) => info.version)).size, 1);
 });
 
-test("ensure continues an expired session, unless it is told to fail", async () => {
+test("ensure continues an expired session, unless onExpired is fail", async () => {
   await using place = inMemory({ ttl: "1h" });
   await place.sessions.create({ id: "s" });
   await place.clock.advance(hour);
@@ -118,7 +118,7 @@ test("a session does not expire unless a lifetime is set", async () => {
   assert.notEqual(session.info.expiresAt, null, "an age limit ends it as well");
 });
 
-test("reviving goes on with the same log and a fresh deadline", async () => {
+test("reviving continues with the same log and a fresh deadline", async () => {
   await using place = inMemory({ ttl: "1h", maxAge: "2h" });
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "before" });

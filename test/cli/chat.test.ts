@@ -6,7 +6,7 @@ import { stripVTControlCharacters } from "node:util";
 import { openSessions } from "../../src/index.ts";
 import { answers, finish, outputUntil, setUp, type Finished, type Workplace } from "./command-line.ts";
 
-test("chat from a pipe answers line by line, and a line that ends in a backslash goes on", async () => {
+test("chat from a pipe answers line by line, and a line that ends in a backslash continues in the next", async () => {
   await using context = await setUp();
   const { place, server } = context;
   const { code, stdout, stderr } = await place.run(["chat", "ceo"], { input: "one\ntwo \\\nlines\n/exit\nnever\n" });

@@ -9,7 +9,7 @@ import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { untilStored } from "../support/stored-text.ts";
 import { answers, counting, finish, outputUntil, setUp } from "./command-line.ts";
 
-test("a session started by one process goes on in the next", async () => {
+test("a session started by one process continues in the next", async () => {
   await using context = await setUp();
   const { place, server } = context;
   const first = await place.run(["consult", "ceo", "one?"]);
@@ -204,7 +204,7 @@ test("--busy interrupt stops the running answer, which is kept; its command fail
   );
 });
 
-test("a killed process leaves a session that the next one goes on with", async () => {
+test("a killed process leaves a session that the next one continues with", async () => {
   await using context = await setUp(answers({ "long?": { kind: "hang", texts: ["so far"] } }));
   const { place } = context;
   await using sessions = await openSessions({ store: place.storeUrl, sweep: false });

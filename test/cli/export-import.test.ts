@@ -143,7 +143,7 @@ test("sessions are exported by agent, user, state and time, for other programs a
   assert.equal(JSON.parse((await place.run(["export", "--after", "a"])).stdout).session.id, "b");
 });
 
-test("an export that is stopped by a signal keeps what it has, and goes on behind it", async () => {
+test("an export that is stopped by a signal keeps what it has, and the next run continues after it", async () => {
   await using place = await stocked(1500);
   const file = join(place.folder, "all.ndjson");
   const child = place.start(["export", "--out", file]);

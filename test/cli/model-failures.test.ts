@@ -20,7 +20,7 @@ const failures: readonly (readonly [title: string, reply: Reply, stdout: string,
 ];
 
 for (const [title, reply, stdout, says] of failures) {
-  test(`an endpoint that ${title}: exit 1, question and beginning are kept as a failed turn, the session goes on`, async () => {
+  test(`an endpoint that ${title}: exit 1, question and beginning are kept as a failed turn, the session continues`, async () => {
     let broken = true;
     await using context = await setUp(() => (broken ? reply : { kind: "answer", texts: ["better"] }));
     const { place } = context;

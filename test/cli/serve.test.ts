@@ -38,7 +38,7 @@ async function chat(url: string, device: string, message: string) {
   return { status: response.status, body: await response.json() } as { status: number; body: Record<string, unknown> };
 }
 
-test("a new process for every request, as on a serverless host: the chat goes on", async () => {
+test("a new process for every request, as on a serverless host: the chat continues", async () => {
   await using context = await setUp();
   const device = randomUUID();
   for (let index = 1; index <= 3; index++) {

@@ -76,7 +76,7 @@ test("a save to a full disk keeps what was saved before", async (context) => {
   assert.deepEqual(await directory.load("s1"), await sessions.snapshot("s1"));
 });
 
-test("an export to a full disk goes on once there is room", async (context) => {
+test("an export to a full disk continues once there is room", async (context) => {
   using disk = smallDisk("export", context);
   if (disk === undefined) return;
   const { sessions } = await stocked("export.db");

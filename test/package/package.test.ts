@@ -107,7 +107,7 @@ describe("the package", () => {
     assert.deepEqual(opened.trim().split("\n"), doors);
   });
 
-  test("the program of the README goes on where its first run stopped", async () => {
+  test("the program of the README continues where its first run stopped", async () => {
     copyFileSync(join(root, "examples/quickstart.ts"), join(project, "quickstart.ts"));
     assert.match(await node(["quickstart.ts"], project), /^1 turns, 23 tokens so far$/m);
     assert.match(await node(["quickstart.ts"], project), /^2 turns, 46 tokens so far$/m);

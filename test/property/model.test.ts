@@ -54,7 +54,7 @@ const told = [
   "does not tell upper from lower case",
 ];
 for (const what of told) {
-  test(`a store that ${what} is told apart from the reference`, async () => {
+  test(`a store that ${what} differs from the reference`, async () => {
     const breakage = breakages.find(([one]) => one === what)?.[2];
     assert.ok(breakage);
     const checked = await fc.check(

@@ -179,7 +179,7 @@ test("an event committed late is sent by the stream that was resumed meanwhile",
   await server.stop();
 });
 
-test("a client goes on following where streams without news end cleanly, however often", async () => {
+test("a client continues to follow where streams without news end cleanly, however often", async () => {
   await using here = await place();
   let streams = 0;
   const emptyAtFirst: typeof fetch = async (...request) =>

@@ -56,7 +56,7 @@ test("a stream without an event id begins at the start of the running answer, at
   assert.equal((await stream()).status, 204, "the answer is done");
 });
 
-test("the running answer of a chat, a remote session and a session is whole, and goes on", async () => {
+test("the running answer of a chat, a remote session and a session is whole, and continues", async () => {
   const { model, open } = gated();
   await using here = serve({ model });
   const device = randomUUID();

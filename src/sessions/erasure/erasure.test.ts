@@ -218,7 +218,7 @@ test("an erasure stops at its signal between batches, and the next one counts on
   assert.deepEqual([receipt.erased.sessions, receipt.erased.turns], [70, 70]);
 });
 
-test("concurrent erasures of one user count each record once while the user goes on writing", async () => {
+test("concurrent erasures of one user count each record once while the user continues to write", async () => {
   await using here = place();
   const { sessions } = here;
   const busy = await sessions.create({ user: ada });

@@ -75,7 +75,7 @@ test("an archived session refuses writes, and a keyed retry of an earlier write 
   assert.equal(again.seq, 1);
 });
 
-test("unarchive restores the same logs and state, and a handle from before goes on", async () => {
+test("unarchive restores the same logs and state, and a handle from before continues", async () => {
   await using place = inMemory();
   const { sessions, store } = place;
   await filled(sessions, "s");

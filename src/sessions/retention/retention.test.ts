@@ -94,7 +94,7 @@ test("a dry run lists the sessions that would be removed and changes nothing", a
   );
 });
 
-test("a sweep that is cancelled or out of bounds stops between sessions, and the next one goes on", async () => {
+test("a sweep that is cancelled or out of bounds stops between sessions, and the next one continues", async () => {
   await using place = inMemory({ retention: [{ state: "ended", after: "1d", do: "archive" }] });
   const { sessions, clock } = place;
   for (let index = 0; index < 30; index++) await ended(sessions, `s${index}`);

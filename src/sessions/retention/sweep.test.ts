@@ -96,7 +96,7 @@ test("a session that was used since is checked, and left alone until its new dea
   assert.equal((await sweep(place.sessions)).expired, 1);
 });
 
-test("a sweep stops at its bound of rows, and the next one goes on", async () => {
+test("a sweep stops at its bound of rows, and the next one continues", async () => {
   await using place = inMemory({ ttl: "1h" });
   await create(place, 230);
   await place.clock.advance(hour);

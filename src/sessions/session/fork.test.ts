@@ -216,7 +216,7 @@ for (const [what, change] of [
     },
   ],
 ] as const) {
-  test(`a fork is whole when its parent is ${what}, and goes on`, async () => {
+  test(`a fork is whole when its parent is ${what}, and continues`, async () => {
     await using place = inMemory();
     const { sessions } = place;
     const session = await sessions.create({ id: "s" });

@@ -85,7 +85,7 @@ test("a retry with the same key and content is the same turn, also on a handle t
   assert.equal((await questions(session)).length, 2);
 });
 
-test("a handle goes on after a retry of a write that had landed", async () => {
+test("a handle continues after a retry of a write that had landed", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const twin = await place.sessions.get("s");

@@ -30,7 +30,7 @@ test("store to snapshot to store to snapshot is the same, byte for byte, from ev
   }
 });
 
-test("a restored session has its numbers, keys, times, usage, counters, deadlines and instructions, and goes on", async () => {
+test("a restored session has its numbers, keys, times, usage, counters, deadlines and instructions, and continues", async () => {
   await using from = inMemory();
   await using to = inMemory();
   const session = await from.sessions.create({

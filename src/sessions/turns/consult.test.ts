@@ -187,7 +187,7 @@ test("a model that refuses a request because of its length is asked again with a
   assert.equal(lengths.length, 4, "three more tries at most");
 });
 
-test("a failure of the model seals the turn as failed with the received output, and the session goes on", async () => {
+test("a failure of the model seals the turn as failed with the received output, and the session continues", async () => {
   const { model } = scripted(text("Hel"), new Error("the line broke"));
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
@@ -239,7 +239,7 @@ test("a model that throws a value that is no error, or throws before its first o
   );
 });
 
-test("a chunk that cannot be kept fails the turn, and the session goes on", async () => {
+test("a chunk that cannot be kept fails the turn, and the session continues", async () => {
   const bad = { role: "assistant", content: { run: () => 1 } } as unknown as Message;
   const { model } = scripted(text("so "), { type: "message", message: bad });
   await using place = inMemory({ model });

@@ -193,7 +193,7 @@ test("a silent turn is aborted when it is cancelled or superseded", async () => 
   await assert.rejects(turn.seal(), { code: "fenced" });
 });
 
-test("a turn goes on to its end if its session expires meanwhile", async () => {
+test("a turn runs to its end if its session expires meanwhile", async () => {
   await using place = inMemory({ ttl: "1s" });
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");

@@ -221,7 +221,7 @@ test("a watch yields a truncation and the new turn for an open turn that is repl
   await other.seal();
 });
 
-test("a watch of an expired session goes on until its open turn ends", async () => {
+test("a watch of an expired session continues until its open turn ends", async () => {
   await using place = inMemory({ maxAge: "10s" });
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("hello");

@@ -117,7 +117,7 @@ test("a batch is bounded by bytes: many large changes go out in several batches,
   assert.deepEqual(batches, [["a", "b"], ["c"], ["d", "e"]]);
 });
 
-test("a failed batch fails each of its transactions, and the queue goes on", async () => {
+test("a failed batch fails each of its transactions, and the queue continues", async () => {
   const store = failingStore(openMemory(), { 1: { fails: "before" }, 2: { fails: "after" } });
   const queue = new CommitQueue(store);
   for (const round of [1, 2]) {
