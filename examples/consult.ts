@@ -2,7 +2,7 @@ import { openSessions } from "perdure";
 import { openaiModel } from "perdure/openai";
 
 await using sessions = await openSessions({
-  store: "sqlite:chat.db",
+  store: "sqlite:perdure.db",
   // Any OpenAI-compatible endpoint: OpenAI, Ollama, vLLM, LM Studio …
   model: openaiModel({ baseURL: process.env["OPENAI_BASE_URL"] ?? "http://127.0.0.1:11434/v1" }),
   agents: {

@@ -1,7 +1,7 @@
 import { openSessions } from "perdure";
 import { startHost } from "perdure/host";
 
-await using sessions = await openSessions("sqlite:chat.db");
+await using sessions = await openSessions("sqlite:perdure.db");
 await using host = await startHost(sessions, {
   runtime: new URL("agent.ts", import.meta.url),
   isolation: "pool",

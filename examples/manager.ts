@@ -2,7 +2,7 @@ import { createManager, openSessions } from "perdure";
 import { openaiModel } from "perdure/openai";
 
 await using sessions = await openSessions({
-  store: "sqlite:chat.db",
+  store: "sqlite:perdure.db",
   model: openaiModel({ baseURL: process.env["OPENAI_BASE_URL"] ?? "http://127.0.0.1:11434/v1", model: "llama3.2" }),
   agents: {
     front: { instructions: "You greet and listen.", default: true },

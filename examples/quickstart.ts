@@ -1,6 +1,6 @@
 import { openSessions } from "perdure";
 
-await using sessions = await openSessions("sqlite:chat.db");
+await using sessions = await openSessions("sqlite:perdure.db");
 
 // The same id in the next process, or in a function on another day, is the same conversation.
 const session = await sessions.ensure("support-42", { agent: "support", user: "ada" });

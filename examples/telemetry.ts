@@ -10,7 +10,7 @@ context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }));
 
 await using sessions = await openSessions({
-  store: "sqlite:chat.db",
+  store: "sqlite:perdure.db",
   async *model({ messages }) {
     yield { type: "text", text: `${messages.length} messages, and OpenTelemetry gets none of them.` };
   },

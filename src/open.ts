@@ -27,7 +27,7 @@ export interface OpenOptions extends SessionsOptions {
 const schemes = ["sqlite:", "postgres:", "memory:"];
 
 /**
- * Opens the sessions of a store: `await openSessions("sqlite:chat.db")`.
+ * Opens the sessions of a store: `await openSessions("sqlite:perdure.db")`.
  * @throws SessionError `store_scheme_unknown`, the errors of the store, `argument_invalid` for invalid options,
  *   `secret_mismatch` if the store was written under another secret
  */

@@ -1,3 +1,4 @@
+import { version } from "./version.ts";
 import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import { SessionError } from "../errors.ts";
@@ -77,7 +78,7 @@ export interface ServerOptions {
   readonly log?: (entry: LogEntry) => void;
   /**
    * Version of the program, for the OpenAPI document.
-   * @default "0.0.0"
+   * @default that of Perdure
    */
   readonly version?: string;
 }
@@ -121,7 +122,7 @@ export function resolveOptions(options: ServerOptions): ServerSettings {
     secureCookies: options.secureCookies ?? true,
     openMetrics: options.openMetrics ?? false,
     log: options.log,
-    version: options.version ?? "0.0.0",
+    version: options.version ?? version(),
   } satisfies ServerSettings);
 }
 

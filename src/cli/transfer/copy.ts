@@ -95,7 +95,7 @@ export function reportCopy(
   }
   reportSkipped(done);
   const counts = [
-    `${restored} new`,
+    `${counted(restored, "new record")} (sessions, devices, keys)`,
     `${replaced} updated`,
     `${present} unchanged`,
     ...(removed === 0 ? [] : [`${removed} removed as in the source`]),

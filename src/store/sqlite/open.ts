@@ -15,7 +15,7 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 export interface SqliteOptions {
   /**
    * `sqlite:FILE`, relative to the working directory or absolute, or `sqlite::memory:`. Options may follow a question
-   * mark: `sqlite:chat.db?synchronous=normal&busyTimeout=10s`.
+   * mark: `sqlite:perdure.db?synchronous=normal&busyTimeout=10s`.
    */
   readonly url: string;
   /**
