@@ -3,7 +3,7 @@ import { bareCommand, examples } from "./program/command.ts";
 import { keepCompiled } from "./terminal/compile-cache.ts";
 import { complain, exitCodeOf } from "./terminal/failure.ts";
 import { note } from "./terminal/output.ts";
-import { version } from "../server/version.ts";
+import { version } from "../files/version.ts";
 import { warnOfVisibleSecrets } from "./program/visible-secrets.ts";
 
 /** The commands by name, in the order of the help. */

@@ -1,4 +1,4 @@
-import { version } from "./version.ts";
+import { version } from "../files/version.ts";
 import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import { SessionError } from "../errors.ts";

@@ -30,5 +30,8 @@ test("a tenant is copied alone, and sessions that cannot be copied are reported 
   await (await target.create({ id: "a" })).append({ input: "theirs" });
   const second = await place.run(args);
   assert.equal(second.code, 1);
-  assert.match(second.stderr, /^skipped a: session a already exists.*\[session_exists\]\ncopied and checked: 0 new records/);
+  assert.match(
+    second.stderr,
+    /^skipped a: session a already exists.*\[session_exists\]\ncopied and checked: 0 new records/,
+  );
 });

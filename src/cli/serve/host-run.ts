@@ -21,7 +21,7 @@ import {
   type ListenOptions,
 } from "../program/server-process.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { version } from "../../server/version.ts";
+import { version } from "../../files/version.ts";
 import { counted } from "../../errors/counted.ts";
 
 interface RunOptions extends StoreOptions, ListenOptions {

@@ -33,7 +33,7 @@ import {
 } from "../program/server-process.ts";
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { version } from "../../server/version.ts";
+import { version } from "../../files/version.ts";
 
 interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
   readonly agents?: string;

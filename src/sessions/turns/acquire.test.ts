@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { openSessions } from "../../open.ts";
 import type { Model } from "../options/model.ts";
@@ -62,4 +62,24 @@ test("a waiter in the queue that does not interrupt lets the answers before it f
   }
   finish.resolve();
   for (const { status } of await Promise.all(asked)) assert.equal(status, "done");
+});
+
+test("a retry under the key of a running answer waits for it, and does not interrupt it", async () => {
+  const finish = Promise.withResolvers<void>();
+  let calls = 0;
+  const model: Model = async function* () {
+    calls++;
+    await finish.promise;
+    yield { type: "text", text: "yes" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const first = await session.consult("hello", { key: "k", busy: "interrupt" });
+  const again = place.sessions.get("s").then((other) => other.consult("hello", { key: "k", busy: "interrupt" }));
+  // The retry joins the queue before the answer ends.
+  while ((await (await place.sessions.get("s")).refresh()).waiting === 0) await setImmediate();
+  finish.resolve();
+  assert.equal((await first.done).status, "done");
+  assert.equal((await (await again).done).seq, 1);
+  assert.equal(calls, 1);
 });
