@@ -182,35 +182,39 @@ export class Session {
   async #append(turn: TurnInput, key: string | undefined): Promise<Turn> {
     const handle = this.#handle;
     const wanted = newTurn(turn, { agent: this.#agent(turn.agent), key: handle.core.turnKey(key) });
-    return await handle.inOrder(async () => {
-      await handle.makeRoom();
-      const guardDaily = await dailyGuard(handle.core, handle.record);
-      const written = await writeOnce(
-        handle,
-        wanted.key,
-        (draft, context, writer) => {
-          guardBudget(draft.record);
-          guardDaily();
-          return appendTurn(draft, { turn: wanted, writer }, context);
-        },
-        { recovers: "dead" },
-      );
-      if (written.status === "duplicate") {
-        const earlier = turnOf(written.entry);
-        guardSameContent(handle, earlier, {
-          ...wanted,
-          seq: earlier.seq,
-          at: earlier.at,
-          agent: turn.agent ?? earlier.agent,
-        });
-        await this.#seeOwn(earlier.seq);
-        return earlier;
-      }
-      if (written.status === "unchanged") throw new Error("an append changes something");
-      handle.landed();
-      const { seq, at } = lastTurn(written.change);
-      return { seq, at, ...wanted };
-    });
+    // A close waits for it: what was asked for before lands.
+    return await handle.core.take(() => handle.inOrder(() => this.#appendNext(wanted, turn.agent)));
+  }
+
+  async #appendNext(wanted: NewTurn, named: string | undefined): Promise<Turn> {
+    const handle = this.#handle;
+    await handle.makeRoom();
+    const guardDaily = await dailyGuard(handle.core, handle.record);
+    const written = await writeOnce(
+      handle,
+      wanted.key,
+      (draft, context, writer) => {
+        guardBudget(draft.record);
+        guardDaily();
+        return appendTurn(draft, { turn: wanted, writer }, context);
+      },
+      { recovers: "dead" },
+    );
+    if (written.status === "duplicate") {
+      const earlier = turnOf(written.entry);
+      guardSameContent(handle, earlier, {
+        ...wanted,
+        seq: earlier.seq,
+        at: earlier.at,
+        agent: named ?? earlier.agent,
+      });
+      await this.#seeOwn(earlier.seq);
+      return earlier;
+    }
+    if (written.status === "unchanged") throw new Error("an append changes something");
+    handle.landed();
+    const { seq, at } = lastTurn(written.change);
+    return { seq, at, ...wanted };
   }
 
   /**
