@@ -32,7 +32,9 @@ async function legalHold(id: string, { reason, clear, json, ...options }: LegalH
   const session = await sessions.get(id);
   if (reason !== undefined) {
     await session.setLegalHold(reason);
-    report({ session: id, held: true, reason }, `session ${id} is under legal hold; --clear clears it`, { json });
+    report({ session: id, underLegalHold: true, reason }, `session ${id} is under legal hold; --clear clears it`, {
+      json,
+    });
     return;
   }
   const cleared = await session.clearLegalHold();

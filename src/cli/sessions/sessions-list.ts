@@ -25,7 +25,7 @@ interface ListOptions extends StoreOptions, JsonOption {
   readonly limit: number;
   readonly after?: string;
   readonly sort: "recent" | "tokens";
-  readonly held?: true;
+  readonly leased?: true;
 }
 
 export function listCommand(): Command {
@@ -40,7 +40,10 @@ export function listCommand(): Command {
         .choices(["recent", "tokens"])
         .default("recent"),
     )
-    .option("--held", "only sessions with a lease: its holder, for how long, alive or dead; this reads all that match")
+    .option(
+      "--leased",
+      "only sessions with a lease: its holder, for how long, alive or dead; this reads all that match",
+    )
     .option("--limit <n>", "the most sessions to list", wholeNumber, 50)
     .option("--after <cursor>", "continue after this cursor; if there are more sessions, stderr has the cursor")
     .option(...jsonOption)
@@ -49,7 +52,7 @@ export function listCommand(): Command {
       examples([
         "perdure sessions list --agent ceo --since 2026-11-01",
         "perdure sessions list --sort tokens --limit 10",
-        "perdure sessions list --held",
+        "perdure sessions list --leased",
         "perdure sessions list --state expired --before 30d --limit 1000 --json | jq -r .id",
       ]),
     )
@@ -57,15 +60,15 @@ export function listCommand(): Command {
 }
 
 async function list(options: ListOptions): Promise<void> {
-  const { json, since, before, store, tenant, sort, held, ...filter } = options;
-  if (filter.after !== undefined && (sort === "tokens" || held === true))
-    throw new CliError("usage", "--after continues a list by the last activity; leave out --sort and --held");
+  const { json, since, before, store, tenant, sort, leased, ...filter } = options;
+  if (filter.after !== undefined && (sort === "tokens" || leased === true))
+    throw new CliError("usage", "--after continues a list by the last activity; leave out --sort and --leased");
   await using sessions = await openToRead(defined({ store, tenant }));
   const query: ListQuery = {
     ...filter,
     ...defined({ activeSince: since, activeBefore: before }),
   };
-  if (held === true) {
+  if (leased === true) {
     await listHeld(sessions, query, { limit: filter.limit, sort, ...defined({ json }) });
     return;
   }
@@ -102,34 +105,34 @@ async function mostTokens(
   return most.toSorted(byTokens).slice(0, limit);
 }
 
-interface HeldSession {
+interface LeasedSession {
   readonly info: SessionInfo;
   readonly holder: LeaseHolder;
 }
 
-/** Lists the sessions with a lease, the one held longest first. */
+/** Lists the sessions with a lease, the oldest lease first. */
 async function listHeld(
   sessions: Sessions,
   { limit: _limit, after: _after, order: _order, ...selection }: ListQuery,
   { limit, sort, json }: Pick<ListOptions, "limit" | "sort"> & JsonOption,
 ): Promise<void> {
-  const held: HeldSession[] = [];
+  const leased: LeasedSession[] = [];
   for await (const { id, lease } of sessions.each(selection)) {
-    const one = lease === null ? undefined : await heldSession(sessions, id);
-    if (one !== undefined) held.push(one);
+    const one = lease === null ? undefined : await leasedSession(sessions, id);
+    if (one !== undefined) leased.push(one);
   }
-  const inOrder = held.toSorted((a, b) =>
+  const inOrder = leased.toSorted((a, b) =>
     sort === "tokens" ? byTokens(a.info, b.info) : b.holder.heldMs - a.holder.heldMs,
   );
   const shown = inOrder.slice(0, limit);
   if (json === true) for (const { info, holder } of shown) writeJson({ ...info, lease: holder });
   else if (shown.length === 0) note("no session has a lease");
-  else writeHeld(shown);
-  if (shown.length < held.length) note(`${held.length - shown.length} more; --limit shows more`);
+  else writeLeased(shown);
+  if (shown.length < leased.length) note(`${leased.length - shown.length} more; --limit shows more`);
 }
 
 /** Undefined if its lease or the session has ended meanwhile. */
-async function heldSession(sessions: Sessions, id: string): Promise<HeldSession | undefined> {
+async function leasedSession(sessions: Sessions, id: string): Promise<LeasedSession | undefined> {
   try {
     const session = await sessions.get(id);
     const holder = await session.leaseHolder();
@@ -140,10 +143,10 @@ async function heldSession(sessions: Sessions, id: string): Promise<HeldSession 
   }
 }
 
-function writeHeld(held: readonly HeldSession[]): void {
+function writeLeased(leased: readonly LeasedSession[]): void {
   writeTable(
     ["SESSION", "AGENT", "USER", "TURNS", "TOKENS", "HELD BY", "PROCESS", "FOR", "HOLDER"],
-    held.map(({ info, holder }) => [
+    leased.map(({ info, holder }) => [
       info.id,
       info.agent,
       info.user ?? "",

@@ -100,7 +100,7 @@ function addLifeRoutes(shared: Shared): void {
           description:
             "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
         }),
-        held: z.literal("true").optional().meta({
+        leased: z.literal("true").optional().meta({
           description:
             "true: only the sessions of the page that have a lease, each with its holder; a page may be empty and have a next one",
         }),
@@ -118,7 +118,7 @@ function addLifeRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { query: { activeSince, activeBefore, held, ...query } }) => {
+    async (c, { query: { activeSince, activeBefore, leased, ...query } }) => {
       const sessions = c.get("sessions");
       const page = await sessions.list(
         defined({
@@ -127,14 +127,14 @@ function addLifeRoutes(shared: Shared): void {
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),
       );
-      if (held === undefined)
+      if (leased === undefined)
         return await pageReply(c, "sessions", page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
-      const items: HeldSession[] = [];
+      const items: LeasedSession[] = [];
       for (const info of page.items) {
         const leaseHolder = info.lease === null ? null : await holderOf(sessions, info.id);
         if (leaseHolder !== null) items.push({ info, leaseHolder });
       }
-      const wire = ({ info, leaseHolder }: HeldSession): object => ({
+      const wire = ({ info, leaseHolder }: LeasedSession): object => ({
         ...wireSession(info),
         leaseHolder: { ...leaseHolder, acquiredAt: leaseHolder.acquiredAt.toISOString() },
       });
@@ -630,13 +630,13 @@ function addActiveAgentRoutes(shared: Shared): void {
 }
 
 /** A session with a lease, and its holder without the address of its host, which is for hosts. */
-interface HeldSession {
+interface LeasedSession {
   readonly info: SessionInfo;
   readonly leaseHolder: Omit<LeaseHolder, "address">;
 }
 
 /** Null if the lease, or the session, has ended meanwhile. */
-async function holderOf(sessions: Sessions, id: string): Promise<HeldSession["leaseHolder"] | null> {
+async function holderOf(sessions: Sessions, id: string): Promise<LeasedSession["leaseHolder"] | null> {
   try {
     const holder = await (await sessions.get(id)).leaseHolder();
     if (holder === null) return null;
