@@ -109,7 +109,7 @@ function addLifeRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "a page of sessions; with held each has its leaseHolder",
+          description: "a page of sessions; with leased each has its leaseHolder",
           schema: z.object({
             sessions: z.array(sessionAnswer),
             next: z.string().optional(),
