@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { replacedLog } from "../domain/turns/replaced-turns.ts";
+import { changeOf, draftOf, splice } from "../domain/record/change.ts";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
-import type { Turn } from "../domain/turns/turn.ts";
+import { entryOfTurn, type Turn } from "../domain/turns/turn.ts";
 import { doctor, stats } from "../admin.ts";
 import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
-import type { Sessions } from "./sessions.ts";
+import { coreOf, type Sessions } from "./sessions.ts";
 import type { Model } from "./options/model.ts";
 import type { Session } from "./session/session.ts";
 
@@ -322,4 +324,23 @@ test("a watch reports the replacement, and the restored turns", async () => {
   await turn.seal({ status: "failed", error: { code: "model_failed", message: "overloaded" } });
   assert.deepEqual(await take(3), ["truncated 1", "done two", "done three"]);
   await watching.return?.();
+});
+
+test("turns that a lost question had replaced take the place of no later turn", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s" });
+  await (
+    await session.consult("one")
+  ).done;
+  const core = coreOf(place.sessions);
+  const { record } = await core.load({ tenant: "default", id: "s" });
+  const draft = draftOf(record);
+  const lost = entryOfTurn({ ...(await turnsOf(session))[0]!, seq: 2 });
+  splice(draft, replacedLog, 1, [{ seq: 1, key: null, at: 0, data: '{"inherited":0,"spent":0}' }, lost]);
+  assert.equal((await core.commit([changeOf(draft)])).status, "ok");
+  await session.refresh();
+  model.isDown = true;
+  await assert.rejects((await session.consult("two")).done, { code: "model_failed" });
+  assert.deepEqual(await saidIn(session), ["one → answer 1", "two → failed"]);
 });

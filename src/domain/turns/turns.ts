@@ -11,7 +11,7 @@ import { stayLive, use } from "../record/lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
-import { guardReplaced, keepReplaced } from "./replaced-turns.ts";
+import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
 import { keepSpent, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
 import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
@@ -123,6 +123,8 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
   guardSeen(draft.base, writer);
   guardBudget(draft.record);
   if (lease !== null) grant(draft, lease, context);
+  // Left by a question whose turn was lost and repaired: this turn must not give way to them.
+  dropReplaced(draft);
   const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: context.now }, context);
   set(draft, {
     openTurn: placed.seq,
