@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   keys: async () => (await import("./operate/keys.ts")).keysCommand(),
   secret: async () => (await import("./operate/secret.ts")).secretCommand(),
   erase: async () => (await import("./operate/erase.ts")).eraseCommand(),
+  compact: async () => (await import("./operate/compact.ts")).compactCommand(),
   migrate: async () => (await import("./operate/migrate.ts")).migrateCommand(),
 };
 

@@ -44,6 +44,7 @@ test("commands that create no store refuse an SQLite store of an older schema, a
     ["host", "status", "--key", "k"],
     ["erase", "--user", "ada", "--dry-run"],
     ["erase", "--user", "ada"],
+    ["compact"],
     ["copy", "--from", "sqlite:perdure.db", "--to", "sqlite:other.db"],
   ]) {
     const { code, stderr } = await place.run(args);
