@@ -108,13 +108,13 @@ test("held sessions are listed with their holder, sessions by tokens, and lookin
     const session = await sessions.create({ id: `s${index}`, agent: "ceo" });
     await session.append({ input: "q", output: "a", usage: { inputTokens: 0, outputTokens: 0, totalTokens } });
   }
-  assert.equal((await place.run(["sessions", "list", "--leased"])).stderr, "no session has a lease\n");
+  assert.equal((await place.run(["sessions", "list", "--held"])).stderr, "no session has a lease\n");
   const held = await sessions.get("s1");
   const lease = await held.lease();
   const before = (await held.refresh()).version;
-  const table = (await place.run(["sessions", "list", "--leased"])).stdout;
+  const table = (await place.run(["sessions", "list", "--held"])).stdout;
   assert.match(table, new RegExp(`^SESSION .*\\ns1 +ceo +1 +30 +i_\\w+ +${process.pid} on \\S+ .* alive\\n$`));
-  const json = JSON.parse((await place.run(["sessions", "list", "--leased", "--json"])).stdout) as {
+  const json = JSON.parse((await place.run(["sessions", "list", "--held", "--json"])).stdout) as {
     id: string;
     lease: { alive: boolean; pid: number; heldMs: number };
   };

@@ -130,7 +130,7 @@ test("held sessions over HTTP: only those with a lease, with their holder, and l
   const held = await here.sessions.get("b");
   const lease = await held.lease();
   const { version } = await held.refresh();
-  const { status, json } = await here.call("GET", "/v1/sessions?leased=true", { key });
+  const { status, json } = await here.call("GET", "/v1/sessions?held=true", { key });
   assert.equal(status, 200);
   assert.equal(json.sessions.length, 1);
   const [{ id, leaseHolder }] = json.sessions;
@@ -139,8 +139,8 @@ test("held sessions over HTTP: only those with a lease, with their holder, and l
   assert.ok(leaseHolder.heldMs >= 0 && !("address" in leaseHolder) && Date.parse(leaseHolder.acquiredAt) > 0);
   assert.equal((await held.refresh()).version, version);
   await lease.release();
-  assert.deepEqual((await here.call("GET", "/v1/sessions?leased=true", { key })).json.sessions, []);
-  assertProblem(await here.call("GET", "/v1/sessions?leased=maybe", { key }), 400, "request_invalid");
+  assert.deepEqual((await here.call("GET", "/v1/sessions?held=true", { key })).json.sessions, []);
+  assertProblem(await here.call("GET", "/v1/sessions?held=maybe", { key }), 400, "request_invalid");
 });
 
 test("stats over HTTP: of the key's own tenant, by each kind of group", async () => {

@@ -25,7 +25,7 @@ interface ListOptions extends StoreOptions, JsonOption {
   readonly limit: number;
   readonly after?: string;
   readonly sort: "recent" | "tokens";
-  readonly leased?: true;
+  readonly held?: true;
 }
 
 export function listCommand(): Command {
@@ -40,10 +40,7 @@ export function listCommand(): Command {
         .choices(["recent", "tokens"])
         .default("recent"),
     )
-    .option(
-      "--leased",
-      "only sessions with a lease: its holder, for how long, alive or dead; this reads all that match",
-    )
+    .option("--held", "only sessions with a lease: its holder, for how long, alive or dead; this reads all that match")
     .option("--limit <n>", "the most sessions to list", wholeNumber, 50)
     .option("--after <cursor>", "continue after this cursor; if there are more sessions, stderr has the cursor")
     .option(...jsonOption)
@@ -52,7 +49,7 @@ export function listCommand(): Command {
       examples([
         "perdure sessions list --agent ceo --since 2026-11-01",
         "perdure sessions list --sort tokens --limit 10",
-        "perdure sessions list --leased",
+        "perdure sessions list --held",
         "perdure sessions list --state expired --before 30d --limit 1000 --json | jq -r .id",
       ]),
     )
@@ -60,9 +57,9 @@ export function listCommand(): Command {
 }
 
 async function list(options: ListOptions): Promise<void> {
-  const { json, since, before, store, tenant, sort, leased, ...filter } = options;
+  const { json, since, before, store, tenant, sort, held: leased, ...filter } = options;
   if (filter.after !== undefined && (sort === "tokens" || leased === true))
-    throw new CliError("usage", "--after continues a list by the last activity; leave out --sort and --leased");
+    throw new CliError("usage", "--after continues a list by the last activity; leave out --sort and --held");
   await using sessions = await openToRead(defined({ store, tenant }));
   const query: ListQuery = {
     ...filter,

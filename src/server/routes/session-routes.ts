@@ -100,7 +100,7 @@ function addLifeRoutes(shared: Shared): void {
           description:
             "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
         }),
-        leased: z.literal("true").optional().meta({
+        held: z.literal("true").optional().meta({
           description:
             "true: only the sessions of the page that have a lease, each with its holder; a page may be empty and have a next one",
         }),
@@ -109,7 +109,7 @@ function addLifeRoutes(shared: Shared): void {
       }),
       answers: {
         200: {
-          description: "a page of sessions; with leased each has its leaseHolder",
+          description: "a page of sessions; with held each has its leaseHolder",
           schema: z.object({
             sessions: z.array(sessionAnswer),
             next: z.string().optional(),
@@ -118,7 +118,7 @@ function addLifeRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { query: { activeSince, activeBefore, leased, ...query } }) => {
+    async (c, { query: { activeSince, activeBefore, held: leased, ...query } }) => {
       const sessions = c.get("sessions");
       const page = await sessions.list(
         defined({
