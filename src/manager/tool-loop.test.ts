@@ -171,6 +171,63 @@ test("a result is cut after 64 KiB, between characters", async () => {
   assert.equal(content, `${"€".repeat(Math.floor(65_536 / 3))}\n[cut: the first 65536 of 3000000 bytes]`);
 });
 
+test("pictures and files of a tool are stored as they are, the model sees them, and 64 KiB are no limit for them", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const picture = {
+    type: "image_url",
+    image_url: { url: `data:image/png;base64,${"A".repeat(200_000)}`, detail: "low" },
+  };
+  const file = { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64,AAAA" } };
+  const parts = [{ type: "text", text: "a chart" }, picture, file];
+  const { model, requests } = scripted([callsFor(["1", "draw", "{}"], ["2", "say", "{}"])], [text("A chart.")]);
+  const turn = await (
+    await ask(session, model, [tool("draw", () => parts), tool("say", () => [{ type: "text", text: "x" }])])
+  ).done;
+  assert.deepEqual(turn.output[1], { role: "tool", tool_call_id: "1", content: parts });
+  assert.equal(turn.output[2]?.content, "x");
+  const shown = requests[1]?.messages ?? [];
+  assert.deepEqual(
+    shown.map(({ role }) => role),
+    ["user", "assistant", "tool", "tool", "assistant", "user"],
+  );
+  assert.match(String(shown[2]?.content), /^a chart\n\(a picture follows .*\)\n\(a file follows/);
+  assert.deepEqual(shown.at(-1)?.content, [{ type: "text", text: "[Result of the tool call 1]" }, picture, file]);
+  const [kept] = await Array.fromAsync(session.turns());
+  assert.deepEqual(kept, turn);
+});
+
+test("pictures over 4 MiB are left out of a result with a text that says so, and its text is cut", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const picture = (length: number): unknown => ({ type: "image_url", image_url: { url: "A".repeat(length) } });
+  const parts = [{ type: "text", text: "b".repeat(70_000) }, picture(3_000_000), picture(2_000_000)];
+  const { model } = scripted([callsFor(["1", "draw", "{}"])], [text("ok")]);
+  const turn = await (await ask(session, model, [tool("draw", () => parts)])).done;
+  const content = turn.output[1]?.content as readonly { readonly text?: string }[];
+  assert.equal(content[0]?.text, `${"b".repeat(65_536)}\n[cut: the first 65536 of 70000 bytes]`);
+  assert.deepEqual(content[1], parts[1]);
+  assert.match(String(content[2]?.text), /^\[left out: image_url of 2000\d+ bytes; .* 4194304 bytes/);
+});
+
+test("a list that is not made of content parts alone is data", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const data = [
+    [],
+    [{ type: "text", text: "a", author: "b" }],
+    [{ type: "image_url", image_url: "https://e.example/p.png" }, 1],
+    [{ type: "file", file: { filename: "a.pdf" } }],
+    [{ type: "shop", shop: { url: "https://e.example" } }],
+  ];
+  for (const one of data) {
+    const { model } = scripted([callsFor(["1", "list", "{}"])], [text("ok")]);
+    const equipped = withTools(model, [tool("list", () => one)], { session });
+    const { output } = await (await session.consult("go", { model: equipped })).done;
+    assert.equal(output[1]?.content, JSON.stringify(one));
+  }
+});
+
 test("a model that never stops calling tools is stopped after its last step, and its output is kept", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

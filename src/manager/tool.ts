@@ -3,6 +3,7 @@ import type { Value } from "../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { clip, formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import { contentParts, type ContentPart } from "./content-parts.ts";
 import type { ToolDescription } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Traced } from "../store/calls/store-call.ts";
@@ -13,8 +14,9 @@ import { invalidArgument } from "../domain/values/invalid-argument.ts";
 /** A function of yours that a model may call. */
 export interface Tool extends ToolDescription {
   /**
-   * Runs the tool. The model reads a string as it is, and anything else as JSON. An error is a result that the model
-   * reads. The arguments are an object, but a model may ignore the schema.
+   * Runs the tool. The model reads a string as it is, and anything else as JSON. A list of content parts of chat
+   * completions (`text`, `image_url`, `input_audio`, `file`) is stored as it is, and the model sees its pictures and
+   * files. An error is a result that the model reads. The arguments are an object, but a model may ignore the schema.
    */
   readonly run: (args: Readonly<Record<string, Value>>, context: ToolContext) => unknown;
   /**
@@ -47,8 +49,10 @@ export interface ToolRun extends Traced {
 
 const toolRuns = tracingChannel<unknown, ToolRun>("perdure:tool");
 
-/** A result is truncated here, so that it does not fill the model's context. */
-const resultBytesMax = 64 * 1024;
+/** The text of a result is truncated here, so that it does not fill the model's context. */
+const textBytesMax = 64 * 1024;
+/** The pictures and files of one result: half of what a turn holds. */
+const mediaBytesMax = 4 * 1024 * 1024;
 const errorLengthMax = 1000;
 
 /**
@@ -86,7 +90,7 @@ export async function runTool(
     const { session, agent } = context;
     const run: ToolRun = { tool: name, callId: id, tenant: session.info.tenant, session: session.id, agent };
     const result = await traced(toolRuns, run, () => withTimeout(work, { ms, signal }));
-    return { role: "tool", tool_call_id: id, content: resultText(result) };
+    return { role: "tool", tool_call_id: id, content: resultContent(result) };
   } catch (error) {
     signal.throwIfAborted();
     const reason = clip(error instanceof Error ? error.message : String(error), errorLengthMax);
@@ -108,18 +112,45 @@ function parseArguments(text: string): Readonly<Record<string, Value>> {
 }
 
 /** The tool has had its effects: a result that cannot be written is no error, or the model would call it again. */
-function resultText(result: unknown): string {
-  let text: string;
+function resultContent(result: unknown): Value {
+  const parts = contentParts(result);
+  if (parts !== undefined) return parts.some(({ type }) => type !== "text") ? withinBytes(parts) : cut(textIn(parts));
   try {
-    text = typeof result === "string" ? result : (JSON.stringify(result, plain) ?? "");
+    return cut(typeof result === "string" ? result : (JSON.stringify(result, plain) ?? ""));
   } catch {
     return "The call is done, but its result cannot be shown.";
   }
+}
+
+function textIn(parts: readonly ContentPart[]): string {
+  return parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n");
+}
+
+/** The parts, each text and the sum of the others within its limit. A text says which part is left out. */
+function withinBytes(parts: readonly ContentPart[]): readonly ContentPart[] {
+  let [textBytes, mediaBytes] = [0, 0];
+  return parts.map((part): ContentPart => {
+    if (part.type === "text") {
+      const text = cut(part.text, textBytesMax - textBytes);
+      textBytes = Math.min(textBytesMax, textBytes + Buffer.byteLength(part.text));
+      return text === part.text ? part : { type: "text", text };
+    }
+    const bytes = Buffer.byteLength(JSON.stringify(part));
+    if (mediaBytes + bytes > mediaBytesMax) {
+      const text = `[left out: ${part.type} of ${bytes} bytes; a result holds ${mediaBytesMax} bytes of pictures and files]`;
+      return { type: "text", text };
+    }
+    mediaBytes += bytes;
+    return part;
+  });
+}
+
+function cut(text: string, bytesMax = textBytesMax): string {
   const bytes = Buffer.byteLength(text);
-  if (bytes <= resultBytesMax) return text;
+  if (bytes <= bytesMax) return text;
   // Decoding as a stream drops a character that was cut in two.
-  const head = new TextDecoder().decode(Buffer.from(text).subarray(0, resultBytesMax), { stream: true });
-  return `${head}\n[cut: the first ${resultBytesMax} of ${bytes} bytes]`;
+  const head = new TextDecoder().decode(Buffer.from(text).subarray(0, bytesMax), { stream: true });
+  return `${head}\n[cut: the first ${bytesMax} of ${bytes} bytes]`;
 }
 
 /** Values that JSON does not know, as the model can read them. */

@@ -17,6 +17,14 @@ const failedTurns = turns.map((list) =>
     return one.status === "failed" ? { ...one, error: { code, message: "x" } } : one;
   }),
 );
+const png = { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } };
+/** The messages, with a picture in each result of an even length. */
+const pictured = (list: readonly Message[]): readonly Message[] =>
+  list.map((one) => {
+    const { role, content } = one;
+    const hasPicture = role === "tool" && typeof content === "string" && content.length % 2 === 0;
+    return hasPicture ? { ...one, content: [{ type: "text", text: content }, png] } : one;
+  });
 const window = fc.oneof(
   fc.constant(unbounded),
   fc.record({ turns: fc.nat(8), tokens: fc.oneof(fc.nat(400), fc.constant(Number.MAX_SAFE_INTEGER)) }),
@@ -53,8 +61,9 @@ function refusal(messages: readonly Message[]): string | undefined {
 
 test("the strictest endpoints accept every request, with any history", () => {
   fc.assert(
-    fc.property(failedTurns, messages, window, fc.option(fc.string()), (turns, asked, window, instructions) => {
-      const question: readonly Message[] = [...asked, { role: "user", content: "and now?" }];
+    fc.property(failedTurns, messages, window, fc.option(fc.string()), (list, asked, window, instructions) => {
+      const turns = list.map((one) => ({ ...one, input: pictured(one.input), output: pictured(one.output) }));
+      const question: readonly Message[] = [...pictured(asked), { role: "user", content: "and now?" }];
       const shown = requestMessages({ turns, question, instructions: instructions ?? undefined }, { window });
       assert.equal(refusal(shown), undefined, JSON.stringify(shown, null, 1));
       assert.equal(shown.at(-1)?.role, "user");
@@ -62,7 +71,7 @@ test("the strictest endpoints accept every request, with any history", () => {
         { role: "assistant", content: "let me see" },
         { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "" } }] },
       ];
-      const results: readonly Message[] = [{ role: "tool", tool_call_id: "c", content: "" }];
+      const results: readonly Message[] = pictured([{ role: "tool", tool_call_id: "c", content: "" }]);
       const next = continueRequest(shown, { output, results });
       assert.equal(refusal(next), undefined, JSON.stringify(next, null, 1));
       assert.deepEqual(next.slice(0, shown.length), shown, "a later call of the turn keeps the messages of the first");
@@ -183,6 +192,52 @@ test("a result that comes too late, or for no call, is shown as text", () => {
   assert.deepEqual(texts(shown([], [result("x", "9")])), ["[Result of the tool call x] 9"]);
 });
 
+test("pictures and files of results stand in a message of the user, after the results of all calls", () => {
+  const pdf = { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64,AAAA" } };
+  const calls: Message = {
+    role: "assistant",
+    content: null,
+    tool_calls: ["c1", "c2", "c3"].map((id) => ({ id, function: { name: "f", arguments: "{}" } })),
+  };
+  const results: readonly Message[] = [
+    { role: "tool", tool_call_id: "c1", content: [{ type: "text", text: "done" }, png] },
+    { role: "tool", tool_call_id: "c2", content: "plain" },
+    { role: "tool", tool_call_id: "c3", content: [pdf] },
+  ];
+  const follows = (kind: string): string => `(a ${kind} follows in the next message of the user)`;
+  const after: readonly Message[] = [
+    calls,
+    result("c1", `done\n${follows("picture")}`),
+    result("c2", "plain"),
+    result("c3", follows("file")),
+    { role: "assistant", content: "(the content of the results follows)", synthetic: true },
+    {
+      role: "user",
+      content: [
+        { type: "text", text: "[Result of the tool call c1]" },
+        png,
+        { type: "text", text: "[Result of the tool call c3]" },
+        pdf,
+      ],
+      synthetic: true,
+    },
+  ];
+  const first = [said("question 1")];
+  assert.deepEqual(continueRequest(first, { output: [calls], results }), [...first, ...after]);
+  const answer = said("answer 1", "assistant");
+  const stored = past(1, { output: [calls, ...results, answer] });
+  assert.deepEqual(shown([stored]), [...first, ...after, answer, said("now")], "as a past turn the same");
+  const [told] = shown([], [results[0]!]);
+  assert.deepEqual(told?.content, [{ type: "text", text: "[Result of the tool call c1] done" }, png]);
+  const anthropic = {
+    type: "tool_result",
+    tool_use_id: "c1",
+    content: [{ type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } }],
+  };
+  const asked = shown([past(1, { output: [call("c1")] })], [{ role: "user", content: [anthropic] }]);
+  assert.deepEqual(asked.at(-1)?.content, [{ type: "text", text: "[Result of the tool call c1]" }, png]);
+});
+
 test("system messages anywhere are one at the beginning", () => {
   const turns = [past(1, { input: [said("rule", "developer"), said("question 1")] })];
   const messages = requestMessages(
@@ -224,7 +279,6 @@ test("parts of other providers are shown in the known form, and unknown kinds ar
     { type: "file", mediaType: "application/pdf", data: "https://e.example/a.pdf" },
     { type: "document", source: { type: "url", url: "https://e.example/a.pdf" } },
   ];
-  const png = { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } };
   assert.deepEqual(shown([], [{ role: "user", content: files }])[0]?.content, [
     { type: "file", file: { filename: "a.pdf", file_data: pdf } },
     { type: "file", file: { file_data: pdf } },

@@ -11,8 +11,9 @@
  * 3. Select the newest turns that fit into the window (window.ts).
  * 4. Answer a question that was interrupted with a marked line.
  * 5. Pair tool calls and results, across the border of two turns as well (paired-calls.ts).
- * 6. Put the note of the handoff in front: an application's as an instruction, a model's as reported speech.
- * 7. Join all system messages at the beginning, and neighbours of one role (alternation.ts).
+ * 6. Move pictures and files of results into a message of the user after them (result-media.ts).
+ * 7. Put the note of the handoff in front: an application's as an instruction, a model's as reported speech.
+ * 8. Join all system messages at the beginning, and neighbours of one role (alternation.ts).
  *
  * {@link continueRequest} adds the answer of one model call and the results of its tools, for the next call of the turn.
  */
@@ -20,6 +21,7 @@ import type { Handoff } from "../record/record.ts";
 import { alternate, noAnswer, systemMessage } from "./alternation.ts";
 import { noteMessages } from "./handoff-note.ts";
 import { pairCalls } from "./paired-calls.ts";
+import { withoutResultMedia } from "./result-media.ts";
 import { shownMessages } from "./shown-message.ts";
 import type { Message, Turn } from "../turns/turn.ts";
 import { estimateTokens } from "../turns/usage.ts";
@@ -50,7 +52,8 @@ export function requestMessages(
   { window, handoff = null }: RequestOptions,
 ): readonly Message[] {
   const past = selectTurns(turns.filter(isShown).map(shownTurn), window);
-  const conversation = pairCalls([...past.map(({ messages }) => messages), question.flatMap(shownMessages)]).flat();
+  const paired = pairCalls([...past.map(({ messages }) => messages), question.flatMap(shownMessages)]);
+  const conversation = withoutResultMedia(paired.flat());
   const note = noteMessages(handoff, conversation[0]);
   const own: readonly Message[] = instructions === undefined ? [] : [{ role: "system", content: instructions }];
   const all = [...own, ...note.system, ...note.reported, ...conversation];
@@ -62,7 +65,7 @@ export function continueRequest(
   messages: readonly Message[],
   { output, results }: { readonly output: readonly Message[]; readonly results: readonly Message[] },
 ): readonly Message[] {
-  const added = [...output, ...results].flatMap(shownMessages);
+  const added = withoutResultMedia([...output, ...results].flatMap(shownMessages));
   const system = messages.filter(({ role }) => role === "system");
   return [...system, ...alternate([...messages, ...added])];
 }

@@ -1,6 +1,7 @@
 /**
  * One stored message in the form that every chat endpoint takes: known kinds of parts only, no empty content, texts for
- * the assistant and for tools. The store keeps the original.
+ * the assistant. A result of a tool keeps its pictures and files, until result-media.ts moves them into a message of the
+ * user. The store keeps the original.
  */
 import { base64Of, type Value } from "../values/codec.ts";
 import type { Message, ToolCall } from "../turns/turn.ts";
@@ -8,7 +9,7 @@ import type { Message, ToolCall } from "../turns/turn.ts";
 type Fields = Readonly<Record<string, Value>>;
 
 /** A part of a user's message. */
-type Part = Fields & { readonly type: string };
+export type Part = Fields & { readonly type: string };
 
 /** Stands for a message of which a model can read nothing. */
 const unreadable = "(content that a model cannot read)";
@@ -19,7 +20,7 @@ const noOutput = "(no output)";
 export function shownMessages(message: Message): readonly Message[] {
   const { role } = message;
   if (role === "assistant") return shownAnswer(message);
-  if (role === "tool") return [withContent(message, textOf(message.content) || noOutput)];
+  if (role === "tool") return [withContent(message, shownResult(message.content))];
   if (role === "user") return shownQuestion(message);
   const text = textOf(message.content);
   if (text === "") return [];
@@ -28,8 +29,37 @@ export function shownMessages(message: Message): readonly Message[] {
 }
 
 /** A result without its call, as reported speech: endpoints refuse a `tool` message that follows no call. */
-export function toldResult({ name, text }: { readonly name: string; readonly text: string }): Message {
-  return { role: "user", content: `[Result of the tool call ${name}] ${text}`, synthetic: true };
+export function toldResult(result: {
+  readonly name: string;
+  readonly text: string;
+  /** Pictures, recordings and files of the result. @default none */
+  readonly media?: readonly Part[];
+}): Message {
+  const { name, text, media = [] } = result;
+  const told = `[Result of the tool call ${name}] ${text}`.trimEnd();
+  return {
+    role: "user",
+    content: media.length === 0 ? told : [{ type: "text", text: told }, ...media],
+    synthetic: true,
+  };
+}
+
+/** A text, or the parts of a result with pictures, recordings or files. */
+function shownResult(content: Value | undefined): Value {
+  const parts = partsOf(content);
+  const readable = parts.flatMap(readablePart);
+  if (readable.every(({ type }) => type === "text")) return textOf(content) || noOutput;
+  const isSame = readable.length === parts.length && readable.every((part, index) => part === parts[index]);
+  return isSame && Array.isArray(content) ? content : readable;
+}
+
+/** The pictures, recordings and files of a content. */
+export function mediaOf(content: Value | undefined): readonly Part[] {
+  return typeof content === "string"
+    ? []
+    : partsOf(content)
+        .flatMap(readablePart)
+        .filter(({ type }) => type !== "text");
 }
 
 function shownAnswer(message: Message): readonly Message[] {
@@ -189,7 +219,7 @@ function callOfUse({ id, name, input }: Part): ToolCall {
 
 /** Anthropic's form of a result. */
 function resultOf({ tool_use_id: id, content }: Part): Message {
-  return { role: "tool", tool_call_id: stringOf(id), content: textOf(content) || noOutput };
+  return { role: "tool", tool_call_id: stringOf(id), content: shownResult(content) };
 }
 
 function stringOf(value: Value | undefined): string {
