@@ -1,4 +1,4 @@
-/** Small and valid records, entries and changes, for tests of stores and of what stands on them. */
+/** Small and valid records, entries and changes, for tests of stores and of the layers above them. */
 import { changeOf, draftOf, set, splice, withCommitId, type Change, type KeyClaim } from "../domain/record/change.ts";
 import { encode, type Value } from "../domain/values/codec.ts";
 import type { Entry, Splice } from "../domain/record/entry.ts";
@@ -9,7 +9,7 @@ import type { Instance, SessionRecord } from "../domain/record/record.ts";
 /** The moment at which samples are made, epoch ms. */
 export const sampleAt = 1_750_000_000_000;
 
-/** A record as it stands after its session was created, without logs, with these fields in place of the usual ones. */
+/** A record as it is after its session was created, without logs, with these fields in place of the usual ones. */
 export function sampleRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
   const { record } = createSession(
     {

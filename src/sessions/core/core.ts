@@ -378,7 +378,7 @@ export class Core {
       const loaded = await this.find(change.key);
       return change.record === null ? loaded === undefined : loaded?.record.commitId === commitId;
     } catch {
-      // The store is still unavailable: the error of the commit stands.
+      // The store is still unavailable: the caller gets the error of the commit.
       return false;
     }
   }

@@ -221,7 +221,7 @@ class SessionQueue {
     this.#lookSoon();
   }
 
-  /** Ask the running answer to stop where a waiter of this process interrupts what stands before it. */
+  /** Ask the running answer to stop where a waiter of this process interrupts the answers before its own. */
   #interrupt(): void {
     const { openTurn, cancel, fence } = this.#session.record;
     if (openTurn === null || cancel?.turn === openTurn) return;

@@ -76,7 +76,7 @@ function linuxMachine(): string {
 
 /** The start time of a live process in clock ticks since boot; undefined for a zombie. */
 function startIn(stat: string): string | undefined {
-  // The command's name stands in brackets and may hold anything: fields are counted from the last one. proc(5).
+  // The command's name is in brackets and may contain anything: fields are counted from the last one. proc(5).
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [state] = fields;
   return state === "Z" || state === "X" ? undefined : fields[19];

@@ -30,7 +30,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 const partBytes = 4 * 1024 * 1024;
 
 /**
- * False where the session has an archive already; with `expected`, also where another record stands.
+ * False where the session has an archive already; with `expected`, also where the stored record is another one.
  * @throws SessionError `busy`, `turn_open`, `contended`
  */
 export async function archiveOn(handle: Handle, expected?: Identity): Promise<boolean> {

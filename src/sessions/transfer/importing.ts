@@ -23,7 +23,7 @@ export interface Arrival {
   readonly source: SessionSource;
 }
 
-/** The fate of a session: `present` where the very same stood there already. */
+/** The fate of a session: `present` where the very same session exists. */
 export type Arrived = "restored" | "present" | "replaced";
 
 /** How to treat another session with the same key. */
@@ -88,7 +88,7 @@ async function continues(
 
 /**
  * Put one session where it belongs, unless it is there.
- * @throws SessionError `session_exists` where another stands that may not be replaced, `busy`, `contended`, the store's
+ * @throws SessionError `session_exists` where another session exists that may not be replaced, `busy`, `contended`, the store's
  */
 export async function arrive(
   core: Core,

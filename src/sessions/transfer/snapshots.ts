@@ -118,7 +118,7 @@ export async function restoredSession(
   return [change, ...(await restoredReferences(core, restored)), ...beside];
 }
 
-/** The session that stands after a commit that did not land, which may have met a mark that moved. */
+/** The stored session after a commit that did not land, which may have met a mark that moved. */
 export async function standing(core: Core, key: SessionKey, outcome: Settled): Promise<SessionRecord | undefined> {
   const current = outcome.status === "conflict" ? outcome.current : undefined;
   return current === undefined || current.tenant === key.tenant ? current : (await core.find(key))?.record;

@@ -97,7 +97,7 @@ function tailsWithin(bytesMax: number, logs: readonly string[]): LoadRequest["ta
 }
 
 /**
- * True where a tail ends at its bytes, and more of its log stands before it. A log that is damaged, and events that lost their
+ * True where a tail ends at its bytes, and more of its log is before it. A log that is damaged, and events that lost their
  * beginning, have nothing there.
  */
 async function areCut(core: Core, { record, tails }: Loaded, logs: readonly string[]): Promise<boolean> {

@@ -274,7 +274,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     return known?.seq === seq && (known.at !== at || known.key !== key);
   }
 
-  /** Reads what stands between the reader and a view, in the store or in its turns. */
+  /** Reads the turns between those of the reader and a view. */
   async #fetch(view: SessionView, what: "compare" | "read"): Promise<void> {
     this.#isFetching = true;
     try {

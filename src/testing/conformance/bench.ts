@@ -72,7 +72,7 @@ export async function commitOne(store: Store, ...changes: readonly Change[]): Pr
   return outcome;
 }
 
-/** Commit a change that must land; the record that stands then. */
+/** Commit a change that must land; the record that is then stored. */
 export async function land(store: Store, change: Change): Promise<SessionRecord> {
   assert.deepEqual(await commitOne(store, change), { status: "ok" });
   assert.ok(change.record, "only a change with a record leaves one");

@@ -224,7 +224,7 @@ function batchCases(check: Check): void {
     const creations = Array.from({ length: size }, (_, index) =>
       creationOf(bench.record({ id: `n${index}` }), { splices: keyed }),
     );
-    // Every session but each fifth stands already.
+    // Every session but each fifth exists already.
     const created = await store.commit(creations.filter((_, index) => index % 5 !== 0).map((change) => [change]));
     assert.ok(created.every(({ status }) => status === "ok"));
     const records = creations.map(({ record }) => record!);

@@ -17,7 +17,7 @@ export function keyCases(check: Check): void {
     const before = await see(store, keyOf(record), ["turns"]);
     // The very same change again, as after a lost answer: its version is stale, yet it is a duplicate.
     assert.deepEqual(await duplicate(store, first), sampleEntries(2, [{ key: "k", value: "the first" }])[0]);
-    // The key with other content on the version that stands, on an older one and on one that never was.
+    // The key with other content on the stored version, on an older one and on one that never was.
     const { commitId } = after;
     for (const expected of [after, record, null, { version: 99, commitId }, { ...after, commitId: "another" }]) {
       const retry = { ...append(after, "k", "another"), expected };

@@ -31,7 +31,7 @@ async function created(store: Store, id: string): Promise<SessionRecord> {
   return change.record;
 }
 
-/** Commits a change of this record; the record that then stands. */
+/** Commits a change of this record; the record that is then stored. */
 async function stepped(store: Store, record: SessionRecord): Promise<SessionRecord> {
   const change = stepOf(record);
   assert.deepEqual(await store.commit([[change]]), [{ status: "ok" }]);

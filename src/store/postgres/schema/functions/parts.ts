@@ -15,7 +15,7 @@ export const planOnce = `
 
 /** A change in a batch: the number of its transaction, its place in that, where it applies. */
 export const change = "n int, place int, tenant text, id text, expected_version bigint, expected_commit text";
-/** Whether a change fits the session that stands, or that none does: then both are null. */
+/** Whether a change fits the stored session, or that there is none: then both are null. */
 export const unfit =
   "(session.version, session.commit_id) is distinct from (change.expected_version, change.expected_commit)";
 /** A key that a transaction brings, in the order of the claims. */
