@@ -36,6 +36,8 @@ test("commands that create no store refuse an SQLite store of an older schema, a
     ["sessions", "show", "plain"],
     ["sessions", "sweep", "--dry-run"],
     ["sessions", "end", "plain"],
+    ["sessions", "cancel", "plain"],
+    ["sessions", "budget", "plain", "--clear"],
     ["stats"],
     ["events"],
     ["snapshot", "save", "plain"],

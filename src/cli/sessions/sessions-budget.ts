@@ -4,7 +4,7 @@ import type { Budget, SessionInfo } from "../../index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { counted } from "../../errors/counted.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { report } from "../terminal/output.ts";
 
@@ -39,7 +39,7 @@ async function setBudget(id: string, { tokens, turns, clear, json, ...options }:
   if ((Object.keys(given).length === 0) === (clear === undefined))
     throw new CliError("usage", "name --tokens <n>, --turns <n> or both, or --clear");
   const budget = clear === true ? null : given;
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const session = await sessions.get(id);
   await session.update({ budget });
   const text =

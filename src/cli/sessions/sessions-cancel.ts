@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openFor, type StoreOptions } from "../program/environment.ts";
+import { openExisting, type StoreOptions } from "../program/environment.ts";
 import { report } from "../terminal/output.ts";
 
 export function cancelCommand(): Command {
@@ -12,7 +12,7 @@ export function cancelCommand(): Command {
 }
 
 async function cancel(id: string, { json, ...options }: StoreOptions & JsonOption): Promise<void> {
-  await using sessions = await openFor(options);
+  await using sessions = await openExisting(options);
   const cancelled = await (await sessions.get(id)).cancel();
   const text = cancelled
     ? `the answer of session ${id} stops; its text so far is kept`
