@@ -37,7 +37,7 @@ import { dailyGuard } from "../budgets/daily-guard.ts";
 import { consult } from "../turns/consult.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import { parseAfter, type ConsultOptions } from "../turns/question.ts";
-import { runningAnswer } from "../turns/running-answer.ts";
+import { runningAnswer, untilStopped } from "../turns/running-answer.ts";
 import type { ForkOptions } from "./fork.ts";
 import { withoutForks } from "../core/detach-forks.ts";
 import type { Core } from "../core/core.ts";
@@ -274,28 +274,32 @@ export class Session {
   }
 
   /**
-   * Stop the running answer, in any process; false if none runs. The turn is sealed with the output received so far. With
-   * a key only the question of this key: while it waits for the session it is withdrawn, and rejects with `aborted`.
+   * Stop the running answer, in any process; false if none runs. The turn is sealed with the output received so far: the call
+   * waits for that for up to 3 s, and is true also if the writer of the turn needs longer. With a key only the question of
+   * this key: while it waits for the session it is withdrawn, and rejects with `aborted`.
    * @throws SessionError `id_invalid`
    */
   async cancel({ key }: WriteKey = {}): Promise<boolean> {
     const parsed = key === undefined ? undefined : parseId(key, "key");
-    return await this.#handle.operate("cancel", async () => {
+    const stopped = await this.#handle.operate("cancel", async () => {
       const handle = this.#handle;
       await handle.peek();
       let turn: number | undefined;
       if (parsed !== undefined) {
         const waited = await handle.write(({ record }, context) => withdrawWaiters(record, parsed, context));
-        if (waited.status === "ok") return true;
+        if (waited.status === "ok") return "withdrawn";
         // Looked for after the queue: a question leaves the queue in the commit that begins its turn.
         turn = (await handle.entryByKey(parsed))?.seq;
-        if (turn === undefined) return false;
+        if (turn === undefined) return undefined;
       }
       const written = await handle.write(({ record }, context) =>
         turn === undefined || turn === record.openTurn ? requestCancel(record, context) : null,
       );
-      return written.status === "ok";
+      return written.status === "ok" ? handle.record.cancel?.turn : undefined;
     });
+    // Outside of the operation: later calls of this session need not wait for the writer.
+    if (typeof stopped === "number") await untilStopped(this.#handle, stopped);
+    return stopped !== undefined;
   }
 
   /**

@@ -4,6 +4,7 @@ import { Answer } from "../../domain/turns/answer.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
+import type { Handle } from "../core/handle.ts";
 import { errorOfTurn } from "./turn-error.ts";
 import type { EntryRange } from "./entry-reader.ts";
 import type { SessionNews, WatchOptions } from "./watch.ts";
@@ -18,6 +19,8 @@ export interface FollowedSession {
 
 /** Interval at which a followed answer is recovered, as its writer may be dead. */
 const recoverMs = 1000;
+/** The longest wait for the seal of a cancelled turn: a writer notices the request within a second. */
+const sealWaitMs = 3000;
 
 /**
  * The turn whose answer is followed. With `at`, the time when it began, another turn that takes its number later is not
@@ -130,4 +133,18 @@ export async function* turnNews(
 export function doneTurn({ id: sessionId }: Pick<FollowedSession, "id">, turn: Turn): Turn {
   if (turn.status === "done") return turn;
   throw errorOfTurn(turn, { sessionId, turn: turn.seq });
+}
+
+/** Waits until the turn whose cancellation is stored is over, for at most {@link sealWaitMs}. */
+export async function untilStopped({ core, key }: Pick<Handle, "core" | "key">, turn: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, sealWaitMs);
+  const watch = core.poller.watch(key, { needs: "record" }, (found) => {
+    // The request is deleted together with the end of its turn. A later turn may have the same number.
+    if (found.status !== "found" || found.view.record.cancel?.turn !== turn) resolve();
+  });
+  watch.look();
+  await promise;
+  clearTimeout(timer);
+  watch.stop();
 }

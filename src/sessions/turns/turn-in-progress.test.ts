@@ -4,6 +4,7 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import type { SessionError } from "../../errors.ts";
+import type { Model } from "../options/model.ts";
 
 async function chunksOf(place: ReturnType<typeof inMemory>, id = "s"): Promise<number> {
   const {
@@ -175,12 +176,33 @@ test("a turn that another process cancelled is aborted at its next written piece
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("question");
-  assert.equal(await (await place.another().get("s")).cancel(), true);
+  const other = await place.another().get("s");
+  const cancelling = other.cancel();
+  await other.touch();
   await turn.write({ text: "x".repeat(9000) });
   assert(turn.signal.aborted);
   await assert.rejects(turn.write({ text: "more" }), { code: "interrupted" });
   await turn.seal({ status: "interrupted" });
+  assert.equal(await cancelling, true);
   assert.equal(session.info.turn, 1);
+});
+
+test("a cancel resolves once the turn of the answer is sealed", async () => {
+  const model: Model = async function* ({ signal }) {
+    yield { type: "text", text: "word" };
+    await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const other = await place.another().get("s");
+  for (const canceller of [session, other]) {
+    const answer = await session.consult("question");
+    assert.equal(await canceller.cancel(), true);
+    const [turn] = await Array.fromAsync(canceller.turns({ last: 1 }));
+    assert.deepEqual([turn?.status, turn?.output[0]?.content], ["interrupted", "word"]);
+    await assert.rejects(answer.done, { code: "interrupted" });
+    assert.equal(await canceller.cancel(), false);
+  }
 });
 
 test("a silent turn is aborted when it is cancelled or superseded", async () => {
