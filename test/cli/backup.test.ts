@@ -49,7 +49,10 @@ test("a store is backed up into one file and restored from it, all tenants and k
   const before = readFileSync(file);
   const to = `sqlite:${join(place.folder, "restored.db")}`;
   const restored = await place.run(["backup", "restore", file, "--store", to]);
-  assert.match(restored.stderr, new RegExp(`^restored and checked: ${held} new, 0 .*, 0 .*, 0 skipped\n$`));
+  assert.match(
+    restored.stderr,
+    new RegExp(`^restored and checked: ${held} new records \\(sessions, devices, keys\\), 0 .*, 0 .*, 0 skipped\n$`),
+  );
   const again = await place.run(["backup", "restore", file, "--store", to, "--json"]);
   assert.equal((JSON.parse(again.stdout) as { present: number }).present, held);
   assert(readFileSync(file).equals(before), "the backup stays as it is");
@@ -134,7 +137,7 @@ test("the good lines of a damaged backup are restored with --skip-damaged: bad o
   assert.equal(code, 1);
   assert.match(
     stderr,
-    /^skipped .*monday\.ndjson:3 .*\[snapshot_invalid\]\nrestored and checked: 2 new, .*, 1 skipped\n$/,
+    /^skipped .*monday\.ndjson:3 .*\[snapshot_invalid\]\nrestored and checked: 2 new records \(sessions, devices, keys\), .*, 1 skipped\n$/,
   );
 });
 
