@@ -372,7 +372,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", turn: "number", how: "code", reported: "text" },
   },
-  model_missing: { status: 400, retryable: false, details: { sessionId: "id" } },
+  model_missing: { status: 500, retryable: false, details: { sessionId: "id" } },
   model_failed: { status: 502, retryable: true, details: modelFailure },
   model_refused: { status: 502, retryable: false, details: modelFailure },
   tool_steps_exceeded: {

@@ -21,8 +21,8 @@ export const problemType = "application/problem+json";
 /** The reader of a problem or a turn: a program with a key, or a device. */
 export type Audience = "operator" | "device";
 
-/** Errors of live sessions are for the operator, even if they are temporary errors of the server. */
-const ofLiveSessions: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped"];
+/** Errors of the server that operators read: of live sessions, and of a missing setting. */
+const forOperators: readonly ErrorCode[] = ["host_full", "session_failed", "session_stopped", "model_missing"];
 
 /** Texts and remaining details for devices, of errors that name agents, instances or operators' texts. */
 const textsForDevices: Partial<Record<ErrorCode, { readonly detail: string; readonly details: readonly string[] }>> = {
@@ -59,8 +59,8 @@ export function problemOf(
 ): Problem {
   const isInner =
     audience === "device"
-      ? isOfServer(error) || error.status === 502
-      : isOfServer(error) && !ofLiveSessions.includes(error.code);
+      ? (isOfServer(error) || error.status === 502) && textsForDevices[error.code] === undefined
+      : isOfServer(error) && !forOperators.includes(error.code);
   const { detail, details } = isInner
     ? { detail: `the service cannot do this now; see its log for request ${requestId}`, details: undefined }
     : visiblePart(error, audience);

@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { answers, setUp, type Workplace } from "./command-line.ts";
+import { answers, setUp, Workplace } from "./command-line.ts";
 
 /** Start the server and read its address from what it says. */
 async function serve(
@@ -47,6 +47,24 @@ test("a new process for every request, as on a serverless host: the chat continu
     assert.equal(body["text"], `saw ${2 * index - 1}`, "all that was said before");
     assert.equal(await stop(child), 0, "stopped as asked is done");
   }
+});
+
+test("a server without a model warns at its start, and answers chats with model_missing as an error of the server", async () => {
+  await using place = await Workplace.open();
+  const { child, url, log } = await serve(place);
+  const { status, body } = await chat(url, randomUUID(), "hello");
+  assert.deepEqual([status, body["code"]], [500, "model_missing"]);
+  assert.equal(body["detail"], "the service has no model to ask");
+  assert.equal(await stop(child), 0);
+  const lines = log().split("\n");
+  const warnings = lines.filter((line) => line.startsWith("no model endpoint is set, so chats are refused"));
+  assert.equal(warnings.length, 1);
+  const entries = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as { level: string });
+  const failed = entries.filter((entry) => "status" in entry && entry.status === 500);
+  assert.deepEqual(
+    failed.map(({ level }) => level),
+    ["error", "error"],
+  );
 });
 
 test("the secret stands beside the file, for its owner only, unless the environment has one", async () => {
