@@ -61,7 +61,14 @@ export type {
   UnreadableEvent,
 } from "./sessions/tenant-events.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
-export type { Model, ModelEvent, ModelRequest, ModelSettings, ToolDescription } from "./sessions/options/model.ts";
+export type {
+  Model,
+  ModelContext,
+  ModelEvent,
+  ModelRequest,
+  ModelSettings,
+  ToolDescription,
+} from "./sessions/options/model.ts";
 export { parseModelSettings } from "./sessions/options/model-settings.ts";
 export type {
   Message,

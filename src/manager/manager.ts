@@ -4,6 +4,7 @@
  * the same time agree. The default agent answers a message that cannot be routed and does not become active, so the
  * next message is routed again. Without a default agent this is an error, and nothing is written.
  */
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
@@ -15,12 +16,15 @@ import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import type { Agent } from "../sessions/options/options.ts";
 import type { Session } from "../sessions/session/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import { handoffTools } from "./handoff-tools.ts";
+import { handOffTool, handoffTools, type HandsOver } from "./handoff-tools.ts";
 import { routeByKeywords } from "./keyword-router.ts";
 import { routedText, type Router } from "./router.ts";
 import { parseTools, type Tool } from "./tool.ts";
-import { parseStepsMax, withTools } from "./tool-loop.ts";
+import { answerWithTools, parseStepsMax, type RanTools } from "./tool-loop.ts";
 import { withTimeout } from "./timeout.ts";
+
+/** With `handsOver: "now"`: the handoffs of one turn, so that agents do not pass a question back and forth. */
+const handoffsMax = 3;
 
 /** Options of a manager. */
 export interface ManagerOptions {
@@ -52,6 +56,12 @@ export interface ManagerOptions {
    */
   readonly offersHandoffs?: boolean;
   /**
+   * When the agent that a model handed off to with `hand_off` answers: `next` from the next message on, `now` in the same
+   * turn, at most three handoffs a turn.
+   * @default "next"
+   */
+  readonly handsOver?: "now" | "next";
+  /**
    * Maximum number of model calls within one answer.
    * @default 10
    */
@@ -82,7 +92,8 @@ export function createManager(options: ManagerOptions): Manager {
   const agents = parseAgents(sessions);
   const fallback = parseDefault(options.default, agents);
   const { offersHandoffs = true, stepsMax = 10 } = options;
-  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersHandoffs ? handoffTools(agents) : []);
+  const handsOver = parseHandsOver(options.handsOver ?? "next");
+  const toolsOf = toolsByAgent(options.tools ?? {}, agents, offersHandoffs ? handoffTools(agents, handsOver) : []);
   parseStepsMax(stepsMax);
   const routerTimeoutMs = parseDuration(options.routerTimeout ?? "10s", "routerTimeout");
 
@@ -110,9 +121,25 @@ export function createManager(options: ManagerOptions): Manager {
 
   /** The model, with the tools of the answering agent. */
   function withAgentTools(model: Model, session: Session): Model {
-    return (request) => {
-      const tools = toolsOf.get(request.agent) ?? [];
-      return (tools.length === 0 ? model : withTools(model, tools, { session, stepsMax }))(request);
+    return (request, context) => {
+      if ((toolsOf.get(request.agent) ?? []).length === 0) return model(request);
+      let handoffs = 0;
+      const isLast = (): boolean => handsOver === "now" && handoffs >= handoffsMax;
+      return answerWithTools(model, request, {
+        session,
+        stepsMax,
+        toolsOf(agent) {
+          const tools = toolsOf.get(agent) ?? [];
+          return isLast() ? tools.filter(({ name }) => name !== handOffTool) : tools;
+        },
+        async handOver(agent, ran) {
+          if (handsOver !== "now" || context === undefined || isLast() || !hasHandedOff(ran)) return undefined;
+          const active = await session.activeAgent();
+          if (active === null || active.agent === agent || !agents.has(active.agent)) return undefined;
+          handoffs++;
+          return await context.requestTo(active.agent);
+        },
+      });
     };
   }
 
@@ -132,6 +159,17 @@ export function createManager(options: ManagerOptions): Manager {
       });
     },
   };
+}
+
+/** True if a call of `hand_off` succeeded. */
+function hasHandedOff({ calls, results }: RanTools): boolean {
+  return calls.some(({ function: { name } }, index) => name === handOffTool && results[index]?.["is_error"] !== true);
+}
+
+/** @throws SessionError `argument_invalid` */
+function parseHandsOver(handsOver: unknown): HandsOver {
+  if (handsOver === "now" || handsOver === "next") return handsOver;
+  throw invalidArgument("handsOver", handsOver, { expected: "one_of", known: ["now", "next"] });
 }
 
 /** The model itself; a model name goes to the model of `openSessions`. */

@@ -1,10 +1,16 @@
 import { Assembly } from "../domain/turns/chunk.ts";
 import { continueRequest } from "../domain/request/model-request.ts";
 import { clip } from "../domain/values/format-value.ts";
-import { danglingToolCalls, type Message, type ReportedUsage, type Usage } from "../domain/turns/turn.ts";
+import {
+  danglingToolCalls,
+  type Message,
+  type ReportedUsage,
+  type ToolCall,
+  type Usage,
+} from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
 import { SessionError } from "../errors.ts";
-import type { Model, ModelEvent, ModelRequest, ToolDescription } from "../sessions/options/model.ts";
+import type { Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import { parseTools, runTool, type Tool } from "./tool.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
@@ -26,40 +32,73 @@ export interface ToolLoopOptions {
  * @throws SessionError `argument_invalid`, `duration_invalid`; in the answer: `tool_steps_exceeded`, and the model's
  */
 export function withTools(model: Model, tools: readonly Tool[], { session, stepsMax = 10 }: ToolLoopOptions): Model {
-  const known = parseTools(tools);
+  parseTools(tools);
   parseStepsMax(stepsMax);
-  const descriptions = tools.map(({ name, description, parameters }): ToolDescription => ({
-    name,
-    description,
-    parameters,
-  }));
-  return async function* answer(request) {
-    let { messages } = request;
-    let spent: Usage | undefined;
-    for (let step = 1; ; step++) {
-      if (step > 1) yield { type: "requests", requests: step };
-      const { output, usage } = yield* oneStep(model, { ...request, messages, tools: descriptions }, spent);
-      const calls = danglingToolCalls(output);
-      if (calls.length === 0 && usage === undefined && spent === undefined) return;
-      const took = usage ?? estimateUsage(messages, output);
-      spent = addUsage(spent, took);
-      yield { type: "usage", usage: spent };
-      yield { type: "step", usage: took };
-      if (calls.length === 0) return;
-      if (step >= stepsMax) {
-        const called = calls.slice(0, 5).map((call) => clip(call.function.name, 60));
-        throw new SessionError("tool_steps_exceeded", { stepsMax, tools: called });
-      }
-      const results: Message[] = [];
-      for (const call of calls) {
-        const { agent, signal } = request;
-        const message = await runTool(known, call, { session, agent, signal });
-        yield { type: "message", message };
-        results.push(message);
-      }
-      messages = continueRequest(messages, { output, results });
+  return (request) => answerWithTools(model, request, { session, stepsMax, toolsOf: () => tools });
+}
+
+/** The parts of a tool loop that may change within an answer. */
+export interface ToolLoop extends Required<ToolLoopOptions> {
+  /** The tools of the agent that answers, before each model call. */
+  readonly toolsOf: (agent: string) => readonly Tool[];
+  /**
+   * The request to another agent that continues the answer, after these calls had their results; undefined: the agent
+   * itself continues.
+   */
+  readonly handOver?: (agent: string, ran: RanTools) => Promise<Omit<ModelRequest, "signal"> | undefined>;
+}
+
+/** Calls of a model, and the result of each. */
+export interface RanTools {
+  readonly calls: readonly ToolCall[];
+  readonly results: readonly Message[];
+}
+
+/** The answer to a request, with tools. @throws SessionError as {@link withTools} */
+export async function* answerWithTools(
+  model: Model,
+  asked: ModelRequest,
+  { session, stepsMax, toolsOf, handOver }: ToolLoop,
+): AsyncGenerator<ModelEvent, void, undefined> {
+  const { signal } = asked;
+  let request = asked;
+  /** The messages of the turn so far, for an agent that takes over. */
+  const said: Message[] = [];
+  let spent: Usage | undefined;
+  for (let step = 1; ; step++) {
+    if (step > 1) yield { type: "requests", requests: step };
+    const { agent, messages } = request;
+    const tools = toolsOf(agent);
+    const known = parseTools(tools);
+    const described = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
+    const { output, usage } = yield* oneStep(model, { ...request, tools: described }, spent);
+    const calls = danglingToolCalls(output);
+    if (calls.length === 0 && usage === undefined && spent === undefined) return;
+    const took = usage ?? estimateUsage(messages, output);
+    spent = addUsage(spent, took);
+    yield { type: "usage", usage: spent };
+    yield { type: "step", usage: took };
+    if (calls.length === 0) return;
+    if (step >= stepsMax) {
+      const called = calls.slice(0, 5).map((call) => clip(call.function.name, 60));
+      throw new SessionError("tool_steps_exceeded", { stepsMax, tools: called });
     }
-  };
+    const results: Message[] = [];
+    for (const call of calls) {
+      const message = await runTool(known, call, { session, agent, signal });
+      yield { type: "message", message };
+      results.push(message);
+    }
+    said.push(...output, ...results);
+    const next = await handOver?.(agent, { calls, results });
+    if (next === undefined) {
+      request = { ...request, messages: continueRequest(messages, { output, results }) };
+      continue;
+    }
+    request = { ...next, messages: continueRequest(next.messages, { output: said, results: [] }), signal };
+    yield { type: "agent", agent: next.agent };
+    if (next.model !== undefined) yield { type: "model", model: next.model };
+  }
 }
 
 /** One call of the model: passes its output on, and adds its usage to that of earlier steps. */

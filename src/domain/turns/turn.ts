@@ -55,6 +55,8 @@ export interface ReportedUsage {
 
 /** One call of a model within a turn of several. */
 export interface Step {
+  /** The agent of the call, in a turn that several agents answered. */
+  readonly agent?: string;
   readonly model?: string;
   readonly usage: Usage;
   /** From the call until the end of its answer, without the tools that it called. */

@@ -218,6 +218,8 @@ export interface Sealing {
   readonly status: "done" | "failed" | "interrupted";
   readonly output: readonly Message[];
   readonly usage?: Usage;
+  /** The agent that ended the answer, if it took it over. */
+  readonly agent?: string;
   readonly model?: string;
   readonly requests: number;
   readonly durationMs: number;

@@ -47,7 +47,8 @@ export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
 
 /** The steps of an answer, each with a usage and a duration that can be summed. */
 export function parseSteps(steps: readonly Step[], estimate: () => Usage): readonly Step[] {
-  return steps.map(({ model, usage, durationMs }) => ({
+  return steps.map(({ agent, model, usage, durationMs }) => ({
+    ...(isModelName(agent) ? { agent } : {}),
     ...(isModelName(model) ? { model } : {}),
     usage: parseUsage(usage, estimate),
     durationMs: isDurationMs(durationMs) ? durationMs : 0,

@@ -5,7 +5,17 @@ import type { Message, ReportedUsage } from "../../domain/turns/turn.ts";
  * Calls a model and yields its answer as it arrives. It stops when `request.signal` aborts.
  * @throws SessionError `model_refused` if the same request will always fail, `model_failed` if it may succeed later
  */
-export type Model = (request: ModelRequest) => AsyncIterable<ModelEvent>;
+export type Model = (request: ModelRequest, context?: ModelContext) => AsyncIterable<ModelEvent>;
+
+/** The question of a session, for a model that passes it on to another agent. */
+export interface ModelContext {
+  /**
+   * The same question as a request to another agent: with its instructions, window, model and settings, and the note of
+   * the handoff by which it is active.
+   * @throws SessionError `agent_unknown`, the store's
+   */
+  readonly requestTo: (agent: string) => Promise<Omit<ModelRequest, "signal">>;
+}
 
 /** A request to a model. */
 export interface ModelRequest {
@@ -62,5 +72,7 @@ export type ModelEvent =
   | { readonly type: "requests"; readonly requests: number }
   /** The end of one model call of several, with its usage. */
   | { readonly type: "step"; readonly usage: ReportedUsage }
+  /** Another agent continues the answer; the turn and its steps name it. */
+  | { readonly type: "agent"; readonly agent: string }
   /** The model that answered. */
   | { readonly type: "model"; readonly model: string };

@@ -205,7 +205,8 @@ function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
   if (!Array.isArray(steps)) refuse(path, { value: formatValue(steps), expected: "array" });
   for (const [index, one] of (steps as readonly unknown[]).entries()) {
     const place = `${path}[${index}]`;
-    const { model, usage, durationMs } = objectOf(one, place, refuse);
+    const { agent, model, usage, durationMs } = objectOf(one, place, refuse);
+    if (agent !== undefined) idOf(agent, `${place}.agent`, refuse);
     guardModel(model, place, refuse);
     guardUsage(usage, place, (tokens, at) => countOf(tokens, at, refuse), refuse);
     spanOf(durationMs, `${place}.durationMs`, { most: durationMaxMs, refuse });

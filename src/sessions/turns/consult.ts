@@ -20,7 +20,15 @@ import type { Handle } from "../core/handle.ts";
 import { addContext } from "../tracing/operation.ts";
 import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
 import { withinContext } from "./within-context.ts";
-import { beginQuestion, modelNameOf, parseQuestion, requestOf, waitSignal, type ConsultOptions } from "./question.ts";
+import {
+  beginQuestion,
+  modelNameOf,
+  parseQuestion,
+  requestOf,
+  requestTo,
+  waitSignal,
+  type ConsultOptions,
+} from "./question.ts";
 
 const consults = tracingChannel<unknown, Consultation>("perdure:consult");
 
@@ -78,11 +86,17 @@ async function ask(
   const { seq, open } = inProgress;
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, question) });
   try {
-    const { request, shorter } = await requestOf(handle, question, inProgress, loaded);
+    const { request, shorter } = await requestOf(
+      handle,
+      question,
+      { seq, agent: open.agent },
+      { record: handle.record, tails: loaded.tails },
+    );
     const call = {
       consultation,
       model: withinContext(question.model, shorter),
       request,
+      context: { requestTo: (agent: string) => requestTo(handle, question, { seq, agent }) },
       signal,
       now: () => core.now(),
     };

@@ -6,7 +6,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { clip } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
-import type { Model, ModelRequest } from "../options/model.ts";
+import type { Model, ModelContext, ModelRequest } from "../options/model.ts";
 import { ModelUsage, type Cost } from "./model-usage.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -37,6 +37,7 @@ export interface ModelCall {
   readonly consultation: Consultation;
   readonly model: Model;
   readonly request: Omit<ModelRequest, "signal">;
+  readonly context: ModelContext;
   readonly emit: Emit;
   readonly signal: AbortSignal | undefined;
   readonly now: () => number;
@@ -49,7 +50,7 @@ export interface ModelCall {
 export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise<Turn> {
   const { consultation, request, signal, now } = call;
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
-  const usage = new ModelUsage({ asked: request.messages, model: request.model, now });
+  const usage = new ModelUsage({ asked: request.messages, agent: request.agent, model: request.model, now });
   const cost = (): Cost => usage.cost(turn.output);
   turn.cost = cost;
   let finish: string | undefined;
@@ -69,12 +70,12 @@ export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise
 /** The reason with which the answer finished, if the model reports one. */
 async function writeAnswer(
   turn: TurnInProgress,
-  { consultation, model, request, emit }: ModelCall,
+  { consultation, model, request, context, emit }: ModelCall,
   { stop, usage }: { readonly stop: AbortSignal; readonly usage: ModelUsage },
 ): Promise<string | undefined> {
   const began = performance.now();
   let finish: string | undefined;
-  for await (const event of untilAborted(model({ ...request, signal: stop }), stop)) {
+  for await (const event of untilAborted(model({ ...request, signal: stop }, context), stop)) {
     if (event.type === "text") {
       if (event.text === "") continue;
       consultation.firstTextMs ??= performance.now() - began;
@@ -98,6 +99,9 @@ async function writeAnswer(
         await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
     } else if (event.type === "finish") {
       finish = event.reason;
+    } else if (event.type === "agent") {
+      usage.continuedBy(event.agent);
+      consultation.agent = event.agent;
     } else if (event.type === "model") {
       usage.answers(event.model);
     }

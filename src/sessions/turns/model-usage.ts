@@ -7,6 +7,8 @@ import { defined } from "../../domain/values/defined.ts";
 export interface Cost {
   readonly usage: Usage;
   readonly requests: number;
+  /** The agent that answered, if it took the answer over from another one. */
+  readonly agent?: string;
   readonly model?: string;
   readonly steps?: readonly Step[];
 }
@@ -19,6 +21,8 @@ export class ModelUsage {
   readonly #asked: readonly Message[];
   readonly #now: () => number;
   readonly #steps: Step[] = [];
+  /** The agents of the steps, and of the running call. */
+  readonly #agents: string[];
   #requests = 1;
   #model: string | undefined;
   /** The last report, of the whole answer. */
@@ -29,14 +33,17 @@ export class ModelUsage {
   /** `asked`: the messages of the request. */
   constructor({
     asked,
+    agent,
     model,
     now,
   }: {
     readonly asked: readonly Message[];
+    readonly agent: string;
     readonly model: string | undefined;
     readonly now: () => number;
   }) {
     this.#asked = asked;
+    this.#agents = [agent];
     this.#model = model;
     this.#now = now;
     this.#call = { since: now(), said: [], reported: undefined };
@@ -46,6 +53,12 @@ export class ModelUsage {
   answers(model: string): void {
     const name = typeof model === "string" ? clip(model, modelLengthMax - 1) : model;
     if (isModelName(name)) this.#model = name;
+  }
+
+  /** Another agent answers from the next model call on. Its model is not known yet. */
+  continuedBy(agent: string): void {
+    this.#agents[this.#steps.length] = agent;
+    this.#model = undefined;
   }
 
   /** Set the usage of the whole answer so far, as the model reports it. Zeros do not replace an earlier report. */
@@ -64,6 +77,7 @@ export class ModelUsage {
   /** End the running call. `said`: the whole output so far. */
   step(usage: ReportedUsage, said: readonly Message[]): void {
     this.#steps.push(this.#stepOf(parseUsage(usage, () => this.#estimateOfCall(said))));
+    this.#agents.push(this.#agents.at(-1)!);
   }
 
   /** The estimated usage of the running call. */
@@ -81,11 +95,15 @@ export class ModelUsage {
   cost(said: readonly Message[]): Cost {
     const { usage, underWay } = this.#taken(said);
     const steps = underWay === undefined ? this.#steps : [...this.#steps, this.#stepOf(underWay)];
+    const isHandedOver = this.#agents.some((agent) => agent !== this.#agents[0]);
     return {
       usage,
       requests: this.#requests,
+      ...(isHandedOver ? { agent: this.#agents.at(-1)! } : {}),
       ...defined({ model: this.#model }),
-      ...(steps.length > 1 ? { steps: [...steps] } : {}),
+      ...(steps.length > 1
+        ? { steps: steps.map((step, index) => (isHandedOver ? { agent: this.#agents[index]!, ...step } : step)) }
+        : {}),
     };
   }
 

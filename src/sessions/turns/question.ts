@@ -22,7 +22,6 @@ import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { pastTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
 import { beginOn, type BeginOptions, type BeginResult } from "./begin.ts";
-import type { TurnInProgress } from "./turn-in-progress.ts";
 
 /** How a question is asked. */
 export interface ConsultOptions {
@@ -234,10 +233,10 @@ export interface BuiltRequest {
 export async function requestOf(
   handle: Handle,
   question: Question,
-  { seq, open: { agent } }: TurnInProgress,
-  { tails }: Loaded,
+  { seq, agent }: { readonly seq: number; readonly agent: string },
+  { record, tails }: Pick<Loaded, "record" | "tails">,
 ): Promise<BuiltRequest> {
-  const { core, record } = handle;
+  const { core } = handle;
   const [turnEntries = [], instructions = []] = tails;
   const own = question.isWindowNamed ? undefined : core.agent(agent).window;
   let window = own === undefined ? question.window : parseWindow(own);
@@ -261,6 +260,19 @@ export async function requestOf(
   };
   const about = { agent, ...modelNameOf(core, agent, question), ...settingsOf(core, agent, question) };
   return { request: { messages: messagesIn(window), ...about }, shorter };
+}
+
+/**
+ * The request to another agent, for the same turn, as the session is now.
+ * @throws SessionError `agent_unknown`, the store's
+ */
+export async function requestTo(
+  handle: Handle,
+  question: Question,
+  turn: { readonly seq: number; readonly agent: string },
+): Promise<BuiltRequest["request"]> {
+  const loaded = await handle.peek(tailsOf(handle.core, question));
+  return (await requestOf(handle, question, turn, loaded)).request;
 }
 
 /** The settings of the call, ahead of those of the agent. @throws SessionError `agent_unknown` */

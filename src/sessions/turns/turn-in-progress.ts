@@ -32,6 +32,8 @@ export interface Seal {
   readonly output?: readonly Message[];
   /** @default none: nothing is counted */
   readonly usage?: ReportedUsage;
+  /** The agent that answered. @default the agent with which the turn began */
+  readonly agent?: string;
   readonly model?: string;
   /** Calls of a model. @default 1 */
   readonly requests?: number;
@@ -68,7 +70,7 @@ export class TurnInProgress implements AsyncDisposable {
   /** The turn as it began. */
   readonly open: Turn;
   /** Returns the usage so far, for a seal without its writer. @default an estimate */
-  cost: (() => Pick<Seal, "usage" | "requests" | "model" | "steps">) | undefined;
+  cost: (() => Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">) | undefined;
   readonly #handle: Handle;
   readonly #fence: number;
   readonly #releases: boolean;
@@ -230,7 +232,7 @@ export class TurnInProgress implements AsyncDisposable {
     return { status: "interrupted", ...this.#cost(), error: { code, message } };
   }
 
-  #cost(): Pick<Seal, "usage" | "requests" | "model" | "steps"> {
+  #cost(): Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps"> {
     return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) };
   }
 
@@ -320,13 +322,14 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   /** Usage and end of the turn, as values that can be stored and summed, whatever its model reports. */
-  #took({ usage, requests, model, steps, finish, error }: Seal, output: readonly Message[]): Took {
+  #took({ usage, requests, agent, model, steps, finish, error }: Seal, output: readonly Message[]): Took {
     const estimate = (): Usage => estimateUsage(this.open.input, output);
     const elapsedMs = this.#handle.core.now() - this.open.at;
     return defined({
       requests: isCount(requests) ? requests : 1,
       durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
       usage: usage === undefined ? undefined : parseUsage(usage, estimate),
+      agent: isModelName(agent) ? agent : undefined,
       model: isModelName(model) ? model : undefined,
       steps: steps === undefined ? undefined : parseSteps(steps, estimate),
       finish: isFinish(finish) ? finish : undefined,

@@ -10,12 +10,12 @@ const againMax = 3;
  * said anything. `shorter` gives the messages for the next try; undefined where nothing is left to leave out.
  */
 export function withinContext(model: Model, shorter: () => readonly Message[] | undefined): Model {
-  return async function* answer(request) {
+  return async function* answer(request, context) {
     let { messages } = request;
     for (let attempt = 1; ; attempt++) {
       let hasSaid = false;
       try {
-        for await (const event of model({ ...request, messages })) {
+        for await (const event of model({ ...request, messages }, context)) {
           hasSaid ||= event.type === "text" || event.type === "message";
           yield event;
         }
