@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, open, readFile, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readdirSync } from "node:fs";
@@ -314,6 +316,36 @@ test("commands that work on an existing store refuse a mistyped name of an SQLit
       readdirSync(place.folder).filter((name) => !name.startsWith(".")),
       [],
       args.join(" "),
+    );
+  }
+});
+
+/** The answer of a PostgreSQL server whose connections are all in use. */
+const tooManyClients = Buffer.concat(
+  ((fields: Buffer) => {
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(fields.length + 4);
+    return [Buffer.from("E"), length, fields];
+  })(Buffer.from("SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0")),
+);
+
+test("a command that waits for a database without a free connection says so, on a pipe and with --json", async () => {
+  await using place = await Workplace.open();
+  await using server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => socket.end(tooManyClients));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const store = ["--store", `postgres://app:secret@127.0.0.1:${port}/app?sslmode=disable`];
+  for (const command of [["sessions", "list", "--json"], ["migrate"], ["serve", "--port", "0"]]) {
+    const child = place.start([...command, ...store], { env: { PERDURE_SECRET: "a secret for this test" } });
+    let said = "";
+    while (!said.includes("\n")) said += String((await once(child.stderr ?? child, "data"))[0]);
+    child.kill("SIGKILL");
+    assert.equal(
+      said,
+      `still waiting for the store postgres://127.0.0.1:${port}/app: it is away, locked, without a free connection, or being migrated; the command goes on\n`,
     );
   }
 });

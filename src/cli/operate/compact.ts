@@ -4,6 +4,7 @@ import { openStore } from "../../open.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { storeUrl, type StoreOptions } from "../program/environment.ts";
 import { fileOfStore } from "../program/store-file.ts";
+import { opened } from "../program/store-wait.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { bytes, report } from "../terminal/output.ts";
 
@@ -31,7 +32,7 @@ async function compact({ json, ...options }: CompactOptions): Promise<void> {
   }
   const file = await fileOfStore(url);
   if (file === undefined) throw new CliError("usage", "this store has no file; name sqlite:FILE with --store");
-  const store = await openStore(url, {}, { access: "change" });
+  const store = await opened(url, () => openStore(url, {}, { access: "change" }));
   try {
     const bytesBefore = sizeOf(file);
     await store.scrub();

@@ -4,6 +4,7 @@ import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { existingSecret, newSecret, previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { openExisting, openFor, openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { withoutSecrets } from "../program/store-wait.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type Sessions } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
@@ -112,11 +113,6 @@ function readReceipt(file: string): ErasureReceipt {
   } catch (error) {
     throw new CliError("usage", `${file} cannot be read as a receipt: ${String(error)}`);
   }
-}
-
-/** The URL without password and options, because the receipt is shown to others. */
-function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/s, "");
 }
 
 function referencesText({ sessions, held, devices, outbox, sharedForks }: References): string {

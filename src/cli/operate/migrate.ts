@@ -4,6 +4,7 @@ import type { MigrationReport } from "../../store/migrations.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { storeUrl, type StoreOptions } from "../program/environment.ts";
 import { fileOfStore } from "../program/store-file.ts";
+import { opened } from "../program/store-wait.ts";
 import { note, report } from "../terminal/output.ts";
 import { CliError } from "../terminal/cli-error.ts";
 
@@ -46,7 +47,7 @@ async function migrate({ dryRun = false, print = false, json, schema, partitions
     return;
   }
   const url = storeUrl(rest);
-  const migration = await migrated(url, layout, { dryRun });
+  const migration = await opened(url, () => migrated(url, layout, { dryRun }));
   report({ ...migration, dryRun }, summary(migration, dryRun), { json });
   if (json === true) return;
   for (const { version, title } of migration.steps) note(`  ${version}  ${title}`);

@@ -4,6 +4,7 @@ import { printable } from "../../domain/values/format-value.ts";
 import { openSessions, type Agent, type Model, type ModelSettings, type Sessions } from "../../index.ts";
 import { openStore } from "../../open.ts";
 import type { Access } from "../../store/access.ts";
+import { opened } from "./store-wait.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { note } from "../terminal/output.ts";
 
@@ -71,18 +72,28 @@ export async function openToRead(options: StoreOptions, extra: SessionsExtra = {
   return await openWith("read", options, extra);
 }
 
-export async function openWith(
-  access: Access,
-  options: StoreOptions,
-  { agents, model, ...secrets }: SessionsExtra = {},
+export async function openWith(access: Access, options: StoreOptions, extra: SessionsExtra = {}): Promise<Sessions> {
+  const url = storeUrl(options);
+  return await opened(url, () => openAt(url, { access, tenant: options.tenant, ...extra }));
+}
+
+async function openAt(
+  url: string,
+  {
+    access,
+    tenant,
+    agents,
+    model,
+    ...secrets
+  }: SessionsExtra & { readonly access: Access; readonly tenant: string | undefined },
 ): Promise<Sessions> {
-  const store = await openStore(storeUrl(options), {}, { access });
+  const store = await openStore(url, {}, { access });
   try {
     return await openSessions({
       store,
       sweep: false,
       ...secrets,
-      ...defined({ tenant: options.tenant, agents, model }),
+      ...defined({ tenant, agents, model }),
     });
   } catch (error) {
     await store.close();

@@ -20,6 +20,7 @@ import {
   writeLog,
   type ListenOptions,
 } from "../program/server-process.ts";
+import { opened } from "../program/store-wait.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 import { counted } from "../../errors/counted.ts";
@@ -91,12 +92,14 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   const agents = readAgentsFile(options.agents);
   const hasModel = hasModelEndpoint() && variable("PERDURE_MODEL") !== undefined;
   const secret = await secretFor(store);
-  const sessions = await openSessions({
-    store,
-    previousSecrets: previousSecrets(),
-    ...defined({ secret, tenant: options.tenant, agents }),
-    ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
-  });
+  const sessions = await opened(store, () =>
+    openSessions({
+      store,
+      previousSecrets: previousSecrets(),
+      ...defined({ secret, tenant: options.tenant, agents }),
+      ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
+    }),
+  );
   try {
     const hasKey = await guardReach(sessions, options);
     if (!hasKey)

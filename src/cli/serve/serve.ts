@@ -32,6 +32,7 @@ import {
   type ListenOptions,
 } from "../program/server-process.ts";
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
+import { opened } from "../program/store-wait.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 
@@ -106,22 +107,25 @@ async function serve(options: ServeOptions): Promise<void> {
   const model: Model | undefined = hasModelEndpoint()
     ? modelOfEnvironment(options.model, settingsOf(options))
     : undefined;
+  const secret = await serverSecret(store);
   const [{ createServer }, sessions] = await Promise.all([
     import("../../server/index.ts"),
-    openSessions({
-      store,
-      secret: await serverSecret(store),
-      previousSecrets: previousSecrets(),
-      budgets: defined({ user: perDay(options.userBudget), tenant: perDay(options.tenantBudget) }),
-      ...defined({
-        tenant: options.tenant,
-        agents,
-        model,
-        handoffTtl,
-        window: windowOf(options),
-        fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
+    opened(store, () =>
+      openSessions({
+        store,
+        secret,
+        previousSecrets: previousSecrets(),
+        budgets: defined({ user: perDay(options.userBudget), tenant: perDay(options.tenantBudget) }),
+        ...defined({
+          tenant: options.tenant,
+          agents,
+          model,
+          handoffTtl,
+          window: windowOf(options),
+          fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
+        }),
       }),
-    }),
+    ),
   ]);
   try {
     const hasKey = await guardReach(sessions, options);
