@@ -170,6 +170,7 @@ async function reset(sessions: Sessions, { session: id, turns }: Extract<Task, {
     say({ began: session.info.turn });
     while (session.info.turn < turns) await session.append({ input: `turn ${session.info.turn + 1}` });
     await session.update({ ttl: "1ms" });
+    while ((await session.refresh()).state !== "expired");
     say({ did: "expire" });
   }
 }
