@@ -24,6 +24,7 @@ export type { SweepNews } from "./sessions/retention/sweep-run.ts";
 export type { Seen } from "./sessions/core/seen.ts";
 export {
   Session,
+  type EndOptions,
   type HandOffOptions,
   type LeaseHolder,
   type SessionPatch,

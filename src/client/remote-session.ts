@@ -7,6 +7,7 @@ import { hasCode } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
+  EndOptions,
   ForkOptions,
   HandOffOptions,
   MessageInput,
@@ -309,9 +310,9 @@ export class RemoteSession implements OverHttp {
     );
   }
 
-  /** Ends the session for good; its events record the reason. */
-  async end({ reason }: { readonly reason?: string } = {}): Promise<void> {
-    await this.#change("POST", "end", { query: { reason } });
+  /** Ends the session for good; its events record the reason. `after: "answer"`: the answer in progress finishes first. */
+  async end({ reason, after }: EndOptions = {}): Promise<void> {
+    await this.#change("POST", "end", { query: { reason, after } });
   }
 
   /**

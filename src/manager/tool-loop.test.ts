@@ -417,3 +417,47 @@ for (const [title, result, shown] of oddResults) {
     assert.deepEqual([answered?.content, answered?.["is_error"]], [shown, undefined]);
   });
 }
+
+test("a tool ends its session after the answer, in the commit that stores it", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const ends = tool("bye", async (_args, { session: own }) => {
+    await assert.rejects(own.end(), { code: "busy" });
+    await own.end({ reason: "solved", after: "answer" });
+    assert.equal((await (await place.another().get(own.id)).refresh()).state, "active");
+    return "ends after this answer";
+  });
+  const { model } = scripted([callsFor(["1", "bye", "{}"])], [text("Goodbye.")]);
+  const turn = await (await ask(session, model, [ends])).done;
+  assert.deepEqual([turn.status, turn.output.at(-1)?.content], ["done", "Goodbye."]);
+  const other = await place.another().get(session.id);
+  assert.deepEqual([other.info.state, other.info.lease ?? null], ["ended", null]);
+  assert.deepEqual(await Array.fromAsync(other.turns()), [turn]);
+  const events = await Array.fromAsync(other.events());
+  assert.deepEqual(
+    events.filter(({ type }) => type === "ended").map((event) => ("reason" in event ? event.reason : "")),
+    ["solved"],
+  );
+  await assert.rejects(session.consult("more", { model }), { code: "session_ended" });
+  assert.deepEqual(await (await ask(session, model, [ends])).done, turn, "a retry of the question is the same turn");
+});
+
+test("an answer that fails does not end the session that its tool wants ended; without an answer it ends at once", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create();
+  const ends = tool("bye", (_args, { session: own }) => own.end({ after: "answer" }));
+  const fails: Model = async function* (request) {
+    if (request.messages.length > 1) throw new Error("gone");
+    yield callsFor(["1", "bye", "{}"]);
+  };
+  await assert.rejects((await ask(session, fails, [ends])).done, { code: "model_failed" });
+  assert.equal((await session.refresh()).state, "active");
+  const { model } = scripted([text("still here")]);
+  await (
+    await session.consult("again", { model })
+  ).done;
+  assert.equal((await session.refresh()).state, "active", "a later answer does not end it");
+  await session.end({ after: "answer" });
+  assert.equal((await session.refresh()).state, "ended");
+  await assert.rejects(session.end({ after: "turn" as "answer" }), { code: "argument_invalid" });
+});

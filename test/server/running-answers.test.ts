@@ -133,3 +133,21 @@ test("a stream ends, and does not resume, where the turn gave its number back to
     assert.equal(eventsOf(text).at(-1)?.data["code"], "interrupted");
   }
 });
+
+test("over HTTP a session ends after its running answer", async () => {
+  const { model, open } = gated();
+  await using here = serve({ model });
+  const remote = await connect({
+    url: "http://perdure.test",
+    key: await here.key("write"),
+    fetch: async (input, init) => await here.server.fetch(new Request(input, init)),
+  }).create({ id: "s" });
+  const local = await here.sessions.get("s");
+  const answer = await local.consult("q");
+  await assert.rejects(remote.end(), { code: "busy" });
+  await remote.end({ reason: "solved", after: "answer" });
+  assert.equal((await remote.refresh()).state, "active");
+  open();
+  assert.equal((await answer.done).status, "done");
+  assert.equal((await remote.refresh()).state, "ended");
+});

@@ -7,7 +7,7 @@ import { guardBudget } from "../record/budget.ts";
 import { changeOf, draftOf, headOf, set, spend, splice, type Change, type Draft } from "../record/change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
-import { stayLive, use } from "../record/lifecycle.ts";
+import { endSession, stayLive, use } from "../record/lifecycle.ts";
 import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
@@ -230,7 +230,8 @@ export interface Sealing {
 
 /**
  * Seal the turn in progress: the sealed turn replaces the open one, and its chunks are deleted, in the same step. With
- * `release` the lease is released too. `replaced`: the entries of the turns that it replaced.
+ * `release` the lease is released too. `replaced`: the entries of the turns that it replaced. With `endReason` the session
+ * ends in the same step.
  * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
  */
 export function sealTurn(
@@ -241,7 +242,15 @@ export function sealTurn(
     fence,
     release,
     replaced,
-  }: { open: Turn; sealing: Sealing; fence: number; release: boolean; replaced: readonly Entry[] },
+    endReason,
+  }: {
+    open: Turn;
+    sealing: Sealing;
+    fence: number;
+    release: boolean;
+    replaced: readonly Entry[];
+    endReason?: string | undefined;
+  },
   context: Context,
 ): Change {
   guardFence(record, fence);
@@ -255,6 +264,8 @@ export function sealTurn(
     guardTurnSize(record, entry.data, context);
   }
   stayLive(draft, context);
+  const ended = endReason === undefined ? null : endSession(draft, { fence, reason: endReason }, context);
+  if (ended !== null) return ended;
   if (release) set(draft, { lease: null });
   return changeOf(draft);
 }

@@ -196,7 +196,13 @@ function addLifeRoutes(shared: Shared): void {
       summary: "End a session permanently; it stays readable",
       scope: "write",
       params: idInPath,
-      query: z.object({ reason: z.string().max(4000).optional().meta({ description: "stored in the event ended" }) }),
+      query: z.object({
+        reason: z.string().max(4000).optional().meta({ description: "stored in the event ended" }),
+        after: z
+          .enum(["answer"])
+          .optional()
+          .meta({ description: "end once the answer in progress in this process is done; default: at once" }),
+      }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
     async (c, { params, query }) => {

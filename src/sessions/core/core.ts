@@ -60,6 +60,9 @@ export interface OpenTurn {
   /** Seals the turn with the output received so far. */
   settle(): Promise<void>;
   isUnder(lease: OwnLease): boolean;
+  isOf(key: SessionKey): boolean;
+  /** Ends the session in the commit that seals the answer, if it finishes. False once that commit has begun. */
+  endsSession(reason: string): boolean;
 }
 
 /** Shared by all sessions of one open store: the store, its clock, commits, leases, polling. */

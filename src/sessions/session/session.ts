@@ -52,6 +52,14 @@ import { watchSession, type SessionNews, type WatchOptions } from "../turns/watc
 import { parseMetadata, parseOneOf } from "../options/arguments.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
+/** How a session ends. */
+export interface EndOptions {
+  /** The reason in the event. @default "ended" */
+  readonly reason?: string;
+  /** `answer`: end with the answer in progress, once it is done. @default at once */
+  readonly after?: "answer";
+}
+
 /** A finished exchange to append. */
 export interface TurnInput {
   /** The input; a text is one message of the user. */
@@ -545,13 +553,19 @@ export class Session {
   }
 
   /**
-   * End the session. It can still be read, and its events have the reason.
+   * End the session. It can still be read, and its events have the reason. With `after: "answer"`, which a tool may call,
+   * the session ends in the commit that stores the answer in progress in this process; without such an answer it ends at
+   * once. An answer that fails or is stopped does not end it.
    * @throws SessionError `busy` while another writer has the lease, `turn_open`, `argument_invalid` for a reason that
    *    is too long
    */
-  async end({ reason = "ended" }: { readonly reason?: string } = {}): Promise<void> {
-    this.#handle.core.guardStore();
-    const parsed = parseNote(reason, "reason", this.#handle.core.options.limits.noteLengthMax);
+  async end({ reason = "ended", after }: EndOptions = {}): Promise<void> {
+    const { core, key } = this.#handle;
+    core.guardStore();
+    const parsed = parseNote(reason, "reason", core.options.limits.noteLengthMax);
+    if (after !== undefined && after !== "answer")
+      throw invalidArgument("after", after, { expected: "one_of", known: ["answer"] });
+    if (after === "answer" && [...core.turns].some((turn) => turn.isOf(key) && turn.endsSession(parsed))) return;
     await this.#handle.operate("end", () =>
       this.#handle.write((draft, context, { fence }) => endSession(draft, { fence, reason: parsed }, context), {
         recovers: "dead",

@@ -89,6 +89,8 @@ export class TurnInProgress implements AsyncDisposable {
   #sealing: Promise<Turn> | undefined;
   /** The seal that is retried. */
   #owed: Seal | undefined;
+  /** Why the session ends with the seal of a finished answer; undefined: it does not. */
+  #endReason: string | undefined;
   #isEnded = false;
   #isLost = false;
 
@@ -118,6 +120,18 @@ export class TurnInProgress implements AsyncDisposable {
   /** True for the turn of the session's lease with this fence. */
   isUnder(lease: { readonly key: SessionKey; readonly fence: number }): boolean {
     return this.#fence === lease.fence && keyText(this.#handle.key) === keyText(lease.key);
+  }
+
+  /** True for a turn of this session. */
+  isOf(key: SessionKey): boolean {
+    return keyText(this.#handle.key) === keyText(key);
+  }
+
+  /** End the session in the commit that seals the answer, if it finishes. False once that commit has begun. */
+  endsSession(reason: string): boolean {
+    if (this.#isEnded || this.#sealing !== undefined) return false;
+    this.#endReason = reason;
+    return true;
   }
 
   /** True once this writer can seal nothing: the lease was superseded, or the session was removed. */
@@ -300,10 +314,10 @@ export class TurnInProgress implements AsyncDisposable {
     const whole = status === "done" ? output : closeToolCalls(output);
     const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
     const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
+    const endReason = status === "done" ? this.#endReason : undefined;
+    const sealed = { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced, endReason };
     try {
-      await this.#handle.write(({ record }, context) =>
-        sealTurn(record, { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced }, context),
-      );
+      await this.#handle.write(({ record }, context) => sealTurn(record, sealed, context));
     } catch (error) {
       // Too large to store: seal it without its output, so that the session can continue.
       const exceeds = hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded");
