@@ -65,6 +65,23 @@ test("ten processes that start at once on an empty database all start, and each 
   );
 });
 
+test("a write to a database that is set read-only fails at once, reads go on, and writes succeed after the setting is gone", async () => {
+  const url = await emptyDatabase();
+  await migratePostgres({ url });
+  const name = new URL(url).pathname.slice(1);
+  const admin = server.url();
+  const change = creationOf(sampleRecord({ id: "s" }));
+  await query(admin, `alter database ${name} set default_transaction_read_only = on`);
+  const store = await openPostgres({ url, deadline: "1h" });
+  await assert.rejects(store.commit([[change]]), { code: "store_read_only" });
+  assert.deepEqual((await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }])).sessions, [undefined]);
+  await store.close();
+  await query(admin, `alter database ${name} reset default_transaction_read_only`);
+  const next = await openPostgres({ url });
+  assert.deepEqual(await next.commit([[change]]), [{ status: "ok" }]);
+  await next.close();
+});
+
 test("a program without the right to change the schema runs on an existing schema", async () => {
   const owner = await emptyDatabase();
   const { url, user } = await strangerTo(owner);

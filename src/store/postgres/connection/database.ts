@@ -6,6 +6,7 @@ import {
   isInterruption,
   isLockTimeout,
   isPassing,
+  isReadOnly,
   isRefusedParameter,
   mayWaitForLock,
   sessionErrorOf,
@@ -57,6 +58,10 @@ const lockHolders = `
   limit 16
 `;
 const lockHoldersMs = 1000;
+/** Whether a setting makes transactions read-only, on a server that is no standby. */
+const readOnlySetting = `
+  select not pg_is_in_recovery() and current_setting('default_transaction_read_only') = 'on' as set_read_only
+`;
 /** The timeout of a statement that is tried once. */
 const onceMs = 2000;
 
@@ -225,7 +230,8 @@ export class Database {
       } catch (error) {
         if (isRefusedParameter(error) && this.#reopenWithoutTimeout(pool)) continue;
         const inTime = performance.now() + pause < deadline;
-        const again = inTime && isPassing(error) && (this.#reached || isInterruption(error));
+        const isWorthRetry = isPassing(error) && (this.#reached || isInterruption(error));
+        const again = inTime && isWorthRetry && !(await this.#isSetReadOnly(error, pool));
         if (!again) throw (await this.#locked(error, pool)) ?? this.#explained(error, pool);
       }
       await sleep(pause * (0.5 + Math.random() / 2));
@@ -278,6 +284,21 @@ export class Database {
     }
     if (lockedBy.length === 0 && !isLockTimeout(error)) return undefined;
     return new SessionError("store_unavailable", { store: this.name, problem: "locked", lockedBy }, { cause: error });
+  }
+
+  /**
+   * True if a write was refused because the database or the role is set to be read-only. A standby refuses writes too, until it
+   * becomes the primary.
+   */
+  async #isSetReadOnly(error: unknown, pool: PostgresPool): Promise<boolean> {
+    if (!isReadOnly(error)) return false;
+    try {
+      const { rows } = await this.#attempt(pool, { text: readOnlySetting, values: undefined, keep: false }, onceMs);
+      return rows[0]?.["set_read_only"] === true;
+    } catch {
+      // The server is away; the next try of the statement says more.
+      return false;
+    }
   }
 
   #explained(error: unknown, pool: PostgresPool): unknown {

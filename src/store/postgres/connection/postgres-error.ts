@@ -22,7 +22,7 @@ const passing = new Set([
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now: starting up
   "57P05", // idle_session_timeout
-  "25006", // read_only_sql_transaction: on its way to become the primary
+  "25006", // read_only_sql_transaction: a standby on its way to become the primary
 ]);
 
 /**
@@ -45,6 +45,11 @@ export function isInterruption(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown };
   if (typeof code === "string") return ["ECONNRESET", "EPIPE", "ETIMEDOUT"].includes(code);
   return /^(Connection terminated|timeout exceeded|Query read timeout|no answer)/.test(textOf(error));
+}
+
+/** True if the transaction is read-only: the server is a standby, or a setting says so. */
+export function isReadOnly(error: unknown): boolean {
+  return sqlState(error) === "25006";
 }
 
 /** True if a lock that another transaction holds is the reason. */
