@@ -8,6 +8,7 @@ import {
   type ProblemKind,
 } from "../domain/copies/session-check.ts";
 import { handoffAt } from "../domain/record/handoff.ts";
+import { storedInstructions } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
 import { isKnown } from "../domain/turns/agent-choice.ts";
@@ -59,6 +60,11 @@ export interface DoctorReport {
   readonly skipped: number;
   /** False where the signal stopped it, or not all sessions could be listed or read. */
   readonly complete: boolean;
+  /**
+   * Live sessions that store other instructions than their agent has now: an earlier prompt, or one of their own. 0 without
+   * configured agents.
+   */
+  readonly otherInstructions: number;
   /** Devices and users that are known under an earlier secret only: `previousSecrets` must have it. */
   readonly underEarlierSecrets: number;
   /** The error of the schema that keeps every session from being read; null: sessions can be read. */
@@ -78,6 +84,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     repaired: 0,
     skipped: 0,
     complete: true,
+    otherInstructions: 0,
     underEarlierSecrets: 0,
     unreadable: null,
   };
@@ -105,6 +112,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
       unknownAgents(core, record).forEach(found);
+      if (await hasOtherInstructions(core, record)) report.otherInstructions++;
     }
   }
   return report;
@@ -164,8 +172,7 @@ async function* allSessions(
 function unknownAgents(core: Core, record: SessionRecord): readonly Finding[] {
   const { tenant, id: session, agent } = record;
   const { agents } = core.options;
-  const state = stateAt(record, core.now());
-  if (isInternalScope(tenant) || (state !== "active" && state !== "inactive")) return [];
+  if (!isLive(core, record)) return [];
   const chosen = core.chooseAgent(record, {}).agent;
   const answering = isKnown(chosen, agents) ? `${formatValue(chosen)} answers in its place` : "its questions fail";
   const finding = (what: string): Finding => ({ kind: "agent", tenant, session, what, fix: null, repaired: false });
@@ -182,6 +189,25 @@ function unknownAgents(core: Core, record: SessionRecord): readonly Finding[] {
           ),
         ]),
   ];
+}
+
+/** True for a live session that stores other instructions than its agent has. Damaged ones are a finding of their own. */
+async function hasOtherInstructions(core: Core, record: SessionRecord): Promise<boolean> {
+  const agent = core.options.agents?.get(record.agent);
+  if (agent === undefined || !isLive(core, record) || headOf(record, "instructions") === 0) return false;
+  try {
+    const found = await core.load({ tenant: record.tenant, id: record.id }, [{ log: "instructions", last: 1 }]);
+    const stored = storedInstructions(found.tails[0]?.[0]) ?? "";
+    return stored !== (agent.instructions ?? "");
+  } catch (error) {
+    if (endsPass(error)) throw error;
+    return false;
+  }
+}
+
+function isLive(core: Core, record: SessionRecord): boolean {
+  const state = stateAt(record, core.now());
+  return !isInternalScope(record.tenant) && (state === "active" || state === "inactive");
 }
 
 function unreadableFinding(error: SessionError<"session_unreadable">): Finding {

@@ -156,3 +156,24 @@ test("the doctor reports live sessions whose agent or active agent is unknown, i
     ],
   );
 });
+
+test("the doctor counts the live sessions that store other instructions than their agent has, and finds no problem", async () => {
+  const agents = { front: { instructions: "Greet." }, plain: {} };
+  await using place = inMemory({ secret, agents });
+  const { sessions } = place;
+  for (const id of ["a", "b", "over", "own"]) await sessions.create({ id, agent: "front" });
+  await sessions.create({ id: "plain", agent: "plain" });
+  await (await sessions.get("own")).update({ instructions: "Greet twice." });
+  await (await sessions.get("over")).end();
+  const count = async (known?: Record<string, object>): Promise<readonly number[]> => {
+    const report = await doctor(place.another(known === undefined ? {} : { agents: known }), { repair: true });
+    return [report.otherInstructions, report.findings];
+  };
+  assert.deepEqual(await count(), [0, 0], "without agents nothing is compared");
+  assert.deepEqual(await count(agents), [1, 0]);
+  const corrected = { front: { instructions: "Greet briefly." }, plain: { instructions: "Be plain." } };
+  assert.deepEqual(await count(corrected), [3, 0], "a session without stored instructions has those of its agent");
+  await (await sessions.get("a")).update({ instructions: "Greet briefly." });
+  assert.deepEqual(await count(corrected), [2, 0]);
+  assert.deepEqual(await count({ plain: {} }), [0, 3], "an unknown agent is a finding");
+});

@@ -31,6 +31,18 @@ function contentOf(place: Workplace): string {
   return JSON.stringify(tables);
 }
 
+test("with an agents file the doctor counts sessions with other instructions on stderr, and exits with 0", async () => {
+  await using place = await Workplace.open();
+  const agents = { support: { instructions: "You help." } };
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false, agents });
+  for (const id of ["a", "b"]) await sessions.create({ id, agent: "support" });
+  await (await sessions.get("b")).update({ instructions: "You help briefly." });
+  await writeFile(join(place.folder, "agents.json"), '{"support":{"instructions":"You help briefly."}}');
+  const { code, stdout, stderr } = await place.run(["doctor", "--agents", "agents.json"]);
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.match(stderr, /^1 session with other instructions than the agents file: an earlier prompt/m);
+});
+
 const loseTheEnd = "delete from entries where session = 1 and seq = 3";
 const loseTheMiddle = "delete from entries where session = 2 and seq = 2";
 const loseTheRecord = "delete from sessions where id = 'c'";

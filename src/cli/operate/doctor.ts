@@ -18,7 +18,7 @@ export function doctorCommand(): Command {
     .option(...storeOption)
     .option(
       "--agents <file>",
-      "report sessions whose agent is not in this file (default: perdure.agents.json, if it exists)",
+      "report sessions whose agent is not in this file, and count those with other instructions (default: perdure.agents.json, if it exists)",
     )
     .option("--repair", "repair what can be repaired; nothing is deleted, and sessions in use are skipped")
     .option(...jsonOption)
@@ -46,6 +46,7 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
       skipped,
       complete,
       unreadable,
+      otherInstructions,
       underEarlierSecrets,
     } = await examine(sessions, { repair, signal, onFinding });
     const left = findings - repaired;
@@ -63,6 +64,10 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
           ]),
     ];
     note(parts.join(", "));
+    if (otherInstructions > 0)
+      note(
+        `${counted(otherInstructions, "session")} with other instructions than the agents file: an earlier prompt, or one of their own; update({ instructions }) sets the present one`,
+      );
     const advice = unreadable === null ? await secretAdvice(sessions, storeUrl(options)) : undefined;
     if (advice !== undefined) note(advice);
     if (underEarlierSecrets > 0)
