@@ -5,13 +5,13 @@
  */
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
-import type { SessionError } from "./errors.ts";
+import { SessionError } from "./errors.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
 import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
 import type { References } from "./sessions/erasure/references.ts";
-import type { Subject } from "./sessions/erasure/subject.ts";
+import { guestOf, type Erased, type Subject } from "./sessions/erasure/subject.ts";
 import { guardSecret } from "./sessions/devices/secret-check.ts";
 import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
 import { sweep as sweepTenant } from "./sessions/retention/sweep.ts";
@@ -35,6 +35,7 @@ export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
+export type { Erased } from "./sessions/erasure/subject.ts";
 export type { References } from "./sessions/erasure/references.ts";
 export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
 export type { HostInfo } from "./sessions/hosts.ts";
@@ -81,30 +82,39 @@ export async function listHosts(sessions: Sessions): Promise<Page<HostInfo>> {
 }
 
 /**
- * Erase a user, in bounded batches: sessions with their turns, forks, archives and events, linked devices, and turns in the
+ * Erase a user, or a device that speaks for no user, in bounded batches: sessions with their turns, forks, archives and events, linked devices, and turns in the
  * outbox of this machine. Sessions under legal hold stay, and are counted. The next run resumes an interrupted erasure; a
  * run after a finished one returns the same receipt for 30 days, unless the user has new data. The last step scrubs the
  * files of the store.
- * @throws SessionError `secret_missing`, `contended`, the store's; the reason of the signal
+ * @throws SessionError `secret_missing`, `contended`, `argument_invalid` without a user, and for a device that speaks for
+ *   one, `id_invalid`, the store's; the reason of the signal
  */
 export async function erase(sessions: Sessions, request: ErasureRequest): Promise<ErasureReceipt> {
   return await traceCall({ operation: "erase", tenant: sessions.tenant }, async () => {
+    const { user, device } = request;
     await guardSecret(openCore(sessions));
     const { Erasure } = await import("./sessions/erasure/erasure.ts");
-    return await new Erasure(subjectOf(sessions, request.user), request).run();
+    const subject = await subjectOf(sessions, device === undefined ? user : { device, user });
+    // The marks of what it wrote in a shared session land when the device leaves it.
+    if (device !== undefined) await sessions.devices.unlink(device);
+    return await new Erasure(subject, request).run();
   });
 }
 
-/** Count what the store has of a user; changes nothing. @throws SessionError `secret_missing`, `id_invalid` */
-export async function findReferences(sessions: Sessions, user: string): Promise<References> {
+/**
+ * Count what the store has of a user, or of a device that speaks for no user; changes nothing. What a device wrote in a session
+ * that it still shares is not counted.
+ * @throws SessionError `secret_missing`, `id_invalid`, `argument_invalid` for a device that speaks for a user
+ */
+export async function findReferences(sessions: Sessions, erased: Erased): Promise<References> {
   await guardSecret(openCore(sessions));
   const { countReferences } = await import("./sessions/erasure/references.ts");
-  return await countReferences(subjectOf(sessions, user));
+  return await countReferences(await subjectOf(sessions, erased));
 }
 
-/** True if `erase` signed this receipt under this secret, for this user if one is named. @throws SessionError `secret_missing` */
-export function verifyErasure(sessions: Sessions, receipt: ErasureReceipt, user?: string): boolean {
-  return isReceipt(coreOf(sessions), receipt, user);
+/** True if `erase` signed this receipt under this secret, for this user or device if one is named. @throws SessionError `secret_missing` */
+export function verifyErasure(sessions: Sessions, receipt: ErasureReceipt, erased?: Erased): boolean {
+  return isReceipt(coreOf(sessions), receipt, erased);
 }
 
 /**
@@ -185,7 +195,14 @@ function openCore(sessions: Sessions): ReturnType<typeof coreOf> {
   return core;
 }
 
-function subjectOf(sessions: Sessions, user: string): Subject {
+/** @throws SessionError `argument_invalid` if both a user and a device are named, `id_invalid` */
+async function subjectOf(
+  sessions: Sessions,
+  erased: string | undefined | { readonly device: string; readonly user?: string | undefined },
+): Promise<Subject> {
   const { tenant } = sessions;
-  return { core: coreOf(sessions), fallback: fallbackOf(sessions), tenant, user: parseId(user, "user") };
+  const place = { core: coreOf(sessions), fallback: fallbackOf(sessions), tenant };
+  if (typeof erased !== "object") return { ...place, user: parseId(erased, "user"), isGuest: false };
+  if (erased.user !== undefined) throw new SessionError("argument_invalid", { name: "device", expected: "alone" });
+  return { ...place, user: await guestOf(place.core, tenant, erased.device), isGuest: true };
 }

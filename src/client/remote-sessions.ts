@@ -181,7 +181,7 @@ export class RemoteSessions {
     await this.#http.ask({ method: "DELETE", path: pathOf(id), once: true });
   }
 
-  /** Erases a user. Needs a key with the right `admin`; a repeated request returns the same receipt. */
+  /** Erases a user, or the guest of a device. Needs a key with the right `admin`; a repeated request returns the same receipt. */
   async erase({ signal, ...request }: ErasureRequest): Promise<ErasureReceipt> {
     const { body } = await this.#http.ask({ method: "POST", path: "/v1/erase", body: request, signal });
     return body as ErasureReceipt;

@@ -7,6 +7,7 @@
 export type Expected =
   | "agent_or_default"
   | "acyclic"
+  | "alone"
   | "agents"
   | "agents_object"
   | "array"
@@ -34,6 +35,7 @@ export type Expected =
   | "event_type"
   | "file_outside_store"
   | "finite_number"
+  | "guest"
   | "gzip"
   | "gzip_ratio"
   | "json"
@@ -180,8 +182,10 @@ const defects = {
   no_parameter: ({ known = [] }: Expectation) =>
     `is no parameter of this route; ${known.length === 0 ? "it has none" : `its parameters are ${known.join(", ")}`}`,
   acyclic: () => "contains itself",
+  alone: () => "is named beside a user; name one of them",
   complete: () => "was cut off",
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,
+  guest: () => "speaks for a user; erase the user",
   gzip: () => "is damaged or cut off",
   gzip_ratio: (e: Expectation) => `unpacks to more than ${e.max} times its size`,
   json: () => "is not JSON",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -84,4 +85,34 @@ test("forks of others with words of the user are named, with exit code 1 for an 
   assert.equal(third.code, 0, third.stderr);
   assert.match(third.stderr, /^erased: 1 session with 1 turn, 0 devices; nothing else is left\n$/);
   assert(!(await readFile(join(place.folder, "perdure.db"))).includes("a very private word"));
+});
+
+test("a guest is erased by the id of the device, with a receipt that verifies for this device", async () => {
+  await using place = await Workplace.open({ PERDURE_SECRET: "a secret for this test" });
+  const [phone, other] = [randomUUID(), randomUUID()];
+  {
+    await using sessions = await openSessions({
+      store: place.storeUrl,
+      sweep: false,
+      secret: "a secret for this test",
+    });
+    for (const device of [phone, other]) await (await sessions.devices.open(device)).append({ input: "a word" });
+  }
+  const dry = await place.run(["erase", "--device", phone, "--dry-run", "--json"]);
+  const counts = { sessions: 1, held: 0, devices: 1, pointers: 0, outbox: 0, sharedForks: none };
+  assert.deepEqual(JSON.parse(dry.stdout), counts);
+  const { code, stdout, stderr } = await place.run(["erase", "--device", phone]);
+  assert.deepEqual([code, stderr], [0, "erased: 1 session with 1 turn, 1 device; nothing else is left\n"]);
+  const path = join(place.folder, "receipt.json");
+  await writeFile(path, stdout);
+  assert.equal((await place.run(["erase", "--device", phone, "--verify", path])).code, 0);
+  assert.match((await place.run(["erase", "--device", other, "--verify", path])).stderr, /\[receipt_invalid\]/);
+  for (const named of [[], ["--user", "ada", "--device", phone]]) {
+    const refused = await place.run(["erase", ...named]);
+    assert.deepEqual(
+      [refused.code, refused.stderr],
+      [2, "perdure: name the user with --user, or the guest with --device [usage]\n"],
+    );
+  }
+  assert.match((await place.run(["erase", "--device", "no uuid"])).stderr, /\[id_invalid\]/);
 });

@@ -414,3 +414,19 @@ test("a backend links a guest's session to its user after a login; a device alon
   assert.equal(turns[0].input[0].content, phone);
   assertProblem(await claim("no uuid"), 400, "id_invalid");
 });
+
+test("an erasure over HTTP takes a user or the device of a guest, and not both", async () => {
+  await using here = serve();
+  const key = await here.key("admin");
+  const [device, user] = [randomUUID(), "ada"];
+  await here.call("POST", "/v1/chat", { device, body: { message: "a word" } });
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(url, init));
+  const remote = connect({ url: "http://server.test", key, fetch });
+  const receipt = await remote.erase({ device });
+  assert.deepEqual([receipt.erased.sessions, receipt.erased.turns, receipt.erased.devices], [1, 1, 1]);
+  assert.equal(await here.sessions.devices.find(device), undefined);
+  assert.equal((await remote.erase({ user })).erased.sessions, 0);
+  for (const body of [{}, { device, user }, { device: "no uuid" }])
+    assert.equal((await here.call("POST", "/v1/erase", { key, body })).status, 400);
+});

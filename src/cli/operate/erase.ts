@@ -21,7 +21,8 @@ import {
 import { counted } from "../../errors/counted.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
-  readonly user: string;
+  readonly user?: string;
+  readonly device?: string;
   readonly dryRun?: boolean;
   readonly withForks?: boolean;
   readonly verify?: string;
@@ -29,14 +30,18 @@ interface EraseOptions extends StoreOptions, JsonOption {
 
 /** `perdure erase`: erase everything of a user, with a receipt. */
 export function eraseCommand(): Command {
-  return storeCommand("erase", "Erase a user: sessions, forks, archives, devices; print a signed receipt to stdout")
-    .requiredOption("--user <id>", "the user to erase")
+  return storeCommand(
+    "erase",
+    "Erase a user or a guest: sessions, forks, archives, devices; print a signed receipt to stdout",
+  )
+    .option("--user <id>", "the user to erase")
+    .option("--device <uuid>", "the guest to erase: a device that speaks for no user, by its id")
     .option("--dry-run", "change nothing; count what would be erased")
     .option(
       "--with-forks",
       "also erase whole sessions of others that hold turns of the user (forks, and sessions that were the user's)",
     )
-    .option("--verify <file>", "change nothing; check that this file is the unaltered receipt of this user's erasure")
+    .option("--verify <file>", "change nothing; check that this file is the unaltered receipt of this erasure")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -46,34 +51,45 @@ export function eraseCommand(): Command {
           "perdure erase --user ada > receipt.json",
           "perdure erase --user ada --with-forks > receipt.json",
           "perdure erase --user ada --verify receipt.json",
+          "perdure erase --device 0b6f5a3e-4c1d-4f0e-9a57-3d2c1b0a9f8e > receipt.json",
         ],
       )}`,
     )
     .action(erase);
 }
 
-async function erase({ user, dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
+async function erase({ dryRun, withForks, verify, json, ...options }: EraseOptions): Promise<void> {
+  const erased = erasedOf(options);
+  const shown = typeof erased === "string" ? erased : "this device";
   const url = storeUrl(options);
   await untilSignalled(async (signal) => {
     await using sessions = await openForErasure({ url, ...options, ...defined({ dryRun, verify }) });
     if (verify !== undefined) {
       const receipt = readReceipt(verify);
-      const valid = verifyErasure(sessions, receipt, user);
-      if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${user}, or it was altered`);
+      const valid = verifyErasure(sessions, receipt, erased);
+      if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${shown}, or it was altered`);
       const { held, sharedForks } = receipt;
-      const text = [`${verify} is the receipt of ${user}`, ...leftText(receipt)].join("; ");
-      report({ user, valid, held, sharedForks }, text, { json });
+      const text = [`${verify} is the receipt of ${shown}`, ...leftText(receipt)].join("; ");
+      report({ ...(typeof erased === "string" ? { user: erased } : {}), valid, held, sharedForks }, text, { json });
     } else if (dryRun === true) {
-      const references = await findReferences(sessions, user);
+      const references = await findReferences(sessions, erased);
       report(references, `nothing was changed; found ${referencesText(references)}`, { json });
     } else {
       const forks = withForks === true ? "erase" : "keep";
-      const receipt = await eraseUser(sessions, { user, store: withoutSecrets(url), forks, signal });
+      const whom = typeof erased === "string" ? { user: erased } : erased;
+      const receipt = await eraseUser(sessions, { ...whom, store: withoutSecrets(url), forks, signal });
       if (leftText(receipt).length > 0) process.exitCode ||= 1;
       writeJson(receipt);
       note(receiptText(receipt));
     }
   });
+}
+
+/** @throws CliError unless exactly one of the two options is given */
+function erasedOf({ user, device }: EraseOptions): string | { readonly device: string } {
+  if (user !== undefined && device === undefined) return user;
+  if (device !== undefined && user === undefined) return { device };
+  throw new CliError("usage", "name the user with --user, or the guest with --device");
 }
 
 /** Only an erasure makes a secret beside the file, once the store is known to exist. Verifying a receipt needs no store. */

@@ -66,10 +66,15 @@ export function addArchiveRoutes(shared: Shared): void {
     {
       method: "post",
       path: "/v1/erase",
-      summary: "Erase a user; a repeated request resumes an interrupted erasure and returns the same receipt",
+      summary:
+        "Erase a user or the guest of a device; a repeated request resumes an interrupted erasure and returns the same receipt",
       scope: "admin",
       body: z.object({
-        user: z.string(),
+        user: z.string().optional(),
+        device: z
+          .string()
+          .optional()
+          .meta({ description: "the id of a device that speaks for no user, instead of a user" }),
         store: z.string().max(1000).optional(),
         forks: z
           .enum(["keep", "erase"])
@@ -78,7 +83,7 @@ export function addArchiveRoutes(shared: Shared): void {
       }),
       answers: { 200: { description: "the receipt", schema: receiptAnswer } },
     },
-    async (c, { body: { user, ...rest } }) => jsonAnswer(c, await erase(c.get("sessions"), { user, ...defined(rest) })),
+    async (c, { body }) => jsonAnswer(c, await erase(c.get("sessions"), defined(body))),
   );
 
   addRoute(

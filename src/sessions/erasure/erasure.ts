@@ -29,9 +29,11 @@ import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./s
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { countReferences, type References } from "./references.ts";
 
-/** The user to erase, and how. */
+/** The user or the guest to erase, one of them, and how. */
 export interface ErasureRequest {
-  readonly user: string;
+  readonly user?: string;
+  /** The UUID of a device that speaks for no user. It leaves a session that it shares. */
+  readonly device?: string;
   /** The name of the store in the receipt. @default none */
   readonly store?: string;
   /**
@@ -303,7 +305,7 @@ export class Erasure {
     const isTheirs = user === this.#subject.user;
     switch (kind) {
       case "device":
-        return isTheirs;
+        return isTheirs || (this.#subject.isGuest && user === null);
       case "pointer":
         return isTheirs || user === null || renamedTo(record) !== undefined;
       case "session":

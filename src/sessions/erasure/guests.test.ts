@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
-import { erase, findReferences, removeSession, sweep } from "../../admin.ts";
+import { erase, findReferences, removeSession, sweep, verifyErasure } from "../../admin.ts";
 import { hasCode } from "../../errors.ts";
 import type { Session } from "../session/session.ts";
 import type { Sessions } from "../sessions.ts";
@@ -58,6 +58,63 @@ async function removeAndCopy({ sessions }: InMemory, { id }: Session): Promise<v
   await removeSession(sessions, id);
   await sessions.restore(snapshot, { as: "copy" });
 }
+
+test("a guest is erased by its device, with a receipt that verifies for this device alone", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [phone, other, adas] = [randomUUID(), randomUUID(), randomUUID()];
+  const guest = await talk(await sessions.devices.open(phone));
+  await sessions.devices.linkCode(phone);
+  const fork = await guest.fork({ as: "a fork" });
+  await (await guest.fork({ as: "bob's" })).update({ user: "bob" });
+  await sessions.restore(await sessions.snapshot(guest.id), { as: "copy" });
+  await sessions.devices.unlink(phone);
+  const stays = await talk(await sessions.devices.open(other), "a word of another");
+  await sessions.devices.claim(adas, ada);
+
+  assert.deepEqual(await holding(sessions), ["a fork", "bob's", "copy", guest.id].toSorted());
+  const found = await findReferences(sessions, { device: phone });
+  assert.deepEqual([found.sessions, found.devices, found.sharedForks.ids], [3, 1, ["bob's"]]);
+  const receipt = await erase(sessions, { device: phone.toUpperCase() });
+  assert.deepEqual(
+    [receipt.erased.sessions, receipt.erased.devices, receipt.erased.codes, receipt.sharedForks.ids],
+    [3, 1, 1, ["bob's"]],
+  );
+  assert(!JSON.stringify(receipt).includes(phone) && !JSON.stringify(receipt).includes(guest.id));
+  assert.deepEqual(await holding(sessions), ["bob's"]);
+  assert.equal(await sessions.devices.find(phone), undefined);
+  assert.equal(fork.id, "a fork");
+  assert.equal((await sessions.devices.find(other))?.id, stays.id);
+  assert(verifyErasure(sessions, receipt, { device: phone }) && verifyErasure(sessions, receipt));
+  assert(!verifyErasure(sessions, receipt, { device: other }) && !verifyErasure(sessions, receipt, ada));
+  assert.deepEqual(await erase(sessions, { device: phone }), receipt);
+  await erase(sessions, { device: phone, forks: "erase" });
+  assert.deepEqual(await holding(sessions), []);
+
+  await talk(await sessions.devices.open(phone));
+  assert.equal((await erase(sessions, { device: phone })).erased.sessions, 1);
+  const refused = { code: "argument_invalid", message: /device speaks for a user; erase the user/ };
+  await assert.rejects(erase(sessions, { device: adas }), refused);
+  await assert.rejects(findReferences(sessions, { device: adas }), refused);
+  await assert.rejects(erase(sessions, { device: phone, user: ada }), { code: "argument_invalid" });
+  await assert.rejects(erase(sessions, { device: "no uuid" }), { code: "id_invalid" });
+});
+
+test("the erasure of a guest leaves a shared session to its owner and names it, and a held session stays", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [phone, tablet] = [randomUUID(), randomUUID()];
+  const owned = await talk(await sessions.devices.open(tablet), "a word of the owner");
+  const guest = await talk(await sessions.devices.open(phone));
+  await guest.setLegalHold("case 4711");
+  const shared = await talk(await link(sessions, phone, tablet));
+  assert.equal(shared.id, owned.id);
+  const receipt = await erase(sessions, { device: phone });
+  assert.deepEqual([receipt.held, receipt.erased.sessions, receipt.sharedForks.ids], [1, 0, [owned.id]]);
+  assert.equal((await sessions.devices.find(tablet))?.id, owned.id);
+  await guest.clearLegalHold();
+  assert.equal((await erase(sessions, { device: phone })).erased.sessions, 1);
+});
 
 const ofAGuest: Readonly<Record<string, (here: InMemory, guest: Session, phone: string) => Promise<void>>> = {
   "copied under another id": async ({ sessions }, { id }) => {

@@ -1,28 +1,53 @@
-/** The user of an erasure, and the places where the user is found: sessions, devices, staged logs, and the outbox. */
+/** The user or the guest of an erasure, and the places where the user is found: sessions, devices, staged logs, and the outbox. */
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
-import { internalKey } from "../devices/device-pointer.ts";
-import { isDeviceName, keyedName, keyedNames, userNames } from "../core/keyed-hash.ts";
+import { parseDeviceId } from "../../domain/values/device.ts";
+import { SessionError } from "../../errors.ts";
+import { internalKey, pointerOf } from "../devices/device-pointer.ts";
+import { deviceNames as namesOfDevice, isDeviceName, keyedName, keyedNames, userNames } from "../core/keyed-hash.ts";
 import { knownName, newerNames } from "../devices/device-names.ts";
 import { isAbandoned } from "../core/staged-logs.ts";
 import { readablePages, recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
 import { isMarked } from "../core/fork-references.ts";
 
-/** A user of a tenant, in a store and in its fallback. */
+/** A user by the id, or the guest of a device by the UUID: the device speaks for no user. */
+export type Erased = string | { readonly device: string };
+
+/** A user or a guest of a tenant, in a store and in its fallback. */
 export interface Subject {
   readonly core: Core;
   readonly fallback: Core | undefined;
   readonly tenant: string;
+  /** The user; of a guest, the name of the device in the store. */
   readonly user: string;
+  /** True for a guest: a device that speaks for no user. */
+  readonly isGuest: boolean;
+}
+
+/**
+ * The name in the store of a device that speaks for no user.
+ * @throws SessionError `id_invalid`, `secret_missing`, `argument_invalid` for a device that speaks for a user
+ */
+export async function guestOf(core: Core, tenant: string, device: string): Promise<string> {
+  const name = await knownName(core, tenant, namesOfDevice(core, tenant, parseDeviceId(device)));
+  const pointer = pointerOf(core, (await core.find(internalKey(tenant, name)))?.record);
+  if (pointer?.kind === "user") throw new SessionError("argument_invalid", { name: "device", expected: "guest" });
+  return name;
 }
 
 /** The keyed hash that stands for the user in receipts and references. @throws SessionError `secret_missing` */
 export function subjectOf(core: Core, tenant: string, user: string): string {
   return keyedName(core, tenant, "erased", user);
+}
+
+/** The hashes that stand for a user or a guest in receipts, under each secret. */
+export function subjectsIn(core: Core, tenant: string, erased: Erased): readonly string[] {
+  const names = typeof erased === "string" ? [erased] : namesOfDevice(core, tenant, parseDeviceId(erased.device));
+  return names.flatMap((name) => subjectsOf(core, tenant, name));
 }
 
 /** As {@link subjectOf}, under each secret, the current one first. */
@@ -48,26 +73,36 @@ export async function* stagedPages({ core, tenant, user }: Subject): AsyncGenera
   }
 }
 
-/** The user's sessions in the outbox. */
-export async function* waitingPages({ fallback, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {
-  if (fallback !== undefined) yield* recordPages(fallback, tenant, user);
+/** The sessions in the outbox: those of the user, or the one of the guest. */
+export async function* waitingPages({
+  fallback,
+  tenant,
+  user,
+  isGuest,
+}: Subject): AsyncGenerator<readonly SessionRecord[]> {
+  if (fallback === undefined) return;
+  if (!isGuest) return yield* recordPages(fallback, tenant, user);
+  const found = (await fallback.find({ tenant, id: user }))?.record;
+  if (found !== undefined) yield [found];
 }
 
 /**
  * Pointers from devices to the user, the user's own pointer included, and the sessions that the devices had as guests, unless they
- * name a user since or a mark leads to them.
+ * name a user since or a mark leads to them. Of a guest: the pointer and the sessions of the one device.
  */
-export async function* devicePages({ core, tenant, user }: Subject): AsyncGenerator<{
-  readonly pointers: readonly SessionRecord[];
-  readonly guests: readonly SessionRecord[];
-}> {
+export async function* devicePages({ core, tenant, user, isGuest }: Subject): AsyncGenerator<DevicePage> {
+  if (isGuest) {
+    const own = (await core.find(internalKey(tenant, user)))?.record;
+    const pointers = [...(await newerNames(core, tenant, user)), ...(own?.user === null ? [own] : [])];
+    yield { pointers, guests: await unmarkedGuests(core, tenant, [user]) };
+    return;
+  }
   for await (const pointers of recordPages(core, internalScope(tenant, "devices"), user)) {
-    const guests: SessionRecord[] = [];
-    for (const { id } of pointers) {
-      for await (const record of guestSessions(core, tenant, id)) {
-        if (!(await isMarked(core, record))) guests.push(record);
-      }
-    }
+    const guests = await unmarkedGuests(
+      core,
+      tenant,
+      pointers.map(({ id }) => id),
+    );
     // The records under newer names are found by the pointers, so they are deleted before them.
     const newer = (await Promise.all(pointers.map(({ id }) => newerNames(core, tenant, id)))).flat();
     yield { pointers: [...newer, ...pointers], guests };
@@ -78,6 +113,25 @@ export async function* devicePages({ core, tenant, user }: Subject): AsyncGenera
   if (pointers.length > 0) yield { pointers, guests: [] };
 }
 
+interface DevicePage {
+  readonly pointers: readonly SessionRecord[];
+  readonly guests: readonly SessionRecord[];
+}
+
+/** The sessions that devices had as guests, and that no mark leads to. */
+async function unmarkedGuests(
+  core: Core,
+  tenant: string,
+  devices: readonly string[],
+): Promise<readonly SessionRecord[]> {
+  const guests: SessionRecord[] = [];
+  for (const name of devices) {
+    for await (const record of guestSessions(core, tenant, name))
+      if (!(await isMarked(core, record))) guests.push(record);
+  }
+  return guests;
+}
+
 /** The names of the devices that speak for the user. */
 export async function deviceNames({ core, tenant, user }: Subject): Promise<readonly string[]> {
   const names: string[] = [];
@@ -86,12 +140,15 @@ export async function deviceNames({ core, tenant, user }: Subject): Promise<read
   return names;
 }
 
-/** Sessions that these devices had while the store was away: the fallback does not know that they speak for the user. */
+/**
+ * Sessions that these devices of a user had while the store was away: the fallback does not know that they speak for the user.
+ * That of a guest is found by itself.
+ */
 export async function waitingOf(
-  { fallback, tenant }: Subject,
+  { fallback, tenant, isGuest }: Subject,
   pointers: readonly SessionRecord[],
 ): Promise<readonly SessionRecord[]> {
-  if (fallback === undefined) return [];
+  if (fallback === undefined || isGuest) return [];
   const found = await fallback.findAll(pointers.map(({ id }): SessionKey => ({ tenant, id })));
   return found.filter((record) => record !== undefined);
 }
