@@ -11,7 +11,7 @@ import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
 import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 import { isReceipt, type ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
 import type { References } from "./sessions/erasure/references.ts";
-import { guestOf, type Erased, type Subject } from "./sessions/erasure/subject.ts";
+import { guestOf, hashedText, type Erased, type Subject } from "./sessions/erasure/subject.ts";
 import { guardSecret } from "./sessions/devices/secret-check.ts";
 import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
 import { sweep as sweepTenant } from "./sessions/retention/sweep.ts";
@@ -202,7 +202,15 @@ async function subjectOf(
 ): Promise<Subject> {
   const { tenant } = sessions;
   const place = { core: coreOf(sessions), fallback: fallbackOf(sessions), tenant };
-  if (typeof erased !== "object") return { ...place, user: parseId(erased, "user"), isGuest: false };
+  if (typeof erased !== "object") {
+    const user = parseId(erased, "user");
+    return { ...place, user, isGuest: false, hashed: user };
+  }
   if (erased.user !== undefined) throw new SessionError("argument_invalid", { name: "device", expected: "alone" });
-  return { ...place, user: await guestOf(place.core, tenant, erased.device), isGuest: true };
+  return {
+    ...place,
+    user: await guestOf(place.core, tenant, erased.device),
+    isGuest: true,
+    hashed: hashedText(erased),
+  };
 }

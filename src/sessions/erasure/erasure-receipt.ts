@@ -2,7 +2,7 @@
 import { isSameHash, keyedHashes } from "../core/keyed-hash.ts";
 import type { Core } from "../core/core.ts";
 import type { SharedForks } from "./shared-forks.ts";
-import { subjectsIn, type Erased } from "./subject.ts";
+import { hashedText, subjectsOf, type Erased } from "./subject.ts";
 
 /** How much of each kind was erased. */
 export interface ErasedCounts {
@@ -57,7 +57,8 @@ export function signReceipt(core: Core, unsigned: Unsigned): ErasureReceipt {
 /** True for a receipt that {@link signReceipt} made, and, where a user or a guest is named, for that one. */
 export function isReceipt(core: Core, receipt: ErasureReceipt, erased: Erased | undefined): boolean {
   if (!isForm(receipt)) return false;
-  const isTheirs = erased === undefined || subjectsIn(core, receipt.tenant, erased).includes(receipt.subject);
+  const isTheirs =
+    erased === undefined || subjectsOf(core, receipt.tenant, hashedText(erased)).includes(receipt.subject);
   const signature = Buffer.from(receipt.signature, "base64url");
   return isTheirs && signaturesOf(core, receipt).some((own) => isSameHash(signature, own));
 }

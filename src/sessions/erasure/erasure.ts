@@ -85,10 +85,9 @@ export class Erasure {
 
   /** @throws SessionError `secret_missing` */
   constructor(subject: Subject, request: ErasureRequest) {
-    const { core, tenant, user } = subject;
     this.#subject = subject;
     this.#request = request;
-    this.#key = { tenant: internalScope(tenant, "erasures"), id: subjectOf(core, tenant, user) };
+    this.#key = { tenant: internalScope(subject.tenant, "erasures"), id: subjectOf(subject) };
     this.#retry = { sessionId: this.#key.id, tenant: this.#key.tenant, attemptsMax };
   }
 

@@ -346,3 +346,24 @@ test("an erasure that runs alone writes each batch once", async () => {
   await erase(sessions, { user: ada });
   assert.equal(batches, 2);
 });
+
+test("a guest that is known under an earlier secret is erased, and an interrupted erasure of a guest is continued", async () => {
+  await using here = place();
+  const [phone, tablet] = [randomUUID(), randomUUID()];
+  for (const device of [phone, tablet]) await talk(await here.sessions.devices.open(device));
+  const later = here.another({ secret: "another secret of the tests", previousSecrets: [secret] });
+  // Known under both secrets from here on.
+  await later.devices.open(phone);
+  for (const device of [phone, tablet]) {
+    here.store.plan((_, batch) =>
+      batch.some((transaction) => transaction.length > 1) ? { fails: "after" } : undefined,
+    );
+    await erase(later, { device }).catch(() => undefined);
+    here.store.plan({});
+    const receipt = await erase(later, { device });
+    assert.deepEqual([receipt.erased.sessions, receipt.erased.turns, receipt.erased.devices], [1, 2, 1]);
+    assert(verifyErasure(later, receipt, { device }));
+    assert.equal(await later.devices.find(device), undefined);
+  }
+  assert.deepEqual(await holding(later), []);
+});

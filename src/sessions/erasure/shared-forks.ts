@@ -91,7 +91,7 @@ async function hasMark({ core }: Subject, names: readonly string[], record: Sess
 
 /** Write, once, that this session holds words of the user, under the user's keyed hash. @throws the store's errors */
 export async function markFork(subject: Subject, content: UserContent): Promise<void> {
-  await putMark(subject.core, hashOf(subject), content);
+  await putMark(subject.core, subjectOf(subject), content);
 }
 
 /** All marks of the user, those under the keyed hash last; the caller may remove them on the way. */
@@ -130,10 +130,6 @@ export async function namesOf(subject: Subject): Promise<readonly string[]> {
   return [subject.user, ...(await deviceNames(subject)), ...hashesOf(subject)];
 }
 
-function hashOf({ core, tenant, user }: Subject): string {
-  return subjectOf(core, tenant, user);
-}
-
-function hashesOf({ core, tenant, user }: Subject): readonly string[] {
-  return subjectsOf(core, tenant, user);
+function hashesOf({ core, tenant, hashed }: Subject): readonly string[] {
+  return subjectsOf(core, tenant, hashed);
 }

@@ -26,6 +26,13 @@ export interface Subject {
   readonly user: string;
   /** True for a guest: a device that speaks for no user. */
   readonly isGuest: boolean;
+  /** The text whose keyed hash stands for it: the user; of a guest, a text of the device's id, which no secret changes. */
+  readonly hashed: string;
+}
+
+/** The text of a user or a guest whose keyed hash stands for it in receipts and marks. @throws SessionError `id_invalid` */
+export function hashedText(erased: Erased): string {
+  return typeof erased === "string" ? erased : `device ${parseDeviceId(erased.device)}`;
 }
 
 /**
@@ -39,20 +46,14 @@ export async function guestOf(core: Core, tenant: string, device: string): Promi
   return name;
 }
 
-/** The keyed hash that stands for the user in receipts and references. @throws SessionError `secret_missing` */
-export function subjectOf(core: Core, tenant: string, user: string): string {
-  return keyedName(core, tenant, "erased", user);
-}
-
-/** The hashes that stand for a user or a guest in receipts, under each secret. */
-export function subjectsIn(core: Core, tenant: string, erased: Erased): readonly string[] {
-  const names = typeof erased === "string" ? [erased] : namesOfDevice(core, tenant, parseDeviceId(erased.device));
-  return names.flatMap((name) => subjectsOf(core, tenant, name));
+/** The keyed hash that stands for a user or a guest in receipts and references. @throws SessionError `secret_missing` */
+export function subjectOf({ core, tenant, hashed }: Pick<Subject, "core" | "tenant" | "hashed">): string {
+  return keyedName(core, tenant, "erased", hashed);
 }
 
 /** As {@link subjectOf}, under each secret, the current one first. */
-export function subjectsOf(core: Core, tenant: string, user: string): readonly string[] {
-  return keyedNames(core, tenant, "erased", user);
+export function subjectsOf(core: Core, tenant: string, hashed: string): readonly string[] {
+  return keyedNames(core, tenant, "erased", hashed);
 }
 
 /** The user's sessions, page by page; more may be removed on the way. */
