@@ -38,7 +38,14 @@ export async function serverSecret(storeUrl: string): Promise<string> {
   const file = await fileOfStore(storeUrl);
   if (file !== undefined) {
     // The devices of a restored store are known under the secret of the first one: another secret would only be refused.
-    await guardUnknownSecret(storeUrl, file);
+    try {
+      await guardUnknownSecret(storeUrl, file);
+    } catch (error) {
+      // A process that started at the same moment made the secret, and then the store, after the look for a secret above.
+      const made = hasCode(error, "secret_mismatch") ? await existingSecret(storeUrl) : undefined;
+      if (made === undefined) throw error;
+      return made;
+    }
     return madeSecret(`${file}.secret`);
   }
   if (/^(memory|sqlite):/i.test(storeUrl)) return newSecret();
