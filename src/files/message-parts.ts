@@ -4,9 +4,8 @@
  * reasoning) are kept in the field `native` of the message, which no model is sent.
  */
 import type { Value } from "../domain/values/codec.ts";
+import { readablePart, type Part } from "../domain/request/shown-message.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
-
-type Part = Readonly<Record<string, Value>> & { readonly type: string };
 
 /** The messages in place of one whose content may be a list of parts. */
 export function withKnownParts(message: Message): readonly Message[] {
@@ -67,31 +66,13 @@ function isOfChatCompletions(part: Part): boolean {
 /** The part as chat completions know it; none for other kinds. */
 function shownOf(part: Part): readonly Part[] {
   if (isOfChatCompletions(part)) return [part];
-  const { type, text, image_url: url } = part;
-  if ((type === "input_text" || type === "output_text") && typeof text === "string") return [{ type: "text", text }];
-  if ((type === "input_image" || type === "image_url") && typeof url === "string") return [picture(url)];
-  if (type === "image") return pictureOf(part);
-  return type === "file" ? fileOf(part) : [];
-}
-
-function picture(url: string): Part {
-  return { type: "image_url", image_url: { url } };
-}
-
-/** A picture of Anthropic (`source`) or of the AI SDK (`image`). */
-function pictureOf({ source, image }: Part): readonly Part[] {
-  if (typeof image === "string") return [picture(image)];
-  if (!isFields(source)) return [];
-  const { url, data, media_type: mediaType } = source;
-  if (typeof url === "string") return [picture(url)];
-  return typeof data === "string" && typeof mediaType === "string" ? [picture(`data:${mediaType};base64,${data}`)] : [];
-}
-
-/** A file of the AI SDK. */
-function fileOf({ url, mediaType, filename }: Part): readonly Part[] {
-  if (typeof url !== "string") return [];
-  if (textOf(mediaType).startsWith("image/")) return [picture(url)];
-  return [{ type: "file", file: { filename: filename ?? null, file_data: url } }];
+  const readable = readablePart(part);
+  if (readable.length > 0) return readable;
+  // A model is shown no file at an address, but the message keeps it as a file.
+  const { type, url, filename } = part;
+  return type === "file" && typeof url === "string"
+    ? [{ type: "file", file: { filename: filename ?? null, file_data: url } }]
+    : [];
 }
 
 function isExchange({ type }: Part): boolean {

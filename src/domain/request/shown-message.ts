@@ -125,7 +125,7 @@ function isPart(value: Value): value is Part {
  * The part as chat completions know it; nothing for an unknown kind, and for a blank text. The kinds are those of
  * OpenAI's chat completions and Responses, Anthropic's messages and the AI SDK's messages.
  */
-function readablePart(part: Part): readonly Part[] {
+export function readablePart(part: Part): readonly Part[] {
   const { type } = part;
   if (type === "text" || type === "input_text" || type === "output_text") {
     const { text } = part;
