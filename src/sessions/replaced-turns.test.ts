@@ -204,6 +204,31 @@ for (const busy of ["queue", "interrupt", "take-over", "reject"] as const)
     assert.equal((await session.consult("one, differently", { after: 0, busy })).seq, 1, "its own answer is seen");
   });
 
+for (const busy of ["queue", "interrupt", "take-over", "reject"] as const)
+  test(`under the policy ${busy}, a question does not replace another edit of the same turn`, async () => {
+    const gate = Promise.withResolvers<void>();
+    const model: Model = async function* ({ signal }) {
+      signal.addEventListener("abort", () => gate.reject(signal.reason as Error));
+      yield { type: "text", text: "an answer" };
+      await gate.promise;
+    };
+    await using place = inMemory({ model });
+    const session = await place.sessions.create({ id: "s" });
+    for (const input of ["one", "two"]) await session.append({ input });
+    const other = await place.sessions.get("s");
+    const running = await session.consult("two, by one", { after: 1 });
+    const asked = other.consult("two, by another", { after: 1, busy });
+    gate.resolve();
+    await assert.rejects(asked, { code: "conflict" });
+    await running.done.catch(() => undefined);
+    assert.deepEqual(
+      (await turnsOf(session)).map(({ input }) => input[0]?.content),
+      ["one", "two, by one"],
+    );
+    await other.refresh();
+    assert.equal((await other.consult("two, by another", { after: 1, busy })).seq, 2, "now it has seen the edit");
+  });
+
 for (const after of [undefined, 0])
   test(`a retry of a question that a dead writer left without a word is asked, ${after === undefined ? "behind the turns that came back" : "in their place"}`, async () => {
     const model = numbered();
@@ -343,4 +368,43 @@ test("turns that a lost question had replaced take the place of no later turn", 
   model.isDown = true;
   await assert.rejects((await session.consult("two")).done, { code: "model_failed" });
   assert.deepEqual(await saidIn(session), ["one → answer 1", "two → failed"]);
+});
+
+test("a late retry of a question whose turn was replaced cuts nothing and is asked no more", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const ask = async (question: string, options: object): Promise<unknown> =>
+    await (
+      await (await place.sessions.get("s")).consult(question, options)
+    ).done;
+  const session = await place.sessions.create({ id: "s" });
+  for (const question of ["one", "two"]) await ask(question, { key: `k ${question}` });
+  await ask("edit A", { after: 1, key: "A" });
+  await ask("edit B", { after: 1, key: "B" });
+  await ask("three", { key: "k three" });
+  const said = ["one → answer 1", "edit B → answer 4", "three → answer 5"];
+  const { calls } = model;
+  for (const [question, options] of [
+    ["edit A", { after: 1, key: "A" }],
+    ["two", { key: "k two" }],
+    ["two", { after: 1, key: "k two" }],
+  ] as const)
+    await assert.rejects(ask(question, options), { code: "key_reused" });
+  assert.equal(model.calls, calls);
+  assert.deepEqual(await saidIn(session), said);
+  model.isDown = true;
+  await assert.rejects(ask("edit C", { after: 0, key: "C" }), { code: "model_failed" });
+  model.isDown = false;
+  assert.deepEqual(await saidIn(session), said);
+  await ask("three", { key: "k three" });
+  assert.equal(model.calls, calls + 1, "the keys of turns that came back are known");
+  await guardSound(place.sessions);
+});
+
+test("a question whose withdrawal came first is not asked", async () => {
+  const model = numbered();
+  await using place = inMemory({ model: model.model });
+  const session = await place.sessions.create({ id: "s" });
+  await assert.rejects(session.consult("gone", { withdraw: AbortSignal.abort() }), { code: "aborted" });
+  assert.deepEqual([model.calls, (await turnsOf(session)).length], [0, 0]);
 });

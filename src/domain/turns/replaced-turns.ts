@@ -17,6 +17,12 @@ import { turnOf, type Turn } from "./turn.ts";
 /** The name of the log. */
 export const replacedLog = "replaced";
 
+/**
+ * The log of the keys of turns that were replaced for good, one entry each: a late retry of such a turn must not replace, or
+ * follow, the turns of today.
+ */
+export const replacedKeysLog = "replaced-keys";
+
 /** Turns that one question may replace; their bytes are at most those of one turn. */
 export const replacedTurnsMax = 1000;
 
@@ -26,6 +32,8 @@ export interface ReplacedHeader {
   readonly inherited: number;
   /** The last entry of the log `spent`. */
   readonly spent: number;
+  /** The last entry of the log `replaced-keys`. */
+  readonly keys: number;
 }
 
 /** @throws SessionError `replaced_too_large` where these entries do not fit into one commit */
@@ -47,9 +55,28 @@ export function guardNoneReplaced(record: SessionRecord): void {
 
 /** Keep the turns in the draft that truncates them. `before`: the record before the truncation. */
 export function keepReplaced(draft: Draft, before: SessionRecord, entries: readonly Entry[]): void {
-  const header: ReplacedHeader = { inherited: before.inherited, spent: lastOwn(before, "spent") };
+  const keys = lastOwn(before, replacedKeysLog);
+  const header: ReplacedHeader = { inherited: before.inherited, spent: lastOwn(before, "spent"), keys };
+  const keyed = entries.filter(({ key }) => key !== null);
+  const kept = keyed.map(({ seq: turn, key, at }, index) => ({
+    seq: keys + 1 + index,
+    key,
+    at,
+    data: encode({ turn }),
+  }));
+  if (kept.length > 0) splice(draft, replacedKeysLog, keys + 1, kept);
   const first = { seq: 1, key: null, at: entries[0]?.at ?? 0, data: encode({ ...header }) };
   splice(draft, replacedLog, 1, [first, ...entries.map((entry, index) => ({ ...entry, seq: index + 2 }))]);
+}
+
+/** The number that the turn of a replaced key had; 0 for a damaged entry. */
+export function replacedTurnOf({ data }: Entry): number {
+  try {
+    const { turn } = decode(data) as { readonly turn?: unknown };
+    return Number.isSafeInteger(turn) ? (turn as number) : 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** True for a record whose open turn replaced others. */
@@ -84,7 +111,7 @@ export function dropReplaced(draft: Draft): void {
 export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): void {
   const { record } = draft;
   const entries = kept.filter(isTurn);
-  const { inherited, spent } = headerOf(
+  const { inherited, spent, keys } = headerOf(
     kept.find((entry) => !isTurn(entry)),
     record,
   );
@@ -94,6 +121,7 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
   splice(draft, "turns", failed.seq, turns);
   if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
   keepSpent(draft, sums.result.spent);
+  if (keys < lastOwn(record, replacedKeysLog)) splice(draft, replacedKeysLog, keys + 1, []);
   set(draft, {
     inherited,
     counters: {
@@ -110,13 +138,25 @@ export function isTurn({ seq }: Entry): boolean {
   return seq > 1;
 }
 
-/** A damaged or lost header does not keep the turns away. */
+/** A damaged or lost header does not keep the turns away: a field that cannot be is as in the record. */
 function headerOf(entry: Entry | undefined, record: SessionRecord): ReplacedHeader {
-  const asItIs = { inherited: record.inherited, spent: lastOwn(record, "spent") };
+  const [spent, keys] = [lastOwn(record, "spent"), lastOwn(record, replacedKeysLog)];
+  const read = readHeader(entry);
+  const within = (value: unknown, most: number, otherwise: number): number =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most ? (value as number) : otherwise;
+  return {
+    inherited: within(read["inherited"], Number.MAX_SAFE_INTEGER, record.inherited),
+    spent: within(read["spent"], spent, spent),
+    keys: within(read["keys"], keys, keys),
+  };
+}
+
+function readHeader(entry: Entry | undefined): Readonly<Record<string, unknown>> {
   try {
-    return { ...asItIs, ...(decode(entry?.data ?? "{}") as object) };
+    return { ...(decode(entry?.data ?? "{}") as object) };
   } catch {
-    return asItIs;
+    // As a lost one.
+    return {};
   }
 }
 

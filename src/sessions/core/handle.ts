@@ -12,7 +12,7 @@ import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { recentResets } from "../../domain/record/lifecycle.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
-import { hasReplaced, replacedLog } from "../../domain/turns/replaced-turns.ts";
+import { hasReplaced, replacedKeysLog, replacedLog, replacedTurnOf } from "../../domain/turns/replaced-turns.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { readTurn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
@@ -122,6 +122,11 @@ export class Handle implements WritableSession {
   follow(other: Handle): void {
     this.learn(other.#record);
     if (other.#seen.version > this.#seen.version) this.#seen = other.#seen;
+  }
+
+  /** The newest known record, if its owner has seen all turns of it. */
+  get seenRecord(): SessionRecord | undefined {
+    return isSame(this.#seen, turnsIdentity(this.#record)) ? this.#record : undefined;
   }
 
   /** The number of the last turn that its owner has seen. */
@@ -340,6 +345,17 @@ export class Handle implements WritableSession {
    * @throws SessionError `key_archived` where an archived turn has a claimed key
    */
   async #guardKeys(record: SessionRecord, { claims }: Change): Promise<void> {
+    if (headOf(record, replacedKeysLog) > 0) {
+      const keys = claims.filter(({ log }) => log === "turns").map(({ key }) => key);
+      const [entry] = keys.length === 0 ? [] : await readLog(this.core, record, { log: replacedKeysLog, keys });
+      if (entry !== undefined) {
+        throw new SessionError("key_reused", {
+          ...sessionIds(record),
+          key: entry.key ?? "",
+          seq: replacedTurnOf(entry),
+        });
+      }
+    }
     if (claims.length === 0 || record.resets.length === 0) return;
     const { tenant, id: sessionId } = record;
     const resets = recentResets(record, this.core.now());

@@ -35,6 +35,7 @@ export class ContentGuard {
   /** The messages before the last turn. */
   #messagesBefore = 0;
   #spent = 0;
+  #replacedKeys = 0;
   /** The turns that the open turn replaced. */
   #replaced: { readonly header: Fields; turns: number; before: unknown; messages: number } | undefined;
 
@@ -63,6 +64,9 @@ export class ContentGuard {
         break;
       case "replaced":
         this.#addReplaced(seq, objectOf(value, path, refuse), path);
+        break;
+      case "replaced-keys":
+        this.#replacedKeys = seq;
         break;
       case "spent":
         this.#spent = seq;
@@ -112,6 +116,7 @@ export class ContentGuard {
     const most = (openTurn ?? 1) - 1 + turns;
     wholeOf(header["inherited"], `${path}.inherited`, { least: 0, most, refuse });
     wholeOf(header["spent"], `${path}.spent`, { least: 0, most: this.#spent, refuse });
+    wholeOf(header["keys"], `${path}.keys`, { least: 0, most: this.#replacedKeys, refuse });
   }
 
   /** Check the header against the log of turns, once all entries were added. @throws what `refuse` throws */

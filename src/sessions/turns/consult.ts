@@ -120,8 +120,8 @@ async function ownView(owner: Handle): Promise<Handle> {
 
 /** @throws SessionError `aborted` if the signal has aborted; a typed error of the work is thrown as it is */
 async function unlessAborted<T>(owner: Handle, options: ConsultOptions, work: () => Promise<T>): Promise<T> {
-  const { signal } = options;
-  if (isAborted(signal)) throw aborted(owner, 0, signal?.reason);
+  const early = waitSignal(options);
+  if (isAborted(early)) throw aborted(owner, 0, early?.reason);
   const { clock } = owner.core.options;
   const startedAt = clock.now();
   try {

@@ -1,5 +1,5 @@
 /** A question for a model: its options, and the steps before the model is asked. `consult` takes them in order. */
-import { headOf } from "../../domain/record/change.ts";
+import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
@@ -161,13 +161,13 @@ export interface BegunQuestion {
  */
 export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
   const { input, key, after, named, patience } = question;
-  const { seenTurn } = handle;
+  const seen = { turn: handle.seenTurn, record: handle.seenRecord };
   let routed: Routed | undefined;
   const attempt: Attempt<BegunQuestion | SessionError> = async (ticket, writeOptions) => {
     // Under the policies that wait or interrupt, the caller accepts turns written meanwhile: the model sees the newest.
     const tails = tailsOf(handle.core, question);
     const loaded = patience.busy === "reject" ? await handle.peek(tails) : await handle.refresh(tails);
-    const stale = after === undefined ? undefined : conflictOver(loaded.record, seenTurn);
+    const stale = after === undefined ? undefined : conflictOver(loaded.record, seen);
     // An earlier try of this question may have written that turn.
     if (stale !== undefined && !(await isStored(handle, key))) return stale;
     const found = handle.core.chooseAgent(loaded.record, { named });
@@ -190,10 +190,24 @@ export async function beginQuestion(handle: Handle, question: Question): Promise
 }
 
 /** A question does not replace a turn that its caller has not seen, also where it waited for the end of that turn. */
-function conflictOver(record: SessionRecord, seenTurn: number): SessionError | undefined {
+function conflictOver(
+  record: SessionRecord,
+  seen: { readonly turn: number; readonly record: SessionRecord | undefined },
+): SessionError | undefined {
   const storedTurn = headOf(record, "turns");
-  if (storedTurn <= seenTurn) return undefined;
-  return new SessionError("conflict", { ...sessionIds(record), seenTurn, storedTurn });
+  const isSeen = seen.record === undefined || hasOnlySealed(seen.record, record);
+  if (storedTurn <= seen.turn && isSeen) return undefined;
+  return new SessionError("conflict", { ...sessionIds(record), seenTurn: seen.turn, storedTurn });
+}
+
+/**
+ * True if no turn was written since but the end of the one that was open: another turn has a lease of its own, an
+ * appended one a number of its own, and a truncation adds to the usage of truncated turns.
+ */
+function hasOnlySealed(before: SessionRecord, now: SessionRecord): boolean {
+  if (haveSameTurns(before, now)) return true;
+  const isSame = (log: string): boolean => headOf(before, log) === headOf(now, log);
+  return before.openTurn !== null && before.fence === now.fence && isSame("turns") && isSame("spent");
 }
 
 /** Chooses the agent on the record that is written: another process may have handed off since the load. */
