@@ -25,7 +25,7 @@ export const messageForms: readonly MessageForm[] = [
       typeof role === "string" && (Array.isArray(parts) || Array.isArray(toolInvocations)),
     messages: fromAiSdk,
   },
-  { name: "openai", fits: ({ role }) => typeof role === "string", messages: (value) => [value as unknown as Message] },
+  { name: "openai", fits: ({ role }) => typeof role === "string", messages: fromOpenai },
   {
     name: "sharegpt",
     fits: ({ from, value }) => typeof from === "string" && value !== undefined,
@@ -46,6 +46,18 @@ export function isFields(value: unknown): value is Fields {
 
 function invalid(path: string, value: unknown, expectation: Expectation): SessionError {
   return new SessionError("message_invalid", { path, value: formatValue(value), ...expectation });
+}
+
+/** OpenAI's own form; some programs write the arguments of a call as an object. */
+function fromOpenai(value: Fields): readonly Message[] {
+  const { tool_calls: calls } = value;
+  if (!Array.isArray(calls)) return [value as unknown as Message];
+  const whole = calls.map((call: unknown): unknown => {
+    if (!isFields(call) || !isFields(call["function"])) return call;
+    const { arguments: given } = call["function"];
+    return isFields(given) ? { ...call, function: { ...call["function"], arguments: JSON.stringify(given) } } : call;
+  });
+  return [{ ...value, tool_calls: whole } as unknown as Message];
 }
 
 const shareGptRoles: Readonly<Record<string, Message["role"]>> = {

@@ -425,3 +425,25 @@ test("the time to live of an imported conversation begins with the import", asyn
   const { info } = await place.sessions.get("x");
   assert.deepEqual([info.state, info.createdAt.getTime()], ["active", 1_600_000_000_000]);
 });
+
+test("arguments of a call that are an object are written as JSON", async () => {
+  await using place = inMemory();
+  const called = { id: "c1", type: "function", function: { name: "weather", arguments: { city: "Ghent" } } };
+  const messages = [
+    { role: "user", content: "Weather?" },
+    { role: "assistant", content: null, tool_calls: [called] },
+    { role: "tool", tool_call_id: "c1", content: "7" },
+  ];
+  assert.equal((await importText(place.sessions, JSON.stringify({ id: "x", messages }))).skipped, 0);
+  const [, answer] = await messagesOf(place.sessions, "x");
+  assert.deepEqual(answer?.tool_calls, [call("c1", "weather", { city: "Ghent" })]);
+});
+
+test("an export in OpenAI's format has no half of a character and no field of Perdure", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "x" });
+  const output = { role: "assistant", content: "fine", native: { parts: [] } } as const;
+  await session.append({ input: "half \ud83d", output });
+  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
+  assert.ok(!/\\ud[89ab]/i.test(line) && !line.includes("native"), line);
+});

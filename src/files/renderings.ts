@@ -27,7 +27,14 @@ function openaiLine({ session, logs }: SessionSnapshot): string {
     { window: unbounded },
   );
   const metadata = Object.keys(session.metadata as object).length === 0 ? {} : { metadata: session.metadata };
-  return `${JSON.stringify({ id: session.id, messages, ...metadata })}\n`;
+  const line = { id: session.id, messages: messages.map(sentFields), ...metadata };
+  // Strict readers refuse half of a surrogate pair.
+  return `${JSON.stringify(line, (_, value: unknown) => (typeof value === "string" ? value.toWellFormed() : value))}\n`;
+}
+
+/** The message without the fields that no endpoint is sent. */
+function sentFields({ native: _, synthetic: __, ...message }: Message): object {
+  return message;
 }
 
 function markdownOf({ session, logs }: SessionSnapshot): string {

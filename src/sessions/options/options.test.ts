@@ -40,6 +40,7 @@ test("wrong options fail at once, before the store is asked anything", () => {
   const store = openMemory();
   const cases: [code: string, options: unknown][] = [
     ["duration_invalid", { ttl: 0 }],
+    ["argument_invalid", { agents: { a: { retention: "90d" } } }],
     ["duration_invalid", { ttl: -1 }],
     ["duration_invalid", { ttl: "tomorrow" }],
     ["duration_invalid", { ttl: Number.POSITIVE_INFINITY }],

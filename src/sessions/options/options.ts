@@ -244,9 +244,12 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
 }
 
 function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
-  return Object.entries(agents).flatMap(([agent, { retention = [] }]) =>
-    retention.map((policy, index) => parsePolicy({ ...policy, agent }, `agents.${agent}.retention[${index}]`)),
-  );
+  return Object.entries(agents).flatMap(([agent, { retention = [] }]) => {
+    if (!Array.isArray(retention)) throw invalidArgument(`agents.${agent}.retention`, retention, { expected: "array" });
+    return (retention as readonly RetentionPolicy[]).map((policy, index) =>
+      parsePolicy({ ...policy, agent }, `agents.${agent}.retention[${index}]`),
+    );
+  });
 }
 
 const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
