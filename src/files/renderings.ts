@@ -28,8 +28,7 @@ function openaiLine({ session, logs }: SessionSnapshot): string {
   );
   const metadata = Object.keys(session.metadata as object).length === 0 ? {} : { metadata: session.metadata };
   const line = { id: session.id, messages: messages.map(sentFields), ...metadata };
-  // Strict readers refuse half of a surrogate pair.
-  return `${JSON.stringify(line, (_, value: unknown) => (typeof value === "string" ? value.toWellFormed() : value))}\n`;
+  return `${JSON.stringify(line)}\n`;
 }
 
 /** The message without the fields that no endpoint is sent. */
