@@ -120,6 +120,12 @@ test("only the command line reads arguments, prints and exits", () => {
     if (!placeOf(path).room.startsWith("cli/") && path !== keeper) assertAbsent(outward, path);
 });
 
+test("a field that may be absent is added by `defined`", () => {
+  const byHand =
+    /=== undefined\s+\? \{\}\s+:|!== undefined\s+\? \{(?:[^{}]|\{[^{}]*\})*\}\s+: \{\}|!== undefined && \{/;
+  for (const path of program) assertAbsent(byHand, path);
+});
+
 test("the domain knows no clock, no chance and no process", () => {
   const impure = /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\b(performance|process|crypto)\.\w+/;
   for (const path of program) if (placeOf(path).room.startsWith("domain/")) assertAbsent(impure, path);

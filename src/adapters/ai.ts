@@ -20,6 +20,7 @@ import { modelError } from "./ai/failure.ts";
 import type { AiLanguageModel, StreamPart } from "./ai/language-model.ts";
 import { failure } from "./model/failure.ts";
 import { defaultTimeoutMs, Silence } from "./model/silence.ts";
+import { defined } from "../domain/values/defined.ts";
 
 export type { AiLanguageModel, SupportedUrls } from "./ai/language-model.ts";
 
@@ -87,7 +88,7 @@ function checkModel(model: AiLanguageModel): void {
   const value = JSON.stringify(version) as string | undefined;
   throw new SessionError("argument_invalid", {
     name: "model.specificationVersion",
-    ...(value === undefined ? {} : { value }),
+    ...defined({ value }),
     expected: "one_of",
     known: versions,
   });

@@ -6,6 +6,7 @@ import type { WriteKey } from "../index.ts";
 import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
 import { resumeEvents, streamBroken } from "./resume-events.ts";
+import { defined } from "../domain/values/defined.ts";
 
 /** The end of an answer. */
 export interface End {
@@ -33,7 +34,7 @@ export async function runningOver(http: Http, path: string): Promise<Answer | un
 
 /** Cancels the running answer, or only the question of a key, also while it waits. */
 export async function cancelOver(http: Http, path: string, { key }: WriteKey): Promise<boolean> {
-  const headers = key === undefined ? {} : { "idempotency-key": encodeKey(key) };
+  const headers = defined({ "idempotency-key": key === undefined ? undefined : encodeKey(key) });
   const { body } = await http.ask({ method: "POST", path: `${path}/cancel`, headers });
   return (body as { cancelled: boolean }).cancelled;
 }

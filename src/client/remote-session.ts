@@ -260,7 +260,7 @@ export class RemoteSession implements OverHttp {
    */
   async update({ metadata, ...patch }: SessionPatch): Promise<void> {
     await this.#inOrder(async () => {
-      const body = { ...patch, ...(metadata === undefined ? {} : metadataPatch(metadata)) };
+      const body = { ...patch, ...metadataPatch(metadata) };
       const answer = await this.#http.ask({ method: "PATCH", path: this.#path, body });
       this.#info = infoOfWire(answer.body as WireSession);
     });
@@ -416,7 +416,8 @@ export class RemoteSession implements OverHttp {
 }
 
 /** JSON has no `undefined`, so keys to delete are listed separately. */
-function metadataPatch(metadata: Metadata): object {
+function metadataPatch(metadata: Metadata | undefined): object {
+  if (metadata === undefined) return {};
   const entries = Object.entries(metadata);
   const removed = entries.filter(([, value]) => value === undefined).map(([key]) => key);
   return {

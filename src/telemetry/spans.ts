@@ -143,22 +143,21 @@ const consultations: Kind<Consultation> = {
         "perdure.turn.repeated": repeated,
         "gen_ai.response.time_to_first_chunk": firstTextMs === undefined ? undefined : firstTextMs / 1000,
       }),
-      ...(answer === undefined ? {} : answerOf(answer)),
+      ...answerOf(answer),
     };
   },
 };
 
-function answerOf({ status, model, usage, requests }: NonNullable<Consultation["answer"]>): Attributes {
-  return {
+function answerOf(answer: Consultation["answer"]): Attributes {
+  const { status, model, usage, requests } = answer ?? {};
+  return defined({
     "perdure.turn.status": status,
     "perdure.turn.requests": requests,
-    ...defined({
-      "gen_ai.response.model": model,
-      "gen_ai.usage.input_tokens": usage?.inputTokens,
-      "gen_ai.usage.output_tokens": usage?.outputTokens,
-      "perdure.usage.estimated": usage && usage.estimated === true,
-    }),
-  };
+    "gen_ai.response.model": model,
+    "gen_ai.usage.input_tokens": usage?.inputTokens,
+    "gen_ai.usage.output_tokens": usage?.outputTokens,
+    "perdure.usage.estimated": usage && usage.estimated === true,
+  });
 }
 
 const toolRuns: Kind<ToolRun> = {

@@ -3,6 +3,7 @@ import { failure } from "../model/failure.ts";
 import { argumentsOf, callOverhead, lengthMax, uniqueCallId } from "../model/tool-call.ts";
 import { keepParts, type KeptPart } from "./kept-parts.ts";
 import type { ProviderFields, StreamPart } from "./language-model.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -75,8 +76,7 @@ export class StreamedAnswer {
     // The lengths of parts follow the order of the text, so a block that continues after another one is a part of its own.
     const isPassed = text !== this.#parts.findLast((one) => one.type === "text");
     if (text?.type !== "text" || (isPassed && type === "text-delta")) {
-      const metadata = text?.providerMetadata;
-      text = { type: "text", length: 0, ...(metadata === undefined ? {} : { providerMetadata: metadata }) };
+      text = { type: "text", length: 0, ...defined({ providerMetadata: text?.providerMetadata }) };
       this.#parts.push(text);
       this.#open.set(block, text);
     }
@@ -203,7 +203,8 @@ function fileDataOf(value: unknown): { readonly type: "data" | "url"; readonly v
 /** The fields of an object. With `only`, any other value is the field of that name. */
 function fieldsOf(value: unknown, only?: string): Fields {
   if (typeof value === "object" && value !== null) return value as Fields;
-  return only === undefined ? {} : { [only]: value };
+  if (only === undefined) return {};
+  return { [only]: value };
 }
 
 function stringOf(value: unknown): string {

@@ -12,6 +12,7 @@ import {
   type PromptMessageV3,
 } from "./language-model.ts";
 import { promptOf } from "./prompt.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** The options of a call, as the model's version of the specification writes them. */
 export async function callOptions(
@@ -25,8 +26,7 @@ export async function callOptions(
   const prompt = promptOf(wellFormed(messages) as typeof messages, { provider, supportedUrls });
   const common = {
     abortSignal: signal,
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
+    ...defined({ temperature, maxOutputTokens: maxTokens }),
     ...(tools.length === 0
       ? {}
       : {
@@ -49,7 +49,7 @@ function isReasoning(effort: string | undefined): effort is NonNullable<CallOpti
 }
 
 function optionsOf(body: ModelSettings["body"]): { readonly providerOptions?: ProviderFields } {
-  return body === undefined ? {} : { providerOptions: body as ProviderFields };
+  return defined({ providerOptions: body as ProviderFields | undefined });
 }
 
 /** Version 3 has no field for the effort, and version 4 none for words of its own: the provider's options say it. */

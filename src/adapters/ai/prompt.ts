@@ -3,6 +3,7 @@ import type { Message, ToolCall, Value } from "../../index.ts";
 import { questionParts, type Target } from "./question.ts";
 import { isOwnCall, keptParts, type KeptPart } from "./kept-parts.ts";
 import type { FileData, Json, PromptMessage, ProviderFields, ToolCallPart, ToolResultPart } from "./language-model.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 type AnswerPart = Extract<PromptMessage, { role: "assistant" }>["content"][number];
 
@@ -50,7 +51,7 @@ function answerParts(message: Message, { provider }: Target, calls: Map<string, 
 }
 
 function optionsOf({ providerMetadata }: KeptPart): { readonly providerOptions?: ProviderFields } {
-  return providerMetadata === undefined ? {} : { providerOptions: providerMetadata };
+  return defined({ providerOptions: providerMetadata });
 }
 
 /** A part that only its provider knows. Sources are for display, and no part of a prompt. */
@@ -110,7 +111,7 @@ function resultPart({ tool_call_id: id = "", content, is_error: isError }: Messa
     toolCallId,
     toolName,
     output: resultOf(textOf(content), isError === true),
-    ...(providerOptions === undefined ? {} : { providerOptions }),
+    ...defined({ providerOptions }),
   };
   return part;
 }

@@ -1,5 +1,6 @@
 /** The failures of model endpoints as typed errors. All adapters of models share these rules. */
 import { SessionError, type ModelFailure } from "../../index.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** A failure as the client of an endpoint reports it. */
 export interface EndpointFailure {
@@ -40,7 +41,7 @@ export function endpointError(failed: EndpointFailure): SessionError {
     // No response at all: name the host, so that it can be checked.
     return systemCode === undefined
       ? failure({ reported }, cause)
-      : failure({ problem: "unreachable", reported, systemCode, ...(host === undefined ? {} : { host }) }, cause);
+      : failure({ problem: "unreachable", reported, systemCode, ...defined({ host }) }, cause);
   }
   if (httpStatus === 413 || (httpStatus < 500 && tooLong))
     return new SessionError("model_refused", { reported, httpStatus, contextExceeded: true }, { cause });

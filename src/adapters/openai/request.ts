@@ -1,5 +1,6 @@
 import type { Message, ModelFailure, ModelRequest, ModelSettings, SessionError } from "../../index.ts";
 import { wellFormed } from "../model/well-formed.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** How an endpoint departs from OpenAI's own. Each one is learned from its first refusal, and kept for later requests. */
 export interface EndpointLimits {
@@ -25,9 +26,7 @@ export function requestBody(
     ...(tools === undefined || tools.length === 0
       ? {}
       : { tools: tools.map((tool) => ({ type: "function", function: tool })) }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(maxTokens === undefined ? {} : { [limits.maxTokensField]: maxTokens }),
-    ...(effort === undefined ? {} : { reasoning_effort: effort }),
+    ...defined({ temperature, [limits.maxTokensField]: maxTokens, reasoning_effort: effort }),
     ...(limits.streamOptions ? { stream_options: { include_usage: true } } : {}),
     ...body,
     // The answer is read as a stream, whatever `body` says.

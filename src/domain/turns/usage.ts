@@ -1,6 +1,7 @@
 import { encode, type Value } from "../values/codec.ts";
 import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
 import type { Message, Step, Usage } from "./turn.ts";
+import { defined } from "../values/defined.ts";
 
 /** True for a count of tokens or calls: a whole number from 0 to {@link countMax}. */
 export function isCount(value: unknown): value is number {
@@ -116,24 +117,24 @@ function textWeight(text: string): number {
 }
 
 /** The sum of two usages; an estimate if either is one. */
-export function addUsage(spent: Usage | undefined, usage: Usage): Usage {
-  if (spent === undefined) return usage;
-  const estimated = spent.estimated === true || usage.estimated === true;
+export function addUsage(sum: Usage | undefined, usage: Usage): Usage {
+  if (sum === undefined) return usage;
+  const estimated = sum.estimated === true || usage.estimated === true;
   return {
-    inputTokens: addCounts(spent.inputTokens, usage.inputTokens),
-    outputTokens: addCounts(spent.outputTokens, usage.outputTokens),
-    totalTokens: addCounts(spent.totalTokens, usage.totalTokens),
-    ...addPart("cachedTokens", spent, usage),
-    ...addPart("reasoningTokens", spent, usage),
+    inputTokens: addCounts(sum.inputTokens, usage.inputTokens),
+    outputTokens: addCounts(sum.outputTokens, usage.outputTokens),
+    totalTokens: addCounts(sum.totalTokens, usage.totalTokens),
+    ...defined({
+      cachedTokens: addOptional(sum.cachedTokens, usage.cachedTokens),
+      reasoningTokens: addOptional(sum.reasoningTokens, usage.reasoningTokens),
+    }),
     ...(estimated ? { estimated } : {}),
   };
 }
 
-type Part = "cachedTokens" | "reasoningTokens";
-
-/** The sum of one optional field; absent if both lack it. */
-function addPart(part: Part, { [part]: spent }: Usage, { [part]: more }: Usage): { readonly [part in Part]?: number } {
-  return spent === undefined && more === undefined ? {} : { [part]: addCounts(spent ?? 0, more ?? 0) };
+/** The sum of an optional count; undefined if both usages lack it. */
+function addOptional(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined && other === undefined ? undefined : addCounts(one ?? 0, other ?? 0);
 }
 
 /** The estimated usage of an exchange, marked as an estimate. */

@@ -19,7 +19,7 @@ export function invalidText(
   { min = 0, max }: { readonly min?: number; readonly max?: number },
 ): SessionError<"argument_invalid"> {
   const found = typeof value === "string" ? { length: value.length } : { value: formatValue(value) };
-  const bounds = { min, ...(max === undefined ? {} : { max }) };
+  const bounds = defined({ min, max });
   return new SessionError("argument_invalid", { name, ...found, expected: "text", ...bounds });
 }
 
@@ -27,7 +27,8 @@ export function invalidText(
 export function mismatchOf(error: unknown): Mismatch & { readonly path?: string } {
   const details = error instanceof SessionError ? (error.details as Partial<Expectation & Named>) : {};
   const { name, path = name, value, length, expected, min, max, known } = details;
-  return expected === undefined ? {} : defined({ path, value, length, expected, min, max, known });
+  if (expected === undefined) return {};
+  return defined({ path, value, length, expected, min, max, known });
 }
 
 interface Named {

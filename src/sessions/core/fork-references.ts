@@ -31,6 +31,7 @@ import { internalChange, liveMetadata } from "./internal-record.ts";
 import { eachEntry, readLog } from "./log-reader.ts";
 import { sessionsBeginningWith } from "./record-pages.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** A session that holds a speaker's turns. */
 export interface UserContent {
@@ -219,7 +220,7 @@ async function ownerOf(core: Core, session: Marked & Pick<SessionRecord, "user">
   const pointer = (await core.find({ tenant: internalScope(tenant, "devices"), id: device }))?.record;
   const claimed = liveMetadata(core, pointer)?.["user"];
   if (typeof claimed === "string") return { name: claimed };
-  return { name: device, ...(pointer !== undefined && { pointer }) };
+  return defined({ name: device, pointer });
 }
 
 /** A session and those above it, each with its first own turn, and the last turn that the session at the bottom has of it. */

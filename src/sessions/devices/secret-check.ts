@@ -16,6 +16,7 @@ import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { checkOf, secretId, secretsOf } from "../core/keyed-hash.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { isDevicesScope, pointerOf } from "./device-pointer.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** What the store knows of its secrets. */
 export interface SecretState {
@@ -75,7 +76,7 @@ export async function resetSecret(core: Core): Promise<number> {
   return await retryOnConflict({ sessionId: key.id, tenant: key.tenant, attemptsMax }, async () => {
     const found = (await core.find(key))?.record;
     const { first } = stateOf(core, found);
-    const metadata = { rotated: true, ...(first === undefined ? {} : { first }) };
+    const metadata = defined({ rotated: true, first });
     const { status } = await core.commit([internalChange(core, key, found, { metadata, ttlMs })]);
     return status === "ok" ? (await lostSessions(core)).sessions : undefined;
   });

@@ -204,7 +204,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     handoffTtlOfUser: options.handoffTtlOfUser ?? (() => undefined),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     window: parseWindow(options.window ?? defaultWindow),
-    budgets: options.budgets === undefined ? {} : parseDailyBudgets(options.budgets),
+    budgets: parseDailyBudgets(options.budgets ?? {}),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),

@@ -6,6 +6,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest, Store } from "../../store/store.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** The poll interval, if the store gives no hint, ms. */
 const roundMs = 250;
@@ -300,7 +301,7 @@ class Topic {
     this.#chunks = record.openTurn === null ? chunksAtOnce.first : chunksAtOnce.later;
     const [last] = turns;
     const turn = known?.turn ?? (last === undefined ? undefined : watchedTurn(last));
-    return { record, ...(turn !== undefined && { turn }), chunks };
+    return { record, ...defined({ turn }), chunks };
   }
 
   take(view: SessionView | undefined): void {

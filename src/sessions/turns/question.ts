@@ -292,7 +292,7 @@ export async function requestTo(
 /** The settings of the call, ahead of those of the agent. @throws SessionError `agent_unknown` */
 function settingsOf(core: Core, agent: string, { settings }: Question): { settings?: ModelSettings } {
   const own = core.agent(agent).settings;
-  return own === undefined && settings === undefined ? {} : { settings: { ...own, ...settings } };
+  return defined({ settings: own === undefined ? settings : { ...own, ...settings } });
 }
 
 /** The startup context of the agent that answers: the session stores that of its own agent. */

@@ -2,6 +2,7 @@ import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseSchemaName } from "./connection/names.ts";
 import type { PostgresPool } from "./connection/pool.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { defined } from "../../domain/values/defined.ts";
 
 /** The database and its connections. Either `url` or `pool`. */
 export interface PostgresOptions {
@@ -85,8 +86,8 @@ const connectionsMax = 1000;
 
 /** @throws SessionError `argument_invalid`, `duration_invalid` */
 export function resolveOptions(given: PostgresOptions): ResolvedOptions {
-  const { url, ...ofUrl }: OfUrl = given.url === undefined ? {} : parseUrl(given.url);
-  const options = { ...defaults, ...ofUrl, ...definedOnly(given) };
+  const { url, ...ofUrl }: OfUrl = parseUrl(given.url);
+  const options = { ...defaults, ...ofUrl, ...defined(given) };
   const serverless = options.serverless ?? false;
   const schema = parseSchemaName(options.schema);
   const max = parseCount(given.max ?? ofUrl.max ?? (serverless ? 1 : defaults.max), {
@@ -132,7 +133,8 @@ function parseListen(listen: boolean, pool: PostgresPool | undefined): boolean {
 type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless" | "listen">;
 
 /** The options of Perdure in a URL; the other parameters are for `pg`. */
-function parseUrl(text: string): OfUrl {
+function parseUrl(text: string | undefined): OfUrl {
+  if (text === undefined) return {};
   const [address = "", query = ""] = text.split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
   const take = (name: string): string | undefined => {
@@ -147,7 +149,7 @@ function parseUrl(text: string): OfUrl {
   const listen = parseFlag(take("listen"), "listen");
   return {
     url: parameters.size === 0 ? address : `${address}?${parameters.toString()}`,
-    ...definedOnly({ schema, max: max === undefined ? undefined : Number(max), prepare, serverless, listen }),
+    ...defined({ schema, max: max === undefined ? undefined : Number(max), prepare, serverless, listen }),
   };
 }
 
@@ -164,10 +166,4 @@ function parseCount(value: number, { name, most }: { name: string; most: number 
 /** A URL for an error message: without user, password and parameters. */
 function redact(url: string): string {
   return url.replace(/\?.*$/s, "").replace(/\/\/.*@/s, "//");
-}
-
-type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
-
-function definedOnly<T extends object>(options: T): Defined<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Defined<T>;
 }

@@ -1,8 +1,6 @@
 import { quoteBody } from "../../connection/names.ts";
-import { planOnce, withLogs } from "./parts.ts";
+import { findStep, inStep, lastOfStep, nullAfterEnd, planOnce, withLogs } from "./parts.ts";
 
-/** The most entries and bytes that one step copies in a fraction of a second. */
-const stepMax = { entries: 2000, bytes: 16 * 1024 * 1024 } as const;
 /** The most entries and bytes that a commit moves, or cuts from the end of a log, itself. A move does not write the bytes. */
 export const commitMax: { readonly entries: number; readonly bytes: number } = {
   entries: 50_000,
@@ -48,11 +46,13 @@ const isGoingOn = `removed.tenant = _tenant and removed.session = _session and r
     and removed.due_at > clock_timestamp() and removed.after_log = ''`;
 const notInTime = "raise serialization_failure using message = 'the copy of the logs was not continued in time';";
 
+const given = "entry.tenant = _from_tenant and entry.session = _from_id and entry.logs = _given";
+
 /** The entries that are cut count towards the entries of a step, so no step passes over many of them. */
 const copyLogs = (schema: string): string => `
 declare
   _given bigint;
-  _isLast boolean;
+  ${lastOfStep}
 begin
   if _after_log = '' then
     insert into ${schema}.removed (tenant, session, logs, due_at)
@@ -64,35 +64,18 @@ begin
   if not found then ${notInTime} end if;
   select session.logs into _given from ${schema}.sessions session
   where session.tenant = _from_tenant and session.id = _from_id;
-  select counted.log, counted.seq, counted.count = counted.place into last_log, last_seq, _isLast
-  from (
-    select next.log, next.seq, row_number() over up_to as place, count(*) over () as count,
-      sum(octet_length(next.data) + coalesce(octet_length(next.bytes), 0)) over up_to as size
-    from (
-      select entry.* from ${schema}.entries entry
-      where entry.tenant = _from_tenant and entry.session = _from_id and entry.logs = _given
-        and (entry.log, entry.seq) > (_after_log, _after_seq)
-      order by entry.log, entry.seq limit ${stepMax.entries + 1}
-    ) next
-    window up_to as (order by next.log, next.seq rows between unbounded preceding and current row)
-  ) counted
-  where counted.place = 1 or (counted.place <= ${stepMax.entries} and counted.size <= ${stepMax.bytes})
-  order by counted.place desc limit 1;
-  if not found then return; end if;
+${findStep(schema, given)}
   insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data, bytes)
   select _tenant, _session, _logs, entry.log, entry.seq, entry.key, entry.at, entry.data, entry.bytes
   from ${schema}.entries entry
-  where entry.tenant = _from_tenant and entry.session = _from_id and entry.logs = _given
-    and (entry.log, entry.seq) > (_after_log, _after_seq) and (entry.log, entry.seq) <= (last_log, last_seq)
+  where ${given}
+    and ${inStep}
     and not exists (
       select from json_to_recordset(_cuts) as cut(log text, "from" bigint)
       where cut.log = entry.log and cut."from" <= entry.seq
     )
   on conflict do nothing;
-  if _isLast then
-    last_log := null;
-    last_seq := null;
-  end if;
+${nullAfterEnd}
 end`;
 
 const takeCopy = (schema: string): string => `

@@ -71,3 +71,39 @@ export function keepNumber(schema: string, refused: string): string {
     _left := _left or exists (select from ${schema}.removed removed where removed.due_at <= now());
   end if;`;
 }
+
+/** The most entries and bytes that one step copies or deletes in a fraction of a second. */
+const stepMax = { entries: 2000, bytes: 16 * 1024 * 1024 } as const;
+/** True if a step reaches the end of the logs: declared by each function that begins with {@link findStep}. */
+export const lastOfStep = "_isLast boolean;";
+/** Limits `entry` to the entries that {@link findStep} found. */
+export const inStep =
+  "(entry.log, entry.seq) > (_after_log, _after_seq) and (entry.log, entry.seq) <= (last_log, last_seq)";
+
+/**
+ * Find the last entry of the next step through the logs that the condition `ofLogs` selects, after the place `_after_log`,
+ * `_after_seq`; a function without entries left returns. The place of that entry is in `last_log`, `last_seq`.
+ */
+export function findStep(schema: string, ofLogs: string): string {
+  return `  select counted.log, counted.seq, counted.count = counted.place into last_log, last_seq, _isLast
+  from (
+    select next.log, next.seq, row_number() over up_to as place, count(*) over () as count,
+      sum(octet_length(next.data) + coalesce(octet_length(next.bytes), 0)) over up_to as size
+    from (
+      select entry.* from ${schema}.entries entry
+      where ${ofLogs}
+        and (entry.log, entry.seq) > (_after_log, _after_seq)
+      order by entry.log, entry.seq limit ${stepMax.entries + 1}
+    ) next
+    window up_to as (order by next.log, next.seq rows between unbounded preceding and current row)
+  ) counted
+  where counted.place = 1 or (counted.place <= ${stepMax.entries} and counted.size <= ${stepMax.bytes})
+  order by counted.place desc limit 1;
+  if not found then return; end if;`;
+}
+
+/** Return nulls after the last step: ends each function that begins with {@link findStep}. */
+export const nullAfterEnd = `  if _isLast then
+    last_log := null;
+    last_seq := null;
+  end if;`;

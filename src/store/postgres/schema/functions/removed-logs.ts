@@ -1,8 +1,5 @@
 import { quoteBody } from "../../connection/names.ts";
-import { planOnce } from "./parts.ts";
-
-/** The most entries and bytes that one step deletes in a fraction of a second. */
-const stepMax = { entries: 2000, bytes: 16 * 1024 * 1024 } as const;
+import { findStep, inStep, lastOfStep, nullAfterEnd, planOnce } from "./parts.ts";
 
 /**
  * The logs of a session have a number, which the session and its entries have. The number is never used again, so no reader
@@ -26,33 +23,18 @@ create function ${schema}.delete_removed(_skipped int) returns boolean language 
 as ${quoteBody(deleteRemoved(schema))};`;
 }
 
+const ofLogs = "entry.tenant = _tenant and entry.session = _session and entry.logs = _logs";
+
 /** A later step begins after the deleted entries, whose places in the index a long transaction may keep. */
 const deleteEntries = (schema: string): string => `
 declare
-  _isLast boolean;
+  ${lastOfStep}
 begin
-  select counted.log, counted.seq, counted.count = counted.place into last_log, last_seq, _isLast
-  from (
-    select next.log, next.seq, row_number() over up_to as place, count(*) over () as count,
-      sum(octet_length(next.data) + coalesce(octet_length(next.bytes), 0)) over up_to as size
-    from (
-      select entry.* from ${schema}.entries entry
-      where entry.tenant = _tenant and entry.session = _session and entry.logs = _logs
-        and (entry.log, entry.seq) > (_after_log, _after_seq)
-      order by entry.log, entry.seq limit ${stepMax.entries + 1}
-    ) next
-    window up_to as (order by next.log, next.seq rows between unbounded preceding and current row)
-  ) counted
-  where counted.place = 1 or (counted.place <= ${stepMax.entries} and counted.size <= ${stepMax.bytes})
-  order by counted.place desc limit 1;
-  if not found then return; end if;
+${findStep(schema, ofLogs)}
   delete from ${schema}.entries entry
-  where entry.tenant = _tenant and entry.session = _session and entry.logs = _logs
-    and (entry.log, entry.seq) > (_after_log, _after_seq) and (entry.log, entry.seq) <= (last_log, last_seq);
-  if _isLast then
-    last_log := null;
-    last_seq := null;
-  end if;
+  where ${ofLogs}
+    and ${inStep};
+${nullAfterEnd}
 end`;
 
 const removeLogs = (schema: string): string => `
