@@ -22,16 +22,14 @@ export type { Operation, OperationName } from "./sessions/tracing/operation.ts";
 export type { StoreCall, Traced } from "./store/calls/store-call.ts";
 export type { SweepNews } from "./sessions/retention/sweep-run.ts";
 export type { Seen } from "./sessions/core/seen.ts";
-export {
-  Session,
-  type EndOptions,
-  type HandOffOptions,
-  type LeaseHolder,
-  type SessionPatch,
-  type TurnInput,
-  type BeginTurnOptions,
-  type WriteKey,
-} from "./sessions/session/session.ts";
+export { Session } from "./sessions/session/session.ts";
+export type { TurnInput } from "./sessions/operations/turn-input.ts";
+export type { WriteKey } from "./sessions/operations/append.ts";
+export type { BeginTurnOptions } from "./sessions/operations/begin.ts";
+export type { SessionPatch } from "./sessions/operations/update.ts";
+export type { HandOffOptions } from "./sessions/operations/handoff.ts";
+export type { LeaseHolder } from "./sessions/operations/lease.ts";
+export type { EndOptions } from "./sessions/operations/end.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";

@@ -1,6 +1,6 @@
 /** Checks of arguments. Each returns its value and throws a SessionError `argument_invalid` before any I/O. */
 import type { Metadata } from "../../domain/record/record.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
 /** One of the known values. */
 export function parseOneOf<T extends string>(value: T, name: string, known: readonly T[]): T {
@@ -40,4 +40,16 @@ export function parseInstant(date: Date, name: string): number {
 export function parseMetadata(metadata: Metadata): Metadata {
   if (typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)) return metadata;
   throw invalidArgument("metadata", metadata, { expected: "object" });
+}
+
+/** A text that may be empty. */
+export function parseNote(note: string, name: string, lengthMax: number): string {
+  if (typeof note === "string" && note.length <= lengthMax) return note;
+  throw invalidText(name, note, { max: lengthMax });
+}
+
+/** A reason that is given; blank text is none. */
+export function parseReason(reason: string, lengthMax: number): string {
+  if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
+  throw invalidText("reason", reason, { min: 1, max: lengthMax });
 }

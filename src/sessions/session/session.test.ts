@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
-import type { Session, TurnInput } from "./session.ts";
+import type { TurnInput } from "../operations/turn-input.ts";
+import type { Session } from "./session.ts";
 
 async function questions(session: Session, range = {}): Promise<unknown[]> {
   return (await Array.fromAsync(session.turns(range))).map(({ input }) => input[0]?.content);

@@ -1,0 +1,62 @@
+/** Appends a finished turn. */
+import { guardBudget } from "../../domain/record/budget.ts";
+import { headOf } from "../../domain/record/change.ts";
+import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
+import { dailyGuard } from "../budgets/daily-guard.ts";
+import type { Handle } from "../core/handle.ts";
+import { lastTurn } from "../turns/begin.ts";
+import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
+import { answeringAgent } from "./named-agent.ts";
+import { newTurn, type TurnInput } from "./turn-input.ts";
+
+/** Makes a write idempotent. */
+export interface WriteKey {
+  /** An idempotency key, unique in the session: a retry with the same key and content returns the same turn. */
+  readonly key?: string;
+}
+
+/** @throws SessionError as `Session.append` */
+export async function appendOn(handle: Handle, turn: TurnInput, { key }: WriteKey): Promise<Turn> {
+  const wanted = newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: handle.core.turnKey(key) });
+  // `close` waits for the append.
+  return await handle.core.take(() => handle.inOrder(() => appendNext(handle, wanted, turn.agent)));
+}
+
+async function appendNext(handle: Handle, wanted: NewTurn, named: string | undefined): Promise<Turn> {
+  await handle.makeRoom();
+  const guardDaily = await dailyGuard(handle.core, handle.record);
+  const written = await writeOnce(
+    handle,
+    wanted.key,
+    (draft, context, writer) => {
+      guardBudget(draft.record);
+      guardDaily();
+      return appendTurn(draft, { turn: wanted, writer }, context);
+    },
+    { recovers: "dead" },
+  );
+  if (written.status === "duplicate") {
+    const earlier = turnOf(written.entry);
+    guardSameContent(handle, earlier, {
+      ...wanted,
+      seq: earlier.seq,
+      at: earlier.at,
+      agent: named ?? earlier.agent,
+    });
+    await seeOwn(handle, earlier.seq);
+    return earlier;
+  }
+  if (written.status === "unchanged") throw new Error("an append changes something");
+  handle.landed();
+  const { seq, at } = lastTurn(written.change);
+  return { seq, at, ...wanted };
+}
+
+/**
+ * The first attempt was committed, but its response was lost: if no turn followed it, the owner has seen all turns.
+ */
+async function seeOwn(handle: Handle, seq: number): Promise<void> {
+  const { record } = await handle.peek();
+  if (headOf(record, "turns") === seq && handle.seenTurn === seq - 1) await handle.refresh();
+}

@@ -1,0 +1,118 @@
+/** Takes, breaks and shows the lease of a session, and recovers from a dead lease holder. */
+import { changeOf } from "../../domain/record/change.ts";
+import { grant } from "../../domain/turns/leases.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
+import type { Handle } from "../core/handle.ts";
+import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
+import { acquire } from "../turns/acquire.ts";
+import { SessionLease } from "../turns/session-lease.ts";
+
+/** The holder of a session's lease. */
+export interface LeaseHolder {
+  readonly instance: string;
+  /** The name of its machine; null if it ended, or sent no heartbeat for a day. */
+  readonly host: string | null;
+  readonly pid: number | null;
+  /** The URL of a host of live sessions; null for other programs. */
+  readonly address: string | null;
+  readonly fence: number;
+  readonly acquiredAt: Date;
+  readonly heldMs: number;
+  /** False if it is dead, so that another writer can take the lease. */
+  readonly alive: boolean;
+}
+
+/** @throws SessionError `busy`, `queue_full`, `duration_invalid` */
+export async function leaseOn(
+  handle: Handle,
+  { ttl, wait }: { ttl?: Duration; wait?: Duration },
+): Promise<SessionLease> {
+  const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
+  const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
+  return await takeLease(handle, { ttlMs, busy: wait === undefined ? "reject" : "queue", waitMs });
+}
+
+/**
+ * Call `work` with another view of the session, which has the lease and has seen all turns. The owner then has seen
+ * what that view has.
+ * @throws SessionError `busy`, `queue_full`, and the errors of `work`
+ */
+export async function exclusiveOn<T>(
+  owner: Handle,
+  work: (handle: Handle) => Promise<T>,
+  { busy, wait }: { busy?: BusyPolicy; wait?: Duration },
+): Promise<T> {
+  const { options } = owner.core;
+  await owner.inOrder(() => Promise.resolve());
+  const handle = owner.anotherView();
+  const lease = await takeLease(handle, {
+    ttlMs: null,
+    busy: busy === undefined ? options.busy : parseBusyPolicy(busy),
+    waitMs: wait === undefined ? options.waitMs : parseDuration(wait, "wait"),
+  });
+  try {
+    handle.seeAll();
+    return await work(handle);
+  } finally {
+    await lease.release();
+    owner.follow(handle);
+  }
+}
+
+async function takeLease(
+  handle: Handle,
+  { ttlMs, busy, waitMs }: { ttlMs: number | null; busy: BusyPolicy; waitMs: number },
+): Promise<SessionLease> {
+  const { core } = handle;
+  core.guardOpen();
+  await core.instance.ensureAlive();
+  return await acquire(handle, { busy, waitMs }, (ticket, options) =>
+    core.take(async () => {
+      await handle.write((draft, context) => {
+        const ahead = options.recovers === "any";
+        grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);
+        return changeOf(draft);
+      }, options);
+      return new SessionLease(handle);
+    }),
+  );
+}
+
+/** Null if the session has no lease. */
+export async function leaseHolderOf(handle: Handle): Promise<LeaseHolder | null> {
+  const { record } = await handle.peek();
+  const { lease } = record;
+  if (lease === null) return null;
+  const { core } = handle;
+  const { instances } = await core.store.instances([lease.instance]);
+  const alive = await core.instance.isAlive(record, lease);
+  const acquiredAt = new Date(lease.acquiredAt);
+  const { host = null, pid = null, address = null } = instances[0] ?? {};
+  return {
+    instance: lease.instance,
+    host,
+    pid,
+    address,
+    fence: lease.fence,
+    acquiredAt,
+    heldMs: core.now() - lease.acquiredAt,
+    alive,
+  };
+}
+
+/** False if the lease holder is alive, or left nothing. */
+export async function recoverOn(handle: Handle): Promise<boolean> {
+  // The record of a watched session is at most one poll old, and the write compares it.
+  const polled = handle.core.poller.recordOf(handle.key);
+  if (polled === undefined) await handle.peek();
+  else handle.learn(polled);
+  return (await handle.recoverAbandoned()).status === "ok";
+}
+
+/** False if there is no lease. */
+export async function breakLeaseOn(handle: Handle): Promise<boolean> {
+  await handle.peek();
+  const written = await handle.recoverAbandoned({ recovers: "any", reason: interruptions.lease_broken });
+  return written.status === "ok";
+}
