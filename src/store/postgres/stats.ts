@@ -192,9 +192,12 @@ export function hasDamage(rows: readonly Row[]): boolean {
   return rows.some((row) => row["kind"] === "damaged" && Number(row["n"]) > 0);
 }
 
-/** A text as jsonb. Few texts need the function, and the search for an escape costs less than its call. */
+/**
+ * A text as jsonb. Few texts need the function, and the search for an escape costs less than its call. The literal has the
+ * same meaning for each value of `standard_conforming_strings`.
+ */
 function readable(schema: string, column: string): string {
-  return `case when position('\\u' in ${column}) > 0 then ${schema}.readable(${column}) else ${column}::jsonb end`;
+  return `case when position(E'\\\\u' in ${column}) > 0 then ${schema}.readable(${column}) else ${column}::jsonb end`;
 }
 
 /** A number of the fact or of its usage; 0 if it is missing. */

@@ -98,8 +98,7 @@ create table ${schema}.lanes (
   born_at timestamptz not null default now(),
   used_at timestamptz not null
 ) with (fillfactor = 50);
-create index lanes_by_birth on ${schema}.lanes (born_at);
-${readable(schema)}`,
+create index lanes_by_birth on ${schema}.lanes (born_at);`,
   },
   {
     version: 2,
@@ -178,5 +177,11 @@ ${commitChange(schema)}
 ${barCommit(schema)}
 ${loadSessions(schema)}
 ${views(schema)}`,
+  },
+  {
+    version: 8,
+    title: "texts that are read alike under each setting of the server",
+    breaking: false,
+    sql: ({ schema }) => readable(schema),
   },
 ];

@@ -4,16 +4,18 @@ import { isKept } from "./functions/removed-logs.ts";
 /**
  * `readable` turns a stored text into jsonb. Text that jsonb cannot hold (U+0000 and halves of surrogate pairs, which are
  * always escaped in the stored text) becomes U+FFFD. It fails at a text that is no JSON, which the sums of `stats` rely on.
+ * The server reads the body at each call. In a literal `E'…'` a backslash has one meaning; in `'…'` its meaning depends on
+ * the setting `standard_conforming_strings`.
  */
 export function readable(schema: string): string {
-  const body = `
+  const body = String.raw`
   select case
-    when _data ~ '\\\\u(0000|d[89a-f])'
-    then regexp_replace(_data, '(?<!\\\\)((?:\\\\\\\\)*)\\\\u(?:0000|d[89a-f][0-9a-f]{2})', '\\1\\\\ufffd', 'g')
+    when _data ~ E'\\\\u(0000|d[89a-f])'
+    then regexp_replace(_data, E'(?<!\\\\)((?:\\\\\\\\)*)\\\\u(?:0000|d[89a-f][0-9a-f]{2})', E'\\1\\\\ufffd', 'g')
     else _data
   end::jsonb`;
   return `
-create function ${schema}.readable(_data text) returns jsonb language sql immutable strict parallel safe
+create or replace function ${schema}.readable(_data text) returns jsonb language sql immutable strict parallel safe
 as ${quoteBody(body)};`;
 }
 
