@@ -44,7 +44,7 @@ import { stateAt } from "./record/states.ts";
 import { countAll, countTruncatedUsage } from "./turns/counters.ts";
 import { danglingToolCalls, turnOf, type Turn } from "./turns/turn.ts";
 import { SessionCheck } from "./copies/session-check.ts";
-import { TruncatedSums, spentOf } from "./turns/truncated-usage.ts";
+import { TruncatedSums, truncatedUsageOf } from "./turns/truncated-usage.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns/turns.ts";
 import type { Context, Writer } from "./record/guards.ts";
 
@@ -217,7 +217,7 @@ test("event log equals state after random histories", () => {
 });
 
 /** What the events of a session alone say of it. */
-interface Told {
+interface Replayed {
   state: SessionRecord["state"];
   stateSince: number;
   agent: string;
@@ -227,13 +227,14 @@ interface Told {
   fence: number;
 }
 
-function tellAll(events: readonly SessionEvent[]): Told {
-  const none: Told = { state: "active", stateSince: 0, agent: "", user: null, handoff: null, fence: 0 };
-  return events.reduce((told, event) => ({ ...told, ...tellOne(told, event) }), none);
+function replayAll(events: readonly SessionEvent[]): Replayed {
+  const none: Replayed = { state: "active", stateSince: 0, agent: "", user: null, handoff: null, fence: 0 };
+  return events.reduce((replayed, event) => ({ ...replayed, ...replayOne(replayed, event) }), none);
 }
 
-function tellOne(told: Told, event: SessionEvent): Partial<Told> {
-  const become = (state: Told["state"]): Partial<Told> => (state === told.state ? {} : { state, stateSince: event.at });
+function replayOne(replayed: Replayed, event: SessionEvent): Partial<Replayed> {
+  const become = (state: Replayed["state"]): Partial<Replayed> =>
+    state === replayed.state ? {} : { state, stateSince: event.at };
   switch (event.type) {
     case "created":
     case "reset":
@@ -250,7 +251,7 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
     case "passivated":
       return become("inactive");
     case "failed":
-      return told.state === "active" ? become("inactive") : {};
+      return replayed.state === "active" ? become("inactive") : {};
     case "expired":
       return become("expired");
     case "ended":
@@ -279,9 +280,9 @@ function tellOne(told: Told, event: SessionEvent): Partial<Told> {
 
 function checkEvents(record: SessionRecord, logs: ReadonlyMap<string, readonly Entry[]>): void {
   const events = (logs.get("events") ?? []).map(eventOf);
-  const { fence, ...told } = tellAll(events);
+  const { fence, ...replayed } = replayAll(events);
   const { state, stateSince, agent, user, handoff } = record;
-  assert.deepEqual(told, { state, stateSince, agent, user, handoff });
+  assert.deepEqual(replayed, { state, stateSince, agent, user, handoff });
   assert.ok(record.fence >= fence, "a fence that was told of is given out again by nobody");
   assert.equal(record.heads["events"], events.length);
 }
@@ -528,8 +529,8 @@ function checkSession(life: Life): void {
   const check = new SessionCheck(record);
   for (const [log, entries] of logs) for (const entry of entries) check.add(log, entry);
   assert.deepEqual(check.result(), { problems: [], repair: null }, "the check finds nothing");
-  const spent = countTruncatedUsage(counted, (logs.get("spent") ?? []).map(spentOf));
-  assert.deepEqual(record.counters, spent, "what was cut off is counted where it was kept");
+  const usage = countTruncatedUsage(counted, (logs.get("spent") ?? []).map(truncatedUsageOf));
+  assert.deepEqual(record.counters, usage, "what was cut off is counted where it was kept");
 
   const sliding = record.lastActivityAt + record.ttlMs;
   const cap = record.maxAgeMs === null ? Number.POSITIVE_INFINITY : record.maxAgeFrom + record.maxAgeMs;

@@ -103,10 +103,10 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
   const isDump = type === "constructor" && isFields(kwargs);
   const content = isDump ? kwargs : isFields(data) ? data : value;
   const named = isDump && Array.isArray(id) ? String(id.at(-1)) : String(type);
-  const said = named === "chat" || named === "ChatMessage" ? String(content["role"]) : named;
-  const role = Object.hasOwn(langChainRoles, said) ? langChainRoles[said] : undefined;
+  const kind = named === "chat" || named === "ChatMessage" ? String(content["role"]) : named;
+  const role = Object.hasOwn(langChainRoles, kind) ? langChainRoles[kind] : undefined;
   if (role === undefined)
-    throw invalid(`${place}.type`, said, { expected: "one_of", known: Object.keys(langChainRoles) });
+    throw invalid(`${place}.type`, kind, { expected: "one_of", known: Object.keys(langChainRoles) });
   const { name, tool_call_id: callId, additional_kwargs: more } = content;
   // Older versions keep the calls in OpenAI's format.
   const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
@@ -171,12 +171,12 @@ function fromAiSdk(value: Fields, place: string): readonly Message[] {
 }
 
 function stepMessages(parts: readonly Fields[], place: string): readonly Message[] {
-  const said = parts.filter((part) => callOf(part) === undefined);
+  const shown = parts.filter((part) => callOf(part) === undefined);
   const calls = parts.flatMap((part) => callOf(part) ?? []);
-  if (said.length === 0 && calls.length === 0) return [];
+  if (shown.length === 0 && calls.length === 0) return [];
   const message: Message = {
     role: "assistant",
-    content: said.length === 0 ? null : contentOf(said),
+    content: shown.length === 0 ? null : contentOf(shown),
     ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => toolCall(call, place)) }),
   };
   const results = calls.filter(({ result }) => result !== undefined);

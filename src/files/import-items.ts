@@ -90,12 +90,14 @@ function isMessage(value: unknown): boolean {
 /** @throws SessionError `message_invalid` */
 function conversationOf(value: unknown, source: string): Conversation {
   const fields = isFields(value) ? value : {};
-  const said = Array.isArray(value) ? value : (fields["messages"] ?? fields["conversations"] ?? fields["conversation"]);
-  if (!Array.isArray(said) || said.length === 0) {
+  const given = Array.isArray(value)
+    ? value
+    : (fields["messages"] ?? fields["conversations"] ?? fields["conversation"]);
+  if (!Array.isArray(given) || given.length === 0) {
     throw new SessionError("message_invalid", { path: source, value: formatValue(value), expected: "conversation" });
   }
   const times = new Map<Message, number>();
-  const messages = said.flatMap((message, index) => {
+  const messages = given.flatMap((message, index) => {
     const read = messagesOf(message, `${source} messages[${index}]`).flatMap(withKnownParts);
     const at = timeOf(message);
     if (at !== undefined) for (const one of read) times.set(one, at);
@@ -136,9 +138,9 @@ const timeNames = ["createdAt", "created_at", "create_time", "timestamp", "creat
 function timeOf(value: unknown): number | undefined {
   if (!isFields(value)) return undefined;
   const nested = isFields(value["metadata"]) ? value["metadata"] : {};
-  for (const said of [...timeNames.map((name) => value[name]), ...timeNames.map((name) => nested[name])]) {
-    const ms = typeof said === "number" ? said * (said < secondsBelow ? 1000 : 1) : Date.parse(String(said));
-    const isInstant = (typeof said === "string" || typeof said === "number") && ms > 0 && ms < instantMaxMs;
+  for (const given of [...timeNames.map((name) => value[name]), ...timeNames.map((name) => nested[name])]) {
+    const ms = typeof given === "number" ? given * (given < secondsBelow ? 1000 : 1) : Date.parse(String(given));
+    const isInstant = (typeof given === "string" || typeof given === "number") && ms > 0 && ms < instantMaxMs;
     if (isInstant) return Math.floor(ms);
   }
   return undefined;

@@ -44,11 +44,11 @@ function markdownOf({ session, logs }: SessionSnapshot): string {
     state,
     `created ${instantText(createdAt)}`,
   ];
-  const spent = `${counted(counters.turns, "turn")}, ${counted(counters.totalTokens, "token")}`;
+  const usage = `${counted(counters.turns, "turn")}, ${counted(counters.totalTokens, "token")}`;
   const instructions = logs["instructions"]?.at(-1)?.data;
   const parts = [
     `# ${oneLine(id)}`,
-    oneLine([...about, spent].join(" · ")),
+    oneLine([...about, usage].join(" · ")),
     ...(typeof instructions === "string" && instructions !== "" ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
     ...(logs["turns"] ?? []).map(turnText),
   ];
@@ -67,11 +67,11 @@ function messageText({ role, name, content, tool_calls: calls, tool_call_id: cal
   const isOutput = role === "tool" || role === "function";
   const text =
     typeof content === "string" ? content : content == null ? "" : fenced(JSON.stringify(content, null, 2), "json");
-  const said = isOutput && typeof content === "string" ? fenced(content, "") : text;
+  const body = isOutput && typeof content === "string" ? fenced(content, "") : text;
   const called = (calls ?? []).map(
     ({ id, function: { name: called, arguments: given } }) => `calls ${called} (${id})\n\n${fenced(given, "json")}`,
   );
-  return [`**${oneLine(about)}**`, ...(said === "" ? [] : [said]), ...called].join("\n\n");
+  return [`**${oneLine(about)}**`, ...(body === "" ? [] : [body]), ...called].join("\n\n");
 }
 
 /** Uses a fence longer than any within the text. */

@@ -63,20 +63,20 @@ export async function* answerWithTools(
   const { signal } = asked;
   let request = asked;
   /** The messages of the turn so far, for an agent that takes over. */
-  const said: Message[] = [];
-  let spent: Usage | undefined;
+  const produced: Message[] = [];
+  let sum: Usage | undefined;
   for (let step = 1; ; step++) {
     if (step > 1) yield { type: "requests", requests: step };
     const { agent, messages } = request;
     const tools = toolsOf(agent);
     const known = parseTools(tools);
     const described = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
-    const { output, usage } = yield* oneStep(model, { ...request, tools: described }, spent);
+    const { output, usage } = yield* oneStep(model, { ...request, tools: described }, sum);
     const calls = danglingToolCalls(output);
-    if (calls.length === 0 && usage === undefined && spent === undefined) return;
+    if (calls.length === 0 && usage === undefined && sum === undefined) return;
     const took = usage ?? estimateUsage(messages, output);
-    spent = addUsage(spent, took);
-    yield { type: "usage", usage: spent };
+    sum = addUsage(sum, took);
+    yield { type: "usage", usage: sum };
     yield { type: "step", usage: took };
     if (calls.length === 0) return;
     if (step >= stepsMax) {
@@ -89,13 +89,13 @@ export async function* answerWithTools(
       yield { type: "message", message };
       results.push(message);
     }
-    said.push(...output, ...results);
+    produced.push(...output, ...results);
     const next = await handOver?.(agent, { calls, results });
     if (next === undefined) {
       request = { ...request, messages: continueRequest(messages, { output, results }) };
       continue;
     }
-    request = { ...next, messages: continueRequest(next.messages, { output: said, results: [] }), signal };
+    request = { ...next, messages: continueRequest(next.messages, { output: produced, results: [] }), signal };
     yield { type: "agent", agent: next.agent };
     if (next.model !== undefined) yield { type: "model", model: next.model };
   }
@@ -105,22 +105,22 @@ export async function* answerWithTools(
 async function* oneStep(
   model: Model,
   request: ModelRequest,
-  spent: Usage | undefined,
+  sum: Usage | undefined,
 ): AsyncGenerator<ModelEvent, { output: readonly Message[]; usage: Usage | undefined }, undefined> {
-  const said = new Assembly();
+  const produced = new Assembly();
   let reported: ReportedUsage | undefined;
-  const estimate = (): Usage => estimateUsage(request.messages, said.messages);
+  const estimate = (): Usage => estimateUsage(request.messages, produced.messages);
   for await (const event of model(request)) {
     if (event.type === "usage") {
       reported = event.usage;
-      yield { type: "usage", usage: addUsage(spent, parseUsage(reported, estimate)) };
+      yield { type: "usage", usage: addUsage(sum, parseUsage(reported, estimate)) };
       continue;
     }
-    if (event.type === "text") said.add({ text: event.text });
-    if (event.type === "message") said.add({ message: event.message });
+    if (event.type === "text") produced.add({ text: event.text });
+    if (event.type === "message") produced.add({ message: event.message });
     yield event;
   }
-  return { output: said.messages, usage: reported && parseUsage(reported, estimate) };
+  return { output: produced.messages, usage: reported && parseUsage(reported, estimate) };
 }
 
 /** @throws SessionError `argument_invalid` */

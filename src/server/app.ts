@@ -1,6 +1,6 @@
 import { Hono, type ExecutionContext } from "hono";
 import { admit } from "./admission.ts";
-import { DeviceSpending } from "./http/device-budgets.ts";
+import { DeviceUsage } from "./http/device-budgets.ts";
 import { deviceDoors } from "./http/device-doors.ts";
 import { OpenStreams } from "./http/open-streams.ts";
 import { RateLimits } from "./http/rate-limits.ts";
@@ -51,7 +51,7 @@ export function createServer(options: ServerOptions): Server {
   const { sessions, deadlineMs, log } = settings;
   const limits = new RateLimits(settings.rates);
   const streams = new OpenStreams(settings.streams);
-  const spending = new DeviceSpending(settings.deviceBudgets);
+  const deviceUsage = new DeviceUsage(settings.deviceBudgets);
   const { countNew, ...doors } = deviceDoors(sessions, limits, settings.clientAddress);
   const metrics = new ServerMetrics(sessions, settings);
   const running = new RunningWork();
@@ -67,7 +67,7 @@ export function createServer(options: ServerOptions): Server {
     converse: settings.converse,
     outlive: (c, answer) => waitUntil(c, running.track(answer.done)),
     limits,
-    spending,
+    deviceUsage,
     ...doors,
     deadlineMs,
     drain: draining.signal,

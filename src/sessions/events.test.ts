@@ -7,7 +7,7 @@ import { sweep } from "../admin.ts";
 
 const hour = 3_600_000;
 
-async function told(session: Session): Promise<string[]> {
+async function eventTypes(session: Session): Promise<string[]> {
   return (await Array.fromAsync(session.events())).map(({ type }) => type);
 }
 
@@ -17,17 +17,17 @@ test("the events of a session record its creation, expiry, revival, reset, and e
   const session = await sessions.create({ id: "s", user: "ada" });
   await session.append({ input: "one" });
   await session.touch();
-  assert.deepEqual(await told(session), ["created"], "appends and signs of life are no events");
+  assert.deepEqual(await eventTypes(session), ["created"], "appends and signs of life are no events");
   await clock.advance(2 * hour);
   await sweep(sessions);
   const revived = await sessions.ensure("s", { onExpired: "revive" });
-  assert.deepEqual(await told(revived), ["created", "expired", "revived"]);
+  assert.deepEqual(await eventTypes(revived), ["created", "expired", "revived"]);
   await revived.update({ user: "bob" });
   await clock.advance(2 * hour);
   const fresh = await sessions.ensure("s", { onExpired: "reset" });
   const [restarted] = await Array.fromAsync(fresh.events());
   assert.ok(restarted?.type === "reset");
-  assert.deepEqual(await told(await sessions.get(restarted.archive)), [
+  assert.deepEqual(await eventTypes(await sessions.get(restarted.archive)), [
     "created",
     "expired",
     "revived",

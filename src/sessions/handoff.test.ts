@@ -34,11 +34,11 @@ test("handing off, prolonging and ending a handoff are events, in order, in the 
   await session.handOff("c", { ttl: "1h" });
   await place.clock.advance(2 * hour);
   await session.handOff("d");
-  const told = (await Array.fromAsync(elsewhere.events())).map((event) => {
+  const recorded = (await Array.fromAsync(elsewhere.events())).map((event) => {
     if (event.type === "handed_off") return [event.type, event.agent, event.from];
     return event.type === "handoff_ended" ? [event.type, event.agent, event.reason] : [event.type];
   });
-  assert.deepEqual(told, [
+  assert.deepEqual(recorded, [
     ["created"],
     ["handed_off", "a", null],
     ["handed_off", "b", "a"],

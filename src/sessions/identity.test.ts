@@ -31,8 +31,8 @@ for (const laterMs of [0, 1, hour, -hour]) {
     await (await place.sessions.create({ id: "s" })).append({ input: "new" });
     const given = await place.sessions.get("s", { seen });
     await assert.rejects(given.append({ input: "onto the old one" }), { code: "conflict" });
-    const told = await first.append({ input: "onto the old one" }).catch((error: { code: string }) => error.code);
-    assert.ok(told === "conflict" || told === "store_restored", String(told));
+    const outcome = await first.append({ input: "onto the old one" }).catch((error: { code: string }) => error.code);
+    assert.ok(outcome === "conflict" || outcome === "store_restored", String(outcome));
     const again = await place.sessions.get("s");
     assert.deepEqual(
       (await Array.fromAsync(again.turns())).map(({ input }) => input[0]?.content),

@@ -18,7 +18,7 @@ import type { EventQuery, EventWalk } from "./tenant-events.ts";
 
 const hour = 3_600_000;
 
-function told(events: readonly { session: string; type: string }[]): string[] {
+function linesOf(events: readonly { session: string; type: string }[]): string[] {
   return events.map(({ session, type }) => `${session} ${type}`);
 }
 
@@ -49,14 +49,14 @@ test("events are found across the sessions of a tenant, by type, category, sever
     [{ order: "descending", limit: 1 }, ["a handed_off"]],
   ];
   for (const [query, expected] of queries)
-    assert.deepEqual(told((await sessions.listEvents(query)).items), expected, JSON.stringify(query));
+    assert.deepEqual(linesOf((await sessions.listEvents(query)).items), expected, JSON.stringify(query));
 
   const first = await sessions.listEvents({ limit: 2 });
   assert.ok(first.next);
   const rest = await sessions.listEvents({ limit: 3, after: first.next });
-  assert.deepEqual(told([...first.items, ...rest.items]), queries[0]?.[1]);
+  assert.deepEqual(linesOf([...first.items, ...rest.items]), queries[0]?.[1]);
   assert.equal(rest.next, undefined);
-  assert.deepEqual(told(await Array.fromAsync(sessions.eachEvent())), queries[0]?.[1], "or one by one");
+  assert.deepEqual(linesOf(await Array.fromAsync(sessions.eachEvent())), queries[0]?.[1], "or one by one");
   const [event] = (await sessions.listEvents({ type: "ended" })).items;
   assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
 });
@@ -68,7 +68,7 @@ test("internal records have no events, and a tenant never sees events of another
   const session = await sessions.devices.open(device);
   await sessions.devices.linkCode(device);
   await sessions.keys.create({ name: "k", right: "read", tenant: "default" });
-  assert.deepEqual(told((await sessions.listEvents()).items), [`${session.id} created`]);
+  assert.deepEqual(linesOf((await sessions.listEvents()).items), [`${session.id} created`]);
   const scopes = ["default\u0001devices", "default\u0001codes", "\u0001keys"];
   for (const tenant of scopes)
     assert.deepEqual((await place.store.events({ tenant, order: "ascending", limit: 9 })).events, []);
@@ -186,10 +186,10 @@ test("followers get an event from the future once, and go on after it", async ()
     await clock.advance(1000);
   }
   assert.deepEqual(
-    heard.filter((told) => told.startsWith("after")),
+    heard.filter((line) => line.startsWith("after")),
     Array.from({ length: 40 }, (_, index) => `after${index} created`),
   );
-  assert.equal(heard.filter((told) => told.startsWith("future")).length, 2, "each once");
+  assert.equal(heard.filter((line) => line.startsWith("future")).length, 2, "each once");
   assert.ok(
     reached.every((since) => since <= clock.now() - eventOverlapMs),
     "no cursor is beyond the store's time less the overlap",
@@ -282,9 +282,9 @@ test("pages and followers read events within the bytes of a page, and a round ke
   assert.deepEqual(heard, expected);
   assert.ok(sizes.length > 0 && sizes.every((size) => size <= 2), `pages of ${sizes.join()}`);
   sizes.length = 0;
-  const told: string[] = [];
-  for await (const { type } of measuring.eachEvent({})) told.push(type);
-  assert.equal(told.length, 7);
+  const types: string[] = [];
+  for await (const { type } of measuring.eachEvent({})) types.push(type);
+  assert.equal(types.length, 7);
   assert.ok(
     sizes.every((size) => size <= 2),
     `pages of ${sizes.join()}`,

@@ -4,7 +4,7 @@
  */
 import type { Entry } from "../domain/record/entry.ts";
 import type { SessionRecord, SessionState } from "../domain/record/record.ts";
-import type { Spent } from "../domain/turns/truncated-usage.ts";
+import type { TruncatedUsage } from "../domain/turns/truncated-usage.ts";
 import { stateAt } from "../domain/record/states.ts";
 import type { TurnData } from "../domain/turns/turn.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
@@ -272,7 +272,7 @@ export class StatsAccumulator {
     const fact = parsed(entry);
     if (fact === undefined || !(Math.abs(at) <= dateMaxMs)) this.#unreadable.entries++;
     else if (log === "turns") this.#addTurn(entry, fact);
-    else if (log === "spent") this.#addSpent(entry, fact);
+    else if (log === "spent") this.#addTruncated(entry, fact);
     else this.#addEvent(entry, fact);
   }
 
@@ -302,22 +302,22 @@ export class StatsAccumulator {
     if (durationMs > 0) count(this.#durationMs, durationMs);
   }
 
-  #addSpent(entry: EntryFacts, fact: object): void {
-    const { agent, model, usage, ...spent } = fact as Partial<Spent>;
-    const turns = numberOf(spent.turns);
+  #addTruncated(entry: EntryFacts, fact: object): void {
+    const { agent, model, usage, ...sum } = fact as Partial<TruncatedUsage>;
+    const turns = numberOf(sum.turns);
     const sums: TurnSums = {
       turns,
       open: 0,
-      failed: numberOf(spent.failed),
-      interrupted: numberOf(spent.interrupted),
+      failed: numberOf(sum.failed),
+      interrupted: numberOf(sum.interrupted),
       truncated: entry.isArchived ? 0 : turns,
-      requests: numberOf(spent.requests),
+      requests: numberOf(sum.requests),
       inputTokens: numberOf(usage?.inputTokens),
       outputTokens: numberOf(usage?.outputTokens),
       totalTokens: numberOf(usage?.totalTokens),
-      estimated: numberOf(spent.estimated),
-      durationMs: numberOf(spent.durationMs),
-      longestMs: numberOf(spent.longestMs),
+      estimated: numberOf(sum.estimated),
+      durationMs: numberOf(sum.durationMs),
+      longestMs: numberOf(sum.longestMs),
       bytes: 0,
       conflicts: 0,
     };

@@ -359,9 +359,9 @@ test("no message text, device id, user or key is exported", async () => {
   const { code } = await sessions.devices.linkCode(device);
   const { token } = await sessions.keys.create({ name: "secret" });
   await sessions.keys.verify(token);
-  const told = await place.everything();
-  assert.match(told, /keys\.verify/);
-  for (const kept of ["secret", device, code, token]) assert(!told.includes(kept), `${kept} was told`);
+  const exported = await place.everything();
+  assert.match(exported, /keys\.verify/);
+  for (const kept of ["secret", device, code, token]) assert(!exported.includes(kept), `${kept} was exported`);
 });
 
 test("after stop nothing is exported, and no channel has a subscriber", async () => {

@@ -84,7 +84,7 @@ async function converse(model: Model): Promise<readonly Turn[]> {
   }
 }
 
-function assertTold([first, second]: readonly Turn[]): void {
+function assertAnswered([first, second]: readonly Turn[]): void {
   assert.deepEqual(
     [first?.status, first?.finish, first?.requests, first?.output.at(-1)?.content],
     ["done", "stop", 2, "Nine."],
@@ -179,7 +179,7 @@ for (const [version, create] of [
     const anthropic = create({ apiKey: "k", fetch });
     const body = { anthropic: { thinking: { type: "enabled", budgetTokens: 2000 } } };
     const turns = await converse(aiModel(anthropic("claude-4"), { body }));
-    assertTold(turns);
+    assertAnswered(turns);
     assert.equal(turns[0]?.model, "claude-4");
     assert.equal(turns[0]?.usage?.cachedTokens, 8);
     assert.deepEqual(requests[0].thinking, { type: "enabled", budget_tokens: 2000 });
@@ -287,7 +287,7 @@ for (const [version, create] of [
     );
     const google = create({ apiKey: "k", fetch });
     const turns = await converse(aiModel((name) => google(name), { model: "gemini-3-pro-preview", effort: "low" }));
-    assertTold(turns);
+    assertAnswered(turns);
     assert.deepEqual([turns[0]?.usage?.cachedTokens, turns[0]?.usage?.reasoningTokens], [8, 10]);
     assert.equal(requests[0].generationConfig.thinkingConfig.thinkingLevel, "low");
     const [, called, result] = requests[1].contents;
@@ -366,7 +366,7 @@ for (const [version, create] of [
     const openai = create({ apiKey: "k", fetch });
     const body = { openai: { store: false, include: ["reasoning.encrypted_content"] } };
     const turns = await converse(aiModel(openai, { model: "gpt-5.2", body, effort: "high" }));
-    assertTold(turns);
+    assertAnswered(turns);
     assert.deepEqual([turns[0]?.usage?.cachedTokens, turns[0]?.usage?.reasoningTokens], [8, 10]);
     assert.equal(requests[0].reasoning.effort, "high");
     assert.equal(requests[2].input.length, 6);

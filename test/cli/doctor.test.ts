@@ -125,7 +125,7 @@ test("the doctor names a session that cannot be read, and examines the others", 
 });
 
 test("the doctor reports a file without a table or a column, and examines no session of it", async () => {
-  for (const [sql, told] of [
+  for (const [sql, expected] of [
     ["drop table entries", /^schema {2}the store: table entries is missing \(cannot be repaired/],
     ["alter table entries drop column bytes", /^schema {2}the store: table entries is not as this version makes it/],
   ] as const) {
@@ -133,7 +133,7 @@ test("the doctor reports a file without a table or a column, and examines no ses
     for (const flags of [[], ["--repair"]]) {
       const { code, stdout, stderr } = await place.run(["doctor", ...flags]);
       assert.equal(code, 1);
-      assert.match(stdout, told);
+      assert.match(stdout, expected);
       assert.equal(stdout.split("\n").length, 2);
       assert.match(stderr, /^0 sessions checked, 1 problem,.* no session can be read until the schema is repaired\n$/);
     }

@@ -38,7 +38,7 @@ async function stop({ child }: Running, signal: NodeJS.Signals = "SIGTERM"): Pro
   return (await exited)[0];
 }
 
-interface Said {
+interface Reply {
   readonly status: number;
   // oxlint-disable-next-line typescript/no-explicit-any -- a body is whatever came
   readonly json: any;
@@ -49,7 +49,7 @@ interface Place extends AsyncDisposable {
   readonly key: string;
   run(args?: readonly string[], options?: StartOptions): Promise<Running>;
   post(url: string, path: string, body?: object, headers?: Readonly<Record<string, string>>): Promise<Response>;
-  send(url: string, id: string, message: string): Promise<Said>;
+  send(url: string, id: string, message: string): Promise<Reply>;
   /** Wait until the runtime works at the message "slow". */
   begun(id: string): Promise<void>;
 }

@@ -59,13 +59,13 @@ test("commands that create no store refuse an SQLite store of an older schema, a
 test("the doctor reports an older schema of an SQLite store without changing it, and migrates it on request", async () => {
   await using place = await oldPlace();
   const before = contentOf(place);
-  const told = await place.run(["doctor"]);
+  const result = await place.run(["doctor"]);
   assert.match(
-    told.stdout,
+    result.stdout,
     new RegExp(`^schema {2}the store: the schema is at step 4, this version of perdure needs ${known} \\(--repair: `),
   );
-  assert.match(told.stderr, /^0 sessions checked, 1 problem, no session can be read/);
-  assert.equal(told.code, 1);
+  assert.match(result.stderr, /^0 sessions checked, 1 problem, no session can be read/);
+  assert.equal(result.code, 1);
   assert.deepEqual(contentOf(place), before);
   const repaired = await place.run(["doctor", "--repair"]);
   assert.match(repaired.stdout, /^schema {2}.* \(repaired: "perdure migrate"/);

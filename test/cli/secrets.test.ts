@@ -48,12 +48,12 @@ test("a server with another secret is refused, and one that has the old secret a
   const both = { PERDURE_SECRET: other, PERDURE_SECRET_PREVIOUS: `no secret of this store, ${old}` };
   assert.equal((await served(place, [], both)).code, 0);
 
-  const told = await place.run(["doctor"], { env: both });
+  const result = await place.run(["doctor"], { env: both });
   assert.match(
-    told.stderr,
+    result.stderr,
     /\n2 devices or users are known under an earlier secret only: keep PERDURE_SECRET_PREVIOUS/,
   );
-  assert.equal(told.code, 0);
+  assert.equal(result.code, 0);
   const sessions = await openSessions({ store: place.storeUrl, sweep: false, secret: other, previousSecrets: [old] });
   await sessions.devices.open(device);
   await sessions.close();

@@ -227,21 +227,21 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       const session = await sessions.create({ id: "s" });
       await session.append({ input: "known" });
       const watcher = await sessions.get("s");
-      const told: string[] = [];
+      const seen: string[] = [];
       const watching = (async () => {
         for await (const news of watcher.watch()) {
-          if (news.type === "turn") told.push(`${news.turn.seq} ${news.turn.status}`);
+          if (news.type === "turn") seen.push(`${news.turn.seq} ${news.turn.status}`);
         }
       })();
       await (
         await session.consult("hello")
       ).done;
       await session.append({ input: "three" });
-      while (!told.includes("3 done")) await sleep(10);
+      while (!seen.includes("3 done")) await sleep(10);
       await session.end();
       await watching;
       assert.deepEqual(
-        told.filter((line) => !line.endsWith("open")),
+        seen.filter((line) => !line.endsWith("open")),
         ["2 done", "3 done"],
       );
     });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode, openSessions, type Session, type SessionLease, type Turn } from "../../src/index.ts";
-import { WorkerProcess, type Said } from "../processes/worker-process.ts";
+import { WorkerProcess, type Report } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
 import { engineNames, Engines, type EngineName } from "./engines.ts";
@@ -43,7 +43,7 @@ for (const name of engineNames) {
         task: { kind: "lease", sessions: ids, name: `w${started++}` },
       });
     const workers = Array.from({ length: crowd.workers }, start);
-    const said: Said[] = [];
+    const said: Report[] = [];
     for (let kill = 0; kill < crowd.kills; kill++) {
       const index = kill % workers.length;
       const victim = workers[index] ?? assert.fail();
@@ -122,7 +122,7 @@ async function leaseOnceFree(session: Session): Promise<SessionLease> {
 }
 
 /** The turns of a session against all that the workers printed about it. */
-function assertFenced(turns: readonly Turn[], said: readonly Said[]): void {
+function assertFenced(turns: readonly Turn[], said: readonly Report[]): void {
   const fences = turns.map(({ output }) => Number(output[0]?.content));
   const marks = turns.map(({ input }) => String(input[0]?.content));
   assert.deepEqual(

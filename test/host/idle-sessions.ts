@@ -18,9 +18,9 @@ const bytesMax = 4096;
 
 const runtime = {
   async onMessage(session: LiveSession): Promise<number> {
-    const told = ((session.state as number | undefined) ?? 0) + 1;
-    session.state = told;
-    return told;
+    const count = ((session.state as number | undefined) ?? 0) + 1;
+    session.state = count;
+    return count;
   },
 };
 

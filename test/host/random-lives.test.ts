@@ -9,14 +9,14 @@ import { inMemory, type InMemory } from "../support/in-memory.ts";
 
 const ids = ["a", "b", "c"];
 
-type Deed = "count" | "append" | "throw" | "slow" | "hang" | "begin and throw" | "parts" | "a part" | "no part";
+type Action = "count" | "append" | "throw" | "slow" | "hang" | "begin and throw" | "parts" | "a part" | "no part";
 type Hook = "activate" | "onIdle" | "deactivate";
 
 type Command =
-  | { readonly kind: "send"; readonly id: string; readonly deed: Deed }
+  | { readonly kind: "send"; readonly id: string; readonly action: Action }
   | { readonly kind: "start" | "stop" | "kill" | "ensure" | "updateActivity"; readonly id: string }
   /** How the session takes it when it wakes, idles or goes to sleep the next time. */
-  | { readonly kind: "mood"; readonly id: string; readonly hook: Hook; readonly deed: "throw" | "slow" | "hang" }
+  | { readonly kind: "mood"; readonly id: string; readonly hook: Hook; readonly action: "throw" | "slow" | "hang" }
   /** Let what is under way go on for so many turns of the event loop. */
   | { readonly kind: "turn"; readonly turns: number }
   | { readonly kind: "advance"; readonly ms: number }
@@ -24,7 +24,7 @@ type Command =
   | { readonly kind: "trouble"; readonly how: "before" | "after"; readonly commits: number };
 
 const someId = fc.constantFrom(...ids);
-const deeds: readonly Deed[] = [
+const actions: readonly Action[] = [
   "count",
   "append",
   "throw",
@@ -38,7 +38,7 @@ const deeds: readonly Deed[] = [
 const calm = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.record({ kind: fc.constant("send" as const), id: someId, deed: fc.constantFrom(...deeds) }),
+    arbitrary: fc.record({ kind: fc.constant("send" as const), id: someId, action: fc.constantFrom(...actions) }),
   },
   {
     weight: 6,
@@ -59,7 +59,7 @@ const calm = fc.oneof(
       kind: fc.constant("mood" as const),
       id: someId,
       hook: fc.constantFrom("activate" as const, "onIdle" as const, "deactivate" as const),
-      deed: fc.constantFrom("throw" as const, "slow" as const, "hang" as const),
+      action: fc.constantFrom("throw" as const, "slow" as const, "hang" as const),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("turn" as const), turns: fc.integer({ min: 1, max: 12 }) }) },
@@ -72,18 +72,18 @@ const calm = fc.oneof(
   },
 );
 
-const inParts: ReadonlySet<Deed> = new Set(["parts", "a part", "no part"]);
+const inParts: ReadonlySet<Action> = new Set(["parts", "a part", "no part"]);
 
-/** Read as much of an answer as that deed is about. */
-async function read(parts: AsyncIterable<number>, number: number, deed: Deed): Promise<void> {
+/** Read as much of an answer as the action reads. */
+async function read(parts: AsyncIterable<number>, number: number, action: Action): Promise<void> {
   let count = 0;
-  if (deed === "no part") return;
+  if (action === "no part") return;
   for await (const part of parts) {
     assert.equal(part, number);
     count++;
-    if (deed === "a part") break;
+    if (action === "a part") break;
   }
-  assert.equal(count, deed === "a part" ? 1 : 3);
+  assert.equal(count, action === "a part" ? 1 : 3);
 }
 
 /** What a session was through, as its own code sees it. */
@@ -100,13 +100,13 @@ interface Biography {
 
 interface Message {
   readonly number: number;
-  readonly deed: Deed;
+  readonly action: Action;
 }
 
 class Witness {
   readonly #clock: ScriptedClock;
   readonly #biographies = new Map<string, Biography>();
-  readonly #moods = new Map<string, Deed>();
+  readonly #moods = new Map<string, Action>();
   /** What must never be, and was. */
   readonly wrongs: string[] = [];
 
@@ -143,15 +143,15 @@ class Witness {
   }
 
   /** The next time only. */
-  mood(id: string, hook: Hook, deed: Deed): void {
-    this.#moods.set(`${id} ${hook}`, deed);
+  mood(id: string, hook: Hook, action: Action): void {
+    this.#moods.set(`${id} ${hook}`, action);
   }
 
   async #feels(session: LiveSession, hook: Hook): Promise<void> {
     const mood = `${session.id} ${hook}`;
-    const deed = this.#moods.get(mood) ?? "count";
+    const action = this.#moods.get(mood) ?? "count";
     this.#moods.delete(mood);
-    await this.#does(session, -1, deed);
+    await this.#does(session, -1, action);
   }
 
   #wakes(session: LiveSession): void {
@@ -172,16 +172,16 @@ class Witness {
     });
   }
 
-  async #hears(session: LiveSession, { number, deed }: Message): Promise<unknown> {
+  async #hears(session: LiveSession, { number, action }: Message): Promise<unknown> {
     const life = this.#of(session.id);
     this.#expect(life.isAlive && !session.signal.aborted, `${session.id} was spoken to without living`);
     this.#expect(!life.isAtWork, `${session.id} was at work already`);
     this.#expect(number > life.heard, `${session.id} heard ${number} after ${life.heard}`);
     life.heard = number;
     life.isAtWork = true;
-    if (inParts.has(deed)) return this.#parts(session, number);
+    if (inParts.has(action)) return this.#parts(session, number);
     try {
-      await this.#does(session, number, deed);
+      await this.#does(session, number, action);
       if (!session.signal.aborted) session.state = countOf(session) + 1;
       return number;
     } finally {
@@ -201,8 +201,8 @@ class Witness {
     }
   }
 
-  async #does(session: LiveSession, number: number, deed: Deed): Promise<void> {
-    switch (deed) {
+  async #does(session: LiveSession, number: number, action: Action): Promise<void> {
+    switch (action) {
       case "count":
       case "parts":
       case "a part":
@@ -266,7 +266,7 @@ class World {
   async run(command: Command): Promise<void> {
     switch (command.kind) {
       case "send":
-        return this.#send(command.id, command.deed);
+        return this.#send(command.id, command.action);
       case "turn":
         return await this.turn(command.turns);
       case "advance":
@@ -274,7 +274,7 @@ class World {
       case "trouble":
         return this.#trouble(command.how, command.commits);
       case "mood":
-        return this.witness.mood(command.id, command.hook, command.deed);
+        return this.witness.mood(command.id, command.hook, command.action);
       case "start":
       case "stop":
       case "kill":
@@ -290,13 +290,13 @@ class World {
     store.plan((commit) => (commit <= last ? { fails } : undefined));
   }
 
-  #send(id: string, deed: Deed): void {
+  #send(id: string, action: Action): void {
     const number = this.#messages++;
     this.#watch(
-      this.host.send(id, { number, deed } satisfies Message).then(async (reply) => {
-        if (inParts.has(deed)) return await read(reply as AsyncIterable<number>, number, deed);
+      this.host.send(id, { number, action } satisfies Message).then(async (reply) => {
+        if (inParts.has(action)) return await read(reply as AsyncIterable<number>, number, action);
         assert.equal(reply, number, "an answer is that to the message");
-        if (deed === "append") this.acknowledged.set(id, [...(this.acknowledged.get(id) ?? []), `${number}`]);
+        if (action === "append") this.acknowledged.set(id, [...(this.acknowledged.get(id) ?? []), `${number}`]);
       }),
     );
   }

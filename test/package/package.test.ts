@@ -122,19 +122,19 @@ describe("the package", () => {
   test("the program for OpenTelemetry exports, with an SDK beside it", async () => {
     copyFileSync(join(root, "examples/telemetry.ts"), join(project, "telemetry.ts"));
     linkOpenTelemetry();
-    const told = await node(["telemetry.ts"], project);
-    assert.match(told, /^invoke_agent support traced-42$/m);
-    assert.match(told, /^perdure\.store commit $/m);
+    const printed = await node(["telemetry.ts"], project);
+    assert.match(printed, /^invoke_agent support traced-42$/m);
+    assert.match(printed, /^perdure\.store commit $/m);
   });
 
   test("live sessions in threads export spans through the SDK that their runtime's module loads", async () => {
     for (const name of ["traced-host.ts", "traced-agent.ts"])
       copyFileSync(join(root, "examples", name), join(project, name));
     linkOpenTelemetry();
-    const told = await node(["traced-host.ts"], project);
-    assert.match(told, /^\d messages, and OpenTelemetry gets none of them\.$/m);
-    assert.match(told, /^invoke_agent support traced-43$/m);
-    assert.match(told, /^perdure\.store commit $/m);
+    const printed = await node(["traced-host.ts"], project);
+    assert.match(printed, /^\d messages, and OpenTelemetry gets none of them\.$/m);
+    assert.match(printed, /^invoke_agent support traced-43$/m);
+    assert.match(printed, /^perdure\.store commit $/m);
   });
 
   function linkOpenTelemetry(): void {

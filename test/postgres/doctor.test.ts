@@ -309,13 +309,13 @@ test("a role that may only read and write rows examines the schema as well as it
 test("perdure doctor reports the schema without changing it, and repairs it on request", async () => {
   const url = await database({ steps: 1 });
   await using place = await Workplace.open({ PERDURE_STORE: url });
-  const told = await place.run(["doctor"]);
+  const result = await place.run(["doctor"]);
   assert.match(
-    told.stdout,
+    result.stdout,
     /^schema {2}the store: the schema is at step 1, .* \(--repair: "perdure migrate" takes it there: /,
   );
   const nothing = "0 sessions checked, 1 problem, no session can be read until the schema is repaired";
-  assert.deepEqual([told.code, told.stderr], [1, `${nothing}\n`]);
+  assert.deepEqual([result.code, result.stderr], [1, `${nothing}\n`]);
   const repaired = await place.run(["doctor", "--repair"]);
   assert.match(repaired.stdout, /\(repaired: "perdure migrate"/);
   assert.deepEqual([repaired.code, repaired.stderr], [0, "0 sessions checked, 1 problem, 1 repaired\n"]);
@@ -355,6 +355,6 @@ test("a schema in which no session can be read is one finding, not one of each s
   const looked = await place.run(["doctor"]);
   assert.deepEqual([looked.code, looked.stderr], [1, "1 session checked, 3 problems\n"]);
   await query(url, "drop function perdure.load_records");
-  const told = await place.run(["doctor"]);
-  assert.match(told.stderr, /^0 sessions checked, 4 problems, no session can be read until /);
+  const result = await place.run(["doctor"]);
+  assert.match(result.stderr, /^0 sessions checked, 4 problems, no session can be read until /);
 });

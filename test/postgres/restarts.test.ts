@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { countAll } from "../../src/domain/turns/counters.ts";
 import { openSessions } from "../../src/index.ts";
-import { WorkerProcess, type Said } from "../processes/worker-process.ts";
+import { WorkerProcess, type Report } from "../processes/worker-process.ts";
 import { PostgresServer } from "./server.ts";
 import { rounds } from "../support/rounds.ts";
 
@@ -49,7 +49,7 @@ test(`4 writers outlive ${crashes} crashes of the server: each acknowledged turn
     assert.deepEqual(session.info.counters, countAll(turns), "the counters agree with the log");
     const named = turns.map(({ key, input }) => key ?? String(input[0]?.content));
     assert.equal(new Set(named).size, turns.length, `no turn of ${id} stands twice`);
-    const said: readonly Said[] = writers[index]?.said ?? [];
+    const said: readonly Report[] = writers[index]?.said ?? [];
     assert(said.length > crashes * 2);
     for (const { seq, key, mark } of said) assert.equal(named[Number(seq) - 1], key ?? mark);
     assert(turns.length <= said.length + 1, "at most the last one landed unheard");

@@ -11,13 +11,13 @@ import type { WorkerInput } from "./worker.ts";
 const program = programOf("test/processes/worker.ts");
 
 /** A line that a worker prints, a JSON object. Its fields depend on the task. */
-export interface Said {
+export interface Report {
   readonly [field: string]: string | number | undefined;
 }
 
 /** A worker in its own process. */
 export class WorkerProcess {
-  readonly said: Said[] = [];
+  readonly said: Report[] = [];
   readonly child: ChildProcess;
   readonly #closed: Promise<unknown>;
   #stderr = "";
@@ -32,7 +32,7 @@ export class WorkerProcess {
     const lines = createInterface({ input: stdout });
     lines.on("line", (line) => {
       // A killed process may print half a line, which acknowledges nothing.
-      if (line.endsWith("}")) this.said.push(JSON.parse(line) as Said);
+      if (line.endsWith("}")) this.said.push(JSON.parse(line) as Report);
       this.#notify();
     });
     this.#closed = Promise.all([once(this.child, "close"), once(lines, "close")]).finally(() => this.#notify());
@@ -43,7 +43,7 @@ export class WorkerProcess {
   }
 
   /** Wait until the worker has printed so many lines with this field; gives back the latest of them. */
-  async hear(field: string, lines = 1): Promise<Said> {
+  async hear(field: string, lines = 1): Promise<Report> {
     for (;;) {
       const heard = this.said.filter((said) => said[field] !== undefined);
       const latest = heard.at(-1);

@@ -43,7 +43,7 @@ test("the random steps reach every outcome often", async () => {
     assert.ok((outcomes.get(status) ?? 0) >= 50, `${status}: ${outcomes.get(status) ?? 0}`);
 });
 
-const told = [
+const detected = [
   "never compares versions",
   "looks at versions before claims",
   "never frees a key",
@@ -53,7 +53,7 @@ const told = [
   "begins every page at the beginning",
   "does not tell upper from lower case",
 ];
-for (const what of told) {
+for (const what of detected) {
   test(`a store that ${what} differs from the reference`, async () => {
     const breakage = breakages.find(([one]) => one === what)?.[2];
     assert.ok(breakage);

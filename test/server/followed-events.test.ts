@@ -97,9 +97,9 @@ test("a stream of events has the requested filters and start, and only its own t
   await session.handOff("cto");
   const stream = await follow(here, { query: "?since=2020-01-01T00:00:00Z&agent=ceo&type=created,handed_off" });
   await stream.next();
-  const told = [await stream.next(), await stream.next()];
+  const received = [await stream.next(), await stream.next()];
   assert.deepEqual(
-    told.map(({ data }) => [data["session"], data["type"]]),
+    received.map(({ data }) => [data["session"], data["type"]]),
     [
       ["a", "created"],
       ["a", "handed_off"],
@@ -150,7 +150,7 @@ test("an event committed late is sent by the stream that was resumed meanwhile",
   const { sessions, clock, store } = late;
   const server = createServer({ sessions });
   const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
-  const told = async (headers: Record<string, string>, last: string): Promise<ReturnType<typeof eventsOf>> => {
+  const follow = async (headers: Record<string, string>, last: string): Promise<ReturnType<typeof eventsOf>> => {
     const how = { key, headers: { accept: "text/event-stream", ...headers } };
     const { body } = await server.fetch(requestOf("GET", "/v1/events?since=1970-01-01T00:00:00Z", how));
     const reader = (body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
@@ -164,14 +164,14 @@ test("an event committed late is sent by the stream that was resumed meanwhile",
   const slow = late.another().create({ id: "slow" });
   await clock.advance(2000);
   await sessions.create({ id: "fast" });
-  const heard = await told({}, "fast");
+  const heard = await follow({}, "fast");
   assert.deepEqual(
     heard.map(({ data }) => data["session"]),
     [undefined, "fast"],
   );
   held.resolve();
   await slow;
-  const again = await told({ "last-event-id": heard.at(-1)?.id ?? "" }, "fast");
+  const again = await follow({ "last-event-id": heard.at(-1)?.id ?? "" }, "fast");
   assert.deepEqual(
     again.map(({ data }) => data["session"]),
     [undefined, "slow", "fast"],

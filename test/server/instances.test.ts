@@ -19,7 +19,7 @@ after(async () => {
 const start = (options: Partial<InstanceOptions> = {}): Promise<InstanceProcess> =>
   InstanceProcess.start({ store: postgres.url(), ...options });
 
-interface Said {
+interface Reply {
   readonly turn: {
     readonly seq: number;
     readonly status: string;
@@ -29,7 +29,7 @@ interface Said {
 }
 
 /** Send a message until it is answered, as a patient front end does: each try has the same key and goes to the next instance. */
-async function say(urls: () => readonly string[], device: string, message: string): Promise<Said> {
+async function say(urls: () => readonly string[], device: string, message: string): Promise<Reply> {
   const key = `${device} ${message}`;
   for (let attempt = 0; attempt < 200; attempt++) {
     const all = urls();
@@ -40,7 +40,7 @@ async function say(urls: () => readonly string[], device: string, message: strin
         headers: { "content-type": "application/json", "x-device-id": device, "idempotency-key": key },
         body: JSON.stringify({ message }),
       });
-      const body = (await response.json()) as Said & { code?: string };
+      const body = (await response.json()) as Reply & { code?: string };
       if (response.ok) return body;
       // Busy with the try before, whose instance may be gone: its turn is found out soon.
       const maySucceed = ["busy", "turn_open", "conflict", "interrupted", "store_unavailable", "closed"];
@@ -55,9 +55,9 @@ async function say(urls: () => readonly string[], device: string, message: strin
   assert.fail(`${message} of ${device} was never answered`);
 }
 
-async function turnsOf(url: string, device: string): Promise<Said["turn"][]> {
+async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
   const response = await fetch(`${url}/v1/chat/turns?last=100`, { headers: { "x-device-id": device } });
-  return ((await response.json()) as { turns: Said["turn"][] }).turns;
+  return ((await response.json()) as { turns: Reply["turn"][] }).turns;
 }
 
 /** A quick run sends a tenth of the messages. */

@@ -75,8 +75,8 @@ test("a message is answered as by the host itself: a value, or a stream of chunk
   const at = new Date(1);
   assert.deepEqual(await remote.send("s", { at }, { create: true }), { message: { at }, session: "s" });
   assert.deepEqual(await remote.send("s", null), { message: null, session: "s" });
-  const told = (await remote.send("s", "parts")) as AsyncIterable<unknown>;
-  assert.deepEqual(await Array.fromAsync(told), ["a", new Date(0), { deep: [1n, null] }]);
+  const parts = (await remote.send("s", "parts")) as AsyncIterable<unknown>;
+  assert.deepEqual(await Array.fromAsync(parts), ["a", new Date(0), { deep: [1n, null] }]);
   await remote.create({ id: "with a / and ü" });
   assert.deepEqual(await remote.send("with a / and ü", 1), { message: 1, session: "with a / and ü" });
 });

@@ -26,12 +26,12 @@ const format = "ai-sdk";
 
 /** The field of a message that keeps the parts; none where the message says all of it. */
 export function keepParts(parts: readonly KeptPart[], provider: string): { readonly native?: Value } {
-  const isSaid = parts.every(
+  const isComplete = parts.every(
     (part) =>
       part.providerMetadata === undefined &&
       (part.type === "text" || (part.type === "tool-call" && !("providerExecuted" in part))),
   );
-  return isSaid ? {} : { native: { format, provider, parts } as unknown as Value };
+  return isComplete ? {} : { native: { format, provider, parts } as unknown as Value };
 }
 
 /**

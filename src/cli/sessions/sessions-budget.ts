@@ -50,11 +50,11 @@ async function setBudget(id: string, { tokens, turns, clear, json, ...options }:
 /** The budget of a session, and the rest of it. */
 export function budgetText({ budget, counters }: Pick<SessionInfo, "budget" | "counters">): string {
   if (budget === null) return "no limit";
-  const spent = { tokens: counters.totalTokens, turns: counters.turns };
+  const used = { tokens: counters.totalTokens, turns: counters.turns };
   return (["tokens", "turns"] as const)
     .flatMap((unit) => {
       const max = budget[unit];
-      return max === undefined ? [] : [`${counted(max, unit.slice(0, -1))}, ${Math.max(0, max - spent[unit])} left`];
+      return max === undefined ? [] : [`${counted(max, unit.slice(0, -1))}, ${Math.max(0, max - used[unit])} left`];
     })
     .join("; ");
 }

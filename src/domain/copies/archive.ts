@@ -5,7 +5,7 @@ import type { Entry, LogName } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
 import { closeForArchive, type Logs } from "../record/lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "../record/record.ts";
-import { keepSpent, type Spent } from "../turns/truncated-usage.ts";
+import { appendTruncatedUsage, type TruncatedUsage } from "../turns/truncated-usage.ts";
 import { stateAt, stateBefore } from "../record/states.ts";
 import { guardLease, turnOpen, type Context } from "../record/guards.ts";
 import type { Staged } from "./staged.ts";
@@ -48,7 +48,7 @@ export interface PackedLogs {
   /** The last seq of each log. */
   readonly heads: Archive["heads"];
   /** The usage of the turns among them. */
-  readonly spent: readonly Spent[];
+  readonly usage: readonly TruncatedUsage[];
   /** Their bytes before compression. */
   readonly bytes: number;
 }
@@ -79,7 +79,7 @@ export function archiveSession(
   const { record } = draft;
   if (record.archive !== null) return null;
   guardArchivable(record, fence, context);
-  const { entries, staged, parts, heads, spent, bytes, packedBytes } = logs;
+  const { entries, staged, parts, heads, usage, bytes, packedBytes } = logs;
   const before = stateAt(record, context.now);
   const state = before === "archived" ? stateBefore(record) : before;
   if (staged === undefined) {
@@ -87,7 +87,7 @@ export function archiveSession(
       if (isArchivable(log)) splice(draft, log, firstOwn(record, log), []);
     }
     splice(draft, "archive", 1, entries);
-    keepSpent(draft, spent);
+    appendTruncatedUsage(draft, usage);
   } else {
     // The staged logs replace all rows of the session, those that stay included.
     set(draft, { heads: { ...record.heads, ...staged.heads } });
@@ -100,7 +100,7 @@ export function archiveSession(
     archive: {
       state,
       heads,
-      spent: spent.length,
+      spent: usage.length,
       bytes,
       packedBytes,
       parts,
@@ -131,16 +131,16 @@ export function unarchiveSession(
   const { record } = draft;
   if (record.state !== "archived") return null;
   const state = stateBefore(record);
-  const spent = headOf(record, "spent");
+  const usageHead = headOf(record, "spent");
   // The time in this state begins now, or a retention policy would archive the session again at once.
   set(draft, { state, stateSince: context.now, archive: null });
   if (staged === undefined) {
     for (const [log, entries] of logs) splice(draft, log, 1, entries);
     // The usage of these turns is in the turns again.
-    if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
+    if (usageHead < lastOwn(record, "spent")) splice(draft, "spent", usageHead + 1, []);
     if (lastOwn(draft.record, "archive") > 0) splice(draft, "archive", 1, []);
   } else {
-    const left = Object.hasOwn(record.heads, "spent") ? { spent } : {};
+    const left = Object.hasOwn(record.heads, "spent") ? { spent: usageHead } : {};
     set(draft, { heads: { ...record.heads, ...record.archive?.heads, ...staged.heads, ...left } });
   }
   const { archive: _, ...heads } = draft.record.heads;

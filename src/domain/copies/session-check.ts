@@ -8,7 +8,7 @@ import { changeOf, draftOf, headOf, set, type Change } from "../record/change.ts
 import type { Entry, LogName } from "../record/entry.ts";
 import { mayLackItsBeginning, readEvent } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
-import { spentOf } from "../turns/truncated-usage.ts";
+import { truncatedUsageOf } from "../turns/truncated-usage.ts";
 import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
 import { readTurn } from "../turns/turn.ts";
 import { counted } from "../../errors/counted.ts";
@@ -88,7 +88,7 @@ export class SessionCheck {
       return typeof event === "string" ? event : undefined;
     }
     try {
-      if (log === "spent") this.#counters = countTruncatedUsage(this.#counters, [spentOf(entry)]);
+      if (log === "spent") this.#counters = countTruncatedUsage(this.#counters, [truncatedUsageOf(entry)]);
       else JSON.parse(entry.data);
       return undefined;
     } catch (error) {
@@ -145,8 +145,8 @@ export class SessionCheck {
       (name) => Math.abs(counters[name] - this.#counters[name]) > 1e-6 * Math.abs(counters[name]),
     );
     if (wrong.length === 0) return undefined;
-    const said = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
-    this.#report("counters", `it counts ${said}`, "it counts what its logs hold");
+    const differences = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
+    this.#report("counters", `it counts ${differences}`, "it counts what its logs hold");
     return this.#counters;
   }
 

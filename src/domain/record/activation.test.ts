@@ -17,7 +17,7 @@ function recordOf({ record }: Change): SessionRecord {
   return record;
 }
 
-function told({ splices }: Change): SessionEvent[] {
+function eventsOf({ splices }: Change): SessionEvent[] {
   return splices.filter(({ log }) => log === "events").flatMap(({ entries }) => entries.map(eventOf));
 }
 
@@ -37,7 +37,7 @@ test("activation, passivation and failure of a session change its state and its 
   const failed = failSession(draftOf(recordOf(awake)), { cause }, at(5));
   assert.equal(recordOf(failed).state, "inactive");
   assert.deepEqual(
-    [active, asleep, awake, failed].flatMap(told).map(({ type, severity, status }) => [type, severity, status]),
+    [active, asleep, awake, failed].flatMap(eventsOf).map(({ type, severity, status }) => [type, severity, status]),
     [
       ["activated", "info", "ok"],
       ["passivated", "info", "ok"],
@@ -45,7 +45,7 @@ test("activation, passivation and failure of a session change its state and its 
       ["failed", "error", "failed"],
     ],
   );
-  const [event] = told(failed);
+  const [event] = eventsOf(failed);
   assert.ok(event?.type === "failed");
   assert.deepEqual({ code: event.code, message: event.message }, cause);
 });
@@ -75,12 +75,12 @@ test("an ended session is not activated, and its failure changes its events only
   });
   const failed = failSession(draftOf(ended), { cause }, at(1));
   assert.equal(recordOf(failed).state, "ended");
-  assert.equal(told(failed).length, 1);
+  assert.equal(eventsOf(failed).length, 1);
 });
 
 test("an event keeps a bounded part of the message of a crash, and the name of its request", () => {
   const long = { code: "thrown", message: "x".repeat(100_000) };
-  const [event] = told(failSession(draftOf(sampleRecord()), { cause: long }, { ...at(1), correlation: "req-1" }));
+  const [event] = eventsOf(failSession(draftOf(sampleRecord()), { cause: long }, { ...at(1), correlation: "req-1" }));
   assert.ok(event?.type === "failed");
   assert.equal(event.message.length, defaultLimits.noteLengthMax);
   assert.equal(event.correlation, "req-1");

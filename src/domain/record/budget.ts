@@ -31,11 +31,11 @@ export function budgetLeft({ budget, counters }: Pick<SessionRecord, "budget" | 
 export function guardBudget(record: SessionRecord): void {
   const { budget, counters } = record;
   if (budget === null) return;
-  const spent = { tokens: counters.totalTokens, turns: counters.turns };
+  const used = { tokens: counters.totalTokens, turns: counters.turns };
   for (const unit of ["tokens", "turns"] as const) {
     const max = budget[unit];
-    if (max === undefined || spent[unit] < max) continue;
-    throw new SessionError("budget_exceeded", { ...sessionIds(record), unit, spent: spent[unit], max });
+    if (max === undefined || used[unit] < max) continue;
+    throw new SessionError("budget_exceeded", { ...sessionIds(record), unit, spent: used[unit], max });
   }
 }
 
@@ -45,7 +45,7 @@ export function guardBudget(record: SessionRecord): void {
  */
 export function guardTokensLeft(record: SessionRecord, tokens: number): void {
   const max = record.budget?.tokens;
-  const spent = record.counters.totalTokens + tokens;
-  if (max === undefined || spent < max) return;
-  throw new SessionError("budget_exceeded", { ...sessionIds(record), unit: "tokens", spent, max });
+  const used = record.counters.totalTokens + tokens;
+  if (max === undefined || used < max) return;
+  throw new SessionError("budget_exceeded", { ...sessionIds(record), unit: "tokens", spent: used, max });
 }

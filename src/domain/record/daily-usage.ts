@@ -67,13 +67,13 @@ export function guardDailyUse(
   { now, running }: { readonly now: number; readonly running?: number },
 ): void {
   for (const { scope, budget, used } of uses) {
-    const spent = { tokens: used.tokens + (running ?? 0), turns: used.turns };
+    const withRunning = { tokens: used.tokens + (running ?? 0), turns: used.turns };
     // The running turn is one of the turns of today.
     for (const unit of running === undefined ? (["tokens", "turns"] as const) : (["tokens"] as const)) {
       const max = budget[unit];
-      if (max === undefined || spent[unit] < max) continue;
+      if (max === undefined || withRunning[unit] < max) continue;
       const startsAgainAt = dayOf(now).endsAt;
-      const reached: ReachedDailyBudget = { scope, unit, spent: spent[unit], max, startsAgainAt };
+      const reached: ReachedDailyBudget = { scope, unit, spent: withRunning[unit], max, startsAgainAt };
       throw new SessionError("daily_budget_exceeded", {
         ...sessionIds(record),
         ...reached,

@@ -147,9 +147,9 @@ test("a reset keeps the old session whole under another id and begins an empty o
   assert.deepEqual(archived.record?.heads, { ...heads, events: 2 });
   assert.deepEqual(archived.record?.counters, old.counters);
   assert.deepEqual(archived.logsOf, { tenant: archived.key.tenant, id: "s" }, "its logs move, whatever their length");
-  const [told, ...others] = archived.splices;
-  assert.deepEqual([told?.log, told?.from, others], ["events", 2, []]);
-  const last = told?.entries[0];
+  const [splice, ...others] = archived.splices;
+  assert.deepEqual([splice?.log, splice?.from, others], ["events", 2, []]);
+  const last = splice?.entries[0];
   assert.ok(last);
   const { type, ...archival } = eventOf(last);
   assert.equal(type, "archived");

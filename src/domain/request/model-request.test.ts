@@ -227,8 +227,8 @@ test("pictures and files of results stand in a message of the user, after the re
   const answer = said("answer 1", "assistant");
   const stored = past(1, { output: [calls, ...results, answer] });
   assert.deepEqual(shown([stored]), [...first, ...after, answer, said("now")], "as a past turn the same");
-  const [told] = shown([], [results[0]!]);
-  assert.deepEqual(told?.content, [{ type: "text", text: "[Result of the tool call c1] done" }, png]);
+  const [asText] = shown([], [results[0]!]);
+  assert.deepEqual(asText?.content, [{ type: "text", text: "[Result of the tool call c1] done" }, png]);
   const anthropic = {
     type: "tool_result",
     tool_use_id: "c1",

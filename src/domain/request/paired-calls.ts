@@ -1,5 +1,5 @@
 /** Tool calls and their results in the order that endpoints demand: each call is followed at once by exactly one result. */
-import { mediaOf, textOf, toldResult } from "./shown-message.ts";
+import { mediaOf, textOf, resultAsUser } from "./shown-message.ts";
 import { pairToolCalls, unknownResult, type Message, type ToolCall } from "../turns/turn.ts";
 
 /** A call and its result, if there is one. */
@@ -69,7 +69,7 @@ function orderedMessages({ messages, calls, answers }: PairedTurn): readonly Mes
     if (answers.has(index)) continue;
     if (message.role === "tool") {
       const { tool_call_id: name = "", content } = message;
-      ordered.push(toldResult({ name, text: textOf(content), media: mediaOf(content) }));
+      ordered.push(resultAsUser({ name, text: textOf(content), media: mediaOf(content) }));
       continue;
     }
     const made = withIds(calls.get(index) ?? []);

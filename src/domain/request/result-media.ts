@@ -2,7 +2,7 @@
  * Pictures, recordings and files in the results of tools. Chat completions take only text in a `tool` message, so a
  * message of the user shows them after the results of all calls.
  */
-import { mediaOf, textOf, toldResult, type Part } from "./shown-message.ts";
+import { mediaOf, textOf, resultAsUser, type Part } from "./shown-message.ts";
 import type { Message } from "../turns/turn.ts";
 
 /** Stands between results and the message of the user: endpoints demand an answer there. */
@@ -13,10 +13,10 @@ const kinds: Readonly<Record<string, string>> = { image_url: "picture", input_au
 /** The messages, with text alone in each result. Applied again, it changes nothing. */
 export function withoutResultMedia(messages: readonly Message[]): readonly Message[] {
   const shown: Message[] = [];
-  let told: Message[] = [];
+  let moved: Message[] = [];
   const tell = (): void => {
-    if (told.length > 0) shown.push(showsNext, ...told);
-    told = [];
+    if (moved.length > 0) shown.push(showsNext, ...moved);
+    moved = [];
   };
   for (const message of messages) {
     if (message.role !== "tool") tell();
@@ -28,7 +28,7 @@ export function withoutResultMedia(messages: readonly Message[]): readonly Messa
     const { tool_call_id: name = "", content } = message;
     const text = [textOf(content), ...media.map(announcement)].filter((line) => line !== "").join("\n");
     shown.push({ ...message, content: text });
-    told.push(toldResult({ name, text: "", media }));
+    moved.push(resultAsUser({ name, text: "", media }));
   }
   tell();
   return shown;

@@ -24,22 +24,22 @@ export function shownMessages(message: Message): readonly Message[] {
   if (role === "user") return shownQuestion(message);
   const text = textOf(message.content);
   if (text === "") return [];
-  if (role === "function") return [toldResult({ name: message.name ?? "a function", text })];
+  if (role === "function") return [resultAsUser({ name: message.name ?? "a function", text })];
   return [role === "system" ? withContent(message, text) : { ...message, role: "system", content: text }];
 }
 
 /** A result without its call, as reported speech: endpoints refuse a `tool` message that follows no call. */
-export function toldResult(result: {
+export function resultAsUser(result: {
   readonly name: string;
   readonly text: string;
   /** Pictures, recordings and files of the result. @default none */
   readonly media?: readonly Part[];
 }): Message {
   const { name, text, media = [] } = result;
-  const told = `[Result of the tool call ${name}] ${text}`.trimEnd();
+  const asText = `[Result of the tool call ${name}] ${text}`.trimEnd();
   return {
     role: "user",
-    content: media.length === 0 ? told : [{ type: "text", text: told }, ...media],
+    content: media.length === 0 ? asText : [{ type: "text", text: asText }, ...media],
     synthetic: true,
   };
 }

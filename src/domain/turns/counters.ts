@@ -1,5 +1,5 @@
 import { noCounters, type Counters } from "../record/record.ts";
-import type { Spent } from "./truncated-usage.ts";
+import type { TruncatedUsage } from "./truncated-usage.ts";
 import type { Turn } from "./turn.ts";
 import { addCounts } from "./usage.ts";
 
@@ -37,9 +37,9 @@ export function countTruncated(counters: Counters, truncated: { turns: number; m
 }
 
 /** The counters of the log, with the usage of truncated turns added. */
-export function countTruncatedUsage(counters: Counters, spent: Iterable<Spent>): Counters {
+export function countTruncatedUsage(counters: Counters, usage: Iterable<TruncatedUsage>): Counters {
   let { requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } = counters;
-  for (const truncated of spent) {
+  for (const truncated of usage) {
     requests = addCounts(requests, truncated.requests);
     inputTokens = addCounts(inputTokens, truncated.usage.inputTokens);
     outputTokens = addCounts(outputTokens, truncated.usage.outputTokens);

@@ -11,7 +11,7 @@ import type { SessionRecord } from "../record/record.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Limits } from "../values/limits.ts";
 import { countSealed } from "./counters.ts";
-import { TruncatedSums, keepSpent } from "./truncated-usage.ts";
+import { TruncatedSums, appendTruncatedUsage } from "./truncated-usage.ts";
 import { turnOf, type Turn } from "./turn.ts";
 
 /** The name of the log. */
@@ -111,7 +111,11 @@ export function dropReplaced(draft: Draft): void {
 export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): void {
   const { record } = draft;
   const entries = kept.filter(isTurn);
-  const { inherited, spent, keys } = headerOf(
+  const {
+    inherited,
+    spent: usageHead,
+    keys,
+  } = headerOf(
     kept.find((entry) => !isTurn(entry)),
     record,
   );
@@ -119,8 +123,8 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
   const sums = new TruncatedSums();
   sums.add(failed, 0);
   splice(draft, "turns", failed.seq, turns);
-  if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
-  keepSpent(draft, sums.result.spent);
+  if (usageHead < lastOwn(record, "spent")) splice(draft, "spent", usageHead + 1, []);
+  appendTruncatedUsage(draft, sums.result.usage);
   if (keys < lastOwn(record, replacedKeysLog)) splice(draft, replacedKeysLog, keys + 1, []);
   set(draft, {
     inherited,
@@ -140,13 +144,13 @@ export function isTurn({ seq }: Entry): boolean {
 
 /** A damaged or lost header does not keep the turns away: a field that cannot be is as in the record. */
 function headerOf(entry: Entry | undefined, record: SessionRecord): ReplacedHeader {
-  const [spent, keys] = [lastOwn(record, "spent"), lastOwn(record, replacedKeysLog)];
+  const [usageHead, keys] = [lastOwn(record, "spent"), lastOwn(record, replacedKeysLog)];
   const read = readHeader(entry);
   const within = (value: unknown, most: number, otherwise: number): number =>
     Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most ? (value as number) : otherwise;
   return {
     inherited: within(read["inherited"], Number.MAX_SAFE_INTEGER, record.inherited),
-    spent: within(read["spent"], spent, spent),
+    spent: within(read["spent"], usageHead, usageHead),
     keys: within(read["keys"], keys, keys),
   };
 }

@@ -11,7 +11,7 @@ import type { Turn, Usage } from "./turn.ts";
 import { addCounts, addUsage, estimateUsage, parseUsage } from "./usage.ts";
 
 /** Usage of the turns of one hour, by one agent, with one model. */
-export interface Spent {
+export interface TruncatedUsage {
   readonly agent: string;
   readonly model?: string;
   /** Tokens of all of them. */
@@ -34,7 +34,7 @@ export interface Spent {
 /** Truncated turns: the number of their messages, and their usage. */
 export interface TruncatedTurns {
   readonly messages: number;
-  readonly spent: readonly Spent[];
+  readonly usage: readonly TruncatedUsage[];
 }
 
 const hourMs = 3_600_000;
@@ -43,7 +43,7 @@ const noUsage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
 /** Sums the usage of truncated turns: one sum per agent, model and hour. */
 export class TruncatedSums {
   #messages = 0;
-  readonly #spent = new Map<string, Spent>();
+  readonly #usage = new Map<string, TruncatedUsage>();
 
   /** @param inherited the last turn whose usage is counted in another session */
   add(turn: Turn, inherited: number): void {
@@ -54,9 +54,9 @@ export class TruncatedSums {
     if (turn.seq <= inherited) return;
     const hour = Math.floor(at / hourMs) * hourMs;
     const key = encode([hour, agent, model ?? null]);
-    const before = this.#spent.get(key);
+    const before = this.#usage.get(key);
     const { estimated: _, ...tokens } = addUsage(before?.usage ?? noUsage, usage ?? noUsage);
-    this.#spent.set(key, {
+    this.#usage.set(key, {
       agent,
       ...defined({ model }),
       usage: tokens,
@@ -72,21 +72,21 @@ export class TruncatedSums {
   }
 
   get result(): TruncatedTurns {
-    return { messages: this.#messages, spent: [...this.#spent.values()] };
+    return { messages: this.#messages, usage: [...this.#usage.values()] };
   }
 }
 
 /** Append the usage to the log `spent`, in the draft. */
-export function keepSpent(draft: Draft, spent: readonly Spent[]): void {
-  const entries = spentEntries(draft.record, spent);
+export function appendTruncatedUsage(draft: Draft, usage: readonly TruncatedUsage[]): void {
+  const entries = truncatedUsageEntries(draft.record, usage);
   const [first] = entries;
   if (first !== undefined) splice(draft, "spent", first.seq, entries);
 }
 
 /** The next entries of the log `spent`. */
-export function spentEntries(record: SessionRecord, spent: readonly Spent[]): readonly Entry[] {
+export function truncatedUsageEntries(record: SessionRecord, usage: readonly TruncatedUsage[]): readonly Entry[] {
   const from = headOf(record, "spent") + 1;
-  return spent.map(({ hour, ...data }, index) => ({
+  return usage.map(({ hour, ...data }, index) => ({
     seq: from + index,
     key: null,
     at: hour,
@@ -94,6 +94,6 @@ export function spentEntries(record: SessionRecord, spent: readonly Spent[]): re
   }));
 }
 
-export function spentOf({ at, data }: Entry): Spent {
-  return { ...(decode(data) as unknown as Omit<Spent, "hour">), hour: at };
+export function truncatedUsageOf({ at, data }: Entry): TruncatedUsage {
+  return { ...(decode(data) as unknown as Omit<TruncatedUsage, "hour">), hour: at };
 }

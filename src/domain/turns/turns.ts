@@ -12,7 +12,7 @@ import { grant, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
-import { keepSpent, type TruncatedTurns } from "./truncated-usage.ts";
+import { appendTruncatedUsage, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
 import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
 import {
@@ -301,5 +301,5 @@ function truncateLog(draft: Draft, { after, truncated, writer }: Truncation, con
     counters: countTruncated(draft.record.counters, { turns, messages: truncated.messages }),
   });
   splice(draft, "turns", after + 1, []);
-  keepSpent(draft, truncated.spent);
+  appendTruncatedUsage(draft, truncated.usage);
 }

@@ -31,10 +31,10 @@ const dayMs = 86_400_000;
  * Counts usage of devices, in this process only, and refuses a question before a model is called. A restart resets the
  * counts; budgets of sessions (`openSessions({ budget })`) are stored.
  */
-export class DeviceSpending {
+export class DeviceUsage {
   readonly #budgets: DeviceBudgets;
   /** The count of all devices is separate, so that the limit on counted devices never drops it. */
-  readonly #spent = {
+  readonly #usage = {
     device: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
     all: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
   };
@@ -105,7 +105,7 @@ export class DeviceSpending {
   }
 
   #window(unit: (typeof units)[number], scope: "device" | "all", device: string): Window {
-    return this.#spent[scope][unit].of(scope === "all" ? "all" : device);
+    return this.#usage[scope][unit].of(scope === "all" ? "all" : device);
   }
 }
 

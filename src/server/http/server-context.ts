@@ -1,5 +1,5 @@
 import type { Answer, ConsultOptions, MessageInput, Session, Sessions } from "../../index.ts";
-import type { DeviceSpending } from "./device-budgets.ts";
+import type { DeviceUsage } from "./device-budgets.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { RequestContext, Routes } from "./route.ts";
 
@@ -24,7 +24,7 @@ export interface Shared extends Routes {
   /** Tracks an answer that runs to its end without a reader: a stopping server and a serverless host wait for it. */
   readonly outlive: (c: RequestContext, answer: Answer) => void;
   readonly limits: RateLimits;
-  readonly spending: DeviceSpending;
+  readonly deviceUsage: DeviceUsage;
   /** Time limit of a request that is not a stream. */
   readonly deadlineMs: number;
   /** Aborts when the server is to get no more requests, before it stops. */

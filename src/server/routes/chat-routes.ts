@@ -25,7 +25,7 @@ import { turnsReply } from "./log-page.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
 export function addChatRoutes(shared: Shared): void {
-  const { sessions, converse, outlive, stop, spending, openDevice, findDevice } = shared;
+  const { sessions, converse, outlive, stop, deviceUsage, openDevice, findDevice } = shared;
   const found = async (c: RequestContext): Promise<Session | undefined> => {
     const session = await findDevice(c, deviceOf(c, sessions));
     c.set("session", session?.id);
@@ -59,14 +59,14 @@ export function addChatRoutes(shared: Shared): void {
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },
     async (c, { body: { message: question, agent, busy } }) => {
-      guardSaidByUser(question);
+      guardUserRole(question);
       if (agent !== undefined) guardOpenAgent(sessions, agent);
       const device = deviceOrNew(c, sessions);
       const { key } = idempotencyKey(c);
       const session = await opened(c, { device, agent, key });
       c.set("session", session.id);
       const ask = (withdraw: AbortSignal): Promise<Answer> =>
-        spending.count({ device, session, key }, () =>
+        deviceUsage.count({ device, session, key }, () =>
           converse(session, question, defined({ agent, busy, key, withdraw })),
         );
       return await answerReply(c, session, { ask, outlive, stop });
@@ -193,8 +193,8 @@ export function addChatRoutes(shared: Shared): void {
  * The library refuses values that are not messages.
  * @throws SessionError `message_invalid`
  */
-function guardSaidByUser(said: MessageInput): void {
-  const messages: readonly unknown[] = Array.isArray(said) ? said : [said];
+function guardUserRole(input: MessageInput): void {
+  const messages: readonly unknown[] = Array.isArray(input) ? input : [input];
   if (messages.length === 0)
     throw new SessionError("message_invalid", { path: "message", value: "[]", expected: "message" });
   for (const message of messages) {

@@ -133,8 +133,8 @@ test("the event needs no lease and counts as no activity: leased, expired, ended
     await assert.rejects(stale.append({ input: "q" }));
     const { state: after, expiresAt } = await theirs.refresh();
     assert.deepEqual([after, expiresAt], [state, before]);
-    const told = (await conflicts(theirs, place)).length;
-    assert.equal(told, state === "active" ? 0 : 2, `${state}: behind a lease one is busy, not in conflict`);
+    const recorded = (await conflicts(theirs, place)).length;
+    assert.equal(recorded, state === "active" ? 0 : 2, `${state}: behind a lease one is busy, not in conflict`);
   }
   assert.equal((await doctor(place.sessions)).findings, 0);
 });

@@ -106,10 +106,11 @@ export async function* marksOf(subject: Subject, names?: readonly string[]): Asy
 /** The session that a mark leads to; undefined where that is gone, or holds no words of the user any more. */
 export async function markedSession(subject: Subject, mark: SessionRecord): Promise<UserContent | undefined> {
   const { core, tenant, user } = subject;
-  const { session, born, ...said } = contentOf(mark);
+  const { session, born, ...content } = contentOf(mark);
   const record = (await core.find({ tenant, id: session }))?.record;
-  if (record?.createdAt !== born || record.user === user || !(await containsTurn(core, record, said))) return undefined;
-  return { record, ...said, isTheirs: said.isTheirs && (await isAlone(subject, record)) };
+  if (record?.createdAt !== born || record.user === user || !(await containsTurn(core, record, content)))
+    return undefined;
+  return { record, ...content, isTheirs: content.isTheirs && (await isAlone(subject, record)) };
 }
 
 /** True for a session that names no user and has no mark of another user. */

@@ -14,7 +14,7 @@ import {
 import { headOf, isSame } from "../../domain/record/change.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import type { Archive, Identity, SessionRecord } from "../../domain/record/record.ts";
-import { TruncatedSums, spentEntries } from "../../domain/turns/truncated-usage.ts";
+import { TruncatedSums, truncatedUsageEntries } from "../../domain/turns/truncated-usage.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { readPart } from "../archive/archive-reader.ts";
@@ -108,10 +108,10 @@ async function packedLogs(
       Math.max(more, (rows * readBytesMax) / readMax),
     );
   }
-  const { spent } = sums.result;
+  const { usage } = sums.result;
   if (arriving.isStaged) {
     await stageStaying({ core }, record, arriving);
-    for (const entry of spentEntries(record, spent)) await arriving.add("spent", entry);
+    for (const entry of truncatedUsageEntries(record, usage)) await arriving.add("spent", entry);
   }
   const { logs, staged, beside } = await arriving.arrived();
   const heads = Object.fromEntries(
@@ -120,7 +120,7 @@ async function packedLogs(
       .map((log) => [log, headOf(record, log)]),
   );
   const entries = logs.get("archive") ?? [];
-  return { logs: { entries, staged, parts, packedBytes, heads, spent, bytes }, beside };
+  return { logs: { entries, staged, parts, packedBytes, heads, usage, bytes }, beside };
 }
 
 /** Stage the rows that stay: a session that takes staged logs over loses all rows it had. */

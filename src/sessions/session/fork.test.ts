@@ -401,10 +401,10 @@ test("turns that a fork takes over are not published as new ones", async () => {
   const session = await place.sessions.create({ id: "s" });
   await talk(session, 1, 3);
   await session.fork({ as: "f" });
-  const told: unknown[] = [];
-  const listener = (news: unknown): void => void told.push(news);
+  const received: unknown[] = [];
+  const listener = (news: unknown): void => void received.push(news);
   subscribe("perdure:turn", listener);
   await session.remove();
   unsubscribe("perdure:turn", listener);
-  assert.deepEqual(told, []);
+  assert.deepEqual(received, []);
 });

@@ -34,7 +34,7 @@ export class ContentGuard {
   #open: number | null = null;
   /** The messages before the last turn. */
   #messagesBefore = 0;
-  #spent = 0;
+  #usage = 0;
   #replacedKeys = 0;
   /** The turns that the open turn replaced. */
   #replaced: { readonly header: Fields; turns: number; before: unknown; messages: number } | undefined;
@@ -69,8 +69,8 @@ export class ContentGuard {
         this.#replacedKeys = seq;
         break;
       case "spent":
-        this.#spent = seq;
-        guardSpent(objectOf(value, path, refuse), path, refuse);
+        this.#usage = seq;
+        guardTruncatedUsage(objectOf(value, path, refuse), path, refuse);
         break;
     }
   }
@@ -115,7 +115,7 @@ export class ContentGuard {
     guardMessagesBefore({ messagesBefore: before }, "logs.replaced[1].data", this.#messagesBefore, refuse);
     const most = (openTurn ?? 1) - 1 + turns;
     wholeOf(header["inherited"], `${path}.inherited`, { least: 0, most, refuse });
-    wholeOf(header["spent"], `${path}.spent`, { least: 0, most: this.#spent, refuse });
+    wholeOf(header["spent"], `${path}.spent`, { least: 0, most: this.#usage, refuse });
     wholeOf(header["keys"], `${path}.keys`, { least: 0, most: this.#replacedKeys, refuse });
   }
 
@@ -123,8 +123,8 @@ export class ContentGuard {
   guardHeader({ state, counters, openTurn, inherited = 0 }: PortableRecord): void {
     const refuse = this.#refuse;
     const turns = this.#turns;
-    const agrees = (path: string, said: number, found: number): void => {
-      if (said !== found) refuse(path, { value: String(said), expected: "one_of", known: [String(found)] });
+    const agrees = (path: string, stated: number, found: number): void => {
+      if (stated !== found) refuse(path, { value: String(stated), expected: "one_of", known: [String(found)] });
     };
     if (openTurn !== null) agrees("session.openTurn", openTurn, turns);
     if (openTurn !== this.#open)
@@ -229,13 +229,13 @@ function guardEvent({ type, correlation, heldMs }: Fields, path: string, refuse:
 }
 
 /** The usage of truncated turns: sums, which may be greater than the usage of one turn. */
-function guardSpent(spent: Fields, path: string, refuse: Refuse): void {
+function guardTruncatedUsage(usage: Fields, path: string, refuse: Refuse): void {
   const sum = (value: unknown, place: string): void => {
     wholeOf(value, place, { least: 0, most: counterMax, refuse });
   };
-  idOf(spent["agent"], `${path}.agent`, refuse);
-  guardModel(spent["model"], path, refuse);
-  guardUsage(spent["usage"], path, sum, refuse);
-  for (const name of ["requests", "turns", "failed", "interrupted", "estimated"]) sum(spent[name], `${path}.${name}`);
-  for (const name of ["durationMs", "longestMs"]) spanOf(spent[name], `${path}.${name}`, { most: counterMax, refuse });
+  idOf(usage["agent"], `${path}.agent`, refuse);
+  guardModel(usage["model"], path, refuse);
+  guardUsage(usage["usage"], path, sum, refuse);
+  for (const name of ["requests", "turns", "failed", "interrupted", "estimated"]) sum(usage[name], `${path}.${name}`);
+  for (const name of ["durationMs", "longestMs"]) spanOf(usage[name], `${path}.${name}`, { most: counterMax, refuse });
 }

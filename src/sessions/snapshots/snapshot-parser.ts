@@ -57,21 +57,21 @@ export class SnapshotParser {
   }
 
   /**
-   * The end of the text. `said` is the checksum in the document, `checksum` that of its content; undefined where the header came
+   * The end of the text. `stated` is the checksum in the document, `checksum` that of its content; undefined where the header came
    * after the logs, or the logs in another order, so that only the whole content tells.
    * @throws SessionError as {@link take}
    */
-  finish(): { readonly record: PortableRecord; readonly said: string; readonly checksum: string | undefined } {
+  finish(): { readonly record: PortableRecord; readonly stated: string; readonly checksum: string | undefined } {
     // No entry ends here: the document would not be complete.
     for (const _ of this.#entriesOf(this.#splitter.end()));
     const refuse = this.#refuse;
     if (!this.#members.has("format")) refuse("format", { expected: "one_of", known: [snapshotFormat] });
-    const { checksum: said } = fieldsOf(Object.fromEntries(this.#members), "", documentFields, refuse);
+    const { checksum: stated } = fieldsOf(Object.fromEntries(this.#members), "", documentFields, refuse);
     const record = this.#record ?? refuse("session", { expected: "object" });
     this.#content.guardHeader(record);
     const checksum = this.#isOrdered ? (this.#writer ?? new SnapshotWriter(record)).end().checksum : undefined;
-    if (checksum !== undefined) guardChecksum(said, checksum, refuse);
-    return { record, said: String(said), checksum };
+    if (checksum !== undefined) guardChecksum(stated, checksum, refuse);
+    return { record, stated: String(stated), checksum };
   }
 
   *#entriesOf(values: Generator<SnapshotValue, void, undefined>): Generator<LoggedEntry, void, undefined> {
@@ -172,8 +172,8 @@ export class SnapshotParser {
 }
 
 /** Refuses the document where its checksum is not that of its content. */
-export function guardChecksum(said: unknown, found: string, refuse: Refuse): void {
-  if (said !== found) refuse("checksum", { value: formatValue(said), expected: "one_of", known: [found] });
+export function guardChecksum(stated: unknown, found: string, refuse: Refuse): void {
+  if (stated !== found) refuse("checksum", { value: formatValue(stated), expected: "one_of", known: [found] });
 }
 
 const entryFields = ["seq", "key", "at", "data"] as const;

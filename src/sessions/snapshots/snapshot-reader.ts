@@ -59,10 +59,10 @@ export async function readChunks(chunks: () => Chunks, options: ReadOptions): Pr
   if (checksum !== undefined && kept === undefined)
     return { record, checksum, entryCount, inMemory: undefined, entries: () => entriesIn(chunks, checksum, options) };
   // The checksum of a document whose parts come in another order needs all of them.
-  const { said, kept: logs = new Map() } = kept === undefined ? await parsed(chunks(), options, Infinity) : first;
+  const { stated, kept: logs = new Map() } = kept === undefined ? await parsed(chunks(), options, Infinity) : first;
   const portable: Portable = { record, logs };
   const found = checksum ?? snapshotText(portable).checksum;
-  guardChecksum(said, found, refusalOf(options.source));
+  guardChecksum(stated, found, refusalOf(options.source));
   return { ...sourceOf(portable), checksum: found, entryCount };
 }
 

@@ -47,14 +47,14 @@ test("each operation is published with its session, agent, time and outcome", as
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   await session.append({ input: "hello" });
   await assert.rejects(place.sessions.get("nobody"), { code: "session_not_found" });
-  const told = operations.heard.map(({ operation, tenant, session, agent, error }) => ({
+  const published = operations.heard.map(({ operation, tenant, session, agent, error }) => ({
     operation,
     tenant,
     session,
     agent,
     failed: error !== undefined,
   }));
-  assert.deepEqual(told, [
+  assert.deepEqual(published, [
     { operation: "create", tenant: "default", session: "s", agent: "ceo", failed: false },
     { operation: "append", tenant: "default", session: "s", agent: "ceo", failed: false },
     { operation: "get", tenant: "default", session: "nobody", agent: undefined, failed: true },
@@ -170,8 +170,8 @@ test("a finished turn is published once it is durable, from every way of writing
   await (
     await session.consult("a secret")
   ).done;
-  const told = turns.heard.map(({ session, turn }) => [session, turn.seq, turn.status, turn.agent]);
-  assert.deepEqual(told, [
+  const published = turns.heard.map(({ session, turn }) => [session, turn.seq, turn.status, turn.agent]);
+  assert.deepEqual(published, [
     ["s", 1, "done", "ceo"],
     ["s", 2, "done", "ceo"],
     ["s", 3, "done", "ceo"],
@@ -187,12 +187,12 @@ test("an event is published once it is durable, and not again when a reset archi
   await session.endHandoff();
   await place.clock.advance(2 * 3_600_000);
   await place.sessions.ensure("s", { onExpired: "reset" });
-  const told = events.heard.map(({ session, event }) => [session, event.type]);
-  assert.deepEqual(told.slice(0, 2), [
+  const published = events.heard.map(({ session, event }) => [session, event.type]);
+  assert.deepEqual(published.slice(0, 2), [
     ["s", "handed_off"],
     ["s", "handoff_ended"],
   ]);
-  assert(!told.slice(2).some(([, type]) => type === "handed_off" || type === "handoff_ended"));
+  assert(!published.slice(2).some(([, type]) => type === "handed_off" || type === "handoff_ended"));
 });
 
 test("a sweep reports how long the most overdue session had waited", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
-import { spentOf } from "../../domain/turns/truncated-usage.ts";
+import { truncatedUsageOf } from "../../domain/turns/truncated-usage.ts";
 import { countAll, countTruncatedUsage } from "../../domain/turns/counters.ts";
 import { estimateUsage } from "../../domain/turns/usage.ts";
 import { withTools } from "../../manager/tool-loop.ts";
@@ -165,11 +165,11 @@ test("the usage of truncated turns stays in the stats, by agent, model and hour"
   await session.truncate(1);
   await session.truncate(0);
   const range = { log: "spent", from: 1, to: 100, order: "ascending", limit: 100 } as const;
-  const spent = (await store.read({ tenant: "default", id: "s" }, range)).map(spentOf);
+  const truncated = (await store.read({ tenant: "default", id: "s" }, range)).map(truncatedUsageOf);
   const at = { agent: "a", model: "m", hour };
   const none = { failed: 0, interrupted: 0, estimated: 0 };
   const nothing = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
-  assert.deepEqual(spent, [
+  assert.deepEqual(truncated, [
     { ...at, usage: usage(10, 5), requests: 1, durationMs: 70, longestMs: 70, turns: 1, ...none },
     { agent: "b", hour, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1, ...none, failed: 1 },
     { agent: "assistant", hour, usage: nothing, requests: 0, durationMs: 0, longestMs: 0, turns: 1, ...none },
@@ -185,7 +185,7 @@ test("the usage of truncated turns stays in the stats, by agent, model and hour"
     },
     { ...at, usage: usage(10, 5), requests: 1, durationMs: 50, longestMs: 50, turns: 1, ...none },
   ]);
-  assert.deepEqual(countTruncatedUsage(countAll([]), spent), session.info.counters);
+  assert.deepEqual(countTruncatedUsage(countAll([]), truncated), session.info.counters);
 });
 
 test("an answer is stored and charged for any usage that its model reports", async () => {

@@ -28,7 +28,7 @@ export class ModelUsage {
   /** The last report, of the whole answer. */
   #reported: ReportedUsage | undefined;
   /** The running model call: its start, and the output and the report before it. */
-  #call: { readonly since: number; readonly said: readonly Message[]; readonly reported: ReportedUsage | undefined };
+  #call: { readonly since: number; readonly output: readonly Message[]; readonly reported: ReportedUsage | undefined };
 
   /** `asked`: the messages of the request. */
   constructor({
@@ -46,7 +46,7 @@ export class ModelUsage {
     this.#agents = [agent];
     this.#model = model;
     this.#now = now;
-    this.#call = { since: now(), said: [], reported: undefined };
+    this.#call = { since: now(), output: [], reported: undefined };
   }
 
   /** Set the name of the model that answers. */
@@ -68,22 +68,22 @@ export class ModelUsage {
     if (!isEmpty || this.#reported === undefined) this.#reported = usage;
   }
 
-  /** Begin the n-th model call. `said`: the output before it. */
-  call(requests: number, said: readonly Message[]): void {
+  /** Begin the n-th model call. `output`: the output before it. */
+  call(requests: number, output: readonly Message[]): void {
     this.#requests = isCount(requests) ? requests : this.#requests + 1;
-    this.#call = { since: this.#now(), said, reported: this.#reported };
+    this.#call = { since: this.#now(), output, reported: this.#reported };
   }
 
-  /** End the running call. `said`: the whole output so far. */
-  step(usage: ReportedUsage, said: readonly Message[]): void {
-    this.#steps.push(this.#stepOf(parseUsage(usage, () => this.#estimateOfCall(said))));
+  /** End the running call. `output`: the whole output so far. */
+  step(usage: ReportedUsage, output: readonly Message[]): void {
+    this.#steps.push(this.#stepOf(parseUsage(usage, () => this.#estimateOfCall(output))));
     this.#agents.push(this.#agents.at(-1)!);
   }
 
   /** The estimated usage of the running call. */
-  #estimateOfCall(said: readonly Message[]): Usage {
-    const { said: before } = this.#call;
-    return estimateUsage([...this.#asked, ...before], said.slice(before.length));
+  #estimateOfCall(output: readonly Message[]): Usage {
+    const { output: before } = this.#call;
+    return estimateUsage([...this.#asked, ...before], output.slice(before.length));
   }
 
   #stepOf(usage: Usage): Step {
@@ -91,9 +91,9 @@ export class ModelUsage {
     return { ...model, usage, durationMs: Math.max(0, this.#now() - this.#call.since) };
   }
 
-  /** The usage so far. `said`: the whole output so far. */
-  cost(said: readonly Message[]): Cost {
-    const { usage, underWay } = this.#taken(said);
+  /** The usage so far. `output`: the whole output so far. */
+  cost(output: readonly Message[]): Cost {
+    const { usage, underWay } = this.#taken(output);
     const steps = underWay === undefined ? this.#steps : [...this.#steps, this.#stepOf(underWay)];
     const isHandedOver = this.#agents.some((agent) => agent !== this.#agents[0]);
     return {
@@ -108,15 +108,15 @@ export class ModelUsage {
   }
 
   /** The usage of all calls, and the part of a running call after the first. */
-  #taken(said: readonly Message[]): { readonly usage: Usage; readonly underWay?: Usage } {
-    const estimate = (): Usage => estimateUsage(this.#asked, said);
+  #taken(output: readonly Message[]): { readonly usage: Usage; readonly underWay?: Usage } {
+    const estimate = (): Usage => estimateUsage(this.#asked, output);
     if (this.#reported === undefined) return { usage: estimate() };
     const whole = parseUsage(this.#reported, estimate);
     if (this.#steps.length === 0 || this.#steps.length >= this.#requests) return { usage: whole };
     const { reported } = this.#call;
     if (reported !== undefined && this.#reported !== reported)
       return { usage: whole, underWay: difference(whole, parseUsage(reported, estimate)) };
-    const underWay = this.#estimateOfCall(said);
+    const underWay = this.#estimateOfCall(output);
     return { usage: addUsage(whole, underWay), underWay };
   }
 }

@@ -13,16 +13,16 @@ export function withinContext(model: Model, shorter: () => readonly Message[] | 
   return async function* answer(request, context) {
     let { messages } = request;
     for (let attempt = 1; ; attempt++) {
-      let hasSaid = false;
+      let hasOutput = false;
       try {
         for await (const event of model({ ...request, messages }, context)) {
-          hasSaid ||= event.type === "text" || event.type === "message";
+          hasOutput ||= event.type === "text" || event.type === "message";
           yield event;
         }
         return;
       } catch (error) {
         const isTooLong = hasCode(error, "model_refused") && error.details.contextExceeded === true;
-        const next = isTooLong && !hasSaid && attempt <= againMax ? shorter() : undefined;
+        const next = isTooLong && !hasOutput && attempt <= againMax ? shorter() : undefined;
         if (next === undefined) throw error;
         messages = next;
       }

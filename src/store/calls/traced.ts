@@ -10,10 +10,10 @@ export function traced<Payload extends Traced, T>(
   payload: Payload,
   work: () => Promise<T>,
 ): Promise<T> {
-  return channel.hasSubscribers ? told(channel, payload, work) : work();
+  return channel.hasSubscribers ? publishing(channel, payload, work) : work();
 }
 
-async function told<Payload extends Traced, T>(
+async function publishing<Payload extends Traced, T>(
   channel: TracingChannel<unknown, Payload>,
   payload: Payload,
   work: () => Promise<T>,

@@ -13,9 +13,9 @@ export function eventCases(check: Check): void {
   check(
     "events-are-found: those of all sessions of a tenant, by time, then session, then seq, either way",
     async (bench) => {
-      await told(bench, "b", [3, 3, 9]);
-      await told(bench, "a", [1, 3, 20], { agent: "cfo" });
-      await told(bench, "B", [3]);
+      await createWithEvents(bench, "b", [3, 3, 9]);
+      await createWithEvents(bench, "a", [1, 3, 20], { agent: "cfo" });
+      await createWithEvents(bench, "B", [3]);
       await land(
         bench.store,
         creationOf(bench.record({ id: "c" }), { splices: [sampleSplice("turns", 1, ["no event"])] }),
@@ -59,14 +59,14 @@ export function eventCases(check: Check): void {
   for (const [what, fields, expected] of filters) {
     check(`events-are-found: found by ${what}`, async (bench) => {
       const types = ["one", "two"];
-      await told(bench, "a", [10, 20], { types });
-      await told(bench, "b", [11, 20], { types, agent: "cfo" });
+      await createWithEvents(bench, "a", [10, 20], { types });
+      await createWithEvents(bench, "b", [11, 20], { types, agent: "cfo" });
       assert.deepEqual(names((await bench.store.events(scanOf(bench, fields))).events).toSorted(), expected);
     });
   }
 
   check("events-are-found: many of the same time appear on exactly one page each, either way", async (bench) => {
-    for (let index = 0; index < 9; index++) await told(bench, `s${(index * 5) % 9}`, [7, 7, 8, index]);
+    for (let index = 0; index < 9; index++) await createWithEvents(bench, `s${(index * 5) % 9}`, [7, 7, 8, index]);
     for (const order of ["ascending", "descending"] as const) {
       const whole = (await bench.store.events(scanOf(bench, { order }))).events;
       assert.equal(whole.length, 36);
@@ -101,7 +101,7 @@ export function eventCases(check: Check): void {
   });
 
   check("events-are-found: ids of every kind lie between pages", async (bench) => {
-    for (const id of oddIds) await told(bench, id, [5]);
+    for (const id of oddIds) await createWithEvents(bench, id, [5]);
     const byBytes = oddIds.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     const found = await pages(bench.store, scanOf(bench, { limit: 1 }));
     assert.deepEqual(
@@ -112,8 +112,8 @@ export function eventCases(check: Check): void {
 
   check("events-are-found: removed and replaced events are no longer found, and later ones are", async (bench) => {
     const { store } = bench;
-    const gone = await told(bench, "gone", [1, 2]);
-    const stays = await told(bench, "stays", [1, 4]);
+    const gone = await createWithEvents(bench, "gone", [1, 2]);
+    const stays = await createWithEvents(bench, "stays", [1, 4]);
     const first = await store.events(scanOf(bench, { limit: 2 }));
     assert.ok(first.next);
     await commitOne(store, removeSession(gone));
@@ -125,7 +125,7 @@ export function eventCases(check: Check): void {
 
   for (const after of ["", "nonsense", "WzEsMl0", "WzEsMiwzXQ", "'; drop table entries; --"]) {
     check(`events-are-found: ${JSON.stringify(after)} is no place where a page ended`, async (bench) => {
-      await told(bench, "s", [1]);
+      await createWithEvents(bench, "s", [1]);
       const scan = scanOf(bench, { after });
       await assert.rejects(bench.store.events(scan), (error) => hasCode(error, "argument_invalid"));
     });
@@ -151,8 +151,8 @@ export function eventCases(check: Check): void {
 
   check("deleted-events-leave-the-rest: the oldest go first, no more than asked for", async (bench) => {
     const { store, tenant } = bench;
-    await told(bench, "a", [1, 3, 5]);
-    await told(bench, "b", [2, 4, 6]);
+    await createWithEvents(bench, "a", [1, 3, 5]);
+    await createWithEvents(bench, "b", [2, 4, 6]);
     assert.equal(await store.deleteEvents({ tenant, before: 5, limit: 3 }), 3);
     assert.deepEqual(names((await store.events(scanOf(bench))).events), ["b2", "a3", "b3"]);
     assert.equal(await store.deleteEvents({ tenant, before: 5, limit: 3 }), 1);
@@ -181,7 +181,9 @@ export function eventCases(check: Check): void {
       const { store, tenant } = bench;
       const handles = [store, store.capabilities.shared ? await bench.openAnother() : store];
       const times = Array.from({ length: 12 }, (_, index) => index + 1);
-      const records = await Promise.all(Array.from({ length: 12 }, (_, index) => told(bench, `s${index}`, times)));
+      const records = await Promise.all(
+        Array.from({ length: 12 }, (_, index) => createWithEvents(bench, `s${index}`, times)),
+      );
       const past = { tenant, before: 10, limit: 5 };
       const forgetting = handles.map(async (handle) => {
         let deleted = 0;
@@ -247,7 +249,7 @@ function splice(from: number, times: readonly number[], types: readonly string[]
 }
 
 /** A session with events at these times. */
-async function told(
+async function createWithEvents(
   bench: Bench,
   id: string,
   times: readonly number[],

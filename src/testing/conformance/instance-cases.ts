@@ -97,16 +97,13 @@ export function instanceCases(check: Check): void {
     ];
     for (const other of others) await store.heartbeat(other);
     const { instances } = await store.instances("hosts");
-    const told = instances.filter(({ id }) => id.startsWith(tenant));
-    assert.deepEqual(told.map(({ id }) => id.slice(tenant.length + 1).replace(/worker \d|^host/, "host")).toSorted(), [
-      "host",
-      "restarted",
-      "same pid, elsewhere",
-      "same pid, later",
-      "second address",
-    ]);
+    const listed = instances.filter(({ id }) => id.startsWith(tenant));
+    assert.deepEqual(
+      listed.map(({ id }) => id.slice(tenant.length + 1).replace(/worker \d|^host/, "host")).toSorted(),
+      ["host", "restarted", "same pid, elsewhere", "same pid, later", "second address"],
+    );
     const seen = (await store.instances([worker(3).id])).instances[0]?.seenAt;
-    const [one] = told.filter(({ address: at, pid, machine, startedAt }) =>
+    const [one] = listed.filter(({ address: at, pid, machine, startedAt }) =>
       isDeepStrictEqual([at, pid, machine, startedAt], [address, host.pid, host.machine, host.startedAt]),
     );
     assert.equal(one?.seenAt, seen, "as late as the last of them");

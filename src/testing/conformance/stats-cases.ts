@@ -94,12 +94,12 @@ export function statsCases(check: Check): void {
   });
 
   check("stats-are-whole: truncated turns stay with their agent, model and hour", async (bench) => {
-    const spent = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
+    const usage = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
     const counts = { turns: 3, failed: 1, interrupted: 1, estimated: 2 };
     const splice: Splice = {
       log: "spent",
       from: 1,
-      entries: [{ seq: 1, key: null, at: today, data: encode({ ...spent, ...counts }) }],
+      entries: [{ seq: 1, key: null, at: today, data: encode({ ...usage, ...counts }) }],
     };
     const one = { agent: "ceo", model: "m", at: today + 5, usage: usageOf(1, 1), durationMs: 100 };
     await land(bench.store, sessionOf(bench, { id: "a" }, [one], [splice]));
@@ -112,10 +112,10 @@ export function statsCases(check: Check): void {
   });
 
   check("stats-are-whole: archived turns do not count as truncated, turns truncated before do", async (bench) => {
-    const spent = { agent: "ceo", model: "m", usage: usageOf(3, 1), requests: 1, durationMs: 30, longestMs: 20 };
+    const usage = { agent: "ceo", model: "m", usage: usageOf(3, 1), requests: 1, durationMs: 30, longestMs: 20 };
     const entries = [2, 3, 4].map((turns, index) => {
       const counts = { turns, failed: 0, interrupted: 0, estimated: 0 };
-      return { seq: index + 1, key: null, at: today, data: encode({ ...spent, ...counts }) };
+      return { seq: index + 1, key: null, at: today, data: encode({ ...usage, ...counts }) };
     });
     const splices: readonly Splice[] = [{ log: "spent", from: 1, entries }];
     const archive = { state: "active", heads: { turns: 7 }, parts: [], spent: 2, bytes: 9, packedBytes: 9 } as const;
@@ -379,8 +379,8 @@ export function statsCases(check: Check): void {
       log: "events",
       from,
       entries: Array.from({ length: count }, (_, index) => {
-        const told = { type: "conflicted", agent, seenTurn: 1, storedTurn: 2, seenVersion: 3, storedVersion: 4 };
-        return { seq: from + index, key: null, at, data: encode(told) };
+        const event = { type: "conflicted", agent, seenTurn: 1, storedTurn: 2, seenVersion: 3, storedVersion: 4 };
+        return { seq: from + index, key: null, at, data: encode(event) };
       }),
     });
     const other = { seq: 4, key: null, at: today, data: encode({ type: "reassigned", user: "conflicted" }) };
