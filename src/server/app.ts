@@ -10,13 +10,19 @@ import { ServerMetrics } from "./metrics/metrics.ts";
 import { addMiddlewares } from "./middlewares.ts";
 import { resolveOptions, type ServerOptions, type ServerSettings } from "./options.ts";
 import { logBackgroundEvents } from "./request-log.ts";
+import { addAdminRoutes } from "./routes/admin-routes.ts";
+import { addAnswerRoutes } from "./routes/answer-routes.ts";
 import { addArchiveRoutes } from "./routes/archive-routes.ts";
 import { addChatRoutes } from "./routes/chat-routes.ts";
 import { addDeviceRoutes } from "./routes/device-routes.ts";
 import { addEventRoutes } from "./routes/event-routes.ts";
+import { addHandoffRoutes } from "./routes/handoff-routes.ts";
 import { addHostRoutes } from "./routes/host-routes.ts";
+import { addListRoutes } from "./routes/list-routes.ts";
 import { addOperationRoutes } from "./routes/operation-routes.ts";
 import { addSessionRoutes } from "./routes/session-routes.ts";
+import { addTurnRoutes } from "./routes/turn-routes.ts";
+import { addWatchRoutes } from "./routes/watch-routes.ts";
 import { RunningWork, waitUntil } from "./running-work.ts";
 
 /** The context that a serverless host gives to a request: the function stays alive until the promise settles. */
@@ -91,9 +97,15 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addChatRoutes(shared);
   addDeviceRoutes(shared);
   addSessionRoutes(shared);
+  addListRoutes(shared);
+  addTurnRoutes(shared);
+  addAnswerRoutes(shared);
+  addWatchRoutes(shared);
+  addHandoffRoutes(shared);
   addArchiveRoutes(shared);
   if (host !== undefined) addHostRoutes(shared, host);
   addEventRoutes(shared);
+  addAdminRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics });
   addMethodRefusals(shared);
 }

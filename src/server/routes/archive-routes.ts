@@ -1,7 +1,7 @@
 /** Routes to fork and archive sessions, and to set legal holds. */
 import { z } from "zod";
 import { idInPath, receiptAnswer, sessionAnswer } from "../../protocol/schemas.ts";
-import { sessionReply } from "./reply.ts";
+import { sessionReply } from "../replies/reply.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Shared } from "../http/server-context.ts";

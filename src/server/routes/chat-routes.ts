@@ -18,10 +18,11 @@ import {
   rangeQuery,
 } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
-import { answerReply, activeAgentReply, handOffReply, idempotencyKey, sessionReply, streamReply } from "./reply.ts";
+import { answerReply, activeAgentReply, handOffReply, sessionReply, streamReply } from "../replies/reply.ts";
+import { idempotencyKey } from "../replies/request-headers.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
-import { turnsReply } from "./log-page.ts";
+import { turnsReply } from "../replies/log-page.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
 export function addChatRoutes(shared: Shared): void {

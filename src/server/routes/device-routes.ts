@@ -7,7 +7,7 @@ import { deviceOf, deviceOrNew } from "../http/authority.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Counted } from "../http/rate-limits.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
-import { sessionReply } from "./reply.ts";
+import { sessionReply } from "../replies/reply.ts";
 import type { Shared } from "../http/server-context.ts";
 
 export function addDeviceRoutes(shared: Shared): void {

@@ -1,21 +1,53 @@
+/** The events of a session, and those of all sessions that a key opens. */
 import { z } from "zod";
 import { eventKinds, type EventType } from "../../domain/record/event.ts";
 import { SessionError } from "../../errors.ts";
-import { agentName, instant } from "../../protocol/schemas.ts";
+import { agentName, beforePage, idInPath, instant, rangeQuery, unreadableEntries } from "../../protocol/schemas.ts";
 import { wireTenantEvent } from "../../protocol/wire.ts";
 import { keyCheck } from "../http/authority.ts";
 import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
 import { eventStream, wantsStream } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { pageReply } from "./list-reply.ts";
+import { pageReply } from "../replies/list-reply.ts";
+import { eventsReply } from "../replies/log-page.ts";
 import { addRoute, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
 const eventType = z.enum(Object.keys(eventKinds) as [EventType, ...EventType[]]);
 
-/** Events of all sessions that a key opens. */
 export function addEventRoutes(shared: Shared): void {
+  addSessionEventRoute(shared);
+  addTenantEventRoute(shared);
+}
+
+function addSessionEventRoute(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/events",
+      summary: "Get the events of a session, oldest first",
+      scope: "read",
+      params: idInPath,
+      query: rangeQuery,
+      answers: {
+        200: {
+          description: "a page of events; without a range the last 100",
+          schema: z.object({
+            events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })),
+            unreadable: unreadableEntries,
+            next: z.number().optional().meta({ description: "pass it as from to get the remaining events" }),
+            before: beforePage,
+          }),
+        },
+      },
+    },
+    async (c, { params, query }) => await eventsReply(c, await c.get("sessions").get(params.id), query),
+  );
+}
+
+function addTenantEventRoute(shared: Shared): void {
   addRoute(
     shared,
     {

@@ -16,22 +16,7 @@ import {
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { openTurnOf, type FollowedTurn } from "../../sessions/turns/running-answer.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
-
-/**
- * The idempotency key of a request. The header is percent-encoded, so that it can hold any text.
- * @throws SessionError `request_invalid` for a malformed header: unencoded, it could equal the key of another request
- */
-export function idempotencyKey(c: RequestContext): { key?: string } {
-  const sent = c.req.header("idempotency-key");
-  if (sent === undefined) return {};
-  try {
-    return { key: decodeURIComponent(sent) };
-  } catch (cause) {
-    const details = { path: "header idempotency-key", value: formatValue(sent), expected: "percent_encoded" } as const;
-    throw new SessionError("request_invalid", details, { cause });
-  }
-}
+import { idempotencyKey } from "./request-headers.ts";
 
 export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
   c.set("session", info.id);

@@ -1,0 +1,53 @@
+/** Headers of requests that several routes read. */
+import { formatValue } from "../../domain/values/format-value.ts";
+import { SessionError } from "../../errors.ts";
+import type { Seen } from "../../index.ts";
+import { parseEtag, parseNewsId, type Heard } from "../../protocol/wire.ts";
+import type { RequestContext } from "../http/route.ts";
+
+/**
+ * The idempotency key of a request. The header is percent-encoded, so that it can hold any text.
+ * @throws SessionError `request_invalid` for a malformed header: unencoded, it could equal the key of another request
+ */
+export function idempotencyKey(c: RequestContext): { key?: string } {
+  const sent = c.req.header("idempotency-key");
+  if (sent === undefined) return {};
+  try {
+    return { key: decodeURIComponent(sent) };
+  } catch (cause) {
+    const details = { path: "header idempotency-key", value: formatValue(sent), expected: "percent_encoded" } as const;
+    throw new SessionError("request_invalid", details, { cause });
+  }
+}
+
+/**
+ * The state of the session that the client has seen, if it sends one.
+ * @throws SessionError `request_invalid`
+ */
+export function ifMatch(c: RequestContext): { seen?: Seen } {
+  const tag = c.req.header("if-match");
+  if (tag === undefined || tag.trim() === "*") return {};
+  const view = parseEtag(tag);
+  if (view !== null) return { seen: view.seen };
+  throw new SessionError("request_invalid", {
+    path: "header if-match",
+    value: formatValue(tag),
+    expected: "etag",
+  });
+}
+
+/**
+ * The position of the last event that the client of a watch received, if it sends one.
+ * @throws SessionError `request_invalid`
+ */
+export function lastHeard(c: RequestContext): Heard | undefined {
+  const id = c.req.header("last-event-id");
+  if (id === undefined) return undefined;
+  const heard = parseNewsId(id);
+  if (heard !== null) return heard;
+  throw new SessionError("request_invalid", {
+    path: "header last-event-id",
+    value: formatValue(id),
+    expected: "event_id",
+  });
+}

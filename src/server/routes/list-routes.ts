@@ -1,0 +1,90 @@
+/** Lists sessions. */
+import { z } from "zod";
+import { defined } from "../../domain/values/defined.ts";
+import { hasCode } from "../../errors.ts";
+import type { LeaseHolder, SessionInfo, Sessions } from "../../index.ts";
+import { agentName, instant, sessionAnswer } from "../../protocol/schemas.ts";
+import { wireSession } from "../../protocol/wire.ts";
+import { addRoute } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+import { pageReply } from "../replies/list-reply.ts";
+
+export function addListRoutes(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions",
+      summary: "List sessions, most recently active first or by id",
+      scope: "read",
+      query: z.object({
+        agent: agentName.optional(),
+        user: z.string().optional(),
+        state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
+        activeSince: instant.optional(),
+        activeBefore: instant.optional(),
+        order: z.enum(["recent", "id"]).default("recent").meta({
+          description:
+            "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
+        }),
+        held: z.literal("true").optional().meta({
+          description:
+            "true: only the sessions of the page that have a lease, each with its holder; a page may be empty and have a next one",
+        }),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+        after: z.string().max(8192).optional(),
+      }),
+      answers: {
+        200: {
+          description: "a page of sessions; with held each has its leaseHolder",
+          schema: z.object({
+            sessions: z.array(sessionAnswer),
+            next: z.string().optional(),
+            unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
+          }),
+        },
+      },
+    },
+    async (c, { query: { activeSince, activeBefore, held: leased, ...query } }) => {
+      const sessions = c.get("sessions");
+      const page = await sessions.list(
+        defined({
+          ...query,
+          activeSince: activeSince === undefined ? undefined : new Date(activeSince),
+          activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
+        }),
+      );
+      if (leased === undefined)
+        return await pageReply(c, "sessions", page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
+      const items: LeasedSession[] = [];
+      for (const info of page.items) {
+        const leaseHolder = info.lease === null ? null : await holderOf(sessions, info.id);
+        if (leaseHolder !== null) items.push({ info, leaseHolder });
+      }
+      const wire = ({ info, leaseHolder }: LeasedSession): object => ({
+        ...wireSession(info),
+        leaseHolder: { ...leaseHolder, acquiredAt: leaseHolder.acquiredAt.toISOString() },
+      });
+      return await pageReply(c, "sessions", { ...page, items }, { wire, nameOf: ({ info: { id } }) => ({ id }) });
+    },
+  );
+}
+
+/** A session with a lease, and its holder without the address of its host, which is for hosts. */
+interface LeasedSession {
+  readonly info: SessionInfo;
+  readonly leaseHolder: Omit<LeaseHolder, "address">;
+}
+
+/** Null if the lease, or the session, has ended meanwhile. */
+async function holderOf(sessions: Sessions, id: string): Promise<LeasedSession["leaseHolder"] | null> {
+  try {
+    const holder = await (await sessions.get(id)).leaseHolder();
+    if (holder === null) return null;
+    const { address: _, ...rest } = holder;
+    return rest;
+  } catch (error) {
+    if (hasCode(error, "session_not_found")) return null;
+    throw error;
+  }
+}
