@@ -17,7 +17,7 @@ import { stateAt } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
-import { comparePositions, OrderedRows } from "./ordered-rows.ts";
+import { comparePositions, entriesBetween, OrderedRows } from "./ordered-rows.ts";
 import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
 import { Watchers } from "./watchers.ts";
@@ -203,7 +203,7 @@ class MemoryStore implements Store {
     this.#guardOpen();
     const entries = this.#log(key, range.log);
     if ("keys" in range) return entries.filter((entry) => entry.key !== null && range.keys.includes(entry.key));
-    const within = entries.filter(({ seq }) => seq >= range.from && seq <= range.to);
+    const within = "between" in range ? entriesBetween(entries, range.between) : entriesFrom(entries, range);
     if (range.order === "descending") within.reverse();
     return withinBytes(within.slice(0, range.limit), entryBytes, range.bytesMax);
   }
@@ -380,6 +380,10 @@ class MemoryStore implements Store {
   #guardOpen(): void {
     if (this.#closed) throw new SessionError("closed", { name: "store", store: "memory:" });
   }
+}
+
+function entriesFrom(entries: readonly Entry[], { from, to }: { readonly from: number; readonly to: number }): Entry[] {
+  return entries.filter(({ seq }) => seq >= from && seq <= to);
 }
 
 function usageText({ tenant, name }: UsageName): string {

@@ -1,3 +1,4 @@
+import type { Entry } from "../domain/record/entry.ts";
 import type { Position } from "./cursor.ts";
 
 /** Rows in the order of their positions. A page is found by bisection, so reading pages sorts nothing. */
@@ -50,6 +51,16 @@ export class OrderedRows<Row> {
     }
     return from;
   }
+}
+
+/** The entries whose key is in this range, by key; entries without a key are in none. */
+export function entriesBetween(entries: Iterable<Entry>, [low, high]: readonly [low: string, high: string]): Entry[] {
+  const within: { readonly key: string; readonly entry: Entry }[] = [];
+  for (const entry of entries) {
+    const { key } = entry;
+    if (key !== null && compareTexts(key, low) >= 0 && compareTexts(key, high) < 0) within.push({ key, entry });
+  }
+  return within.sort((a, b) => compareTexts(a.key, b.key)).map(({ entry }) => entry);
 }
 
 /** Numbers sort by value, texts by code point; a position that is the beginning of another one sorts before it. */

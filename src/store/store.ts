@@ -54,6 +54,8 @@ export interface Store {
 
   /**
    * Returns entries of one log in the requested order.
+   * INVARIANT keys-sort-by-code-point: a range of keys has the entries whose key is at or after its first key and before its
+   *   second one, in the order of their code points, which is that of their UTF-8 bytes. Entries without a key are in none.
    * INVARIANT read-is-bounded: at most `limit` entries and at most `bytesMax` bytes of data, and the first entry whatever its
    *   size.
    */
@@ -235,7 +237,10 @@ export interface Loaded {
   readonly tails: readonly (readonly Entry[])[];
 }
 
-/** Entries of `log` by seq, bounds included, or those with the given keys, then by ascending seq. */
+/**
+ * Entries of `log` by seq, bounds included; or those with the given keys, then by ascending seq; or those whose key is at or
+ * after the first and before the second of `between`, by key.
+ */
 export type LogRange =
   | {
       readonly log: LogName;
@@ -246,7 +251,15 @@ export type LogRange =
       /** The bytes of data (UTF-8; not of archives) that are read. @default no bound */
       readonly bytesMax?: number;
     }
-  | { readonly log: LogName; readonly keys: readonly string[] };
+  | { readonly log: LogName; readonly keys: readonly string[] }
+  | {
+      readonly log: LogName;
+      readonly between: readonly [low: string, high: string];
+      readonly order: "ascending" | "descending";
+      readonly limit: number;
+      /** The bytes of data (UTF-8; not of archives) that are read. @default no bound */
+      readonly bytesMax?: number;
+    };
 
 /**
  * A page of records, in one of these orders:

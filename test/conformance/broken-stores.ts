@@ -146,8 +146,33 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   ["has tails one entry short", "load-is-one-moment: tails", mapTails((entries) => entries.slice(1))],
   [
     "reads without a limit",
-    "read-is-bounded",
+    "read-is-bounded: from",
     (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, limit: 1e6 }) }),
+  ],
+  [
+    "reads keys without a limit",
+    "read-is-bounded: a range of keys",
+    (store) => ({ read: (key, range) => store.read(key, "between" in range ? { ...range, limit: 1e6 } : range) }),
+  ],
+  [
+    "includes the end of a range of keys",
+    "keys-sort-by-code-point: a range",
+    (store) => ({
+      read: (key, range) =>
+        store.read(key, "between" in range ? { ...range, between: [range.between[0], `${range.between[1]} `] } : range),
+    }),
+  ],
+  [
+    "sorts keys by UTF-16 units",
+    "keys-sort-by-code-point: keys",
+    (store) => ({
+      read: async (key, range) => {
+        const entries = await store.read(key, range);
+        if (!("between" in range)) return entries;
+        const sorted = entries.toSorted((a, b) => ((a.key ?? "") < (b.key ?? "") ? -1 : 1));
+        return range.order === "ascending" ? sorted : sorted.toReversed();
+      },
+    }),
   ],
   [
     "reads without a bound of bytes",
@@ -181,7 +206,7 @@ export const breakages: readonly [what: string, noticedBy: string, Breakage][] =
   [
     "leaves the last of a range out",
     "read-is-bounded",
-    (store) => ({ read: (key, range) => store.read(key, "keys" in range ? range : { ...range, to: range.to - 1 }) }),
+    (store) => ({ read: (key, range) => store.read(key, "to" in range ? { ...range, to: range.to - 1 } : range) }),
   ],
   [
     "only reads upwards",

@@ -5,6 +5,7 @@ import type { Entry } from "../../domain/record/entry.ts";
 import type { Archive, SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { LogRange, Store } from "../../store/store.ts";
+import { entriesBetween } from "../../store/ordered-rows.ts";
 import { entryBytes, withinBytes } from "../../store/within-bytes.ts";
 import { isKnown, packedIn, unpackPart, type ArchivedEntries } from "./archive-text.ts";
 
@@ -18,10 +19,11 @@ export async function readArchive(
   const places = archive.parts.flatMap(({ ranges }, index) =>
     ranges.some((one) => one.log === range.log && touches(one, range)) ? [index] : [],
   );
+  const isByKey = "between" in range;
   const isDescending = "order" in range && range.order === "descending";
   const found: Entry[] = [];
   for (const index of isDescending ? places.toReversed() : places) {
-    if ("limit" in range && isFull(found, range)) break;
+    if (!isByKey && "limit" in range && isFull(found, range)) break;
     const sections = await readPart(store, record, archive, index);
     if (sections === undefined) return undefined;
     const entries = sections
@@ -30,7 +32,13 @@ export async function readArchive(
     // One by one: a part may hold more entries than a call takes arguments.
     for (const entry of isDescending ? entries.toReversed() : entries) found.push(entry);
   }
-  return "limit" in range ? withinBytes(found.slice(0, range.limit), entryBytes, range.bytesMax) : found;
+  if (!("limit" in range)) return found;
+  const wanted = isByKey ? inOrder(entriesBetween(found, range.between), range.order) : found;
+  return withinBytes(wanted.slice(0, range.limit), entryBytes, range.bytesMax);
+}
+
+function inOrder(entries: readonly Entry[], order: "ascending" | "descending"): readonly Entry[] {
+  return order === "ascending" ? entries : entries.toReversed();
 }
 
 function isFull(found: readonly Entry[], { limit, bytesMax }: { limit: number; bytesMax?: number }): boolean {
@@ -63,9 +71,10 @@ export async function readPart(
 }
 
 function touches({ from, to }: { from: number; to: number }, range: LogRange): boolean {
-  return "keys" in range || (from <= range.to && to >= range.from);
+  return "to" in range ? from <= range.to && to >= range.from : true;
 }
 
 function isWanted({ seq, key }: Entry, range: LogRange): boolean {
-  return "keys" in range ? key !== null && range.keys.includes(key) : seq >= range.from && seq <= range.to;
+  if ("to" in range) return seq >= range.from && seq <= range.to;
+  return "keys" in range ? key !== null && range.keys.includes(key) : key !== null;
 }

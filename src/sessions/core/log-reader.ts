@@ -132,7 +132,8 @@ async function entriesOf(
   }
   const { log } = range;
   const first = firstOwn(record, log);
-  if (first === 1) return await source.store.read(record, range);
+  // A fork has all entries of its named logs, and a range of keys is of a named log.
+  if (first === 1 || "between" in range) return await source.store.read(record, range);
   if ("keys" in range) {
     const older = await entriesOfParent(source, record, range);
     return older && [...older, ...(await source.store.read(record, range))];
@@ -158,7 +159,7 @@ async function entriesOf(
 async function entriesOfParent(
   source: LogSource,
   { tenant, parent }: SessionRecord,
-  range: LogRange,
+  range: Exclude<LogRange, { between: unknown }>,
 ): Promise<readonly Entry[] | undefined> {
   if (parent === null) return [];
   const record = await newestRecord(source, { tenant, id: parent.id });

@@ -211,22 +211,25 @@ export class PostgresStore implements Store {
       );
       return rows.map(entryOf);
     }
-    const { log, from, to, order, limit, bytesMax } = range;
-    const bySeq = `order by seq ${order === "ascending" ? "asc" : "desc"}`;
-    const found = `from ${entries} where ${ofLog} and seq between $4 and $5 ${bySeq} limit $6`;
+    const { log, order, limit, bytesMax } = range;
+    const isByKey = "between" in range;
+    const [from, to] = isByKey ? range.between : [range.from, range.to];
+    const inOrder = `order by ${isByKey ? "key" : "seq"} ${order === "ascending" ? "asc" : "desc"}`;
+    const within = isByKey ? "key >= $4 and key < $5" : "seq between $4 and $5";
+    const found = `from ${entries} where ${ofLog} and ${within} ${inOrder} limit $6`;
     const values = [tenant, id, log, from, to, limit];
     const rows =
       bytesMax === undefined
         ? await this.#ask(`select seq, key, at, ${data} ${found}`, values)
         : await this.#ask(
             `select seq, key, at, ${data} from (
-               select seq, key, at, data, bytes, ${bytesUpTo("data", bySeq)} as up_to ${found}
+               select seq, key, at, data, bytes, ${bytesUpTo("data", inOrder)} as up_to ${found}
              ) entry
-             where up_to <= $7 or up_to = octet_length(data) ${bySeq}`,
+             where up_to <= $7 or up_to = octet_length(data) ${inOrder}`,
             [...values, bytesMax],
           );
     const read = rows.map(entryOf);
-    guardGapless(read, { store: this.#database.name, key, ...range });
+    if (!isByKey) guardGapless(read, { store: this.#database.name, key, ...range });
     return read;
   }
 

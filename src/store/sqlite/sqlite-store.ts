@@ -270,8 +270,12 @@ export class SqliteStore implements Store {
         const keys = JSON.stringify(range.keys);
         return this.#reading((sql) => sql.entriesByKeys.all(tenant, id, range.log, keys)).map(entryOf);
       }
-      const { log, from, to, order, limit, bytesMax } = range;
-      const name = order === "ascending" ? "rangeUp" : "rangeDown";
+      const { log, order, limit, bytesMax } = range;
+      const isUp = order === "ascending";
+      const [name, from, to] =
+        "between" in range
+          ? ([isUp ? "keysUp" : "keysDown", ...range.between] as const)
+          : ([isUp ? "rangeUp" : "rangeDown", range.from, range.to] as const);
       return this.#reading((sql) =>
         withinBytes(sql[name].iterate(tenant, id, log, from, to, limit), dataBytes, bytesMax),
       ).map(entryOf);

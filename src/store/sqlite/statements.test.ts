@@ -15,6 +15,8 @@ const indexes = {
   tail: "entries_by_seq",
   rangeUp: "entries_by_seq",
   rangeDown: "entries_by_seq",
+  keysUp: "entries_by_key",
+  keysDown: "entries_by_key",
   entryByKey: "entries_by_key",
   entriesByKeys: "entries_by_key",
 } as const;

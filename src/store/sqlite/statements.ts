@@ -19,6 +19,8 @@ export type Statements = Record<
   | "tail"
   | "rangeUp"
   | "rangeDown"
+  | "keysUp"
+  | "keysDown"
   | "beat"
   | "removeInstance"
   | "deleteInstances"
@@ -83,6 +85,8 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
     tail: entries(`from entries where session = ? and log = +? order by seq desc limit ?`),
     rangeUp: entries(`${ofLog} and seq between ? and ? order by seq limit ?`),
     rangeDown: entries(`${ofLog} and seq between ? and ? order by seq desc limit ?`),
+    keysUp: entries(`${ofLog} and key >= ? and key < ? order by key limit ?`),
+    keysDown: entries(`${ofLog} and key >= ? and key < ? order by key desc limit ?`),
     beat: sql(`
       insert or replace into instances (id, host, pid, machine, started_at, address, stale_after_ms, seen_at)
       values (?, ?, ?, ?, ?, ?, ?, ?)`),

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { creationOf, sampleAt, sampleSplice, stepOf } from "../samples.ts";
+import type { LogRange } from "../../store/store.ts";
+import { creationOf, sampleAt, sampleRecord, sampleSplice, stepOf } from "../samples.ts";
 import { keyOf, land, type Bench, type Check } from "./bench.ts";
+import { oddIds } from "./odd-texts.ts";
 
 /** Ranges over a log of ten turns, and the seqs they hold. */
 const ranges: readonly [from: number, to: number, limit: number, ascending: number[], descending: number[]][] = [
@@ -83,6 +86,83 @@ export function readCases(check: Check): void {
     assert.deepEqual(await seqs("turns", ["k1", "null", ""]), [], "odd turns bear no key");
     assert.deepEqual(await seqs("turns", []), []);
     assert.deepEqual(await seqs("events", ["k2"]), []);
+  });
+
+  check("keys-sort-by-code-point: keys of all kinds, in both orders", async (bench) => {
+    const key = keyOf(await keyedEntries(bench, [...oddIds, null]));
+    const byCodePoint = oddIds.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    const keysIn = async (order: "ascending" | "descending"): Promise<(string | null)[]> => {
+      const between = [" ", `${lastKey} `] as const;
+      const entries = await bench.store.read(key, { log: "notes", between, order, limit: 500 });
+      return entries.map((entry) => entry.key);
+    };
+    assert.deepEqual(await keysIn("ascending"), byCodePoint);
+    assert.deepEqual(await keysIn("descending"), byCodePoint.toReversed());
+  });
+
+  check("keys-sort-by-code-point: a range has its first key, and its second one not", async (bench) => {
+    const record = await keyedEntries(bench, ["b", "a", null, "c", "b/2", "b/10", "B", "\u{1f600}", "\uffff"]);
+    const keys = keysOf(bench, keyOf(record));
+    assert.deepEqual(await keys(["a", "c"]), ["a", "b", "b/10", "b/2"]);
+    assert.deepEqual(await keys(["b/", "b0"]), ["b/10", "b/2"]);
+    assert.deepEqual(await keys(["b/1", "b/10"]), []);
+    assert.deepEqual(await keys(["b", "b"]), []);
+    assert.deepEqual(await keys(["c", "a"]), []);
+    assert.deepEqual(await keys(["c", "\u{1f601}"]), ["c", "\uffff", "\u{1f600}"]);
+    assert.deepEqual(await keys(["\uffff", "\u{1f600}"]), ["\uffff"]);
+    assert.deepEqual(await keys(["a", "c"], { log: "events" }), []);
+    const other = keysOf(bench, { ...keyOf(record), id: "absent" });
+    assert.deepEqual(await other(["a", "c"]), []);
+  });
+
+  check("keys-sort-by-code-point: after splices, a range has the entries that stand", async (bench) => {
+    const record = await keyedEntries(bench, ["c", "a", "b"]);
+    const keys = keysOf(bench, keyOf(record));
+    const over = sampleSplice("notes", 2, [{ key: "d", value: 1 }, 2, { key: "aa", value: 3 }]);
+    const grown = await land(bench.store, stepOf(record, { splices: [over] }));
+    assert.deepEqual(await keys(["a", "e"]), ["aa", "c", "d"]);
+    await land(bench.store, stepOf(grown, { splices: [sampleSplice("notes", 1, [])] }));
+    assert.deepEqual(await keys(["a", "e"]), []);
+  });
+
+  check("keys-sort-by-code-point: a range has no entry of another tenant, session or log", async (bench) => {
+    const { store, tenant } = bench;
+    const tenants = [tenant, `${tenant} other`];
+    for (const one of tenants)
+      for (const id of ["s", "t"]) {
+        const splices = ["notes", "notes2"].map((log) =>
+          sampleSplice(log, 1, [{ key: "k", value: `${one} ${id} ${log}` }]),
+        );
+        await land(store, creationOf(sampleRecord({ tenant: one, id }), { splices }));
+      }
+    for (const one of tenants)
+      for (const id of ["s", "t"]) {
+        const range = { log: "notes", between: ["a", "z"], order: "ascending", limit: 10 } as const;
+        const found = await store.read({ tenant: one, id }, range);
+        assert.deepEqual(
+          found.map(({ data }) => JSON.parse(data) as string),
+          [`${one} ${id} notes`],
+        );
+      }
+  });
+
+  check("read-is-bounded: a range of keys has at most as many entries and bytes", async (bench) => {
+    const key = keyOf(await keyedEntries(bench, ["c", "a", "e", "b", "d"]));
+    const keys = keysOf(bench, key);
+    const [up, down] = [{ order: "ascending" }, { order: "descending" }] as const;
+    assert.deepEqual(await keys(["a", "z"], { ...up, limit: 2 }), ["a", "b"]);
+    assert.deepEqual(await keys(["a", "z"], { ...down, limit: 2 }), ["e", "d"]);
+    // Each entry has three bytes.
+    for (const [bytesMax, count] of [
+      [1, 1],
+      [5, 1],
+      [6, 2],
+      [14, 4],
+      [15, 5],
+    ] as const) {
+      assert.deepEqual(await keys(["a", "z"], { ...up, bytesMax }), ["a", "b", "c", "d", "e"].slice(0, count));
+      assert.deepEqual(await keys(["a", "z"], { ...down, bytesMax }), ["e", "d", "c", "b", "a"].slice(0, count));
+    }
   });
 
   check("read-is-bounded: nothing is read from a log or a session that is not there", async (bench) => {
@@ -192,4 +272,27 @@ function fiveTurnsOfBytes(bench: Bench): Promise<SessionRecord> {
   const entries = values.map((data, index) => ({ seq: index + 1, key: null, at: sampleAt, data }));
   const splices = [{ log: "turns", from: 1, entries }];
   return land(bench.store, creationOf(bench.record({ id: "turns of bytes" }), { splices }));
+}
+
+/** The greatest key by code point that the cases use. */
+const lastKey = "\u{10ffff}";
+
+/** A session whose log `notes` has an entry for each key, or without one, of three bytes. */
+function keyedEntries(bench: Bench, keys: readonly (string | null)[]): Promise<SessionRecord> {
+  const entries = keys.map((key, index) => ({ seq: index + 1, key, at: sampleAt, data: '"x"' }));
+  const splices = [{ log: "notes", from: 1, entries }];
+  return land(bench.store, creationOf(bench.record({ id: "keyed entries" }), { splices }));
+}
+
+type KeyRange = Extract<LogRange, { between: unknown }>;
+
+/** Reads the keys of a range. */
+function keysOf({ store }: Bench, key: SessionKey) {
+  return async (
+    between: KeyRange["between"],
+    rest: Partial<Omit<KeyRange, "between">> = {},
+  ): Promise<(string | null)[]> => {
+    const entries = await store.read(key, { log: "notes", order: "ascending", limit: 500, ...rest, between });
+    return entries.map((entry) => entry.key);
+  };
 }
