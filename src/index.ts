@@ -4,7 +4,8 @@
  * @module perdure
  */
 export { openSessions, type OpenOptions } from "./open.ts";
-export { Sessions, type ListQuery, type SessionPage, type SessionSelection } from "./sessions/sessions.ts";
+export { Sessions } from "./sessions/sessions.ts";
+export type { ListQuery, SessionPage, SessionSelection } from "./sessions/session/session-list.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
 export type { UnreadableSession } from "./sessions/session/unreadable-session.ts";
 export { Devices, type ClaimOptions, type UnreadableDevice, type UserDevice } from "./sessions/devices.ts";

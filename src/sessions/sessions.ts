@@ -1,35 +1,24 @@
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
-import type { SessionState } from "../domain/record/record.ts";
-import { sessionStates } from "../domain/record/states.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
-import { SessionError } from "../errors.ts";
-import type { SessionFilter, Store } from "../store/store.ts";
+import { eachItem } from "../domain/values/pages.ts";
+import type { Store } from "../store/store.ts";
 import { Core } from "./core/core.ts";
-import { Handle } from "./core/handle.ts";
 import type { Seen } from "./core/seen.ts";
-import { guardNames, parseInstant, parseLimit, parseOneOf, type OptionNames } from "./options/arguments.ts";
-import { Keys } from "./keys.ts";
-import {
-  createOn,
-  ensureOn,
-  newSession,
-  parseOnExpired,
-  type CreateOptions,
-  type EnsureOptions,
-} from "./session/opening.ts";
 import { Devices } from "./devices.ts";
 import { guardSecret } from "./devices/secret-check.ts";
-import { traceCall, type Operation } from "./tracing/operation.ts";
-import type { Model } from "./options/model.ts";
+import type { Subject } from "./erasure/subject.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
+import { Keys } from "./keys.ts";
+import { createSession, ensureSession, getSession } from "./open-session.ts";
+import type { Model } from "./options/model.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
+import { SweepTimer } from "./retention/sweep-timer.ts";
+import type { CreateOptions, EnsureOptions } from "./session/opening.ts";
+import type { SessionInfo } from "./session/session-info.ts";
+import { countOn, listOn, type ListQuery, type SessionPage, type SessionSelection } from "./session/session-list.ts";
 import { Session } from "./session/session.ts";
-import { unreadableSession, type UnreadableSession } from "./session/unreadable-session.ts";
-import { infoOf, type SessionInfo } from "./session/session-info.ts";
-import type { RestoreOptions } from "./transfer/snapshots.ts";
 import type { SessionSnapshot } from "./snapshots/snapshot-text.ts";
 import {
   findEvents,
@@ -39,44 +28,8 @@ import {
   type EventWalk,
   type TenantEvent,
 } from "./tenant-events.ts";
-import { SweepTimer } from "./retention/sweep-timer.ts";
-import type { Subject } from "./erasure/subject.ts";
-
-/** Which sessions. */
-export interface SessionSelection {
-  readonly agent?: string;
-  readonly user?: string;
-  /** @default any */
-  readonly state?: SessionState | readonly SessionState[];
-  /** Last active at or after. */
-  readonly activeSince?: Date;
-  /** Last active before. */
-  readonly activeBefore?: Date;
-}
-
-const selectionNames: OptionNames<SessionSelection> = {
-  agent: true,
-  user: true,
-  state: true,
-  activeSince: true,
-  activeBefore: true,
-};
-
-/** The sessions to list, and the page of them. */
-export interface ListQuery extends SessionSelection, PageQuery {
-  /**
-   * `recent`: the most recently active first; a session that becomes active meanwhile moves to the front.
-   * `id`: by id; a session that exists throughout is found once, whatever changes meanwhile.
-   * @default "recent"
-   */
-  readonly order?: "recent" | "id";
-}
-
-/** One page of sessions. It may end before `limit`, at `limits.pageBytesMax`. */
-export interface SessionPage extends Page<SessionInfo> {
-  /** Sessions of the page whose record cannot be read; absent where there are none. `removeSession` of `perdure/admin` removes them. */
-  readonly unreadable?: readonly UnreadableSession[];
-}
+import { traceCall } from "./tracing/operation.ts";
+import type { RestoreOptions } from "./transfer/snapshots.ts";
 
 /** The core behind a `Sessions` object, for the layers of this package that build on it. */
 export let coreOf: (sessions: Sessions) => Core;
@@ -164,32 +117,16 @@ export class Sessions implements AsyncDisposable {
    * Create a session.
    * @throws SessionError `session_exists`, `agent_unknown`, `id_invalid`, `duration_invalid`, `metadata_too_large`
    */
-  async create({ id, ...options }: CreateOptions = {}): Promise<Session> {
-    const operation: Operation = { operation: "create", tenant: this.tenant };
-    return await traceCall(operation, async () => {
-      const session = newSession(this.#core, { tenant: this.tenant, id }, options);
-      Object.assign(operation, { session: session.key.id, agent: session.agent });
-      const created = await this.#router.open(async (core) => {
-        // Only the store knows whether an id of the caller is taken; a generated id is free.
-        return core.isFallback && id !== undefined ? undefined : await createOn(core, session);
-      });
-      if (created !== undefined) return new Session(created);
-      throw new SessionError("session_exists", { sessionId: session.key.id, tenant: this.tenant });
-    });
+  async create(options: CreateOptions = {}): Promise<Session> {
+    return await createSession(this.#router, this.tenant, options);
   }
 
   /**
    * The session with this id, created where there is none. The options shape a new one only; an existing one keeps its own.
    * @throws SessionError `session_expired` (see `onExpired`), `session_ended`, `session_archived`, and as `create`
    */
-  async ensure(id: string, { onExpired = "revive", ...options }: EnsureOptions = {}): Promise<Session> {
-    const operation: Operation = { operation: "ensure", tenant: this.tenant };
-    return await traceCall(operation, async () => {
-      const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
-      const fresh = newSession(this.#core, { tenant: this.tenant, id }, options);
-      operation.session = fresh.key.id;
-      return new Session(await this.#router.open((core) => ensureOn(core, fresh, closed)));
-    });
+  async ensure(id: string, options: EnsureOptions = {}): Promise<Session> {
+    return await ensureSession(this.#router, { tenant: this.tenant, id }, options);
   }
 
   /**
@@ -197,42 +134,14 @@ export class Sessions implements AsyncDisposable {
    * where none came since.
    * @throws SessionError `session_not_found`
    */
-  async get(id: string, { seen }: { readonly seen?: Seen } = {}): Promise<Session> {
-    const operation: Operation = { operation: "get", tenant: this.tenant };
-    return await traceCall(operation, async () => {
-      this.#core.guardOpen();
-      const key = this.#key(id);
-      operation.session = key.id;
-      const handle = await this.#router.open(async (core) => {
-        const found = await core.find(key);
-        return found === undefined ? undefined : new Handle(core, found.record, seen);
-      });
-      if (handle !== undefined) return new Session(handle);
-      throw new SessionError("session_not_found", { sessionId: id, tenant: this.tenant });
-    });
+  async get(id: string, options: { readonly seen?: Seen } = {}): Promise<Session> {
+    return await getSession(this.#router, { tenant: this.tenant, id }, options);
   }
 
   /** One page of sessions. @throws SessionError `argument_invalid`, `id_invalid` */
-  async list({ order = "recent", limit = 100, after, ...selection }: ListQuery = {}): Promise<SessionPage> {
-    return await traceCall({ operation: "list", tenant: this.tenant }, async () => {
-      this.#core.guardOpen();
-      const { pageMax, pageBytesMax: bytesMax } = this.#core.options.limits;
-      const filter = await filterOf(this.#core, selection);
-      const page = await this.#core.store.find({
-        order: parseOneOf(order, "order", ["recent", "id"]) === "id" ? "key" : "recent",
-        tenant: this.tenant,
-        limit: parseLimit(limit, pageMax),
-        bytesMax,
-        ...filter,
-        ...defined({ after }),
-      });
-      const unreadable = page.unreadable.map(unreadableSession);
-      return defined({
-        items: page.records.map((record) => infoOf(record, filter.now)),
-        next: page.next,
-        unreadable: unreadable.length === 0 ? undefined : unreadable,
-      });
-    });
+  async list(query: ListQuery = {}): Promise<SessionPage> {
+    const { tenant } = this;
+    return await traceCall({ operation: "list", tenant }, () => listOn(this.#core, tenant, query));
   }
 
   /**
@@ -294,10 +203,7 @@ export class Sessions implements AsyncDisposable {
   /** How many sessions match; the store counts them. @throws SessionError `argument_invalid` */
   async count(selection: SessionSelection = {}): Promise<number> {
     const { tenant } = this;
-    return await traceCall({ operation: "count", tenant }, async () => {
-      this.#core.guardOpen();
-      return await this.#core.store.count({ ...(await filterOf(this.#core, selection)), tenant });
-    });
+    return await traceCall({ operation: "count", tenant }, () => countOn(this.#core, tenant, selection));
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */
@@ -318,24 +224,4 @@ export class Sessions implements AsyncDisposable {
   #key(id: string): SessionKey {
     return { tenant: this.tenant, id: parseId(id, "sessionId") };
   }
-}
-
-function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {
-  const states = typeof state === "string" ? [state] : state;
-  return states.map((one) => parseOneOf(one, "state", sessionStates));
-}
-
-/** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
-export async function filterOf(core: Core, selection: SessionSelection): Promise<SessionFilter> {
-  guardNames(selection, "query", selectionNames);
-  const { agent, user, state, activeSince, activeBefore } = selection;
-  const { now } = await core.store.instances([]);
-  return defined({
-    now,
-    agent: agent === undefined ? undefined : parseId(agent, "agent"),
-    user: user === undefined ? undefined : parseId(user, "user"),
-    states: state === undefined ? undefined : parseStates(state),
-    activeSince: activeSince === undefined ? undefined : parseInstant(activeSince, "activeSince"),
-    activeBefore: activeBefore === undefined ? undefined : parseInstant(activeBefore, "activeBefore"),
-  });
 }

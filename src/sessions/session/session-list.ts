@@ -1,0 +1,98 @@
+/** Lists and counts the sessions of a tenant. */
+import { parseId } from "../../domain/values/ids.ts";
+import type { SessionState } from "../../domain/record/record.ts";
+import { sessionStates } from "../../domain/record/states.ts";
+import { defined } from "../../domain/values/defined.ts";
+import type { Page, PageQuery } from "../../domain/values/pages.ts";
+import type { SessionFilter } from "../../store/store.ts";
+import type { Core } from "../core/core.ts";
+import { guardNames, parseInstant, parseLimit, parseOneOf, type OptionNames } from "../options/arguments.ts";
+import { infoOf, type SessionInfo } from "./session-info.ts";
+import { unreadableSession, type UnreadableSession } from "./unreadable-session.ts";
+
+/** Which sessions. */
+export interface SessionSelection {
+  readonly agent?: string;
+  readonly user?: string;
+  /** @default any */
+  readonly state?: SessionState | readonly SessionState[];
+  /** Last active at or after. */
+  readonly activeSince?: Date;
+  /** Last active before. */
+  readonly activeBefore?: Date;
+}
+
+const selectionNames: OptionNames<SessionSelection> = {
+  agent: true,
+  user: true,
+  state: true,
+  activeSince: true,
+  activeBefore: true,
+};
+
+/** The sessions to list, and the page of them. */
+export interface ListQuery extends SessionSelection, PageQuery {
+  /**
+   * `recent`: the most recently active first; a session that becomes active meanwhile moves to the front.
+   * `id`: by id; a session that exists throughout is found once, whatever changes meanwhile.
+   * @default "recent"
+   */
+  readonly order?: "recent" | "id";
+}
+
+/** One page of sessions. It may end before `limit`, at `limits.pageBytesMax`. */
+export interface SessionPage extends Page<SessionInfo> {
+  /** Sessions of the page whose record cannot be read; absent where there are none. `removeSession` of `perdure/admin` removes them. */
+  readonly unreadable?: readonly UnreadableSession[];
+}
+
+/** @throws SessionError `argument_invalid`, `id_invalid` */
+export async function listOn(
+  core: Core,
+  tenant: string,
+  { order = "recent", limit = 100, after, ...selection }: ListQuery,
+): Promise<SessionPage> {
+  core.guardOpen();
+  const { pageMax, pageBytesMax: bytesMax } = core.options.limits;
+  const filter = await filterOf(core, selection);
+  const page = await core.store.find({
+    order: parseOneOf(order, "order", ["recent", "id"]) === "id" ? "key" : "recent",
+    tenant,
+    limit: parseLimit(limit, pageMax),
+    bytesMax,
+    ...filter,
+    ...defined({ after }),
+  });
+  const unreadable = page.unreadable.map(unreadableSession);
+  return defined({
+    items: page.records.map((record) => infoOf(record, filter.now)),
+    next: page.next,
+    unreadable: unreadable.length === 0 ? undefined : unreadable,
+  });
+}
+
+/** @throws SessionError `argument_invalid`, `id_invalid` */
+export async function countOn(core: Core, tenant: string, selection: SessionSelection): Promise<number> {
+  core.guardOpen();
+  return await core.store.count({ ...(await filterOf(core, selection)), tenant });
+}
+
+function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {
+  const states = typeof state === "string" ? [state] : state;
+  return states.map((one) => parseOneOf(one, "state", sessionStates));
+}
+
+/** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
+export async function filterOf(core: Core, selection: SessionSelection): Promise<SessionFilter> {
+  guardNames(selection, "query", selectionNames);
+  const { agent, user, state, activeSince, activeBefore } = selection;
+  const { now } = await core.store.instances([]);
+  return defined({
+    now,
+    agent: agent === undefined ? undefined : parseId(agent, "agent"),
+    user: user === undefined ? undefined : parseId(user, "user"),
+    states: state === undefined ? undefined : parseStates(state),
+    activeSince: activeSince === undefined ? undefined : parseInstant(activeSince, "activeSince"),
+    activeBefore: activeBefore === undefined ? undefined : parseInstant(activeBefore, "activeBefore"),
+  });
+}
