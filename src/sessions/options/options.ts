@@ -189,7 +189,7 @@ const optionNames: OptionNames<SessionsOptions> = {
 /** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
 export function resolveOptions(options: SessionsOptions): ResolvedOptions {
   guardNames(options, "options", optionNames);
-  const { ttl = "never", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject" } = options;
+  const { ttl = "never", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject", budgets = {} } = options;
   return Object.freeze({
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
     model: options.model,
@@ -204,7 +204,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     handoffTtlOfUser: options.handoffTtlOfUser ?? (() => undefined),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     window: parseWindow(options.window ?? defaultWindow),
-    budgets: parseDailyBudgets(options.budgets ?? {}),
+    budgets: parseDailyBudgets(budgets),
     busy: parseBusyPolicy(busy),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),
