@@ -148,8 +148,8 @@ export function unchanged(record: SessionRecord): Change {
 
 /** Set fields of the record. However often it is called, the base is copied once: a write calls it about four times. */
 export function set(draft: Draft, fields: Partial<SessionRecord>): void {
-  if (draft.record === draft.base) draft.record = { ...draft.base, ...fields };
-  else Object.assign(draft.record, fields);
+  if (draft.record === draft.base) draft.record = { ...draft.base };
+  Object.assign(draft.record, fields);
 }
 
 /** The last seq of a log, in the session's rows, its archive or its parent; 0 for an empty log. */

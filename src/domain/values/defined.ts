@@ -6,6 +6,9 @@ export type Defined<T> = { [Name in keyof T as undefined extends T[Name] ? never
 /** A copy without the fields that are undefined, in the same order: an optional field is absent, never undefined. */
 export function defined<T extends object>(fields: T): Defined<T> {
   const kept: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value;
+  for (const name of Object.keys(fields)) {
+    const value: unknown = fields[name as keyof T];
+    if (value !== undefined) kept[name] = value;
+  }
   return kept as Defined<T>;
 }

@@ -339,6 +339,7 @@ export class Core {
   /** The sums of today that the turns of this session count in: one for each budget that applies to it. */
   dailySums({ tenant, id, user }: SessionRecord): readonly DailySum[] {
     const { budgets } = this.options;
+    if (budgets.user === undefined && budgets.tenant === undefined) return [];
     const { day, endsAt } = dayOf(this.now());
     // A day more, for turns that another process seals by a clock that is behind.
     const until = endsAt + 86_400_000;

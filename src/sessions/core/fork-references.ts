@@ -303,16 +303,26 @@ export function untilNow(core: Core, { lastActivityAt }: SessionRecord): number 
  * The references that change with a session, to be committed with its change: a mark of the former speaker where its user changes,
  * and pointers of devices that share it where it is truncated.
  */
-export async function changedReferences(
+export function changedReferences(
   core: Core,
   before: SessionRecord,
-  { record: after, splices }: Pick<Change, "splices"> & { readonly record: SessionRecord },
-): Promise<readonly Change[]> {
-  const speakers = new Speakers();
-  await addFormer(core, speakers, { before, user: after.user });
+  { record: after, splices }: Pick<Change, "splices" | "record">,
+): readonly Change[] | Promise<readonly Change[]> {
+  if (after === null) return [];
   const first = splices.find(({ log }) => log === "turns")?.from ?? Infinity;
   // The end of the open turn writes at its number and truncates no other turn.
   const next = Math.min(headOf(after, "turns") + 1, first === before.openTurn ? Infinity : first);
+  // Most changes have none, so an append need not wait.
+  if (before.user === after.user && next > headOf(before, "turns")) return [];
+  return referencesOf(core, { before, user: after.user, next });
+}
+
+async function referencesOf(
+  core: Core,
+  { before, user, next }: { readonly before: SessionRecord; readonly user: string | null; readonly next: number },
+): Promise<readonly Change[]> {
+  const speakers = new Speakers();
+  await addFormer(core, speakers, { before, user });
   return [...(await speakers.changes(core, before)), ...(await truncatedSharings(core, { before, next }))];
 }
 

@@ -285,7 +285,7 @@ export class Handle implements WritableSession {
     let change: Change | null;
     try {
       const draft = draftOf(record);
-      if (recovers !== undefined) await this.#recover(draft, recovers, reason);
+      if (recovers !== undefined && this.#isAbandoned(record)) await this.#recover(draft, recovers, reason);
       change = rule(draft, this.core.context(), this.#writer());
     } catch (error) {
       // The record that was known before this write may be stale. The record of a later attempt came from the store.
@@ -301,11 +301,10 @@ export class Handle implements WritableSession {
     const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
     if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
-    await this.#guardKeys(record, change);
+    if (change.claims.length > 0) await this.#guardKeys(record, change);
 
-    const { record: after, splices } = change;
-    const references = after === null ? [] : await changedReferences(this.core, record, { record: after, splices });
-    const beside = [...references, ...given];
+    const references = changedReferences(this.core, record, change);
+    const beside = [...(references instanceof Promise ? await references : references), ...given];
     const outcome = await this.#commit(change, beside);
     if (outcome.status === "duplicate") return outcome;
     if (outcome.status === "ok") {
@@ -437,11 +436,14 @@ export class Handle implements WritableSession {
     return true;
   }
 
+  /** True for an open turn without a lease, and for a lease of another view, which may be that of a dead holder. */
+  #isAbandoned({ lease, openTurn }: SessionRecord): boolean {
+    return lease === null ? openTurn !== null : lease.fence !== this.fence;
+  }
+
   /** Clear an abandoned lease and seal its open turn, in the draft. */
   async #recover(draft: Draft, recovers: "dead" | "any", reason: string): Promise<void> {
     const { lease, openTurn } = draft.record;
-    const abandoned = lease === null ? openTurn !== null : lease.fence !== this.fence;
-    if (!abandoned) return;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
     const turn = openTurn === null ? null : await this.#abandonedTurn(draft.record, openTurn);
     // A takeover from any holder does not check whether that holder is alive.

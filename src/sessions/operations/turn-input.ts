@@ -60,12 +60,13 @@ export function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: s
 }
 
 const usageNames = ["inputTokens", "outputTokens", "totalTokens", "cachedTokens", "reasoningTokens"] as const;
+const usageFields: readonly string[] = [...usageNames, "estimated"];
 
 /** @throws SessionError `argument_invalid` for a value that is not a count: an error of the caller */
 function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "output">): Usage {
   for (const name of Object.keys(usage ?? {})) {
-    const known = [...usageNames, "estimated"];
-    if (!known.includes(name)) throw invalidArgument("field of usage", name, { expected: "one_of", known });
+    if (!usageFields.includes(name))
+      throw invalidArgument("field of usage", name, { expected: "one_of", known: usageFields });
   }
   for (const name of usageNames) {
     const value: unknown = usage?.[name];
