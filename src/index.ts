@@ -13,6 +13,7 @@ export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
 export { correlated } from "./sessions/tracing/correlation.ts";
+export type { DiskSpace } from "./store/calls/disk-space.ts";
 export type { FallbackNews, Health } from "./sessions/fallback/fallback-router.ts";
 export type { ReplayNews } from "./sessions/fallback/outbox.ts";
 export type { OutboxState, ParkedItem } from "./sessions/fallback/outbox-sums.ts";

@@ -12,12 +12,14 @@ import { storedInstructions } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
 import { isKnown } from "../domain/turns/agent-choice.ts";
+import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
 import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { interruptions } from "../errors/answer-problems.ts";
+import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
@@ -40,12 +42,12 @@ export interface DoctorRequest {
 
 /** A problem of a store or of one of its sessions. */
 export interface Finding {
-  readonly kind: ProblemKind | "lease" | "agent" | "unlisted" | StoreProblem["kind"];
+  readonly kind: ProblemKind | "lease" | "agent" | "unlisted" | "disk" | StoreProblem["kind"];
   /** Null: it is not about one session. */
   readonly tenant: string | null;
   readonly session: string | null;
   readonly what: string;
-  /** The repair; null: only a backup has the data. */
+  /** The repair; null: the doctor has none. */
   readonly fix: string | null;
   readonly repaired: boolean;
 }
@@ -67,6 +69,8 @@ export interface DoctorReport {
   readonly otherInstructions: number;
   /** Devices and users that are known under an earlier secret only: `previousSecrets` must have it. */
   readonly underEarlierSecrets: number;
+  /** The space for the files of the store; null: not known, as for PostgreSQL; absent for a store in memory. */
+  readonly disk?: DiskSpace | null;
   /** The error of the schema that keeps every session from being read; null: sessions can be read. */
   readonly unreadable: string | null;
 }
@@ -78,7 +82,9 @@ const looksMax = 5;
 
 /** Checks the sessions of all tenants, a page at a time. It writes only with `repair`, and deletes nothing. */
 export async function examineStore(core: Core, request: DoctorRequest): Promise<DoctorReport> {
+  const disk = await diskSpaceOf(core.store.capabilities);
   const report = {
+    ...defined({ disk }),
     sessions: 0,
     findings: 0,
     repaired: 0,
@@ -93,6 +99,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (finding.repaired) report.repaired++;
     request.onFinding?.(finding);
   };
+  if (disk && isLow(disk)) found(lowFinding(disk));
   const problems = await core.store.inspect({ repair: request.repair === true });
   for (const problem of problems) found({ ...problem, tenant: null, session: null });
   if (problems.some(({ kind, repaired }) => kind === "schema" && !repaired)) {
@@ -116,6 +123,12 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     }
   }
   return report;
+}
+
+function lowFinding({ freeBytes, totalBytes }: DiskSpace): Finding {
+  const [free, total] = [freeBytes, totalBytes].map((bytes) => Math.floor(bytes / 2 ** 20));
+  const what = `its disk has ${free} of ${total} MiB free; writes fail on a full disk: free space, or move the store`;
+  return { kind: "disk", tenant: null, session: null, what, fix: null, repaired: false };
 }
 
 /** Undefined if the record of the check value is damaged, which is a finding of its own. */

@@ -67,7 +67,14 @@ interface OrderedEvent {
 type PlacedEvent = { readonly position: Position; readonly row: OrderedEvent };
 
 class MemoryStore implements Store {
-  readonly capabilities: Capabilities = { durable: false, shared: false, batchMax: 1000, lanes: 1, scrubs: true };
+  readonly capabilities: Capabilities = {
+    durable: false,
+    shared: false,
+    batchMax: 1000,
+    lanes: 1,
+    scrubs: true,
+    folder: null,
+  };
   readonly #clock: Clock;
   readonly #sessions = new Map<string, Kept>();
   /** The same rows in each order of `find`, so a page needs no sorting. */

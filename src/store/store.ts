@@ -191,6 +191,8 @@ export interface Capabilities {
   readonly lanes: number;
   /** `scrub` erases. */
   readonly scrubs: boolean;
+  /** The folder of the store's files; null for a store in memory or behind a network. */
+  readonly folder: string | null;
 }
 
 /** The outcome of a transaction whose records can be read. */

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { context, SpanStatusCode, trace } from "@opentelemetry/api";
@@ -284,6 +287,17 @@ test("live sessions are counted by state and agent at the time of collection", a
   await (await sessions.create({ agent: "cfo" })).end();
   await sessions.create({ agent: "cto" });
   assert.deepEqual(await place.values("perdure.sessions.live"), { "active ceo": 2, "active cto": 1 });
+});
+
+test("the space of the disk is a gauge for an SQLite store, and absent for a store in memory", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-telemetry-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  await using onDisk = await Place.open({ store: `sqlite:${join(folder, "a.db")}` });
+  const { blocks, bsize } = statfsSync(folder);
+  assert.deepEqual(await onDisk.values("perdure.store.disk.size"), { "": blocks * bsize });
+  assert.ok((await onDisk.values("perdure.store.disk.free"))[""]! >= 0);
+  await using inMemory = await Place.open();
+  assert.deepEqual(await inMemory.values("perdure.store.disk.size"), {});
 });
 
 const runtime = {

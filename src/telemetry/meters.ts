@@ -1,6 +1,6 @@
 /** Metrics. Their attributes name agents, models and kinds, of which there are few; never a session or a user. */
 import { channel } from "node:diagnostics_channel";
-import type { Attributes, Meter, MetricOptions, ObservableResult } from "@opentelemetry/api";
+import type { Attributes, BatchObservableResult, Meter, MetricOptions, ObservableResult } from "@opentelemetry/api";
 import { defined } from "../domain/values/defined.ts";
 import {
   SessionError,
@@ -45,8 +45,13 @@ export class Meters {
     this.#listen("perdure:host", (news: HostEvent) => this.#onHost(news));
   }
 
-  /** Counts the live sessions whenever metrics are collected; `quietly` runs the store's calls without telemetry. */
+  /** Reads the gauges whenever metrics are collected; `quietly` runs the store's calls without telemetry. */
   watch(quietly: <T>(work: () => T) => T, sessions: Sessions): void {
+    this.#watchSessions(quietly, sessions);
+    this.#watchDisk(quietly, sessions);
+  }
+
+  #watchSessions(quietly: <T>(work: () => T) => T, sessions: Sessions): void {
     const gauge = this.#meter.createObservableGauge("perdure.sessions.live", {
       description: "Live sessions, by state and agent; of the ten thousand most recent",
       unit: "{session}",
@@ -64,6 +69,26 @@ export class Meters {
     };
     gauge.addCallback(observe);
     this.#stops.push(() => gauge.removeCallback(observe));
+  }
+
+  /** The gauges report nothing for a store in memory or behind a network. */
+  #watchDisk(quietly: <T>(work: () => T) => T, sessions: Sessions): void {
+    const free = this.#meter.createObservableGauge("perdure.store.disk.free", {
+      description: "Bytes that this process may still write to the file system of the store",
+      unit: "By",
+    });
+    const size = this.#meter.createObservableGauge("perdure.store.disk.size", {
+      description: "Size of the file system of the store",
+      unit: "By",
+    });
+    const observe = async (result: BatchObservableResult): Promise<void> => {
+      const { disk } = await quietly(() => sessions.health());
+      if (disk === undefined || disk === null) return;
+      result.observe(free, disk.freeBytes);
+      result.observe(size, disk.totalBytes);
+    };
+    this.#meter.addBatchObservableCallback(observe, [free, size]);
+    this.#stops.push(() => this.#meter.removeBatchObservableCallback(observe, [free, size]));
   }
 
   stop(): void {

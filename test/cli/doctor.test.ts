@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { statfsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import type { DoctorReport } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
 import { Workplace } from "./command-line.ts";
 
@@ -20,6 +22,9 @@ async function harmed(sql: string): Promise<Workplace> {
   database.close();
   return place;
 }
+
+/** The line about the space of the disk. */
+const space = "free disk space: [\\d.]+ \\w+ of [\\d.]+ \\w+\n";
 
 /** Everything in the store, as text. */
 function contentOf(place: Workplace): string {
@@ -64,7 +69,8 @@ test("with an agents file the doctor reports sessions whose agent is not in it",
 test("the doctor reports a sound store as sound, and exits with 0", async () => {
   await using place = await harmed("");
   const { code, stdout, stderr } = await place.run(["doctor"]);
-  assert.deepEqual([code, stdout, stderr], [0, "", "3 sessions checked, no problems\n"]);
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.match(stderr, new RegExp(`^3 sessions checked, no problems\n${space}$`));
 });
 
 test("the doctor reports each problem with its repair, and writes nothing", async () => {
@@ -82,7 +88,7 @@ test("the doctor reports each problem with its repair, and writes nothing", asyn
     /\ncounters {2}default\/a: it counts turns 3 for 2, messages 6 for 4, requests 3 for 2 \(--repair: /,
   );
   assert.match(stdout, /\ngap {2}default\/b: turns has no entry 2, but one 3 \(cannot be repaired/);
-  assert.equal(stderr, "2 sessions checked, 4 problems\n");
+  assert.match(stderr, new RegExp(`^2 sessions checked, 4 problems\n${space}$`));
   assert.equal(contentOf(place), before);
 });
 
@@ -91,7 +97,9 @@ test("with --repair the doctor repairs what it can and deletes nothing", async (
   const entries = (text: string): unknown => (JSON.parse(text) as unknown[])[1];
   const before = entries(contentOf(place));
   const lines = (await place.run(["doctor", "--repair", "--json"])).stdout.trim().split("\n");
-  const found = lines.map((line) => JSON.parse(line) as { kind: string; session: string | null; repaired: boolean });
+  const found = lines.map(
+    (line) => JSON.parse(line) as { kind: string; session?: string | null; repaired: boolean | number },
+  );
   assert.deepEqual(
     found.map(({ kind, session, repaired }) => [kind, session, repaired]),
     [
@@ -99,11 +107,13 @@ test("with --repair the doctor repairs what it can and deletes nothing", async (
       ["head", "a", true],
       ["counters", "a", true],
       ["gap", "b", false],
+      ["report", undefined, 2],
     ],
   );
   assert.deepEqual(entries(contentOf(place)), before);
   const again = await place.run(["doctor"]);
-  assert.deepEqual([again.code, again.stderr], [1, "2 sessions checked, 2 problems\n"]);
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /^2 sessions checked, 2 problems\n/);
   const sessions = await openSessions({ store: place.storeUrl, sweep: false });
   const repaired = await sessions.get("a");
   assert.equal((await repaired.append({ input: "on" })).seq, 3);
@@ -119,7 +129,7 @@ test("the doctor names a session that cannot be read, and examines the others", 
     stdout,
     /\nunreadable {2}default\/b: its record cannot be read: data is damaged; "perdure sessions remove" removes it/,
   );
-  assert.match(stderr, /^2 sessions checked, 2 problems\n$/);
+  assert.match(stderr, /^2 sessions checked, 2 problems\n/);
   assert.equal((await place.run(["sessions", "remove", "b"])).code, 0);
   assert.equal((await place.run(["doctor"])).code, 0);
 });
@@ -135,7 +145,7 @@ test("the doctor reports a file without a table or a column, and examines no ses
       assert.equal(code, 1);
       assert.match(stdout, expected);
       assert.equal(stdout.split("\n").length, 2);
-      assert.match(stderr, /^0 sessions checked, 1 problem,.* no session can be read until the schema is repaired\n$/);
+      assert.match(stderr, /^0 sessions checked, 1 problem,.* no session can be read until the schema is repaired\n/);
     }
     const listed = await place.run(["sessions", "show", "a"]);
     assert.match(
@@ -143,4 +153,16 @@ test("the doctor reports a file without a table or a column, and examines no ses
       /(no such table: |no column named ).*"perdure doctor" finds what is missing.*\[store_invalid\]/,
     );
   }
+});
+
+test("with --json the last line of the doctor is its report, with the space of the disk in bytes", async () => {
+  await using place = await harmed("");
+  const { code, stdout } = await place.run(["doctor", "--json"]);
+  const lines = stdout.trim().split("\n");
+  assert.deepEqual([code, lines.length], [0, 1]);
+  const report = JSON.parse(lines[0] ?? "") as DoctorReport & { kind: string };
+  const { blocks, bsize } = statfsSync(place.folder);
+  assert.deepEqual([report.kind, report.sessions, report.findings, report.complete], ["report", 3, 0, true]);
+  assert.equal(report.disk?.totalBytes, blocks * bsize);
+  assert.ok(report.disk.freeBytes > 0 && report.disk.freeBytes <= report.disk.totalBytes);
 });

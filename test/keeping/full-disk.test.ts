@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { mountSmall, skipFor } from "../support/small-disk.ts";
-import { findReferences, erase } from "../../src/admin.ts";
+import { doctor, findReferences, erase, type Finding } from "../../src/admin.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-full-"));
 after(() => rmSync(root, { recursive: true }));
@@ -77,4 +77,25 @@ test("an erasure on a full disk fails with that error and without a receipt, and
   const { erased } = await erase(disk.sessions, { user: "ada" });
   assert.deepEqual([erased.sessions, erased.turns], [6, 24]);
   assert.equal((await findReferences(disk.sessions, "ada")).sessions, 0);
+});
+
+test("the doctor reports a disk with less than 5 % free, and its space", async (context) => {
+  await using disk = await smallStore("doctor", context);
+  if (disk === undefined) return;
+  const look = async (): Promise<[readonly Finding[], number | undefined]> => {
+    const found: Finding[] = [];
+    const report = await doctor(disk.sessions, { onFinding: (finding) => found.push(finding) });
+    return [found, report.disk?.freeBytes];
+  };
+  const [none, free = 0] = await look();
+  assert.deepEqual([none, free > 0], [[], true]);
+  disk.fill();
+  const [found, left] = await look();
+  assert.equal(left, 0);
+  assert.deepEqual(
+    found.map(({ kind, session, fix }) => [kind, session, fix]),
+    [["disk", null, null]],
+  );
+  assert.match(found[0]?.what ?? "", /^its disk has 0 of 1 MiB free; /);
+  assert.equal((await disk.sessions.health()).disk?.freeBytes, 0);
 });

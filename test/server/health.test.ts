@@ -1,12 +1,16 @@
 /** Readiness, metrics and the log tell what a load balancer and an operator need: a store that refuses writes, a drain. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import { SessionError } from "../../src/errors.ts";
 import { listen, type LogEntry } from "../../src/server/index.ts";
 import { storeBefore } from "../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../src/store/memory.ts";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { assertProblem, serve } from "./serving.ts";
 
@@ -129,4 +133,19 @@ test("a server that drains is not ready, and answers requests until its port clo
   t.mock.timers.reset();
   await closed;
   await assert.rejects(fetch(`${listening.url}/readyz`));
+});
+
+test("metrics have the space of the disk of an SQLite store, and no such series for a store in memory", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-health-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const onDisk = await openSqlite({ url: `sqlite:${join(folder, "a.db")}` });
+  const server = { openMetrics: true };
+  await using here = serve({ store: onDisk, server });
+  const size = async (): Promise<number> =>
+    Number(/^perdure_store_disk_size_bytes (\S+)$/m.exec((await here.call("GET", "/metrics")).text)?.[1]);
+  const { blocks, bsize } = statfsSync(folder);
+  for (let look = 0; look < 2; look++) assert.equal(await size(), blocks * bsize);
+  assert.match((await here.call("GET", "/metrics")).text, /^perdure_store_disk_free_bytes \d/m);
+  await using inMemory = serve({ server });
+  assert.doesNotMatch((await inMemory.call("GET", "/metrics")).text, /perdure_store_disk/);
 });

@@ -3,9 +3,10 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { previousSecrets, secretAdvice } from "../program/device-secret.ts";
 import { openWith, storeUrl, type StoreOptions } from "../program/environment.ts";
-import { note, writeJson, writeLine } from "../terminal/output.ts";
+import { bytes, note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { doctor as examine, type Finding } from "../../admin.ts";
+import type { DiskSpace } from "../../index.ts";
 import { counted } from "../../errors/counted.ts";
 
 interface DoctorOptions extends Pick<StoreOptions, "store">, JsonOption {
@@ -28,7 +29,7 @@ export function doctorCommand(): Command {
         "perdure doctor",
         "perdure doctor --repair",
         "perdure doctor --agents perdure.agents.json",
-        "perdure doctor --json | jq -r .session",
+        "perdure doctor --json | jq -r 'select(.session).session'",
       ]) + "\nExit codes: 0 no problem is left, 1 a problem is left.\n",
     )
     .action(doctor);
@@ -39,6 +40,7 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
     // The schema may be of any version: the doctor reports an older one.
     await using sessions = await openWith(repair ? "repair" : "examine", options, { agents: readAgentsFile(file) });
     const onFinding = json === true ? writeJson : describe;
+    const report = await examine(sessions, { repair, signal, onFinding });
     const {
       sessions: looked,
       findings,
@@ -48,7 +50,9 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
       unreadable,
       otherInstructions,
       underEarlierSecrets,
-    } = await examine(sessions, { repair, signal, onFinding });
+      disk,
+    } = report;
+    if (json === true) writeJson({ kind: "report", ...report });
     const left = findings - repaired;
     const parts = [
       `${counted(looked, "session")} checked`,
@@ -64,6 +68,7 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
           ]),
     ];
     note(parts.join(", "));
+    if (disk !== undefined) note(describeDisk(disk));
     if (otherInstructions > 0)
       note(
         `${counted(otherInstructions, "session")} with other instructions than the agents file: an earlier prompt, or one of their own; update({ instructions }) sets the present one`,
@@ -88,6 +93,13 @@ function describe({ kind, tenant, session, what, fix, repaired }: Finding): void
     : fix === null
       ? "cannot be repaired; a backup may have it"
       : `--repair: ${fix}`;
-  // An unknown agent is not damage: the finding itself names the call that sets another one.
-  writeLine(`${kind}  ${where}: ${what}${kind === "agent" ? "" : ` (${end})`}`);
+  // An unknown agent and a full disk are not damage: the finding itself names the cure.
+  const isDamage = kind !== "agent" && kind !== "disk";
+  writeLine(`${kind}  ${where}: ${what}${isDamage ? ` (${end})` : ""}`);
+}
+
+function describeDisk(disk: DiskSpace | null): string {
+  return disk === null
+    ? "free disk space: not known here; watch the disk of the database server"
+    : `free disk space: ${bytes(disk.freeBytes)} of ${bytes(disk.totalBytes)}`;
 }

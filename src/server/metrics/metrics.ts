@@ -1,7 +1,7 @@
 import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Host } from "../../host/index.ts";
-import type { Consultation, Operation, Sessions, StoreCall, SweepNews, TurnNews } from "../../index.ts";
+import type { Consultation, DiskSpace, Operation, Sessions, StoreCall, SweepNews, TurnNews } from "../../index.ts";
 import { countedSessions } from "../../telemetry/listed.ts";
 import { agentsMax, HostGauges } from "./host-gauges.ts";
 import { ModelMetrics } from "./model-metrics.ts";
@@ -14,6 +14,22 @@ const freshMs = 15_000;
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+interface GaugeName {
+  readonly name: string;
+  readonly help: string;
+}
+
+const diskGauges: Readonly<Record<keyof DiskSpace, GaugeName>> = {
+  freeBytes: {
+    name: "perdure_store_disk_free_bytes",
+    help: "Bytes that this process may still write to the file system of the store; absent where it is not known",
+  },
+  totalBytes: {
+    name: "perdure_store_disk_size_bytes",
+    help: "Size of the file system of the store, bytes; absent where it is not known",
+  },
+};
 
 /** Metrics of the server, for Prometheus. */
 export class ServerMetrics {
@@ -98,6 +114,7 @@ export class ServerMetrics {
     help: "0 from a write that the store refused, as its disk is full or it is read-only, until a write succeeds; else 1",
     registers: [this.#registry],
   });
+  readonly #disk = new Map<keyof DiskSpace, Gauge>();
   readonly #gauges = {
     sessions: this.#byAgent(
       "perdure_active_sessions",
@@ -147,7 +164,8 @@ export class ServerMetrics {
       this.#storeUp.set(0);
     }
     try {
-      const { outbox, writes } = await this.#sessions.health();
+      const { outbox, writes, disk } = await this.#sessions.health();
+      this.#showDisk(disk ?? undefined);
       this.#storeWritable.set(writes.since === null ? 1 : 0);
       this.#waiting.set(outbox?.waiting ?? 0);
       this.#parked.set(outbox?.parkedItems ?? 0);
@@ -206,6 +224,20 @@ export class ServerMetrics {
       this.#gauges.handoffs.set({ agent }, handoffs);
       this.#gauges.oldestSession.set({ agent }, oldestSessionMs / 1000);
       this.#gauges.oldestHandoff.set({ agent }, oldestHandoffMs / 1000);
+    }
+  }
+
+  /** A gauge without a value would show 0, so it exists only while the space is known. */
+  #showDisk(disk: DiskSpace | undefined): void {
+    for (const [field, { name, help }] of Object.entries(diskGauges) as [keyof DiskSpace, GaugeName][]) {
+      if (disk === undefined) {
+        this.#registry.removeSingleMetric(name);
+        this.#disk.delete(field);
+        continue;
+      }
+      const gauge = this.#disk.get(field) ?? new Gauge({ name, help, registers: [this.#registry] });
+      this.#disk.set(field, gauge);
+      gauge.set(disk[field]);
     }
   }
 

@@ -2,7 +2,9 @@
 import { channel } from "node:diagnostics_channel";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import { defined } from "../../domain/values/defined.ts";
 import type { BreakerState } from "../../store/calls/breaker.ts";
+import { diskSpaceOf, type DiskSpace } from "../../store/calls/disk-space.ts";
 import type { WritesState } from "../../store/calls/write-watch.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../core/handle.ts";
@@ -17,6 +19,8 @@ export interface Health {
   readonly breaker: BreakerState;
   /** The store can be read and refuses writes since then; a write that succeeds ends it. */
   readonly writes: WritesState;
+  /** The space for the files of the store; null: not known, as for PostgreSQL; absent for a store in memory. */
+  readonly disk?: DiskSpace | null;
   /** New sessions open in the fallback, or the outbox is not empty. */
   readonly degraded: boolean;
   /** Sessions opened without the store since the process began. */
@@ -102,7 +106,9 @@ export class FallbackRouter {
     const store = breaker.since === null ? "up" : "down";
     const isStateless = store === "down" && this.fallback !== undefined;
     const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parkedItems > 0));
+    const disk = await diskSpaceOf(this.core.store.capabilities);
     return {
+      ...defined({ disk }),
       store,
       breaker,
       writes: this.core.writes.state,

@@ -70,7 +70,7 @@ export class PostgresStore implements Store {
     this.#hints = hints;
     this.#removed = new RemovedLogs(database, layout.schema);
     this.#copied = new CopiedLogs((text, values) => this.#call(text, values), layout.schema);
-    this.capabilities = { durable: true, shared: true, batchMax: 128, lanes, scrubs: false };
+    this.capabilities = { durable: true, shared: true, batchMax: 128, lanes, scrubs: false, folder: null };
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {

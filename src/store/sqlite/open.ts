@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { realpathSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
@@ -67,7 +68,9 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
       opened.exec(`pragma synchronous = ${synchronous}`);
     }
     if (outdated && access === "create") await patience.when(() => transactions.writing(() => migrate(opened, file)));
-    return new SqliteStore(opened, { transactions, name: file, patience, clock, durable: !inMemory });
+    // SQLite keeps its log beside the file that a link leads to.
+    const folder = inMemory ? null : dirname(realpathSync(file));
+    return new SqliteStore(opened, { transactions, name: file, patience, clock, folder });
   } catch (error) {
     database?.close();
     throw sessionErrorOf(error, file);

@@ -49,7 +49,8 @@ interface Options {
   readonly name: string;
   readonly patience: Patience;
   readonly clock: Clock;
-  readonly durable: boolean;
+  /** The folder of the file; null for a database in memory. */
+  readonly folder: string | null;
 }
 
 /** The number of a session, the identity of its record, and its indexed columns. */
@@ -88,7 +89,7 @@ export class SqliteStore implements Store {
   #foreignCommits: ForeignCommits | undefined;
   #closed = false;
 
-  constructor(database: DatabaseSync, { transactions, name, patience, clock, durable }: Options) {
+  constructor(database: DatabaseSync, { transactions, name, patience, clock, folder }: Options) {
     this.#database = database;
     this.#transactions = transactions;
     this.#name = name;
@@ -100,7 +101,8 @@ export class SqliteStore implements Store {
       // A call that needs a statement throws this error; `inspect` works.
       if (!isMissing(error)) throw error;
     }
-    this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true };
+    const durable = folder !== null;
+    this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true, folder };
   }
 
   get #sql(): Statements {

@@ -18,7 +18,7 @@ function openBare(): { database: DatabaseSync; store: SqliteStore } {
   const transactions = new Transactions(database);
   return {
     database,
-    store: new SqliteStore(database, { transactions, name, patience, clock: systemClock, durable: false }),
+    store: new SqliteStore(database, { transactions, name, patience, clock: systemClock, folder: null }),
   };
 }
 
