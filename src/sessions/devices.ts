@@ -23,7 +23,7 @@ import {
   type DeviceRoute,
 } from "./devices/device-route.ts";
 import { deviceNames, isSameHash, keyedHash, keyedHashes, userNames } from "./core/keyed-hash.ts";
-import { Handle } from "./core/handle.ts";
+import { Handle } from "./handle/handle.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { guardSecret } from "./devices/secret-check.ts";

@@ -27,7 +27,7 @@ import { secretId } from "./core/keyed-hash.ts";
 import { isDevicesScope, pointerOf, secretOfPointer } from "./devices/device-pointer.ts";
 import { isLinkCode } from "./devices/link-code.ts";
 import { storedSecret, type SecretState } from "./devices/secret-check.ts";
-import { Handle } from "./core/handle.ts";
+import { Handle } from "./handle/handle.ts";
 import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
 import { readLog } from "./core/log-reader.ts";
 

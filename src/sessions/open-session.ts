@@ -2,7 +2,7 @@
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { SessionError } from "../errors.ts";
-import { Handle } from "./core/handle.ts";
+import { Handle } from "./handle/handle.ts";
 import type { Seen } from "./core/seen.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import {

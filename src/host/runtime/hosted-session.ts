@@ -6,7 +6,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import { guardLease } from "../../domain/record/guards.ts";
-import { Handle } from "../../sessions/core/handle.ts";
+import { Handle } from "../../sessions/handle/handle.ts";
 import type { Rule } from "../../sessions/core/writable-session.ts";
 import { SessionLease } from "../../sessions/turns/session-lease.ts";
 

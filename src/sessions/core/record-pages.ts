@@ -30,6 +30,12 @@ export async function* readablePages(core: Core, query: SessionQuery): AsyncGene
   if (failure !== undefined) throw failure;
 }
 
+/** The internal records of a scope that name this in the place of the agent. */
+export async function* recordsOf(core: Core, tenant: string, agent: string): AsyncGenerator<SessionRecord, void, void> {
+  const query = { order: "recent", tenant, agent, now: 0, limit: 50 } as const;
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after }))) yield* records;
+}
+
 /** Sessions whose ids begin with this text and are longer, by id. */
 export async function* sessionsBeginningWith(
   core: Core,

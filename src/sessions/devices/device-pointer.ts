@@ -3,7 +3,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
-import type { SharingPointer } from "../core/fork-references.ts";
+import type { SharingPointer } from "../marks/sharing-devices.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { checkOf, isDeviceName, secretId, secretsOf } from "../core/keyed-hash.ts";

@@ -17,7 +17,7 @@ import { internalKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } fro
 import { userNames } from "../core/keyed-hash.ts";
 import { knownNames } from "./device-names.ts";
 import { deviceMarks } from "./device-traces.ts";
-import { Handle } from "../core/handle.ts";
+import { Handle } from "../handle/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ensureFound, freshId, newSession, type NewSessionOptions } from "../session/opening.ts";
 

@@ -10,16 +10,10 @@ import type { Core } from "../core/core.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
 import { pointerOf } from "./device-pointer.ts";
 import { guestSessions } from "./guest-sessions.ts";
-import {
-  contentOf,
-  containsTurn,
-  isMarked,
-  markChange,
-  marksScope,
-  sharedByPointer,
-  untilNow,
-  type UserContent,
-} from "../core/fork-references.ts";
+import { contentOf, isMarked, markChange, marksScope, type UserContent } from "../marks/mark.ts";
+import { containsTurn } from "../marks/marked-turns.ts";
+import { sharedByPointer } from "../marks/sharing-devices.ts";
+import { untilNow } from "../marks/turn-owners.ts";
 import { recordPages } from "../core/record-pages.ts";
 
 /** A device, and the record of its pointer. */

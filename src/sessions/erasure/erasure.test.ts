@@ -9,7 +9,7 @@ import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import { openSessions } from "../../open.ts";
-import { putMark } from "../core/fork-references.ts";
+import { putMark } from "../marks/mark.ts";
 import type { Session } from "../session/session.ts";
 import { coreOf, type Sessions } from "../sessions.ts";
 import {

@@ -4,17 +4,10 @@
  */
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
-import {
-  contentOf,
-  forksContaining,
-  containsTurn,
-  markKey,
-  marksFor,
-  marksScope,
-  putMark,
-  theirs,
-  type UserContent,
-} from "../core/fork-references.ts";
+import { contentOf, markKey, marksFor, marksScope, putMark, type UserContent } from "../marks/mark.ts";
+import { forksContaining } from "../marks/marked-forks.ts";
+import { containsTurn } from "../marks/marked-turns.ts";
+import { theirs } from "../marks/turn-owners.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { deviceNames, devicePages, sessionPages, subjectOf, subjectsOf, type Subject } from "./subject.ts";
 

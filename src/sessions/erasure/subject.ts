@@ -12,7 +12,7 @@ import { knownName, newerNames } from "../devices/device-names.ts";
 import { isAbandoned } from "../core/staged-logs.ts";
 import { readablePages, recordPages } from "../core/record-pages.ts";
 import { guestSessions } from "../devices/guest-sessions.ts";
-import { isMarked } from "../core/fork-references.ts";
+import { isMarked } from "../marks/mark.ts";
 
 /** A user by the id, or the guest of a device by the UUID: the device speaks for no user. */
 export type Erased = string | { readonly device: string };

@@ -7,7 +7,7 @@ import type { BreakerState } from "../../store/calls/breaker.ts";
 import { diskSpaceOf, type DiskSpace } from "../../store/calls/disk-space.ts";
 import type { WritesState } from "../../store/calls/write-watch.ts";
 import type { Core } from "../core/core.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { guardSecret } from "../devices/secret-check.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxState } from "./outbox-sums.ts";

@@ -4,7 +4,7 @@ import { keyText } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { ErrorCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { Handle } from "../core/handle.ts";
+import { Handle } from "../handle/handle.ts";
 
 /** How much of a session of the fallback was replayed to the store. */
 export interface ReplayProgress {

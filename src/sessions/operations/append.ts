@@ -4,7 +4,7 @@ import { headOf } from "../../domain/record/change.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { lastTurn } from "../turns/begin.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
 import { answeringAgent } from "./named-agent.ts";

@@ -3,7 +3,7 @@ import { sessionIds } from "../../domain/record/guards.ts";
 import { parseMessages, type MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { beginOn } from "../turns/begin.ts";
 import { parseAfter } from "../turns/question.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";

@@ -1,7 +1,7 @@
 /** Stops the answer in progress, or withdraws a question that waits for the session. */
 import { requestCancel, withdrawWaiters } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { untilStopped } from "../turns/running-answer.ts";
 import type { WriteKey } from "./append.ts";
 

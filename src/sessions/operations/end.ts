@@ -1,7 +1,7 @@
 /** Ends a session, at once or with the answer in progress. */
 import { endSession } from "../../domain/record/lifecycle.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { parseNote } from "../options/arguments.ts";
 
 /** How a session ends. */

@@ -2,7 +2,7 @@
 import { endHandoff, handOff, handoffAt } from "../../domain/record/handoff.ts";
 import type { Handoff } from "../../domain/record/record.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { parseNote, parseOneOf } from "../options/arguments.ts";
 import { answeringAgent } from "./named-agent.ts";
 

@@ -3,7 +3,7 @@ import { changeOf } from "../../domain/record/change.ts";
 import { grant } from "../../domain/turns/leases.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { acquire } from "../turns/acquire.ts";
 import { SessionLease } from "../turns/session-lease.ts";

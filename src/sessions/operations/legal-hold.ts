@@ -1,7 +1,7 @@
 /** Puts a session under legal hold, and ends the hold. */
 import { clearLegalHold, setLegalHold } from "../../domain/record/retention.ts";
 import { guardNoneReplaced } from "../../domain/turns/replaced-turns.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { parseReason } from "../options/arguments.ts";
 
 /** @throws SessionError `argument_invalid`, `turn_open` */

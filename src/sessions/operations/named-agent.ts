@@ -1,7 +1,7 @@
 import type { Patch } from "../../domain/record/lifecycle.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { Core } from "../core/core.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 
 /**
  * The name of the agent that answers: the named one, else the active agent or the agent of the session.

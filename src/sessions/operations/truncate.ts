@@ -1,8 +1,8 @@
 /** Deletes the turns after a turn. */
 import { truncateTurns } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
-import { withoutForks } from "../core/detach-forks.ts";
-import type { Handle } from "../core/handle.ts";
+import { withoutForks } from "../handle/detach-forks.ts";
+import type { Handle } from "../handle/handle.ts";
 import { readTruncated } from "../turns/entry-reader.ts";
 
 /** @throws SessionError as `Session.truncate` */

@@ -6,7 +6,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { Core } from "../core/core.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { parseMetadata } from "../options/arguments.ts";
 import { agentWithInstructions } from "./named-agent.ts";
 

@@ -8,8 +8,9 @@ import { internalScope, isInternalScope, tenantOfScope } from "../../domain/valu
 import { hasCode } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Core } from "../core/core.ts";
-import { markChange, sharedByPointer } from "../core/fork-references.ts";
-import { Handle } from "../core/handle.ts";
+import { markChange } from "../marks/mark.ts";
+import { sharedByPointer } from "../marks/sharing-devices.ts";
+import { Handle } from "../handle/handle.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { pageSize, type SweepRun } from "./sweep-run.ts";
 

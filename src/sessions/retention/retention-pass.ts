@@ -7,8 +7,8 @@ import { defined } from "../../domain/values/defined.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { detachForks } from "../core/detach-forks.ts";
-import { Handle } from "../core/handle.ts";
+import { detachForks } from "../handle/detach-forks.ts";
+import { Handle } from "../handle/handle.ts";
 import { pageSize, type SweepRun } from "./sweep-run.ts";
 
 /** Sessions that are archived together: compression takes memory and time. */

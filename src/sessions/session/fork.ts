@@ -10,7 +10,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { messagesBefore } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import { Handle } from "../core/handle.ts";
+import { Handle } from "../handle/handle.ts";
 import { agentId } from "./opening.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";

@@ -9,9 +9,11 @@ import { stateAt } from "../../domain/record/states.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { eachOnce, keptPrefix, markShared, sharedMarks } from "../core/fork-references.ts";
-import { detachForks, ownSharedTurns } from "../core/detach-forks.ts";
-import { Handle } from "../core/handle.ts";
+import { eachOnce } from "../marks/mark.ts";
+import { keptPrefix } from "../marks/restored-marks.ts";
+import { markShared, sharedMarks } from "../marks/shared-marks.ts";
+import { detachForks, ownSharedTurns } from "../handle/detach-forks.ts";
+import { Handle } from "../handle/handle.ts";
 import { guardNames, parseMetadata, parseOneOf, type OptionNames } from "../options/arguments.ts";
 
 /** Options of a new session. */

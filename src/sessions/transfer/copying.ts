@@ -7,7 +7,8 @@ import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
-import { markCopied, marksScope } from "../core/fork-references.ts";
+import { markCopied } from "../marks/shared-marks.ts";
+import { marksScope } from "../marks/mark.ts";
 import { eachSession, recordPages } from "./exporting.ts";
 import {
   arrive,

@@ -1,7 +1,7 @@
 import { sortableId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import type { WriteOptions } from "../core/writable-session.ts";
 import { traceStep } from "../tracing/operation.ts";
 import type { BusyPolicy } from "../options/options.ts";

@@ -14,11 +14,11 @@ import {
 import { guardReplaced } from "../../domain/turns/replaced-turns.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardSeen, sessionIds, turnOpen, type Context, type Writer } from "../../domain/record/guards.ts";
-import type { Handle } from "../core/handle.ts";
-import { markShared } from "../core/fork-references.ts";
+import type { Handle } from "../handle/handle.ts";
+import { markShared } from "../marks/shared-marks.ts";
 import { readLog } from "../core/log-reader.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import { withoutForks } from "../core/detach-forks.ts";
+import { withoutForks } from "../handle/detach-forks.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";

@@ -16,7 +16,7 @@ import { summaryOf, type MessageInput, type Turn } from "../../domain/turns/turn
 import { estimateUsage } from "../../domain/turns/usage.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { traced } from "../../store/calls/traced.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { addContext } from "../tracing/operation.ts";
 import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
 import { withinContext } from "./within-context.ts";

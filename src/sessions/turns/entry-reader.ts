@@ -7,7 +7,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";

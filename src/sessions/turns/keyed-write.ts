@@ -3,7 +3,7 @@ import { sessionIds } from "../../domain/record/guards.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { SessionError } from "../../errors.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 
 /**

@@ -2,7 +2,7 @@ import { isShown } from "../../domain/request/model-request.ts";
 import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
 import { turnsToLoad, windowTurnsMax, type WindowBounds } from "../../domain/request/window.ts";
 import type { LoadRequest } from "../../store/store.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 
 /** The end of the log of turns, as a load asks for it. */
 export type TurnTail = LoadRequest["tails"][number] & { readonly bytesMax: number };

@@ -14,7 +14,7 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
 import { parseModelSettings } from "../options/model-settings.ts";
 import { guardNames, type OptionNames } from "../options/arguments.ts";

@@ -4,7 +4,7 @@ import { Answer } from "../../domain/turns/answer.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { errorOfTurn } from "./turn-error.ts";
 import type { EntryRange } from "./entry-reader.ts";
 import type { SessionNews, WatchOptions } from "./watch.ts";

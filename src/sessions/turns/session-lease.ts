@@ -3,7 +3,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { releaseLease, renewLease } from "../../domain/turns/leases.ts";
 import { hasCode } from "../../errors.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 
 /**

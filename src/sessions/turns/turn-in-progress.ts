@@ -20,7 +20,7 @@ import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
 import type { Interruption } from "../../errors/answer-problems.ts";
 import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 import type { Found, SessionWatch } from "../polling/change-poller.ts";
 

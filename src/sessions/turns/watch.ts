@@ -7,7 +7,7 @@ import type { Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../core/core.ts";
-import type { Handle } from "../core/handle.ts";
+import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import {
   watchedTurn,

@@ -19,13 +19,13 @@ import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
-import type { Committed, Core } from "./core.ts";
-import { changedReferences } from "./fork-references.ts";
-import { eachEntry, readLog } from "./log-reader.ts";
-import { retryOnConflict } from "./retry-on-conflict.ts";
+import type { Committed, Core } from "../core/core.ts";
+import { changedReferences } from "../marks/changed-marks.ts";
+import { eachEntry, readLog } from "../core/log-reader.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
-import { seenOf, type Seen } from "./seen.ts";
-import type { Rule, WritableSession, WriteOptions, WriteResult } from "./writable-session.ts";
+import { seenOf, type Seen } from "../core/seen.ts";
+import type { Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
 
 /** Tries of a write against newer records, unless its options say otherwise. */
 const attemptsDefault = 100;

@@ -6,11 +6,12 @@ import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { deleteForkEntries, forkOf, ownTurns, parentOf } from "../../domain/copies/fork.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode } from "../../errors.ts";
-import type { Core } from "./core.ts";
+import type { Core } from "../core/core.ts";
 import type { Handle } from "./handle.ts";
-import { inheritedOf, markShared } from "./fork-references.ts";
-import { eachEntry, readLog } from "./log-reader.ts";
-import { retryOnConflict } from "./retry-on-conflict.ts";
+import { inheritedOf } from "../marks/marked-turns.ts";
+import { markShared } from "../marks/shared-marks.ts";
+import { eachEntry, readLog } from "../core/log-reader.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
 
 /** Attempts to detach all forks, while new ones are made. */
 const attemptsMax = 20;

@@ -1,0 +1,70 @@
+/** The marks and pointers that change with a session, to be committed with its change. */
+import { changeOf, draftOf, firstOwn, headOf, set, type Change } from "../../domain/record/change.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
+import type { Core } from "../core/core.ts";
+import { ownerOf, theirs, untilNow } from "./turn-owners.ts";
+import { type SharingPointer, sharersOf } from "./sharing-devices.ts";
+import { Speakers } from "./speakers.ts";
+
+/**
+ * The references that change with a session, to be committed with its change: a mark of the former speaker where its user changes,
+ * and pointers of devices that share it where it is truncated.
+ */
+export function changedReferences(
+  core: Core,
+  before: SessionRecord,
+  { record: after, splices }: Pick<Change, "splices" | "record">,
+): readonly Change[] | Promise<readonly Change[]> {
+  if (after === null) return [];
+  const first = splices.find(({ log }) => log === "turns")?.from ?? Infinity;
+  // The end of the open turn writes at its number and truncates no other turn.
+  const next = Math.min(headOf(after, "turns") + 1, first === before.openTurn ? Infinity : first);
+  // Most changes have none, so an append need not wait.
+  if (before.user === after.user && next > headOf(before, "turns")) return [];
+  return referencesOf(core, { before, user: after.user, next });
+}
+
+async function referencesOf(
+  core: Core,
+  { before, user, next }: { readonly before: SessionRecord; readonly user: string | null; readonly next: number },
+): Promise<readonly Change[]> {
+  const speakers = new Speakers();
+  await addFormer(core, speakers, { before, user });
+  return [...(await speakers.changes(core, before)), ...(await truncatedSharings(core, { before, next }))];
+}
+
+/**
+ * The pointer of a device that shares a session names the first turn that can be the device's: a truncation lowers it to `next`,
+ * the number of the next turn.
+ */
+export async function truncatedSharings(
+  core: Core,
+  { before, next }: { readonly before: SessionRecord; readonly next: number },
+): Promise<readonly Change[]> {
+  if (next > headOf(before, "turns") || core.isFallback || isInternalScope(before.tenant)) return [];
+  const changes: Change[] = [];
+  for (const { pointer } of await sharersOf(core, before)) {
+    const { from = 1 } = pointer.metadata as unknown as SharingPointer;
+    if (from <= next) continue;
+    const draft = draftOf(pointer);
+    set(draft, { metadata: { ...pointer.metadata, from: next } });
+    changes.push(changeOf(draft));
+  }
+  return changes;
+}
+
+/** Add the speaker of a session that this user has from here on. */
+export async function addFormer(
+  core: Core,
+  speakers: Speakers,
+  { before, user }: { readonly before: SessionRecord; readonly user: string | null },
+): Promise<void> {
+  const { tenant } = before;
+  if (before.user === user || isInternalScope(tenant)) return;
+  const owner = await ownerOf(core, before);
+  if (owner === undefined || owner.name === user) return;
+  if (headOf(before, "turns") < firstOwn(before, "turns")) return;
+  const { from } = await theirs({ core, tenant, user: owner.name }, before);
+  speakers.add(owner.name, { from, until: untilNow(core, before), isTheirs: user === null }, owner.pointer);
+}

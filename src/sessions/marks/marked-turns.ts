@@ -1,0 +1,75 @@
+/** Whether a session still holds the first turn of a mark. */
+import { haveSameTurns, headOf } from "../../domain/record/change.ts";
+import type { Entry } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Core } from "../core/core.ts";
+import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../domain/turns/replaced-turns.ts";
+import { readLog } from "../core/log-reader.ts";
+import type { UserContent } from "./mark.ts";
+
+/** Clocks of two processes may differ by this much in the times that they wrote. */
+const skewMs = 60_000;
+
+/**
+ * True where the session still has the first turn of a mark, or may have it. A turn that the open turn replaced counts: the end
+ * of the open turn may put it back.
+ */
+export async function containsTurn(
+  core: Core,
+  known: SessionRecord,
+  said: Pick<UserContent, "from" | "until">,
+): Promise<boolean> {
+  for (let record = known; ;) {
+    if ((await standsThere(core, record, said)) || (await isReplaced(core, record, said))) return true;
+    // Between the two reads, the turn may have moved into the log of replaced turns or out of it.
+    const newest = (await core.find(record))?.record;
+    if (newest === undefined || newest.createdAt !== record.createdAt || haveSameTurns(newest, record)) return false;
+    record = newest;
+  }
+}
+
+/**
+ * The last turn that a session has from its parent, also while an open turn replaces it: the end of that turn may put it back.
+ */
+export async function inheritedOf(core: Core, record: SessionRecord): Promise<number> {
+  if (!hasReplaced(record)) return record.inherited;
+  const header = { log: replacedLog, from: 1, to: 1, order: "ascending", limit: 1 } as const;
+  const [first] = await core.store.read(record, header);
+  return inheritedBefore(record, first);
+}
+
+async function isReplaced(
+  core: Core,
+  record: SessionRecord,
+  said: Pick<UserContent, "from" | "until">,
+): Promise<boolean> {
+  const place = replacedPlace(record, said.from);
+  if (place === undefined) return false;
+  const range = { log: replacedLog, from: place, to: place, order: "ascending", limit: 1 } as const;
+  const [entry] = await core.store.read(record, range);
+  const { createdAt } = record;
+  return entry !== undefined && mayHaveSaid(said, entry, { createdAt, inherited: await inheritedOf(core, record) });
+}
+
+async function standsThere(
+  core: Core,
+  record: SessionRecord,
+  said: Pick<UserContent, "from" | "until">,
+): Promise<boolean> {
+  const { from } = said;
+  if (headOf(record, "turns") < from) return false;
+  if (record.parent !== null && record.parent.at >= from) return true;
+  const range = { log: "turns", from, to: from, order: "ascending", limit: 1 } as const;
+  const [entry]: readonly Entry[] = await readLog(core, record, range);
+  return entry !== undefined && mayHaveSaid(said, entry, record);
+}
+
+/** The turns that a fork shares are older than the fork, whatever their times say. */
+export function mayHaveSaid(
+  { from, until }: Pick<UserContent, "from" | "until">,
+  entry: Entry,
+  { createdAt, inherited }: Pick<SessionRecord, "createdAt" | "inherited">,
+): boolean {
+  if (until === undefined && from <= inherited) return true;
+  return entry.at <= (until ?? createdAt) + skewMs;
+}
