@@ -71,6 +71,7 @@ export type {
   ToolDescription,
 } from "./sessions/options/model.ts";
 export { parseModelSettings } from "./sessions/options/model-settings.ts";
+export type { Flush } from "./sessions/options/flush.ts";
 export type {
   Message,
   MessageInput,

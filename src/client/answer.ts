@@ -54,6 +54,7 @@ const partTypes: ReadonlySet<string | undefined> = new Set([
   "reasoning",
   "tool_call",
   "tool_result",
+  "part",
 ] satisfies AnswerEvent["type"][]);
 
 async function answerFrom(

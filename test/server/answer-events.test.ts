@@ -106,6 +106,63 @@ test("a device and a key read tool calls, results and reasoning as they happen, 
   }
 });
 
+test("parts stream as they are, their text as text, and a stream resumes after any of them without gap or repeat", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const session = await here.sessions.create({ id: "s" });
+  const turn = await session.begin("q", { flush: { ms: 0 } });
+  const parts = [
+    { part: { type: "start" } },
+    { part: { type: "text-delta", delta: "It " }, said: "It " },
+    { part: { type: "text-delta", delta: "is lost." }, said: "is lost." },
+  ];
+  for (const part of parts) await turn.write(part);
+  const streamed = await here.server.fetch(requestOf("GET", "/v1/sessions/s/stream", { key, headers: streaming }));
+  const reader = (streamed.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+  let heard = "";
+  while (!heard.includes('event: text\ndata: {"text":"is lost.')) heard += (await reader.read()).value ?? assert.fail();
+  await reader.cancel();
+  const sent = eventsOf(heard).slice(1);
+  const expected = [
+    ["part", parts[0]],
+    ["part", parts[1]],
+    ["text", "It "],
+    ["part", parts[2]],
+    ["text", "is lost."],
+  ].map(([event, value]) => [event, typeof value === "string" ? value : { part: (value as { part: object }).part }]);
+  const valuesOf = (events: ReturnType<typeof eventsOf>): unknown[] =>
+    events
+      .filter(({ event }) => event === "part" || event === "text")
+      .map(({ event, data }) => [event, "text" in data ? data.text : data]);
+  assert.deepEqual(valuesOf(sent), expected);
+  const rest = async (id = ""): Promise<unknown[]> => {
+    const path = `/v1/sessions/s/stream?lastEventId=${encodeURIComponent(id)}`;
+    return valuesOf(eventsOf(await (await here.server.fetch(requestOf("GET", path, { key }))).text()));
+  };
+  const live = sent.map(({ id }) => rest(id));
+  const fetched = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(url, init));
+  const remote = connect({ url: "http://server.test", key, fetch: fetched });
+  const running = await (await remote.get("s")).running();
+  const events = Array.fromAsync(running?.events() ?? assert.fail());
+  for await (const _ of running ?? []) break;
+  await turn.seal();
+  const texts = (values: readonly unknown[]): string =>
+    values.flatMap((value) => ((value as unknown[])[0] === "text" ? [(value as string[])[1]] : [])).join("");
+  for (const [index, following] of live.entries()) {
+    const all = await following;
+    // A stream that begins after the seal has no parts: the sealed turn has the text alone.
+    const after = texts(expected.slice(index + 1));
+    assert.equal(texts(all), after, `live, after ${sent[index]?.id}`);
+    assert.equal(texts(await rest(sent[index]?.id)), after, `sealed, after ${sent[index]?.id}`);
+    if (all.some((value) => (value as unknown[])[0] === "part")) assert.deepEqual(all, expected.slice(index + 1));
+  }
+  assert.deepEqual(
+    (await events).map(({ type, ...data }) => [type, "text" in data ? data.text : data]),
+    expected,
+  );
+});
+
 function joinedPairs(pairs: readonly [string, unknown][]): [string, unknown][] {
   return joined(
     pairs.map(([event, value]) => ({ event, data: typeof value === "string" ? { text: value } : (value as object) })),

@@ -12,16 +12,23 @@ export type AnswerEvent =
   /** The model calls a tool; `arguments` is JSON, as the model wrote it. */
   | { readonly type: "tool_call"; readonly id: string; readonly name: string; readonly arguments: string }
   /** The result of the call with this id. */
-  | { readonly type: "tool_result"; readonly id: string; readonly content: Value; readonly isError?: true };
+  | { readonly type: "tool_result"; readonly id: string; readonly content: Value; readonly isError?: true }
+  /** A part in the form of the writer's framework; the text that it adds to the answer follows as an event of its own. */
+  | { readonly type: "part"; readonly part: Value };
 
 /** The events of a chunk, in order. */
 export function eventsOfChunk(chunk: Chunk): readonly AnswerEvent[] {
-  if ("text" in chunk) return chunk.text === "" ? [] : [{ type: "text", text: chunk.text }];
+  if ("text" in chunk) return eventsOfText(chunk.text);
   if ("reasoning" in chunk) return chunk.reasoning === "" ? [] : [{ type: "reasoning", text: chunk.reasoning }];
+  if ("part" in chunk) return [{ type: "part", part: chunk.part }, ...eventsOfText(chunk.said ?? "")];
   return eventsOfMessage(chunk.message);
 }
 
-/** The events of a whole message: those of a stored turn have no reasoning. */
+function eventsOfText(text: string): readonly AnswerEvent[] {
+  return text === "" ? [] : [{ type: "text", text }];
+}
+
+/** The events of a whole message: those of a stored turn have no reasoning and no parts. */
 export function eventsOfMessage(message: Message): readonly AnswerEvent[] {
   const { role, content } = message;
   if (role === "tool") {
@@ -29,7 +36,7 @@ export function eventsOfMessage(message: Message): readonly AnswerEvent[] {
     return [message["is_error"] === true ? { ...result, isError: true } : result];
   }
   if (role !== "assistant") return [];
-  const text = typeof content === "string" && content !== "" ? [{ type: "text", text: content } as const] : [];
+  const text = typeof content === "string" ? eventsOfText(content) : [];
   const calls = (message.tool_calls ?? []).map(
     ({ id, function: { name, arguments: given } }) => ({ type: "tool_call", id, name, arguments: given }) as const,
   );

@@ -3,13 +3,23 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { message } from "../../../test/property/arbitraries.ts";
 import { assemble, encodeChunk, mergeTexts, readChunk, type Chunk } from "./chunk.ts";
+import type { Value } from "../values/codec.ts";
 import type { Message } from "./turn.ts";
 
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 10 });
+const part: fc.Arbitrary<Value> = fc.oneof(
+  text,
+  fc.integer(),
+  fc.constantFrom(true, null),
+  fc.array(text, { maxLength: 3 }),
+  text.map((delta) => ({ type: "text-delta", delta })),
+);
 const chunk: fc.Arbitrary<Chunk> = fc.oneof(
   text.map((text) => ({ text })),
   text.map((reasoning) => ({ reasoning })),
   message.map((message) => ({ message })),
+  part.map((part) => ({ part })),
+  fc.tuple(part, text).map(([part, said]) => ({ part, said })),
 );
 const chunks = fc.array(chunk);
 
@@ -21,7 +31,11 @@ test("no text and no message is lost, doubled or moved", () => {
     fc.property(chunks, (chunks) => {
       const assembled = assemble(chunks);
       const said = (pieces: readonly string[]): string => pieces.join("").replaceAll("|", "");
-      const given = chunks.map((one) => ("text" in one ? one.text : "message" in one ? spokenBy([one.message]) : ""));
+      const given = chunks.map((one) => {
+        if ("text" in one) return one.text;
+        if ("part" in one) return one.said ?? "";
+        return "message" in one ? spokenBy([one.message]) : "";
+      });
       assert.equal(said([spokenBy(assembled)]), said(given));
       const calls = (messages: readonly Message[]): unknown[] => messages.flatMap((one) => one.tool_calls ?? []);
       assert.deepEqual(calls(assembled), calls(chunks.flatMap((one) => ("message" in one ? [one.message] : []))));
@@ -68,6 +82,18 @@ test("pieces of reasoning in a row are one chunk, and no part of the messages", 
   ];
   assert.deepEqual(mergeTexts(pieces), [{ reasoning: "Let me see" }, { text: "Yes." }]);
   assert.deepEqual(assemble(pieces), [{ role: "assistant", content: "Yes." }]);
+});
+
+test("a part adds what it says to the text around it, and is no part of the messages", () => {
+  const pieces: Chunk[] = [
+    { part: { type: "start" } },
+    { part: { type: "text-delta", delta: "It " }, said: "It " },
+    { text: "is" },
+    { part: { type: "data-weather", data: { sun: true } } },
+    { part: { type: "text-delta", delta: " 42." }, said: " 42." },
+  ];
+  assert.deepEqual(assemble(pieces), [{ role: "assistant", content: "It is 42." }]);
+  assert.deepEqual(mergeTexts(pieces), pieces, "every part stays one chunk");
 });
 
 test("assembling changes no chunk", () => {

@@ -1,35 +1,40 @@
-import { decode, encode } from "../values/codec.ts";
+import { decode, encode, type Value } from "../values/codec.ts";
+import { invalidText } from "../values/invalid-argument.ts";
 import type { Entry } from "../record/entry.ts";
 import { GrowingText } from "../values/growing-text.ts";
 import { parseMessages, type Message } from "./turn.ts";
 
 /**
- * A part of an answer as it arrives: some text, some of the model's reasoning, or a whole message such as a tool call or
- * its result. Reasoning is for readers of the running answer; the sealed turn does not have it.
+ * A part of an answer as it arrives: some text, some of the model's reasoning, a whole message such as a tool call or its
+ * result, or a part in the form of the caller's own framework, with the text that it adds to the answer. Reasoning and the
+ * parts themselves are for readers of the running answer; the sealed turn has the text that was said.
  */
-export type Chunk = { readonly text: string } | { readonly reasoning: string } | { readonly message: Message };
+export type Chunk =
+  | { readonly text: string }
+  | { readonly reasoning: string }
+  | { readonly message: Message }
+  | { readonly part: Value; readonly said?: string };
 
 export function encodeChunk(chunk: Chunk): string {
   return encode(chunk, "chunk");
 }
 
-/** The text of a chunk for its reader: the text itself, or that of a whole message of the assistant. */
-export function saidIn(chunk: Chunk): string {
-  if ("text" in chunk) return chunk.text;
-  if ("reasoning" in chunk) return "";
-  const { role, content } = chunk.message;
-  return role === "assistant" && typeof content === "string" ? content : "";
+/**
+ * @throws SessionError `message_invalid` for a value that is neither a text, nor reasoning, nor a message, nor a part;
+ *   `argument_invalid` for a part that says something other than text
+ */
+export function parseChunk(value: unknown): Chunk {
+  const chunk = value as { readonly [field in "text" | "reasoning" | "message" | "part" | "said"]?: unknown } | null;
+  if (typeof chunk?.text === "string" || typeof chunk?.reasoning === "string") return chunk as Chunk;
+  if (chunk?.part === undefined) parseMessages([chunk?.message], "assistant", "chunk");
+  else if (chunk.said !== undefined && typeof chunk.said !== "string") throw invalidText("chunk.said", chunk.said, {});
+  return chunk as Chunk;
 }
 
-/** @throws SessionError `message_invalid` for a value that is neither a text, nor reasoning, nor a message */
-export function parseChunk(value: unknown): Chunk {
-  const chunk = value as
-    | { readonly text?: unknown; readonly reasoning?: unknown; readonly message?: unknown }
-    | null
-    | undefined;
-  if (typeof chunk?.text !== "string" && typeof chunk?.reasoning !== "string")
-    parseMessages([chunk?.message], "assistant", "chunk");
-  return chunk as Chunk;
+/** The length of a chunk for the limits, in characters. @throws SessionError `value_unstorable` */
+export function lengthOfChunk(chunk: Chunk): number {
+  if ("text" in chunk) return chunk.text.length;
+  return "reasoning" in chunk ? chunk.reasoning.length : encodeChunk(chunk).length;
 }
 
 /** The chunk of an entry; undefined if the entry contains none. */
@@ -55,8 +60,8 @@ export function assemble(chunks: Iterable<Chunk>): Message[] {
 }
 
 /**
- * Assembles chunks as they arrive: consecutive texts become one message of the assistant, and tool calls after a text join
- * its message, as providers expect. Empty texts are dropped.
+ * Assembles chunks as they arrive: consecutive texts, and what parts said, become one message of the assistant, and tool
+ * calls after a text join its message, as providers expect. Empty texts are dropped.
  */
 export class Assembly {
   readonly #messages: Message[] = [];
@@ -68,6 +73,10 @@ export class Assembly {
       return;
     }
     if ("reasoning" in chunk) return;
+    if ("part" in chunk) {
+      this.#text.add(chunk.said ?? "");
+      return;
+    }
     const { message } = chunk;
     // Tool calls, and the fields that only the provider knows, complete the text before them.
     const isSameMessage = message.role === "assistant" && message.content == null;
@@ -99,7 +108,7 @@ export function mergeTexts(chunks: readonly Chunk[]): Chunk[] {
     pieces = [];
   };
   for (const chunk of chunks) {
-    if ("message" in chunk) {
+    if ("message" in chunk || "part" in chunk) {
       close();
       merged.push(chunk);
       continue;

@@ -83,7 +83,7 @@ export async function answerReply(
 async function isKept(c: RequestContext, session: Session, lost: string): Promise<boolean> {
   const { turn, sent } = parseAnswerId(lost);
   const { key } = idempotencyKey(c);
-  if (key === undefined || sent.text + sent.others + sent.reasoning > 0) return true;
+  if (key === undefined || sent.text + sent.others + sent.reasoning + sent.parts > 0) return true;
   return (await session.turnByKey(key))?.seq === turn;
 }
 

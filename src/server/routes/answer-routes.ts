@@ -47,17 +47,21 @@ export function addAnswerRoutes(shared: Shared): void {
         after: count
           .optional()
           .meta({ description: "replace the turns after this one; they are put back if no answer begins" }),
+        flush: z
+          .object({ ms: count.optional(), length: count.optional() })
+          .optional()
+          .meta({ description: "when the chunks of the answer are written: after a time in ms, or a length" }),
       }),
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },
-    async (c, { params, body: { message: question, window, settings, ...options } }) => {
+    async (c, { params, body: { message: question, window, settings, flush, ...options } }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
       const ask = (withdraw: AbortSignal) =>
         session.consult(question, {
           withdraw,
           ...defined({ ...options, window: typeof window === "object" ? defined(window) : window }),
           // `consult` checks them.
-          ...defined({ settings }),
+          ...defined({ settings, flush: flush && defined(flush) }),
           ...idempotencyKey(c),
         });
       return await answerReply(c, session, { ask, outlive, stop });

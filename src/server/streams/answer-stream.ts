@@ -1,7 +1,7 @@
 /**
  * A streamed answer that a client can resume at any instance after it lost the connection. The id of an event is the
- * turn, the number of characters sent so far, and if there were any, the numbers of tool calls and results and of
- * characters of reasoning; where it is known, also the time when the turn began. The rest is read from the log.
+ * turn, the number of characters sent so far, and if there were any, the numbers of tool calls and results, of characters
+ * of reasoning, and of parts; where it is known, also the time when the turn began. The rest is read from the log.
  */
 import { SessionError } from "../../errors.ts";
 import type { Answer, AnswerEvent, Session, Turn } from "../../index.ts";
@@ -36,11 +36,13 @@ export interface Reader {
 
 /** @throws SessionError `request_invalid` for an id that is not one of an answer's events */
 export function parseAnswerId(id: string): HeardAnswer {
-  const match = /^(\d{1,15})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15}))?(?:@(\d{1,15}))?$/.exec(id);
+  const match = /^(\d{1,15})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15})(?:-(\d{1,15}))?)?(?:@(\d{1,15}))?$/.exec(id);
   if (match !== null) {
-    const [turn = 0, text = 0, others = 0, reasoning = 0] = match.slice(1, 5).map((count) => Number(count ?? 0));
-    const at = match[5] === undefined ? undefined : Number(match[5]);
-    return { turn, ...defined({ at }), sent: { text, others, reasoning } };
+    const [turn = 0, text = 0, others = 0, reasoning = 0, parts = 0] = match
+      .slice(1, 6)
+      .map((sent) => Number(sent ?? 0));
+    const at = match[6] === undefined ? undefined : Number(match[6]);
+    return { turn, ...defined({ at }), sent: { text, others, reasoning, parts } };
   }
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
@@ -49,9 +51,10 @@ export function parseAnswerId(id: string): HeardAnswer {
   });
 }
 
-/** The short form has no other events and no reasoning. */
-function answerId({ turn, at, sent: { text, others, reasoning } }: HeardAnswer): string {
-  const sent = others + reasoning === 0 ? `${turn}-${text}` : `${turn}-${text}-${others}-${reasoning}`;
+/** The short forms have no parts, and no other events and no reasoning. */
+function answerId({ turn, at, sent: { text, others, reasoning, parts } }: HeardAnswer): string {
+  const rest = others + reasoning + parts === 0 ? "" : `-${others}-${reasoning}`;
+  const sent = `${turn}-${text}${rest}${parts === 0 ? "" : `-${parts}`}`;
   return at === undefined ? sent : `${sent}@${at}`;
 }
 
@@ -134,7 +137,7 @@ function turnEvent({ id: session, durable }: Session, turn: FollowedTurn): Strea
 }
 
 function heardNothing({ seq, ...rest }: FollowedTurn): HeardAnswer {
-  return { turn: seq, ...rest, sent: { text: 0, others: 0, reasoning: 0 } };
+  return { turn: seq, ...rest, sent: { text: 0, others: 0, reasoning: 0, parts: 0 } };
 }
 
 /**

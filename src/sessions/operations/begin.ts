@@ -4,6 +4,7 @@ import { parseMessages, type MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
+import { parseFlush, type Flush } from "../options/flush.ts";
 import { beginOn } from "../turns/begin.ts";
 import { parseAfter } from "../turns/question.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
@@ -19,13 +20,15 @@ export interface BeginTurnOptions extends WriteKey {
   readonly model?: string;
   /** As in `ConsultOptions`: replace the turns after this one, in one commit. @default no turn is replaced */
   readonly after?: number;
+  /** When the chunks of the answer are written, for its readers in other processes. @default after 50 ms or 8192 characters */
+  readonly flush?: Flush;
 }
 
 /** @throws SessionError as `Session.begin` */
 export async function beginTurnOn(
   handle: Handle,
   input: MessageInput,
-  { key, agent, model, after }: BeginTurnOptions,
+  { key, agent, model, after, flush }: BeginTurnOptions,
 ): Promise<TurnInProgress> {
   if (after !== undefined) handle.core.guardStore();
   const open = defined({
@@ -34,9 +37,11 @@ export async function beginTurnOn(
     input: parseMessages(input, "user", "input"),
     model: model === undefined ? undefined : parseModelName(model),
   });
+  const flushes = parseFlush(flush);
   return await handle.inOrder(async () => {
     const replaces = after === undefined ? undefined : parseAfter(after);
-    const options = { ticket: null, named: agent !== undefined, after: replaces, recovers: "dead" } as const;
+    const how = { ticket: null, named: agent !== undefined, after: replaces, flush: flushes };
+    const options = { ...how, recovers: "dead" } as const;
     const begun = await beginOn(handle, open, options);
     if (begun.status === "begun") return begun.inProgress;
     throw new SessionError("turn_not_open", { ...sessionIds(handle.record), turn: begun.turn.seq });

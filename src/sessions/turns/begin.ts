@@ -23,6 +23,7 @@ import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.t
 import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
+import type { Flush } from "../options/flush.ts";
 import { TurnInProgress } from "./turn-in-progress.ts";
 
 export type BeginResult =
@@ -42,6 +43,8 @@ export interface BeginOptions extends WriteOptions {
   readonly choose?: (draft: Draft, context: Context) => Pick<OpenTurn, "agent" | "model">;
   /** The turns after this one are replaced by the new turn. @default none */
   readonly after?: number | undefined;
+  /** When the chunks of the answer are written. @default that of `parseFlush` */
+  readonly flush?: Required<Flush> | undefined;
 }
 
 /**
@@ -55,7 +58,7 @@ export async function beginOn(handle: Handle, turn: OpenTurn, options: BeginOpti
 async function beginTurnOn(
   handle: Handle,
   turn: OpenTurn,
-  { ticket, named, choose, after, ...options }: BeginOptions,
+  { ticket, named, choose, after, flush, ...options }: BeginOptions,
 ): Promise<BeginResult> {
   const { core } = handle;
   if (turn.key !== null) parseId(turn.key, "key");
@@ -106,7 +109,7 @@ async function beginTurnOn(
   };
   return {
     status: "begun",
-    inProgress: new TurnInProgress(handle, open, { releases: brings, ended }),
+    inProgress: new TurnInProgress(handle, open, { releases: brings, ended, flush }),
   };
 }
 

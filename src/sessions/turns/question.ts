@@ -18,6 +18,7 @@ import type { Handle } from "../handle/handle.ts";
 import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
 import { parseModelSettings } from "../options/model-settings.ts";
 import { guardNames, type OptionNames } from "../options/arguments.ts";
+import { parseFlush, type Flush } from "../options/flush.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { pastTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
@@ -69,6 +70,8 @@ export interface ConsultOptions {
    * @default the session's agent answers
    */
   readonly route?: () => Promise<Routed>;
+  /** When the chunks of the answer are written, for its readers in other processes. @default after 50 ms or 8192 characters */
+  readonly flush?: Flush;
 }
 
 /** The agent that a router chose. */
@@ -89,6 +92,7 @@ const optionNames: OptionNames<ConsultOptions> = {
   agent: true,
   busy: true,
   route: true,
+  flush: true,
 };
 
 /** A question whose options are checked. */
@@ -107,6 +111,7 @@ export interface Question {
   readonly isWindowNamed: boolean;
   readonly patience: Patience;
   readonly route: ConsultOptions["route"];
+  readonly flush: Required<Flush>;
 }
 
 /** @throws SessionError `message_invalid`, `argument_invalid`, `agent_unknown`, `id_invalid`, `model_missing` */
@@ -134,6 +139,7 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
     isWindowNamed: options.window !== undefined,
     patience: { busy, waitMs: core.options.waitMs, signal: waitSignal(options), key },
     route: options.route,
+    flush: parseFlush(options.flush),
   };
 }
 
@@ -160,7 +166,7 @@ export interface BegunQuestion {
  *   `replaced_too_large`, the errors of `route` and of the store
  */
 export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
-  const { input, key, after, named, patience } = question;
+  const { input, key, after, named, patience, flush } = question;
   const seen = { turn: handle.seenTurn, record: handle.seenRecord };
   let routed: Routed | undefined;
   const attempt: Attempt<BegunQuestion | SessionError> = async (ticket, writeOptions) => {
@@ -181,7 +187,8 @@ export async function beginQuestion(handle: Handle, question: Question): Promise
       input,
       agent: handle.core.chooseAgent(loaded.record, { named, routed: proposed?.agent }).agent,
     };
-    const begun = await beginOn(handle, open, { ticket, named: named !== undefined, choose, after, ...writeOptions });
+    const how = { ticket, named: named !== undefined, choose, after, flush };
+    const begun = await beginOn(handle, open, { ...how, ...writeOptions });
     return { begun, loaded };
   };
   const begun = await acquire(handle, patience, attempt);

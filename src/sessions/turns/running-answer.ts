@@ -55,10 +55,11 @@ export async function runningAnswer(session: FollowedSession): Promise<Answer | 
   });
 }
 
-/** The parts of an answer that its reader has: how many characters of text and reasoning, and how many other events. */
+/** What the reader of an answer has: how many characters of text and reasoning, how many parts, and how many other events. */
 export interface SentParts {
   readonly text: number;
   readonly reasoning: number;
+  readonly parts: number;
   readonly others: number;
 }
 
@@ -81,7 +82,10 @@ export class AnswerPosition {
 
   /** The events of this news that the reader has not, each moving `sent` as it is taken. */
   *unsent(news: TurnNews): Generator<AnswerEvent, void, undefined> {
-    if (news.type === "turn") this.#heard = { ...nothing, reasoning: this.#heard.reasoning };
+    if (news.type === "turn") {
+      const { reasoning, parts } = this.#heard;
+      this.#heard = { ...nothing, reasoning, parts };
+    }
     const events = news.type === "turn" ? news.turn.output.flatMap(eventsOfMessage) : eventsOfChunk(news.chunk);
     for (const event of events) {
       const unsent = this.hear(event);
@@ -91,7 +95,7 @@ export class AnswerPosition {
 
   /** Moves on by an event; the part of it that the reader has not. */
   hear(event: AnswerEvent): AnswerEvent | undefined {
-    const kind = event.type === "text" || event.type === "reasoning" ? event.type : "others";
+    const kind = kindOf(event);
     const length = "text" in event ? event.text.length : 1;
     const before = this.#heard[kind];
     this.#heard = { ...this.#heard, [kind]: before + length };
@@ -102,7 +106,12 @@ export class AnswerPosition {
   }
 }
 
-const nothing: SentParts = { text: 0, reasoning: 0, others: 0 };
+const nothing: SentParts = { text: 0, reasoning: 0, parts: 0, others: 0 };
+
+function kindOf({ type }: AnswerEvent): keyof SentParts {
+  if (type === "part") return "parts";
+  return type === "text" || type === "reasoning" ? type : "others";
+}
 
 /** A chunk of the followed turn, or its end. */
 export type TurnNews = Extract<SessionNews, { type: "chunk" | "turn" }>;

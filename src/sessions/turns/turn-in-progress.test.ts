@@ -16,7 +16,7 @@ async function chunksOf(place: ReturnType<typeof inMemory>, id = "s"): Promise<n
 test("the input is durable when begin resolves, pieces follow, and sealing puts the turn in their place", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
-  const turn = await session.begin("question");
+  const turn = await session.begin("question", { flush: { ms: 60_000 } });
   const reader = await place.another().get("s");
   const [open] = await Array.fromAsync(reader.turns());
   assert.equal(open?.status, "open");
@@ -121,6 +121,98 @@ test("a buffered piece is written after a short delay", { timeout: 60_000 }, asy
   while ((await chunksOf(place)) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(await chunksOf(place), 1);
   await turn.seal();
+});
+
+test("chunks are written after the time or the length that the caller named", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question", { flush: { ms: 60_000, length: 10 } });
+  await turn.write({ text: "x".repeat(9) });
+  assert.equal(await chunksOf(place), 0);
+  await turn.write({ text: "y" });
+  assert.equal(await chunksOf(place), 1, "ten characters");
+  await turn.seal();
+  const refused: readonly [object, string][] = [
+    [{ ms: -1 }, "flush.ms"],
+    [{ ms: 60_001 }, "flush.ms"],
+    [{ length: 0 }, "flush.length"],
+    [{ milliseconds: 5 }, "flush"],
+  ];
+  for (const [flush, name] of refused) {
+    await assert.rejects(session.begin("question", { flush }), isRefusedBy(name));
+    await assert.rejects(session.consult("question", { flush, model: async function* () {} }), isRefusedBy(name));
+  }
+  assert.equal((await session.refresh()).turn, 1, "nothing was written");
+});
+
+function isRefusedBy(name: string): (error: unknown) => boolean {
+  return (error) => (error as SessionError<"argument_invalid">).details.name === name;
+}
+
+test("while a write of chunks is under way, later chunks gather for one more write", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question", { flush: { ms: 60_000, length: 1 } });
+  const hold = Promise.withResolvers<void>();
+  const commits: number[] = [];
+  const commit = place.store.commit.bind(place.store);
+  place.store.commit = async (batch) => {
+    commits.push(batch.length);
+    await hold.promise;
+    return await commit(batch);
+  };
+  const writes = Array.from({ length: 50 }, (_, index) => turn.write({ text: `${index} ` }));
+  await new Promise((resolve) => setImmediate(resolve));
+  hold.resolve();
+  await Promise.all(writes);
+  assert.ok(commits.length <= 2, `${commits.length} commits`);
+  const text = Array.from({ length: 50 }, (_, index) => `${index} `).join("");
+  assert.deepEqual((await turn.seal()).output, [{ role: "assistant", content: text }]);
+});
+
+test("readers get parts in order, and a dead writer's turn is sealed with what the parts said", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question", { flush: { ms: 0 } });
+  const parts = [
+    { part: { type: "start", id: "m1" } },
+    { part: { type: "text-delta", delta: "It is " }, said: "It is " },
+    { part: new Uint8Array([1, 2, 3]) },
+    { part: null, said: "lost." },
+  ];
+  for (const part of parts) await turn.write(part);
+  const reader = await place.another().get("s");
+  const read: unknown[] = [];
+  for await (const news of reader.watch({ after: 0 })) {
+    if (news.type === "chunk") read.push(news.chunk);
+    if (read.length === parts.length) break;
+  }
+  assert.deepEqual(read, parts);
+  const running = await reader.running();
+  await place.clock.advance(60_000);
+  const other = await place.another().get("s");
+  assert.equal(await other.recover(), true);
+  const [sealed] = await Array.fromAsync(other.turns());
+  assert.deepEqual([sealed?.status, sealed?.output], ["interrupted", [{ role: "assistant", content: "It is lost." }]]);
+  const heard: string[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const event of running?.events() ?? []) heard.push(event.type === "text" ? event.text : event.type);
+    },
+    { code: "interrupted" },
+  );
+  assert.ok(heard.join("").replaceAll("part", "").endsWith("lost."), heard.join(" "));
+});
+
+test("a part that cannot be stored, or that says no text, is refused before it is added", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("question");
+  await assert.rejects(turn.write({ part: { at: Number.NaN } }), { code: "value_unstorable" });
+  await assert.rejects(turn.write({ part: 1, said: 2 } as never), { code: "argument_invalid" });
+  await assert.rejects(turn.write({ part: undefined } as never), { code: "message_invalid" });
+  await turn.write({ part: { type: "text" }, said: "whole" });
+  assert.deepEqual((await turn.seal()).output, [{ role: "assistant", content: "whole" }]);
 });
 
 test("sealing again returns the turn that was sealed first, and a sealed turn refuses pieces", async () => {

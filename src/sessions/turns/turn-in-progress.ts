@@ -1,4 +1,4 @@
-import { Assembly, encodeChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
+import { Assembly, lengthOfChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import {
@@ -21,6 +21,7 @@ import type { Interruption } from "../../errors/answer-problems.ts";
 import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
 import type { Handle } from "../handle/handle.ts";
+import { parseFlush, type Flush } from "../options/flush.ts";
 import { traceCall } from "../tracing/operation.ts";
 import type { Found, SessionWatch } from "../polling/change-poller.ts";
 
@@ -46,9 +47,6 @@ export interface Seal {
 
 type Took = Omit<Sealing, "status" | "output">;
 
-/** Chunks are written after this time or length, whichever comes first: one write for each token would be too many. */
-const flushMs = 250;
-const flushLength = 8192;
 /**
  * Delay before a failed seal is retried, until it succeeds or the turn is lost. A turn whose write failed is sealed after
  * the same time if its writer does not seal it.
@@ -78,10 +76,15 @@ export class TurnInProgress implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #written = new Assembly();
   #toolCalls: number;
+  /** One write to the store for each token would be too many. */
+  readonly #flushes: Required<Flush>;
   #buffer: Chunk[] = [];
   #bufferLength = 0;
   #bytes = 0;
+  /** The last write of chunks that was begun or waits; after a failure it stays rejected, so that no later chunk is written. */
   #flushing: Promise<void> = Promise.resolve();
+  /** A write that waits for the one before it, and will take all chunks that are buffered by then. */
+  #nextFlush: Promise<void> | undefined;
   #flushTimer: NodeJS.Timeout | undefined;
   /** Notifies a writer that writes nothing, within a second, that it was cancelled or superseded. */
   readonly #watch: SessionWatch;
@@ -98,7 +101,11 @@ export class TurnInProgress implements AsyncDisposable {
   constructor(
     handle: Handle,
     open: Turn,
-    { releases, ended }: { releases: boolean; ended: (settled: boolean) => void },
+    {
+      releases,
+      ended,
+      flush,
+    }: { releases: boolean; ended: (settled: boolean) => void; flush: Required<Flush> | undefined },
   ) {
     if (handle.fence === null) throw new Error("a turn in progress needs a lease");
     this.#handle = handle;
@@ -107,6 +114,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#toolCalls = countToolCalls(open.input);
     this.#releases = releases;
     this.#ended = ended;
+    this.#flushes = flush ?? parseFlush();
     handle.core.turns.add(this);
     const { poller } = handle.core;
     this.#watch = poller.watch(handle.key, { needs: "record", isQuiet: true }, (found) => this.#onFound(found));
@@ -152,7 +160,8 @@ export class TurnInProgress implements AsyncDisposable {
   /**
    * Write a chunk of the answer. Resolves at once, before the chunk is durable, unless the store lags behind. An empty
    * text is dropped.
-   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`, or the store's, of this or an earlier chunk
+   * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`,
+   *   `value_unstorable`, or the store's, of this or an earlier chunk
    */
   async write(chunk: Chunk): Promise<void> {
     this.signal.throwIfAborted();
@@ -161,15 +170,15 @@ export class TurnInProgress implements AsyncDisposable {
     }
     parseChunk(chunk);
     if ("message" in chunk) this.#guardMessage(chunk.message);
-    const length =
-      "message" in chunk ? encodeChunk(chunk).length : ("text" in chunk ? chunk.text : chunk.reasoning).length;
+    const length = lengthOfChunk(chunk);
     if (length === 0) return;
     this.#written.add(chunk);
     this.#buffer.push(chunk);
     this.#bufferLength += length;
     this.#bytes += length;
-    this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), flushMs).unref();
-    if (this.#bufferLength >= flushLength) await this.#flush();
+    const { ms, length: lengthMax } = this.#flushes;
+    this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), ms).unref();
+    if (this.#bufferLength >= lengthMax) await this.#flush();
   }
 
   /**
@@ -190,30 +199,41 @@ export class TurnInProgress implements AsyncDisposable {
     this.#toolCalls = toolCalls;
   }
 
-  /** Write the buffered chunks, in order. A failure stops the turn, so that the caller stops generating. */
+  /**
+   * Write the buffered chunks, behind the write that is under way: a slow store gets larger writes, not a queue of them.
+   * A failure stops the turn, so that the caller stops generating.
+   */
   #flush(): Promise<void> {
+    if (this.#nextFlush !== undefined) return this.#nextFlush;
+    const flushing = this.#flushing.then(() => {
+      this.#nextFlush = undefined;
+      return this.#writeBuffered();
+    });
+    // Callers that await the flush get its failure.
+    flushing.catch(() => undefined);
+    this.#flushing = flushing;
+    this.#nextFlush = flushing;
+    return flushing;
+  }
+
+  async #writeBuffered(): Promise<void> {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
     const chunks = mergeTexts(this.#buffer.splice(0));
     this.#bufferLength = 0;
-    if (chunks.length === 0) return this.#flushing;
+    if (chunks.length === 0) return;
     const chunkBytes = this.#bytes;
-    this.#flushing = this.#flushing.then(async () => {
-      try {
-        await traceCall(this.#handle.about("write"), () =>
-          this.#handle.write(({ record }, context) =>
-            addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
-          ),
-        );
-      } catch (error) {
-        this.#fail(error);
-        throw error;
-      }
-      this.#checkRecord();
-    });
-    // Callers that await the flush get its failure.
-    this.#flushing.catch(() => undefined);
-    return this.#flushing;
+    try {
+      await traceCall(this.#handle.about("write"), () =>
+        this.#handle.write(({ record }, context) =>
+          addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
+        ),
+      );
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+    this.#checkRecord();
   }
 
   /** If the store is unavailable, the next write throws its error. */

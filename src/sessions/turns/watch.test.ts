@@ -10,7 +10,11 @@ import type { SessionNews } from "./watch.ts";
 function textOf(news: SessionNews): string {
   if (news.type === "turn") return `${news.turn.status} ${news.turn.seq}`;
   if (news.type === "truncated") return `truncated ${news.after}`;
-  return `chunk ${news.turn}.${news.seq} ${"message" in news.chunk ? news.chunk.message.role : Object.values(news.chunk)[0]}`;
+  const { turn, seq, chunk } = news;
+  return `chunk ${turn}.${seq} ${"message" in chunk ? chunk.message.role : JSON.stringify(Object.values(chunk)[0])}`.replaceAll(
+    '"',
+    "",
+  );
 }
 
 async function take(source: AsyncIterator<SessionNews>, count: number): Promise<string[]> {
