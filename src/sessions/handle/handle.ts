@@ -8,34 +8,26 @@ import {
   type Change,
   type Draft,
 } from "../../domain/record/change.ts";
-import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
-import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
-import { recentResets } from "../../domain/record/lifecycle.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
-import { hasReplaced, replacedKeysLog, replacedLog, replacedTurnOf } from "../../domain/turns/replaced-turns.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
-import { readTurn } from "../../domain/turns/turn.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "../core/core.ts";
 import { changedReferences } from "../marks/changed-marks.ts";
-import { eachEntry, readLog } from "../core/log-reader.ts";
+import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
+import { readAbandonedTurn, readReplacedTurns } from "./abandoned-turn.ts";
+import { claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
+import { Contention } from "./contention.ts";
 import type { Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
 
 /** Tries of a write against newer records, unless its options say otherwise. */
 const attemptsDefault = 100;
-/**
- * The pauses of a writer under contention: the first lasts up to `firstMs`, each later one is longer by `factor`, and
- * after `max` appends in a row that meet no other turn the contention is over.
- */
-const yields = { firstMs: 8, factor: 1.5, max: 4 } as const;
-/** Stale positions of callers that are remembered. */
-const staleViewsMax = 1000;
 /** A lease whose commit has an unknown outcome is checked at this interval until the store answers, ms. */
 const retryMs = 2000;
 
@@ -51,15 +43,7 @@ export class Handle implements WritableSession {
   /** The lease that it writes under. In a store that was put back, another lease may have the same fencing token. */
   #lease: Pick<Lease, "fence" | "commitId"> | null = null;
   #retired = false;
-  /** The version that its owner had seen at its last conflict. */
-  #conflictSeen: number | undefined;
-  /** The caller passed what it has seen, and other callers may pass the same. */
-  readonly #isGiven: boolean;
-  /** Conflicts since the last turn that was committed. */
-  #conflicts = 0;
-  /** The number of the next pause for other writers; 0 for none. */
-  #yields = 0;
-  #landedAt = 0;
+  readonly #contention: Contention;
   #last: Promise<unknown> | undefined;
   #pending = 0;
 
@@ -67,8 +51,9 @@ export class Handle implements WritableSession {
   constructor(core: Core, record: SessionRecord, seen?: Seen) {
     this.core = core;
     this.#record = record;
-    this.#isGiven = seen !== undefined && !isSame(seen, turnsIdentity(record));
-    this.#seen = this.#isGiven && seen !== undefined ? seen : seenOf(record);
+    const isGiven = seen !== undefined && !isSame(seen, turnsIdentity(record));
+    this.#contention = new Contention(core, { isGiven });
+    this.#seen = isGiven ? seen : seenOf(record);
   }
 
   /** The newest record this handle knows; the store may be ahead. */
@@ -134,23 +119,6 @@ export class Handle implements WritableSession {
     return this.#seen.turn;
   }
 
-  /**
-   * True for the first conflict of what the owner had seen. Where the caller passed that (`seen`), several callers may pass the
-   * same: then true once for each stored version.
-   */
-  #isNewConflict({ seenVersion, storedVersion }: { seenVersion: number; storedVersion: number }): boolean {
-    if (this.#conflictSeen === seenVersion) return false;
-    this.#conflictSeen = seenVersion;
-    if (!this.#isGiven) return true;
-    const { staleViews } = this.core;
-    const view = `${keyText(this.key)} ${storedVersion}`;
-    if (staleViews.has(view)) return false;
-    staleViews.add(view);
-    const [oldest] = staleViews;
-    if (staleViews.size > staleViewsMax && oldest !== undefined) staleViews.delete(oldest);
-    return true;
-  }
-
   /** Take over a record that was loaded elsewhere in this process, if it is newer. */
   learn(record: SessionRecord): void {
     if (!isSame(record, this.#record) && mayFollow(record, this.#record)) this.#record = record;
@@ -164,36 +132,19 @@ export class Handle implements WritableSession {
     try {
       return await work();
     } catch (error) {
-      if (hasCode(error, "conflict")) {
-        this.#conflicts++;
-        const { seenTurn, storedTurn, seenVersion, storedVersion } = error.details;
-        if (!this.core.isFallback && seenVersion !== undefined && storedVersion !== undefined) {
-          const met = { seenTurn, storedTurn, seenVersion, storedVersion };
-          if (this.#isNewConflict(met)) this.core.conflicts.count(this, met);
-        }
-      }
+      if (hasCode(error, "conflict")) this.#contention.met(this, error.details);
       throw error;
     }
   }
 
   /** A turn of the owner was committed. */
   landed(): void {
-    if (this.#conflicts > 0) this.#yields = 1;
-    else if (this.#yields > 0) this.#yields = (this.#yields + 1) % (yields.max + 1);
-    this.#landedAt = this.core.options.clock.now();
-    this.#conflicts = 0;
+    this.#contention.landed();
   }
 
-  /**
-   * Make room for other writers of the session before turns are written. The writer of the last turn knows the newest
-   * version and needs one round trip. A refused writer needs two, so it is refused for as long as the first one
-   * continues. A writer that was refused since its turn before the last one therefore pauses before its next turn. The
-   * pauses grow while no other turn comes, because the other writers may not get a processor or a lock in a short one.
-   */
-  async makeRoom(): Promise<void> {
-    if (this.#yields === 0 || this.#conflicts > 0) return;
-    const pauseMs = yields.firstMs * yields.factor ** (this.#yields - 1);
-    if (this.core.options.clock.now() - this.#landedAt < pauseMs) await this.core.pause(pauseMs);
+  /** Pause for other writers of the session, before turns are written. */
+  makeRoom(): Promise<void> {
+    return this.#contention.makeRoom();
   }
 
   /** Load the newest record; what the owner has seen stays. */
@@ -298,10 +249,10 @@ export class Handle implements WritableSession {
       await this.recoverAbandoned({ recovers: recovers ?? "dead", reason });
       return undefined;
     }
-    const inherited = record.parent === null ? undefined : await this.#inherited(record, change);
+    const inherited = record.parent === null ? undefined : await inheritedEntry(this.core, record, change);
     if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
-    if (change.claims.length > 0) await this.#guardKeys(record, change);
+    if (change.claims.length > 0) await guardKeys(this.core, record, change);
 
     const references = changedReferences(this.core, record, change);
     const beside = [...(references instanceof Promise ? await references : references), ...given];
@@ -328,44 +279,6 @@ export class Handle implements WritableSession {
   /** True if the record has another lease with the fencing token of this view's. */
   #meetsAnotherLease({ lease }: SessionRecord): boolean {
     return lease !== null && lease.fence === this.#lease?.fence && lease.commitId !== this.#lease.commitId;
-  }
-
-  /** The entry with a claimed key among the shared turns of a fork: the store compares only the rows of the fork. */
-  async #inherited(record: SessionRecord, { claims }: Change): Promise<Entry | undefined> {
-    for (const { log, key } of claims) {
-      const [entry] = await readLog(this.core, record, { log, keys: [key] });
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
-  }
-
-  /**
-   * A retry of a turn from before a reset would write it a second time.
-   * @throws SessionError `key_archived` where an archived turn has a claimed key
-   */
-  async #guardKeys(record: SessionRecord, { claims }: Change): Promise<void> {
-    if (headOf(record, replacedKeysLog) > 0) {
-      const keys = claims.filter(({ log }) => log === "turns").map(({ key }) => key);
-      const [entry] = keys.length === 0 ? [] : await readLog(this.core, record, { log: replacedKeysLog, keys });
-      if (entry !== undefined) {
-        throw new SessionError("key_reused", {
-          ...sessionIds(record),
-          key: entry.key ?? "",
-          seq: replacedTurnOf(entry),
-        });
-      }
-    }
-    if (claims.length === 0 || record.resets.length === 0) return;
-    const { tenant, id: sessionId } = record;
-    const resets = recentResets(record, this.core.now());
-    const archived = await this.core.findAll(resets.map(({ archive: id }) => ({ tenant, id })));
-    for (const { log, key } of claims) {
-      for (const one of archived) {
-        const [entry] = one === undefined ? [] : await readLog(this.core, one, { log, keys: [key] });
-        if (entry === undefined || one === undefined) continue;
-        throw new SessionError("key_archived", { sessionId, tenant, key, archive: one.id, seq: entry.seq });
-      }
-    }
   }
 
   /** Clear a dead holder's lease and seal the turn it left open. */
@@ -451,55 +364,14 @@ export class Handle implements WritableSession {
     recover(draft, turn, { reason, to }, this.core.context());
   }
 
-  /**
-   * The open turn and the readable chunks of its answer: a damaged chunk must not prevent the recovery.
-   * @throws SessionError `store_invalid` if the turn itself cannot be read
-   */
   async #abandonedTurn(record: SessionRecord, seq: number): Promise<AbandonedTurn> {
-    const { store, options } = this.core;
-    const [entry] = await store.read(this.key, {
-      log: "turns",
-      from: seq,
-      to: seq,
-      order: "ascending",
-      limit: 1,
-    });
-    const turn = entry === undefined ? "" : readTurn(entry);
-    if (typeof turn === "string") {
-      throw new SessionError("store_invalid", { ...sessionIds(record), problem: "open_turn_missing", seq });
-    }
-    const chunks: Chunk[] = [];
-    const written = headOf(record, "chunks");
-    const limit = options.limits.readMax;
-    for (let from = 1; from <= written;) {
-      const range = { log: "chunks", from, to: written, order: "ascending", limit } as const;
-      const page = await store.read(this.key, range);
-      chunks.push(...readableChunks(page));
-      const last = page.at(-1);
-      if (last === undefined) break;
-      from = last.seq + 1;
-    }
-    return { turn, chunks, written, replaced: await this.replacedTurns() };
+    const turn = await readAbandonedTurn(this.core, record, seq);
+    return { ...turn, replaced: await this.replacedTurns() };
   }
 
-  /**
-   * The entries of the turns that the open turn replaced; none where it replaced none. A lost entry must not prevent the end of
-   * the open turn: the others are returned.
-   */
-  async replacedTurns(): Promise<readonly Entry[]> {
-    const record = this.#record;
-    if (!hasReplaced(record)) return [];
-    try {
-      return await Array.fromAsync(eachEntry(this.core, record, replacedLog));
-    } catch (error) {
-      if (!hasCode(error, "store_invalid")) throw error;
-    }
-    const entries: Entry[] = [];
-    for (let seq = 1; seq <= headOf(record, replacedLog); seq++) {
-      const range = { log: replacedLog, from: seq, to: seq, order: "ascending", limit: 1 } as const;
-      entries.push(...(await this.core.store.read(this.key, range)));
-    }
-    return entries;
+  /** The entries of the turns that the open turn replaced; none where it replaced none. */
+  replacedTurns(): Promise<readonly Entry[]> {
+    return readReplacedTurns(this.core, this.#record);
   }
 
   /** The turn with this idempotency key. */
@@ -507,14 +379,6 @@ export class Handle implements WritableSession {
     const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
   }
-}
-
-/** True where the change writes two entries with a key that it claims. */
-function claimsTwice({ claims, splices }: Change): boolean {
-  return claims.some(({ log, key }) => {
-    const entries = splices.find((splice) => splice.log === log)?.entries ?? [];
-    return entries.filter((entry) => entry.key === key).length > 1;
-  });
 }
 
 /**

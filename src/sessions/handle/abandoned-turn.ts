@@ -1,0 +1,64 @@
+/** Reads a turn that a dead lease holder left open, and the turns that it replaced. */
+import { headOf } from "../../domain/record/change.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
+import type { AbandonedTurn } from "../../domain/turns/leases.ts";
+import { hasReplaced, replacedLog } from "../../domain/turns/replaced-turns.ts";
+import { readTurn } from "../../domain/turns/turn.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { eachEntry } from "../core/log-reader.ts";
+
+/**
+ * The open turn and the readable chunks of its answer: a damaged chunk must not prevent the recovery.
+ * @throws SessionError `store_invalid` if the turn itself cannot be read
+ */
+export async function readAbandonedTurn(
+  { store, options }: Core,
+  record: SessionRecord,
+  seq: number,
+): Promise<Omit<AbandonedTurn, "replaced">> {
+  const key = keyOf(record);
+  const [entry] = await store.read(key, { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 });
+  const turn = entry === undefined ? "" : readTurn(entry);
+  if (typeof turn === "string") {
+    throw new SessionError("store_invalid", { ...sessionIds(record), problem: "open_turn_missing", seq });
+  }
+  const chunks: Chunk[] = [];
+  const written = headOf(record, "chunks");
+  const limit = options.limits.readMax;
+  for (let from = 1; from <= written;) {
+    const range = { log: "chunks", from, to: written, order: "ascending", limit } as const;
+    const page = await store.read(key, range);
+    chunks.push(...readableChunks(page));
+    const last = page.at(-1);
+    if (last === undefined) break;
+    from = last.seq + 1;
+  }
+  return { turn, chunks, written };
+}
+
+/**
+ * The entries of the turns that the open turn replaced; none where it replaced none. A lost entry must not prevent the end of
+ * the open turn: the others are returned.
+ */
+export async function readReplacedTurns(core: Core, record: SessionRecord): Promise<readonly Entry[]> {
+  if (!hasReplaced(record)) return [];
+  try {
+    return await Array.fromAsync(eachEntry(core, record, replacedLog));
+  } catch (error) {
+    if (!hasCode(error, "store_invalid")) throw error;
+  }
+  const entries: Entry[] = [];
+  for (let seq = 1; seq <= headOf(record, replacedLog); seq++) {
+    const range = { log: replacedLog, from: seq, to: seq, order: "ascending", limit: 1 } as const;
+    entries.push(...(await core.store.read(keyOf(record), range)));
+  }
+  return entries;
+}
+
+function keyOf({ tenant, id }: SessionRecord): SessionKey {
+  return { tenant, id };
+}
