@@ -150,8 +150,8 @@ export class Chat {
   /** One page of the other devices that share this chat through a code, by names that are no device ids. */
   async listSharing(page: PageQuery = {}): Promise<Page<UserDevice>> {
     const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { ...page } });
-    const { devices, next } = body as { devices: { id: string; linkedAt: string }[]; next?: string };
-    return defined({ items: devices.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })), next });
+    const { items, next } = body as { items: { id: string; linkedAt: string }[]; next?: string };
+    return defined({ items: items.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })), next });
   }
 
   /** All devices of `listSharing`. */

@@ -6,8 +6,7 @@ import type { Http } from "./http.ts";
 
 /** A page of one of the logs. */
 interface LogPage {
-  readonly turns?: readonly WireTurn[];
-  readonly events?: readonly WireEvent[];
+  readonly items: readonly unknown[];
   /** The entries of the page that cannot be read. */
   readonly unreadable?: readonly UnreadableEntry[];
   /** The number of the first entry of the next page. */
@@ -16,19 +15,19 @@ interface LogPage {
 
 /** The turns of a range, page by page, as the server divides it. */
 export function turnPages(http: Http, path: string, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
-  return logPages(http, `${path}/turns`, range, ({ turns = [] }) => turns.map(turnOfWire));
+  return logPages(http, `${path}/turns`, range, (turn) => turnOfWire(turn as WireTurn));
 }
 
 /** The events of a range, page by page, as the server divides it. */
 export function eventPages(http: Http, path: string, range: EntryRange): AsyncGenerator<SessionEvent, void, undefined> {
-  return logPages(http, `${path}/events`, range, ({ events = [] }) => events.map(eventOfWire));
+  return logPages(http, `${path}/events`, range, (event) => eventOfWire(event as WireEvent));
 }
 
 async function* logPages<Item>(
   http: Http,
   path: string,
   { last, onUnreadable, ...range }: EntryRange,
-  itemsOf: (page: LogPage) => readonly Item[],
+  ofWire: (item: unknown) => Item,
 ): AsyncGenerator<Item, void, undefined> {
   const ask = async ({ after: from }: After<number>): Promise<LogPage> => {
     const query = from === undefined ? { ...defined({ last }), ...range } : { ...range, from };
@@ -36,10 +35,10 @@ async function* logPages<Item>(
   };
   let left = last ?? Number.POSITIVE_INFINITY;
   for await (const page of eachPage<LogPage, number>(ask)) {
-    for (const item of itemsOf(page)) {
+    for (const item of page.items) {
       // Entries added meanwhile do not belong to the last ones that were requested.
       if (left-- <= 0) return;
-      yield item;
+      yield ofWire(item);
     }
     for (const entry of page.unreadable ?? []) onUnreadable?.(entry);
     left -= page.unreadable?.length ?? 0;

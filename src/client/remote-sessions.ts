@@ -1,6 +1,6 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachItem, eachPage } from "../domain/values/pages.ts";
+import { eachItem, eachPage, type Page } from "../domain/values/pages.ts";
 import { hasCode } from "../errors.ts";
 import type {
   ErasureReceipt,
@@ -117,8 +117,8 @@ export class RemoteSessions {
       path: "/v1/sessions",
       query: { ...query, state, activeSince: activeSince?.toISOString(), activeBefore: activeBefore?.toISOString() },
     });
-    const { sessions, ...page } = body as { sessions: WireSession[]; next?: string };
-    return { ...page, items: sessions.map(infoOfWire) };
+    const page = body as Page<WireSession>;
+    return { ...page, items: page.items.map(infoOfWire) };
   }
 
   /**
@@ -135,8 +135,8 @@ export class RemoteSessions {
   /** One page of the tenant's events, by time. */
   async listEvents(query: EventQuery = {}): Promise<EventPage> {
     const { body } = await this.#http.ask({ method: "GET", path: "/v1/events", query: wireQuery(query) });
-    const { events, ...page } = body as { events: WireTenantEvent[]; next?: string };
-    return { ...page, items: events.map(tenantEventOfWire) };
+    const page = body as Page<WireTenantEvent>;
+    return { ...page, items: page.items.map(tenantEventOfWire) };
   }
 
   /**

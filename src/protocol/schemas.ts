@@ -99,7 +99,7 @@ export const unreadableEntries: z.ZodType = z
   .meta({ description: "the entries of the page that cannot be read" });
 
 export const turnsAnswer: z.ZodType = z.object({
-  turns: z.array(turnAnswer),
+  items: z.array(turnAnswer),
   unreadable: unreadableEntries,
   next: z.number().optional().meta({ description: "pass it as from to get the remaining turns" }),
   before: beforePage,
@@ -226,7 +226,7 @@ export const hostAnswer: z.ZodType = z
       timers: total,
       workers: z.array(total.nullable()).meta({ description: "heap of each worker, in bytes" }),
     }),
-    sessions: z.array(
+    items: z.array(
       z
         .object({
           id: z.string(),

@@ -85,7 +85,7 @@ export interface WireHost {
   /** Memory of its process. */
   readonly memoryBytes: number;
   readonly metrics: Omit<HostMetrics, "workers"> & { readonly workers: readonly (number | null)[] };
-  readonly sessions: readonly LiveInfo[];
+  readonly items: readonly LiveInfo[];
   /** Absent on the last page. */
   readonly next?: string;
 }
@@ -121,11 +121,11 @@ export function wireActiveAgentFor(audience: Audience, active: ActiveAgent): Wir
 
 export function wireHost(
   metrics: HostMetrics,
-  sessions: readonly LiveInfo[],
+  items: readonly LiveInfo[],
   { memoryBytes, next }: { readonly memoryBytes: number; readonly next: string | undefined },
 ): WireHost {
   const workers = metrics.workers.map((bytes) => bytes ?? null);
-  return { memoryBytes, metrics: { ...metrics, workers }, sessions, ...defined({ next }) };
+  return { memoryBytes, metrics: { ...metrics, workers }, items, ...defined({ next }) };
 }
 
 export function wireActiveAgent({ agent, since, expiresAt, note }: ActiveAgent): WireActiveAgent {

@@ -24,7 +24,7 @@ test("stats count sessions by state, and turns and tokens by the requested group
   assert.deepEqual(stats.sessions.states, { active: 0, inactive: 0, expired: 1, ended: 1, archived: 0 });
   assert.equal(stats.sessions.total, 2);
   assert.deepEqual(stats.sessions.turns, { count: 2, p50: 1, p95: 2, max: 2 });
-  assert.deepEqual(stats.turns.tookMs, { count: 3, p50: 200, p95: 300, max: 300 });
+  assert.deepEqual(stats.turns.durationPercentilesMs, { count: 3, p50: 200, p95: 300, max: 300 });
   assert.deepEqual([stats.turns.turns, stats.turns.failed, stats.turns.totalTokens], [3, 1, 35]);
   const keyed = Object.fromEntries(
     Object.entries(stats.groups).map(([kind, groups]) => [

@@ -46,7 +46,7 @@ export interface Stats {
   };
   readonly turns: TurnSums & {
     /** The duration of the turns in a log, where it is known. */
-    readonly tookMs: Percentiles | null;
+    readonly durationPercentilesMs: Percentiles | null;
   };
   readonly handoffs: {
     /** Sessions with a handoff in force at `at`. */
@@ -91,7 +91,7 @@ function statsOf(sums: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">
   return {
     ...about,
     sessions: { total, states, turns: percentilesOf(turns), lifeMs: percentilesOf(lifeMs) },
-    turns: { ...sums.turns, tookMs: percentilesOf(sums.durationMs) },
+    turns: { ...sums.turns, durationPercentilesMs: percentilesOf(sums.durationMs) },
     handoffs: { active: handoffs, expired: sums.handoffs.expired, activeMs: percentilesOf(sums.handoffs.activeMs) },
     storage: {
       entries: sums.logs.reduce((sum, log) => sum + log.entries, 0),

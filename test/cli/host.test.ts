@@ -237,7 +237,7 @@ test("an eager host activates the sessions of a dead host and reports the result
   assert.match(log(), /2 of 3 sessions activated, 0 .*, 1 failed/);
   assert.match(log(), /"event":"broken","session":"sick".*it cannot wake up/);
   const status = await fetch(`${url}/v1/host`, { headers: { authorization: `Bearer ${here.key}` } });
-  const { sessions: live } = (await status.json()) as { sessions: { id: string; phase: string }[] };
+  const { items: live } = (await status.json()) as { items: { id: string; phase: string }[] };
   assert.deepEqual(
     live.map(({ id, phase }) => [id, phase]),
     [

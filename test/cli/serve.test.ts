@@ -116,13 +116,13 @@ test("a running answer comes to its end when the server is stopped; one that tak
   await cut;
   const third = await serve(place, ["--quiet"]);
   const turns = (await (await fetch(`${third.url}/v1/chat/turns`, { headers: { "x-device-id": device } })).json()) as {
-    turns: { status: string; output: { content: string }[] }[];
+    items: { status: string; output: { content: string }[] }[];
   };
   assert.deepEqual(
-    turns.turns.map(({ status }) => status),
+    turns.items.map(({ status }) => status),
     ["done", "interrupted"],
   );
-  assert.equal(turns.turns[1]?.output[0]?.content, "half ");
+  assert.equal(turns.items[1]?.output[0]?.content, "half ");
   await stop(third.child);
 });
 

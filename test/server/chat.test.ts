@@ -21,7 +21,7 @@ test("a device's chat continues at any instance, and no other device can read it
   assert.equal((await here.call("POST", "/v1/chat", chat(other, "Me too"))).json.turn.seq, 1);
   const { json } = await here.call("GET", "/v1/chat/turns?last=1", { device: one });
   assert.deepEqual(
-    json.turns.map((turn: { input: unknown }) => turn.input),
+    json.items.map((turn: { input: unknown }) => turn.input),
     [[{ role: "user", content: "Again" }]],
   );
   const session = await here.call("GET", "/v1/chat/session", { device: one });
@@ -33,7 +33,7 @@ test("a device without messages has no session, and reading creates none", async
   await using here = serve();
   const device = randomUUID();
   assertProblem(await here.call("GET", "/v1/chat/session", { device }), 404, "session_not_found");
-  assert.deepEqual((await here.call("GET", "/v1/chat/turns", { device })).json, { turns: [] });
+  assert.deepEqual((await here.call("GET", "/v1/chat/turns", { device })).json, { items: [] });
   assert.equal((await here.call("GET", "/v1/chat/active-agent", { device })).status, 204);
   assert.equal((await here.call("DELETE", "/v1/chat/active-agent", { device })).status, 204);
   assert.deepEqual((await here.call("POST", "/v1/chat/cancel", { device })).json, { cancelled: false });
@@ -133,7 +133,7 @@ test("a code makes two devices share a session; wrong, used and foreign codes ar
   const linked = await here.call("POST", "/v1/devices/link", { device: other, body: { code: json.code } });
   assert.equal(linked.json.turn, 1);
   assert.deepEqual((await here.call("DELETE", "/v1/devices/link", { device: other })).json, { unlinked: true });
-  assert.deepEqual((await here.call("GET", "/v1/chat/turns", { device: other })).json.turns, []);
+  assert.deepEqual((await here.call("GET", "/v1/chat/turns", { device: other })).json.items, []);
   const refusals = [];
   for (const code of [json.code, "ABCD-EFGH", ""]) {
     const refused = await here.call("POST", "/v1/devices/link", { device: other, body: { code } });
@@ -223,7 +223,7 @@ test("a stream sends the text as it arrives, and a lost one resumes after the la
       .join(""),
     "three",
   );
-  assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.turns.length, 1, "nothing was asked twice");
+  assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.items.length, 1, "nothing was asked twice");
 });
 
 test("a stream lost between tool calls resumes with every character, live and after the end", async () => {
@@ -287,7 +287,7 @@ test("a stopping server lets streamed answers finish, also those without a reade
   end();
   await stopping;
   const { json } = await here.call("GET", "/v1/chat/turns", { device: left });
-  assert.equal(json.turns[0].output[0].content, "all the same");
+  assert.equal(json.items[0].output[0].content, "all the same");
 });
 
 test("a stream of an answer that fails or is cancelled ends with the problem, live and resumed", async () => {
@@ -338,7 +338,7 @@ test("an answer over the time limit of a request is a typed refusal, and is stor
   assertProblem(await here.call("POST", "/v1/chat", chat(device, "Slow")), 504, "deadline_passed");
   end();
   await new Promise((resolve) => setTimeout(resolve, 50));
-  const [turn] = (await here.call("GET", "/v1/chat/turns", { device })).json.turns;
+  const [turn] = (await here.call("GET", "/v1/chat/turns", { device })).json.items;
   assert.deepEqual([turn.status, turn.output[0].content], ["done", "late"]);
 });
 

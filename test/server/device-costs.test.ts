@@ -127,7 +127,7 @@ test("a device over its budget is refused before a model is called, and other de
   assert.deepEqual(Object.keys(refused.json.details), ["retryAfterMs"]);
   assert.equal(model.calls, 2);
   assert.equal((await say(here, randomUUID())).status, 200);
-  assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.turns.length, 2, "nothing was written");
+  assert.equal((await here.call("GET", "/v1/chat/turns", { device })).json.items.length, 2, "nothing was written");
 });
 
 test("all devices together have a budget of requests and of tokens, failed answers among them", async () => {

@@ -86,7 +86,7 @@ test("the idempotency header is percent-encoded, and a malformed one is refused"
   assertProblem(await say("50%"), 400, "request_invalid");
   const { json } = await here.call("GET", "/v1/chat/turns", { device });
   assert.deepEqual(
-    json.turns.map(({ key }: { key: string }) => key),
+    json.items.map(({ key }: { key: string }) => key),
     ["50%"],
   );
 });

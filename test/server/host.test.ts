@@ -133,7 +133,7 @@ test("invalid messages and keys without the right are refused; another tenant's 
     "session_not_found",
   );
   assertProblem(await here.call("GET", "/v1/host", { key: other }), 403, "key_forbidden");
-  assert.equal((await here.call("GET", "/v1/host", { key: read })).json.sessions.length, 1);
+  assert.equal((await here.call("GET", "/v1/host", { key: read })).json.items.length, 1);
 });
 
 test("a failure of the runtime and a timeout have their own errors", async () => {
@@ -242,7 +242,7 @@ test("the status has the metrics and the live sessions, page by page", async () 
   for (const id of ["c", "a", "b"]) await here.send(id, "hello", { create: true });
   const first = (await here.call("GET", "/v1/host?limit=2")).json;
   assert.deepEqual(
-    first.sessions.map(({ id, phase, mailbox, restarts }: Record<string, unknown>) => [id, phase, mailbox, restarts]),
+    first.items.map(({ id, phase, mailbox, restarts }: Record<string, unknown>) => [id, phase, mailbox, restarts]),
     [
       ["a", "live", 0, 0],
       ["b", "live", 0, 0],
@@ -252,14 +252,14 @@ test("the status has the metrics and the live sessions, page by page", async () 
   assert.equal(first.metrics.counts.message, 3);
   assert(first.memoryBytes > 1e6);
   const second = (await here.call("GET", `/v1/host?limit=2&after=${first.next}`)).json;
-  assert.deepEqual([second.sessions.map(({ id }: { id: string }) => id), second.next], [["c"], undefined]);
+  assert.deepEqual([second.items.map(({ id }: { id: string }) => id), second.next], [["c"], undefined]);
   const ids = Array.from({ length: 40 }, (_, index) => `s${(index * 17) % 40}`);
   for (const id of ids) await here.host.ensure(id);
   const walked: string[] = [];
   for (let after: string | undefined = ""; after !== undefined;) {
     const { json }: Answered = await here.call("GET", `/v1/host?limit=3&after=${after}`);
-    assert(json.sessions.length <= 3);
-    walked.push(...json.sessions.map(({ id }: { id: string }) => id));
+    assert(json.items.length <= 3);
+    walked.push(...json.items.map(({ id }: { id: string }) => id));
     after = json.next as string | undefined;
   }
   assert.deepEqual(walked, ["a", "b", "c", ...ids].sort(), "each once, in order");

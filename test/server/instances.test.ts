@@ -57,7 +57,7 @@ async function say(urls: () => readonly string[], device: string, message: strin
 
 async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
   const response = await fetch(`${url}/v1/chat/turns?last=100`, { headers: { "x-device-id": device } });
-  return ((await response.json()) as { turns: Reply["turn"][] }).turns;
+  return ((await response.json()) as { items: Reply["turn"][] }).items;
 }
 
 /** A quick run sends a tenth of the messages. */

@@ -27,8 +27,8 @@ test("sessions over HTTP: create, ensure, read, list, change, end and remove", a
   await here.call("POST", "/v1/sessions", { key, body: { agent: "cfo" } });
   const page = await here.call("GET", "/v1/sessions?limit=1", { key });
   const next = await here.call("GET", `/v1/sessions?limit=1&after=${encodeURIComponent(page.json.next)}`, { key });
-  assert.notEqual(page.json.sessions[0].id, next.json.sessions[0].id);
-  assert.equal((await here.call("GET", "/v1/sessions?agent=cfo&state=active", { key })).json.sessions.length, 1);
+  assert.notEqual(page.json.items[0].id, next.json.items[0].id);
+  assert.equal((await here.call("GET", "/v1/sessions?agent=cfo&state=active", { key })).json.items.length, 1);
   assert.equal((await here.call("POST", `${path}/end`, { key })).json.state, "ended");
   assertProblem(await here.call("PUT", path, { key, body: {} }), 409, "session_ended");
   assert.equal((await here.call("DELETE", path, { key })).status, 204);
@@ -77,7 +77,7 @@ test("turns over HTTP: appended once by key, on the state of an ETag, read in ra
   assert.equal((await append("three", { "if-match": seen })).json.seq, 3, "a touch since is no conflict");
   assertProblem(await append("x", { "if-match": '"nonsense"' }), 400, "request_invalid");
   const seqs = async (query: string): Promise<number[]> =>
-    (await here.call("GET", `/v1/sessions/s/turns?${query}`, { key })).json.turns.map(
+    (await here.call("GET", `/v1/sessions/s/turns?${query}`, { key })).json.items.map(
       (turn: { seq: number }) => turn.seq,
     );
   assert.deepEqual(await seqs("last=2"), [2, 3]);
@@ -85,7 +85,7 @@ test("turns over HTTP: appended once by key, on the state of an ETag, read in ra
   assert.equal((await here.call("POST", "/v1/sessions/s/truncate", { key, body: { after: 1 } })).json.turn, 1);
   assert.deepEqual(await seqs(""), [1]);
   const events = async (query: string): Promise<[number, string][]> =>
-    (await here.call("GET", `/v1/sessions/s/events?${query}`, { key })).json.events.map(
+    (await here.call("GET", `/v1/sessions/s/events?${query}`, { key })).json.items.map(
       ({ seq, type }: { seq: number; type: string }) => [seq, type],
     );
   await here.call("PUT", "/v1/sessions/s/active-agent", { key, body: { agent: "ceo" } });
@@ -132,14 +132,14 @@ test("held sessions over HTTP: only those with a lease, with their holder, and l
   const { version } = await held.refresh();
   const { status, json } = await here.call("GET", "/v1/sessions?held=true", { key });
   assert.equal(status, 200);
-  assert.equal(json.sessions.length, 1);
-  const [{ id, leaseHolder }] = json.sessions;
+  assert.equal(json.items.length, 1);
+  const [{ id, leaseHolder }] = json.items;
   assert.equal(id, "b");
   assert.partialDeepStrictEqual(leaseHolder, { pid: process.pid, fence: lease.fence, alive: true });
   assert.ok(leaseHolder.heldMs >= 0 && !("address" in leaseHolder) && Date.parse(leaseHolder.acquiredAt) > 0);
   assert.equal((await held.refresh()).version, version);
   await lease.release();
-  assert.deepEqual((await here.call("GET", "/v1/sessions?held=true", { key })).json.sessions, []);
+  assert.deepEqual((await here.call("GET", "/v1/sessions?held=true", { key })).json.items, []);
   assertProblem(await here.call("GET", "/v1/sessions?held=maybe", { key }), 400, "request_invalid");
 });
 
@@ -176,7 +176,7 @@ test("a handoff and its events over HTTP", async () => {
   await here.call("PUT", "/v1/sessions/s/active-agent", { key, body: { agent: "ceo" } });
   assert.equal((await here.call("GET", "/v1/sessions/s/active-agent", { key })).json.agent, "ceo");
   await here.call("DELETE", "/v1/sessions/s/active-agent", { key });
-  const { events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
+  const { items: events } = (await here.call("GET", "/v1/sessions/s/events", { key })).json;
   assert.deepEqual(
     events.map((event: { type: string }) => event.type),
     ["created", "handed_off", "handoff_ended"],
@@ -189,7 +189,7 @@ test("the events of all sessions over HTTP: the key's own tenant's, each with th
   const headers = { "x-request-id": "request-1" };
   await here.call("POST", "/v1/sessions", { key: mine, body: { id: "s" }, headers });
   await here.call("POST", "/v1/sessions/s/end?reason=enough", { key: mine });
-  const { events } = (await here.call("GET", "/v1/events?type=created,ended", { key: mine })).json;
+  const { items: events } = (await here.call("GET", "/v1/events?type=created,ended", { key: mine })).json;
   assert.deepEqual(
     events.map(({ session, type, reason }: Record<string, string>) => [session, type, reason]),
     [
@@ -199,7 +199,7 @@ test("the events of all sessions over HTTP: the key's own tenant's, each with th
   );
   assert.equal(events[0].correlation, "request-1");
   assert.match(events[1].correlation, /^[0-9a-f-]{36}$/, "a name of the server's where the caller gave none");
-  assert.deepEqual((await here.call("GET", "/v1/events", { key: theirs })).json, { events: [] });
+  assert.deepEqual((await here.call("GET", "/v1/events", { key: theirs })).json, { items: [] });
   assertProblem(await here.call("GET", "/v1/events"), 401, "key_missing");
   for (const query of ["type=born", "type=", "severity=fatal", "since=yesterday", "limit=0", "limit=1001"])
     assertProblem(await here.call("GET", `/v1/events?${query}`, { key: mine }), 400, "request_invalid");
@@ -236,7 +236,7 @@ test("a key reaches its own tenant only, and foreign and missing sessions are an
     const { instance: __, ...other } = absent.json;
     assert.deepEqual(JSON.parse(JSON.stringify(one).replaceAll("secret", "absent")), other);
   }
-  assert.deepEqual((await here.call("GET", "/v1/sessions", { key: theirs })).json.sessions, []);
+  assert.deepEqual((await here.call("GET", "/v1/sessions", { key: theirs })).json.items, []);
   assert.equal((await here.sessions.for("mine").get("secret")).info.state, "active");
 });
 
@@ -410,7 +410,7 @@ test("a backend links a guest's session to its user after a login; a device alon
   assert.equal((await claim(phone)).json.user, "ada");
   assertProblem(await claim(laptop), 409, "claim_undecided");
   assert.equal((await claim(laptop, "user")).json.turn, 1);
-  const { turns } = (await here.call("GET", "/v1/chat/turns", { device: laptop })).json;
+  const { items: turns } = (await here.call("GET", "/v1/chat/turns", { device: laptop })).json;
   assert.equal(turns[0].input[0].content, phone);
   assertProblem(await claim("no uuid"), 400, "id_invalid");
 });

@@ -42,14 +42,14 @@ test("a page of turns ends at one mebibyte, and next continues it", async () => 
       const { status, text, json } = await here.call("GET", `${path}?${query}`, who);
       assert.equal(status, 200);
       assert.ok(text.length < 1.1 * pageBytes, `page ${page} has ${text.length} bytes`);
-      found.push(...json.turns);
+      found.push(...json.items);
       if (json.next === undefined) break;
       query = `from=${json.next}`;
     }
     assert.deepEqual(seqs(found), everyTurn);
     const { json } = await here.call("GET", `${path}?from=3&to=5`, who);
-    assert.deepEqual([seqs(json.turns), json.next], [[3, 4, 5], undefined]);
-    assert.deepEqual((await here.call("GET", `${path}?last=0`, who)).json, { turns: [] });
+    assert.deepEqual([seqs(json.items), json.next], [[3, 4, 5], undefined]);
+    assert.deepEqual((await here.call("GET", `${path}?last=0`, who)).json, { items: [] });
   }
 });
 
@@ -59,7 +59,7 @@ test("the events of a session come in pages of at most 500, and the client reads
   for (let event = 2; event <= 502; event++) await session.setLegalHold(`reason ${event}`);
   const key = await here.key("read");
   const { json } = await here.call("GET", "/v1/sessions/s/events?from=1", { key });
-  assert.deepEqual([json.events.length, json.next], [500, 501]);
+  assert.deepEqual([json.items.length, json.next], [500, 501]);
   const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
     await here.server.fetch(new Request(String(url), init));
   const remote = await connect({ url: "http://server.test", key, fetch }).get("s");
@@ -75,11 +75,11 @@ test("a page has at most 500 turns, and next continues it", async () => {
   const session = await here.sessions.devices.open(device);
   for (let turn = 1; turn <= 502; turn++) await session.append({ input: "x" });
   const { json } = await here.call("GET", "/v1/chat/turns?from=1", { device });
-  assert.deepEqual([json.turns.length, json.next], [500, 501]);
+  assert.deepEqual([json.items.length, json.next], [500, 501]);
   const rest = await here.call("GET", "/v1/chat/turns?from=501", { device });
-  assert.deepEqual([seqs(rest.json.turns), rest.json.next], [[501, 502], undefined]);
+  assert.deepEqual([seqs(rest.json.items), rest.json.next], [[501, 502], undefined]);
   const last = await here.call("GET", "/v1/chat/turns?last=501", { device });
-  assert.deepEqual([last.json.turns[0].seq, last.json.turns.length, last.json.next], [2, 500, 502]);
+  assert.deepEqual([last.json.items[0].seq, last.json.items.length, last.json.next], [2, 500, 502]);
 });
 
 test("before pages back from the newest turn to the first one, for devices, keys, clients and the library", async () => {
@@ -96,7 +96,7 @@ test("before pages back from the newest turn to the first one, for devices, keys
     const pages: number[][] = [];
     for (let query = ""; ;) {
       const { json } = await here.call("GET", `${path}/turns${query}`, who);
-      pages.unshift(seqs(json.turns));
+      pages.unshift(seqs(json.items));
       if (json.before === undefined) break;
       query = `?before=${json.before}`;
     }
@@ -107,7 +107,7 @@ test("before pages back from the newest turn to the first one, for devices, keys
     assert.deepEqual(pages.flat(), all);
     const page = async (query: string): Promise<unknown> => {
       const { json } = await here.call("GET", `${path}/turns?${query}`, who);
-      return [seqs(json.turns), json.before, json.next];
+      return [seqs(json.items), json.before, json.next];
     };
     assert.deepEqual(await page("before=6&last=3"), [[3, 4, 5], 3, undefined]);
     assert.deepEqual(await page("before=3&last=9"), [[1, 2], undefined, undefined]);
@@ -132,7 +132,7 @@ test("before pages back from the newest turn to the first one, for devices, keys
     await assert.rejects(read({ before: 3, to: 3 }));
   }
   const events = await here.call("GET", `/v1/sessions/${session.id}/events?before=2`, { key });
-  assert.deepEqual([events.json.events.length, events.json.before], [1, undefined]);
+  assert.deepEqual([events.json.items.length, events.json.before], [1, undefined]);
 });
 
 test("a client reads a page before a turn that is larger than a page of bytes", async () => {
@@ -175,8 +175,8 @@ test("a reader that reads nothing costs one read of the log, and none after it l
   assert.equal(reads, responses.length);
   const [first, ...others] = responses;
   for (const { body } of others) await body?.cancel();
-  const page = (await first?.json()) as { turns: Turn[]; next: number };
-  assert.equal(page.next, page.turns.length + 1);
+  const page = (await first?.json()) as { items: Turn[]; next: number };
+  assert.equal(page.next, page.items.length + 1);
   assert.ok(reads <= responses.length + 6, `${reads - responses.length} reads for the page that was read`);
 });
 
@@ -215,11 +215,11 @@ test("pages of turns and events leave out damaged entries and name them, and so 
     [`/v1/sessions/${session.id}/turns`, { key }],
   ] as const) {
     const { json } = await here.call("GET", `${path}?from=1`, who);
-    assert.deepEqual([seqs(json.turns), json.unreadable, json.next], [[1, 3], unreadable, undefined]);
+    assert.deepEqual([seqs(json.items), json.unreadable, json.next], [[1, 3], unreadable, undefined]);
     assert.equal("unreadable" in (await here.call("GET", `${path}?from=1&to=1`, who)).json, false);
   }
   const { json } = await here.call("GET", `/v1/sessions/${session.id}/events?from=1`, { key });
-  assert.deepEqual([json.events.map(({ seq }: Turn) => seq), json.unreadable], [[1, 3], [{ seq: 2, reason }]]);
+  assert.deepEqual([json.items.map(({ seq }: Turn) => seq), json.unreadable], [[1, 3], [{ seq: 2, reason }]]);
 
   const fetch = async (url: unknown, init?: RequestInit): Promise<Response> =>
     await here.server.fetch(new Request(String(url), init));
@@ -248,9 +248,9 @@ test("a page has at most 500 damaged entries, and next continues it", async () =
   await store.commit([[{ key, expected: identityOf(record), record: next, splices, claims: [] }]]);
   const read = await here.key("read");
   const { json } = await here.call("GET", "/v1/sessions/s/turns?from=1", { key: read });
-  assert.deepEqual([json.turns, json.unreadable.length, json.next], [[], 500, 501]);
+  assert.deepEqual([json.items, json.unreadable.length, json.next], [[], 500, 501]);
   const rest = await here.call("GET", `/v1/sessions/s/turns?from=${json.next}`, { key: read });
-  assert.deepEqual([seqs(rest.json.turns), rest.json.unreadable.length, rest.json.next], [[502], 1, undefined]);
+  assert.deepEqual([seqs(rest.json.items), rest.json.unreadable.length, rest.json.next], [[502], 1, undefined]);
 });
 
 test("a reader that reads nothing makes the server encode a small part of a page of sessions or events", async (t) => {
@@ -268,10 +268,7 @@ test("a reader that reads nothing makes the server encode a small part of a page
     bytes += text.length;
     return text;
   });
-  for (const [path, name, count] of [
-    ["/v1/sessions?limit=200", "sessions", 200],
-    ["/v1/events?type=legal_hold_set&limit=200", "events", 200],
-  ] as const) {
+  for (const path of ["/v1/sessions?limit=200", "/v1/events?type=legal_hold_set&limit=200"]) {
     const request = requestOf("GET", path, { key });
     bytes = 0;
     const response = await here.server.fetch(request);
@@ -288,7 +285,7 @@ test("a reader that reads nothing makes the server encode a small part of a page
       assert.ok(bytes - taken < 64 * 1024, `${path}: ${bytes - taken} bytes wait for the reader`);
     }
     assert.ok(taken > 400 * 1024);
-    assert.equal((JSON.parse(text) as Record<string, unknown[]>)[name]?.length, count);
+    assert.equal((JSON.parse(text) as { items: unknown[] }).items.length, 200);
   }
 });
 
@@ -308,7 +305,7 @@ test("a session whose metadata has no JSON is left out of a page of sessions, an
   const { status, json } = await here.call("GET", "/v1/sessions?order=id", { key: await here.key("read") });
   assert.equal(status, 200);
   assert.deepEqual(
-    json.sessions.map(({ id }: { id: string }) => id),
+    json.items.map(({ id }: { id: string }) => id),
     ["a", "z"],
   );
   assert.deepEqual(json.unreadable, [{ id: "bad", reason: "its data cannot be read" }]);
@@ -325,3 +322,34 @@ test("a page that cannot be read to its end breaks off, and is not valid JSON", 
   assert.equal(response.status, 200);
   await assert.rejects(response.text());
 });
+
+test("the list of every page is its field items, as in the library", async () => {
+  await using here = serve();
+  const { paths, components } = (await here.call("GET", "/openapi.json")).json as {
+    readonly paths: Record<string, Record<string, Operation>>;
+    readonly components: { readonly schemas: Record<string, Schema> };
+  };
+  const pages = Object.entries(paths).flatMap(([path, { get }]) => {
+    const given = get?.responses["200"]?.content?.["application/json"]?.schema ?? {};
+    const { properties = {} } = components.schemas[given.$ref?.split("/").at(-1) ?? ""] ?? given;
+    return "next" in properties ? [`${path} ${properties["items"]?.type}`] : [];
+  });
+  assert.deepEqual(pages.toSorted(), [
+    "/v1/chat/turns array",
+    "/v1/devices/link array",
+    "/v1/events array",
+    "/v1/sessions array",
+    "/v1/sessions/{id}/events array",
+    "/v1/sessions/{id}/turns array",
+  ]);
+});
+
+interface Schema {
+  readonly $ref?: string;
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+interface Operation {
+  readonly responses: Readonly<Record<string, { readonly content?: Record<string, { readonly schema: Schema }> }>>;
+}

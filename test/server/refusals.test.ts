@@ -91,13 +91,13 @@ test("the text of a model's error is for keys and the log, never for a device", 
     assert.deepEqual([failure?.event, failure?.data["code"]], ["error", "model_failed"]);
   }
   const turns = await here.call("GET", "/v1/chat/turns", { device });
-  assert.deepEqual(turns.json.turns[0].error, { code: "model_failed", message: "model failed" });
+  assert.deepEqual(turns.json.items[0].error, { code: "model_failed", message: "model failed" });
   for (const { text } of [plain, streamed, resumed, turns]) assert(!text.includes("hunter2"), text);
   assert.equal(log.filter(({ event, code }) => event === "failure" && code === "model_failed").length, 3);
   assert.match(log.find(({ event }) => event === "failure")?.reason ?? "", /^the model failed: postgres:/);
   const key = await here.key("read");
   const seen = await here.call("GET", `/v1/sessions/${log[0]?.session}/turns`, { key });
-  assert.equal(seen.json.turns[0].error.message, secret);
+  assert.equal(seen.json.items[0].error.message, secret);
 });
 
 test("concurrent checks of readiness share one read of the store", async () => {
@@ -313,7 +313,7 @@ test("the size limit of a device is below that of an operator", async () => {
     [refused.status, refused.json.code, refused.json.details],
     [413, "body_too_large", { bytesMax: 1000 }],
   );
-  assert.equal((await here.call("GET", "/v1/chat/turns", { device: randomUUID() })).json.turns?.length ?? 0, 0);
+  assert.equal((await here.call("GET", "/v1/chat/turns", { device: randomUUID() })).json.items?.length ?? 0, 0);
   const key = await here.key("write");
   const body = { id: "long", metadata: { text } };
   assert.equal((await here.call("POST", "/v1/sessions", { key, body })).status, 201);

@@ -46,7 +46,7 @@ test("an answer whose connection is closed is handed to the host, and its turn i
     gate.resolve();
     await over;
     const read = await here.call("GET", path === "/v1/chat" ? "/v1/chat/turns" : "/v1/sessions/s/turns", who);
-    const [turn] = read.json.turns;
+    const [turn] = read.json.items;
     assert.deepEqual([turn.status, turn.output], ["done", [{ role: "assistant", content: "one two" }]], path);
   }
 });

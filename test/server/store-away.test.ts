@@ -47,8 +47,8 @@ async function untilReplayed(url: string): Promise<void> {
 
 async function saidTo(url: string, device: string): Promise<string[]> {
   const response = await fetch(`${url}/v1/chat/turns?last=100`, { headers: { "x-device-id": device } });
-  const { turns } = (await response.json()) as { turns: { input: { content: string }[] }[] };
-  return turns.map(({ input }) => input[0]?.content ?? "");
+  const { items } = (await response.json()) as { items: { input: { content: string }[] }[] };
+  return items.map(({ input }) => input[0]?.content ?? "");
 }
 
 test("while the database is down chats continue without memory, and are replayed later", async () => {

@@ -32,7 +32,7 @@ ${figure(
 ${figure("turns", number(turns.turns), [`${number(turns.failed)} failed`, `${number(turns.interrupted)} interrupted`, `${number(turns.truncated)} truncated since`])}
 ${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`, `${number(turns.outputTokens)} out`, `estimated for ${counted(turns.estimated, "turn", number)}`])}
 ${percentilesFigure("turns of a session", sessions.turns, number)}
-${percentilesFigure("a turn took", turns.tookMs, span)}
+${percentilesFigure("duration of a turn", turns.durationPercentilesMs, span)}
 ${percentilesFigure("a session lived", sessions.lifeMs, span)}
 ${figure("handoffs", `${number(handoffs.active)} active`, [`${number(handoffs.expired)} expired`, ...(active === null ? [] : [`p50 ${span(active.p50)}`, `p95 ${span(active.p95)}`])])}
 ${figure("conflicts", number(turns.conflicts), ["turns that were not written because of another writer"])}

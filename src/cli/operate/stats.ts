@@ -109,7 +109,7 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
         "tokens",
         `${number(turns.totalTokens)} (${number(turns.inputTokens)} in, ${number(turns.outputTokens)} out)${estimates(stats)}`,
       ],
-      ["took", percentilesText(turns.tookMs, span)],
+      ["duration", percentilesText(turns.durationPercentilesMs, span)],
       ["conflicts", number(turns.conflicts)],
       [
         "handoffs",

@@ -23,7 +23,7 @@ interface Report {
   readonly failure?: string;
 }
 
-type Live = WireHost["sessions"][number];
+type Live = WireHost["items"][number];
 
 /** A host that does not answer within this time counts as unreachable. */
 const answerWithinMs = 3000;
@@ -92,7 +92,8 @@ async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Re
 }
 
 function plain({ info, status: known, failure }: Report): object {
-  return { ...info, answers: known !== undefined, ...known, ...defined({ failure }) };
+  const { items: live, ...rest } = known ?? {};
+  return { ...info, answers: known !== undefined, ...rest, ...defined({ sessions: live, failure }) };
 }
 
 function write(reports: readonly Report[], watch: boolean): void {
@@ -106,7 +107,7 @@ function write(reports: readonly Report[], watch: boolean): void {
     return;
   }
   writeTable(["HOST", "PROCESS", "LIVE", "WAITING", "MAILBOX", "RESTARTS", "MEMORY", "STATE"], reports.map(hostRow));
-  const all = reports.flatMap(({ info, status: known }) => (known?.sessions ?? []).map((live) => ({ live, info })));
+  const all = reports.flatMap(({ info, status: known }) => (known?.items ?? []).map((live) => ({ live, info })));
   if (all.length === 0) return;
   const sorted = all.sort((a, b) => concern(b.live) - concern(a.live) || a.live.idleMs - b.live.idleMs);
   const room = isLive ? Math.max(0, process.stdout.rows - reports.length - 4) : sorted.length;
@@ -129,7 +130,7 @@ function concern({ phase, mailbox }: Live): number {
 /** The number of sessions that are not on the page. */
 function unseen(known: WireHost | undefined): number {
   if (known?.next === undefined) return 0;
-  return Object.values(known.metrics.byPhase).reduce((sum, count) => sum + count, 0) - known.sessions.length;
+  return Object.values(known.metrics.byPhase).reduce((sum, count) => sum + count, 0) - known.items.length;
 }
 
 function hostRow({ info, status: known, failure = "" }: Report): readonly string[] {

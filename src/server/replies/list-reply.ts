@@ -13,13 +13,13 @@ export type PageItems = AsyncGenerator<string, object, undefined>;
 const pieceLength = 16 * 1024;
 
 /**
- * Answers with an object: the list as its field `name`, then the other fields. An error of the first item sets the
+ * Answers with an object: the list as its field `items`, then the other fields. An error of the first item sets the
  * status; a later error truncates the body.
  * @throws as `items` for the first item
  */
-export async function listReply(c: RequestContext, name: string, items: PageItems): Promise<Response> {
+export async function listReply(c: RequestContext, items: PageItems): Promise<Response> {
   const first = await items.next();
-  const pieces = piecesOf(name, first, items);
+  const pieces = piecesOf(first, items);
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>(
     {
@@ -60,7 +60,6 @@ export function wireText<Item>(item: Item, wire: (item: Item) => object): string
 /** Answers with a page that the store has returned as a whole; `nameOf` names an item that has no JSON. */
 export async function pageReply<Item>(
   c: RequestContext,
-  name: string,
   { items, unreadable = [], ...rest }: { readonly items: readonly Item[]; readonly unreadable?: readonly object[] },
   { wire, nameOf }: { readonly wire: (item: Item) => object; readonly nameOf: (item: Item) => object },
 ): Promise<Response> {
@@ -73,15 +72,14 @@ export async function pageReply<Item>(
     }
     return { ...rest, ...(passed.length === 0 ? {} : { unreadable: passed }) };
   };
-  return await listReply(c, name, texts());
+  return await listReply(c, texts());
 }
 
 async function* piecesOf(
-  name: string,
   first: IteratorResult<string, object>,
   items: PageItems,
 ): AsyncGenerator<string, void, undefined> {
-  let piece = `{${JSON.stringify(name)}:[`;
+  let piece = '{"items":[';
   let separator = "";
   let found = first;
   for (; found.done !== true; found = await items.next()) {

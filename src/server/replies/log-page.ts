@@ -28,7 +28,7 @@ export async function turnsReply(c: RequestContext, session: Session, range: Pag
     wire: (turn) => wireTurnFor(audience, turn),
     isOfLast: bounds.last !== undefined,
   });
-  return await listReply(c, "turns", turns);
+  return await listReply(c, turns);
 }
 
 /** @throws SessionError `range_invalid`, `argument_invalid`, and as `session.events` for its first read */
@@ -38,7 +38,7 @@ export async function eventsReply(c: RequestContext, session: Session, range: Pa
     wire: wireEvent,
     isOfLast: bounds.last !== undefined,
   });
-  return await listReply(c, "events", events);
+  return await listReply(c, events);
 }
 
 function boundsOf(

@@ -120,7 +120,7 @@ export function addChatRoutes(shared: Shared): void {
     },
     async (c, { query }) => {
       const session = await found(c);
-      return session === undefined ? jsonAnswer(c, { turns: [] }) : await turnsReply(c, session, query);
+      return session === undefined ? jsonAnswer(c, { items: [] }) : await turnsReply(c, session, query);
     },
   );
 

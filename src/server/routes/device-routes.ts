@@ -91,16 +91,16 @@ export function addDeviceRoutes(shared: Shared): void {
         200: {
           description: "a page of devices, by names that are not device ids",
           schema: z.object({
-            devices: z.array(z.object({ id: z.string(), linkedAt: instant })),
+            items: z.array(z.object({ id: z.string(), linkedAt: instant })),
             next: z.string().optional(),
           }),
         },
       },
     },
     async (c, { query }) => {
-      const { items: devices, next } = await sessions.devices.listSharing(await countedDevice(c), defined(query));
-      const wire = devices.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
-      return jsonAnswer(c, { devices: wire, ...defined({ next }) });
+      const { items, next } = await sessions.devices.listSharing(await countedDevice(c), defined(query));
+      const wire = items.map(({ id, linkedAt }) => ({ id, linkedAt: linkedAt.toISOString() }));
+      return jsonAnswer(c, { items: wire, ...defined({ next }) });
     },
   );
 

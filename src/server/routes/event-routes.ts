@@ -35,7 +35,7 @@ function addSessionEventRoute(shared: Shared): void {
         200: {
           description: "a page of events; without a range the last 100",
           schema: z.object({
-            events: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })),
+            items: z.array(z.looseObject({ seq: z.number(), type: z.string(), at: instant })),
             unreadable: unreadableEntries,
             next: z.number().optional().meta({ description: "pass it as from to get the remaining events" }),
             before: beforePage,
@@ -81,7 +81,7 @@ function addTenantEventRoute(shared: Shared): void {
         200: {
           description: "a page of events; a stream has the messages following, event and error",
           schema: z.object({
-            events: z.array(z.looseObject({ session: z.string(), seq: z.number(), type: z.string(), at: instant })),
+            items: z.array(z.looseObject({ session: z.string(), seq: z.number(), type: z.string(), at: instant })),
             next: z.string().optional(),
             unreadable: z.array(z.object({ id: z.string(), seq: z.number(), reason: z.string() })).optional(),
           }),
@@ -109,7 +109,7 @@ function addTenantEventRoute(shared: Shared): void {
           before: before === undefined ? undefined : new Date(before),
         }),
       );
-      return await pageReply(c, "events", page, {
+      return await pageReply(c, page, {
         wire: wireTenantEvent,
         nameOf: ({ session, seq }) => ({ id: session, seq }),
       });

@@ -38,7 +38,7 @@ export function addListRoutes(shared: Shared): void {
         200: {
           description: "a page of sessions; with held each has its leaseHolder",
           schema: z.object({
-            sessions: z.array(sessionAnswer),
+            items: z.array(sessionAnswer),
             next: z.string().optional(),
             unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
           }),
@@ -54,8 +54,7 @@ export function addListRoutes(shared: Shared): void {
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),
       );
-      if (leased === undefined)
-        return await pageReply(c, "sessions", page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
+      if (leased === undefined) return await pageReply(c, page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
       const items: LeasedSession[] = [];
       for (const info of page.items) {
         const leaseHolder = info.lease === null ? null : await holderOf(sessions, info.id);
@@ -65,7 +64,7 @@ export function addListRoutes(shared: Shared): void {
         ...wireSession(info),
         leaseHolder: { ...leaseHolder, acquiredAt: leaseHolder.acquiredAt.toISOString() },
       });
-      return await pageReply(c, "sessions", { ...page, items }, { wire, nameOf: ({ info: { id } }) => ({ id }) });
+      return await pageReply(c, { ...page, items }, { wire, nameOf: ({ info: { id } }) => ({ id }) });
     },
   );
 }
