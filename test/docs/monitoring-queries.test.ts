@@ -95,9 +95,12 @@ test("the SQL for PostgreSQL returns the same", async () => {
   assertTruth(results);
 });
 
-test("the alerts name metrics and labels of a server", async () => {
-  const alerts = /^```promql$(.*?)^```$/ms.exec(document)?.[1] ?? "";
-  await using sessions = await openSessions({ store: "memory:", sweep: false, secret: "a secret for tests only" });
+test("the alerts name metrics and labels of a server", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-alerts-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const alerts = [...document.matchAll(/^```promql$(.*?)^```$/gms)].map(([, block = ""]) => block).join("");
+  const store = `sqlite:${join(folder, "perdure.db")}`;
+  await using sessions = await openSessions({ store, sweep: false, secret: "a secret for tests only" });
   const server = createServer({ sessions, openMetrics: true });
   const exposed = await (await server.fetch(new Request("http://server.test/metrics"))).text();
   const named = [...alerts.matchAll(/\b((?:perdure|process|nodejs)_\w+?)(?:_bucket)?(?:\{(\w+)|\b)/g)];
