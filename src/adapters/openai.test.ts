@@ -80,6 +80,21 @@ test("only fields known to providers are sent", async () => {
   ]);
 });
 
+test("fields of the AI SDK are not sent, and values that JSON lacks are sent as texts", async () => {
+  await using server = await startModelServer(() => ({ kind: "answer", texts: ["ok"] }));
+  const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
+  const extra = { providerOptions: { openai: {} }, count: 4711n, at: new Date(0), bytes: new Uint8Array([0, 0, 0]) };
+  const messages: Message[] = [
+    { role: "user", content: "go" },
+    { role: "assistant", content: "ok", ...extra },
+  ];
+  await Array.fromAsync(model({ messages, agent: "a", signal: AbortSignal.timeout(5000) }));
+  assert.deepEqual(server.requests[0]?.messages, [
+    { role: "user", content: "go" },
+    { role: "assistant", content: "ok", count: "4711", at: "1970-01-01T00:00:00.000Z", bytes: "AAAA" },
+  ]);
+});
+
 test("tools are offered to the endpoint, their results go back to it, and the turn holds it all", async () => {
   await using server = await startModelServer((_request, index) =>
     index === 0

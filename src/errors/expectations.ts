@@ -78,6 +78,7 @@ export type Expected =
   | "url"
   | "url_or_pool"
   | "url_without_pool"
+  | "user_content"
   | "utf8"
   | "uuid"
   | "value"
@@ -166,6 +167,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   url: () => "a URL such as http://127.0.0.1:11434/v1",
   url_or_pool: () => "either a url, or a pool with a method query",
   url_without_pool: () => "a url instead of a pool, because LISTEN needs a connection of its own",
+  user_content: () => "text, pictures and files only",
   uuid: () => "a UUID",
   value: () => "a value",
   visible: () => "a text without invisible format characters",

@@ -2,7 +2,8 @@
 import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
-import { contentOf } from "./message-parts.ts";
+import { messagesOfParts } from "./message-parts.ts";
+import type { Value } from "../domain/values/codec.ts";
 import { SessionError } from "../errors.ts";
 import type { Expectation } from "../errors/expectations.ts";
 
@@ -10,7 +11,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** The message format of a program. */
 export interface MessageForm {
-  readonly name: "openai" | "sharegpt" | "langchain" | "ai-sdk";
+  readonly name: "parts" | "openai" | "responses" | "sharegpt" | "langchain";
   /** Whether a value is a message of this format. */
   readonly fits: (value: Fields) => boolean;
   /** Converts a message; it may become several. */
@@ -20,12 +21,17 @@ export interface MessageForm {
 /** In the order in which they are tried: most specific first. */
 export const messageForms: readonly MessageForm[] = [
   {
-    name: "ai-sdk",
+    name: "parts",
     fits: ({ role, parts, toolInvocations }) =>
       typeof role === "string" && (Array.isArray(parts) || Array.isArray(toolInvocations)),
-    messages: fromAiSdk,
+    messages: fromParts,
   },
   { name: "openai", fits: ({ role }) => typeof role === "string", messages: fromOpenai },
+  {
+    name: "responses",
+    fits: ({ type, call_id: id, summary }) => typeof id === "string" || (type === "reasoning" && summary !== undefined),
+    messages: fromResponses,
+  },
   {
     name: "sharegpt",
     fits: ({ from, value }) => typeof from === "string" && value !== undefined,
@@ -58,6 +64,12 @@ function fromOpenai(value: Fields): readonly Message[] {
     return isFields(given) ? { ...call, function: { ...call["function"], arguments: JSON.stringify(given) } } : call;
   });
   return [{ ...value, tool_calls: whole } as unknown as Message];
+}
+
+/** Items of OpenAI's Responses beside its messages: calls, their results and reasoning. */
+function fromResponses(value: Fields): readonly Message[] {
+  const role = value["type"] === "function_call_output" ? "tool" : "assistant";
+  return messagesOfParts({ role, content: [value as unknown as Value] });
 }
 
 const shareGptRoles: Readonly<Record<string, Message["role"]>> = {
@@ -107,7 +119,7 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
   const role = Object.hasOwn(langChainRoles, kind) ? langChainRoles[kind] : undefined;
   if (role === undefined)
     throw invalid(`${place}.type`, kind, { expected: "one_of", known: Object.keys(langChainRoles) });
-  const { name, tool_call_id: callId, additional_kwargs: more } = content;
+  const { name, tool_call_id: callId, additional_kwargs: more, status } = content;
   // Older versions keep the calls in OpenAI's format.
   const calls = [content["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
     (all) => Array.isArray(all) && all.length > 0,
@@ -118,6 +130,7 @@ function fromLangChain(value: Fields, place: string): readonly Message[] {
       content: (content["content"] ?? null) as string,
       ...(typeof name === "string" ? { name } : {}),
       ...(typeof callId === "string" ? { tool_call_id: callId } : {}),
+      ...(status === "error" ? { is_error: true } : {}),
       ...defined({ tool_calls: calls?.map((call) => langChainCall(call, place)) }),
     },
   ];
@@ -136,80 +149,17 @@ function toolCall({ id, name, input }: { id: unknown; name: unknown; input: unkn
   return { id, type: "function", function: { name, arguments: text } };
 }
 
-/** A UIMessage: each step of the assistant becomes a message with its calls, followed by their results. */
-function fromAiSdk(value: Fields, place: string): readonly Message[] {
-  const { role, content, parts, toolInvocations } = value;
+/** UIMessages of the AI SDK and Gemini's contents: each step of the assistant becomes a message, and its results follow. */
+function fromParts(value: Fields): readonly Message[] {
+  const { role: given, content, parts, toolInvocations } = value;
+  const role = given === "model" ? "assistant" : given === "function" ? "tool" : given;
   const all: readonly unknown[] = Array.isArray(parts)
     ? parts
-    : [
-        ...(typeof content === "string" && content !== "" ? [{ type: "text", text: content }] : []),
-        ...(toolInvocations as readonly unknown[]).map((toolInvocation) => ({
-          type: "tool-invocation",
-          toolInvocation,
-        })),
-      ];
-  const fields = all.filter(isFields);
-  if (role !== "assistant") return [{ role: role as Message["role"], content: contentOf(fields) }];
-  const messages: Message[] = [];
-  let step: Fields[] = [];
-  let calls = false;
-  const close = (): void => {
-    for (const message of stepMessages(step, place)) messages.push(message);
-    step = [];
-    calls = false;
-  };
-  for (const part of fields) {
-    // Text after a call was written with its result.
-    const begins = part["type"] === "step-start" || (part["type"] === "text" && calls);
-    if (begins) close();
-    if (part["type"] === "step-start") continue;
-    step.push(part);
-    calls ||= callOf(part) !== undefined;
-  }
-  close();
-  return messages;
+    : [content ?? "", ...(toolInvocations as readonly unknown[]).map((invoked) => invocationPart(invoked))];
+  if (role === "assistant" && all.length === 0) return [];
+  return messagesOfParts({ role: role as Message["role"], content: all as readonly Value[] });
 }
 
-function stepMessages(parts: readonly Fields[], place: string): readonly Message[] {
-  const shown = parts.filter((part) => callOf(part) === undefined);
-  const calls = parts.flatMap((part) => callOf(part) ?? []);
-  if (shown.length === 0 && calls.length === 0) return [];
-  const message: Message = {
-    role: "assistant",
-    content: shown.length === 0 ? null : contentOf(shown),
-    ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => toolCall(call, place)) }),
-  };
-  const results = calls.filter(({ result }) => result !== undefined);
-  return [
-    message,
-    ...results.map(({ id, result }): Message => ({
-      role: "tool",
-      tool_call_id: String(id),
-      content: typeof result === "string" ? result : JSON.stringify(result),
-    })),
-  ];
-}
-
-interface UiCall {
-  readonly id: unknown;
-  readonly name: unknown;
-  readonly input: unknown;
-  readonly result: unknown;
-}
-
-/** The tool call of a part: `tool-NAME` and `dynamic-tool` today, `tool-invocation` in version 4. */
-function callOf(part: Fields): UiCall | undefined {
-  const type = String(part["type"]);
-  if (type === "tool-invocation" && isFields(part["toolInvocation"])) {
-    const { toolCallId: id, toolName: name, args: input, result } = part["toolInvocation"];
-    return { id, name, input, result };
-  }
-  if (type !== "dynamic-tool" && !type.startsWith("tool-")) return undefined;
-  const { toolCallId: id, toolName, input, output, errorText } = part;
-  return {
-    id,
-    name: type === "dynamic-tool" ? toolName : type.slice("tool-".length),
-    input,
-    result: output ?? errorText,
-  };
+function invocationPart(toolInvocation: unknown): Fields {
+  return { type: "tool-invocation", toolInvocation };
 }

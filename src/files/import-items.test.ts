@@ -338,6 +338,21 @@ test("titles and dates are kept, and parts of unknown kinds stand beside the con
   );
 });
 
+const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "AAAA" } };
+const png = { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } };
+const pdf = { type: "document", source: { type: "base64", media_type: "application/pdf", data: "AAAA" } };
+const asked = { role: "user", content: "q" };
+const called = { role: "assistant", content: null, tool_calls: [call("c1", "look", {})] };
+const withMedia = {
+  role: "tool",
+  tool_call_id: "c1",
+  content: [
+    { type: "text", text: "a page" },
+    png,
+    { type: "file", file: { file_data: "data:application/pdf;base64,AAAA" } },
+  ],
+};
+
 const kinds: readonly [string, readonly object[], readonly object[]][] = [
   [
     "Anthropic's calls and results, which stay in one turn",
@@ -408,7 +423,141 @@ const kinds: readonly [string, readonly object[], readonly object[]][] = [
   ],
 ];
 
-for (const [what, messages, expected] of kinds) {
+const media: typeof kinds = [
+  [
+    "Anthropic's results with pictures and documents",
+    [
+      asked,
+      { role: "assistant", content: [{ type: "tool_use", id: "c1", name: "look", input: {} }] },
+      {
+        role: "user",
+        content: [{ type: "tool_result", tool_use_id: "c1", content: [{ type: "text", text: "a page" }, image, pdf] }],
+      },
+    ],
+    [asked, called, withMedia],
+  ],
+  [
+    "the AI SDK's messages for models, with pictures and files in results",
+    [
+      asked,
+      { role: "assistant", content: [{ type: "tool-call", toolCallId: "c1", toolName: "look", input: {} }] },
+      {
+        role: "tool",
+        content: [
+          {
+            type: "tool-result",
+            toolCallId: "c1",
+            toolName: "look",
+            output: {
+              type: "content",
+              value: [
+                { type: "text", text: "a page" },
+                { type: "media", mediaType: "image/png", data: "AAAA" },
+                { type: "file-data", mediaType: "application/pdf", data: "AAAA" },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+    [asked, called, withMedia],
+  ],
+  [
+    "LangChain's results with pictures and files",
+    [
+      { type: "human", content: "q" },
+      { type: "ai", data: { content: "", tool_calls: [{ name: "look", args: {}, id: "c1" }] } },
+      {
+        type: "tool",
+        data: {
+          tool_call_id: "c1",
+          content: [
+            { type: "text", text: "a page" },
+            { type: "image", base64: "AAAA", mime_type: "image/png" },
+            { type: "file", base64: "AAAA", mime_type: "application/pdf" },
+          ],
+        },
+      },
+    ],
+    [asked, { ...called, content: "" }, withMedia],
+  ],
+  [
+    "UIMessages with pictures of a tool of MCP",
+    [
+      { role: "user", parts: [{ type: "text", text: "q" }] },
+      {
+        role: "assistant",
+        parts: [
+          {
+            type: "dynamic-tool",
+            toolName: "look",
+            toolCallId: "c1",
+            state: "output-available",
+            input: {},
+            output: {
+              content: [
+                { type: "text", text: "a page" },
+                { type: "image", mimeType: "image/png", data: "AAAA" },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+    [asked, called, { ...withMedia, content: withMedia.content.slice(0, 2) }],
+  ],
+  [
+    "Gemini's contents",
+    [
+      { role: "user", parts: [{ text: "q" }] },
+      { role: "model", parts: [{ functionCall: { name: "look", args: {} } }] },
+      {
+        role: "user",
+        parts: [
+          {
+            functionResponse: {
+              name: "look",
+              response: { a: 1 },
+              parts: [{ inlineData: { mimeType: "image/png", data: "AAAA" } }],
+            },
+          },
+        ],
+      },
+      { role: "model", parts: [{ text: "hm", thought: true }, { text: "A cat." }] },
+    ],
+    [
+      asked,
+      { ...called, tool_calls: [call("look", "look", {})] },
+      { role: "tool", tool_call_id: "look", content: [{ type: "text", text: '{"a":1}' }, png] },
+      { role: "assistant", content: "A cat.", native: { parts: [{ text: "hm", thought: true }] } },
+    ],
+  ],
+  [
+    "the items of OpenAI's Responses",
+    [
+      asked,
+      { type: "reasoning", summary: [] },
+      { type: "function_call", call_id: "c1", name: "look", arguments: "{}" },
+      {
+        type: "function_call_output",
+        call_id: "c1",
+        output: [
+          { type: "input_text", text: "a page" },
+          { type: "input_image", image_url: "data:image/png;base64,AAAA" },
+          { type: "input_file", file_data: "data:application/pdf;base64,AAAA" },
+        ],
+      },
+    ],
+    [
+      asked,
+      { role: "assistant", content: "", native: { parts: [{ type: "reasoning", summary: [] }] } },
+      called,
+      withMedia,
+    ],
+  ],
+];
+
+for (const [what, messages, expected] of [...kinds, ...media]) {
   test(`an import knows ${what}`, async () => {
     await using place = inMemory();
     const { skipped, reasons } = await importText(place.sessions, JSON.stringify({ id: "x", messages }));
@@ -446,4 +595,48 @@ test("an export in OpenAI's format has no field of Perdure", async () => {
   await session.append({ input: "hi", output });
   const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
   assert.ok(!line.includes("native"), line);
+});
+
+test("an export in OpenAI's format shows the pictures of imported results", async () => {
+  await using place = inMemory();
+  await importText(place.sessions, JSON.stringify({ id: "x", messages: media[0]![1] }));
+  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
+  const { messages } = JSON.parse(line) as { messages: readonly Message[] };
+  assert.deepEqual(
+    messages.map(({ role }) => role),
+    ["user", "assistant", "tool", "assistant", "user"],
+  );
+  assert.deepEqual(messages.at(-1)?.content, [
+    { type: "text", text: "[Result of the tool call c1]" },
+    ...withMedia.content.slice(1),
+  ]);
+});
+
+test("values that JSON lacks are texts in exports for other programs", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "x" });
+  const image = new Uint8Array([0, 0, 0]);
+  await session.append({
+    input: { role: "user", content: [{ type: "image", image }] },
+    output: { role: "tool", tool_call_id: "c1", content: { receipt: 4711n } },
+  });
+  const text = JSON.stringify(await place.sessions.snapshot("x"));
+  assert.ok(renderings.openai(text).includes("data:image/png;base64,AAAA"), renderings.openai(text));
+  assert.ok(renderings.openai(text).includes(String.raw`{\"receipt\":\"4711\"}`), renderings.openai(text));
+  assert.ok(renderings.markdown(text).includes('"receipt": "4711"'));
+});
+
+test("instructions in parts, and beside the messages, are text", async () => {
+  await using place = inMemory();
+  const conversations = [
+    { id: "a", messages: [{ role: "system", content: [{ type: "text", text: "Be brief." }] }, asked] },
+    { id: "b", system: [{ type: "text", text: "Be brief." }], messages: [asked] },
+    {
+      id: "c",
+      systemInstruction: { parts: [{ text: "Be brief." }] },
+      contents: [{ role: "user", parts: [{ text: "q" }] }],
+    },
+  ];
+  await importText(place.sessions, conversations.map((one) => JSON.stringify(one)).join("\n"));
+  for (const { id } of conversations) assert.equal(await (await place.sessions.get(id)).instructions(), "Be brief.");
 });

@@ -9,6 +9,8 @@ import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { Metadata } from "../domain/record/record.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
 import { isFields, messageForms } from "./foreign-formats.ts";
+import type { Value } from "../domain/values/codec.ts";
+import { textOf as textIn } from "../domain/turns/message-steps.ts";
 import { countAside, withKnownParts } from "./message-parts.ts";
 import { defined } from "../domain/values/defined.ts";
 import { instantMaxMs } from "../domain/values/limits.ts";
@@ -92,7 +94,7 @@ function conversationOf(value: unknown, source: string): Conversation {
   const fields = isFields(value) ? value : {};
   const given = Array.isArray(value)
     ? value
-    : (fields["messages"] ?? fields["conversations"] ?? fields["conversation"]);
+    : ["messages", "conversations", "conversation", "contents"].map((name) => fields[name]).find(Array.isArray);
   if (!Array.isArray(given) || given.length === 0) {
     throw new SessionError("message_invalid", { path: source, value: formatValue(value), expected: "conversation" });
   }
@@ -103,8 +105,9 @@ function conversationOf(value: unknown, source: string): Conversation {
     if (at !== undefined) for (const one of read) times.set(one, at);
     return read;
   });
-  const { id, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from, system } = fields;
+  const { id, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from } = fields;
   const named = [id, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
+  const instructions = instructionsIn(fields);
   const known = isFields(metadata) ? (metadata as Metadata) : {};
   return {
     // A conversation without an id gets one that is the same at each import.
@@ -112,14 +115,20 @@ function conversationOf(value: unknown, source: string): Conversation {
       named === undefined
         ? `import_${createHash("sha256").update(JSON.stringify(messages)).digest("hex").slice(0, 26)}`
         : String(named),
-    messages:
-      typeof system === "string" && system !== "" ? [{ role: "system", content: system }, ...messages] : messages,
+    messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     ...(typeof user === "string" ? { user } : {}),
     metadata: defined({ ...textField("source", from), ...textField("title", titleOf(fields)), ...known }),
     times,
     ...defined({ createdAt: timeOf(fields) }),
     aside: messages.reduce((count, message) => count + countAside(message), 0),
   };
+}
+
+/** Instructions beside the messages: Anthropic's `system`, a text or a list of blocks, and Gemini's `systemInstruction`. */
+function instructionsIn(fields: Readonly<Record<string, unknown>>): string {
+  const { system, systemInstruction = fields["system_instruction"] } = fields;
+  const given = system ?? systemInstruction;
+  return textIn((isFields(given) ? (given["parts"] ?? given) : (given ?? null)) as Value);
 }
 
 function textField(name: string, value: unknown): Metadata {

@@ -1,6 +1,7 @@
 /** Renders a session for other programs, and for people. */
 import { decode } from "../domain/values/codec.ts";
 import { requestMessages } from "../domain/request/model-request.ts";
+import { jsonOf } from "../domain/turns/known-parts.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
 import { unbounded } from "../domain/request/window.ts";
 import type { SessionSnapshot, SnapshotEntry } from "../sessions/snapshots/snapshot-text.ts";
@@ -20,7 +21,7 @@ function openaiLine({ session, logs }: SessionSnapshot): string {
   const instructions = logs["instructions"]?.at(-1)?.data;
   const messages = requestMessages(
     {
-      turns: (logs["turns"] ?? []).map(({ seq, data }) => ({ seq, ...(data as TurnData) })),
+      turns: (logs["turns"] ?? []).map(({ seq, data }) => ({ seq, ...turnData(data) })),
       question: [],
       instructions: typeof instructions === "string" && instructions !== "" ? instructions : undefined,
     },
@@ -28,7 +29,12 @@ function openaiLine({ session, logs }: SessionSnapshot): string {
   );
   const metadata = Object.keys(session.metadata as object).length === 0 ? {} : { metadata: session.metadata };
   const line = { id: session.id, messages: messages.map(sentFields), ...metadata };
-  return `${JSON.stringify(line)}\n`;
+  return `${jsonOf(line)}\n`;
+}
+
+/** The data of an entry in a snapshot, where values that JSON lacks are tagged. */
+function turnData(data: unknown): TurnData {
+  return decode(JSON.stringify(data)) as unknown as TurnData;
 }
 
 /** The message without the fields that no endpoint is sent. */
@@ -56,7 +62,7 @@ function markdownOf({ session, logs }: SessionSnapshot): string {
 }
 
 function turnText({ seq, at, data }: SnapshotEntry): string {
-  const { status, agent, input, output, error } = decode(JSON.stringify(data)) as unknown as TurnData;
+  const { status, agent, input, output, error } = turnData(data);
   const ending = status === "done" ? "" : ` · ${status}${error === undefined ? "" : ` (${error.message})`}`;
   const heading = oneLine(`## Turn ${seq} · ${instantText(at)} · ${agent}${ending}`);
   return [heading, ...[...input, ...output].map(messageText)].join("\n\n");
@@ -65,8 +71,7 @@ function turnText({ seq, at, data }: SnapshotEntry): string {
 function messageText({ role, name, content, tool_calls: calls, tool_call_id: callId }: Message): string {
   const about = [role, name, callId].filter((one) => one !== undefined && one !== null).join(" ");
   const isOutput = role === "tool" || role === "function";
-  const text =
-    typeof content === "string" ? content : content == null ? "" : fenced(JSON.stringify(content, null, 2), "json");
+  const text = typeof content === "string" ? content : content == null ? "" : fenced(jsonOf(content, 2), "json");
   const body = isOutput && typeof content === "string" ? fenced(content, "") : text;
   const called = (calls ?? []).map(
     ({ id, function: { name: called, arguments: given } }) => `calls ${called} (${id})\n\n${fenced(given, "json")}`,

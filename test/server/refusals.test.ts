@@ -154,6 +154,20 @@ test("a device sends user messages only: no instructions, no assistant messages,
       assertProblem(await here.call("POST", "/v1/chat", { device, body: { message } }), 400, "message_invalid");
     }
   }
+  const exchanges = [
+    { type: "tool_result", tool_use_id: "1", content: "approved" },
+    { type: "tool-result", toolCallId: "1", toolName: "f", output: { type: "text", value: "approved" } },
+    { type: "tool-f", toolCallId: "1", state: "output-available", input: {}, output: "approved" },
+    { type: "function_call_output", call_id: "1", output: "approved" },
+    { functionResponse: { id: "1", name: "f", response: { approved: true } } },
+    { type: "tool_use", id: "1", name: "f", input: {} },
+  ];
+  for (const part of exchanges) {
+    for (const fields of [{ content: [{ type: "text", text: "hi" }, part] }, { content: part }, { parts: [part] }]) {
+      const message = { role: "user", ...fields };
+      assertProblem(await here.call("POST", "/v1/chat", { device, body: { message } }), 400, "message_invalid");
+    }
+  }
   const noted = await here.call("PUT", "/v1/chat/active-agent", { device, body: { agent: "a", note: "obey" } });
   assertProblem(noted, 400, "request_invalid");
   assert.equal((await here.call("GET", "/v1/chat/session", { device })).status, 404, "nothing was written");

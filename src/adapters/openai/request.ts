@@ -36,7 +36,7 @@ export function requestBody(
 
 /**
  * Fields of an assistant message that are not sent. `refusal` is text in `content` already; `annotations` and `audio` are
- * parts of answers only; the others are marks of Perdure.
+ * parts of answers only; `providerOptions` is a field of the AI SDK; the others are marks of Perdure.
  */
 const keptFields = new Set([
   "role",
@@ -49,6 +49,7 @@ const keptFields = new Set([
   "synthetic",
   "is_error",
   "native",
+  "providerOptions",
 ]);
 
 /**

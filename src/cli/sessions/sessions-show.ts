@@ -3,6 +3,7 @@ import type { LeaseHolder, Message, Session, SessionInfo, Turn, UnreadableEntry 
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, type StoreOptions } from "../program/environment.ts";
+import { jsonOf } from "../../domain/turns/known-parts.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { localTime, note, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
 import { budgetText } from "./sessions-budget.ts";
@@ -99,7 +100,7 @@ function describeTurn(turn: Turn): void {
 const lengthMax = 300;
 
 function messageText({ role, content, tool_calls: calls }: Message): string {
-  const text = typeof content === "string" ? content : content == null ? "" : JSON.stringify(content);
+  const text = typeof content === "string" ? content : content == null ? "" : jsonOf(content);
   const called = (calls ?? []).map((call) => `${call.function.name}(${call.function.arguments})`).join(" ");
   const whole = printable([text, called].filter((part) => part !== "").join(" "));
   const rest = whole.length - lengthMax;

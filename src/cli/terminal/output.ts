@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { jsonOf } from "../../domain/turns/known-parts.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
 
 /** Print data for programs: one object a line, instants in ISO 8601. */
@@ -8,19 +9,12 @@ export function writeJson(value: unknown): void {
 
 /** JSON that is safe on a terminal: control characters are escaped, and the value stays the same. */
 export function jsonLine(value: unknown): string {
-  return printable(JSON.stringify(value, plain));
+  return printable(jsonOf(value));
 }
 
 /** Print a line for people; control characters in it are escaped. */
 export function writeLine(text: string): void {
   process.stdout.write(`${printable(text)}\n`);
-}
-
-/** A replacer for values that JSON lacks: bigints become digits, bytes become base64. */
-function plain(_key: string, value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  return value;
 }
 
 /** Print a note for people on stderr; it may have several lines, and control characters in it are escaped. */

@@ -3,7 +3,7 @@
  * then the user first, and the user and the assistant in turns.
  */
 import type { Value } from "../values/codec.ts";
-import { textOf } from "./shown-message.ts";
+import { textOf } from "../turns/message-steps.ts";
 import type { Message } from "../turns/turn.ts";
 
 /** Stands where a question has no answer. */

@@ -25,6 +25,17 @@ const pictured = (list: readonly Message[]): readonly Message[] =>
     const hasPicture = role === "tool" && typeof content === "string" && content.length % 2 === 0;
     return hasPicture ? { ...one, content: [{ type: "text", text: content }, png] } : one;
   });
+/** The messages, some of their calls and results in the form of the AI SDK. */
+const inTwoForms = (list: readonly Message[]): readonly Message[] =>
+  list.map((one, index) => {
+    const { role, content = null, tool_calls: calls, tool_call_id: id = "" } = one;
+    if (index % 2 === 0) return one;
+    if (role === "tool")
+      return { role, content: [{ type: "tool-result", toolCallId: id, toolName: "look", result: content }] };
+    if (role !== "assistant" || calls === undefined) return one;
+    const parts = calls.map((call) => ({ type: "tool-call", toolCallId: call.id, toolName: "look", input: {} }));
+    return { role, content: [{ type: "text", text: typeof content === "string" ? content : "" }, ...parts] };
+  });
 const window = fc.oneof(
   fc.constant(unbounded),
   fc.record({ turns: fc.nat(8), tokens: fc.oneof(fc.nat(400), fc.constant(Number.MAX_SAFE_INTEGER)) }),
@@ -62,8 +73,12 @@ function refusal(messages: readonly Message[]): string | undefined {
 test("the strictest endpoints accept every request, with any history", () => {
   fc.assert(
     fc.property(failedTurns, messages, window, fc.option(fc.string()), (list, asked, window, instructions) => {
-      const turns = list.map((one) => ({ ...one, input: pictured(one.input), output: pictured(one.output) }));
-      const question: readonly Message[] = [...pictured(asked), { role: "user", content: "and now?" }];
+      const turns = list.map((one) => ({
+        ...one,
+        input: inTwoForms(pictured(one.input)),
+        output: inTwoForms(pictured(one.output)),
+      }));
+      const question: readonly Message[] = [...inTwoForms(pictured(asked)), { role: "user", content: "and now?" }];
       const shown = requestMessages({ turns, question, instructions: instructions ?? undefined }, { window });
       assert.equal(refusal(shown), undefined, JSON.stringify(shown, null, 1));
       assert.equal(shown.at(-1)?.role, "user");

@@ -114,7 +114,8 @@ function shownTurn(turn: PastTurn): ShownTurn {
  */
 function shownOutput({ status, output, error }: PastTurn): readonly Message[] {
   if (status !== "failed" || error?.code !== "model_refused") return output;
-  const tools = output.flatMap(({ tool_calls: calls }) => calls ?? []).map(({ function: called }) => called.name);
-  const words = output.filter(({ role }) => role === "assistant").map(({ tool_calls: _, ...message }) => message);
+  const shown = output.flatMap(shownMessages);
+  const tools = shown.flatMap(({ tool_calls: calls }) => calls ?? []).map(({ function: called }) => called.name);
+  const words = shown.filter(({ role }) => role === "assistant").map(({ tool_calls: _, ...message }) => message);
   return tools.length === 0 ? words : [...words, noAnswer(`interrupted after calls of ${tools.join(", ")}`)];
 }

@@ -1,5 +1,6 @@
 /** Tool calls and their results in the order that endpoints demand: each call is followed at once by exactly one result. */
-import { mediaOf, textOf, resultAsUser } from "./shown-message.ts";
+import { textOf } from "../turns/message-steps.ts";
+import { mediaOf, resultAsUser } from "./shown-message.ts";
 import { pairToolCalls, unknownResult, type Message, type ToolCall } from "../turns/turn.ts";
 
 /** A call and its result, if there is one. */
@@ -34,12 +35,13 @@ export function pairCalls(turns: readonly (readonly Message[])[]): readonly (rea
 
 /** Gives the results at the beginning of these messages to the open calls of the turn before. Answers how many it took. */
 function takeResults({ calls }: PairedTurn, messages: readonly Message[]): number {
-  const all = [...calls.values()].flat();
+  // The latest message first, and its calls in order.
+  const all = [...calls.values()].toReversed().flat();
   let taken = 0;
   for (const message of messages) {
     if (message.role !== "tool") break;
     // A marked result stands for one that was not known yet.
-    const open = all.findLast(
+    const open = all.find(
       ({ call, result }) =>
         call.id === message.tool_call_id &&
         (result === undefined || (result["synthetic"] === true && result !== message)),

@@ -2,7 +2,9 @@
  * Pictures, recordings and files in the results of tools. Chat completions take only text in a `tool` message, so a
  * message of the user shows them after the results of all calls.
  */
-import { mediaOf, textOf, resultAsUser, type Part } from "./shown-message.ts";
+import { textOf } from "../turns/message-steps.ts";
+import { mediaOf, resultAsUser } from "./shown-message.ts";
+import type { Part } from "../turns/known-parts.ts";
 import type { Message } from "../turns/turn.ts";
 
 /** Stands between results and the message of the user: endpoints demand an answer there. */

@@ -1,3 +1,4 @@
+import { textOf } from "./message-steps.ts";
 import type { Message } from "./turn.ts";
 
 /** A question and its answer, tool calls and their results included. */
@@ -29,7 +30,7 @@ export function exchangesOf(messages: readonly Message[]): {
 
 /** Messages as one text, for the startup context of a session; undefined if they are empty. */
 export function instructionsOf(leading: readonly Message[]): string | undefined {
-  const texts = leading.map(({ content }) => (typeof content === "string" ? content : JSON.stringify(content)));
+  const texts = leading.map(({ content }) => textOf(content));
   const text = texts.join("\n\n");
   return text === "" ? undefined : text;
 }

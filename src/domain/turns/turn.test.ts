@@ -159,15 +159,17 @@ for (const [input, path] of refused) {
   });
 }
 
-/** The plain statement of the rule: a result answers the latest open call of its id. */
+/** The plain statement of the rule: a result answers the first open call of its id in the latest message with one. */
 function danglingBySearch(some: readonly Message[]): readonly ToolCall[] {
-  const open: ToolCall[] = [];
-  for (const { role, tool_calls: calls, tool_call_id: answered } of some) {
-    open.push(...(calls ?? []));
-    const at = role === "tool" ? open.findLastIndex(({ id }) => id === answered) : -1;
+  const open: { readonly call: ToolCall; readonly madeAt: number }[] = [];
+  for (const [madeAt, { role, tool_calls: calls, tool_call_id: answered }] of some.entries()) {
+    open.push(...(calls ?? []).map((one) => ({ call: one, madeAt })));
+    if (role !== "tool") continue;
+    const latest = open.findLast((one) => one.call.id === answered);
+    const at = open.findIndex((one) => one.call.id === answered && one.madeAt === latest?.madeAt);
     if (at >= 0) open.splice(at, 1);
   }
-  return open;
+  return open.map((one) => one.call);
 }
 
 function call(id: string): ToolCall {

@@ -221,7 +221,7 @@ function parseToolCalls(calls: unknown, path: string): void {
 /**
  * The tool calls of these messages that no later one answers, in order. Pairing is by occurrence within one turn,
  * because the same id may stand for another call in a later turn, and for a second one in the same: a result answers
- * the latest open call of its id.
+ * the latest message with an open call of its id.
  */
 export function danglingToolCalls(messages: readonly Message[]): readonly ToolCall[] {
   return unanswered(messages).map(({ call }) => call);
@@ -249,11 +249,6 @@ export function closeToolCalls(messages: readonly Message[]): readonly Message[]
   return closed;
 }
 
-/** How many tool calls these messages hold. */
-export function countToolCalls(messages: readonly Message[]): number {
-  return messages.reduce((count, message) => count + (message.tool_calls?.length ?? 0), 0);
-}
-
 /** A call, the index of the message that made it, and that of its result, if there is one. */
 export interface ToolCallPair {
   readonly call: ToolCall;
@@ -263,16 +258,21 @@ export interface ToolCallPair {
 
 /**
  * The tool calls of these messages, in order, each with its result. Pairs in one pass: the open calls of each id are a
- * stack, because a result answers the latest one.
+ * stack, because a result answers the latest message with such a call. Within that message it answers the first one:
+ * some programs give all calls of a message one id, or none.
  */
 export function pairToolCalls(messages: readonly Message[]): readonly ToolCallPair[] {
   const pairs: ToolCallPair[] = [];
   const stacks = new Map<string | undefined, number[]>();
   for (const [at, message] of messages.entries()) {
-    for (const call of message.tool_calls ?? []) {
-      const index = pairs.push({ call, madeAt: at }) - 1;
-      const stack = stacks.get(call.id);
-      if (stack === undefined) stacks.set(call.id, [index]);
+    const calls = message.tool_calls ?? [];
+    const first = pairs.length;
+    for (const call of calls) pairs.push({ call, madeAt: at });
+    // The last call goes onto the stack first, so that the first one is on top.
+    for (let index = pairs.length - 1; index >= first; index--) {
+      const { id } = pairs[index]!.call;
+      const stack = stacks.get(id);
+      if (stack === undefined) stacks.set(id, [index]);
       else stack.push(index);
     }
     if (message.role !== "tool") continue;

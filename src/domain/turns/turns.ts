@@ -14,7 +14,8 @@ import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
 import { appendTruncatedUsage, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
-import { countToolCalls, entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
+import { entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
+import { countToolCalls } from "./message-steps.ts";
 import {
   guardFence,
   guardLease,

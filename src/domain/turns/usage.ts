@@ -1,5 +1,7 @@
 import { encode, type Value } from "../values/codec.ts";
 import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
+import { knownPart } from "./known-parts.ts";
+import { contentParts, hasOwnParts, partsOf } from "./message-steps.ts";
 import type { Message, Step, Usage } from "./turn.ts";
 import { defined } from "../values/defined.ts";
 
@@ -71,14 +73,6 @@ export function isFinish(value: unknown): value is string {
 
 /** The price of a picture, a recording or a file, in tokens: some hundreds at most providers, whatever its bytes. */
 const mediaTokens = 700;
-const mediaTypes: ReadonlySet<unknown> = new Set([
-  "image_url",
-  "input_image",
-  "image",
-  "input_audio",
-  "file",
-  "video_url",
-]);
 
 /**
  * An estimate of the tokens of some messages: four for each message's frame, one for each four characters of Latin text (the
@@ -87,22 +81,37 @@ const mediaTypes: ReadonlySet<unknown> = new Set([
  */
 export function estimateTokens(messages: readonly Message[]): number {
   let tokens = 0;
-  for (const { content, tool_calls: calls } of messages) {
+  for (const message of messages) {
+    const { content, tool_calls: calls } = message;
     let weight = calls === undefined || calls === null ? 0 : textWeight(encode(calls));
-    if (typeof content === "string") weight += textWeight(content);
-    else if (Array.isArray(content)) for (const part of content) weight += partWeight(part as Value);
-    else if (content !== undefined && content !== null) weight += partWeight(content);
-    else if (weight === 0) weight += 2;
+    if (typeof content === "string" && !hasOwnParts(message)) weight += textWeight(content);
+    else for (const part of partsOf(message)) weight += partWeight(part);
+    if (weight === 0 && (content === undefined || content === null)) weight += 2;
     tokens += 4 + Math.ceil(weight / 4);
   }
   return tokens;
 }
 
 function partWeight(part: Value): number {
-  if (typeof part === "string") return textWeight(part);
-  const { type, text } = (part ?? {}) as { readonly type?: unknown; readonly text?: unknown };
-  if (mediaTypes.has(type)) return mediaTokens * 4;
-  return textWeight(type === "text" && typeof text === "string" ? text : encode(part));
+  const known = knownPart(part);
+  switch (known.kind) {
+    case "text":
+      return textWeight(known.part["text"] as string);
+    case "media":
+      return mediaTokens * 4;
+    case "call":
+      return textWeight(encode(known.call)) + (known.result === undefined ? 0 : resultWeight(known.result));
+    case "result":
+      return resultWeight(known.result);
+    case "step":
+      return 0;
+    case "other":
+      return known.isMedia === true ? mediaTokens * 4 : textWeight(encode(part));
+  }
+}
+
+function resultWeight({ content = "" }: Message): number {
+  return contentParts(content).reduce<number>((sum, part) => sum + partWeight(part), 0);
 }
 
 /** Quarters of tokens: 1 for a Latin character, 2 for one of another alphabet, 3 for one of Chinese, Japanese or Korean. */

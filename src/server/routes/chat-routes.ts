@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
 import { defaultAgent } from "../../domain/turns/agent-choice.ts";
+import { exchangePart } from "../../domain/turns/message-steps.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
 import {
@@ -190,7 +191,8 @@ export function addChatRoutes(shared: Shared): void {
 }
 
 /**
- * A device is not trusted: it may send user messages, but no instructions, no assistant messages and no tool results.
+ * A device is not trusted: it may send user messages, but no instructions, no assistant messages and no tool results, as
+ * fields or as parts in any known shape.
  * The library refuses values that are not messages.
  * @throws SessionError `message_invalid`
  */
@@ -207,6 +209,12 @@ function guardUserRole(input: MessageInput): void {
       const value = formatValue((rest as Readonly<Record<string, unknown>>)[field]);
       throw new SessionError("message_invalid", { path: `message.${field}`, value, expected: "no_field" });
     }
+    if (role === "user" && exchangePart({ role, ...rest }) !== undefined)
+      throw new SessionError("message_invalid", {
+        path: "message.content",
+        value: "a tool call or its result",
+        expected: "user_content",
+      });
     if (role === "user") continue;
     const value = formatValue(role);
     throw new SessionError("message_invalid", { path: "message.role", value, expected: "one_of", known: ["user"] });

@@ -4,7 +4,8 @@ import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
-import { countToolCalls, parseMessages, type TurnData } from "../../domain/turns/turn.ts";
+import { parseMessages, type TurnData } from "../../domain/turns/turn.ts";
+import { countToolCalls } from "../../domain/turns/message-steps.ts";
 import { isFinish, isModelName } from "../../domain/turns/usage.ts";
 import {
   countOf,

@@ -2,7 +2,8 @@ import { headOf, turnsIdentity, type Change, type Draft } from "../../domain/rec
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { TruncatedSums, type TruncatedTurns } from "../../domain/turns/truncated-usage.ts";
-import { countToolCalls, turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { countToolCalls } from "../../domain/turns/message-steps.ts";
 import {
   beginAgain,
   beginInstead,

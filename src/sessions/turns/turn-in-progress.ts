@@ -3,7 +3,6 @@ import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import {
   closeToolCalls,
-  countToolCalls,
   type Message,
   type ReportedUsage,
   type Step,
@@ -12,6 +11,7 @@ import {
 } from "../../domain/turns/turn.ts";
 import { isWordless } from "../../domain/turns/leases.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
+import { countToolCalls } from "../../domain/turns/message-steps.ts";
 import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
 import { fenced, sessionIds } from "../../domain/record/guards.ts";
 import { guardTokensLeft } from "../../domain/record/budget.ts";
