@@ -2,7 +2,7 @@
  * A record as a table row: a column for each field that statements use, and the other fields as one text. Both engines use
  * the same row.
  */
-import { decode, encode } from "../domain/values/codec.ts";
+import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
@@ -45,7 +45,8 @@ export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
   const { budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
   const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
-    metadata: record.metadata,
+    // Of all fields only the metadata has values that JSON lacks.
+    metadata: plainOf(record.metadata, "metadata") as SessionRecord["metadata"],
     ttlMs: record.ttlMs,
     maxAgeMs: record.maxAgeMs,
     maxAgeFrom: record.maxAgeFrom,
@@ -82,7 +83,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     stateSince: record.stateSince,
     expiresAt: record.expiresAt,
     sweepAt: record.sweepAt,
-    data: encode(rest, "record"),
+    data: JSON.stringify(rest),
   };
 }
 

@@ -30,8 +30,12 @@ const digitsMax = 1024;
 
 /** The text of a value. @throws SessionError `value_unstorable` with the path of the part that cannot be stored */
 export function encode(value: unknown, name = "value"): string {
-  const plain = toPlain(value, { path: [name], ancestors: new Set() });
-  return JSON.stringify(plain);
+  return JSON.stringify(plainOf(value, name));
+}
+
+/** The value as JSON has it, with its other parts tagged. @throws SessionError as {@link encode} */
+export function plainOf(value: unknown, name: string): unknown {
+  return toPlain(value, { path: [name], ancestors: new Set() });
 }
 
 /** The value of a text that {@link encode} made. @throws SyntaxError, TypeError for another text */

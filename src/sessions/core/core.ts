@@ -1,3 +1,5 @@
+import type { Clock } from "../../clock.ts";
+import type { Limits } from "../../domain/values/limits.ts";
 import { createHash } from "node:crypto";
 import { withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
 import { dailyScopes, dayOf, type DailyBudget, type DailyScope } from "../../domain/record/daily-usage.ts";
@@ -7,7 +9,6 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Context } from "../../domain/record/guards.ts";
 import { chooseAgent, defaultAgent, type AgentChoice, type ProposedAgents } from "../../domain/turns/agent-choice.ts";
 import { sortableId } from "../../domain/values/ids.ts";
-import { defined } from "../../domain/values/defined.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue } from "../../store/calls/commit-queue.ts";
 import { UsageReads } from "../../store/calls/usage-reads.ts";
@@ -86,8 +87,10 @@ export class Core {
   #commits = 0;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #chores = new Set<Promise<void>>();
-  /** Steps under way that take a lease or begin a turn. */
-  readonly #takes = new Set<Promise<unknown>>();
+  /** The number of steps under way that take a lease or begin a turn. */
+  #takes = 0;
+  /** Called when none is left, by `close`. */
+  #onNoTakes: (() => void) | undefined;
   readonly instance: InstanceKeeper;
   readonly poller: ChangePoller;
   readonly queues: SessionQueues;
@@ -162,18 +165,7 @@ export class Core {
   /** The context of a rule. A read of the store or {@link learnTime} must come first. */
   context(): Context {
     if (this.#aheadMs === undefined) throw new Error("a rule runs before the store was asked for its time");
-    const correlation = correlationNow();
-    const { clock, limits } = this.options;
-    return {
-      now: this.now(),
-      // Lazy: few rules need randomness, and it costs more than the rest of a context.
-      get chance() {
-        const [first = 0, second = 0] = clock.random(2);
-        return (first * 256 + second) / 65_536;
-      },
-      limits,
-      ...defined({ correlation }),
-    };
+    return new RuleContext(this.now(), this.options);
   }
 
   /** The idempotency key of a new turn: the caller's; in the fallback always one, so that its replay writes it once. */
@@ -205,12 +197,11 @@ export class Core {
    */
   async take<T>(step: () => Promise<T>): Promise<T> {
     this.guardOpen();
-    const taking = step();
-    this.#takes.add(taking);
+    this.#takes++;
     try {
-      return await taking;
+      return await step();
     } finally {
-      this.#takes.delete(taking);
+      if (--this.#takes === 0) this.#onNoTakes?.();
     }
   }
 
@@ -317,8 +308,9 @@ export class Core {
     const changes = transaction.map((change, index) =>
       this.#withAdditions(withCommitId(change, index === 0 ? first : own)),
     );
-    const commit = (): Promise<Settled> => this.#outcomeOf(changes, first);
-    const outcome = await (this.#outboxBytes === undefined ? commit() : this.#outboxBytes.within(changes, commit));
+    const outcome = await (this.#outboxBytes === undefined
+      ? this.#outcomeOf(changes, first)
+      : this.#outboxBytes.within(changes, () => this.#outcomeOf(changes, first)));
     if (outcome.status !== "ok") return outcome;
     // Turns of the fallback are published after their replay.
     if (this.isFallback) this.onFallbackCommit?.(changes);
@@ -422,8 +414,8 @@ export class Core {
     this.poller.close();
     this.eventFeeds.close();
     const results = await this.settle();
-    while (this.#takes.size > 0) {
-      await Promise.allSettled(this.#takes);
+    while (this.#takes > 0) {
+      await new Promise<void>((resolve) => (this.#onNoTakes = resolve));
       results.push(...(await this.settle()));
     }
     await this.conflicts.close();
@@ -433,6 +425,27 @@ export class Core {
     await this.store.close();
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
+  }
+}
+
+class RuleContext implements Context {
+  readonly now: number;
+  readonly limits: Limits;
+  declare readonly correlation?: string;
+  readonly #clock: Clock;
+
+  constructor(now: number, { clock, limits }: Pick<ResolvedOptions, "clock" | "limits">) {
+    this.now = now;
+    this.limits = limits;
+    this.#clock = clock;
+    const correlation = correlationNow();
+    if (correlation !== undefined) this.correlation = correlation;
+  }
+
+  /** Few rules need randomness, and it costs more than the rest of a context. */
+  get chance(): number {
+    const [first = 0, second = 0] = this.#clock.random(2);
+    return (first * 256 + second) / 65_536;
   }
 }
 

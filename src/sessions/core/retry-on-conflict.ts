@@ -7,18 +7,20 @@ export interface Retry {
   readonly agent?: string;
   /** @default 20 */
   readonly attemptsMax?: number;
+  /** Attempts that the caller has made before. @default 0 */
+  readonly done?: number;
 }
 
 /**
- * Optimistic concurrency: call `attempt`, with its number from 1, until it returns a value. It returns undefined where another
+ * Optimistic concurrency: call `attempt`, with its number, until it returns a value. It returns undefined where another
  * writer changed what it had read; the next attempt reads anew.
  * @throws SessionError `contended` after `attemptsMax` attempts, and the errors of `attempt`
  */
 export async function retryOnConflict<T>(
-  { attemptsMax = 20, ...ids }: Retry,
+  { attemptsMax = 20, done = 0, ...ids }: Retry,
   attempt: (number: number) => Promise<T | undefined>,
 ): Promise<T> {
-  for (let number = 1; number <= attemptsMax; number++) {
+  for (let number = done + 1; number <= attemptsMax; number++) {
     const result = await attempt(number);
     if (result !== undefined) return result;
   }

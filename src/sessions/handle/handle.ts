@@ -7,6 +7,7 @@ import {
   turnsIdentity,
   type Change,
   type Draft,
+  type Transaction,
 } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
@@ -208,7 +209,9 @@ export class Handle implements WritableSession {
   async write(rule: Rule, options: WriteOptions = {}): Promise<WriteResult> {
     const { fence } = this;
     try {
-      return await this.#write(rule, options);
+      // The record may come from a list, which does not bring the time.
+      if (!this.core.knowsTime) await this.core.learnTime();
+      return (await this.#tryWrite(rule, options, 1)) ?? (await this.#writeAgain(rule, options));
     } catch (error) {
       const lost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
       if (lost && fence !== null) this.core.loseLease(this.key, fence);
@@ -216,17 +219,17 @@ export class Handle implements WritableSession {
     }
   }
 
-  async #write(rule: Rule, { attemptsMax = attemptsDefault, ...options }: WriteOptions): Promise<WriteResult> {
-    // The record may come from a list, which does not bring the time.
-    if (!this.core.knowsTime) await this.core.learnTime();
-    const retry = { ...sessionIds(this.#record), attemptsMax };
+  /** The attempts after the first, which met another record. */
+  async #writeAgain(rule: Rule, options: WriteOptions): Promise<WriteResult> {
+    const { attemptsMax = attemptsDefault } = options;
+    const retry = { ...sessionIds(this.#record), attemptsMax, done: 1 };
     return await retryOnConflict(retry, (attempt) => this.#tryWrite(rule, options, attempt));
   }
 
   /** Undefined if the record has changed: the handle then knows the newest one. */
   async #tryWrite(
     rule: Rule,
-    { recovers, reason = interruptions.writer_gone, beside: given = [] }: Omit<WriteOptions, "attemptsMax">,
+    { recovers, reason = interruptions.writer_gone, beside: given }: Omit<WriteOptions, "attemptsMax">,
     attempt: number,
   ): Promise<WriteResult | undefined> {
     const record = this.#record;
@@ -255,8 +258,12 @@ export class Handle implements WritableSession {
     if (change.claims.length > 0) await guardKeys(this.core, record, change);
 
     const references = changedReferences(this.core, record, change);
-    const beside = [...(references instanceof Promise ? await references : references), ...given];
-    const outcome = await this.#commit(change, beside);
+    const others = references instanceof Promise ? await references : references;
+    const beside = given === undefined ? others : [...others, ...given];
+    const transaction = [change, ...beside];
+    const outcome = await (grantsLease(change, this.core.instance)
+      ? this.#commitLease(change, transaction)
+      : this.core.commit(transaction));
     if (outcome.status === "duplicate") return outcome;
     if (outcome.status === "ok") {
       const [written] = outcome.changes;
@@ -286,18 +293,18 @@ export class Handle implements WritableSession {
     return await this.write((draft) => (draft.record === draft.base ? null : changeOf(draft)), options);
   }
 
-  async #commit(change: Change, beside: readonly Change[]): Promise<Committed> {
+  /** Commit a change that grants this instance the lease. */
+  async #commitLease({ key, record }: Change, transaction: Transaction): Promise<Committed> {
     const { instance } = this.core;
-    const lease = change.record?.lease;
-    const granted = lease?.instance === instance.id && lease.fence === change.record?.version;
+    const fence = record?.version ?? 0;
     // Registered before the commit, or another handle of this process could take the lease for an abandoned one.
-    if (granted) instance.use(change.key, lease.fence);
+    instance.use(key, fence);
     try {
-      const outcome = await this.core.commit([change, ...beside]);
-      if (granted && outcome.status !== "ok") instance.disuse(change.key, lease.fence);
+      const outcome = await this.core.commit(transaction);
+      if (outcome.status !== "ok") instance.disuse(key, fence);
       return outcome;
     } catch (error) {
-      if (granted) this.abandon(lease.fence);
+      this.abandon(fence);
       throw error;
     }
   }
@@ -394,4 +401,9 @@ function guardHistory(known: SessionRecord, current: SessionRecord): void {
     seenVersion: known.version,
     storedVersion: current.version,
   });
+}
+
+/** True for a change that grants the lease of its session to this instance. */
+function grantsLease({ record }: Change, { id }: { readonly id: string }): boolean {
+  return record !== null && record.lease?.instance === id && record.lease.fence === record.version;
 }

@@ -16,10 +16,11 @@ export async function writeOnce(
   rule: Rule,
   options: WriteOptions,
 ): Promise<WriteResult> {
+  if (key === null) return await handle.write(rule, options);
   try {
     return await handle.write(rule, options);
   } catch (error) {
-    if (key === null || !(error instanceof SessionError)) throw error;
+    if (!(error instanceof SessionError)) throw error;
     const entry = await handle.entryByKey(key);
     if (entry === undefined) throw error;
     return { status: "duplicate", entry };

@@ -28,6 +28,8 @@ export class CommitQueue {
   readonly #underWay = new Set<string>();
   #lanesInUse = 0;
   #scheduled = false;
+  /** The number of transactions in the last batch. */
+  #lastBatch = 0;
   readonly #idle: (() => void)[] = [];
 
   constructor(store: Store) {
@@ -57,17 +59,22 @@ export class CommitQueue {
 
   /**
    * The queue sends a batch after a turn of the event loop: more transactions may arrive, and timers and sockets run between
-   * the commits of a store that works on this thread.
+   * the commits of a store that works on this thread. The transaction of a lone writer is sent at once.
    */
   #schedule(): void {
     if (this.#scheduled || this.#pending.length === 0 || this.#lanesInUse >= this.#store.capabilities.lanes) return;
     this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      const batch = this.#take();
-      if (batch.length > 0) void this.#send(batch);
-    });
+    if (this.#pending.length === 1 && this.#lastBatch <= 1) queueMicrotask(this.#sendNext);
+    else setImmediate(this.#sendNext);
   }
+
+  readonly #sendNext = (): void => {
+    this.#scheduled = false;
+    const batch = this.#take();
+    if (batch.length === 0) return;
+    this.#lastBatch = batch.length;
+    void this.#send(batch);
+  };
 
   #take(): Pending[] {
     const { batchMax } = this.#store.capabilities;
