@@ -6,7 +6,8 @@ import { conformanceCases } from "../../src/testing/conformance.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { breakages, broken, type Breakage } from "./broken-stores.ts";
+import { broken, type Breakage } from "./broken-stores/breakage.ts";
+import { breakages } from "./broken-stores/breakages.ts";
 
 for (const [what, noticedBy, breakage] of breakages) {
   test(`a store that ${what} does not pass`, async () => {

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { openMemory } from "../../src/store/memory.ts";
 import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";
-import { broken } from "../conformance/broken-stores.ts";
+import { broken } from "../conformance/broken-stores/breakage.ts";
 import { compareStores, steps } from "../property/compare-stores.ts";
 import { cuts, Proxy } from "./proxy.ts";
 import { PostgresServer, someDatabase } from "./server.ts";

@@ -8,7 +8,8 @@ import * as fc from "fast-check";
 import { openMemory } from "../../src/store/memory.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Outcome } from "../../src/store/store.ts";
-import { breakages, broken } from "../conformance/broken-stores.ts";
+import { broken } from "../conformance/broken-stores/breakage.ts";
+import { breakages } from "../conformance/broken-stores/breakages.ts";
 import { compareStores, steps } from "./compare-stores.ts";
 
 test("SQLite does what the reference does", async () => {

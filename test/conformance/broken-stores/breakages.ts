@@ -1,0 +1,23 @@
+/** Stores that break the contract in one way each, all subjects together. */
+import type { NamedBreakage } from "./breakage.ts";
+import { commitBreakages } from "./commits.ts";
+import { keyBreakages } from "./keys.ts";
+import { readBreakages } from "./reads.ts";
+import { findBreakages } from "./finds.ts";
+import { eventBreakages } from "./events.ts";
+import { valueBreakages } from "./values.ts";
+import { statsBreakages } from "./stats.ts";
+import { instanceBreakages } from "./instances.ts";
+import { lifetimeBreakages } from "./lifetime.ts";
+
+export const breakages: readonly NamedBreakage[] = [
+  ...commitBreakages,
+  ...keyBreakages,
+  ...readBreakages,
+  ...findBreakages,
+  ...eventBreakages,
+  ...valueBreakages,
+  ...statsBreakages,
+  ...instanceBreakages,
+  ...lifetimeBreakages,
+];
