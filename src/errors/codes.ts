@@ -160,6 +160,7 @@ export interface ErrorDetails {
   readonly body_too_large: { bytesMax: number };
   readonly key_missing: { scheme: string };
   /** `tenantOf`: the key is not of the tenant of this server or host. */
+  readonly key_expired: { /** The id of the key. */ id: string; expiresAt: number };
   readonly key_forbidden: { right: string; needed: string; tenantOf?: "server" | "host" };
   readonly device_missing: { header: string };
   readonly streams_full: { scope: "device" | "key" | "session"; open: number; openMax: number };
@@ -412,6 +413,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   method_not_allowed: { status: 405, retryable: false, details: { method: "id", allowed: "ids" } },
   body_too_large: { status: 413, retryable: false, details: { bytesMax: "number" } },
   key_missing: { status: 401, retryable: false, details: { scheme: "id" } },
+  key_expired: { status: 401, retryable: false, details: { id: "id", expiresAt: "number" } },
   key_forbidden: { status: 403, retryable: false, details: { right: "id", needed: "id", tenantOf: "code" } },
   device_missing: { status: 401, retryable: false, details: { header: "id" } },
   streams_full: { status: 429, retryable: true, details: { scope: "code", open: "number", openMax: "number" } },

@@ -39,6 +39,7 @@ export type Expected =
   | "gzip"
   | "gzip_ratio"
   | "json"
+  | "key_token"
   | "known_message"
   | "language_model"
   | "last_line"
@@ -133,6 +134,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   event_type: () => "a type of event",
   file_outside_store: () => "a file that is not part of the store",
   finite_number: () => "a finite number",
+  key_token: ({ min, max }) => `a secret of ${min} to ${max} visible ASCII characters`,
   known_message: () => "a message in the format of OpenAI, ShareGPT, LangChain or the AI SDK",
   language_model: () => "a language model of the AI SDK, or a function that returns one for a name",
   list: (e) => `at most ${e.max} items`,

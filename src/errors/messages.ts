@@ -149,6 +149,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `the request body is larger than ${d.bytesMax} bytes; send less, or raise the limit of the server`,
   key_missing: (d) =>
     `this route needs a valid key: send "Authorization: ${d.scheme} pdk_…"; create a key with "perdure keys create"`,
+  key_expired: (d) =>
+    `the key ${d.id} expired at ${new Date(d.expiresAt).toISOString()}; create another one with "perdure keys create"`,
   key_forbidden: (d) =>
     `the key has the right "${d.right}", this route needs "${d.needed}"${d.tenantOf === undefined ? "" : ` in the tenant of the ${d.tenantOf}`}`,
   device_missing: (d) =>

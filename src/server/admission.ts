@@ -1,5 +1,6 @@
 import type { Sessions } from "../index.ts";
 import { guardRight, keyOf, shownDevice } from "./http/authority.ts";
+import type { KeyRing } from "./http/configured-keys.ts";
 import type { OpenStreams } from "./http/open-streams.ts";
 import type { RateLimits } from "./http/rate-limits.ts";
 import type { RequestContext, Scope } from "./http/route.ts";
@@ -7,6 +8,7 @@ import type { RequestContext, Scope } from "./http/route.ts";
 /** The parts of a server that count its callers. */
 export interface Counting {
   readonly sessions: Sessions;
+  readonly keys: KeyRing;
   readonly limits: RateLimits;
   readonly streams: OpenStreams;
   /** Counts a caller as a new device. */
@@ -16,12 +18,12 @@ export interface Counting {
 /**
  * Admits the callers of a scope: anyone, a device, or a key with the right. It counts them against the rate limits, and
  * sets how their streams are counted.
- * @throws SessionError `key_missing`, `key_forbidden`, `rate_limited`, `id_invalid`
+ * @throws SessionError `key_missing`, `key_expired`, `key_forbidden`, `rate_limited`, `id_invalid`
  */
 export async function admit(
   c: RequestContext,
   scope: Scope,
-  { sessions, limits, streams, countNew }: Counting,
+  { sessions, keys, limits, streams, countNew }: Counting,
 ): Promise<void> {
   if (scope === "open") return;
   if (scope === "device") {
@@ -31,7 +33,7 @@ export async function admit(
     else limits.count("device", device);
     return;
   }
-  const key = await keyOf(c, sessions);
+  const key = await keyOf(c, keys);
   limits.count("key", key.id);
   guardRight(key, scope);
   c.set("key", key);

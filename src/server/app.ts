@@ -54,7 +54,7 @@ export interface Server {
  */
 export function createServer(options: ServerOptions): Server {
   const settings = resolveOptions(options);
-  const { sessions, deadlineMs, log } = settings;
+  const { sessions, keys, deadlineMs, log } = settings;
   const limits = new RateLimits(settings.rates);
   const streams = new OpenStreams(settings.streams);
   const deviceUsage = new DeviceUsage(settings.deviceBudgets);
@@ -68,8 +68,9 @@ export function createServer(options: ServerOptions): Server {
   addRoutes(settings, metrics, {
     app,
     table: [],
-    admit: async (c, scope) => await admit(c, scope, { sessions, limits, streams, countNew }),
+    admit: async (c, scope) => await admit(c, scope, { sessions, keys, limits, streams, countNew }),
     sessions,
+    keys,
     converse: settings.converse,
     outlive: (c, answer) => waitUntil(c, running.track(answer.done)),
     limits,

@@ -6,6 +6,7 @@
 export { createServer, type RequestLifetime, type Server } from "./app.ts";
 export type { ServerOptions } from "./options.ts";
 export type { LogEntry } from "./request-log.ts";
+export type { ConfiguredKey } from "./http/configured-keys.ts";
 export type { ClientAddress } from "./http/client-address.ts";
 export type { DeviceBudget, DeviceBudgets } from "./http/device-budgets.ts";
 export { listen, type Listening, type ListenOptions } from "./listen.ts";

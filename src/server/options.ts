@@ -4,6 +4,7 @@ import { parseDuration } from "../domain/values/duration.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import type { Agent, Duration, Sessions } from "../index.ts";
+import { KeyRing, type ConfiguredKey } from "./http/configured-keys.ts";
 import type { ClientAddress } from "./http/client-address.ts";
 import type { DeviceBudgets } from "./http/device-budgets.ts";
 import type { StreamLimits } from "./http/open-streams.ts";
@@ -25,6 +26,11 @@ export interface ServerOptions {
    * @default none
    */
   readonly host?: Host;
+  /**
+   * Keys beside those of the store, such as the first key of a container.
+   * @default none
+   */
+  readonly keys?: readonly ConfiguredKey[];
   /**
    * Origins whose pages may call the server.
    * @default none
@@ -88,6 +94,7 @@ export interface ServerSettings {
   readonly sessions: Sessions;
   readonly converse: Converse;
   readonly host: Host | undefined;
+  readonly keys: KeyRing;
   readonly origins: readonly string[];
   readonly bodyBytesMax: number;
   readonly deviceBodyBytesMax: number;
@@ -102,7 +109,7 @@ export interface ServerSettings {
   readonly version: string;
 }
 
-/** @throws SessionError `argument_invalid`, `duration_invalid` */
+/** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
 export function resolveOptions(options: ServerOptions): ServerSettings {
   const { sessions, cors = [], bodyBytesMax = 8 * 1024 * 1024, deviceBodyBytesMax = 256 * 1024 } = options;
   for (const origin of cors) guardOrigin(origin);
@@ -111,6 +118,7 @@ export function resolveOptions(options: ServerOptions): ServerSettings {
     sessions,
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     host: options.host,
+    keys: new KeyRing(sessions, options.keys ?? []),
     origins: cors,
     bodyBytesMax,
     deviceBodyBytesMax: Math.min(bodyBytesMax, deviceBodyBytesMax),

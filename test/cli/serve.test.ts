@@ -152,6 +152,57 @@ test("keys are made, listed without their secret, used and revoked; without one,
   await stop(child);
 });
 
+test("keys of the environment admit to a server on all addresses with an empty store, and are not printed", async () => {
+  await using place = await Workplace.open();
+  const [admin, read] = ["a".repeat(40), "r".repeat(40)];
+  for (const keys of ["short", `owner:${admin}`, admin, `admin:${admin} read:short`]) {
+    const refused = await place.run(["serve", "--host", "0.0.0.0", "--port", "0"], {
+      env: { PERDURE_SERVER_KEYS: keys },
+    });
+    assert.equal(refused.code, 2, refused.stderr);
+    assert.match(refused.stderr, /PERDURE_SERVER_KEYS: entry [12] is no key; set it to RIGHT:SECRET/);
+    assert.ok(!refused.stderr.includes(admin));
+  }
+  await using given = await Workplace.open({ PERDURE_SERVER_KEYS: `admin:${admin},\n read:${read}` });
+  const { child, url, log } = await serve(given, ["--host", "0.0.0.0"]);
+  const local = url.replace("0.0.0.0", "127.0.0.1");
+  const status = async (method: string, key: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    const body = method === "POST" ? "{}" : null;
+    return (await fetch(`${local}/v1/sessions`, { method, headers, body })).status;
+  };
+  assert.deepEqual(
+    [await status("POST", admin), await status("GET", read), await status("POST", read)],
+    [201, 200, 403],
+  );
+  assert.equal(await status("GET", "x".repeat(40)), 401);
+  assert.equal((await given.run(["keys", "list", "--json"])).stdout, "", "they are not in the store");
+  await stop(child);
+  assert.ok(!log().includes(admin) && !log().includes(read));
+  assert.ok(!log().includes("no key"));
+});
+
+test("a key with --ttl is listed with its end and its last use, and an expired one does not open a public address", async () => {
+  await using place = await Workplace.open();
+  const made = await place.run(["keys", "create", "--name", "partner", "--ttl", "1ms", "--json"]);
+  const { id, expiresAt } = JSON.parse(made.stdout) as { id: string; expiresAt: string };
+  const listed = await place.run(["keys", "list", "--json"]);
+  assert.deepEqual(
+    [JSON.parse(listed.stdout)].map((key: Record<string, unknown>) => [
+      key["id"],
+      key["expiresAt"],
+      key["expired"],
+      key["lastUsedAt"],
+    ]),
+    [[id, expiresAt, true, null]],
+  );
+  assert.match((await place.run(["keys", "list"])).stdout, /EXPIRES +LAST USE\n.*partner.* \(expired\) +never\n$/);
+  assert.equal((await place.run(["serve", "--host", "0.0.0.0", "--port", "0"])).code, 2);
+  const note = (await place.run(["keys", "create", "--name", "b", "--ttl", "90d"])).stderr;
+  assert.match(note, /right write, valid until \d{4}-/);
+  assert.equal((await place.run(["keys", "create", "--name", "b", "--ttl", "soon"])).code, 2);
+});
+
 test("the log is one JSON object a line, and holds no message, no device and no key", async () => {
   await using context = await setUp();
   const device = randomUUID();

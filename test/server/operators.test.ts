@@ -3,6 +3,11 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { defined } from "../../src/domain/values/defined.ts";
 import { connect } from "../../src/client/index.ts";
+import { hasCode } from "../../src/errors.ts";
+import { createServer, type ConfiguredKey } from "../../src/server/index.ts";
+import { sessionsOn } from "../../src/sessions/sessions.ts";
+import { openMemory } from "../../src/store/memory.ts";
+import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { assertProblem, eventsOf, requestOf, serve } from "./serving.ts";
 
 test("sessions over HTTP: create, ensure, read, list, change, end and remove", async () => {
@@ -354,6 +359,52 @@ test("a watch ends once its key is revoked", async (t) => {
   assert.equal(await here.sessions.keys.revoke(id), true);
   t.mock.timers.tick(15_000);
   assert.match(await text, /keep-alive/);
+});
+
+test("an expired key is refused with its own error, and ends its watch", async (t) => {
+  const clock = scriptedClock();
+  await using here = serve({ store: openMemory({ clock }), clock });
+  const { token: key, id } = await here.sessions.keys.create({ name: "partner", right: "admin", ttl: "1h" });
+  await here.call("POST", "/v1/sessions", { key, body: { id: "s" } });
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const response = await here.server.fetch(requestOf("GET", "/v1/sessions/s/watch", { key }));
+  const text = response.text();
+  await clock.advance(3_600_000);
+  const refused = await here.call("GET", "/v1/sessions/s", { key });
+  assertProblem(refused, 401, "key_expired");
+  assert.equal(refused.headers.get("www-authenticate"), 'Bearer error="invalid_token"');
+  assert.deepEqual([refused.json.details.id, refused.json.details.expiresAt], [id, clock.now()]);
+  t.mock.timers.tick(15_000);
+  await text;
+});
+
+test("a server admits the keys of its options beside those of the store, each for its tenant and right", async () => {
+  const [own, other] = ["o".repeat(32), "t".repeat(200)];
+  const keys = [{ token: own }, { token: other, name: "reports", tenant: "other", right: "read" }] as const;
+  await using here = serve({ server: { keys } });
+  assert.equal((await here.call("POST", "/v1/sessions", { key: own, body: { id: "s" } })).status, 201);
+  assertProblem(await here.call("DELETE", "/v1/sessions/s", { key: own }), 403, "key_forbidden");
+  assertProblem(await here.call("GET", "/v1/sessions/s", { key: other }), 404, "session_not_found");
+  assertProblem(await here.call("POST", "/v1/sessions", { key: other, body: {} }), 403, "key_forbidden");
+  assertProblem(await here.call("GET", "/v1/sessions/s", { key: own.slice(1) }), 401, "key_missing");
+  assert.equal((await here.call("GET", "/v1/sessions/s", { key: await here.key("read") })).status, 200);
+});
+
+test("a server refuses keys of its options that are guessable, twice there, or of no right, without their secret", () => {
+  const secret = "s3cret-".repeat(6);
+  const refused = [
+    [{ token: secret.slice(0, 31) }],
+    [{ token: `${secret} ${secret}` }],
+    [{ token: secret }, { token: secret, right: "admin" }],
+    [{ token: secret, right: "owner" }],
+  ];
+  for (const keys of refused) {
+    const sessions = sessionsOn(openMemory(), { sweep: false });
+    assert.throws(
+      () => createServer({ sessions, keys: keys as ConfiguredKey[] }),
+      (error: Error) => hasCode(error, "argument_invalid") && !error.message.includes("s3cret"),
+    );
+  }
 });
 
 test("metadata is an object over HTTP too", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { defined } from "../../src/domain/values/defined.ts";
 import { createServer, type Server, type ServerOptions } from "../../src/server/index.ts";
-import { systemClock } from "../../src/clock.ts";
+import { systemClock, type Clock } from "../../src/clock.ts";
 import type { Agent, KeyRight, Model, Sessions } from "../../src/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
@@ -42,6 +42,7 @@ export interface ServingOptions {
   readonly agents?: Readonly<Record<string, Agent>>;
   readonly store?: Store;
   readonly server?: Partial<ServerOptions>;
+  readonly clock?: Clock;
 }
 
 export const unlimited = { device: 1e9, newDevices: 1e9, newDeviceSessions: 1e9, key: 1e9, wrongCodes: 1e9 };
@@ -51,12 +52,13 @@ export function serve({
   agents,
   store = openMemory({ clock: systemClock }),
   server: how,
+  clock,
 }: ServingOptions = {}): Serving {
   const sessions = sessionsOn(store, {
     model,
     sweep: false,
     secret: "a secret for tests only",
-    ...defined({ agents }),
+    ...defined({ agents, clock }),
   });
   const server = createServer({ sessions, rates: unlimited, ...how });
   return {

@@ -1,4 +1,5 @@
 import { Option, type Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import type { KeyRight } from "../../index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { bareCommand, examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -16,6 +17,7 @@ export function keysCommand(): Command {
 interface CreateOptions extends StoreOptions, JsonOption {
   readonly name: string;
   readonly right: KeyRight;
+  readonly ttl?: string;
 }
 
 function createCommand(): Command {
@@ -26,28 +28,34 @@ function createCommand(): Command {
         .choices(["read", "write", "admin"])
         .default("write"),
     )
+    .option("--ttl <duration>", "how long the key is valid, such as 90d (default: until it is revoked)")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      examples(["perdure keys create --name backend", "perdure keys create --name cron --right admin --tenant shop"]),
+      examples([
+        "perdure keys create --name backend",
+        "perdure keys create --name cron --right admin --tenant shop",
+        "perdure keys create --name partner --right read --ttl 90d",
+      ]),
     )
     .action(create);
 }
 
-async function create({ name, right, json, ...options }: CreateOptions): Promise<void> {
+async function create({ name, right, ttl, json, ...options }: CreateOptions): Promise<void> {
   await using sessions = await openFor(options);
-  const { token, ...key } = await sessions.keys.create({ name, right, tenant: sessions.tenant });
+  const { token, ...key } = await sessions.keys.create({ name, right, tenant: sessions.tenant, ...defined({ ttl }) });
   if (json === true) {
     writeJson({ ...key, token });
     return;
   }
   // Stdout has only the key, for pipes.
   process.stdout.write(`${token}\n`);
-  note(`key ${key.id} for tenant ${key.tenant}, right ${key.right}; it is not shown again`);
+  const end = key.expiresAt === null ? "" : `, valid until ${localTime(key.expiresAt)}`;
+  note(`key ${key.id} for tenant ${key.tenant}, right ${key.right}${end}; it is not shown again`);
 }
 
 function listCommand(): Command {
-  return storeCommand("list", "List the keys, without their secrets")
+  return storeCommand("list", "List the keys with their end and last use, without their secrets")
     .option(...jsonOption)
     .addHelpText("after", examples(["perdure keys list"]))
     .action(list);
@@ -61,8 +69,16 @@ async function list({ json, ...options }: StoreOptions & JsonOption): Promise<vo
     return;
   }
   writeTable(
-    ["ID", "NAME", "TENANT", "RIGHT", "CREATED"],
-    keys.map(({ id, name, tenant, right, createdAt }) => [id, name, tenant, right, localTime(createdAt)]),
+    ["ID", "NAME", "TENANT", "RIGHT", "CREATED", "EXPIRES", "LAST USE"],
+    keys.map(({ id, name, tenant, right, createdAt, expiresAt, expired, lastUsedAt }) => [
+      id,
+      name,
+      tenant,
+      right,
+      localTime(createdAt),
+      expired ? `${localTime(expiresAt)} (expired)` : localTime(expiresAt),
+      localTime(lastUsedAt),
+    ]),
   );
 }
 

@@ -1,9 +1,10 @@
 /** The parts of commands that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
 import { defined } from "../../domain/values/defined.ts";
-import { hasCode, type Sessions } from "../../index.ts";
-import type { Listening, LogEntry, Server } from "../../server/index.ts";
+import { hasCode, type KeyRight, type Sessions } from "../../index.ts";
+import type { ConfiguredKey, Listening, LogEntry, Server } from "../../server/index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
+import { variable } from "./environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { jsonLine } from "../terminal/output.ts";
 
@@ -25,22 +26,42 @@ export function isLoopback({ host }: Pick<ListenOptions, "host">): boolean {
 }
 
 /**
- * Whether the store has a key; without one, only a loopback address may be served.
+ * The keys of `PERDURE_SERVER_KEYS`: entries of a right, a colon and a secret, with commas or blanks between them.
+ * @throws CliError without the secret
+ */
+export function configuredKeys(): readonly ConfiguredKey[] {
+  const entries = (variable("PERDURE_SERVER_KEYS") ?? "").split(/[\s,]+/).filter((entry) => entry !== "");
+  return entries.map((entry, index) => {
+    const [, right, token] = /^(read|write|admin):(.{32,200})$/.exec(entry) ?? [];
+    if (token !== undefined) return { token, right: right as KeyRight, name: "PERDURE_SERVER_KEYS" };
+    throw new CliError(
+      "usage",
+      `PERDURE_SERVER_KEYS: entry ${index + 1} is no key; set it to RIGHT:SECRET, with the right read, write or admin and a random secret of 32 to 200 characters, such as "admin:$(openssl rand -hex 32)"`,
+    );
+  });
+}
+
+/**
+ * Whether there is a key, configured or in the store; without one, only a loopback address may be served.
  * @throws CliError if the address is not a loopback address and there is no key
  */
-export async function guardReach(sessions: Sessions, options: Pick<ListenOptions, "host">): Promise<boolean> {
-  const hasKey = await knowsKeys(sessions);
+export async function guardReach(
+  sessions: Sessions,
+  keys: readonly ConfiguredKey[],
+  options: Pick<ListenOptions, "host">,
+): Promise<boolean> {
+  const hasKey = keys.length > 0 || (await knowsKeys(sessions));
   if (hasKey || isLoopback(options)) return hasKey;
   throw new CliError(
     "usage",
-    `--host is ${options.host}, and the store has no key; use a loopback address, or create a key with "perdure keys create --name operator"`,
+    `--host is ${options.host}, and the store has no key that is valid; use a loopback address, create a key with "perdure keys create --name operator", or set PERDURE_SERVER_KEYS`,
   );
 }
 
 /** While the store is unreachable and a fallback serves, assume that the store has keys. */
 async function knowsKeys(sessions: Sessions): Promise<boolean> {
   try {
-    return (await Array.fromAsync(sessions.keys.each())).length > 0;
+    return (await Array.fromAsync(sessions.keys.each())).some(({ expired }) => !expired);
   } catch (error) {
     if (hasCode(error, "store_unavailable")) return true;
     throw error;

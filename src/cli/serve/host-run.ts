@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Host, HostEvent, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
 import { hasCode, openSessions, type Sessions } from "../../index.ts";
-import type { Listening, Server } from "../../server/index.ts";
+import type { ConfiguredKey, Listening, Server } from "../../server/index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
@@ -13,6 +13,7 @@ import { note } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import {
   aborted,
+  configuredKeys,
   guardReach,
   isLoopback,
   listenOn,
@@ -82,7 +83,7 @@ export function runCommand(): Command {
         "perdure host run ./agent.ts --host 0.0.0.0 --address http://10.0.0.3:8080 --recover eager",
         "curl -H 'Authorization: Bearer pdk_…' -H 'content-type: application/json' -d '{\"message\":\"Hello\",\"create\":true}' localhost:8080/v1/sessions/support-42/messages",
       ]) +
-        "\nAt SIGTERM or SIGINT it answers the waiting messages and suspends its sessions; the next host activates them.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nAt SIGTERM or SIGINT it answers the waiting messages and suspends its sessions; the next host activates them.\nPERDURE_SERVER_KEYS has keys beside those of the store, such as admin:SECRET, with commas between them.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(run);
 }
@@ -91,6 +92,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   const store = storeUrl(options);
   const agents = readAgentsFile(options.agents);
   const hasModel = hasModelEndpoint() && variable("PERDURE_MODEL") !== undefined;
+  const keys = configuredKeys();
   const secret = await secretFor(store);
   const sessions = await opened(store, () =>
     openSessions({
@@ -101,12 +103,12 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
     }),
   );
   try {
-    const hasKey = await guardReach(sessions, options);
+    const hasKey = await guardReach(sessions, keys, options);
     if (!hasKey)
       note(
-        'the store has no key, so programs cannot use sessions; create one with "perdure keys create --name operator"',
+        'the store has no key that is valid, so programs cannot use sessions; create one with "perdure keys create --name operator", or set PERDURE_SERVER_KEYS',
       );
-    await untilSignalled(async (signal) => await hostUntil(signal, { sessions, runtime, options }));
+    await untilSignalled(async (signal) => await hostUntil(signal, { sessions, keys, runtime, options }));
   } finally {
     await sessions.close();
   }
@@ -127,11 +129,12 @@ async function secretFor(store: string): Promise<string | undefined> {
 
 interface Hosting {
   readonly sessions: Sessions;
+  readonly keys: readonly ConfiguredKey[];
   readonly runtime: string;
   readonly options: RunOptions;
 }
 
-async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Hosting): Promise<void> {
+async function hostUntil(signal: AbortSignal, { sessions, keys, runtime, options }: Hosting): Promise<void> {
   const [{ createServer }, { startHost }] = await Promise.all([
     import("../../server/index.ts"),
     import("../../host/index.ts"),
@@ -150,7 +153,9 @@ async function hostUntil(signal: AbortSignal, { sessions, runtime, options }: Ho
   const stopLogging = logEvents(options);
   try {
     const log = (entry: Parameters<typeof writeLog>[0]): void => writeLog(entry, options);
-    server.resolve(createServer({ sessions, host, secureCookies: !isLoopback(options), version: version(), log }));
+    server.resolve(
+      createServer({ sessions, host, keys, secureCookies: !isLoopback(options), version: version(), log }),
+    );
     note(`perdure hosts ${runtime} on ${listening.url} (docs at ${listening.url}/docs)`);
     writeLog({ level: "info", event: "started", version: version(), url: listening.url }, options);
     await recover(host, signal, options);

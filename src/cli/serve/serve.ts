@@ -24,6 +24,7 @@ import type { DeviceBudget } from "../../server/index.ts";
 import { note } from "../terminal/output.ts";
 import {
   aborted,
+  configuredKeys,
   guardReach,
   isLoopback,
   listenOn,
@@ -95,7 +96,7 @@ export function serveCommand(): Command {
         "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
         "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
       ]) +
-        "\nUse any model endpoint with OpenAI's API: set OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET is the key of the hashes of devices; with an SQLite store it is created in a file beside the database.\nPERDURE_SECRET_PREVIOUS has earlier ones after a change, with commas between them.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nIf agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nUse any model endpoint with OpenAI's API: set OPENAI_BASE_URL, OPENAI_API_KEY, PERDURE_MODEL.\nPERDURE_SECRET is the key of the hashes of devices; with an SQLite store it is created in a file beside the database.\nPERDURE_SECRET_PREVIOUS has earlier ones after a change, with commas between them.\nPERDURE_SERVER_KEYS has keys beside those of the store, such as admin:SECRET, with commas between them.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nIf agents of the file have keywords or a description, messages are routed to them; see docs/guide/5-agents-and-handoffs.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(serve);
 }
@@ -107,6 +108,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const model: Model | undefined = hasModelEndpoint()
     ? modelOfEnvironment(options.model, settingsOf(options))
     : undefined;
+  const keys = configuredKeys();
   const secret = await serverSecret(store);
   const [{ createServer }, sessions] = await Promise.all([
     import("../../server/index.ts"),
@@ -128,9 +130,10 @@ async function serve(options: ServeOptions): Promise<void> {
     ),
   ]);
   try {
-    const hasKey = await guardReach(sessions, options);
+    const hasKey = await guardReach(sessions, keys, options);
     const server = createServer({
       sessions,
+      keys,
       ...(isRouted(agents) ? { converse: createManager({ sessions, offersHandoffs: options.tools }).send } : {}),
       cors: options.cors,
       secureCookies: !isLoopback(options),
@@ -145,7 +148,7 @@ async function serve(options: ServeOptions): Promise<void> {
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
       if (!hasKey)
         note(
-          'the store has no key, so programs cannot use sessions; create one with "perdure keys create --name operator"',
+          'the store has no key that is valid, so programs cannot use sessions; create one with "perdure keys create --name operator", or set PERDURE_SERVER_KEYS',
         );
       if (model === undefined)
         note("no model endpoint is set, so chats are refused; set OPENAI_BASE_URL or OPENAI_API_KEY");

@@ -2,31 +2,35 @@
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { parseDeviceId } from "../../domain/values/device.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import type { KeyInfo, KeyRight, Sessions } from "../../index.ts";
+import type { KeyRight, Sessions } from "../../index.ts";
+import type { AdmittedKey, KeyRing } from "./configured-keys.ts";
 import type { RequestContext } from "./route.ts";
 
 const ranks: Readonly<Record<KeyRight, number>> = { read: 1, write: 2, admin: 3 };
 
 /**
  * The key of the request.
- * @throws SessionError `key_missing`, the same for a missing, an unknown and a revoked key
+ * @throws SessionError `key_missing`, the same for a missing, an unknown and a revoked key; `key_expired`
  */
-export async function keyOf(c: RequestContext, sessions: Sessions): Promise<KeyInfo> {
-  return await verified(tokenOf(c), sessions);
+export async function keyOf(c: RequestContext, keys: KeyRing): Promise<AdmittedKey> {
+  return await verified(tokenOf(c), keys);
 }
 
-/** Makes a check that turns false once the key of the request is revoked; while the store is unavailable, the key stays valid. */
-export function keyCheck(c: RequestContext, sessions: Sessions): () => Promise<boolean> {
-  return holdsToken(tokenOf(c), sessions);
+/**
+ * Makes a check that turns false once the key of the request is revoked or has expired; while the store is unavailable, the
+ * key stays valid.
+ */
+export function keyCheck(c: RequestContext, keys: KeyRing): () => Promise<boolean> {
+  return holdsToken(tokenOf(c), keys);
 }
 
-function holdsToken(token: string | undefined, sessions: Sessions): () => Promise<boolean> {
+function holdsToken(token: string | undefined, keys: KeyRing): () => Promise<boolean> {
   return async () => {
     try {
-      await verified(token, sessions);
+      await verified(token, keys);
       return true;
     } catch (error) {
-      return !hasCode(error, "key_missing");
+      return !hasCode(error, "key_missing") && !hasCode(error, "key_expired");
     }
   };
 }
@@ -35,14 +39,14 @@ function tokenOf(c: RequestContext): string | undefined {
   return /^Bearer +(\S{1,200})$/i.exec(c.req.header("authorization") ?? "")?.[1];
 }
 
-async function verified(token: string | undefined, sessions: Sessions): Promise<KeyInfo> {
-  const key = token === undefined ? null : await sessions.keys.verify(token);
+async function verified(token: string | undefined, keys: KeyRing): Promise<AdmittedKey> {
+  const key = token === undefined ? null : await keys.verify(token);
   if (key !== null) return key;
   throw new SessionError("key_missing", { scheme: "Bearer" });
 }
 
 /** @throws SessionError `key_forbidden` */
-export function guardRight({ right }: KeyInfo, needed: KeyRight): void {
+export function guardRight({ right }: AdmittedKey, needed: KeyRight): void {
   if (ranks[right] >= ranks[needed]) return;
   throw new SessionError("key_forbidden", { right, needed });
 }

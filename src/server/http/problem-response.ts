@@ -32,5 +32,6 @@ export function problemResponse(c: RequestContext, error: SessionError): Respons
   }
   if (hasCode(error, "method_not_allowed")) c.header("allow", error.details.allowed.join(", "));
   if (error.code === "key_missing") c.header("www-authenticate", "Bearer");
+  if (error.code === "key_expired") c.header("www-authenticate", 'Bearer error="invalid_token"');
   return c.body(JSON.stringify(problem), problem.status as 400, { "content-type": problemType });
 }

@@ -1,9 +1,10 @@
 import type { Context, Hono } from "hono";
 import type { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import type { KeyInfo, Sessions } from "../../index.ts";
+import type { Sessions } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { fromJson, toJson } from "../../protocol/json.ts";
+import type { AdmittedKey } from "./configured-keys.ts";
 import type { OpenStreams } from "./open-streams.ts";
 
 /** Context variables of a request. */
@@ -20,7 +21,7 @@ export interface Env {
     session: string | undefined;
     /** Sessions of the tenant that the request may access. */
     sessions: Sessions;
-    key: KeyInfo;
+    key: AdmittedKey;
     /**
      * Counts a stream of this request until the returned function is called.
      * @throws SessionError `streams_full`
@@ -77,7 +78,7 @@ export interface Routes {
   readonly table: RouteTable;
   /**
    * Admits the callers of a scope.
-   * @throws SessionError `key_missing`, `key_forbidden`, `rate_limited`
+   * @throws SessionError `key_missing`, `key_expired`, `key_forbidden`, `rate_limited`
    */
   readonly admit: (c: RequestContext, scope: Scope) => Promise<void>;
 }

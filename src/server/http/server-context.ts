@@ -1,4 +1,5 @@
 import type { Answer, ConsultOptions, MessageInput, Session, Sessions } from "../../index.ts";
+import type { KeyRing } from "./configured-keys.ts";
 import type { DeviceUsage } from "./device-budgets.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import type { RequestContext, Routes } from "./route.ts";
@@ -11,6 +12,7 @@ export interface Shared extends Routes {
   /** Sessions of the devices. */
   readonly sessions: Sessions;
   readonly converse: Converse;
+  readonly keys: KeyRing;
   /**
    * Opens the session of a device, creating it for this agent if needed; then the device counts as new.
    * @throws SessionError `rate_limited`

@@ -100,7 +100,7 @@ export function addAnswerRoutes(shared: Shared): void {
     async (c, { params, query: { lastEventId } }) => {
       const lost = c.req.header("last-event-id") ?? lastEventId;
       const session = await c.get("sessions").get(params.id);
-      return await streamReply(c, session, { lost, stop, admitted: keyCheck(c, shared.sessions) });
+      return await streamReply(c, session, { lost, stop, admitted: keyCheck(c, shared.keys) });
     },
   );
 }

@@ -99,7 +99,7 @@ function addTenantEventRoute(shared: Shared): void {
         const sessions = c.get("sessions");
         return eventStream(c, ({ signal }) => followedEvents(sessions, { ...walk, signal }), {
           stop: shared.stop,
-          admitted: keyCheck(c, shared.sessions),
+          admitted: keyCheck(c, shared.keys),
         });
       }
       const page = await c.get("sessions").listEvents(

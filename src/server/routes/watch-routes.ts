@@ -28,7 +28,7 @@ export function addWatchRoutes(shared: Shared): void {
     async (c, { params, query: { after, afterChunk } }) => {
       const session = await c.get("sessions").get(params.id);
       const from = lastHeard(c) ?? defined({ after, afterChunk });
-      return watchStream(c, { news: session.watch(from), stop, admitted: keyCheck(c, shared.sessions) });
+      return watchStream(c, { news: session.watch(from), stop, admitted: keyCheck(c, shared.keys) });
     },
   );
 }

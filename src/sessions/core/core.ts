@@ -318,6 +318,22 @@ export class Core {
     return { status: "ok", changes };
   }
 
+  /**
+   * Commit a change that nothing waits for, in the background. It may fail: a refusal is no sign that the store refuses
+   * writes, so a process that only reads stays ready. `close` waits for it.
+   */
+  commitAside(change: Change): void {
+    if (!this.isOpen) return;
+    this.writes.ignoreRefusal(change.key);
+    this.#track(async () => {
+      try {
+        await this.commit([change]);
+      } catch {
+        // The store is away, read-only or full.
+      }
+    });
+  }
+
   /** What the turns of the change use is added to the sums that daily budgets limit, in the same commit. */
   #withAdditions(change: Change): Change {
     const { record, spending } = change;
@@ -384,10 +400,15 @@ export class Core {
     if (!this.isOpen) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      const running = chore().finally(() => this.#chores.delete(running));
-      this.#chores.add(running);
+      this.#track(chore);
     }, ms).unref();
     this.#timers.add(timer);
+  }
+
+  /** Start a chore that `close` waits for. */
+  #track(chore: () => Promise<void>): void {
+    const running = chore().finally(() => this.#chores.delete(running));
+    this.#chores.add(running);
   }
 
   /** Drop a lease that was superseded or whose session was removed, wherever this process uses it. */

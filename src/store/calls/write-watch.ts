@@ -1,5 +1,7 @@
 import { channel } from "node:diagnostics_channel";
 import type { Clock } from "../../clock.ts";
+import type { Transaction } from "../../domain/record/change.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
 import { hasCode } from "../../errors.ts";
 import type { Outcome, Store } from "../store.ts";
 import { callStore, storeBefore } from "./forwarding-store.ts";
@@ -38,13 +40,15 @@ export class WriteWatch {
   readonly #clock: Clock;
   readonly #refused: () => void;
   #state: WritesState = { since: null, code: null };
+  /** Keys of changes whose refusal does not count. */
+  readonly #ignored = new WeakSet<SessionKey>();
 
   constructor(store: Store, { clock, refused }: { readonly clock: Clock; readonly refused: () => void }) {
     this.#clock = clock;
     this.#refused = refused;
     this.store = storeBefore(store, (method, args) =>
       method === "commit" || method === "heartbeat"
-        ? this.#watched(callStore(store, method, args))
+        ? this.#watched(callStore(store, method, args), () => method === "commit" && this.#areIgnored(args))
         : callStore(store, method, args),
     );
   }
@@ -53,14 +57,24 @@ export class WriteWatch {
     return this.#state;
   }
 
-  async #watched<Result>(call: Promise<Result>): Promise<Result> {
+  /** A commit of nothing but changes with this key may be refused without a change of the state. */
+  ignoreRefusal(key: SessionKey): void {
+    this.#ignored.add(key);
+  }
+
+  #areIgnored([batch]: readonly unknown[]): boolean {
+    return (batch as readonly Transaction[]).flat().every(({ key }) => this.#ignored.has(key));
+  }
+
+  async #watched<Result>(call: Promise<Result>, isIgnored: () => boolean): Promise<Result> {
     try {
       const result = await call;
       // A heartbeat returns nothing.
       if (!Array.isArray(result) || hasWritten(result as readonly Outcome[])) this.#took();
       return result;
     } catch (error) {
-      if (hasCode(error, "store_full") || hasCode(error, "store_read_only")) this.#refuse(error);
+      const isRefused = hasCode(error, "store_full") || hasCode(error, "store_read_only");
+      if (isRefused && !isIgnored()) this.#refuse(error);
       throw error;
     }
   }
