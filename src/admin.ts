@@ -9,7 +9,7 @@ import { SessionError } from "./errors.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
 import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
-import { isReceipt, type ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
+import { isReceipt, type ErasureReceipt, type ErasureReceiptFormat1 } from "./sessions/erasure/erasure-receipt.ts";
 import type { References } from "./sessions/erasure/references.ts";
 import { guestOf, hashedText, type Erased, type Subject } from "./sessions/erasure/subject.ts";
 import { guardSecret } from "./sessions/devices/secret-check.ts";
@@ -35,7 +35,7 @@ export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/transfer/
 export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
-export type { ErasedCounts, ErasureReceipt } from "./sessions/erasure/erasure-receipt.ts";
+export type { ErasedCounts, ErasureReceipt, ErasureReceiptFormat1 } from "./sessions/erasure/erasure-receipt.ts";
 export type { Erased } from "./sessions/erasure/subject.ts";
 export type { References } from "./sessions/erasure/references.ts";
 export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
@@ -113,8 +113,16 @@ export async function findReferences(sessions: Sessions, erased: Erased): Promis
   return await countReferences(await subjectOf(sessions, erased));
 }
 
-/** True if `erase` signed this receipt under this secret, for this user or device if one is named. @throws SessionError `secret_missing` */
-export function verifyErasure(sessions: Sessions, receipt: ErasureReceipt, erased?: Erased): boolean {
+/**
+ * True if `erase` signed this receipt under this secret, for this user or device if one is named. Receipts of earlier
+ * versions are valid.
+ * @throws SessionError `secret_missing`
+ */
+export function verifyErasure(
+  sessions: Sessions,
+  receipt: ErasureReceipt | ErasureReceiptFormat1,
+  erased?: Erased,
+): boolean {
   return isReceipt(coreOf(sessions), receipt, erased);
 }
 

@@ -157,7 +157,7 @@ export const sessionAnswer: z.ZodType = z
 
 export const receiptAnswer: z.ZodType = z
   .object({
-    format: z.literal("perdure.erasure/1"),
+    format: z.literal("perdure.erasure/2"),
     tenant: z.string(),
     subject: z.string().meta({ description: "a keyed hash of the user" }),
     store: z.string().nullable(),
@@ -173,9 +173,9 @@ export const receiptAnswer: z.ZodType = z
       codes: z.number(),
       outbox: z.number(),
     }),
-    held: z.number().meta({ description: "sessions under legal hold, which were not erased" }),
+    legalHold: z.number().meta({ description: "sessions under legal hold, which were not erased" }),
     sharedForks: z
-      .object({ count: z.number(), held: z.number(), ids: z.array(z.string()) })
+      .object({ count: z.number(), legalHold: z.number(), ids: z.array(z.string()) })
       .meta({ description: "forks of other users, or under legal hold, that still contain turns of the user" }),
     scrubbed: z.boolean(),
     hash: z.string(),

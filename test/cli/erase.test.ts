@@ -7,7 +7,7 @@ import type { ErasureReceipt } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
 import { Workplace } from "./command-line.ts";
 
-const none = { count: 0, held: 0, ids: [] };
+const none = { count: 0, legalHold: 0, ids: [] };
 
 test("a dry run counts a user's data, an erasure deletes it with a valid receipt, and no word is left in the file", async () => {
   await using place = await Workplace.open();
@@ -23,7 +23,7 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
   const dry = await place.run(["erase", "--user", "ada", "--dry-run", "--json"]);
   assert.deepEqual(JSON.parse(dry.stdout), {
     sessions: 2,
-    held: 1,
+    legalHold: 1,
     devices: 0,
     pointers: 0,
     outbox: 0,
@@ -32,7 +32,7 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
   const first = await place.run(["erase", "--user", "ada"]);
   assert.equal(first.code, 1, first.stderr);
   assert.match(first.stderr, /^erased: 1 session with 1 turn, 0 devices; incomplete: legal holds keep 1 session\n$/);
-  assert.equal((JSON.parse(first.stdout) as ErasureReceipt).held, 1);
+  assert.equal((JSON.parse(first.stdout) as ErasureReceipt).legalHold, 1);
   const path = join(place.folder, "receipt.json");
   await writeFile(path, first.stdout);
   const incomplete = await place.run(["erase", "--user", "ada", "--verify", path]);
@@ -41,7 +41,7 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
   assert.equal((await place.run(["sessions", "legal-hold", "two", "--clear"])).code, 0);
   const second = await place.run(["erase", "--user", "ada"]);
   const receipt = JSON.parse(second.stdout) as ErasureReceipt;
-  assert.deepEqual([receipt.erased.sessions, receipt.held, receipt.store], [1, 0, "sqlite:perdure.db"]);
+  assert.deepEqual([receipt.erased.sessions, receipt.legalHold, receipt.store], [1, 0, "sqlite:perdure.db"]);
   const file = await readFile(join(place.folder, "perdure.db"));
   assert(!file.includes("a very private word") && file.includes("a word of Bob's"));
 
@@ -99,7 +99,7 @@ test("a guest is erased by the id of the device, with a receipt that verifies fo
     for (const device of [phone, other]) await (await sessions.devices.open(device)).append({ input: "a word" });
   }
   const dry = await place.run(["erase", "--device", phone, "--dry-run", "--json"]);
-  const counts = { sessions: 1, held: 0, devices: 1, pointers: 0, outbox: 0, sharedForks: none };
+  const counts = { sessions: 1, legalHold: 0, devices: 1, pointers: 0, outbox: 0, sharedForks: none };
   assert.deepEqual(JSON.parse(dry.stdout), counts);
   const { code, stdout, stderr } = await place.run(["erase", "--device", phone]);
   assert.deepEqual([code, stderr], [0, "erased: 1 session with 1 turn, 1 device; nothing else is left\n"]);

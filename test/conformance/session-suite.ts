@@ -442,7 +442,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       }
       const receipt = await erased(sessions, { user: "ada", store: "a test's" });
       assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.erased.turns], [2, 0, 3]);
-      assert.deepEqual([receipt.erased.archives, receipt.store, receipt.held], [1, "a test's", 0]);
+      assert.deepEqual([receipt.erased.archives, receipt.store, receipt.legalHold], [1, "a test's", 0]);
       assert.deepEqual(await erased(sessions, { user: "ada" }), receipt);
       assert.deepEqual((await sessions.list({ user: "ada" })).items, []);
       assert.equal((await sessions.list({ user: "bob" })).items.length, 2);

@@ -7,7 +7,7 @@ import type { Sessions } from "../../src/sessions/sessions.ts";
 export const secret = "a secret for tests only";
 export const day = 86_400_000;
 export const ada = "ada.lovelace@example.com";
-export const none: SharedForks = { count: 0, held: 0, ids: [] };
+export const none: SharedForks = { count: 0, legalHold: 0, ids: [] };
 
 export function place(options = {}): InMemory {
   return inMemory({ secret, ...options });

@@ -15,10 +15,12 @@ import {
   findReferences,
   verifyErasure,
   type ErasureReceipt,
+  type ErasureReceiptFormat1,
   type SharedForks,
   type References,
 } from "../../admin.ts";
 import { counted } from "../../errors/counted.ts";
+import { currentReceipt } from "../../sessions/erasure/erasure-receipt.ts";
 
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user?: string;
@@ -68,9 +70,11 @@ async function erase({ dryRun, withForks, verify, json, ...options }: EraseOptio
       const receipt = readReceipt(verify);
       const valid = verifyErasure(sessions, receipt, erased);
       if (!valid) throw new CliError("receipt_invalid", `${verify} is not a receipt of ${shown}, or it was altered`);
-      const { held, sharedForks } = receipt;
-      const text = [`${verify} is the receipt of ${shown}`, ...leftText(receipt)].join("; ");
-      report({ ...(typeof erased === "string" ? { user: erased } : {}), valid, held, sharedForks }, text, { json });
+      const { legalHold, sharedForks } = currentReceipt(receipt);
+      const text = [`${verify} is the receipt of ${shown}`, ...leftText(currentReceipt(receipt))].join("; ");
+      report({ ...(typeof erased === "string" ? { user: erased } : {}), valid, legalHold, sharedForks }, text, {
+        json,
+      });
     } else if (dryRun === true) {
       const references = await findReferences(sessions, erased);
       report(references, `nothing was changed; found ${referencesText(references)}`, { json });
@@ -123,34 +127,34 @@ async function openForErasure({
   );
 }
 
-function readReceipt(file: string): ErasureReceipt {
+function readReceipt(file: string): ErasureReceipt | ErasureReceiptFormat1 {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as ErasureReceipt;
+    return JSON.parse(readFileSync(file, "utf8")) as ReturnType<typeof readReceipt>;
   } catch (error) {
     throw new CliError("usage", `${file} cannot be read as a receipt: ${String(error)}`);
   }
 }
 
-function referencesText({ sessions, held, devices, outbox, sharedForks }: References): string {
-  const under = held === 0 ? "" : ` (${held} under legal hold)`;
+function referencesText({ sessions, legalHold, devices, outbox, sharedForks }: References): string {
+  const under = legalHold === 0 ? "" : ` (${legalHold} under legal hold)`;
   const counts = `${counted(sessions, "session")}${under}, ${counted(devices, "device")}, ${counted(outbox, "session")} in the outbox`;
   return [counts, ...sharedText(sharedForks)].join("; ");
 }
 
 /** Empty without such forks. */
-function sharedText({ count, held, ids }: SharedForks): string[] {
+function sharedText({ count, legalHold, ids }: SharedForks): string[] {
   if (count === 0) return [];
   const names = ids.slice(0, 5).map(printable);
   const more = count > names.length ? `, … and ${count - names.length} more` : "";
-  const under = held === 0 ? "" : `, ${held} of them under legal hold`;
+  const under = legalHold === 0 ? "" : `, ${legalHold} of them under legal hold`;
   return [
     `incomplete: text of this user is still in ${counted(count, "session")} of others (${names.join(", ")}${more})${under}`,
   ];
 }
 
 /** The data that an erasure did not delete; empty if it is complete. */
-function leftText({ held, sharedForks }: ErasureReceipt): string[] {
-  const own = held === 0 ? [] : [`incomplete: legal holds keep ${counted(held, "session")}`];
+function leftText({ legalHold, sharedForks }: ErasureReceipt): string[] {
+  const own = legalHold === 0 ? [] : [`incomplete: legal holds keep ${counted(legalHold, "session")}`];
   return [...sharedText(sharedForks), ...own];
 }
 

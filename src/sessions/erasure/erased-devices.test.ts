@@ -118,7 +118,7 @@ test("a session shared by a link code is not found for a guest that wrote no tur
   await sessions.devices.claim(phone, ada);
   assert.deepEqual(await findReferences(sessions, ada), {
     sessions: 1,
-    held: 0,
+    legalHold: 0,
     devices: 1,
     pointers: 1,
     outbox: 0,
@@ -145,7 +145,7 @@ test("an erasure deletes the user's turns in the outbox too, also those of a dev
     assert.equal(receipt.erased.outbox + receipt.erased.sessions >= 2, true);
     assert.deepEqual(await findReferences(sessions, ada), {
       sessions: 0,
-      held: 0,
+      legalHold: 0,
       devices: 0,
       pointers: 0,
       outbox: 0,

@@ -53,10 +53,10 @@ test("forks of others with words of the user stay whole, and each receipt and co
   const { sessions } = here;
   await forked(sessions);
   const before = await findReferences(sessions, ada);
-  assert.deepEqual([before.sessions, before.held], [5, 1], "with forks of hers that are nobody's");
-  assert.deepEqual([before.sharedForks.ids.toSorted(), before.sharedForks.held], [shared, 1]);
+  assert.deepEqual([before.sessions, before.legalHold], [5, 1], "with forks of hers that are nobody's");
+  assert.deepEqual([before.sharedForks.ids.toSorted(), before.sharedForks.legalHold], [shared, 1]);
   const receipt = await erase(sessions, { user: ada });
-  assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.held], [4, 3, 1]);
+  assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.legalHold], [4, 3, 1]);
   assert.deepEqual(receipt.sharedForks.ids.toSorted(), shared);
   assert.equal(receipt.sharedForks.count, shared.length);
   const stays = [...shared, "bob's own", "cut", "hers, held", "of what bob said"];
@@ -85,7 +85,7 @@ test("with `forks: erase`, an erasure deletes forks of others whole, except thos
     await forked(sessions);
     if (!first) await erase(sessions, { user: ada });
     const receipt = await erase(sessions, { user: ada, forks: "erase" });
-    assert.deepEqual(receipt.sharedForks, { count: 1, held: 1, ids: ["held"] });
+    assert.deepEqual(receipt.sharedForks, { count: 1, legalHold: 1, ids: ["held"] });
     const stays = ["bob's own", "cut", "held", "hers, held", "of what bob said"];
     assert.deepEqual(await idsIn(sessions), stays);
     assert.equal(receipt.erased.sessions, first ? 12 : 8);
@@ -282,7 +282,7 @@ test("a fork without a user that was under legal hold is deleted by the next era
   const fork = await session.fork({ as: "f" });
   await fork.update({ user: null });
   await fork.setLegalHold("a lawsuit");
-  assert.deepEqual((await erase(sessions, { user: ada })).sharedForks, { count: 1, held: 1, ids: ["f"] });
+  assert.deepEqual((await erase(sessions, { user: ada })).sharedForks, { count: 1, legalHold: 1, ids: ["f"] });
   await fork.clearLegalHold();
   const { erased, sharedForks } = await erase(sessions, { user: ada });
   assert.deepEqual([erased.sessions, sharedForks], [1, none]);

@@ -21,7 +21,7 @@ export interface ErasedCounts {
 
 /** The receipt of an erasure, a JSON document. */
 export interface ErasureReceipt {
-  readonly format: "perdure.erasure/1";
+  readonly format: "perdure.erasure/2";
   readonly tenant: string;
   /** A keyed hash of the user: the secret and the user's name verify it. */
   readonly subject: string;
@@ -32,7 +32,7 @@ export interface ErasureReceipt {
   readonly finishedAt: string;
   readonly erased: ErasedCounts;
   /** Sessions that stay, because they are under legal hold. */
-  readonly held: number;
+  readonly legalHold: number;
   /** Sessions of other users, or under legal hold, that still hold words of the user: forks, copies, or sessions that were the user's. */
   readonly sharedForks: SharedForks;
   /** The store's files were rewritten: deleted text cannot be read from them. */
@@ -43,20 +43,43 @@ export interface ErasureReceipt {
   readonly signature: string;
 }
 
+/** A receipt of an earlier version: the same with other names, which the signature does not cover. */
+export interface ErasureReceiptFormat1 extends Omit<ErasureReceipt, "format" | "legalHold" | "sharedForks"> {
+  readonly format: "perdure.erasure/1";
+  /** `legalHold` of format 2. */
+  readonly held: number;
+  /** With `held` for `legalHold`. */
+  readonly sharedForks: Omit<SharedForks, "legalHold"> & { readonly held: number };
+}
+
+/** The receipt in the current format. */
+export function currentReceipt(receipt: ErasureReceipt | ErasureReceiptFormat1): ErasureReceipt {
+  if (receipt.format !== "perdure.erasure/1") return receipt;
+  const { format: _, held: legalHold, sharedForks, scrubbed, hash, signature, ...rest } = receipt;
+  const { count, held, ids } = sharedForks;
+  const forks = { count, legalHold: held, ids };
+  return { format: "perdure.erasure/2", ...rest, legalHold, sharedForks: forks, scrubbed, hash, signature };
+}
+
 export type Unsigned = Omit<ErasureReceipt, "signature" | "format">;
 
 /** @throws SessionError `secret_missing` */
 export function signReceipt(core: Core, unsigned: Unsigned): ErasureReceipt {
   return {
-    format: "perdure.erasure/1",
+    format: "perdure.erasure/2",
     ...unsigned,
     signature: (signaturesOf(core, unsigned)[0] ?? Buffer.of()).toString("base64url"),
   };
 }
 
 /** True for a receipt that {@link signReceipt} made, and, where a user or a guest is named, for that one. */
-export function isReceipt(core: Core, receipt: ErasureReceipt, erased: Erased | undefined): boolean {
-  if (!isForm(receipt)) return false;
+export function isReceipt(
+  core: Core,
+  given: ErasureReceipt | ErasureReceiptFormat1,
+  erased: Erased | undefined,
+): boolean {
+  if (!isForm(given)) return false;
+  const receipt = currentReceipt(given);
   const isTheirs =
     erased === undefined || subjectsOf(core, receipt.tenant, hashedText(erased)).includes(receipt.subject);
   const signature = Buffer.from(receipt.signature, "base64url");
@@ -64,7 +87,7 @@ export function isReceipt(core: Core, receipt: ErasureReceipt, erased: Erased | 
 }
 
 /** The fields of a receipt: the signature covers all of them, and nothing else passes beside them. */
-const fields = {
+const fieldsWith = (legalHold: string): Readonly<Record<"receipt" | "erased" | "sharedForks", readonly string[]>> => ({
   receipt: [
     "format",
     "tenant",
@@ -73,23 +96,28 @@ const fields = {
     "startedAt",
     "finishedAt",
     "erased",
-    "held",
+    legalHold,
     "sharedForks",
     "scrubbed",
     "hash",
     "signature",
   ],
   erased: ["sessions", "forks", "archives", "turns", "events", "devices", "codes", "outbox"],
-  sharedForks: ["count", "held", "ids"],
-} as const;
+  sharedForks: ["count", legalHold, "ids"],
+});
+const fields = new Map<unknown, ReturnType<typeof fieldsWith>>([
+  ["perdure.erasure/1", fieldsWith("held")],
+  ["perdure.erasure/2", fieldsWith("legalHold")],
+]);
 
 /** The caller may pass any value as a receipt. */
 function isForm(shown: unknown): boolean {
-  if (!hasExactly(shown, fields.receipt)) return false;
-  const { format, tenant, erased, sharedForks, signature } = shown;
+  const names = fields.get(Object(shown)["format"]);
+  if (names === undefined || !hasExactly(shown, names.receipt)) return false;
+  const { tenant, erased, sharedForks, signature } = shown;
   const hasTexts = typeof tenant === "string" && typeof signature === "string";
-  const hasParts = hasExactly(erased, fields.erased) && hasExactly(sharedForks, fields.sharedForks);
-  return format === "perdure.erasure/1" && hasTexts && hasParts;
+  const hasParts = hasExactly(erased, names.erased) && hasExactly(sharedForks, names.sharedForks);
+  return hasTexts && hasParts;
 }
 
 function hasExactly(value: unknown, names: readonly string[]): value is Record<string, unknown> {
@@ -103,10 +131,10 @@ function hasExactly(value: unknown, names: readonly string[]): value is Record<s
  * fields of a receipt.
  */
 function signaturesOf(core: Core, receipt: Unsigned): readonly Buffer[] {
-  const { tenant, subject, store, startedAt, finishedAt, erased, held, sharedForks, scrubbed, hash } = receipt;
+  const { tenant, subject, store, startedAt, finishedAt, erased, legalHold, sharedForks, scrubbed, hash } = receipt;
   const { sessions, forks, archives, turns, events, devices, codes, outbox } = erased;
   const counts = [sessions, forks, archives, turns, events, devices, codes, outbox];
-  const forked = [sharedForks.count, sharedForks.held, sharedForks.ids];
-  const values = [subject, store, startedAt, finishedAt, counts, held, forked, scrubbed, hash];
+  const forked = [sharedForks.count, sharedForks.legalHold, sharedForks.ids];
+  const values = [subject, store, startedAt, finishedAt, counts, legalHold, forked, scrubbed, hash];
   return keyedHashes(core, tenant, "receipt", JSON.stringify(values));
 }

@@ -6,9 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Metadata } from "../../domain/record/record.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import { openSessions } from "../../open.ts";
-import type { Sessions } from "../sessions.ts";
+import { internalChange } from "../core/internal-record.ts";
+import { coreOf, type Sessions } from "../sessions.ts";
 import { erase, findReferences, sweep, verifyErasure } from "../../admin.ts";
 import { secret, day, ada, none, place, talk } from "../../../test/support/erased-user.ts";
 
@@ -41,7 +43,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
   await live(sessions);
   assert.deepEqual(await findReferences(sessions, ada), {
     sessions: 6,
-    held: 0,
+    legalHold: 0,
     devices: 2,
     pointers: 1,
     outbox: 0,
@@ -50,13 +52,13 @@ test("an erasure deletes all data of its user and no other data, and the receipt
   const receipt = await erase(sessions, { user: ada, store: "the test's" });
   assert.deepEqual(await findReferences(sessions, ada), {
     sessions: 0,
-    held: 0,
+    legalHold: 0,
     devices: 0,
     pointers: 0,
     outbox: 0,
     sharedForks: none,
   });
-  const { erased, held, sharedForks, scrubbed, store, tenant } = receipt;
+  const { erased, legalHold, sharedForks, scrubbed, store, tenant } = receipt;
   assert.deepEqual(erased, {
     sessions: 6,
     forks: 1,
@@ -67,12 +69,12 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     codes: 1,
     outbox: 0,
   });
-  assert.deepEqual([held, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);
+  assert.deepEqual([legalHold, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);
   const left = await sessions.list();
   assert.deepEqual(new Set(left.items.map(({ user }) => user)), new Set(["bob"]));
   assert.deepEqual(await findReferences(sessions, "bob"), {
     sessions: 2,
-    held: 0,
+    legalHold: 0,
     devices: 1,
     pointers: 1,
     outbox: 0,
@@ -80,6 +82,58 @@ test("an erasure deletes all data of its user and no other data, and the receipt
   });
   // The hashes and the signature may spell the name by chance.
   assert.doesNotMatch(JSON.stringify({ ...receipt, subject: "", hash: "", signature: "" }), /ada|lovelace/i);
+});
+
+/** Made before format 2. */
+const receiptFormat1 = {
+  format: "perdure.erasure/1" as const,
+  tenant: "default",
+  subject: "3584171cfbaf19853495c46f93ac2a7475db9ec8",
+  store: "a store",
+  startedAt: "2026-11-30T02:48:54.421Z",
+  finishedAt: "2026-11-30T02:48:54.428Z",
+  erased: { sessions: 1, forks: 0, archives: 0, turns: 1, events: 1, devices: 0, codes: 0, outbox: 0 },
+  held: 1,
+  sharedForks: { count: 2, held: 1, ids: ["b", "a"] },
+  scrubbed: true,
+  hash: "80789b7bc113eb08c63b40b45cd8b41df902b4ca9867ec1e68bba543200d1fd6",
+  signature: "lrurg7L8PHl3gKj8b5bOBdMczvOsi3LFCqLdbwcIy88",
+};
+
+test("a receipt of format 1 stays valid for its user, and not after a change", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const { held: _, ...rest } = receiptFormat1;
+  assert(verifyErasure(sessions, receiptFormat1, ada));
+  assert(!verifyErasure(sessions, receiptFormat1, "bob"));
+  for (const altered of [
+    { ...receiptFormat1, held: 0 },
+    { ...receiptFormat1, sharedForks: { ...receiptFormat1.sharedForks, held: 0 } },
+    { ...receiptFormat1, sharedForks: { count: 2, legalHold: 1, ids: ["a", "b"] } },
+    { ...rest, legalHold: 1 },
+    { ...receiptFormat1, format: "perdure.erasure/2" },
+    null,
+  ])
+    assert(!verifyErasure(sessions, altered as typeof receiptFormat1), JSON.stringify(altered));
+});
+
+test("a repeated erasure returns a stored receipt of format 1 in the current format", async () => {
+  await using here = place();
+  const { sessions } = here;
+  await live(sessions);
+  await (await sessions.get("plain")).setLegalHold("a lawsuit");
+  const receipt = await erase(sessions, { user: ada });
+  const { legalHold: held, sharedForks, ...rest } = receipt;
+  const { legalHold: heldForks, ...forks } = sharedForks;
+  const before = { ...rest, format: "perdure.erasure/1", held, sharedForks: { ...forks, held: heldForks } };
+  const core = coreOf(sessions);
+  const key = { tenant: internalScope("default", "erasures"), id: receipt.subject };
+  const record = (await core.find(key))?.record ?? assert.fail();
+  const metadata = { ...record.metadata, receipt: before } as unknown as Metadata;
+  await core.commit([internalChange(core, key, record, { metadata, ttlMs: day })]);
+  const again = await erase(sessions, { user: ada });
+  assert.deepEqual(again, receipt);
+  assert(verifyErasure(sessions, again, ada));
 });
 
 test("a receipt is valid for its user and its secret only, and not after a change of one letter", async () => {
@@ -93,7 +147,7 @@ test("a receipt is valid for its user and its secret only, and not after a chang
   assert(!verifyErasure(sessions, receipt, "bob"));
   assert(!verifyErasure(here.another({ secret: "another secret entirely" }), receipt));
   for (const altered of [
-    { ...receipt, held: 1 },
+    { ...receipt, legalHold: 1 },
     { ...receipt, finishedAt: receipt.startedAt.replace("2", "1") },
     { ...receipt, erased: { ...receipt.erased, turns: 15 } },
     { ...receipt, tenant: "another" },
@@ -218,7 +272,7 @@ test("a session under legal hold stays, and the receipt says so", async () => {
   await live(sessions);
   await (await sessions.get("archived")).setLegalHold("a lawsuit");
   const receipt = await erase(sessions, { user: ada });
-  assert.deepEqual([receipt.held, receipt.erased.sessions], [1, 5]);
+  assert.deepEqual([receipt.legalHold, receipt.erased.sessions], [1, 5]);
   assert.deepEqual(
     (await sessions.list({ user: ada })).items.map(({ id }) => id),
     ["archived"],

@@ -17,7 +17,13 @@ import { internalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
 import { isDevicePointer, renamedTo } from "../devices/device-pointer.ts";
 import type { Settled } from "../../store/store.ts";
-import { signReceipt, type ErasedCounts, type ErasureReceipt } from "./erasure-receipt.ts";
+import {
+  currentReceipt,
+  signReceipt,
+  type ErasedCounts,
+  type ErasureReceipt,
+  type ErasureReceiptFormat1,
+} from "./erasure-receipt.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
@@ -54,7 +60,7 @@ interface Progress {
   readonly startedAt: number;
   readonly erased: ErasedCounts;
   readonly hash: string;
-  readonly receipt: ErasureReceipt | null;
+  readonly receipt: ErasureReceipt | ErasureReceiptFormat1 | null;
 }
 
 /** Records that one transaction deletes. */
@@ -347,16 +353,17 @@ export class Erasure {
   }
 
   /** True where only sessions that stay are left. */
-  #isDone({ sessions, held, devices, pointers, outbox, sharedForks }: References): boolean {
-    const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.held;
-    return sessions === held && devices === 0 && pointers === 0 && outbox === 0 && forksAreDone;
+  #isDone({ sessions, legalHold, devices, pointers, outbox, sharedForks }: References): boolean {
+    const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.legalHold;
+    return sessions === legalHold && devices === 0 && pointers === 0 && outbox === 0 && forksAreDone;
   }
 
-  async #finish({ held, sharedForks }: References): Promise<ErasureReceipt> {
+  async #finish({ legalHold, sharedForks }: References): Promise<ErasureReceipt> {
     const { core, fallback, tenant } = this.#subject;
     return await retryOnConflict(this.#retry, async () => {
-      const known = this.#progress?.receipt;
-      if (known != null && isSame(known.sharedForks, sharedForks)) return known;
+      const stored = this.#progress?.receipt;
+      const known = stored == null ? undefined : currentReceipt(stored);
+      if (known !== undefined && isSame(known.sharedForks, sharedForks)) return known;
       const progress = this.#underWay();
       await core.store.scrub();
       await fallback?.store.scrub();
@@ -367,7 +374,7 @@ export class Erasure {
         startedAt: new Date(progress.startedAt).toISOString(),
         finishedAt: new Date(core.now()).toISOString(),
         erased: progress.erased,
-        held,
+        legalHold,
         sharedForks,
         scrubbed: core.store.capabilities.scrubs,
         hash: progress.hash,
@@ -410,7 +417,11 @@ function isSameKey(one: SessionKey, other: SessionKey): boolean {
 
 /** True where a receipt with one would say the same as with the other. */
 function isSame(one: SharedForks, other: SharedForks): boolean {
-  return one.count === other.count && one.held === other.held && one.ids.every((id, index) => id === other.ids[index]);
+  return (
+    one.count === other.count &&
+    one.legalHold === other.legalHold &&
+    one.ids.every((id, index) => id === other.ids[index])
+  );
 }
 
 interface Counted {

@@ -29,7 +29,7 @@ test("a receipt names a session of another user with words of the erased user, a
   await using here = place({ ttl: "365d" });
   const { sessions } = here;
   const session = await handedOver(sessions);
-  const shared = { count: 1, held: 0, ids: [session.id] };
+  const shared = { count: 1, legalHold: 0, ids: [session.id] };
   const before = await findReferences(sessions, ada);
   assert.deepEqual([before.sessions, before.pointers, before.sharedForks], [0, 1, shared]);
   const receipt = await erase(sessions, { user: ada });

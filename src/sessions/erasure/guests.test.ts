@@ -110,7 +110,7 @@ test("the erasure of a guest leaves a shared session to its owner and names it, 
   const shared = await talk(await link(sessions, phone, tablet));
   assert.equal(shared.id, owned.id);
   const receipt = await erase(sessions, { device: phone });
-  assert.deepEqual([receipt.held, receipt.erased.sessions, receipt.sharedForks.ids], [1, 0, [owned.id]]);
+  assert.deepEqual([receipt.legalHold, receipt.erased.sessions, receipt.sharedForks.ids], [1, 0, [owned.id]]);
   assert.equal((await sessions.devices.find(tablet))?.id, owned.id);
   await guest.clearLegalHold();
   assert.equal((await erase(sessions, { device: phone })).erased.sessions, 1);

@@ -8,7 +8,7 @@ export interface References {
   /** Sessions in any state, archives included, and forks of them that name no user. */
   readonly sessions: number;
   /** Sessions of these under legal hold. */
-  readonly held: number;
+  readonly legalHold: number;
   /** Devices that are linked to the user. */
   readonly devices: number;
   /**
@@ -23,17 +23,17 @@ export interface References {
 }
 
 export async function countReferences(subject: Subject): Promise<References> {
-  const references = { sessions: 0, held: 0, devices: 0, pointers: 0, outbox: 0, sharedForks: noSharedForks };
+  const references = { sessions: 0, legalHold: 0, devices: 0, pointers: 0, outbox: 0, sharedForks: noSharedForks };
   for await (const page of sessionPages(subject)) {
     references.sessions += page.length;
-    references.held += page.filter(({ legalHold }) => legalHold !== null).length;
+    references.legalHold += page.filter(({ legalHold }) => legalHold !== null).length;
   }
   for await (const { pointers, guests } of devicePages(subject)) {
     const devices = pointers.filter(isDevicePointer).length;
     references.devices += devices;
     references.pointers += pointers.length - devices;
     references.sessions += guests.length;
-    references.held += guests.filter(({ legalHold }) => legalHold !== null).length;
+    references.legalHold += guests.filter(({ legalHold }) => legalHold !== null).length;
     references.outbox += (await waitingOf(subject, pointers)).length;
   }
   for await (const page of stagedPages(subject)) references.pointers += page.length;

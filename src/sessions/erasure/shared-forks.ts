@@ -15,7 +15,7 @@ import { deviceNames, devicePages, sessionPages, subjectOf, subjectsOf, type Sub
 export interface SharedForks {
   readonly count: number;
   /** Those of them under legal hold. */
-  readonly held: number;
+  readonly legalHold: number;
   /** The ids of the first 50 of them. */
   readonly ids: readonly string[];
 }
@@ -28,14 +28,14 @@ interface UserMark {
 }
 
 const idsMax = 50;
-export const noSharedForks: SharedForks = { count: 0, held: 0, ids: [] };
+export const noSharedForks: SharedForks = { count: 0, legalHold: 0, ids: [] };
 
 /** The same with one more. */
-export function withFork({ count, held, ids }: SharedForks, { id, legalHold }: SessionRecord): SharedForks {
+export function withFork({ count, legalHold, ids }: SharedForks, fork: SessionRecord): SharedForks {
   return {
     count: count + 1,
-    held: held + (legalHold === null ? 0 : 1),
-    ids: ids.length < idsMax ? [...ids, id] : ids,
+    legalHold: legalHold + (fork.legalHold === null ? 0 : 1),
+    ids: ids.length < idsMax ? [...ids, fork.id] : ids,
   };
 }
 
