@@ -568,6 +568,28 @@ for (const finish of ["", null]) {
   });
 }
 
+test("how an answer ended is told in OpenAI's words where one fits", async () => {
+  const words = {
+    MAX_TOKENS: "length",
+    end_turn: "stop",
+    tool_use: "tool_calls",
+    SAFETY: "content_filter",
+    odd: "odd",
+  };
+  for (const [word, finish] of Object.entries(words)) {
+    const create = async function* () {
+      yield { choices: [{ delta: { content: "x" }, finish_reason: word }] };
+    };
+    const client: OpenaiClient = { chat: { completions: { create: (): unknown => Promise.resolve(create()) } } };
+    const model = openaiModel({ client, model: "m" });
+    const events = await Array.fromAsync(model({ messages: [], agent: "a", signal: AbortSignal.timeout(5000) }));
+    assert.deepEqual(
+      events.filter(({ type }) => type === "finish"),
+      [{ type: "finish", reason: finish }],
+    );
+  }
+});
+
 test("an endpoint that refuses stream_options is asked again without it, once for all requests", async () => {
   await using server = await startModelServer((request) =>
     "stream_options" in request

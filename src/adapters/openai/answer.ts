@@ -80,7 +80,8 @@ export class StreamedAnswer {
 
   /** The words of OpenAI for how the answer ended. A refusal ends with `stop` on the wire. */
   get finishReason(): string | undefined {
-    return this.#isRefusal && this.finish === "stop" ? "refusal" : this.finish;
+    const finish = finishWords.get(this.finish?.toLowerCase() ?? "") ?? this.finish;
+    return this.#isRefusal && finish === "stop" ? "refusal" : finish;
   }
 
   /** The message that completes the text: tool calls and provider fields; undefined where there are neither. */
@@ -109,6 +110,18 @@ export class StreamedAnswer {
     };
   }
 }
+
+/** The words of endpoints that pass on those of another provider: Anthropic, Gemini, Mistral and others. */
+const finishWords: ReadonlyMap<string, string> = new Map([
+  ["max_tokens", "length"],
+  ["model_length", "length"],
+  ["end_turn", "stop"],
+  ["stop", "stop"],
+  ["stop_sequence", "stop"],
+  ["tool_use", "tool_calls"],
+  ["function_call", "tool_calls"],
+  ["safety", "content_filter"],
+]);
 
 /** Text and reasoning of a content, which is a text or a list of parts (Mistral sends `thinking` parts). */
 function textsOf(content: unknown): readonly [text: string, reasoning: string] {

@@ -17,6 +17,9 @@ export function noAnswer(reason?: string): Message {
 
 const beginning: Message = { role: "user", content: "(the conversation begins)", synthetic: true };
 
+/** Stands for a question that has no words of the user. */
+export const proceed: Message = { role: "user", content: "(the conversation continues)", synthetic: true };
+
 /** All system messages as one. */
 export function systemMessage(messages: readonly Message[]): readonly Message[] {
   const texts = messages.flatMap(({ role, content }) => (role === "system" ? [textOf(content)] : []));

@@ -262,6 +262,17 @@ test("system messages anywhere are one at the beginning", () => {
   assert.deepEqual(texts(messages), ["Be brief.\n\nrule", "question 1", "answer 1", "now"]);
 });
 
+test("a question of system messages alone is followed by a marked line of the user", () => {
+  assert.deepEqual(texts(shown([past(1, {})], [said("Be brief.", "system")])), [
+    "Be brief.",
+    "question 1",
+    "answer 1",
+    "(the conversation continues)",
+  ]);
+  assert.equal(shown([past(1, {})], [said("The answer is", "assistant")]).at(-1)?.role, "assistant");
+  assert.equal(shown([past(1, {})], []).at(-1)?.role, "assistant", "an export ends with the answer");
+});
+
 test("parts of other providers are shown in the known form, and unknown kinds are left out", () => {
   const parts = [
     { type: "text", text: "a" },

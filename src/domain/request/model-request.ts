@@ -18,10 +18,10 @@
  * {@link continueRequest} adds the answer of one model call and the results of its tools, for the next call of the turn.
  */
 import type { Handoff } from "../record/record.ts";
-import { alternate, noAnswer, systemMessage } from "./alternation.ts";
+import { alternate, noAnswer, proceed, systemMessage } from "./alternation.ts";
 import { noteMessages } from "./handoff-note.ts";
 import { pairCalls } from "./paired-calls.ts";
-import { withoutResultMedia } from "./result-media.ts";
+import { withoutMedia, withoutResultMedia } from "./result-media.ts";
 import { shownMessages } from "./shown-message.ts";
 import type { Message, Turn } from "../turns/turn.ts";
 import { estimateTokens } from "../turns/usage.ts";
@@ -44,20 +44,28 @@ export interface RequestOptions {
   readonly window: WindowBounds;
   /** The handoff by which the answering agent is active. */
   readonly handoff?: Handoff | null;
+  /** False for a model that refuses pictures, recordings and files of past turns. @default true */
+  readonly showsPastMedia?: boolean;
 }
 
 /** The messages of the first model call of a turn. */
 export function requestMessages(
   { turns, question, instructions }: RequestContent,
-  { window, handoff = null }: RequestOptions,
+  { window, handoff = null, showsPastMedia = true }: RequestOptions,
 ): readonly Message[] {
-  const past = selectTurns(turns.filter(isShown).map(shownTurn), window);
-  const paired = pairCalls([...past.map(({ messages }) => messages), question.flatMap(shownMessages)]);
+  const past = selectTurns(turns.filter(isShown).map(shownTurn), window).map(({ messages }) =>
+    showsPastMedia ? messages : messages.map(withoutMedia),
+  );
+  const paired = pairCalls([...past, question.flatMap(shownMessages)]);
   const conversation = withoutResultMedia(paired.flat());
   const note = noteMessages(handoff, conversation[0]);
   const own: readonly Message[] = instructions === undefined ? [] : [{ role: "system", content: instructions }];
   const all = [...own, ...note.system, ...note.reported, ...conversation];
-  return [...systemMessage(all), ...alternate(all)];
+  const shown = alternate(all);
+  // Endpoints answer a message of the user or a result. A question of system messages alone is neither.
+  const isAsked = !question.some(({ role }) => role === "assistant");
+  const continues = question.length > 0 && isAsked && shown.at(-1)?.role === "assistant";
+  return [...systemMessage(all), ...shown, ...(continues ? [proceed] : [])];
 }
 
 /** The messages of the next model call of the same turn, after its tools have run. */
@@ -68,6 +76,12 @@ export function continueRequest(
   const added = withoutResultMedia([...output, ...results].flatMap(shownMessages));
   const system = messages.filter(({ role }) => role === "system");
   return [...system, ...alternate([...messages, ...added])];
+}
+
+/** True if the window shows a picture, a recording or a file of a past turn. */
+export function showsMedia(turns: readonly PastTurn[], window: WindowBounds): boolean {
+  const shown = selectTurns(turns.filter(isShown).map(shownTurn), window);
+  return shown.some(({ messages }) => messages.some((message) => withoutMedia(message) !== message));
 }
 
 /**

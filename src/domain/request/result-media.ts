@@ -2,9 +2,10 @@
  * Pictures, recordings and files in the results of tools. Chat completions take only text in a `tool` message, so a
  * message of the user shows them after the results of all calls.
  */
-import { textOf } from "../turns/message-steps.ts";
+import type { Value } from "../values/codec.ts";
+import { contentParts, textOf } from "../turns/message-steps.ts";
 import { mediaOf, resultAsUser } from "./shown-message.ts";
-import type { Part } from "../turns/known-parts.ts";
+import { knownPart, type Part } from "../turns/known-parts.ts";
 import type { Message } from "../turns/turn.ts";
 
 /** Stands between results and the message of the user: endpoints demand an answer there. */
@@ -36,6 +37,21 @@ export function withoutResultMedia(messages: readonly Message[]): readonly Messa
   return shown;
 }
 
-function announcement({ type }: Part): string {
-  return `(a ${kinds[type] ?? "file"} follows in the next message of the user)`;
+/** The message with a line of text in place of each picture, recording and file; the same message if it has none. */
+export function withoutMedia(message: Message): Message {
+  const { content } = message;
+  if (mediaOf(content).length === 0) return message;
+  const parts = contentParts(content).map((part): Value => {
+    const known = knownPart(part);
+    return known.kind === "media" ? { type: "text", text: `(a ${kindOf(known.part)} that is not shown again)` } : part;
+  });
+  return { ...message, content: message.role === "tool" ? textOf(parts) : parts };
+}
+
+function kindOf({ type }: Part): string {
+  return kinds[type] ?? "file";
+}
+
+function announcement(part: Part): string {
+  return `(a ${kindOf(part)} follows in the next message of the user)`;
 }

@@ -187,6 +187,53 @@ test("a model that refuses a request because of its length is asked again with a
   assert.equal(lengths.length, 4, "three more tries at most");
 });
 
+test("a model that takes no pictures is asked again without those of past turns", async () => {
+  const asked: (readonly Message[])[] = [];
+  const picture = { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } };
+  const model: Model = async function* ({ messages }) {
+    asked.push(messages);
+    if (JSON.stringify(messages).includes("base64"))
+      throw new SessionError("model_refused", { reported: "no image input", httpStatus: 400 });
+    yield { type: "text", text: "fine" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const called = { id: "c1", function: { name: "look", arguments: "{}" } };
+  await session.append({
+    input: { role: "user", content: [{ type: "text", text: "look" }, picture] },
+    output: [
+      { role: "assistant", content: null, tool_calls: [called] },
+      { role: "tool", tool_call_id: "c1", content: [{ type: "text", text: "a page" }, picture] },
+      { role: "assistant", content: "a cat" },
+    ],
+  });
+  assert.equal((await (await session.consult("its colour?")).done).status, "done");
+  assert.deepEqual(
+    asked[1]?.map(({ content }) => content),
+    [
+      [
+        { type: "text", text: "look" },
+        { type: "text", text: "(a picture that is not shown again)" },
+      ],
+      null,
+      "a page\n\n(a picture that is not shown again)",
+      "a cat",
+      "its colour?",
+    ],
+  );
+  asked.length = 0;
+  await assert.rejects((await session.consult({ role: "user", content: [picture] })).done, { code: "model_refused" });
+  assert.equal(asked.length, 2, "the picture of the question itself is refused");
+  const locked: Model = async function* () {
+    asked.push([]);
+    yield* [];
+    throw new SessionError("model_refused", { reported: "bad key", httpStatus: 401 });
+  };
+  asked.length = 0;
+  await assert.rejects((await session.consult("now", { model: locked })).done, { code: "model_refused" });
+  assert.equal(asked.length, 1, "no other request would pass");
+});
+
 test("a failure of the model seals the turn as failed with the received output, and the session continues", async () => {
   const { model } = scripted(text("Hel"), new Error("the line broke"));
   await using place = inMemory({ model });

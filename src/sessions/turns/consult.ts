@@ -19,7 +19,7 @@ import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../handle/handle.ts";
 import { addContext } from "../tracing/operation.ts";
 import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
-import { withinContext } from "./within-context.ts";
+import { withinLimits } from "./within-limits.ts";
 import {
   beginQuestion,
   modelNameOf,
@@ -86,7 +86,7 @@ async function ask(
   const { seq, open } = inProgress;
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, question) });
   try {
-    const { request, shorter } = await requestOf(
+    const { request, smaller } = await requestOf(
       handle,
       question,
       { seq, agent: open.agent },
@@ -94,7 +94,7 @@ async function ask(
     );
     const call = {
       consultation,
-      model: withinContext(question.model, shorter),
+      model: withinLimits(question.model, smaller),
       request,
       context: { requestTo: (agent: string) => requestTo(handle, question, { seq, agent }) },
       signal,

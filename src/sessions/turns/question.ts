@@ -5,7 +5,8 @@ import type { Entry } from "../../domain/record/entry.ts";
 import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
 import { storedInstructions } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { halfWindow, requestMessages } from "../../domain/request/model-request.ts";
+import type { SmallerRequests } from "./within-limits.ts";
+import { halfWindow, requestMessages, showsMedia } from "../../domain/request/model-request.ts";
 import { parseMessages, readableTurns, type Message, type MessageInput } from "../../domain/turns/turn.ts";
 import { parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -240,11 +241,10 @@ function tailsOf(core: Core, { window }: Question): LoadRequest["tails"] {
   return [tailFor(window, core.options.limits.windowBytesMax), { log: "instructions", last: 1 }];
 }
 
-/** A request, and the same with fewer of the past turns, for a model that refuses it because of its length. */
+/** A request, and the same with less of the past turns, for a model that refuses it. */
 export interface BuiltRequest {
   readonly request: Omit<ModelRequest, "signal">;
-  /** The messages with half of the past turns that the last ones had; undefined if these had none. */
-  readonly shorter: () => readonly Message[] | undefined;
+  readonly smaller: SmallerRequests;
 }
 
 /**
@@ -271,16 +271,22 @@ export async function requestOf(
     question: question.input,
     instructions: instructionsOf(core, record, agent, instructions[0]),
   };
-  const messagesIn = (bounds: WindowBounds): readonly Message[] =>
-    requestMessages(content, { window: bounds, handoff: handoff?.agent === agent ? handoff : null });
+  let showsPastMedia = true;
+  const messages = (): readonly Message[] =>
+    requestMessages(content, { window, showsPastMedia, handoff: handoff?.agent === agent ? handoff : null });
   const shorter = (): readonly Message[] | undefined => {
     const half = halfWindow(turns, window);
     if (half === undefined) return undefined;
     window = half;
-    return messagesIn(half);
+    return messages();
+  };
+  const withoutMedia = (): readonly Message[] | undefined => {
+    if (!showsPastMedia || !showsMedia(turns, window)) return undefined;
+    showsPastMedia = false;
+    return messages();
   };
   const about = { agent, ...modelNameOf(core, agent, question), ...settingsOf(core, agent, question) };
-  return { request: { messages: messagesIn(window), ...about }, shorter };
+  return { request: { messages: messages(), ...about }, smaller: { shorter, withoutMedia } };
 }
 
 /**
