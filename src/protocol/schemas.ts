@@ -41,9 +41,10 @@ function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<
   return z.unknown().meta(description) as z.ZodType as z.ZodType<T>;
 }
 
-export const busyPolicy: z.ZodType<BusyPolicy> = z
-  .enum(["reject", "queue", "interrupt", "take-over"])
-  .meta({ description: "policy if the session is already answering" });
+export const busyPolicy: z.ZodType<BusyPolicy> = z.enum(["reject", "queue", "interrupt", "take-over"]).meta({
+  description:
+    'policy if the session is already answering (default: that of the server; else "interrupt" for devices, "reject" for keys)',
+});
 
 /** A number in a query, sent as text. */
 export const count: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);

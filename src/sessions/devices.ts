@@ -91,7 +91,7 @@ export class Devices {
         const record = ownSession(core, route) ?? answeringSession(route);
         return record === undefined ? undefined : new Handle(core, record);
       }, this.#waiting(names));
-      return handle === undefined ? undefined : new Session(handle);
+      return handle === undefined ? undefined : this.#session(handle);
     });
   }
 
@@ -399,12 +399,17 @@ export class Devices {
       if (route.user !== null) await keepName(core, tenant, userNames(core, tenant, route.user), route.last.name);
       return handle;
     };
-    return new Session(await this.#router.open(open, this.#waiting(names)));
+    return this.#session(await this.#router.open(open, this.#waiting(names)));
   }
 
   /** Check the options of a fresh session before anything is written. @throws SessionError as `create` */
   #guardOptions(name: string, options: DeviceOptions): void {
     newSession(this.#core, { tenant: this.#tenant, id: name }, options);
+  }
+
+  /** The session as a device has it: its next message stops the running answer, unless the options name another policy. */
+  #session(handle: Handle): Session {
+    return new Session(handle, { busy: this.#core.options.busyOfDevices });
   }
 
   /** The key of the session in the fallback that buffers the turns of this device. */

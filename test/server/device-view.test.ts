@@ -71,7 +71,7 @@ test("the error of a busy session names no instance to a device", async () => {
   const session = await here.sessions.devices.open(device);
   const lease = await session.lease();
   const { instance } = (await session.leaseHolder()) ?? assert.fail();
-  const refused = await here.call("POST", "/v1/chat", { device, body: { message: "Hello" } });
+  const refused = await here.call("POST", "/v1/chat", { device, body: { message: "Hello", busy: "reject" } });
   assertProblem(refused, 409, "busy");
   assert.ok(!refused.text.includes(instance));
   await lease.release();

@@ -46,9 +46,9 @@ test("a stream without an event id begins at the start of the running answer, at
   assert.deepEqual([(await stream()).status, (await stream()).text], [204, ""], "a device without a session");
   assertProblem(await stream("/v1/chat/stream?lastEventId=1-0"), 404, "session_not_found");
   await askAndLeave(here, device);
-  const all = stream();
+  const all = await elsewhere.fetch(requestOf("GET", "/v1/chat/stream", { device }));
   open();
-  const events = eventsOf((await all).text);
+  const events = eventsOf(await all.text());
   const texts = events.filter(({ event }) => event === "text").map(({ data }) => data["text"]);
   assert.deepEqual([events[0]?.event, events.at(-1)?.event], ["turn", "done"]);
   assert.match(events[0]?.id ?? "", /^1-0@\d+$/);

@@ -1,10 +1,11 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import {
   createManager,
   openSessions,
   type Agent,
   type Budget,
+  type BusyPolicy,
   type DailyBudget,
   type Model,
   type OpenOptions,
@@ -52,6 +53,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
   readonly userBudget?: Budget;
   readonly tenantBudget?: Budget;
   readonly clientAddress?: string;
+  readonly busy?: BusyPolicy;
 }
 
 export function serveCommand(): Command {
@@ -85,6 +87,12 @@ export function serveCommand(): Command {
     .option(
       "--client-address <how>",
       "the address by which new devices are counted: connection, or the name of a proxy's header",
+    )
+    .addOption(
+      new Option(
+        "--busy <policy>",
+        "what a message does that meets a running answer and names no policy (default: interrupt for devices, reject for keys)",
+      ).choices(["reject", "queue", "interrupt", "take-over"]),
     )
     .option("--open-metrics", "answer /metrics without a key")
     .option("--quiet", "log only warnings and errors")
@@ -124,6 +132,7 @@ async function serve(options: ServeOptions): Promise<void> {
           model,
           handoffTtl,
           window: windowOf(options),
+          busy: options.busy,
           fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
         }),
       }),

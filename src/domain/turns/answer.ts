@@ -22,6 +22,8 @@ export class Answer implements AsyncIterable<string> {
    * @throws SessionError `interrupted`, `model_failed`, `model_refused`, `fenced`, or the store's
    */
   readonly done: Promise<Turn>;
+  /** True where an earlier call with the same key began the turn: this call asked no model. @internal */
+  readonly isRepeated: boolean;
   readonly #text = new GrowingText();
   #length = 0;
   readonly #others: PlacedEvent[] = [];
@@ -29,8 +31,13 @@ export class Answer implements AsyncIterable<string> {
   readonly #wake: (() => void)[] = [];
 
   /** Made by `consult`: `run` passes on each event and resolves with the sealed turn. @internal */
-  constructor(seq: number, run: (emit: (event: AnswerEvent) => void) => Promise<Turn>) {
+  constructor(
+    seq: number,
+    run: (emit: (event: AnswerEvent) => void) => Promise<Turn>,
+    { isRepeated = false }: { readonly isRepeated?: boolean } = {},
+  ) {
     this.seq = seq;
+    this.isRepeated = isRepeated;
     this.done = run((event) => {
       if (event.type === "text") {
         this.#text.add(event.text);

@@ -1,4 +1,4 @@
-import { hasCode, SessionError } from "../../errors.ts";
+import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import { Windows, type Window } from "./rate-limits.ts";
 
@@ -60,15 +60,11 @@ export class DeviceUsage {
     const earlier = key === undefined ? undefined : await session.turnByKey(key);
     if (earlier?.status === "open" || earlier?.status === "done") return await ask();
     this.#askOne(device);
-    try {
-      const answer = await ask();
-      void this.#follow(device, session, answer);
-      return answer;
-    } catch (error) {
-      // A concurrent request with the same key was counted.
-      if (key !== undefined && hasCode(error, "turn_open")) this.#add("requests", device, -1);
-      throw error;
-    }
+    const answer = await ask();
+    // A concurrent request with the same key was counted.
+    if (answer.isRepeated) this.#add("requests", device, -1);
+    else void this.#follow(device, session, answer);
+    return answer;
   }
 
   #askOne(device: string): void {

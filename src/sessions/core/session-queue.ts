@@ -2,6 +2,7 @@
  * The callers of this process that wait for the lease of one session. They share one watch of the session and one renewal
  * of their places; only the first one is woken.
  */
+import { haveSameTurns } from "../../domain/record/change.ts";
 import { keyText } from "../../domain/record/entry.ts";
 import { joinQueue, leaveQueue, leaseRuns, requestCancel, withdrawn } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -109,6 +110,8 @@ class SessionQueue {
   #deadFence: number | undefined;
   #lookTimer: NodeJS.Timeout | undefined;
   #looks = 0;
+  /** The key of the open turn of this record. */
+  #opened: { readonly record: SessionRecord; readonly key: Promise<string | null> } | undefined;
 
   constructor(session: WritableSession, context: QueueContext, ended: () => void) {
     this.#session = session;
@@ -132,14 +135,14 @@ class SessionQueue {
       await this.#leave(ticket);
       throw error;
     }
-    this.#interrupt();
+    this.#meetAnswer();
     this.#wakeFirst();
     return {
       isFirst: (patience) => this.#isFirst(waiter, patience),
       leave: async (record) => {
         this.#session.learn(record);
         await this.#leave(ticket);
-        this.#interrupt();
+        this.#meetAnswer();
         this.#wakeFirst();
       },
     };
@@ -188,6 +191,7 @@ class SessionQueue {
     waiter.isTrying = false;
     waiter.woken = Promise.withResolvers();
     waiter.woken.promise.catch(() => undefined);
+    this.#meetAnswer();
     this.#wakeFirst();
     const done = new AbortController();
     const stop = signal === undefined ? done.signal : AbortSignal.any([done.signal, signal]);
@@ -214,23 +218,50 @@ class SessionQueue {
     }
     const { version } = this.#session.record;
     this.#session.learn(found.view.record);
-    this.#interrupt();
+    this.#meetAnswer();
     this.#wakeFirst();
     if (this.#session.record.version === version) return;
     this.#looks = 0;
     this.#lookSoon();
   }
 
-  /** Ask the running answer to stop where a waiter of this process interrupts the answers before its own. */
-  #interrupt(): void {
-    const { openTurn, cancel, fence } = this.#session.record;
-    if (openTurn === null || cancel?.turn === openTurn) return;
-    if (![...this.#waiters.values()].some(({ interrupts, isTrying }) => interrupts && !isTrying)) return;
-    const asking = this.#session.write(({ record }, context) =>
-      record.fence === fence ? requestCancel(record, context) : null,
+  /** What the waiters of this process do about the running answer; a failure waits for the next change of the session. */
+  #meetAnswer(): void {
+    if (this.#session.record.openTurn !== null) void this.#interrupt().catch(() => undefined);
+  }
+
+  /**
+   * Ask the running answer to stop where a waiter of this process interrupts the answers before its own. A retry of the
+   * question that is being answered does not interrupt it: it is woken, and finds that answer.
+   */
+  async #interrupt(): Promise<void> {
+    const { record } = this.#session;
+    const { openTurn, cancel, fence } = record;
+    const key = await this.#openKeyOf(record);
+    const waiting = [...this.#waiters.values()].filter(({ isTrying }) => !isTrying);
+    const isRetry = (waiter: Waiter): boolean => waiter.key !== null && waiter.key === key;
+    for (const waiter of waiting) if (isRetry(waiter)) waiter.woken.resolve();
+    if (cancel?.turn === openTurn || !waiting.some((waiter) => waiter.interrupts && !isRetry(waiter))) return;
+    await this.#session.write(({ record: now }, context) =>
+      now.fence === fence && now.openTurn === openTurn ? requestCancel(now, context) : null,
     );
-    // The next change of the session, or the end of the wait, is another chance.
-    asking.catch(() => undefined);
+  }
+
+  /** The idempotency key of the open turn, read once for each turn; null where no waiter of this process has a key. */
+  async #openKeyOf(record: SessionRecord): Promise<string | null> {
+    if ([...this.#waiters.values()].every(({ key }) => key === null)) return null;
+    if (this.#opened === undefined || !haveSameTurns(this.#opened.record, record)) {
+      const key = this.#session
+        .peek([{ log: "turns", last: 1 }])
+        .then(({ record: { openTurn }, tails: [turns = []] }) => {
+          const last = turns.at(-1);
+          return last !== undefined && last.seq === openTurn && openTurn === record.openTurn ? last.key : null;
+        });
+      const opened = { record, key };
+      this.#opened = opened;
+      key.catch(() => (this.#opened = this.#opened === opened ? undefined : this.#opened));
+    }
+    return await this.#opened.key;
   }
 
   /** Only the first waiter can take the lease, and only if there is none or its holder is dead. Withdrawn ones give up. */

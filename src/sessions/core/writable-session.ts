@@ -3,6 +3,7 @@ import type { Change, Draft } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Context, Writer } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Operation, OperationName } from "../tracing/operation.ts";
 
 /** A pure rule, applied to the newest known record; null if there is nothing to change. */
@@ -32,6 +33,8 @@ export interface WritableSession {
   /** Take over a record that was loaded elsewhere in this process, if it is newer. */
   learn(record: SessionRecord): void;
   write(rule: Rule, options?: WriteOptions): Promise<WriteResult>;
+  /** Load the newest record, with the ends of logs. */
+  peek(tails?: LoadRequest["tails"]): Promise<Loaded>;
   /** The operation to report to the tracing channel. */
   about(operation: OperationName): Operation;
   /** A view of its own on the same record, without a lease. */

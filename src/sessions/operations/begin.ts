@@ -1,5 +1,5 @@
 /** Begins a turn that the caller answers. */
-import { sessionIds } from "../../domain/record/guards.ts";
+import { sessionIds, turnOpen } from "../../domain/record/guards.ts";
 import { parseMessages, type MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
@@ -44,6 +44,7 @@ export async function beginTurnOn(
     const options = { ...how, recovers: "dead" } as const;
     const begun = await beginOn(handle, open, options);
     if (begun.status === "begun") return begun.inProgress;
+    if (begun.status === "running") throw turnOpen(handle.record, begun.turn.seq);
     throw new SessionError("turn_not_open", { ...sessionIds(handle.record), turn: begun.turn.seq });
   });
 }

@@ -101,15 +101,6 @@ export async function leaseHolderOf(handle: Handle): Promise<LeaseHolder | null>
   };
 }
 
-/** False if the lease holder is alive, or left nothing. */
-export async function recoverOn(handle: Handle): Promise<boolean> {
-  // The record of a watched session is at most one poll old, and the write compares it.
-  const polled = handle.core.poller.recordOf(handle.key);
-  if (polled === undefined) await handle.peek();
-  else handle.learn(polled);
-  return (await handle.recoverAbandoned()).status === "ok";
-}
-
 /** False if there is no lease. */
 export async function breakLeaseOn(handle: Handle): Promise<boolean> {
   await handle.peek();

@@ -109,7 +109,10 @@ export interface SessionsOptions {
   readonly window?: Window;
   /** The budgets of each user and each tenant for a day, beside those of the sessions. @default no limit */
   readonly budgets?: DailyBudgets;
-  /** The policy for a message during a running answer. @default "reject" */
+  /**
+   * The policy for a message during a running answer.
+   * @default "reject"; "interrupt" for sessions that are opened by a device
+   */
   readonly busy?: BusyPolicy;
   /** How long a message waits under `queue`, `interrupt` and `take-over`. @default "60s" */
   readonly wait?: Duration;
@@ -150,6 +153,8 @@ export interface ResolvedOptions {
   readonly window: WindowBounds;
   readonly budgets: DailyBudgets;
   readonly busy: BusyPolicy;
+  /** The policy of sessions that are opened by a device. */
+  readonly busyOfDevices: BusyPolicy;
   readonly waitMs: number;
   readonly staleAfterMs: number;
   readonly sweep: {
@@ -206,6 +211,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     window: parseWindow(options.window ?? defaultWindow),
     budgets: parseDailyBudgets(budgets),
     busy: parseBusyPolicy(busy),
+    busyOfDevices: parseBusyPolicy(options.busy ?? "interrupt"),
     waitMs: parseDuration(wait, "wait"),
     staleAfterMs: parseDuration(staleAfter, "staleAfter"),
     sweep:

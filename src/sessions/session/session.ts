@@ -11,7 +11,7 @@ import { beginTurnOn, type BeginTurnOptions } from "../operations/begin.ts";
 import { cancelOn } from "../operations/cancel.ts";
 import { endOn, type EndOptions } from "../operations/end.ts";
 import { endHandoffOn, handOffOn, type HandOffOptions } from "../operations/handoff.ts";
-import { breakLeaseOn, exclusiveOn, leaseHolderOf, leaseOn, recoverOn, type LeaseHolder } from "../operations/lease.ts";
+import { breakLeaseOn, exclusiveOn, leaseHolderOf, leaseOn, type LeaseHolder } from "../operations/lease.ts";
 import { clearLegalHoldOn, setLegalHoldOn } from "../operations/legal-hold.ts";
 import { truncateOn } from "../operations/truncate.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
@@ -21,7 +21,7 @@ import { traceCall } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
 import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
 import type { ConsultOptions } from "../turns/question.ts";
-import { runningAnswer } from "../turns/running-answer.ts";
+import { recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
@@ -35,10 +35,12 @@ import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo 
  */
 export class Session {
   readonly #handle: Handle;
+  readonly #busy: BusyPolicy;
 
-  /** Made by `Sessions`. @internal */
-  constructor(handle: Handle) {
+  /** Made by `Sessions`. `busy`: the policy of questions that name none. @internal */
+  constructor(handle: Handle, { busy = handle.core.options.busy }: { readonly busy?: BusyPolicy } = {}) {
     this.#handle = handle;
+    this.#busy = busy;
   }
 
   get id(): string {
@@ -92,7 +94,8 @@ export class Session {
    */
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
-    return await this.#handle.countingConflicts(() => consult(this.#handle, question, options));
+    const asked = { message: question, options, busy: this.#busy };
+    return await this.#handle.countingConflicts(() => consult(this.#handle, asked));
   }
 
   /**
@@ -248,7 +251,7 @@ export class Session {
    * left nothing.
    */
   async recover(): Promise<boolean> {
-    return await this.#handle.operate("recover", () => recoverOn(this.#handle));
+    return await this.#handle.operate("recover", () => recoverPolled(this.#handle));
   }
 
   /**

@@ -3,9 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setImmediate, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { openSessions } from "../../open.ts";
+import { coreOf, sessionsOn } from "../sessions.ts";
 import type { Model } from "../options/model.ts";
 
 /** A model that is silent until it is stopped; only its call of this number is answered. */
@@ -64,22 +65,67 @@ test("a waiter in the queue that does not interrupt lets the answers before it f
   for (const { status } of await Promise.all(asked)) assert.equal(status, "done");
 });
 
-test("a retry under the key of a running answer waits for it, and does not interrupt it", async () => {
+for (const busy of ["reject", "queue", "interrupt", "take-over"] as const) {
+  test(`a retry under the key of a running answer is that answer, busy: ${busy}`, async () => {
+    const finish = Promise.withResolvers<void>();
+    let calls = 0;
+    const model: Model = async function* () {
+      calls++;
+      yield { type: "text", text: "yes" };
+      await finish.promise;
+      yield { type: "text", text: ", no" };
+    };
+    await using place = inMemory({ model });
+    const session = await place.sessions.create({ id: "s" });
+    const first = await session.consult("hello", { key: "k", busy });
+    const other = await place.sessions.get("s");
+    const again = await other.consult("hello", { key: "k", busy });
+    let heard = "";
+    for await (const text of again) {
+      heard += text;
+      finish.resolve();
+    }
+    assert.deepEqual([heard, again.seq, calls], ["yes, no", 1, 1]);
+    assert.equal((await first.done).status, "done");
+    assert.deepEqual((await again.done).output, (await first.done).output);
+    if (busy !== "reject") await other.append({ input: "and", output: "then" });
+  });
+}
+
+test("the signal of a retry stops the answer, and its withdrawal does not", async () => {
+  const model = silentUntil(2);
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  const first = await session.consult("hello", { key: "k" });
+  const [stop, withdraw] = [new AbortController(), new AbortController()];
+  const other = await place.sessions.get("s");
+  const again = await other.consult("hello", { key: "k", signal: stop.signal, withdraw: withdraw.signal });
+  withdraw.abort();
+  stop.abort();
+  for (const { done } of [first, again]) await assert.rejects(done, { code: "interrupted" });
+});
+
+test("waiters of one question, in two processes, are one answer", async () => {
   const finish = Promise.withResolvers<void>();
   let calls = 0;
-  const model: Model = async function* () {
+  const model: Model = async function* ({ messages, signal }) {
     calls++;
+    if (messages.at(-1)?.content === "one") await sleep(1_000_000, undefined, { signal });
     await finish.promise;
     yield { type: "text", text: "yes" };
   };
   await using place = inMemory({ model });
-  const session = await place.sessions.create({ id: "s" });
-  const first = await session.consult("hello", { key: "k", busy: "interrupt" });
-  const again = place.sessions.get("s").then((other) => other.consult("hello", { key: "k", busy: "interrupt" }));
-  // The retry joins the queue before the answer ends.
-  while ((await (await place.sessions.get("s")).refresh()).waiting === 0) await setImmediate();
+  await place.sessions.create({ id: "s" });
+  const elsewhere = sessionsOn(coreOf(place.sessions).store, { model, sweep: false });
+  const first = await (await place.sessions.get("s")).consult("one");
+  first.done.catch(() => undefined);
+  const asked = [place.sessions, place.sessions, elsewhere].map(async (sessions) => {
+    const answer = await (await sessions.get("s")).consult("two", { key: "k", busy: "interrupt" });
+    return answer.seq;
+  });
+  assert.deepEqual(await Promise.all(asked), [2, 2, 2]);
   finish.resolve();
-  assert.equal((await first.done).status, "done");
-  assert.equal((await (await again).done).seq, 1);
-  assert.equal(calls, 1);
+  const running = await (await elsewhere.get("s")).consult("two", { key: "k" });
+  assert.equal((await running.done).status, "done");
+  assert.equal(calls, 2);
 });

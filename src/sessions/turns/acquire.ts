@@ -12,7 +12,7 @@ export interface Patience {
   /** Time limit of the policies that wait, ms. */
   readonly waitMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** The idempotency key of the question, by which it can be withdrawn while it waits. */
+  /** The idempotency key of the question: by it the question is withdrawn while it waits, and finds its own answer. */
   readonly key?: string | null;
 }
 
@@ -31,21 +31,12 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
   if (patience.busy === "take-over") {
     return await attempt(null, { recovers: "any", reason: interruptions.taken_over });
   }
-  let waiting = patience;
   try {
     return await attempt(null, { recovers: "dead" });
   } catch (error) {
     if (patience.busy === "reject" || !mayPass(error)) throw error;
-    // A retry waits for the answer to its first try, and does not interrupt it.
-    if (await isOwnAnswer(handle, patience, error)) waiting = { ...patience, busy: "queue" };
   }
-  return await traceStep(handle.about("wait"), () => waitInQueue(handle, waiting, attempt));
-}
-
-/** True if the turn in progress was begun under the same idempotency key. */
-async function isOwnAnswer(handle: Handle, { key }: Patience, error: unknown): Promise<boolean> {
-  if (key === undefined || key === null || !hasCode(error, "turn_open")) return false;
-  return (await handle.entryByKey(key))?.seq === error.details.turn;
+  return await traceStep(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
 }
 
 async function waitInQueue<T>(

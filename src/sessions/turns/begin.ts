@@ -29,8 +29,10 @@ import { TurnInProgress } from "./turn-in-progress.ts";
 
 export type BeginResult =
   | { readonly status: "begun"; readonly inProgress: TurnInProgress }
-  /** An earlier try with the same key began this turn. */
-  | { readonly status: "repeated"; readonly turn: Turn };
+  /** An earlier try with the same key began this turn, and it has ended. */
+  | { readonly status: "repeated"; readonly turn: Turn }
+  /** An earlier try with the same key began this turn, and its answer runs. */
+  | { readonly status: "running"; readonly turn: Turn };
 
 /** How a turn is begun. */
 export interface BeginOptions extends WriteOptions {
@@ -50,7 +52,7 @@ export interface BeginOptions extends WriteOptions {
 
 /**
  * Begin a turn under the fence of this handle; a handle without one takes a lease in the same commit.
- * @throws SessionError `busy`, also if the turn of the same key is still being answered
+ * @throws SessionError `busy`, `turn_open`
  */
 export async function beginOn(handle: Handle, turn: OpenTurn, options: BeginOptions): Promise<BeginResult> {
   return await handle.core.take(() => beginTurnOn(handle, turn, options));
@@ -78,12 +80,15 @@ async function beginTurnOn(
     after === undefined
       ? await writeOnce(handle, turn.key, rule, options)
       : await writeInstead(handle, { after, key: turn.key }, beginning, options);
-  let written = await write();
+  // A retry does not supersede the writer of its own answer.
+  const first = ahead && turn.key !== null ? await handle.entryByKey(turn.key) : undefined;
+  let written: WriteResult = first === undefined ? await write() : { status: "duplicate", entry: first };
   let earlier: Turn | undefined;
   while (written.status === "duplicate" && earlier === undefined) {
     earlier = await repeated(handle, { turn, named, after }, written.entry);
     if (earlier === undefined) written = await write();
   }
+  if (earlier?.status === "open") return { status: "running", turn: earlier };
   if (earlier !== undefined) {
     const again = isUnanswered(earlier)
       ? await writeAgain(
@@ -168,9 +173,9 @@ async function readReplaced(handle: Handle, record: SessionRecord, after: number
 }
 
 /**
- * The turn that an earlier try with the same key began; undefined where its writer is gone and it gave its place back to the
- * turns that it replaced.
- * @throws SessionError `turn_open` while it is being answered, `key_reused`
+ * The turn that an earlier try with the same key began, open while its writer lives; undefined where its writer is gone and
+ * it gave its place back to the turns that it replaced.
+ * @throws SessionError `key_reused`
  */
 async function repeated(
   handle: Handle,
@@ -188,8 +193,7 @@ async function repeated(
     if (found === undefined) return undefined;
     earlier = turnOf(found);
   }
-  if (earlier.status !== "open") return earlier;
-  throw turnOpen(handle.record, earlier.seq);
+  return earlier;
 }
 
 /**

@@ -390,19 +390,24 @@ test("a keyed question is asked once: the retry gets the same answer without a c
   assert.equal(session.info.turn, 2);
 });
 
-test("a keyed retry while the first try is being answered is refused, not answered twice", async () => {
+test("a keyed retry while the first try is being answered is that answer, not another one", async () => {
   let go: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => (go = resolve));
+  let calls = 0;
   const model: Model = async function* slow() {
+    calls++;
     await gate;
     yield text("yes");
   };
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
   const first = await session.consult("hi", { key: "k" });
-  await assert.rejects(session.consult("hi", { key: "k" }), { code: "turn_open" });
+  const retry = await session.consult("hi", { key: "k" });
+  await assert.rejects(session.consult("other", { key: "k" }), { code: "key_reused" });
+  await assert.rejects(session.begin("hi", { key: "k" }), { code: "turn_open" });
   go();
-  await first.done;
+  assert.deepEqual((await retry.done).output, (await first.done).output);
+  assert.equal(calls, 1);
   assert.equal(await (await session.consult("hi", { key: "k" })).text(), "yes");
 });
 

@@ -7,18 +7,20 @@
  * 3. Build the request (`requestOf`) from instructions, window, note and question.
  * 4. Ask the model, write its answer, and seal the turn (`answerTurn`).
  *
- * A key that an earlier try used ends after step 2 with the answer of that try.
+ * A key that an earlier try used ends after step 2 with the answer of that try, also while it runs.
  */
 import { tracingChannel } from "node:diagnostics_channel";
 import { Answer } from "../../domain/turns/answer.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import { summaryOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
+import { summaryOf, type Turn } from "../../domain/turns/turn.ts";
+import { requestCancel } from "../../domain/turns/leases.ts";
 import { estimateUsage } from "../../domain/turns/usage.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../handle/handle.ts";
 import { addContext } from "../tracing/operation.ts";
 import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
+import { doneTurn, followAnswer, followedSession } from "./running-answer.ts";
 import { withinLimits } from "./within-limits.ts";
 import {
   beginQuestion,
@@ -27,7 +29,9 @@ import {
   requestOf,
   requestTo,
   waitSignal,
+  type Asked,
   type ConsultOptions,
+  type Question,
 } from "./question.ts";
 
 const consults = tracingChannel<unknown, Consultation>("perdure:consult");
@@ -36,52 +40,55 @@ const consults = tracingChannel<unknown, Consultation>("perdure:consult");
  * Ask a model. Resolves once the question is durable. `owner` is the handle of the caller; the answer is written through
  * a handle of its own.
  */
-export async function consult(owner: Handle, message: MessageInput, options: ConsultOptions): Promise<Answer> {
+export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
   const { tenant, id: session } = owner.record;
-  const { agent } = owner.core.chooseAgent(owner.record, { named: options.agent });
+  const { agent } = owner.core.chooseAgent(owner.record, { named: asked.options.agent });
   const consultation: Consultation = { tenant, session, agent };
-  const asked = Promise.withResolvers<Answer>();
+  const answer = Promise.withResolvers<Answer>();
   const whole: Promise<Turn> = traced(consults, consultation, async () => {
     try {
-      const { seq, run } = await ask(owner, message, options, consultation);
+      const { seq, run, isRepeated } = await ask(owner, asked, consultation);
       let emit: Emit = () => undefined;
       // The caller continues here; the answer is done once the subscribers of the channel have been notified.
-      asked.resolve(
-        new Answer(seq, (receive) => {
-          emit = receive;
-          return whole;
-        }),
+      answer.resolve(
+        new Answer(
+          seq,
+          (receive) => {
+            emit = receive;
+            return whole;
+          },
+          { isRepeated },
+        ),
       );
       return await run(emit);
     } catch (error) {
       throw addContext(error, { command: "consult", ...consultation });
     }
   });
-  whole.catch(asked.reject);
-  return await asked.promise;
+  whole.catch(answer.reject);
+  return await answer.promise;
 }
 
 /** A durable question; `run` produces its answer. */
 interface DurableQuestion {
   readonly seq: number;
+  /** An earlier try with the same key began the turn. */
+  readonly isRepeated: boolean;
   readonly run: (emit: Emit) => Promise<Turn>;
 }
 
-async function ask(
-  owner: Handle,
-  message: MessageInput,
-  options: ConsultOptions,
-  consultation: Consultation,
-): Promise<DurableQuestion> {
+async function ask(owner: Handle, asked: Asked, consultation: Consultation): Promise<DurableQuestion> {
   const { core } = owner;
+  const { options } = asked;
   const { signal } = options;
-  const question = parseQuestion(owner, message, options);
+  const question = parseQuestion(owner, asked);
   const { handle, begun, loaded } = await unlessAborted(owner, options, async () => {
     const handle = await ownView(owner);
     return { handle, ...(await beginQuestion(handle, question)) };
   });
   owner.follow(handle);
   if (begun.status === "repeated") return repeated(owner, begun.turn, consultation);
+  if (begun.status === "running") return running(owner, { handle, turn: begun.turn, question, signal }, consultation);
   const { inProgress } = begun;
   const { seq, open } = inProgress;
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, question) });
@@ -102,7 +109,7 @@ async function ask(
     };
     const run = (emit: Emit): Promise<Turn> =>
       answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
-    return { seq, run };
+    return { seq, isRepeated: false, run };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
     const known = identified(error, consultation, seq);
@@ -147,5 +154,47 @@ function repeated(owner: Handle, turn: Turn, consultation: Consultation): Durabl
   const { seq, agent } = turn;
   Object.assign(consultation, { turn: seq, agent, repeated: true, answer: summaryOf(turn) });
   // The answer fails when it is read, not the call.
-  return { seq, run: async (emit) => repeatAnswer(sessionIds(owner.record), turn, emit) };
+  return { seq, isRepeated: true, run: async (emit) => repeatAnswer(sessionIds(owner.record), turn, emit) };
+}
+
+/** The answer to an earlier try with the same key runs: this call follows it, from its beginning. */
+function running(
+  owner: Handle,
+  {
+    handle,
+    turn: open,
+    question,
+    signal,
+  }: {
+    readonly handle: Handle;
+    readonly turn: Turn;
+    readonly question: Question;
+    readonly signal: AbortSignal | undefined;
+  },
+  consultation: Consultation,
+): DurableQuestion {
+  const { seq, agent } = open;
+  Object.assign(consultation, { turn: seq, agent, repeated: true });
+  const stop = (): void => void stopTurn(handle, open).catch(() => undefined);
+  const run = async (emit: Emit): Promise<Turn> => {
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      const turn = await followAnswer(followedSession(handle), open, emit);
+      consultation.answer = summaryOf(turn);
+      // Under these policies the caller accepts the turns that it finds.
+      if (question.patience.busy !== "reject") await handle.refresh();
+      owner.follow(handle);
+      return doneTurn({ id: handle.record.id }, turn);
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  };
+  return { seq, isRepeated: true, run };
+}
+
+/** Ask the writer of this turn to stop, unless another turn has its number. */
+async function stopTurn(handle: Handle, { seq, key }: Turn): Promise<void> {
+  if (key === null || (await handle.entryByKey(key))?.seq !== seq) return;
+  await handle.write(({ record }, context) => (record.openTurn === seq ? requestCancel(record, context) : null));
 }

@@ -21,7 +21,7 @@ export interface Consultation extends Traced {
   model?: string;
   /** The number of the turn; set once the question is durable. */
   turn?: number;
-  /** An earlier try with the same key was answered and its answer is returned: no model was called. */
+  /** An earlier try with the same key has the answer, or is being answered: no model was called. */
   repeated?: boolean;
   /** From the call of the model to the first text of its answer. */
   firstTextMs?: number;

@@ -63,7 +63,10 @@ export interface ConsultOptions {
    * @default the active agent, else the session's agent; the default agent if that one is unknown
    */
   readonly agent?: string;
-  /** The policy if the session is already answering. @default that of `openSessions` */
+  /**
+   * The policy if the session is already answering.
+   * @default that of `openSessions`, else "interrupt" in a session that was opened by a device, "reject" in others
+   */
   readonly busy?: BusyPolicy;
   /**
    * Chooses the agent that answers. Called if the call names no agent, no known agent is active, and no earlier try with
@@ -115,8 +118,16 @@ export interface Question {
   readonly flush: Required<Flush>;
 }
 
+/** A question as its caller gives it. */
+export interface Asked {
+  readonly message: MessageInput;
+  readonly options: ConsultOptions;
+  /** The busy policy where the options name none. */
+  readonly busy: BusyPolicy;
+}
+
 /** @throws SessionError `message_invalid`, `argument_invalid`, `agent_unknown`, `id_invalid`, `model_missing` */
-export function parseQuestion({ core, record }: Handle, message: MessageInput, options: ConsultOptions): Question {
+export function parseQuestion({ core, record }: Handle, { message, options, ...asked }: Asked): Question {
   guardNames(options, "consult", optionNames);
   const { agent: named } = options;
   const input = parseMessages(message, "user", "question");
@@ -126,7 +137,7 @@ export function parseQuestion({ core, record }: Handle, message: MessageInput, o
   const model = typeof options.model === "function" ? options.model : core.options.model;
   if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
   if (options.settings !== undefined) parseModelSettings(options.settings, "settings");
-  const busy = options.busy === undefined ? core.options.busy : parseBusyPolicy(options.busy);
+  const busy = options.busy === undefined ? asked.busy : parseBusyPolicy(options.busy);
   const key = core.turnKey(options.key);
   return {
     input,

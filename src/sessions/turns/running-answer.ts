@@ -6,8 +6,8 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
 import { errorOfTurn } from "./turn-error.ts";
-import type { EntryRange } from "./entry-reader.ts";
-import type { SessionNews, WatchOptions } from "./watch.ts";
+import { readTurns, type EntryRange } from "./entry-reader.ts";
+import { watchSession, type SessionNews, type WatchOptions } from "./watch.ts";
 
 /** The members of a session that its running answer is read from. */
 export interface FollowedSession {
@@ -38,21 +38,49 @@ export async function openTurnOf(session: Pick<FollowedSession, "turns">): Promi
 export async function runningAnswer(session: FollowedSession): Promise<Answer | undefined> {
   const turn = await openTurnOf(session);
   if (turn === undefined) return undefined;
-  const { seq } = turn;
-  return new Answer(seq, async (emit) => {
-    // Recovery seals a turn that a dead writer left open; otherwise the answer would never end.
-    const timer = setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref();
-    const position = new AnswerPosition();
-    try {
-      for await (const news of turnNews(session, turn)) {
-        for (const event of position.unsent(news)) emit(event);
-        if (news.type === "turn") return doneTurn(session, news.turn);
-      }
-    } finally {
-      clearInterval(timer);
+  return new Answer(turn.seq, async (emit) => doneTurn(session, await followAnswer(session, turn, emit)));
+}
+
+/**
+ * Passes on the events of an open turn, from its beginning, and resolves with the sealed turn.
+ * @throws SessionError `interrupted` where the turn ends unsealed, the store's
+ */
+export async function followAnswer(
+  session: FollowedSession,
+  turn: FollowedTurn,
+  emit: (event: AnswerEvent) => void,
+): Promise<Turn> {
+  // Recovery seals a turn that a dead writer left open; otherwise the answer would never end.
+  const timer = setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref();
+  const position = new AnswerPosition();
+  try {
+    for await (const news of turnNews(session, turn)) {
+      for (const event of position.unsent(news)) emit(event);
+      if (news.type === "turn") return news.turn;
     }
-    throw new SessionError("interrupted", { sessionId: session.id, turn: seq, how: "session_ended" });
-  });
+  } finally {
+    clearInterval(timer);
+  }
+  throw new SessionError("interrupted", { sessionId: session.id, turn: turn.seq, how: "session_ended" });
+}
+
+/** The session of a handle, to follow its running answer. */
+export function followedSession(handle: Handle): FollowedSession {
+  return {
+    id: handle.record.id,
+    turns: (range) => readTurns(handle, range),
+    watch: (options) => watchSession(handle, options),
+    recover: () => recoverPolled(handle),
+  };
+}
+
+/** Clear the lease of a dead holder, and seal the turn that it left open; false where there is nothing to clear. */
+export async function recoverPolled(handle: Handle): Promise<boolean> {
+  // The record of a watched session is at most one poll old, and the write compares it.
+  const polled = handle.core.poller.recordOf(handle.key);
+  if (polled === undefined) await handle.peek();
+  else handle.learn(polled);
+  return (await handle.recoverAbandoned()).status === "ok";
 }
 
 /** What the reader of an answer has: how many characters of text and reasoning, how many parts, and how many other events. */
