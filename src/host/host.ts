@@ -6,13 +6,13 @@ import { parseId } from "../domain/values/ids.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
 import type { EnsureOptions } from "../sessions/session/opening.ts";
-import { RestartQueue } from "./restart-queue.ts";
+import { RestartQueue } from "./actor/restart-queue.ts";
 import { parseLimit } from "../sessions/options/arguments.ts";
 import { isLive } from "../sessions/instances/liveness.ts";
 import { HostedSession } from "./runtime/hosted-session.ts";
 import { removeSession } from "../sessions/remove-session.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
-import { Actor, type Phase } from "./actor.ts";
+import { Actor, type Phase } from "./actor/actor.ts";
 import { Capacity } from "./capacity.ts";
 import { RuntimeEnd, type Profile } from "./workers/worker-slot.ts";
 import { openWorkerSlots, type WorkerSlots } from "./workers/worker-slots.ts";
@@ -20,8 +20,8 @@ import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHost
 import { inParallel } from "./in-parallel.ts";
 import { abandonedSessions } from "./recovery.ts";
 import { asError } from "./runtime/runtime.ts";
-import { publishHostEvent, type HostEvent, type ActorContext } from "./actor-context.ts";
-import { TimerWheel } from "./timer-wheel.ts";
+import { publishHostEvent, type HostEvent, type ActorContext } from "./actor/actor-context.ts";
+import { TimerWheel } from "./actor/timer-wheel.ts";
 import { counted } from "../errors/counted.ts";
 
 /** One live session as its host reports it. */

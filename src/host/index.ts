@@ -8,5 +8,5 @@ export type { HostOptions, Isolation, WhenFull } from "./runtime/options.ts";
 export type { RestartOptions } from "./runtime/restarts.ts";
 export type { Runtime } from "./runtime/runtime.ts";
 export { LiveSession } from "./runtime/live-session.ts";
-export type { Phase } from "./actor.ts";
-export type { HostEvent } from "./actor-context.ts";
+export type { Phase } from "./actor/actor.ts";
+export type { HostEvent } from "./actor/actor-context.ts";

@@ -1,8 +1,8 @@
 /** The messages that wait for one session, bounded by their number and by their bytes. */
-import type { SessionKey } from "../domain/record/entry.ts";
-import { SessionError } from "../errors.ts";
-import { contextOfCall } from "../sessions/tracing/operation.ts";
-import type { Within } from "../store/calls/async-context.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import { SessionError } from "../../errors.ts";
+import { contextOfCall } from "../../sessions/tracing/operation.ts";
+import type { Within } from "../../store/calls/async-context.ts";
 
 /** A waiting message, with the callbacks that settle the call that sent it. */
 export interface QueuedMessage {

@@ -7,8 +7,8 @@
  */
 import type { ActorContext } from "./actor-context.ts";
 import type { QueuedRestart } from "./restart-queue.ts";
-import { Restarts } from "./runtime/restarts.ts";
-import type { RuntimeEnd } from "./workers/worker-slot.ts";
+import { Restarts } from "../runtime/restarts.ts";
+import type { RuntimeEnd } from "../workers/worker-slot.ts";
 
 export class Supervisor {
   readonly #host: ActorContext;

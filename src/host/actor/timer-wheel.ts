@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../clock.ts";
 
 /** A timer that fires once, unless it is cancelled. */
 export interface Alarm {

@@ -10,18 +10,19 @@
  *
  * The `Mailbox` keeps the waiting messages, and the `Supervisor` decides about restarts.
  */
-import type { SessionKey } from "../domain/record/entry.ts";
-import { defined } from "../domain/values/defined.ts";
-import { hasCode, SessionError } from "../errors.ts";
-import type { SessionStop } from "../errors/host-problems.ts";
-import { traceStep } from "../sessions/tracing/operation.ts";
-import { isStream } from "./workers/inline-slot.ts";
-import { endOf, RuntimeEnd, type WorkerSlot, type Activation } from "./workers/worker-slot.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import { traceStep } from "../../sessions/tracing/operation.ts";
+import { endOf, RuntimeEnd, type Activation } from "../workers/worker-slot.ts";
 import type { ActorContext } from "./actor-context.ts";
+import { errorForCaller, failedError, idsOf, stoppedError } from "./actor-errors.ts";
+import { CurrentActivation } from "./current-activation.ts";
+import { CurrentStep } from "./current-step.ts";
+import { deliver } from "./delivery.ts";
 import { Mailbox, type QueuedMessage } from "./mailbox.ts";
-import { relay } from "./relay.ts";
 import { Supervisor } from "./supervisor.ts";
-import { asError, reasonOf } from "./runtime/runtime.ts";
+import { asError, reasonOf } from "../runtime/runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
 /** Phase of a live session under the supervision of its host. */
@@ -33,8 +34,6 @@ const attemptsMax = 3;
 const wakeUp = Symbol("wake up");
 /** The host keeps a failed session for this time; after it, the next message tries again. */
 const failedKeptMs = 3_600_000;
-/** Extension of a timeout while another session blocks the thread, ms. */
-const blockedMs = 100;
 /** Pause before another attempt to make room, after the store prevented a passivation, ms. */
 const keptForMs = 1000;
 
@@ -43,20 +42,14 @@ export class Actor {
   readonly #host: ActorContext;
   readonly #mailbox: Mailbox;
   readonly #supervisor: Supervisor;
+  readonly #step: CurrentStep;
+  readonly #code = new CurrentActivation();
   readonly #gone = Promise.withResolvers<void>();
   readonly #endListeners: (() => void)[] = [];
   #phase: Phase = "starting";
-  #activation: Activation | undefined;
-  /** Identifies the current activation, so that late reports of an earlier one are ignored. */
-  #activationId: symbol | undefined;
-  /** An ended activation that the next one recovers in the store. */
-  #predecessor: Activation | undefined;
-  #slot: WorkerSlot | undefined;
   #waking: Promise<unknown> | undefined;
   #isWorking = false;
   #onWorkDone: (() => void) | undefined;
-  /** Aborts the current step: an answer, an activation, or the wait before one. */
-  #interrupt: ((error: Error) => void) | undefined;
   /** The end of the runtime, when it came outside of any step. */
   #runtimeEnd: RuntimeEnd | undefined;
   #keptAt = Number.NEGATIVE_INFINITY;
@@ -74,6 +67,7 @@ export class Actor {
     this.#host = host;
     this.#mailbox = new Mailbox(key, host.options);
     this.#supervisor = new Supervisor(host);
+    this.#step = new CurrentStep(host.wheel);
     this.#reason = reason;
     this.#activeAt = host.clock.now();
     this.#createdAt = this.#activeAt;
@@ -101,7 +95,7 @@ export class Actor {
   }
 
   get agent(): string | undefined {
-    return this.#activation?.profile.agent;
+    return this.#code.running?.profile.agent;
   }
 
   get mailbox(): number {
@@ -121,11 +115,11 @@ export class Actor {
   }
 
   get memoryBytes(): number | undefined {
-    return this.#activation?.memoryBytes;
+    return this.#code.running?.memoryBytes;
   }
 
   get fence(): number | undefined {
-    return this.#activation?.fence;
+    return this.#code.running?.fence;
   }
 
   /** The failure after which it was not restarted. */
@@ -164,16 +158,14 @@ export class Actor {
 
   /** Handles the end of the runtime, during a step or between steps. */
   #handleRuntimeEnd(end: RuntimeEnd): void {
-    if (this.#interrupt !== undefined) this.#interrupt(end);
-    else this.#runtimeEnd = end;
+    if (!this.#step.interrupt(end)) this.#runtimeEnd = end;
     this.#work();
   }
 
   /** Another process has the lease, with a newer fencing token. */
   lost(storedFence = 0): void {
-    const error = new SessionError("fenced", { ...this.#ids(), fence: this.fence ?? 0, storedFence });
-    if (this.#interrupt !== undefined) this.#interrupt(error);
-    else void this.#end(() => this.#lose(error));
+    const error = new SessionError("fenced", { ...idsOf(this.key), fence: this.fence ?? 0, storedFence });
+    if (!this.#step.interrupt(error)) void this.#end(() => this.#lose(error));
   }
 
   /** Whether it may be passivated to make room; not shortly after the store prevented that. */
@@ -183,7 +175,7 @@ export class Actor {
 
   /** Passivates an idle session to free its slot; while the store is away it stays live. */
   async makeRoom(): Promise<void> {
-    const activation = this.#activation;
+    const activation = this.#code.running;
     if (!this.isIdle || activation === undefined) return;
     await this.#end(() =>
       this.#tryPassivate(activation, () => activation.passivate("another session needed its slot")),
@@ -200,8 +192,8 @@ export class Actor {
   kill(): Promise<void> {
     if (this.#phase === "stopping") {
       this.#isKilled = true;
-      this.#interrupt?.(this.#stoppedError("killed"));
-      this.#mailbox.rejectAll(() => this.#stoppedError("killed"));
+      this.#step.interrupt(stoppedError(this.key, "killed"));
+      this.#mailbox.rejectAll(() => stoppedError(this.key, "killed"));
     }
     return this.#end(() => this.#kill());
   }
@@ -233,7 +225,7 @@ export class Actor {
   #becomeGone(): void {
     this.#phase = "gone";
     this.#alarm?.cancel();
-    this.#mailbox.rejectAll(() => this.#stoppedError("ended"));
+    this.#mailbox.rejectAll(() => stoppedError(this.key, "ended"));
     this.#giveSlotBack();
     this.#host.forget(this.key);
     this.#gone.resolve();
@@ -262,23 +254,23 @@ export class Actor {
       if (this.#phase === "failed" || this.#phase === "gone") return;
       const end = this.#runtimeEnd;
       this.#runtimeEnd = undefined;
-      if (end !== undefined && this.#activation !== undefined && !(await this.#crashed(end))) return;
-      if (this.#mailbox.length === 0 && (this.#activation !== undefined || this.#phase === "stopping")) return;
-      if (this.#activation === undefined) {
+      if (end !== undefined && this.#code.running !== undefined && !(await this.#crashed(end))) return;
+      if (this.#mailbox.length === 0 && (this.#code.running !== undefined || this.#phase === "stopping")) return;
+      if (this.#code.running === undefined) {
         // A failed activation may be retried, or `stop` and `kill` end it meanwhile.
         if (this.#supervisor.isDisplaced ? await this.#activateInTurn() : await this.#activate()) continue;
         return;
       }
       const queued = this.#mailbox.shift();
-      if (queued !== undefined && !(await this.#handle(this.#activation, queued))) return;
+      if (queued !== undefined && !(await this.#handle(this.#code.running, queued))) return;
     }
   }
 
   /** Activates a displaced session when the restart queue gives it its turn. Returns whether the loop continues. */
   async #activateInTurn(): Promise<boolean> {
-    this.#interrupt = () => this.#supervisor.leaveQueue();
+    const step = this.#step.wait(() => this.#supervisor.leaveQueue());
     const endTurn = await this.#supervisor.turn(this.#mailbox.length > 0);
-    this.#interrupt = undefined;
+    step.done();
     if (endTurn === undefined) return true;
     try {
       return await this.#activate();
@@ -297,10 +289,13 @@ export class Actor {
       await this.#takeSlot(abort.signal);
       const activation = await this.#traced("activate", this.#mailbox.first, () =>
         // Chosen and occupied in one synchronous step, so that concurrent activations spread over the slots.
-        this.#open((this.#slot = this.#host.freeWorkerSlot()), abort.signal),
+        this.#code.open(this.#host.freeWorkerSlot(), this.key, {
+          reason: this.#reason,
+          signal: abort.signal,
+          ended: (end) => this.#handleRuntimeEnd(end),
+        }),
       );
-      this.#activation = activation;
-      this.#predecessor = undefined;
+      this.#code.begin(activation);
       if (this.#phase === "starting") this.#phase = "live";
       this.#host.publish({ type: this.#supervisor.restarts > 0 ? "restarted" : "activated", ...this.#about() });
       return true;
@@ -311,15 +306,6 @@ export class Actor {
     } finally {
       step.done();
     }
-  }
-
-  async #open(slot: WorkerSlot, signal: AbortSignal): Promise<Activation> {
-    const id = Symbol(this.key.id);
-    this.#activationId = id;
-    const ended = (end: RuntimeEnd): void => {
-      if (this.#activationId === id) this.#handleRuntimeEnd(end);
-    };
-    return await slot.open(this.key, { reason: this.#reason, signal, ended });
   }
 
   async #takeSlot(signal: AbortSignal): Promise<void> {
@@ -353,19 +339,13 @@ export class Actor {
     let isAnswered = false;
     queued.attempts++;
     try {
-      await this.#traced("message", queued, async () => {
-        const answer = await Promise.race([activation.deliver(queued.message), interrupted]);
-        isAnswered = true;
-        if (isStream(answer)) {
-          const { stream, whole } = relay(answer, interrupted, (error) =>
-            this.#forCaller(error instanceof SessionError ? error : endOf(error)),
-          );
-          queued.resolve(stream);
-          await whole;
-        } else {
-          queued.resolve(answer);
-        }
-      });
+      await this.#traced("message", queued, () =>
+        deliver(activation, queued, {
+          interrupted,
+          answered: () => (isAnswered = true),
+          forCaller: (error) => errorForCaller(this.key, error),
+        }),
+      );
       this.touch();
       this.#supervisor.answered();
       this.#host.publish({ type: "message", ...this.#about(), ms: performance.now() - started });
@@ -375,7 +355,7 @@ export class Actor {
       const mayRepeat = error instanceof RuntimeEnd && error.fault !== "own" && error.mayRepeat;
       if (mayRepeat && !isAnswered && queued.attempts < attemptsMax && this.#phase === "live")
         this.#mailbox.putBack(queued);
-      else queued.reject(this.#forCaller(error));
+      else queued.reject(errorForCaller(this.key, error));
       if (error instanceof RuntimeEnd) return await this.#crashed(error);
       if (hasCode(error, "fenced") && this.#phase === "live") void this.#end(() => this.#lose(error));
       return !hasCode(error, "fenced");
@@ -399,20 +379,7 @@ export class Actor {
 
   /** Lets a timeout, `kill` or the end of the runtime interrupt the current step, until `done`. */
   #interruptible(ms: number, interrupt: (error: Error) => void): { done(): void } {
-    let alarm = this.#host.wheel.after(ms, () => timeUp(), { holds: true });
-    const timeUp = (): void => {
-      // A session that another one blocks gets more time; the blocking one has a deadline of its own.
-      if (this.#slot?.isBlockedByOther(this.key) === true)
-        alarm = this.#host.wheel.after(blockedMs, timeUp, { holds: true });
-      else interrupt(new RuntimeEnd({ how: "deadline", step: "call", limitMs: ms }));
-    };
-    this.#interrupt = interrupt;
-    return {
-      done: () => {
-        alarm.cancel();
-        if (this.#interrupt === interrupt) this.#interrupt = undefined;
-      },
-    };
+    return this.#step.begin(ms, interrupt, { key: this.key, slot: () => this.#code.slot });
   }
 
   /** Handles a failure of the runtime. Returns whether the loop continues with a restart. */
@@ -422,7 +389,7 @@ export class Actor {
     const delayMs = this.#ending === undefined ? this.#supervisor.restartDelay(end) : null;
     await this.#drop(reason, { follows: delayMs === 0 });
     if (this.#ending !== undefined) {
-      this.#mailbox.rejectAll(() => this.#stoppedError("stopped"));
+      this.#mailbox.rejectAll(() => stoppedError(this.key, "stopped"));
       return false;
     }
     if (delayMs === null) {
@@ -433,9 +400,9 @@ export class Actor {
     this.#reason = reason;
     this.#supervisor.restarting(end);
     if (delayMs > 0) {
-      this.#interrupt = () => this.#supervisor.interrupt();
+      const step = this.#step.wait(() => this.#supervisor.interrupt());
       await this.#supervisor.pause(delayMs);
-      this.#interrupt = undefined;
+      step.done();
     }
     return true;
   }
@@ -463,12 +430,12 @@ export class Actor {
   }
 
   #idleTimeoutMs(): number {
-    const profile = this.#activation?.profile;
+    const profile = this.#code.running?.profile;
     return profile === undefined ? this.#host.options.idleTimeoutMs : this.#host.idleTimeoutMs(profile);
   }
 
   async #passivateIfIdle(): Promise<void> {
-    const activation = this.#activation;
+    const activation = this.#code.running;
     if (!this.isIdle || activation === undefined) return; // the end of its work sets the timer again
     try {
       this.#activeAt = Math.max(this.#activeAt, await activation.activeAt());
@@ -479,7 +446,7 @@ export class Actor {
       await this.#end(() =>
         this.#tryPassivate(activation, async () => {
           await activation.notifyIdle();
-          if (this.#activation === activation) await activation.passivate("no messages within its idle timeout"); // unless it was killed meanwhile
+          if (this.#code.running === activation) await activation.passivate("no messages within its idle timeout"); // unless it was killed meanwhile
         }),
       );
     } catch {
@@ -493,7 +460,7 @@ export class Actor {
       await this.#passivate(activation, passivate);
     } catch (error) {
       const mayKeep = error instanceof SessionError && error.retryable && !this.#isKilled;
-      if (mayKeep && this.#activation === activation) {
+      if (mayKeep && this.#code.running === activation) {
         this.#keptAt = this.#host.clock.now();
         return "kept";
       }
@@ -505,14 +472,14 @@ export class Actor {
     const { stopTimeoutMs } = this.#host.options;
     const alarm = this.#host.wheel.after(stopTimeoutMs, () => {
       const error = new RuntimeEnd({ how: "deadline", step: "stop", limitMs: stopTimeoutMs });
-      this.#interrupt?.(error);
-      this.#mailbox.rejectAll(() => this.#stoppedError("stopped"));
+      this.#step.interrupt(error);
+      this.#mailbox.rejectAll(() => stoppedError(this.key, "stopped"));
     });
     try {
       if (this.#mailbox.length > 0) this.#work();
       else this.#supervisor.leaveQueue(); // no restart is needed before it stops
       await this.#workDone();
-      const activation = this.#activation;
+      const activation = this.#code.running;
       // Aborted code may still run, so `deactivate` must not run beside it.
       if (this.#isKilled || activation === undefined) await this.#drop(reason);
       else await this.#passivate(activation, async () => await activation.passivate(reason));
@@ -531,8 +498,7 @@ export class Actor {
     try {
       await Promise.race([passivate(), late.promise]);
       this.#host.publish({ type: "passivated", ...this.#about() });
-      this.#activation = undefined;
-      this.#activationId = undefined;
+      this.#code.passivated();
     } finally {
       step.done();
     }
@@ -552,15 +518,15 @@ export class Actor {
   }
 
   async #kill(): Promise<void> {
-    this.#interrupt?.(this.#stoppedError("killed"));
-    this.#mailbox.rejectAll(() => this.#stoppedError("killed"));
+    this.#step.interrupt(stoppedError(this.key, "killed"));
+    this.#mailbox.rejectAll(() => stoppedError(this.key, "killed"));
     await this.#workDone();
     await this.#drop("was killed");
     this.#host.publish({ type: "stopped", ...this.#about() });
   }
 
   async #lose(error: Error): Promise<void> {
-    const outward = this.#forCaller(error);
+    const outward = errorForCaller(this.key, error);
     this.#mailbox.rejectAll(() => outward);
     await this.#workDone();
     this.#host.publish({ type: "fenced", ...this.#about(), cause: error });
@@ -568,41 +534,18 @@ export class Actor {
   }
 
   /** Ends the activation. When this resolves, none of its code runs or writes any more. */
-  async #drop(reason: string, next = { follows: false }): Promise<void> {
-    const activation = this.#activation ?? this.#predecessor;
-    this.#activation = undefined;
-    this.#predecessor = next.follows ? activation : undefined;
-    this.#activationId = undefined;
+  #drop(reason: string, next = { follows: false }): Promise<void> {
     this.#runtimeEnd = undefined;
-    await activation?.drop(reason, next);
+    return this.#code.drop(reason, next);
   }
 
   async #workDone(): Promise<void> {
     while (this.#isWorking) await new Promise<void>((resolve) => (this.#onWorkDone = resolve));
   }
 
-  /** An error as the sender of a message gets it. */
-  #forCaller(error: Error): Error {
-    if (!(error instanceof RuntimeEnd)) return error;
-    const details = { ...this.#ids(), ...error.failure };
-    return new SessionError("runtime_failed", details, { cause: error.cause ?? error });
-  }
-
   #failedError(): SessionError {
-    const { max } = this.#host.options.restart;
-    return new SessionError("session_failed", {
-      ...this.#ids(),
-      failures: max + 1,
-      ...this.#supervisor.lastFailure?.failure,
-    });
-  }
-
-  #stoppedError(how: SessionStop): SessionError {
-    return new SessionError("session_stopped", { ...this.#ids(), how });
-  }
-
-  #ids(): { sessionId: string; tenant: string } {
-    return { sessionId: this.key.id, tenant: this.key.tenant };
+    const failures = this.#host.options.restart.max + 1;
+    return failedError(this.key, { failures, last: this.#supervisor.lastFailure });
   }
 
   #about(): { session: SessionKey; agent: string | undefined; mailbox: number } {

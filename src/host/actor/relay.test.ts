@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { heapBytes } from "../../test/support/heap.ts";
+import { heapBytes } from "../../../test/support/heap.ts";
 import { relay } from "./relay.ts";
 
 const outward = (error: unknown): Error => new Error("outward error", { cause: error });

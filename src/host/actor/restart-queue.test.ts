@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countTimers, settled } from "../../test/support/count-timers.ts";
+import { countTimers, settled } from "../../../test/support/count-timers.ts";
 import { RestartQueue, type QueuedRestart } from "./restart-queue.ts";
 
 /** Records the order of turns, by name. */

@@ -1,8 +1,8 @@
 import { channel } from "node:diagnostics_channel";
-import type { Clock } from "../clock.ts";
-import type { SessionKey } from "../domain/record/entry.ts";
-import type { WorkerSlot, Profile } from "./workers/worker-slot.ts";
-import type { ResolvedHostOptions } from "./runtime/options.ts";
+import type { Clock } from "../../clock.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import type { WorkerSlot, Profile } from "../workers/worker-slot.ts";
+import type { ResolvedHostOptions } from "../runtime/options.ts";
 import type { RestartQueue } from "./restart-queue.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
