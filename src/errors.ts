@@ -10,6 +10,7 @@ export {
   type ErrorDetails,
   type ErrorRule,
 } from "./errors/codes.ts";
+export type { StreamFailure } from "./errors/codes.ts";
 export type { RuntimeFailure } from "./errors/host-problems.ts";
 
 /** Options of an error beside its code and details. */

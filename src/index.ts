@@ -9,6 +9,15 @@ export type { ListQuery, SessionPage, SessionSelection } from "./sessions/sessio
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
 export type { UnreadableSession } from "./sessions/session/unreadable-session.ts";
 export { Devices, type ClaimOptions, type UnreadableDevice, type UserDevice } from "./sessions/devices.ts";
+export {
+  Streams,
+  type AcquiredStream,
+  type AcquireOptions,
+  type ReadOptions,
+  type StreamPart,
+  type StreamStatus,
+} from "./sessions/streams.ts";
+export { StreamProducer, type PartOptions, type StreamEnd } from "./sessions/streams/producer.ts";
 export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
@@ -111,6 +120,7 @@ export {
   type SessionErrorOptions,
   type ErrorRule,
   type RuntimeFailure,
+  type StreamFailure,
 } from "./errors.ts";
 export type {
   ExceededSteps,

@@ -14,6 +14,12 @@ import type { Expectation, Mismatch } from "./expectations.ts";
 import type { FailedRuntime, InvalidRuntime, SessionStop, UnreachableOwner } from "./host-problems.ts";
 import type { InvalidStore, UnavailableStore } from "./store-problems.ts";
 
+/**
+ * How a stream failed: its producer reported a failure; a caller stopped it, and the producer did not end it; the producer is
+ * gone, or closed without an end.
+ */
+export type StreamFailure = "failed" | "stopped" | "lost";
+
 /** The ids of the failed operation; any error may carry them beside the details of its code. */
 export interface ErrorContext {
   readonly sessionId?: string;
@@ -141,6 +147,12 @@ export interface ErrorDetails {
   readonly agent_not_routed: InSession & { known: readonly string[] };
   /** `reported`: the message of the error that the router threw. */
   readonly router_failed: InSession & { reported: string };
+
+  // Streams
+  readonly stream_not_found: { stream: string };
+  readonly stream_ended: { stream: string };
+  /** `reported`: the message that the producer gave, of `failed`. */
+  readonly stream_failed: { stream: string; how: StreamFailure; reported?: string };
 
   // Live sessions
   readonly state_too_large: InSession & { bytes: number; bytesMax: number };
@@ -383,6 +395,11 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   },
   agent_not_routed: { status: 422, retryable: false, details: { sessionId: "id", known: "ids" } },
   router_failed: { status: 502, retryable: true, details: { sessionId: "id", reported: "text" } },
+
+  // Streams
+  stream_not_found: { status: 404, retryable: false, details: { stream: "id" } },
+  stream_ended: { status: 409, retryable: false, details: { stream: "id" } },
+  stream_failed: { status: 502, retryable: false, details: { stream: "id", how: "code", reported: "text" } },
 
   // Live sessions
   state_too_large: { status: 413, retryable: false, details: { sessionId: "id", bytes: "number", bytesMax: "number" } },

@@ -6,7 +6,7 @@ import {
   describeReachedDailyBudget,
   type ModelFailure,
 } from "./answer-problems.ts";
-import type { ErrorCode, ErrorDetails, InDocument } from "./codes.ts";
+import type { ErrorCode, ErrorDetails, InDocument, StreamFailure } from "./codes.ts";
 import { describeAt, describeMismatch, type Expectation } from "./expectations.ts";
 import {
   describeFailedRuntime,
@@ -124,6 +124,14 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   router_failed: (d) =>
     `the router failed for session ${d.sessionId}: ${d.reported}; nothing was written; try again, or set a default agent`,
 
+  // Streams
+  stream_not_found: (d) =>
+    `stream ${d.stream} does not exist: it was not acquired, was deleted, or its time to live has passed; acquire it with sessions.streams.acquire()`,
+  stream_ended: (d) =>
+    `stream ${d.stream} has ended; nothing was written; only the producer of a stream in progress writes parts; acquire another id`,
+  stream_failed: (d) =>
+    `stream ${d.stream} did not finish: ${streamEnds[d.how]}${d.reported === undefined ? "" : ` (${d.reported})`}; its parts up to there can be read`,
+
   // Live sessions
   state_too_large: (d) =>
     `the state of the runtime of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data in turns or elsewhere`,
@@ -195,6 +203,12 @@ function describeArgument(details: { readonly name: string } & Expectation): str
 }
 
 /** The subject of a sentence about a place in a document. */
+const streamEnds: Readonly<Record<StreamFailure, string>> = {
+  failed: "its producer failed",
+  stopped: "it was stopped",
+  lost: "its producer is gone",
+};
+
 function placeOf({ path, line, column }: InDocument): string {
   if (path !== undefined) return path;
   return line === undefined ? "the document" : `line ${line}, column ${column}`;

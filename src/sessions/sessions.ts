@@ -14,6 +14,7 @@ import { Keys } from "./keys.ts";
 import { createSession, ensureSession, getSession } from "./open-session.ts";
 import type { Model } from "./options/model.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
+import { Streams } from "./streams.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { CreateOptions, EnsureOptions } from "./session/opening.ts";
 import type { SessionInfo } from "./session/session-info.ts";
@@ -77,6 +78,8 @@ export class Sessions implements AsyncDisposable {
   readonly tenant: string;
   /** Devices of this tenant: link codes, claims, and many at once. */
   readonly devices: Devices;
+  /** Streams of any kind of parts, with one producer and readers in any process. */
+  readonly streams: Streams;
   /** Keys of operators, for all tenants of the store. */
   readonly keys: Keys;
   readonly #core: Core;
@@ -89,6 +92,7 @@ export class Sessions implements AsyncDisposable {
     this.#core = core;
     this.tenant = tenant;
     this.devices = new Devices(router, tenant);
+    this.streams = new Streams(core, tenant);
     this.keys = new Keys(core);
     this.#timer = timer;
   }

@@ -31,10 +31,15 @@ export function parseChunk(value: unknown): Chunk {
   return chunk as Chunk;
 }
 
-/** The length of a chunk for the limits, in characters. @throws SessionError `value_unstorable` */
-export function lengthOfChunk(chunk: Chunk): number {
-  if ("text" in chunk) return chunk.text.length;
-  return "reasoning" in chunk ? chunk.reasoning.length : encodeChunk(chunk).length;
+/**
+ * A chunk that its writer can change no longer, and its length for the limits, in characters.
+ * @throws SessionError `value_unstorable`
+ */
+export function keptChunk(chunk: Chunk): { readonly chunk: Chunk; readonly length: number } {
+  if ("text" in chunk) return { chunk, length: chunk.text.length };
+  if ("reasoning" in chunk) return { chunk, length: chunk.reasoning.length };
+  const text = encodeChunk(chunk);
+  return { chunk: decode(text) as Chunk, length: text.length };
 }
 
 /** The chunk of an entry; undefined if the entry contains none. */

@@ -18,6 +18,7 @@ import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
 import { countSealed } from "./counters.ts";
 import { dropReplaced, isTurn, putBack } from "./replaced-turns.ts";
 import { estimateUsage } from "./usage.ts";
+import { isStreamScope } from "../values/internal-scope.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "../record/guards.ts";
 
 /** The open turn of a dead lease holder, and the chunks of its answer. */
@@ -80,13 +81,15 @@ export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, t
 }
 
 /**
- * Replace the open turn by the sealed one and empty the chunks, in the same step. A turn that failed without output gives
+ * Replace the open turn by the sealed one and empty the chunks, in the same step; a stream keeps its chunks. A turn that failed without output gives
  * its place back to the turns that it replaced.
  */
 export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): Entry {
   // Its input was counted when it began.
   const entry = entryOfTurn(turn, draft.record.counters.messages - turn.input.length);
-  if (draft.record.heads["chunks"] !== undefined) splice(draft, "chunks", 1, []);
+  // Readers of a stream may come after its end.
+  const keepsChunks = isStreamScope(draft.record.tenant);
+  if (draft.record.heads["chunks"] !== undefined && !keepsChunks) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, cancel: null });
   spend(draft, { tokens: turn.usage?.totalTokens ?? 0, turns: 0 });
   if (isWordless(turn) && replaced.some(isTurn)) {

@@ -178,7 +178,7 @@ function guardTurnSize(record: SessionRecord, data: string, { limits }: Context)
  */
 export function addChunks(
   record: SessionRecord,
-  { chunks, fence, chunkBytes }: { chunks: readonly Chunk[]; fence: number; chunkBytes: number },
+  { chunks, fence, chunkBytes }: NewChunks & { readonly fence: number },
   context: Context,
 ): Change {
   guardFence(record, fence);
@@ -188,6 +188,20 @@ export function addChunks(
       turn: headOf(record, "turns"),
     });
   }
+  const draft = draftOf(record);
+  appendChunks(draft, { chunks, chunkBytes }, context);
+  stayLive(draft, context);
+  return changeOf(draft);
+}
+
+/** Chunks to append, and the size of all chunks of the turn with these. */
+export interface NewChunks {
+  readonly chunks: readonly Chunk[];
+  readonly chunkBytes: number;
+}
+
+function appendChunks(draft: Draft, { chunks, chunkBytes }: NewChunks, context: Context): void {
+  const { record } = draft;
   const { turnBytesMax, chunksMax } = context.limits;
   const count = headOf(record, "chunks") + chunks.length;
   if (count > chunksMax) {
@@ -201,7 +215,6 @@ export function addChunks(
       bytesMax: turnBytesMax,
     });
   }
-  const draft = draftOf(record);
   const from = headOf(record, "chunks") + 1;
   const entries = chunks.map((chunk, index) => ({
     seq: from + index,
@@ -210,8 +223,6 @@ export function addChunks(
     data: encodeChunk(chunk),
   }));
   splice(draft, "chunks", from, entries);
-  stayLive(draft, context);
-  return changeOf(draft);
 }
 
 /** The end of a turn in progress. */
@@ -232,7 +243,7 @@ export interface Sealing {
 /**
  * Seal the turn in progress: the sealed turn replaces the open one, and its chunks are deleted, in the same step. With
  * `release` the lease is released too. `replaced`: the entries of the turns that it replaced. With `endReason` the session
- * ends in the same step.
+ * ends in the same step. `rest`: the last chunks of a stream, which keeps them.
  * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
  */
 export function sealTurn(
@@ -244,6 +255,7 @@ export function sealTurn(
     release,
     replaced,
     endReason,
+    rest,
   }: {
     open: Turn;
     sealing: Sealing;
@@ -251,6 +263,7 @@ export function sealTurn(
     release: boolean;
     replaced: readonly Entry[];
     endReason?: string | undefined;
+    rest?: NewChunks | undefined;
   },
   context: Context,
 ): Change {
@@ -258,6 +271,7 @@ export function sealTurn(
   if (record.openTurn !== open.seq) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
   const draft = draftOf(record);
   const turn = { ...open, ...sealing };
+  if (rest !== undefined && rest.chunks.length > 0) appendChunks(draft, rest, context);
   const entry = sealOver(draft, turn, replaced);
   // Without output it is hardly larger than at its beginning, and it must end regardless of the limits.
   if (sealing.output.length > 0 || sealing.steps !== undefined) {

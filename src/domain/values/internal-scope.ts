@@ -14,6 +14,18 @@ export function isInternalScope(tenant: string): boolean {
   return tenant.includes(mark);
 }
 
+const streams = "streams";
+
+/** The scope of a tenant's streams. */
+export function streamScope(tenant: string): string {
+  return internalScope(tenant, streams);
+}
+
+/** True for the scope of a tenant's streams. */
+export function isStreamScope(tenant: string): boolean {
+  return tenant.endsWith(internalScope("", streams));
+}
+
 /** The tenant that an internal scope belongs to. */
 export function tenantOfScope(scope: string): string {
   return scope.slice(0, scope.indexOf(mark));

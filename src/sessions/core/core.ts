@@ -9,6 +9,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Context } from "../../domain/record/guards.ts";
 import { chooseAgent, defaultAgent, type AgentChoice, type ProposedAgents } from "../../domain/turns/agent-choice.ts";
 import { sortableId } from "../../domain/values/ids.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue } from "../../store/calls/commit-queue.ts";
 import { UsageReads } from "../../store/calls/usage-reads.ts";
@@ -337,8 +338,8 @@ export class Core {
   /** What the turns of the change use is added to the sums that daily budgets limit, in the same commit. */
   #withAdditions(change: Change): Change {
     const { record, spending } = change;
-    // The fallback's turns are counted when they are replayed.
-    if (record === null || spending === undefined || this.isFallback) return change;
+    // The fallback's turns are counted when they are replayed. An internal record uses nothing.
+    if (record === null || spending === undefined || this.isFallback || isInternalScope(record.tenant)) return change;
     const sums = this.dailySums(record);
     if (sums.length === 0) return change;
     return { ...change, additions: sums.map(({ tenant, name, until }) => ({ tenant, name, until, ...spending })) };

@@ -9,6 +9,9 @@ import type { Operation, OperationName } from "../tracing/operation.ts";
 /** A pure rule, applied to the newest known record; null if there is nothing to change. */
 export type Rule = (draft: Draft, context: Context, writer: Writer) => Change | null;
 
+/** Makes the changes of other records for a try of a write, counted from 1: after a conflict from their newest records. */
+export type ChangesBeside = (attempt: number) => Promise<readonly Change[]>;
+
 export interface WriteOptions {
   /** Clear the lease of a dead holder (`dead`) or of any holder (`any`) in the same commit, and seal the turn it left open. */
   readonly recovers?: "dead" | "any";
@@ -16,8 +19,8 @@ export interface WriteOptions {
   readonly reason?: string;
   /** Tries against newer records before the write fails with `contended`. @default 100 */
   readonly attemptsMax?: number;
-  /** Changes of other records that land in the same commit. @default none */
-  readonly beside?: readonly Change[];
+  /** Changes of other records that land in the same commit, or a function that makes them for each try. @default none */
+  readonly beside?: readonly Change[] | ChangesBeside;
 }
 
 export type WriteResult =

@@ -34,6 +34,7 @@ import { theirs } from "../marks/turn-owners.ts";
 import { type UserContent } from "../marks/mark.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
+import { streamPages } from "../streams/streams-of.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { countReferences, type References } from "./references.ts";
 
@@ -250,7 +251,14 @@ export class Erasure {
     await this.#eraseForks(fork);
   }
 
+  /** A session leads to its streams, so they are deleted before it. */
+  async #eraseStreams(sessions: readonly SessionRecord[]): Promise<void> {
+    for (const session of sessions)
+      for await (const page of streamPages(this.#subject, session)) await this.#eraseAll("stream", page);
+  }
+
   async #eraseAll(kind: Kind, records: readonly SessionRecord[]): Promise<void> {
+    if (kind === "session" || kind === "fork") await this.#eraseStreams(records);
     for (let start = 0; start < records.length; start += batchSize) {
       this.#request.signal?.throwIfAborted();
       await this.#eraseBatch(records.slice(start, start + batchSize).map((record) => ({ kind, record })));
@@ -321,6 +329,7 @@ export class Erasure {
       case "fork":
       case "mark":
       case "staged":
+      case "stream":
         return true;
     }
   }
@@ -390,7 +399,7 @@ export class Erasure {
 /** Runs a part of a pass; false where its error is kept for the end of the pass. */
 type Tolerantly = (work: () => Promise<void>) => Promise<boolean>;
 
-type Kind = "session" | "fork" | "mark" | "device" | "pointer" | "code" | "staged";
+type Kind = "session" | "fork" | "mark" | "device" | "pointer" | "code" | "staged" | "stream";
 
 /** A record to delete, and its kind. */
 interface Item {
@@ -448,6 +457,7 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
     case "pointer":
     case "mark":
     case "staged":
+    case "stream":
       return counts;
     case "code":
       return { ...counts, codes: counts.codes + 1 };

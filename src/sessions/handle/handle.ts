@@ -14,6 +14,7 @@ import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import { isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "../core/core.ts";
@@ -175,7 +176,8 @@ export class Handle implements WritableSession {
 
   /** The operation to report to the tracing channel. */
   about(operation: OperationName): Operation {
-    const { tenant, id, agent } = this.#record;
+    const { tenant: scope, id, agent } = this.#record;
+    const tenant = isInternalScope(scope) ? tenantOfScope(scope) : scope;
     return { operation, tenant, session: id, agent };
   }
 
@@ -213,7 +215,10 @@ export class Handle implements WritableSession {
       if (!this.core.knowsTime) await this.core.learnTime();
       return (await this.#tryWrite(rule, options, 1)) ?? (await this.#writeAgain(rule, options));
     } catch (error) {
-      const lost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
+      const isLost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
+      // A change beside this one may be of a record that is lost.
+      const lost =
+        isLost && error.details.sessionId === this.#record.id && error.details.tenant === this.#record.tenant;
       if (lost && fence !== null) this.core.loseLease(this.key, fence);
       throw error;
     }
@@ -259,7 +264,8 @@ export class Handle implements WritableSession {
 
     const references = changedReferences(this.core, record, change);
     const others = references instanceof Promise ? await references : references;
-    const beside = given === undefined ? others : [...others, ...given];
+    const joined = typeof given === "function" ? await given(attempt) : given;
+    const beside = joined === undefined ? others : [...others, ...joined];
     const transaction = [change, ...beside];
     const outcome = await (grantsLease(change, this.core.instance)
       ? this.#commitLease(change, transaction)

@@ -3,6 +3,8 @@ import { guardBudget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
+import { defined } from "../../domain/values/defined.ts";
+import type { WriteOptions } from "../core/writable-session.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { lastTurn } from "../turns/begin.ts";
@@ -17,13 +19,21 @@ export interface WriteKey {
 }
 
 /** @throws SessionError as `Session.append` */
-export async function appendOn(handle: Handle, turn: TurnInput, { key }: WriteKey): Promise<Turn> {
+export async function appendOn(
+  handle: Handle,
+  turn: TurnInput,
+  { key, beside }: WriteKey & Pick<WriteOptions, "beside">,
+): Promise<Turn> {
   const wanted = newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: handle.core.turnKey(key) });
   // `close` waits for the append.
-  return await handle.core.take(() => handle.inOrder(() => appendNext(handle, wanted, turn.agent)));
+  return await handle.core.take(() => handle.inOrder(() => appendNext(handle, wanted, { named: turn.agent, beside })));
 }
 
-async function appendNext(handle: Handle, wanted: NewTurn, named: string | undefined): Promise<Turn> {
+async function appendNext(
+  handle: Handle,
+  wanted: NewTurn,
+  { named, beside }: { readonly named: string | undefined; readonly beside: WriteOptions["beside"] },
+): Promise<Turn> {
   await handle.makeRoom();
   const guardDaily = await dailyGuard(handle.core, handle.record);
   const written = await writeOnce(
@@ -34,7 +44,7 @@ async function appendNext(handle: Handle, wanted: NewTurn, named: string | undef
       guardDaily();
       return appendTurn(draft, { turn: wanted, writer }, context);
     },
-    { recovers: "dead" },
+    { recovers: "dead", ...defined({ beside }) },
   );
   if (written.status === "duplicate") {
     const earlier = turnOf(written.entry);

@@ -27,7 +27,7 @@ export async function expiryPass(run: SweepRun, now: number): Promise<void> {
 /** A tenant's sessions, and the internal records that belong to it; one scope for all tenants. */
 function scopesOf(tenant: string | undefined): readonly { readonly tenant?: string }[] {
   if (tenant === undefined) return [{}];
-  const internal = ["devices", "erasures"].map((kind) => ({ tenant: internalScope(tenant, kind) }));
+  const internal = ["devices", "erasures", "streams"].map((kind) => ({ tenant: internalScope(tenant, kind) }));
   return [{ tenant }, ...internal, { tenant: stagedScope(tenant) }];
 }
 

@@ -17,6 +17,7 @@ import { truncateOn } from "../operations/truncate.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
+import { removeStreamsOf } from "../streams/streams-of.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
 import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
@@ -334,8 +335,9 @@ export class Session {
   async remove(): Promise<void> {
     this.#handle.core.guardStore();
     const handle = this.#handle;
-    await handle.operate("remove", () =>
-      withoutForks(handle, () => handle.write(({ record }) => removeSession(record))),
-    );
+    await handle.operate("remove", async () => {
+      await withoutForks(handle, () => handle.write(({ record }) => removeSession(record)));
+      await removeStreamsOf(handle.core, handle.key);
+    });
   }
 }

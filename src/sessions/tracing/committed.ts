@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import type { Change, Transaction } from "../../domain/record/change.ts";
-import { isStaged } from "../../domain/copies/staged.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
 import { readableTurns, summaryOf, type TurnSummary } from "../../domain/turns/turn.ts";
@@ -32,8 +32,8 @@ export function publishCommitted(transaction: Transaction): void {
 
 function publishChange(change: Change): void {
   const { record } = change;
-  // The entries of staged logs were published when they happened.
-  if (record === null || isStaged(record)) return;
+  // Internal records are no conversations. The entries of staged logs were published when they happened.
+  if (record === null || isInternalScope(record.tenant)) return;
   const { tenant, id: session, agent } = record;
   // A session created with whole logs is a copy: their turns and events were published for the original. Only the last event
   // may be its own.

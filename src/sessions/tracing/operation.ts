@@ -58,6 +58,7 @@ export type OperationName =
   | "erase"
   | "remove"
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
+  | `streams.${"acquire" | "end" | "fail" | "status" | "active" | "stop" | "delete"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;
 
 /** Published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */

@@ -104,7 +104,16 @@ async function beginTurnOn(
   }
   if (written.status === "duplicate") throw new Error("a turn that begins again claims no key");
   if (written.status === "unchanged") throw new Error("a begin changes something");
-  const open = turnOf(lastTurn(written.change));
+  return { status: "begun", inProgress: answering(handle, written.change, { brings, flush }) };
+}
+
+/** The turn that a change has just begun; `brings`: the change took its lease. */
+export function answering(
+  handle: Handle,
+  change: Change,
+  { brings, flush }: { readonly brings: boolean; readonly flush: Required<Flush> | undefined },
+): TurnInProgress {
+  const { core } = handle;
   const { fence } = handle.record;
   if (brings) handle.takeLease();
   const ended = (settled: boolean): void => {
@@ -113,10 +122,7 @@ async function beginTurnOn(
     else handle.abandon(fence);
     handle.dropLease();
   };
-  return {
-    status: "begun",
-    inProgress: new TurnInProgress(handle, open, { releases: brings, ended, flush }),
-  };
+  return new TurnInProgress(handle, turnOf(lastTurn(change)), { releases: brings, ended, flush });
 }
 
 /** Builds the beginning of the turn on the record that is written. */

@@ -1,5 +1,7 @@
-import { Assembly, lengthOfChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
+import { Assembly, keptChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
+import type { Change } from "../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import {
   closeToolCalls,
@@ -13,7 +15,7 @@ import { isWordless } from "../../domain/turns/leases.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
 import { countToolCalls } from "../../domain/turns/message-steps.ts";
 import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
-import { fenced, sessionIds } from "../../domain/record/guards.ts";
+import { fenced, sessionIds, type Context } from "../../domain/record/guards.ts";
 import { guardTokensLeft } from "../../domain/record/budget.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
@@ -22,6 +24,8 @@ import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
 import type { Handle } from "../handle/handle.ts";
 import { parseFlush, type Flush } from "../options/flush.ts";
+import type { ChangesBeside } from "../core/writable-session.ts";
+import { isStreamScope } from "../../domain/values/internal-scope.ts";
 import { traceCall } from "../tracing/operation.ts";
 import type { Found, SessionWatch } from "../polling/change-poller.ts";
 
@@ -46,6 +50,20 @@ export interface Seal {
 }
 
 type Took = Omit<Sealing, "status" | "output">;
+
+/**
+ * Commits the seal together with a change of another record: it gets a function that makes the change of the seal for each
+ * try.
+ */
+export type SealBeside = (changes: ChangesBeside) => Promise<unknown>;
+
+/** How the seal of a turn and a change of another record land in one commit. */
+interface SealTogether {
+  /** Commits both: the other record is written with the seal beside it. */
+  readonly commit?: SealBeside;
+  /** Changes of other records beside the seal. */
+  readonly beside?: ChangesBeside;
+}
 
 /**
  * Delay before a failed seal is retried, until it succeeds or the turn is lost. A turn whose write failed is sealed after
@@ -142,6 +160,11 @@ export class TurnInProgress implements AsyncDisposable {
     return true;
   }
 
+  /** A stream has its chunks after its end too, and ends with the last one. */
+  get #keepsChunks(): boolean {
+    return isStreamScope(this.#handle.key.tenant);
+  }
+
   /** True once this writer can seal nothing: the lease was superseded, or the session was removed. */
   get isLost(): boolean {
     return this.#isLost;
@@ -163,14 +186,14 @@ export class TurnInProgress implements AsyncDisposable {
    * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`,
    *   `value_unstorable`, or the store's, of this or an earlier chunk
    */
-  async write(chunk: Chunk): Promise<void> {
+  async write(given: Chunk): Promise<void> {
     this.signal.throwIfAborted();
     if (this.#isEnded || this.#sealing !== undefined) {
       throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
     }
-    parseChunk(chunk);
+    parseChunk(given);
+    const { chunk, length } = keptChunk(given);
     if ("message" in chunk) this.#guardMessage(chunk.message);
-    const length = lengthOfChunk(chunk);
     if (length === 0) return;
     this.#written.add(chunk);
     this.#buffer.push(chunk);
@@ -270,7 +293,7 @@ export class TurnInProgress implements AsyncDisposable {
     return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) };
   }
 
-  #sealLater(seal: Seal): void {
+  #sealLater(seal: Seal, together: SealTogether = {}): void {
     if (this.#isEnded) return;
     if (!this.#handle.core.isOpen) {
       // The process closes its store: the next process that opens the session seals the turn.
@@ -279,7 +302,8 @@ export class TurnInProgress implements AsyncDisposable {
     }
     clearTimeout(this.#retryTimer);
     this.#owed = seal;
-    this.#retryTimer = setTimeout(() => void this.seal(seal).catch(() => undefined), retryMs).unref();
+    const retry = (): void => void this.sealTogether(seal, together).catch(() => undefined);
+    this.#retryTimer = setTimeout(retry, retryMs).unref();
   }
 
   #checkRecord(): void {
@@ -302,57 +326,97 @@ export class TurnInProgress implements AsyncDisposable {
    * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, or the store's
    */
   async seal(seal: Seal = {}): Promise<Turn> {
-    clearTimeout(this.#retryTimer);
-    return await traceCall(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal)));
+    return await this.sealTogether(seal, {});
   }
 
-  async #seal(seal: Seal): Promise<Turn> {
+  /** As `seal`, in one commit with a change of another record. @internal */
+  async sealTogether(seal: Seal, together: SealTogether): Promise<Turn> {
+    clearTimeout(this.#retryTimer);
+    return await traceCall(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal, together)));
+  }
+
+  async #seal(seal: Seal, together: SealTogether): Promise<Turn> {
     clearTimeout(this.#flushTimer);
-    this.#watch.stop();
+    this.#flushTimer = undefined;
+    const rest = this.#keepsChunks ? mergeTexts(this.#buffer) : [];
     this.#buffer = [];
-    await this.#flushing.catch(() => undefined);
+    const failure = await this.#flushing.catch((error: unknown) => ({ error }));
     try {
-      const sealed = await this.#commitSeal(seal);
+      // A stream that lacks chunks is not done.
+      const isBroken = failure !== undefined && this.#keepsChunks;
+      const sealed = await (isBroken
+        ? this.#commitSeal(this.#broken(failure.error), [], {})
+        : this.#commitSeal(seal, rest, together));
       this.#end(true);
+      if (isBroken) throw failure.error;
       return sealed;
     } catch (error) {
-      if (error instanceof SessionError && error.retryable) {
+      if (this.#isEnded) throw error;
+      if (this.#isOwn(error) && settlingCodes.has(error.code)) {
+        if (lostCodes.has(error.code)) this.#lose();
+        this.#end(true);
+      } else if (together.commit !== undefined) {
+        // The other record was refused: the turn stays in progress, and its writer may seal it again.
+        this.#sealing = undefined;
+        this.#buffer = [...rest];
+      } else if (error instanceof SessionError && error.retryable) {
         // The store is unavailable. Without a retry the turn would keep its session busy while this process lives.
         this.#sealing = undefined;
-        this.#sealLater(seal);
+        this.#buffer = [...rest];
+        this.#sealLater(seal, together);
       } else {
-        if (error instanceof SessionError && lostCodes.has(error.code)) this.#lose();
-        this.#end(error instanceof SessionError && settlingCodes.has(error.code));
+        this.#end(false);
       }
       throw error;
     }
   }
 
-  async #commitSeal(seal: Seal): Promise<Turn> {
-    const { status = "done", output = this.output, steps, ...rest } = seal;
+  /** True for an error about the session of this turn: one about a change beside the seal has other ids. */
+  #isOwn(error: unknown): error is SessionError {
+    if (!(error instanceof SessionError)) return false;
+    const { sessionId, tenant } = error.details;
+    return keyText({ tenant: tenant ?? "", id: sessionId ?? "" }) === keyText(this.#handle.key);
+  }
+
+  async #commitSeal(seal: Seal, chunks: readonly Chunk[], together: SealTogether): Promise<Turn> {
+    const { status = "done", output = this.output, steps, ...others } = seal;
     // A finished turn may end with a tool call that its caller runs; a broken one must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output);
     const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
     const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
     const endReason = status === "done" ? this.#endReason : undefined;
-    const sealed = { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced, endReason };
+    const rest = { chunks, chunkBytes: this.#bytes };
+    const sealed = { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced, endReason, rest };
     try {
-      await this.#handle.write(({ record }, context) => sealTurn(record, sealed, context));
+      await this.#writeSeal((record, context) => sealTurn(record, sealed, context), together);
     } catch (error) {
       // Too large to store: seal it without its output, so that the session can continue.
-      const exceeds = hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded");
+      const exceeds = (hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded")) && this.#isOwn(error);
       if (exceeds && (output.length > 0 || steps !== undefined)) {
         const { code, message } = error;
-        await this.#commitSeal({
-          ...rest,
-          status: "failed",
-          output: [],
-          error: { code, message },
-        });
+        const smaller = { ...others, status: "failed", output: [], error: { code, message } } as const;
+        await this.#commitSeal(smaller, [], { ...defined({ beside: together.beside }) });
       }
       throw error;
     }
     return { ...this.open, ...sealing };
+  }
+
+  async #writeSeal(
+    seal: (record: SessionRecord, context: Context) => Change,
+    { commit, beside }: SealTogether,
+  ): Promise<void> {
+    const handle = this.#handle;
+    if (commit !== undefined) {
+      await commit(async (attempt) => {
+        if (attempt > 1) await handle.peek();
+        return [seal(handle.record, handle.core.context())];
+      });
+      // The other record may have been written by an earlier call already: then nothing was written now.
+      const { record } = await handle.peek();
+      if (record.openTurn !== this.seq || record.lease?.fence !== this.#fence) return;
+    }
+    await handle.write(({ record }, context) => seal(record, context), defined({ beside }));
   }
 
   /** Usage and end of the turn, as values that can be stored and summed, whatever its model reports. */

@@ -1,0 +1,428 @@
+/** Streams: one producer, readers with a cursor, an end that is whole, and no reader that waits for a producer that is gone. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../test/support/in-memory.ts";
+import { hasCode, type ErrorCode, type SessionError } from "../errors.ts";
+import { erase, stats, sweep } from "../admin.ts";
+import type { Sessions } from "./sessions.ts";
+import type { StreamPart } from "./streams.ts";
+import type { StreamProducer } from "./streams/producer.ts";
+
+async function produce(sessions: Sessions, id: string, options = {}): Promise<StreamProducer> {
+  const acquired = await sessions.streams.acquire(id, { flush: { ms: 0 }, ...options });
+  assert.equal(acquired.role, "producer");
+  return acquired.role === "producer" ? acquired.stream : assert.fail();
+}
+
+/** The parts that a reader gets, and the code of the error that ended it. */
+async function readAll(
+  sessions: Sessions,
+  id: string,
+  options = {},
+): Promise<{ readonly parts: unknown[]; readonly cursors: string[]; readonly error?: ErrorCode }> {
+  const read: StreamPart[] = [];
+  let error: ErrorCode | undefined;
+  try {
+    for await (const part of sessions.streams.read(id, options)) read.push(part);
+  } catch (thrown) {
+    error = (thrown as SessionError).code;
+  }
+  const result = { parts: read.map(({ part }) => part), cursors: read.map(({ cursor }) => cursor) };
+  return error === undefined ? result : { ...result, error };
+}
+
+const codeIs =
+  (code: ErrorCode, details: object = {}) =>
+  (error: unknown): boolean => {
+    assert(hasCode(error, code), String(error));
+    assert.partialDeepStrictEqual(error.details, details);
+    return true;
+  };
+
+test("the first caller produces a stream, and every later one reads it, also after its end", async () => {
+  await using place = inMemory();
+  const other = place.another();
+  assert.equal(await other.streams.status("run"), "missing");
+  const acquired = await Promise.all([place.sessions.streams.acquire("run"), other.streams.acquire("run")]);
+  assert.deepEqual(acquired.map(({ role }) => role).toSorted(), ["consumer", "producer"]);
+  const [stream] = acquired.flatMap((one) => (one.role === "producer" ? [one.stream] : []));
+  assert.equal(await other.streams.status("run"), "streaming");
+  await stream?.write("a");
+  await stream?.end();
+  assert.equal(await other.streams.status("run"), "done");
+  assert.equal((await other.streams.acquire("run")).role, "consumer");
+  assert.equal((await place.sessions.for("another").streams.acquire("run")).role, "producer", "of another tenant");
+});
+
+test("readers in any process get every part in order, from any cursor, during the stream and after it", async () => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run");
+  const parts = [{ type: "start" }, "text", new Uint8Array([0, 255]), null, { deep: [1n, new Date(5)] }];
+  const during = readAll(place.another(), "run");
+  for (const part of parts) await stream.write(part);
+  const live = place.another().streams.read("run");
+  const first = await live.next();
+  await stream.end();
+  const rest = await Array.fromAsync(live);
+  assert.deepEqual(
+    [first.value, ...rest].map((one) => one?.part),
+    parts,
+  );
+  const all = await during;
+  assert.deepEqual(all.parts, parts);
+  assert.equal(new Set(all.cursors).size, parts.length);
+  for (const [index, after] of all.cursors.entries())
+    assert.deepEqual((await readAll(place.sessions, "run", { after })).parts, parts.slice(index + 1));
+});
+
+test("a part keeps the value that it was written with", async () => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run", { flush: { ms: 60_000 } });
+  const bytes = new Uint8Array([1, 2]);
+  const part = { text: "before" };
+  await stream.write(bytes);
+  await stream.write(part);
+  bytes[0] = 9;
+  part.text = "after";
+  await stream.end();
+  assert.deepEqual((await readAll(place.sessions, "run")).parts, [new Uint8Array([1, 2]), { text: "before" }]);
+});
+
+test("the last parts, the turn that is appended and the end become visible together", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "chat" });
+  const stream = await produce(place.sessions, "run", { session: "chat", flush: { ms: 60_000 } });
+  await stream.write({ delta: "Hel" });
+  await stream.write({ delta: "lo" });
+  const reader = place.another();
+  const seen = { commits: 0 };
+  const commit = place.store.commit.bind(place.store);
+  place.store.commit = async (batch) => {
+    const before = [await reader.streams.status("run"), (await reader.get("chat")).info.turn];
+    assert.deepEqual(before, ["streaming", 0]);
+    const outcomes = await commit(batch);
+    assert.deepEqual([await reader.streams.status("run"), (await reader.get("chat")).info.turn], ["done", 1]);
+    seen.commits++;
+    return outcomes;
+  };
+  await stream.end({ append: { input: "Hi", output: "Hello", key: "m1" } });
+  place.store.commit = commit;
+  assert.equal(seen.commits, 1);
+  assert.deepEqual((await readAll(reader, "run")).parts, [{ delta: "Hel" }, { delta: "lo" }]);
+  const [turn] = await Array.fromAsync((await place.another().get("chat")).turns());
+  assert.deepEqual(turn?.output, [{ role: "assistant", content: "Hello" }]);
+  await session.refresh();
+  assert.equal(session.info.counters.turns, 1);
+});
+
+test("a turn in progress is sealed in the commit that ends the stream", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "chat" });
+  const turn = await session.begin("Hi");
+  const stream = await produce(place.sessions, "run", { session: "chat", flush: { ms: 60_000 } });
+  await stream.write("part");
+  // Another writer changes both records meanwhile: the commit is made anew from the newest.
+  await (await place.another().get("chat")).touch();
+  const commits: number[] = [];
+  const commit = place.store.commit.bind(place.store);
+  place.store.commit = async (batch) => {
+    const outcomes = await commit(batch);
+    commits.push(...outcomes.map(({ status }) => (status === "ok" ? 1 : 0)));
+    return outcomes;
+  };
+  await stream.end({ turn, seal: { output: [{ role: "assistant", content: "Hello" }] } });
+  assert.equal(commits.filter((ok) => ok === 1).length, 1, "one commit");
+  assert.deepEqual((await readAll(place.another(), "run")).parts, ["part"]);
+  const [sealed] = await Array.fromAsync((await place.another().get("chat")).turns());
+  assert.deepEqual([sealed?.status, sealed?.output[0]?.content], ["done", "Hello"]);
+});
+
+test("an end that the session refuses writes nothing, and may be repeated", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 5000 } });
+  const session = await place.sessions.create({ id: "chat" });
+  const stream = await produce(place.sessions, "run", { session: "chat" });
+  await stream.write("part");
+  const large = { input: "q", output: "x".repeat(6000) };
+  await assert.rejects(stream.end({ append: large }), codeIs("turn_too_large", { sessionId: "chat" }));
+  const turn = await session.begin("busy");
+  await assert.rejects(stream.end({ append: { input: "q" } }), (error) => {
+    assert(hasCode(error, "busy") || hasCode(error, "turn_open"), String(error));
+    return true;
+  });
+  assert.equal(await place.another().streams.status("run"), "streaming");
+  await turn.seal();
+  await stream.end({ append: { input: "q", output: "a" } });
+  assert.equal(await place.another().streams.status("run"), "done");
+  assert.equal((await session.refresh()).turn, 2);
+  assert.deepEqual((await readAll(place.another(), "run")).parts, ["part"]);
+});
+
+test("a turn that stands under its key already is not appended again, and the stream ends", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "chat" });
+  await session.append({ input: "q", output: "a" }, { key: "k" });
+  const stream = await produce(place.sessions, "run", { session: "chat", flush: { ms: 60_000 } });
+  await stream.write("part");
+  await stream.end({ append: { input: "q", output: "a", key: "k" } });
+  assert.equal((await session.refresh()).turn, 1);
+  assert.deepEqual(await place.another().streams.status("run"), "done");
+  assert.deepEqual((await readAll(place.another(), "run")).parts, ["part"]);
+});
+
+test("readers of a stream that failed get its parts, then the message of its producer", async () => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run");
+  await stream.write("part");
+  await stream.fail(new Error("the model is gone"));
+  const reader = place.another();
+  assert.equal(await reader.streams.status("run"), "error");
+  assert.deepEqual((await readAll(reader, "run")).parts, ["part"]);
+  await assert.rejects(
+    Array.fromAsync(reader.streams.read("run")),
+    codeIs("stream_failed", { stream: "run", tenant: "default", how: "failed", reported: "the model is gone" }),
+  );
+  await assert.rejects(stream.write("late"), codeIs("stream_ended", { stream: "run", tenant: "default" }));
+  await stream.end();
+  assert.equal(await reader.streams.status("run"), "error", "the first end stays");
+});
+
+test("readers of a producer that is gone get its parts, then the end", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run");
+  await stream.write({ delta: "Hel" }, { said: "Hel" });
+  const reading = place.another().streams.read("run");
+  assert.deepEqual((await reading.next()).value?.part, { delta: "Hel" });
+  const next = reading.next();
+  const failing = assert.rejects(next, codeIs("stream_failed", { how: "lost", stream: "run" }));
+  await place.clock.advance(60_000);
+  const stopTicking = ticking(t.mock.timers);
+  await failing;
+  stopTicking();
+  const other = place.another();
+  assert.equal(await other.streams.status("run"), "lost");
+  assert.equal((await other.streams.acquire("run")).role, "consumer", "its parts were read");
+  // What it said is kept as text.
+  const { sessions } = await place.store.load([
+    { key: { tenant: "default\u0001streams", id: "run" }, tails: [{ log: "turns", last: 1 }] },
+  ]);
+  assert.match(sessions[0]?.tails[0]?.[0]?.data ?? "", /"output":\[\{"role":"assistant","content":"Hel"\}\]/);
+  await assert.rejects(stream.write("x".repeat(9000)), codeIs("fenced", { tenant: "default", sessionId: "run" }));
+  await assert.rejects(stream.end(), codeIs("fenced"));
+});
+
+/** A second of the mocked intervals passes in each turn of the event loop, until the returned function is called. */
+function ticking(timers: { tick(ms: number): void }): () => void {
+  let isOver = false;
+  const tick = (): void => {
+    if (isOver) return;
+    timers.tick(1000);
+    setImmediate(tick);
+  };
+  tick();
+  return () => void (isOver = true);
+}
+
+test("a producer that was gone before its first part gives its place to the next caller", async () => {
+  await using place = inMemory();
+  const gone = await produce(place.sessions, "run");
+  await place.clock.advance(60_000);
+  const stream = await produce(place.another(), "run");
+  await assert.rejects(gone.write("x".repeat(9000)), codeIs("fenced", { tenant: "default" }));
+  await stream.write("part");
+  await stream.end();
+  assert.deepEqual((await readAll(place.another(), "run")).parts, ["part"]);
+});
+
+test("a stream is stopped from another process: its producer hears it, and may end it with what it has", async () => {
+  await using place = inMemory();
+  const other = place.another();
+  assert.equal(await other.streams.stop("run"), false);
+  const stream = await produce(place.sessions, "run");
+  await stream.write("part");
+  const stopping = other.streams.stop("run");
+  const stopped = new Promise((resolve) => stream.signal.addEventListener("abort", resolve, { once: true }));
+  await stopped;
+  await assert.rejects(stream.write("more"), codeIs("stream_failed", { how: "stopped" }));
+  await stream.end();
+  assert.equal(await stopping, true);
+  assert.equal(await other.streams.status("run"), "done");
+  assert.equal(await other.streams.stop("run"), false);
+});
+
+test("a disposed or closed producer leaves a stream that is lost, with the parts it has written", async () => {
+  await using place = inMemory();
+  const program = place.another();
+  {
+    await using stream = await produce(program, "run", { flush: { ms: 60_000 } });
+    await stream.write("part");
+  }
+  const open = await produce(program, "other", { flush: { ms: 60_000 } });
+  await open.write("part");
+  await program.close();
+  for (const id of ["run", "other"]) {
+    assert.equal(await place.sessions.streams.status(id), "lost");
+    assert.deepEqual(await readAll(place.sessions, id), {
+      ...(await readAll(place.sessions, id)),
+      parts: ["part"],
+      error: "stream_failed",
+    });
+  }
+});
+
+test("a deleted stream is gone for its producer and its readers, and its id is free", async () => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run");
+  await stream.write("part");
+  const reading = place.another().streams.read("run");
+  const { value } = await reading.next();
+  const next = assert.rejects(reading.next(), codeIs("stream_not_found", { stream: "run", tenant: "default" }));
+  assert.equal(await place.another().streams.delete("run"), true);
+  await next;
+  assert.equal(await place.another().streams.delete("run"), false);
+  await assert.rejects(stream.end(), codeIs("stream_not_found"));
+  await place.clock.advance(1000);
+  const again = await produce(place.another(), "run");
+  await again.write("new");
+  await again.end();
+  // A cursor of the deleted stream names no place in the new one.
+  const after = value?.cursor ?? assert.fail();
+  assert.equal((await readAll(place.sessions, "run", { after })).error, "stream_not_found");
+  assert.deepEqual((await readAll(place.sessions, "run")).parts, ["new"]);
+});
+
+test("a stream lives for its time after its last part, and its id is free then", async () => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run", { ttl: "1h" });
+  await place.clock.advance(3_500_000);
+  await stream.write("x".repeat(9000));
+  await place.clock.advance(3_500_000);
+  assert.notEqual(await place.another().streams.status("run"), "missing");
+  await stream.end();
+  await place.clock.advance(3_599_000);
+  assert.equal((await readAll(place.another(), "run")).parts.length, 1);
+  await place.clock.advance(2000);
+  const other = place.another();
+  assert.equal(await other.streams.status("run"), "missing");
+  assert.equal((await readAll(other, "run")).error, "stream_not_found");
+  const again = await produce(other, "run");
+  await again.write("new");
+  await again.end();
+  assert.deepEqual((await readAll(place.sessions, "run")).parts, ["new"]);
+});
+
+test("the stream in progress of a session is found by it, in its tenant alone", async () => {
+  await using place = inMemory();
+  const { streams } = place.sessions;
+  await place.sessions.create({ id: "chat" });
+  await assert.rejects(streams.acquire("run", { session: "none" }), codeIs("session_not_found", { sessionId: "none" }));
+  assert.equal(await streams.active("chat"), null);
+  const first = await produce(place.sessions, "first", { session: "chat" });
+  await produce(place.sessions, "unlinked");
+  assert.equal(await place.another().streams.active("chat"), "first");
+  await first.end();
+  assert.equal(await streams.active("chat"), null);
+  await produce(place.sessions, "second", { session: "chat" });
+  assert.equal(await streams.active("chat"), "second");
+  assert.equal(await place.sessions.for("another").streams.active("chat"), null);
+  await place.clock.advance(60_000);
+  assert.equal(await place.another().streams.active("chat"), null, "its producer is gone");
+});
+
+test("streams are in no list, count, sum or event of their tenant", async () => {
+  await using place = inMemory({ budgets: { tenant: { turns: 1, per: "day" }, user: { turns: 1, per: "day" } } });
+  await place.sessions.create({ id: "chat" });
+  for (const id of ["one", "two", "three"]) {
+    const stream = await produce(place.sessions, id, { session: "chat" });
+    await stream.write("part");
+    await stream.end();
+  }
+  assert.deepEqual(
+    (await place.sessions.list()).items.map(({ id }) => id),
+    ["chat"],
+  );
+  assert.equal(await place.sessions.count(), 1);
+  assert.equal((await stats(place.sessions)).turns.turns, 0);
+  const events = await Array.fromAsync(place.sessions.eachEvent());
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["created"],
+  );
+});
+
+test("the streams of a session go with it: when it is removed, and when its user is erased", async () => {
+  await using place = inMemory({ secret: "a secret for tests only" });
+  for (const id of ["removed", "erased", "held"]) {
+    const session = await place.sessions.create({ id, user: "ada" });
+    const stream = await produce(place.sessions, `of ${id}`, { session: id });
+    await stream.write({ secret: "of Ada" });
+    if (id !== "removed") await stream.end();
+    if (id === "held") await session.setLegalHold("a case");
+  }
+  const unlinked = await produce(place.sessions, "unlinked");
+  await unlinked.end();
+  const { streams } = place.another();
+  await (await place.sessions.get("removed")).remove();
+  assert.equal(await streams.status("of removed"), "missing");
+  assert.equal(await streams.status("of erased"), "done");
+  await erase(place.sessions, { user: "ada" });
+  assert.equal(await streams.status("of erased"), "missing");
+  assert.equal(await streams.status("of held"), "done", "its session stays");
+  assert.equal(await streams.status("unlinked"), "done");
+});
+
+test("the sweep removes the streams whose time to live has passed", async () => {
+  await using place = inMemory();
+  for (const id of ["short", "long"]) {
+    const stream = await produce(place.sessions, id, { ttl: id === "short" ? "1m" : "1d" });
+    await stream.write("part");
+    await stream.end();
+  }
+  await place.clock.advance(120_000);
+  await sweep(place.sessions);
+  const key = (id: string): object => ({
+    key: { tenant: "default\u0001streams", id },
+    tails: [{ log: "chunks", last: 5 }],
+  });
+  const { sessions } = await place.store.load([key("short"), key("long")] as never);
+  assert.deepEqual(
+    sessions.map((one) => one?.tails[0]?.length),
+    [undefined, 1],
+  );
+});
+
+test("bad ids, options, parts and cursors are refused before anything is written", async () => {
+  await using place = inMemory();
+  const { streams } = place.sessions;
+  for (const id of ["", "x".repeat(257), "a\u0001b", ".."])
+    await assert.rejects(streams.acquire(id), codeIs("id_invalid"), JSON.stringify(id));
+  await assert.rejects(streams.acquire("run", { ttl: 0 }), codeIs("duration_invalid"));
+  await assert.rejects(streams.acquire("run", { flush: { ms: -1 } }), codeIs("argument_invalid"));
+  await assert.rejects(streams.acquire("run", { lifetime: 5 } as object), codeIs("argument_invalid"));
+  assert.equal(await streams.status("run"), "missing");
+  const stream = await produce(place.sessions, "run");
+  await assert.rejects(stream.write(Number.NaN), codeIs("value_unstorable"));
+  await assert.rejects(stream.end({ append: { input: "q" } }), codeIs("argument_invalid", { name: "session" }));
+  for (const after of ["", "5", "x.y"])
+    assert.equal((await readAll(place.sessions, "run", { after })).error, "argument_invalid");
+  await stream.end();
+});
+
+test("an aborted signal ends a reader without an error, and a reader that leaves holds nothing", async () => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run");
+  await stream.write("part");
+  const stop = new AbortController();
+  const other = place.another();
+  const reading = other.streams.read("run", { signal: stop.signal });
+  await reading.next();
+  const next = reading.next();
+  stop.abort();
+  assert.deepEqual(await next, { done: true, value: undefined });
+  for await (const { part } of other.streams.read("run")) {
+    assert.equal(part, "part");
+    break;
+  }
+  assert.equal(place.watches, 0);
+  await stream.end();
+});

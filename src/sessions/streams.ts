@@ -1,0 +1,218 @@
+import { headOf, isSame } from "../domain/record/change.ts";
+import type { SessionKey } from "../domain/record/entry.ts";
+import { removeSession } from "../domain/record/lifecycle.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import { requestCancel } from "../domain/turns/leases.ts";
+import { absentStream, beginStream } from "../domain/turns/stream.ts";
+import { turnOf, type Turn } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
+import { parseDuration, type Duration } from "../domain/values/duration.ts";
+import { parseId, parseNewId } from "../domain/values/ids.ts";
+import { streamScope } from "../domain/values/internal-scope.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import type { Core } from "./core/core.ts";
+import { recordPages } from "./core/record-pages.ts";
+import { retryOnConflict } from "./core/retry-on-conflict.ts";
+import { Handle } from "./handle/handle.ts";
+import { guardNames, type OptionNames } from "./options/arguments.ts";
+import { parseFlush, type Flush } from "./options/flush.ts";
+import { StreamProducer } from "./streams/producer.ts";
+import { hasLapsed, parseCursor, readParts, Recoveries, type StreamPart } from "./streams/reader.ts";
+import { withStreamErrors } from "./streams/stream-error.ts";
+import { traceCall, type OperationName } from "./tracing/operation.ts";
+import { answering } from "./turns/begin.ts";
+import { untilStopped } from "./turns/running-answer.ts";
+
+export type { StreamPart } from "./streams/reader.ts";
+
+/** Options of an acquisition; they shape a new stream only. */
+export interface AcquireOptions {
+  /** The time to live after the last part or the end. @default "24h" */
+  readonly ttl?: Duration;
+  /** The session whose answer the stream is: `active` finds the stream by it, and `end` may append to it. @default none */
+  readonly session?: string;
+  /** When parts are written. @default after 50 ms or 8192 characters */
+  readonly flush?: Flush;
+}
+
+const optionNames: OptionNames<AcquireOptions> = { ttl: true, session: true, flush: true };
+
+/** The role of the caller: one caller produces a stream, and all others read it. */
+export type AcquiredStream =
+  | { readonly role: "producer"; readonly stream: StreamProducer }
+  | { readonly role: "consumer" };
+
+/**
+ * `streaming`: its producer is alive; `done`: it ended; `error`: its producer reported a failure; `lost`: its producer is gone,
+ * or closed without an end; `missing`: it was not acquired, was deleted, or its time to live has passed.
+ */
+export type StreamStatus = "streaming" | "done" | "error" | "lost" | "missing";
+
+/** Where to read from. */
+export interface ReadOptions {
+  /** The cursor of the last part that the reader has. @default from the first part */
+  readonly after?: string;
+  /** Ends the reading without an error. */
+  readonly signal?: AbortSignal;
+}
+
+const statuses: { readonly [Status in Turn["status"]]: StreamStatus } = {
+  open: "streaming",
+  done: "done",
+  failed: "error",
+  interrupted: "lost",
+};
+
+/**
+ * Streams of any kind of parts, by ids of their own, outside of sessions: one producer writes a stream, and any number of
+ * readers in any process read it from any place, while it is written and until its time to live has passed.
+ */
+export class Streams {
+  readonly #core: Core;
+  readonly #tenant: string;
+  readonly #recoveries: Recoveries;
+
+  /** Made by `Sessions`. @internal */
+  constructor(core: Core, tenant: string) {
+    this.#core = core;
+    this.#tenant = tenant;
+    this.#recoveries = new Recoveries(core);
+  }
+
+  /**
+   * Acquire a stream. The first caller is its producer; every later one is a consumer, also after the end. An id is free again
+   * once the stream is deleted or its time to live has passed, and where its producer was gone before the first part.
+   * @throws SessionError `id_invalid`, `duration_invalid`, `argument_invalid`, `session_not_found` for the session
+   */
+  async acquire(id: string, options: AcquireOptions = {}): Promise<AcquiredStream> {
+    guardNames(options, "acquire", optionNames);
+    const { ttl = "24h", session, flush } = options;
+    const flushes = parseFlush(flush);
+    const ttlMs = parseDuration(ttl, "ttl");
+    const key = this.#key(parseNewId(id, "stream"));
+    const linked = session === undefined ? null : parseId(session, "session");
+    return await this.#perform("streams.acquire", id, async () => {
+      const core = this.#core;
+      await core.instance.ensureAlive();
+      return await retryOnConflict({ sessionId: id, tenant: this.#tenant }, async () => {
+        const [found, owner] = await core.findAll([key, ...(linked === null ? [] : [this.#sessionKey(linked)])]);
+        if (found !== undefined && !(await this.#isFree(found))) return { role: "consumer" } as const;
+        if (linked !== null && owner === undefined)
+          throw new SessionError("session_not_found", { sessionId: linked, tenant: this.#tenant });
+        const before = found ?? absentStream(key, core.context());
+        const handle = new Handle(core, before);
+        const stream = { key, session: linked, ttlMs, instance: core.instance.id };
+        return await core.take(async () => {
+          const written = await handle.write(({ record }, context) =>
+            isSame(record, before) ? beginStream(before, stream, context) : null,
+          );
+          if (written.status !== "ok") return undefined;
+          const turn = answering(handle, written.change, { brings: true, flush: flushes });
+          return { role: "producer", stream: new StreamProducer(handle, turn) } as const;
+        });
+      });
+    });
+  }
+
+  /** True where another stream may take the id. */
+  async #isFree(record: SessionRecord): Promise<boolean> {
+    if (record.openTurn === null) return hasLapsed(record, this.#core.now());
+    return headOf(record, "chunks") === 0 && !(await this.#isProduced(record));
+  }
+
+  async #isProduced(record: SessionRecord): Promise<boolean> {
+    return record.lease !== null && (await this.#core.instance.isAlive(record, record.lease));
+  }
+
+  /** The status of a stream. Nothing is written. */
+  async status(id: string): Promise<StreamStatus> {
+    const key = this.#key(parseId(id, "stream"));
+    return await this.#perform("streams.status", id, async () => {
+      const found = await this.#core.find(key, [{ log: "turns", last: 1 }]);
+      if (found === undefined || hasLapsed(found.record, this.#core.now())) return "missing";
+      const [entry] = found.tails[0] ?? [];
+      const status = entry === undefined ? "lost" : statuses[turnOf(entry).status];
+      return status === "streaming" && !(await this.#isProduced(found.record)) ? "lost" : status;
+    });
+  }
+
+  /**
+   * The parts of a stream, in order, without gap or repeat: those that were written, then later ones as they are committed.
+   * Ends with the stream. A stream whose producer is gone ends within the lease of that producer.
+   * @throws SessionError `stream_not_found`; `stream_failed` after the last part of a stream that did not finish;
+   *   `argument_invalid` for a cursor of another form, `closed`, or the store's
+   */
+  async *read(id: string, { after, signal }: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
+    const key = this.#key(parseId(id, "stream"));
+    const place = after === undefined ? undefined : parseCursor(after);
+    const unfollow = this.#recoveries.follow(key);
+    try {
+      yield* readParts(this.#core, { key, tenant: this.#tenant }, { place, signal });
+    } finally {
+      unfollow();
+    }
+  }
+
+  /** The stream in progress of a session; null if there is none. Nothing is written. */
+  async active(session: string): Promise<string | null> {
+    const user = parseId(session, "session");
+    return await this.#perform("streams.active", undefined, async () => {
+      await this.#core.learnTime();
+      for await (const page of recordPages(this.#core, streamScope(this.#tenant), user))
+        for (const record of page) if (record.openTurn !== null && (await this.#isProduced(record))) return record.id;
+      return null;
+    });
+  }
+
+  /**
+   * Stop a stream, from any process: the signal of its producer aborts, and its writes fail. Waits up to 3 s for its end. False
+   * if it is not in progress.
+   */
+  async stop(id: string): Promise<boolean> {
+    const key = this.#key(parseId(id, "stream"));
+    return await this.#perform("streams.stop", id, async () => {
+      const handle = await this.#find(key);
+      if (handle === undefined) return false;
+      await handle.recoverAbandoned();
+      const written = await handle.write(({ record }, context) => requestCancel(record, context));
+      const { cancel } = handle.record;
+      if (cancel !== null) await untilStopped(handle, cancel.turn);
+      return written.status === "ok" || cancel !== null;
+    });
+  }
+
+  /** Delete a stream with its parts, also one in progress; its readers get `stream_not_found`. False if there is none. */
+  async delete(id: string): Promise<boolean> {
+    const key = this.#key(parseId(id, "stream"));
+    return await this.#perform("streams.delete", id, async () => {
+      const handle = await this.#find(key);
+      if (handle === undefined) return false;
+      try {
+        return (await handle.write(({ record }) => removeSession(record))).status === "ok";
+      } catch (error) {
+        if (hasCode(error, "session_not_found")) return false;
+        throw error;
+      }
+    });
+  }
+
+  async #find(key: SessionKey): Promise<Handle | undefined> {
+    const found = await this.#core.find(key);
+    return found === undefined ? undefined : new Handle(this.#core, found.record);
+  }
+
+  #key(id: string): SessionKey {
+    return { tenant: streamScope(this.#tenant), id };
+  }
+
+  #sessionKey(id: string): SessionKey {
+    return { tenant: this.#tenant, id };
+  }
+
+  async #perform<T>(operation: OperationName, session: string | undefined, work: () => Promise<T>): Promise<T> {
+    return await traceCall({ operation, tenant: this.#tenant, ...defined({ session }) }, async () => {
+      this.#core.guardOpen();
+      return await withStreamErrors(work);
+    });
+  }
+}

@@ -1,0 +1,132 @@
+import { clip } from "../../domain/values/format-value.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import { Handle } from "../handle/handle.ts";
+import { appendOn, type WriteKey } from "../operations/append.ts";
+import type { TurnInput } from "../operations/turn-input.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
+import type { Seal, SealBeside, TurnInProgress } from "../turns/turn-in-progress.ts";
+import { withStreamErrors } from "./stream-error.ts";
+
+/** Options of a part. */
+export interface PartOptions {
+  /** The text that the part adds to the answer: what is kept of a producer that is gone. @default none */
+  readonly said?: string;
+}
+
+/** What becomes visible together with the last part and the end of a stream. */
+export type StreamEnd =
+  /** A finished exchange, appended to the stream's session behind the turns that stand there. */
+  | { readonly append: TurnInput & WriteKey }
+  /** A turn in progress, sealed. */
+  | { readonly turn: TurnInProgress; readonly seal?: Seal };
+
+/** A stored failure has at most this many characters. */
+const reportedLengthMax = 1000;
+/** A stopped stream whose producer does not end it ends after this time, ms. */
+const stoppedMs = 2000;
+
+/**
+ * The one producer of a stream. Parts are written in groups, and readers get them in order. A producer that is disposed
+ * without an end, or whose process ends, leaves a stream that is lost.
+ */
+export class StreamProducer implements AsyncDisposable {
+  readonly id: string;
+  /** The session whose answer it is. */
+  readonly session: string | undefined;
+  readonly #handle: Handle;
+  readonly #turn: TurnInProgress;
+
+  /** Made by `streams.acquire`. @internal */
+  constructor(handle: Handle, turn: TurnInProgress) {
+    this.id = handle.key.id;
+    this.session = handle.record.user ?? undefined;
+    this.#handle = handle;
+    this.#turn = turn;
+    const settle = (): void => handle.core.schedule(stoppedMs, () => turn.settle().catch(() => undefined));
+    turn.signal.addEventListener("abort", settle, { once: true });
+  }
+
+  /** Aborts when the stream is stopped or deleted, or its producer superseded; the reason is a `SessionError`. */
+  get signal(): AbortSignal {
+    return this.#turn.signal;
+  }
+
+  /**
+   * Write a part. Resolves at once, before the part is durable, unless the store lags behind. Later changes of the value by
+   * its caller do not change the part.
+   * @throws SessionError `fenced`, `stream_not_found`, `stream_ended`, `stream_failed` once it is stopped,
+   *   `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, or the store's, of this or an earlier part
+   */
+  async write(part: Value, { said }: PartOptions = {}): Promise<void> {
+    await withStreamErrors(() => this.#turn.write({ part, ...defined({ said }) }));
+  }
+
+  /**
+   * End the stream: its last parts, its end and what the caller gives become visible in one commit. If the session refuses
+   * its turn, nothing is written, and the call may be repeated without it. Ending again does nothing.
+   * @throws SessionError as `write`, and those of `session.append` or `turn.seal`
+   */
+  async end(end?: StreamEnd): Promise<void> {
+    await this.#perform("streams.end", async () => {
+      this.#guardWhole();
+      const commit = end && this.#commitOf(end);
+      await this.#turn.sealTogether({ status: "done" }, defined({ commit }));
+    });
+  }
+
+  /** End the stream as failed: its readers get the message, after the parts. @throws SessionError as `write` */
+  async fail(error: unknown): Promise<void> {
+    await this.#perform("streams.fail", async () => {
+      const code = error instanceof SessionError ? error.code : "stream_failed";
+      const message = clip(error instanceof Error ? error.message : String(error), reportedLengthMax);
+      await this.#turn.seal({ status: "failed", error: { code, message } });
+    });
+  }
+
+  /** End the stream as lost, unless it has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await withStreamErrors(() => this.#turn.settle());
+  }
+
+  /** A stream with a part that was not written is not done; one that was stopped may be. */
+  #guardWhole(): void {
+    const { aborted, reason } = this.signal;
+    if (aborted && !(hasCode(reason, "interrupted") && reason.details.how === "cancelled")) throw reason;
+  }
+
+  #commitOf(end: StreamEnd): SealBeside {
+    if ("turn" in end) return (beside) => end.turn.sealTogether(end.seal ?? {}, { beside });
+    const { key, ...turn } = end.append;
+    return (beside) => this.#append(turn, defined({ key }), beside);
+  }
+
+  async #append(turn: TurnInput, options: WriteKey, beside: Parameters<SealBeside>[0]): Promise<unknown> {
+    const { core, key: stream } = this.#handle;
+    const id = this.session;
+    if (id === undefined) throw invalidArgument("session", id, { expected: "name" });
+    const key = { tenant: this.#tenant, id };
+    return await retryOnConflict({ sessionId: stream.id, tenant: key.tenant }, async () => {
+      const handle = new Handle(core, (await core.load(key)).record);
+      try {
+        return await appendOn(handle, turn, { ...options, beside });
+      } catch (error) {
+        // Another turn came in between: the turn goes behind it.
+        if (hasCode(error, "conflict")) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  get #tenant(): string {
+    return this.#handle.about("seal").tenant ?? "";
+  }
+
+  async #perform(operation: OperationName, work: () => Promise<void>): Promise<void> {
+    const about: Operation = { operation, tenant: this.#tenant, session: this.id };
+    await traceCall(about, () => withStreamErrors(work));
+  }
+}
