@@ -20,9 +20,10 @@ import { errorForCaller, failedError, idsOf, stoppedError } from "./actor-errors
 import { CurrentActivation } from "./current-activation.ts";
 import { CurrentStep } from "./current-step.ts";
 import { deliver } from "./delivery.ts";
+import { killSession, loseSession, stopSession, tryPassivate, type EndingSession } from "./ending.ts";
 import { Mailbox, type QueuedMessage } from "./mailbox.ts";
 import { Supervisor } from "./supervisor.ts";
-import { asError, reasonOf } from "../runtime/runtime.ts";
+import { asError } from "../runtime/runtime.ts";
 import type { Alarm } from "./timer-wheel.ts";
 
 /** Phase of a live session under the supervision of its host. */
@@ -165,7 +166,7 @@ export class Actor {
   /** Another process has the lease, with a newer fencing token. */
   lost(storedFence = 0): void {
     const error = new SessionError("fenced", { ...idsOf(this.key), fence: this.fence ?? 0, storedFence });
-    if (!this.#step.interrupt(error)) void this.#end(() => this.#lose(error));
+    if (!this.#step.interrupt(error)) void this.#end(() => loseSession(this.#parts(), error));
   }
 
   /** Whether it may be passivated to make room; not shortly after the store prevented that. */
@@ -177,15 +178,14 @@ export class Actor {
   async makeRoom(): Promise<void> {
     const activation = this.#code.running;
     if (!this.isIdle || activation === undefined) return;
-    await this.#end(() =>
-      this.#tryPassivate(activation, () => activation.passivate("another session needed its slot")),
-    );
+    const passivate = (): Promise<void> => activation.passivate("another session needed its slot");
+    await this.#end(() => tryPassivate(this.#parts(), activation, passivate));
   }
 
   /** Answers the waiting messages, then passivates the session; kills it after `stopTimeout`. @throws SessionError the store's */
   async stop(reason: string): Promise<void> {
     // A passivation that was under way, and that the store prevents, leaves the actor live: then stop it again.
-    while (this.#phase !== "gone") await this.#end(() => this.#stop(reason));
+    while (this.#phase !== "gone") await this.#end(() => stopSession(this.#parts(), reason));
   }
 
   /** Ends the session now, without saving its state. */
@@ -195,7 +195,7 @@ export class Actor {
       this.#step.interrupt(stoppedError(this.key, "killed"));
       this.#mailbox.rejectAll(() => stoppedError(this.key, "killed"));
     }
-    return this.#end(() => this.#kill());
+    return this.#end(() => killSession(this.#parts()));
   }
 
   #end(how: () => Promise<"kept" | void>): Promise<void> {
@@ -215,6 +215,7 @@ export class Actor {
       if (outcome !== "kept") this.#becomeGone();
     }
     if (outcome !== "kept") return;
+    this.#keptAt = this.#host.clock.now();
     this.#phase = "live";
     this.#ending = undefined;
     this.touch();
@@ -357,7 +358,7 @@ export class Actor {
         this.#mailbox.putBack(queued);
       else queued.reject(errorForCaller(this.key, error));
       if (error instanceof RuntimeEnd) return await this.#crashed(error);
-      if (hasCode(error, "fenced") && this.#phase === "live") void this.#end(() => this.#lose(error));
+      if (hasCode(error, "fenced") && this.#phase === "live") void this.#end(() => loseSession(this.#parts(), error));
       return !hasCode(error, "fenced");
     } finally {
       step.done();
@@ -444,7 +445,7 @@ export class Actor {
         return;
       }
       await this.#end(() =>
-        this.#tryPassivate(activation, async () => {
+        tryPassivate(this.#parts(), activation, async () => {
           await activation.notifyIdle();
           if (this.#code.running === activation) await activation.passivate("no messages within its idle timeout"); // unless it was killed meanwhile
         }),
@@ -454,89 +455,28 @@ export class Actor {
     }
   }
 
-  /** Passivates an idle session. Returns "kept" if the store is away, so that its state is not lost. */
-  async #tryPassivate(activation: Activation, passivate: () => Promise<void>): Promise<"kept" | void> {
-    try {
-      await this.#passivate(activation, passivate);
-    } catch (error) {
-      const mayKeep = error instanceof SessionError && error.retryable && !this.#isKilled;
-      if (mayKeep && this.#code.running === activation) {
-        this.#keptAt = this.#host.clock.now();
-        return "kept";
-      }
-      await this.#passivationFailed(asError(error));
-    }
-  }
-
-  async #stop(reason: string): Promise<void> {
-    const { stopTimeoutMs } = this.#host.options;
-    const alarm = this.#host.wheel.after(stopTimeoutMs, () => {
-      const error = new RuntimeEnd({ how: "deadline", step: "stop", limitMs: stopTimeoutMs });
-      this.#step.interrupt(error);
-      this.#mailbox.rejectAll(() => stoppedError(this.key, "stopped"));
-    });
-    try {
-      if (this.#mailbox.length > 0) this.#work();
-      else this.#supervisor.leaveQueue(); // no restart is needed before it stops
-      await this.#workDone();
-      const activation = this.#code.running;
-      // Aborted code may still run, so `deactivate` must not run beside it.
-      if (this.#isKilled || activation === undefined) await this.#drop(reason);
-      else await this.#passivate(activation, async () => await activation.passivate(reason));
-    } catch (error) {
-      await this.#passivationFailed(asError(error));
-    } finally {
-      alarm.cancel();
-    }
-  }
-
-  /** Passivates the session within `stopTimeout`. */
-  async #passivate(activation: Activation, passivate: () => Promise<void>): Promise<void> {
-    const late = Promise.withResolvers<never>();
-    late.promise.catch(() => undefined);
-    const step = this.#interruptible(this.#host.options.stopTimeoutMs, late.reject);
-    try {
-      await Promise.race([passivate(), late.promise]);
-      this.#host.publish({ type: "passivated", ...this.#about() });
-      this.#code.passivated();
-    } finally {
-      step.done();
-    }
-  }
-
-  /** Ends the activation after a failed passivation. @throws the error that kept its state from being saved */
-  async #passivationFailed(error: Error): Promise<void> {
-    if (hasCode(error, "fenced")) {
-      this.#host.publish({ type: "fenced", ...this.#about(), cause: error });
-      await this.#drop(error.message);
-      return;
-    }
-    const isRuntimeError = error instanceof RuntimeEnd;
-    if (isRuntimeError) this.#host.publish({ type: "crashed", ...this.#about(), cause: error });
-    await this.#drop(reasonOf(error));
-    if (!isRuntimeError && !hasCode(error, "session_stopped")) throw error;
-  }
-
-  async #kill(): Promise<void> {
-    this.#step.interrupt(stoppedError(this.key, "killed"));
-    this.#mailbox.rejectAll(() => stoppedError(this.key, "killed"));
-    await this.#workDone();
-    await this.#drop("was killed");
-    this.#host.publish({ type: "stopped", ...this.#about() });
-  }
-
-  async #lose(error: Error): Promise<void> {
-    const outward = errorForCaller(this.key, error);
-    this.#mailbox.rejectAll(() => outward);
-    await this.#workDone();
-    this.#host.publish({ type: "fenced", ...this.#about(), cause: error });
-    await this.#drop(error.message);
-  }
-
   /** Ends the activation. When this resolves, none of its code runs or writes any more. */
   #drop(reason: string, next = { follows: false }): Promise<void> {
     this.#runtimeEnd = undefined;
     return this.#code.drop(reason, next);
+  }
+
+  /** The parts that `ending.ts` works on. */
+  #parts(): EndingSession {
+    return {
+      key: this.key,
+      host: this.#host,
+      mailbox: this.#mailbox,
+      supervisor: this.#supervisor,
+      step: this.#step,
+      code: this.#code,
+      isKilled: () => this.#isKilled,
+      publish: (event) => this.#host.publish({ ...event, ...this.#about() }),
+      work: () => this.#work(),
+      workDone: () => this.#workDone(),
+      interruptible: (ms, interrupt) => this.#interruptible(ms, interrupt),
+      drop: (reason) => this.#drop(reason),
+    };
   }
 
   async #workDone(): Promise<void> {
