@@ -126,6 +126,7 @@ async function* stream(
   const { finishReason } = answer;
   if (finishReason === undefined) throw failure({ problem: "answer_incomplete" });
   const message = answer.message(model.provider);
+  if (message?.tool_calls !== undefined) yield { type: "waiting", calls: message.tool_calls };
   if (message !== undefined) yield { type: "message", message };
   yield { type: "finish", reason: finishReason };
 }

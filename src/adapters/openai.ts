@@ -159,6 +159,7 @@ async function* stream(
   silence.throwIfAborted();
   const { message, finishReason } = answer;
   if (finishReason === undefined) throw failure({ problem: "answer_incomplete" });
+  if (message?.tool_calls !== undefined) yield { type: "waiting", calls: message.tool_calls };
   if (message !== undefined) yield { type: "message", message };
   yield { type: "finish", reason: finishReason };
 }

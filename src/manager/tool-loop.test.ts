@@ -296,7 +296,7 @@ test("an answer aborted while a tool runs throws the reason, and no result is in
   await assert.rejects(answering(), /enough/);
   assert.deepEqual(
     events.map(({ type }) => type),
-    ["message", "usage", "step"],
+    ["waiting", "message", "waiting", "usage", "step", "waiting"],
   );
   assert.equal(requests.length, 1);
 });

@@ -73,6 +73,7 @@ export async function* answerWithTools(
     const described = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
     const { output, usage } = yield* oneStep(model, { ...request, tools: described }, sum);
     const calls = danglingToolCalls(output);
+    if (calls.length > 0) yield { type: "waiting", calls };
     if (calls.length === 0 && usage === undefined && sum === undefined) return;
     const took = usage ?? estimateUsage(messages, output);
     sum = addUsage(sum, took);
@@ -84,7 +85,8 @@ export async function* answerWithTools(
       throw new SessionError("tool_steps_exceeded", { stepsMax, tools: called });
     }
     const results: Message[] = [];
-    for (const call of calls) {
+    for (const [index, call] of calls.entries()) {
+      yield { type: "waiting", calls: calls.slice(index + 1) };
       const message = await runTool(known, call, { session, agent, signal });
       yield { type: "message", message };
       results.push(message);
@@ -108,6 +110,7 @@ async function* oneStep(
   sum: Usage | undefined,
 ): AsyncGenerator<ModelEvent, { output: readonly Message[]; usage: Usage | undefined }, undefined> {
   const produced = new Assembly();
+  const described = new Set(request.tools?.map(({ name }) => name));
   let reported: ReportedUsage | undefined;
   const estimate = (): Usage => estimateUsage(request.messages, produced.messages);
   for await (const event of model(request)) {
@@ -117,10 +120,19 @@ async function* oneStep(
       continue;
     }
     if (event.type === "text") produced.add({ text: event.text });
-    if (event.type === "message") produced.add({ message: event.message });
+    if (event.type === "message") {
+      produced.add({ message: event.message });
+      // The model leaves the tools of the request to this loop; it may run others itself.
+      const called = event.message.tool_calls ?? [];
+      if (called.length > 0) yield { type: "waiting", calls: danglingIn(produced.messages, described) };
+    }
     yield event;
   }
   return { output: produced.messages, usage: reported && parseUsage(reported, estimate) };
+}
+
+function danglingIn(messages: readonly Message[], names: ReadonlySet<string>): readonly ToolCall[] {
+  return danglingToolCalls(messages).filter((call) => names.has(call.function.name));
 }
 
 /** @throws SessionError `argument_invalid` */

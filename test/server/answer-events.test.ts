@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat, connect } from "../../src/client/index.ts";
-import type { Answer, AnswerEvent, Model } from "../../src/index.ts";
-import { eventsOf, requestOf, serve } from "./serving.ts";
+import { createManager, type Answer, type AnswerEvent, type Model } from "../../src/index.ts";
+import { callOn, eventsOf, requestOf, serve } from "./serving.ts";
 import { createServer } from "../../src/server/index.ts";
 
 const streaming = { accept: "text/event-stream" };
@@ -233,4 +233,39 @@ test("the events of an answer that fails end with its error, and a repeated key 
     ["tool_result", { id: "c1", content: "there" }],
     ["text", "There."],
   ]);
+});
+
+test("a stream that is resumed after its answer broke off has the events of the live one: no result of a call that did not run", async () => {
+  await using here = serve({ agents: { assistant: {} } });
+  const tools = {
+    assistant: ["a", "b"].map((name) => ({
+      name,
+      description: "a tool",
+      parameters: { type: "object" },
+      run: () => "done",
+    })),
+  };
+  const model: Model = async function* () {
+    const tool_calls = ["a", "b"].map((name) => ({ id: name, function: { name, arguments: "{}" } }));
+    yield { type: "message", message: { role: "assistant", content: "Let me look. ", tool_calls } };
+  };
+  const manager = createManager({ sessions: here.sessions, tools, stepsMax: 2 });
+  const server = createServer({
+    sessions: here.sessions,
+    converse: (session, message, how) => manager.send(session, message, { ...how, model }),
+  });
+  const device = randomUUID();
+  const headers = { accept: "text/event-stream", "idempotency-key": "k" };
+  const live = await callOn(server, "POST", "/v1/chat", { device, body: { message: "go" }, headers });
+  assert.equal(eventsOf(live.text).at(-1)?.data["code"], "tool_steps_exceeded");
+  const parts = partsOf(live.text);
+  assert.deepEqual(
+    parts.map(([event]) => event),
+    ["text", "tool_call", "tool_call", "tool_result", "tool_result", "text", "tool_call", "tool_call"],
+  );
+  const resumed = await callOn(server, "GET", "/v1/chat/stream", { device, headers: { "last-event-id": "1-0" } });
+  assert.deepEqual(partsOf(resumed.text), parts);
+  const again = await callOn(server, "POST", "/v1/chat", { device, body: { message: "go" }, headers });
+  assert.deepEqual(partsOf(again.text), parts);
+  await server.stop();
 });

@@ -28,9 +28,13 @@ function eventsOfText(text: string): readonly AnswerEvent[] {
   return text === "" ? [] : [{ type: "text", text }];
 }
 
-/** The events of a whole message: those of a stored turn have no reasoning and no parts. */
+/**
+ * The events of a whole message: those of a stored turn have no reasoning and no parts. A result that stands for one that is
+ * not known is no event: it was added when the answer had ended.
+ */
 export function eventsOfMessage(message: Message): readonly AnswerEvent[] {
   const { role, content } = message;
+  if (message["synthetic"] === true) return [];
   if (role === "tool") {
     const result = { type: "tool_result", id: message.tool_call_id ?? "", content: content ?? null } as const;
     return [message["is_error"] === true ? { ...result, isError: true } : result];

@@ -1,7 +1,7 @@
 /** Messages by the parts that they hold, in whichever known shape those are written. */
 import type { Value } from "../values/codec.ts";
 import { isFields, knownPart, type KnownPart } from "./known-parts.ts";
-import type { Message, ToolCall } from "./turn.ts";
+import { isNotRunResult, type Message, type ToolCall } from "./turn.ts";
 
 /** Words and calls that a message says at once, and the results of those calls that the same message holds. */
 export interface MessageStep {
@@ -111,6 +111,11 @@ function addPart(step: MutableStep, known: KnownPart, part: Value): void {
 /** How many tool calls these messages hold. */
 export function countToolCalls(messages: readonly Message[]): number {
   return messages.reduce((count, message) => count + callsIn(message).length, 0);
+}
+
+/** True if a tool call of these messages has run, or may have. */
+export function mayHaveRunTools(messages: readonly Message[]): boolean {
+  return countToolCalls(messages) > messages.filter(isNotRunResult).length;
 }
 
 /** The tool calls of a message. */

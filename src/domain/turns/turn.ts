@@ -227,16 +227,26 @@ export function danglingToolCalls(messages: readonly Message[]): readonly ToolCa
   return unanswered(messages).map(({ call }) => call);
 }
 
-/** The messages with each dangling tool call closed by a marked result, so that a provider accepts the history. */
-export function closeToolCalls(messages: readonly Message[]): readonly Message[] {
+/**
+ * The messages with each dangling tool call closed by a marked result, so that a provider accepts the history. The tools of
+ * the calls in `waiting` have not begun to run.
+ */
+export function closeToolCalls(messages: readonly Message[], waiting: readonly ToolCall[] = []): readonly Message[] {
   const dangling = unanswered(messages);
   if (dangling.length === 0) return messages;
+  // Some programs give several calls one id: all of them must wait, or any of them may have run.
+  const countOf = (calls: readonly ToolCall[], id: string): number => calls.filter((call) => call.id === id).length;
+  const calls = waiting.length === 0 ? [] : dangling.map(({ call }) => call);
+  const resultOf = (call: ToolCall): Message => {
+    const waits = waiting.length > 0 && countOf(waiting, call.id) >= countOf(calls, call.id);
+    return waits ? notRunResult(call) : unknownResult(call);
+  };
   const closed: Message[] = [];
   // The dangling calls come in the order of their messages; those before `next` are passed, those before `owed` closed.
   let next = 0;
   let owed = 0;
   const closePassed = (): void => {
-    for (const { call } of dangling.slice(owed, next)) closed.push(unknownResult(call));
+    for (const { call } of dangling.slice(owed, next)) closed.push(resultOf(call));
     owed = next;
   };
   for (const [at, message] of messages.entries()) {
@@ -294,4 +304,16 @@ export function unknownResult(call: ToolCall): Message {
     content: "The call was interrupted before its result was known; it may or may not have had effects.",
     synthetic: true,
   };
+}
+
+const notRun = "The call did not run: the answer ended before it.";
+
+/** The marked result of a call whose tool did not begin to run. */
+function notRunResult(call: ToolCall): Message {
+  return { role: "tool", tool_call_id: call.id, content: notRun, synthetic: true };
+}
+
+/** True for the result of a call that did not run. */
+export function isNotRunResult(message: Message): boolean {
+  return message.role === "tool" && message["synthetic"] === true && message.content === notRun;
 }

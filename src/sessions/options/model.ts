@@ -1,5 +1,5 @@
 import type { Value } from "../../domain/values/codec.ts";
-import type { Message, ReportedUsage } from "../../domain/turns/turn.ts";
+import type { Message, ReportedUsage, ToolCall } from "../../domain/turns/turn.ts";
 
 /**
  * Calls a model and yields its answer as it arrives. It stops when `request.signal` aborts.
@@ -72,6 +72,11 @@ export type ModelEvent =
   | { readonly type: "requests"; readonly requests: number }
   /** The end of one model call of several, with its usage. */
   | { readonly type: "step"; readonly usage: ReportedUsage }
+  /**
+   * The tool calls whose tools have not begun to run. If the answer ends here, their results say that they did not run, and
+   * those of other calls without a result that they may have run.
+   */
+  | { readonly type: "waiting"; readonly calls: readonly ToolCall[] }
   /** Another agent continues the answer; the turn and its steps name it. */
   | { readonly type: "agent"; readonly agent: string }
   /** The model that answered. */

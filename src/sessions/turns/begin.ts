@@ -3,7 +3,7 @@ import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { TruncatedSums, type TruncatedTurns } from "../../domain/turns/truncated-usage.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
-import { countToolCalls } from "../../domain/turns/message-steps.ts";
+import { mayHaveRunTools } from "../../domain/turns/message-steps.ts";
 import {
   beginAgain,
   beginInstead,
@@ -203,11 +203,11 @@ async function repeated(
 }
 
 /**
- * True for a turn that ended without an answer to give: a retry with its key asks again. Where tools ran, they may have had
- * effects, and the retry gets the failure.
+ * True for a turn that ended without an answer to give: a retry with its key asks again. Where tools ran, or may have, they
+ * may have had effects, and the retry gets the failure.
  */
 function isUnanswered({ status, output }: Turn): boolean {
-  return (status === "failed" || status === "interrupted") && countToolCalls(output) === 0;
+  return (status === "failed" || status === "interrupted") && !mayHaveRunTools(output);
 }
 
 /** How often another writer may come first before a retry gets the failure of its first try. */

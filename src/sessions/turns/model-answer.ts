@@ -97,6 +97,8 @@ async function writeAnswer(
       // Before the tools run: the model would not get their results.
       if (danglingToolCalls(turn.output).length > 0)
         await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
+    } else if (event.type === "waiting") {
+      turn.waiting = event.calls;
     } else if (event.type === "finish") {
       finish = event.reason;
     } else if (event.type === "agent") {

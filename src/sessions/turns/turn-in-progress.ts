@@ -8,6 +8,7 @@ import {
   type Message,
   type ReportedUsage,
   type Step,
+  type ToolCall,
   type Turn,
   type Usage,
 } from "../../domain/turns/turn.ts";
@@ -87,6 +88,8 @@ export class TurnInProgress implements AsyncDisposable {
   readonly open: Turn;
   /** Returns the usage so far, for a seal without its writer. @default an estimate */
   cost: (() => Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">) | undefined;
+  /** The tool calls of which their writer knows that their tools have not begun to run. */
+  waiting: readonly ToolCall[] = [];
   readonly #handle: Handle;
   readonly #fence: number;
   readonly #releases: boolean;
@@ -381,7 +384,7 @@ export class TurnInProgress implements AsyncDisposable {
   async #commitSeal(seal: Seal, chunks: readonly Chunk[], together: SealTogether): Promise<Turn> {
     const { status = "done", output = this.output, steps, ...others } = seal;
     // A finished turn may end with a tool call that its caller runs; a broken one must not leave calls without results.
-    const whole = status === "done" ? output : closeToolCalls(output);
+    const whole = status === "done" ? output : closeToolCalls(output, this.waiting);
     const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
     const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
     const endReason = status === "done" ? this.#endReason : undefined;
