@@ -226,6 +226,7 @@ test("during concurrent writes the doctor reports no false problem, and its repa
         await open.write({ text: "a".repeat(9000) });
         await open.seal({ usage });
       } else await session.append({ input: "q", output: "a", usage });
+      await setImmediate(); // or a store in memory would let them write everything during the first look
     }
   });
   let writing = true;

@@ -11,6 +11,7 @@ import { handoffAt } from "../domain/record/handoff.ts";
 import { storedInstructions } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
+import { replacedLog } from "../domain/turns/replaced-turns.ts";
 import { isKnown } from "../domain/turns/agent-choice.ts";
 import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
@@ -18,6 +19,7 @@ import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
 import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import { counted } from "../errors/counted.ts";
 import { interruptions } from "../errors/answer-problems.ts";
 import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
 import { keyOf } from "../store/row.ts";
@@ -246,12 +248,21 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
   for (let look = 0; look < looksMax; look++) {
     const record = (await core.find(key))?.record;
     if (record === undefined) return [];
-    const { problems, repair } = await examineLogs(core, record);
-    const dangling = record.lease !== null && !(await core.instance.isAlive(record, record.lease));
+    const { problems, repair, putBack } = await examineLogs(core, record);
+    const { lease, openTurn } = record;
+    const leftOpen = lease === null && openTurn !== null && repair?.openTurn === undefined;
+    const dangling = leftOpen || (lease !== null && !(await core.instance.isAlive(record, lease)));
     const again = (await core.find(key))?.record;
     if (again === undefined || !isSame(again, record)) continue;
     if (problems.length === 0 && !dangling) return [];
-    const isFree = record.lease === null || dangling;
+    const isFree = lease === null || dangling;
+    if (repairs && isFree && putBack !== undefined) {
+      if ((await core.commit([putBack])).status !== "ok") continue;
+      const { tenant, id: session } = record;
+      const done = problems.filter(({ kind }) => kind === "replaced");
+      const rest = await examine(core, key, repairs);
+      return rest && [...done.map((problem): Finding => ({ ...problem, tenant, session, repaired: true })), ...rest];
+    }
     return await repairFindings(core, record, { problems, repair, dangling, repairs: repairs && isFree });
   }
   return undefined;
@@ -282,6 +293,7 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
 interface Verdict {
   readonly problems: readonly SessionProblem[];
   readonly repair: Repair | null;
+  /** A dead instance holds the session, or left a turn open. */
   readonly dangling: boolean;
   readonly repairs: boolean;
 }
@@ -299,17 +311,28 @@ async function repairFindings(
     session,
     repaired: isRepaired && problem.fix !== null,
   }));
+  // The open turn that the record did not know has no holder either.
+  if (isRepaired && typeof repair.openTurn === "number" && record.lease === null) await clearLease(core, record);
   if (!dangling) return findings;
   const { lease, openTurn } = record;
-  const seals = openTurn === null ? "" : `, turn ${openTurn} is sealed with what had arrived`;
-  const finding = {
-    kind: "lease",
-    tenant,
-    session,
-    what: `instance ${lease?.instance ?? ""}, which is gone, holds its lease${openTurn === null ? "" : " and left a turn open"}`,
-    fix: `the lease is cleared${seals}`,
-  } as const;
-  return [...findings, { ...finding, repaired: repairs && (await clearLease(core, record)) }];
+  const isOpen = openTurn !== null;
+  const end = isOpen ? turnEnd(record, openTurn) : "";
+  const finding =
+    lease === null
+      ? ({ kind: "open_turn", what: `turn ${openTurn} is open, and no instance holds the session`, fix: end } as const)
+      : ({
+          kind: "lease",
+          what: `instance ${lease.instance}, which is gone, holds its lease${isOpen ? " and left a turn open" : ""}`,
+          fix: `the lease is cleared${isOpen ? `, ${end}` : ""}`,
+        } as const);
+  return [...findings, { ...finding, tenant, session, repaired: repairs && (await clearLease(core, record)) }];
+}
+
+/** What the recovery does with the open turn. */
+function turnEnd(record: SessionRecord, openTurn: number): string {
+  const replaced = headOf(record, replacedLog) - 1;
+  if (replaced < 1) return `turn ${openTurn} is sealed with what had arrived`;
+  return `turn ${openTurn} is sealed with what had arrived; if nothing had, ${counted(replaced, "turn")} that it replaced ${replaced === 1 ? "is" : "are"} put back`;
 }
 
 /** True if the lease was cleared. Where a broken log keeps the turn from being sealed, both stay. */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { replacedLog } from "../domain/turns/replaced-turns.ts";
-import { changeOf, draftOf, splice } from "../domain/record/change.ts";
+import { changeOf, draftOf, identityOf, splice } from "../domain/record/change.ts";
+import type { Splice } from "../domain/record/entry.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import { entryOfTurn, type Turn } from "../domain/turns/turn.ts";
 import { doctor, stats } from "../admin.ts";
@@ -407,4 +409,94 @@ test("a question whose withdrawal came first is not asked", async () => {
   const session = await place.sessions.create({ id: "s" });
   await assert.rejects(session.consult("gone", { withdraw: AbortSignal.abort() }), { code: "aborted" });
   assert.deepEqual([model.calls, (await turnsOf(session)).length], [0, 0]);
+});
+
+/** The findings of the doctor: kind, repair, and whether it was repaired. */
+async function examined(place: InMemory, repair = false): Promise<unknown[]> {
+  const found: unknown[] = [];
+  await doctor(place.sessions, { repair, onFinding: ({ kind, fix, repaired }) => found.push([kind, fix, repaired]) });
+  return found;
+}
+
+/** Write past all rules, as a mistake or a bad repair would. */
+async function damage(place: InMemory, fields: Partial<SessionRecord>, splices: readonly Splice[] = []): Promise<void> {
+  const key = { tenant: "default", id: "s" };
+  const { record } = await coreOf(place.sessions).load(key);
+  const written = { ...record, ...fields, version: record.version + 1 };
+  const change = { key, expected: identityOf(record), record: written, splices, claims: [] };
+  assert.deepEqual(await place.store.commit([[change]]), [{ status: "ok" }]);
+}
+
+/** A session of two turns, and a dead writer that left a question in their place. */
+async function abandoned(place: InMemory, words = ""): Promise<Session> {
+  const session = await place.sessions.create({ id: "s" });
+  const usage = { inputTokens: 5, outputTokens: 1, totalTokens: 6 };
+  for (const [question, output] of [
+    ["one", "answer 1"],
+    ["two", "answer 2"],
+  ] as const)
+    await session.append({ input: question, output, usage }, { key: question });
+  const turn = await (await place.another().get("s")).begin("again", { after: 0, key: "k" });
+  if (words !== "") await turn.write({ text: words.repeat(4096) });
+  await place.clock.advance(60_000);
+  return session;
+}
+
+const end = "turn 1 is sealed with what had arrived; if nothing had, 2 turns that it replaced are put back";
+
+for (const holder of ["dead", "none"] as const)
+  for (const words of ["", "Well"])
+    test(`the doctor ends a question that replaced turns after ${words === "" ? "no word" : "a word"}, with ${holder === "none" ? "no" : "a dead"} holder`, async () => {
+      await using place = inMemory();
+      const session = await abandoned(place, words);
+      if (holder === "none") await damage(place, { lease: null });
+      const [kind, fix] = holder === "dead" ? ["lease", `the lease is cleared, ${end}`] : ["open_turn", end];
+      assert.deepEqual(await examined(place), [[kind, fix, false]]);
+      assert.deepEqual(await examined(place, true), [[kind, fix, true]]);
+      await guardSound(place.sessions);
+      await session.refresh();
+      const came = words === "" ? ["one → answer 1", "two → answer 2"] : ["again → interrupted"];
+      assert.deepEqual(await saidIn(session), came);
+      const { record } = await coreOf(place.sessions).load({ tenant: "default", id: "s" });
+      assert.deepEqual([record.heads[replacedLog], record.openTurn, record.lease], [0, null, null]);
+    });
+
+for (const known of [true, false])
+  test(`the doctor puts replaced turns back where their question was lost${known ? "" : ", also after the record forgot it"}`, async () => {
+    await using place = inMemory();
+    const session = await abandoned(place);
+    const lost = [{ log: "turns", from: 1, entries: [] }];
+    const none = { ...(await coreOf(place.sessions).load({ tenant: "default", id: "s" })).record.heads, turns: 0 };
+    await damage(place, { lease: null, ...(known ? {} : { openTurn: null, heads: none }) }, lost);
+    const before = await examined(place);
+    assert.deepEqual(before[0], ["replaced", "they are put back", false]);
+    assert.deepEqual((await examined(place, true))[0], ["replaced", "they are put back", true]);
+    await guardSound(place.sessions);
+    await session.refresh();
+    assert.deepEqual(await saidIn(session), ["one → answer 1", "two → answer 2"]);
+    const { counters } = session.info;
+    assert.deepEqual([counters.turns, counters.totalTokens], [2, 12]);
+    const usage = { inputTokens: 5, outputTokens: 1, totalTokens: 6 };
+    const retry = session.append({ input: "two", output: "answer 2", usage }, { key: "two" });
+    assert.equal((await retry).seq, 2, "its key is known");
+  });
+
+test("the doctor reports replaced turns whose place another turn has, and leaves both", async () => {
+  await using place = inMemory();
+  const session = await abandoned(place);
+  const { record } = await coreOf(place.sessions).load({ tenant: "default", id: "s" });
+  const heads = { ...record.heads, turns: 0 };
+  await damage(place, { lease: null, openTurn: null, heads }, [{ log: "turns", from: 1, entries: [] }]);
+  await session.refresh();
+  await session.append({ input: "later" });
+  for (const repair of [false, true])
+    assert.deepEqual(
+      (await examined(place, repair)).find((finding) => (finding as unknown[])[0] === "replaced"),
+      ["replaced", null, false],
+    );
+  await session.refresh();
+  assert.deepEqual(
+    (await turnsOf(session)).map(({ input }) => input[0]?.content),
+    ["later"],
+  );
 });

@@ -10,11 +10,12 @@ import { mayLackItsBeginning, readEvent } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
 import { truncatedUsageOf } from "../turns/truncated-usage.ts";
 import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
+import { isTurn, putBackLost, replacedLog } from "../turns/replaced-turns.ts";
 import { readTurn } from "../turns/turn.ts";
 import { counted } from "../../errors/counted.ts";
 
 /** The kinds of problems of a session. */
-export type ProblemKind = "gap" | "head" | "counters" | "open_turn" | "unreadable";
+export type ProblemKind = "gap" | "head" | "counters" | "open_turn" | "replaced" | "unreadable";
 
 /** A problem of a session. */
 export interface SessionProblem {
@@ -26,6 +27,14 @@ export interface SessionProblem {
 
 /** The fields of a record as its logs determine them. */
 export type Repair = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
+
+/** The result of a check. */
+export interface CheckResult {
+  readonly problems: readonly SessionProblem[];
+  readonly repair: Repair | null;
+  /** Puts back turns whose replacement was lost. It comes first; another check finds what is left. */
+  readonly putBack?: Change;
+}
 
 const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
 
@@ -41,6 +50,8 @@ export class SessionCheck {
   #counters: Counters = noCounters;
   /** The last turn, where it is open. */
   #openTurn: number | null = null;
+  /** The entries of the log `replaced`, of at most the bytes of one turn. */
+  readonly #replaced: Entry[] = [];
 
   constructor(record: SessionRecord) {
     this.#record = record;
@@ -57,6 +68,7 @@ export class SessionCheck {
     const end = this.#ends.get(log) ?? (mayLackItsBeginning(log) ? entry.seq - 1 : 0);
     if (entry.seq !== end + 1) this.miss(log, `${log} has no entry ${end + 1}, but one ${entry.seq}`);
     this.#ends.set(log, entry.seq);
+    if (log === replacedLog) this.#replaced.push(entry);
     const reason = this.#read(log, entry);
     if (reason === undefined) return;
     this.#broken.add(log);
@@ -101,12 +113,29 @@ export class SessionCheck {
   }
 
   /** The problems, after all logs were added, and the fields of the record that repair them; null: none. */
-  result(): { readonly problems: readonly SessionProblem[]; readonly repair: Repair | null } {
+  result(): CheckResult {
+    const putBack = this.#lostReplacement();
     const heads = this.#heads();
     const counters = this.#countersThatHold();
     const openTurn = this.#openTurnThatIs();
     const repair: Repair = defined({ heads, counters, openTurn });
-    return { problems: this.#problems, repair: Object.keys(repair).length === 0 ? null : repair };
+    return {
+      problems: this.#problems,
+      repair: Object.keys(repair).length === 0 ? null : repair,
+      ...defined({ putBack }),
+    };
+  }
+
+  /** Turns are kept for the end of the open turn. Without an open turn, its entry was lost. */
+  #lostReplacement(): Change | undefined {
+    const count = this.#replaced.filter(isTurn).length;
+    if (count === 0 || this.#openTurn !== null || this.#broken.has("turns") || this.#broken.has(replacedLog))
+      return undefined;
+    const change = putBackLost(this.#record, this.#replaced, this.#ends.get("turns") ?? 0);
+    const what = `${counted(count, "turn")} that a question replaced ${count === 1 ? "is" : "are"} kept aside, and the question is lost`;
+    const fix = `${count === 1 ? "it is" : "they are"} put back`;
+    this.#report("replaced", what, change === null ? null : fix);
+    return change ?? undefined;
   }
 
   #heads(): SessionRecord["heads"] | undefined {

@@ -4,7 +4,7 @@
  * The first entry of the log holds the fields of the record to restore; the turns follow, in their order.
  */
 import { SessionError } from "../../errors.ts";
-import { lastOwn, set, splice, type Draft } from "../record/change.ts";
+import { changeOf, draftOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
 import type { Entry } from "../record/entry.ts";
 import { sessionIds, turnOpen } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
@@ -34,6 +34,8 @@ export interface ReplacedHeader {
   readonly spent: number;
   /** The last entry of the log `replaced-keys`. */
   readonly keys: number;
+  /** The last turn before the replaced ones; absent in entries of earlier versions. */
+  readonly after?: number;
 }
 
 /** @throws SessionError `replaced_too_large` where these entries do not fit into one commit */
@@ -56,7 +58,8 @@ export function guardNoneReplaced(record: SessionRecord): void {
 /** Keep the turns in the draft that truncates them. `before`: the record before the truncation. */
 export function keepReplaced(draft: Draft, before: SessionRecord, entries: readonly Entry[]): void {
   const keys = lastOwn(before, replacedKeysLog);
-  const header: ReplacedHeader = { inherited: before.inherited, spent: lastOwn(before, "spent"), keys };
+  const after = lastOwn(draft.record, "turns") - 1;
+  const header: ReplacedHeader = { inherited: before.inherited, spent: lastOwn(before, "spent"), keys, after };
   const keyed = entries.filter(({ key }) => key !== null);
   const kept = keyed.map(({ seq: turn, key, at }, index) => ({
     seq: keys + 1 + index,
@@ -135,6 +138,30 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
     },
   });
   dropReplaced(draft);
+}
+
+/**
+ * Put turns back whose replacement was lost from the log, which now ends before their place. The counters stay as they are: the
+ * caller counts the logs anew. Null where the log has moved on, or nothing tells the place.
+ */
+export function putBackLost(record: SessionRecord, kept: readonly Entry[], turnsEnd: number): Change | null {
+  const first = kept.find((entry) => !isTurn(entry));
+  const turns = kept.filter(isTurn);
+  const after = readHeader(first)["after"] ?? (record.openTurn === null ? undefined : record.openTurn - 1);
+  if (turns.length === 0 || after !== turnsEnd) return null;
+  const { inherited, spent, keys } = headerOf(first, record);
+  const draft = draftOf(record);
+  set(draft, { openTurn: null, cancel: null, inherited, heads: { ...record.heads, turns: turnsEnd } });
+  splice(
+    draft,
+    "turns",
+    turnsEnd + 1,
+    turns.map((entry, index) => ({ ...entry, seq: turnsEnd + 1 + index })),
+  );
+  if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
+  if (keys < lastOwn(record, replacedKeysLog)) splice(draft, replacedKeysLog, keys + 1, []);
+  dropReplaced(draft);
+  return changeOf(draft);
 }
 
 /** True for an entry of the log that is a turn; the other one is the header. */
