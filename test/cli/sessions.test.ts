@@ -257,6 +257,7 @@ test("a session is archived, shown, brought back, put under hold and released", 
   assert(archived === true && Number(packedBytes) * 2 < Number(bytes));
   assert.equal((await json(["archive", "a"]))["archived"], false);
   const shown = (await place.run(["sessions", "show", "a"])).stdout;
+  assert.match(shown, /tokens +0 \(0 in, 0 out\) in 0 model calls/, "no model answered the appended turn");
   assert.match(shown, /archived +\d+ bytes.*\n[^]*assistant: a long answer/);
   assert.deepEqual(await json(["unarchive", "a"]), { session: "a", unarchived: true, state: "active" });
   assert.equal((await place.run(["sessions", "legal-hold", "a"])).code, 2);

@@ -53,7 +53,7 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
       ["turns", `${counters.turns} with ${counted(counters.messages, "message")}`],
       [
         "tokens",
-        `${counters.totalTokens} (${counters.inputTokens} in, ${counters.outputTokens} out) in ${counted(counters.requests, "request")}`,
+        `${counters.totalTokens} (${counters.inputTokens} in, ${counters.outputTokens} out) in ${counted(counters.requests, "model call")}`,
       ],
       ["budget", budgetText(info)],
       ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],

@@ -29,7 +29,7 @@ export interface TurnInput {
    */
   readonly usage?: ReportedUsage;
   readonly durationMs?: number;
-  /** Calls of a model. @default 1 if there is output */
+  /** Calls of a model. @default 1 if there is output with a model or usage, else 0 */
   readonly requests?: number;
   /** @default "done" */
   readonly status?: "done" | "failed" | "interrupted";
@@ -42,7 +42,8 @@ const sealedStatuses = ["done", "failed", "interrupted"] as const;
 /** @throws SessionError `argument_invalid`, `message_invalid`, `id_invalid` */
 export function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | null }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
-  const { status = "done", requests = output.length > 0 ? 1 : 0, durationMs } = turn;
+  const hasModel = turn.model !== undefined || turn.usage !== undefined;
+  const { status = "done", requests = hasModel && output.length > 0 ? 1 : 0, durationMs } = turn;
   parseOneOf(status, "status", sealedStatuses);
   const input = parseMessages(turn.input, "user", "input");
   return defined({

@@ -12,7 +12,10 @@ const day = 86_400_000;
 
 async function talk(session: Session, from: number, to: number, said = "question"): Promise<void> {
   for (let index = from; index <= to; index++) {
-    await session.append({ input: `${said} ${index}`, output: `answer ${index}` }, { key: `${said} ${index}` });
+    await session.append(
+      { input: `${said} ${index}`, output: `answer ${index}`, requests: 1 },
+      { key: `${said} ${index}` },
+    );
   }
 }
 

@@ -170,6 +170,21 @@ test("metadata that is no plain object and instructions that are no text are ref
   await assert.rejects(place.sessions.create({ instructions }), { code: "argument_invalid" });
 });
 
+test("an appended turn counts a model call if it has output with a model or usage", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const usage = { inputTokens: 2, outputTokens: 3, totalTokens: 5 };
+  for (const [turn, requests] of [
+    [{ input: "a note", output: "of a person" }, 0],
+    [{ input: "q", output: "a", usage }, 1],
+    [{ input: "q", output: "a", model: "m" }, 1],
+    [{ input: "q", usage }, 0],
+    [{ input: "q", output: "a", requests: 2 }, 2],
+  ] as const)
+    assert.equal((await session.append(turn)).requests, requests);
+  assert.equal(session.info.counters.requests, 4);
+});
+
 test("truncating removes turns and their messages, keeps their usage, and numbers continue from there", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
@@ -369,6 +384,15 @@ test("a key that comes back with another status, usage, model or count of calls 
     );
   const { model: _, usage: _usage, ...bare } = turn;
   await assert.rejects(again.append(bare, { key: "k" }), { code: "key_reused" });
+});
+
+test("a retry of a turn without a model finds the turn for which an earlier version counted one call", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = { input: "q", output: "a" };
+  await session.append({ ...turn, requests: 1 }, { key: "k" });
+  assert.equal((await session.append(turn, { key: "k" })).seq, 1);
+  await assert.rejects(session.append({ ...turn, requests: 2 }, { key: "k" }), { code: "key_reused" });
 });
 
 test("an appended usage is completed or estimated, and its budget is charged", async () => {

@@ -55,7 +55,8 @@ export function portableConversation(core: Core, conversation: Conversation, age
     agent: session.agent,
     input,
     output,
-    requests: output.length === 0 ? 0 : 1,
+    // The messages do not say whether a model wrote them.
+    requests: 0,
   }));
   for (const turn of turns) guardTurnParts(record, turn, context);
   const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));

@@ -29,12 +29,19 @@ export async function writeOnce(
 
 /** @throws SessionError `key_reused` if the earlier turn of this key has another content */
 export function guardSameContent(handle: Handle, earlier: Turn, wanted: Turn): void {
-  const contentOf = ({ status, agent, model, usage, requests, input, output, finish }: Turn): string =>
-    encode([status, agent, model ?? null, usage ?? null, requests, input, output, finish ?? null]);
+  const contentOf = (turn: Turn): string => {
+    const { status, agent, model, usage, input, output, finish } = turn;
+    return encode([status, agent, model ?? null, usage ?? null, callsOf(turn), input, output, finish ?? null]);
+  };
   if (contentOf(earlier) === contentOf(wanted)) return;
   throw new SessionError("key_reused", {
     ...sessionIds(handle.record),
     key: earlier.key ?? "",
     seq: earlier.seq,
   });
+}
+
+/** An earlier version counted one call for output without a model or usage: a retry after an upgrade is the same turn. */
+function callsOf({ model, usage, requests }: Turn): number {
+  return model === undefined && usage === undefined && requests === 1 ? 0 : requests;
 }
