@@ -43,6 +43,23 @@ export type { LeaseHolder } from "./sessions/operations/lease.ts";
 export type { EndOptions } from "./sessions/operations/end.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
+export type { SessionLook, TailQuery } from "./sessions/session/look.ts";
+export { SessionLog, type KeyRangeOptions, type LogEntryRange } from "./sessions/logs/session-log.ts";
+export type { KeyRange } from "./sessions/logs/key-range.ts";
+export type { FollowOptions } from "./sessions/logs/follow-log.ts";
+export type { LogEntry } from "./sessions/logs/log-entry.ts";
+export type {
+  LogEntryInput,
+  LogWrite,
+  SessionWrite,
+  TurnsWrite,
+  WriteOutcome,
+  WriteResult,
+  WrittenEntries,
+} from "./sessions/logs/session-write.ts";
+export type { WritesOutcome, WriteTo } from "./sessions/logs/write-many.ts";
+export { idFor } from "./sessions/logs/id-for.ts";
+export type { IfPresent, Onto } from "./domain/writes/named-logs.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
 export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshots/snapshot-text.ts";
 export type { PortableRecord } from "./domain/copies/snapshot.ts";
@@ -107,7 +124,8 @@ export type { DailyBudget, DailyBudgets } from "./domain/record/daily-usage.ts";
 export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";
 export type { Duration, Lifetime } from "./domain/values/duration.ts";
 export type { Page, PageQuery } from "./domain/values/pages.ts";
-export type { Value } from "./domain/values/codec.ts";
+export { encode as encodeValue, type Value } from "./domain/values/codec.ts";
+export { sameValue } from "./domain/values/same-value.ts";
 export { defaultLimits, type Limits } from "./domain/values/limits.ts";
 export {
   errorCodes,

@@ -63,6 +63,15 @@ export interface ErrorDetails {
   };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
+  readonly log_reserved: { log: string };
+  /** `part`: named logs of the session, entries of one write, bytes of one entry, bytes of one write. */
+  readonly write_too_large: InSession & {
+    part: "logs" | "entries" | "entryBytes" | "writeBytes";
+    /** The named log; absent if the write as a whole is too large. */
+    log?: string;
+    count: number;
+    countMax: number;
+  };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
@@ -104,9 +113,12 @@ export interface ErrorDetails {
 
   // Concurrency
   readonly conflict: InSession & {
-    seenTurn: number;
-    storedTurn: number;
-    /** The versions of the last change of the turns: the one that the writer has read, and the stored one. */
+    /** The last turn that the writer has read, and the stored one; absent where a write is refused by its `onto`. */
+    seenTurn?: number;
+    storedTurn?: number;
+    /** The log that changed; absent if it is `turns`, and the writer has read its last turns. */
+    log?: string;
+    /** The versions of the last change of the log: the one that the writer has read, and the stored one. */
     seenVersion?: number;
     storedVersion?: number;
   };
@@ -292,6 +304,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", bytes: "number", bytesMax: "number" },
   },
+  log_reserved: { status: 400, retryable: false, details: { log: "id" } },
+  write_too_large: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", part: "code", log: "id", count: "number", countMax: "number" },
+  },
   agent_unknown: { status: 404, retryable: false, details: { agent: "id", known: "ids" } },
   agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },
 
@@ -333,7 +351,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   claim_undecided: { status: 409, retryable: false, details: { tenant: "id", userSession: "id", deviceSession: "id" } },
 
   // Concurrency
-  conflict: { status: 409, retryable: false, details: seenAndStored },
+  conflict: { status: 409, retryable: false, details: { ...seenAndStored, log: "id" } },
   store_restored: { status: 409, retryable: false, details: seenAndStored },
   key_reused: { status: 422, retryable: false, details: { sessionId: "id", key: "id", seq: "number" } },
   key_archived: {

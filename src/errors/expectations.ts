@@ -87,6 +87,7 @@ export type Expected =
   | "web_address"
   | "whole_number"
   | "window"
+  | "with_onto"
   | "without_range"
   | "without_to";
 
@@ -196,6 +197,7 @@ const defects = {
   last_line: () => "follows the line that should be the last one",
   readable_file: () => "cannot be read",
   readable_items: (e: Expectation) => `has more than ${e.max} items that cannot be read; the import stops here`,
+  with_onto: () => "needs onto, unless it is 1",
   setting: ({ known = [] }: Expectation) => `is no setting; the settings are ${known.join(", ")}`,
   utf8: () => "is not UTF-8",
 };

@@ -38,6 +38,21 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `the turn of session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "chunks"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
   metadata_too_large: (d) =>
     `the metadata of session ${d.sessionId} would have ${d.bytes} bytes, the limit is ${d.bytesMax}; every turn rewrites the metadata, so store large data in turns`,
+  log_reserved: (d) =>
+    `the log name ${JSON.stringify(d.log)} is reserved: Perdure has logs of its own, and names that begin with "perdure" are kept for later; use another name`,
+  write_too_large: (d) => {
+    const named = d.log === undefined ? "" : ` to the log ${d.log}`;
+    switch (d.part) {
+      case "logs":
+        return `session ${d.sessionId} would have ${d.count} named logs, the limit is ${d.countMax}; use keys within a log, or raise limits.logsMax`;
+      case "entries":
+        return `the write${named} of session ${d.sessionId} writes ${d.count} entries, the limit is ${d.countMax}; write them in several writes, or raise limits.writeEntriesMax`;
+      case "entryBytes":
+        return `an entry of the write${named} of session ${d.sessionId} has ${d.count} bytes, the limit is ${d.countMax}; store large data elsewhere and a reference here, or raise limits.entryBytesMax`;
+      case "writeBytes":
+        return `the write${named} of session ${d.sessionId} has ${d.count} bytes, the limit is ${d.countMax}; write in several writes, or raise limits.writeBytesMax`;
+    }
+  },
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {
@@ -85,7 +100,9 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
 
   // Concurrency
   conflict: (d) =>
-    `another writer changed session ${d.sessionId}: this Session has read up to turn ${d.seenTurn}, the log is at turn ${d.storedTurn}; nothing was written; refresh, read the new turns, and decide`,
+    d.log !== undefined
+      ? `another writer changed the log ${d.log} of session ${d.sessionId} after version ${d.seenVersion}; nothing was written; look at it again, and decide`
+      : `another writer changed session ${d.sessionId}: this Session has read up to turn ${d.seenTurn}, the log is at turn ${d.storedTurn}; nothing was written; refresh, read the new turns, and decide`,
   store_restored: (d) =>
     `the stored session ${d.sessionId} does not descend from the one that this Session has read: read were version ${d.seenVersion} and turn ${d.seenTurn}, stored are version ${d.storedVersion} and turn ${d.storedTurn}; the store was restored to an earlier state, so later turns may be lost; nothing was written; open the session again and compare`,
   key_reused: (d) =>

@@ -149,6 +149,9 @@ export const sessionAnswer: z.ZodType = z
     version: z.number(),
     commitId: z.string(),
     seen: z.object({ version: z.number(), commitId: z.string(), turn: z.number() }),
+    logs: z
+      .record(z.string(), z.object({ end: z.number() }))
+      .meta({ description: "the named logs, and the number of the last entry of each" }),
     waiting: z.number(),
     legalHold: z.object({ reason: z.string(), since: instant }).nullable(),
     parent: z.object({ id: z.string(), turn: z.number() }).nullable(),

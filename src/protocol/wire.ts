@@ -42,6 +42,8 @@ export interface WireSession {
   readonly commitId: string;
   /** The turns that the client has seen with this state. */
   readonly seen: SessionInfo["seen"];
+  /** The named logs, and the last seq of each; none for a device. */
+  readonly logs: SessionInfo["logs"];
   readonly waiting: number;
   /** The reason of the legal hold, which forbids removal and truncation; null without one. */
   readonly legalHold: { readonly reason: string; readonly since: string } | null;
@@ -102,13 +104,14 @@ export function wireSession(info: SessionInfo): WireSession {
   };
 }
 
-/** A session as its reader may see it: a device sees neither the note of a handoff nor a legal hold. */
+/** A session as its reader may see it: a device sees no note of a handoff, no legal hold and no named logs. */
 export function wireSessionFor(audience: Audience, info: SessionInfo): WireSession {
   const wire = wireSession(info);
   if (audience === "operator") return wire;
   return {
     ...wire,
     legalHold: null,
+    logs: {},
     activeAgent: wire.activeAgent === null ? null : { ...wire.activeAgent, note: null },
   };
 }

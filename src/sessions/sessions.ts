@@ -11,6 +11,7 @@ import { guardSecret } from "./devices/secret-check.ts";
 import type { Subject } from "./erasure/subject.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { Keys } from "./keys.ts";
+import { writeManyOn, type WritesOutcome, type WriteTo } from "./logs/write-many.ts";
 import { createSession, ensureSession, getSession } from "./open-session.ts";
 import type { Model } from "./options/model.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
@@ -208,6 +209,15 @@ export class Sessions implements AsyncDisposable {
   async count(selection: SessionSelection = {}): Promise<number> {
     const { tenant } = this;
     return await traceCall({ operation: "count", tenant }, () => countOn(this.#core, tenant, selection));
+  }
+
+  /**
+   * Write to several sessions in one commit: all of the writes land together, or none.
+   * @throws SessionError as `write` of a session, `session_not_found`
+   */
+  async write(writes: readonly WriteTo[]): Promise<WritesOutcome> {
+    const { tenant } = this;
+    return await traceCall({ operation: "write", tenant }, () => writeManyOn(this.#core, tenant, writes));
   }
 
   /** Whether the store is there, and what waits for it. Asks the store nothing. */

@@ -30,6 +30,13 @@ function areHeads(value: unknown): boolean {
   return isFields(value) && Object.values(value).every(Number.isSafeInteger);
 }
 
+function areMarks(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    Object.values(value).every((mark) => isFields(mark) && isNumber(mark["version"]) && isText(mark["commitId"]))
+  );
+}
+
 function isLease(value: unknown): boolean {
   return isFields(value) && isText(value["instance"]) && isNumber(value["fence"]) && isInstant(value["acquiredAt"]);
 }
@@ -83,6 +90,7 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["budget", orNull(isFields)],
   ["heads", areHeads],
   ["turnsVersion", isNumber],
+  ["logMarks", areMarks],
   ["openTurn", orNull(isNumber)],
   ["cancel", orNull(isFields)],
   ["handoff", orNull(isHandoff)],

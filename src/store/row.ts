@@ -5,7 +5,7 @@
 import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
-import type { SessionRecord } from "../domain/record/record.ts";
+import type { Identity, SessionRecord } from "../domain/record/record.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
 import type { Outcome, FoundRecords } from "./store.ts";
@@ -37,9 +37,15 @@ export interface RecordRow {
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** Absent in most records, and in rows of older versions. */
 type OptionalFields = "budget" | "archive" | "parent" | "inherited" | "forkedAt" | "resets" | "turnsCommitId";
+/** The last change of a named log: the version and the commit id, or the version alone for the commit of the row. */
+type StoredMark = number | readonly [version: number, commitId: string];
 /** Rows have the names `floor` and `hold` since the first version. */
-type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold"> &
-  Partial<Pick<Rest, OptionalFields>> & { floor?: StoredHandoff | null; hold?: SessionRecord["legalHold"] };
+type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold" | "logMarks"> &
+  Partial<Pick<Rest, OptionalFields>> & {
+    floor?: StoredHandoff | null;
+    hold?: SessionRecord["legalHold"];
+    marks?: { readonly [log: string]: StoredMark };
+  };
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
@@ -69,6 +75,9 @@ export function rowOf(record: SessionRecord): RecordRow {
   if (inherited !== 0) rest.inherited = inherited;
   if (forkedAt !== 0) rest.forkedAt = forkedAt;
   if (resets.length > 0) rest.resets = resets;
+  const marks = Object.entries(record.logMarks);
+  if (marks.length > 0)
+    rest.marks = Object.fromEntries(marks.map(([log, mark]) => [log, storedMark(mark, record.version)]));
   return {
     tenant: record.tenant,
     id: record.id,
@@ -85,6 +94,17 @@ export function rowOf(record: SessionRecord): RecordRow {
     sweepAt: record.sweepAt,
     data: JSON.stringify(rest),
   };
+}
+
+function storedMark({ version, commitId }: Identity, written: number): StoredMark {
+  return version === written ? version : [version, commitId];
+}
+
+/** A damaged mark has no version, so the record cannot be read. */
+function markOf(stored: StoredMark | null | undefined, written: string): Identity {
+  if (typeof stored === "number") return { version: stored, commitId: written };
+  const [version, commitId] = Array.isArray(stored) ? (stored as readonly [number, string]) : [Number.NaN, ""];
+  return { version, commitId };
 }
 
 /** @throws SessionError `session_unreadable` */
@@ -176,6 +196,9 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     turnsVersion: rest.turnsVersion,
     // Absent if this commit wrote the turns, and in rows of earlier versions.
     turnsCommitId: rest.turnsCommitId ?? (rest.turnsVersion === row.version ? row.commitId : ""),
+    logMarks: Object.fromEntries(
+      Object.entries(rest.marks ?? {}).map(([log, mark]) => [log, markOf(mark, row.commitId)]),
+    ),
     openTurn: rest.openTurn,
     cancel: rest.cancel,
     handoff: rest.floor ? handoffOf(rest.floor) : null,

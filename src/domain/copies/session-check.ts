@@ -4,7 +4,7 @@
  */
 import { defined } from "../values/defined.ts";
 import { isArchivable } from "./archive.ts";
-import { changeOf, draftOf, headOf, set, type Change } from "../record/change.ts";
+import { changeOf, draftOf, headOf, markLogs, namedLogs, set, type Change } from "../record/change.ts";
 import type { Entry, LogName } from "../record/entry.ts";
 import { mayLackItsBeginning, readEvent } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
@@ -191,9 +191,10 @@ export class SessionCheck {
   }
 }
 
-/** Put the repaired fields into the record. Handles that had read the turns read them again. */
+/** Put the repaired fields into the record. Handles that had read the logs read them again. */
 export function repairSession(record: SessionRecord, repair: Repair): Change {
   const draft = draftOf(record);
   set(draft, { ...repair, turnsVersion: draft.nextVersion });
+  markLogs(draft, namedLogs(record));
   return changeOf(draft);
 }

@@ -1,5 +1,5 @@
 /** The portable part of a session, without leases, fences, waiters and versions, and the rule that restores a session from it. */
-import { changeOf, draftOf, firstVersion, set, splice, type Change } from "../record/change.ts";
+import { changeOf, draftOf, firstVersion, markLogs, set, splice, type Change } from "../record/change.ts";
 import type { SessionKey } from "../record/entry.ts";
 import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
 import {
@@ -133,6 +133,7 @@ export function restoreSession(
     heads: {},
     turnsVersion: next,
     turnsCommitId: "",
+    logMarks: {},
     cancel: null,
     // The fence never falls, or a lease holder of before could write under the token of a present one.
     fence: found?.fence ?? 0,
@@ -144,6 +145,7 @@ export function restoreSession(
   set(draft, deadlines(draft.record));
   if (staged !== undefined) {
     set(draft, { heads: staged.heads });
+    markLogs(draft, Object.keys(staged.heads));
     return { ...changeOf(draft), logsOf: staged.key };
   }
   for (const [log, entries] of logs) splice(draft, log, 1, entries);

@@ -3,7 +3,7 @@
  * logs. Each write to a session is a {@link Change}; the rules beside this file make them.
  */
 import { defined } from "../values/defined.ts";
-import type { Entry, LogName, SessionKey, Splice } from "./entry.ts";
+import { isNamedLog, type Entry, type LogName, type SessionKey, type Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
 /** An idempotency key that a change adds to a log. */
@@ -70,8 +70,8 @@ export function turnsIdentity({ turnsVersion, turnsCommitId }: TurnsIdentity): I
 
 /**
  * False if the stored record cannot descend from the known one: the store was restored to an earlier state, and other
- * writers may have written to it since. The versions, the last changes of the turns and the leases are compared;
- * histories that agree in all of them count as the same.
+ * writers may have written to it since. The versions, the last changes of the turns and of the named logs, and the leases
+ * are compared; histories that agree in all of them count as the same.
  */
 export function mayFollow(current: SessionRecord, known: SessionRecord): boolean {
   // A session that was removed and created again is another one, also if the clock was set back meanwhile.
@@ -80,6 +80,10 @@ export function mayFollow(current: SessionRecord, known: SessionRecord): boolean
   if (current.version < known.version) return false;
   const [held, holds] = [known.lease, current.lease];
   if (held !== null && holds?.fence === held.fence && holds.commitId !== held.commitId) return false;
+  for (const [log, mark] of Object.entries(known.logMarks)) {
+    const now = current.logMarks[log];
+    if (now !== undefined && !isSame(now, mark) && now.version <= known.version) return false;
+  }
   return haveSameTurns(current, known) || current.turnsVersion > known.version;
 }
 
@@ -98,7 +102,14 @@ export function withCommitId(change: Change, commitId: string): Change {
   const { version, turnsVersion } = record;
   const turnsCommitId = turnsVersion === version ? commitId : record.turnsCommitId;
   const lease = record.lease?.fence === version ? { ...record.lease, commitId } : record.lease;
-  return { ...change, record: { ...record, commitId, turnsCommitId, lease } };
+  const logMarks = marksWithCommitId(record, commitId);
+  return { ...change, record: { ...record, commitId, turnsCommitId, lease, logMarks } };
+}
+
+function marksWithCommitId({ version, logMarks }: SessionRecord, commitId: string): SessionRecord["logMarks"] {
+  const marks = Object.entries(logMarks);
+  if (!marks.some(([, mark]) => mark.version === version)) return logMarks;
+  return Object.fromEntries(marks.map(([log, mark]) => [log, mark.version === version ? { version, commitId } : mark]));
 }
 
 /** Changes of different sessions that are committed together or not at all; mostly a single one. */
@@ -188,19 +199,34 @@ export function spend(draft: Draft, { tokens, turns }: Spending): void {
   draft.spending = { tokens: before.tokens + tokens, turns: before.turns + turns };
 }
 
+/** Note in the record that the named ones of these logs change with the draft. */
+export function markLogs(draft: Draft, logs: readonly LogName[]): void {
+  const named = logs.filter(isNamedLog);
+  if (named.length === 0) return;
+  const mark: Identity = { version: draft.nextVersion, commitId: "" };
+  set(draft, { logMarks: { ...draft.record.logMarks, ...Object.fromEntries(named.map((log) => [log, mark])) } });
+}
+
+/** The named logs of a session, those of its archive included. */
+export function namedLogs({ heads, archive }: Pick<SessionRecord, "heads" | "archive">): readonly LogName[] {
+  return Object.keys({ ...archive?.heads, ...heads }).filter(isNamedLog);
+}
+
 /** Put entries before the session's own entries of a log; all of those stay. */
 export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry[]): void {
   draft.splices.set(log, { log, from: lastOwn(draft.record, log) + 1, entries });
 }
 
 /**
- * Close the draft: the record gets the next version, which is also that of a changed `turns` log. With `moves` the same
- * turns are only stored elsewhere: handles that have seen them stay up to date. The draft must not be used afterwards.
+ * Close the draft: the record gets the next version, which is also that of a changed `turns` log and of the named logs that
+ * changed. With `moves` the same entries are only stored elsewhere: handles that have seen them stay up to date. The draft must
+ * not be used afterwards.
  */
 export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
   const { base, splices, claims, spending, nextVersion: version } = draft;
   const turnsVersion = (splices.has("turns") && !moves) || base.version === 0 ? version : draft.record.turnsVersion;
   set(draft, { version, turnsVersion });
+  if (!moves) markLogs(draft, [...splices.keys()]);
   return {
     key: { tenant: base.tenant, id: base.id },
     expected: identityOf(base),

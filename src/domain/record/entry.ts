@@ -9,8 +9,28 @@ export function keyText(key: SessionKey): string {
   return `${key.tenant}\u0000${key.id}`;
 }
 
-/** A named, append-only list of a session. Adapters may have logs of their own. */
+/** The name of a log of a session: one of Perdure's own, or a named log, which callers write. */
 export type LogName = "turns" | "chunks" | "events" | "instructions" | (string & {});
+
+const ownLogs: ReadonlySet<LogName> = new Set([
+  "turns",
+  "chunks",
+  "events",
+  "instructions",
+  "spent",
+  "inherited",
+  "replaced",
+  "replaced-keys",
+  "archive",
+  "forks",
+  "state",
+  "told",
+]);
+
+/** True for a log that callers write, and not Perdure. */
+export function isNamedLog(log: LogName): boolean {
+  return !ownLogs.has(log);
+}
 
 /** One row of a log. */
 export interface Entry {

@@ -60,6 +60,7 @@ export function draftOfNew(
     heads: {},
     turnsVersion: next, // a reset makes all turns seen before stale
     turnsCommitId: "",
+    logMarks: {},
     openTurn: null,
     cancel: null,
     handoff: null,
@@ -141,10 +142,18 @@ export interface Patch {
 /** @throws SessionError that of the session's state, `metadata_too_large`, `argument_invalid` */
 export function updateSession(record: SessionRecord, patch: Patch, context: Context): Change {
   const draft = draftOf(record);
+  use(draft, context);
+  patchDraft(draft, patch, context);
+  return changeOf(draft);
+}
+
+/** Change the fields in the draft. @throws SessionError `metadata_too_large`, `argument_invalid` */
+export function patchDraft(draft: Draft, patch: Patch, context: Context): void {
+  // Edits of the draft would change it.
+  const record = { ...draft.record };
   const { metadata, agent, ...fields } = patch;
   const next = agent?.name === record.agent ? undefined : agent;
   const { instructions = next?.instructions, ...plain } = fields;
-  use(draft, context);
   set(draft, plain);
   if (next !== undefined) set(draft, { agent: next.name });
   if (draft.record.user !== record.user) appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);
@@ -154,7 +163,6 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
   const hadInstructions = headOf(record, "instructions") > 0;
   if (instructions !== undefined && (instructions !== "" || hadInstructions)) instruct(draft, instructions, context);
   set(draft, deadlines(draft.record));
-  return changeOf(draft);
 }
 
 function mergeMetadata(metadata: Metadata, patch: Metadata): Metadata {

@@ -185,6 +185,8 @@ export interface SessionRecord extends Identity {
   readonly turnsVersion: number;
   /** The id of the commit that made it. */
   readonly turnsCommitId: string;
+  /** The last change of each named log that was ever written to; programs of earlier versions wrote none. */
+  readonly logMarks: { readonly [log: string]: Identity };
   /** The seq of the turn in progress. */
   readonly openTurn: number | null;
   readonly cancel: Cancel | null;

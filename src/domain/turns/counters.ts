@@ -27,6 +27,22 @@ export function countSealed(counters: Counters, turn: Turn): Counters {
   };
 }
 
+/** The counters after an amended turn, whose usage is at least that of `before`, took the place of it. */
+export function countAmended(counters: Counters, before: Turn, after: Turn): Counters {
+  const messagesOf = ({ input, output }: Turn): number => input.length + output.length;
+  const more = (sum: number, earlier = 0, later = 0): number => addCounts(sum, later - earlier);
+  return {
+    turns: counters.turns,
+    messages: counters.messages + messagesOf(after) - messagesOf(before),
+    requests: more(counters.requests, before.requests, after.requests),
+    inputTokens: more(counters.inputTokens, before.usage?.inputTokens, after.usage?.inputTokens),
+    outputTokens: more(counters.outputTokens, before.usage?.outputTokens, after.usage?.outputTokens),
+    totalTokens: more(counters.totalTokens, before.usage?.totalTokens, after.usage?.totalTokens),
+    durationMs: more(counters.durationMs, before.durationMs, after.durationMs),
+    longestMs: Math.max(counters.longestMs, after.durationMs ?? 0),
+  };
+}
+
 /** The counters after turns were truncated: their usage stays counted. */
 export function countTruncated(counters: Counters, truncated: { turns: number; messages: number }): Counters {
   return {

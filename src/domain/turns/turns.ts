@@ -42,13 +42,27 @@ export function appendTurn(
   { turn, writer }: { turn: NewTurn; writer: Writer },
   context: Context,
 ): Change {
-  const { record } = draft;
-  guardLease(record, writer.fence, context);
-  guardSeen(draft.base, writer);
-  const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
-  set(draft, { counters: countSealed(countBegun(record.counters, placed), placed) });
-  spend(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
+  guardWriter(draft, writer, context);
+  placeFinished(draft, turn, context);
   return changeOf(draft);
+}
+
+/** A writer of turns must be allowed to write, and must have seen all turns. */
+function guardWriter(draft: Draft, writer: Writer, context: Context): void {
+  guardLease(draft.record, writer.fence, context);
+  guardSeen(draft.base, writer);
+}
+
+/**
+ * Append a finished turn, in the draft.
+ * @throws SessionError `turn_open`, `turn_too_large`, `turn_parts_exceeded`, or that of the session's state
+ */
+export function placeFinished(draft: Draft, turn: NewTurn, context: Context): Turn {
+  const { counters } = draft.record;
+  const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
+  set(draft, { counters: countSealed(countBegun(counters, placed), placed) });
+  spend(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
+  return placed;
 }
 
 /** A turn to begin. */
@@ -86,7 +100,8 @@ export function beginAgain(
   context: Context,
 ): Change {
   const { turn, writer } = beginning;
-  truncateLog(draft, { after: headOf(draft.record, "turns") - 1, truncated, writer }, context);
+  guardWriter(draft, writer, context);
+  truncateLog(draft, { after: headOf(draft.record, "turns") - 1, truncated }, context);
   begin(draft, beginning, context);
   // The entry that bears the key goes in this very change.
   draft.claims.splice(0, draft.claims.length, ...draft.claims.filter(({ key }) => key !== turn.key));
@@ -113,7 +128,8 @@ export function beginInstead(
   const { after, entries, truncated } = replacement;
   const before = draft.record;
   guardReplaced(before, after, entries, context.limits);
-  truncateLog(draft, { after, truncated, writer: beginning.writer }, context);
+  guardWriter(draft, beginning.writer, context);
+  truncateLog(draft, { after, truncated }, context);
   begin(draft, beginning, context);
   keepReplaced(draft, before, entries);
   return changeOf(draft);
@@ -160,7 +176,8 @@ export function guardToolCalls(record: SessionRecord, count: number, { limits }:
   throw new SessionError("turn_parts_exceeded", { ...sessionIds(record), ...exceeded });
 }
 
-function guardTurnSize(record: SessionRecord, data: string, { limits }: Context): void {
+/** @throws SessionError `turn_too_large` */
+export function guardTurnSize(record: SessionRecord, data: string, { limits }: Context): void {
   // A UTF-16 unit is at most three bytes of UTF-8: short texts need no count.
   if (data.length * 3 <= limits.turnBytesMax) return;
   const bytes = Buffer.byteLength(data);
@@ -289,7 +306,12 @@ export function sealTurn(
  * Truncate the log of turns after turn `after`. `truncated`: the messages and usage of those turns; the usage stays counted.
  * @throws SessionError `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`, `session_forked`
  */
-export function truncateTurns(draft: Draft, truncation: Truncation, context: Context): Change {
+export function truncateTurns(
+  draft: Draft,
+  { writer, ...truncation }: Truncation & { readonly writer: Writer },
+  context: Context,
+): Change {
+  guardWriter(draft, writer, context);
   truncateLog(draft, truncation, context);
   return changeOf(draft);
 }
@@ -297,24 +319,30 @@ export function truncateTurns(draft: Draft, truncation: Truncation, context: Con
 interface Truncation {
   readonly after: number;
   readonly truncated: TruncatedTurns;
-  readonly writer: Writer;
 }
 
-function truncateLog(draft: Draft, { after, truncated, writer }: Truncation, context: Context): void {
+/**
+ * Truncate the log of turns, in the draft.
+ * @throws SessionError `turn_open`, `legal_hold`, `session_forked`, or that of the session's state
+ */
+export function truncateLog(draft: Draft, { after, truncated }: Truncation, context: Context): void {
   const { record } = draft;
-  guardLease(record, writer.fence, context);
-  guardSeen(draft.base, writer);
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   guardLegalHold(record);
   guardForks(record, after);
   const turns = headOf(record, "turns") - after;
-  const parent = record.parent === null || record.parent.at <= after ? record.parent : { ...record.parent, at: after };
   use(draft, context);
+  ownAfter(draft, after);
   set(draft, {
-    parent: after === 0 ? null : parent,
-    inherited: Math.min(record.inherited, after),
     counters: countTruncated(draft.record.counters, { turns, messages: truncated.messages }),
   });
   splice(draft, "turns", after + 1, []);
   appendTruncatedUsage(draft, truncated.usage);
+}
+
+/** The turns after this one are the session's own from here on: it shares none of them. */
+export function ownAfter(draft: Draft, after: number): void {
+  const { parent, inherited } = draft.record;
+  const shared = parent === null || parent.at <= after ? parent : { ...parent, at: after };
+  set(draft, { parent: after === 0 ? null : shared, inherited: Math.min(inherited, after) });
 }

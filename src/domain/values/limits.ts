@@ -31,6 +31,14 @@ export interface Limits {
   readonly chunksMax: number;
   /** The encoded bytes of a session's metadata, which every append rewrites. @default 64 KiB */
   readonly metadataBytesMax: number;
+  /** The named logs of one session; one that was emptied counts. @default 16 */
+  readonly logsMax: number;
+  /** The entries of one `write`, turns included. @default 1000 */
+  readonly writeEntriesMax: number;
+  /** The encoded bytes of one entry of a named log. @default 1 MiB */
+  readonly entryBytesMax: number;
+  /** The encoded bytes of all entries of one `write` to named logs. @default 8 MiB */
+  readonly writeBytesMax: number;
   /** The encoded bytes of the state that a runtime stores for its next activation. @default 1 MiB */
   readonly stateBytesMax: number;
   /** The characters of a session's instructions. @default 1 Mi */
@@ -63,6 +71,10 @@ export const defaultLimits: Limits = {
   toolCallsMax: 4096,
   chunksMax: 100_000,
   metadataBytesMax: 64 * 1024,
+  logsMax: 16,
+  writeEntriesMax: 1000,
+  entryBytesMax: 1024 * 1024,
+  writeBytesMax: 8 * 1024 * 1024,
   stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,

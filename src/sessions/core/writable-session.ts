@@ -23,6 +23,16 @@ export interface WriteOptions {
   readonly beside?: readonly Change[] | ChangesBeside;
 }
 
+/** The outcome of a rule before its commit. */
+export type Proposal =
+  | {
+      readonly status: "proposed";
+      readonly change: Change;
+      /** Changes of other records that land in the same commit. */
+      readonly beside: readonly Change[];
+    }
+  | Exclude<WriteResult, { readonly status: "ok" }>;
+
 export type WriteResult =
   | { readonly status: "ok"; readonly change: Change }
   | { readonly status: "unchanged" }

@@ -9,35 +9,34 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { readLog } from "../core/log-reader.ts";
 
-/** True where the change writes two entries with a key that it claims. */
-export function claimsTwice({ claims, splices }: Change): boolean {
-  return claims.some(({ log, key }) => {
-    const entries = splices.find((splice) => splice.log === log)?.entries ?? [];
-    return entries.filter((entry) => entry.key === key).length > 1;
-  });
+/** The keys of turns that a change claims. The entries of named logs are rows of the session, where the store compares keys. */
+function turnKeys({ claims }: Change): readonly string[] {
+  return claims.filter(({ log }) => log === "turns").map(({ key }) => key);
+}
+
+/** True where the change writes two turns with a key that it claims. */
+export function claimsTwice(change: Change): boolean {
+  const keys = turnKeys(change);
+  const turns = keys.length === 0 ? [] : (change.splices.find(({ log }) => log === "turns")?.entries ?? []);
+  return keys.some((key) => turns.filter((entry) => entry.key === key).length > 1);
 }
 
 /** The entry with a claimed key among the shared turns of a fork: the store compares only the rows of the fork. */
-export async function inheritedEntry(
-  core: Core,
-  record: SessionRecord,
-  { claims }: Change,
-): Promise<Entry | undefined> {
-  for (const { log, key } of claims) {
-    const [entry] = await readLog(core, record, { log, keys: [key] });
-    if (entry !== undefined) return entry;
-  }
-  return undefined;
+export async function inheritedEntry(core: Core, record: SessionRecord, change: Change): Promise<Entry | undefined> {
+  const keys = turnKeys(change);
+  const [entry] = keys.length === 0 ? [] : await readLog(core, record, { log: "turns", keys });
+  return entry;
 }
 
 /**
  * Refuse a claimed key that a replaced turn had, or a turn from before a reset: a retry would write that turn a second time.
  * @throws SessionError `key_reused` for a key of a replaced turn, `key_archived` for a key of an archived turn
  */
-export async function guardKeys(core: Core, record: SessionRecord, { claims }: Change): Promise<void> {
+export async function guardKeys(core: Core, record: SessionRecord, change: Change): Promise<void> {
+  const keys = turnKeys(change);
+  if (keys.length === 0) return;
   if (headOf(record, replacedKeysLog) > 0) {
-    const keys = claims.filter(({ log }) => log === "turns").map(({ key }) => key);
-    const [entry] = keys.length === 0 ? [] : await readLog(core, record, { log: replacedKeysLog, keys });
+    const [entry] = await readLog(core, record, { log: replacedKeysLog, keys });
     if (entry !== undefined) {
       throw new SessionError("key_reused", {
         ...sessionIds(record),
@@ -46,15 +45,19 @@ export async function guardKeys(core: Core, record: SessionRecord, { claims }: C
       });
     }
   }
-  if (claims.length === 0 || record.resets.length === 0) return;
+  if (record.resets.length === 0) return;
   const { tenant, id: sessionId } = record;
   const resets = recentResets(record, core.now());
   const archived = await core.findAll(resets.map(({ archive: id }) => ({ tenant, id })));
-  for (const { log, key } of claims) {
-    for (const one of archived) {
-      const [entry] = one === undefined ? [] : await readLog(core, one, { log, keys: [key] });
-      if (entry === undefined || one === undefined) continue;
-      throw new SessionError("key_archived", { sessionId, tenant, key, archive: one.id, seq: entry.seq });
-    }
+  for (const one of archived) {
+    const [entry] = one === undefined ? [] : await readLog(core, one, { log: "turns", keys });
+    if (entry === undefined || one === undefined) continue;
+    throw new SessionError("key_archived", {
+      sessionId,
+      tenant,
+      key: entry.key ?? "",
+      archive: one.id,
+      seq: entry.seq,
+    });
   }
 }

@@ -33,6 +33,7 @@ export class Contention {
   met(session: WritableSession, { seenTurn, storedTurn, seenVersion, storedVersion }: ErrorDetails["conflict"]): void {
     this.#conflicts++;
     if (this.#core.isFallback || seenVersion === undefined || storedVersion === undefined) return;
+    if (seenTurn === undefined || storedTurn === undefined) return;
     const met = { seenTurn, storedTurn, seenVersion, storedVersion };
     if (this.#isNew(session, met)) this.#core.conflicts.count(session, met);
   }

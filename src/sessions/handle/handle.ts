@@ -26,7 +26,7 @@ import { seenOf, type Seen } from "../core/seen.ts";
 import { readAbandonedTurn, readReplacedTurns } from "./abandoned-turn.ts";
 import { claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
 import { Contention } from "./contention.ts";
-import type { Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import type { Proposal, Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
 
 /** Tries of a write against newer records, unless its options say otherwise. */
 const attemptsDefault = 100;
@@ -234,9 +234,45 @@ export class Handle implements WritableSession {
   /** Undefined if the record has changed: the handle then knows the newest one. */
   async #tryWrite(
     rule: Rule,
-    { recovers, reason = interruptions.writer_gone, beside: given }: Omit<WriteOptions, "attemptsMax">,
+    options: Omit<WriteOptions, "attemptsMax">,
     attempt: number,
   ): Promise<WriteResult | undefined> {
+    const record = this.#record;
+    const proposal = await this.propose(rule, options, attempt);
+    if (proposal?.status !== "proposed") return proposal;
+    const { change, beside } = proposal;
+    const transaction = [change, ...beside];
+    const outcome = await (grantsLease(change, this.core.instance)
+      ? this.#commitLease(change, transaction)
+      : this.core.commit(transaction));
+    if (outcome.status === "duplicate") return outcome;
+    if (outcome.status === "ok") {
+      const [written] = outcome.changes;
+      if (written === undefined) throw new Error("a commit of one change has one change");
+      this.#applied(written);
+      return { status: "ok", change: written };
+    }
+    if (beside.length > 0) {
+      // The conflict may be on another record of the commit, not on the session.
+      await this.#movedOn(record);
+      return undefined;
+    }
+    if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
+    guardHistory(record, outcome.current);
+    this.#record = outcome.current;
+    if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
+    return undefined;
+  }
+
+  /**
+   * The change that the rule makes of the newest known record, for a commit. Undefined if the record has changed: the handle then
+   * knows the newest one. `attempt`: the number of the attempt, from 1; before a later one the record was read from the store.
+   */
+  async propose(
+    rule: Rule,
+    { recovers, reason = interruptions.writer_gone, beside: given }: Omit<WriteOptions, "attemptsMax">,
+    attempt: number,
+  ): Promise<Proposal | undefined> {
     const record = this.#record;
     if (this.#retired || this.#meetsAnotherLease(record)) {
       throw new SessionError("fenced", { ...sessionIds(record), fence: this.fence ?? 0, storedFence: record.fence });
@@ -266,27 +302,7 @@ export class Handle implements WritableSession {
     const others = references instanceof Promise ? await references : references;
     const joined = typeof given === "function" ? await given(attempt) : given;
     const beside = joined === undefined ? others : [...others, ...joined];
-    const transaction = [change, ...beside];
-    const outcome = await (grantsLease(change, this.core.instance)
-      ? this.#commitLease(change, transaction)
-      : this.core.commit(transaction));
-    if (outcome.status === "duplicate") return outcome;
-    if (outcome.status === "ok") {
-      const [written] = outcome.changes;
-      if (written === undefined) throw new Error("a commit of one change has one change");
-      this.#applied(written);
-      return { status: "ok", change: written };
-    }
-    if (beside.length > 0) {
-      // The conflict may be on another record of the commit, not on the session.
-      await this.#movedOn(record);
-      return undefined;
-    }
-    if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
-    guardHistory(record, outcome.current);
-    this.#record = outcome.current;
-    if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
-    return undefined;
+    return { status: "proposed", change, beside };
   }
 
   /** True if the record has another lease with the fencing token of this view's. */

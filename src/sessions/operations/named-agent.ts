@@ -8,7 +8,11 @@ import type { Handle } from "../handle/handle.ts";
  * @throws SessionError `agent_unknown`, `id_invalid`
  */
 export function answeringAgent({ core, record }: Handle, name: string | undefined): string {
-  if (name === undefined) return core.chooseAgent(record, {}).agent;
+  return name === undefined ? core.chooseAgent(record, {}).agent : namedAgent(core, name);
+}
+
+/** The name of a known agent. @throws SessionError `agent_unknown`, `id_invalid` */
+export function namedAgent(core: Core, name: string): string {
   core.agent(parseNewId(name, "agent"));
   return name;
 }

@@ -32,7 +32,11 @@ export async function updateOn(handle: Handle, patch: SessionPatch): Promise<voi
   await handle.inOrder(() => handle.write(({ record }, context) => updateSession(record, parsed, context)));
 }
 
-function parsePatch(core: Core, { metadata, ttl, maxAge, user, agent, instructions, budget }: SessionPatch): Patch {
+/** @throws SessionError `argument_invalid`, `id_invalid`, `duration_invalid`, `agent_unknown` */
+export function parsePatch(
+  core: Core,
+  { metadata, ttl, maxAge, user, agent, instructions, budget }: SessionPatch,
+): Patch {
   return defined({
     metadata: metadata === undefined ? undefined : parseMetadata(metadata),
     ttlMs: ttl === undefined ? undefined : parseLifetime(ttl, "ttl"),

@@ -1,4 +1,4 @@
-import { headOf } from "../../domain/record/change.ts";
+import { headOf, namedLogs } from "../../domain/record/change.ts";
 import { handoffAt } from "../../domain/record/handoff.ts";
 import type {
   Counters,
@@ -50,6 +50,8 @@ export interface SessionInfo {
   readonly commitId: string;
   /** Pass it to `get`: turns are then written only if no other turn was written since. */
   readonly seen: Seen;
+  /** The named logs that were ever written to, and the last seq of each. */
+  readonly logs: { readonly [name: string]: { readonly end: number } };
   /** The lease; null: none. */
   readonly lease: Lease | null;
   /** The number of waiters for the lease. */
@@ -81,6 +83,7 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     version: record.version,
     commitId: record.commitId,
     seen: seenOf(record),
+    logs: Object.fromEntries(namedLogs(record).map((log) => [log, { end: headOf(record, log) }])),
     lease: record.lease,
     waiting: record.waiters.filter((waiter) => waiter.until > now && waiter.withdrawn !== true).length,
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.at) },

@@ -6,6 +6,10 @@ import type { Duration } from "../../domain/values/duration.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
+import { parseNamedLog } from "../../domain/writes/named-logs.ts";
+import { SessionLog } from "../logs/session-log.ts";
+import type { SessionWrite, WriteOutcome } from "../logs/session-write.ts";
+import { writeOn } from "../logs/write.ts";
 import { appendOn, type WriteKey } from "../operations/append.ts";
 import { beginTurnOn, type BeginTurnOptions } from "../operations/begin.ts";
 import { cancelOn } from "../operations/cancel.ts";
@@ -27,6 +31,7 @@ import type { SessionLease } from "../turns/session-lease.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import type { ForkOptions } from "./fork.ts";
+import { lookOn, type SessionLook, type TailQuery } from "./look.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 
 /**
@@ -240,6 +245,32 @@ export class Session {
       const entry = await this.#handle.entryByKey(parsed);
       return entry && turnOf(entry);
     });
+  }
+
+  /**
+   * Write turns, entries of named logs and fields of the session in one commit, or nothing. Without `onto` the write is applied to
+   * whatever is stored, and no change of another writer refuses it.
+   * @throws SessionError `conflict` for a change of a log since `onto`, `busy`, `fenced`, `turn_open`, `range_invalid`,
+   *    `argument_invalid`, `id_invalid`, `log_reserved`, `write_too_large`, `turn_too_large`, `message_invalid`,
+   *    `value_unstorable`, `metadata_too_large`, `budget_exceeded`, `daily_budget_exceeded`, `legal_hold`, `key_archived`,
+   *    `session_expired`, `session_ended`, `session_archived`
+   */
+  async write(write: SessionWrite): Promise<WriteOutcome> {
+    return await traceCall(this.#handle.about("write"), () => writeOn(this.#handle, write));
+  }
+
+  /**
+   * Read the session and the last entries of some logs, `turns` included, from one moment, in one round trip. Pass the result as
+   * `onto` of a write that is decided on it. The turns do not count as seen.
+   * @throws SessionError `session_not_found`, `argument_invalid`, `id_invalid`, `log_reserved`, `store_invalid`
+   */
+  async look(tails: readonly TailQuery[] = []): Promise<SessionLook> {
+    return await traceCall(this.#handle.about("look"), () => lookOn(this.#handle, tails));
+  }
+
+  /** A named log of the session, to read. @throws SessionError `id_invalid`, `log_reserved` */
+  log(name: string): SessionLog {
+    return new SessionLog(this.#handle, parseNamedLog(name));
   }
 
   /** Load the holder of the lease, and check whether it is alive; null: no lease. */

@@ -28,6 +28,8 @@ export type OperationName =
   | "write"
   | "seal"
   | "turns"
+  | "look"
+  | "log"
   | "send"
   | "cancel"
   | "truncate"

@@ -1,0 +1,25 @@
+import type { Value } from "./codec.ts";
+
+/** True for values that are stored alike, whatever the order of their fields. A field that is `undefined` is absent. */
+export function sameValue(a: Value | undefined, b: Value | undefined): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (a instanceof Date || b instanceof Date)
+    return a instanceof Date && b instanceof Date && a.getTime() === b.getTime();
+  if (a instanceof Uint8Array || b instanceof Uint8Array)
+    return a instanceof Uint8Array && b instanceof Uint8Array && haveSameItems(a, b);
+  if (Array.isArray(a) || Array.isArray(b)) {
+    const areArrays = Array.isArray(a) && Array.isArray(b);
+    return areArrays && haveSameItems(a as readonly Value[], b as readonly Value[]);
+  }
+  const [one, other] = [fieldsOf(a), fieldsOf(b)];
+  return one.size === other.size && [...one].every(([name, value]) => sameValue(value, other.get(name)));
+}
+
+function haveSameItems(a: ArrayLike<Value>, b: ArrayLike<Value>): boolean {
+  return a.length === b.length && Array.from(a).every((item, index) => sameValue(item, b[index]));
+}
+
+function fieldsOf(value: object): ReadonlyMap<string, Value> {
+  return new Map(Object.entries(value as { [name: string]: Value }).filter(([, field]) => field !== undefined));
+}

@@ -1,0 +1,92 @@
+/** Reads what a write replaces: the rule is given what stands in the logs, with the marks that say when it was read. */
+import { headOf, turnsIdentity } from "../../domain/record/change.ts";
+import type { Entry, LogName } from "../../domain/record/entry.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { turnOf, type Turn } from "../../domain/turns/turn.ts";
+import { TruncatedSums } from "../../domain/turns/truncated-usage.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { markOf, type KnownLog, type NewEntries } from "../../domain/writes/named-logs.ts";
+import type { Known, KnownTurns, NewTurns, NewWrite } from "../../domain/writes/session-write.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import type { Handle } from "../handle/handle.ts";
+import { readLog } from "../core/log-reader.ts";
+
+/** A write that replaces nothing needs no reading. */
+export const nothingKnown: Known = { logs: new Map() };
+
+/** @throws SessionError `store_invalid` for a turn that cannot be read, `write_too_large`, and the store's */
+export async function knownFor(handle: Handle, write: NewWrite): Promise<Known> {
+  // A turn that a dead writer left open is sealed first, so that its messages are counted.
+  if (write.turns?.from !== undefined) await handle.recoverAbandoned();
+  const { core, record } = handle;
+  const turns = write.turns === undefined ? undefined : await knownTurns(core, record, write.turns);
+  const logs = new Map<LogName, KnownLog>();
+  for (const entries of write.logs) logs.set(entries.log, await knownLog(core, record, entries));
+  return defined({ turns, logs });
+}
+
+async function knownTurns(core: Core, record: SessionRecord, { from, amendment }: NewTurns): Promise<KnownTurns> {
+  const sums = new TruncatedSums();
+  let last: Turn | undefined;
+  for await (const entry of entriesFrom(core, record, { log: "turns", from: from ?? headOf(record, "turns") + 1 })) {
+    last = turnOf(entry);
+    sums.add(last, record.inherited);
+  }
+  const amended = amendment === undefined ? undefined : last;
+  return defined({ identity: turnsIdentity(record), truncated: sums.result, last: amended });
+}
+
+async function knownLog(core: Core, record: SessionRecord, write: NewEntries): Promise<KnownLog> {
+  const { log, entries } = write;
+  const mark = markOf(record, log);
+  const keyed = entries.filter(({ key, ifPresent }) => key !== null && ifPresent !== "refuse");
+  const wanted = [...new Set(keyed.map(({ key }) => key ?? ""))];
+  const found = wanted.length === 0 ? [] : await readLog(core, record, { log, keys: wanted });
+  const keys = new Map(found.map(({ key, seq }) => [key ?? "", seq]));
+  const end = (write.from ?? headOf(record, log) + 1) - 1;
+  const replaced = keyed
+    .filter(({ ifPresent }) => ifPresent === "replace")
+    .flatMap(({ key }) => keys.get(key ?? "") ?? [])
+    .filter((seq) => seq <= end);
+  const from = Math.min(end + 1, ...replaced);
+  const tail: Entry[] = [];
+  if (from <= end) {
+    guardTail(record, { log, count: end - from + 1 + entries.length, part: "entries" }, core);
+    let bytes = 0;
+    for await (const entry of entriesFrom(core, record, { log, from, to: end })) {
+      tail.push(entry);
+      bytes += Buffer.byteLength(entry.data);
+      guardTail(record, { log, count: bytes, part: "writeBytes" }, core);
+    }
+  }
+  return { mark, keys, tail };
+}
+
+/** @throws SessionError `write_too_large` for more than one write may rewrite */
+function guardTail(
+  record: SessionRecord,
+  { log, count, part }: { readonly log: LogName; readonly count: number; readonly part: "entries" | "writeBytes" },
+  { options: { limits } }: Core,
+): void {
+  const countMax = part === "entries" ? limits.writeEntriesMax : limits.writeBytesMax;
+  if (count > countMax)
+    throw new SessionError("write_too_large", { ...sessionIds(record), log, part, count, countMax });
+}
+
+/** The entries of a log from one seq on, page by page. It ends early where the log was truncated meanwhile. */
+async function* entriesFrom(
+  core: Core,
+  record: SessionRecord,
+  { log, from, to = headOf(record, log) }: { readonly log: LogName; readonly from: number; readonly to?: number },
+): AsyncGenerator<Entry, void, void> {
+  const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+  for (let next = from; next <= to;) {
+    const page = await readLog(core, record, { log, from: next, to, order: "ascending", limit, bytesMax });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    next = last.seq + 1;
+  }
+}

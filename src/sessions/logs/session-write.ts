@@ -1,0 +1,243 @@
+/** The writes of callers as plain data, and their parser: everything that a write can be refused for without the store. */
+import type { Amendment } from "../../domain/turns/amended-turn.ts";
+import type { Turn } from "../../domain/turns/turn.ts";
+import { encode, type Value } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { parseId } from "../../domain/values/ids.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import type { Limits } from "../../domain/values/limits.ts";
+import {
+  parseNamedLog,
+  type IfPresent,
+  type NewEntries,
+  type NewEntry,
+  type Onto,
+} from "../../domain/writes/named-logs.ts";
+import type { NewTurns, NewWrite, WrittenTurn } from "../../domain/writes/session-write.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import type { WriteKey } from "../operations/append.ts";
+import { namedAgent } from "../operations/named-agent.ts";
+import { newTurn, type TurnInput } from "../operations/turn-input.ts";
+import { parsePatch, type SessionPatch } from "../operations/update.ts";
+import { guardNames, parseOneOf, parseWholeNumber, type OptionNames } from "../options/arguments.ts";
+import type { LogEntry } from "./log-entry.ts";
+
+/** What one write changes, all of it in one commit. */
+export interface SessionWrite {
+  readonly turns?: TurnsWrite;
+  /** By the names of the logs. */
+  readonly logs?: { readonly [name: string]: LogWrite };
+  /** Fields of the session, as in `update`. */
+  readonly set?: SessionPatch;
+  /**
+   * What the write was decided on: a `version` of the session, or a look at it. If one of the logs has changed since, the write
+   * fails with `conflict`. A version compares all logs; a look compares the logs that were looked at, and those that are
+   * written. Touches, leases and updates are no changes of a log.
+   * @default the write is applied to whatever is stored
+   */
+  readonly onto?: Onto;
+}
+
+/** Turns to write, each finished. */
+export interface TurnsWrite {
+  /** The first turn to replace, with all behind it; needs `onto`, unless it is 1. @default behind the last one */
+  readonly from?: number;
+  readonly turns: readonly (TurnInput & WriteKey)[];
+  /**
+   * The first of the turns is a later version of the last turn, which `from` names: it takes its place, with its key and time.
+   * Fields that it does not name stay. Its usage, requests and duration are at least the earlier ones.
+   * @default false
+   */
+  readonly amends?: boolean;
+}
+
+/** Entries to write to a named log. */
+export interface LogWrite {
+  /** The first entry to replace, with all behind it; needs `onto`, unless it is 1. @default behind the last one */
+  readonly from?: number;
+  readonly entries: readonly LogEntryInput[];
+}
+
+/** One entry to write. */
+export interface LogEntryInput {
+  /** Unique in the log. @default none */
+  readonly key?: string;
+  readonly value: Value;
+  /**
+   * What becomes of this entry if its key is in the log. `refuse`: nothing of the write is written, and its status is
+   * `duplicate`; `skip`: the entry is left out; `replace`: it takes the place of the stored entry.
+   * @default "refuse"
+   */
+  readonly ifPresent?: IfPresent;
+}
+
+/** The outcome of a write. */
+export type WriteOutcome =
+  | WriteResult
+  | {
+      /** A key is in its log already; nothing was written. */
+      readonly status: "duplicate";
+      readonly log: string;
+      /** The entry with the key: that of the log, or an earlier one of the same write. */
+      readonly entry: LogEntry;
+    };
+
+/** A write that was committed. */
+export interface WriteResult {
+  readonly status: "ok";
+  /** The version of the session that the write made: pass it as `onto` of the next one. */
+  readonly version: number;
+  /** The turns that it wrote. */
+  readonly turns: readonly Turn[];
+  readonly logs: { readonly [name: string]: WrittenEntries };
+}
+
+/** The entries that a write put into a log. */
+export interface WrittenEntries {
+  /** The seq of each given entry; null for one that was left out. */
+  readonly seqs: readonly (number | null)[];
+  /** The last seq of the log. */
+  readonly end: number;
+}
+
+const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, onto: true };
+const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true };
+const logNames: OptionNames<LogWrite> = { from: true, entries: true };
+const entryNames: OptionNames<LogEntryInput> = { key: true, value: true, ifPresent: true };
+const ifPresents = ["refuse", "skip", "replace"] as const;
+
+/**
+ * @throws SessionError `argument_invalid`, `id_invalid`, `log_reserved`, `write_too_large`, `message_invalid`, `value_unstorable`,
+ *   `agent_unknown`
+ */
+export function parseWrite(core: Core, sessionId: string, write: SessionWrite): NewWrite {
+  guardObject(write, "write");
+  guardNames(write, "write", writeNames);
+  const onto = write.onto === undefined ? undefined : parseOnto(write.onto);
+  const isGuarded = onto !== undefined;
+  const { logs: named = {}, turns } = write;
+  guardObject(named, "logs");
+  const logs = Object.entries(named).map(([name, log]) => parseLog(name, log, isGuarded));
+  const parsed = turns === undefined ? undefined : parseTurns(core, turns, isGuarded);
+  guardSizes(sessionId, { turns: turns?.turns.length ?? 0, logs }, core.options.limits);
+  return defined({
+    turns: parsed,
+    logs,
+    set: write.set === undefined ? undefined : parsePatch(core, write.set),
+    onto,
+  });
+}
+
+function parseOnto(onto: Onto): Onto {
+  if (typeof onto !== "object" || onto === null) return parseWholeNumber(onto, "onto", 1);
+  const { version, marks } = onto;
+  parseWholeNumber(version, "onto.version", 1);
+  guardObject(marks, "onto.marks");
+  for (const [log, mark] of Object.entries(marks)) {
+    if (log !== "turns") parseNamedLog(log);
+    if (typeof mark !== "string") throw invalidArgument(`onto.marks.${log}`, mark, { expected: "text" });
+  }
+  return { version, marks };
+}
+
+function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns {
+  guardObject(write, "turns");
+  guardNames(write, "turns", turnsNames);
+  const { turns, amends = false } = write;
+  if (!Array.isArray(turns)) throw invalidArgument("turns.turns", turns, { expected: "array" });
+  if (typeof amends !== "boolean") throw invalidArgument("turns.amends", amends, { expected: "boolean" });
+  if (amends && write.from === undefined)
+    throw invalidArgument("turns.from", write.from, { expected: "whole_number", min: 1 });
+  const from = parseFrom(write.from, "turns.from", isGuarded);
+  const written = (turns as readonly (TurnInput & WriteKey)[]).map((turn, index) =>
+    parseTurn(core, turn, `turns[${index}]`),
+  );
+  const [first, ...rest] = written;
+  if (!amends) return defined({ from, turns: written.map(({ turn }) => turn) });
+  if (first === undefined) throw invalidArgument("turns.turns", turns, { expected: "entries" });
+  return defined({ from, turns: rest.map(({ turn }) => turn), amendment: first.amendment });
+}
+
+interface ParsedTurn {
+  readonly turn: WrittenTurn;
+  readonly amendment: NonNullable<NewTurns["amendment"]>;
+}
+
+/** The turn as it is appended, and as it amends another one: with the fields that the caller names alone. */
+function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): ParsedTurn {
+  guardObject(written, path);
+  const { key, ...given } = written;
+  const agent = given.agent === undefined ? undefined : namedAgent(core, given.agent);
+  const { agent: _, ...parsed } = newTurn(given, { agent: agent ?? "", key: key ?? null });
+  const { output, requests, status, ...named } = parsed;
+  const amendment: Amendment = {
+    ...named,
+    ...defined({
+      agent,
+      output: given.output === undefined ? undefined : output,
+      requests: given.requests === undefined && given.output === undefined ? undefined : requests,
+      status: given.status === undefined ? undefined : status,
+    }),
+  };
+  return { turn: { ...parsed, agent }, amendment: { ...amendment, key: parsed.key } };
+}
+
+function parseLog(name: string, write: LogWrite, isGuarded: boolean): NewEntries {
+  const log = parseNamedLog(name);
+  guardObject(write, `logs.${log}`);
+  guardNames(write, `logs.${log}`, logNames);
+  const from = parseFrom(write.from, `logs.${log}.from`, isGuarded);
+  const { entries } = write;
+  if (!Array.isArray(entries)) throw invalidArgument(`logs.${log}.entries`, entries, { expected: "array" });
+  const parsed = (entries as readonly LogEntryInput[]).map((entry, index) => parseEntry(entry, `${log}[${index}]`));
+  return defined({ log, from, entries: parsed });
+}
+
+function parseEntry(entry: LogEntryInput, path: string): NewEntry {
+  guardObject(entry, path);
+  guardNames(entry, path, entryNames);
+  const { key, value, ifPresent = "refuse" } = entry;
+  return {
+    key: key === undefined ? null : parseId(key, "key"),
+    data: encode(value, path),
+    ifPresent: parseOneOf(ifPresent, "ifPresent", ifPresents),
+  };
+}
+
+/** A write that replaces what it does not name must have read it; one that replaces everything need not. */
+function parseFrom(from: number | undefined, name: string, isGuarded: boolean): number | undefined {
+  if (from === undefined) return undefined;
+  const parsed = parseWholeNumber(from, name, 1);
+  if (parsed > 1 && !isGuarded) throw invalidArgument(name, from, { expected: "with_onto" });
+  return parsed;
+}
+
+function guardObject(value: unknown, name: string): void {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isObject) throw invalidArgument(name, value, { expected: "object" });
+}
+
+function guardSizes(
+  sessionId: string,
+  { turns, logs }: { readonly turns: number; readonly logs: readonly NewEntries[] },
+  { logsMax, writeEntriesMax, entryBytesMax, writeBytesMax }: Limits,
+): void {
+  const tooLarge = (size: {
+    part: "logs" | "entries" | "entryBytes" | "writeBytes";
+    log?: string;
+    count: number;
+    countMax: number;
+  }): SessionError => new SessionError("write_too_large", { sessionId, ...size });
+  if (logs.length > logsMax) throw tooLarge({ part: "logs", count: logs.length, countMax: logsMax });
+  const count = logs.reduce((sum, { entries }) => sum + entries.length, turns);
+  if (count > writeEntriesMax) throw tooLarge({ part: "entries", count, countMax: writeEntriesMax });
+  let all = 0;
+  for (const { log, entries } of logs)
+    for (const { data } of entries) {
+      const bytes = Buffer.byteLength(data);
+      if (bytes > entryBytesMax) throw tooLarge({ part: "entryBytes", log, count: bytes, countMax: entryBytesMax });
+      all += bytes;
+    }
+  if (all > writeBytesMax) throw tooLarge({ part: "writeBytes", count: all, countMax: writeBytesMax });
+}

@@ -1,0 +1,199 @@
+/** Writes turns, named logs and fields of a session in one commit. */
+import type { Entry, LogName } from "../../domain/record/entry.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import type { NewEntry } from "../../domain/writes/named-logs.ts";
+import { writeSession, type Known, type NewWrite, type Written } from "../../domain/writes/session-write.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { SessionError } from "../../errors.ts";
+import { dailyGuard } from "../budgets/daily-guard.ts";
+import type { Core } from "../core/core.ts";
+import { withoutForks } from "../handle/detach-forks.ts";
+import type { Handle } from "../handle/handle.ts";
+import { readLog } from "../core/log-reader.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import type { Rule } from "../core/writable-session.ts";
+import { logEntryOf } from "./log-entry.ts";
+import { knownFor, nothingKnown } from "./known-entries.ts";
+import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
+
+/** Rounds of reading what a write replaces, while other writers change it. */
+const attemptsMax = 100;
+
+/** @throws SessionError as `Session.write` */
+export async function writeOn(handle: Handle, write: SessionWrite): Promise<WriteOutcome> {
+  const { core } = handle;
+  core.guardStore();
+  const parsed = parseWrite(core, handle.key.id, write);
+  // `close` waits for the write.
+  return await core.take(() => handle.inOrder(() => withoutForks(handle, () => writeNext(handle, parsed))));
+}
+
+async function writeNext(handle: Handle, write: NewWrite): Promise<WriteOutcome> {
+  const attempt = await attemptOf(handle, write);
+  return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async () => {
+    const committed = await attempt.orStanding(() => handle.write(attempt.rule, { recovers: "dead" }));
+    switch (committed.status) {
+      case "ok":
+        return attempt.result();
+      case "standing":
+        return committed.outcome;
+      case "duplicate":
+        return await attempt.duplicate(committed.entry);
+      case "unchanged":
+        return await attempt.unwritten();
+    }
+  });
+}
+
+/** The attempts of one write to one session: each applies the rule to what is known of the logs that it replaces. */
+export async function attemptOf(handle: Handle, write: NewWrite): Promise<WriteAttempt> {
+  const addsTurns = write.turns !== undefined && write.turns.turns.length > 0;
+  const guardDaily = addsTurns ? await dailyGuard(handle.core, handle.record) : () => undefined;
+  return new WriteAttempt(handle, write, guardDaily);
+}
+
+/** The key of a write is in its log already. */
+interface Standing {
+  readonly status: "standing";
+  readonly outcome: Extract<WriteOutcome, { status: "duplicate" }>;
+}
+
+export class WriteAttempt {
+  readonly #handle: Handle;
+  readonly #write: NewWrite;
+  readonly #guardDaily: () => void;
+  #known: Known = nothingKnown;
+  #written: Written | undefined;
+
+  constructor(handle: Handle, write: NewWrite, guardDaily: () => void) {
+    this.#handle = handle;
+    this.#write = write;
+    this.#guardDaily = guardDaily;
+  }
+
+  /** The rule of the write; null where it writes nothing, and {@link unwritten} says why. */
+  readonly rule: Rule = (draft, context, { fence }) => {
+    this.#guardDaily();
+    const agentOf = (record: SessionRecord): string => this.#handle.core.chooseAgent(record, {}).agent;
+    const parts = { write: this.#write, known: this.#known, fence, agentOf };
+    this.#written = writeSession(draft, parts, context);
+    return this.#written.status === "written" ? this.#written.change : null;
+  };
+
+  /** The result of the change that was committed. */
+  result(): WriteResult {
+    const written = this.#written;
+    const record = written?.status === "written" ? written.change.record : undefined;
+    if (written?.status !== "written" || record == null) throw new Error("a write that was committed has a result");
+    const logs = [...written.logs].map(([log, { seqs, end }]) => [log, { seqs, end }] as const);
+    return { status: "ok", version: record.version, turns: written.turns, logs: Object.fromEntries(logs) };
+  }
+
+  /** Why the rule wrote nothing: two entries have one key; or undefined, once what it replaces was read. */
+  async unwritten(): Promise<Standing["outcome"] | undefined> {
+    const written = this.#written;
+    if (written?.status === "duplicate") return duplicateOf(written.log, written.entry);
+    this.#known = await knownFor(this.#handle, this.#write);
+    return undefined;
+  }
+
+  /** The outcome of a commit that found this entry; undefined, once the keys were read, where the write skips or replaces it. */
+  async duplicate(entry: Entry): Promise<Standing["outcome"] | undefined> {
+    const log = await this.#logOf(entry);
+    if (log !== undefined) return duplicateOf(log, entry);
+    this.#known = await knownFor(this.#handle, this.#write);
+    return undefined;
+  }
+
+  /** True where the entry is in a log of the session, under a key of the write. */
+  async stands(entry: Entry): Promise<boolean> {
+    const { core, record } = this.#handle;
+    for (const [log, keys] of keysOf(this.#write)) {
+      if (!keys.includes(entry.key ?? "")) continue;
+      const [found] = await readKeys(core, record, log, [entry.key ?? ""]);
+      if (found !== undefined && isSame(found, entry)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Do `work`; if it fails and a key of the write is in its log, the write is a repetition: the record has usually moved on since
+   * the first try.
+   */
+  async orStanding<T>(work: () => Promise<T>): Promise<T | Standing> {
+    try {
+      return await work();
+    } catch (error) {
+      const standing = error instanceof SessionError ? await this.#standing() : undefined;
+      if (standing === undefined) throw error;
+      return { status: "standing", outcome: standing };
+    }
+  }
+
+  async #standing(): Promise<Standing["outcome"] | undefined> {
+    const { core, record } = this.#handle;
+    for (const [log, keys] of refusedKeys(this.#write)) {
+      const [entry] = await readKeys(core, record, log, keys);
+      if (entry !== undefined) return duplicateOf(log, entry);
+    }
+    return undefined;
+  }
+
+  /** The log of an entry whose key the write refuses; undefined where it skips or replaces the key. */
+  async #logOf(entry: Entry): Promise<LogName | undefined> {
+    const { key } = entry;
+    const logs = [...refusedKeys(this.#write)].filter(([, keys]) => keys.includes(key ?? "")).map(([log]) => log);
+    const { core, record } = this.#handle;
+    const mayBeAnother = this.#write.logs.some(({ log, entries }) => !logs.includes(log) && hasKey(entries, key));
+    if (logs.length === 1 && !mayBeAnother) return logs[0];
+    for (const log of logs) {
+      const [found] = await readKeys(core, record, log, [key ?? ""]);
+      if (found !== undefined && isSame(found, entry)) return log;
+    }
+    return undefined;
+  }
+}
+
+function hasKey(entries: readonly NewEntry[], key: string | null): boolean {
+  return entries.some((entry) => entry.key === key);
+}
+
+function isSame(a: Entry, b: Entry): boolean {
+  return a.seq === b.seq && a.at === b.at && a.data === b.data;
+}
+
+/** The keys that refuse the write where they are in the log, by log. */
+function refusedKeys({ turns, logs, ...write }: NewWrite): ReadonlyMap<LogName, readonly string[]> {
+  const refused = logs.map(({ log, entries }) => ({
+    log,
+    entries: entries.filter(({ ifPresent }) => ifPresent === "refuse"),
+  }));
+  return keysOf({ ...write, ...defined({ turns }), logs: refused });
+}
+
+/** The keys of a write, by log, without logs that have none. */
+function keysOf({ turns, logs }: NewWrite): ReadonlyMap<LogName, readonly string[]> {
+  const items = [{ log: "turns", entries: turns?.turns ?? [] }, ...logs];
+  const keys = items.map(({ log, entries }) => [log, entries.flatMap(({ key }) => key ?? [])] as const);
+  return new Map(keys.filter(([, ofLog]) => ofLog.length > 0));
+}
+
+async function readKeys(
+  core: Core,
+  record: SessionRecord,
+  log: LogName,
+  keys: readonly string[],
+): Promise<readonly Entry[]> {
+  try {
+    return await readLog(core, record, { log, keys });
+  } catch (error) {
+    // The session was removed, or the store is away: the first error says so.
+    if (error instanceof SessionError) return [];
+    throw error;
+  }
+}
+
+function duplicateOf(log: LogName, entry: Entry): Standing["outcome"] {
+  return { status: "duplicate", log, entry: logEntryOf(log, entry) };
+}
