@@ -107,6 +107,17 @@ test("a session answers over HTTP; at SIGTERM running answers come to their end 
   assert.equal((JSON.parse(stdout) as { turn: number }).turn, 3, "each answer is kept once");
 });
 
+test("at a stop signal a host is not ready, and answers the messages of its sessions for the time of --drain", async () => {
+  await using here = await place();
+  const host = await here.run(["--drain", "3600"]);
+  await here.send(host.url, "s", "hello");
+  host.child.kill("SIGTERM");
+  while (!host.log().includes('"event":"stopping"')) await once(host.child.stderr ?? host.child, "data");
+  assert.equal((await fetch(`${host.url}/readyz`)).status, 503);
+  assert.equal((await here.send(host.url, "s", "hello")).json.answer.count, 2);
+  assert.equal(await stop(host, "SIGKILL"), null);
+});
+
 test("whichever of two hosts is asked, the one where a session lives answers, also in parts", async () => {
   await using here = await place();
   const [a, b] = await Promise.all([here.run(), here.run(["--isolation", "pool", "--workers", "1"])]);

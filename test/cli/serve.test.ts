@@ -152,6 +152,28 @@ test("keys are made, listed without their secret, used and revoked; without one,
   await stop(child);
 });
 
+for (const when of ["next", "now"] as const)
+  test(`with --hands-over ${when}, the agent that a model hands off to answers ${when === "now" ? "in the same turn" : "the next message"}`, async () => {
+    const call = { index: 0, id: "c1", function: { name: "hand_off", arguments: '{"agent":"billing"}' } };
+    await using context = await setUp(({ messages }) => {
+      const agent = String(messages[0]?.content);
+      const hands = agent.startsWith("You greet") && !messages.some(({ role }) => role === "tool");
+      return { kind: "answer", texts: hands ? [] : [agent.slice(0, 9)], ...(hands ? { toolCalls: [[call]] } : {}) };
+    });
+    const { place } = context;
+    const agents = {
+      front: { default: true, instructions: "You greet people." },
+      billing: { description: "bills", instructions: "Refunding money." },
+    };
+    await writeFile(join(place.folder, "perdure.agents.json"), JSON.stringify(agents));
+    const { child, url } = await serve(place, ["--hands-over", when]);
+    const device = randomUUID();
+    const { body } = await chat(url, device, "my money");
+    assert.equal(body["text"], when === "now" ? "Refunding" : "You greet");
+    assert.equal((await chat(url, device, "again")).body["text"], "Refunding");
+    await stop(child);
+  });
+
 test("keys of the environment admit to a server on all addresses with an empty store, and are not printed", async () => {
   await using place = await Workplace.open();
   const [admin, read] = ["a".repeat(40), "r".repeat(40)];

@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Host, HostEvent, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
@@ -26,7 +27,8 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 import { counted } from "../../errors/counted.ts";
 
-interface RunOptions extends StoreOptions, ListenOptions {
+interface RunOptions extends StoreOptions, Omit<ListenOptions, "drain"> {
+  readonly drain: number;
   readonly isolation?: Isolation;
   readonly workers?: number;
   readonly memory?: number;
@@ -73,6 +75,12 @@ export function runCommand(): Command {
         .choices(["lazy", "eager"])
         .default("lazy"),
     )
+    .option(
+      "--drain <seconds>",
+      "how long /readyz answers 503 after a stop signal before the host suspends its sessions",
+      wholeNumber,
+      1,
+    )
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
     .option("--quiet", "log only warnings and errors")
     .addHelpText(
@@ -83,7 +91,7 @@ export function runCommand(): Command {
         "perdure host run ./agent.ts --host 0.0.0.0 --address http://10.0.0.3:8080 --recover eager",
         "curl -H 'Authorization: Bearer pdk_…' -H 'content-type: application/json' -d '{\"message\":\"Hello\",\"create\":true}' localhost:8080/v1/sessions/support-42/messages",
       ]) +
-        "\nAt SIGTERM or SIGINT it answers the waiting messages and suspends its sessions; the next host activates them.\nPERDURE_SERVER_KEYS has keys beside those of the store, such as admin:SECRET, with commas between them.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nAt SIGTERM or SIGINT it serves on for --drain seconds, then answers the waiting messages and suspends its sessions; the next host activates them.\nPERDURE_SERVER_KEYS has keys beside those of the store, such as admin:SECRET, with commas between them.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(run);
 }
@@ -141,7 +149,7 @@ async function hostUntil(signal: AbortSignal, { sessions, keys, runtime, options
   ]);
   // The host needs the address of the listener, and the server needs the host: requests wait until both exist.
   const server = Promise.withResolvers<Server>();
-  const listening = await listenOn(server.promise, options);
+  const listening = await listenOn(server.promise, { port: options.port, host: options.host });
   let host: Host;
   try {
     host = await startHost(sessions, hostOptions(runtime, options, listening));
@@ -153,15 +161,16 @@ async function hostUntil(signal: AbortSignal, { sessions, keys, runtime, options
   const stopLogging = logEvents(options);
   try {
     const log = (entry: Parameters<typeof writeLog>[0]): void => writeLog(entry, options);
-    server.resolve(
-      createServer({ sessions, host, keys, secureCookies: !isLoopback(options), version: version(), log }),
-    );
+    const made = createServer({ sessions, host, keys, secureCookies: !isLoopback(options), version: version(), log });
+    server.resolve(made);
     note(`perdure hosts ${runtime} on ${listening.url} (docs at ${listening.url}/docs)`);
     writeLog({ level: "info", event: "started", version: version(), url: listening.url }, options);
     await recover(host, signal, options);
     await aborted(signal);
-  } finally {
     writeLog({ level: "info", event: "stopping" }, options);
+    made.drain();
+    await sleep(options.drain * 1000);
+  } finally {
     await close(host, listening);
     stopLogging();
   }

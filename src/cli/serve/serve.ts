@@ -7,6 +7,7 @@ import {
   type Budget,
   type BusyPolicy,
   type DailyBudget,
+  type ManagerOptions,
   type Model,
   type OpenOptions,
 } from "../../index.ts";
@@ -43,6 +44,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
   readonly model?: string;
   readonly cors: readonly string[];
   readonly tools: boolean;
+  readonly handsOver: NonNullable<ManagerOptions["handsOver"]>;
   readonly grace: number;
   readonly drain: number;
   readonly fallback?: string;
@@ -64,6 +66,14 @@ export function serveCommand(): Command {
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
     .option("--no-tools", "offer the model no handoff tools, for endpoints without tool support")
+    .addOption(
+      new Option(
+        "--hands-over <when>",
+        "when the agent that a model hands off to answers: the next message, or now, in the same turn",
+      )
+        .choices(["next", "now"])
+        .default("next"),
+    )
     .option("--cors <origin>", "an origin whose pages may call the server; may be repeated", collect, [])
     .option(
       "--fallback <how>",
@@ -143,7 +153,9 @@ async function serve(options: ServeOptions): Promise<void> {
     const server = createServer({
       sessions,
       keys,
-      ...(isRouted(agents) ? { converse: createManager({ sessions, offersHandoffs: options.tools }).send } : {}),
+      ...(isRouted(agents)
+        ? { converse: createManager({ sessions, offersHandoffs: options.tools, handsOver: options.handsOver }).send }
+        : {}),
       cors: options.cors,
       secureCookies: !isLoopback(options),
       openMetrics: options.openMetrics === true,
