@@ -246,6 +246,39 @@ test("links in the documents lead somewhere", () => {
   }
 });
 
+/** The anchors of a page: its headings as GitHub names them, and explicit ones. */
+function anchorsOf(path: string): ReadonlySet<string> {
+  const text = readFileSync(path, "utf8").replaceAll(/^```.*?^```/gms, "");
+  const anchors = new Set([...text.matchAll(/<a id="([^"]+)"/g)].map(([, id = ""]) => id));
+  const counts = new Map<string, number>();
+  for (const [, heading = ""] of text.matchAll(/^#+ (.+)$/gm)) {
+    const name = heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+      .trim()
+      .replaceAll(/\s/g, "-");
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    anchors.add(count === 0 ? name : `${name}-${count}`);
+  }
+  return anchors;
+}
+
+test("links to a heading of a document, those of the API pages included, find it", () => {
+  const dead: string[] = [];
+  const known = new Map<string, ReadonlySet<string>>();
+  for (const document of globSync(["*.md", "docs/**/*.md"], { cwd: root })) {
+    for (const [, target = "", anchor = ""] of read(document).matchAll(/\]\(([^)#\s]*)#([^)\s]+)\)/g)) {
+      if (target.includes("://")) continue;
+      const path = target === "" ? join(root, document) : resolve(root, dirname(document), target);
+      const anchors = known.get(path) ?? (path.endsWith(".md") ? anchorsOf(path) : new Set());
+      known.set(path, anchors);
+      if (!anchors.has(anchor)) dead.push(`${document} links to ${target}#${anchor}`);
+    }
+  }
+  assert.deepEqual(dead, []);
+});
+
 test("ARCHITECTURE.md names files that exist, from the root or from src/", () => {
   const named = [...read("ARCHITECTURE.md").matchAll(/`([\w./-]+(?:\.\w+|\/))`/g)].map(([, path = ""]) => path);
   const files = named.filter((path) => /\.(?:ts|md|json)$|\/$/.test(path));
