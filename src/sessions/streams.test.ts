@@ -56,6 +56,7 @@ test("the first caller produces a stream, and every later one reads it, also aft
 
 test("readers in any process get every part in order, from any cursor, during the stream and after it", async () => {
   await using place = inMemory();
+  const other = place.another();
   const stream = await produce(place.sessions, "run");
   const parts = [{ type: "start" }, "text", new Uint8Array([0, 255]), null, { deep: [1n, new Date(5)] }];
   const during = readAll(place.another(), "run");
@@ -72,7 +73,8 @@ test("readers in any process get every part in order, from any cursor, during th
   assert.deepEqual(all.parts, parts);
   assert.equal(new Set(all.cursors).size, parts.length);
   for (const [index, after] of all.cursors.entries())
-    assert.deepEqual((await readAll(place.sessions, "run", { after })).parts, parts.slice(index + 1));
+    for (const place of [after, index + 1])
+      assert.deepEqual((await readAll(other, "run", { after: place })).parts, parts.slice(index + 1));
 });
 
 test("a part keeps the value that it was written with", async () => {
@@ -182,7 +184,7 @@ test("readers of a stream that failed get its parts, then the message of its pro
     codeIs("stream_failed", { stream: "run", tenant: "default", how: "failed", reported: "the model is gone" }),
   );
   await assert.rejects(stream.write("late"), codeIs("stream_ended", { stream: "run", tenant: "default" }));
-  await stream.end();
+  assert.equal(await stream.end(), false);
   assert.equal(await reader.streams.status("run"), "error", "the first end stays");
 });
 
@@ -403,7 +405,7 @@ test("bad ids, options, parts and cursors are refused before anything is written
   const stream = await produce(place.sessions, "run");
   await assert.rejects(stream.write(Number.NaN), codeIs("value_unstorable"));
   await assert.rejects(stream.end({ append: { input: "q" } }), codeIs("argument_invalid", { name: "session" }));
-  for (const after of ["", "5", "x.y"])
+  for (const after of ["", "5", "x.y", -1, 0.5])
     assert.equal((await readAll(place.sessions, "run", { after })).error, "argument_invalid");
   await stream.end();
 });

@@ -17,7 +17,7 @@ import { Handle } from "./handle/handle.ts";
 import { guardNames, type OptionNames } from "./options/arguments.ts";
 import { parseFlush, type Flush } from "./options/flush.ts";
 import { StreamProducer } from "./streams/producer.ts";
-import { hasLapsed, parseCursor, readParts, Recoveries, type StreamPart } from "./streams/reader.ts";
+import { hasLapsed, parsePlace, readParts, Recoveries, type StreamPart } from "./streams/reader.ts";
 import { withStreamErrors } from "./streams/stream-error.ts";
 import { traceCall, type OperationName } from "./tracing/operation.ts";
 import { answering } from "./turns/begin.ts";
@@ -50,8 +50,12 @@ export type StreamStatus = "streaming" | "done" | "error" | "lost" | "missing";
 
 /** Where to read from. */
 export interface ReadOptions {
-  /** The cursor of the last part that the reader has. @default from the first part */
-  readonly after?: string;
+  /**
+   * The cursor of the last part that the reader has, or its number. A cursor also tells the stream from a later one with its
+   * id.
+   * @default from the first part
+   */
+  readonly after?: string | number;
   /** Ends the reading without an error. */
   readonly signal?: AbortSignal;
 }
@@ -144,7 +148,7 @@ export class Streams {
    */
   async *read(id: string, { after, signal }: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
     const key = this.#key(parseId(id, "stream"));
-    const place = after === undefined ? undefined : parseCursor(after);
+    const place = after === undefined ? undefined : parsePlace(after);
     const unfollow = this.#recoveries.follow(key);
     try {
       yield* readParts(this.#core, { key, tenant: this.#tenant }, { place, signal });

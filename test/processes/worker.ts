@@ -42,6 +42,8 @@ export type Task =
   | { readonly kind: "fork"; readonly name: string }
   /** Erase a user and print the receipt, or die before that. */
   | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase"; readonly diesWithinMs?: number }
+  /** Write the numbers from 1 on as the parts of a stream, with what they say; end it after so many, or never. */
+  | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -223,6 +225,28 @@ async function consult(session: Session, question: string, busy: BusyPolicy = "r
   }
 }
 
+async function produce(
+  sessions: Sessions,
+  { stream: id, parts, pauseMs }: Extract<Task, { readonly kind: "produce" }>,
+): Promise<void> {
+  const acquired = await sessions.streams.acquire(id);
+  say({ role: acquired.role });
+  if (acquired.role === "consumer") return;
+  const { stream } = acquired;
+  try {
+    for (let part = 1; parts === null || part <= parts; part++) {
+      await stream.write(part, { said: `${part} ` });
+      say({ part });
+      await sleep(pauseMs);
+    }
+    await stream.end();
+    say({ ended: 1 });
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    say({ code: error.code });
+  }
+}
+
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
   switch (task.kind) {
@@ -248,6 +272,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await fork(sessions, task.name);
     case "erase":
       return await erase(sessions, task);
+    case "produce":
+      return await produce(sessions, task);
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }

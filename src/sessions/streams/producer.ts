@@ -39,6 +39,7 @@ export class StreamProducer implements AsyncDisposable {
   readonly session: string | undefined;
   readonly #handle: Handle;
   readonly #turn: TurnInProgress;
+  #hasEnded = false;
 
   /** Made by `streams.acquire`. @internal */
   constructor(handle: Handle, turn: TurnInProgress) {
@@ -67,20 +68,23 @@ export class StreamProducer implements AsyncDisposable {
 
   /**
    * End the stream: its last parts, its end and what the caller gives become visible in one commit. If the session refuses
-   * its turn, nothing is written, and the call may be repeated without it. Ending again does nothing.
+   * its turn, nothing is written, and the call may be repeated without it. False if the stream had ended here before.
    * @throws SessionError as `write`, and those of `session.append` or `turn.seal`
    */
-  async end(end?: StreamEnd): Promise<void> {
-    await this.#perform("streams.end", async () => {
+  async end(end?: StreamEnd): Promise<boolean> {
+    return await this.#endOnce("streams.end", async () => {
       this.#guardWhole();
       const commit = end && this.#commitOf(end);
       await this.#turn.sealTogether({ status: "done" }, defined({ commit }));
     });
   }
 
-  /** End the stream as failed: its readers get the message, after the parts. @throws SessionError as `write` */
-  async fail(error: unknown): Promise<void> {
-    await this.#perform("streams.fail", async () => {
+  /**
+   * End the stream as failed: its readers get the message, after the parts. False if the stream had ended here before.
+   * @throws SessionError as `write`
+   */
+  async fail(error: unknown): Promise<boolean> {
+    return await this.#endOnce("streams.fail", async () => {
       const code = error instanceof SessionError ? error.code : "stream_failed";
       const message = clip(error instanceof Error ? error.message : String(error), reportedLengthMax);
       await this.#turn.seal({ status: "failed", error: { code, message } });
@@ -90,6 +94,7 @@ export class StreamProducer implements AsyncDisposable {
   /** End the stream as lost, unless it has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     await withStreamErrors(() => this.#turn.settle());
+    this.#hasEnded = true;
   }
 
   /** A stream with a part that was not written is not done; one that was stopped may be. */
@@ -125,8 +130,11 @@ export class StreamProducer implements AsyncDisposable {
     return this.#handle.about("seal").tenant ?? "";
   }
 
-  async #perform(operation: OperationName, work: () => Promise<void>): Promise<void> {
+  async #endOnce(operation: OperationName, work: () => Promise<void>): Promise<boolean> {
+    if (this.#hasEnded) return false;
     const about: Operation = { operation, tenant: this.#tenant, session: this.id };
     await traceCall(about, () => withStreamErrors(work));
+    this.#hasEnded = true;
+    return true;
   }
 }

@@ -10,6 +10,7 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
+import { parseWholeNumber } from "../options/arguments.ts";
 import type { Found } from "../polling/change-poller.ts";
 import { failureOf } from "./stream-error.ts";
 
@@ -17,6 +18,8 @@ import { failureOf } from "./stream-error.ts";
 export interface StreamPart {
   /** The place behind this part, to read on from. */
   readonly cursor: string;
+  /** Its number in the stream, from 1. */
+  readonly seq: number;
   readonly part: Value;
 }
 
@@ -64,13 +67,14 @@ export class Recoveries {
 /** The place of a cursor in its stream. */
 interface Place {
   /** The creation of the stream: tells it from a later one with its id. */
-  readonly born: number;
+  readonly born?: number;
   /** The number of the last part that the reader has. */
   readonly seq: number;
 }
 
-/** @throws SessionError `argument_invalid` */
-export function parseCursor(cursor: string): Place {
+/** The place of a cursor, or of the number of a part. @throws SessionError `argument_invalid` */
+export function parsePlace(cursor: string | number): Place {
+  if (typeof cursor === "number") return { seq: parseWholeNumber(cursor, "after", 0) };
   const match = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor);
   if (match === null) throw invalidArgument("after", cursor, { expected: "event_id" });
   return { born: Number(match[1]), seq: Number(match[2]) };
@@ -110,7 +114,7 @@ export async function* readParts(
         for (const entry of page) {
           if (signal?.aborted === true) return;
           seq = entry.seq;
-          yield { cursor: `${born}.${seq}`, part: partOf(entry) };
+          yield { cursor: `${born}.${seq}`, seq, part: partOf(entry) };
         }
       }
       if (record.openTurn !== null || seq < headOf(record, "chunks")) continue;
