@@ -214,13 +214,14 @@ test("the doctor finds nothing in unaltered archives and forks, and finds altere
 
 test("during concurrent writes the doctor reports no false problem, and its repair loses no write", async () => {
   await using place = inMemory();
+  let looks = 0;
   const writers = Array.from({ length: 6 }, async (_, index) => {
     const session = await place.another().create({ id: `w${index}` });
     for (let turn = 1; turn <= 40; turn++) {
       if (turn % 10 === 0) {
         await session.truncate(turn - 5);
         turn -= 5;
-        if (session.info.counters.requests > 60) return;
+        if (session.info.counters.requests > 60 && looks > 1) return;
       } else if (turn % 3 === 0) {
         const open = await session.begin("q");
         await open.write({ text: "a".repeat(9000) });
@@ -232,14 +233,12 @@ test("during concurrent writes the doctor reports no false problem, and its repa
   let writing = true;
   const done = Promise.all(writers).finally(() => (writing = false));
   const found: Finding[] = [];
-  let looks = 0;
   while (writing) {
     await doctor(place.sessions, { repair: true, onFinding: (finding) => found.push(finding) });
     looks++;
     await setImmediate(); // a store in memory never waits, and would keep the writers from their turn
   }
   await done;
-  assert.ok(looks > 1);
   assert.deepEqual(found, []);
   assert.deepEqual(await findings(place), []);
 });
