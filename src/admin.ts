@@ -3,6 +3,7 @@
  *
  * @module perdure/admin
  */
+import { guardNames, type OptionNames } from "./sessions/options/arguments.ts";
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
 import { SessionError } from "./errors.ts";
@@ -48,11 +49,24 @@ export type { SweepAction, SweepFailure, SweepReport, SweepRequest } from "./ses
 export { removeSession } from "./sessions/remove-session.ts";
 export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
 
+const sweepNames: OptionNames<SweepRequest> = {
+  rows: true,
+  time: true,
+  signal: true,
+  retention: true,
+  eventRetention: true,
+  dryRun: true,
+};
+const erasureNames: OptionNames<ErasureRequest> = { user: true, device: true, store: true, forks: true, signal: true };
+const copyNames: OptionNames<CopyOptions> = { everything: true, signal: true, onProgress: true };
+const importNames: OptionNames<ImportOptions> = { dryRun: true, onExists: true, agent: true, onProgress: true };
+
 /**
  * Run one bounded sweep over the sessions of the tenant: mark expired sessions, archive and remove by the retention
  * policies, delete old events. A long-lived process sweeps all tenants by itself; elsewhere call it from cron.
  */
 export async function sweep(sessions: Sessions, request: SweepRequest = {}): Promise<SweepReport> {
+  guardNames(request, "request", sweepNames);
   return await sweepTenant(openCore(sessions), sessions.tenant, request);
 }
 
@@ -92,6 +106,7 @@ export async function listHosts(sessions: Sessions): Promise<Page<HostInfo>> {
  */
 export async function erase(sessions: Sessions, request: ErasureRequest): Promise<ErasureReceipt> {
   return await traceCall({ operation: "erase", tenant: sessions.tenant }, async () => {
+    guardNames(request, "request", erasureNames);
     const { user, device } = request;
     await guardSecret(openCore(sessions));
     const { Erasure } = await import("./sessions/erasure/erasure.ts");
@@ -138,6 +153,7 @@ export async function copySessions(
 ): Promise<CopyReport> {
   const { tenant } = sessions;
   return await traceCall({ operation: "copy", tenant }, async () => {
+    guardNames(options, "options", copyNames);
     const { copyAll } = await import("./sessions/transfer/copying.ts");
     return await copyAll(coreOf(sessions), coreOf(target), { ...options, tenant, into: target.tenant });
   });
@@ -192,6 +208,7 @@ export async function importSessions(
 ): Promise<ImportReport> {
   const { tenant } = sessions;
   return await traceCall({ operation: "import", tenant }, async () => {
+    guardNames(options, "options", importNames);
     const { importAll } = await import("./sessions/transfer/importing.ts");
     return await importAll(coreOf(sessions), items, { ...options, tenant });
   });

@@ -1,3 +1,4 @@
+import { guardNames, type OptionNames } from "./options/arguments.ts";
 import { headOf, isSame } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import {
@@ -42,6 +43,8 @@ export interface DoctorRequest {
   readonly signal?: AbortSignal;
 }
 
+const requestNames: OptionNames<DoctorRequest> = { repair: true, onFinding: true, signal: true };
+
 /** A problem of a store or of one of its sessions. */
 export interface Finding {
   readonly kind: ProblemKind | "lease" | "agent" | "unlisted" | "disk" | StoreProblem["kind"];
@@ -84,6 +87,7 @@ const looksMax = 5;
 
 /** Checks the sessions of all tenants, a page at a time. It writes only with `repair`, and deletes nothing. */
 export async function examineStore(core: Core, request: DoctorRequest): Promise<DoctorReport> {
+  guardNames(request, "request", requestNames);
   const disk = await diskSpaceOf(core.store.capabilities);
   const report = {
     ...defined({ disk }),

@@ -196,7 +196,8 @@ export class Sessions implements AsyncDisposable {
   async restore(snapshot: SessionSnapshot | string | Uint8Array, options: RestoreOptions = {}): Promise<Session> {
     const { tenant } = this;
     return await traceCall({ operation: "restore", tenant }, async () => {
-      const { parseOnExists, restoreOn } = await import("./transfer/snapshots.ts");
+      const { guardRestoreOptions, parseOnExists, restoreOn } = await import("./transfer/snapshots.ts");
+      guardRestoreOptions(options);
       const { readSnapshot } = await import("./snapshots/snapshot-reader.ts");
       const onExists = parseOnExists(options.onExists);
       const { limits } = this.#core.options;

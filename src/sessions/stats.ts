@@ -2,7 +2,7 @@ import { percentilesOf, type Percentiles } from "../domain/values/percentiles.ts
 import type { SessionState } from "../domain/record/record.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";
-import { parseInstant, parseLimit } from "./options/arguments.ts";
+import { guardNames, parseInstant, parseLimit, type OptionNames } from "./options/arguments.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** A query for the stats of a tenant. */
@@ -14,6 +14,8 @@ export interface StatsQuery {
   /** The most groups of each kind, and the most days. @default 100 */
   readonly limit?: number;
 }
+
+const queryNames: OptionNames<StatsQuery> = { by: true, since: true, limit: true };
 
 /** Sums of the turns of one agent, session, user, model, day or hour. */
 export interface StatsGroup extends TurnSums {
@@ -76,6 +78,7 @@ export const statsKinds: readonly StatsKind[] = ["agent", "session", "user", "mo
 
 /** @throws SessionError `argument_invalid`, or the store's */
 export async function stats(core: Core, tenant: string, query: StatsQuery): Promise<Stats> {
+  guardNames(query, "query", queryNames);
   const by = parseKinds(query.by ?? []);
   const since = query.since === undefined ? null : parseInstant(query.since, "since");
   const limit = parseLimit(query.limit ?? 100, core.options.limits.pageMax);

@@ -9,6 +9,7 @@ import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { lastTurn } from "../turns/begin.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
+import { guardNames, type OptionNames } from "../options/arguments.ts";
 import { answeringAgent } from "./named-agent.ts";
 import { newTurn, type TurnInput } from "./turn-input.ts";
 
@@ -16,6 +17,13 @@ import { newTurn, type TurnInput } from "./turn-input.ts";
 export interface WriteKey {
   /** An idempotency key, unique in the session: a retry with the same key and content returns the same turn. */
   readonly key?: string;
+}
+
+const keyNames: OptionNames<WriteKey> = { key: true };
+
+/** @throws SessionError `argument_invalid` for an option that does not exist */
+export function guardWriteKey(options: WriteKey): void {
+  guardNames(options, "options", keyNames);
 }
 
 /** @throws SessionError as `Session.append` */

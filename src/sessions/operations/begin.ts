@@ -4,6 +4,7 @@ import { parseMessages, type MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
+import { guardNames, type OptionNames } from "../options/arguments.ts";
 import { parseFlush, type Flush } from "../options/flush.ts";
 import { beginOn } from "../turns/begin.ts";
 import { parseAfter } from "../turns/question.ts";
@@ -24,12 +25,16 @@ export interface BeginTurnOptions extends WriteKey {
   readonly flush?: Flush;
 }
 
+const optionNames: OptionNames<BeginTurnOptions> = { key: true, agent: true, model: true, after: true, flush: true };
+
 /** @throws SessionError as `Session.begin` */
 export async function beginTurnOn(
   handle: Handle,
   input: MessageInput,
-  { key, agent, model, after, flush }: BeginTurnOptions,
+  options: BeginTurnOptions,
 ): Promise<TurnInProgress> {
+  guardNames(options, "options", optionNames);
+  const { key, agent, model, after, flush } = options;
   if (after !== undefined) handle.core.guardStore();
   const open = defined({
     key: handle.core.turnKey(key),
@@ -41,8 +46,7 @@ export async function beginTurnOn(
   return await handle.inOrder(async () => {
     const replaces = after === undefined ? undefined : parseAfter(after);
     const how = { ticket: null, named: agent !== undefined, after: replaces, flush: flushes };
-    const options = { ...how, recovers: "dead" } as const;
-    const begun = await beginOn(handle, open, options);
+    const begun = await beginOn(handle, open, { ...how, recovers: "dead" });
     if (begun.status === "begun") return begun.inProgress;
     if (begun.status === "running") throw turnOpen(handle.record, begun.turn.seq);
     throw new SessionError("turn_not_open", { ...sessionIds(handle.record), turn: begun.turn.seq });

@@ -3,13 +3,15 @@ import { requestCancel, withdrawWaiters } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import type { Handle } from "../handle/handle.ts";
 import { untilStopped } from "../turns/running-answer.ts";
-import type { WriteKey } from "./append.ts";
+import { guardWriteKey, type WriteKey } from "./append.ts";
 
 /** The turn that is asked to stop, or that the question was withdrawn from the queue. */
 type Stopped = number | "withdrawn";
 
 /** False if no answer runs. @throws SessionError `id_invalid` */
-export async function cancelOn(handle: Handle, { key }: WriteKey): Promise<boolean> {
+export async function cancelOn(handle: Handle, options: WriteKey): Promise<boolean> {
+  guardWriteKey(options);
+  const { key } = options;
   const parsed = key === undefined ? undefined : parseId(key, "key");
   const stopped = await handle.operate("cancel", () => stop(handle, parsed));
   // Outside of the operation: later calls of this session need not wait for the writer.

@@ -2,7 +2,7 @@
 import { endSession } from "../../domain/record/lifecycle.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { Handle } from "../handle/handle.ts";
-import { parseNote } from "../options/arguments.ts";
+import { guardNames, parseNote, type OptionNames } from "../options/arguments.ts";
 
 /** How a session ends. */
 export interface EndOptions {
@@ -12,8 +12,12 @@ export interface EndOptions {
   readonly after?: "answer";
 }
 
+const optionNames: OptionNames<EndOptions> = { reason: true, after: true };
+
 /** @throws SessionError as `Session.end` */
-export async function endOn(handle: Handle, { reason = "ended", after }: EndOptions): Promise<void> {
+export async function endOn(handle: Handle, options: EndOptions): Promise<void> {
+  guardNames(options, "options", optionNames);
+  const { reason = "ended", after } = options;
   const { core, key } = handle;
   const parsed = parseNote(reason, "reason", core.options.limits.noteLengthMax);
   if (after !== undefined && after !== "answer")

@@ -3,7 +3,7 @@ import { endHandoff, handOff, handoffAt } from "../../domain/record/handoff.ts";
 import type { Handoff } from "../../domain/record/record.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import type { Handle } from "../handle/handle.ts";
-import { parseNote, parseOneOf } from "../options/arguments.ts";
+import { guardNames, parseNote, parseOneOf, type OptionNames } from "../options/arguments.ts";
 import { answeringAgent } from "./named-agent.ts";
 
 /** Options of a handoff. */
@@ -20,12 +20,12 @@ export interface HandOffOptions {
   readonly noteFrom?: "application" | "model";
 }
 
+const optionNames: OptionNames<HandOffOptions> = { ttl: true, note: true, noteFrom: true };
+
 /** @throws SessionError as `Session.handOff` */
-export async function handOffOn(
-  handle: Handle,
-  agent: string,
-  { ttl, note, noteFrom = "application" }: HandOffOptions,
-): Promise<Handoff> {
+export async function handOffOn(handle: Handle, agent: string, options: HandOffOptions): Promise<Handoff> {
+  guardNames(options, "options", optionNames);
+  const { ttl, note, noteFrom = "application" } = options;
   const named = answeringAgent(handle, agent);
   const given = ttl === undefined ? undefined : parseDuration(ttl, "ttl");
   const parsedNote = note === undefined ? null : parseNote(note, "note", handle.core.options.limits.noteLengthMax);

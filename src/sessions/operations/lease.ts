@@ -4,6 +4,7 @@ import { grant } from "../../domain/turns/leases.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Handle } from "../handle/handle.ts";
+import { guardNames, type OptionNames } from "../options/arguments.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { acquire } from "../turns/acquire.ts";
 import { SessionLease } from "../turns/session-lease.ts";
@@ -23,15 +24,28 @@ export interface LeaseHolder {
   readonly alive: boolean;
 }
 
-/** @throws SessionError `busy`, `queue_full`, `duration_invalid` */
-export async function leaseOn(
-  handle: Handle,
-  { ttl, wait }: { ttl?: Duration; wait?: Duration },
-): Promise<SessionLease> {
+interface LeaseOptions {
+  readonly ttl?: Duration;
+  readonly wait?: Duration;
+}
+
+const leaseNames: OptionNames<LeaseOptions> = { ttl: true, wait: true };
+
+/** @throws SessionError `busy`, `queue_full`, `duration_invalid`, `argument_invalid` */
+export async function leaseOn(handle: Handle, options: LeaseOptions): Promise<SessionLease> {
+  guardNames(options, "options", leaseNames);
+  const { ttl, wait } = options;
   const ttlMs = ttl === undefined ? null : parseDuration(ttl, "ttl");
   const waitMs = wait === undefined ? 0 : parseDuration(wait, "wait");
   return await takeLease(handle, { ttlMs, busy: wait === undefined ? "reject" : "queue", waitMs });
 }
+
+interface ExclusiveOptions {
+  readonly busy?: BusyPolicy;
+  readonly wait?: Duration;
+}
+
+const exclusiveNames: OptionNames<ExclusiveOptions> = { busy: true, wait: true };
 
 /**
  * Call `work` with another view of the session, which has the lease and has seen all turns. The owner then has seen
@@ -41,8 +55,10 @@ export async function leaseOn(
 export async function exclusiveOn<T>(
   owner: Handle,
   work: (handle: Handle) => Promise<T>,
-  { busy, wait }: { busy?: BusyPolicy; wait?: Duration },
+  given: ExclusiveOptions,
 ): Promise<T> {
+  guardNames(given, "options", exclusiveNames);
+  const { busy, wait } = given;
   const { options } = owner.core;
   await owner.inOrder(() => Promise.resolve());
   const handle = owner.anotherView();

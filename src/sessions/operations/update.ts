@@ -7,7 +7,7 @@ import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../.
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
-import { parseMetadata } from "../options/arguments.ts";
+import { guardNames, parseMetadata, type OptionNames } from "../options/arguments.ts";
 import { agentWithInstructions } from "./named-agent.ts";
 
 /** The fields that `update` changes; absent fields stay. */
@@ -26,6 +26,16 @@ export interface SessionPatch {
   readonly budget?: Budget | null;
 }
 
+const patchNames: OptionNames<SessionPatch> = {
+  metadata: true,
+  ttl: true,
+  maxAge: true,
+  user: true,
+  agent: true,
+  instructions: true,
+  budget: true,
+};
+
 /** @throws SessionError as `Session.update` */
 export async function updateOn(handle: Handle, patch: SessionPatch): Promise<void> {
   const parsed = parsePatch(handle.core, patch);
@@ -33,10 +43,9 @@ export async function updateOn(handle: Handle, patch: SessionPatch): Promise<voi
 }
 
 /** @throws SessionError `argument_invalid`, `id_invalid`, `duration_invalid`, `agent_unknown` */
-export function parsePatch(
-  core: Core,
-  { metadata, ttl, maxAge, user, agent, instructions, budget }: SessionPatch,
-): Patch {
+export function parsePatch(core: Core, patch: SessionPatch): Patch {
+  guardNames(patch, "patch", patchNames);
+  const { metadata, ttl, maxAge, user, agent, instructions, budget } = patch;
   return defined({
     metadata: metadata === undefined ? undefined : parseMetadata(metadata),
     ttlMs: ttl === undefined ? undefined : parseLifetime(ttl, "ttl"),

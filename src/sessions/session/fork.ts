@@ -11,6 +11,7 @@ import { messagesBefore } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import { Handle } from "../handle/handle.ts";
+import { guardNames, type OptionNames } from "../options/arguments.ts";
 import { agentId } from "./opening.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -24,8 +25,12 @@ export interface ForkOptions {
   readonly as?: string;
 }
 
-/** @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `session_not_found`, `contended` */
-export async function forkOn(handle: Handle, { at, as }: ForkOptions): Promise<Handle> {
+const optionNames: OptionNames<ForkOptions> = { at: true, as: true };
+
+/** @throws SessionError `range_invalid`, `turn_open`, `session_exists`, `session_not_found`, `contended`, `argument_invalid` */
+export async function forkOn(handle: Handle, options: ForkOptions): Promise<Handle> {
+  guardNames(options, "options", optionNames);
+  const { at, as } = options;
   const { core } = handle;
   core.guardOpen();
   const id = parseNewId(as ?? agentId(core, handle.record.agent), "sessionId");

@@ -10,7 +10,7 @@ import { parseNamedLog } from "../../domain/writes/named-logs.ts";
 import { SessionLog } from "../logs/session-log.ts";
 import type { SessionWrite, WriteOutcome } from "../logs/session-write.ts";
 import { writeOn } from "../logs/write.ts";
-import { appendOn, type WriteKey } from "../operations/append.ts";
+import { appendOn, guardWriteKey, type WriteKey } from "../operations/append.ts";
 import { beginTurnOn, type BeginTurnOptions } from "../operations/begin.ts";
 import { cancelOn } from "../operations/cancel.ts";
 import { endOn, type EndOptions } from "../operations/end.ts";
@@ -77,7 +77,10 @@ export class Session {
    */
   append(turn: TurnInput, options: WriteKey = {}): Promise<Turn> {
     const handle = this.#handle;
-    return traceCall(handle.about("append"), () => handle.countingConflicts(() => appendOn(handle, turn, options)));
+    return traceCall(handle.about("append"), async () => {
+      guardWriteKey(options);
+      return await handle.countingConflicts(() => appendOn(handle, turn, options));
+    });
   }
 
   /**

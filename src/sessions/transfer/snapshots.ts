@@ -16,7 +16,7 @@ import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
 import { ArrivingLogs, type ArrivedLogs } from "../core/staged-logs.ts";
 import { agentId } from "../session/opening.ts";
-import { parseOneOf } from "../options/arguments.ts";
+import { guardNames, parseOneOf, type OptionNames } from "../options/arguments.ts";
 import type { Pauses } from "../snapshots/pauses.ts";
 import { snapshotOf, type SessionSource } from "../snapshots/session-source.ts";
 import { entryText, SnapshotWriter, type SessionSnapshot } from "../snapshots/snapshot-text.ts";
@@ -28,6 +28,13 @@ export interface RestoreOptions {
   readonly as?: string;
   /** How to treat a session that exists: fail, replace it, or restore under a new id. @default "fail" */
   readonly onExists?: "fail" | "replace" | "new-id";
+}
+
+const optionNames: OptionNames<RestoreOptions> = { as: true, onExists: true };
+
+/** @throws SessionError `argument_invalid` for an option that does not exist */
+export function guardRestoreOptions(options: RestoreOptions): void {
+  guardNames(options, "options", optionNames);
 }
 
 /** A snapshot of one session. @throws SessionError `session_not_found`, `snapshot_too_large` */

@@ -9,6 +9,7 @@ import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
+import { guardNames, type OptionNames } from "../options/arguments.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
@@ -115,7 +116,11 @@ async function lastEntries(
   return isWhole ? page.toReversed() : undefined;
 }
 
-function guardRange({ last, from, to, before }: EntryRange): void {
+const rangeNames: OptionNames<EntryRange> = { last: true, from: true, to: true, before: true, onUnreadable: true };
+
+function guardRange(range: EntryRange): void {
+  guardNames(range, "range", rangeNames);
+  const { last, from, to, before } = range;
   if (before !== undefined && (!Number.isSafeInteger(before) || before < 1 || to !== undefined)) {
     throw invalidArgument("before", before, { expected: "without_to" });
   }

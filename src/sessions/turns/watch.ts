@@ -17,7 +17,7 @@ import {
   type WatchedTurn,
 } from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
-import { parseWholeNumber } from "../options/arguments.ts";
+import { guardNames, parseWholeNumber, type OptionNames } from "../options/arguments.ts";
 
 /** The start and the end of a watch. */
 export interface WatchOptions {
@@ -52,8 +52,11 @@ export type SessionNews =
  * then.
  */
 export function watchSession(handle: Handle, options: WatchOptions): AsyncIterableIterator<SessionNews, void> {
+  guardNames(options, "options", optionNames);
   return new Watch(handle, options);
 }
+
+const optionNames: OptionNames<WatchOptions> = { after: true, afterChunk: true, signal: true };
 
 type Result = IteratorResult<SessionNews, void>;
 
