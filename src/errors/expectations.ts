@@ -118,7 +118,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   bytes: (e) => `at most ${e.max} bytes`,
   cloneable: () => "a value that can be copied to another thread",
   content_log: () => "a log of the conversation; the store keeps this one for itself",
-  conversation: () => "a snapshot, or a conversation with messages or conversations",
+  conversation: () => "a snapshot, or a conversation with messages",
   credentials: () =>
     "an API key; set OPENAI_API_KEY, or set baseURL or OPENAI_BASE_URL for an endpoint that needs none",
   cursor: () => "the next of an earlier page, unchanged",
@@ -136,7 +136,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   file_outside_store: () => "a file that is not part of the store",
   finite_number: () => "a finite number",
   key_token: ({ min, max }) => `a secret of ${min} to ${max} visible ASCII characters`,
-  known_message: () => "a message in the format of OpenAI, ShareGPT, LangChain or the AI SDK",
+  known_message: () => "a message in a format that docs/tasks/export-import.md lists",
   language_model: () => "a language model of the AI SDK, or a function that returns one for a name",
   list: (e) => `at most ${e.max} items`,
   log_name: () => "1 to 32 of the characters a-z, 0-9, _ and -, a letter first",

@@ -2,6 +2,7 @@
 import { formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
+import { fromChatGpt, fromClaude } from "./app-exports.ts";
 import { messagesOfParts } from "./message-parts.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { SessionError } from "../errors.ts";
@@ -11,7 +12,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** The message format of a program. */
 export interface MessageForm {
-  readonly name: "parts" | "openai" | "responses" | "sharegpt" | "langchain";
+  readonly name: "parts" | "openai" | "responses" | "chatgpt" | "claude" | "sharegpt" | "langchain";
   /** Whether a value is a message of this format. */
   readonly fits: (value: Fields) => boolean;
   /** Converts a message; it may become several. */
@@ -29,9 +30,14 @@ export const messageForms: readonly MessageForm[] = [
   { name: "openai", fits: ({ role }) => typeof role === "string", messages: fromOpenai },
   {
     name: "responses",
-    fits: ({ type, call_id: id, summary }) => typeof id === "string" || (type === "reasoning" && summary !== undefined),
+    fits: ({ type, call_id: id, callId = id, summary }) =>
+      typeof callId === "string" ||
+      (type === "reasoning" && summary !== undefined) ||
+      (typeof type === "string" && /^[a-z_]+_call$/.test(type)),
     messages: fromResponses,
   },
+  { name: "chatgpt", fits: ({ author, content }) => isFields(author) && isFields(content), messages: fromChatGpt },
+  { name: "claude", fits: ({ sender }) => typeof sender === "string", messages: fromClaude },
   {
     name: "sharegpt",
     fits: ({ from, value }) => typeof from === "string" && value !== undefined,
@@ -57,6 +63,7 @@ function invalid(path: string, value: unknown, expectation: Expectation): Sessio
 /** OpenAI's own form; some programs write the arguments of a call as an object. */
 function fromOpenai(value: Fields): readonly Message[] {
   const { tool_calls: calls } = value;
+  if (value["type"] === "message") return [responsesMessage(value)];
   if (!Array.isArray(calls)) return [value as unknown as Message];
   const whole = calls.map((call: unknown): unknown => {
     if (!isFields(call) || !isFields(call["function"])) return call;
@@ -66,9 +73,15 @@ function fromOpenai(value: Fields): readonly Message[] {
   return [{ ...value, tool_calls: whole } as unknown as Message];
 }
 
+/** A message of OpenAI's Responses without the fields that chat completions refuse. */
+function responsesMessage({ type: _, id: _id, status: _status, ...message }: Fields): Message {
+  return message as unknown as Message;
+}
+
 /** Items of OpenAI's Responses beside its messages: calls, their results and reasoning. */
 function fromResponses(value: Fields): readonly Message[] {
-  const role = value["type"] === "function_call_output" ? "tool" : "assistant";
+  const isResult = ["function_call_output", "function_call_result"].includes(String(value["type"]));
+  const role = isResult ? "tool" : "assistant";
   return messagesOfParts({ role, content: [value as unknown as Value] });
 }
 

@@ -640,3 +640,111 @@ test("instructions in parts, and beside the messages, are text", async () => {
   await importText(place.sessions, conversations.map((one) => JSON.stringify(one)).join("\n"));
   for (const { id } of conversations) assert.equal(await (await place.sessions.get(id)).instructions(), "Be brief.");
 });
+
+const exported: readonly [string, object, readonly object[]][] = [
+  [
+    "ChatGPT's data export, the branch that was shown last",
+    {
+      title: "T",
+      create_time: 1_700_000_000,
+      conversation_id: "x",
+      current_node: "d",
+      mapping: {
+        root: { message: null, parent: null },
+        a: { message: { author: { role: "system" }, content: { content_type: "text", parts: [""] } }, parent: "root" },
+        b: {
+          message: {
+            author: { role: "user" },
+            create_time: 1_700_000_100,
+            content: {
+              content_type: "multimodal_text",
+              parts: [{ content_type: "image_asset_pointer", asset_pointer: "file-service://1" }, "What is it?"],
+            },
+          },
+          parent: "a",
+        },
+        c: {
+          message: { author: { role: "assistant" }, content: { content_type: "text", parts: ["A dog."] } },
+          parent: "b",
+        },
+        d: {
+          message: { author: { role: "assistant" }, content: { content_type: "text", parts: ["A cat."] } },
+          parent: "b",
+        },
+      },
+    },
+    [
+      {
+        role: "user",
+        content: "What is it?",
+        native: {
+          parts: [
+            { type: "image_asset_pointer", content_type: "image_asset_pointer", asset_pointer: "file-service://1" },
+          ],
+        },
+      },
+      { role: "assistant", content: "A cat." },
+    ],
+  ],
+  [
+    "Claude's data export",
+    {
+      uuid: "x",
+      name: "T",
+      created_at: "2023-11-14T22:13:20Z",
+      chat_messages: [
+        {
+          sender: "human",
+          text: "What is it?",
+          content: [{ type: "text", text: "What is it?" }],
+          attachments: [{ file_name: "a.txt", extracted_content: "a cat" }],
+          created_at: "2023-11-14T22:15:00Z",
+        },
+        { sender: "assistant", text: "A cat.", content: [] },
+      ],
+    },
+    [
+      { role: "user", content: "a cat\n\nWhat is it?" },
+      { role: "assistant", content: "A cat." },
+    ],
+  ],
+];
+for (const [name, conversation, expected] of exported) {
+  test(`${name} is imported, with its title and times`, async () => {
+    await using place = inMemory();
+    const report = await importText(place.sessions, JSON.stringify([conversation]));
+    assert.deepEqual([report.restored, report.reasons], [1, []]);
+    assert.deepEqual(await messagesOf(place.sessions, "x"), expected);
+    const session = await place.sessions.get("x");
+    assert.deepEqual([session.info.metadata, session.info.createdAt.getTime()], [{ title: "T" }, 1_700_000_000_000]);
+    const [turn] = await Array.fromAsync(session.turns());
+    assert.equal(turn?.at, 1_700_000_100_000);
+    assert.equal(await session.instructions(), undefined);
+  });
+}
+
+test("sessions of the Agents SDK are imported", async () => {
+  await using place = inMemory();
+  const items = [
+    asked,
+    { type: "web_search_call", id: "w", status: "completed" },
+    { type: "function_call", callId: "c1", name: "look", arguments: "{}", status: "completed" },
+    { type: "function_call_result", callId: "c1", name: "look", output: { type: "text", text: "a page" } },
+    {
+      type: "message",
+      id: "m",
+      status: "completed",
+      role: "assistant",
+      content: [{ type: "output_text", text: "ok" }],
+    },
+  ];
+  const { skipped, reasons } = await importText(place.sessions, JSON.stringify({ id: "x", messages: items }));
+  assert.equal(skipped, 0, JSON.stringify(reasons));
+  assert.deepEqual(await messagesOf(place.sessions, "x"), [
+    asked,
+    { role: "assistant", content: "", native: { parts: [items[1]] } },
+    called,
+    { role: "tool", tool_call_id: "c1", content: "a page" },
+    { role: "assistant", content: "ok" },
+  ]);
+});

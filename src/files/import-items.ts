@@ -11,6 +11,7 @@ import { documentsOf, type SourceDocument } from "./documents.ts";
 import { isFields, messageForms } from "./foreign-formats.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { textOf as textIn } from "../domain/turns/message-steps.ts";
+import { exportedMessages } from "./app-exports.ts";
 import { countAside, withKnownParts } from "./message-parts.ts";
 import { defined } from "../domain/values/defined.ts";
 import { instantMaxMs } from "../domain/values/limits.ts";
@@ -19,8 +20,7 @@ import { instantMaxMs } from "../domain/values/limits.ts";
 const depthMax = 520;
 
 /**
- * Reads an import file: snapshots, one per line; or conversations in the formats of OpenAI, ShareGPT, LangChain and the
- * AI SDK, one per line, in an array, or as the messages of a single one.
+ * Reads an import file: snapshots, one per line; or conversations in the formats of other programs, one per line, in an array, or as the messages of a single one.
  */
 export async function* importItems(
   stream: AsyncIterable<Uint8Array>,
@@ -94,7 +94,8 @@ function conversationOf(value: unknown, source: string): Conversation {
   const fields = isFields(value) ? value : {};
   const given = Array.isArray(value)
     ? value
-    : ["messages", "conversations", "conversation", "contents"].map((name) => fields[name]).find(Array.isArray);
+    : (exportedMessages(fields) ??
+      ["messages", "conversations", "conversation", "contents"].map((name) => fields[name]).find(Array.isArray));
   if (!Array.isArray(given) || given.length === 0) {
     throw new SessionError("message_invalid", { path: source, value: formatValue(value), expected: "conversation" });
   }
@@ -105,8 +106,8 @@ function conversationOf(value: unknown, source: string): Conversation {
     if (at !== undefined) for (const one of read) times.set(one, at);
     return read;
   });
-  const { id, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from } = fields;
-  const named = [id, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
+  const { id, uuid, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from } = fields;
+  const named = [id, uuid, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
   const instructions = instructionsIn(fields);
   const known = isFields(metadata) ? (metadata as Metadata) : {};
   return {

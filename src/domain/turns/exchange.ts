@@ -31,6 +31,6 @@ export function exchangesOf(messages: readonly Message[]): {
 /** Messages as one text, for the startup context of a session; undefined if they are empty. */
 export function instructionsOf(leading: readonly Message[]): string | undefined {
   const texts = leading.map(({ content }) => textOf(content));
-  const text = texts.join("\n\n");
+  const text = texts.filter((one) => one !== "").join("\n\n");
   return text === "" ? undefined : text;
 }

@@ -66,9 +66,11 @@ const readers: Readonly<Record<string, (part: Part) => KnownPart | undefined>> =
   // Anthropic
   tool_use: ({ id, name, input }) => callOf({ id, name, input }),
   tool_result: ({ tool_use_id: id, content, is_error: isError }) => resultOf({ id, content, isError }),
-  // OpenAI's Responses
-  function_call: ({ call_id: id, name, arguments: input }) => callOf({ id, name, input }),
+  // OpenAI's Responses, and the same in the sessions of its Agents SDK
+  function_call: ({ call_id: id, callId = id, name, arguments: input }) => callOf({ id: callId, name, input }),
   function_call_output: ({ call_id: id, output: content }) => resultOf({ id, content }),
+  function_call_result: ({ callId: id, output }) =>
+    resultOf({ id, content: isFields(output) && typeof output["type"] === "string" ? [output] : output }),
   // LangChain
   tool_call: ({ id, name, args }) => callOf({ id, name, input: args }),
   // Messages of the AI SDK for models
