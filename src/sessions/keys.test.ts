@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { sweep } from "../admin.ts";
+import { sessionChanges } from "../domain/record/change.ts";
 import { SessionError } from "../errors.ts";
 import { storeBefore } from "../store/calls/forwarding-store.ts";
 import type { Store } from "../store/store.ts";
@@ -191,7 +192,7 @@ test("a key is revoked while its use is recorded", async () => {
   let isMeanwhile = false;
   const raced = Object.assign(storeBefore(place.shared), {
     commit: async (...[batch]: Parameters<Store["commit"]>) => {
-      if (batch[0]?.[0]?.record === null && !isMeanwhile) {
+      if (sessionChanges(batch[0] ?? [])[0]?.record === null && !isMeanwhile) {
         isMeanwhile = true;
         await place.sessions.keys.verify(token);
         await used(place.sessions.keys);

@@ -7,7 +7,13 @@
 export type {
   Capabilities,
   CountQuery,
+  DeletedDocuments,
+  DocumentConflict,
+  DocumentPage,
+  DocumentQuery,
+  DocumentRange,
   EventScan,
+  FoundDocuments,
   FoundEvent,
   FoundEvents,
   InspectOptions,
@@ -39,6 +45,14 @@ export {
   type UnreadableCounts,
 } from "./stats.ts";
 export type { Change, KeyClaim, Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
+export type {
+  DocumentChange,
+  DocumentKey,
+  DocumentPut,
+  DocumentRemoval,
+  DocumentTouch,
+  StoredDocument,
+} from "../domain/documents/document.ts";
 export type { Entry, LogName, SessionKey, Splice } from "../domain/record/entry.ts";
 export type {
   Archive,

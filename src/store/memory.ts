@@ -4,19 +4,23 @@
  */
 import { systemClock, type Clock } from "../clock.ts";
 import {
+  documentChanges,
   fits,
   headOf,
+  sessionChanges,
   type Change,
   type Spending,
   type Transaction,
   type UsageAddition,
 } from "../domain/record/change.ts";
+import type { DocumentChange } from "../domain/documents/document.ts";
 import { keyText, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
 import type { Instance } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
+import { MemoryDocuments } from "./memory-documents.ts";
 import { comparePositions, entriesBetween, OrderedRows } from "./ordered-rows.ts";
 import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
@@ -25,6 +29,10 @@ import { entryBytes, pageOf, withinBytes } from "./within-bytes.ts";
 import type {
   Capabilities,
   CountQuery,
+  DeletedDocuments,
+  DocumentQuery,
+  DocumentRange,
+  FoundDocuments,
   FoundEvents,
   EventScan,
   FoundEvent,
@@ -86,6 +94,7 @@ class MemoryStore implements Store {
   readonly #instances = new Map<string, Instance>();
   /** Sums of usage, by tenant and name. */
   readonly #usage = new Map<string, Spending & { readonly until: number }>();
+  readonly #documents = new MemoryDocuments();
   readonly #watchers = new Watchers();
   #closed = false;
 
@@ -100,12 +109,16 @@ class MemoryStore implements Store {
     const outcomes: Outcome[] = [];
     const landing: [string, Kept | undefined][] = [];
     const additions: UsageAddition[] = [];
+    const documents: DocumentChange[] = [];
+    const now = this.#clock.now();
     for (const transaction of batch) {
-      const outcome = this.#judge(transaction);
+      const outcome = this.#judge(transaction, now);
       outcomes.push(outcome);
       if (outcome.status !== "ok") continue;
-      for (const change of transaction) landing.push([keyText(change.key), this.#apply(change, transaction)]);
-      additions.push(...transaction.flatMap((change) => change.additions ?? []));
+      const changes = sessionChanges(transaction);
+      for (const change of changes) landing.push([keyText(change.key), this.#apply(change, changes)]);
+      additions.push(...changes.flatMap((change) => change.additions ?? []));
+      documents.push(...documentChanges(transaction));
     }
     // Nothing can fail after this line, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
@@ -115,6 +128,7 @@ class MemoryStore implements Store {
       else this.#sessions.set(text, kept);
     }
     for (const addition of additions) this.#addUsage(addition);
+    for (const change of documents) this.#documents.apply(change, now);
     this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;
   }
@@ -157,24 +171,29 @@ class MemoryStore implements Store {
       if (after !== undefined) this.#events.add(placeOf(after.row, entry), { session: keyText(after.row), entry });
   }
 
-  #judge(transaction: Transaction): Outcome {
-    for (const { key, claims } of transaction) {
+  #judge(transaction: Transaction, now: number): Outcome {
+    const changes = sessionChanges(transaction);
+    for (const { key, claims } of changes) {
       for (const claim of claims) {
         const entry = this.#log(key, claim.log).find((one) => one.key === claim.key);
         if (entry !== undefined) return { status: "duplicate", entry };
       }
     }
-    for (const { key, expected } of transaction) {
+    for (const { key, expected } of changes) {
       const row = this.#sessions.get(keyText(key))?.row;
       if (!fits(expected, row)) return conflictWith(row);
+    }
+    for (const change of documentChanges(transaction)) {
+      const conflict = this.#documents.conflict(change, now);
+      if (conflict !== undefined) return conflict;
     }
     return { status: "ok" };
   }
 
   /** The session after a change that fits. */
-  #apply({ key, record, splices, logsOf }: Change, transaction: Transaction): Kept | undefined {
+  #apply({ key, record, splices, logsOf }: Change, changes: readonly Change[]): Kept | undefined {
     if (record === null) return undefined;
-    const gone = transaction.some(({ logsOf: given }) => given !== undefined && keyText(given) === keyText(key));
+    const gone = changes.some(({ logsOf: given }) => given !== undefined && keyText(given) === keyText(key));
     const logs = new Map(gone ? [] : this.#sessions.get(keyText(logsOf ?? key))?.logs);
     for (const { log, from, entries } of splices) {
       const before = logs.get(log) ?? [];
@@ -338,6 +357,21 @@ class MemoryStore implements Store {
     return past;
   }
 
+  async documents(query: DocumentQuery): Promise<FoundDocuments> {
+    this.#guardOpen();
+    return this.#documents.find(query, this.#clock.now());
+  }
+
+  async countDocuments(range: DocumentRange): Promise<number> {
+    this.#guardOpen();
+    return this.#documents.count(range, this.#clock.now());
+  }
+
+  async deleteDocuments(selection: DeletedDocuments): Promise<number> {
+    this.#guardOpen();
+    return this.#documents.delete(selection);
+  }
+
   async heartbeat(
     instance: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
@@ -381,6 +415,7 @@ class MemoryStore implements Store {
     for (const rows of this.#ordered.values()) rows.clear();
     this.#events.clear();
     this.#instances.clear();
+    this.#documents.clear();
     this.#usage.clear();
   }
 

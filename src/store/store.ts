@@ -3,6 +3,7 @@
  * versions, but no turns, leases or rules. The conformance suite (`perdure/testing`), which every store passes, has a case
  * for each invariant, with the same name.
  */
+import type { DocumentKey, StoredDocument } from "../domain/documents/document.ts";
 import type { Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
 import type { Instance, SessionRecord, SessionState, SettledState } from "../domain/record/record.ts";
@@ -15,8 +16,8 @@ export interface Store {
 
   /**
    * Applies each transaction in which every change finds the record that it expects, and leaves all other sessions as they
-   * are. Returns the outcomes in the order of the batch. A session occurs once in a batch, and in one commit of a process at
-   * a time. A batch has at most `capabilities.batchMax` transactions.
+   * are. Returns the outcomes in the order of the batch. A session or document occurs once in a batch, and in one commit of
+   * a process at a time. A batch has at most `capabilities.batchMax` transactions.
    * INVARIANT commit-is-whole: readers see the record and the entries of a change together or not at all. A commit that fails
    *   as a whole (a full disk) throws, and nothing of the batch is kept.
    * INVARIANT stale-version-writes-nothing: a change that finds another version, or a missing or unexpected record, is a
@@ -39,6 +40,13 @@ export interface Store {
    *   bounded steps; another or a later process continues. A session that is created under the same id does not have them.
    * INVARIANT usage-adds-up: the `additions` of a transaction are added to their sums with its changes, or not at all,
    *   whatever other writers add at the same time. Writers of different sessions do not refuse each other by them.
+   * INVARIANT document-is-compared: a change of a document that finds another version than the expected one, or a document
+   *   where none is expected, or none where one is, is a `document_conflict`. It writes nothing, and the outcome has the
+   *   stored document.
+   * INVARIANT document-versions-grow: a version that is not greater than all versions of its key is a `document_conflict`
+   *   as well. That includes the versions of an expired or removed document, until `deleteDocuments` deletes it.
+   * INVARIANT documents-land-together: the changes of documents in a transaction are applied with its changes of sessions,
+   *   or none of them.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (if `capabilities.durable`).
    */
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]>;
@@ -123,6 +131,29 @@ export interface Store {
   deleteEvents(past: { readonly tenant?: string; readonly before: number; readonly limit: number }): Promise<number>;
 
   /**
+   * Returns documents by their keys, or one page of documents by tenant, scope and key. Texts sort by code point.
+   * INVARIANT documents-are-found: a document that exists and does not change meanwhile is on exactly one page, in order.
+   * INVARIANT documents-are-bounded: a page has at most `limit` documents and at most `bytesMax` bytes of data, and the first
+   *   document whatever its size.
+   * INVARIANT expired-is-unseen: no result has a document whose `expiresAt` has passed, by the store's clock.
+   * INVARIANT scope-is-in-the-key: a query for one tenant or scope never returns a document of another.
+   */
+  documents(query: DocumentQuery): Promise<FoundDocuments>;
+
+  /**
+   * Returns the number of documents, counted in the store.
+   * INVARIANT documents-are-counted: the number of documents on all pages of `documents`, if nothing changes meanwhile.
+   */
+  countDocuments(range: DocumentRange): Promise<number>;
+
+  /**
+   * Deletes at most `limit` documents of one user, or at most `limit` documents that expired or were removed before a time,
+   * and returns their number. It is below `limit` only if no more are left, or another caller deletes them at the same time.
+   * INVARIANT deleted-documents-are-gone: nothing of a deleted document is left; the others do not change.
+   */
+  deleteDocuments(selection: DeletedDocuments): Promise<number>;
+
+  /**
    * Records that this instance is alive: its `seenAt` becomes the store's current time. `leaving` removes the instance.
    * INVARIANT dead-instances-are-deleted: a heartbeat also removes instances that were not seen for a day.
    */
@@ -195,6 +226,42 @@ export interface Capabilities {
   readonly folder: string | null;
 }
 
+/** The documents with these keys, or a page of a range. */
+export type DocumentQuery = { readonly keys: readonly DocumentKey[] } | (DocumentRange & DocumentPage);
+
+/** Documents of one scope with keys within bounds, of one scope, of one tenant or of all. */
+export type DocumentRange =
+  | {
+      readonly tenant: string;
+      readonly scope: string;
+      /** The first key. */
+      readonly from?: string;
+      /** The key after the last one. */
+      readonly to?: string;
+    }
+  | { readonly tenant?: string; readonly scope?: never; readonly from?: never; readonly to?: never };
+
+/** The page of a range of documents. */
+export interface DocumentPage {
+  readonly limit: number;
+  /** The bytes of data (UTF-8) on the page. @default no bound */
+  readonly bytesMax?: number;
+  /** The page begins after this key, whether or not there is such a document. */
+  readonly after?: DocumentKey;
+}
+
+/** One page of documents, or those with the given keys, in order. */
+export interface FoundDocuments {
+  readonly documents: readonly StoredDocument[];
+  /** The last key of the page, for `after`; undefined on the last page. */
+  readonly next: DocumentKey | undefined;
+}
+
+/** The documents to delete: those of a user, or those that expired or were removed before a time (epoch ms). */
+export type DeletedDocuments =
+  | { readonly tenant: string; readonly user: string; readonly limit: number }
+  | { readonly before: number; readonly limit: number };
+
 /** The outcome of a transaction whose records can be read. */
 export type Settled = Exclude<Outcome, { readonly status: "unreadable" }>;
 
@@ -215,7 +282,18 @@ export type Outcome =
       readonly status: "duplicate";
       /** The entry with the claimed key. */
       readonly entry: Entry;
-    };
+    }
+  | DocumentConflict;
+
+/** The outcome of a transaction with a change of a document that does not fit. Its changes of sessions fit. */
+export interface DocumentConflict {
+  readonly status: "document_conflict";
+  readonly key: DocumentKey;
+  /** The stored document; undefined if there is none, or it has expired. */
+  readonly current: StoredDocument | undefined;
+  /** The greatest version of the key; 0 if it has none. A new version is greater. */
+  readonly lastVersion: number;
+}
 
 /** The session to load, and the tails of its logs. */
 export interface LoadRequest {

@@ -1,4 +1,4 @@
-import type { Transaction } from "../domain/record/change.ts";
+import { sessionChanges, type Transaction } from "../domain/record/change.ts";
 import { keyText, type SessionKey } from "../domain/record/entry.ts";
 import type { Outcome } from "./store.ts";
 
@@ -28,7 +28,7 @@ export class Watchers {
   wakeLanded(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
     if (this.#watched.size === 0) return;
     batch.forEach((transaction, index) => {
-      if (outcomes[index]?.status === "ok") for (const { key } of transaction) this.wake(keyText(key));
+      if (outcomes[index]?.status === "ok") for (const { key } of sessionChanges(transaction)) this.wake(keyText(key));
     });
   }
 

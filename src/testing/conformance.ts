@@ -6,6 +6,8 @@ import { describe, test } from "node:test";
 import { Bench, type Check, type StoreHarness } from "./conformance/bench.ts";
 import { closingCases } from "./conformance/closing-cases.ts";
 import { commitCases } from "./conformance/commit-cases.ts";
+import { documentCommitCases } from "./conformance/documents/document-commit-cases.ts";
+import { documentReadCases } from "./conformance/documents/document-read-cases.ts";
 import { eventCases } from "./conformance/event-cases.ts";
 import { findCases } from "./conformance/find-cases.ts";
 import { instanceCases } from "./conformance/instance-cases.ts";
@@ -45,6 +47,8 @@ export function conformanceCases(check: Check): void {
   findCases(check);
   statsCases(check);
   eventCases(check);
+  documentCommitCases(check);
+  documentReadCases(check);
   scopeCases(check);
   sharingCases(check);
   instanceCases(check);

@@ -1,5 +1,6 @@
 /** Small and valid records, entries and changes, for tests of stores and of the layers above them. */
 import { changeOf, draftOf, set, splice, withCommitId, type Change, type KeyClaim } from "../domain/record/change.ts";
+import type { DocumentKey, DocumentPut, DocumentRemoval } from "../domain/documents/document.ts";
 import { encode, type Value } from "../domain/values/codec.ts";
 import type { Entry, Splice } from "../domain/record/entry.ts";
 import { createSession } from "../domain/record/lifecycle.ts";
@@ -83,4 +84,29 @@ export function stepOf(record: SessionRecord, { fields = {}, splices = [], claim
 /** A process that is alive, for a heartbeat. */
 export function sampleInstance(id: string): Omit<Instance, "seenAt"> {
   return { id, host: "host", pid: 7, machine: "machine", startedAt: "12345", address: null, staleAfterMs: null };
+}
+
+/** A put of a document with these fields in place of the usual ones. */
+export function samplePut(
+  document: DocumentKey,
+  fields: Partial<Omit<DocumentPut, "document" | "kind">> & { readonly version: number },
+): DocumentPut {
+  return {
+    kind: "put",
+    document,
+    user: null,
+    createdAt: sampleAt,
+    updatedAt: sampleAt,
+    expiresAt: null,
+    data: encode(fields.version),
+    ...fields,
+  };
+}
+
+/** A removal of a document. */
+export function sampleRemoval(
+  document: DocumentKey,
+  fields: Pick<DocumentRemoval, "version" | "expected">,
+): DocumentRemoval {
+  return { kind: "remove", document, updatedAt: sampleAt, ...fields };
 }

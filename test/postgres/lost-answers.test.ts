@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Change, Transaction } from "../../src/domain/record/change.ts";
+import type { Change } from "../../src/domain/record/change.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
 import { hasCode } from "../../src/errors.ts";
@@ -40,7 +40,7 @@ async function born(fields: Partial<SessionRecord> = {}): Promise<SessionRecord>
 }
 
 /** One of each kind of change, with what a reader sees once it has landed. */
-const kinds: readonly [string, () => Promise<Transaction>][] = [
+const kinds: readonly [string, () => Promise<readonly Change[]>][] = [
   ["an append without a key", async () => [stepOf(await born(), { splices: [sampleSplice("turns", 2, ["two"])] })]],
   [
     "an append with a key",
@@ -69,7 +69,7 @@ const kinds: readonly [string, () => Promise<Transaction>][] = [
 ];
 
 /** Every change of the transaction stands as it was meant, once. */
-async function assertLanded(transaction: Transaction): Promise<void> {
+async function assertLanded(transaction: readonly Change[]): Promise<void> {
   for (const change of transaction) {
     const {
       sessions: [loaded],
@@ -84,7 +84,7 @@ async function assertLanded(transaction: Transaction): Promise<void> {
 }
 
 /** The next step of another writer on each session that stands. */
-function further(transaction: Transaction): Transaction[] {
+function further(transaction: readonly Change[]): (readonly Change[])[] {
   return transaction.map((change) => [
     change.record === null
       ? creationOf(sampleRecord({ ...change.key, version: 1 }), { splices: [sampleSplice("turns", 1, ["anew"])] })
@@ -109,7 +109,7 @@ for (const cut of cuts) {
 
     test("in a batch each transaction gets its own outcome", async () => {
       const [first, second, third] = [await born(), await born(), await born()];
-      const batch: Transaction[] = [
+      const batch: (readonly Change[])[] = [
         [stepOf(first, { splices: [sampleSplice("turns", 2, ["two"])] })],
         [{ ...stepOf(second), expected: { ...second, version: second.version + 3 } }],
         [stepOf(third, { splices: [sampleSplice("turns", 2, ["x"])], claims: [{ log: "turns", key: "taken" }] })],
@@ -154,7 +154,11 @@ for (const [kind, make] of kinds) {
     const committing = store.commit([transaction]);
     await proxy.hold(async () => {
       await cutting;
-      for (let round = 0, steps = further(transaction); round < 3; round++, steps = steps.flatMap(further)) {
+      for (
+        let round = 0, steps = further(transaction);
+        round < 3;
+        round++, steps = steps.flatMap((one) => further(one))
+      ) {
         assert.ok(
           (await other.commit(steps)).every(({ status }) => status === "ok"),
           `round ${round}`,

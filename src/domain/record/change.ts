@@ -3,6 +3,7 @@
  * logs. Each write to a session is a {@link Change}; the rules beside this file make them.
  */
 import { defined } from "../values/defined.ts";
+import type { DocumentChange } from "../documents/document.ts";
 import { isNamedLog, type Entry, type LogName, type SessionKey, type Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
@@ -112,12 +113,30 @@ function marksWithCommitId({ version, logMarks }: SessionRecord, commitId: strin
   return Object.fromEntries(marks.map(([log, mark]) => [log, mark.version === version ? { version, commitId } : mark]));
 }
 
-/** Changes of different sessions that are committed together or not at all; mostly a single one. */
-export type Transaction = readonly Change[];
+/**
+ * Changes of different sessions and documents that are committed together or not at all; mostly a single one. The changes
+ * of sessions come first.
+ */
+export type Transaction = readonly (Change | DocumentChange)[];
 
-/** The index of the change of this session in a transaction; -1 if there is none. */
-export function indexOfKey(transaction: Transaction, { tenant, id }: SessionKey): number {
-  return transaction.findIndex(({ key }) => key.id === id && key.tenant === tenant);
+export function isDocumentChange(change: Change | DocumentChange): change is DocumentChange {
+  return "document" in change;
+}
+
+/** The changes of sessions in a transaction. */
+export function sessionChanges(transaction: Transaction): readonly Change[] {
+  if (!transaction.some(isDocumentChange)) return transaction as readonly Change[];
+  return transaction.filter((change): change is Change => !isDocumentChange(change));
+}
+
+/** The changes of documents in a transaction. */
+export function documentChanges(transaction: Transaction): readonly DocumentChange[] {
+  return transaction.filter(isDocumentChange);
+}
+
+/** The index of the change of this session; -1 if there is none. */
+export function indexOfKey(changes: readonly Change[], { tenant, id }: SessionKey): number {
+  return changes.findIndex(({ key }) => key.id === id && key.tenant === tenant);
 }
 
 /** A change that is being built: rules edit the draft, {@link changeOf} closes it. */

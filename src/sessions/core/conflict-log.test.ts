@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { sessionChanges } from "../../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { place as placeAway } from "../../../test/support/store-away.ts";
 import { eventBeginning, type SessionEvent } from "../../domain/record/event.ts";
@@ -229,7 +230,7 @@ test("the event of a conflict is tried three times and then later while another 
   let tries = 0;
   // Whatever the process commits for its conflicts, another one has been there before.
   place.store.plan((_, [transaction]) => {
-    const entries = transaction?.[0]?.splices.flatMap((splice) => splice.entries) ?? [];
+    const entries = sessionChanges(transaction ?? [])[0]?.splices.flatMap((splice) => splice.entries) ?? [];
     if (!entries.some(({ data }) => data.startsWith(eventBeginning("conflicted")))) return undefined;
     if (++tries > 5) return undefined;
     return { hold: mover.touch() };

@@ -1,7 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { createHash } from "node:crypto";
-import { withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
+import type { DocumentChange } from "../../domain/documents/document.ts";
+import { isDocumentChange, withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
 import { dailyScopes, dayOf, type DailyBudget, type DailyScope } from "../../domain/record/daily-usage.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
@@ -16,7 +17,7 @@ import { UsageReads } from "../../store/calls/usage-reads.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { WriteWatch } from "../../store/calls/write-watch.ts";
 import { observed } from "../../store/calls/traced-store.ts";
-import type { Loaded, LoadRequest, Outcome, Settled, Store, UsageName } from "../../store/store.ts";
+import type { DocumentConflict, Loaded, LoadRequest, Outcome, Settled, Store, UsageName } from "../../store/store.ts";
 import { publishCommitted } from "../tracing/committed.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { correlationNow } from "../tracing/correlation.ts";
@@ -45,8 +46,10 @@ export interface DailySum extends UsageName {
   readonly until: number;
 }
 
-/** The outcome of a transaction; `changes`: as written, with the id of their commit. */
-export type Committed = Exclude<Settled, { status: "ok" }> | { readonly status: "ok"; readonly changes: Transaction };
+/** The outcome of changes of sessions; `changes`: as written, with the id of their commit. */
+export type Committed =
+  | Exclude<Settled, { status: "ok" } | DocumentConflict>
+  | { readonly status: "ok"; readonly changes: readonly Change[] };
 
 /** A lease that a `Session` of this process holds. */
 export interface OwnLease {
@@ -78,7 +81,7 @@ export class Core {
   /** The store is a fallback: only turns and handoffs are replayed to the primary store later. */
   readonly isFallback: boolean;
   /** Called after each commit to a fallback. */
-  onFallbackCommit: ((transaction: Transaction) => void) | undefined;
+  onFallbackCommit: ((changes: readonly Change[]) => void) | undefined;
   readonly #outboxBytes: OutboxBytes | undefined;
   readonly #queue: CommitQueue;
   /** Reads of the sums that daily budgets limit. */
@@ -303,15 +306,27 @@ export class Core {
    * `firstCommitId`: the commit id of the first change. @default the commit's own
    * @throws SessionError the store's; then nothing was written, or it was and another commit followed
    */
-  async commit(transaction: Transaction, firstCommitId?: string): Promise<Committed> {
+  async commit(changes: readonly Change[], firstCommitId?: string): Promise<Committed> {
+    const outcome = await this.commitWithDocuments({ changes, documents: [] }, firstCommitId);
+    if (outcome.status === "document_conflict") throw new Error("a commit without documents met a document");
+    return outcome;
+  }
+
+  /** As {@link commit}, with changes of documents in the same transaction. */
+  async commitWithDocuments(
+    {
+      changes: given,
+      documents,
+    }: { readonly changes: readonly Change[]; readonly documents: readonly DocumentChange[] },
+    firstCommitId?: string,
+  ): Promise<Committed | DocumentConflict> {
     const own = `${this.#commitPrefix}.${++this.#commits}`;
     const first = firstCommitId ?? own;
-    const changes = transaction.map((change, index) =>
-      this.#withAdditions(withCommitId(change, index === 0 ? first : own)),
-    );
+    const changes = given.map((change, index) => this.#withAdditions(withCommitId(change, index === 0 ? first : own)));
+    const transaction: Transaction = documents.length === 0 ? changes : [...changes, ...documents];
     const outcome = await (this.#outboxBytes === undefined
-      ? this.#outcomeOf(changes, first)
-      : this.#outboxBytes.within(changes, () => this.#outcomeOf(changes, first)));
+      ? this.#outcomeOf(transaction, first)
+      : this.#outboxBytes.within(changes, () => this.#outcomeOf(transaction, first)));
     if (outcome.status !== "ok") return outcome;
     // Turns of the fallback are published after their replay.
     if (this.isFallback) this.onFallbackCommit?.(changes);
@@ -367,12 +382,12 @@ export class Core {
     });
   }
 
-  async #outcomeOf(changes: Transaction, commitId: string): Promise<Settled> {
+  async #outcomeOf(transaction: Transaction, commitId: string): Promise<Settled> {
     let outcome: Outcome;
     try {
-      outcome = await this.#queue.commit(changes);
+      outcome = await this.#queue.commit(transaction);
     } catch (error) {
-      if (!isAnswerLost(error) || !(await this.#landed(changes, commitId))) throw error;
+      if (!isAnswerLost(error) || !(await this.#landed(transaction, commitId))) throw error;
       return { status: "ok" };
     }
     if (outcome.status === "unreadable") throw new SessionError("session_unreadable", outcome.details);
@@ -387,9 +402,23 @@ export class Core {
   /** The changes of a transaction land together, so the first one answers for all. */
   async #landed([change]: Transaction, commitId: string): Promise<boolean> {
     if (change === undefined) return true;
+    if (isDocumentChange(change)) return await this.#documentLanded(change);
     try {
       const loaded = await this.find(change.key);
       return change.record === null ? loaded === undefined : loaded?.record.commitId === commitId;
+    } catch {
+      // The store is still unavailable: the caller gets the error of the commit.
+      return false;
+    }
+  }
+
+  /** A version belongs to one write. A touch is repeated by the caller, which does no harm. */
+  async #documentLanded(change: DocumentChange): Promise<boolean> {
+    if (change.kind === "touch") return false;
+    try {
+      const { documents } = await this.store.documents({ keys: [change.document] });
+      const [current] = documents;
+      return change.kind === "put" ? current?.version === change.version : current === undefined;
     } catch {
       // The store is still unavailable: the caller gets the error of the commit.
       return false;

@@ -1,5 +1,5 @@
 /** How much the outbox holds: every change counts, and one that would grow it beyond its limit is refused. */
-import type { Change, Transaction } from "../../domain/record/change.ts";
+import type { Change } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import { keyText, type Entry, type LogName } from "../../domain/record/entry.ts";
@@ -41,17 +41,17 @@ export class OutboxBytes {
   }
 
   /** Commit within the limit. @throws SessionError `outbox_full`, before anything is written */
-  async within(transaction: Transaction, commit: () => Promise<Settled>): Promise<Settled> {
+  async within(changes: readonly Change[], commit: () => Promise<Settled>): Promise<Settled> {
     await this.#countedAll();
-    const grows = transaction.reduce((sum, change) => sum + this.#growthOf(change), 0);
+    const grows = changes.reduce((sum, change) => sum + this.#growthOf(change), 0);
     const reserves = Math.max(0, grows);
     const bytes = this.#total + this.#reserved + grows;
-    if (reserves > 0 && bytes > this.#bytesMax && !transaction.every(isBookkeeping))
+    if (reserves > 0 && bytes > this.#bytesMax && !changes.every(isBookkeeping))
       throw new SessionError("outbox_full", { bytes, bytesMax: this.#bytesMax });
     this.#reserved += reserves;
     try {
       const outcome = await commit();
-      if (outcome.status === "ok") for (const change of transaction) this.#apply(change);
+      if (outcome.status === "ok") for (const change of changes) this.#apply(change);
       return outcome;
     } finally {
       this.#reserved -= reserves;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { sessionChanges } from "../../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { hasCode } from "../../errors.ts";
@@ -100,7 +101,7 @@ for (const [name, { prepare, run, commitsMin = 5 }] of Object.entries(operations
     place.store.plan((_, batch) => {
       if (isLooking) return undefined;
       commits++;
-      const size = batch.flat().flatMap(({ splices }) => splices.flatMap(({ entries }) => entries));
+      const size = batch.flatMap(sessionChanges).flatMap(({ splices }) => splices.flatMap(({ entries }) => entries));
       const bytes = size.reduce((sum, { data }) => sum + data.length, 0);
       assert.ok(bytes <= stepBytes, `${bytes} bytes in a commit`);
       isLooking = true;

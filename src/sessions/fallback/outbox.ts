@@ -9,7 +9,7 @@
  * - *replayed*: it is removed once no caller has used it for a while.
  */
 import { channel } from "node:diagnostics_channel";
-import { headOf, type Transaction } from "../../domain/record/change.ts";
+import { headOf, type Change } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { readEvent } from "../../domain/record/event.ts";
@@ -120,8 +120,8 @@ export class Outbox {
     this.#isCounted = true;
   }
 
-  #onCommit(transaction: Transaction): void {
-    for (const { key, record } of transaction) {
+  #onCommit(changes: readonly Change[]): void {
+    for (const { key, record } of changes) {
       const text = keyText(key);
       if (isInternalScope(key.tenant)) continue;
       if (this.#counting !== undefined && !this.#isCounted) this.#changed.add(text);

@@ -7,7 +7,6 @@ import {
   turnsIdentity,
   type Change,
   type Draft,
-  type Transaction,
 } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
@@ -316,13 +315,13 @@ export class Handle implements WritableSession {
   }
 
   /** Commit a change that grants this instance the lease. */
-  async #commitLease({ key, record }: Change, transaction: Transaction): Promise<Committed> {
+  async #commitLease({ key, record }: Change, changes: readonly Change[]): Promise<Committed> {
     const { instance } = this.core;
     const fence = record?.version ?? 0;
     // Registered before the commit, or another handle of this process could take the lease for an abandoned one.
     instance.use(key, fence);
     try {
-      const outcome = await this.core.commit(transaction);
+      const outcome = await this.core.commit(changes);
       if (outcome.status !== "ok") instance.disuse(key, fence);
       return outcome;
     } catch (error) {

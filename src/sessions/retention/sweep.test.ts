@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { identityOf } from "../../domain/record/change.ts";
+import { identityOf, sessionChanges } from "../../domain/record/change.ts";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { sweep } from "../../admin.ts";
 
@@ -193,7 +193,7 @@ test("a session that is revived while the sweep is about to remove it stays", as
   let revived = false;
   const reviver = place.another();
   place.store.plan((_, batch) => {
-    if (revived || batch[0]?.[0]?.record !== null) return undefined;
+    if (revived || sessionChanges(batch[0] ?? [])[0]?.record !== null) return undefined;
     revived = true;
     return { hold: reviver.ensure("s", { onExpired: "revive" }) };
   });

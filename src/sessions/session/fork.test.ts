@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
+import { sessionChanges } from "../../domain/record/change.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { hasCode } from "../../errors.ts";
 import type { Session } from "./session.ts";
@@ -362,7 +363,8 @@ test("a fork takes over a long history in small commits, and a reader finds it w
   const sizes: number[] = [];
   const commit = store.commit.bind(store);
   store.commit = async (batch) => {
-    for (const { key, splices } of batch.flat()) if (key.id === "f") sizes.push(splices[0]?.entries.length ?? 0);
+    for (const { key, splices } of batch.flatMap(sessionChanges))
+      if (key.id === "f") sizes.push(splices[0]?.entries.length ?? 0);
     const outcomes = await commit(batch);
     assert.deepEqual(await inputs(await place.another().get("f")), whole);
     return outcomes;

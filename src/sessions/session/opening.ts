@@ -1,6 +1,6 @@
 /** Opens sessions: creates, finds, revives or resets them. */
 import { parseBudget } from "../../domain/record/budget.ts";
-import type { Change, Transaction } from "../../domain/record/change.ts";
+import type { Change } from "../../domain/record/change.ts";
 import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseId, parseNewId, sortableId } from "../../domain/values/ids.ts";
 import { createSession, restartSession, reviveSession, type NewSession } from "../../domain/record/lifecycle.ts";
@@ -178,10 +178,10 @@ async function reset(handle: Handle, session: NewSession, beside: readonly Chang
   }
   const { record } = handle;
   const archiveId = parseId(keptPrefix(record.id) + freshId(core), "archiveId");
-  const transaction: Transaction = restartSession(record, { session, archiveId }, core.context());
+  const changes = restartSession(record, { session, archiveId }, core.context());
   // The old turns get an id that no mark, and no device that shares the session, leads to.
   const marks = await sharedMarks(core, record, { as: { ...record, id: archiveId } });
-  return (await core.commit(eachOnce([...transaction, ...beside, ...marks]))).status === "ok";
+  return (await core.commit(eachOnce([...changes, ...beside, ...marks]))).status === "ok";
 }
 
 /** @throws SessionError `argument_invalid` */

@@ -1,5 +1,5 @@
 import { channel } from "node:diagnostics_channel";
-import type { Change, Transaction } from "../../domain/record/change.ts";
+import type { Change } from "../../domain/record/change.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
@@ -24,10 +24,10 @@ export interface EventNews {
 const turns = channel("perdure:turn");
 const events = channel("perdure:event");
 
-/** Publish the finished turns and the events of a transaction that was just committed. */
-export function publishCommitted(transaction: Transaction): void {
+/** Publish the finished turns and the events of changes that were just committed. */
+export function publishCommitted(changes: readonly Change[]): void {
   if (!turns.hasSubscribers && !events.hasSubscribers) return;
-  for (const change of transaction) publishChange(change);
+  for (const change of changes) publishChange(change);
 }
 
 function publishChange(change: Change): void {

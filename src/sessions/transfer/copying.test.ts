@@ -9,7 +9,7 @@ import { createConversations, createNasty } from "../../../test/support/nasty-se
 import { isThorough } from "../../../test/support/rounds.ts";
 import { openSessions, type Sessions } from "../../index.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
-import type { Transaction } from "../../domain/record/change.ts";
+import { sessionChanges, type Transaction } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
@@ -403,7 +403,7 @@ test("a session of any size is copied in steps: no read and no commit is larger 
 });
 
 function bytesIn(batch: readonly Transaction[]): number {
-  const entries = batch.flat().flatMap(({ splices }) => splices.flatMap((splice) => splice.entries));
+  const entries = batch.flatMap(sessionChanges).flatMap(({ splices }) => splices.flatMap((splice) => splice.entries));
   return entries.reduce((sum, { data }) => sum + data.length, 0);
 }
 

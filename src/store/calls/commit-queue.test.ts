@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Transaction } from "../../domain/record/change.ts";
+import { sessionChanges, type Transaction } from "../../domain/record/change.ts";
 import { failingStore } from "../../testing/failing-store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
 import { CommitQueue } from "./commit-queue.ts";
@@ -23,7 +23,7 @@ function watched(
       ...failingStore(store, {}),
       capabilities: { ...store.capabilities, ...capabilities },
       async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-        const ids = batch.flat().map(({ key }) => key.id);
+        const ids = batch.flatMap(sessionChanges).map(({ key }) => key.id);
         batches.push(ids);
         for (const id of ids) {
           assert.equal(underWay.get(id) ?? 0, 0, `one change of ${id} at a time`);

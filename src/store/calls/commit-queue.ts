@@ -1,5 +1,6 @@
 import { keyText } from "../../domain/record/entry.ts";
-import type { Transaction } from "../../domain/record/change.ts";
+import { documentText } from "../../domain/documents/document.ts";
+import { isDocumentChange, type Transaction } from "../../domain/record/change.ts";
 import { storeCalls } from "./traced-store.ts";
 import type { Outcome, Store } from "../store.ts";
 import { contextFor, type Within } from "./async-context.ts";
@@ -8,19 +9,20 @@ interface Pending {
   readonly transaction: Transaction;
   /** Runs work in the async context of the caller; set while the tracing channel has subscribers. */
   readonly within: Within | undefined;
-  readonly sessions: readonly string[];
-  /** The characters of its entries. */
+  /** The sessions and documents that it changes. */
+  readonly keys: readonly string[];
+  /** The characters of its entries and documents. */
   readonly size: number;
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** The most characters of entries in one batch, which is in memory as a whole; a larger transaction is sent alone. */
+/** The most characters of entries and documents in one batch, which is in memory as a whole; a larger transaction is sent alone. */
 const batchSizeMax = 8 * 1024 * 1024;
 
 /**
  * Group commit for any store: the queue gathers transactions while commits are in flight, and sends them as the next batch.
- * One writer pays one round trip; a thousand share it. At most one change of a session is in flight at a time.
+ * One writer pays one round trip; a thousand share it. At most one change of a session or document is in flight at a time.
  */
 export class CommitQueue {
   readonly #store: Store;
@@ -42,7 +44,7 @@ export class CommitQueue {
       this.#pending.push({
         transaction,
         within: contextFor(storeCalls),
-        sessions: transaction.map(({ key }) => keyText(key)),
+        keys: transaction.map(textOf),
         size: sizeOf(transaction),
         resolve,
         reject,
@@ -86,9 +88,9 @@ export class CommitQueue {
       // A hundred thousand transactions may wait, so a batch reads no more of them than it needs.
       if (batch.length === batchMax || (batch.length > 0 && size + pending.size > batchSizeMax)) break;
       looked++;
-      const free = !pending.sessions.some((session) => this.#underWay.has(session));
+      const free = !pending.keys.some((key) => this.#underWay.has(key));
       if (free) {
-        for (const session of pending.sessions) this.#underWay.add(session);
+        for (const key of pending.keys) this.#underWay.add(key);
         batch.push(pending);
         size += pending.size;
       } else {
@@ -116,16 +118,26 @@ export class CommitQueue {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
-    for (const { sessions } of batch) for (const session of sessions) this.#underWay.delete(session);
+    for (const { keys } of batch) for (const key of keys) this.#underWay.delete(key);
     this.#lanesInUse--;
     if (this.#pending.length > 0) this.#schedule();
     else if (this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
 
+/** The key of a change as a text. The text of a document has three parts, so it is never that of a session. */
+function textOf(change: Transaction[number]): string {
+  return isDocumentChange(change) ? documentText(change.document) : keyText(change.key);
+}
+
 function sizeOf(transaction: Transaction): number {
   let size = 0;
-  for (const { splices, logsOf } of transaction) {
+  for (const change of transaction) {
+    if (isDocumentChange(change)) {
+      if (change.kind === "put") size += change.data.length;
+      continue;
+    }
+    const { splices, logsOf } = change;
     // A store may need long to move logs, so such a transaction has a batch of its own.
     if (logsOf !== undefined) return Infinity;
     for (const { entries } of splices) for (const { data } of entries) size += data.length;

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import type { Clock } from "../../clock.ts";
-import type { Transaction } from "../../domain/record/change.ts";
+import { isDocumentChange, type Transaction } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { hasCode } from "../../errors.ts";
 import type { Outcome, Store } from "../store.ts";
@@ -63,7 +63,9 @@ export class WriteWatch {
   }
 
   #areIgnored([batch]: readonly unknown[]): boolean {
-    return (batch as readonly Transaction[]).flat().every(({ key }) => this.#ignored.has(key));
+    return (batch as readonly Transaction[])
+      .flat()
+      .every((change) => !isDocumentChange(change) && this.#ignored.has(change.key));
   }
 
   async #watched<Result>(call: Promise<Result>, isIgnored: () => boolean): Promise<Result> {

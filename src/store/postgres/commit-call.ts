@@ -1,6 +1,14 @@
-import type { Change, Transaction } from "../../domain/record/change.ts";
+import type { DocumentChange, StoredDocument } from "../../domain/documents/document.ts";
+import {
+  documentChanges,
+  isDocumentChange,
+  sessionChanges,
+  type Change,
+  type Transaction,
+} from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { documentKeyOf } from "../documents.ts";
 import { conflictWith, rowOf, type RecordRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";
@@ -27,10 +35,39 @@ export function commitCall(
 function functionFor(batch: readonly Transaction[], copies: Copies): [name: string, values: readonly unknown[]] {
   const [transaction] = batch;
   const [change] = transaction ?? [];
-  const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !copies.has(change);
-  const values = single ? changeValues(change) : undefined;
-  return values === undefined ? ["commit_transactions", batchValues(batch, copies)] : ["commit_update", values];
+  const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
+  const values = single && !copies.has(change) ? changeValues(change) : undefined;
+  if (values !== undefined) return ["commit_update", values];
+  const documents = documentValues(batch);
+  const sessions = batchValues(batch, { copies, locks: documents.length > 0 });
+  return documents.length === 0
+    ? ["commit_transactions", sessions]
+    : ["commit_with_documents", [...sessions, JSON.stringify(documents)]];
 }
+
+/** The changes of documents, for `commit_with_documents`. */
+function documentValues(batch: readonly Transaction[]): readonly object[] {
+  return batch.flatMap((transaction, n) =>
+    documentChanges(transaction).map((change, place) => documentValue(change, { n, place })),
+  );
+}
+
+function documentValue(change: DocumentChange, placed: { readonly n: number; readonly place: number }): object {
+  const { document, expected, kind } = change;
+  const beginning = {
+    ...placed,
+    ...document,
+    kind,
+    expected: typeof expected === "string" ? expectedCodes[expected] : expected,
+  };
+  if (change.kind === "touch") return { ...beginning, expires_at: change.expiresAt };
+  const { version, updatedAt: updated_at } = change;
+  if (change.kind === "remove") return { ...beginning, version, created_at: updated_at, updated_at, data: "" };
+  const { user: user_id, createdAt: created_at, expiresAt: expires_at, data } = change;
+  return { ...beginning, version, user_id, created_at, updated_at, expires_at, data };
+}
+
+const expectedCodes = { absent: 0, present: -1 } as const;
 
 /** The values of `commit_update`; undefined for a change that it cannot apply. */
 function changeValues({ key, expected, record, splices, claims, additions }: Change): readonly unknown[] | undefined {
@@ -57,7 +94,10 @@ function changeValues({ key, expected, record, splices, claims, additions }: Cha
 }
 
 /** The values of `commit_transactions`: JSON texts, or null for an empty list. */
-function batchValues(batch: readonly Transaction[], copies: Copies): readonly unknown[] {
+function batchValues(
+  batch: readonly Transaction[],
+  { copies, locks: mayWait }: { readonly copies: Copies; readonly locks: boolean },
+): readonly unknown[] {
   const updates: object[] = [];
   const creates: object[] = [];
   const removals: object[] = [];
@@ -66,7 +106,7 @@ function batchValues(batch: readonly Transaction[], copies: Copies): readonly un
   const claims: object[] = [];
   const moves: object[] = [];
   const additions: object[] = [];
-  let locks = false;
+  let locks = mayWait;
   for (const { n, place, change } of sorted(batch)) {
     const { tenant, id } = change.key;
     const { record, expected } = change;
@@ -133,7 +173,9 @@ interface Placed {
  * the order of the collation "C" in which the server locks rows.
  */
 function sorted(batch: readonly Transaction[]): readonly Placed[] {
-  const changes = batch.flatMap((transaction, n) => transaction.map((change, place): Placed => ({ n, place, change })));
+  const changes = batch.flatMap((transaction, n) =>
+    sessionChanges(transaction).map((change, place): Placed => ({ n, place, change })),
+  );
   return changes.sort(
     ({ change: { key: a } }, { change: { key: b } }) => compare(a.tenant, b.tenant) || compare(a.id, b.id),
   );
@@ -156,7 +198,25 @@ export type Answer =
         | null;
       /** True if logs of removed sessions have entries left. */
       readonly left: boolean;
+      /** The first document of each transaction that does not fit. */
+      readonly documents?: readonly RefusedDocument[] | null;
     };
+
+/** The row of a refused document, with nulls if there is none. */
+type RefusedDocument = StoredDocument & {
+  readonly n: number;
+  readonly version: number | null;
+  readonly isLive: boolean;
+};
+
+/** The answer of a function of the schema; that of `commit_with_documents` has the reasons for sessions apart. */
+export function answerOf(text: string | null): Answer {
+  const answer =
+    text === null ? null : (JSON.parse(text) as Answer | { sessions: Answer; documents: RefusedDocument[] });
+  return answer !== null && "sessions" in answer
+    ? ({ ...answer.sessions, documents: answer.documents } as Answer)
+    : answer;
+}
 
 /**
  * The outcomes of a batch, in its order. Undefined for a transaction that an earlier try refused, whose answer was lost: it
@@ -169,9 +229,18 @@ export function outcomesOf(answer: Answer, count: number): (Outcome | undefined)
     for (const n of answer.settled) outcomes[n] = undefined;
     return outcomes;
   }
-  // The first claim or change that did not fit decides, before a change that fits by now.
-  const conflicts = (answer.conflicts ?? []).toSorted((a, b) => Number(a.fits) - Number(b.fits));
-  for (const { n, current } of conflicts.toReversed()) outcomes[n] = conflictWith(current ?? undefined);
+  // The first claim, change or document that did not fit decides, before a change that fits by now.
+  const conflicts = (answer.conflicts ?? []).toReversed();
+  const refuse = ({ n, current }: (typeof conflicts)[number]): unknown =>
+    (outcomes[n] = conflictWith(current ?? undefined));
+  conflicts.filter(({ fits }) => fits).forEach(refuse);
+  for (const document of answer.documents ?? []) outcomes[document.n] = documentConflictOf(document);
+  conflicts.filter(({ fits }) => !fits).forEach(refuse);
   for (const { n, entry } of (answer.duplicates ?? []).toReversed()) outcomes[n] = { status: "duplicate", entry };
   return outcomes;
+}
+
+function documentConflictOf({ n: _, isLive, version, ...rest }: RefusedDocument): Outcome {
+  const current = isLive && version !== null ? { ...rest, version } : undefined;
+  return { status: "document_conflict", key: documentKeyOf(rest), current, lastVersion: version ?? 0 };
 }

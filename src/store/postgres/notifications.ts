@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Transaction } from "../../domain/record/change.ts";
+import { sessionChanges, type Transaction } from "../../domain/record/change.ts";
 import { keyText } from "../../domain/record/entry.ts";
 import type { Outcome } from "../store.ts";
 import type { Watchers } from "../watchers.ts";
@@ -48,9 +48,10 @@ export class Hints {
   /** Notifies of the transactions of a batch that landed, without a wait for the database. */
   say(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
     batch.forEach((transaction, index) => {
-      if (outcomes[index]?.status === "ok") for (const { key } of transaction) this.#unsaid.add(hash(keyText(key)));
+      if (outcomes[index]?.status !== "ok") return;
+      for (const { key } of sessionChanges(transaction)) this.#unsaid.add(hash(keyText(key)));
     });
-    void this.#sayAll();
+    if (this.#unsaid.size > 0) void this.#sayAll();
   }
 
   async #sayAll(): Promise<void> {

@@ -6,6 +6,10 @@ import { recordOf, type RecordRow } from "../row.ts";
 import type {
   Capabilities,
   CountQuery,
+  DeletedDocuments,
+  DocumentQuery,
+  DocumentRange,
+  FoundDocuments,
   FoundEvents,
   EventScan,
   InspectOptions,
@@ -19,13 +23,14 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
-import { commitCall, outcomesOf, type Answer } from "./commit-call.ts";
+import { answerOf, commitCall, outcomesOf, type Answer } from "./commit-call.ts";
 import { CopiedLogs, isLongCut, type Copies } from "./logs/copied-logs.ts";
 import { guardGapless, guardTail } from "./log-integrity.ts";
 import type { Database, Row } from "./connection/database.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./notifications.ts";
+import { countDocuments, deleteDocuments, findDocuments } from "./documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
@@ -129,7 +134,7 @@ export class PostgresStore implements Store {
     const { text, values } = commitCall(this.#schema, lane, sent);
     try {
       const [row] = await this.#call(text, values);
-      return parsed(row?.["answer"]) as Answer;
+      return answerOf(row?.["answer"] as string | null);
     } catch (error) {
       return await this.#settle(lane, error);
     }
@@ -288,6 +293,25 @@ export class PostgresStore implements Store {
   async deleteEvents(past: Parameters<Store["deleteEvents"]>[0]): Promise<number> {
     this.#database.guardOpen();
     return await deleteEvents((text, values) => this.#ask(text, values), this.#schema, past);
+  }
+
+  async documents(query: DocumentQuery): Promise<FoundDocuments> {
+    this.#database.guardOpen();
+    return await findDocuments((text, values) => this.#ask(text, values), this.#schema, query);
+  }
+
+  async countDocuments(range: DocumentRange): Promise<number> {
+    this.#database.guardOpen();
+    return await countDocuments(
+      (text, values) => this.#withSchema(() => this.#database.administer(text, values)),
+      this.#schema,
+      range,
+    );
+  }
+
+  async deleteDocuments(selection: DeletedDocuments): Promise<number> {
+    this.#database.guardOpen();
+    return await deleteDocuments((text, values) => this.#ask(text, values), this.#schema, selection);
   }
 
   async heartbeat(

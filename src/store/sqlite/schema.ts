@@ -105,4 +105,24 @@ export const migrations: readonly Migration[] = [
       create index usage_sums_by_end on usage_sums (until);
     `,
   },
+  {
+    version: 9,
+    title: "documents",
+    sql: `
+      create table documents (
+        tenant text not null,
+        scope text not null,
+        key text not null,
+        version integer not null,
+        user text,
+        created_at integer not null,
+        updated_at integer not null,
+        expires_at integer,
+        data text not null,
+        primary key (tenant, scope, key)
+      ) strict;
+      create index documents_due on documents (expires_at) where expires_at is not null;
+      create index documents_of_user on documents (tenant, user) where user is not null;
+    `,
+  },
 ];

@@ -1,7 +1,15 @@
 import type { DatabaseSync } from "node:sqlite";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
-import { fits, indexOfKey, type Change, type Spending, type Transaction } from "../../domain/record/change.ts";
+import {
+  documentChanges,
+  fits,
+  indexOfKey,
+  sessionChanges,
+  type Change,
+  type Spending,
+  type Transaction,
+} from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
@@ -14,6 +22,10 @@ import { withinBytes } from "../within-bytes.ts";
 import type {
   Capabilities,
   CountQuery,
+  DeletedDocuments,
+  DocumentQuery,
+  DocumentRange,
+  FoundDocuments,
   FoundEvents,
   EventScan,
   InspectOptions,
@@ -28,6 +40,7 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
+import { Documents } from "./documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { problemsIn, outdatedProblems, schemaProblems } from "./inspect.ts";
@@ -78,6 +91,7 @@ export class SqliteStore implements Store {
   #prepared: Statements | undefined;
   #preparedRemoved: RemovedEntries | undefined;
   #preparedUsage: UsageSums | undefined;
+  #preparedDocuments: Documents | undefined;
   /** The file may have entries of removed sessions, also of an earlier process. */
   #mayHaveRemoved = true;
   /** The deletion of entries of removed sessions, while it runs. */
@@ -115,6 +129,11 @@ export class SqliteStore implements Store {
     return this.#preparedUsage;
   }
 
+  get #documents(): Documents {
+    this.#preparedDocuments ??= new Documents(this.#database);
+    return this.#preparedDocuments;
+  }
+
   get #removed(): RemovedEntries {
     this.#preparedRemoved ??= new RemovedEntries(this.#database);
     return this.#preparedRemoved;
@@ -140,28 +159,36 @@ export class SqliteStore implements Store {
 
   /** Checks a whole transaction, then writes it. This connection has the only write lock, so no write comes between. */
   #apply(transaction: Transaction): Outcome {
-    for (const { key, claims } of transaction) {
+    const changes = sessionChanges(transaction);
+    const documents = documentChanges(transaction);
+    const now = this.#clock.now();
+    for (const { key, claims } of changes) {
       for (const claim of claims) {
         const entry = this.#reading((sql) => sql.entryByKey.get(key.tenant, key.id, claim.log, claim.key));
         if (entry !== undefined) return { status: "duplicate", entry: entryOf(entry) };
       }
     }
     const places: (Place | undefined)[] = [];
-    for (const { key, expected } of transaction) {
+    for (const { key, expected } of changes) {
       const row = this.#sql.place.get(key.tenant, key.id);
       const place = row === undefined ? undefined : placeOf(row);
       if (!fits(expected, place)) return conflictWith(this.#row(key)?.row);
       places.push(place);
     }
-    for (const [index, change] of transaction.entries()) {
+    for (const change of documents) {
+      const conflict = this.#documents.conflict(change, now);
+      if (conflict !== undefined) return conflict;
+    }
+    for (const [index, change] of changes.entries()) {
       if (change.logsOf === undefined) continue;
-      const other = indexOfKey(transaction, change.logsOf);
+      const other = indexOfKey(changes, change.logsOf);
       this.#remove(places[index]);
       // The entries have the number of the session, so they move with it.
       [places[index], places[other]] = [this.#renamed(places[other], change.key), undefined];
     }
-    transaction.forEach((change, index) => this.#put(change, places[index]));
-    for (const { additions = [] } of transaction) for (const addition of additions) this.#usage.add(addition);
+    changes.forEach((change, index) => this.#put(change, places[index]));
+    for (const { additions = [] } of changes) for (const addition of additions) this.#usage.add(addition);
+    for (const change of documents) this.#documents.apply(change, now);
     return { status: "ok" };
   }
 
@@ -333,6 +360,18 @@ export class SqliteStore implements Store {
 
   async deleteEvents(past: Parameters<Store["deleteEvents"]>[0]): Promise<number> {
     return await this.#write(() => deleteEvents(this.#database, past));
+  }
+
+  async documents(query: DocumentQuery): Promise<FoundDocuments> {
+    return await this.#run(() => this.#documents.find(query, this.#clock.now()));
+  }
+
+  async countDocuments(range: DocumentRange): Promise<number> {
+    return await this.#run(() => this.#documents.count(range, this.#clock.now()));
+  }
+
+  async deleteDocuments(selection: DeletedDocuments): Promise<number> {
+    return await this.#write(() => this.#documents.delete(selection));
   }
 
   async heartbeat(

@@ -1,6 +1,6 @@
 /** A breakage of a store, and parts of which breakages are made. */
 import { storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import type { Change } from "../../../src/domain/record/change.ts";
+import { isDocumentChange, sessionChanges, type Change } from "../../../src/domain/record/change.ts";
 import type { Entry, SessionKey } from "../../../src/domain/record/entry.ts";
 import type { SessionRecord } from "../../../src/domain/record/record.ts";
 import type { Look, Outcome, Store } from "../../../src/store/store.ts";
@@ -22,7 +22,12 @@ export function mapStats(work: (stats: Store["stats"], query: StoreStatsQuery) =
 }
 
 export function mapChanges(map: (change: Change) => Change): Breakage {
-  return (store) => ({ commit: (batch) => store.commit(batch.map((transaction) => transaction.map(map))) });
+  return (store) => ({
+    commit: (batch) =>
+      store.commit(
+        batch.map((transaction) => transaction.map((change) => (isDocumentChange(change) ? change : map(change)))),
+      ),
+  });
 }
 
 export function mapOutcomes(map: (outcome: Outcome) => Outcome): Breakage {
@@ -60,7 +65,9 @@ export function mapSessions(map: (sessions: Look["sessions"]) => Look["sessions"
 export function mapSessionKeys(map: (key: SessionKey) => SessionKey): Breakage {
   return (store) => ({
     commit: (batch) =>
-      store.commit(batch.map((transaction) => transaction.map((change) => ({ ...change, key: map(change.key) })))),
+      store.commit(
+        batch.map((transaction) => sessionChanges(transaction).map((change) => ({ ...change, key: map(change.key) }))),
+      ),
     load: (requests) => store.load(requests.map((request) => ({ ...request, key: map(request.key) }))),
     read: (key, range) => store.read(map(key), range),
   });

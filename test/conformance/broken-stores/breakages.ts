@@ -1,6 +1,7 @@
 /** Stores that break the contract in one way each, all subjects together. */
 import type { NamedBreakage } from "./breakage.ts";
 import { commitBreakages } from "./commits.ts";
+import { documentBreakages } from "./documents.ts";
 import { keyBreakages } from "./keys.ts";
 import { readBreakages } from "./reads.ts";
 import { findBreakages } from "./finds.ts";
@@ -13,6 +14,7 @@ import { lifetimeBreakages } from "./lifetime.ts";
 export const breakages: readonly NamedBreakage[] = [
   ...commitBreakages,
   ...keyBreakages,
+  ...documentBreakages,
   ...readBreakages,
   ...findBreakages,
   ...eventBreakages,

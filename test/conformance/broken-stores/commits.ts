@@ -1,6 +1,6 @@
 /** Stores that break the contract when they commit: versions, splices, logs, transactions. */
 import { setImmediate } from "node:timers/promises";
-import { fits, type Change, type Transaction } from "../../../src/domain/record/change.ts";
+import { sessionChanges, fits, type Change, type Transaction } from "../../../src/domain/record/change.ts";
 import { keyText, type Entry } from "../../../src/domain/record/entry.ts";
 import type { SessionRecord } from "../../../src/domain/record/record.ts";
 import type { Outcome, Store } from "../../../src/store/store.ts";
@@ -98,7 +98,7 @@ export const commitBreakages: readonly NamedBreakage[] = [
 function forced(applies: (change: Change, current: SessionRecord | undefined) => boolean): Breakage {
   return (store) => ({
     commit: async (batch) => {
-      const keys = batch.flat().map(({ key }) => ({ key, tails: [] }));
+      const keys = batch.flatMap(sessionChanges).map(({ key }) => ({ key, tails: [] }));
       const standing = new Map(
         (await store.load(keys)).sessions.map((one) => [one && keyText(one.record), one?.record]),
       );
@@ -106,7 +106,7 @@ function forced(applies: (change: Change, current: SessionRecord | undefined) =>
         const current = standing.get(keyText(change.key));
         return applies(change, current) ? { ...change, expected: current ?? null } : change;
       };
-      return store.commit(batch.map((transaction) => transaction.map(force)));
+      return store.commit(batch.map((transaction) => sessionChanges(transaction).map(force)));
     },
   });
 }
@@ -143,7 +143,7 @@ function keepsOldRecord(store: Store): Partial<Store> {
       const late: Transaction[] = [];
       for (const transaction of batch) {
         const changes: Change[] = [];
-        for (const change of transaction) {
+        for (const change of sessionChanges(transaction)) {
           const {
             sessions: [loaded],
           } = await store.load([{ key: change.key, tails: [] }]);
@@ -161,7 +161,7 @@ function keepsLogs(store: Store): Partial<Store> {
   const left = new Map<string, readonly Entry[]>();
   return {
     commit: async (batch) => {
-      for (const change of batch.flat())
+      for (const change of batch.flatMap(sessionChanges))
         if (change.record === null) left.set(keyText(change.key), await store.read(change.key, everyTurn));
       return store.commit(batch);
     },
@@ -187,9 +187,10 @@ function comparesThenWrites(store: Store): Partial<Store> {
     commit: async (batch) => {
       const outcomes: Outcome[] = [];
       for (const transaction of batch) {
-        const loads = transaction.map(({ key }) => ({ key, tails: [] }));
+        const changes = sessionChanges(transaction);
+        const loads = changes.map(({ key }) => ({ key, tails: [] }));
         const isFit = (await store.load(loads)).sessions.every((loaded, index) =>
-          fits(transaction[index]?.expected ?? null, loaded?.record),
+          fits(changes[index]?.expected ?? null, loaded?.record),
         );
         await setImmediate();
         const write = isFit ? forced(() => true)(store).commit : undefined;

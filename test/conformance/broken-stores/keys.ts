@@ -1,5 +1,5 @@
 /** Stores that break the contract of idempotency keys. */
-import { fits, type Change } from "../../../src/domain/record/change.ts";
+import { sessionChanges, fits, type Change } from "../../../src/domain/record/change.ts";
 import { keyText, type Entry } from "../../../src/domain/record/entry.ts";
 import type { Outcome, Store } from "../../../src/store/store.ts";
 import { type NamedBreakage, mapChanges, mapOutcomes } from "./breakage.ts";
@@ -29,7 +29,7 @@ function conflictFirst(store: Store): Partial<Store> {
       const outcomes: Outcome[] = [];
       for (const transaction of batch) {
         let conflict: Outcome | undefined;
-        for (const { key, expected } of transaction) {
+        for (const { key, expected } of sessionChanges(transaction)) {
           const {
             sessions: [loaded],
           } = await store.load([{ key, tails: [] }]);
@@ -49,12 +49,13 @@ function neverFrees(store: Store): Partial<Store> {
     commit: async (batch) => {
       const outcomes: Outcome[] = [];
       for (const transaction of batch) {
-        const taken = transaction
+        const changes = sessionChanges(transaction);
+        const taken = changes
           .flatMap((change) => change.claims.map(({ key }) => claimed.get(nameOf(change, key))))
           .find((entry) => entry !== undefined);
         const [outcome] = taken === undefined ? await store.commit([transaction]) : [];
         if (outcome?.status === "ok") {
-          for (const change of transaction)
+          for (const change of changes)
             for (const entry of change.splices.flatMap(({ entries }) => entries))
               if (entry.key !== null) claimed.set(nameOf(change, entry.key), entry);
         }

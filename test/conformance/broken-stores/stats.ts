@@ -1,3 +1,4 @@
+import { sessionChanges } from "../../../src/domain/record/change.ts";
 /** Stores that break the contract of stats and of the sums of usage. */
 import { setImmediate } from "node:timers/promises";
 import type { Store } from "../../../src/store/store.ts";
@@ -62,7 +63,7 @@ function addsTwice(store: Store): Partial<Store> {
       const outcomes = await store.commit(batch);
       for (const [index, { status }] of outcomes.entries()) {
         if (status === "ok") continue;
-        for (const { additions = [] } of batch[index] ?? [])
+        for (const { additions = [] } of sessionChanges(batch[index] ?? []))
           refused += additions.reduce((sum, { tokens }) => sum + tokens, 0);
       }
       return outcomes;

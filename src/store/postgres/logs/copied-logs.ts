@@ -1,4 +1,4 @@
-import type { Change, Transaction } from "../../../domain/record/change.ts";
+import { sessionChanges, type Change, type Transaction } from "../../../domain/record/change.ts";
 import { SessionError } from "../../../errors.ts";
 import type { Database } from "../connection/database.ts";
 import { sqlState } from "../connection/postgres-error.ts";
@@ -20,12 +20,12 @@ export class CopiedLogs {
 
   /** Copies the logs for the changes that move many entries, in bounded statements. */
   async ofMoves(batch: readonly Transaction[]): Promise<Copies> {
-    return await this.#copied(batch.flat().filter(movesMany));
+    return await this.#copied(batch.flatMap(sessionChanges).filter(movesMany));
   }
 
   /** Copies the logs for the changes that cut many entries. */
   async ofCuts(batch: readonly Transaction[]): Promise<Copies> {
-    const changes = batch.flat();
+    const changes = batch.flatMap(sessionChanges);
     const splices = changes.flatMap(({ key: { tenant, id }, expected, record, splices }, place) =>
       expected === null || record === null ? [] : splices.map(({ log, from }) => ({ place, tenant, id, log, from })),
     );

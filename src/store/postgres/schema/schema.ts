@@ -1,7 +1,8 @@
 import { barCommit } from "./functions/bar-commit.ts";
-import { commitBatch } from "./functions/commit-batch.ts";
+import { commitBatch, commitWithDocuments } from "./functions/commit-batch.ts";
 import { commitChange } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
+import { documentRefusals } from "./functions/documents.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
@@ -180,8 +181,25 @@ ${views(schema)}`,
   },
   {
     version: 8,
-    title: "texts that are read alike under each setting of the server",
+    title: "texts that are read alike under each setting of the server, documents",
     breaking: false,
-    sql: ({ schema }) => readable(schema),
+    sql: ({ schema }) => `
+${readable(schema)}
+create table ${schema}.documents (
+  tenant text collate "C" not null,
+  scope text collate "C" not null,
+  key text collate "C" not null,
+  version bigint not null,
+  user_id text collate "C",
+  created_at bigint not null,
+  updated_at bigint not null,
+  expires_at bigint,
+  data text collate "C" not null,
+  primary key (tenant, scope, key)
+) with (autovacuum_vacuum_scale_factor = 0.05);
+create index documents_due on ${schema}.documents (expires_at) where expires_at is not null;
+create index documents_of_user on ${schema}.documents (tenant, user_id) where user_id is not null;
+${documentRefusals(schema)}
+${commitWithDocuments(schema)}`,
   },
 ];

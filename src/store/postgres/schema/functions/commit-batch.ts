@@ -1,4 +1,5 @@
 import { quoteBody } from "../../connection/names.ts";
+import { documentRows, judgeDocuments, writeDocuments } from "./documents.ts";
 import {
   change,
   claim,
@@ -41,13 +42,28 @@ create function ${schema}.commit_transactions(
 as ${quoteBody(body(schema))};`;
 }
 
-const body = (schema: string): string => `
+/**
+ * `commit_with_documents` is `commit_transactions` for a batch with changes of documents. A batch locks rows in one order:
+ * sessions, documents, sums of usage.
+ */
+export function commitWithDocuments(schema: string): string {
+  return `
+create function ${schema}.commit_with_documents(
+  _lane uuid, _number bigint,
+  _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
+  _locks boolean, _documents json
+) returns json language plpgsql ${planOnce}
+  set lock_timeout = '5s'
+as ${quoteBody(body(schema, { documents: true }))};`;
+}
+
+const body = (schema: string, { documents = false }: { readonly documents?: boolean } = {}): string => `
 declare
   ${laneRow}
   ${entriesLeft}
   _refused int[] := '{}';
   _change record;
-  _logs bigint;
+  _logs bigint;${documents ? `\n  ${documentRows}` : ""}
 begin
 ${findNumber(schema)}
   if _claims is not null then
@@ -88,7 +104,7 @@ ${findNumber(schema)}
     ) session on true
     where ${unfit};
   end if;
-
+${documents ? judgeDocuments(schema) : ""}
   if _updates is not null then
     for _change in select * from json_to_recordset(_updates) as change(${change}, ${row}) loop
       continue when _change.n = any (_refused);
@@ -185,7 +201,7 @@ ${findNumber(schema)}
     ${withLogs(schema, "entry")}
     where entry.n <> all (_refused);
   end if;
-
+${documents ? writeDocuments(schema) : ""}
   if _additions is not null then
     -- The last rows that are locked, in order. A sum has parts, so that lanes which add to it at the same time rarely wait.
     insert into ${schema}.usage_sums as usage_sum (tenant, name, part, tokens, turns, until)
@@ -206,12 +222,28 @@ ${findNumber(schema)}
       union all
       select * from json_to_recordset(_creates) as change(n int)
       union all
-      select * from json_to_recordset(_removals) as change(n int)
+      select * from json_to_recordset(_removals) as change(n int)${
+        documents
+          ? `
+      union all
+      select * from json_to_recordset(_documents) as change(n int)`
+          : ""
+      }
     ) change
     where change.n <> all (_refused)
   ) then
     ${keepNumber(schema, "_refused").replaceAll("\n", "\n  ")}
   end if;
   if cardinality(_refused) = 0 and not _left then return null; end if;
-  return ${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims, _left);
+  return ${
+    documents
+      ? `json_build_object(
+    'sessions', ${reasons(schema)},
+    'documents', ${schema}.document_refusals(_refused, _documents, _now)
+  )`
+      : reasons(schema)
+  };
 end`;
+
+const reasons = (schema: string): string =>
+  `${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims, _left)`;
