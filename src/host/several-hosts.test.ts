@@ -129,8 +129,8 @@ for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
     const recovery = await other.recover({ mode: "eager" });
     assert.deepEqual(recovery, { found: 40, recovered: 9, elsewhere: 0, left: 31, broken: [] });
     assert.equal(other.metrics().live, 10);
-    assert.equal(other.metrics().counts.passivated, 0, "nobody had to give way");
-    assert.equal(other.metrics().rejected, 0, "nobody was turned away");
+    assert.equal(other.metrics().counts.passivated, 0, "no session had to give way");
+    assert.equal(other.metrics().rejected, 0, "no message was refused");
     const asleep = Array.from({ length: 40 }, (_, index) => `s${index}`).find((id) => other.get(id) === undefined);
     await other.stop("mine");
     assert.equal(await other.send(asleep ?? "", "x"), "x", "one that was left wakes when there is a place");
@@ -148,7 +148,7 @@ test("a host that was paused drops the sessions that others took meanwhile, also
   await coreOf(place_.here).instance.ensureAlive();
   await until(() => host.get("a") === undefined);
   assert.equal(host.metrics().counts.fenced, 1);
-  assert.equal(await host.send("b", "append"), "append", "what nobody took is still its own");
+  assert.equal(await host.send("b", "append"), "append", "a session that no other host took is still its own");
 });
 
 test("after a gap in its heartbeat, a host drops the sessions that others took, also if one of its own cannot be read", async () => {

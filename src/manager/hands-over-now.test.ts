@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
+import { modelOfSteps as scripted, textEvent as text, usageEvent as counted } from "../../test/support/model-steps.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import type { Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
 import { createManager, type ManagerOptions } from "./manager.ts";
@@ -11,21 +12,6 @@ const agents = {
   billing: { description: "bills", instructions: "Refund.", model: "large", settings: { temperature: 0 }, window: 1 },
 };
 
-/** A model that emits one of these lists of events at each call, and records its requests. */
-function scripted(...steps: readonly (readonly ModelEvent[])[]): { model: Model; requests: ModelRequest[] } {
-  const requests: ModelRequest[] = [];
-  const model: Model = async function* scriptedModel(request) {
-    requests.push(request);
-    yield* steps[requests.length - 1] ?? [];
-  };
-  return { model, requests };
-}
-
-const text = (said: string): ModelEvent => ({ type: "text", text: said });
-const counted = (inputTokens: number, outputTokens: number): ModelEvent => ({
-  type: "usage",
-  usage: { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens },
-});
 function handOff(id: string, agent: string, note?: string): ModelEvent {
   const call = { id, function: { name: "hand_off", arguments: JSON.stringify({ agent, note }) } };
   return { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };

@@ -172,7 +172,7 @@ test("a retry with the same key is the same turn and is not routed again, whiche
   await session.endHandoff();
   await again();
   assert.equal(routed, 1);
-  assert.equal(await session.activeAgent(), null, "a repetition gives the floor to nobody");
+  assert.equal(await session.activeAgent(), null, "a repetition makes no agent the active one");
 });
 
 test("an agent whose handoff expires between load and write answers, and does not stay active", async () => {

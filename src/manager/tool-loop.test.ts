@@ -1,29 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
+import { modelOfSteps as scripted, textEvent as text, usageEvent as counted } from "../../test/support/model-steps.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
-import type { Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
+import type { Model, ModelEvent } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import { createManager } from "./manager.ts";
 import type { Tool } from "./tool.ts";
 import { withTools } from "./tool-loop.ts";
 
-/** A model that emits one of these lists of events at each call, and records its requests. */
-function scripted(...steps: readonly (readonly ModelEvent[])[]): { model: Model; requests: ModelRequest[] } {
-  const requests: ModelRequest[] = [];
-  const model: Model = async function* scriptedModel(request) {
-    requests.push(request);
-    yield* steps[requests.length - 1] ?? [];
-  };
-  return { model, requests };
-}
-
-const text = (said: string): ModelEvent => ({ type: "text", text: said });
-const counted = (inputTokens: number, outputTokens: number): ModelEvent => ({
-  type: "usage",
-  usage: { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens },
-});
 function callsFor(...wanted: readonly (readonly [id: string, name: string, args: string])[]): ModelEvent {
   const calls = wanted.map(([id, name, args]): ToolCall => ({ id, function: { name, arguments: args } }));
   return { type: "message", message: { role: "assistant", content: null, tool_calls: calls } };
@@ -242,7 +228,7 @@ test("a model that never stops calling tools is stopped after its last step, and
   await assert.rejects(answer.done, exceeded);
   const retry = await ask(session, again, [tool("f", () => ++runs)], 3);
   await assert.rejects(retry.done, exceeded, "a retry receives the same error");
-  assert.equal(runs, 2, "what the last step asked for is not done: nobody would read what came of it");
+  assert.equal(runs, 2, "the calls of the last step do not run: no model call would read their results");
   const [turn] = await Array.fromAsync(session.turns());
   assert.equal(turn?.status, "failed");
   assert.equal(turn.error?.code, "tool_steps_exceeded");

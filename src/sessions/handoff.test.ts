@@ -19,7 +19,7 @@ test("a handoff makes an agent the active one for its time, on every handle", as
   assert.equal((await elsewhere.activeAgent())?.agent, "scheduling");
   await place.clock.advance(1);
   assert.equal(await elsewhere.activeAgent(), null);
-  assert.equal(session.info.activeAgent, null, "also where nobody asked the store");
+  assert.equal(session.info.activeAgent, null, "also before a read of the store");
 });
 
 test("handing off, prolonging and ending a handoff are events, in order, in the same commit", async () => {

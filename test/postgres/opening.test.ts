@@ -1,4 +1,4 @@
-/** Starting: many at once, with little or no right, on what somebody else left, under addresses that lead nowhere. */
+/** Opening a store: many processes at once, few rights, schemas of other programs, wrong addresses. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";

@@ -53,7 +53,7 @@ test("forks of others with words of the user stay whole, and each receipt and co
   const { sessions } = here;
   await forked(sessions);
   const before = await findReferences(sessions, ada);
-  assert.deepEqual([before.sessions, before.legalHold], [5, 1], "with forks of hers that are nobody's");
+  assert.deepEqual([before.sessions, before.legalHold], [5, 1], "with forks of her sessions that have no user");
   assert.deepEqual([before.sharedForks.ids.toSorted(), before.sharedForks.legalHold], [shared, 1]);
   const receipt = await erase(sessions, { user: ada });
   assert.deepEqual([receipt.erased.sessions, receipt.erased.forks, receipt.legalHold], [4, 3, 1]);

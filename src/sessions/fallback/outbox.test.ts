@@ -142,7 +142,11 @@ test("a session with an id from the caller is not created without the store", as
   await (await here.witness.create({ id: "s", user: "alice" })).append({ input: "hers" });
   here.state.away = true;
   await assert.rejects(here.sessions.create({ id: "s", user: "bob" }), { code: "store_unavailable" });
-  assert.equal((await here.sessions.create()).durable, false, "one of its own making is nobody's");
+  assert.equal(
+    (await here.sessions.create()).durable,
+    false,
+    "a session that the fallback created has no writer in the store",
+  );
 });
 
 test("a store that is read-only for a while parks nothing", async () => {
@@ -167,7 +171,7 @@ test("a session that fails with an unexpected error does not delay the others, a
   const read = here.outbox.read.bind(here.outbox);
   let isBroken = true;
   here.outbox.read = async (key, range) => {
-    if (isBroken && key.id === "bad" && range.log === "turns") throw new TypeError("nobody expected this");
+    if (isBroken && key.id === "bad" && range.log === "turns") throw new TypeError("an unexpected error");
     return await read(key, range);
   };
   await here.back();

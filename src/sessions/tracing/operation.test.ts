@@ -67,7 +67,7 @@ test("an error names the session, its agent, the operation, versions, lease hold
   const mine = await place.sessions.create({ id: "s", agent: "ceo" });
   const theirs = await place.another().get("s");
   const lease = await theirs.lease();
-  const { instance: holder } = (await theirs.leaseHolder()) ?? assert.fail("nobody holds it");
+  const { instance: holder } = (await theirs.leaseHolder()) ?? assert.fail("there is no lease holder");
   const ids = { sessionId: "s", tenant: "default", agent: "ceo" };
   await assert.rejects(mine.append({ input: "mine" }), (error) => {
     assert(error instanceof SessionError);
