@@ -29,6 +29,7 @@ import { followedEvents } from "./followed-events.ts";
 import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
 import { RemoteSession } from "./remote-session.ts";
+import { RemoteStreams } from "./remote-streams.ts";
 
 /** The server, and a key. */
 export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
@@ -62,11 +63,14 @@ export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
 
 /** The sessions of one tenant, over HTTP. */
 export class RemoteSessions {
+  /** Streams of any kind of parts. */
+  readonly streams: RemoteStreams;
   readonly #http: Http;
 
   /** Made by `connect`. @internal */
   constructor(http: Http) {
     this.#http = http;
+    this.streams = new RemoteStreams(http);
   }
 
   /**

@@ -21,6 +21,7 @@ import { addHostRoutes } from "./routes/host-routes.ts";
 import { addListRoutes } from "./routes/list-routes.ts";
 import { addOperationRoutes } from "./routes/operation-routes.ts";
 import { addSessionRoutes } from "./routes/session-routes.ts";
+import { addStreamRoutes } from "./routes/stream-routes.ts";
 import { addTurnRoutes } from "./routes/turn-routes.ts";
 import { addWatchRoutes } from "./routes/watch-routes.ts";
 import { RunningWork, waitUntil } from "./running-work.ts";
@@ -102,6 +103,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addTurnRoutes(shared);
   addAnswerRoutes(shared);
   addWatchRoutes(shared);
+  addStreamRoutes(shared);
   addHandoffRoutes(shared);
   addArchiveRoutes(shared);
   if (host !== undefined) addHostRoutes(shared, host);

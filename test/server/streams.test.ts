@@ -1,0 +1,123 @@
+/** Streams over HTTP: parts as server-sent events, resumed at any instance, for keys of their tenant. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connect } from "../../src/client/index.ts";
+import { createServer } from "../../src/server/index.ts";
+import type { StreamProducer } from "../../src/index.ts";
+import { eventsOf, requestOf, serve, type Serving } from "./serving.ts";
+
+async function produce(here: Serving, id: string, options = {}): Promise<StreamProducer> {
+  const acquired = await here.sessions.streams.acquire(id, { flush: { ms: 0 }, ...options });
+  return acquired.role === "producer" ? acquired.stream : assert.fail();
+}
+
+test("the parts of a stream are events, from the first one or behind any, and then its end", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const stream = await produce(here, "run/1");
+  const parts = [{ type: "start" }, "text", [1, null], { bytes: new Uint8Array([1]) }];
+  for (const part of parts) await stream.write(part);
+  const read = async (query = "", headers = {}): Promise<ReturnType<typeof eventsOf>> => {
+    const path = `/v1/streams/run%2F1/parts${query}`;
+    const response = await here.server.fetch(requestOf("GET", path, { key, headers }));
+    assert.equal(response.headers.get("content-type"), "text/event-stream");
+    return eventsOf(await response.text());
+  };
+  const live = read();
+  assert.deepEqual((await here.call("GET", "/v1/streams/run%2F1", { key })).json, {
+    stream: "run/1",
+    status: "streaming",
+  });
+  await stream.end();
+  const events = await live;
+  assert.deepEqual(
+    events.map(({ event }) => event),
+    ["part", "part", "part", "part", "done"],
+  );
+  assert.deepEqual(events[1]?.data, { seq: 2, part: "text" });
+  for (const [index, { id = "" }] of events.slice(0, -1).entries()) {
+    const rest = events.slice(index + 1);
+    assert.deepEqual(await read("", { "last-event-id": id }), rest);
+    assert.deepEqual(await read(`?after=${encodeURIComponent(id)}`), rest);
+    assert.deepEqual(await read(`?after=${index + 1}`), rest);
+  }
+});
+
+test("a remote reader gets each part once while its connections break and instances change", async () => {
+  await using here = serve();
+  const elsewhere = createServer({ sessions: here.sessions });
+  const key = await here.key("write");
+  const stream = await produce(here, "run");
+  let requests = 0;
+  // Each connection breaks behind two parts, and the next request goes to the other instance.
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const server = requests++ % 2 === 0 ? here.server : elsewhere;
+    const response = await server.fetch(new Request(url, init));
+    if (response.headers.get("content-type") !== "text/event-stream") return response;
+    let events = 0;
+    const cutting = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        controller.enqueue(chunk);
+        if (++events === 2) controller.terminate();
+      },
+    });
+    return new Response(response.body?.pipeThrough(cutting) ?? null, response);
+  };
+  const { streams } = connect({ url: "http://server.test", key, fetch });
+  const reading = Array.fromAsync(streams.read("run"));
+  for (let part = 1; part <= 7; part++) await stream.write({ part });
+  await stream.end();
+  const read = await reading;
+  assert.deepEqual(
+    read.map(({ seq, part }) => [seq, part]),
+    [1, 2, 3, 4, 5, 6, 7].map((part) => [part, { part }]),
+  );
+  assert(requests >= 4, `${requests} connections`);
+  const rest = await Array.fromAsync(streams.read("run", { after: read[4]?.cursor ?? "" }));
+  assert.deepEqual(rest, read.slice(5));
+  assert.deepEqual(await Array.fromAsync(streams.read("run", { after: 6 })), read.slice(6));
+});
+
+test("a remote reader gets the failure of a stream, a program stops and deletes one, and finds that of a session", async () => {
+  await using here = serve();
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(url, init));
+  const { streams } = connect({ url: "http://server.test", key: await here.key("write"), fetch });
+  await here.sessions.create({ id: "chat" });
+  assert.equal(await streams.active("chat"), null);
+  const stream = await produce(here, "run", { session: "chat" });
+  assert.equal(await streams.active("chat"), "run");
+  await stream.write("part");
+  const reading = streams.read("run");
+  assert.equal((await reading.next()).value?.part, "part");
+  const stopping = streams.stop("run");
+  await new Promise((resolve) => stream.signal.addEventListener("abort", resolve, { once: true }));
+  await stream.fail(new Error("it was stopped"));
+  assert.equal(await stopping, true);
+  await assert.rejects(reading.next(), { code: "stream_failed" });
+  assert.equal(await streams.status("run"), "error");
+  assert.equal(await streams.stop("run"), false);
+  assert.equal(await streams.delete("run"), true);
+  assert.equal(await streams.delete("run"), false);
+  assert.equal(await streams.status("run"), "missing");
+  await assert.rejects(Array.fromAsync(streams.read("run")), { code: "stream_not_found" });
+});
+
+test("streams are for keys: of their tenant, to read with the right read, to stop and delete with the right write", async () => {
+  await using here = serve();
+  const stream = await produce(here, "run");
+  await stream.write("part");
+  await stream.end();
+  const other = await here.key("write", "another");
+  const read = await here.key("read");
+  for (const path of ["/v1/streams/run", "/v1/streams/run/parts"]) {
+    assert.equal((await here.call("GET", path, { key: other })).json.code, "stream_not_found");
+    assert.equal((await here.call("GET", path, { device: crypto.randomUUID() })).status, 401);
+    assert.equal((await here.call("GET", path, { key: read })).status, 200);
+  }
+  assert.equal((await here.call("DELETE", "/v1/streams/run", { key: read })).json.code, "key_forbidden");
+  assert.equal((await here.call("POST", "/v1/streams/run/stop", { key: read })).json.code, "key_forbidden");
+  assert.equal((await here.call("DELETE", "/v1/streams/run", { key: other })).status, 404);
+  const bad = await here.call("GET", "/v1/streams/run/parts?after=x", { key: read });
+  assert.deepEqual([bad.status, bad.json.code], [400, "argument_invalid"]);
+});
