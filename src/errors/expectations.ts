@@ -40,6 +40,7 @@ export type Expected =
   | "gzip_ratio"
   | "json"
   | "key_token"
+  | "known_field"
   | "known_message"
   | "language_model"
   | "last_line"
@@ -100,7 +101,7 @@ export interface Expectation {
   readonly expected: Expected;
   readonly min?: number;
   readonly max?: number;
-  /** The known values of `one_of`, `default_agent` and `agent_or_default`, and the known names of `no_parameter` and `setting`. */
+  /** The known values of `one_of`, `default_agent` and `agent_or_default`, and the known names of `no_parameter`, `setting` and `known_field`, of which the nearest is the first. */
   readonly known?: readonly string[];
 }
 
@@ -184,6 +185,10 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
 
 /** Codes that name a defect: the whole of what follows the subject. */
 const defects = {
+  known_field: ({ known = [] }: Expectation) =>
+    known.length === 0
+      ? "is no field of this request; it has none here"
+      : `is no field of this request; the nearest is "${known[0]}", the fields here are ${known.toSorted().join(", ")}`,
   no_parameter: ({ known = [] }: Expectation) =>
     `is no parameter of this route; ${known.length === 0 ? "it has none" : `its parameters are ${known.join(", ")}`}`,
   acyclic: () => "contains itself",

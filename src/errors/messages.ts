@@ -27,7 +27,9 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   id_invalid: describeArgument,
   duration_invalid: describeArgument,
   range_invalid: (d) =>
-    `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
+    d.name !== undefined
+      ? `${d.name} is ${d.from}, expected a whole number from 0 to ${d.to}, the last turn of the session`
+      : `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
   message_invalid: (d, caused) => describeAt(d.path, d, caused),
   value_unstorable: (d, caused) => `${describeAt(d.path, d, caused)}; it cannot be stored`,
   turn_too_large: (d) =>

@@ -122,7 +122,7 @@ const ttlSeconds = z.number().min(0.001).max(3_153_600_000).optional().meta({
     "duration of the handoff, in seconds: an hour is 3600, a week 604800 (default: handoffTtl of the server)",
 });
 
-export const handoffBody: z.ZodType<HandoffBody> = z.object({
+export const handoffBody: z.ZodType<HandoffBody> = z.strictObject({
   agent: agentName,
   ttlSeconds,
   note: z.string().optional().meta({ description: "a note that the agent reads with its first message" }),

@@ -172,7 +172,18 @@ test("a question cannot replace turns that do not exist, are too many, or are un
   await using place = inMemory({ model: model.model, limits: { turnBytesMax: 2000 } });
   const session = await place.sessions.create({ id: "s" });
   for (let n = 0; n < 20; n++) await session.append({ input: `question ${n}`, output: "x".repeat(100) });
-  await assert.rejects(session.consult("x", { after: 21 }), { code: "range_invalid" });
+  for (const call of [
+    () => session.consult("x", { after: 21 }),
+    () => session.begin("x", { after: 21 }),
+    () => session.truncate(21),
+  ]) {
+    await assert.rejects(call(), (error: SessionError<"range_invalid">) => {
+      assert.equal(error.code, "range_invalid");
+      assert.partialDeepStrictEqual(error.details, { name: "after", from: 21, to: 20 });
+      assert.match(error.message, /^after is 21, expected a whole number from 0 to 20, the last turn of the session/);
+      return true;
+    });
+  }
   for (const after of [-1, 0.5, Number.NaN, "1" as never, null as never])
     await assert.rejects(session.consult("x", { after }), { code: "argument_invalid" });
   await assert.rejects(session.consult("x", { after: 0 }), { code: "replaced_too_large" });

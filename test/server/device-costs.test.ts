@@ -91,14 +91,23 @@ test("a client without an id is limited likewise, whatever cookies it throws awa
 test("every route of devices counts a device without a session as new", async () => {
   await using here = serve({ server: { rates: { newDevices: 3 } } });
   const { paths } = (await here.call("GET", "/openapi.json")).json as { paths: Record<string, Record<string, object>> };
-  const bodies: Readonly<Record<string, object>> = { post: { message: "hi", code: "AAAA-BBBB" }, put: { agent: "a" } };
+  const bodies: Readonly<Record<string, object>> = {
+    "post /v1/chat": { message: "hi" },
+    "post /v1/devices/link": { code: "AAAA-BBBB" },
+    "put /v1/chat/active-agent": { agent: "a" },
+    "put /v1/chat/lock": { agent: "a" },
+  };
   const routes = Object.entries(paths)
     .filter(([path]) => /^\/v1\/(chat|devices)/.test(path) && path !== "/v1/devices/claim")
     .flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ path, method })));
   assert(routes.length > 12);
   for (let request = 0; request < 3; request++) await say(here, randomUUID());
   for (const { path, method } of routes) {
-    const call = { device: randomUUID(), headers: { "last-event-id": "1-1" }, ...defined({ body: bodies[method] }) };
+    const call = {
+      device: randomUUID(),
+      headers: { "last-event-id": "1-1" },
+      ...defined({ body: bodies[`${method} ${path}`] }),
+    };
     const answered = await here.call(method.toUpperCase(), path.replace("{device}", "device_1"), call);
     assertProblem(answered, 429, "rate_limited");
   }

@@ -58,7 +58,7 @@ test("a device sees neither the note of a handoff nor a legal hold, and an opera
     assert.doesNotMatch(seen.text, /10 %|4711/, path);
   }
   const code = await here.sessions.devices.linkCode(device);
-  const linked = await here.call("POST", "/v1/devices/link", { device: randomUUID(), body: code });
+  const linked = await here.call("POST", "/v1/devices/link", { device: randomUUID(), body: { code: code.code } });
   assert.equal(linked.status, 200);
   assert.doesNotMatch(linked.text, /10 %|4711/);
   const { json } = await here.call("GET", `/v1/sessions/${session.id}`, { key: await here.key("read") });

@@ -38,7 +38,8 @@ export function forkSession(
   context: Context,
 ): readonly [...Change[], Change] {
   const last = headOf(parent, "turns");
-  if (!Number.isSafeInteger(at) || at < 0 || at > last) throw new SessionError("range_invalid", { from: at, to: last });
+  if (!Number.isSafeInteger(at) || at < 0 || at > last)
+    throw new SessionError("range_invalid", { name: "at", from: at, to: last });
   if (at > lastFinished(parent)) throw new SessionError("turn_open", { ...sessionIds(parent), turn: at });
   const fork = draftOfNew(session, undefined, context);
   if (at === 0) {

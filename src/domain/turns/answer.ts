@@ -22,8 +22,11 @@ export class Answer implements AsyncIterable<string> {
    * @throws SessionError `interrupted`, `model_failed`, `model_refused`, `fenced`, or the store's
    */
   readonly done: Promise<Turn>;
-  /** True where an earlier call with the same key began the turn: this call asked no model. @internal */
-  readonly isRepeated: boolean;
+  /**
+   * An earlier call with the same key began the turn, and its answer has ended, or runs: this call asked no model. Undefined
+   * where this call began it. @internal
+   */
+  readonly repeats: "ended" | "running" | undefined;
   readonly #text = new GrowingText();
   #length = 0;
   readonly #others: PlacedEvent[] = [];
@@ -34,10 +37,10 @@ export class Answer implements AsyncIterable<string> {
   constructor(
     seq: number,
     run: (emit: (event: AnswerEvent) => void) => Promise<Turn>,
-    { isRepeated = false }: { readonly isRepeated?: boolean } = {},
+    { repeats }: { readonly repeats?: Answer["repeats"] } = {},
   ) {
     this.seq = seq;
-    this.isRepeated = isRepeated;
+    this.repeats = repeats;
     this.done = run((event) => {
       if (event.type === "text") {
         this.#text.add(event.text);

@@ -62,7 +62,7 @@ export class DeviceUsage {
     this.#askOne(device);
     const answer = await ask();
     // A concurrent request with the same key was counted.
-    if (answer.isRepeated) this.#add("requests", device, -1);
+    if (answer.repeats !== undefined) this.#add("requests", device, -1);
     else void this.#follow(device, session, answer);
     return answer;
   }

@@ -5,10 +5,17 @@ import { SessionError } from "../../errors.ts";
 import type { HandoffBody } from "../../protocol/schemas.ts";
 import { wireEtag, wireActiveAgentFor, wireSessionFor } from "../../protocol/wire.ts";
 import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "../streams/answer-stream.ts";
-import { countStream, eventStream, wantsStream, type StreamOptions } from "../streams/event-stream.ts";
+import {
+  countStream,
+  eventStream,
+  wantsStream,
+  type StreamEvent,
+  type StreamOptions,
+  type StreamReader,
+} from "../streams/event-stream.ts";
 import { jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
-import { openTurnOf } from "../../sessions/turns/running-answer.ts";
+import { openTurnOf, type FollowedTurn } from "../../sessions/turns/running-answer.ts";
 import { idempotencyKey } from "./request-headers.ts";
 
 export function sessionReply(c: RequestContext, info: SessionInfo, status: 200 | 201 = 200): Response {
@@ -50,23 +57,24 @@ export async function answerReply(
     return resumeReply(c, session, lost, { stop });
   // A stream over the limit is refused before its question is asked.
   const close = wantsStream(c) ? countStream(c) : undefined;
+  const follow = new AbortController();
   let answer: Answer;
   try {
     // A client that leaves withdraws a question that waits; a turn that began goes on.
-    answer = await ask(c.req.raw.signal);
+    answer = await ask(AbortSignal.any([c.req.raw.signal, follow.signal]));
   } catch (error) {
     close?.();
     throw error;
   }
-  // The request that began the answer keeps it running.
-  if (!answer.isRepeated) outlive(c, answer);
-  const audience = c.get("audience");
-  if (close !== undefined) {
-    // A stopping server does not end the stream of its own answer: the answer finishes, and its reader receives it. Another
-    // instance may give a repeated one, and the client continues it there.
-    const options = answer.isRepeated ? { close, stop } : { close };
-    return eventStream(c, () => spokenAnswer(session, answer, audience), options);
+  if (answer.repeats === "running") {
+    // All readers of an answer share one watch of its session, and each ends with its connection.
+    follow.abort();
+    return await attachReply(c, session, { turn: { seq: answer.seq }, stop, close });
   }
+  outlive(c, answer);
+  const audience = c.get("audience");
+  // A stopping server does not end this stream: a running answer finishes, and its reader receives it.
+  if (close !== undefined) return eventStream(c, () => spokenAnswer(session, answer, audience), { close });
   const turn = await answer.done;
   c.header("etag", wireEtag(session.info));
   return jsonAnswer(c, answerOf(session, turn, audience));
@@ -81,6 +89,30 @@ async function isKept(c: RequestContext, session: Session, lost: string): Promis
   const { key } = idempotencyKey(c);
   if (key === undefined || sent.text + sent.others + sent.reasoning + sent.parts > 0) return true;
   return (await session.turnByKey(key))?.seq === turn;
+}
+
+/** The answer to an earlier request with the same key, while it runs. */
+async function attachReply(
+  c: RequestContext,
+  session: Session,
+  {
+    turn,
+    stop,
+    close,
+  }: { readonly turn: FollowedTurn; readonly stop: AbortSignal; readonly close: (() => void) | undefined },
+): Promise<Response> {
+  const audience = c.get("audience");
+  const streams = c.get("streams");
+  if (close !== undefined) {
+    const attached = ({ signal }: StreamReader): AsyncIterable<StreamEvent> =>
+      attachedAnswer(session, turn, { audience, signal, streams });
+    return eventStream(c, attached, { stop, close });
+  }
+  // A client that disconnects ends the wait; the answer itself continues.
+  const { signal } = c.req.raw;
+  for await (const { event, data } of attachedAnswer(session, turn, { audience, signal, streams }))
+    if (event === "done") return jsonAnswer(c, data);
+  throw new SessionError("interrupted", { sessionId: session.id, turn: turn.seq, how: "session_ended" });
 }
 
 /** The rest of an answer after an event id; without one the running answer from its beginning, or 204 if none runs. */

@@ -35,7 +35,7 @@ export function addAdminRoutes(shared: Shared): void {
       summary:
         "Run a sweep: mark expired sessions, end expired handoffs, archive and remove sessions by the retention policies, delete old events",
       scope: "admin",
-      body: z.object({
+      body: z.strictObject({
         rows: z.number().int().min(1).max(1_000_000).optional(),
         time: duration.optional(),
         retention: duration.optional(),

@@ -31,13 +31,16 @@ export function addAnswerRoutes(shared: Shared): void {
       scope: "write",
       headers: ["Idempotency-Key", "Last-Event-ID", "If-Match"],
       params: idInPath,
-      body: z.object({
+      body: z.strictObject({
         message,
         agent: agentName.optional(),
         busy: busyPolicy.optional(),
         model: z.string().max(256).optional(),
         window: z
-          .union([shownTurns, z.object({ turns: shownTurns.optional(), tokens: z.number().int().min(0).optional() })])
+          .union([
+            shownTurns,
+            z.strictObject({ turns: shownTurns.optional(), tokens: z.number().int().min(0).optional() }),
+          ])
           .optional()
           .meta({ description: "the past turns that the model is shown: a number of turns, or bounds of both" }),
         settings: z.record(z.string(), z.unknown()).optional().meta({
@@ -48,7 +51,7 @@ export function addAnswerRoutes(shared: Shared): void {
           .optional()
           .meta({ description: "replace the turns after this one; they are put back if no answer begins" }),
         flush: z
-          .object({ ms: count.optional(), length: count.optional() })
+          .strictObject({ ms: count.optional(), length: count.optional() })
           .optional()
           .meta({ description: "when the chunks of the answer are written: after a time in ms, or a length" }),
       }),

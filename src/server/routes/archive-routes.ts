@@ -18,7 +18,7 @@ export function addArchiveRoutes(shared: Shared): void {
       summary: "Fork a session from one of its turns",
       scope: "write",
       params: idInPath,
-      body: z.object({ at: z.number().optional(), as: z.string().optional() }),
+      body: z.strictObject({ at: z.number().optional(), as: z.string().optional() }),
       answers: { 201: answers[200] },
     },
     async (c, { params, body: { at, as } }) => {
@@ -69,7 +69,7 @@ export function addArchiveRoutes(shared: Shared): void {
       summary:
         "Erase a user or the guest of a device; a repeated request resumes an interrupted erasure and returns the same receipt",
       scope: "admin",
-      body: z.object({
+      body: z.strictObject({
         user: z.string().optional(),
         device: z
           .string()
@@ -94,7 +94,7 @@ export function addArchiveRoutes(shared: Shared): void {
       summary: "Set a legal hold: the session cannot be deleted, truncated or erased",
       scope: "admin",
       params: idInPath,
-      body: z.object({ reason: z.string() }),
+      body: z.strictObject({ reason: z.string() }),
       answers,
     },
     async (c, { params, body }) => {

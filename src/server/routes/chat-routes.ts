@@ -57,7 +57,7 @@ export function addChatRoutes(shared: Shared): void {
       summary: "Send a message; the answer as JSON or as a stream",
       scope: "device",
       headers: ["Idempotency-Key", "Last-Event-ID"],
-      body: z.object({ message, agent: agentName.optional(), busy: busyPolicy.optional() }),
+      body: z.strictObject({ message, agent: agentName.optional(), busy: busyPolicy.optional() }),
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },
     async (c, { body: { message: question, agent, busy } }) => {

@@ -43,7 +43,7 @@ export function addDeviceRoutes(shared: Shared): void {
       path: "/v1/devices/link",
       summary: "Redeem a link code: this device joins the session of the other device",
       scope: "device",
-      body: z.object({ code: z.string().max(40) }),
+      body: z.strictObject({ code: z.string().max(40) }),
       answers: { 200: { description: "the shared session", schema: sessionAnswer } },
     },
     async (c, { body: { code } }) => {
@@ -127,7 +127,7 @@ export function addDeviceRoutes(shared: Shared): void {
       path: "/v1/devices/claim",
       summary: "Link a device to a user, as after a login; its session becomes the user's",
       scope: "write",
-      body: z.object({
+      body: z.strictObject({
         device: z.string().meta({ description: "the id of the device" }),
         user: z.string(),
         keep: z

@@ -28,7 +28,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       summary: "Send a message to a session's runtime, on any host; a passivated session is activated",
       scope: "write",
       params: idInPath,
-      body: z.object({
+      body: z.strictObject({
         message: anyJson.meta({ description: "the message, in the form that the runtime accepts" }),
         create: z.boolean().optional().meta({ description: "create the session if it does not exist" }),
       }),

@@ -26,7 +26,7 @@ export function addSessionRoutes(shared: Shared): void {
       path: "/v1/sessions",
       summary: "Create a session",
       scope: "write",
-      body: z.object({ id: z.string().optional(), ...beginning }),
+      body: z.strictObject({ id: z.string().optional(), ...beginning }),
       answers: { 201: { description: "the session", schema: sessionAnswer } },
     },
     async (c, { body }) => sessionReply(c, (await c.get("sessions").create(defined(body))).info, 201),
@@ -40,7 +40,7 @@ export function addSessionRoutes(shared: Shared): void {
       summary: "Get the session with this id; create it if it does not exist",
       scope: "write",
       params: idInPath,
-      body: z.object({ ...beginning, onExpired: z.enum(["fail", "revive", "reset"]).optional() }),
+      body: z.strictObject({ ...beginning, onExpired: z.enum(["fail", "revive", "reset"]).optional() }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
     async (c, { params, body }) => sessionReply(c, (await c.get("sessions").ensure(params.id, defined(body))).info),
@@ -67,7 +67,7 @@ export function addSessionRoutes(shared: Shared): void {
       summary: "Change metadata, deadlines, user, agent, instructions or budget",
       scope: "write",
       params: idInPath,
-      body: z.object({
+      body: z.strictObject({
         metadata: metadata.optional(),
         removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to remove" }),
         user: z.string().nullable().optional(),

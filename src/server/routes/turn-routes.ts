@@ -42,7 +42,7 @@ export function addTurnRoutes(shared: Shared): void {
       scope: "write",
       headers: ["Idempotency-Key", "If-Match"],
       params: idInPath,
-      body: z.object({
+      body: z.strictObject({
         input: message,
         output: message.optional(),
         agent: agentName.optional(),
@@ -81,7 +81,7 @@ export function addTurnRoutes(shared: Shared): void {
       scope: "write",
       headers: ["If-Match"],
       params: idInPath,
-      body: z.object({ after: z.number() }),
+      body: z.strictObject({ after: z.number() }),
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
     async (c, { params, body }) => {

@@ -11,7 +11,7 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
   await handle.recoverAbandoned();
   const head = handle.seenTurn;
   if (!Number.isInteger(after) || after < 0 || after > head) {
-    throw new SessionError("range_invalid", { from: after, to: head });
+    throw new SessionError("range_invalid", { name: "after", from: after, to: head });
   }
   if (after === head) return;
   const truncated = await readTruncated(handle, { from: after + 1, to: head });

@@ -92,17 +92,18 @@ for (const busy of ["reject", "queue", "interrupt", "take-over"] as const) {
   });
 }
 
-test("the signal of a retry stops the answer, and its withdrawal does not", async () => {
-  const model = silentUntil(2);
-  await using place = inMemory({ model });
+test("the signal of a retry stops the answer, and its withdrawal ends the retry alone", async () => {
+  await using place = inMemory({ model: silentUntil(2) });
   const session = await place.sessions.create({ id: "s" });
   const first = await session.consult("hello", { key: "k" });
   const [stop, withdraw] = [new AbortController(), new AbortController()];
-  const other = await place.sessions.get("s");
-  const again = await other.consult("hello", { key: "k", signal: stop.signal, withdraw: withdraw.signal });
+  const retry = async (how: object) => await (await place.sessions.get("s")).consult("hello", { key: "k", ...how });
+  const [stopping, leaving] = [await retry({ signal: stop.signal }), await retry({ withdraw: withdraw.signal })];
   withdraw.abort();
+  await assert.rejects(leaving.done, { code: "aborted" });
+  assert.equal((await session.turnByKey("k"))?.status, "open");
   stop.abort();
-  for (const { done } of [first, again]) await assert.rejects(done, { code: "interrupted" });
+  for (const { done } of [first, stopping]) await assert.rejects(done, { code: "interrupted" });
 });
 
 test("waiters of one question, in two processes, are one answer", async () => {

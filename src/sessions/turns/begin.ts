@@ -145,7 +145,7 @@ async function writeInstead(
   const { record } = await handle.peek();
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const head = headOf(record, "turns");
-  if (after > head) throw new SessionError("range_invalid", { from: after, to: head });
+  if (after > head) throw new SessionError("range_invalid", { name: "after", from: after, to: head });
   const replacement = after === head ? undefined : await readReplaced(handle, record, after);
   // The turns that a fork shares become its own if they are put back, so the parent no longer leads to their speakers.
   if (replacement !== undefined && record.parent !== null && after < record.parent.at)

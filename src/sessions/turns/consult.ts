@@ -47,7 +47,7 @@ export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
   const answer = Promise.withResolvers<Answer>();
   const whole: Promise<Turn> = traced(consults, consultation, async () => {
     try {
-      const { seq, run, isRepeated } = await ask(owner, asked, consultation);
+      const { seq, run, repeats } = await ask(owner, asked, consultation);
       let emit: Emit = () => undefined;
       // The caller continues here; the answer is done once the subscribers of the channel have been notified.
       answer.resolve(
@@ -57,7 +57,7 @@ export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
             emit = receive;
             return whole;
           },
-          { isRepeated },
+          { repeats },
         ),
       );
       return await run(emit);
@@ -72,8 +72,7 @@ export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
 /** A durable question; `run` produces its answer. */
 interface DurableQuestion {
   readonly seq: number;
-  /** An earlier try with the same key began the turn. */
-  readonly isRepeated: boolean;
+  readonly repeats: Answer["repeats"];
   readonly run: (emit: Emit) => Promise<Turn>;
 }
 
@@ -88,7 +87,7 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
   });
   owner.follow(handle);
   if (begun.status === "repeated") return repeated(owner, begun.turn, consultation);
-  if (begun.status === "running") return running(owner, { handle, turn: begun.turn, question, signal }, consultation);
+  if (begun.status === "running") return running(owner, { handle, turn: begun.turn, question, options }, consultation);
   const { inProgress } = begun;
   const { seq, open } = inProgress;
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, question) });
@@ -109,7 +108,7 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
     };
     const run = (emit: Emit): Promise<Turn> =>
       answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
-    return { seq, isRepeated: false, run };
+    return { seq, repeats: undefined, run };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
     const known = identified(error, consultation, seq);
@@ -154,7 +153,7 @@ function repeated(owner: Handle, turn: Turn, consultation: Consultation): Durabl
   const { seq, agent } = turn;
   Object.assign(consultation, { turn: seq, agent, repeated: true, answer: summaryOf(turn) });
   // The answer fails when it is read, not the call.
-  return { seq, isRepeated: true, run: async (emit) => repeatAnswer(sessionIds(owner.record), turn, emit) };
+  return { seq, repeats: "ended", run: async (emit) => repeatAnswer(sessionIds(owner.record), turn, emit) };
 }
 
 /** The answer to an earlier try with the same key runs: this call follows it, from its beginning. */
@@ -164,12 +163,12 @@ function running(
     handle,
     turn: open,
     question,
-    signal,
+    options: { signal, withdraw },
   }: {
     readonly handle: Handle;
     readonly turn: Turn;
     readonly question: Question;
-    readonly signal: AbortSignal | undefined;
+    readonly options: ConsultOptions;
   },
   consultation: Consultation,
 ): DurableQuestion {
@@ -180,17 +179,20 @@ function running(
     if (signal?.aborted === true) stop();
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      const turn = await followAnswer(followedSession(handle), open, emit);
+      const turn = await followAnswer(followedSession(handle), open, { emit, signal: withdraw });
       consultation.answer = summaryOf(turn);
       // Under these policies the caller accepts the turns that it finds.
       if (question.patience.busy !== "reject") await handle.refresh();
       owner.follow(handle);
       return doneTurn({ id: handle.record.id }, turn);
+    } catch (error) {
+      // The answer itself goes on.
+      throw withdraw?.aborted === true ? aborted(owner, 0, error) : error;
     } finally {
       signal?.removeEventListener("abort", stop);
     }
   };
-  return { seq, isRepeated: true, run };
+  return { seq, repeats: "running", run };
 }
 
 /** Ask the writer of this turn to stop, unless another turn has its number. */

@@ -38,23 +38,24 @@ export async function openTurnOf(session: Pick<FollowedSession, "turns">): Promi
 export async function runningAnswer(session: FollowedSession): Promise<Answer | undefined> {
   const turn = await openTurnOf(session);
   if (turn === undefined) return undefined;
-  return new Answer(turn.seq, async (emit) => doneTurn(session, await followAnswer(session, turn, emit)));
+  return new Answer(turn.seq, async (emit) => doneTurn(session, await followAnswer(session, turn, { emit })));
 }
 
 /**
- * Passes on the events of an open turn, from its beginning, and resolves with the sealed turn.
- * @throws SessionError `interrupted` where the turn ends unsealed, the store's
+ * Passes on the events of an open turn, from its beginning, and resolves with the sealed turn. The signal ends this, not the
+ * answer.
+ * @throws SessionError `interrupted` where the turn ends unsealed or the signal aborts, the store's
  */
 export async function followAnswer(
   session: FollowedSession,
   turn: FollowedTurn,
-  emit: (event: AnswerEvent) => void,
+  { emit, signal }: { readonly emit: (event: AnswerEvent) => void; readonly signal?: AbortSignal | undefined },
 ): Promise<Turn> {
   // Recovery seals a turn that a dead writer left open; otherwise the answer would never end.
   const timer = setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref();
   const position = new AnswerPosition();
   try {
-    for await (const news of turnNews(session, turn)) {
+    for await (const news of turnNews(session, turn, signal)) {
       for (const event of position.unsent(news)) emit(event);
       if (news.type === "turn") return news.turn;
     }
