@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
+import { checkOf, secretId } from "../../src/sessions/core/keyed-hash.ts";
 import { Workplace } from "./command-line.ts";
 
 const [old, other] = ["the secret of the old days", "the secret of these days"];
@@ -119,4 +120,44 @@ test("an erasure under another secret is refused, and its receipt is verified un
   const env = { PERDURE_SECRET: other, PERDURE_SECRET_PREVIOUS: old };
   const verified = await place.run(["erase", "--user", "ada", "--verify", "receipt.json"], { env });
   assert.equal(verified.code, 0, verified.stderr);
+});
+
+test("a restore into a store of another secret says which one its devices need, and with it they find their sessions", async () => {
+  await using place = await stocked();
+  assert.equal((await place.run(["backup", "create", "all.db"])).code, 0);
+  const target = ["--store", "sqlite:target.db"];
+  const open = async (secret: string, previousSecrets: readonly string[] = []) =>
+    await openSessions({ store: `sqlite:${join(place.folder, "target.db")}`, sweep: false, secret, previousSecrets });
+  const mine = "7d2c9e14-3f6a-4b8d-8e5c-1a9b7f3d2e00";
+  const first = await open(other);
+  await (await first.devices.open(mine)).append({ input: "of the target" });
+  await first.close();
+
+  const env = { PERDURE_SECRET: other };
+  const restored = await place.run(["backup", "restore", "all.db", ...target], { env });
+  assert.equal(restored.code, 0, restored.stderr);
+  const id = secretId(checkOf(old));
+  assert.match(
+    restored.stderr,
+    new RegExp(
+      `known under another secret than the one of this store: .*begins with ${id}\\).*PERDURE_SECRET_PREVIOUS`,
+    ),
+  );
+  const both = { ...env, PERDURE_SECRET_PREVIOUS: old };
+  const again = await place.run(["backup", "restore", "all.db", ...target, "--json"], { env: both });
+  assert.equal((JSON.parse(again.stdout) as { otherSecret: string }).otherSecret, id);
+  assert.doesNotMatch(again.stderr, /another secret/);
+
+  // The cure is true, and the devices of the target lose nothing.
+  const doctor = await place.run(["doctor", ...target], { env: both });
+  assert.match(doctor.stderr, /\n2 devices or users are known under an earlier secret only/);
+  await using sessions = await open(other, [old]);
+  for (const [name, said] of [
+    [device, "mine"],
+    [mine, "of the target"],
+  ] as const) {
+    const session = await sessions.devices.open(name);
+    const [turn] = await Array.fromAsync(session.turns());
+    assert.equal(turn?.input[0]?.content, said);
+  }
 });

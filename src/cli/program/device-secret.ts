@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hasCode, SessionError, type Sessions } from "../../index.ts";
-import { checkOf } from "../../sessions/core/keyed-hash.ts";
+import { checkOf, secretId } from "../../sessions/core/keyed-hash.ts";
 import { storedSecret } from "../../sessions/devices/secret-check.ts";
 import { coreOf } from "../../sessions/sessions.ts";
 import { openWith, variable } from "./environment.ts";
@@ -83,6 +83,12 @@ export async function secretAdvice(sessions: Sessions, storeUrl: string): Promis
     return `the devices of this store need the secret under which they were written: put it into ${place}`;
   if ([found, ...previousSecrets()].some((secret) => checkOf(secret) === check)) return undefined;
   return `the secret in ${place} is not the one of the devices of this store`;
+}
+
+/** What to do about the secret of devices that came from another store; undefined if programs already have it. */
+export function otherSecretAdvice(id: string | undefined): string | undefined {
+  if (id === undefined || previousSecrets().some((secret) => secretId(checkOf(secret)) === id)) return undefined;
+  return `devices that were restored are known under another secret than the one of this store: it is the PERDURE_SECRET, or the file ending in .secret, of the store that they come from (its check value begins with ${id}); add it to PERDURE_SECRET_PREVIOUS of the programs on this store, or these devices get new sessions`;
 }
 
 /** Where the secret of a store is; undefined if it has none. */

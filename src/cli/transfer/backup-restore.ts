@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { restoreStore } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { reportCopy, withProgress } from "./copy.ts";
-import { secretAdvice } from "../program/device-secret.ts";
+import { otherSecretAdvice, secretAdvice } from "../program/device-secret.ts";
 import { openToRead, storeUrl } from "../program/environment.ts";
 import { note } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
@@ -37,7 +37,7 @@ async function restore(file: string, { json, skipDamaged = false, ...options }: 
     );
     reportCopy(done, { json, verb: "restored" });
     await using sessions = await openToRead(options);
-    const advice = await secretAdvice(sessions, storeUrl(options));
+    const advice = (await secretAdvice(sessions, storeUrl(options))) ?? otherSecretAdvice(done.otherSecret);
     if (advice !== undefined) note(advice);
   });
 }

@@ -6,7 +6,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { secretAdvice } from "../program/device-secret.ts";
+import { otherSecretAdvice, secretAdvice } from "../program/device-secret.ts";
 import { openFor, openToRead } from "../program/environment.ts";
 import { fileOfStore } from "../program/store-file.ts";
 import { copySessions, type CopyOptions, type CopyReport } from "../../admin.ts";
@@ -45,7 +45,7 @@ async function copy({ from, to, tenant, json }: Options): Promise<void> {
       return await copySessions(source, target, { everything: tenant === undefined, signal, ...progress });
     });
     reportCopy(done, { json, verb: "copied" });
-    const advice = await secretAdvice(target, to);
+    const advice = (await secretAdvice(target, to)) ?? otherSecretAdvice(done.otherSecret);
     if (advice !== undefined) note(advice);
   });
 }

@@ -7,7 +7,7 @@
  * - open: as missing, but the store may have devices that are named by hashes under earlier secrets.
  */
 import type { SessionKey } from "../../domain/record/entry.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -64,6 +64,26 @@ export async function guardSecret(core: Core): Promise<SecretState> {
     if (hasCode(error, "store_unavailable")) return { rotated: secrets.length > 1 };
     throw error;
   }
+}
+
+/**
+ * Takes over devices of another store, with the check value in its record. Returns the id of their secret if it is not the one
+ * of this store: programs then look for devices under their previous secrets, too. Undefined for the same secret.
+ */
+export async function takeSecretOf(core: Core, metadata: Metadata): Promise<string | undefined> {
+  const { check } = metadata;
+  if (typeof check !== "string") return undefined;
+  const { id } = await retryOnConflict({ sessionId: key.id, tenant: key.tenant, attemptsMax }, async () => {
+    const found = (await core.find(key))?.record;
+    const state = stateOf(core, found);
+    if (state.check === check) return { id: undefined };
+    const other = { id: secretId(check) };
+    if (state.rotated) return other;
+    const next = { ...state, rotated: true };
+    const { status } = await core.commit([internalChange(core, key, found, { metadata: next, ttlMs })]);
+    return status === "ok" ? other : undefined;
+  });
+  return id;
 }
 
 /** What the store knows of its secrets. Nothing is written. */

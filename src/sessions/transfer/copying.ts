@@ -24,7 +24,7 @@ import { endsPass } from "../core/pass-failures.ts";
 import { loadedWhole, SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
 import { isLinkCode } from "../devices/link-code.ts";
-import { isSecretCheck, secretScope } from "../devices/secret-check.ts";
+import { isSecretCheck, secretScope, takeSecretOf } from "../devices/secret-check.ts";
 import { inWindows } from "./batches.ts";
 
 /** Options of a copy. */
@@ -63,6 +63,11 @@ export interface CopyReport {
   readonly orphaned: number;
   /** The ids of the first hundred of them. */
   readonly orphans: readonly string[];
+  /**
+   * The id of the secret under which devices of the source are known, where it is not the one of the target: programs find these
+   * devices with that secret in `previousSecrets`. Absent: it is the one of the target, or the source has none.
+   */
+  readonly otherSecret?: string;
   /** The ids of the sessions that still differed at the last comparison, a hundred at most. */
   readonly unsettled: readonly string[];
   /**
@@ -238,6 +243,7 @@ export class Copying {
   readonly #onProgress: ((report: CopyReport) => void) | undefined;
   readonly #counts = { restored: 0, present: 0, replaced: 0, removed: 0, bytes: 0 };
   #passes = 0;
+  #otherSecret: string | undefined;
   #skipped = new Skipped();
   #orphans = new Listed();
   #unsettled = new Listed();
@@ -263,6 +269,7 @@ export class Copying {
       ...skipped,
       orphaned: this.#orphans.count,
       orphans: this.#orphans.ids,
+      ...defined({ otherSecret: this.#otherSecret }),
       unsettled: isSettled ? [] : this.#unsettled.ids,
       complete: isSettled && !this.isStopped && skipped.skipped === 0 && this.#orphans.count === 0,
     };
@@ -310,7 +317,10 @@ export class Copying {
   async #takeOne(session: Arriving): Promise<Arrived> {
     try {
       // The devices of the target are those of its own secret.
-      if (isSecretCheck(session.key) && (await this.#to.find(session.key)) !== undefined) return "present";
+      if (isSecretCheck(session.key) && (await this.#to.find(session.key)) !== undefined) {
+        if ("source" in session) this.#otherSecret = await takeSecretOf(this.#to, session.source.record.metadata);
+        return "present";
+      }
       const copied = await this.#copied(session);
       // A session that was removed meanwhile is cleared from the target after the others.
       if (copied === undefined) return "present";
