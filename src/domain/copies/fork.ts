@@ -8,6 +8,7 @@ import {
   draftOf,
   headOf,
   lastOwn,
+  markLogs,
   set,
   splice,
   splicePrefix,
@@ -17,10 +18,11 @@ import {
 import { decode, encode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
-import { draftOfNew, type NewSession } from "../record/lifecycle.ts";
+import { draftOfNew, type Logs, type NewSession } from "../record/lifecycle.ts";
 import { noCounters, type SessionRecord } from "../record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { sessionIds, type Context } from "../record/guards.ts";
+import type { Staged } from "./staged.ts";
 
 /** The last turn that a fork can share; 0 where there is none. */
 export function lastFinished(record: SessionRecord): number {
@@ -29,12 +31,18 @@ export function lastFinished(record: SessionRecord): number {
 
 /**
  * Fork the parent at turn `at`: the changes land together, that of the fork last. `messages` is the number of messages in
- * the turns up to there. At 0 the fork shares no turns, and the parent does not change.
+ * the turns up to there. At 0 the fork shares no turns, and the parent does not change. `named`: the named logs of the parent,
+ * of which the fork has copies.
  * @throws SessionError `range_invalid` where there is no such turn, `turn_open`
  */
 export function forkSession(
   parent: SessionRecord,
-  { session, at, messages }: { session: NewSession; at: number; messages: number },
+  {
+    session,
+    at,
+    messages,
+    named = { logs: new Map(), staged: undefined },
+  }: { session: NewSession; at: number; messages: number; named?: CopiedLogs },
   context: Context,
 ): readonly [...Change[], Change] {
   const last = headOf(parent, "turns");
@@ -44,7 +52,7 @@ export function forkSession(
   const fork = draftOfNew(session, undefined, context);
   if (at === 0) {
     appendForked(fork, { parent, at }, context);
-    return [changeOf(fork)];
+    return [withCopies(fork, named)];
   }
 
   const draft = draftOf(parent);
@@ -60,7 +68,24 @@ export function forkSession(
     counters: { ...noCounters, turns: at, messages },
   });
   appendForked(fork, { parent, at }, context);
-  return [changeOf(draft), changeOf(fork)];
+  return [changeOf(draft), withCopies(fork, named)];
+}
+
+/** Logs of the parent that a fork has copies of: in memory, or staged. With `staged` the logs in memory are empty. */
+export interface CopiedLogs {
+  readonly logs: Logs;
+  readonly staged: Staged | undefined;
+}
+
+/** Close the draft of a fork, with its copies of the named logs. */
+function withCopies(fork: Draft, { logs, staged }: CopiedLogs): Change {
+  if (staged === undefined) {
+    for (const [log, entries] of logs) splice(fork, log, 1, entries);
+    return changeOf(fork);
+  }
+  set(fork, { heads: { ...fork.record.heads, ...staged.heads } });
+  markLogs(fork, Object.keys(staged.heads));
+  return { ...changeOf(fork), logsOf: staged.key };
 }
 
 function appendForked(fork: Draft, { parent, at }: { parent: SessionRecord; at: number }, context: Context): void {

@@ -5,7 +5,7 @@ import { stateAt } from "../../domain/record/states.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
-import { parseWholeNumber } from "../options/arguments.ts";
+import { guardNames, parseWholeNumber, type OptionNames } from "../options/arguments.ts";
 import type { Found, SessionView } from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
 import { logEntryOf, type LogEntry } from "./log-entry.ts";
@@ -18,12 +18,16 @@ export interface FollowOptions {
   readonly signal?: AbortSignal;
 }
 
+const followNames: OptionNames<FollowOptions> = { after: true, signal: true };
+
 /** Follows a log. A follower reads when the session changes, at its own pace, and keeps no queue. */
 export async function* followLog(
   handle: Handle,
   log: LogName,
-  { after = 0, signal }: FollowOptions,
+  options: FollowOptions,
 ): AsyncGenerator<LogEntry, void, undefined> {
+  guardNames(options, "options", followNames);
+  const { after = 0, signal } = options;
   let position = parseWholeNumber(after, "after", 0);
   const { core, key } = handle;
   core.guardOpen();

@@ -360,7 +360,7 @@ test("an amended turn takes the place of the last one: its key stays, counters c
   assert.deepEqual(counters, {
     turns: 3,
     messages: 5,
-    requests: 2,
+    requests: 1,
     inputTokens: 5,
     outputTokens: 7,
     totalTokens: 12,

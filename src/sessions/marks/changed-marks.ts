@@ -1,5 +1,5 @@
 /** The marks and pointers that change with a session, to be committed with its change. */
-import { changeOf, draftOf, firstOwn, headOf, set, type Change } from "../../domain/record/change.ts";
+import { changeOf, draftOf, firstOwn, headOf, namedLogs, set, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
@@ -64,7 +64,8 @@ export async function addFormer(
   if (before.user === user || isInternalScope(tenant)) return;
   const owner = await ownerOf(core, before);
   if (owner === undefined || owner.name === user) return;
-  if (headOf(before, "turns") < firstOwn(before, "turns")) return;
+  const hasWords = headOf(before, "turns") >= firstOwn(before, "turns") || namedLogs(before).length > 0;
+  if (!hasWords) return;
   const { from } = await theirs({ core, tenant, user: owner.name }, before);
   speakers.add(owner.name, { from, until: untilNow(core, before), isTheirs: user === null }, owner.pointer);
 }

@@ -1,5 +1,5 @@
 /** Whether a session still holds the first turn of a mark. */
-import { haveSameTurns, headOf } from "../../domain/record/change.ts";
+import { haveSameTurns, headOf, namedLogs } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
@@ -12,7 +12,7 @@ const skewMs = 60_000;
 
 /**
  * True where the session still has the first turn of a mark, or may have it. A turn that the open turn replaced counts: the end
- * of the open turn may put it back.
+ * of the open turn may put it back. A named log counts that was begun while the speaker wrote to the session.
  */
 export async function containsTurn(
   core: Core,
@@ -23,7 +23,8 @@ export async function containsTurn(
     if ((await standsThere(core, record, said)) || (await isReplaced(core, record, said))) return true;
     // Between the two reads, the turn may have moved into the log of replaced turns or out of it.
     const newest = (await core.find(record))?.record;
-    if (newest === undefined || newest.createdAt !== record.createdAt || haveSameTurns(newest, record)) return false;
+    if (newest === undefined || newest.createdAt !== record.createdAt) return false;
+    if (haveSameTurns(newest, record)) return await isInNamedLog(core, record, said);
     record = newest;
   }
 }
@@ -62,6 +63,28 @@ async function standsThere(
   const range = { log: "turns", from, to: from, order: "ascending", limit: 1 } as const;
   const [entry]: readonly Entry[] = await readLog(core, record, range);
   return entry !== undefined && mayHaveSaid(said, entry, record);
+}
+
+async function isInNamedLog(
+  core: Core,
+  record: SessionRecord,
+  said: Pick<UserContent, "from" | "until">,
+): Promise<boolean> {
+  const range = { from: 1, to: 1, order: "ascending", limit: 1 } as const;
+  for (const log of namedLogs(record)) {
+    const [first] = headOf(record, log) === 0 ? [] : await readLog(core, record, { log, ...range });
+    if (first !== undefined && mayHaveBegun(said, first, record)) return true;
+  }
+  return false;
+}
+
+/** True where a named log that begins with this entry may have words of the speaker. */
+export function mayHaveBegun(
+  { until }: Pick<UserContent, "until">,
+  first: Entry,
+  { createdAt }: Pick<SessionRecord, "createdAt">,
+): boolean {
+  return first.at <= (until ?? createdAt) + skewMs;
 }
 
 /** The turns that a fork shares are older than the fork, whatever their times say. */

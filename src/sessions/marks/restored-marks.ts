@@ -10,7 +10,7 @@ import { sessionsBeginningWith } from "../core/record-pages.ts";
 import { type Marked, marksFor, contentOf, eachOnce } from "./mark.ts";
 import { ownerOf, untilNow } from "./turn-owners.ts";
 import { sharersOf } from "./sharing-devices.ts";
-import { mayHaveSaid } from "./marked-turns.ts";
+import { mayHaveBegun, mayHaveSaid } from "./marked-turns.ts";
 import { Speakers, addSpeakers } from "./speakers.ts";
 import { truncatedSharings, addFormer } from "./changed-marks.ts";
 
@@ -21,6 +21,8 @@ interface Restored {
   readonly snapshot: PortableRecord;
   /** Reads a turn of the snapshot. */
   readonly turnOf: (seq: number) => Promise<Entry | undefined>;
+  /** Reads the first entry of each named log of the snapshot. */
+  readonly beginnings: () => Promise<readonly Entry[]>;
   /** The session in whose place it is written. */
   readonly found: SessionRecord | undefined;
 }
@@ -53,7 +55,8 @@ async function sharesTurn(core: Core, record: SessionRecord, turnOf: Restored["t
  * Add the speakers of a copy under another id. A snapshot names its user alone: the others are those of the session that it was
  * taken from, and of the marks, the pointers and the id that led to that one.
  */
-async function addCopied(core: Core, speakers: Speakers, { record, snapshot, turnOf }: Restored): Promise<void> {
+async function addCopied(core: Core, speakers: Speakers, restored: Restored): Promise<void> {
+  const { record, snapshot, turnOf, beginnings } = restored;
   const { id, createdAt, user, inherited = 0 } = snapshot;
   const origin = { tenant: record.tenant, id, createdAt };
   const source = await storedOrigin(core, origin);
@@ -67,8 +70,10 @@ async function addCopied(core: Core, speakers: Speakers, { record, snapshot, tur
   if (source === undefined)
     for (const { name, said, pointer } of await sharersOf(core, origin)) speakers.add(name, said, pointer);
   await speakers.judge(async (name, said) => {
-    const entry = speakers.isNamedBy(record, name) ? undefined : await turnOf(said.from);
-    if (entry === undefined || !mayHaveSaid(said, entry, { createdAt, inherited })) return undefined;
+    if (speakers.isNamedBy(record, name)) return undefined;
+    const entry = await turnOf(said.from);
+    const isSaid = entry !== undefined && mayHaveSaid(said, entry, { createdAt, inherited });
+    if (!isSaid && !(await beginnings()).some((first) => mayHaveBegun(said, first, { createdAt }))) return undefined;
     return { ...said, isTheirs: said.isTheirs && user === null };
   });
 }

@@ -1,6 +1,6 @@
 /** Forks a session from one of its turns. */
 import { budgetLeft } from "../../domain/record/budget.ts";
-import { headOf } from "../../domain/record/change.ts";
+import { headOf, namedLogs, type Change } from "../../domain/record/change.ts";
 import { decode } from "../../domain/values/codec.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { forkSession, lastFinished } from "../../domain/copies/fork.ts";
@@ -10,8 +10,11 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { messagesBefore } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
 import { guardNames, type OptionNames } from "../options/arguments.ts";
+import { sharedMarks } from "../marks/shared-marks.ts";
+import { ForkedLogs } from "./forked-logs.ts";
 import { agentId } from "./opening.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -34,20 +37,36 @@ export async function forkOn(handle: Handle, options: ForkOptions): Promise<Hand
   const { core } = handle;
   core.guardOpen();
   const id = parseNewId(as ?? agentId(core, handle.record.agent), "sessionId");
+  await using logs = new ForkedLogs(handle, { tenant: handle.key.tenant, id });
   return await retryOnConflict(sessionIds(handle.record), async () => {
-    const { record, tails } = await handle.peek([{ log: "instructions", last: 1 }]);
+    const { record, instructions, named } = await logs.moment();
     const shared = at ?? lastFinished(record);
-    const session = likeIt(record, id, tails[0]?.[0]);
+    const session = likeIt(record, id, instructions);
     const messages = await messagesUpTo(handle, shared);
-    const changes = forkSession(record, { session, at: shared, messages }, core.context());
-    const outcome = await core.commit(changes);
-    const fork = outcome.status === "ok" ? outcome.changes.at(-1)?.record : undefined;
-    if (fork != null) return new Handle(core, fork);
+    const changes = forkSession(record, { session, at: shared, messages, named }, core.context());
+    const marks = await marksOf(core, record, changes);
+    const outcome = await core.commit([...changes, ...marks, ...named.beside]);
+    const fork = outcome.status === "ok" ? outcome.changes[changes.length - 1]?.record : undefined;
+    if (fork != null) {
+      logs.taken();
+      return new Handle(core, fork);
+    }
     if (outcome.status === "conflict" && outcome.current?.id === id) {
       throw new SessionError("session_exists", { sessionId: id, tenant: record.tenant });
     }
     return undefined;
   });
+}
+
+/** The marks of former users and of devices whose words may be in the named logs, which the fork holds as its own. */
+async function marksOf(
+  core: Core,
+  record: SessionRecord,
+  changes: readonly [...Change[], Change],
+): Promise<readonly Change[]> {
+  const fork = changes.at(-1)?.record;
+  const isCopied = fork != null && namedLogs(fork).some((log) => headOf(fork, log) > 0);
+  return isCopied ? await sharedMarks(core, record, { as: fork }) : [];
 }
 
 /** A new session with the agent, user, metadata, deadlines and instructions of this one, and the rest of its budget. */

@@ -3,7 +3,7 @@ import { parseNamedLog, markOf } from "../../domain/writes/named-logs.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { Handle } from "../handle/handle.ts";
 import { logEntryOf, type LogEntry } from "../logs/log-entry.ts";
-import { parseLimit } from "../options/arguments.ts";
+import { guardNames, parseLimit, type OptionNames } from "../options/arguments.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 
 /** The end of a log to look at. */
@@ -13,6 +13,8 @@ export interface TailQuery {
   /** The most entries, 0 or more; at most `limits.readMax`. */
   readonly last: number;
 }
+
+const tailNames: OptionNames<TailQuery> = { log: true, last: true };
 
 /** A session at one moment. Its `version` and `marks` say what a write was decided on. */
 export interface SessionLook {
@@ -35,6 +37,7 @@ export async function lookOn(handle: Handle, tails: readonly TailQuery[]): Promi
   const queries = tails as readonly TailQuery[];
   if (queries.length > logsMax + 1)
     throw invalidArgument("tails", tails.length, { expected: "whole_number", max: logsMax + 1 });
+  for (const query of queries) guardNames(query, "tail", tailNames);
   const wanted = queries.map(({ log, last }) => ({
     log: log === "turns" ? log : parseNamedLog(log),
     last: last === 0 ? 0 : parseLimit(last, readMax),

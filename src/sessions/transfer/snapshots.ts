@@ -1,5 +1,5 @@
 /** Sessions as documents: taken from the store as they are at one moment, and restored whole. */
-import type { Change } from "../../domain/record/change.ts";
+import { namedLogs, type Change } from "../../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -122,7 +122,11 @@ export async function restoredSession(
     return await (place === undefined ? entryOf("turns", seq) : entryOf(replacedLog, place));
   };
   const inherited = hasReplaced(written) ? inheritedBefore(written, await entryOf(replacedLog, 1)) : written.inherited;
-  const restored = { record: written, snapshot: { ...record, inherited }, turnOf, found: place.found };
+  const beginnings = async (): Promise<readonly Entry[]> => {
+    const firsts = await Promise.all(namedLogs(written).map((log) => entryOf(log, 1)));
+    return firsts.filter((first) => first !== undefined);
+  };
+  const restored = { record: written, snapshot: { ...record, inherited }, turnOf, beginnings, found: place.found };
   return [change, ...(await restoredReferences(core, restored)), ...beside];
 }
 
