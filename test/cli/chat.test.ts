@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync, type ChildProcess } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
@@ -212,3 +214,31 @@ async function begun(place: Workplace): Promise<string> {
   const { stdout } = await place.run(["consult", "ceo", "earlier?", "--json"]);
   return (JSON.parse(stdout) as { session: string }).session;
 }
+
+test("a chat resumes without its agent, hands off to another one, and names the agents where its own is gone", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const sessions = await openSessions({ store: `sqlite:${join(place.folder, "perdure.db")}` });
+  await sessions.create({ id: "s", agent: "ceo" });
+  const [two, one] = [join(place.folder, "two.json"), join(place.folder, "one.json")];
+  await writeFile(two, JSON.stringify({ ceo: {}, sales: {} }));
+  await writeFile(one, JSON.stringify({ sales: {} }));
+  const agents = ["--agents", two];
+  const resumed = await place.run(["chat", "--session", "s", ...agents], { input: "one\n" });
+  assert.equal(resumed.code, 0, resumed.stderr);
+  const handed = await place.run(["chat", "--session", "s", "--agent", "sales", ...agents], { input: "two\n" });
+  assert.equal(handed.code, 0, handed.stderr);
+  const session = await sessions.get("s");
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    turns.map(({ agent }) => agent),
+    ["ceo", "sales"],
+  );
+  assert.equal((await session.activeAgent())?.agent, "sales");
+  await session.endHandoff();
+  const refused = await place.run(["chat", "--session", "s", "--agents", one], { input: "three\n" });
+  assert.match(refused.stderr, /agent "ceo" is not configured; configured agents: sales/);
+  assert.equal((await place.run(["chat"], { input: "x\n" })).code, 2);
+  assert.equal((await place.run(["chat", "ceo", "--agent", "sales", ...agents], { input: "x\n" })).code, 2);
+  await sessions.close();
+});

@@ -7,7 +7,7 @@ import {
   conversationCommand,
   endpointHelp,
   noteTurn,
-  openConversation,
+  resumeConversation,
   sayAnswer,
   type ConversationOptions,
 } from "./conversation.ts";
@@ -27,23 +27,31 @@ Ctrl-C stops a running answer and keeps its text. Twice at an empty prompt, it l
 /** `perdure chat`: a conversation at a prompt, or line by line from a pipe. */
 export function chatCommand(): Command {
   return conversationCommand("chat", "Talk to an agent at a prompt; Ctrl-C stops an answer and keeps its text")
+    .argument("[agent]", "the agent that answers (default: with --session, the one that answers there)")
+    .option("--agent <name>", "hand the session off to this agent, which stays active")
     .addHelpText(
       "after",
-      examples(["perdure chat ceo", "perdure chat ceo --session ceo_01m7…", "perdure chat ceo < questions.txt"]) +
-        `\nAt the prompt:\n${help.replaceAll(/^/gm, "  ")}\n${endpointHelp}`,
+      examples([
+        "perdure chat ceo",
+        "perdure chat --session ceo_01m7…",
+        "perdure chat --session ceo_01m7… --agent sales",
+        "perdure chat ceo < questions.txt",
+      ]) + `\nAt the prompt:\n${help.replaceAll(/^/gm, "  ")}\n${endpointHelp}`,
     )
     .action(chat);
 }
 
-async function chat(agent: string, options: ConversationOptions): Promise<void> {
+type ChatOptions = ConversationOptions & { readonly agent?: string };
+
+async function chat(agent: string | undefined, options: ChatOptions): Promise<void> {
   if (process.stdin.isTTY)
     await untilSignalled((signal) => chatAtPrompt(agent, options, signal), ["SIGTERM", "SIGHUP"]);
   else await untilSignalled((signal) => chatThroughPipe(agent, options, signal));
 }
 
 /** The first failure ends the command, so that a script gets its exit code. */
-async function chatThroughPipe(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
-  const { sessions, session } = await openConversation(agent, options);
+async function chatThroughPipe(named: string | undefined, options: ChatOptions, signal: AbortSignal): Promise<void> {
+  const { sessions, session, agent } = await resumeConversation(named, options);
   await using _ = sessions;
   for await (const question of questionsOfPipe(signal)) {
     if (question.trim() === "/exit") return;
@@ -52,8 +60,8 @@ async function chatThroughPipe(agent: string, options: ConversationOptions, sign
 }
 
 /** At a prompt the conversation continues after a failed answer. */
-async function chatAtPrompt(agent: string, options: ConversationOptions, signal: AbortSignal): Promise<void> {
-  const { sessions, session } = await openConversation(agent, options);
+async function chatAtPrompt(named: string | undefined, options: ChatOptions, signal: AbortSignal): Promise<void> {
+  const { sessions, session, agent } = await resumeConversation(named, options);
   await using _ = sessions;
   const { turn } = session.info;
   note(`session ${session.id}${turn === 0 ? "" : `, ${counted(turn, "turn")} so far`} · /help shows the keys`);

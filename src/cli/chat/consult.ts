@@ -19,6 +19,7 @@ import { CliError } from "../terminal/cli-error.ts";
 /** `perdure consult`: one question, one answer, one turn. */
 export function consultCommand(): Command {
   return conversationCommand("consult", "Ask one question in a session; the answer streams to stdout")
+    .argument("<agent>", "the agent that answers")
     .argument("<question>", "the question, in quotes; - reads it from stdin")
     .option("--after <turn>", "replace the turns after this one, to ask differently or again", wholeNumber)
     .option(...jsonOption)

@@ -17,6 +17,7 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { storeCommand } from "../program/command.ts";
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
 import { modelOfEnvironment, openExisting, openFor, type StoreOptions } from "../program/environment.ts";
+import { CliError } from "../terminal/cli-error.ts";
 import { note, span } from "../terminal/output.ts";
 import { counted } from "../../errors/counted.ts";
 
@@ -31,7 +32,6 @@ export interface ConversationOptions extends StoreOptions, ModelOptions {
 
 export function conversationCommand(name: string, summary: string): Command {
   const command = storeCommand(name, summary)
-    .argument("<agent>", "the agent that answers")
     .option("--session <id>", "continue this session (default: create a new one)")
     .addOption(
       new Option("--on-expired <policy>", "what to do if that session has expired")
@@ -90,6 +90,40 @@ async function openSession(
   if (onExpired === "fail" || session.info.state !== "expired") return session;
   const own = session.info.agent;
   return await sessions.ensure(id, { agent: isKnown(own, sessions.agents) ? own : agent, onExpired });
+}
+
+/**
+ * Open the store and the session, and make the agent of `--agent` the active one.
+ * @throws CliError without an agent for a new session; SessionError `agent_unknown` where the agent of the session is not configured
+ */
+export async function resumeConversation(
+  named: string | undefined,
+  options: ConversationOptions & { readonly agent?: string },
+): Promise<{ sessions: Sessions; session: Session; agent: string }> {
+  const { agent: next, session: id } = options;
+  if (named !== undefined && next !== undefined)
+    throw new CliError("usage", "the agent is named twice; name it as an argument, or with --agent to hand off to it");
+  const asked = named ?? next;
+  if (asked !== undefined) {
+    const opened = await openConversation(asked, options);
+    const { agent } = opened.session.info;
+    const answers = (await opened.session.activeAgent())?.agent ?? agent;
+    if (next !== undefined && answers !== next) await opened.session.handOff(next);
+    return { ...opened, agent: asked };
+  }
+  if (id === undefined) throw new CliError("usage", "name the agent of a new session, such as: perdure chat ceo");
+  const agents = readAgentsFile(options.agents);
+  const sessions = await openExisting(options, defined({ agents, model: modelOfEnvironment(options.model) }));
+  try {
+    const session = await sessions.get(id);
+    const agent = (await session.activeAgent())?.agent ?? session.info.agent;
+    if (!isKnown(agent, sessions.agents))
+      throw new SessionError("agent_unknown", { agent, known: Object.keys(agents ?? {}) });
+    return { sessions, session: await openSession(sessions, agent, options), agent };
+  } catch (error) {
+    await sessions.close();
+    throw error;
+  }
 }
 
 /** The options of each question in this conversation. */
