@@ -126,7 +126,11 @@ export class Core {
     this.#queue = new CommitQueue(this.store);
     this.usage = new UsageReads(this.store);
     this.#commitPrefix = sortableId(options.clock.now(), options.clock.random(16)).slice(10);
-    this.poller = new ChangePoller({ store: this.store, load: (requests) => this.loadEach(requests) });
+    this.poller = new ChangePoller({
+      store: this.store,
+      load: (requests) => this.loadEach(requests),
+      now: () => this.now(),
+    });
     this.conflicts = new ConflictLog(options.clock);
     this.eventFeeds = new EventFeeds({
       clock: options.clock,

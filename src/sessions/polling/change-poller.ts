@@ -65,6 +65,13 @@ interface Subscription extends WatchNeeds {
 /** Loads sessions; one that cannot be read is its error. */
 type Load = (requests: readonly LoadRequest[]) => Promise<readonly (Loaded | SessionError | undefined)[]>;
 
+/** The environment of a poller. */
+interface ChangePollerContext {
+  readonly store: Pick<Store, "watch">;
+  readonly load: Load;
+  readonly now: () => number;
+}
+
 /**
  * One poller serves all watches of a process. A hint of the store starts a poll at once. Without hints, one request for
  * all watched sessions, four times a second, finds the changes. Nothing runs while there is no watch.
@@ -82,9 +89,13 @@ export class ChangePoller {
   #round = 0;
   #isClosed = false;
 
-  constructor({ store, load }: { readonly store: Pick<Store, "watch">; readonly load: Load }) {
+  /** The store's time, epoch ms. */
+  readonly #now: () => number;
+
+  constructor({ store, load, now }: ChangePollerContext) {
     this.#store = store;
     this.#load = load;
+    this.#now = now;
   }
 
   /** Number of watched sessions. */
@@ -172,8 +183,11 @@ export class ChangePoller {
   async #compare(topics: readonly Topic[]): Promise<void> {
     const requests = topics.map((topic) => (topic.isStreaming ? topic.request() : topic.recordRequest()));
     await this.#each(topics, requests, (topic, loaded, { tails }) => {
-      if (topic.hasFound(loaded?.record)) topic.isStreaming = false;
-      else if (loaded !== undefined && tails.length === 0 && topic.needsTurns) this.#lookAt(topic);
+      if (topic.hasFound(loaded?.record)) {
+        topic.isStreaming = false;
+        // No commit marks the end of its time to live.
+        if (this.#now() >= topic.expiresAt) this.#lookAt(topic);
+      } else if (loaded !== undefined && tails.length === 0 && topic.needsTurns) this.#lookAt(topic);
       else this.#take(topic, loaded);
     });
   }
@@ -224,7 +238,7 @@ export class ChangePoller {
   #take(topic: Topic, loaded: Loaded | undefined): void {
     const view = topic.viewOf(loaded);
     if (view === "incomplete") this.#lookAt(topic);
-    else topic.take(view);
+    else topic.take(view, this.#now());
   }
 }
 
@@ -243,6 +257,8 @@ class Topic {
   isStreaming = false;
   /** The last loaded record; undefined if the session was missing, or is not loaded yet. */
   record: SessionRecord | undefined;
+  /** When the session expires without a commit, epoch ms; Infinity once its watches know that it has expired. */
+  expiresAt = Infinity;
   #view: SessionView | undefined;
   /** Chunks of the answer that the next load asks for. */
   #chunks = chunksAtOnce.first;
@@ -304,7 +320,9 @@ class Topic {
     return { record, ...defined({ turn }), chunks };
   }
 
-  take(view: SessionView | undefined): void {
+  take(view: SessionView | undefined, now: number): void {
+    const expiresAt = view?.record.expiresAt ?? Infinity;
+    this.expiresAt = now < expiresAt ? expiresAt : Infinity;
     this.isFresh = true;
     this.isStreaming = view?.turn?.status === "open";
     this.#view = view?.turn === undefined ? undefined : view;

@@ -245,6 +245,19 @@ test("a watch of an expired session continues until its open turn ends", async (
   assert.deepEqual([begun[0], await rest], ["open 1", ["done 1"]]);
 });
 
+test("a watch of an idle session ends when its time to live passes, without a commit", async () => {
+  await using place = inMemory({ sweep: false });
+  const session = await place.sessions.create({ id: "s", ttl: "10s" });
+  await session.append({ input: "hello" });
+  const watching = session.watch()[Symbol.asyncIterator]();
+  const next = watching.next();
+  await place.clock.advance(9000);
+  const other = (await place.another().get("s")).watch()[Symbol.asyncIterator]();
+  const begun = other.next();
+  await place.clock.advance(2000);
+  assert.deepEqual([(await next).done, (await begun).done], [true, true]);
+});
+
 test("a reader that stops while it waits ends its watch", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
