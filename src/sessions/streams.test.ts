@@ -225,6 +225,32 @@ function ticking(timers: { tick(ms: number): void }): () => void {
   return () => void (isOver = true);
 }
 
+test("the readers of a process ask once a second for all of them whether a producer is alive", async (t) => {
+  await using place = inMemory();
+  const stream = await produce(place.sessions, "run");
+  await stream.write("part");
+  const session = await place.sessions.create({ id: "chat" });
+  const turn = await session.begin("q", { flush: { ms: 0 } });
+  await turn.write({ text: "word" });
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const other = place.another();
+  const reading = Array.from({ length: 20 }, () => other.streams.read("run"));
+  await Promise.all(reading.map((one) => one.next()));
+  const ends = reading.map((one) => one.next());
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => (await other.get("chat")).running()));
+  for (const answer of answers) for await (const _ of answer ?? []) break;
+  let asked = 0;
+  const instances = place.store.instances.bind(place.store);
+  place.store.instances = async (ids) => (asked++, await instances(ids));
+  for (let second = 0; second < 3; second++) {
+    t.mock.timers.tick(1000);
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(asked, 6, "one for the stream and one for the answer, each second");
+  await Promise.all([stream.end(), turn.seal()]);
+  await Promise.all(ends);
+});
+
 test("a producer that was gone before its first part gives its place to the next caller", async () => {
   await using place = inMemory();
   const gone = await produce(place.sessions, "run");

@@ -17,7 +17,7 @@ import { Handle } from "./handle/handle.ts";
 import { guardNames, type OptionNames } from "./options/arguments.ts";
 import { parseFlush, type Flush } from "./options/flush.ts";
 import { StreamProducer } from "./streams/producer.ts";
-import { hasLapsed, parsePlace, readParts, Recoveries, type StreamPart } from "./streams/reader.ts";
+import { hasLapsed, parsePlace, readParts, type StreamPart } from "./streams/reader.ts";
 import { withStreamErrors } from "./streams/stream-error.ts";
 import { traceCall, type OperationName } from "./tracing/operation.ts";
 import { answering } from "./turns/begin.ts";
@@ -74,13 +74,11 @@ const statuses: { readonly [Status in Turn["status"]]: StreamStatus } = {
 export class Streams {
   readonly #core: Core;
   readonly #tenant: string;
-  readonly #recoveries: Recoveries;
 
   /** Made by `Sessions`. @internal */
   constructor(core: Core, tenant: string) {
     this.#core = core;
     this.#tenant = tenant;
-    this.#recoveries = new Recoveries(core);
   }
 
   /**
@@ -149,12 +147,7 @@ export class Streams {
   async *read(id: string, { after, signal }: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
     const key = this.#key(parseId(id, "stream"));
     const place = after === undefined ? undefined : parsePlace(after);
-    const unfollow = this.#recoveries.follow(key);
-    try {
-      yield* readParts(this.#core, { key, tenant: this.#tenant }, { place, signal });
-    } finally {
-      unfollow();
-    }
+    yield* readParts(this.#core, { key, tenant: this.#tenant }, { place, signal });
   }
 
   /** The stream in progress of a session; null if there is none. Nothing is written. */

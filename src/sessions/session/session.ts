@@ -26,7 +26,7 @@ import { traceCall } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
 import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
 import type { ConsultOptions } from "../turns/question.ts";
-import { recoverPolled, runningAnswer } from "../turns/running-answer.ts";
+import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
 import type { TurnInProgress } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
@@ -112,7 +112,7 @@ export class Session {
    * @throws SessionError `session_not_found`; the answer throws later errors
    */
   async running(): Promise<Answer | undefined> {
-    return await runningAnswer(this);
+    return await runningAnswer(followedSession(this.#handle));
   }
 
   /**

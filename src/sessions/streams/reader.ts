@@ -1,6 +1,6 @@
 /** Readers of streams: each gets every part once and in order, from any place, in any process. */
 import { headOf } from "../../domain/record/change.ts";
-import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { readChunk } from "../../domain/turns/chunk.ts";
@@ -9,7 +9,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { Handle } from "../handle/handle.ts";
+import { recoverFollowed } from "../handle/recoveries.ts";
 import { parseWholeNumber } from "../options/arguments.ts";
 import type { Found } from "../polling/change-poller.ts";
 import { failureOf } from "./stream-error.ts";
@@ -27,41 +27,6 @@ export interface StreamPart {
 export interface StreamName {
   readonly key: SessionKey;
   readonly tenant: string;
-}
-
-/** How often a followed stream is checked for a producer that is gone, ms. */
-const recoverMs = 1000;
-
-/** Ends the streams of producers that are gone: once a second for each stream that is read in this process. */
-export class Recoveries {
-  readonly #core: Core;
-  readonly #followed = new Map<string, { readers: number; readonly timer: NodeJS.Timeout }>();
-
-  constructor(core: Core) {
-    this.#core = core;
-  }
-
-  /** Follows a stream until the returned function is called. */
-  follow(key: SessionKey): () => void {
-    const text = keyText(key);
-    const followed = this.#followed.get(text) ?? {
-      readers: 0,
-      timer: setInterval(() => void this.#recover(key).catch(() => undefined), recoverMs).unref(),
-    };
-    this.#followed.set(text, followed);
-    followed.readers++;
-    return () => {
-      if (--followed.readers > 0) return;
-      clearInterval(followed.timer);
-      this.#followed.delete(text);
-    };
-  }
-
-  /** The next second tries again what failed. */
-  async #recover(key: SessionKey): Promise<void> {
-    const record = this.#core.poller.recordOf(key);
-    if (record !== undefined && record.openTurn !== null) await new Handle(this.#core, record).recoverAbandoned();
-  }
 }
 
 /** The place of a cursor in its stream. */
@@ -96,6 +61,7 @@ export async function* readParts(
 ): AsyncGenerator<StreamPart, void, void> {
   let [born, seq] = [place?.born, place?.seq ?? 0];
   const view = new LatestView(core, key, signal);
+  const unfollow = recoverFollowed(core, key);
   const notFound = (): SessionError => new SessionError("stream_not_found", { stream: key.id, tenant });
   try {
     for (;;) {
@@ -126,6 +92,7 @@ export async function* readParts(
       return;
     }
   } finally {
+    unfollow();
     view.stop();
   }
 }

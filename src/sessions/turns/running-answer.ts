@@ -5,6 +5,7 @@ import type { Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
+import { recoverFollowed } from "../handle/recoveries.ts";
 import { errorOfTurn } from "./turn-error.ts";
 import { readTurns, type EntryRange } from "./entry-reader.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "./watch.ts";
@@ -14,11 +15,10 @@ export interface FollowedSession {
   readonly id: string;
   turns(range: EntryRange): AsyncIterable<Turn>;
   watch(options: WatchOptions): AsyncIterable<SessionNews>;
-  recover(): Promise<boolean>;
+  /** Seals the turn of a writer that is gone, until the returned function is called. */
+  recoverFollowed(): () => void;
 }
 
-/** Interval at which a followed answer is recovered, as its writer may be dead. */
-const recoverMs = 1000;
 /** The longest wait for the seal of a cancelled turn: a writer notices the request within a second. */
 const sealWaitMs = 3000;
 
@@ -52,7 +52,7 @@ export async function followAnswer(
   { emit, signal }: { readonly emit: (event: AnswerEvent) => void; readonly signal?: AbortSignal | undefined },
 ): Promise<Turn> {
   // Recovery seals a turn that a dead writer left open; otherwise the answer would never end.
-  const timer = setInterval(() => void session.recover().catch(() => undefined), recoverMs).unref();
+  const unfollow = session.recoverFollowed();
   const position = new AnswerPosition();
   try {
     for await (const news of turnNews(session, turn, signal)) {
@@ -60,7 +60,7 @@ export async function followAnswer(
       if (news.type === "turn") return news.turn;
     }
   } finally {
-    clearInterval(timer);
+    unfollow();
   }
   throw new SessionError("interrupted", { sessionId: session.id, turn: turn.seq, how: "session_ended" });
 }
@@ -71,7 +71,7 @@ export function followedSession(handle: Handle): FollowedSession {
     id: handle.record.id,
     turns: (range) => readTurns(handle, range),
     watch: (options) => watchSession(handle, options),
-    recover: () => recoverPolled(handle),
+    recoverFollowed: () => recoverFollowed(handle.core, handle.key),
   };
 }
 
