@@ -12,6 +12,7 @@ import {
   type Sessions,
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
+import { rewrite, write, type RewriteTask, type WriteTask } from "./log-writers.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
@@ -44,6 +45,8 @@ export type Task =
   | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase"; readonly diesWithinMs?: number }
   /** Write the numbers from 1 on as the parts of a stream, with what they say; end it after so many, or never. */
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
+  | RewriteTask
+  | WriteTask
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -248,6 +251,7 @@ async function produce(
 }
 
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
+  if (task.kind === "rewrite") return await rewrite(store, task, say);
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
   switch (task.kind) {
     case "append":
@@ -274,6 +278,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await erase(sessions, task);
     case "produce":
       return await produce(sessions, task);
+    case "write":
+      return await write(sessions, task, say);
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }

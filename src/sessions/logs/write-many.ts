@@ -8,6 +8,7 @@ import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import { inTurn } from "./in-turn.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
 import { attemptOf, type WriteAttempt } from "./write.ts";
 
@@ -68,8 +69,17 @@ export async function writeManyOn(core: Core, tenant: string, writes: readonly W
       all.push({ id, handle, attempt: await attemptOf(handle, write) });
     }
     const retry = { sessionId: ids.join(", "), tenant, attemptsMax };
-    return await retryOnConflict(retry, (round) => writeAll(core, all, round));
+    return await inTurnOfAll(
+      all.map(({ handle }) => handle),
+      () => retryOnConflict(retry, (round) => writeAll(core, all, round)),
+    );
   });
+}
+
+/** Do `work` in turn with the other writes to each of the sessions, which wait for each other in the order of the ids. */
+async function inTurnOfAll<T>(handles: readonly Handle[], work: () => Promise<T>): Promise<T> {
+  const [first, ...others] = handles.toSorted((a, b) => (a.key.id < b.key.id ? -1 : 1));
+  return first === undefined ? await work() : await inTurn(first, () => inTurnOfAll(others, work));
 }
 
 /** One round: all rules are applied, and their changes are committed. Undefined where the next round must know more. */

@@ -96,6 +96,29 @@ test("a write without onto is never a conflict, whatever other writers wrote, an
   await assertSound(place);
 });
 
+test("writes of one process to one session at once take one commit each, in their order, and one round trip", async () => {
+  await using place = inMemory();
+  const sessions = await Promise.all(Array.from({ length: 20 }, () => place.sessions.ensure("s")));
+  const outcomes: string[] = [];
+  const commit = place.store.commit.bind(place.store);
+  place.store.commit = async (batch) => {
+    const all = await commit(batch);
+    outcomes.push(...all.map(({ status }) => status));
+    return all;
+  };
+  await Promise.all(sessions.map((session, index) => written(session, notes(String(index)))));
+  assert.deepEqual(
+    outcomes,
+    sessions.map(() => "ok"),
+  );
+  const [first] = sessions;
+  assert.ok(first);
+  assert.deepEqual(
+    await values(first),
+    sessions.map((_, index) => String(index)),
+  );
+});
+
 test("after an own write a session has seen all turns only if it had seen them before", async () => {
   await using place = inMemory();
   const one = await place.sessions.create({ id: "s" });

@@ -13,6 +13,7 @@ import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Rule } from "../core/writable-session.ts";
+import { inTurn } from "./in-turn.ts";
 import { logEntryOf } from "./log-entry.ts";
 import { knownFor, nothingKnown } from "./known-entries.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
@@ -26,7 +27,9 @@ export async function writeOn(handle: Handle, write: SessionWrite): Promise<Writ
   core.guardStore();
   const parsed = parseWrite(core, handle.key.id, write);
   // `close` waits for the write.
-  return await core.take(() => handle.inOrder(() => withoutForks(handle, () => writeNext(handle, parsed))));
+  return await core.take(() =>
+    handle.inOrder(() => inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed)))),
+  );
 }
 
 async function writeNext(handle: Handle, write: NewWrite): Promise<WriteOutcome> {
