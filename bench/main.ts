@@ -16,6 +16,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   keeping: () => import("./keeping.ts"),
   host: () => import("./host.ts"),
   polling: () => import("./polling.ts"),
+  contention: () => import("./contention.ts"),
   watchers: () => import("./watchers.ts"),
 };
 
