@@ -2,7 +2,18 @@
 export type Bar = { readonly atMost: number } | { readonly atLeast: number };
 
 /** How numbers of a measure are written. */
-export type Unit = "µs" | "ms" | "ns" | "bytes" | "MB/s" | "turns/s" | "calls/s" | "commits" | "MiB" | "times";
+export type Unit =
+  | "µs"
+  | "ms"
+  | "ns"
+  | "bytes"
+  | "MB/s"
+  | "turns/s"
+  | "calls/s"
+  | "calls"
+  | "commits"
+  | "MiB"
+  | "times";
 
 /** One line of the table: the cost with Perdure beside the cost of the same work without it, both from the same run. */
 export interface Measure {

@@ -135,5 +135,13 @@ function raced(
       value: queue.ms / (processes * times),
       valueUnit: "ms",
     },
+    {
+      name: `${engine}: calls of the store for one turn of these`,
+      unit: "calls",
+      ours: queue.calls / (processes * times),
+      value: queue.calls / (processes * times),
+      valueUnit: "calls",
+      bar: { atMost: 5 },
+    },
   ];
 }

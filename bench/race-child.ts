@@ -1,4 +1,5 @@
 /** One of several processes that append to one session at the same time: through Perdure, or by hand in SQL. */
+import { subscribe } from "node:diagnostics_channel";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode, openSessions, type Session } from "../src/index.ts";
@@ -21,6 +22,8 @@ export interface RaceResult {
   /** Each turn from its first try on, ms. */
   readonly ms: readonly number[];
   readonly refused: number;
+  /** Calls of the store meanwhile, heartbeats and polls included. */
+  readonly calls: number;
 }
 
 const task = JSON.parse(process.argv[2] ?? "") as RaceTask;
@@ -31,6 +34,8 @@ process.send?.("ready");
 async function main(): Promise<void> {
   const ms: number[] = [];
   let refused = 0;
+  let calls = 0;
+  subscribe("tracing:perdure:store:start", () => calls++);
   const write = async (writer: Appending): Promise<void> => {
     for (let index = 0; index < task.times; index++) {
       const started = performance.now();
@@ -39,7 +44,7 @@ async function main(): Promise<void> {
     }
   };
   await Promise.all(writers.all.map(write));
-  process.send?.({ ms, refused } satisfies RaceResult);
+  process.send?.({ ms, refused, calls } satisfies RaceResult);
   await writers.close();
   process.disconnect();
 }
@@ -57,7 +62,9 @@ interface Writers {
 async function opened(): Promise<Writers> {
   const each = <T>(make: () => T): T[] => Array.from({ length: task.writers }, make);
   if (task.how === "hand") {
-    const all = await Promise.all(each(() => (task.file === undefined ? postgresByHand() : sqliteByHand(task.file))));
+    const all = await Promise.all(
+      each(async () => (task.file === undefined ? await postgresByHand() : sqliteByHand(task.file))),
+    );
     return { all, close: async () => void (await Promise.all(all.map((one) => one.close()))) };
   }
   const sessions = await openSessions({ store: task.url, sweep: false });

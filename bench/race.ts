@@ -19,6 +19,8 @@ export interface Raced {
   readonly median: number;
   readonly slowest: number;
   readonly refused: number;
+  /** Calls of the store. */
+  readonly calls: number;
 }
 
 /** Let so many processes append at the same time, each with `task.writers` writers. */
@@ -44,6 +46,7 @@ export async function race(task: RaceTask, processes: number): Promise<Raced> {
     median: median(all),
     slowest: Math.max(...all),
     refused: results.reduce((sum, { refused }) => sum + refused, 0),
+    calls: results.reduce((sum, { calls }) => sum + calls, 0),
   };
 }
 
@@ -78,7 +81,7 @@ export async function onSqlitePlace<T>(work: (place: SqlitePlace) => Promise<T>)
 interface PostgresPlace {
   readonly url: string;
   /** The version of the session's record: the number of its changes. */
-  version(): Promise<number>;
+  readonly version: () => Promise<number>;
 }
 
 export async function onPostgresPlace<T>(work: (place: PostgresPlace) => Promise<T>): Promise<T> {
