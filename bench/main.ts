@@ -18,6 +18,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   polling: () => import("./polling.ts"),
   contention: () => import("./contention.ts"),
   watchers: () => import("./watchers.ts"),
+  streams: () => import("./streams.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -99,6 +99,34 @@ test("200 silent turns in progress cost one load of all of them a second", async
   await sessions.close();
 });
 
+test("every round finds what was committed since the round before", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const turn = await session.begin("q", { flush: { ms: 60_000, length: 1 } });
+  const { sessions, calls, reset } = counting(place);
+  const read: SessionNews[] = [];
+  const stop = new AbortController();
+  const reading = (async () => {
+    for await (const news of (await sessions.get("s")).watch({ after: 0, signal: stop.signal })) read.push(news);
+  })();
+  await settled();
+  t.mock.timers.tick(250);
+  await settled();
+  reset();
+  for (let round = 1; round <= 8; round++) {
+    await turn.write({ text: `${round} ` });
+    t.mock.timers.tick(250);
+    await settled();
+    assert.equal(read.filter(({ type }) => type === "chunk").length, round, `round ${round}`);
+  }
+  assert.equal(calls.load, 8, "one load a round");
+  stop.abort();
+  await reading;
+  await turn.seal();
+  await sessions.close();
+});
+
 test("500 watches of one session share one load of each change, and the same turn", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

@@ -189,6 +189,8 @@ export class ChangePoller {
         if (this.#now() >= topic.expiresAt) this.#lookAt(topic);
       } else if (loaded !== undefined && tails.length === 0 && topic.needsTurns) this.#lookAt(topic);
       else this.#take(topic, loaded);
+      // This round's own load says nothing about the next one.
+      topic.isFresh = false;
     });
   }
 
@@ -251,7 +253,7 @@ class Topic {
   readonly key: SessionKey;
   readonly subscriptions = new Set<Subscription>();
   unhint: (() => void) | undefined;
-  /** It was loaded since the last round. */
+  /** It was loaded since the last round, by a hint or a look. */
   isFresh = false;
   /** Its last load found new chunks of an open turn, so the next poll loads the turns at once. */
   isStreaming = false;
