@@ -121,6 +121,7 @@ export type { AnswerEvent } from "./domain/turns/answer-event.ts";
 export type { Chunk } from "./domain/turns/chunk.ts";
 export type { Window } from "./domain/request/window.ts";
 export type { DailyBudget, DailyBudgets } from "./domain/record/daily-usage.ts";
+export type { LabelFilter, LabelPatch, Labels } from "./domain/values/labels.ts";
 export type { Budget, Counters, Lease, Metadata, SessionState } from "./domain/record/record.ts";
 export type { Duration, Lifetime } from "./domain/values/duration.ts";
 export type { Page, PageQuery } from "./domain/values/pages.ts";

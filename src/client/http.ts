@@ -26,7 +26,8 @@ export interface HttpRequest {
   readonly once?: true;
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** A list is sent as one parameter for each of its values. */
+  readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
@@ -86,7 +87,8 @@ export class Http {
     const { url, headers: own, fetch = globalThis.fetch } = this.#options;
     const target = new URL(`${url.replace(/\/+$/, "")}${path}`);
     for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) target.searchParams.set(name, String(value));
+      for (const one of Array.isArray(value) ? value : [value])
+        if (one !== undefined) target.searchParams.append(name, String(one));
     }
     guardPath(target, path);
     const response = await fetch(target, {

@@ -255,7 +255,7 @@ export class RemoteSession implements OverHttp {
   }
 
   /**
-   * Changes metadata, deadlines, user, agent, instructions or budget.
+   * Changes title, labels, metadata, deadlines, user, agent, instructions or budget.
    * @throws SessionError as a local session
    */
   async update({ metadata, ...patch }: SessionPatch): Promise<void> {

@@ -1,5 +1,6 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
+import { labelTexts } from "../domain/values/labels.ts";
 import { eachItem, eachPage, type Page } from "../domain/values/pages.ts";
 import { hasCode } from "../errors.ts";
 import type {
@@ -114,12 +115,19 @@ export class RemoteSessions {
     activeSince,
     activeBefore,
     state,
+    labels,
     ...query
   }: ListQuery & { readonly state?: SessionState } = {}): Promise<SessionPage> {
     const { body } = await this.#http.ask({
       method: "GET",
       path: "/v1/sessions",
-      query: { ...query, state, activeSince: activeSince?.toISOString(), activeBefore: activeBefore?.toISOString() },
+      query: {
+        ...query,
+        state,
+        label: labels && labelTexts(labels),
+        activeSince: activeSince?.toISOString(),
+        activeBefore: activeBefore?.toISOString(),
+      },
     });
     const page = body as Page<WireSession>;
     return { ...page, items: page.items.map(infoOfWire) };

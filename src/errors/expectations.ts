@@ -42,6 +42,8 @@ export type Expected =
   | "key_token"
   | "known_field"
   | "known_message"
+  | "label_name"
+  | "labels"
   | "language_model"
   | "last_line"
   | "list"
@@ -138,6 +140,8 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   finite_number: () => "a finite number",
   key_token: ({ min, max }) => `a secret of ${min} to ${max} visible ASCII characters`,
   known_message: () => "a message in a format that docs/tasks/export-import.md lists",
+  label_name: (e) => `names of 1 to ${e.max} characters without control characters and without "=", and not __proto__`,
+  labels: (e) => `at most ${e.max} labels`,
   language_model: () => "a language model of the AI SDK, or a function that returns one for a name",
   list: (e) => `at most ${e.max} items`,
   log_name: () => "1 to 32 of the characters a-z, 0-9, _ and -, a letter first",
@@ -207,7 +211,12 @@ const defects = {
   utf8: () => "is not UTF-8",
 };
 
-const units: { readonly [Code in Expected]?: string } = { bytes: "bytes", list: "items", tool_calls: "tool calls" };
+const units: { readonly [Code in Expected]?: string } = {
+  bytes: "bytes",
+  labels: "labels",
+  list: "items",
+  tool_calls: "tool calls",
+};
 
 function lengths({ min = 0, max }: Expectation): string {
   if (max === undefined)

@@ -3,7 +3,7 @@
  * checks stored values (messages, metadata, ids); these schemas pass them unchanged.
  */
 import { z } from "zod";
-import type { Budget, BusyPolicy, Metadata, MessageInput } from "../index.ts";
+import type { Budget, BusyPolicy, LabelPatch, Labels, Metadata, MessageInput } from "../index.ts";
 
 export const agentName: z.ZodType<string> = z.string().min(1).max(256).meta({ description: "the name of an agent" });
 
@@ -22,6 +22,22 @@ export const budget: z.ZodType<Budget> = z
   .meta({
     description: "usage limits of the session; the turn that reaches one is the last",
   }) as z.ZodType as z.ZodType<Budget>;
+
+export const title: z.ZodType<string | null> = z.string().nullable().meta({
+  description: "a text for people, at most 256 characters; null: none",
+});
+
+export const labels: z.ZodType<Labels> = anything<Labels>({
+  type: "object",
+  description: "at most 16 names of up to 64 characters with texts of up to 256, which lists filter by",
+  examples: [{ team: "ops" }],
+});
+
+export const labelPatch: z.ZodType<LabelPatch> = anything<LabelPatch>({
+  type: "object",
+  description: "labels to set; null removes a label",
+  examples: [{ team: "ops", draft: null }],
+});
 
 export const metadata: z.ZodType<Metadata> = anything<Metadata>({
   type: "object",
@@ -138,6 +154,8 @@ export const sessionAnswer: z.ZodType = z
     state: z.enum(["active", "inactive", "expired", "ended", "archived"]),
     agent: agentName,
     user: z.string().nullable(),
+    title: z.string().nullable(),
+    labels: z.record(z.string(), z.string()),
     metadata: z.looseObject({}),
     createdAt: instant,
     lastActivityAt: instant,

@@ -9,6 +9,7 @@ import type {
   Budget,
   Chunk,
   Counters,
+  Labels,
   Metadata,
   Message,
   SessionEvent,
@@ -27,6 +28,8 @@ export interface WireSession {
   readonly state: SessionInfo["state"];
   readonly agent: string;
   readonly user: string | null;
+  readonly title: string | null;
+  readonly labels: Labels;
   readonly metadata: Metadata;
   readonly createdAt: string;
   readonly lastActivityAt: string;

@@ -17,12 +17,13 @@ import type { DocumentChange } from "../domain/documents/document.ts";
 import { keyText, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
 import type { Instance } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
+import { hasLabels } from "../domain/values/labels.ts";
 import { SessionError } from "../errors.ts";
 import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
 import { MemoryDocuments } from "./memory-documents.ts";
 import { comparePositions, entriesBetween, OrderedRows } from "./ordered-rows.ts";
-import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
+import { conflictWith, parsedLabels, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
 import { Watchers } from "./watchers.ts";
 import { entryBytes, pageOf, withinBytes } from "./within-bytes.ts";
@@ -238,8 +239,9 @@ class MemoryStore implements Store {
     this.#guardOpen();
     const found: { readonly position: Position; readonly row: RecordRow }[] = [];
     const ordered = this.#ordered.get(query.order);
-    const rows =
-      query.order === "recent" ? ordered?.preceding(beginningOf(query)) : ordered?.following(beginningOf(query));
+    const rows = isNewestFirst(query.order)
+      ? ordered?.preceding(beginningOf(query))
+      : ordered?.following(beginningOf(query));
     for (const one of rows ?? []) {
       if (isBehind(query, one.row)) break;
       if (matches(query, one.row)) found.push(one);
@@ -249,7 +251,7 @@ class MemoryStore implements Store {
     const last = found.length > page.length ? page.at(-1) : undefined;
     return {
       ...recordsOf(page.map(({ row }) => row)),
-      next: last && encodeCursor(query.order === "recent" ? last.position.slice(1) : last.position),
+      next: last && encodeCursor(isNewestFirst(query.order) ? last.position.slice(1) : last.position),
     };
   }
 
@@ -437,9 +439,11 @@ function matches(query: SessionQuery, row: RecordRow): boolean {
   switch (query.order) {
     case "key":
     case "recent":
+    case "created":
       return (
         (query.agent === undefined || row.agent === query.agent) &&
         (query.user === undefined || row.user === query.user) &&
+        (query.labels === undefined || hasLabels(parsedLabels(row.labels), query.labels)) &&
         (query.states === undefined || query.states.includes(stateAt(row, query.now))) &&
         (query.activeSince === undefined || row.lastActivityAt >= query.activeSince) &&
         (query.activeBefore === undefined || row.lastActivityAt < query.activeBefore)
@@ -460,11 +464,16 @@ function isLive({ state }: RecordRow): boolean {
   return state === "active" || state === "inactive";
 }
 
-const orders = ["key", "recent", "due", "settled"] as const;
+/** The orders of lists that are read from their end. */
+function isNewestFirst(order: SessionQuery["order"]): order is "recent" | "created" {
+  return order === "recent" || order === "created";
+}
+
+const orders = ["key", "recent", "created", "due", "settled"] as const;
 
 /**
- * The sort key of a row, each part ascending; undefined for a row that no query of this order finds. A list by activity is
- * read from its end.
+ * The sort key of a row, each part ascending; undefined for a row that no query of this order finds. Lists by activity and by
+ * creation are read from their end.
  */
 function positionOf(order: SessionQuery["order"], row: RecordRow): Position | undefined {
   switch (order) {
@@ -472,6 +481,8 @@ function positionOf(order: SessionQuery["order"], row: RecordRow): Position | un
       return [row.tenant, row.id];
     case "recent":
       return [row.tenant, row.lastActivityAt, row.id];
+    case "created":
+      return [row.tenant, row.createdAt, row.id];
     case "due":
       return isLive(row) ? [row.sweepAt, row.tenant, row.id] : undefined;
     case "settled":
@@ -482,12 +493,11 @@ function positionOf(order: SessionQuery["order"], row: RecordRow): Position | un
 /** The position after which the page of the query begins. */
 function beginningOf(query: SessionQuery): Position {
   const { order, tenant, after } = query;
-  const isTenantFirst = order === "key" || order === "recent";
-  if (after === undefined && order === "recent") return [tenant, Number.POSITIVE_INFINITY];
-  if (after === undefined) return isTenantFirst && tenant !== undefined ? [tenant] : [];
+  if (after === undefined && isNewestFirst(order)) return [tenant ?? "", Number.POSITIVE_INFINITY];
+  if (after === undefined) return order === "key" && tenant !== undefined ? [tenant] : [];
   const position = decodeCursor(after, cursorKinds[order]);
-  // A list by activity has one tenant, which its cursor omits.
-  return order === "recent" ? [tenant ?? "", ...position] : position;
+  // A list by activity or creation has one tenant, which its cursor omits.
+  return isNewestFirst(order) ? [tenant ?? "", ...position] : position;
 }
 
 /** True if neither this row nor a later one can match. */
@@ -495,6 +505,7 @@ function isBehind(query: SessionQuery, row: RecordRow): boolean {
   switch (query.order) {
     case "key":
     case "recent":
+    case "created":
       return query.tenant !== undefined && row.tenant !== query.tenant;
     case "due":
       return row.sweepAt > query.before;
@@ -506,6 +517,7 @@ function isBehind(query: SessionQuery, row: RecordRow): boolean {
 const cursorKinds = {
   key: ["string", "string"],
   recent: ["number", "string"],
+  created: ["number", "string"],
   due: ["number", "string", "string"],
   settled: ["number", "string", "string"],
 } as const;

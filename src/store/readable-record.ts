@@ -77,6 +77,8 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["state", (value) => (sessionStates as readonly unknown[]).includes(value)],
   ["agent", isText],
   ["user", orNull(isText)],
+  ["title", orNull(isText)],
+  ["labels", (value) => isFields(value) && Object.values(value).every(isText)],
   ["metadata", isFields],
   ["createdAt", isInstant],
   ["lastActivityAt", isInstant],

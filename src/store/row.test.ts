@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { hasCode } from "../errors.ts";
 import { sampleRecord } from "../testing/samples.ts";
 import { activeMinuteOf, recordOf, rowOf } from "./row.ts";
 
@@ -9,6 +10,8 @@ test("a record comes back from its row as it was", () => {
   const record = sampleRecord({
     metadata,
     user: "ann",
+    title: "Ordering flour",
+    labels: { constructor: "x", "\u{1f9c1}": "", team: "ops" },
     openTurn: 3,
     cancel: { turn: 3, at: 1 },
     lease: { instance: "i", fence: 2, commitId: "c", acquiredAt: 1, expiresAt: null },
@@ -49,4 +52,16 @@ test("the minute of the last activity never runs ahead of it and is never a minu
       assert.equal(rowOf(sampleRecord({ lastActivityAt: at })).activeMinute, minute);
     }),
   );
+});
+
+test("a row without labels has no text for them, and damaged labels make the record unreadable", () => {
+  const row = rowOf(sampleRecord());
+  assert.deepEqual([row.title, row.labels], [null, null]);
+  for (const labels of ["{", "[]", "7", '{"team":7}', '"text"'])
+    assert.throws(
+      () => recordOf({ ...row, labels }),
+      (error: unknown) => hasCode(error, "session_unreadable") && error.details.field === "labels",
+      labels,
+    );
+  assert.throws(() => recordOf({ ...row, title: 7 as unknown as string }), { code: "session_unreadable" });
 });

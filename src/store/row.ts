@@ -6,6 +6,7 @@ import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
 import type { Identity, SessionRecord } from "../domain/record/record.ts";
+import { noLabels, type Labels } from "../domain/values/labels.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
 import type { Outcome, FoundRecords } from "./store.ts";
@@ -29,6 +30,9 @@ export interface RecordRow {
   readonly stateSince: number;
   readonly expiresAt: number;
   readonly sweepAt: number;
+  readonly title: string | null;
+  /** JSON of the labels; null: none. */
+  readonly labels: string | null;
   /** The other fields, as text of the codec. */
   readonly data: string;
 }
@@ -92,6 +96,8 @@ export function rowOf(record: SessionRecord): RecordRow {
     stateSince: record.stateSince,
     expiresAt: record.expiresAt,
     sweepAt: record.sweepAt,
+    title: record.title,
+    labels: labelsText(record.labels),
     data: JSON.stringify(rest),
   };
 }
@@ -186,6 +192,8 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     stateSince: row.stateSince,
     expiresAt: row.expiresAt,
     sweepAt: row.sweepAt,
+    title: row.title,
+    labels: parsedLabels(row.labels),
     metadata: rest.metadata,
     ttlMs: rest.ttlMs,
     maxAgeMs: rest.maxAgeMs,
@@ -212,6 +220,21 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     forkedAt: rest.forkedAt ?? 0,
     resets: rest.resets ?? [],
   };
+}
+
+function labelsText(labels: Labels): string | null {
+  for (const _ in labels) return JSON.stringify(labels);
+  return null;
+}
+
+/** The labels in a row; undefined for a text that is not JSON, which the check of the record refuses. */
+export function parsedLabels(text: string | null): Labels {
+  if (text === null) return noLabels;
+  try {
+    return JSON.parse(text) as Labels;
+  } catch {
+    return undefined as unknown as Labels;
+  }
 }
 
 export function activeMinuteOf(lastActivityAt: number): number {

@@ -7,6 +7,7 @@ import type { DocumentKey, StoredDocument } from "../domain/documents/document.t
 import type { Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
 import type { Instance, SessionRecord, SessionState, SettledState } from "../domain/record/record.ts";
+import type { LabelFilter } from "../domain/values/labels.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
 import type { StoreStats, StoreStatsQuery } from "./stats.ts";
 
@@ -74,6 +75,7 @@ export interface Store {
    * INVARIANT pages-are-complete: a record that exists and does not change meanwhile is on exactly one page.
    * INVARIANT pages-are-bounded: at most `limit` records and at most `bytesMax` bytes of their metadata and other data, and
    *   the first record whatever its size.
+   * INVARIANT labels-are-found: a query with labels returns the records that have all of them, whatever they had before.
    * INVARIANT scope-is-in-the-key: a query for one tenant never returns a record of another.
    */
   find(query: SessionQuery): Promise<FoundRecords>;
@@ -346,6 +348,7 @@ export type LogRange =
  * - `key`: records of one tenant by id, or of all by tenant and id. A record that exists all the time is found once, whatever
  *   changes meanwhile;
  * - `recent`: records of one tenant by the last activity, newest first, then by id, the last one first;
+ * - `created`: records of one tenant by their creation, newest first, then by id, the last one first;
  * - `due`: live records (`active`, `inactive`) whose `sweepAt` is at most `before`, oldest first, then by tenant and id, of
  *   one tenant or of all;
  * - `settled`: records in `states` whose `stateSince` is less than `before`, oldest first, then by tenant and id, of one
@@ -361,7 +364,7 @@ export type SessionQuery =
       readonly after?: string;
     })
   | (SessionFilter & {
-      readonly order: "recent";
+      readonly order: "recent" | "created";
       readonly tenant: string;
       readonly limit: number;
       readonly bytesMax?: number;
@@ -392,6 +395,8 @@ export type SessionQuery =
 export interface SessionFilter {
   readonly agent?: string;
   readonly user?: string;
+  /** All of these labels, with this value or, for true, any. */
+  readonly labels?: LabelFilter;
   /** The states at `now`: a live record that is past its `expiresAt` counts as `expired`. */
   readonly states?: readonly SessionState[];
   readonly now: number;

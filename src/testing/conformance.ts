@@ -9,7 +9,8 @@ import { commitCases } from "./conformance/commit-cases.ts";
 import { documentCommitCases } from "./conformance/documents/document-commit-cases.ts";
 import { documentReadCases } from "./conformance/documents/document-read-cases.ts";
 import { eventCases } from "./conformance/event-cases.ts";
-import { findCases } from "./conformance/find-cases.ts";
+import { findCases } from "./conformance/lists/find-cases.ts";
+import { labelCases } from "./conformance/lists/label-cases.ts";
 import { instanceCases } from "./conformance/instance-cases.ts";
 import { keyCases } from "./conformance/key-cases.ts";
 import { readCases } from "./conformance/read-cases.ts";
@@ -45,6 +46,7 @@ export function conformanceCases(check: Check): void {
   valueCases(check);
   readCases(check);
   findCases(check);
+  labelCases(check);
   statsCases(check);
   eventCases(check);
   documentCommitCases(check);

@@ -149,8 +149,8 @@ const harms: readonly (readonly [sql: string, what: RegExp, repaired: boolean])[
   ["drop function perdure.load_records", /^function load_records is missing$/, true],
   ["drop function perdure.entry_text", /^function entry_text is missing$/, true],
   [
-    "alter function perdure.commit_update reset lock_timeout",
-    /^function commit_update is not as this version makes it$/,
+    "alter function perdure.commit_session reset lock_timeout",
+    /^function commit_session is not as this version makes it$/,
     true,
   ],
   [
@@ -353,7 +353,7 @@ test("a schema in which no session can be read is one finding, not one of each s
   const url = await database();
   await query(
     url,
-    "drop view perdure.usage_by_day; drop index perdure.sessions_due; drop function perdure.commit_update",
+    "drop view perdure.usage_by_day; drop index perdure.sessions_due; drop function perdure.commit_session",
   );
   await using place = await Workplace.open({ PERDURE_STORE: url });
   const looked = await place.run(["doctor"]);

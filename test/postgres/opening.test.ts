@@ -199,7 +199,7 @@ test("a schema of a newer version is refused where it breaks this one, and only 
   await failsWith({ url }, "store_schema_newer", new RegExp(`schema ${known + 2}.*up to ${known}`));
   await assert.rejects(migratePostgres({ url }), (error) => hasCode(error, "store_schema_newer"));
   // A breaking step renames what older programs call: one that is running stops, and says why.
-  await query(url, "alter function perdure.commit_transactions rename to commit_batch_3");
+  await query(url, "alter function perdure.commit_sessions rename to commit_batch_3");
   await assert.rejects(running.commit([[creationOf(sampleRecord({ id: "late" }))]]), (error) =>
     hasCode(error, "store_schema_newer"),
   );

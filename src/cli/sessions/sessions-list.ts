@@ -9,7 +9,8 @@ import {
 } from "../../index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { sessionStates } from "../../domain/record/states.ts";
-import { instant, wholeNumber } from "../terminal/arguments.ts";
+import { labelFilterOf } from "../../domain/values/labels.ts";
+import { instant, label, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, type StoreOptions } from "../program/environment.ts";
 import { localTime, note, span, writeJson, writeTable } from "../terminal/output.ts";
@@ -19,12 +20,13 @@ import { defined } from "../../domain/values/defined.ts";
 interface ListOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
   readonly user?: string;
+  readonly label?: readonly string[];
   readonly state?: SessionState;
   readonly since?: Date;
   readonly before?: Date;
   readonly limit: number;
   readonly after?: string;
-  readonly sort: "recent" | "tokens";
+  readonly sort: "recent" | "created" | "tokens";
   readonly held?: true;
 }
 
@@ -32,12 +34,16 @@ export function listCommand(): Command {
   return storeCommand("list", "List sessions, the most recently active first")
     .option("--agent <name>", "only sessions of this agent")
     .option("--user <id>", "only sessions of this user")
+    .option("--label <name=value>", "only sessions with this label, or with any value of it: --label team", label)
     .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
     .option("--before <instant>", "active before this instant", instant)
     .addOption(
-      new Option("--sort <order>", "by the last activity, or by tokens, the most first: this reads all that match")
-        .choices(["recent", "tokens"])
+      new Option(
+        "--sort <order>",
+        "by the last activity, by the creation, or by tokens, the most first: this reads all that match",
+      )
+        .choices(["recent", "created", "tokens"])
         .default("recent"),
     )
     .option("--held", "only sessions with a lease: its holder, for how long, alive or dead; this reads all that match")
@@ -48,6 +54,7 @@ export function listCommand(): Command {
       "after",
       examples([
         "perdure sessions list --agent ceo --since 2026-11-01",
+        "perdure sessions list --label team=ops --label draft --sort created",
         "perdure sessions list --sort tokens --limit 10",
         "perdure sessions list --held",
         "perdure sessions list --state expired --before 30d --limit 1000 --json | jq -r .id",
@@ -57,13 +64,21 @@ export function listCommand(): Command {
 }
 
 async function list(options: ListOptions): Promise<void> {
-  const { json, since, before, store, tenant, sort, held: leased, ...filter } = options;
+  const { json, since, before, label: labels, store, tenant, sort, held: leased, ...filter } = options;
   if (filter.after !== undefined && (sort === "tokens" || leased === true))
-    throw new CliError("usage", "--after continues a list by the last activity; leave out --sort and --held");
+    throw new CliError(
+      "usage",
+      "--after continues a list by the last activity or the creation; leave out --sort tokens and --held",
+    );
   await using sessions = await openToRead(defined({ store, tenant }));
   const query: ListQuery = {
     ...filter,
-    ...defined({ activeSince: since, activeBefore: before }),
+    ...defined({
+      activeSince: since,
+      activeBefore: before,
+      labels: labels && labelFilterOf(labels),
+      order: sort === "created" ? sort : undefined,
+    }),
   };
   if (leased === true) {
     await listHeld(sessions, query, { limit: filter.limit, sort, ...defined({ json }) });

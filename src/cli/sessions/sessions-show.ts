@@ -4,6 +4,7 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, type StoreOptions } from "../program/environment.ts";
 import { jsonOf } from "../../domain/turns/known-parts.ts";
+import { labelTexts } from "../../domain/values/labels.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { localTime, note, span, writeJson, writeLine, writeTable } from "../terminal/output.ts";
 import { budgetText } from "./sessions-budget.ts";
@@ -45,6 +46,8 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
     ["SESSION", info.id],
     [
       ["agent", info.agent],
+      ["title", info.title ?? "-"],
+      ["labels", labelTexts(info.labels).join(", ") || "-"],
       ["user", info.user ?? "-"],
       ["state", info.state],
       ["created", localTime(info.createdAt)],

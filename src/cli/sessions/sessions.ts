@@ -10,6 +10,7 @@ import { listCommand } from "./sessions-list.ts";
 import { removeCommand } from "./sessions-remove.ts";
 import { showCommand } from "./sessions-show.ts";
 import { sweepCommand } from "./sessions-sweep.ts";
+import { updateCommand } from "./sessions-update.ts";
 import { breakLeaseCommand } from "./sessions-break-lease.ts";
 
 /** `perdure sessions`: the commands on sessions. */
@@ -25,6 +26,7 @@ export function sessionsCommand(): Command {
   const commands = [
     listCommand(),
     showCommand(),
+    updateCommand(),
     budgetCommand(),
     cancelCommand(),
     endCommand(),

@@ -8,6 +8,11 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError("Expected a whole number, 0 or more.");
 }
 
+/** Adds a label such as `name=value`, or `name`, to those before it; the library checks the name and the value. */
+export function label(text: string, labels: readonly string[] = []): readonly string[] {
+  return [...labels, text];
+}
+
 /** Parse a date or a time in local time, an instant with its zone, or a duration before now. */
 export function instant(text: string): Date {
   const date = /^\d{4}-\d\d-\d\d$/.test(text)

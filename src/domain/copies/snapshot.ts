@@ -1,5 +1,6 @@
 /** The portable part of a session, without leases, fences, waiters and versions, and the rule that restores a session from it. */
 import { changeOf, draftOf, firstVersion, markLogs, set, splice, type Change } from "../record/change.ts";
+import { noLabels, type Labels } from "../values/labels.ts";
 import type { SessionKey } from "../record/entry.ts";
 import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
 import {
@@ -34,6 +35,10 @@ export interface PortableRecord {
   readonly openTurn: number | null;
   readonly counters: Counters;
   readonly metadata: Metadata;
+  /** Absent for a session without a title. */
+  readonly title?: string;
+  /** Absent for a session without labels. */
+  readonly labels?: Labels;
   /** Absent for a session without a budget. */
   readonly budget?: Budget;
   /** The usage of the turns up to this one is counted with another session; absent where there are none. */
@@ -44,7 +49,7 @@ export interface PortableRecord {
 
 /** The fields in the order of a snapshot. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, handoff, budget, inherited, legalHold } = record;
+  const { counters, handoff, title, labels, budget, inherited, legalHold } = record;
   return {
     id: record.id,
     agent: record.agent,
@@ -74,6 +79,8 @@ export function portableOf(record: SessionRecord): PortableRecord {
       longestMs: counters.longestMs,
     },
     metadata: record.metadata,
+    ...(title === null ? {} : { title }),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(budget === null ? {} : { budget }),
     ...(inherited === 0 ? {} : { inherited }),
     ...(legalHold === null ? {} : { hold: { reason: legalHold.reason, at: legalHold.at } }),
@@ -115,6 +122,8 @@ export function restoreSession(
   const next = found === undefined ? firstVersion(context) : version + 1;
   const restored: SessionRecord = {
     ...record,
+    title: record.title ?? null,
+    labels: record.labels ?? noLabels,
     legalHold: hold ?? null,
     handoff: floor && handoffOf(floor),
     budget: record.budget ?? null,

@@ -8,12 +8,15 @@ import { noCounters, type Identity, type Metadata, type Reset, type SessionRecor
 import { guardForks, guardLegalHold } from "./retention.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
+import { noLabels, patchLabels, type LabelPatch, type Labels } from "../values/labels.ts";
 import { invalidText } from "../values/invalid-argument.ts";
 
 export interface NewSession {
   readonly key: SessionKey;
   readonly agent: string;
   readonly user: string | null;
+  readonly title?: string | null;
+  readonly labels?: Labels;
   readonly metadata: Metadata;
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
@@ -46,6 +49,8 @@ export function draftOfNew(
     state: "active",
     agent: session.agent,
     user: session.user,
+    title: session.title ?? null,
+    labels: session.labels ?? noLabels,
     metadata: {},
     createdAt: now,
     lastActivityAt: now,
@@ -133,6 +138,9 @@ export interface Patch {
   readonly ttlMs?: number;
   readonly maxAgeMs?: number | null;
   readonly user?: string | null;
+  /** Null: none. */
+  readonly title?: string | null;
+  readonly labels?: LabelPatch;
   /** Its instructions replace those of the earlier agent; "": it has none. */
   readonly agent?: { readonly name: string; readonly instructions: string };
   readonly budget?: Budget | null;
@@ -151,12 +159,13 @@ export function updateSession(record: SessionRecord, patch: Patch, context: Cont
 export function patchDraft(draft: Draft, patch: Patch, context: Context): void {
   // Edits of the draft would change it.
   const record = { ...draft.record };
-  const { metadata, agent, ...fields } = patch;
+  const { metadata, labels, agent, ...fields } = patch;
   const next = agent?.name === record.agent ? undefined : agent;
   const { instructions = next?.instructions, ...plain } = fields;
   set(draft, plain);
   if (next !== undefined) set(draft, { agent: next.name });
   if (draft.record.user !== record.user) appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);
+  if (labels !== undefined) set(draft, { labels: patchLabels(record.labels, labels) });
   if (metadata !== undefined) {
     set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
   }

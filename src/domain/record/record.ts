@@ -1,5 +1,6 @@
 import type { LogName } from "./entry.ts";
 import type { Value } from "../values/codec.ts";
+import type { Labels } from "../values/labels.ts";
 
 /** The states of a session; the rules between them are in `states.ts`. */
 export type SessionState = "active" | "inactive" | "expired" | "ended" | "archived";
@@ -159,6 +160,10 @@ export interface SessionRecord extends Identity {
   /** The agent the session was opened for. */
   readonly agent: string;
   readonly user: string | null;
+  /** The title for people; null: none. */
+  readonly title: string | null;
+  /** Sorted by name. */
+  readonly labels: Labels;
   readonly metadata: Metadata;
   readonly createdAt: number;
   readonly lastActivityAt: number;

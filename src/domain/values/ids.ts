@@ -7,6 +7,11 @@ const idLengthMax = 256;
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
 const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
 
+/** False for a text with control characters or halves of surrogate pairs. */
+export function isPrintable(text: string): boolean {
+  return !unprintable.test(text);
+}
+
 /**
  * The id, if it is valid: 1 to 256 characters without control characters and lone surrogates. Every other text is
  * allowed, such as `__proto__` and emoji.
@@ -14,7 +19,7 @@ const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
  */
 export function parseId(value: unknown, name: string): string {
   const bounds = { expected: "name", min: 1, max: idLengthMax } as const;
-  if (typeof value !== "string" || value === "" || unprintable.test(value))
+  if (typeof value !== "string" || value === "" || !isPrintable(value))
     throw new SessionError("id_invalid", { name, value: formatValue(value), ...bounds });
   if (value.length > idLengthMax) throw new SessionError("id_invalid", { name, length: value.length, ...bounds });
   return value;

@@ -55,6 +55,8 @@ export interface Route<Params, Query, Body> {
   readonly scope: Scope;
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
+  /** Parameters of the query that may occur several times; their values are lists. */
+  readonly repeated?: readonly string[];
   readonly body?: z.ZodType<Body>;
   /** Names of the request headers that it reads. */
   readonly headers?: readonly string[];
@@ -101,7 +103,7 @@ export function addRoute<Params, Query, Body>(
     // Every `{id}` in a path is a session's.
     c.set("session", c.req.param("id")?.slice(0, 256));
     if (route.scope !== "open") guardQuery(route, c.req.query());
-    const query = checked(route.query, c.req.query(), "query");
+    const query = checked(route.query, { ...c.req.query(), ...repeatedOf(c, route.repeated) }, "query");
     const body = await bodyOf(c, route);
     const response = await answer(c, { params, query, body });
     // After the deadline the client has its error, and this response has no reader.
@@ -144,6 +146,14 @@ function guardQuery({ query }: Pick<Route<unknown, unknown, unknown>, "query">, 
     expected: "no_parameter",
     known,
   });
+}
+
+function repeatedOf(c: RequestContext, names: readonly string[] = []): Record<string, readonly string[]> {
+  const given = names.flatMap((name) => {
+    const values = c.req.queries(name);
+    return values === undefined ? [] : [[name, values] as const];
+  });
+  return Object.fromEntries(given);
 }
 
 /** @throws SessionError `request_invalid` */

@@ -1,6 +1,7 @@
 /** Lists sessions. */
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
+import { labelFilterOf } from "../../domain/values/labels.ts";
 import { hasCode } from "../../errors.ts";
 import type { LeaseHolder, SessionInfo, Sessions } from "../../index.ts";
 import { agentName, instant, sessionAnswer } from "../../protocol/schemas.ts";
@@ -15,15 +16,19 @@ export function addListRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/sessions",
-      summary: "List sessions, most recently active first or by id",
+      summary: "List sessions, most recently active first, newest first or by id",
       scope: "read",
       query: z.object({
         agent: agentName.optional(),
         user: z.string().optional(),
+        label: z.array(z.string().max(400)).max(16).optional().meta({
+          description:
+            "name=value or name, several times: only sessions that have all of these labels, with this or any value",
+        }),
         state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
         activeSince: instant.optional(),
         activeBefore: instant.optional(),
-        order: z.enum(["recent", "id"]).default("recent").meta({
+        order: z.enum(["recent", "created", "id"]).default("recent").meta({
           description:
             "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
         }),
@@ -34,6 +39,7 @@ export function addListRoutes(shared: Shared): void {
         limit: z.coerce.number().int().min(1).max(1000).default(100),
         after: z.string().max(8192).optional(),
       }),
+      repeated: ["label"],
       answers: {
         200: {
           description: "a page of sessions; with held each has its leaseHolder",
@@ -45,11 +51,12 @@ export function addListRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { query: { activeSince, activeBefore, held: leased, ...query } }) => {
+    async (c, { query: { activeSince, activeBefore, label, held: leased, ...query } }) => {
       const sessions = c.get("sessions");
       const page = await sessions.list(
         defined({
           ...query,
+          labels: label === undefined ? undefined : labelFilterOf(label),
           activeSince: activeSince === undefined ? undefined : new Date(activeSince),
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),

@@ -3,7 +3,18 @@ import { z } from "zod";
 import { removeSession } from "../../admin.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Metadata } from "../../index.ts";
-import { agentName, budget, duration, idInPath, lifetime, metadata, sessionAnswer } from "../../protocol/schemas.ts";
+import {
+  agentName,
+  budget,
+  duration,
+  idInPath,
+  labelPatch,
+  labels,
+  lifetime,
+  metadata,
+  sessionAnswer,
+  title,
+} from "../../protocol/schemas.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { sessionReply } from "../replies/reply.ts";
@@ -11,6 +22,8 @@ import { sessionReply } from "../replies/reply.ts";
 const beginning = {
   agent: agentName.optional(),
   user: z.string().optional(),
+  title: title.optional(),
+  labels: labels.optional(),
   metadata: metadata.optional(),
   instructions: z.string().optional(),
   ttl: lifetime.optional(),
@@ -64,10 +77,12 @@ export function addSessionRoutes(shared: Shared): void {
     {
       method: "patch",
       path: "/v1/sessions/{id}",
-      summary: "Change metadata, deadlines, user, agent, instructions or budget",
+      summary: "Change title, labels, metadata, deadlines, user, agent, instructions or budget",
       scope: "write",
       params: idInPath,
       body: z.strictObject({
+        title: title.optional(),
+        labels: labelPatch.optional(),
         metadata: metadata.optional(),
         removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to remove" }),
         user: z.string().nullable().optional(),

@@ -145,8 +145,8 @@ function sizeOfAll({ record, logs }: StoredSizes): number {
   return record + sum([...logs.values()].map(({ sizes }) => sum(sizes)));
 }
 
-function sizeOfRecord({ metadata }: SessionRecord): number {
-  return recordBytes + 2 * encode(metadata).length;
+function sizeOfRecord({ metadata, title, labels }: SessionRecord): number {
+  return recordBytes + 2 * encode([metadata, title, labels]).length;
 }
 
 function sizeOfEntry({ data }: Entry): number {

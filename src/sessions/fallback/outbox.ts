@@ -233,8 +233,8 @@ export class Outbox {
     const { tenant, id } = record;
     const fresh = await this.#newSession(record);
     if (!isDeviceName(id)) return await ensureOn(this.#store, fresh, { onExpired: "revive", onEnded: "fail" });
-    const { agent, metadata, instructions } = fresh;
-    const options = { agent, metadata, ...(instructions === null ? {} : { instructions }) };
+    const { agent, title = null, labels = {}, metadata, instructions } = fresh;
+    const options = { agent, title, labels, metadata, ...(instructions === null ? {} : { instructions }) };
     const name = await knownName(this.#store, tenant, [id]);
     return await openRoute(this.#store, tenant, await findRoute(this.#store, tenant, name), options);
   }
@@ -247,11 +247,11 @@ export class Outbox {
   }
 
   async #newSession(record: SessionRecord): Promise<NewSession> {
-    const { tenant, id, agent, user, metadata, ttlMs, maxAgeMs } = record;
+    const { tenant, id, agent, user, title, labels, metadata, ttlMs, maxAgeMs } = record;
     const loaded = await this.#fallback.find(record, [{ log: "instructions", last: 1 }]);
     const entry = loaded?.tails[0]?.[0];
     const instructions = entry === undefined ? null : (decode(entry.data) as string);
-    return { key: { tenant, id }, agent, user, metadata, ttlMs, maxAgeMs, instructions };
+    return { key: { tenant, id }, agent, user, title, labels, metadata, ttlMs, maxAgeMs, instructions };
   }
 
   async #turnsAfter(record: SessionRecord, after: number, to: number): Promise<readonly Entry[]> {

@@ -69,14 +69,16 @@ async function marksOf(
   return isCopied ? await sharedMarks(core, record, { as: fork }) : [];
 }
 
-/** A new session with the agent, user, metadata, deadlines and instructions of this one, and the rest of its budget. */
+/** A new session with the agent, user, title, labels, metadata, deadlines and instructions of this one, and the rest of its budget. */
 function likeIt(record: SessionRecord, id: string, instructions: Entry | undefined): NewSession {
-  const { tenant, agent, user, metadata, ttlMs, maxAgeMs } = record;
+  const { tenant, agent, user, title, labels, metadata, ttlMs, maxAgeMs } = record;
   const text = instructions === undefined ? null : (decode(instructions.data) as string);
   return {
     key: { tenant, id },
     agent,
     user,
+    title,
+    labels,
     metadata,
     ttlMs,
     maxAgeMs,

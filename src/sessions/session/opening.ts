@@ -3,6 +3,7 @@ import { parseBudget } from "../../domain/record/budget.ts";
 import type { Change } from "../../domain/record/change.ts";
 import { parseDuration, parseLifetime, type Duration, type Lifetime } from "../../domain/values/duration.ts";
 import { parseId, parseNewId, sortableId } from "../../domain/values/ids.ts";
+import { parseLabels, parseTitle, type Labels } from "../../domain/values/labels.ts";
 import { createSession, restartSession, reviveSession, type NewSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord, Budget } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
@@ -24,6 +25,10 @@ export interface NewSessionOptions {
    */
   readonly agent?: string;
   readonly user?: string;
+  /** A text for people, at most 256 characters; null: none. */
+  readonly title?: string | null;
+  /** At most 16 names of up to 64 characters with values of up to 256, which lists filter by. */
+  readonly labels?: Labels;
   readonly metadata?: Metadata;
   /** The startup context, stored with the session. @default the agent's */
   readonly instructions?: string;
@@ -41,6 +46,8 @@ export interface NewSessionOptions {
 const optionNames: OptionNames<NewSessionOptions> = {
   agent: true,
   user: true,
+  title: true,
+  labels: true,
   metadata: true,
   instructions: true,
   ttl: true,
@@ -83,6 +90,8 @@ export function newSession(core: Core, { tenant, id }: Place, options: NewSessio
     key: { tenant, id: parseNewId(id ?? agentId(core, agent), "sessionId") },
     agent,
     user,
+    title: parseTitle(options.title ?? null),
+    labels: parseLabels(options.labels ?? {}),
     metadata: parseMetadata(options.metadata ?? {}),
     ttlMs: ttl === undefined ? core.options.ttlMs : parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? core.options.maxAgeMs : parseDuration(options.maxAge, "maxAge"),

@@ -9,6 +9,7 @@ import type {
   SessionState,
   Budget,
 } from "../../domain/record/record.ts";
+import type { Labels } from "../../domain/values/labels.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
@@ -32,6 +33,9 @@ export interface SessionInfo {
   readonly state: SessionState;
   readonly agent: string;
   readonly user: string | null;
+  /** The title for people; null: none. */
+  readonly title: string | null;
+  readonly labels: Labels;
   readonly metadata: Metadata;
   readonly createdAt: Date;
   readonly lastActivityAt: Date;
@@ -72,6 +76,8 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     state: stateAt(record, now),
     agent: record.agent,
     user: record.user,
+    title: record.title,
+    labels: record.labels,
     metadata: record.metadata,
     createdAt: new Date(record.createdAt),
     lastActivityAt: new Date(record.lastActivityAt),

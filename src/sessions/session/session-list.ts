@@ -1,5 +1,6 @@
 /** Lists and counts the sessions of a tenant. */
 import { parseId } from "../../domain/values/ids.ts";
+import { parseLabelFilter, type LabelFilter } from "../../domain/values/labels.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -14,6 +15,8 @@ import { unreadableSession, type UnreadableSession } from "./unreadable-session.
 export interface SessionSelection {
   readonly agent?: string;
   readonly user?: string;
+  /** All of these labels, each with this value or, for `true`, with any. */
+  readonly labels?: LabelFilter;
   /** @default any */
   readonly state?: SessionState | readonly SessionState[];
   /** Last active at or after. */
@@ -25,19 +28,24 @@ export interface SessionSelection {
 const selectionNames: OptionNames<SessionSelection> = {
   agent: true,
   user: true,
+  labels: true,
   state: true,
   activeSince: true,
   activeBefore: true,
 };
 
+/** The orders of a list, and those of the store. */
+const orders = { recent: "recent", created: "created", id: "key" } as const;
+
 /** The sessions to list, and the page of them. */
 export interface ListQuery extends SessionSelection, PageQuery {
   /**
    * `recent`: the most recently active first; a session that becomes active meanwhile moves to the front.
+   * `created`: the newest first, by the creation.
    * `id`: by id; a session that exists throughout is found once, whatever changes meanwhile.
    * @default "recent"
    */
-  readonly order?: "recent" | "id";
+  readonly order?: "recent" | "created" | "id";
 }
 
 /** One page of sessions. It may end before `limit`, at `limits.pageBytesMax`. */
@@ -56,7 +64,7 @@ export async function listOn(
   const { pageMax, pageBytesMax: bytesMax } = core.options.limits;
   const filter = await filterOf(core, selection);
   const page = await core.store.find({
-    order: parseOneOf(order, "order", ["recent", "id"]) === "id" ? "key" : "recent",
+    order: orders[parseOneOf(order, "order", Object.keys(orders) as (keyof typeof orders)[])],
     tenant,
     limit: parseLimit(limit, pageMax),
     bytesMax,
@@ -85,12 +93,13 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
 /** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
 export async function filterOf(core: Core, selection: SessionSelection): Promise<SessionFilter> {
   guardNames(selection, "query", selectionNames);
-  const { agent, user, state, activeSince, activeBefore } = selection;
+  const { agent, user, labels, state, activeSince, activeBefore } = selection;
   const { now } = await core.store.instances([]);
   return defined({
     now,
     agent: agent === undefined ? undefined : parseId(agent, "agent"),
     user: user === undefined ? undefined : parseId(user, "user"),
+    labels: labels === undefined ? undefined : parseLabelFilter(labels),
     states: state === undefined ? undefined : parseStates(state),
     activeSince: activeSince === undefined ? undefined : parseInstant(activeSince, "activeSince"),
     activeBefore: activeBefore === undefined ? undefined : parseInstant(activeBefore, "activeBefore"),

@@ -161,7 +161,7 @@ export class Session {
   }
 
   /**
-   * Change metadata, deadlines, user, agent, instructions or budget.
+   * Change title, labels, metadata, deadlines, user, agent, instructions or budget.
    * @throws SessionError `metadata_too_large`, `agent_unknown`, `session_expired` …
    */
   async update(patch: SessionPatch): Promise<void> {

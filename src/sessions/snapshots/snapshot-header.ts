@@ -5,6 +5,7 @@ import { noCounters, type Budget, type Counters, type LegalHold, type Metadata }
 import { sessionStates } from "../../domain/record/states.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
+import { parseLabels, parseTitle, type Labels } from "../../domain/values/labels.ts";
 import { countMax, counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { dataOf, guardBytes } from "./snapshot-data.ts";
@@ -37,7 +38,13 @@ const recordFields = [
   "metadata",
 ] as const satisfies readonly (keyof PortableRecord)[];
 
-const optionalFields = ["budget", "inherited", "hold"] as const satisfies readonly (keyof PortableRecord)[];
+const optionalFields = [
+  "title",
+  "labels",
+  "budget",
+  "inherited",
+  "hold",
+] as const satisfies readonly (keyof PortableRecord)[];
 
 /** @throws what `refuse` throws */
 export function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
@@ -67,6 +74,8 @@ export function recordOf(value: unknown, limits: Limits, refuse: Refuse): Portab
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
     ...defined({
+      title: fields["title"] === undefined ? undefined : titleOf(fields["title"], refuse),
+      labels: fields["labels"] === undefined ? undefined : labelsOf(fields["labels"], refuse),
       budget: fields["budget"] === undefined ? undefined : budgetOf(fields["budget"], refuse),
       inherited: fields["inherited"] === undefined ? undefined : seq("inherited"),
       hold: fields["hold"] === undefined ? undefined : holdOf(fields["hold"], limits, refuse),
@@ -95,6 +104,17 @@ function budgetOf(value: unknown, refuse: Refuse): Budget {
   return judged("session.budget", refuse, () =>
     parseBudget(objectOf(value, "session.budget", refuse), "session.budget"),
   );
+}
+
+function titleOf(value: unknown, refuse: Refuse): string {
+  const path = "session.title";
+  const title = judged(path, refuse, () => parseTitle(value as string | null, path));
+  return title ?? refuse(path, { value: formatValue(title), expected: "text" });
+}
+
+function labelsOf(value: unknown, refuse: Refuse): Labels {
+  const path = "session.labels";
+  return judged(path, refuse, () => parseLabels(objectOf(value, path, refuse) as Labels, path));
 }
 
 function holdOf(value: unknown, limits: Limits, refuse: Refuse): LegalHold {

@@ -37,11 +37,11 @@ function functionFor(batch: readonly Transaction[], copies: Copies): [name: stri
   const [change] = transaction ?? [];
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
   const values = single && !copies.has(change) ? changeValues(change) : undefined;
-  if (values !== undefined) return ["commit_update", values];
+  if (values !== undefined) return ["commit_session", values];
   const documents = documentValues(batch);
   const sessions = batchValues(batch, { copies, locks: documents.length > 0 });
   return documents.length === 0
-    ? ["commit_transactions", sessions]
+    ? ["commit_sessions", sessions]
     : ["commit_with_documents", [...sessions, JSON.stringify(documents)]];
 }
 
@@ -69,7 +69,7 @@ function documentValue(change: DocumentChange, placed: { readonly n: number; rea
 
 const expectedCodes = { absent: 0, present: -1 } as const;
 
-/** The values of `commit_update`; undefined for a change that it cannot apply. */
+/** The values of `commit_session`; undefined for a change that it cannot apply. */
 function changeValues({ key, expected, record, splices, claims, additions }: Change): readonly unknown[] | undefined {
   const [splice, ...furtherSplices] = splices;
   const [entry, ...furtherEntries] = splice?.entries ?? [];
@@ -93,7 +93,7 @@ function changeValues({ key, expected, record, splices, claims, additions }: Cha
   ];
 }
 
-/** The values of `commit_transactions`: JSON texts, or null for an empty list. */
+/** The values of `commit_sessions`: JSON texts, or null for an empty list. */
 function batchValues(
   batch: readonly Transaction[],
   { copies, locks: mayWait }: { readonly copies: Copies; readonly locks: boolean },
@@ -141,7 +141,7 @@ function jsonOf(list: readonly object[]): string | null {
   return list.length === 0 ? null : JSON.stringify(list);
 }
 
-/** The columns of a session that a change writes, in the order of `commit_update`. */
+/** The columns of a session that a change writes, in the order of `commit_session`. */
 function columnsOf(record: SessionRecord): object {
   const row = rowOf(record);
   return {
@@ -157,6 +157,8 @@ function columnsOf(record: SessionRecord): object {
     expires_at: row.expiresAt,
     sweep_at: row.sweepAt,
     data: row.data,
+    title: row.title,
+    labels: row.labels,
   };
 }
 

@@ -10,7 +10,8 @@ import { sqlInto, type Sql } from "./connection/sql.ts";
 export async function findPage(ask: Database["ask"], schema: string, query: SessionQuery): Promise<FoundRecords> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
-  const conditions = query.order === "key" || query.order === "recent" ? listed(sql, query) : forSweep(sql, query);
+  const conditions =
+    query.order === "due" || query.order === "settled" ? forSweep(sql, query) : listed(sql, schema, query);
   const order = orderOf(query);
   const found = `
     from ${schema}.sessions session
@@ -40,19 +41,25 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
 
 export async function countFound(ask: Database["ask"], schema: string, query: CountQuery): Promise<number> {
   const values: unknown[] = [];
-  const conditions = listed(sqlInto(values), { ...query, order: "key", limit: 0 });
+  const conditions = listed(sqlInto(values), schema, { ...query, order: "key", limit: 0 });
   const [row] = await ask(
-    `select count(*) as count from ${schema}.sessions where ${conditions.join(" and ") || "true"}`,
+    `select count(*) as count from ${schema}.sessions session where ${conditions.join(" and ") || "true"}`,
     values,
   );
   return Number(row?.["count"]);
 }
 
 function orderOf(query: SessionQuery): string {
-  if (query.order === "key") return "tenant, id";
-  return query.order === "recent"
-    ? "active_minute desc, last_activity_at desc, id desc"
-    : `${timeOf(query)}, tenant, id`;
+  switch (query.order) {
+    case "key":
+      return "tenant, id";
+    case "recent":
+      return "active_minute desc, last_activity_at desc, id desc";
+    case "created":
+      return "created_at desc, id desc";
+    default:
+      return `${timeOf(query)}, tenant, id`;
+  }
 }
 
 /** The sort column of a query over all tenants. */
@@ -63,6 +70,7 @@ function timeOf({ order }: ForSweep): string {
 function positionOf(query: SessionQuery, row: RecordRow): Position {
   if (query.order === "key") return [row.tenant, row.id];
   if (query.order === "recent") return [row.lastActivityAt, row.id];
+  if (query.order === "created") return [row.createdAt, row.id];
   return [query.order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
 }
 
@@ -87,11 +95,18 @@ function forSweep(sql: Sql, query: ForSweep): string[] {
   return conditions;
 }
 
-function listed(sql: Sql, query: Extract<SessionQuery, { order: "key" | "recent" }>): string[] {
-  const { order, tenant, agent, user, states, activeSince, activeBefore, now, after } = query;
+function listed(sql: Sql, schema: string, query: Exclude<SessionQuery, ForSweep>): string[] {
+  const { order, tenant, agent, user, labels = {}, states, activeSince, activeBefore, now, after } = query;
   const conditions = tenant === undefined ? [] : [sql`tenant = ${tenant}`];
   if (agent !== undefined) conditions.push(sql`agent = ${agent}`);
   if (user !== undefined) conditions.push(sql`user_id = ${user}`);
+  for (const [name, value] of Object.entries(labels)) {
+    const hasValue = value === true ? "" : sql` and label.value = ${value}`;
+    conditions.push(`exists (
+      select from ${schema}.labels label
+      where label.tenant = session.tenant and label.session = session.id and ${sql`label.name = ${name}`}${hasValue}
+    )`);
+  }
   // The states at `now`: a live session that is past its expiry counts as expired.
   if (states !== undefined) {
     conditions.push(sql`
@@ -105,6 +120,9 @@ function listed(sql: Sql, query: Extract<SessionQuery, { order: "key" | "recent"
   if (after !== undefined && order === "key") {
     const [afterTenant, id] = decodeCursor(after, ["string", "string"]);
     conditions.push(`(tenant, id) > ${sql`(${afterTenant}, ${id})`}`);
+  } else if (after !== undefined && order === "created") {
+    const [createdAt, id] = decodeCursor(after, ["number", "string"]);
+    conditions.push(`(created_at, id) < ${sql`(${createdAt}, ${id})`}`);
   } else if (after !== undefined) {
     const [activeAt, id] = decodeCursor(after, ["number", "string"]);
     conditions.push(sql`active_minute <= ${activeMinuteOf(Number(activeAt))}`);

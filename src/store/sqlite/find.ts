@@ -5,17 +5,19 @@ import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, FoundRecords, SessionFilter, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
+import { sourceOf, type Source } from "./labelled.ts";
 import { Where } from "./where.ts";
 
 /** One page of records. One more row than the limit is read to find out whether another page follows. */
 export function findPage(database: DatabaseSync, query: SessionQuery): FoundRecords {
   const where = whereOf(query);
-  const order = orderOf(query);
+  const source = sourceOf(database, where, query);
+  const order = orderOf(query, source);
   const statement = database.prepare(`
-    select ${recordColumns} from sessions
+    select ${recordColumns} from ${source.sql}
     where ${where.conditions.join(" and ") || "true"}
     order by ${order} limit ?`);
-  const rows = statement.iterate(...where.values, query.limit + 1) as unknown as Iterable<RecordRow>;
+  const rows = statement.iterate(...source.values, ...where.values, query.limit + 1) as unknown as Iterable<RecordRow>;
   const { page, hasMore } = pageOf(rows, rowBytes, query);
   const last = page.at(-1);
   const next = hasMore && last !== undefined ? encodeCursor(positionOf(query, last)) : undefined;
@@ -24,17 +26,24 @@ export function findPage(database: DatabaseSync, query: SessionQuery): FoundReco
 
 export function countFound(database: DatabaseSync, query: CountQuery): number {
   const where = whereOf({ ...query, order: "key", limit: 0 });
+  const source = sourceOf(database, where, { ...query, order: "count" });
   const statement = database.prepare(
-    `select count(*) as count from sessions where ${where.conditions.join(" and ") || "true"}`,
+    `select count(*) as count from ${source.sql} where ${where.conditions.join(" and ") || "true"}`,
   );
-  return Number(statement.get(...where.values)?.["count"]);
+  return Number(statement.get(...source.values, ...where.values)?.["count"]);
 }
 
-function orderOf(query: SessionQuery): string {
-  if (query.order === "key") return "tenant, id";
-  return query.order === "recent"
-    ? "active_minute desc, last_activity_at desc, id desc"
-    : `${timeOf(query)}, tenant, id`;
+function orderOf(query: SessionQuery, { createdAt }: Source): string {
+  switch (query.order) {
+    case "key":
+      return "tenant, id";
+    case "recent":
+      return "active_minute desc, last_activity_at desc, id desc";
+    case "created":
+      return `${createdAt} desc, id desc`;
+    default:
+      return `${timeOf(query)}, tenant, id`;
+  }
 }
 
 /** The sort column of a query over all tenants. */
@@ -45,13 +54,14 @@ function timeOf(query: { readonly order: "due" | "settled" }): string {
 function positionOf({ order }: SessionQuery, row: RecordRow): Position {
   if (order === "key") return [row.tenant, row.id];
   if (order === "recent") return [row.lastActivityAt, row.id];
+  if (order === "created") return [row.createdAt, row.id];
   return [order === "due" ? row.sweepAt : row.stateSince, row.tenant, row.id];
 }
 
 function whereOf(query: SessionQuery): Where {
   const where = new Where();
   if (query.tenant !== undefined) where.and("tenant = ?", query.tenant);
-  if (query.order === "key" || query.order === "recent") {
+  if (query.order !== "due" && query.order !== "settled") {
     filter(where, query);
     if (query.after !== undefined) goOn(where, query.order, query.after);
     return where;
@@ -85,8 +95,11 @@ function filter(where: Where, { agent, user, states, activeSince, activeBefore, 
   }
 }
 
-function goOn(where: Where, order: "key" | "recent", after: string): void {
-  if (order === "key") {
+function goOn(where: Where, order: "key" | "recent" | "created", after: string): void {
+  if (order === "created") {
+    const [createdAt = 0, id = ""] = decodeCursor(after, ["number", "string"]);
+    where.and("(created_at, id) < (?, ?)", createdAt, id);
+  } else if (order === "key") {
     const [tenant = "", id = ""] = decodeCursor(after, ["string", "string"]);
     where.and("(tenant, id) > (?, ?)", tenant, id);
   } else {

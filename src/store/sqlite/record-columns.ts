@@ -10,4 +10,4 @@ export function exact(column: string): string {
 export const recordColumns: string = `tenant, id, ${exact("version")} as version, commit_id as commitId, state, agent, user,
   ${exact("created_at")} as createdAt, ${exact("last_activity_at")} as lastActivityAt,
   ${exact("active_minute")} as activeMinute, ${exact("state_since")} as stateSince,
-  ${exact("expires_at")} as expiresAt, ${exact("sweep_at")} as sweepAt, data`;
+  ${exact("expires_at")} as expiresAt, ${exact("sweep_at")} as sweepAt, title, labels, data`;

@@ -107,7 +107,8 @@ export const migrations: readonly Migration[] = [
   },
   {
     version: 9,
-    title: "documents",
+    title: "documents, titles, labels",
+    // Only a change of labels writes the table of labels, so an append writes no page of it.
     sql: `
       create table documents (
         tenant text not null,
@@ -123,6 +124,18 @@ export const migrations: readonly Migration[] = [
       ) strict;
       create index documents_due on documents (expires_at) where expires_at is not null;
       create index documents_of_user on documents (tenant, user) where user is not null;
+      alter table sessions add column title text;
+      alter table sessions add column labels text;
+      create table labels (
+        session integer not null,
+        name text not null,
+        value text not null,
+        tenant text not null,
+        created_at integer not null,
+        primary key (session, name)
+      ) strict, without rowid;
+      create index labels_by_value on labels (tenant, name, value, created_at, session);
+      create index sessions_created on sessions (tenant, created_at, id);
     `,
   },
 ];

@@ -69,7 +69,7 @@ interface Options {
 /** The number of a session, the identity of its record, and its indexed columns. */
 interface Place extends Pick<
   RecordRow,
-  "version" | "commitId" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt"
+  "version" | "commitId" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt" | "createdAt" | "labels"
 > {
   readonly no: number;
 }
@@ -193,14 +193,30 @@ export class SqliteStore implements Store {
   }
 
   #renamed(place: Place | undefined, { tenant, id }: SessionKey): Place | undefined {
-    if (place !== undefined) this.#sql.renameSession.run(tenant, id, place.no);
-    return place;
+    if (place === undefined) return undefined;
+    this.#sql.renameSession.run(tenant, id, place.no);
+    return this.#unlabelled(place);
   }
 
   #remove(place: Place | undefined): void {
     if (place === undefined) return;
-    this.#sql.removeSession.run(place.no);
+    this.#sql.removeSession.run(this.#unlabelled(place).no);
     if (this.#removed.begin(place.no)) this.#mayHaveRemoved = true;
+  }
+
+  /** Removes the rows of the labels. */
+  #unlabelled(place: Place): Place {
+    if (place.labels === null) return place;
+    this.#sql.removeLabels.run(place.no);
+    return { ...place, labels: null };
+  }
+
+  /** Writes the rows of the labels, if they differ from those of the place. */
+  #label(session: number, { tenant, createdAt, labels }: RecordRow, place: Place | undefined): void {
+    const before = place?.labels ?? null;
+    if (labels === before && (labels === null || createdAt === place?.createdAt)) return;
+    if (place !== undefined) this.#unlabelled(place);
+    if (labels !== null) this.#sql.insertLabels.run(session, tenant, createdAt, labels);
   }
 
   #put({ record, splices }: Change, place: Place | undefined): void {
@@ -211,6 +227,7 @@ export class SqliteStore implements Store {
     const row = rowOf(record);
     const session = place?.no ?? this.#insert(row);
     if (place !== undefined) this.#update(row, place);
+    this.#label(session, row, place);
     for (const splice of splices) this.#splice(session, splice);
   }
 
@@ -219,34 +236,37 @@ export class SqliteStore implements Store {
       row.tenant,
       row.id,
       row.agent,
-      row.createdAt,
       row.version,
       row.commitId,
       row.lastActivityAt,
       row.expiresAt,
+      row.title,
+      row.labels,
       row.data,
       row.state,
       row.user,
       row.activeMinute,
       row.stateSince,
       row.sweepAt,
+      row.createdAt,
     );
     return Number(lastInsertRowid);
   }
 
   #update(row: RecordRow, place: Place): void {
-    const { version, commitId, lastActivityAt, expiresAt, data, agent, createdAt } = row;
-    this.#sql.updateSession.run(agent, createdAt, version, commitId, lastActivityAt, expiresAt, data, place.no);
+    const { agent, version, commitId, lastActivityAt, expiresAt, title, labels, data } = row;
+    this.#sql.updateSession.run(agent, version, commitId, lastActivityAt, expiresAt, title, labels, data, place.no);
     // SQLite rewrites the entries of an index if an update names its columns, changed or not. An append would write two
     // more pages, or three in a session with a user.
-    const { state, user, activeMinute, stateSince, sweepAt } = row;
+    const { state, user, activeMinute, stateSince, sweepAt, createdAt } = row;
     const indexed =
       state !== place.state ||
       user !== place.user ||
       activeMinute !== place.activeMinute ||
       stateSince !== place.stateSince ||
-      sweepAt !== place.sweepAt;
-    if (indexed) this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, place.no);
+      sweepAt !== place.sweepAt ||
+      createdAt !== place.createdAt;
+    if (indexed) this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, createdAt, place.no);
   }
 
   #splice(session: number, { log, from, entries }: Splice): void {
@@ -488,9 +508,9 @@ function drained<T>(steps: Generator<void, T, void>): T {
   }
 }
 
-/** The place in a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at`. */
+/** The place in a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at, created_at, labels`. */
 function placeOf(row: unknown): Place {
-  const [no, version, commitId, state, user, activeMinute, stateSince, sweepAt] = row as [
+  const [no, version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, labels] = row as [
     number,
     number,
     string,
@@ -499,8 +519,10 @@ function placeOf(row: unknown): Place {
     number,
     number,
     number,
+    number,
+    string | null,
   ];
-  return { no, version, commitId, state, user, activeMinute, stateSince, sweepAt };
+  return { no, version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, labels };
 }
 
 /** The size of the data in a row of {@link entryOf}. */

@@ -10,6 +10,8 @@ export type Statements = Record<
   | "updateIndexed"
   | "renameSession"
   | "removeSession"
+  | "removeLabels"
+  | "insertLabels"
   | "cutLog"
   | "insertEntry"
   | "insertEntries"
@@ -57,21 +59,26 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
   return {
     place: arrays(`
       select no, ${exact("version")}, commit_id, state, user, ${exact("active_minute")}, ${exact("state_since")},
-        ${exact("sweep_at")}
+        ${exact("sweep_at")}, ${exact("created_at")}, labels
       from sessions where tenant = ? and id = ?`),
     record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
-      insert into sessions (tenant, id, agent, created_at, version, commit_id, last_activity_at, expires_at, data,
-        state, user, active_minute, state_since, sweep_at)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+      insert into sessions (tenant, id, agent, version, commit_id, last_activity_at, expires_at, title, labels, data,
+        state, user, active_minute, state_since, sweep_at, created_at)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     updateSession: sql(`
-      update sessions set agent = ?, created_at = ?, version = ?, commit_id = ?, last_activity_at = ?, expires_at = ?,
-        data = ?
+      update sessions set agent = ?, version = ?, commit_id = ?, last_activity_at = ?, expires_at = ?, title = ?,
+        labels = ?, data = ?
       where no = ?`),
     updateIndexed: sql(`
-      update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ? where no = ?`),
+      update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ?, created_at = ?
+      where no = ?`),
     renameSession: sql("update sessions set tenant = ?, id = ? where no = ?"),
     removeSession: sql("delete from sessions where no = ?"),
+    removeLabels: sql("delete from labels where session = ?"),
+    insertLabels: sql(`
+      insert into labels (session, name, value, tenant, created_at)
+      select ?, key, value, ?, ? from json_each(?)`),
     cutLog: sql("delete from entries where session = ? and log = +? and seq >= ?"),
     insertEntry: sql("insert into entries (session, log, seq, key, at, data) values (?, ?, ?, ?, ?, ?)"),
     insertEntries: sql(`

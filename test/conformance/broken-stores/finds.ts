@@ -1,6 +1,7 @@
 /** Stores that break the contract when they find and count sessions. */
 import type { SessionQuery, Store } from "../../../src/store/store.ts";
-import type { NamedBreakage } from "./breakage.ts";
+import type { LabelFilter } from "../../../src/domain/values/labels.ts";
+import { mapChanges, type NamedBreakage } from "./breakage.ts";
 
 export const findBreakages: readonly NamedBreakage[] = [
   [
@@ -54,6 +55,32 @@ export const findBreakages: readonly NamedBreakage[] = [
       find: ({ [filter as "agent"]: _ignored, ...query }: SessionQuery & { agent?: string }) => store.find(query),
     }),
   ]),
+  [
+    "ignores labels when it finds",
+    "labels-are-found: by a value",
+    (store) => ({
+      find: ({ labels: _ignored, ...query }: SessionQuery & { labels?: LabelFilter }) => store.find(query),
+    }),
+  ],
+  [
+    "ignores labels when it counts",
+    "labels-are-found: by a value",
+    (store) => ({ count: ({ labels: _ignored, ...query }) => store.count(query) }),
+  ],
+  ["finds sessions with any of the labels", "labels-are-found: by two labels", findsByFirstLabel],
+  [
+    "loses the labels of a session that changes",
+    "labels-are-found: a session is found by the labels that it has now",
+    mapChanges((change) => ({
+      ...change,
+      record: change.record && change.expected !== null ? { ...change.record, labels: {} } : change.record,
+    })),
+  ],
+  [
+    "lists by activity instead of creation",
+    "pages-are-complete: created is by creation",
+    (store) => ({ find: (query) => store.find(query.order === "created" ? { ...query, order: "recent" } : query) }),
+  ],
   [
     "sweeps what is due in a moment",
     "pages-are-complete: due",
@@ -118,6 +145,15 @@ function sortsByLanguage(store: Store): Partial<Store> {
       const page = await store.find({ ...query, limit: 1e6 });
       const records = page.records.toSorted((a, b) => compare(a.id, b.id));
       return { records, unreadable: [], next: undefined };
+    },
+  };
+}
+
+function findsByFirstLabel(store: Store): Partial<Store> {
+  return {
+    find: (query) => {
+      if (!("labels" in query) || query.labels === undefined) return store.find(query);
+      return store.find({ ...query, labels: Object.fromEntries(Object.entries(query.labels).slice(0, 1)) });
     },
   };
 }

@@ -19,5 +19,7 @@ const recordFields = {
   stateSince: "state_since",
   expiresAt: "expires_at",
   sweepAt: "sweep_at",
+  title: "title",
+  labels: "labels",
   data: "data",
 } as const;

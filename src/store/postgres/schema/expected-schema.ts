@@ -18,6 +18,15 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     'data text collate "C" not null',
     "commit_id text collate \"C\" not null default ''::text",
     "logs bigint not null default 0",
+    'title text collate "C"',
+    'labels text collate "C"',
+  ],
+  labels: [
+    'tenant text collate "C" not null',
+    'session text collate "C" not null',
+    'name text collate "C" not null',
+    'value text collate "C" not null',
+    "created_at bigint not null",
   ],
   entries: [
     'tenant text collate "C" not null',
@@ -91,6 +100,9 @@ export const indexes: Readonly<Record<string, string>> = {
   sessions_due: "on sessions (sweep_at, tenant, id) WHERE (state = ANY (ARRAY['active'::text, 'inactive'::text]))",
   sessions_settled:
     "on sessions (state_since, tenant, id) WHERE (state <> ALL (ARRAY['active'::text, 'inactive'::text]))",
+  sessions_created: "on sessions (tenant, created_at, id)",
+  labels_pkey: "unique on labels (tenant, session, name)",
+  labels_by_value: "on labels (tenant, name, value, created_at, session)",
   entries_pkey: "unique on entries (tenant, session, logs, log, seq)",
   entries_by_key: "unique on entries (tenant, session, logs, log, key) WHERE (key IS NOT NULL)",
   entries_of_events: "on entries (tenant, at, session, seq) WHERE (log = 'events'::text)",

@@ -1,9 +1,10 @@
 import { barCommit } from "./functions/bar-commit.ts";
-import { commitBatch, commitWithDocuments } from "./functions/commit-batch.ts";
-import { commitChange } from "./functions/commit-change.ts";
+import { commitBatch, commitWithDocuments, earlierCommitBatch } from "./functions/commit-batch.ts";
+import { commitChange, earlierCommitChange } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
+import { labelTriggers } from "./functions/label-triggers.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { refusals } from "./functions/refusals.ts";
 import { removedLogs } from "./functions/removed-logs.ts";
@@ -172,17 +173,15 @@ create table ${schema}.usage_sums (
 create index usage_sums_by_end on ${schema}.usage_sums (until);
 ${removedLogs(schema)}
 ${copiedLogs(schema)}
-${refusals(schema)}
-${commitBatch(schema)}
-${commitChange(schema)}
-${barCommit(schema)}
-${loadSessions(schema)}
-${views(schema)}`,
+${earlierCommitBatch(schema)}
+${earlierCommitChange(schema)}
+${barCommit(schema)}`,
   },
   {
     version: 8,
-    title: "texts that are read alike under each setting of the server, documents",
+    title: "texts that are read alike under each setting of the server, documents, titles, labels",
     breaking: false,
+    // Programs of the version before leave titles and labels as they are: their functions do not name the columns.
     sql: ({ schema }) => `
 ${readable(schema)}
 create table ${schema}.documents (
@@ -199,7 +198,25 @@ create table ${schema}.documents (
 ) with (autovacuum_vacuum_scale_factor = 0.05);
 create index documents_due on ${schema}.documents (expires_at) where expires_at is not null;
 create index documents_of_user on ${schema}.documents (tenant, user_id) where user_id is not null;
+alter table ${schema}.sessions add column title text collate "C";
+alter table ${schema}.sessions add column labels text collate "C";
+create index sessions_created on ${schema}.sessions (tenant, created_at, id);
+create table ${schema}.labels (
+  tenant text collate "C" not null,
+  session text collate "C" not null,
+  name text collate "C" not null,
+  value text collate "C" not null,
+  created_at bigint not null,
+  primary key (tenant, session, name)
+);
+create index labels_by_value on ${schema}.labels (tenant, name, value, created_at, session);
+${labelTriggers(schema)}
+${refusals(schema)}
 ${documentRefusals(schema)}
-${commitWithDocuments(schema)}`,
+${commitBatch(schema)}
+${commitWithDocuments(schema)}
+${commitChange(schema)}
+${loadSessions(schema)}
+${views(schema)}`,
   },
 ];

@@ -58,10 +58,10 @@ select tenant, id, agent, user_id, state, ${schema}.instant(created_at) as creat
   ${schema}.whole_number(data #> '{counters,outputTokens}') as output_tokens,
   ${schema}.whole_number(data #> '{counters,totalTokens}') as total_tokens,
   ${schema}.whole_number(data #> '{counters,durationMs}') as duration_ms,
-  data #>> '{lease,instance}' as held_by, version
+  data #>> '{lease,instance}' as held_by, version, title, ${schema}.readable_or_null(labels) as labels
 from (
-  select tenant, id, agent, user_id, state, created_at, last_activity_at, expires_at, version,
-    ${schema}.readable_or_null(data) as data
+  select tenant, id, agent, user_id, state, created_at, last_activity_at, expires_at, version, title,
+    labels, ${schema}.readable_or_null(data) as data
   from ${schema}.sessions
 ) session;
 

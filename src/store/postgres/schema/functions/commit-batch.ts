@@ -10,12 +10,13 @@ import {
   withLogs,
   planOnce,
   row,
+  titledRow,
   unfit,
   usageParts,
 } from "./parts.ts";
 
 /**
- * `commit_transactions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction
+ * `commit_sessions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction
  * of the server. Each statement in it sees what was committed before that statement began, so a check that follows a row
  * lock checks the newest version of the row.
  *
@@ -32,18 +33,43 @@ import {
  * other. Where an outcome depends on several rows (`_locks`), all are locked before the first check.
  */
 export function commitBatch(schema: string): string {
+  return made(schema, "commit_sessions", titled);
+}
+
+/** `commit_sessions` for programs of an earlier version. */
+export function earlierCommitBatch(schema: string): string {
+  return made(schema, "commit_transactions", untitled);
+}
+
+/** The parts of the statements that write rows of sessions. */
+interface RowParts {
+  readonly row: string;
+  readonly assignments: string;
+  readonly columns: string;
+  readonly values: string;
+}
+
+const untitled: RowParts = { row, assignments: "", columns: "", values: "" };
+const titled: RowParts = {
+  row: titledRow,
+  assignments: ", title = _change.title, labels = _change.labels",
+  columns: ", title, labels",
+  values: ", _change.title, _change.labels",
+};
+
+function made(schema: string, name: string, parts: RowParts): string {
   return `
-create function ${schema}.commit_transactions(
+create function ${schema}.${name}(
   _lane uuid, _number bigint,
   _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
   _locks boolean
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema))};`;
+as ${quoteBody(body(schema, parts))};`;
 }
 
 /**
- * `commit_with_documents` is `commit_transactions` for a batch with changes of documents. A batch locks rows in one order:
+ * `commit_with_documents` is `commit_sessions` for a batch with changes of documents. A batch locks rows in one order:
  * sessions, documents, sums of usage.
  */
 export function commitWithDocuments(schema: string): string {
@@ -54,10 +80,14 @@ create function ${schema}.commit_with_documents(
   _locks boolean, _documents json
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema, { documents: true }))};`;
+as ${quoteBody(body(schema, titled, { documents: true }))};`;
 }
 
-const body = (schema: string, { documents = false }: { readonly documents?: boolean } = {}): string => `
+const body = (
+  schema: string,
+  parts: RowParts,
+  { documents = false }: { readonly documents?: boolean } = {},
+): string => `
 declare
   ${laneRow}
   ${entriesLeft}
@@ -106,13 +136,13 @@ ${findNumber(schema)}
   end if;
 ${documents ? judgeDocuments(schema) : ""}
   if _updates is not null then
-    for _change in select * from json_to_recordset(_updates) as change(${change}, ${row}) loop
+    for _change in select * from json_to_recordset(_updates) as change(${change}, ${parts.row}) loop
       continue when _change.n = any (_refused);
       update ${schema}.sessions session set
         version = _change.version, commit_id = _change.commit_id, state = _change.state, agent = _change.agent,
         user_id = _change.user_id, created_at = _change.created_at, last_activity_at = _change.last_activity_at,
         active_minute = _change.active_minute, state_since = _change.state_since, expires_at = _change.expires_at,
-        sweep_at = _change.sweep_at, data = _change.data
+        sweep_at = _change.sweep_at, data = _change.data${parts.assignments}
       where session.tenant = _change.tenant and session.id = _change.id
         and session.version = _change.expected_version and session.commit_id = _change.expected_commit;
       if not found then _refused := _refused || _change.n; end if;
@@ -120,15 +150,15 @@ ${documents ? judgeDocuments(schema) : ""}
   end if;
 
   if _creates is not null then
-    for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}, logs bigint) loop
+    for _change in select * from json_to_recordset(_creates) as change(${change}, ${parts.row}, logs bigint) loop
       continue when _change.n = any (_refused);
       insert into ${schema}.sessions (
         tenant, id, version, commit_id, state, agent, user_id, created_at, last_activity_at, active_minute, state_since,
-        expires_at, sweep_at, data, logs
+        expires_at, sweep_at, data, logs${parts.columns}
       ) values (
         _change.tenant, _change.id, _change.version, _change.commit_id, _change.state, _change.agent, _change.user_id,
         _change.created_at, _change.last_activity_at, _change.active_minute, _change.state_since, _change.expires_at, _change.sweep_at,
-        _change.data, _change.logs
+        _change.data, _change.logs${parts.values}
       ) on conflict do nothing;
       if not found then
         -- The transaction may have changed other rows: all is undone, and the next try finds the other writer's session.

@@ -2,23 +2,40 @@ import { quoteBody } from "../../connection/names.ts";
 import { entriesLeft, findNumber, keepNumber, laneRow, planOnce } from "./parts.ts";
 
 /**
- * `commit_update` is `commit_transactions` for the most frequent batch: one update of one session that touches at most one
+ * `commit_session` is `commit_sessions` for the most frequent batch: one update of one session that touches at most one
  * log, at or near its end, and adds at most one entry. Its arguments are plain values, which saves a third of the cost of
  * Perdure for a single writer. Absent values are null. A refused update writes nothing.
  */
 export function commitChange(schema: string): string {
+  return made(schema, "commit_session", {
+    parameters: ", _title text, _labels text",
+    assignments: ", title = _title, labels = _labels",
+  });
+}
+
+/** `commit_session` for programs of an earlier version. */
+export function earlierCommitChange(schema: string): string {
+  return made(schema, "commit_update", { parameters: "", assignments: "" });
+}
+
+interface RowParts {
+  readonly parameters: string;
+  readonly assignments: string;
+}
+
+function made(schema: string, name: string, { parameters, assignments }: RowParts): string {
   return `
-create function ${schema}.commit_update(
+create function ${schema}.${name}(
   _lane uuid, _number bigint, _tenant text, _id text, _expected_version bigint, _expected_commit text,
   _version bigint, _commit_id text, _state text, _agent text, _user_id text, _created_at bigint, _last_activity_at bigint,
-  _active_minute bigint, _state_since bigint, _expires_at bigint, _sweep_at bigint, _data text,
+  _active_minute bigint, _state_since bigint, _expires_at bigint, _sweep_at bigint, _data text${parameters},
   _log text, _from bigint, _key text, _at bigint, _entry text, _claim text
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema))};`;
+as ${quoteBody(body(schema, assignments))};`;
 }
 
-const body = (schema: string): string => `
+const body = (schema: string, assignments: string): string => `
 declare
   ${laneRow}
   ${entriesLeft}
@@ -39,7 +56,7 @@ ${findNumber(schema)}
     update ${schema}.sessions session set
       version = _version, commit_id = _commit_id, state = _state, agent = _agent, user_id = _user_id,
       created_at = _created_at, last_activity_at = _last_activity_at, active_minute = _active_minute,
-      state_since = _state_since, expires_at = _expires_at, sweep_at = _sweep_at, data = _data
+      state_since = _state_since, expires_at = _expires_at, sweep_at = _sweep_at, data = _data${assignments}
     where session.tenant = _tenant and session.id = _id
       and session.version = _expected_version and session.commit_id = _expected_commit
     returning session.logs into _logs;

@@ -43,7 +43,7 @@ begin
     ) entry;
 end`;
   return `
-create function ${schema}.load_records(_sessions json, _tails json)
+create or replace function ${schema}.load_records(_sessions json, _tails json)
 returns table (request int, tail int, seq bigint, key text, at bigint, data text)
 language plpgsql stable ${planOnce}
 as ${quoteBody(body)};`;

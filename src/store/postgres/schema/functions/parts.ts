@@ -24,6 +24,9 @@ export const claim = "n int, place int, tenant text, id text, log text, key text
 export const row = `version bigint, commit_id text, state text, agent text, user_id text, created_at bigint, last_activity_at bigint,
       active_minute bigint, state_since bigint, expires_at bigint, sweep_at bigint, data text`;
 
+/** The columns of step 8, which programs of an earlier version do not write: {@link row} and these. */
+export const titledRow: string = `${row}, title text, labels text`;
+
 /** The row of a lane, or nulls: declared by each function that begins with {@link lockLane}. */
 export const laneRow = "_last record;";
 /** True if removed logs have entries left: declared by each function that ends with {@link keepNumber}. */

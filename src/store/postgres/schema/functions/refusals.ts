@@ -9,7 +9,7 @@ import { change, claim, withLogs, planOnce, unfit } from "./parts.ts";
  */
 export function refusals(schema: string): string {
   return `
-create function ${schema}.refusal_reasons(_refused int[], _updates json, _creates json, _removals json, _claims json, _left boolean)
+create or replace function ${schema}.refusal_reasons(_refused int[], _updates json, _creates json, _removals json, _claims json, _left boolean)
 returns json language plpgsql ${planOnce}
 as ${quoteBody(body(schema))};`;
 }

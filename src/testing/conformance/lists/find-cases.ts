@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
-import { removeSession } from "../../domain/record/lifecycle.ts";
-import { dateMaxMs } from "../../domain/values/limits.ts";
-import { eachPage } from "../../domain/values/pages.ts";
-import type { SessionRecord, SettledState } from "../../domain/record/record.ts";
-import { hasCode } from "../../errors.ts";
-import type { SessionFilter, SessionQuery, Store } from "../../store/store.ts";
-import { creationOf, sampleAt, stepOf } from "../samples.ts";
-import { commitOne, land, type Bench, type Check } from "./bench.ts";
-import { oddIds } from "./odd-texts.ts";
+import { removeSession } from "../../../domain/record/lifecycle.ts";
+import { dateMaxMs } from "../../../domain/values/limits.ts";
+import { eachPage } from "../../../domain/values/pages.ts";
+import type { SessionRecord, SettledState } from "../../../domain/record/record.ts";
+import { hasCode } from "../../../errors.ts";
+import type { SessionFilter, SessionQuery, Store } from "../../../store/store.ts";
+import { creationOf, sampleAt, stepOf } from "../../samples.ts";
+import { commitOne, land, type Bench, type Check } from "../bench.ts";
+import { oddIds } from "../odd-texts.ts";
 
-type Recent = Extract<SessionQuery, { order: "recent" }>;
+type Recent = Extract<SessionQuery, { order: "recent" | "created" }>;
 type ByKey = Extract<SessionQuery, { order: "key" }>;
-type Fields = Partial<SessionRecord> & { readonly id: string };
+export type Fields = Partial<SessionRecord> & { readonly id: string };
 
-const minute = 60_000;
+export const minute = 60_000;
 /** The first moment of a minute. */
-const noon = Math.ceil(sampleAt / minute) * minute;
+export const noon: number = Math.ceil(sampleAt / minute) * minute;
 
 export function findCases(check: Check): void {
   recentCases(check);
@@ -46,9 +46,28 @@ function recentCases(check: Check): void {
     },
   );
 
+  check("pages-are-complete: created is by creation, newest first, whatever is active meanwhile", async (bench) => {
+    const { store } = bench;
+    const [first] = await create(bench, [
+      { id: "b", createdAt: noon + 1, lastActivityAt: noon + 9 },
+      { id: "c", createdAt: noon + minute, lastActivityAt: noon },
+      { id: "a", createdAt: noon + 1, lastActivityAt: noon + 8 },
+      { id: "d", createdAt: 0, lastActivityAt: noon + minute },
+    ]);
+    assert.ok(first);
+    await land(store, stepOf(first, { fields: { lastActivityAt: noon + 5 * minute } }));
+    for (const limit of [1, 3, 100]) {
+      const created = recent(bench, { order: "created", limit });
+      assert.deepEqual(inOrder(await pages(store, created)), ["c", "b", "a", "d"]);
+    }
+    const filtered = recent(bench, { order: "created", activeSince: noon + 8, limit: 1 });
+    assert.deepEqual(inOrder(await pages(store, filtered)), ["b", "a", "d"]);
+  });
+
   check("pages-are-complete: what is found is the whole record", async (bench) => {
     const metadata = { z: [1, -0], a: new Date(5) };
-    const [record] = await create(bench, [{ id: "whole", metadata, user: "u", waiters: [] }]);
+    const titled = { title: "Ordering flour", labels: { team: "ops" } };
+    const [record] = await create(bench, [{ id: "whole", metadata, user: "u", waiters: [], ...titled }]);
     assert.deepEqual((await bench.store.find(recent(bench))).records, [record]);
   });
 
@@ -270,6 +289,7 @@ function pageCases(check: Check): void {
     const fields = Array.from({ length: 45 }, (_, index) => ({
       id: `s${(index * 29) % 45}`,
       lastActivityAt: noon + (index % 3) * minute + 59_000 - index * 100,
+      createdAt: noon + (index % 3),
       sweepAt: noon + (index % 3),
       stateSince: noon + (index % 3),
     }));
@@ -279,6 +299,7 @@ function pageCases(check: Check): void {
     const queries: readonly SessionQuery[] = [
       byKey(bench),
       recent(bench),
+      recent(bench, { order: "created" }),
       { order: "due", tenant, before: noon + minute, limit: 1 },
       { order: "settled", tenant: `${tenant} ended`, states: ["ended"], before: noon + minute, limit: 1 },
     ];
@@ -307,6 +328,7 @@ function pageCases(check: Check): void {
     const queries: readonly SessionQuery[] = [
       byKey(bench),
       recent(bench),
+      recent(bench, { order: "created" }),
       { order: "due", tenant, before: noon + minute, limit: 100 },
       { order: "settled", tenant: `${tenant} ended`, states: ["ended"], before: noon + minute, limit: 100 },
     ];
@@ -334,6 +356,7 @@ function pageCases(check: Check): void {
     );
     const byBytes = oddIds.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     assert.deepEqual(inOrder(await pages(store, recent(bench, { limit: 1 }))), byBytes.toReversed());
+    assert.deepEqual(inOrder(await pages(store, recent(bench, { order: "created", limit: 1 }))), byBytes.toReversed());
     const due = {
       order: "due",
       tenant: bench.tenant,
@@ -422,6 +445,7 @@ function pageCases(check: Check): void {
       const queries: readonly SessionQuery[] = [
         byKey(bench, { after }),
         recent(bench, { after }),
+        recent(bench, { order: "created", after }),
         { order: "due", tenant, before: noon, limit: 5, after },
         { order: "settled", tenant, states: ["ended"], before: noon, limit: 5, after },
       ];
@@ -431,7 +455,7 @@ function pageCases(check: Check): void {
   }
 }
 
-function recent(bench: Bench, fields: Partial<Recent> = {}): Recent {
+export function recent(bench: Bench, fields: Partial<Recent> = {}): Recent {
   return { order: "recent", tenant: bench.tenant, now: noon, limit: 100, ...fields };
 }
 
@@ -439,7 +463,7 @@ function byKey(bench: Bench, fields: Partial<ByKey> = {}): ByKey {
   return { order: "key", tenant: bench.tenant, now: noon, limit: 100, ...fields };
 }
 
-async function create(bench: Bench, all: readonly Fields[]): Promise<SessionRecord[]> {
+export async function create(bench: Bench, all: readonly Fields[]): Promise<SessionRecord[]> {
   const records: SessionRecord[] = [];
   for (const fields of all) {
     const change = creationOf(bench.record(fields));
@@ -451,7 +475,7 @@ async function create(bench: Bench, all: readonly Fields[]): Promise<SessionReco
 }
 
 /** All pages of a query, each of which must be full, but for the last. */
-async function pages(store: Store, query: SessionQuery): Promise<SessionRecord[]> {
+export async function pages(store: Store, query: SessionQuery): Promise<SessionRecord[]> {
   const records: SessionRecord[] = [];
   let after = query.after;
   for (let page = 0; page < 1000; page++) {
@@ -468,6 +492,6 @@ async function pages(store: Store, query: SessionQuery): Promise<SessionRecord[]
   throw new Error("the pages come to no end");
 }
 
-function inOrder(records: readonly SessionRecord[]): string[] {
+export function inOrder(records: readonly SessionRecord[]): string[] {
   return records.map(({ id }) => id);
 }
