@@ -66,7 +66,7 @@ export type { PortableRecord } from "./domain/copies/snapshot.ts";
 export type { StoredHandoff } from "./domain/record/handoff.ts";
 export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
 export { SessionLease } from "./sessions/turns/session-lease.ts";
-export { TurnInProgress, type Seal } from "./sessions/turns/turn-in-progress.ts";
+export { TurnInProgress, type Seal, type WaitingTurn, type WaitOptions } from "./sessions/turns/turn-in-progress.ts";
 export { Answer } from "./domain/turns/answer.ts";
 export type { Consultation } from "./sessions/turns/model-answer.ts";
 export type { ConsultOptions, Routed } from "./sessions/turns/question.ts";

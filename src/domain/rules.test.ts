@@ -10,7 +10,7 @@ import { SessionError } from "../errors.ts";
 import { recordOf, rowOf } from "../store/row.ts";
 import { sampleAt } from "../testing/samples.ts";
 import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./record/change.ts";
-import { readableChunks, type Chunk } from "./turns/chunk.ts";
+import { assemble, readableChunks, type Chunk } from "./turns/chunk.ts";
 import { claimSession } from "./record/device-claim.ts";
 import { appendConflicts } from "./record/conflict.ts";
 import type { Entry } from "./record/entry.ts";
@@ -25,6 +25,7 @@ import {
   releaseLease,
   renewLease,
   requestCancel,
+  sealLeft,
   type AbandonedTurn,
 } from "./turns/leases.ts";
 import {
@@ -42,7 +43,8 @@ import { activateSession, failSession, passivateSession } from "./record/activat
 import type { Identity, Handoff, SessionRecord } from "./record/record.ts";
 import { stateAt } from "./record/states.ts";
 import { countAll, countTruncatedUsage } from "./turns/counters.ts";
-import { danglingToolCalls, turnOf, type Turn } from "./turns/turn.ts";
+import { endOfWait, resumeTurn, waitTurn } from "./writes/waiting.ts";
+import { danglingToolCalls, isSealed, turnOf, type Turn } from "./turns/turn.ts";
 import { SessionCheck } from "./copies/session-check.ts";
 import { TruncatedSums, truncatedUsageOf } from "./turns/truncated-usage.ts";
 import { addChunks, appendTurn, beginTurn, sealTurn, truncateTurns } from "./turns/turns.ts";
@@ -69,6 +71,13 @@ const lively = fc.oneof(
     ),
   }),
   fc.record({ do: fc.constant("seal" as const), turn: anyTurn, release: fc.boolean() }),
+  fc.record({
+    do: fc.constant("wait" as const),
+    forMs: fc.option(fc.constantFrom(1, 1000, 100_000)),
+    release: fc.boolean(),
+  }),
+  fc.record({ do: fc.constant("resume" as const), knows: fc.constantFrom(true, true, false), leased: fc.boolean() }),
+  fc.record({ do: fc.constant("interruptWait" as const) }),
   fc.record({ do: fc.constant("truncate" as const), keep: fc.nat(5), leased: fc.boolean() }),
   fc.record({
     do: fc.constant("take" as const),
@@ -168,7 +177,7 @@ class Life {
     const turn = this.turns().at(-1);
     if (this.record.openTurn === null || turn === undefined) return null;
     const chunks = readableChunks(this.logs.get("chunks") ?? []);
-    return { turn, chunks, written: chunks.length, replaced: [] };
+    return { turn, chunks, written: chunks.length, notRun: [], replaced: [] };
   }
 
   splice({ splices }: Change): void {
@@ -349,7 +358,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
   switch (command.do) {
     case "append": {
       const { seq: _seq, at: _at, status, ...turn } = command.turn;
-      assert.ok(status !== "open");
+      assert.ok(status !== "open" && status !== "waiting");
       return appendTurn(draft, { turn: { ...turn, key: null, status }, writer: as(command.leased) }, context);
     }
     case "begin": {
@@ -364,13 +373,51 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       const open = life.turns().at(-1);
       if (open === undefined) return null;
       const { status, output, usage, requests, durationMs = 0 } = command.turn;
-      assert.ok(status !== "open");
+      assert.ok(status !== "open" && status !== "waiting");
       const sealing = { status, output, requests, durationMs, ...(usage && { usage }) };
       return sealTurn(
         record,
         { open, sealing, fence: memory.fence ?? 0, release: command.release, replaced: [] },
         context,
       );
+    }
+    case "wait": {
+      const open = life.turns().at(-1);
+      if (open === undefined) return null;
+      const output = assemble(readableChunks(life.logs.get("chunks") ?? []));
+      const waiting = {
+        token: `token-${life.now}`,
+        reason: "approval",
+        since: life.now,
+        expiresAt: command.forMs === null ? null : life.now + command.forMs,
+      };
+      return waitTurn(
+        record,
+        {
+          turn: { ...open, output },
+          taken: { requests: open.requests + 1 },
+          resume: { state: { run: 1 }, notRun: [], asks: [] },
+          waiting,
+          fence: memory.fence ?? 0,
+          release: command.release,
+          rest: { chunks: [{ text: "…" }], chunkBytes: 100 },
+        },
+        context,
+      );
+    }
+    case "resume": {
+      const turn = life.turns().at(-1);
+      if (turn === undefined) return null;
+      const token = command.knows ? (record.waiting?.token ?? "none") : "other";
+      const lease =
+        command.leased && memory.fence !== null ? null : { instance, ttlMs: null, ticket: null, ahead: true };
+      return resumeTurn(draft, { token, turn, writer: as(command.leased), lease }, context);
+    }
+    case "interruptWait": {
+      const remains = life.remains();
+      if (record.waiting === null || remains === null) return null;
+      sealLeft(draft, remains, endOfWait(record, "cancelled", life.now), context);
+      return changeOf(draft);
     }
     case "truncate": {
       const turns = life.turns();
@@ -445,11 +492,16 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
 function clearDead(draft: Draft, life: Life): void {
   const { lease } = draft.record;
   if (lease !== null && !leaseRuns(lease, life.now))
-    recover(draft, life.remains(), { reason: "its time ran out", to: null }, life.context());
+    recover(
+      draft,
+      draft.record.waiting === null ? life.remains() : null,
+      { reason: "its time ran out", to: null },
+      life.context(),
+    );
 }
 
 /** Rules that a lease holder uses under its own fence. */
-const underFence = new Set<Command["do"]>(["chunk", "seal", "release", "renew"]);
+const underFence = new Set<Command["do"]>(["chunk", "seal", "wait", "release", "renew"]);
 /** Rules that nobody may use who has not seen all turns. */
 const onSight = new Set<Command["do"]>(["append", "begin", "truncate"]);
 
@@ -467,8 +519,9 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   if (after.lease !== null && after.lease.fence !== before.lease?.fence) {
     const first = before.waiters.find(({ until }) => until > life.now);
     const ticket = command.do === "take" ? command.ticket : null;
-    if (first !== undefined && command.do !== "takeOver") assert.equal(ticket, first.ticket, "nobody jumps the queue");
-    if (command.do !== "takeOver")
+    const passes = command.do === "takeOver" || command.do === "resume";
+    if (first !== undefined && !passes) assert.equal(ticket, first.ticket, "nobody jumps the queue");
+    if (!passes)
       assert.ok(!after.waiters.some((one) => one.ticket === first?.ticket), "who was served waits no longer");
   }
   if (before.lease !== null && after.lease === null && command.do === "recover")
@@ -478,6 +531,13 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   if (onSight.has(command.do)) assert.deepEqual(writer.seen, turnsIdentity(before), "nobody writes on stale knowledge");
   if (onSight.has(command.do) && before.lease !== null && leaseRuns(before.lease, life.now))
     assert.equal(writer.fence, before.lease.fence, "nobody writes beside a holder");
+
+  if (command.do === "resume") {
+    assert.ok(before.waiting, "only a turn that waits is resumed");
+    assert.equal(after.waiting, null, "a token resumes once");
+    assert.ok(before.waiting.expiresAt === null || before.waiting.expiresAt > life.now, "in time");
+    assert.ok(after.lease, "by one writer");
+  }
 
   // What was seen of the turns goes stale exactly when they change.
   const changesTurns = change.splices.some(({ log }) => log === "turns");
@@ -512,12 +572,23 @@ function checkSession(life: Life): void {
 
   const turns = life.turns();
   for (const [index, { status, seq, output }] of turns.entries()) {
-    assert.equal(status === "open", seq === record.openTurn, "the open turn is the one the record names");
-    assert.equal(status === "open" && index < turns.length - 1, false, "and the last");
+    assert.equal(isSealed({ status }), seq !== record.openTurn, "the open turn is the one the record names");
+    assert.ok(isSealed({ status }) || index === turns.length - 1, "and the last");
+    assert.equal(
+      status === "waiting",
+      seq === record.openTurn && record.waiting !== null,
+      "a record knows that it waits",
+    );
     if (status === "interrupted" && turns[index]?.error?.code === "interrupted")
       assert.deepEqual(danglingToolCalls(output), [], "what was sealed for a dead writer has no dangling tool call");
   }
-  if (record.openTurn !== null) assert.ok(record.lease, "an open turn has a holder");
+  if (record.openTurn !== null) assert.ok(record.lease ?? record.waiting, "an open turn has a holder, or waits");
+  if (record.waiting !== null) assert.equal(record.cancel, null, "a turn that waits has no writer to ask");
+  if (record.waiting?.expiresAt != null && (record.state === "active" || record.state === "inactive"))
+    assert.ok(
+      record.sweepAt <= Math.max(record.waiting.expiresAt, life.postponedTo),
+      "the sweep comes when its time is up",
+    );
   if (record.lease !== null) assert.equal(record.lease.fence, record.fence, "the holder's fence is the greatest");
   if (record.cancel !== null) assert.equal(record.cancel.turn, record.openTurn, "a wish to stop is for the open turn");
   if (record.openTurn === null) assert.equal(logs.get("chunks")?.length ?? 0, 0, "chunks vanish with the seal");

@@ -20,6 +20,8 @@ export type Interruption =
   | "taken_over"
   /** The turn was truncated. */
   | "truncated"
+  /** It waited, and was not resumed in time. */
+  | "waiting_expired"
   /** The process of its writer has ended. */
   | "writer_gone"
   /** The process of its writer has ended, and the session has expired. */
@@ -44,6 +46,7 @@ export const interruptions: { readonly [How in Exclude<Interruption, "other">]: 
   session_ended: "the session ended",
   taken_over: "another writer took over",
   truncated: "the turn was truncated",
+  waiting_expired: "it was not resumed in time",
   writer_gone: "its writer is gone",
   writer_gone_expired: "its writer is gone and the session expired",
 };

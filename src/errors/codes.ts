@@ -144,6 +144,10 @@ export interface ErrorDetails {
     holder?: string | null;
     fence?: number;
   };
+  /** `expiresAt`: absent if the turn waits as long as the session lives. */
+  readonly turn_waiting: InSession & { turn: number; reason: string; since: number; expiresAt?: number };
+  /** `turn`: the one that waits now; absent if none does. */
+  readonly turn_not_waiting: InSession & { turn?: number };
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
   readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
@@ -375,6 +379,12 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: true,
     details: { sessionId: "id", turn: "number", holder: "id", fence: "number" },
   },
+  turn_waiting: {
+    status: 409,
+    retryable: false,
+    details: { sessionId: "id", turn: "number", reason: "text", since: "number", expiresAt: "number" },
+  },
+  turn_not_waiting: { status: 409, retryable: false, details: { sessionId: "id", turn: "number" } },
   turn_not_open: { status: 409, retryable: false, details: { sessionId: "id", turn: "number" } },
   contended: { status: 503, retryable: true, details: { sessionId: "id", attempts: "number" } },
   budget_exceeded: {

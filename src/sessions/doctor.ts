@@ -253,8 +253,8 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
     const record = (await core.find(key))?.record;
     if (record === undefined) return [];
     const { problems, repair, putBack } = await examineLogs(core, record);
-    const { lease, openTurn } = record;
-    const leftOpen = lease === null && openTurn !== null && repair?.openTurn === undefined;
+    const { lease, openTurn, waiting } = record;
+    const leftOpen = lease === null && openTurn !== null && waiting === null && repair?.openTurn === undefined;
     const dangling = leftOpen || (lease !== null && !(await core.instance.isAlive(record, lease)));
     const again = (await core.find(key))?.record;
     if (again === undefined || !isSame(again, record)) continue;
@@ -319,7 +319,7 @@ async function repairFindings(
   if (isRepaired && typeof repair.openTurn === "number" && record.lease === null) await clearLease(core, record);
   if (!dangling) return findings;
   const { lease, openTurn } = record;
-  const isOpen = openTurn !== null;
+  const isOpen = openTurn !== null && record.waiting === null;
   const end = isOpen ? turnEnd(record, openTurn) : "";
   const finding =
     lease === null

@@ -62,6 +62,7 @@ export interface ReadOptions {
 
 const statuses: { readonly [Status in Turn["status"]]: StreamStatus } = {
   open: "streaming",
+  waiting: "streaming",
   done: "done",
   failed: "error",
   interrupted: "lost",

@@ -45,6 +45,16 @@ function isWaiter(value: unknown): boolean {
   return isFields(value) && isText(value["ticket"]) && isText(value["instance"]) && isNumber(value["until"]);
 }
 
+function isWaiting(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    isText(value["token"]) &&
+    isText(value["reason"]) &&
+    isInstant(value["since"]) &&
+    (value["expiresAt"] === null || isInstant(value["expiresAt"]))
+  );
+}
+
 function isHandoff(value: unknown): boolean {
   return (
     isFields(value) &&
@@ -94,6 +104,7 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["turnsVersion", isNumber],
   ["logMarks", areMarks],
   ["openTurn", orNull(isNumber)],
+  ["waiting", orNull(isWaiting)],
   ["cancel", orNull(isFields)],
   ["handoff", orNull(isHandoff)],
   ["fence", isNumber],

@@ -40,7 +40,15 @@ export interface RecordRow {
 /** The fields of a record without a column of their own. */
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** Absent in most records, and in rows of older versions. */
-type OptionalFields = "budget" | "archive" | "parent" | "inherited" | "forkedAt" | "resets" | "turnsCommitId";
+type OptionalFields =
+  | "waiting"
+  | "budget"
+  | "archive"
+  | "parent"
+  | "inherited"
+  | "forkedAt"
+  | "resets"
+  | "turnsCommitId";
 /** The last change of a named log: the version and the commit id, or the version alone for the commit of the row. */
 type StoredMark = number | readonly [version: number, commitId: string];
 /** Rows have the names `floor` and `hold` since the first version. */
@@ -53,7 +61,7 @@ type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold" | "logMark
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
-  const { budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
+  const { waiting, budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
   const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
     // Of all fields only the metadata has values that JSON lacks.
     metadata: plainOf(record.metadata, "metadata") as SessionRecord["metadata"],
@@ -72,6 +80,7 @@ export function rowOf(record: SessionRecord): RecordRow {
   };
   // Every append writes the row, so absent fields and fields with columns are omitted.
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
+  if (waiting !== null) rest.waiting = waiting;
   if (budget !== null) rest.budget = budget;
   if (archive !== null) rest.archive = archive;
   if (legalHold !== null) rest.hold = legalHold;
@@ -208,6 +217,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
       Object.entries(rest.marks ?? {}).map(([log, mark]) => [log, markOf(mark, row.commitId)]),
     ),
     openTurn: rest.openTurn,
+    waiting: rest.waiting ?? null,
     cancel: rest.cancel,
     handoff: rest.floor ? handoffOf(rest.floor) : null,
     fence: rest.fence,

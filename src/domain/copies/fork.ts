@@ -21,7 +21,7 @@ import { appendEvent } from "../record/event.ts";
 import { draftOfNew, type Logs, type NewSession } from "../record/lifecycle.ts";
 import { noCounters, type SessionRecord } from "../record/record.ts";
 import { SessionError } from "../../errors.ts";
-import { sessionIds, type Context } from "../record/guards.ts";
+import { turnOpen, type Context } from "../record/guards.ts";
 import type { Staged } from "./staged.ts";
 
 /** The last turn that a fork can share; 0 where there is none. */
@@ -48,7 +48,7 @@ export function forkSession(
   const last = headOf(parent, "turns");
   if (!Number.isSafeInteger(at) || at < 0 || at > last)
     throw new SessionError("range_invalid", { name: "at", from: at, to: last });
-  if (at > lastFinished(parent)) throw new SessionError("turn_open", { ...sessionIds(parent), turn: at });
+  if (at > lastFinished(parent)) throw turnOpen(parent, at);
   const fork = draftOfNew(session, undefined, context);
   if (at === 0) {
     appendForked(fork, { parent, at }, context);

@@ -11,7 +11,7 @@ import { noCounters, type Counters, type SessionRecord } from "../record/record.
 import { truncatedUsageOf } from "../turns/truncated-usage.ts";
 import { countBegun, countSealed, countTruncatedUsage } from "../turns/counters.ts";
 import { isTurn, putBackLost, replacedLog } from "../turns/replaced-turns.ts";
-import { readTurn } from "../turns/turn.ts";
+import { isSealed, readTurn } from "../turns/turn.ts";
 import { counted } from "../../errors/counted.ts";
 
 /** The kinds of problems of a session. */
@@ -26,7 +26,7 @@ export interface SessionProblem {
 }
 
 /** The fields of a record as its logs determine them. */
-export type Repair = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn">>;
+export type Repair = Partial<Pick<SessionRecord, "heads" | "counters" | "openTurn" | "waiting">>;
 
 /** The result of a check. */
 export interface CheckResult {
@@ -50,6 +50,8 @@ export class SessionCheck {
   #counters: Counters = noCounters;
   /** The last turn, where it is open. */
   #openTurn: number | null = null;
+  /** That turn waits to be resumed. */
+  #isWaiting = false;
   /** The entries of the log `replaced`, of at most the bytes of one turn. */
   readonly #replaced: Entry[] = [];
 
@@ -86,9 +88,10 @@ export class SessionCheck {
     if (log === "turns") {
       const turn = readTurn(entry);
       if (typeof turn === "string") return turn;
-      const isOpen = turn.status === "open";
+      const isOpen = !isSealed(turn);
       if (this.#openTurn !== null) this.#report("open_turn", `turn ${this.#openTurn} is open and not the last`);
       this.#openTurn = isOpen ? turn.seq : null;
+      this.#isWaiting = turn.status === "waiting";
       this.#counters = countBegun(this.#counters, turn);
       // The usage of an inherited turn is counted with another session.
       const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
@@ -118,7 +121,8 @@ export class SessionCheck {
     const heads = this.#heads();
     const counters = this.#countersThatHold();
     const openTurn = this.#openTurnThatIs();
-    const repair: Repair = defined({ heads, counters, openTurn });
+    const waiting = this.#lostWait();
+    const repair: Repair = defined({ heads, counters, openTurn, waiting });
     return {
       problems: this.#problems,
       repair: Object.keys(repair).length === 0 ? null : repair,
@@ -177,6 +181,14 @@ export class SessionCheck {
     const differences = wrong.map((name) => `${name} ${counters[name]} for ${this.#counters[name]}`).join(", ");
     this.#report("counters", `it counts ${differences}`, "it counts what its logs hold");
     return this.#counters;
+  }
+
+  /** Null where the record says that a turn waits, and the log has none that does; undefined where they agree. */
+  #lostWait(): null | undefined {
+    if (this.#broken.has("turns") || this.#record.waiting === null || this.#isWaiting) return undefined;
+    const what = `its record says that turn ${this.#record.openTurn} waits to be resumed, and it does not`;
+    this.#report("open_turn", what, "the record says that no turn waits");
+    return null;
   }
 
   /** The open turn; undefined where the record agrees. */

@@ -11,6 +11,7 @@ import {
   type SessionRecord,
   type SessionState,
   type Budget,
+  type Waiting,
 } from "../record/record.ts";
 import { handoffOf, type StoredHandoff } from "../record/handoff.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
@@ -33,6 +34,8 @@ export interface PortableRecord {
   readonly floor: StoredHandoff | null;
   /** The seq of a turn that was in progress; the next writer seals it with the output received so far. */
   readonly openTurn: number | null;
+  /** Absent unless that turn waits to be resumed. */
+  readonly waiting?: Waiting;
   readonly counters: Counters;
   readonly metadata: Metadata;
   /** Absent for a session without a title. */
@@ -49,7 +52,7 @@ export interface PortableRecord {
 
 /** The fields in the order of a snapshot. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, handoff, title, labels, budget, inherited, legalHold } = record;
+  const { counters, handoff, waiting, title, labels, budget, inherited, legalHold } = record;
   return {
     id: record.id,
     agent: record.agent,
@@ -79,12 +82,18 @@ export function portableOf(record: SessionRecord): PortableRecord {
       longestMs: counters.longestMs,
     },
     metadata: record.metadata,
+    ...(waiting === null ? {} : { waiting: waitingOf(waiting) }),
     ...(title === null ? {} : { title }),
     ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(budget === null ? {} : { budget }),
     ...(inherited === 0 ? {} : { inherited }),
     ...(legalHold === null ? {} : { hold: { reason: legalHold.reason, at: legalHold.at } }),
   };
+}
+
+/** The fields in the order of a snapshot. */
+function waitingOf({ token, reason, since, expiresAt }: Waiting): Waiting {
+  return { token, reason, since, expiresAt };
 }
 
 /** A session in memory: its header and its logs, without empty ones. */
@@ -126,6 +135,7 @@ export function restoreSession(
     labels: record.labels ?? noLabels,
     legalHold: hold ?? null,
     handoff: floor && handoffOf(floor),
+    waiting: record.waiting ?? null,
     budget: record.budget ?? null,
     inherited: record.inherited ?? 0,
     archive: null,

@@ -6,7 +6,8 @@ import { changeOf, headOf, set, splice, type Change, type Draft } from "./change
 import { encode, type Value } from "../values/codec.ts";
 import { appendEvent } from "./event.ts";
 import { nextState, stateAt, type Transition } from "./states.ts";
-import { busy, guardFence, sessionIds, type Context } from "./guards.ts";
+import { busy, guardFence, sessionIds, turnOpen, type Context } from "./guards.ts";
+import type { SessionRecord } from "./record.ts";
 import { SessionError } from "../../errors.ts";
 
 /** An activation: the instance that runs the session, and the reason. */
@@ -41,8 +42,7 @@ export interface Passivation {
  * @throws SessionError `turn_open`, `fenced`
  */
 export function passivateSession(draft: Draft, { reason, fence }: Passivation, context: Context): Change | null {
-  const { openTurn } = draft.record;
-  if (openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(draft.record), turn: openTurn });
+  guardNoWriter(draft.record);
   if (fence !== undefined) giveBack(draft, fence);
   if (stateAt(draft.record, context.now) === "active") {
     move(draft, "passivate", context);
@@ -82,8 +82,7 @@ export interface Failure {
  * @throws SessionError `turn_open`, `fenced`
  */
 export function failSession(draft: Draft, { cause, fence }: Failure, context: Context): Change {
-  const { openTurn } = draft.record;
-  if (openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(draft.record), turn: openTurn });
+  guardNoWriter(draft.record);
   if (fence !== undefined) giveBack(draft, fence);
   const state = stateAt(draft.record, context.now);
   if (state === "active") {
@@ -98,6 +97,11 @@ export function failSession(draft: Draft, { cause, fence }: Failure, context: Co
     context,
   );
   return changeOf(draft);
+}
+
+/** A turn that waits has no writer, so its session may be passivated. @throws SessionError `turn_open` */
+function guardNoWriter(record: SessionRecord): void {
+  if (record.openTurn !== null && record.waiting === null) throw turnOpen(record, record.openTurn);
 }
 
 function giveBack(draft: Draft, fence: number): void {

@@ -3,6 +3,7 @@
  * that the writer has seen, so that it does not write on stale data.
  */
 import { SessionError } from "../../errors.ts";
+import { defined } from "../values/defined.ts";
 import { headOf, isSame, turnsIdentity } from "./change.ts";
 import type { Limits } from "../values/limits.ts";
 import type { Identity, Lease, SessionRecord } from "./record.ts";
@@ -70,7 +71,19 @@ export function fenced(record: SessionRecord, fence: number): SessionError {
   return new SessionError("fenced", { ...sessionIds(record), fence, storedFence: record.fence, holder });
 }
 
+/** The error of a write that the open turn refuses: `turn_waiting` if it waits to be resumed, else `turn_open`. */
 export function turnOpen(record: SessionRecord, turn: number): SessionError {
+  const { waiting } = record;
+  if (waiting !== null) {
+    const { reason, since, expiresAt } = waiting;
+    return new SessionError("turn_waiting", {
+      ...sessionIds(record),
+      turn,
+      reason,
+      since,
+      ...defined({ expiresAt: expiresAt ?? undefined }),
+    });
+  }
   const holder = record.lease?.instance ?? null;
   return new SessionError("turn_open", { ...sessionIds(record), turn, holder, fence: record.fence });
 }

@@ -67,6 +67,7 @@ export function draftOfNew(
     turnsCommitId: "",
     logMarks: {},
     openTurn: null,
+    waiting: null,
     cancel: null,
     handoff: null,
     fence: 0,
@@ -116,7 +117,12 @@ export function deadlines(
 ): { expiresAt: number; sweepAt: number } {
   const sliding = lastActivityAt + record.ttlMs;
   const expiresAt = record.maxAgeMs === null ? sliding : Math.min(sliding, record.maxAgeFrom + record.maxAgeMs);
-  return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt) };
+  return { expiresAt, sweepAt: Math.min(record.sweepAt, expiresAt, waitEnd(record)) };
+}
+
+/** When the open turn must be resumed at the latest; infinite where it does not wait, or waits without a limit. */
+function waitEnd({ waiting }: SessionRecord): number {
+  return waiting?.expiresAt ?? Number.MAX_SAFE_INTEGER;
 }
 
 /** A copy of the metadata: each change writes the record again, and the caller may change its own object meanwhile. */
@@ -249,7 +255,7 @@ export function expireSession(draft: Draft, context: Context): Change | null {
 export function postponeSweep(draft: Draft, { now }: Context, atLeastMs: number = 60_000): Change | null {
   const { record } = draft;
   if (record.state !== "active" && record.state !== "inactive") return null;
-  const due = Math.min(record.expiresAt, record.handoff?.expiresAt ?? Number.MAX_SAFE_INTEGER);
+  const due = Math.min(record.expiresAt, record.handoff?.expiresAt ?? Number.MAX_SAFE_INTEGER, waitEnd(record));
   set(draft, { sweepAt: Math.max(due, now + atLeastMs) });
   return changeOf(draft);
 }
@@ -314,7 +320,7 @@ export function restartSession(
   // Forks would look for their first turns in the new session.
   guardForks(record, 0);
   guardLease(record, null, context);
-  if (record.openTurn !== null) throw new SessionError("turn_open", { ...sessionIds(record), turn: record.openTurn });
+  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   if (record.parent !== null) throw new RangeError(`session ${record.id} still shares turns of ${record.parent.id}`);
   const archived = draftOf({ ...record, ...noRecord, id: archiveId }, firstVersion(context));
   closeForArchive(archived, context);

@@ -82,6 +82,17 @@ export interface Cancel {
   readonly at: number;
 }
 
+/** The open turn has no writer, and waits until a caller resumes it. */
+export interface Waiting {
+  /** Resumes the turn, once. */
+  readonly token: string;
+  /** Why it waits, such as "approval". */
+  readonly reason: string;
+  readonly since: number;
+  /** The end of the wait, epoch ms; null: it waits as long as the session lives. */
+  readonly expiresAt: number | null;
+}
+
 /** The active agent of a session, for a time. */
 export interface Handoff {
   readonly agent: string;
@@ -194,6 +205,8 @@ export interface SessionRecord extends Identity {
   readonly logMarks: { readonly [log: string]: Identity };
   /** The seq of the turn in progress. */
   readonly openTurn: number | null;
+  /** The open turn waits to be resumed; null: it has a writer, or none is open. */
+  readonly waiting: Waiting | null;
   readonly cancel: Cancel | null;
   /** As last written; whether it is in force depends on the clock, see `handoffAt`. */
   readonly handoff: Handoff | null;

@@ -1,6 +1,6 @@
 import { noCounters, type Counters } from "../record/record.ts";
 import type { TruncatedUsage } from "./truncated-usage.ts";
-import type { Turn } from "./turn.ts";
+import { isSealed, type Turn } from "./turn.ts";
 import { addCounts } from "./usage.ts";
 
 /** The counters after a turn began: it and its input are in the log. */
@@ -71,7 +71,7 @@ export function countAll(turns: Iterable<Turn>): Counters {
   let counters = noCounters;
   for (const turn of turns) {
     counters = countBegun(counters, turn);
-    if (turn.status !== "open") counters = countSealed(counters, turn);
+    if (isSealed(turn)) counters = countSealed(counters, turn);
   }
   return counters;
 }

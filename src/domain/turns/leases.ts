@@ -12,9 +12,10 @@ import { changeOf, draftOf, set, spend, splice, type Change, type Draft } from "
 import { assemble, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
-import type { Lease, SessionRecord, Waiter } from "../record/record.ts";
-import { nextState } from "../record/states.ts";
-import { closeToolCalls, entryOfTurn, type Turn } from "./turn.ts";
+import type { Lease, SessionRecord, Waiter, Waiting } from "../record/record.ts";
+import { nextState, stateAt } from "../record/states.ts";
+import { closeToolCalls, entryOfTurn, type Message, type ToolCall, type Turn, type Usage } from "./turn.ts";
+import { defined } from "../values/defined.ts";
 import { countSealed } from "./counters.ts";
 import { dropReplaced, isTurn, putBack } from "./replaced-turns.ts";
 import { estimateUsage } from "./usage.ts";
@@ -28,6 +29,8 @@ export interface AbandonedTurn {
   readonly chunks: readonly Chunk[];
   /** The number of chunks by the record; larger than `chunks` if some are missing or damaged. */
   readonly written: number;
+  /** The tool calls whose tools have not begun to run, of a turn that waits. */
+  readonly notRun: readonly ToolCall[];
   /** The entries of the turns that it replaced. */
   readonly replaced: readonly Entry[];
 }
@@ -49,27 +52,38 @@ export interface Recovery {
  * without a result get a marked one. The fencing token grows, so that the former holder is fenced if it wakes.
  */
 export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, to }: Recovery, context: Context): void {
-  const { lease, openTurn, lastActivityAt } = draft.record;
+  const { lease, openTurn, waiting } = draft.record;
+  // A turn that waits goes on waiting: its session lost a lease that no turn was written under.
+  const turn = remains === null && waiting !== null ? null : openTurn;
   const fence = draft.nextVersion;
   set(draft, { lease: null, fence, cancel: null });
-  const facts = { fence, turn: openTurn, reason };
+  const facts = { fence, turn, reason };
   if (lease === null || to === null) {
     appendEvent(draft, { type: "recovered", from: lease?.instance ?? null, ...facts }, context);
   } else {
     appendEvent(draft, { type: "taken_over", from: lease.instance, to, ...facts }, context);
   }
-  if (openTurn === null) return;
-  if (remains?.turn.seq !== openTurn) throw new Error(`recovery of turn ${openTurn} without the abandoned turn`);
-  const { chunks, written, replaced } = remains;
+  if (turn === null) return;
+  if (remains?.turn.seq !== turn) throw new Error(`recovery of turn ${turn} without the abandoned turn`);
+  sealLeft(draft, remains, reason, context);
+}
+
+/** Seal the open turn, which has no writer, as `interrupted`, with the output received so far. The lease stays as it is. */
+export function sealLeft(draft: Draft, remains: AbandonedTurn, reason: string, context: Context): void {
+  const { waiting, lastActivityAt } = draft.record;
+  const { chunks, written, notRun, replaced } = remains;
   const output = assemble(chunks);
   const isWhole = chunks.length >= written;
-  const turn: Turn = {
+  const waitedMs = waitedAt(remains.turn, waiting, context.now);
+  const endedAt = waiting?.since ?? Math.min(context.now, lastActivityAt);
+  const sealed: Turn = {
     ...remains.turn,
     status: "interrupted",
-    output: closeToolCalls(output),
-    usage: estimateUsage(remains.turn.input, output),
-    requests: 1,
-    durationMs: Math.max(0, Math.min(context.now, lastActivityAt) - remains.turn.at),
+    output: closeToolCalls(output, notRun),
+    usage: usageSoFar(remains.turn, output),
+    requests: Math.max(1, remains.turn.requests),
+    durationMs: Math.max(0, endedAt - remains.turn.at - (remains.turn.waitedMs ?? 0)),
+    ...defined({ waitedMs }),
     error: isWhole
       ? { code: "interrupted", message: reason }
       : {
@@ -77,7 +91,27 @@ export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, t
           message: `${reason}; only ${chunks.length} of ${written} chunks of the answer can be read`,
         },
   };
-  sealOver(draft, turn, replaced);
+  sealOver(draft, sealed, replaced);
+}
+
+/** What the turn reported before it waited, or an estimate where that is more. */
+function usageSoFar({ input, usage }: Turn, output: readonly Message[]): Usage {
+  const estimate = estimateUsage(input, output);
+  return usage !== undefined && usage.totalTokens >= estimate.totalTokens ? usage : estimate;
+}
+
+/** How long the turn has waited, with a wait that lasts until now; undefined if it never waited. */
+export function waitedAt({ waitedMs }: Turn, waiting: Waiting | null, now: number): number | undefined {
+  if (waiting === null) return waitedMs;
+  return (waitedMs ?? 0) + Math.max(0, now - waiting.since);
+}
+
+/** True while the open turn waits to be resumed: its time is not up, and the session takes writes. */
+export function waitsAt(record: SessionRecord, now: number): boolean {
+  const { waiting } = record;
+  if (waiting === null || (waiting.expiresAt !== null && waiting.expiresAt <= now)) return false;
+  const state = stateAt(record, now);
+  return state === "active" || state === "inactive";
 }
 
 /**
@@ -90,7 +124,7 @@ export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): 
   // Readers of a stream may come after its end.
   const keepsChunks = isStreamScope(draft.record.tenant);
   if (draft.record.heads["chunks"] !== undefined && !keepsChunks) splice(draft, "chunks", 1, []);
-  set(draft, { openTurn: null, cancel: null });
+  set(draft, { openTurn: null, waiting: null, cancel: null });
   spend(draft, { tokens: turn.usage?.totalTokens ?? 0, turns: 0 });
   if (isWordless(turn) && replaced.some(isTurn)) {
     putBack(draft, replaced, turn);
@@ -154,7 +188,7 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
 /** Release the lease. An open turn must be sealed first. */
 export function releaseLease(record: SessionRecord, fence: number): Change {
   guardFence(record, fence);
-  if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  if (record.openTurn !== null && record.waiting === null) throw turnOpen(record, record.openTurn);
   const draft = draftOf(record);
   set(draft, { lease: null });
   return changeOf(draft);
@@ -172,9 +206,9 @@ export function renewLease(
   return changeOf(draft);
 }
 
-/** Ask the running answer to stop. Null if no answer runs or it was asked already. */
+/** Ask the running answer to stop. Null if no answer runs, it was asked already, or it waits and has no writer. */
 export function requestCancel(record: SessionRecord, context: Context): Change | null {
-  if (record.openTurn === null || record.cancel?.turn === record.openTurn) return null;
+  if (record.openTurn === null || record.waiting !== null || record.cancel?.turn === record.openTurn) return null;
   const draft = draftOf(record);
   set(draft, { cancel: { turn: record.openTurn, at: context.now } });
   return changeOf(draft);

@@ -151,7 +151,7 @@ export function putBackLost(record: SessionRecord, kept: readonly Entry[], turns
   if (turns.length === 0 || after !== turnsEnd) return null;
   const { inherited, spent, keys } = headerOf(first, record);
   const draft = draftOf(record);
-  set(draft, { openTurn: null, cancel: null, inherited, heads: { ...record.heads, turns: turnsEnd } });
+  set(draft, { openTurn: null, waiting: null, cancel: null, inherited, heads: { ...record.heads, turns: turnsEnd } });
   splice(
     draft,
     "turns",

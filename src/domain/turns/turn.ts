@@ -63,8 +63,8 @@ export interface Step {
   readonly durationMs: number;
 }
 
-/** `open` is in progress; the others are sealed. */
-export type TurnStatus = "open" | "done" | "failed" | "interrupted";
+/** `open` is in progress, `waiting` has no writer until it is resumed; the others are sealed. */
+export type TurnStatus = "open" | "waiting" | "done" | "failed" | "interrupted";
 
 /** One exchange: input, output, the agent that answered, and the usage. */
 export interface Turn {
@@ -82,6 +82,8 @@ export interface Turn {
   /** Calls of a model within the turn. */
   readonly requests: number;
   readonly durationMs?: number;
+  /** How long it waited to be resumed, ms; no part of `durationMs`. */
+  readonly waitedMs?: number;
   /** The model calls of the turn, if it had several and their caller reported each. */
   readonly steps?: readonly Step[];
   /** Why the answer ended: "stop", "length", "content_filter", "tool_calls", "refusal", or the provider's own word. */
@@ -93,7 +95,7 @@ export interface Turn {
 /** A turn without its messages, for telemetry. */
 export interface TurnSummary extends Pick<
   Turn,
-  "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs" | "finish"
+  "seq" | "at" | "status" | "agent" | "model" | "usage" | "requests" | "durationMs" | "waitedMs" | "finish"
 > {
   /** Why it failed or was interrupted. */
   readonly code?: string;
@@ -107,6 +109,23 @@ export function summaryOf({ key: _, input: _input, output: _output, error, ...su
 export interface TurnData extends Omit<Turn, "seq" | "key" | "at"> {
   /** The number of messages before it in its log, so that readers need not count them. */
   readonly messagesBefore?: number;
+  /** Of a turn that waits; no reader of turns gets it. */
+  readonly resume?: Resume;
+}
+
+/** The part of a waiting turn that is for its resumer. */
+export interface Resume {
+  /** Opaque to the session. */
+  readonly state: Value;
+  /** The tool calls of the turn whose tools have not begun to run. */
+  readonly notRun: readonly ToolCall[];
+  /** Those of them that need an approval, by their ids. */
+  readonly asks: readonly string[];
+}
+
+/** True for a turn that has ended. */
+export function isSealed({ status }: { readonly status: string }): boolean {
+  return status !== "open" && status !== "waiting";
 }
 
 /** @throws SessionError `store_invalid` for an entry that contains no turn */
@@ -120,7 +139,7 @@ export function turnOf(entry: Entry): Turn {
 export function readTurn({ seq, key, at, data }: Entry): Turn | string {
   if (!isDate(at)) return "its time is beyond what a date holds";
   try {
-    const { messagesBefore: _, ...stored } = decode(data) as unknown as TurnData;
+    const { messagesBefore: _, resume: _resume, ...stored } = decode(data) as unknown as TurnData;
     if (typeof stored.status !== "string") return "it has no status";
     if (!areMessages(stored.input) || !areMessages(stored.output)) return "its messages cannot be read";
     if (stored.error !== undefined && typeof stored.error.code !== "string") return "its error cannot be read";
@@ -144,9 +163,15 @@ export function messagesBefore(entry: Entry): number | undefined {
   return (decode(entry.data) as unknown as TurnData).messagesBefore;
 }
 
+/** The part of a waiting turn that is for its resumer; undefined for other turns. */
+export function resumeOf(entry: Entry): Resume | undefined {
+  return (decode(entry.data) as unknown as TurnData).resume;
+}
+
 /** The entry that stores a turn. The usage comes before the messages, so that aggregate queries need not read them. */
-export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
-  const { seq, key, at, status, agent, model, usage, requests, durationMs, input, output, steps, finish, error } = turn;
+export function entryOfTurn(turn: Turn, messagesBefore?: number, resume?: Resume): Entry {
+  const { seq, key, at, status, agent, model, usage, requests, durationMs, waitedMs } = turn;
+  const { input, output, steps, finish, error } = turn;
   const data = {
     status,
     agent,
@@ -154,12 +179,14 @@ export function entryOfTurn(turn: Turn, messagesBefore?: number): Entry {
     usage,
     requests,
     durationMs,
+    waitedMs,
     messagesBefore,
     input,
     output,
     steps,
     finish,
     error,
+    resume,
   };
   return { seq, key, at, data: encode(data, "turn") };
 }

@@ -217,7 +217,8 @@ export interface NewChunks {
   readonly chunkBytes: number;
 }
 
-function appendChunks(draft: Draft, { chunks, chunkBytes }: NewChunks, context: Context): void {
+/** Append chunks, in the draft. @throws SessionError `turn_parts_exceeded`, `turn_too_large` */
+export function appendChunks(draft: Draft, { chunks, chunkBytes }: NewChunks, context: Context): void {
   const { record } = draft;
   const { turnBytesMax, chunksMax } = context.limits;
   const count = headOf(record, "chunks") + chunks.length;

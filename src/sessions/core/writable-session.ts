@@ -15,6 +15,8 @@ export type ChangesBeside = (attempt: number) => Promise<readonly Change[]>;
 export interface WriteOptions {
   /** Clear the lease of a dead holder (`dead`) or of any holder (`any`) in the same commit, and seal the turn it left open. */
   readonly recovers?: "dead" | "any";
+  /** Seal a turn that waits to be resumed, in the same commit, for this reason. @default it keeps waiting until its time is up */
+  readonly interruptsWaiting?: string;
   /** The reason in the error of a turn that is sealed on the way. */
   readonly reason?: string;
   /** Tries against newer records before the write fails with `contended`. @default 100 */

@@ -95,7 +95,7 @@ export function ownSession(
 
 /** The session that was found, if it has expired and its last answer still runs: only readers get it until that turn ends. */
 export function answeringSession({ record, user }: DeviceRoute): SessionRecord | undefined {
-  return record?.user === user && record.openTurn !== null ? record : undefined;
+  return record?.user === user && record.openTurn !== null && record.waiting === null ? record : undefined;
 }
 
 /** The session at the end of the route. It is created if there is none, and reset if it has expired or ended. */

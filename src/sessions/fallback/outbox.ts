@@ -285,7 +285,7 @@ export class Outbox {
    */
   async #write(handle: Handle, replayed: Turn): Promise<void> {
     const { seq: _, status, ...rest } = replayed;
-    const turn = { ...rest, status: status === "open" ? "interrupted" : status } as const;
+    const turn = { ...rest, status: status === "open" || status === "waiting" ? "interrupted" : status } as const;
     const rule: Rule = (draft, context, writer) => appendTurn(draft, { turn, writer }, context);
     const { id: sessionId, tenant } = handle.key;
     await retryOnConflict({ sessionId, tenant, attemptsMax }, async () => {

@@ -6,7 +6,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { readableChunks, type Chunk } from "../../domain/turns/chunk.ts";
 import type { AbandonedTurn } from "../../domain/turns/leases.ts";
 import { hasReplaced, replacedLog } from "../../domain/turns/replaced-turns.ts";
-import { readTurn } from "../../domain/turns/turn.ts";
+import { readTurn, resumeOf } from "../../domain/turns/turn.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { eachEntry } from "../core/log-reader.ts";
@@ -37,7 +37,8 @@ export async function readAbandonedTurn(
     if (last === undefined) break;
     from = last.seq + 1;
   }
-  return { turn, chunks, written };
+  const notRun = entry === undefined ? [] : (resumeOf(entry)?.notRun ?? []);
+  return { turn, chunks, written, notRun };
 }
 
 /**

@@ -9,8 +9,9 @@ import {
   type Draft,
 } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
-import { recover, type AbandonedTurn } from "../../domain/turns/leases.ts";
+import { recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
+import { endOfWait } from "../../domain/writes/waiting.ts";
 import { sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
@@ -269,7 +270,12 @@ export class Handle implements WritableSession {
    */
   async propose(
     rule: Rule,
-    { recovers, reason = interruptions.writer_gone, beside: given }: Omit<WriteOptions, "attemptsMax">,
+    {
+      recovers,
+      interruptsWaiting,
+      reason = interruptions.writer_gone,
+      beside: given,
+    }: Omit<WriteOptions, "attemptsMax">,
     attempt: number,
   ): Promise<Proposal | undefined> {
     const record = this.#record;
@@ -280,6 +286,8 @@ export class Handle implements WritableSession {
     try {
       const draft = draftOf(record);
       if (recovers !== undefined && this.#isAbandoned(record)) await this.#recover(draft, recovers, reason);
+      const mayEndWait = recovers !== undefined || interruptsWaiting !== undefined;
+      if (mayEndWait && this.#endsWait(draft.record, interruptsWaiting)) await this.#endWait(draft, interruptsWaiting);
       change = rule(draft, this.core.context(), this.#writer());
     } catch (error) {
       // The record that was known before this write may be stale. The record of a later attempt came from the store.
@@ -378,15 +386,30 @@ export class Handle implements WritableSession {
   }
 
   /** True for an open turn without a lease, and for a lease of another view, which may be that of a dead holder. */
-  #isAbandoned({ lease, openTurn }: SessionRecord): boolean {
-    return lease === null ? openTurn !== null : lease.fence !== this.fence;
+  #isAbandoned({ lease, openTurn, waiting }: SessionRecord): boolean {
+    return lease === null ? openTurn !== null && waiting === null : lease.fence !== this.fence;
+  }
+
+  /** True for a turn that waits and is to be sealed: its time is up, or the write interrupts it. */
+  #endsWait(record: SessionRecord, interrupts: string | undefined): boolean {
+    if (record.waiting === null || (record.lease !== null && record.lease.fence !== this.fence)) return false;
+    return interrupts !== undefined || !waitsAt(record, this.core.now());
+  }
+
+  /** Seal the turn that waits, in the draft. */
+  async #endWait(draft: Draft, reason: string = interruptions.taken_over): Promise<void> {
+    const { record } = draft;
+    const turn = await this.#abandonedTurn(record, record.openTurn ?? 0);
+    const context = this.core.context();
+    sealLeft(draft, turn, endOfWait(record, reason, context.now), context);
   }
 
   /** Clear an abandoned lease and seal its open turn, in the draft. */
   async #recover(draft: Draft, recovers: "dead" | "any", reason: string): Promise<void> {
     const { lease, openTurn } = draft.record;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
-    const turn = openTurn === null ? null : await this.#abandonedTurn(draft.record, openTurn);
+    const isLeft = openTurn !== null && draft.record.waiting === null;
+    const turn = isLeft ? await this.#abandonedTurn(draft.record, openTurn) : null;
     // A takeover from any holder does not check whether that holder is alive.
     const to = recovers === "any" ? this.core.instance.id : null;
     recover(draft, turn, { reason, to }, this.core.context());

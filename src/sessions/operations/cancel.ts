@@ -1,12 +1,15 @@
 /** Stops the answer in progress, or withdraws a question that waits for the session. */
+import { changeOf } from "../../domain/record/change.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
 import { requestCancel, withdrawWaiters } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import type { Handle } from "../handle/handle.ts";
 import { untilStopped } from "../turns/running-answer.ts";
 import { guardWriteKey, type WriteKey } from "./append.ts";
 
-/** The turn that is asked to stop, or that the question was withdrawn from the queue. */
-type Stopped = number | "withdrawn";
+/** The turn that is asked to stop; the question was withdrawn from the queue; or a turn that waited was interrupted. */
+type Stopped = number | "withdrawn" | "waiting";
 
 /** False if no answer runs. @throws SessionError `id_invalid` */
 export async function cancelOn(handle: Handle, options: WriteKey): Promise<boolean> {
@@ -29,8 +32,24 @@ async function stop(handle: Handle, key: string | undefined): Promise<Stopped | 
     turn = (await handle.entryByKey(key))?.seq;
     if (turn === undefined) return undefined;
   }
+  const isMeant = ({ openTurn }: SessionRecord): boolean => turn === undefined || turn === openTurn;
   const written = await handle.write(({ record }, context) =>
-    turn === undefined || turn === record.openTurn ? requestCancel(record, context) : null,
+    isMeant(record) ? requestCancel(record, context) : null,
   );
-  return written.status === "ok" ? handle.record.cancel?.turn : undefined;
+  if (written.status === "ok") return handle.record.cancel?.turn;
+  return (await interruptWaiting(handle, isMeant)) ? "waiting" : undefined;
+}
+
+/** Seal a turn that waits to be resumed: it has no writer that could. */
+async function interruptWaiting(handle: Handle, isMeant: (record: SessionRecord) => boolean): Promise<boolean> {
+  const { waiting } = handle.record;
+  if (waiting === null || !isMeant(handle.record)) return false;
+  const { token } = waiting;
+  const written = await handle.write(
+    (draft) => (draft.base.waiting?.token === token && draft.record !== draft.base ? changeOf(draft) : null),
+    { interruptsWaiting: interruptions.cancelled },
+  );
+  // Resumed meanwhile: its writer is asked.
+  if (written.status !== "ok") return (await stop(handle, undefined)) !== undefined;
+  return true;
 }

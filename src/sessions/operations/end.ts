@@ -2,6 +2,7 @@
 import { endSession } from "../../domain/record/lifecycle.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { Handle } from "../handle/handle.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
 import { guardNames, parseNote, type OptionNames } from "../options/arguments.ts";
 
 /** How a session ends. */
@@ -26,6 +27,7 @@ export async function endOn(handle: Handle, options: EndOptions): Promise<void> 
   await handle.operate("end", () =>
     handle.write((draft, context, { fence }) => endSession(draft, { fence, reason: parsed }, context), {
       recovers: "dead",
+      interruptsWaiting: interruptions.session_ended,
     }),
   );
 }

@@ -22,7 +22,7 @@ export interface SessionView {
   readonly record: SessionRecord;
   /** The last turn; absent if there is none, or if no watch asks for turns. */
   readonly turn?: WatchedTurn;
-  /** All chunks of the last turn's answer, if the turn is open, by their numbers from 1; undefined: it cannot be read. */
+  /** All chunks of the last turn's answer, if the turn is open or waits, by their numbers from 1; undefined: it cannot be read. */
   readonly chunks: readonly (Chunk | undefined)[];
 }
 

@@ -99,7 +99,7 @@ async function archive(core: Core, record: SessionRecord): Promise<boolean> {
     const { archiveOn } = await import("./archive.ts");
     return await archiveOn(new Handle(core, record), record);
   } catch (error) {
-    const isInUse = (["busy", "turn_open", "contended", "session_not_found"] as const).some((code) =>
+    const isInUse = (["busy", "turn_open", "turn_waiting", "contended", "session_not_found"] as const).some((code) =>
       hasCode(error, code),
     );
     if (isInUse) return false;

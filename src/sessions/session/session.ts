@@ -19,6 +19,7 @@ import { breakLeaseOn, exclusiveOn, leaseHolderOf, leaseOn, type LeaseHolder } f
 import { clearLegalHoldOn, setLegalHoldOn } from "../operations/legal-hold.ts";
 import { truncateOn } from "../operations/truncate.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
+import { resumeOn, waitingOn } from "../operations/waiting.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
 import { removeStreamsOf } from "../streams/streams-of.ts";
@@ -28,7 +29,7 @@ import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts
 import type { ConsultOptions } from "../turns/question.ts";
 import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
-import type { TurnInProgress } from "../turns/turn-in-progress.ts";
+import type { TurnInProgress, WaitingTurn } from "../turns/turn-in-progress.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import type { ForkOptions } from "./fork.ts";
 import { lookOn, type SessionLook, type TailQuery } from "./look.ts";
@@ -274,6 +275,24 @@ export class Session {
   /** A named log of the session, to read. @throws SessionError `id_invalid`, `log_reserved` */
   log(name: string): SessionLog {
     return new SessionLog(this.#handle, parseNamedLog(name));
+  }
+
+  /**
+   * Load the turn that waits to be resumed; null if none does. Its token and its state are secrets of the application.
+   * @throws SessionError `session_not_found`
+   */
+  async waiting(): Promise<WaitingTurn | null> {
+    return await traceCall(this.#handle.about("waiting"), () => waitingOn(this.#handle));
+  }
+
+  /**
+   * Resume the turn that waits under this token, as its only writer: the same turn, with the output so far. Of several callers
+   * in any processes exactly one resumes it. The turns in the store count as seen.
+   * @throws SessionError `turn_not_waiting` if it was resumed or interrupted, or for a token of another session or turn;
+   *   `interrupted` if its time is up, `busy`, that of the session's state
+   */
+  async resume(token: string): Promise<TurnInProgress> {
+    return await this.#handle.operate("resume", () => resumeOn(this.#handle, token));
   }
 
   /** Load the holder of the lease, and check whether it is alive; null: no lease. */

@@ -31,8 +31,9 @@ export class ContentGuard {
   readonly #refuse: Refuse;
   #turns = 0;
   #messages = 0;
-  /** The turn in progress, which is the last one. */
+  /** The turn in progress or waiting, which is the last one. */
   #open: number | null = null;
+  #isWaiting = false;
   /** The messages before the last turn. */
   #messagesBefore = 0;
   #usage = 0;
@@ -82,7 +83,8 @@ export class ContentGuard {
       const path = `logs.turns[${this.#open - 1}].data.status`;
       refuse(path, { value: '"open"', expected: "one_of", known: sealedStatuses });
     }
-    if (turn["status"] === "open") this.#open = seq;
+    if (unsealed.includes(turn["status"] as string)) this.#open = seq;
+    this.#isWaiting = turn["status"] === "waiting";
     guardMessagesBefore(turn, path, this.#messages, refuse);
     this.#messagesBefore = this.#messages;
     this.#messages += messagesOf(turn, path, refuse);
@@ -121,7 +123,7 @@ export class ContentGuard {
   }
 
   /** Check the header against the log of turns, once all entries were added. @throws what `refuse` throws */
-  guardHeader({ state, counters, openTurn, inherited = 0 }: PortableRecord): void {
+  guardHeader({ state, counters, openTurn, waiting, inherited = 0 }: PortableRecord): void {
     const refuse = this.#refuse;
     const turns = this.#turns;
     const agrees = (path: string, stated: number, found: number): void => {
@@ -132,10 +134,16 @@ export class ContentGuard {
       refuse(`logs.turns[${turns - 1}].data.status`, {
         value: this.#open === null ? "sealed" : '"open"',
         expected: "one_of",
-        known: this.#open === null ? ["open"] : sealedStatuses,
+        known: this.#open === null ? unsealed : sealedStatuses,
       });
     if (openTurn !== null && (state === "ended" || state === "archived"))
       refuse("session.openTurn", { value: String(openTurn), expected: "one_of", known: ["null"] });
+    if ((waiting !== undefined) !== this.#isWaiting)
+      refuse(`logs.turns[${turns - 1}].data.status`, {
+        value: this.#isWaiting ? '"waiting"' : "not waiting",
+        expected: "one_of",
+        known: this.#isWaiting ? ["open", ...sealedStatuses] : ["waiting"],
+      });
     this.#guardReplaced(openTurn);
     agrees("session.counters.turns", counters.turns, turns);
     agrees("session.counters.messages", counters.messages, this.#messages);
@@ -157,17 +165,20 @@ function guardMessagesBefore({ messagesBefore }: Fields, path: string, messages:
 }
 
 const sealedStatuses = ["done", "failed", "interrupted"];
-const statuses = ["open", ...sealedStatuses];
+const unsealed = ["open", "waiting"];
+const statuses = [...unsealed, ...sealedStatuses];
 
 /** The number of messages of the turn. */
 function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
-  const { status, agent, model, requests, durationMs, usage, steps, finish, error } = turn;
+  const { status, agent, model, requests, durationMs, waitedMs, usage, steps, finish, error, resume } = turn;
   if (!statuses.includes(status as string))
     refuse(`${path}.status`, { value: formatValue(status), expected: "one_of", known: statuses });
   idOf(agent, `${path}.agent`, refuse);
   guardModel(model, path, refuse);
   countOf(requests, `${path}.requests`, refuse);
   if (durationMs !== undefined) spanOf(durationMs, `${path}.durationMs`, { most: durationMaxMs, refuse });
+  if (waitedMs !== undefined) spanOf(waitedMs, `${path}.waitedMs`, { most: durationMaxMs, refuse });
+  if (status === "waiting" || resume !== undefined) guardResume(resume, `${path}.resume`, refuse);
   if (usage !== undefined) guardUsage(usage, path, (tokens, place) => countOf(tokens, place, refuse), refuse);
   if (finish !== undefined && !isFinish(finish))
     refuse(`${path}.finish`, { value: formatValue(finish), expected: "name", min: 1, max: 64 });
@@ -186,7 +197,17 @@ function messagesOf(turn: Fields, path: string, refuse: Refuse): number {
   const { length } = turn["output"] as readonly unknown[];
   // The output of a turn in progress is in the log of chunks.
   if (status === "open" && length > 0) refuse(`${path}.output`, { length, expected: "list", max: 0 });
-  return count;
+  // The output of a turn that waits is counted at its end.
+  return status === "waiting" ? count - length : count;
+}
+
+function guardResume(value: unknown, path: string, refuse: Refuse): void {
+  const { state, notRun, asks } = objectOf(value, path, refuse);
+  if (state === undefined) refuse(`${path}.state`, { value: "undefined", expected: "value" });
+  if (!Array.isArray(notRun)) refuse(`${path}.notRun`, { value: formatValue(notRun), expected: "array" });
+  judged(`${path}.notRun`, refuse, () => parseMessages([{ role: "assistant", tool_calls: notRun }], "user", path));
+  if (!Array.isArray(asks)) refuse(`${path}.asks`, { value: formatValue(asks), expected: "array" });
+  for (const [index, id] of (asks as readonly unknown[]).entries()) idOf(id, `${path}.asks[${index}]`, refuse);
 }
 
 function guardModel(model: unknown, path: string, refuse: Refuse): void {

@@ -1,7 +1,14 @@
 /** The header of a snapshot: the record of a session, checked field by field. */
 import { parseBudget } from "../../domain/record/budget.ts";
 import type { StoredHandoff } from "../../domain/record/handoff.ts";
-import { noCounters, type Budget, type Counters, type LegalHold, type Metadata } from "../../domain/record/record.ts";
+import {
+  noCounters,
+  type Budget,
+  type Counters,
+  type LegalHold,
+  type Metadata,
+  type Waiting,
+} from "../../domain/record/record.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -39,6 +46,7 @@ const recordFields = [
 ] as const satisfies readonly (keyof PortableRecord)[];
 
 const optionalFields = [
+  "waiting",
   "title",
   "labels",
   "budget",
@@ -74,6 +82,7 @@ export function recordOf(value: unknown, limits: Limits, refuse: Refuse): Portab
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
     ...defined({
+      waiting: fields["waiting"] === undefined ? undefined : waitingOf(fields["waiting"], limits, refuse),
       title: fields["title"] === undefined ? undefined : titleOf(fields["title"], refuse),
       labels: fields["labels"] === undefined ? undefined : labelsOf(fields["labels"], refuse),
       budget: fields["budget"] === undefined ? undefined : budgetOf(fields["budget"], refuse),
@@ -97,6 +106,17 @@ function floorOf(value: unknown, limits: Limits, refuse: Refuse): StoredHandoff 
     lockedAt: instantOf(lockedAt, `${path}.lockedAt`, refuse),
     expiresAt: instantOf(expiresAt, `${path}.expiresAt`, refuse),
     note: note === null ? null : textOfAtMost(note, `${path}.note`, { lengthMax, refuse }),
+  };
+}
+
+function waitingOf(value: unknown, limits: Limits, refuse: Refuse): Waiting {
+  const path = "session.waiting";
+  const { token, reason, since, expiresAt } = fieldsOf(value, path, ["token", "reason", "since", "expiresAt"], refuse);
+  return {
+    token: idOf(token, `${path}.token`, refuse),
+    reason: textOfAtMost(reason, `${path}.reason`, { lengthMax: limits.noteLengthMax, refuse }),
+    since: instantOf(since, `${path}.since`, refuse),
+    expiresAt: expiresAt === null ? null : instantOf(expiresAt, `${path}.expiresAt`, refuse),
   };
 }
 

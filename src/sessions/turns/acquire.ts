@@ -29,14 +29,20 @@ const retryMs = 150;
  */
 export async function acquire<T>(handle: Handle, patience: Patience, attempt: Attempt<T>): Promise<T> {
   if (patience.busy === "take-over") {
-    return await attempt(null, { recovers: "any", reason: interruptions.taken_over });
+    const reason = interruptions.taken_over;
+    return await attempt(null, { recovers: "any", reason, interruptsWaiting: reason });
   }
   try {
-    return await attempt(null, { recovers: "dead" });
+    return await attempt(null, optionsOf(patience));
   } catch (error) {
     if (patience.busy === "reject" || !mayPass(error)) throw error;
   }
   return await traceStep(handle.about("wait"), () => waitInQueue(handle, patience, attempt));
+}
+
+/** A turn that waits to be resumed has no writer: `interrupt` seals it at once, and the other policies leave it. */
+function optionsOf({ busy }: Pick<Patience, "busy">): WriteOptions {
+  return busy === "interrupt" ? { recovers: "dead", interruptsWaiting: interruptions.cancelled } : { recovers: "dead" };
 }
 
 async function waitInQueue<T>(
@@ -55,7 +61,7 @@ async function waitInQueue<T>(
       core.guardOpen();
       signal?.throwIfAborted();
       try {
-        return await attempt(ticket, { recovers: "dead" });
+        return await attempt(ticket, optionsOf({ busy }));
       } catch (error) {
         if (!mayPass(error) || clock.now() >= deadline) throw error;
       }

@@ -1,6 +1,7 @@
 import { headOf, turnsIdentity, type Change, type Draft } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
+import type { Chunk } from "../../domain/turns/chunk.ts";
 import { TruncatedSums, type TruncatedTurns } from "../../domain/turns/truncated-usage.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { mayHaveRunTools } from "../../domain/turns/message-steps.ts";
@@ -80,8 +81,11 @@ async function beginTurnOn(
     after === undefined
       ? await writeOnce(handle, turn.key, rule, options)
       : await writeInstead(handle, { after, key: turn.key }, beginning, options);
-  // A retry does not supersede the writer of its own answer.
-  const first = ahead && turn.key !== null ? await handle.entryByKey(turn.key) : undefined;
+  // A retry supersedes neither the writer of its own answer nor its own turn that waits.
+  const first =
+    (ahead || options.interruptsWaiting !== undefined) && turn.key !== null
+      ? await handle.entryByKey(turn.key)
+      : undefined;
   let written: WriteResult = first === undefined ? await write() : { status: "duplicate", entry: first };
   let earlier: Turn | undefined;
   while (written.status === "duplicate" && earlier === undefined) {
@@ -107,11 +111,19 @@ async function beginTurnOn(
   return { status: "begun", inProgress: answering(handle, written.change, { brings, flush }) };
 }
 
-/** The turn that a change has just begun; `brings`: the change took its lease. */
+/** The turn that a change has just begun or resumed; `brings`: the change took its lease; `written`: the output before it. */
 export function answering(
   handle: Handle,
   change: Change,
-  { brings, flush }: { readonly brings: boolean; readonly flush: Required<Flush> | undefined },
+  {
+    brings,
+    flush,
+    written = [],
+  }: {
+    readonly brings: boolean;
+    readonly flush: Required<Flush> | undefined;
+    readonly written?: readonly Chunk[];
+  },
 ): TurnInProgress {
   const { core } = handle;
   const { fence } = handle.record;
@@ -122,7 +134,7 @@ export function answering(
     else handle.abandon(fence);
     handle.dropLease();
   };
-  return new TurnInProgress(handle, turnOf(lastTurn(change)), { releases: brings, ended, flush });
+  return new TurnInProgress(handle, turnOf(lastTurn(change)), { releases: brings, ended, flush, written });
 }
 
 /** Builds the beginning of the turn on the record that is written. */

@@ -158,7 +158,7 @@ export function repeatAnswer(
   emit: Emit,
 ): Turn {
   for (const event of turn.output.flatMap(eventsOfMessage)) emit(event);
-  if (turn.status === "done") return turn;
+  if (turn.status === "done" || turn.status === "waiting") return turn;
   const ids = { sessionId, tenant, agent: turn.agent, turn: turn.seq };
   throw errorOfTurn(turn, ids);
 }

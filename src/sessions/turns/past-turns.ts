@@ -1,5 +1,5 @@
 import { isShown } from "../../domain/request/model-request.ts";
-import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
+import { isSealed, readableTurns, type Turn } from "../../domain/turns/turn.ts";
 import { turnsToLoad, windowTurnsMax, type WindowBounds } from "../../domain/request/window.ts";
 import type { LoadRequest } from "../../store/store.ts";
 import type { Handle } from "../handle/handle.ts";
@@ -38,12 +38,12 @@ export async function pastTurns(
     const newest = await readTail(handle, wanted);
     return await pastTurns(handle, { loaded: newest, tail: wanted, window, before });
   }
-  const shown = loaded.filter(({ seq, status }) => seq < before && status !== "open").filter(isShown).length;
+  const shown = loaded.filter((turn) => turn.seq < before && isSealed(turn)).filter(isShown).length;
   const isCut = loaded.length >= tail.last && tail.last > 0;
   let last = tail.last;
   if (wanted.last > tail.last) ({ last } = wanted);
   else if (isCut && shown < Math.min(window.turns, tail.last - 1)) last = windowTurnsMax;
-  const isCurrent = last === tail.last && !loaded.some(({ status }) => status === "open");
+  const isCurrent = last === tail.last && loaded.every(isSealed);
   const turns = isCurrent ? loaded : await readTail(handle, { ...wanted, last });
   return turns.filter(({ seq }) => seq < before);
 }

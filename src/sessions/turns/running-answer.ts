@@ -42,8 +42,8 @@ export async function runningAnswer(session: FollowedSession): Promise<Answer | 
 }
 
 /**
- * Passes on the events of an open turn, from its beginning, and resolves with the sealed turn. The signal ends this, not the
- * answer.
+ * Passes on the events of an open turn, from its beginning, and resolves with the sealed turn, or with the turn as it waits.
+ * The signal ends this, not the answer.
  * @throws SessionError `interrupted` where the turn ends unsealed or the signal aborts, the store's
  */
 export async function followAnswer(
@@ -142,7 +142,7 @@ function kindOf({ type }: AnswerEvent): keyof SentParts {
   return type === "text" || type === "reasoning" ? type : "others";
 }
 
-/** A chunk of the followed turn, or its end. */
+/** A chunk of the followed turn, or its end; a turn that waits has ended for its followers. */
 export type TurnNews = Extract<SessionNews, { type: "chunk" | "turn" }>;
 
 /**
@@ -161,6 +161,7 @@ export async function* turnNews(
     if (news.type === "chunk") {
       if (news.turn === seq) yield news;
     } else if (news.turn.seq === seq && news.turn.status !== "open") {
+      // A turn that waits has no answer that runs.
       yield news;
       return;
     }
@@ -169,7 +170,7 @@ export async function* turnNews(
 
 /** @throws SessionError the error that ended the answer */
 export function doneTurn({ id: sessionId }: Pick<FollowedSession, "id">, turn: Turn): Turn {
-  if (turn.status === "done") return turn;
+  if (turn.status === "done" || turn.status === "waiting") return turn;
   throw errorOfTurn(turn, { sessionId, turn: turn.seq });
 }
 

@@ -1,12 +1,19 @@
 import { Assembly, keptChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
 import type { Change } from "../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
+import type { SessionRecord, Waiting } from "../../domain/record/record.ts";
+import { waitTurn, type Wait } from "../../domain/writes/waiting.ts";
+import { encode, type Value } from "../../domain/values/codec.ts";
+import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { sortableId } from "../../domain/values/ids.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { guardNames, parseReason, type OptionNames } from "../options/arguments.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import {
   closeToolCalls,
   type Message,
   type ReportedUsage,
+  type Resume,
   type Step,
   type ToolCall,
   type Turn,
@@ -15,7 +22,15 @@ import {
 import { isWordless } from "../../domain/turns/leases.ts";
 import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
 import { countToolCalls } from "../../domain/turns/message-steps.ts";
-import { estimateUsage, isCount, isFinish, isModelName, parseSteps, parseUsage } from "../../domain/turns/usage.ts";
+import {
+  addUsage,
+  estimateUsage,
+  isCount,
+  isFinish,
+  isModelName,
+  parseSteps,
+  parseUsage,
+} from "../../domain/turns/usage.ts";
 import { fenced, sessionIds, type Context } from "../../domain/record/guards.ts";
 import { guardTokensLeft } from "../../domain/record/budget.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -49,6 +64,46 @@ export interface Seal {
   readonly finish?: string;
   readonly error?: { readonly code: string; readonly message: string };
 }
+
+/** How a turn waits. */
+export interface WaitOptions {
+  /** What the resumer needs, such as the run state of a framework. No model and no reader of turns gets it. */
+  readonly state: Value;
+  /** Why it waits, such as "approval". */
+  readonly reason: string;
+  /** The longest wait; then the turn is sealed as interrupted. @default as long as the session lives */
+  readonly expires?: Duration;
+  /** The usage so far; a later seal adds its own. @default none: nothing is counted */
+  readonly usage?: ReportedUsage;
+  /** Calls of a model so far. @default 1 */
+  readonly requests?: number;
+}
+
+/** Tool calls with which a turn waits. */
+interface WaitingCalls {
+  readonly notRun: readonly ToolCall[];
+  readonly asks: readonly string[];
+}
+
+/** A turn that waits to be resumed. */
+export interface WaitingTurn {
+  /** The number of the turn. */
+  readonly turn: number;
+  readonly state: Value;
+  readonly reason: string;
+  /** When the wait began, epoch ms. */
+  readonly since: number;
+  /** When the turn is interrupted if it is not resumed, epoch ms; null: it waits as long as the session lives. */
+  readonly expiresAt: number | null;
+  /** Resumes the turn, once. */
+  readonly token: string;
+  /** The output so far. */
+  readonly output: readonly Message[];
+  /** The tool calls that need an approval; empty where the turn waits for something else. */
+  readonly calls: readonly ToolCall[];
+}
+
+const waitNames: OptionNames<WaitOptions> = { state: true, reason: true, expires: true, usage: true, requests: true };
 
 type Took = Omit<Sealing, "status" | "output">;
 
@@ -96,6 +151,8 @@ export class TurnInProgress implements AsyncDisposable {
   readonly #ended: (settled: boolean) => void;
   readonly #stop = new AbortController();
   readonly #written = new Assembly();
+  /** The messages that were written before the turn was resumed. */
+  readonly #before: number;
   #toolCalls: number;
   /** One write to the store for each token would be too many. */
   readonly #flushes: Required<Flush>;
@@ -126,13 +183,24 @@ export class TurnInProgress implements AsyncDisposable {
       releases,
       ended,
       flush,
-    }: { releases: boolean; ended: (settled: boolean) => void; flush: Required<Flush> | undefined },
+      written = [],
+    }: {
+      releases: boolean;
+      ended: (settled: boolean) => void;
+      flush: Required<Flush> | undefined;
+      written?: readonly Chunk[];
+    },
   ) {
     if (handle.fence === null) throw new Error("a turn in progress needs a lease");
     this.#handle = handle;
     this.#fence = handle.fence;
     this.open = open;
-    this.#toolCalls = countToolCalls(open.input);
+    for (const chunk of written) {
+      this.#written.add(chunk);
+      this.#bytes += keptChunk(chunk).length;
+    }
+    this.#before = this.output.length;
+    this.#toolCalls = countToolCalls(open.input) + countToolCalls(this.output);
     this.#releases = releases;
     this.#ended = ended;
     this.#flushes = flush ?? parseFlush();
@@ -213,8 +281,10 @@ export class TurnInProgress implements AsyncDisposable {
    */
   async guardTokensLeft(tokens: number): Promise<void> {
     const { core, record } = this.#handle;
-    guardTokensLeft(record, tokens);
-    await guardDailyTokens(core, record, tokens);
+    // What the turn used before it waited is counted at its end.
+    const used = (this.open.usage?.totalTokens ?? 0) + tokens;
+    guardTokensLeft(record, used);
+    await guardDailyTokens(core, record, used);
   }
 
   /** Refuse a message before it is added, so that the output before it can be sealed. */
@@ -293,7 +363,7 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   #cost(): Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps"> {
-    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output) };
+    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output.slice(this.#before)) };
   }
 
   #sealLater(seal: Seal, together: SealTogether = {}): void {
@@ -321,6 +391,73 @@ export class TurnInProgress implements AsyncDisposable {
   /** The error of an answer that was stopped. */
   interruption(how: Interruption): SessionError<"interrupted"> {
     return new SessionError("interrupted", { ...sessionIds(this.#handle.record), turn: this.seq, how });
+  }
+
+  /**
+   * Let the turn wait, and give it up: in one step the output so far is stored, the turn waits with a state and a token, and a
+   * lease that `begin` took is released. `session.resume`, in any process, continues it. If the call fails, the turn stays in
+   * progress, unless its writer has lost it.
+   * @throws SessionError `fenced`, `turn_not_open`, `interrupted` if it was asked to stop, `argument_invalid`,
+   *   `duration_invalid`, `value_unstorable`, `state_too_large`, `turn_too_large`, that of the session's state, the store's
+   */
+  async wait(options: WaitOptions): Promise<WaitingTurn> {
+    guardNames(options, "wait", waitNames);
+    const { usage, requests } = options;
+    return await this.waitWith(options, { notRun: [], asks: [] }, defined({ usage, requests }));
+  }
+
+  /** As `wait`, with tool calls that did not run. `cost`: what the turn took since it was begun or resumed. @internal */
+  async waitWith(
+    { state, reason, expires }: WaitOptions,
+    { notRun, asks }: WaitingCalls,
+    cost: Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">,
+  ): Promise<WaitingTurn> {
+    const { core, record } = this.#handle;
+    core.guardStore();
+    if (state === undefined) throw invalidArgument("state", state, { expected: "value" });
+    encode(state, "state");
+    const parsed = parseReason(reason, core.options.limits.noteLengthMax);
+    const forMs = expires === undefined ? null : parseDuration(expires, "expires");
+    this.signal.throwIfAborted();
+    if (this.#isEnded || this.#sealing !== undefined)
+      throw new SessionError("turn_not_open", { ...sessionIds(record), turn: this.seq });
+    const resume: Resume = { state, notRun, asks };
+    const waiting = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, { reason: parsed, forMs }, cost));
+    // A seal meanwhile, as that of `close`, finds the turn that waits.
+    this.#sealing = waiting.then(() => ({ ...this.open, status: "waiting", output: this.output }));
+    this.#sealing.catch(() => undefined);
+    return await waiting;
+  }
+
+  async #wait(
+    resume: Resume,
+    { reason, forMs }: { readonly reason: string; readonly forMs: number | null },
+    cost: Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">,
+  ): Promise<WaitingTurn> {
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
+    const chunks = mergeTexts(this.#buffer);
+    this.#buffer = [];
+    const handle = this.#handle;
+    const { clock } = handle.core.options;
+    try {
+      await this.#flushing;
+      const { durationMs: _, ...taken } = this.#took(cost, this.output);
+      const since = handle.core.now();
+      const token = sortableId(since, clock.random(16));
+      const waiting: Waiting = { token, reason, since, expiresAt: forMs === null ? null : since + forMs };
+      const turn = { ...this.open, output: this.output };
+      const rest = { chunks, chunkBytes: this.#bytes };
+      const wait: Wait = { turn, taken, resume, waiting, fence: this.#fence, release: this.#releases, rest };
+      await handle.write(({ record }, context) => waitTurn(record, wait, context));
+      this.#end(true);
+      return waitingTurn(turn, waiting, resume);
+    } catch (error) {
+      this.#sealing = undefined;
+      this.#buffer.unshift(...chunks);
+      if (this.#isOwn(error) && lostCodes.has(error.code)) this.#lose();
+      throw error;
+    }
   }
 
   /**
@@ -424,15 +561,19 @@ export class TurnInProgress implements AsyncDisposable {
 
   /** Usage and end of the turn, as values that can be stored and summed, whatever its model reports. */
   #took({ usage, requests, agent, model, steps, finish, error }: Seal, output: readonly Message[]): Took {
-    const estimate = (): Usage => estimateUsage(this.open.input, output);
-    const elapsedMs = this.#handle.core.now() - this.open.at;
+    const { open } = this;
+    const estimate = (): Usage => estimateUsage(open.input, output.slice(this.#before));
+    const elapsedMs = this.#handle.core.now() - open.at - (open.waitedMs ?? 0);
+    const used = usage === undefined ? undefined : parseUsage(usage, estimate);
+    const called = steps === undefined ? undefined : parseSteps(steps, estimate);
     return defined({
-      requests: isCount(requests) ? requests : 1,
+      requests: open.requests + (isCount(requests) ? requests : 1),
       durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
-      usage: usage === undefined ? undefined : parseUsage(usage, estimate),
+      // The open turn has what it took before it waited.
+      usage: used === undefined ? open.usage : addUsage(open.usage, used),
       agent: isModelName(agent) ? agent : undefined,
       model: isModelName(model) ? model : undefined,
-      steps: steps === undefined ? undefined : parseSteps(steps, estimate),
+      steps: open.steps === undefined ? called : [...open.steps, ...(called ?? [])],
       finish: isFinish(finish) ? finish : undefined,
       error,
     });
@@ -470,4 +611,14 @@ export class TurnInProgress implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.settle();
   }
+}
+
+/** A turn that waits, as its resumer sees it. */
+export function waitingTurn(
+  { seq, output }: Pick<Turn, "seq" | "output">,
+  { token, reason, since, expiresAt }: Waiting,
+  { state, notRun, asks }: Resume,
+): WaitingTurn {
+  const calls = notRun.filter(({ id }) => asks.includes(id));
+  return { turn: seq, state, reason, since, expiresAt, token, output, calls };
 }

@@ -3,7 +3,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
-import type { Turn } from "../../domain/turns/turn.ts";
+import { isSealed, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../core/core.ts";
@@ -31,11 +31,17 @@ export interface WatchOptions {
 
 /**
  * A change of a session. A turn comes once when it is begun, `open`, then the chunks of its answer, and once when it is
- * finished. A turn that is finished when the watch first sees it comes once. Changes that happen between two reads of a
+ * finished. A turn that waits comes as `waiting`, with its output so far, and as `open` again when it is resumed; its chunks
+ * are numbered on. A turn that is finished when the watch first sees it comes once. Changes that happen between two reads of a
  * watch merge: the chunks of an answer that is finished by then do not come.
  */
 export type SessionNews =
-  | { readonly type: "turn"; readonly turn: Turn }
+  | {
+      readonly type: "turn";
+      readonly turn: Turn;
+      /** The chunks of its answer that came before, of a turn that waits or is resumed. */
+      readonly chunks?: number;
+    }
   | {
       readonly type: "chunk";
       /** The number of the open turn. */
@@ -88,6 +94,8 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   #turn = 0;
   /** The chunks of the turn after that which the reader has got; undefined before that turn came as open. */
   #chunks: number | undefined;
+  /** The token under which that turn waits, if the reader has got it as one that waits. */
+  #token: string | undefined;
   /** The last turns that the reader has got, the open one included. */
   #known: Known[] = [];
   /** The record up to which the turns that the reader has got are known to be the stored ones. */
@@ -214,20 +222,33 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
       this.#pass(reached);
       return this.#step(view);
     }
-    if (reached.status !== "open") {
+    if (isSealed(reached)) {
       this.#turn = reached.seq;
       this.#chunks = undefined;
       return this.#give(reached);
     }
     if (this.#chunks === undefined) {
-      this.#chunks = 0;
-      return this.#give(reached);
+      // The output of a turn that waits is in its entry too.
+      const isOpen = reached.status === "open";
+      this.#chunks = isOpen ? 0 : chunks.length;
+      if (isOpen) return this.#give(reached);
     }
+    if (reached.status === "open" && this.#token !== undefined) return this.#giveAgain(reached, this.#chunks);
     while (this.#chunks < chunks.length) {
       const chunk = chunks[this.#chunks++];
       if (chunk !== undefined) return resultOfChunk(chunk, { turn: reached.seq, seq: this.#chunks });
     }
-    return undefined;
+    const token = record.waiting?.token;
+    if (token === undefined || token === this.#token) return undefined;
+    return this.#giveAgain(reached, this.#chunks, token);
+  }
+
+  /** A turn that waits under the token, or without one a turn that was resumed. */
+  #giveAgain(turn: Turn, chunks: number, token?: string): Result {
+    const { seq, at, key } = turn;
+    this.#remember({ seq, at, key });
+    this.#token = token;
+    return { done: false, value: { type: "turn", turn, chunks } };
   }
 
   #give(turn: Turn): Result {
@@ -244,6 +265,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   }
 
   #remember(known: Known): void {
+    this.#token = undefined;
     if (this.#known.at(-1)?.seq === known.seq) this.#known.pop();
     if (this.#known.push(known) > knownMax) this.#known.shift();
   }
@@ -251,6 +273,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   #truncate(after: number): Result {
     this.#turn = after;
     this.#chunks = undefined;
+    this.#token = undefined;
     this.#cutAfter = undefined;
     this.#known = this.#known.filter(({ seq }) => seq <= after);
     this.#page = [];

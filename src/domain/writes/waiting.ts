@@ -1,0 +1,127 @@
+/**
+ * Rules of turns that wait. A turn in progress may wait for a decision, such as the approval of a tool call: its writer stores
+ * a state and gives up the lease. The turn stays the open one, without a writer, until:
+ *
+ * - a caller resumes it with its token, once: the turn is open again, and that caller is its writer;
+ * - it is interrupted: by a caller, by the end of its time, or with its session. Its seal is that of `recover`.
+ */
+import { SessionError } from "../../errors.ts";
+import { changeOf, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import { guardFence, guardLease, sessionIds, type Context, type Writer } from "../record/guards.ts";
+import { deadlines, stayLive, use } from "../record/lifecycle.ts";
+import type { SessionRecord, Waiting } from "../record/record.ts";
+import { nextState } from "../record/states.ts";
+import { grant, waitedAt, waitsAt, type Acquisition } from "../turns/leases.ts";
+import { entryOfTurn, type Resume, type Step, type Turn, type Usage } from "../turns/turn.ts";
+import { appendChunks, guardTurnParts, guardTurnSize, type NewChunks } from "../turns/turns.ts";
+import { interruptions } from "../../errors/answer-problems.ts";
+import { defined } from "../values/defined.ts";
+import { encode } from "../values/codec.ts";
+
+/** What a turn took up to its wait. */
+export interface TakenSoFar {
+  readonly usage?: Usage;
+  readonly requests: number;
+  readonly steps?: readonly Step[];
+  readonly agent?: string;
+  readonly model?: string;
+}
+
+/** How a turn waits. */
+export interface Wait {
+  /** The turn with its output so far. */
+  readonly turn: Turn;
+  readonly taken: TakenSoFar;
+  readonly resume: Resume;
+  readonly waiting: Waiting;
+  /** The fencing token of its writer. */
+  readonly fence: number;
+  /** Release the lease in the same step. */
+  readonly release: boolean;
+  /** The last chunks of the output. */
+  readonly rest: NewChunks;
+}
+
+/**
+ * Let the turn in progress wait. Its chunks stay, and its entry has the output so far.
+ * @throws SessionError `fenced`, `turn_not_open`, `interrupted` for a turn that was asked to stop, `turn_too_large`,
+ *   `turn_parts_exceeded`, `state_too_large`, that of the session's state
+ */
+export function waitTurn(record: SessionRecord, wait: Wait, context: Context): Change {
+  const { turn, taken, resume, waiting, fence, release, rest } = wait;
+  guardFence(record, fence);
+  const { seq } = turn;
+  if (record.openTurn !== seq || record.waiting !== null)
+    throw new SessionError("turn_not_open", { ...sessionIds(record), turn: seq });
+  if (record.cancel?.turn === seq)
+    throw new SessionError("interrupted", { ...sessionIds(record), turn: seq, how: "cancelled" });
+  // A turn of a session that takes no writes could not be resumed.
+  nextState(record, "use", context.now);
+  const draft = draftOf(record);
+  if (rest.chunks.length > 0) appendChunks(draft, rest, context);
+  const kept: Turn = { ...turn, ...taken, status: "waiting" };
+  guardTurnParts(record, kept, context);
+  guardTurnSize(record, entryOfTurn(kept).data, context);
+  guardResumeSize(record, resume, context);
+  splice(draft, "turns", seq, [entryOfTurn(kept, record.counters.messages - turn.input.length, resume)]);
+  set(draft, { waiting });
+  stayLive(draft, context);
+  if (release) set(draft, { lease: null });
+  return changeOf(draft);
+}
+
+/** @throws SessionError `state_too_large` */
+function guardResumeSize(record: SessionRecord, { state }: Resume, { limits }: Context): void {
+  const bytes = Buffer.byteLength(encode(state, "state"));
+  if (bytes <= limits.turnBytesMax) return;
+  throw new SessionError("state_too_large", { ...sessionIds(record), bytes, bytesMax: limits.turnBytesMax });
+}
+
+/** How a turn is resumed. */
+export interface Resumption {
+  readonly token: string;
+  /** The turn that waits under the token. */
+  readonly turn: Turn;
+  readonly writer: Pick<Writer, "fence">;
+  /** The lease that the resumer takes with it; null: it has one. */
+  readonly lease: Acquisition | null;
+}
+
+/**
+ * Resume the turn: it is open again, in the same place, and its state and output are in the chunks alone. The token is used up.
+ * @throws SessionError as {@link guardToken}, `busy`, `fenced`
+ */
+export function resumeTurn(draft: Draft, { token, turn, writer, lease }: Resumption, context: Context): Change {
+  const waiting = guardToken(draft.record, token, context);
+  guardLease(draft.record, writer.fence, context);
+  if (lease !== null) grant(draft, lease, context);
+  const waitedMs = waitedAt(turn, waiting, context.now);
+  const open: Turn = { ...turn, status: "open", output: [], ...defined({ waitedMs }) };
+  const before = draft.record.counters.messages - turn.input.length;
+  splice(draft, "turns", turn.seq, [entryOfTurn(open, before)]);
+  set(draft, { waiting: null });
+  use(draft, context);
+  set(draft, deadlines(draft.record));
+  return changeOf(draft);
+}
+
+/**
+ * The wait under this token.
+ * @throws SessionError `turn_not_waiting`, `interrupted` for a turn whose time is up, that of the session's state
+ */
+export function guardToken(record: SessionRecord, token: string, context: Context): Waiting {
+  const { waiting, openTurn } = record;
+  if (waiting === null || waiting.token !== token || openTurn === null) {
+    const other = waiting === null ? undefined : (openTurn ?? undefined);
+    throw new SessionError("turn_not_waiting", { ...sessionIds(record), ...defined({ turn: other }) });
+  }
+  nextState(record, "use", context.now);
+  if (!waitsAt(record, context.now))
+    throw new SessionError("interrupted", { ...sessionIds(record), turn: openTurn, how: "waiting_expired" });
+  return waiting;
+}
+
+/** Why a turn that waits is sealed: its time is up, else `given`. */
+export function endOfWait(record: SessionRecord, given: string, now: number): string {
+  return waitsAt(record, now) ? given : interruptions.waiting_expired;
+}

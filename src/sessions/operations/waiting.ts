@@ -1,0 +1,70 @@
+/** A turn that waits: shows it, and resumes it. */
+import { resumeOf, turnOf } from "../../domain/turns/turn.ts";
+import type { Chunk } from "../../domain/turns/chunk.ts";
+import { guardToken, resumeTurn } from "../../domain/writes/waiting.ts";
+import { waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
+import { parseId } from "../../domain/values/ids.ts";
+import { hasCode } from "../../errors.ts";
+import { readAbandonedTurn } from "../handle/abandoned-turn.ts";
+import type { Handle } from "../handle/handle.ts";
+import type { Flush } from "../options/flush.ts";
+import { answering } from "../turns/begin.ts";
+import { waitingTurn, type TurnInProgress, type WaitingTurn } from "../turns/turn-in-progress.ts";
+
+/** The turn that waits; null if none does, or its time is up. */
+export async function waitingOn(handle: Handle): Promise<WaitingTurn | null> {
+  const { record, tails } = await handle.peek([{ log: "turns", last: 1 }]);
+  const entry = tails[0]?.at(-1);
+  const { waiting } = record;
+  if (waiting === null || entry === undefined || !waitsAt(record, handle.core.now())) return null;
+  const turn = turnOf(entry);
+  return waitingTurn(turn, waiting, resumeOf(entry) ?? { state: null, notRun: [], asks: [] });
+}
+
+/** @throws SessionError as `Session.resume` */
+export async function resumeOn(handle: Handle, token: string, flush?: Required<Flush>): Promise<TurnInProgress> {
+  handle.core.guardStore();
+  const parsed = parseId(token, "token");
+  return await handle.core.take(() => resumeNext(handle, parsed, flush));
+}
+
+async function resumeNext(handle: Handle, token: string, flush: Required<Flush> | undefined): Promise<TurnInProgress> {
+  const { core } = handle;
+  await handle.refresh();
+  await guardWaits(handle, token);
+  const { turn, chunks, written } = await readWaiting(handle, token);
+  const brings = handle.fence === null;
+  if (brings) await core.instance.ensureAlive();
+  // The waiters of the queue wait for this very turn.
+  const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket: null, ahead: true } : null;
+  const result = await handle.write(
+    (draft, context, writer) => resumeTurn(draft, { token, turn, writer, lease }, context),
+    { recovers: "dead" },
+  );
+  if (result.status !== "ok") throw new Error("a resumption changes something, and claims no key");
+  const output: readonly Chunk[] = chunks.length === written ? chunks : turn.output.map((message) => ({ message }));
+  return answering(handle, result.change, { brings, flush, written: output });
+}
+
+/** The turn and its chunks. They do not change while the turn waits. */
+async function readWaiting(handle: Handle, token: string): Promise<Omit<AbandonedTurn, "replaced">> {
+  const { openTurn } = handle.record;
+  try {
+    return await readAbandonedTurn(handle.core, handle.record, openTurn ?? 0);
+  } catch (error) {
+    // Another caller may have resumed the turn meanwhile, and its session may have been truncated since.
+    await handle.refresh();
+    await guardWaits(handle, token);
+    throw error;
+  }
+}
+
+/** A turn whose time is up is sealed, before the error says so. */
+async function guardWaits(handle: Handle, token: string): Promise<void> {
+  try {
+    guardToken(handle.record, token, handle.core.context());
+  } catch (error) {
+    if (hasCode(error, "interrupted")) await handle.recoverAbandoned();
+    throw error;
+  }
+}
