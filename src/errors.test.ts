@@ -63,7 +63,11 @@ test("a text in the details is a value of the caller, or is named as the text of
     Object.entries(details).flatMap(([name, kind]) => (kind === "text" ? [[code, name]] : [])),
   );
   const others = texts.filter(([, name]) => name !== "value" && name !== "reported");
-  assert.deepEqual(others, [["legal_hold", "reason"]], "the reason that setLegalHold was called with");
+  const reasons = [
+    ["legal_hold", "reason"],
+    ["turn_waiting", "reason"],
+  ];
+  assert.deepEqual(others, reasons, "the reasons that setLegalHold and wait were called with");
 });
 
 test("the words that a turn stores for an interruption are read as its code", () => {

@@ -40,6 +40,10 @@ const textsForDevices: Partial<Record<ErrorCode, { readonly detail: string; read
   fenced: { detail: "another writer took over the session; nothing was written", details: ["sessionId"] },
   model_missing: { detail: "the service has no model to ask", details: ["sessionId"] },
   legal_hold: { detail: "nothing of the session may be deleted", details: ["sessionId"] },
+  turn_waiting: {
+    detail: 'a turn of the session waits for a decision; decide, or interrupt it with the busy policy "interrupt"',
+    details: ["sessionId", "turn", "since", "expiresAt"],
+  },
   turn_open: { detail: "a turn of the session is in progress; wait for its end", details: ["sessionId", "turn"] },
 };
 

@@ -75,7 +75,7 @@ export const turnAnswer: z.ZodType = z
     seq: z.number(),
     key: z.string().nullable(),
     at: instant,
-    status: z.enum(["open", "done", "failed", "interrupted"]),
+    status: z.enum(["open", "waiting", "done", "failed", "interrupted"]),
     agent: agentName,
     model: z.string().optional(),
     input: z.array(z.unknown()),
@@ -83,6 +83,7 @@ export const turnAnswer: z.ZodType = z
     usage: z.unknown().optional(),
     requests: z.number(),
     durationMs: z.number().optional(),
+    waitedMs: z.number().optional().meta({ description: "how long it waited to be resumed, ms" }),
     steps: z
       .array(z.looseObject({}))
       .optional()

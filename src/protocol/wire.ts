@@ -2,6 +2,7 @@
  * Sessions and turns on the wire: as in the library, with instants as ISO 8601. Values that JSON lacks are tagged by
  * the codec.
  */
+import { isSealed } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {
@@ -170,10 +171,11 @@ export function wireTenantEvent(event: TenantEvent): WireTenantEvent {
 export function wireNews(news: SessionNews): { readonly id: string; readonly data: object } {
   switch (news.type) {
     case "turn": {
-      const { seq, status } = news.turn;
+      const { turn, chunks = 0 } = news;
+      const { seq } = turn;
       return {
-        id: newsId(status === "open" ? { after: seq - 1, afterChunk: 0 } : { after: seq, afterChunk: 0 }),
-        data: { turn: wireTurn(news.turn) },
+        id: newsId(isSealed(turn) ? { after: seq, afterChunk: 0 } : { after: seq - 1, afterChunk: chunks }),
+        data: { turn: wireTurn(turn), ...(chunks === 0 ? {} : { chunks }) },
       };
     }
     case "chunk":
@@ -241,8 +243,10 @@ export function tenantEventOfWire(wire: WireTenantEvent): TenantEvent {
 /** Decodes events of {@link wireNews}; undefined for events of other kinds. */
 export function newsOfWire(event: string | undefined, data: unknown): SessionNews | undefined {
   switch (event) {
-    case "turn":
-      return { type: "turn", turn: turnOfWire((data as { turn: WireTurn }).turn) };
+    case "turn": {
+      const { turn, chunks } = data as { readonly turn: WireTurn; readonly chunks?: number };
+      return { type: "turn", turn: turnOfWire(turn), ...defined({ chunks }) };
+    }
     case "chunk":
       return { type: "chunk", ...(data as { turn: number; seq: number; chunk: Chunk }) };
     case "truncated":

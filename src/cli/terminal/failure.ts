@@ -31,6 +31,8 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   fenced: exitCodes.conflict,
   queue_full: exitCodes.conflict,
   turn_open: exitCodes.conflict,
+  turn_waiting: exitCodes.conflict,
+  turn_not_waiting: exitCodes.conflict,
   store_busy: exitCodes.conflict,
   store_schema_newer: exitCodes.newerSchema,
   snapshot_newer: exitCodes.newerSchema,
