@@ -66,7 +66,8 @@ export interface LogEntryInput {
   readonly value: Value;
   /**
    * What becomes of this entry if its key is in the log. `refuse`: nothing of the write is written, and its status is
-   * `duplicate`; `skip`: the entry is left out; `replace`: it takes the place of the stored entry.
+   * `duplicate`, also where the write replaces the entry that has the key; `skip`: the entry is left out; `replace`: it takes
+   * the place of the stored entry. `skip` and `replace` count only keys before `from`.
    * @default "refuse"
    */
   readonly ifPresent?: IfPresent;

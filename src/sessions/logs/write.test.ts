@@ -307,6 +307,44 @@ test("one duplicate key refuses the whole write, is skipped, or is replaced, as 
   await assertSound(place);
 });
 
+test("keys and turns that change between their reading and the commit are read again", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const other = await place.another().get("s");
+  const race = async (write: SessionWrite, meanwhile: SessionWrite): Promise<WriteOutcome> => {
+    const read = place.store.read.bind(place.store);
+    place.store.read = async (...args) => {
+      place.store.read = read;
+      const entries = await read(...args);
+      await written(other, meanwhile);
+      return entries;
+    };
+    return await session.write(write);
+  };
+  const rewritten = (...items: LogEntryInput[]): SessionWrite => ({ logs: { notes: { from: 1, entries: items } } });
+  await written(session, notes({ key: "a", value: 1 }, { key: "b", value: 2 }));
+  // The entry to replace has another number by then.
+  await race(
+    notes({ key: "b", value: 3, ifPresent: "replace" }),
+    rewritten({ value: 0 }, { value: 1 }, { key: "b", value: 2, ifPresent: "replace" }),
+  );
+  assert.deepEqual(await values(session), [0, 1, 3]);
+  // The entry to skip is gone by then, and the log is as long as before.
+  const skipped = await race(
+    notes({ key: "b", value: 4, ifPresent: "skip" }),
+    rewritten({ key: "c", value: 5 }, { value: 6 }, { value: 7 }),
+  );
+  assert.ok(skipped.status === "ok");
+  assert.deepEqual(skipped.logs["notes"], { seqs: [4], end: 4 });
+  assert.deepEqual(await values(session), [5, 6, 7, 4]);
+  // There are more turns to clear than were read.
+  await session.append({ input: "1", output: "x" });
+  await race({ turns: { from: 1, turns: [{ input: "all" }] } }, { turns: { turns: [{ input: "2" }, { input: "3" }] } });
+  assert.deepEqual(await inputs(session), ["all"]);
+  assert.deepEqual([session.info.counters.turns, session.info.counters.messages], [1, 1]);
+  await assertSound(place);
+});
+
 test("two entries of one write with one key follow the rule of the later one", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
