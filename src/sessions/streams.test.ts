@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { hasCode, type ErrorCode, type SessionError } from "../errors.ts";
-import { erase, stats, sweep } from "../admin.ts";
+import { doctor, erase, stats, sweep } from "../admin.ts";
 import type { Sessions } from "./sessions.ts";
 import type { StreamPart } from "./streams.ts";
 import type { StreamProducer } from "./streams/producer.ts";
@@ -260,6 +260,11 @@ test("a producer that was gone before its first part gives its place to the next
   await stream.write("part");
   await stream.end();
   assert.deepEqual((await readAll(place.another(), "run")).parts, ["part"]);
+  // Also where its end was noted meanwhile.
+  await (await produce(place.sessions, "noted"))[Symbol.asyncDispose]();
+  assert.equal(await place.another().streams.status("noted"), "lost");
+  await (await produce(place.another(), "noted")).end();
+  assert.equal((await place.sessions.streams.acquire("noted")).role, "consumer", "a stream may end without a part");
 });
 
 test("a stream is stopped from another process: its producer hears it, and may end it with what it has", async () => {
@@ -417,6 +422,20 @@ test("the sweep removes the streams whose time to live has passed", async () => 
     sessions.map((one) => one?.tails[0]?.length),
     [undefined, 1],
   );
+});
+
+test("the doctor finds nothing in streams, in progress, over and lost", async () => {
+  await using place = inMemory();
+  for (const id of ["open", "done", "failed", "lost", "empty"]) {
+    const stream = await produce(place.sessions, id);
+    if (id !== "empty") await stream.write({ part: id }, { said: "said" });
+    if (id === "done") await stream.end();
+    if (id === "failed") await stream.fail("no");
+    if (id === "lost") await stream[Symbol.asyncDispose]();
+  }
+  const found: unknown[] = [];
+  await doctor(place.another(), { onFinding: (finding) => found.push(finding) });
+  assert.deepEqual(found, []);
 });
 
 test("bad ids, options, parts and cursors are refused before anything is written", async () => {

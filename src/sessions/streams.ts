@@ -9,7 +9,8 @@ import { defined } from "../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { streamScope } from "../domain/values/internal-scope.ts";
-import { hasCode, SessionError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
+import type { Loaded } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
@@ -60,7 +61,7 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
-const statuses: { readonly [Status in Turn["status"]]: StreamStatus } = {
+const statuses: { readonly [Status in Turn["status"]]: Exclude<StreamStatus, "missing"> } = {
   open: "streaming",
   waiting: "streaming",
   done: "done",
@@ -98,11 +99,10 @@ export class Streams {
       const core = this.#core;
       await core.instance.ensureAlive();
       return await retryOnConflict({ sessionId: id, tenant: this.#tenant }, async () => {
-        const [found, owner] = await core.findAll([key, ...(linked === null ? [] : [this.#sessionKey(linked)])]);
+        const found = await core.find(key, [{ log: "turns", last: 1 }]);
         if (found !== undefined && !(await this.#isFree(found))) return { role: "consumer" } as const;
-        if (linked !== null && owner === undefined)
-          throw new SessionError("session_not_found", { sessionId: linked, tenant: this.#tenant });
-        const before = found ?? absentStream(key, core.context());
+        if (linked !== null) await core.load({ tenant: this.#tenant, id: linked });
+        const before = found?.record ?? absentStream(key, core.context());
         const handle = new Handle(core, before);
         const stream = { key, session: linked, ttlMs, instance: core.instance.id };
         return await core.take(async () => {
@@ -117,10 +117,16 @@ export class Streams {
     });
   }
 
-  /** True where another stream may take the id. */
-  async #isFree(record: SessionRecord): Promise<boolean> {
-    if (record.openTurn === null) return hasLapsed(record, this.#core.now());
-    return headOf(record, "chunks") === 0 && !(await this.#isProduced(record));
+  /** True where another stream may take the id: its time has passed, or it was lost before its first part. */
+  async #isFree(found: Loaded): Promise<boolean> {
+    const isEmpty = headOf(found.record, "chunks") === 0;
+    return hasLapsed(found.record, this.#core.now()) || (isEmpty && (await this.#statusOf(found)) === "lost");
+  }
+
+  async #statusOf({ record, tails }: Loaded): Promise<Exclude<StreamStatus, "missing">> {
+    const [entry] = tails[0] ?? [];
+    const status = entry === undefined ? "lost" : statuses[turnOf(entry).status];
+    return status === "streaming" && !(await this.#isProduced(record)) ? "lost" : status;
   }
 
   async #isProduced(record: SessionRecord): Promise<boolean> {
@@ -133,9 +139,7 @@ export class Streams {
     return await this.#perform("streams.status", id, async () => {
       const found = await this.#core.find(key, [{ log: "turns", last: 1 }]);
       if (found === undefined || hasLapsed(found.record, this.#core.now())) return "missing";
-      const [entry] = found.tails[0] ?? [];
-      const status = entry === undefined ? "lost" : statuses[turnOf(entry).status];
-      return status === "streaming" && !(await this.#isProduced(found.record)) ? "lost" : status;
+      return await this.#statusOf(found);
     });
   }
 
@@ -201,10 +205,6 @@ export class Streams {
 
   #key(id: string): SessionKey {
     return { tenant: streamScope(this.#tenant), id };
-  }
-
-  #sessionKey(id: string): SessionKey {
-    return { tenant: this.#tenant, id };
   }
 
   async #perform<T>(operation: OperationName, session: string | undefined, work: () => Promise<T>): Promise<T> {
