@@ -3,7 +3,7 @@
  *
  * @module perdure/admin
  */
-import { guardNames, type OptionNames } from "./sessions/options/arguments.ts";
+import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
 import { SessionError } from "./errors.ts";

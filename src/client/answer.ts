@@ -7,6 +7,10 @@ import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
 import { resumeEvents, streamBroken } from "./resume-events.ts";
 import { defined } from "../domain/values/defined.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+
+/** The only option of `append` and `cancel`. */
+export const keyNames: OptionNames<WriteKey> = { key: true };
 
 /** The end of an answer. */
 export interface End {
@@ -33,7 +37,10 @@ export async function runningOver(http: Http, path: string): Promise<Answer | un
 }
 
 /** Cancels the running answer, or only the question of a key, also while it waits. */
-export async function cancelOver(http: Http, path: string, { key }: WriteKey): Promise<boolean> {
+export async function cancelOver(http: Http, path: string, options: WriteKey): Promise<boolean> {
+  // Without its key, a cancel would stop whichever answer runs.
+  guardNames(options, "options", keyNames);
+  const { key } = options;
   const headers = defined({ "idempotency-key": key === undefined ? undefined : encodeKey(key) });
   const { body } = await http.ask({ method: "POST", path: `${path}/cancel`, headers });
   return (body as { cancelled: boolean }).cancelled;

@@ -2,6 +2,7 @@ import type { Answer } from "../domain/turns/answer.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type {
   ActiveAgent,
@@ -48,8 +49,17 @@ export interface SayOptions {
   readonly key?: string;
 }
 
-/** The chat of one device, over HTTP. */
-export function chat({ device = browserDevice(), ...options }: ChatOptions): Chat {
+const chatNames: OptionNames<ChatOptions> = { url: true, device: true, retries: true, fetch: true };
+const sayNames: OptionNames<SayOptions> = { agent: true, busy: true, key: true };
+const handOffNames: OptionNames<Pick<HandOffOptions, "ttl">> = { ttl: true };
+
+/**
+ * The chat of one device, over HTTP.
+ * @throws SessionError `argument_invalid` for an option that does not exist
+ */
+export function chat(given: ChatOptions): Chat {
+  guardNames(given, "options", chatNames);
+  const { device = browserDevice(), ...options } = given;
   return new Chat(new Http({ ...options, headers: { "x-device-id": device } }));
 }
 
@@ -66,7 +76,9 @@ export class Chat {
    * Sends a message. Resolves once it is durable; then the answer streams, and resumes after a lost connection.
    * @throws SessionError `busy`, `agent_unknown`, `rate_limited` … ; a later error is thrown by the answer
    */
-  async say(message: MessageInput, { key = crypto.randomUUID(), ...options }: SayOptions = {}): Promise<Answer> {
+  async say(message: MessageInput, given: SayOptions = {}): Promise<Answer> {
+    guardNames(given, "options", sayNames);
+    const { key = crypto.randomUUID(), ...options } = given;
     const headers = { "idempotency-key": encodeKey(key) };
     const request = { method: "POST", path: "/v1/chat", body: { message, ...options }, headers } as const;
     return await askOver(this.#http, request, async () => undefined);
@@ -118,7 +130,9 @@ export class Chat {
   }
 
   /** Makes an agent the active one, for a time. */
-  async handOff(agent: string, { ttl }: Pick<HandOffOptions, "ttl"> = {}): Promise<ActiveAgent> {
+  async handOff(agent: string, options: Pick<HandOffOptions, "ttl"> = {}): Promise<ActiveAgent> {
+    guardNames(options, "options", handOffNames);
+    const { ttl } = options;
     const body = {
       agent,
       ...defined({ ttlSeconds: ttl === undefined ? undefined : parseDuration(ttl, "ttl") / 1000 }),

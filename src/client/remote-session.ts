@@ -1,9 +1,10 @@
 import type { Answer } from "../domain/turns/answer.ts";
 import { sortableId } from "../domain/values/ids.ts";
 import { parseDuration } from "../domain/values/duration.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
-import { hasCode } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
 import type {
   ActiveAgent,
   ConsultOptions,
@@ -34,7 +35,7 @@ import {
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
-import { askOver, cancelOver, encodeKey, runningOver } from "./answer.ts";
+import { askOver, cancelOver, encodeKey, keyNames, runningOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { eventPages, turnPages } from "./log-pages.ts";
@@ -66,10 +67,29 @@ type OverHttp = Pick<
   | "remove"
 >;
 
-/** Options of `consult` over HTTP: the model is given by its name only. */
-export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "route"> & {
+/**
+ * Options of `consult` over HTTP: the model is given by its name only. `signal` and `cancel({ key })` withdraw a question
+ * that waits for its session.
+ */
+export type RemoteConsultOptions = Omit<ConsultOptions, "model" | "route" | "withdraw"> & {
   readonly model?: string;
 };
+
+const consultNames: OptionNames<RemoteConsultOptions> = {
+  agent: true,
+  model: true,
+  busy: true,
+  key: true,
+  window: true,
+  settings: true,
+  after: true,
+  signal: true,
+  flush: true,
+};
+const watchNames: OptionNames<WatchOptions> = { signal: true, after: true, afterChunk: true };
+const handOffNames: OptionNames<Omit<HandOffOptions, "noteFrom">> = { ttl: true, note: true };
+const endNames: OptionNames<EndOptions> = { reason: true, after: true };
+const forkNames: OptionNames<ForkOptions> = { at: true, as: true };
 
 /** Query and body of a request. */
 type RequestParts = Pick<HttpRequest, "query" | "body">;
@@ -119,7 +139,9 @@ export class RemoteSession implements OverHttp {
    * Appends a finished turn.
    * @throws SessionError as a local session
    */
-  async append(turn: TurnInput, { key = crypto.randomUUID() }: WriteKey = {}): Promise<Turn> {
+  async append(turn: TurnInput, options: WriteKey = {}): Promise<Turn> {
+    guardNames(options, "options", keyNames);
+    const { key = crypto.randomUUID() } = options;
     return await this.#inOrder(async () => {
       const headers = { "idempotency-key": encodeKey(key), "if-match": wireEtag(this.#seen) };
       const answer = await this.#http.ask({ method: "POST", path: `${this.#path}/turns`, body: turn, headers });
@@ -133,13 +155,14 @@ export class RemoteSession implements OverHttp {
    * Asks the model, with the session's history. Resolves once the question is durable.
    * @throws SessionError as a local session
    */
-  async consult(
-    question: MessageInput,
-    { signal, key = crypto.randomUUID(), ...options }: RemoteConsultOptions = {},
-  ): Promise<Answer> {
-    signal?.throwIfAborted();
+  async consult(question: MessageInput, given: RemoteConsultOptions = {}): Promise<Answer> {
+    guardNames(given, "options", consultNames);
+    const { signal, key = crypto.randomUUID(), ...options } = given;
     return await this.#inOrder(async () => {
-      signal?.throwIfAborted();
+      if (signal?.aborted === true) {
+        const waited = { sessionId: this.id, waitedMs: 0 };
+        throw new SessionError("aborted", waited, { cause: signal.reason });
+      }
       let stopping: Promise<boolean> | undefined;
       // While the question waits for the session this withdraws it, and later it stops the answer.
       const stop = (): void => void (stopping = this.cancel({ key }).catch(() => false));
@@ -210,6 +233,7 @@ export class RemoteSession implements OverHttp {
 
   /** Watches what is committed to the session from now on; a stream that breaks is resumed. */
   async *watch(options: WatchOptions = {}): AsyncGenerator<SessionNews, void, void> {
+    guardNames(options, "options", watchNames);
     const { signal, after = this.#seen.turn, afterChunk = 0 } = options;
     const request = { method: "GET", path: `${this.#path}/watch`, signal } as const;
     let isOpen = false;
@@ -272,7 +296,9 @@ export class RemoteSession implements OverHttp {
   }
 
   /** Makes an agent the active one, for a time. */
-  async handOff(agent: string, { ttl, note }: HandOffOptions = {}): Promise<ActiveAgent> {
+  async handOff(agent: string, options: Omit<HandOffOptions, "noteFrom"> = {}): Promise<ActiveAgent> {
+    guardNames(options, "options", handOffNames);
+    const { ttl, note } = options;
     return await this.#inOrder(async () => {
       const body = {
         agent,
@@ -311,7 +337,9 @@ export class RemoteSession implements OverHttp {
   }
 
   /** Ends the session for good; its events record the reason. `after: "answer"`: the answer in progress finishes first. */
-  async end({ reason, after }: EndOptions = {}): Promise<void> {
+  async end(options: EndOptions = {}): Promise<void> {
+    guardNames(options, "options", endNames);
+    const { reason, after } = options;
     await this.#change("POST", "end", { query: { reason, after } });
   }
 
@@ -319,7 +347,9 @@ export class RemoteSession implements OverHttp {
    * Creates a session that continues from a turn of this one.
    * @throws SessionError as a local session
    */
-  async fork({ at, as }: ForkOptions = {}): Promise<RemoteSession> {
+  async fork(options: ForkOptions = {}): Promise<RemoteSession> {
+    guardNames(options, "options", forkNames);
+    const { at, as } = options;
     // With an id from the client, a repeated request finds the session of the lost one.
     const id = as ?? `${this.#info.agent}_${sortableId(Date.now(), crypto.getRandomValues(new Uint8Array(16)))}`;
     return await this.#inOrder(async () => {

@@ -1,6 +1,7 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
 import { labelTexts } from "../domain/values/labels.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { eachItem, eachPage, type Page } from "../domain/values/pages.ts";
 import { hasCode } from "../errors.ts";
 import type {
@@ -38,11 +39,16 @@ export interface ConnectOptions extends Omit<HttpOptions, "headers"> {
   readonly key: string;
 }
 
+const connectNames: OptionNames<ConnectOptions> = { url: true, key: true, retries: true, fetch: true };
+
 /**
  * Connects to the sessions of a key's tenant, over HTTP. Nothing is sent until it is needed, and nothing has to be
  * closed.
+ * @throws SessionError `argument_invalid` for an option that does not exist
  */
-export function connect({ key, ...options }: ConnectOptions): RemoteSessions {
+export function connect(given: ConnectOptions): RemoteSessions {
+  guardNames(given, "options", connectNames);
+  const { key, ...options } = given;
   return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
 }
 
@@ -61,6 +67,9 @@ export interface RemoteSendOptions {
 export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
   readonly by?: StatsKind;
 }
+
+const sendNames: OptionNames<RemoteSendOptions> = { create: true, signal: true };
+const statsNames: OptionNames<RemoteStatsQuery> = { by: true, since: true, limit: true };
 
 /** The sessions of one tenant, over HTTP. */
 export class RemoteSessions {
@@ -180,7 +189,9 @@ export class RemoteSessions {
    * @throws SessionError as `host.send`; `owner_unreachable`, `deadline_passed`; `store_unavailable` if the server
    *   cannot be reached or the connection breaks; `route_unknown` if the server has no host
    */
-  async send(id: string, message: unknown, { create, signal }: RemoteSendOptions = {}): Promise<unknown> {
+  async send(id: string, message: unknown, options: RemoteSendOptions = {}): Promise<unknown> {
+    guardNames(options, "options", sendNames);
+    const { create, signal } = options;
     const body = { message, ...defined({ create }) };
     return await sendOver(this.#http, { method: "POST", path: `${pathOf(id)}/messages`, body, signal });
   }
@@ -206,7 +217,9 @@ export class RemoteSessions {
   }
 
   /** Stats of the tenant's sessions. */
-  async stats({ by, since, limit }: RemoteStatsQuery = {}): Promise<Stats> {
+  async stats(query: RemoteStatsQuery = {}): Promise<Stats> {
+    guardNames(query, "query", statsNames);
+    const { by, since, limit } = query;
     const { body } = await this.#http.ask({
       method: "GET",
       path: "/v1/stats",

@@ -1,10 +1,13 @@
 import type { ReadOptions, StreamPart, Streams, StreamStatus, Value } from "../index.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { hasCode } from "../errors.ts";
 import type { Http } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 
 /** The members of `Streams` that work over HTTP: all but `acquire`, as a producer is tied to its process. */
 type OverHttp = Pick<Streams, "status" | "read" | "active" | "stop" | "delete">;
+
+const readNames: OptionNames<ReadOptions> = { after: true, signal: true };
 
 /** The streams of one tenant, over HTTP. */
 export class RemoteStreams implements OverHttp {
@@ -30,7 +33,9 @@ export class RemoteStreams implements OverHttp {
    * The parts of a stream, in order, without gap or repeat: a connection that breaks is resumed at whichever instance answers.
    * @throws SessionError as the local `read`; `store_unavailable` if the server stays away
    */
-  async *read(id: string, { after, signal }: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
+  async *read(id: string, options: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
+    guardNames(options, "options", readNames);
+    const { after, signal } = options;
     const query = typeof after === "number" ? { after } : {};
     const request = { method: "GET", path: `${pathOf(id)}/parts`, query, signal } as const;
     const events = resumeEvents(this.#http, request, typeof after === "string" ? { lastId: after } : {});

@@ -1,4 +1,4 @@
-import { guardNames, type OptionNames } from "./options/arguments.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { headOf, isSame } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import {

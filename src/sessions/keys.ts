@@ -14,7 +14,8 @@ import { internalChange, liveMetadata } from "./core/internal-record.ts";
 import { isSameHash } from "./core/keyed-hash.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { traceCall } from "./tracing/operation.ts";
-import { guardNames, parseLimit, parseOneOf, type OptionNames } from "./options/arguments.ts";
+import { parseLimit, parseOneOf } from "./options/arguments.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 
 /** The right of a key: `write` includes `read`, and `admin` includes both. */
 export type KeyRight = "read" | "write" | "admin";

@@ -15,7 +15,7 @@ import type { Core } from "./core/core.ts";
 import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { Handle } from "./handle/handle.ts";
-import { guardNames, type OptionNames } from "./options/arguments.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { parseFlush, type Flush } from "./options/flush.ts";
 import { StreamProducer } from "./streams/producer.ts";
 import { hasLapsed, parsePlace, readParts, type StreamPart } from "./streams/reader.ts";

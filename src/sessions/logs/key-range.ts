@@ -1,7 +1,7 @@
 /** Ranges of keys, by code point. */
 import { parseId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import { guardNames, type OptionNames } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 
 /** The keys from one, included, to another, not included; or the keys that begin with a prefix. Without bounds, all keys. */
 export type KeyRange = { readonly from?: string; readonly to?: string } | { readonly prefix: string };

@@ -20,7 +20,8 @@ import type { WriteKey } from "../operations/append.ts";
 import { namedAgent } from "../operations/named-agent.ts";
 import { newTurn, type TurnInput } from "../operations/turn-input.ts";
 import { parsePatch, type SessionPatch } from "../operations/update.ts";
-import { guardNames, parseOneOf, parseWholeNumber, type OptionNames } from "../options/arguments.ts";
+import { parseOneOf, parseWholeNumber } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { LogEntry } from "./log-entry.ts";
 
 /** What one write changes, all of it in one commit. */

@@ -9,7 +9,7 @@ import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { lastTurn } from "../turns/begin.ts";
 import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
-import { guardNames, type OptionNames } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { answeringAgent } from "./named-agent.ts";
 import { newTurn, type TurnInput } from "./turn-input.ts";
 

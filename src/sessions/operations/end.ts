@@ -3,7 +3,8 @@ import { endSession } from "../../domain/record/lifecycle.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { Handle } from "../handle/handle.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
-import { guardNames, parseNote, type OptionNames } from "../options/arguments.ts";
+import { parseNote } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 
 /** How a session ends. */
 export interface EndOptions {

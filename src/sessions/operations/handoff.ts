@@ -3,7 +3,8 @@ import { endHandoff, handOff, handoffAt } from "../../domain/record/handoff.ts";
 import type { Handoff } from "../../domain/record/record.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import type { Handle } from "../handle/handle.ts";
-import { guardNames, parseNote, parseOneOf, type OptionNames } from "../options/arguments.ts";
+import { parseNote, parseOneOf } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { answeringAgent } from "./named-agent.ts";
 
 /** Options of a handoff. */

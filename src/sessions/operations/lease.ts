@@ -4,7 +4,7 @@ import { grant } from "../../domain/turns/leases.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Handle } from "../handle/handle.ts";
-import { guardNames, type OptionNames } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { acquire } from "../turns/acquire.ts";
 import { SessionLease } from "../turns/session-lease.ts";

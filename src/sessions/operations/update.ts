@@ -8,7 +8,8 @@ import { parseNewId } from "../../domain/values/ids.ts";
 import { parseLabelPatch, parseTitle, type LabelPatch } from "../../domain/values/labels.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
-import { guardNames, parseMetadata, type OptionNames } from "../options/arguments.ts";
+import { parseMetadata } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { agentWithInstructions } from "./named-agent.ts";
 
 /** The fields that `update` changes; absent fields stay. */

@@ -8,15 +8,6 @@ export function parseOneOf<T extends string>(value: T, name: string, known: read
   throw invalidArgument(name, value, { expected: "one_of", known });
 }
 
-/** The names of options, each once. */
-export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true };
-
-/** Refuse options with a name that does not exist, such as a misspelt one. */
-export function guardNames<Options extends object>(options: Options, name: string, names: OptionNames<Options>): void {
-  const unknown = Object.keys(options).find((one) => !Object.hasOwn(names, one));
-  if (unknown !== undefined) throw invalidArgument(name, unknown, { expected: "one_of", known: Object.keys(names) });
-}
-
 /** A whole number, at least `min`. */
 export function parseWholeNumber(value: number, name: string, min: number): number {
   if (Number.isSafeInteger(value) && value >= min) return value;

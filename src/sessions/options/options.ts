@@ -12,7 +12,8 @@ import { SessionError } from "../../errors.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
-import { guardNames, parseOneOf, type OptionNames } from "./arguments.ts";
+import { parseOneOf } from "./arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
 
 /** A named role that sessions are opened for. */

@@ -12,7 +12,7 @@ import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
-import { guardNames, type OptionNames } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { sharedMarks } from "../marks/shared-marks.ts";
 import { ForkedLogs } from "./forked-logs.ts";
 import { agentId } from "./opening.ts";

@@ -3,7 +3,8 @@ import { parseNamedLog, markOf } from "../../domain/writes/named-logs.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { Handle } from "../handle/handle.ts";
 import { logEntryOf, type LogEntry } from "../logs/log-entry.ts";
-import { guardNames, parseLimit, type OptionNames } from "../options/arguments.ts";
+import { parseLimit } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 
 /** The end of a log to look at. */

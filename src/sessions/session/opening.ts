@@ -15,7 +15,8 @@ import { keptPrefix } from "../marks/restored-marks.ts";
 import { markShared, sharedMarks } from "../marks/shared-marks.ts";
 import { detachForks, ownSharedTurns } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
-import { guardNames, parseMetadata, parseOneOf, type OptionNames } from "../options/arguments.ts";
+import { parseMetadata, parseOneOf } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 
 /** Options of a new session. */
 export interface NewSessionOptions {

@@ -7,7 +7,8 @@ import { defined } from "../../domain/values/defined.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
 import type { SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import { guardNames, parseInstant, parseLimit, parseOneOf, type OptionNames } from "../options/arguments.ts";
+import { parseInstant, parseLimit, parseOneOf } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { unreadableSession, type UnreadableSession } from "./unreadable-session.ts";
 

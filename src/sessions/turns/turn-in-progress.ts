@@ -7,7 +7,8 @@ import { encode, type Value } from "../../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import { guardNames, parseReason, type OptionNames } from "../options/arguments.ts";
+import { parseReason } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import {
   closeToolCalls,

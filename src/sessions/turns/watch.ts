@@ -17,7 +17,8 @@ import {
   type WatchedTurn,
 } from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
-import { guardNames, parseWholeNumber, type OptionNames } from "../options/arguments.ts";
+import { parseWholeNumber } from "../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 
 /** The start and the end of a watch. */
 export interface WatchOptions {

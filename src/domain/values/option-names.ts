@@ -1,0 +1,11 @@
+/** Options with a name that does not exist, such as a misspelt one, are refused. */
+import { invalidArgument } from "./invalid-argument.ts";
+
+/** The names of options, each once. */
+export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true };
+
+/** @throws SessionError `argument_invalid` for a name that does not exist */
+export function guardNames<Options extends object>(options: Options, name: string, names: OptionNames<Options>): void {
+  const unknown = Object.keys(options).find((one) => !Object.hasOwn(names, one));
+  if (unknown !== undefined) throw invalidArgument(name, unknown, { expected: "one_of", known: Object.keys(names) });
+}
