@@ -46,6 +46,9 @@ test("a store is backed up into one file and restored from it, all tenants and k
   const { sessions: held, kind, bytes } = JSON.parse(made.stdout) as { sessions: number; kind: string; bytes: number };
   assert.deepEqual([kind, bytes], ["sqlite", statSync(file).size]);
   assert.deepEqual(readdirSync(join(place.folder, "backups")), ["monday.db"], "no log stands beside it");
+  const told = await place.run(["backup", "create", join(place.folder, "told.db")]);
+  const counted = new RegExp(`^backed up ${held} records \\(sessions, devices, keys\\) with \\d+ entries to `);
+  assert.match(told.stderr, counted);
   const before = readFileSync(file);
   const to = `sqlite:${join(place.folder, "restored.db")}`;
   const restored = await place.run(["backup", "restore", file, "--store", to]);

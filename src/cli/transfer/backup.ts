@@ -49,7 +49,8 @@ async function create(path: string, { json, ...options }: Options): Promise<void
   };
   const done = await withProgress((progress) => backupStore(storeUrl(options), path, { ...progress, onSkipped }));
   const { file, sessions, entries, bytes } = done;
-  const contents = `${counted(sessions, "session")} with ${counted(entries, "entry")}`;
+  // The report counts all records, and those of devices and keys are no sessions.
+  const contents = `${counted(sessions, "record")} (sessions, devices, keys) with ${counted(entries, "entry")}`;
   report(done, `backed up ${contents} to ${file} (${counted(bytes, "byte")}), and read it back`, { json });
   const secret = await placeOfSecret(storeUrl(options));
   if (secret !== undefined) note(`the secret of its devices is not in it: keep ${secret}, too`);

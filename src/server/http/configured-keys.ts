@@ -37,8 +37,13 @@ export class KeyRing {
       if (!rights.includes(right))
         throw new SessionError("argument_invalid", { name: `${at}.right`, expected: "one_of", known: rights });
       const hash = hashOf(token);
-      if (this.#configured.has(hash))
-        throw new SessionError("argument_invalid", { name: `${at}.token`, expected: "unique" });
+      const earlier = [...this.#configured.keys()].indexOf(hash);
+      if (earlier !== -1)
+        throw new SessionError("argument_invalid", {
+          name: `${at}.token`,
+          value: `keys[${earlier}].token`,
+          expected: "unique",
+        });
       const id = `configured_${hash.slice(0, 12)}`;
       const key = { id, name: parseNewId(name, `${at}.name`), tenant: parseNewId(tenant, `${at}.tenant`), right };
       this.#configured.set(hash, key);
