@@ -1,6 +1,7 @@
 /** Streams between processes: no gap, no repeat, and no reader that waits for a producer that is gone, on every engine. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode, openSessions, type Sessions } from "../../src/index.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { numbersUpTo, readInPieces } from "../streams/read-in-pieces.ts";
@@ -84,6 +85,54 @@ for (const name of engineNames) {
     await producer.ended();
     const again = await readToEnd(sessions, "run");
     assert.deepEqual(again.parts, parts, "the fenced producer has written nothing");
+  });
+
+  test(`a producer that is killed while it ends a stream leaves its turn and its end, or neither: ${name}`, async (context) => {
+    const chance = chanceOf(context);
+    const store = (await engines.get(name)).fresh();
+    await using sessions = await openSessions({ store, sweep: false });
+    const session = await sessions.create({ id: "chat" });
+    const keysOf = async (): Promise<Set<unknown>> => {
+      await session.refresh();
+      return new Set((await Array.fromAsync(session.turns({ last: 20 }))).map(({ key }) => key));
+    };
+    const said = new Map<string, "began" | "ended">();
+    for (let round = 0; round < rounds(40, 6); round++) {
+      const producer = new WorkerProcess({ store, task: { kind: "answers", session: "chat", name: `r${round}` } });
+      await producer.hear("began");
+      let isOver = false;
+      const looking = (async () => {
+        while (!isOver) {
+          const { began: id } = await producer.hear("began").catch(() => ({ began: undefined }));
+          if (typeof id !== "string") return;
+          const before = await keysOf();
+          const status = await sessions.streams.status(id);
+          if (before.has(id)) assert.equal(status, "done", "a turn without the end of its stream");
+          if (status === "done") assert((await keysOf()).has(id), "an end without its turn");
+        }
+      })();
+      const wanted = producer.count("ended") + 1 + Math.floor(chance() * 3);
+      await producer.hear("ended", wanted);
+      await sleep(chance() * 12);
+      await producer.kill();
+      isOver = true;
+      await looking;
+      for (const { began, ended } of producer.said) {
+        if (began !== undefined) said.set(String(began), "began");
+        if (ended !== undefined) said.set(String(ended), "ended");
+      }
+    }
+    await session.refresh();
+    const keys = new Set((await Array.fromAsync(session.turns())).map(({ key }) => key));
+    for (const [id, heard] of said) {
+      const { parts, error } = await readToEnd(sessions, id);
+      const isDone = (await sessions.streams.status(id)) === "done";
+      assert.equal(keys.has(id), isDone, `${id}: its turn and its end`);
+      if (heard === "ended") assert(isDone, "an acknowledged end stands");
+      if (isDone) assert.deepEqual([parts, error], [[1, 2, 3], undefined]);
+      else assert.deepEqual(parts, numbersUpTo(parts.length));
+    }
+    assert.equal(keys.size, (await session.refresh()).turn, "no turn twice");
   });
 
   test(`of processes that acquire the same stream, one produces it: ${name}`, async () => {

@@ -370,7 +370,7 @@ test("a damaged value is null in the views, and fails no other row", async () =>
   const logs = ["turns", "events"];
   for (const [index] of damaged.entries()) {
     const session = await sessions.create({ id: `d${index}` });
-    await session.append({ input: "fine", output: "fine" });
+    await session.append({ input: "fine", output: "fine", model: "m" });
   }
   const ask = (text: string): Promise<Record<string, unknown>[]> => query(server.url(), text);
   for (const [index, data] of damaged.entries()) {

@@ -47,6 +47,8 @@ export type Task =
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
   | RewriteTask
   | WriteTask
+  /** Produce streams of three parts, each of which ends with a turn of the session, without end. */
+  | { readonly kind: "answers"; readonly session: string; readonly name: string }
   /** Take a lease and append under it, until fenced. */
   | { readonly kind: "hold"; readonly session: string };
 
@@ -250,6 +252,24 @@ async function produce(
   }
 }
 
+async function answers(
+  sessions: Sessions,
+  { session, name }: Extract<Task, { readonly kind: "answers" }>,
+): Promise<never> {
+  for (let count = 0; ; count++) {
+    const id = `${name}-${count}`;
+    const acquired = await sessions.streams.acquire(id, { session, flush: { ms: 1 } });
+    if (acquired.role === "consumer") throw new Error(`${id} has a producer`);
+    say({ began: id });
+    for (const part of [1, 2, 3]) {
+      await acquired.stream.write(part);
+      await sleep(Math.random() * 3);
+    }
+    await acquired.stream.end({ append: { input: id, output: "an answer", key: id } });
+    say({ ended: id });
+  }
+}
+
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
   if (task.kind === "rewrite") return await rewrite(store, task, say);
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
@@ -280,6 +300,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await produce(sessions, task);
     case "write":
       return await write(sessions, task, say);
+    case "answers":
+      return await answers(sessions, task);
     case "hold":
       return await hold(await sessions.ensure(task.session));
   }
