@@ -63,9 +63,11 @@ export type { IfPresent, Onto } from "./domain/writes/named-logs.ts";
 export type { RestoreOptions } from "./sessions/transfer/snapshots.ts";
 export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshots/snapshot-text.ts";
 export type { PortableRecord } from "./domain/copies/snapshot.ts";
+export type { Waiting } from "./domain/record/record.ts";
 export type { StoredHandoff } from "./domain/record/handoff.ts";
 export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
 export { SessionLease } from "./sessions/turns/session-lease.ts";
+export type { ApproveOptions, Decisions } from "./sessions/operations/approve.ts";
 export { TurnInProgress, type Seal, type WaitingTurn, type WaitOptions } from "./sessions/turns/turn-in-progress.ts";
 export { Answer } from "./domain/turns/answer.ts";
 export type { Consultation } from "./sessions/turns/model-answer.ts";
@@ -89,6 +91,8 @@ export type {
 } from "./sessions/tenant-events.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
 export type {
+  DecidedCalls,
+  Decision,
   Model,
   ModelContext,
   ModelEvent,

@@ -125,6 +125,7 @@ export class RemoteSessions {
     activeBefore,
     state,
     labels,
+    waiting,
     ...query
   }: ListQuery & { readonly state?: SessionState } = {}): Promise<SessionPage> {
     const { body } = await this.#http.ask({
@@ -134,6 +135,7 @@ export class RemoteSessions {
         ...query,
         state,
         label: labels && labelTexts(labels),
+        waiting: waiting === true ? "true" : waiting,
         activeSince: activeSince?.toISOString(),
         activeBefore: activeBefore?.toISOString(),
       },

@@ -18,6 +18,7 @@ export type Expected =
   | "cloneable"
   | "complete"
   | "content_log"
+  | "decision"
   | "conversation"
   | "credentials"
   | "cursor"
@@ -154,6 +155,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   no_segment_of_dots: () => 'a path without the segments "." and ".."',
   number: ({ min = 0, max }) => (max === undefined ? `a number, ${min} or more` : `a number from ${min} to ${max}`),
   object: () => "an object",
+  decision: () => "true, or { refused: a reason }",
   one_default_agent: () => "at most one agent with default: true",
   one_of: ({ known = [] }) => (known.length === 1 ? String(known[0]) : `one of ${known.join(", ")}`),
   origin: () => "an origin such as https://chat.example: scheme, host and port, nothing after it",

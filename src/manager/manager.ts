@@ -9,6 +9,7 @@ import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { Answer } from "../domain/turns/answer.ts";
+import type { ApproveOptions, Decisions } from "../sessions/operations/approve.ts";
 import type { ConsultOptions, Routed } from "../sessions/turns/question.ts";
 import type { Model } from "../sessions/options/model.ts";
 import { traceCall } from "../sessions/tracing/operation.ts";
@@ -81,6 +82,16 @@ export interface Manager {
    *   `session.consult`
    */
   readonly send: (session: Session, message: MessageInput, options?: SendOptions) => Promise<Answer>;
+  /**
+   * Decides on the tool calls for which a turn waits, as `session.approve`, with the tools of the agent that answers.
+   * @throws SessionError as `session.approve`
+   */
+  readonly approve: (
+    session: Session,
+    token: string,
+    decisions: Decisions,
+    options?: ApproveOptions,
+  ) => Promise<Answer>;
 }
 
 /**
@@ -144,6 +155,12 @@ export function createManager(options: ManagerOptions): Manager {
   }
 
   return {
+    async approve(session, token, decisions, options = {}) {
+      const model = modelOf(options, sessions);
+      if (model === undefined)
+        throw new SessionError("model_missing", { sessionId: session.id, tenant: session.info.tenant });
+      return await session.approve(token, decisions, { ...options, model: withAgentTools(model, session) });
+    },
     async send(session, message, sending = {}) {
       const { tenant, agent } = session.info;
       return await traceCall({ operation: "send", tenant, session: session.id, agent }, async () => {
@@ -173,7 +190,7 @@ function parseHandsOver(handsOver: unknown): HandsOver {
 }
 
 /** The model itself; a model name goes to the model of `openSessions`. */
-function modelOf({ model }: SendOptions, sessions: Sessions): Model | undefined {
+function modelOf({ model }: Pick<SendOptions, "model">, sessions: Sessions): Model | undefined {
   if (typeof model !== "string") return model ?? sessions.model;
   const { model: own } = sessions;
   if (own === undefined) return undefined;

@@ -10,9 +10,9 @@ import {
 } from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
 import { SessionError } from "../errors.ts";
-import type { Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
+import type { DecidedCalls, Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
-import { parseTools, runTool, type Tool } from "./tool.ts";
+import { needsApproval, parseTools, refusedResult, runTool, type Tool, type ToolContext } from "./tool.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** Session and limits of a tool loop. */
@@ -54,43 +54,53 @@ export interface RanTools {
   readonly results: readonly Message[];
 }
 
-/** The answer to a request, with tools. @throws SessionError as {@link withTools} */
+/**
+ * The answer to a request, with tools. Where a call needs approval the answer ends with the event `approval`; the calls before
+ * it have run. A request with `decided` begins with the calls that waited.
+ * @throws SessionError as {@link withTools}
+ */
 export async function* answerWithTools(
   model: Model,
-  asked: ModelRequest,
+  { decided, ...asked }: ModelRequest,
   { session, stepsMax, toolsOf, handOver }: ToolLoop,
 ): AsyncGenerator<ModelEvent, void, undefined> {
   const { signal } = asked;
-  let request = asked;
+  let request: Omit<ModelRequest, "decided"> = asked;
   /** The messages of the turn so far, for an agent that takes over. */
   const produced: Message[] = [];
   let sum: Usage | undefined;
-  for (let step = 1; ; step++) {
-    if (step > 1) yield { type: "requests", requests: step };
+  let waited = decided;
+  const before = decided?.requests ?? 0;
+  for (let step = before + 1; ;) {
     const { agent, messages } = request;
     const tools = toolsOf(agent);
     const known = parseTools(tools);
-    const described = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
-    const { output, usage } = yield* oneStep(model, { ...request, tools: described }, sum);
-    const calls = danglingToolCalls(output);
-    if (calls.length > 0) yield { type: "waiting", calls };
-    if (calls.length === 0 && usage === undefined && sum === undefined) return;
-    const took = usage ?? estimateUsage(messages, output);
-    sum = addUsage(sum, took);
-    yield { type: "usage", usage: sum };
-    yield { type: "step", usage: took };
-    if (calls.length === 0) return;
-    if (step >= stepsMax) {
-      const called = calls.slice(0, 5).map((call) => clip(call.function.name, 60));
-      throw new SessionError("tool_steps_exceeded", { stepsMax, tools: called });
+    let output: readonly Message[] = [];
+    let calls = waited?.calls ?? [];
+    if (waited === undefined) {
+      if (step > before + 1) yield { type: "requests", requests: step - before };
+      const described = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
+      const answered = yield* oneStep(model, { ...request, tools: described }, sum);
+      ({ output } = answered);
+      const { usage } = answered;
+      calls = danglingToolCalls(output);
+      if (calls.length > 0) yield { type: "waiting", calls };
+      if (calls.length === 0 && usage === undefined && sum === undefined) return;
+      const took = usage ?? estimateUsage(messages, output);
+      sum = addUsage(sum, took);
+      yield { type: "usage", usage: sum };
+      yield { type: "step", usage: took };
+      if (calls.length === 0) return;
+      if (step >= stepsMax) {
+        const called = calls.slice(0, 5).map((call) => clip(call.function.name, 60));
+        throw new SessionError("tool_steps_exceeded", { stepsMax, tools: called });
+      }
+      step++;
     }
-    const results: Message[] = [];
-    for (const [index, call] of calls.entries()) {
-      yield { type: "waiting", calls: calls.slice(index + 1) };
-      const message = await runTool(known, call, { session, agent, signal });
-      yield { type: "message", message };
-      results.push(message);
-    }
+    const context = { session, agent, signal };
+    const results = yield* runCalls(known, { calls, decisions: waited?.decisions }, context);
+    if (results === undefined) return;
+    waited = undefined;
     produced.push(...output, ...results);
     const next = await handOver?.(agent, { calls, results });
     if (next === undefined) {
@@ -101,6 +111,34 @@ export async function* answerWithTools(
     yield { type: "agent", agent: next.agent };
     if (next.model !== undefined) yield { type: "model", model: next.model };
   }
+}
+
+/** Runs the calls in order; undefined where one needs an approval that is not given yet. */
+async function* runCalls(
+  known: ReadonlyMap<string, Tool>,
+  {
+    calls,
+    decisions,
+  }: { readonly calls: readonly ToolCall[]; readonly decisions: DecidedCalls["decisions"] | undefined },
+  context: Omit<ToolContext, "callId">,
+): AsyncGenerator<ModelEvent, readonly Message[] | undefined, undefined> {
+  const results: Message[] = [];
+  for (const [index, call] of calls.entries()) {
+    // After a wait each call is decided: the calls that needed approval were found before it.
+    if (decisions === undefined && (await needsApproval(known, call))) {
+      const notRun = calls.slice(index);
+      const asking = await Promise.all(notRun.map((one) => needsApproval(known, one)));
+      yield { type: "approval", asks: notRun.flatMap(({ id }, place) => (asking[place] === true ? [id] : [])), notRun };
+      return undefined;
+    }
+    yield { type: "waiting", calls: calls.slice(index + 1) };
+    const decision = decisions !== undefined && Object.hasOwn(decisions, call.id) ? decisions[call.id] : undefined;
+    const isRefused = decision !== undefined && decision !== true;
+    const message = isRefused ? refusedResult(call, decision.refused) : await runTool(known, call, context);
+    yield { type: "message", message };
+    results.push(message);
+  }
+  return results;
 }
 
 /** One call of the model: passes its output on, and adds its usage to that of earlier steps. */

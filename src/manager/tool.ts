@@ -20,6 +20,12 @@ export interface Tool extends ToolDescription {
    */
   readonly run: (args: Readonly<Record<string, Value>>, context: ToolContext) => unknown;
   /**
+   * The tool runs only once a person has approved the call: the turn waits, and `session.approve` or `manager.approve`
+   * continues it, in any process. A function decides by the arguments; if it throws, the call needs approval.
+   * @default false
+   */
+  readonly approve?: boolean | ((args: Readonly<Record<string, Value>>) => boolean | Promise<boolean>);
+  /**
    * Time limit; then the signal aborts and the model reads an error.
    * @default "60s"
    */
@@ -62,10 +68,15 @@ const errorLengthMax = 1000;
 export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
   const known = new Map<string, Tool>();
   for (const tool of tools) {
-    const { name, timeout } = tool;
+    const { name, timeout, approve } = tool;
     if (!/^[\w-]{1,64}$/.test(name)) throw invalidArgument("tool.name", name, { expected: "tool_name", max: 64 });
     if (known.has(name)) throw invalidArgument("tool.name", name, { expected: "unique" });
     if (timeout !== undefined) parseDuration(timeout, `tools.${name}.timeout`);
+    if (approve !== undefined && typeof approve !== "boolean" && typeof approve !== "function")
+      throw invalidArgument(`tools.${name}.approve`, approve, {
+        expected: "one_of",
+        known: ["true", "false", "a function"],
+      });
     known.set(name, tool);
   }
   return known;
@@ -96,6 +107,34 @@ export async function runTool(
     const reason = clip(error instanceof Error ? error.message : String(error), errorLengthMax);
     return { role: "tool", tool_call_id: id, content: `Error: ${reason}`, is_error: true };
   }
+}
+
+/** True for a call that must be approved before its tool runs. Arguments that cannot be read are an error for the model to read. */
+export async function needsApproval(
+  tools: ReadonlyMap<string, Tool>,
+  { function: { name, arguments: text } }: ToolCall,
+): Promise<boolean> {
+  const approve = tools.get(name)?.approve ?? false;
+  if (typeof approve === "boolean") return approve;
+  let args: Readonly<Record<string, Value>>;
+  try {
+    args = parseArguments(text);
+  } catch {
+    return false;
+  }
+  try {
+    // The function is the caller's, and its result is unchecked: only false lets the tool run.
+    const needed: unknown = await approve(args);
+    return needed !== false;
+  } catch {
+    return true;
+  }
+}
+
+/** The result of a call that was refused, as the model reads it. */
+export function refusedResult({ id }: ToolCall, reason: string): Message {
+  const content = `The call was refused and did not run: ${clip(reason, errorLengthMax)}`;
+  return { role: "tool", tool_call_id: id, content, is_error: true };
 }
 
 function parseArguments(text: string): Readonly<Record<string, Value>> {

@@ -172,6 +172,10 @@ export const sessionAnswer: z.ZodType = z
       .record(z.string(), z.object({ end: z.number() }))
       .meta({ description: "the named logs, and the number of the last entry of each" }),
     waiting: z.number(),
+    waitingTurn: z
+      .object({ turn: z.number(), reason: z.string(), since: instant, expiresAt: instant.nullable() })
+      .nullable()
+      .meta({ description: "the turn that waits to be resumed" }),
     legalHold: z.object({ reason: z.string(), since: instant }).nullable(),
     parent: z.object({ id: z.string(), turn: z.number() }).nullable(),
     archive: z.object({ bytes: z.number(), packedBytes: z.number() }).nullable(),

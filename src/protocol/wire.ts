@@ -49,6 +49,13 @@ export interface WireSession {
   /** The named logs, and the last seq of each; none for a device. */
   readonly logs: SessionInfo["logs"];
   readonly waiting: number;
+  /** The turn that waits to be resumed. */
+  readonly waitingTurn: {
+    readonly turn: number;
+    readonly reason: string;
+    readonly since: string;
+    readonly expiresAt: string | null;
+  } | null;
   /** The reason of the legal hold, which forbids removal and truncation; null without one. */
   readonly legalHold: { readonly reason: string; readonly since: string } | null;
   /** The session whose turns it shares, up to a turn. */
@@ -97,13 +104,18 @@ export interface WireHost {
 }
 
 export function wireSession(info: SessionInfo): WireSession {
-  const { lease: _, activeAgent, createdAt, lastActivityAt, expiresAt, legalHold, ...rest } = info;
+  const { lease: _, activeAgent, createdAt, lastActivityAt, expiresAt, waitingTurn, legalHold, ...rest } = info;
   return {
     ...rest,
     activeAgent: activeAgent === null ? null : wireActiveAgent(activeAgent),
     createdAt: createdAt.toISOString(),
     lastActivityAt: lastActivityAt.toISOString(),
     expiresAt: expiresAt?.toISOString() ?? null,
+    waitingTurn: waitingTurn && {
+      ...waitingTurn,
+      since: waitingTurn.since.toISOString(),
+      expiresAt: waitingTurn.expiresAt?.toISOString() ?? null,
+    },
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: legalHold.since.toISOString() },
   };
 }
@@ -212,13 +224,18 @@ export function textOf(messages: readonly Message[]): string {
 }
 
 export function infoOfWire(wire: WireSession): SessionInfo {
-  const { activeAgent, createdAt, lastActivityAt, expiresAt, legalHold, ...rest } = wire;
+  const { activeAgent, createdAt, lastActivityAt, expiresAt, waitingTurn, legalHold, ...rest } = wire;
   return {
     ...rest,
     activeAgent: activeAgent === null ? null : activeAgentOfWire(activeAgent),
     createdAt: new Date(createdAt),
     lastActivityAt: new Date(lastActivityAt),
     expiresAt: expiresAt === null ? null : new Date(expiresAt),
+    waitingTurn: waitingTurn && {
+      ...waitingTurn,
+      since: new Date(waitingTurn.since),
+      expiresAt: waitingTurn.expiresAt === null ? null : new Date(waitingTurn.expiresAt),
+    },
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.since) },
     lease: null,
   };

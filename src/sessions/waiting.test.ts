@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { doctor, sweep } from "../admin.ts";
@@ -6,6 +9,8 @@ import { identityOf } from "../domain/record/change.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { SessionError, type ErrorCode } from "../errors.ts";
+import { openSessions } from "../open.ts";
+import type { ListQuery } from "./session/session-list.ts";
 import type { Session } from "./session/session.ts";
 import type { WaitingTurn } from "./turns/turn-in-progress.ts";
 import type { SessionNews } from "./turns/watch.ts";
@@ -386,4 +391,46 @@ test("a wait that is refused writes nothing, and the turn goes on", async () => 
   await assert.rejects(turn.wait({ state: 1, reason: "approval" }), refused("turn_not_open"));
   await turn[Symbol.asyncDispose]();
   assert.deepEqual(await session.waiting(), waiting, "the end of its first writer does not end the wait");
+});
+
+test("lists and counts find sessions with a turn that waits, by its reason, on every embedded store", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-waiting-"));
+  try {
+    for (const store of ["memory:", `sqlite:${join(folder, "s.db")}`]) {
+      await using sessions = await openSessions({ store });
+      for (const id of ["a", "b", "c", "d"])
+        await sessions.create({ id, labels: { team: id === "a" ? "ops" : "dev" } });
+      const found = async (query: ListQuery): Promise<readonly string[]> =>
+        (await sessions.list({ order: "id", ...query })).items.map(({ id }) => id);
+      const waitIn = async (id: string, reason: string): Promise<WaitingTurn> =>
+        await (await (await sessions.get(id)).begin("q")).wait({ state: 1, reason });
+      assert.deepEqual(await found({ waiting: true }), []);
+      const a = await waitIn("a", "approval");
+      await waitIn("b", "approval");
+      await waitIn("c", "payment");
+      assert.deepEqual(await found({ waiting: true }), ["a", "b", "c"]);
+      assert.deepEqual(await found({ waiting: "approval" }), ["a", "b"]);
+      assert.deepEqual(await found({ waiting: "approval", labels: { team: "dev" } }), ["b"]);
+      assert.equal(await sessions.count({ waiting: true }), 3);
+      const [info] = (await sessions.list({ waiting: "payment" })).items;
+      assert.deepEqual(
+        [info?.waitingTurn?.turn, info?.waitingTurn?.reason, info?.waitingTurn?.expiresAt, info?.labels],
+        [1, "payment", null, { team: "dev" }],
+      );
+      const resumed = await (await sessions.get("a")).resume(a.token);
+      assert.deepEqual(await found({ waiting: "approval" }), ["b"]);
+      await resumed.seal();
+      await (await sessions.get("b")).cancel();
+      assert.deepEqual(await found({ waiting: true }), ["c"]);
+      assert.deepEqual((await sessions.get("a")).info.labels, { team: "ops" });
+      await (await sessions.get("c")).update({ labels: { team: null } });
+      assert.deepEqual(await found({ waiting: true }), ["c"]);
+      await (await sessions.get("c")).remove();
+      assert.equal(await sessions.count({ waiting: true }), 0);
+      await assert.rejects(sessions.list({ waiting: false as never }), refused("argument_invalid"));
+      await assert.rejects(sessions.list({ labels: { "=waiting": true } }), refused("argument_invalid"));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });

@@ -54,6 +54,16 @@ test("the minute of the last activity never runs ahead of it and is never a minu
   );
 });
 
+test("a session whose turn waits is found by a label that is none of its own", () => {
+  const waiting = { token: "t", reason: "approval", since: 1, expiresAt: null };
+  for (const labels of [{}, { team: "ops" }]) {
+    const record = sampleRecord({ openTurn: 1, waiting, labels });
+    const row = rowOf(record);
+    assert.deepEqual(JSON.parse(row.labels ?? ""), { ...labels, "=waiting": "approval" });
+    assert.deepStrictEqual(recordOf(row), record);
+  }
+});
+
 test("a row without labels has no text for them, and damaged labels make the record unreadable", () => {
   const row = rowOf(sampleRecord());
   assert.deepEqual([row.title, row.labels], [null, null]);

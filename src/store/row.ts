@@ -6,7 +6,7 @@ import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
 import type { Identity, SessionRecord } from "../domain/record/record.ts";
-import { noLabels, type Labels } from "../domain/values/labels.ts";
+import { noLabels, ownLabels, storedLabels, type Labels } from "../domain/values/labels.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
 import type { Outcome, FoundRecords } from "./store.ts";
@@ -31,7 +31,7 @@ export interface RecordRow {
   readonly expiresAt: number;
   readonly sweepAt: number;
   readonly title: string | null;
-  /** JSON of the labels; null: none. */
+  /** JSON of the labels by which the session is found; null: none. */
   readonly labels: string | null;
   /** The other fields, as text of the codec. */
   readonly data: string;
@@ -106,7 +106,7 @@ export function rowOf(record: SessionRecord): RecordRow {
     expiresAt: record.expiresAt,
     sweepAt: record.sweepAt,
     title: record.title,
-    labels: labelsText(record.labels),
+    labels: labelsText(storedLabels(record.labels, waiting)),
     data: JSON.stringify(rest),
   };
 }
@@ -202,7 +202,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     expiresAt: row.expiresAt,
     sweepAt: row.sweepAt,
     title: row.title,
-    labels: parsedLabels(row.labels),
+    labels: recordLabels(row.labels),
     metadata: rest.metadata,
     ttlMs: rest.ttlMs,
     maxAgeMs: rest.maxAgeMs,
@@ -235,6 +235,12 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
 function labelsText(labels: Labels): string | null {
   for (const _ in labels) return JSON.stringify(labels);
   return null;
+}
+
+/** The labels of the record in a row; undefined for a text that is not an object. */
+function recordLabels(text: string | null): Labels {
+  const stored: unknown = parsedLabels(text);
+  return typeof stored === "object" && stored !== null ? ownLabels(stored as Labels) : (stored as Labels);
 }
 
 /** The labels in a row; undefined for a text that is not JSON, which the check of the record refuses. */

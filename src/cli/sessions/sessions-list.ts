@@ -21,6 +21,7 @@ interface ListOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
   readonly user?: string;
   readonly label?: readonly string[];
+  readonly waiting?: string | true;
   readonly state?: SessionState;
   readonly since?: Date;
   readonly before?: Date;
@@ -35,6 +36,7 @@ export function listCommand(): Command {
     .option("--agent <name>", "only sessions of this agent")
     .option("--user <id>", "only sessions of this user")
     .option("--label <name=value>", "only sessions with this label, or with any value of it: --label team", label)
+    .option("--waiting [reason]", "only sessions with a turn that waits to be resumed, for any reason or this one")
     .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
     .option("--before <instant>", "active before this instant", instant)
@@ -56,6 +58,7 @@ export function listCommand(): Command {
         "perdure sessions list --agent ceo --since 2026-11-01",
         "perdure sessions list --label team=ops --label draft --sort created",
         "perdure sessions list --sort tokens --limit 10",
+        "perdure sessions list --waiting approval",
         "perdure sessions list --held",
         "perdure sessions list --state expired --before 30d --limit 1000 --json | jq -r .id",
       ]),

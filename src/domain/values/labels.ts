@@ -20,6 +20,32 @@ const textLengthMax = 256;
 
 export const noLabels: Labels = Object.freeze({});
 
+/** The longest text of a label, in characters. */
+export const labelTextMax: number = textLengthMax;
+
+/**
+ * The name under which the store finds a session whose turn waits; the value is the reason. No label of a caller has it, for it
+ * contains `=`.
+ */
+const waitingName = "=waiting";
+
+/** The labels by which the store finds a session. */
+export function storedLabels(labels: Labels, waiting: { readonly reason: string } | null): Labels {
+  return waiting === null ? labels : { ...labels, [waitingName]: waiting.reason };
+}
+
+/** The labels of a session among those by which the store finds it. */
+export function ownLabels(stored: Labels): Labels {
+  if (!Object.hasOwn(stored, waitingName)) return stored;
+  const { [waitingName]: _, ...labels } = stored;
+  return labels;
+}
+
+/** The filter that finds sessions whose turn waits, for this reason or, for true, for any. */
+export function waitingFilter(reason: string | true): LabelFilter {
+  return { [waitingName]: reason };
+}
+
 /** @throws SessionError `argument_invalid` */
 export function parseTitle(title: string | null, path: string = "title"): string | null {
   if (title === null || (isText(title, textLengthMax) && title !== "")) return title;

@@ -25,6 +25,9 @@ export function addListRoutes(shared: Shared): void {
           description:
             "name=value or name, several times: only sessions that have all of these labels, with this or any value",
         }),
+        waiting: z.string().max(256).optional().meta({
+          description: "only sessions with a turn that waits: true for any reason, else the reason",
+        }),
         state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
         activeSince: instant.optional(),
         activeBefore: instant.optional(),
@@ -51,12 +54,13 @@ export function addListRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { query: { activeSince, activeBefore, label, held: leased, ...query } }) => {
+    async (c, { query: { activeSince, activeBefore, label, waiting, held: leased, ...query } }) => {
       const sessions = c.get("sessions");
       const page = await sessions.list(
         defined({
           ...query,
           labels: label === undefined ? undefined : labelFilterOf(label),
+          waiting: waiting === "true" ? (true as const) : waiting,
           activeSince: activeSince === undefined ? undefined : new Date(activeSince),
           activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
         }),

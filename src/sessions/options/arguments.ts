@@ -40,7 +40,7 @@ export function parseNote(note: string, name: string, lengthMax: number): string
 }
 
 /** A reason that is given; blank text is none. */
-export function parseReason(reason: string, lengthMax: number): string {
+export function parseReason(reason: string, lengthMax: number, name: string = "reason"): string {
   if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
-  throw invalidText("reason", reason, { min: 1, max: lengthMax });
+  throw invalidText(name, reason, { min: 1, max: lengthMax });
 }

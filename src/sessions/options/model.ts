@@ -29,7 +29,21 @@ export interface ModelRequest {
   readonly tools?: readonly ToolDescription[];
   /** How the model answers. @default the model's own settings */
   readonly settings?: ModelSettings;
+  /** The tool calls at the end of `messages` that waited for approval: they come before the next model call. @default none */
+  readonly decided?: DecidedCalls;
   readonly signal: AbortSignal;
+}
+
+/** The decision about a tool call: it runs, or it is refused, and the model reads why. */
+export type Decision = true | { readonly refused: string };
+
+/** Tool calls that waited for approval, and those after them, in order. */
+export interface DecidedCalls {
+  readonly calls: readonly ToolCall[];
+  /** By the id of the call; calls without one needed no approval. */
+  readonly decisions: { readonly [callId: string]: Decision };
+  /** Model calls of the answer before the wait. */
+  readonly requests: number;
 }
 
 /** How a model answers. Those of a call replace those of the agent, and these replace the model's own, one by one. */
@@ -77,6 +91,8 @@ export type ModelEvent =
    * those of other calls without a result that they may have run.
    */
   | { readonly type: "waiting"; readonly calls: readonly ToolCall[] }
+  /** The answer waits for the approval of these tool calls. Those of `notRun` that are not in `asks` run after them. */
+  | { readonly type: "approval"; readonly asks: readonly string[]; readonly notRun: readonly ToolCall[] }
   /** Another agent continues the answer; the turn and its steps name it. */
   | { readonly type: "agent"; readonly agent: string }
   /** The model that answered. */

@@ -11,6 +11,7 @@ import type {
 } from "../../domain/record/record.ts";
 import type { Labels } from "../../domain/values/labels.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
+import { waitsAt } from "../../domain/turns/leases.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { seenOf, type Seen } from "../core/seen.ts";
 
@@ -60,6 +61,14 @@ export interface SessionInfo {
   readonly lease: Lease | null;
   /** The number of waiters for the lease. */
   readonly waiting: number;
+  /** The turn that waits to be resumed; null: none. Its token and its state are in `Session.waiting()`. */
+  readonly waitingTurn: {
+    readonly turn: number;
+    readonly reason: string;
+    readonly since: Date;
+    /** Null: it waits as long as the session lives. */
+    readonly expiresAt: Date | null;
+  } | null;
   /** The legal hold; null: none. */
   readonly legalHold: { readonly reason: string; readonly since: Date } | null;
   /** The session whose turns it shares, up to a turn; null: it shares none. */
@@ -92,10 +101,19 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     logs: Object.fromEntries(namedLogs(record).map((log) => [log, { end: headOf(record, log) }])),
     lease: record.lease,
     waiting: record.waiters.filter((waiter) => waiter.until > now && waiter.withdrawn !== true).length,
+    waitingTurn: waitingTurnOf(record, now),
     legalHold: legalHold === null ? null : { reason: legalHold.reason, since: new Date(legalHold.at) },
     parent: parent === null ? null : { id: parent.id, turn: parent.at },
     archive: archive === null ? null : { bytes: archive.bytes, packedBytes: archive.packedBytes },
   };
+}
+
+function waitingTurnOf(record: SessionRecord, now: number): SessionInfo["waitingTurn"] {
+  const { waiting, openTurn } = record;
+  if (waiting === null || openTurn === null || !waitsAt(record, now)) return null;
+  const { reason, since, expiresAt } = waiting;
+  const end = expiresAt === null ? null : new Date(expiresAt);
+  return { turn: openTurn, reason, since: new Date(since), expiresAt: end };
 }
 
 export function activeAgentOf(record: SessionRecord, now: number): ActiveAgent | null {

@@ -1,13 +1,14 @@
 /** Lists and counts the sessions of a tenant. */
 import { parseId } from "../../domain/values/ids.ts";
-import { parseLabelFilter, type LabelFilter } from "../../domain/values/labels.ts";
+import { labelTextMax, parseLabelFilter, waitingFilter, type LabelFilter } from "../../domain/values/labels.ts";
 import type { SessionState } from "../../domain/record/record.ts";
+import { waitsAt } from "../../domain/turns/leases.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
 import type { SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import { parseInstant, parseLimit, parseOneOf } from "../options/arguments.ts";
+import { parseInstant, parseLimit, parseOneOf, parseReason } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { unreadableSession, type UnreadableSession } from "./unreadable-session.ts";
@@ -18,6 +19,8 @@ export interface SessionSelection {
   readonly user?: string;
   /** All of these labels, each with this value or, for `true`, with any. */
   readonly labels?: LabelFilter;
+  /** Only sessions with a turn that waits to be resumed: for this reason or, for `true`, for any. */
+  readonly waiting?: string | true;
   /** @default any */
   readonly state?: SessionState | readonly SessionState[];
   /** Last active at or after. */
@@ -30,6 +33,7 @@ const selectionNames: OptionNames<SessionSelection> = {
   agent: true,
   user: true,
   labels: true,
+  waiting: true,
   state: true,
   activeSince: true,
   activeBefore: true,
@@ -73,8 +77,11 @@ export async function listOn(
     ...defined({ after }),
   });
   const unreadable = page.unreadable.map(unreadableSession);
+  // A turn whose time is up is found until the next writer or the sweep has sealed it.
+  const records =
+    selection.waiting === undefined ? page.records : page.records.filter((record) => waitsAt(record, filter.now));
   return defined({
-    items: page.records.map((record) => infoOf(record, filter.now)),
+    items: records.map((record) => infoOf(record, filter.now)),
     next: page.next,
     unreadable: unreadable.length === 0 ? undefined : unreadable,
   });
@@ -91,16 +98,23 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
   return states.map((one) => parseOneOf(one, "state", sessionStates));
 }
 
+/** @throws SessionError `argument_invalid` */
+function labelsOf(labels: LabelFilter = {}, waiting: string | true | undefined): LabelFilter {
+  const filter = parseLabelFilter(labels);
+  if (waiting === undefined) return filter;
+  return { ...filter, ...waitingFilter(waiting === true ? waiting : parseReason(waiting, labelTextMax, "waiting")) };
+}
+
 /** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
 export async function filterOf(core: Core, selection: SessionSelection): Promise<SessionFilter> {
   guardNames(selection, "query", selectionNames);
-  const { agent, user, labels, state, activeSince, activeBefore } = selection;
+  const { agent, user, labels, waiting, state, activeSince, activeBefore } = selection;
   const { now } = await core.store.instances([]);
   return defined({
     now,
     agent: agent === undefined ? undefined : parseId(agent, "agent"),
     user: user === undefined ? undefined : parseId(user, "user"),
-    labels: labels === undefined ? undefined : parseLabelFilter(labels),
+    labels: labels === undefined && waiting === undefined ? undefined : labelsOf(labels, waiting),
     states: state === undefined ? undefined : parseStates(state),
     activeSince: activeSince === undefined ? undefined : parseInstant(activeSince, "activeSince"),
     activeBefore: activeBefore === undefined ? undefined : parseInstant(activeBefore, "activeBefore"),

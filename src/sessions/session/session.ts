@@ -11,6 +11,7 @@ import { SessionLog } from "../logs/session-log.ts";
 import type { SessionWrite, WriteOutcome } from "../logs/session-write.ts";
 import { writeOn } from "../logs/write.ts";
 import { appendOn, guardWriteKey, type WriteKey } from "../operations/append.ts";
+import { approveOn, type ApproveOptions, type Decisions } from "../operations/approve.ts";
 import { beginTurnOn, type BeginTurnOptions } from "../operations/begin.ts";
 import { cancelOn } from "../operations/cancel.ts";
 import { endOn, type EndOptions } from "../operations/end.ts";
@@ -293,6 +294,16 @@ export class Session {
    */
   async resume(token: string): Promise<TurnInProgress> {
     return await this.#handle.operate("resume", () => resumeOn(this.#handle, token));
+  }
+
+  /**
+   * Decide on the tool calls that the waiting turn asks for, by their ids: `true` runs the tool, `{ refused }` tells the model
+   * why not. The answer goes on and streams, as that of `consult`, in the same turn; it may ask again. `model` is one that runs
+   * the tools, as `withTools` makes it. Each call that needs approval must be decided.
+   * @throws SessionError as `resume`, `argument_invalid`, `model_missing`; the answer throws later errors
+   */
+  async approve(token: string, decisions: Decisions, options: ApproveOptions = {}): Promise<Answer> {
+    return await traceCall(this.#handle.about("approve"), () => approveOn(this.#handle, token, decisions, options));
   }
 
   /** Load the holder of the lease, and check whether it is alive; null: no lease. */

@@ -12,7 +12,7 @@ import {
 import { sessionStates } from "../../domain/record/states.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
-import { parseLabels, parseTitle, type Labels } from "../../domain/values/labels.ts";
+import { labelTextMax, parseLabels, parseTitle, type Labels } from "../../domain/values/labels.ts";
 import { countMax, counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { dataOf, guardBytes } from "./snapshot-data.ts";
@@ -82,7 +82,7 @@ export function recordOf(value: unknown, limits: Limits, refuse: Refuse): Portab
     counters: countersOf(fields["counters"], refuse),
     metadata: metadataOf(fields["metadata"], limits, refuse),
     ...defined({
-      waiting: fields["waiting"] === undefined ? undefined : waitingOf(fields["waiting"], limits, refuse),
+      waiting: fields["waiting"] === undefined ? undefined : waitingOf(fields["waiting"], refuse),
       title: fields["title"] === undefined ? undefined : titleOf(fields["title"], refuse),
       labels: fields["labels"] === undefined ? undefined : labelsOf(fields["labels"], refuse),
       budget: fields["budget"] === undefined ? undefined : budgetOf(fields["budget"], refuse),
@@ -109,12 +109,12 @@ function floorOf(value: unknown, limits: Limits, refuse: Refuse): StoredHandoff 
   };
 }
 
-function waitingOf(value: unknown, limits: Limits, refuse: Refuse): Waiting {
+function waitingOf(value: unknown, refuse: Refuse): Waiting {
   const path = "session.waiting";
   const { token, reason, since, expiresAt } = fieldsOf(value, path, ["token", "reason", "since", "expiresAt"], refuse);
   return {
     token: idOf(token, `${path}.token`, refuse),
-    reason: textOfAtMost(reason, `${path}.reason`, { lengthMax: limits.noteLengthMax, refuse }),
+    reason: textOfAtMost(reason, `${path}.reason`, { lengthMax: labelTextMax, refuse }),
     since: instantOf(since, `${path}.since`, refuse),
     expiresAt: expiresAt === null ? null : instantOf(expiresAt, `${path}.expiresAt`, refuse),
   };

@@ -43,11 +43,18 @@ const consults = tracingChannel<unknown, Consultation>("perdure:consult");
 export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
   const { tenant, id: session } = owner.record;
   const { agent } = owner.core.chooseAgent(owner.record, { named: asked.options.agent });
-  const consultation: Consultation = { tenant, session, agent };
+  return await answerTo({ tenant, session, agent }, (consultation) => ask(owner, asked, consultation));
+}
+
+/** The answer to a question that `ask` makes durable, traced from there to its end. */
+export async function answerTo(
+  consultation: Consultation,
+  ask: (consultation: Consultation) => Promise<DurableQuestion>,
+): Promise<Answer> {
   const answer = Promise.withResolvers<Answer>();
   const whole: Promise<Turn> = traced(consults, consultation, async () => {
     try {
-      const { seq, run, repeats } = await ask(owner, asked, consultation);
+      const { seq, run, repeats } = await ask(consultation);
       let emit: Emit = () => undefined;
       // The caller continues here; the answer is done once the subscribers of the channel have been notified.
       answer.resolve(
@@ -70,7 +77,7 @@ export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
 }
 
 /** A durable question; `run` produces its answer. */
-interface DurableQuestion {
+export interface DurableQuestion {
   readonly seq: number;
   readonly repeats: Answer["repeats"];
   readonly run: (emit: Emit) => Promise<Turn>;
@@ -117,7 +124,7 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
 }
 
 /** A handle for the answer. Later operations of the owner need not wait for it: `cancel` must not wait for an answer. */
-async function ownView(owner: Handle): Promise<Handle> {
+export async function ownView(owner: Handle): Promise<Handle> {
   await owner.inOrder(() => Promise.resolve());
   const handle = owner.anotherView();
   handle.shareLease(owner);

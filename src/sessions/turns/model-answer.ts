@@ -6,7 +6,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { clip } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
-import type { Model, ModelContext, ModelRequest } from "../options/model.ts";
+import type { Model, ModelContext, ModelEvent, ModelRequest } from "../options/model.ts";
 import { ModelUsage, type Cost } from "./model-usage.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -51,11 +51,13 @@ export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise
   const { consultation, request, signal, now } = call;
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   const usage = new ModelUsage({ asked: request.messages, agent: request.agent, model: request.model, now });
-  const cost = (): Cost => usage.cost(turn.output);
+  const cost = (): Cost => usage.cost(turn.added, { isPart: turn.isResumed });
   turn.cost = cost;
   let finish: string | undefined;
   try {
-    finish = await writeAnswer(turn, call, { stop, usage });
+    const ended = await writeAnswer(turn, call, { stop, usage });
+    if (ended.approval !== undefined) return await waitForApproval(turn, call, { approval: ended.approval, usage });
+    ({ finish } = ended);
   } catch (failure) {
     const error = identified(reasonOf(failure, turn, stop), consultation, turn.seq);
     const { code, message } = error;
@@ -67,12 +69,32 @@ export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise
   return sealed;
 }
 
-/** The reason with which the answer finished, if the model reports one. */
+type Approval = Extract<ModelEvent, { readonly type: "approval" }>;
+
+/** The turn waits for the approval of tool calls. */
+async function waitForApproval(
+  turn: TurnInProgress,
+  { consultation }: ModelCall,
+  { approval: { asks, notRun }, usage }: { readonly approval: Approval; readonly usage: ModelUsage },
+): Promise<Turn> {
+  const cost = usage.cost(turn.added, { isPart: true });
+  await turn.waitWith({ state: null, reason: "approval" }, { asks, notRun }, cost);
+  const waiting = await turn.seal();
+  consultation.answer = summaryOf(waiting);
+  return waiting;
+}
+
+/** How an answer ended: with the reason that the model reports, or with calls that need approval. */
+interface Ended {
+  readonly finish: string | undefined;
+  readonly approval?: Approval;
+}
+
 async function writeAnswer(
   turn: TurnInProgress,
   { consultation, model, request, context, emit }: ModelCall,
   { stop, usage }: { readonly stop: AbortSignal; readonly usage: ModelUsage },
-): Promise<string | undefined> {
+): Promise<Ended> {
   const began = performance.now();
   let finish: string | undefined;
   for await (const event of untilAborted(model({ ...request, signal: stop }, context), stop)) {
@@ -90,15 +112,17 @@ async function writeAnswer(
     } else if (event.type === "usage") {
       usage.report(event.usage);
     } else if (event.type === "requests") {
-      await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
-      usage.call(event.requests, turn.output);
+      await turn.guardTokensLeft(usage.cost(turn.added).usage.totalTokens);
+      usage.call(event.requests, turn.added);
     } else if (event.type === "step") {
-      usage.step(event.usage, turn.output);
+      usage.step(event.usage, turn.added);
       // Before the tools run: the model would not get their results.
       if (danglingToolCalls(turn.output).length > 0)
-        await turn.guardTokensLeft(usage.cost(turn.output).usage.totalTokens);
+        await turn.guardTokensLeft(usage.cost(turn.added).usage.totalTokens);
     } else if (event.type === "waiting") {
       turn.waiting = event.calls;
+    } else if (event.type === "approval") {
+      return { finish, approval: event };
     } else if (event.type === "finish") {
       finish = event.reason;
     } else if (event.type === "agent") {
@@ -108,7 +132,7 @@ async function writeAnswer(
       usage.answers(event.model);
     }
   }
-  return finish;
+  return { finish };
 }
 
 /** The cause of a broken answer: a stop of the turn or of the caller comes before the error that it led to. */

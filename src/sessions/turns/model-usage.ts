@@ -91,8 +91,8 @@ export class ModelUsage {
     return { ...model, usage, durationMs: Math.max(0, this.#now() - this.#call.since) };
   }
 
-  /** The usage so far. `output`: the whole output so far. */
-  cost(output: readonly Message[]): Cost {
+  /** The usage so far. `output`: the whole output so far. `isPart`: of an answer that waits, or waited: a single step counts too. */
+  cost(output: readonly Message[], { isPart = false }: { readonly isPart?: boolean } = {}): Cost {
     const { usage, underWay } = this.#taken(output);
     const steps = underWay === undefined ? this.#steps : [...this.#steps, this.#stepOf(underWay)];
     const isHandedOver = this.#agents.some((agent) => agent !== this.#agents[0]);
@@ -101,7 +101,7 @@ export class ModelUsage {
       requests: this.#requests,
       ...(isHandedOver ? { agent: this.#agents.at(-1)! } : {}),
       ...defined({ model: this.#model }),
-      ...(steps.length > 1
+      ...(steps.length > (isPart ? 0 : 1)
         ? { steps: steps.map((step, index) => (isHandedOver ? { agent: this.#agents[index]!, ...step } : step)) }
         : {}),
     };

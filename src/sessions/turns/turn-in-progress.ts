@@ -5,7 +5,8 @@ import type { SessionRecord, Waiting } from "../../domain/record/record.ts";
 import { waitTurn, type Wait } from "../../domain/writes/waiting.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { sortableId } from "../../domain/values/ids.ts";
+import { labelTextMax } from "../../domain/values/labels.ts";
+import { isPrintable, sortableId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { parseReason } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
@@ -70,7 +71,7 @@ export interface Seal {
 export interface WaitOptions {
   /** What the resumer needs, such as the run state of a framework. No model and no reader of turns gets it. */
   readonly state: Value;
-  /** Why it waits, such as "approval". */
+  /** Why it waits, such as "approval": at most 256 characters; lists filter by it. */
   readonly reason: string;
   /** The longest wait; then the turn is sealed as interrupted. @default as long as the session lives */
   readonly expires?: Duration;
@@ -252,6 +253,16 @@ export class TurnInProgress implements AsyncDisposable {
     return this.#written.messages;
   }
 
+  /** The messages written since the turn was begun or resumed. @internal */
+  get added(): readonly Message[] {
+    return this.output.slice(this.#before);
+  }
+
+  /** True for a turn that has waited. @internal */
+  get isResumed(): boolean {
+    return this.open.waitedMs !== undefined;
+  }
+
   /**
    * Write a chunk of the answer. Resolves at once, before the chunk is durable, unless the store lags behind. An empty
    * text is dropped.
@@ -364,7 +375,7 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   #cost(): Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps"> {
-    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.output.slice(this.#before)) };
+    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.added) };
   }
 
   #sealLater(seal: Seal, together: SealTogether = {}): void {
@@ -417,24 +428,26 @@ export class TurnInProgress implements AsyncDisposable {
     core.guardStore();
     if (state === undefined) throw invalidArgument("state", state, { expected: "value" });
     encode(state, "state");
-    const parsed = parseReason(reason, core.options.limits.noteLengthMax);
+    const parsed = parseReason(reason, labelTextMax);
+    if (!isPrintable(parsed)) throw invalidArgument("reason", reason, { expected: "name", min: 1, max: labelTextMax });
     const forMs = expires === undefined ? null : parseDuration(expires, "expires");
     this.signal.throwIfAborted();
     if (this.#isEnded || this.#sealing !== undefined)
       throw new SessionError("turn_not_open", { ...sessionIds(record), turn: this.seq });
     const resume: Resume = { state, notRun, asks };
-    const waiting = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, { reason: parsed, forMs }, cost));
+    const waits = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, { reason: parsed, forMs }, cost));
     // A seal meanwhile, as that of `close`, finds the turn that waits.
-    this.#sealing = waiting.then(() => ({ ...this.open, status: "waiting", output: this.output }));
+    this.#sealing = waits.then(({ kept }) => kept);
     this.#sealing.catch(() => undefined);
-    return await waiting;
+    const { kept, waiting } = await waits;
+    return waitingTurn(kept, waiting, resume);
   }
 
   async #wait(
     resume: Resume,
     { reason, forMs }: { readonly reason: string; readonly forMs: number | null },
     cost: Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">,
-  ): Promise<WaitingTurn> {
+  ): Promise<{ readonly kept: Turn; readonly waiting: Waiting }> {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
     const chunks = mergeTexts(this.#buffer);
@@ -452,7 +465,7 @@ export class TurnInProgress implements AsyncDisposable {
       const wait: Wait = { turn, taken, resume, waiting, fence: this.#fence, release: this.#releases, rest };
       await handle.write(({ record }, context) => waitTurn(record, wait, context));
       this.#end(true);
-      return waitingTurn(turn, waiting, resume);
+      return { kept: { ...turn, ...taken, status: "waiting" }, waiting };
     } catch (error) {
       this.#sealing = undefined;
       this.#buffer.unshift(...chunks);
