@@ -19,6 +19,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   contention: () => import("./contention.ts"),
   watchers: () => import("./watchers.ts"),
   streams: () => import("./streams.ts"),
+  logs: () => import("./logs.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
