@@ -32,6 +32,19 @@ test("with a fallback, a session works for the request and is marked as not dura
   assert.notEqual(breaker.since, null);
 });
 
+test("while the store is away, writes to named logs are refused, because they could not be replayed", async () => {
+  await using here = place();
+  const before = await here.sessions.create({ id: "s" });
+  const write = { logs: { notes: { entries: [{ value: 1 }] } } };
+  here.state.away = true;
+  const session = await here.sessions.devices.open(randomUUID());
+  await assert.rejects(session.write(write), { code: "store_unavailable" });
+  await assert.rejects(before.write(write), { code: "store_unavailable" });
+  await assert.rejects(here.sessions.write([{ id: "s", ...write }]), { code: "store_unavailable" });
+  await here.back();
+  assert.deepEqual((await before.refresh()).logs, {});
+});
+
 test("the outbox holds the sessions alone, without records of devices", async () => {
   await using here = place();
   here.state.away = true;

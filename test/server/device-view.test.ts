@@ -46,16 +46,17 @@ test("a client knows the error of an agent that is not open to devices", async (
   await assert.rejects(mine.say("Refund", { agent: "internal-refunds" }), { code: "agent_unknown" });
 });
 
-test("a device sees neither the note of a handoff nor a legal hold, and an operator sees both", async () => {
+test("a device sees no note of a handoff, no legal hold and no named log, and an operator sees all", async () => {
   await using here = serve({ agents });
   const device = randomUUID();
   const session = await here.sessions.devices.open(device);
   await session.handOff("internal-refunds", { note: "offer at most 10 %" });
   await session.setLegalHold("case 4711");
+  await session.write({ logs: { "risk-score": { entries: [{ value: 7 }] } } });
   for (const path of ["/v1/chat/session", "/v1/chat/active-agent"]) {
     const seen = await here.call("GET", path, { device });
     assert.equal(seen.status, 200);
-    assert.doesNotMatch(seen.text, /10 %|4711/, path);
+    assert.doesNotMatch(seen.text, /10 %|4711|risk-score/, path);
   }
   const code = await here.sessions.devices.linkCode(device);
   const linked = await here.call("POST", "/v1/devices/link", { device: randomUUID(), body: { code: code.code } });
@@ -63,6 +64,7 @@ test("a device sees neither the note of a handoff nor a legal hold, and an opera
   assert.doesNotMatch(linked.text, /10 %|4711/);
   const { json } = await here.call("GET", `/v1/sessions/${session.id}`, { key: await here.key("read") });
   assert.deepEqual([json.activeAgent.note, json.legalHold.reason], ["offer at most 10 %", "case 4711"]);
+  assert.deepEqual(json.logs, { "risk-score": { end: 1 } });
 });
 
 test("the error of a busy session names no instance to a device", async () => {

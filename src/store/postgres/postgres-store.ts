@@ -224,7 +224,8 @@ export class PostgresStore implements Store {
     const found = `from ${entries} where ${ofLog} and ${within} ${inOrder} limit $6`;
     const values = [tenant, id, log, from, to, limit];
     const rows =
-      bytesMax === undefined
+      // One entry comes whatever its size.
+      bytesMax === undefined || limit === 1
         ? await this.#ask(`select seq, key, at, ${data} ${found}`, values)
         : await this.#ask(
             `select seq, key, at, ${data} from (
