@@ -65,6 +65,8 @@ export type { SessionSnapshot, SnapshotEntry } from "./sessions/snapshots/snapsh
 export type { PortableRecord } from "./domain/copies/snapshot.ts";
 export type { Waiting } from "./domain/record/record.ts";
 export type { StoredHandoff } from "./domain/record/handoff.ts";
+export { fromFormat, toFormat } from "./formats/conversion.ts";
+export type { MessageFormatName } from "./formats/message-format.ts";
 export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
 export { SessionLease } from "./sessions/turns/session-lease.ts";
 export type { ApproveOptions, Decisions } from "./sessions/operations/approve.ts";

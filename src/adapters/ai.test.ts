@@ -107,11 +107,14 @@ for (const version of ["v3", "v4"] as const) {
           content: null,
           native: {
             format: "ai-sdk",
-            provider: "scripted.chat",
-            parts: [
-              { type: "reasoning", text: "Hm." },
-              { type: "text", length: 5 },
-            ],
+            version: 1,
+            value: {
+              provider: "scripted.chat",
+              parts: [
+                { type: "reasoning", text: "Hm." },
+                { type: "text", length: 5 },
+              ],
+            },
           },
         },
       },
@@ -327,19 +330,19 @@ test("addresses that the provider does not open, and files that cannot be read, 
   );
 });
 
+const ofProvider = {
+  provider: "scripted.chat",
+  parts: [
+    { type: "reasoning", text: "Greet.", providerMetadata: { scripted: { signature: "s" } } },
+    { type: "text", length: 2 },
+    { type: "custom", kind: "scripted.mark" },
+    { type: "text", length: 4 },
+  ],
+};
 const kept: Message = {
   role: "assistant",
   content: "Hi Bob",
-  native: {
-    format: "ai-sdk",
-    provider: "scripted.chat",
-    parts: [
-      { type: "reasoning", text: "Greet.", providerMetadata: { scripted: { signature: "s" } } },
-      { type: "text", length: 2 },
-      { type: "custom", kind: "scripted.mark" },
-      { type: "text", length: 4 },
-    ],
-  },
+  native: { format: "ai-sdk", version: 1, value: ofProvider },
 };
 
 async function answerPartsOf(message: Message, options: { version?: "v3"; provider?: string } = {}): Promise<unknown> {
@@ -361,6 +364,11 @@ test("the order of texts and other parts is that of the answer", async () => {
   );
 });
 
+test("the parts of an answer that was stored before the native form had a version are read as they were", async () => {
+  const earlier = { ...kept, native: { format: "ai-sdk", ...ofProvider } };
+  assert.deepEqual(await answerPartsOf(earlier), await answerPartsOf(kept));
+});
+
 test("another provider, and a message that was changed, get the text and the calls alone", async () => {
   const plain = [{ type: "text", text: "Hi Bob" }];
   assert.deepEqual(await answerPartsOf(kept, { provider: "other.chat" }), plain);
@@ -370,7 +378,13 @@ test("another provider, and a message that was changed, get the text and the cal
     ...plain,
     { type: "tool-call", toolCallId: "c", toolName: "f", input: {} },
   ]);
-  for (const native of [null, 7, {}, { format: "ai-sdk", provider: "scripted.chat" }])
+  const damaged = [
+    { provider: "scripted.chat" },
+    { version: 1 },
+    { version: 1, value: null },
+    { version: 2, value: ofProvider },
+  ];
+  for (const native of [null, 7, {}, ...damaged.map((fields) => ({ format: "ai-sdk", ...fields }))])
     assert.deepEqual(await answerPartsOf({ ...kept, native }), plain);
 });
 

@@ -8,11 +8,13 @@ import { checkJson, JsonError } from "../sessions/snapshots/located-json.ts";
 import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { Metadata } from "../domain/record/record.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
-import { isFields, messageForms } from "./foreign-formats.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { textOf as textIn } from "../domain/turns/message-steps.ts";
-import { exportedMessages } from "./app-exports.ts";
-import { countAside, withKnownParts } from "./message-parts.ts";
+import { exportedMessages } from "../formats/app-exports.ts";
+import { readMessages } from "../formats/conversion.ts";
+import { formatOf, messageFormats } from "../formats/registry.ts";
+import { withoutNative } from "../domain/request/native-form.ts";
+import { isFields as areFields, type Fields } from "../domain/turns/known-parts.ts";
 import { defined } from "../domain/values/defined.ts";
 import { instantMaxMs } from "../domain/values/limits.ts";
 
@@ -85,9 +87,18 @@ function itemOf(source: string, convert: () => Conversation): ImportItem {
   }
 }
 
-function isMessage(value: unknown): boolean {
-  return isFields(value) && messageForms.some(({ fits }) => fits(value));
+/** True for an object that is no list. */
+function isFields(value: unknown): value is Fields {
+  return areFields(value as Value);
 }
+
+/** True for a message of any format; a value of JSON with other fields is a conversation. */
+function isMessage(value: unknown): boolean {
+  return formatOf(value) !== undefined;
+}
+
+/** The fields in which the formats keep the messages of a conversation, and one that other programs use. */
+const lists = [...new Set(messageFormats.map(({ list }) => list)), "conversation"];
 
 /** @throws SessionError `message_invalid` */
 function conversationOf(value: unknown, source: string): Conversation {
@@ -95,17 +106,17 @@ function conversationOf(value: unknown, source: string): Conversation {
   const given = Array.isArray(value)
     ? value
     : (exportedMessages(fields) ??
-      ["messages", "conversations", "conversation", "contents"].map((name) => fields[name]).find(Array.isArray));
+      (lists.map((name) => fields[name]).find(Array.isArray) as readonly Value[] | undefined));
   if (!Array.isArray(given) || given.length === 0) {
     throw new SessionError("message_invalid", { path: source, value: formatValue(value), expected: "conversation" });
   }
   const times = new Map<Message, number>();
-  const messages = given.flatMap((message, index) => {
-    const read = messagesOf(message, `${source} messages[${index}]`).flatMap(withKnownParts);
-    const at = timeOf(message);
-    if (at !== undefined) for (const one of read) times.set(one, at);
-    return read;
-  });
+  const read = readMessages(given, source);
+  const messages = read.flatMap((one) => one.messages);
+  for (const [index, one] of read.entries()) {
+    const at = timeOf(given[index]);
+    if (at !== undefined) for (const message of one.messages) times.set(message, at);
+  }
   const { id, uuid, conversation_id: conversationId, thread_id: threadId, user, metadata, source: from } = fields;
   const named = [id, uuid, conversationId, threadId].find((one) => typeof one === "string" || typeof one === "number");
   const instructions = instructionsIn(fields);
@@ -114,14 +125,17 @@ function conversationOf(value: unknown, source: string): Conversation {
     // A conversation without an id gets one that is the same at each import.
     id:
       named === undefined
-        ? `import_${createHash("sha256").update(JSON.stringify(messages)).digest("hex").slice(0, 26)}`
+        ? `import_${createHash("sha256")
+            .update(JSON.stringify(messages.map(withoutNative)))
+            .digest("hex")
+            .slice(0, 26)}`
         : String(named),
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     ...(typeof user === "string" ? { user } : {}),
     metadata: defined({ ...textField("source", from), ...textField("title", titleOf(fields)), ...known }),
     times,
     ...defined({ createdAt: timeOf(fields) }),
-    aside: messages.reduce((count, message) => count + countAside(message), 0),
+    aside: read.reduce((count, { aside }) => count + aside, 0),
   };
 }
 
@@ -149,18 +163,12 @@ function timeOf(value: unknown): number | undefined {
   if (!isFields(value)) return undefined;
   const nested = isFields(value["metadata"]) ? value["metadata"] : {};
   for (const given of [...timeNames.map((name) => value[name]), ...timeNames.map((name) => nested[name])]) {
-    const ms = typeof given === "number" ? given * (given < secondsBelow ? 1000 : 1) : Date.parse(String(given));
-    const isInstant = (typeof given === "string" || typeof given === "number") && ms > 0 && ms < instantMaxMs;
-    if (isInstant) return Math.floor(ms);
+    if (typeof given !== "string" && typeof given !== "number") continue;
+    const ms = typeof given === "number" ? given * (given < secondsBelow ? 1000 : 1) : Date.parse(given);
+    if (ms > 0 && ms < instantMaxMs) return Math.floor(ms);
   }
   return undefined;
 }
 
 /** Numbers below this are seconds: as milliseconds they would be of the year 1973 or earlier. */
 const secondsBelow = 1e11;
-
-function messagesOf(value: unknown, place: string): readonly Message[] {
-  const form = isFields(value) ? messageForms.find(({ fits }) => fits(value)) : undefined;
-  if (form !== undefined && isFields(value)) return form.messages(value, place);
-  throw new SessionError("message_invalid", { path: place, value: formatValue(value), expected: "known_message" });
-}

@@ -3,32 +3,70 @@ import { decode } from "../domain/values/codec.ts";
 import { requestMessages } from "../domain/request/model-request.ts";
 import { jsonOf } from "../domain/turns/known-parts.ts";
 import type { Message, TurnData } from "../domain/turns/turn.ts";
+import { toFormat } from "../formats/conversion.ts";
+import type { MessageFormat, MessageFormatName } from "../formats/message-format.ts";
+import { messageFormats } from "../formats/registry.ts";
 import { unbounded } from "../domain/request/window.ts";
 import type { SessionSnapshot, SnapshotEntry } from "../sessions/snapshots/snapshot-text.ts";
 import { counted } from "../errors/counted.ts";
 
+/** Renders the text of a snapshot. */
+export type Rendering = (text: string) => string;
+
 /** Formats of an export. */
-export const renderings = {
+export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatName, Rendering>> = {
   /** Snapshots, one per line: complete, for import into Perdure. */
-  perdure: (text: string): string => `${text}\n`,
-  /** OpenAI's chat format, one conversation per line: `{"id", "messages"}`. */
-  openai: (text: string): string => openaiLine(JSON.parse(text) as SessionSnapshot),
+  perdure: (text) => `${text}\n`,
+  /** Formats of frameworks and providers, one conversation per line. */
+  ...(Object.fromEntries(
+    messageFormats.map((format) => [
+      format.name,
+      (text: string): string => conversationLine(JSON.parse(text) as SessionSnapshot, format),
+    ]),
+  ) as Record<MessageFormatName, Rendering>),
+  /** OpenAI's chat format, as a request to a model shows the conversation. */
+  openai: (text) => openaiLine(JSON.parse(text) as SessionSnapshot),
   /** For people. */
-  markdown: (text: string): string => markdownOf(JSON.parse(text) as SessionSnapshot),
-} as const;
+  markdown: (text) => markdownOf(JSON.parse(text) as SessionSnapshot),
+};
+
+/** All messages of the session, as the format writes them: `{"id", "messages"}` or the format's own fields. */
+function conversationLine({ session, logs }: SessionSnapshot, format: MessageFormat): string {
+  const text = instructionsIn(logs);
+  const own: readonly Message[] = text === undefined ? [] : [{ role: "system", content: text }];
+  const said = (logs["turns"] ?? []).flatMap(({ data }) => {
+    const { input, output } = turnData(data);
+    return [...input, ...output];
+  });
+  const beside = text === undefined ? undefined : format.instructions?.(text);
+  const line = {
+    id: session.id,
+    ...beside,
+    [format.list]: toFormat(beside === undefined ? [...own, ...said] : said, format.name),
+    ...metadataOf(session),
+  };
+  return `${jsonOf(line)}\n`;
+}
+
+function instructionsIn(logs: SessionSnapshot["logs"]): string | undefined {
+  const instructions = logs["instructions"]?.at(-1)?.data;
+  return typeof instructions === "string" && instructions !== "" ? instructions : undefined;
+}
+
+function metadataOf({ metadata }: SessionSnapshot["session"]): object {
+  return Object.keys(metadata as object).length === 0 ? {} : { metadata };
+}
 
 function openaiLine({ session, logs }: SessionSnapshot): string {
-  const instructions = logs["instructions"]?.at(-1)?.data;
   const messages = requestMessages(
     {
       turns: (logs["turns"] ?? []).map(({ seq, data }) => ({ seq, ...turnData(data) })),
       question: [],
-      instructions: typeof instructions === "string" && instructions !== "" ? instructions : undefined,
+      instructions: instructionsIn(logs),
     },
     { window: unbounded },
   );
-  const metadata = Object.keys(session.metadata as object).length === 0 ? {} : { metadata: session.metadata };
-  const line = { id: session.id, messages: messages.map(sentFields), ...metadata };
+  const line = { id: session.id, messages: messages.map(sentFields), ...metadataOf(session) };
   return `${jsonOf(line)}\n`;
 }
 
@@ -51,11 +89,11 @@ function markdownOf({ session, logs }: SessionSnapshot): string {
     `created ${instantText(createdAt)}`,
   ];
   const usage = `${counted(counters.turns, "turn")}, ${counted(counters.totalTokens, "token")}`;
-  const instructions = logs["instructions"]?.at(-1)?.data;
+  const instructions = instructionsIn(logs);
   const parts = [
     `# ${oneLine(id)}`,
     oneLine([...about, usage].join(" · ")),
-    ...(typeof instructions === "string" && instructions !== "" ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
+    ...(instructions !== undefined ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
     ...(logs["turns"] ?? []).map(turnText),
   ];
   return `${parts.join("\n\n")}\n\n`;

@@ -512,7 +512,7 @@ test("a model with middleware, and models of a registry by name, answer", async 
   for (const one of [aiModel(model), byName("mine:greeter")]) {
     const { output, finish } = await askHello(one);
     assert.deepEqual([output[0]?.content, finish], ["Hello.", "stop"]);
-    assert.deepEqual((output[0]?.["native"] as Body)?.parts, [
+    assert.deepEqual((output[0]?.["native"] as Body)?.value.parts, [
       { type: "reasoning", text: "Greet." },
       { type: "text", length: 6 },
     ]);

@@ -23,6 +23,18 @@ export type KeptPart = { providerMetadata?: ProviderFields } & (
 );
 
 const format = "ai-sdk";
+const version = 1;
+
+interface ProviderParts {
+  readonly provider?: unknown;
+  readonly parts?: unknown;
+}
+
+interface Native extends ProviderParts {
+  readonly format?: unknown;
+  readonly version?: unknown;
+  readonly value?: ProviderParts | null;
+}
 
 /** The field of a message that keeps the parts; none where the message says all of it. */
 export function keepParts(parts: readonly KeptPart[], provider: string): { readonly native?: Value } {
@@ -31,7 +43,7 @@ export function keepParts(parts: readonly KeptPart[], provider: string): { reado
       part.providerMetadata === undefined &&
       (part.type === "text" || (part.type === "tool-call" && !("providerExecuted" in part))),
   );
-  return isComplete ? {} : { native: { format, provider, parts } as unknown as Value };
+  return isComplete ? {} : { native: { format, version, value: { provider, parts } } as unknown as Value };
 }
 
 /**
@@ -39,9 +51,12 @@ export function keepParts(parts: readonly KeptPart[], provider: string): { reado
  * its text has another length, or its calls are other ones.
  */
 export function keptParts(message: Message, provider: string): readonly KeptPart[] | undefined {
-  const native = message["native"] as { format?: unknown; provider?: unknown; parts?: unknown } | null | undefined;
-  if (native?.format !== format || native.provider !== provider || !Array.isArray(native.parts)) return undefined;
-  const parts = native.parts as readonly KeptPart[];
+  const native = message["native"] as Native | null | undefined;
+  if (native?.format !== format) return undefined;
+  // Messages that were stored before have the two fields beside the format.
+  const value = native.version === version ? native.value : native;
+  if (value?.provider !== provider || !Array.isArray(value.parts)) return undefined;
+  const parts = value.parts as readonly KeptPart[];
   const calls = parts.flatMap((part) => (isOwnCall(part) ? [part.toolCallId] : []));
   const called = message.tool_calls ?? [];
   const isSame = calls.length === called.length && calls.every((id, index) => id === called[index]?.id);

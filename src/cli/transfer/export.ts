@@ -41,7 +41,10 @@ export function exportCommand(): Command {
     .option("--out <file>", "write to this file; after an interruption the same command continues (default: stdout)")
     .option("--gzip", "compress the output; a file name that ends in .gz implies it")
     .addOption(
-      new Option("--format <format>", "perdure: snapshots, openai: its chat format, markdown: text for people")
+      new Option(
+        "--format <format>",
+        "perdure: snapshots, markdown: text for people, others: messages as that format writes them",
+      )
         .choices(Object.keys(renderings))
         .default("perdure"),
     )
@@ -54,6 +57,7 @@ export function exportCommand(): Command {
         "perdure export --out all.ndjson.gz",
         "perdure export --user ada --format markdown > ada.md",
         "perdure export --agent ceo --state ended --since 30d --format openai > chats.jsonl",
+        "perdure export --format anthropic > messages.jsonl",
       ]),
     )
     .action(exportAll);

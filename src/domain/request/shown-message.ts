@@ -7,6 +7,7 @@ import type { Value } from "../values/codec.ts";
 import { defined } from "../values/defined.ts";
 import { isFields, knownPart, resultContent, type Part } from "../turns/known-parts.ts";
 import { contentParts, hasOwnParts, partsOf, stepsOf } from "../turns/message-steps.ts";
+import { withoutForeignNative } from "./native-form.ts";
 import type { Message, ToolCall } from "../turns/turn.ts";
 
 /** Stands for a content of which a model can read nothing. */
@@ -15,7 +16,8 @@ const unreadable = "(content that a model cannot read)";
 const noOutput = "(no output)";
 
 /** The messages that a model is shown in place of one; none where it says nothing. */
-export function shownMessages(stored: Message): readonly Message[] {
+export function shownMessages(given: Message): readonly Message[] {
+  const stored = withoutForeignNative(given);
   const { role } = stored;
   if (role === "assistant") return shownAnswer(stored);
   if (role === "tool") return shownResults(stored);

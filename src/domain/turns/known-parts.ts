@@ -46,7 +46,8 @@ const readers: Readonly<Record<string, (part: Part) => KnownPart | undefined>> =
     if (typeof image === "string") return picture(image);
     return isFields(image) && isAddress(image["url"]) ? { kind: "media", part } : unreadable;
   },
-  input_image: ({ image_url: url }) => (typeof url === "string" ? picture(url) : unreadable),
+  // The Agents SDK has the address in `image`.
+  input_image: ({ image_url: url, image = url }) => (typeof image === "string" ? picture(image) : unreadable),
   image: pictureOf,
   "image-data": pictureOf,
   "image-url": pictureOf,
@@ -122,12 +123,13 @@ function geminiPart(fields: Fields): KnownPart | undefined {
     return callOf({ id: called["id"] ?? called["name"], name: called["name"], input: called["args"] });
   const answered = fields["functionResponse"] ?? fields["function_response"];
   if (isFields(answered)) {
-    const { id = answered["name"], response, parts } = answered;
+    const { id = answered["name"], parts } = answered;
+    const { response, isError } = geminiResponse(answered["response"]);
     const media = (Array.isArray(parts) ? (parts as readonly Value[]) : []).map(knownPart).flatMap(mediaIn);
     const text = textOrJson(response);
     return {
       kind: "result",
-      result: resultMessage({ id, content: media.length === 0 ? text : [{ type: "text", text }, ...media] }),
+      result: resultMessage({ id, content: media.length === 0 ? text : [{ type: "text", text }, ...media], isError }),
     };
   }
   if (
@@ -137,6 +139,16 @@ function geminiPart(fields: Fields): KnownPart | undefined {
   const isText = Object.keys(fields).every((name) => geminiTextFields.has(name));
   if (!isText || typeof fields["text"] !== "string") return undefined;
   return fields["thought"] === true ? other : textPart(fields["text"]);
+}
+
+/** A response is an object: `output` alone has the output, `error` alone the reason of a failure. */
+function geminiResponse(response: Value | undefined): {
+  readonly response: Value | undefined;
+  readonly isError: boolean;
+} {
+  const [name, ...others] = isFields(response) ? Object.keys(response) : [];
+  const isNamed = others.length === 0 && (name === "output" || name === "error");
+  return isNamed ? { response: (response as Fields)[name], isError: name === "error" } : { response, isError: false };
 }
 
 const geminiTextFields = new Set(["text", "thought", "thoughtSignature", "thought_signature"]);
@@ -261,10 +273,11 @@ function pictureOf(part: Part): KnownPart {
   return address === undefined ? unreadable : picture(address);
 }
 
-/** A recording of LangChain or MCP. */
+/** A recording of LangChain or MCP, or of the Agents SDK (`audio`, `format`). */
 function recordingOf(part: Part): KnownPart {
-  const format = /^audio\/(?:x-)?(mp3|mpeg|wav|wave)\b/.exec(mediaTypeOf(part))?.[1];
-  const data = part["data"] ?? part["base64"];
+  const mediaType = typeof part["format"] === "string" ? `audio/${part["format"]}` : mediaTypeOf(part);
+  const format = /^audio\/(?:x-)?(mp3|mpeg|wav|wave)\b/.exec(mediaType)?.[1];
+  const data = part["data"] ?? part["base64"] ?? part["audio"];
   if (format === undefined || typeof data !== "string") return unreadable;
   return {
     kind: "media",
@@ -288,7 +301,8 @@ function fileOf(part: Part): KnownPart {
   if (source["type"] === "content") return blocksOf(source["content"]);
   const mediaType = mediaTypeOf(part) || mediaTypeOf(source);
   const { url } = part;
-  const content = part["data"] ?? part["file_data"] ?? part["base64"] ?? source["data"];
+  // The Agents SDK has the content in `file`.
+  const content = part["data"] ?? part["file_data"] ?? part["base64"] ?? source["data"] ?? file;
   if (mediaType.startsWith("image/")) {
     const isEmbedded = content !== undefined && content !== null;
     return isEmbedded ? pictureOf({ type: "image", data: content, mediaType }) : picture(stringOf(url));

@@ -1,24 +1,29 @@
 /**
- * Parts of imported messages, read by the rules of what a model is shown: texts, pictures and files stay in the content,
- * in the form of chat completions; calls and results become messages; parts of all other kinds (sources, data,
- * reasoning) are kept in the field `native` of the message, which no model is sent.
+ * Parts of messages, read by the rules of what a model is shown: texts, pictures and files stay in the content, in the
+ * form of chat completions; calls and results become messages; parts of all other kinds (sources, data, reasoning) are
+ * left to the native form.
  */
 import type { Value } from "../domain/values/codec.ts";
 import { isFields, knownPart, resultContent } from "../domain/turns/known-parts.ts";
+import type { Canonical } from "./message-format.ts";
 import { stepsOf, type MessageStep } from "../domain/turns/message-steps.ts";
 import type { Message } from "../domain/turns/turn.ts";
 
-/** The messages in place of one whose content may be a list of parts. */
-export function withKnownParts(message: Message): readonly Message[] {
+/** The canonical form of a message whose content may be a list of parts. */
+export function canonicalMessage(message: Message): Canonical {
   const { content } = message;
-  if (!Array.isArray(content) || content.every(isOfChatCompletions)) return [message];
-  return messagesOfParts(message);
+  if (!Array.isArray(content) || content.every(isOfChatCompletions)) return { messages: [message], aside: 0 };
+  return canonicalParts(message);
 }
 
-/** The messages in place of one whose content is a list of parts. */
-export function messagesOfParts(message: Message): readonly Message[] {
-  const { role, content } = message;
+/** The canonical form of a message whose content is a list of parts. */
+export function canonicalParts(message: Message): Canonical {
   const steps = stepsOf(message);
+  return { messages: messagesOf(message, steps), aside: steps.reduce((sum, step) => sum + step.aside.length, 0) };
+}
+
+function messagesOf(message: Message, steps: readonly MessageStep[]): readonly Message[] {
+  const { role, content } = message;
   if (role === "assistant")
     return steps.flatMap((step, index) => [...messageOfStep(index === 0 ? message : { role }, step), ...step.results]);
   const results = steps.flatMap((step) => step.results);
@@ -40,15 +45,8 @@ function messageOfStep(message: Message, { content, calls, results, aside }: Mes
       ...message,
       content: content.length === 0 && calls.length > 0 ? null : keptContent(content),
       ...(calls.length === 0 ? {} : { tool_calls: calls }),
-      ...(aside.length === 0 ? {} : { native: { parts: aside } }),
     },
   ];
-}
-
-/** How many parts of a message are kept beside its content. */
-export function countAside({ native }: Message): number {
-  const parts = (native as { readonly parts?: unknown } | undefined)?.parts;
-  return Array.isArray(parts) ? parts.length : 0;
 }
 
 /** One text where all parts are text, else the parts. */
@@ -60,8 +58,8 @@ function keptContent(parts: readonly Value[]): Value {
   return texts.length === parts.length ? texts.join("") : parts;
 }
 
-/** https://platform.openai.com/docs/api-reference/chat/create */
-function isOfChatCompletions(part: Value): boolean {
+/** True for a part of chat completions: https://platform.openai.com/docs/api-reference/chat/create */
+export function isOfChatCompletions(part: Value): boolean {
   if (typeof part === "string") return true;
   if (!isFields(part)) return false;
   const { type } = part;

@@ -1,0 +1,186 @@
+/** The two forms of the AI SDK: messages of its user interface, and messages for models. */
+import { isFields, type Fields, type Part } from "../domain/turns/known-parts.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
+import type { Value } from "../domain/values/codec.ts";
+import { isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
+import { canonicalMessage, canonicalParts } from "./message-parts.ts";
+import {
+  dataOf,
+  mediumOf,
+  resultParts,
+  resultText,
+  shownParts,
+  textIn,
+  textOrParts,
+  type ShownPart,
+  type ShownResult,
+} from "./shown-parts.ts";
+
+/** UIMessages, also those of version 4 with `toolInvocations`: https://ai-sdk.dev/docs/reference/ai-sdk-core/ui-message */
+export const aiSdkUi: MessageFormat = {
+  name: "ai-sdk-ui",
+  version: 1,
+  list: "messages",
+  pairsCalls: false,
+  fits: ({ role, parts, toolInvocations }) =>
+    (role === "system" || role === "user" || role === "assistant") &&
+    (isListOf(parts, ({ type }) => typeof type === "string") ||
+      (parts === undefined && isListOf(toolInvocations, () => true))),
+  toCanonical: uiToCanonical,
+  fromCanonical: uiMessages,
+};
+
+/** Any message with parts or `toolInvocations` beside its content. */
+export function uiToCanonical({ role, content, parts, toolInvocations }: Fields): Canonical {
+  const all: readonly Value[] = Array.isArray(parts)
+    ? (parts as readonly Value[])
+    : [
+        ...(typeof content === "string" && content === "" ? [] : [content ?? ""]),
+        ...(toolInvocations as readonly Value[]).map((invoked): Value => ({
+          type: "tool-invocation",
+          toolInvocation: invoked,
+        })),
+      ];
+  if (role === "assistant" && all.length === 0) return { messages: [], aside: 0 };
+  return canonicalParts({ role: role as Message["role"], content: all });
+}
+
+interface UiMessage {
+  readonly id: string;
+  readonly role: "system" | "user" | "assistant";
+  readonly parts: Value[];
+}
+
+/** The messages of one answer are one UIMessage, and a result stands in the part of its call. */
+function uiMessages(messages: readonly Message[], around: Surroundings): readonly Value[] {
+  const written: UiMessage[] = [];
+  const messageOf = (role: UiMessage["role"]): UiMessage => {
+    const last = written.at(-1);
+    if (role === "assistant" && last?.role === role) return last;
+    const message: UiMessage = { id: `message-${around.before + written.length + 1}`, role, parts: [] };
+    written.push(message);
+    return message;
+  };
+  /** The parts of calls without a result, by the ids of the calls. */
+  const open = new Map<string, { [field: string]: Value }>();
+  for (const { role, parts } of shownParts(messages, around)) {
+    if (role === "tool") {
+      for (const part of parts) {
+        if (part.kind !== "result") continue;
+        const { id, name } = part.result;
+        const called = open.get(id) ?? uiCall(id, name === "" ? "unknown" : name, {});
+        if (!open.delete(id)) messageOf("assistant").parts.push(called);
+        Object.assign(called, uiOutput(part.result));
+      }
+      continue;
+    }
+    const message = messageOf(role);
+    if (role === "assistant") message.parts.push({ type: "step-start" });
+    for (const part of parts) {
+      if (part.kind === "call") {
+        const { id, function: called } = part.call;
+        const uiPart = uiCall(id, called.name, part.input);
+        open.set(id, uiPart);
+        message.parts.push(uiPart);
+      } else if (part.kind === "text") message.parts.push({ type: "text", text: part.text });
+      else if (part.kind === "media") message.parts.push(uiFile(part.part));
+    }
+  }
+  return written as unknown as readonly Value[];
+}
+
+function uiCall(toolCallId: string, name: string, input: Value): { [field: string]: Value } {
+  return { type: `tool-${name}`, toolCallId, state: "input-available", input };
+}
+
+function uiOutput(result: ShownResult): { readonly [field: string]: Value } {
+  const text = resultText(result);
+  if (result.isError) return { state: "output-error", errorText: text };
+  return { state: "output-available", output: typeof result.content === "string" ? dataOf(text) : result.content };
+}
+
+function uiFile(part: Part): Value {
+  const { mediaType, url, filename } = mediumOf(part);
+  return { type: "file", mediaType, url, ...defined({ filename }) };
+}
+
+const modelParts: Readonly<Record<string, readonly string[]>> = {
+  system: [],
+  user: ["text", "image", "file"],
+  assistant: [
+    "text",
+    "file",
+    "reasoning",
+    "reasoning-file",
+    "tool-call",
+    "tool-result",
+    "tool-approval-request",
+    "custom",
+  ],
+  tool: ["tool-result", "tool-approval-response"],
+};
+
+/** Messages for models: https://ai-sdk.dev/docs/reference/ai-sdk-core/model-message */
+export const aiSdk: MessageFormat = {
+  name: "ai-sdk",
+  version: 1,
+  list: "messages",
+  pairsCalls: true,
+  fits: ({ role, type: kind, content, parts }) => {
+    const known = typeof role === "string" && Object.hasOwn(modelParts, role) ? modelParts[role] : undefined;
+    if (known === undefined || kind !== undefined || parts !== undefined) return false;
+    if (typeof content === "string") return role !== "tool";
+    return isListOf(
+      content,
+      ({ type, source, file }) => known.includes(type as string) && source === undefined && !isFields(file),
+    );
+  },
+  toCanonical: (value) => canonicalMessage(value as unknown as Message),
+  fromCanonical: (messages, around) => {
+    const written: { role: "system" | "user" | "assistant" | "tool"; content: Value[] }[] = [];
+    for (const { role, parts } of shownParts(messages, around)) {
+      const last = written.at(-1);
+      // The results of one answer stand in one message.
+      if (role === "tool" && last?.role === "tool") last.content.push(...parts.map(modelPart));
+      else written.push({ role, content: parts.map(modelPart) });
+    }
+    return written.map(({ role, content }) => ({ role, content: textOrParts(content) }));
+  },
+};
+
+function modelPart(shown: ShownPart): Value {
+  switch (shown.kind) {
+    case "text":
+      return { type: "text", text: shown.text };
+    case "call":
+      return {
+        type: "tool-call",
+        toolCallId: shown.call.id,
+        toolName: shown.call.function.name,
+        input: shown.input,
+      };
+    case "result": {
+      const { id, name, content, isError } = shown.result;
+      const text = textIn(resultParts(shown.result));
+      const output: Value = isError
+        ? { type: "error-text", value: text }
+        : typeof content === "string"
+          ? { type: "text", value: content }
+          : { type: "content", value: resultParts(shown.result).map(outputPart) };
+      return { type: "tool-result", toolCallId: id, toolName: name === "" ? "unknown" : name, output };
+    }
+    case "media": {
+      const { mediaType, url, base64, filename, fileId } = mediumOf(shown.part);
+      return { type: "file", mediaType, data: fileId ?? base64 ?? url, ...defined({ filename }) };
+    }
+  }
+}
+
+function outputPart(shown: ShownPart): Value {
+  if (shown.kind !== "media") return modelPart(shown);
+  const { mediaType, url, base64, filename } = mediumOf(shown.part);
+  return base64 === undefined
+    ? { type: mediaType.startsWith("image/") ? "image-url" : "file-url", url }
+    : { type: "file-data", mediaType, data: base64, ...defined({ filename }) };
+}

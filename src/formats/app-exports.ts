@@ -1,0 +1,89 @@
+/** Conversations as the applications ChatGPT and Claude export them. */
+import { isFields, type Fields } from "../domain/turns/known-parts.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import type { Value } from "../domain/values/codec.ts";
+import type { MessageFormat } from "./message-format.ts";
+import { canonicalParts } from "./message-parts.ts";
+import { resultText, shownParts, textIn, type ShownMessage } from "./shown-parts.ts";
+
+/** The messages of an export: Claude's list, or the branch of ChatGPT's tree that was shown last; undefined for others. */
+export function exportedMessages(conversation: Fields): readonly Value[] | undefined {
+  const { chat_messages: list, mapping } = conversation;
+  if (Array.isArray(list)) return list as readonly Value[];
+  return isFields(mapping) ? shownBranch(mapping, conversation["current_node"]) : undefined;
+}
+
+function shownBranch(mapping: Fields, current: Value | undefined): readonly Value[] {
+  const branch: Value[] = [];
+  const passed = new Set<unknown>();
+  let id: Value | undefined = typeof current === "string" ? current : Object.keys(mapping).at(-1);
+  // A damaged file may hold a circle.
+  while (typeof id === "string" && Object.hasOwn(mapping, id) && !passed.has(id)) {
+    passed.add(id);
+    const node: Value | undefined = mapping[id];
+    if (!isFields(node)) break;
+    if (isFields(node["message"])) branch.push(node["message"]);
+    id = node["parent"];
+  }
+  return branch.toReversed();
+}
+
+/** A message of ChatGPT. Its parts are texts, and pictures of which the file holds the names only. */
+export const chatgpt: MessageFormat = {
+  name: "chatgpt",
+  version: 1,
+  list: "messages",
+  pairsCalls: false,
+  fits: ({ author, content }) => isFields(author) && isFields(content),
+  toCanonical: ({ author, content, metadata }) => {
+    const { role, name } = author as Fields;
+    const { content_type: type, parts, text } = content as Fields;
+    const isHidden = isFields(metadata) && metadata["is_visually_hidden_from_conversation"] === true;
+    if (isHidden) return { messages: [], aside: 0 };
+    const list: readonly Value[] = Array.isArray(parts)
+      ? (parts as readonly Value[])
+      : [typeof text === "string" ? text : content!];
+    const typed = list
+      .filter((part) => part !== "")
+      .map((part) => (isFields(part) ? { type: part["content_type"] ?? type ?? "unknown", ...part } : part));
+    if (typed.length === 0) return { messages: [], aside: 0 };
+    const called = role === "tool" ? { tool_call_id: typeof name === "string" ? name : "tool" } : {};
+    return canonicalParts({ role: role as Message["role"], ...called, content: typed });
+  },
+  fromCanonical: (messages, around) =>
+    shownParts(messages, around).flatMap(({ role, parts }): readonly Value[] => {
+      const text = textOf({ role, parts });
+      return text === "" ? [] : [{ author: { role }, content: { content_type: "text", parts: [text] } }];
+    }),
+};
+
+/** A message of Claude; the text of its attachments stands before its own. */
+export const claude: MessageFormat = {
+  name: "claude",
+  version: 1,
+  list: "chat_messages",
+  pairsCalls: false,
+  fits: ({ sender }) => typeof sender === "string",
+  toCanonical: ({ sender, text, content, attachments }) => {
+    const role = sender === "human" ? "user" : sender;
+    const files = (Array.isArray(attachments) ? (attachments as readonly Value[]) : []).flatMap((file) => {
+      const extracted = isFields(file) ? file["extracted_content"] : undefined;
+      return typeof extracted === "string" && extracted !== "" ? [{ type: "text", text: `${extracted}\n\n` }] : [];
+    });
+    const isList = Array.isArray(content) && content.length > 0;
+    const own: readonly Value[] = isList ? (content as readonly Value[]) : [text ?? ""];
+    return canonicalParts({ role: role as Message["role"], content: [...files, ...own] });
+  },
+  fromCanonical: (messages, around) =>
+    shownParts(messages, around).flatMap(({ role, parts }): readonly Value[] => {
+      const text = textOf({ role, parts });
+      const sender = role === "user" || role === "system" ? "human" : "assistant";
+      return text === "" ? [] : [{ sender, text, content: [{ type: "text", text }] }];
+    }),
+};
+
+/** The words of a message. These applications export no calls; their results are texts. */
+function textOf({ parts }: ShownMessage): string {
+  const results = parts.flatMap((part) => (part.kind === "result" ? [resultText(part.result)] : []));
+  return [textIn(parts), ...results].filter((text) => text !== "").join("\n\n");
+}

@@ -1,0 +1,173 @@
+/**
+ * Messages of a format as canonical messages, and back. A message that its canonical form does not say in full keeps its
+ * native form beside it. The native form is given back, byte for byte, to its own format while the canonical form is the
+ * one that was stored with it; another format, and a message that has changed, is written from the canonical form.
+ */
+import { createHash } from "node:crypto";
+import type { Fields } from "../domain/turns/known-parts.ts";
+import { callsIn } from "../domain/turns/message-steps.ts";
+import { nativeOf, withoutNative, type NativeForm } from "../domain/request/native-form.ts";
+import { closeToolCalls, type Message } from "../domain/turns/turn.ts";
+import { plainOf, type Value } from "../domain/values/codec.ts";
+import { formatValue } from "../domain/values/format-value.ts";
+import { sameValue } from "../domain/values/same-value.ts";
+import { SessionError } from "../errors.ts";
+import type { MessageFormat, MessageFormatName } from "./message-format.ts";
+import { formatNamed, formatOf, formatOfAll, isMessageOf } from "./registry.ts";
+
+/** A value of a format, and the messages in its place. */
+export interface ConvertedMessage {
+  readonly messages: readonly Message[];
+  /** How many parts of the value stand in its native form alone. */
+  readonly aside: number;
+}
+
+/**
+ * Messages of a framework as messages of a session, for `append`, `consult` and `write`. A message keeps its native form
+ * where the message of the session does not say all of it.
+ * @throws SessionError `message_invalid` for a value that is no message of this format, `argument_invalid` for an unknown
+ *   format
+ */
+export function fromFormat(values: readonly unknown[], format: MessageFormatName): readonly Message[] {
+  const converter = formatNamed(format);
+  for (const [index, value] of values.entries())
+    if (!isMessageOf(converter, value)) throw notKnown(value, `messages[${index}]`);
+  return convertAll(
+    values.map((value) => ({ value: value as Fields, format: converter })),
+    "",
+  ).flatMap(({ messages }) => messages);
+}
+
+/**
+ * The messages of a session in a framework's own form. What this framework wrote comes back as it was written, unless
+ * the message has changed since; all else is converted. A call without a result gets a marked one in formats that demand
+ * it.
+ * @throws SessionError `argument_invalid` for an unknown format
+ */
+export function toFormat(messages: readonly Message[], format: MessageFormatName): readonly Value[] {
+  const converter = formatNamed(format);
+  const toolNames = toolNamesIn(messages);
+  const written: Value[] = [];
+  let changed: Message[] = [];
+  const write = (from: number): void => {
+    const closed = converter.pairsCalls ? withResults(changed, messages.slice(from)) : changed;
+    for (const value of converter.fromCanonical(closed, { before: written.length, toolNames })) written.push(value);
+    changed = [];
+  };
+  for (let at = 0; at < messages.length;) {
+    const native = unchangedNative(messages, at, converter);
+    if (native === undefined) {
+      changed.push(messages[at++]!);
+      continue;
+    }
+    if (changed.length > 0) write(at);
+    written.push(native.value);
+    at += native.count ?? 1;
+  }
+  if (changed.length > 0) write(messages.length);
+  return written;
+}
+
+/** The messages, with a marked result for each call that has none in them or in those that follow. */
+function withResults(messages: readonly Message[], following: readonly Message[]): readonly Message[] {
+  const closed = closeToolCalls(messages);
+  if (closed.length === messages.length) return messages;
+  const given = new Set(messages);
+  const answered = new Set(following.flatMap(({ role, tool_call_id: id }) => (role === "tool" ? [id] : [])));
+  return closed.filter((message) => given.has(message) || !answered.has(message.tool_call_id));
+}
+
+function toolNamesIn(messages: readonly Message[]): ReadonlyMap<string, string> {
+  return new Map(messages.flatMap(callsIn).map(({ id, function: called }) => [id, called.name]));
+}
+
+/**
+ * The messages of an import, each value with those in its place. The format is the first that all values fit; a file of
+ * several formats is read message by message.
+ * @throws SessionError `message_invalid` for a value that is no message
+ */
+export function readMessages(values: readonly unknown[], place: string): readonly ConvertedMessage[] {
+  const common = formatOfAll(values);
+  return convertAll(
+    values.map((value, index) => {
+      const format = common ?? formatOf(value);
+      if (format === undefined) throw notKnown(value, `${place} messages[${index}]`);
+      return { value: value as Fields, format };
+    }),
+    `${place} `,
+  );
+}
+
+interface ReadValue {
+  readonly value: Fields;
+  readonly format: MessageFormat;
+}
+
+function convertAll(read: readonly ReadValue[], place: string): readonly ConvertedMessage[] {
+  const converted = read.map(({ value, format }, index) => ({
+    value,
+    format,
+    ...format.toCanonical(value, `${place}messages[${index}]`),
+  }));
+  const toolNames = toolNamesIn(converted.flatMap(({ messages }) => messages));
+  const [first] = read;
+  const isOneFormat = read.every(({ format }) => format === first?.format);
+  const sparse = converted.map((one) => (saysAll(one, toolNames) ? one : withNative(one)));
+  if (first === undefined || !isOneFormat) return sparse;
+  // Messages that are complete by themselves may be written as one, or in another order, beside their neighbours.
+  const back = toFormat(
+    sparse.flatMap(({ messages }) => messages),
+    first.format.name,
+  );
+  const given = read.map(({ value }) => value);
+  return sameValue(back, given) ? sparse : converted.map(withNative);
+}
+
+interface ConvertedValue extends ConvertedMessage, ReadValue {}
+
+/** True where the canonical form says all of a value. */
+function saysAll({ value, format, messages }: ConvertedValue, toolNames: ReadonlyMap<string, string>): boolean {
+  return sameValue(format.fromCanonical(messages, { before: 0, toolNames }), [value]);
+}
+
+/** The native form stands at the first of the messages. A value in place of which no message stands is not kept. */
+function withNative(one: ConvertedValue): ConvertedValue {
+  const { value, format, messages } = one;
+  const [first, ...others] = messages;
+  if (first === undefined) return one;
+  const native: NativeForm = {
+    format: format.name,
+    version: format.version,
+    value,
+    hash: hashOf(messages),
+    ...(others.length === 0 ? {} : { count: messages.length }),
+  };
+  return { ...one, messages: [{ ...first, native: native as unknown as Value }, ...others] };
+}
+
+/** The native form that stands for the messages from this one on, if it is of this format and they are unchanged. */
+function unchangedNative(messages: readonly Message[], at: number, format: MessageFormat): NativeForm | undefined {
+  const native = nativeOf(messages[at]!);
+  if (native?.format !== format.name || native.version !== format.version) return undefined;
+  const { hash, count = 1 } = native;
+  if (hash === undefined || !Number.isSafeInteger(count) || count < 1 || at + count > messages.length) return undefined;
+  return hashOf(messages.slice(at, at + count)) === hash ? native : undefined;
+}
+
+/** The hash of the canonical form of some messages. The order of fields does not count, nor does a field without a value. */
+function hashOf(messages: readonly Message[]): string {
+  const text = JSON.stringify(sorted(plainOf(messages.map(withoutNative), "messages")));
+  return createHash("sha256").update(text).digest("base64url").slice(0, 22);
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.entries(value)
+    .toSorted(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, field]) => [name, sorted(field)]);
+}
+
+function notKnown(value: unknown, path: string): SessionError {
+  return new SessionError("message_invalid", { path, value: formatValue(value), expected: "known_message" });
+}

@@ -1,0 +1,102 @@
+/** Messages of LangChain: of `messages_to_dict`, `dumps` and `model_dump`. */
+import { isFields } from "../domain/turns/known-parts.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import type { Value } from "../domain/values/codec.ts";
+import { defined } from "../domain/values/defined.ts";
+import { formatValue } from "../domain/values/format-value.ts";
+import { SessionError } from "../errors.ts";
+import type { Expectation } from "../errors/expectations.ts";
+import type { MessageFormat } from "./message-format.ts";
+import { canonicalMessage } from "./message-parts.ts";
+import { resultParts, shownParts, textIn, type ShownMessage, type ShownPart } from "./shown-parts.ts";
+
+const roles: ReadonlyMap<unknown, Message["role"]> = new Map(
+  Object.entries({
+    human: "user",
+    HumanMessage: "user",
+    ai: "assistant",
+    AIMessage: "assistant",
+    AIMessageChunk: "assistant",
+    system: "system",
+    SystemMessage: "system",
+    tool: "tool",
+    ToolMessage: "tool",
+    function: "function",
+    FunctionMessage: "function",
+    developer: "developer",
+  } as const),
+);
+
+export const langchain: MessageFormat = {
+  name: "langchain",
+  version: 1,
+  list: "messages",
+  pairsCalls: true,
+  fits: ({ type, data, kwargs, content }) =>
+    typeof type === "string" && (isFields(data) || isFields(kwargs) || content !== undefined),
+  /** `{type, data}` of messages_to_dict, `{lc, type: "constructor", id: […], kwargs}` of dumps, `{type, content}` of model_dump. */
+  toCanonical: (value, place) => {
+    const { type, id, data, kwargs } = value;
+    const isDump = type === "constructor" && isFields(kwargs);
+    const fields = isDump ? kwargs : isFields(data) ? data : value;
+    const named = isDump && Array.isArray(id) ? (id as readonly Value[]).at(-1) : type;
+    const kind = named === "chat" || named === "ChatMessage" ? fields["role"] : named;
+    const role = roles.get(kind);
+    if (role === undefined)
+      throw invalid(`${place}.type`, kind, { expected: "one_of", known: [...roles.keys()] as string[] });
+    const { name, tool_call_id: callId, additional_kwargs: more, status } = fields;
+    // Older versions keep the calls in OpenAI's format.
+    const calls = [fields["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(
+      (all) => Array.isArray(all) && all.length > 0,
+    ) as readonly Value[] | undefined;
+    return canonicalMessage({
+      role,
+      // An answer of calls alone has no text.
+      content: fields["content"] === "" && calls !== undefined ? null : (fields["content"] ?? null),
+      ...(typeof name === "string" ? { name } : {}),
+      ...(typeof callId === "string" ? { tool_call_id: callId } : {}),
+      ...(status === "error" ? { is_error: true } : {}),
+      ...defined({ tool_calls: calls?.map((call) => calledTool(call, place)) }),
+    });
+  },
+  fromCanonical: (messages, around) => shownParts(messages, around).map(writtenMessage),
+};
+
+const types = { system: "system", user: "human", assistant: "ai", tool: "tool" } as const;
+
+function writtenMessage({ role, parts }: ShownMessage): Value {
+  const type = types[role];
+  const [first] = parts;
+  if (first?.kind === "result") {
+    const { id, isError } = first.result;
+    const content = contentOf(resultParts(first.result));
+    return { type, data: { content, tool_call_id: id, status: isError ? "error" : "success" } };
+  }
+  const calls = parts.flatMap((part): readonly Value[] =>
+    part.kind === "call"
+      ? [{ name: part.call.function.name, args: part.input, id: part.call.id, type: "tool_call" }]
+      : [],
+  );
+  const said = parts.filter(({ kind }) => kind === "text" || kind === "media");
+  return { type, data: { content: contentOf(said), ...(calls.length === 0 ? {} : { tool_calls: calls }) } };
+}
+
+function contentOf(parts: readonly ShownPart[]): Value {
+  if (parts.every(({ kind }) => kind === "text")) return textIn(parts);
+  return parts.map((part) => (part.kind === "media" ? part.part : { type: "text", text: textIn([part]) }));
+}
+
+function calledTool(call: Value, place: string): ToolCall {
+  const path = `${place}.tool_calls`;
+  if (!isFields(call)) throw invalid(path, call, { expected: "object" });
+  if (isFields(call["function"])) return call as unknown as ToolCall;
+  const { id, name, args } = call;
+  if (typeof id !== "string") throw invalid(`${path}.id`, id, { expected: "text" });
+  if (typeof name !== "string") throw invalid(`${path}.name`, name, { expected: "text" });
+  const text = typeof args === "string" ? args : JSON.stringify(args ?? {});
+  return { id, type: "function", function: { name, arguments: text } };
+}
+
+function invalid(path: string, value: unknown, expectation: Expectation): SessionError {
+  return new SessionError("message_invalid", { path, value: formatValue(value), ...expectation });
+}

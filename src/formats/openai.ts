@@ -1,0 +1,43 @@
+/** Chat completions of OpenAI, which are the canonical form too. */
+import { shownMessages } from "../domain/request/shown-message.ts";
+import { isFields, type Fields } from "../domain/turns/known-parts.ts";
+import { contentParts, hasOwnParts } from "../domain/turns/message-steps.ts";
+import { withoutNative } from "../domain/request/native-form.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import type { Value } from "../domain/values/codec.ts";
+import type { Canonical, MessageFormat } from "./message-format.ts";
+import { canonicalMessage, isOfChatCompletions } from "./message-parts.ts";
+
+const roles = new Set<unknown>(["system", "developer", "user", "assistant", "tool", "function"]);
+
+export const openai: MessageFormat = {
+  name: "openai",
+  version: 1,
+  list: "messages",
+  pairsCalls: false,
+  fits: ({ role, type, content, parts, toolInvocations }) => {
+    const isOther = type !== undefined || Array.isArray(parts) || Array.isArray(toolInvocations);
+    return roles.has(role) && !isOther && (!Array.isArray(content) || content.every(isOfChatCompletions));
+  },
+  toCanonical: openaiMessage,
+  fromCanonical: (messages) => messages.flatMap(writtenMessages),
+};
+
+/** Any message with a role. Some programs write the arguments of a call as an object. */
+export function openaiMessage(value: Fields): Canonical {
+  const { tool_calls: calls } = value;
+  if (!Array.isArray(calls)) return canonicalMessage(value as unknown as Message);
+  const whole = (calls as readonly Value[]).map((call): Value => {
+    if (!isFields(call) || !isFields(call["function"])) return call;
+    const { arguments: given } = call["function"];
+    return isFields(given) ? { ...call, function: { ...call["function"], arguments: JSON.stringify(given) } } : call;
+  });
+  return canonicalMessage({ ...value, tool_calls: whole } as unknown as Message);
+}
+
+/** The message as it is stored; one in another shape as a model is shown it. */
+function writtenMessages(message: Message): readonly Value[] {
+  const isChat = !hasOwnParts(message) && contentParts(message.content).every(isOfChatCompletions);
+  const written = isChat ? [withoutNative(message)] : shownMessages(withoutNative(message));
+  return written.map(({ synthetic: _, ...fields }) => fields as unknown as Value);
+}
