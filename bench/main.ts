@@ -12,6 +12,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   postgres: () => import("./postgres.ts"),
   server: () => import("./server.ts"),
   stats: () => import("./stats.ts"),
+  labels: () => import("./labels.ts"),
   moving: () => import("./moving.ts"),
   keeping: () => import("./keeping.ts"),
   host: () => import("./host.ts"),

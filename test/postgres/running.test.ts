@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode } from "../../src/errors.ts";
-import { openSessions, type Value } from "../../src/index.ts";
+import { openSessions, type Labels, type Value } from "../../src/index.ts";
 import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
@@ -26,9 +26,11 @@ after(async () => {
 
 let names = 0;
 /** A session of five turns, with keys. */
-async function five(on: Store = store): Promise<ReturnType<typeof sampleRecord>> {
+async function five(on: Store = store, labels: Labels = {}): Promise<ReturnType<typeof sampleRecord>> {
   const turns = Array.from({ length: 5 }, (_, index) => ({ key: `k${index + 1}`, value: index + 1 }));
-  const change = creationOf(sampleRecord({ id: `s${names++}` }), { splices: [sampleSplice("turns", 1, turns)] });
+  const change = creationOf(sampleRecord({ id: `s${names++}`, labels }), {
+    splices: [sampleSplice("turns", 1, turns)],
+  });
   assert.deepEqual(await on.commit([[change]]), [{ status: "ok" }]);
   return change.record!;
 }
@@ -241,38 +243,45 @@ test("instances and lanes that ended long ago are forgotten", async () => {
   assert.deepEqual(old, { n: 4, recent: true });
 });
 
-test("an append updates the record in place and no row of a log", async () => {
-  let record = await five();
-  const counts = async (): Promise<Record<string, unknown>> => {
-    await query(server.url(), "select pg_stat_force_next_flush()");
-    const rows = await query(
-      server.url(),
-      `select relname, n_tup_ins::int as ins, n_tup_upd::int as upd, n_tup_hot_upd::int as hot
+for (const labels of [{}, { team: "ops", tier: "1", region: "eu-central" }]) {
+  const has = Object.keys(labels).length === 0 ? "no labels" : "labels";
+  test(`an append to a session with ${has} updates the record in place and no other row`, async () => {
+    let record = await five(store, labels);
+    const labelled = (): Promise<unknown> =>
+      query(server.url(), "select xmin::text, name from perdure.labels where session = $1 order by name", [record.id]);
+    const rows = await labelled();
+    const counts = async (): Promise<Record<string, unknown>> => {
+      await query(server.url(), "select pg_stat_force_next_flush()");
+      const rows = await query(
+        server.url(),
+        `select relname, n_tup_ins::int as ins, n_tup_upd::int as upd, n_tup_hot_upd::int as hot
        from pg_stat_user_tables where schemaname = 'perdure'`,
-    );
-    return Object.fromEntries(rows.map(({ relname, ...row }) => [relname, row]));
-  };
-  // One connection, whose numbers are told when it is closed.
-  const own = await openPostgres({ url: server.url(), max: 1 });
-  const before = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
-  for (let seq = 6; seq <= 305; seq++) {
-    const change = stepOf(record, {
-      fields: { lastActivityAt: record.lastActivityAt + 1, expiresAt: record.expiresAt + 1 },
-      splices: [sampleSplice("turns", seq, [{ text: "x".repeat(500) }])],
-    });
-    assert.deepEqual(await own.commit([[change]]), [{ status: "ok" }]);
-    record = change.record!;
-  }
-  await own.close();
-  await sleep(100);
-  const grown = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
-  const by = (table: string, field: "ins" | "upd" | "hot"): number => grown[table]![field] - before[table]![field];
-  assert.equal(by("sessions", "upd"), 300);
-  assert.ok(by("sessions", "hot") >= 290, `${by("sessions", "hot")} of 300 in place`);
-  assert.equal(by("entries", "ins"), 300);
-  assert.equal(by("entries", "upd"), 0);
-  assert.ok(by("lanes", "hot") >= by("lanes", "upd") - 2);
-});
+      );
+      return Object.fromEntries(rows.map(({ relname, ...row }) => [relname, row]));
+    };
+    // One connection, whose numbers are told when it is closed.
+    const own = await openPostgres({ url: server.url(), max: 1 });
+    const before = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
+    for (let seq = 6; seq <= 305; seq++) {
+      const change = stepOf(record, {
+        fields: { lastActivityAt: record.lastActivityAt + 1, expiresAt: record.expiresAt + 1 },
+        splices: [sampleSplice("turns", seq, [{ text: "x".repeat(500) }])],
+      });
+      assert.deepEqual(await own.commit([[change]]), [{ status: "ok" }]);
+      record = change.record!;
+    }
+    await own.close();
+    await sleep(100);
+    const grown = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
+    const by = (table: string, field: "ins" | "upd" | "hot"): number => grown[table]![field] - before[table]![field];
+    assert.equal(by("sessions", "upd"), 300);
+    assert.ok(by("sessions", "hot") >= 290, `${by("sessions", "hot")} of 300 in place`);
+    assert.equal(by("entries", "ins"), 300);
+    assert.equal(by("entries", "upd"), 0);
+    assert.deepEqual(await labelled(), rows, "no row of labels is written again");
+    assert.ok(by("lanes", "hot") >= by("lanes", "upd") - 2);
+  });
+}
 
 test("views show all stored data, also values that jsonb cannot hold", async () => {
   await using sessions = await openSessions({ store: server.url(), tenant: "views", sweep: false });

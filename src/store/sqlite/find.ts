@@ -5,7 +5,7 @@ import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, FoundRecords, SessionFilter, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
-import { sourceOf, type Source } from "./labelled.ts";
+import { countLabelled, sourceOf, type Source } from "./labelled.ts";
 import { Where } from "./where.ts";
 
 /** One page of records. One more row than the limit is read to find out whether another page follows. */
@@ -25,6 +25,9 @@ export function findPage(database: DatabaseSync, query: SessionQuery): FoundReco
 }
 
 export function countFound(database: DatabaseSync, query: CountQuery): number {
+  const { tenant, labels = {}, now: _, ...others } = query;
+  const isByLabels = tenant !== undefined && Object.keys(others).length === 0 && Object.keys(labels).length > 0;
+  if (isByLabels) return countLabelled(database, tenant, labels);
   const where = whereOf({ ...query, order: "key", limit: 0 });
   const source = sourceOf(database, where, { ...query, order: "count" });
   const statement = database.prepare(

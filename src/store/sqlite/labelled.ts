@@ -51,6 +51,20 @@ export function sourceOf(database: DatabaseSync, where: Where, { order, tenant, 
   };
 }
 
+/** The number of sessions that have all these labels, at least one; it reads the rows of labels alone. */
+export function countLabelled(database: DatabaseSync, tenant: string, labels: LabelFilter): number {
+  const first = firstLabel(database, tenant, { order: "count", labels });
+  const conditions = Object.entries(labels).map(([name, value]) => {
+    const { sql, values } = labelIs({ name, value });
+    if (name === first?.name) return { sql, values };
+    return { sql: `exists (select 1 from labels where session = first.session and ${sql})`, values };
+  });
+  const statement = database.prepare(`
+    select count(*) as count from labels first
+    where tenant = ? and ${conditions.map(({ sql }) => sql).join(" and ")}`);
+  return Number(statement.get(tenant, ...conditions.flatMap(({ values }) => values))?.["count"]);
+}
+
 /** The label whose sessions are read first; undefined if the index of the order is better. */
 function firstLabel(
   database: DatabaseSync,
