@@ -18,8 +18,10 @@ import type { WritableSession } from "./writable-session.ts";
 const placeMs = 5000;
 /** How often a queue checks that the lease holder is alive, ms. */
 const tickMs = 1000;
+/** A waiter behind others polls once in so many hints for each of them: a lease takes about four commits. */
+const hintsPerPlace = 2;
 /**
- * After each change a queue polls sooner than the poller does, because most leases are short: after `first` ms for the first
+ * A queue polls after each change sooner than the poller does, because most leases are short: after `first` ms for the first
  * waiter, twice that for the second, and so on; then at doubling intervals up to `longest`.
  */
 const lookMs = { first: 5, longest: 150 };
@@ -110,6 +112,8 @@ class SessionQueue {
   #deadFence: number | undefined;
   #lookTimer: NodeJS.Timeout | undefined;
   #looks = 0;
+  /** Hints since the last poll that they led to. */
+  #hints = 0;
   /** The key of the open turn of this record. */
   #opened: { readonly record: SessionRecord; readonly key: Promise<string | null> } | undefined;
 
@@ -117,7 +121,8 @@ class SessionQueue {
     this.#session = session;
     this.#context = context;
     this.#ended = ended;
-    this.#watch = context.poller.watch(session.key, { needs: "record" }, (found) => this.#onFound(found));
+    const needs = { needs: "record", onHint: () => this.#onHint() } as const;
+    this.#watch = context.poller.watch(session.key, needs, (found) => this.#onFound(found));
     void this.#tick();
   }
 
@@ -225,6 +230,20 @@ class SessionQueue {
     this.#lookSoon();
   }
 
+  /** Only the first waiter of a queue can go on, so the others poll once they may have come nearer. */
+  #onHint(): boolean {
+    this.#hints++;
+    if (this.#hints < hintsPerPlace * this.#ahead) return false;
+    this.#hints = 0;
+    return true;
+  }
+
+  /** The number of waiters before the first one of this process. */
+  get #ahead(): number {
+    const place = this.#session.record.waiters.findIndex(({ ticket }) => this.#waiters.has(ticket));
+    return Math.max(place, 0);
+  }
+
   /** What the waiters of this process do about the running answer; a failure waits for the next change of the session. */
   #meetAnswer(): void {
     if (this.#session.record.openTurn !== null) void this.#interrupt().catch(() => undefined);
@@ -288,8 +307,7 @@ class SessionQueue {
   #lookSoon(): void {
     clearTimeout(this.#lookTimer);
     if (this.#waiters.size === 0) return;
-    const place = this.#session.record.waiters.findIndex(({ ticket }) => this.#waiters.has(ticket));
-    const pauseMs = lookMs.first * (Math.max(place, 0) + 1) * 2 ** this.#looks;
+    const pauseMs = lookMs.first * (this.#ahead + 1) * 2 ** this.#looks;
     if (pauseMs > lookMs.longest) return;
     this.#lookTimer = setTimeout(() => {
       this.#looks++;

@@ -19,6 +19,8 @@ export interface WriteOptions {
   readonly interruptsWaiting?: string;
   /** The reason in the error of a turn that is sealed on the way. */
   readonly reason?: string;
+  /** The caller joins the queue of a session in use: the record that says so need not be the newest. @default false */
+  readonly queues?: boolean;
   /** Tries against newer records before the write fails with `contended`. @default 100 */
   readonly attemptsMax?: number;
   /** Changes of other records that land in the same commit, or a function that makes them for each try. @default none */

@@ -274,6 +274,7 @@ export class Handle implements WritableSession {
       recovers,
       interruptsWaiting,
       reason = interruptions.writer_gone,
+      queues = false,
       beside: given,
     }: Omit<WriteOptions, "attemptsMax">,
     attempt: number,
@@ -291,7 +292,8 @@ export class Handle implements WritableSession {
       change = rule(draft, this.core.context(), this.#writer());
     } catch (error) {
       // The record that was known before this write may be stale. The record of a later attempt came from the store.
-      if (attempt === 1 && error instanceof SessionError && (await this.#movedOn(record))) return undefined;
+      const isFinal = attempt > 1 || !(error instanceof SessionError) || (queues && error.code === "busy");
+      if (!isFinal && (await this.#movedOn(record))) return undefined;
       throw error;
     }
     if (change === null) return { status: "unchanged" };

@@ -49,6 +49,8 @@ export interface WatchNeeds {
   readonly needs: "turns" | "record";
   /** Poll once a second, ignore hints, and do not keep the process alive. @default false */
   readonly isQuiet?: boolean;
+  /** Called on each hint; false: the watch needs no poll for it. @default true */
+  readonly onHint?: () => boolean;
 }
 
 /** One watch of one session. */
@@ -117,7 +119,9 @@ export class ChangePoller {
     const isLoud = needs.isQuiet !== true;
     if (isLoud) {
       this.#loud++;
-      topic.unhint ??= this.#store.watch(key, () => this.#lookAt(topic));
+      topic.unhint ??= this.#store.watch(key, () => {
+        if (topic.wantsHint()) this.#lookAt(topic);
+      });
     }
     this.#schedule();
     return {
@@ -277,6 +281,14 @@ class Topic {
   get needsTurns(): boolean {
     for (const { needs } of this.subscriptions) if (needs === "turns") return true;
     return false;
+  }
+
+  /** Pass a hint to the watches: true if one of them needs a poll. */
+  wantsHint(): boolean {
+    let wants = false;
+    for (const { isQuiet = false, onHint } of this.subscriptions)
+      if (!isQuiet && (onHint === undefined || onHint())) wants = true;
+    return wants;
   }
 
   /** Whether this is the record that was loaded last. */

@@ -33,7 +33,7 @@ export async function acquire<T>(handle: Handle, patience: Patience, attempt: At
     return await attempt(null, { recovers: "any", reason, interruptsWaiting: reason });
   }
   try {
-    return await attempt(null, optionsOf(patience));
+    return await attempt(null, { ...optionsOf(patience), queues: patience.busy !== "reject" });
   } catch (error) {
     if (patience.busy === "reject" || !mayPass(error)) throw error;
   }
