@@ -58,3 +58,18 @@ test("a producer and a reader behind a pooler in transaction mode", { skip: miss
   assert.deepEqual(parts, numbersUpTo(parts.length));
   assert.equal(await sessions.streams.status("lost"), "lost");
 });
+
+test("streams are in no view", async () => {
+  const schema = "streams_seen";
+  await using sessions = await openSessions({ store: `${server.url()}?schema=${schema}`, sweep: false });
+  await sessions.create({ id: "chat" });
+  const acquired = await sessions.streams.acquire("run", { session: "chat" });
+  assert(acquired.role === "producer");
+  await acquired.stream.write("part", { said: "word" });
+  await acquired.stream.end({ append: { input: "q", output: "word" } });
+  const views = ["readable_sessions", "readable_turns", "usage_by_day"];
+  for (const view of views) {
+    const rows = await query(server.url(), `select tenant from ${schema}.${view}`);
+    assert.deepEqual(rows, [{ tenant: "default" }], view);
+  }
+});

@@ -19,6 +19,9 @@ create or replace function ${schema}.readable(_data text) returns jsonb language
 as ${quoteBody(body)};`;
 }
 
+/** False for streams, pointers of devices and other internal records, whose scope has a control character in its name. */
+const isConversation = "position(chr(1) in tenant) = 0";
+
 /**
  * The stored rows for people and their SQL. No stored value fails a view: `readable_or_null`, `whole_number` and `instant`
  * give null for a value that they cannot convert, and the row is shown with its other values. The views are replaced
@@ -62,7 +65,7 @@ select tenant, id, agent, user_id, state, ${schema}.instant(created_at) as creat
 from (
   select tenant, id, agent, user_id, state, created_at, last_activity_at, expires_at, version, title,
     labels, ${schema}.readable_or_null(data) as data
-  from ${schema}.sessions
+  from ${schema}.sessions where ${isConversation}
 ) session;
 
 create or replace view ${schema}.readable_turns as
@@ -77,7 +80,7 @@ select tenant, session, seq, key, ${schema}.instant(at) as at, data ->> 'status'
   data #>> '{error,message}' as error_message
 from (
   select tenant, session, seq, key, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
-  where log = 'turns' and ${isKept(schema)}
+  where log = 'turns' and ${isConversation} and ${isKept(schema)}
 ) turn;
 
 create or replace view ${schema}.readable_messages as
@@ -105,6 +108,6 @@ select tenant, session, seq, ${schema}.instant(at) as at, data ->> 'type' as typ
   case jsonb_typeof(data) when 'object' then data - 'type' - 'correlation' else data end as data
 from (
   select tenant, session, seq, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
-  where log = 'events' and ${isKept(schema)}
+  where log = 'events' and ${isConversation} and ${isKept(schema)}
 ) event;`;
 }
