@@ -17,6 +17,21 @@ export {
   type StreamPart,
   type StreamStatus,
 } from "./sessions/streams.ts";
+export {
+  Documents,
+  type Document,
+  type DocumentListQuery,
+  type DocumentPage,
+  type DocumentSelection,
+} from "./sessions/documents.ts";
+export type {
+  DocumentDeletion,
+  DocumentPutWrite,
+  DocumentWrite,
+  IfVersion,
+  PutOptions,
+  ScopedDocumentWrite,
+} from "./sessions/documents/document-write.ts";
 export { StreamProducer, type PartOptions, type StreamEnd } from "./sessions/streams/producer.ts";
 export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";

@@ -72,6 +72,7 @@ export interface ErrorDetails {
     count: number;
     countMax: number;
   };
+  readonly document_too_large: { scope: string; key: string; bytes: number; bytesMax: number };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
@@ -127,6 +128,14 @@ export interface ErrorDetails {
     storedTurn: number;
     seenVersion: number;
     storedVersion: number;
+  };
+  readonly document_conflict: {
+    scope: string;
+    key: string;
+    /** The version that the caller expected; absent if it expected no document, or any. */
+    expectedVersion?: number;
+    /** The stored version; absent if there is no document, or it has expired. */
+    storedVersion?: number;
   };
   readonly key_reused: InSession & { key: string; seq: number };
   readonly key_archived: InSession & { key: string; archive: string; seq: number };
@@ -314,6 +323,11 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", part: "code", log: "id", count: "number", countMax: "number" },
   },
+  document_too_large: {
+    status: 413,
+    retryable: false,
+    details: { scope: "id", key: "id", bytes: "number", bytesMax: "number" },
+  },
   agent_unknown: { status: 404, retryable: false, details: { agent: "id", known: "ids" } },
   agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },
 
@@ -357,6 +371,11 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   // Concurrency
   conflict: { status: 409, retryable: false, details: { ...seenAndStored, log: "id" } },
   store_restored: { status: 409, retryable: false, details: seenAndStored },
+  document_conflict: {
+    status: 409,
+    retryable: false,
+    details: { scope: "id", key: "id", expectedVersion: "number", storedVersion: "number" },
+  },
   key_reused: { status: 422, retryable: false, details: { sessionId: "id", key: "id", seq: "number" } },
   key_archived: {
     status: 409,
@@ -499,6 +518,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       sessionId: "id",
       log: "id",
       seq: "number",
+      scope: "id",
+      key: "id",
       found: "number",
       known: "number",
       schema: "id",

@@ -55,6 +55,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
         return `the write${named} of session ${d.sessionId} has ${d.count} bytes, the limit is ${d.countMax}; write in several writes, or raise limits.writeBytesMax`;
     }
   },
+  document_too_large: (d) =>
+    `document ${d.key} of scope ${d.scope} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data elsewhere and a reference here, or raise limits.documentBytesMax`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {
@@ -107,6 +109,11 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
       : `another writer changed session ${d.sessionId}: this Session has read up to turn ${d.seenTurn}, the log is at turn ${d.storedTurn}; nothing was written; refresh, read the new turns, and decide`,
   store_restored: (d) =>
     `the stored session ${d.sessionId} does not descend from the one that this Session has read: read were version ${d.seenVersion} and turn ${d.seenTurn}, stored are version ${d.storedVersion} and turn ${d.storedTurn}; the store was restored to an earlier state, so later turns may be lost; nothing was written; open the session again and compare`,
+  document_conflict: (d) => {
+    const stored = d.storedVersion === undefined ? "is not stored" : `has version ${d.storedVersion}`;
+    const expected = d.expectedVersion === undefined ? "" : `, the write expected version ${d.expectedVersion}`;
+    return `document ${d.key} of scope ${d.scope} ${stored}${expected}; nothing was written; read the document again, or use update()`;
+  },
   key_reused: (d) =>
     `the idempotency key ${JSON.stringify(d.key)} belongs to turn ${d.seq} of session ${d.sessionId}, which has other content; repeat that turn exactly, or use a new key`,
   key_archived: (d) =>

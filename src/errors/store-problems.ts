@@ -11,6 +11,7 @@ export type InvalidProblem =
   | "changed_elsewhere"
   | "copy_differs"
   | "damaged"
+  | "document_invalid"
   | "entries_missing"
   | "entry_invalid"
   | "folder"
@@ -33,6 +34,9 @@ export interface InvalidStore {
   readonly sessionId?: string;
   readonly log?: string;
   readonly seq?: number;
+  /** The scope and the key of a document. */
+  readonly scope?: string;
+  readonly key?: string;
   /** The number that was found, and the one that was expected: of entries, of sessions, of a version. */
   readonly found?: number;
   readonly known?: number;
@@ -58,6 +62,8 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
     d.found === undefined
       ? `the record of session ${d.sessionId} names entries${ofLog(d)} that are not stored; ${backup}`
       : `the record of session ${d.sessionId} names ${counted(d.known ?? 0, "entry")}${ofLog(d)}, the store has ${d.found}; ${backup}`,
+  document_invalid: (d) =>
+    `document ${d.key} of scope ${d.scope} cannot be read; put it again, delete it, or restore the store from a backup`,
   entry_invalid: (d) => `entry ${d.seq} of the log ${d.log} cannot be read; ${backup}`,
   folder: (d) => `the store ${d.store} is a folder; name a file in it`,
   foreign_file: (d) => `the database ${d.store} belongs to another program; name another file`,

@@ -7,6 +7,7 @@ import type { Store } from "../store/store.ts";
 import { Core } from "./core/core.ts";
 import type { Seen } from "./core/seen.ts";
 import { Devices } from "./devices.ts";
+import { Documents } from "./documents.ts";
 import { guardSecret } from "./devices/secret-check.ts";
 import type { Subject } from "./erasure/subject.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
@@ -116,6 +117,11 @@ export class Sessions implements AsyncDisposable {
   /** The same store, seen by another tenant. Closing either closes both. */
   for(tenant: string): Sessions {
     return new Sessions(this.#router, parseId(tenant, "tenant"), this.#timer);
+  }
+
+  /** Documents of one scope: small values under keys, outside of any session. @throws SessionError `id_invalid` */
+  documents(scope: string): Documents {
+    return new Documents(this.#core, this.tenant, scope);
   }
 
   /**

@@ -9,7 +9,7 @@ export type {
   CountQuery,
   DeletedDocuments,
   DocumentConflict,
-  DocumentPage,
+  DocumentPaging,
   DocumentQuery,
   DocumentRange,
   EventScan,

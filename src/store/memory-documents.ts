@@ -80,10 +80,12 @@ export class MemoryDocuments {
 
   /** Deletes documents; they leave nothing behind. */
   delete(selection: DeletedDocuments): number {
+    const isPast = ({ expiresAt, updatedAt }: StoredDocument, before: number): boolean =>
+      expiresAt !== null && expiresAt < before && updatedAt < before;
+    const { tenant } = selection;
     const isSelected = (row: StoredDocument): boolean =>
-      "user" in selection
-        ? row.tenant === selection.tenant && row.user === selection.user
-        : row.expiresAt !== null && row.expiresAt < selection.before;
+      (tenant === undefined || row.tenant === tenant) &&
+      ("user" in selection ? row.user === selection.user : isPast(row, selection.before));
     const rows = [...this.#rows.values()].filter(isSelected).slice(0, selection.limit);
     for (const row of rows) {
       this.#rows.delete(documentText(row));

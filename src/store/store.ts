@@ -229,7 +229,7 @@ export interface Capabilities {
 }
 
 /** The documents with these keys, or a page of a range. */
-export type DocumentQuery = { readonly keys: readonly DocumentKey[] } | (DocumentRange & DocumentPage);
+export type DocumentQuery = { readonly keys: readonly DocumentKey[] } | (DocumentRange & DocumentPaging);
 
 /** Documents of one scope with keys within bounds, of one scope, of one tenant or of all. */
 export type DocumentRange =
@@ -244,7 +244,7 @@ export type DocumentRange =
   | { readonly tenant?: string; readonly scope?: never; readonly from?: never; readonly to?: never };
 
 /** The page of a range of documents. */
-export interface DocumentPage {
+export interface DocumentPaging {
   readonly limit: number;
   /** The bytes of data (UTF-8) on the page. @default no bound */
   readonly bytesMax?: number;
@@ -259,10 +259,10 @@ export interface FoundDocuments {
   readonly next: DocumentKey | undefined;
 }
 
-/** The documents to delete: those of a user, or those that expired or were removed before a time (epoch ms). */
+/** The documents to delete: those of a user; or those that expired or were removed before a time (epoch ms), of one tenant or of all. */
 export type DeletedDocuments =
   | { readonly tenant: string; readonly user: string; readonly limit: number }
-  | { readonly before: number; readonly limit: number };
+  | { readonly tenant?: string; readonly before: number; readonly limit: number };
 
 /** The outcome of a transaction whose records can be read. */
 export type Settled = Exclude<Outcome, { readonly status: "unreadable" }>;

@@ -133,11 +133,11 @@ export class Meters {
     this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
   }
 
-  #onSweep({ expired, handoffs, archived, removed, events, failed, error, lagMs }: SweepNews): void {
+  #onSweep({ expired, handoffs, archived, removed, events, documents, failed, error, lagMs }: SweepNews): void {
     this.#instruments.sweepLags.record(lagMs / 1000);
     this.#instruments.sweepFailures.add(failed, { "perdure.sweep.failed": "session" });
     if (error !== undefined) this.#instruments.sweepFailures.add(1, { "perdure.sweep.failed": "sweep" });
-    for (const [action, count] of Object.entries({ expired, handoffs, archived, removed, events }))
+    for (const [action, count] of Object.entries({ expired, handoffs, archived, removed, events, documents }))
       this.#instruments.swept.add(count, { "perdure.swept": action });
   }
 

@@ -106,7 +106,7 @@ export function samplePut(
 /** A removal of a document. */
 export function sampleRemoval(
   document: DocumentKey,
-  fields: Pick<DocumentRemoval, "version" | "expected">,
+  fields: Pick<DocumentRemoval, "version" | "expected"> & { readonly updatedAt?: number },
 ): DocumentRemoval {
   return { kind: "remove", document, updatedAt: sampleAt, ...fields };
 }

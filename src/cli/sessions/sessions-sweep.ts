@@ -50,7 +50,8 @@ async function sweep(given: SweepOptions): Promise<void> {
       dryRun,
       ...defined({ retention, eventRetention }),
     });
-    const { expired, handoffs, archived, removed, events, looked, failed, failures, complete, planned } = swept;
+    const { expired, handoffs, archived, removed, events, documents, looked, failed, failures, complete, planned } =
+      swept;
     if (planned !== undefined && json !== true) {
       writeTable(
         ["SESSION", "TENANT", "WOULD"],
@@ -64,7 +65,7 @@ async function sweep(given: SweepOptions): Promise<void> {
     const rest = complete ? "" : "; more is left to do, run it again";
     report(
       swept,
-      `${dryRun ? "nothing changed; without --dry-run: " : ""}${expired} expired, ${counted(handoffs, "handoff")} ended, ${archived} archived, ${removed} removed, ${counted(events, "event")} deleted, ${looked} checked${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
+      `${dryRun ? "nothing changed; without --dry-run: " : ""}${expired} expired, ${counted(handoffs, "handoff")} ended, ${archived} archived, ${removed} removed, ${counted(events, "event")} and ${counted(documents, "document")} deleted, ${looked} checked${failed === 0 ? "" : `, ${failed} failed`}${rest}`,
       { json },
     );
   });

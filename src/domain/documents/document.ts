@@ -68,6 +68,9 @@ export interface DocumentTouch extends OfDocument {
  */
 export const versionKeptMs = 60_000;
 
+/** The `expiresAt` of a removed document: it has expired, whatever the clock says. */
+const removed = 0;
+
 /** True if a read finds the document at this time. */
 export function isLive({ expiresAt }: Pick<StoredDocument, "expiresAt">, now: number): boolean {
   return expiresAt === null || expiresAt > now;
@@ -102,7 +105,14 @@ export function documentAfter(
     }
     case "remove":
       return (
-        row && { ...row, version: change.version, user: null, updatedAt: change.updatedAt, expiresAt: now, data: "" }
+        row && {
+          ...row,
+          version: change.version,
+          user: null,
+          updatedAt: change.updatedAt,
+          expiresAt: removed,
+          data: "",
+        }
       );
     case "touch":
       return row && { ...row, expiresAt: change.expiresAt };
@@ -112,17 +122,4 @@ export function documentAfter(
 /** A document's key as one text, to index maps by; no part can contain the separator. */
 export function documentText({ tenant, scope, key }: DocumentKey): string {
   return `${tenant}\u0000${scope}\u0000${key}`;
-}
-
-/**
- * The first key after all keys that begin with `prefix`, by code point; undefined if no key sorts after them. The last
- * code point that can grow grows by one.
- */
-export function endOfPrefix(prefix: string): string | undefined {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
-    // No key contains a surrogate, so the code point before them is followed by the one after them.
-    if (last < 0x10ffff) return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1);
-  }
-  return undefined;
 }

@@ -39,6 +39,10 @@ export interface Limits {
   readonly entryBytesMax: number;
   /** The encoded bytes of all entries of one `write` to named logs. @default 8 MiB */
   readonly writeBytesMax: number;
+  /** The encoded bytes of the value of one document. @default 1 MiB */
+  readonly documentBytesMax: number;
+  /** The documents of one write, or of one `getMany`. @default 100 */
+  readonly documentsMax: number;
   /** The encoded bytes of the state that a runtime stores for its next activation. @default 1 MiB */
   readonly stateBytesMax: number;
   /** The characters of a session's instructions. @default 1 Mi */
@@ -75,6 +79,8 @@ export const defaultLimits: Limits = {
   writeEntriesMax: 1000,
   entryBytesMax: 1024 * 1024,
   writeBytesMax: 8 * 1024 * 1024,
+  documentBytesMax: 1024 * 1024,
+  documentsMax: 100,
   stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,

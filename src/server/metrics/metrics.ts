@@ -73,7 +73,7 @@ export class ServerMetrics {
   });
   readonly #swept = new Counter({
     name: "perdure_swept_total",
-    help: "Sessions that sweeps expired or removed, handoffs that they ended, events that they deleted",
+    help: "Sessions that sweeps expired or removed, handoffs that they ended, events and documents that they deleted",
     labelNames: ["action"],
     registers: [this.#registry],
   });
@@ -205,11 +205,11 @@ export class ServerMetrics {
     this.#conflicts.inc(conflicts);
   }
 
-  #onSweep({ expired, handoffs, archived, removed, events, failed, error }: SweepNews): void {
+  #onSweep({ expired, handoffs, archived, removed, events, documents, failed, error }: SweepNews): void {
     this.#sweeps.inc();
     this.#sweepFailures.inc({ of: "session" }, failed);
     if (error !== undefined) this.#sweepFailures.inc({ of: "sweep" });
-    for (const [action, count] of Object.entries({ expired, handoffs, archived, removed, events }))
+    for (const [action, count] of Object.entries({ expired, handoffs, archived, removed, events, documents }))
       this.#swept.inc({ action }, count);
   }
 

@@ -33,7 +33,7 @@ export function addAdminRoutes(shared: Shared): void {
       method: "post",
       path: "/v1/sweep",
       summary:
-        "Run a sweep: mark expired sessions, end expired handoffs, archive and remove sessions by the retention policies, delete old events",
+        "Run a sweep: mark expired sessions, end expired handoffs, archive and remove sessions by the retention policies, delete old events and expired documents",
       scope: "admin",
       body: z.strictObject({
         rows: z.number().int().min(1).max(1_000_000).optional(),
@@ -51,6 +51,7 @@ export function addAdminRoutes(shared: Shared): void {
             archived: z.number(),
             removed: z.number(),
             events: z.number(),
+            documents: z.number(),
             looked: z.number(),
             failed: z.number(),
             failures: z.array(

@@ -82,6 +82,8 @@ export class Core {
   readonly isFallback: boolean;
   /** Called after each commit to a fallback. */
   onFallbackCommit: ((changes: readonly Change[]) => void) | undefined;
+  /** The greatest version that this process has given to a document. */
+  lastDocumentVersion = 0;
   readonly #outboxBytes: OutboxBytes | undefined;
   readonly #queue: CommitQueue;
   /** Reads of the sums that daily budgets limit. */

@@ -1,9 +1,10 @@
 /** A session's record, and a way to write to it: the interface of {@link Handle} for the modules below it. */
+import type { DocumentChange } from "../../domain/documents/document.ts";
 import type { Change, Draft } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Context, Writer } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import type { Loaded, LoadRequest } from "../../store/store.ts";
+import type { DocumentConflict, Loaded, LoadRequest } from "../../store/store.ts";
 import type { Operation, OperationName } from "../tracing/operation.ts";
 
 /** A pure rule, applied to the newest known record; null if there is nothing to change. */
@@ -25,6 +26,16 @@ export interface WriteOptions {
   readonly attemptsMax?: number;
   /** Changes of other records that land in the same commit, or a function that makes them for each try. @default none */
   readonly beside?: readonly Change[] | ChangesBeside;
+  /** Writes of documents that land in the same commit. @default none */
+  readonly documents?: DocumentsBeside | undefined;
+}
+
+/** Writes of documents for a commit that may need several tries. */
+export interface DocumentsBeside {
+  /** The changes of the next try. */
+  changes(): readonly DocumentChange[];
+  /** A document of the last try does not fit. @throws SessionError if another try cannot help */
+  met(conflict: DocumentConflict): void;
 }
 
 /** The outcome of a rule before its commit. */

@@ -66,6 +66,7 @@ interface Progress {
 
 /** Records that one transaction deletes. */
 const batchSize = 20;
+const documentsAtOnce = 100;
 /** Tries of a commit against concurrent writers, and passes while new data of the user appears. */
 const attemptsMax = 50;
 /** Time to live of the progress of a run that is not continued, and of a receipt. */
@@ -91,6 +92,8 @@ export class Erasure {
   readonly #retry: Retry;
   #found: SessionRecord | undefined;
   #progress: Progress | undefined;
+  /** This run has deleted documents, whose text is in the files until their scrub. */
+  #hasDeleted = false;
 
   /** @throws SessionError `secret_missing` */
   constructor(subject: Subject, request: ErasureRequest) {
@@ -104,6 +107,7 @@ export class Erasure {
   async run(): Promise<ErasureReceipt> {
     await this.#load();
     return await retryOnConflict(this.#retry, async () => {
+      await this.#eraseDocuments();
       let references: References | undefined;
       let failure: unknown;
       try {
@@ -160,6 +164,17 @@ export class Erasure {
     await tolerantly(() => this.#eraseDevices(tolerantly, marks && isMarkedDone));
     await tolerantly(() => this.#eraseSessions(tolerantly));
     if (failures.length > 0) throw failures[0];
+  }
+
+  /** Deletes the user's documents, of which nothing stays. The receipt does not count them. */
+  async #eraseDocuments(): Promise<void> {
+    const { core, tenant, user, isGuest } = this.#subject;
+    if (isGuest) return;
+    for (let deleted = documentsAtOnce; deleted === documentsAtOnce;) {
+      this.#request.signal?.throwIfAborted();
+      deleted = await core.store.deleteDocuments({ tenant, user, limit: documentsAtOnce });
+      if (deleted > 0) this.#hasDeleted = true;
+    }
   }
 
   async #eraseOutbox(): Promise<void> {
@@ -372,7 +387,7 @@ export class Erasure {
     return await retryOnConflict(this.#retry, async () => {
       const stored = this.#progress?.receipt;
       const known = stored == null ? undefined : currentReceipt(stored);
-      if (known !== undefined && isSame(known.sharedForks, sharedForks)) return known;
+      if (known !== undefined && !this.#hasDeleted && isSame(known.sharedForks, sharedForks)) return known;
       const progress = this.#underWay();
       await core.store.scrub();
       await fallback?.store.scrub();

@@ -244,8 +244,12 @@ export class Handle implements WritableSession {
     const transaction = [change, ...beside];
     const outcome = await (grantsLease(change, this.core.instance)
       ? this.#commitLease(change, transaction)
-      : this.core.commit(transaction));
+      : this.core.commitWithDocuments({ changes: transaction, documents: options.documents?.changes() ?? [] }));
     if (outcome.status === "duplicate") return outcome;
+    if (outcome.status === "document_conflict") {
+      options.documents?.met(outcome);
+      return undefined;
+    }
     if (outcome.status === "ok") {
       const [written] = outcome.changes;
       if (written === undefined) throw new Error("a commit of one change has one change");

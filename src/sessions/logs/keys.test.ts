@@ -5,7 +5,8 @@ import { encode, type Value } from "../../domain/values/codec.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { sameValue } from "../../domain/values/same-value.ts";
 import { idFor } from "./id-for.ts";
-import { boundsOf, keyAfter, successorOf } from "./key-range.ts";
+import { successorOf } from "../../domain/values/key-order.ts";
+import { boundsOf, keyAfter } from "./key-range.ts";
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 const texts = fc.string({ unit: "binary", minLength: 1, maxLength: 8 });

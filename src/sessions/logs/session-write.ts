@@ -22,6 +22,7 @@ import { newTurn, type TurnInput } from "../operations/turn-input.ts";
 import { parsePatch, type SessionPatch } from "../operations/update.ts";
 import { parseOneOf, parseWholeNumber } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import type { ScopedDocumentWrite } from "../documents/document-write.ts";
 import type { LogEntry } from "./log-entry.ts";
 
 /** What one write changes, all of it in one commit. */
@@ -31,6 +32,8 @@ export interface SessionWrite {
   readonly logs?: { readonly [name: string]: LogWrite };
   /** Fields of the session, as in `update`. */
   readonly set?: SessionPatch;
+  /** Documents of any scope of the tenant, by scope and key. */
+  readonly documents?: readonly ScopedDocumentWrite[];
   /**
    * What the write was decided on: a `version` of the session, or a look at it. If one of the logs has changed since, the write
    * fails with `conflict`. A version compares all logs; a look compares the logs that were looked at, and those that are
@@ -93,6 +96,8 @@ export interface WriteResult {
   /** The turns that it wrote. */
   readonly turns: readonly Turn[];
   readonly logs: { readonly [name: string]: WrittenEntries };
+  /** The version of each document, in the order of the writes; null for a deletion. Absent without documents. */
+  readonly documents?: readonly (number | null)[];
 }
 
 /** The entries that a write put into a log. */
@@ -103,7 +108,7 @@ export interface WrittenEntries {
   readonly end: number;
 }
 
-const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, onto: true };
+const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, documents: true, onto: true };
 const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true };
 const logNames: OptionNames<LogWrite> = { from: true, entries: true };
 const entryNames: OptionNames<LogEntryInput> = { key: true, value: true, ifPresent: true };

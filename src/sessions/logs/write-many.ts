@@ -10,7 +10,8 @@ import { Handle } from "../handle/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { inTurn } from "./in-turn.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
-import { attemptOf, type WriteAttempt } from "./write.ts";
+import type { DocumentBatch } from "../documents/document-batch.ts";
+import { attemptOf, documentsOf, type WriteAttempt } from "./write.ts";
 
 /** A write, and the session that it is for. */
 export interface WriteTo extends SessionWrite {
@@ -58,6 +59,8 @@ export async function writeManyOn(core: Core, tenant: string, writes: readonly W
   const ids = parsed.map(({ id }) => id);
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined) throw invalidArgument("writes", twice, { expected: "unique" });
+  const written = many.map((write) => write.documents ?? []);
+  const documents = documentsOf(core, tenant, written.flat());
   return await core.take(async () => {
     const keys = ids.map((id): SessionKey => ({ tenant, id }));
     const records = await core.findAll(keys);
@@ -69,10 +72,17 @@ export async function writeManyOn(core: Core, tenant: string, writes: readonly W
       all.push({ id, handle, attempt: await attemptOf(handle, write) });
     }
     const retry = { sessionId: ids.join(", "), tenant, attemptsMax };
-    return await inTurnOfAll(
+    const outcome = await inTurnOfAll(
       all.map(({ handle }) => handle),
-      () => retryOnConflict(retry, (round) => writeAll(core, all, round)),
+      () => retryOnConflict(retry, (round) => writeAll(core, { all, documents }, round)),
     );
+    if (outcome.status !== "ok" || documents === undefined) return outcome;
+    const versions = [...documents.versions()];
+    const writes = outcome.writes.map((result, index): WriteResult => {
+      const own = versions.splice(0, written[index]?.length ?? 0);
+      return own.length === 0 ? result : { ...result, documents: own };
+    });
+    return { ...outcome, writes };
   });
 }
 
@@ -83,7 +93,11 @@ async function inTurnOfAll<T>(handles: readonly Handle[], work: () => Promise<T>
 }
 
 /** One round: all rules are applied, and their changes are committed. Undefined where the next round must know more. */
-async function writeAll(core: Core, all: readonly OneWrite[], round: number): Promise<WritesOutcome | undefined> {
+async function writeAll(
+  core: Core,
+  { all, documents }: { readonly all: readonly OneWrite[]; readonly documents: DocumentBatch | undefined },
+  round: number,
+): Promise<WritesOutcome | undefined> {
   const changes: Change[] = [];
   const beside: Change[] = [];
   for (const { id, handle, attempt } of all) {
@@ -105,8 +119,15 @@ async function writeAll(core: Core, all: readonly OneWrite[], round: number): Pr
         return undefined;
     }
   }
-  const committed = await core.commit(eachOnce([...changes, ...beside]));
+  const committed = await core.commitWithDocuments({
+    changes: eachOnce([...changes, ...beside]),
+    documents: documents?.changes() ?? [],
+  });
   if (committed.status === "ok") return { status: "ok", writes: all.map(({ attempt }) => attempt.result()) };
+  if (committed.status === "document_conflict") {
+    documents?.met(committed);
+    return undefined;
+  }
   if (committed.status === "duplicate") return await duplicateAmong(all, committed.entry);
   await learnAll(core, all);
   return undefined;

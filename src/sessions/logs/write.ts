@@ -13,6 +13,8 @@ import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Rule } from "../core/writable-session.ts";
+import { DocumentBatch } from "../documents/document-batch.ts";
+import { parseDocumentWrites, type ScopedDocumentWrite } from "../documents/document-write.ts";
 import { inTurn } from "./in-turn.ts";
 import { logEntryOf } from "./log-entry.ts";
 import { knownFor, nothingKnown } from "./known-entries.ts";
@@ -26,19 +28,30 @@ export async function writeOn(handle: Handle, write: SessionWrite): Promise<Writ
   const { core } = handle;
   core.guardStore();
   const parsed = parseWrite(core, handle.key.id, write);
+  const documents = documentsOf(core, handle.key.tenant, write.documents ?? []);
   // `close` waits for the write.
   return await core.take(() =>
-    handle.inOrder(() => inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed)))),
+    handle.inOrder(() => inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed, documents)))),
   );
 }
 
-async function writeNext(handle: Handle, write: NewWrite): Promise<WriteOutcome> {
+/** The documents of a write; undefined if it has none. @throws SessionError as `Documents.write` */
+export function documentsOf(
+  core: Core,
+  tenant: string,
+  writes: readonly ScopedDocumentWrite[],
+): DocumentBatch | undefined {
+  const parsed = parseDocumentWrites(tenant, writes, core.options.limits);
+  return parsed.length === 0 ? undefined : new DocumentBatch(core, parsed);
+}
+
+async function writeNext(handle: Handle, write: NewWrite, documents: DocumentBatch | undefined): Promise<WriteOutcome> {
   const attempt = await attemptOf(handle, write);
   return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async () => {
-    const committed = await attempt.orStanding(() => handle.write(attempt.rule, { recovers: "dead" }));
+    const committed = await attempt.orStanding(() => handle.write(attempt.rule, { recovers: "dead", documents }));
     switch (committed.status) {
       case "ok":
-        return attempt.result();
+        return defined({ ...attempt.result(), documents: documents?.versions() });
       case "standing":
         return committed.outcome;
       case "duplicate":

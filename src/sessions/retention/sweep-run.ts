@@ -13,7 +13,7 @@ import { parseWholeNumber } from "../options/arguments.ts";
 /** The bounds of one sweep. */
 export interface SweepRequest {
   /**
-   * Maximum number of sessions and events.
+   * Maximum number of sessions, events and documents.
    * @default 10 000
    */
   readonly rows?: number;
@@ -66,6 +66,8 @@ export interface SweepReport {
   readonly removed: number;
   /** Old events removed. */
   readonly events: number;
+  /** Expired and deleted documents removed from the store. */
+  readonly documents: number;
   /** Sessions looked at. */
   readonly looked: number;
   /** Sessions on which the sweep failed. */
@@ -112,8 +114,8 @@ export class SweepRun {
   readonly tenant: string | undefined;
   readonly retentionMs: number | null;
   readonly eventRetentionMs: number | null;
-  readonly counts = { expired: 0, handoffs: 0, archived: 0, removed: 0, events: 0, looked: 0, failed: 0 };
-  /** Sessions and events that the sweep may still work on. */
+  readonly counts = { expired: 0, handoffs: 0, archived: 0, removed: 0, events: 0, documents: 0, looked: 0, failed: 0 };
+  /** Sessions, events and documents that the sweep may still work on. */
   rowsLeft: number;
   lagMs = 0;
   readonly #signal: AbortSignal | undefined;

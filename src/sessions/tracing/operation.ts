@@ -65,6 +65,7 @@ export type OperationName =
   | "erase"
   | "remove"
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
+  | `documents.${"get" | "getMany" | "put" | "update" | "delete" | "touch" | "list" | "count" | "write"}`
   | `streams.${"acquire" | "end" | "fail" | "status" | "active" | "stop" | "delete"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;
 

@@ -1,6 +1,6 @@
 import { documentKeyOf } from "../documents.ts";
 import type { StoredDocument } from "../../domain/documents/document.ts";
-import type { DeletedDocuments, DocumentPage, DocumentQuery, DocumentRange, FoundDocuments } from "../store.ts";
+import type { DeletedDocuments, DocumentPaging, DocumentQuery, DocumentRange, FoundDocuments } from "../store.ts";
 import { entryBytes, pageOf } from "../within-bytes.ts";
 import type { Database, Row } from "./connection/database.ts";
 import { sqlInto, type Sql } from "./connection/sql.ts";
@@ -59,7 +59,7 @@ export async function countDocuments(ask: Database["ask"], schema: string, range
   return Number(row?.["count"]);
 }
 
-/** Deletes documents. It skips those that another transaction writes or deletes at the same time, so it waits for no lock. */
+/** Deletes documents. The deletion of expired ones skips those that another transaction writes or deletes at the same time. */
 export async function deleteDocuments(
   ask: Database["ask"],
   schema: string,
@@ -67,14 +67,17 @@ export async function deleteDocuments(
 ): Promise<number> {
   const values: unknown[] = [];
   const sql = sqlInto(values);
-  const [where, order] =
+  const expired = ({ tenant, before }: { readonly tenant?: string; readonly before: number }): string =>
+    `expires_at is not null and ${sql`expires_at < ${before} and updated_at < ${before}`} and ${tenant === undefined ? "true" : sql`tenant = ${tenant}`}`;
+  // An erasure must not pass over a document that is being written, so it waits, in the order in which commits lock rows.
+  const past =
     "user" in selection
-      ? [sql`tenant = ${selection.tenant} and user_id = ${selection.user}`, "scope, key"]
-      : [sql`expires_at is not null and expires_at < ${selection.before}`, "expires_at"];
+      ? `${sql`tenant = ${selection.tenant} and user_id = ${selection.user}`}
+         ${byKey} limit ${sql`${selection.limit}`} for update`
+      : `${expired(selection)} order by expires_at limit ${sql`${selection.limit}`} for update skip locked`;
   const [row] = await ask(
     `with past as materialized (
-       select tenant, scope, key from ${schema}.documents where ${where}
-       order by ${order} limit ${sql`${selection.limit}`} for update skip locked
+       select tenant, scope, key from ${schema}.documents where ${past}
      ), deleted as (
        delete from ${schema}.documents document using past
        where document.tenant = past.tenant and document.scope = past.scope and document.key = past.key
@@ -86,7 +89,7 @@ export async function deleteDocuments(
   return Number(row?.["count"]);
 }
 
-function conditionsOf(sql: Sql, range: DocumentRange & Partial<DocumentPage>): string[] {
+function conditionsOf(sql: Sql, range: DocumentRange & Partial<DocumentPaging>): string[] {
   const { tenant, scope, after } = range;
   const conditions = [live];
   if (tenant !== undefined) conditions.push(sql`tenant = ${tenant}`);

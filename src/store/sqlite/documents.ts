@@ -10,7 +10,7 @@ import { documentConflict, documentKeyOf } from "../documents.ts";
 import type {
   DeletedDocuments,
   DocumentConflict,
-  DocumentPage,
+  DocumentPaging,
   DocumentQuery,
   DocumentRange,
   FoundDocuments,
@@ -25,7 +25,7 @@ const columns = `tenant, scope, key, ${exact("version")} as version, user, ${exa
 const live = "(expires_at is null or expires_at > ?)";
 
 /**
- * The documents of a file. A removed document is a row that has expired, without data. The rows are
+ * The documents of a file. A removed document is a row that expired at time 0, without data. The rows are
  * found by an index of their keys and are not part of it: a document may have a megabyte.
  */
 export class Documents {
@@ -60,8 +60,13 @@ export class Documents {
     const first = (where: string, order: string): string =>
       `delete from documents where rowid in (select rowid from documents where ${where} order by ${order} limit ?)`;
     this.#deleteOfUser = database.prepare(first("tenant = ? and user = ?", "rowid"));
-    // The condition of the index, so that SQLite uses it.
-    this.#deleteExpired = database.prepare(first("expires_at is not null and expires_at < ?", "expires_at"));
+    // The condition of the index, and a plus, so that SQLite uses it.
+    this.#deleteExpired = database.prepare(
+      first(
+        "expires_at is not null and expires_at < ? and updated_at < ? and +tenant = coalesce(?, tenant)",
+        "expires_at",
+      ),
+    );
   }
 
   /** The outcome of a change that does not fit; undefined for one that fits. */
@@ -119,14 +124,14 @@ export class Documents {
     const { changes } =
       "user" in selection
         ? this.#deleteOfUser.run(selection.tenant, selection.user, selection.limit)
-        : this.#deleteExpired.run(selection.before, selection.limit);
+        : this.#deleteExpired.run(selection.before, selection.before, selection.tenant ?? null, selection.limit);
     return Number(changes);
   }
 }
 
 type Place = Pick<StoredDocument, "version" | "expiresAt" | "createdAt">;
 
-function whereOf(range: DocumentRange & Partial<DocumentPage>, now: number): Where {
+function whereOf(range: DocumentRange & Partial<DocumentPaging>, now: number): Where {
   const where = new Where();
   const { tenant, scope, after } = range;
   if (tenant !== undefined) where.and("tenant = ?", tenant);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { DocumentKey } from "../../../domain/documents/document.ts";
-import type { DocumentPage, DocumentRange, Store } from "../../../store/store.ts";
+import type { DocumentPaging, DocumentRange, Store } from "../../../store/store.ts";
 import { samplePut, sampleRemoval } from "../../samples.ts";
 import type { Check } from "../bench.ts";
 import { documentIn, read, write } from "./document-commit-cases.ts";
@@ -156,22 +156,29 @@ export function documentReadCases(check: Check): void {
   check("deleted-documents-are-gone: those that expired or were removed before a time", async (bench) => {
     const { store, tenant } = bench;
     const { now } = await store.load([]);
-    while ((await store.deleteDocuments({ before: now, limit: 100 })) > 0);
     const key = (n: number): DocumentKey => documentIn(bench, `${n}`);
-    for (let n = 0; n < 5; n++) await write(store, samplePut(key(n), { version: 5, expiresAt: now - 1000 + n }));
+    for (let n = 0; n < 5; n++)
+      await write(store, samplePut(key(n), { version: 5, updatedAt: 1, expiresAt: now - 1000 + n }));
     await write(store, samplePut(key(5), { version: 5, expiresAt: now + 3_600_000 }));
     await write(store, samplePut(key(6), { version: 5 }));
     await write(store, samplePut(key(7), { version: 5 }));
-    await write(store, sampleRemoval(key(7), { version: 6 }));
-    assert.equal(await store.deleteDocuments({ before: now - 997, limit: 2 }), 2);
-    assert.equal(await store.deleteDocuments({ before: now - 997, limit: 2 }), 1);
-    assert.equal(await store.deleteDocuments({ before: now - 997, limit: 2 }), 0);
+    await write(store, sampleRemoval(key(7), { version: 6, updatedAt: now }));
+    assert.equal(await store.deleteDocuments({ tenant, before: now - 997, limit: 2 }), 2);
+    assert.equal(await store.deleteDocuments({ tenant, before: now - 997, limit: 2 }), 1);
+    assert.equal(await store.deleteDocuments({ tenant, before: now - 997, limit: 2 }), 0);
     await write(store, samplePut(key(0), { version: 1, expected: "absent" }));
     const { now: later } = await store.load([]);
-    // Other cases have left some as well.
-    assert.ok((await store.deleteDocuments({ before: later + 60_000, limit: 1000 })) >= 3);
+    assert.equal(await store.deleteDocuments({ tenant, before: later + 60_000, limit: 100 }), 3);
     await write(store, samplePut(key(7), { version: 1, expected: "absent" }));
     assert.deepEqual((await walk(store, { tenant, scope: "scope", limit: 9 })).found, ["0", "5", "6", "7"]);
+    await write(store, sampleRemoval(key(7), { version: 2 }));
+    const past = { before: later + 60_000, limit: 100 };
+    assert.equal(await store.deleteDocuments({ tenant: `${tenant}x`, ...past }), 0, "of another tenant");
+    assert.equal(await store.deleteDocuments({ tenant, ...past }), 1);
+    await write(store, samplePut(key(8), { version: 1, updatedAt: 1, expiresAt: now - 1 }));
+    // Of all tenants: other cases have left some as well.
+    while ((await store.deleteDocuments(past)) === past.limit);
+    await write(store, samplePut(key(8), { version: 1, expected: "absent" }));
   });
 
   check("documents-land-together: handles of a shared store see each other's documents", async (bench) => {
@@ -188,7 +195,7 @@ export function documentReadCases(check: Check): void {
 /** The keys on all pages, and the number of pages. */
 async function walk(
   store: Store,
-  range: DocumentRange & DocumentPage,
+  range: DocumentRange & DocumentPaging,
 ): Promise<{ readonly found: readonly string[]; readonly pages: number }> {
   const found: string[] = [];
   let pages = 0;

@@ -4,7 +4,7 @@ import { planOnce } from "./parts.ts";
 
 /**
  * The parts of `commit_with_documents` for the changes of documents, which are judged and written in the order of their keys.
- * A removed document is a row that has expired, without data.
+ * A removed document is a row that expired at time 0, without data.
  *
  * Races with other writers of a document:
  * - a stored row is locked, perhaps after a wait for another writer, and then compared;
@@ -77,7 +77,7 @@ export function writeDocuments(schema: string): string {
       version = _document.version, user_id = _document.user_id, data = _document.data,
       created_at = case when ${isLive("document")} then document.created_at else _document.created_at end,
       updated_at = _document.updated_at,
-      expires_at = case when _document.kind = 'remove' then _now else _document.expires_at end
+      expires_at = case when _document.kind = 'remove' then 0 else _document.expires_at end
     where ${ofDocument("document")} and not (${unfit("_document", "document")});
     continue when found or _document.kind = 'remove';
     insert into ${schema}.documents (
