@@ -13,9 +13,10 @@ export interface LogEntry {
    * `request`: the server answered a request. `failure`: an internal error. `fallback`: a session was opened without the store.
    * `replayed`: its turns were replayed to the store. `parked`: the store refused them. `replay_failed`: the replay failed and
    * is retried. `session_sweep_failed`: a sweep failed on a session. `sweep_failed`: a store error ended a sweep early.
-   * `store_away`: a call did not reach the store. `store_back`: a call reached it again, after `ms`. `store_unwritable`: the
-   * store refused a write. `store_writable`: it took a write again, after `ms`. `started`, `stopping`, `stopped`: the server
-   * of the command line.
+   * `store_away`: a call did not reach the store. `store_back`: a call reached it again, after `ms`. `store_retrying`:
+   * PostgreSQL is absent and statements are retried, no call has failed yet. `store_answering`: it answers again, after `ms`.
+   * `store_unwritable`: the store refused a write. `store_writable`: it took a write again, after `ms`. `started`,
+   * `stopping`, `stopped`: the server of the command line.
    */
   readonly event:
     | "request"
@@ -28,6 +29,8 @@ export interface LogEntry {
     | "sweep_failed"
     | "store_away"
     | "store_back"
+    | "store_retrying"
+    | "store_answering"
     | "store_unwritable"
     | "store_writable"
     | "started"
@@ -73,7 +76,7 @@ export function logBackgroundEvents(log: (entry: LogEntry) => void): () => void 
   };
   const onStore = (message: unknown): void => {
     const { state, ...rest } = message as StoreNews;
-    const level = state === "away" || state === "unwritable" ? "error" : "info";
+    const level = state === "away" || state === "unwritable" ? "error" : state === "retrying" ? "warn" : "info";
     log({ level, event: `store_${state}`, ...rest });
   };
   subscribe("perdure:store-state", onStore);

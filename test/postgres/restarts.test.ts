@@ -1,9 +1,10 @@
 /** A server that is stopped as if by a power failure, again and again, under writers that go on: nothing acknowledged is lost. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";
 import { countAll } from "../../src/domain/turns/counters.ts";
-import { openSessions } from "../../src/index.ts";
+import { openSessions, type StoreNews } from "../../src/index.ts";
 import { WorkerProcess, type Report } from "../processes/worker-process.ts";
 import { PostgresServer } from "./server.ts";
 import { rounds } from "../support/rounds.ts";
@@ -54,4 +55,32 @@ test(`4 writers outlive ${crashes} crashes of the server: each acknowledged turn
     for (const { seq, key, mark } of said) assert.equal(named[Number(seq) - 1], key ?? mark);
     assert(turns.length <= said.length + 1, "at most the last one landed unheard");
   }
+});
+
+test("an outage that fails no call is announced while statements are retried, and when the server answers again", async () => {
+  await using server = await PostgresServer.start();
+  await using sessions = await openSessions({ store: server.url(), sweep: false });
+  const session = await sessions.create({ id: "s" });
+  const news: StoreNews[] = [];
+  const retrying = Promise.withResolvers<void>();
+  const onNews = (message: unknown): void => {
+    news.push(message as StoreNews);
+    if (news.at(-1)?.state === "retrying") retrying.resolve();
+  };
+  subscribe("perdure:store-state", onNews);
+  try {
+    await server.stopImmediately();
+    const appended = session.append({ input: "q", output: "a" });
+    await retrying.promise;
+    await server.start();
+    assert.equal((await appended).seq, 1);
+  } finally {
+    unsubscribe("perdure:store-state", onNews);
+  }
+  assert.deepEqual(
+    news.map(({ state }) => state),
+    ["retrying", "answering"],
+  );
+  assert.match(news[0]?.reason ?? "", /cannot be reached/);
+  assert((news[1]?.ms ?? -1) >= 0);
 });

@@ -14,12 +14,16 @@ export interface WritesState {
   readonly code: "store_full" | "store_read_only" | null;
 }
 
-/** Published on the channel `perdure:store-state` when a store goes away, comes back, refuses writes or takes them again. */
+/**
+ * Published on the channel `perdure:store-state`. `away`: a call did not reach the store and failed; `back`: a call reached
+ * it again. `retrying`: PostgreSQL is absent and statements are retried, no call has failed yet; `answering`: it answers
+ * again. `unwritable`: the store refused a write; `writable`: it took one again.
+ */
 export interface StoreNews {
-  readonly state: "away" | "back" | "unwritable" | "writable";
-  /** The error, of a store that goes away or refuses writes. */
+  readonly state: "away" | "back" | "retrying" | "answering" | "unwritable" | "writable";
+  /** The error, of a store that is away, absent or refuses writes. */
   readonly reason?: string;
-  /** How long it was away or refused writes, ms. */
+  /** How long it was away or absent, or refused writes, ms. */
   readonly ms?: number;
 }
 

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionError } from "../../../errors.ts";
+import { publishStoreNews } from "../../calls/write-watch.ts";
 import { numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
 import {
+  isAbsence,
   isInterruption,
   isLockTimeout,
   isPassing,
@@ -80,6 +82,8 @@ export class Database {
   #pool: PostgresPool;
   /** True after the first answer of the server: a server that is away after that restarts. */
   #reached = false;
+  /** Time since which statements are retried because the server is absent; null while it answers. */
+  #retryingSince: number | null = null;
   readonly #underWay = new Set<Promise<unknown>>();
   /** The pool of long statements; undefined while there are none. */
   #administration: PostgresPool | undefined;
@@ -226,6 +230,7 @@ export class Database {
       try {
         const { rows } = await this.#attempt(pool, statement, Math.min(this.#attemptMs, deadline - performance.now()));
         this.#reached = true;
+        this.#answers();
         return rows;
       } catch (error) {
         if (isRefusedParameter(error) && this.#reopenWithoutTimeout(pool)) continue;
@@ -233,9 +238,25 @@ export class Database {
         const isWorthRetry = isPassing(error) && (this.#reached || isInterruption(error));
         const again = inTime && isWorthRetry && !(await this.#isSetReadOnly(error, pool));
         if (!again) throw (await this.#locked(error, pool)) ?? this.#explained(error, pool);
+        // The first retry is for a connection that broke alone.
+        if (pause > pauseMs.first && isAbsence(error)) this.#retries(this.#explained(error, pool));
       }
       await sleep(pause * (0.5 + Math.random() / 2));
     }
+  }
+
+  /** Says that the server is absent, before a call fails: an outage that ends in time fails none. */
+  #retries(error: unknown): void {
+    if (this.#retryingSince !== null) return;
+    this.#retryingSince = performance.now();
+    publishStoreNews({ state: "retrying", reason: error instanceof Error ? error.message : String(error) });
+  }
+
+  #answers(): void {
+    if (this.#retryingSince === null) return;
+    const ms = Math.round(performance.now() - this.#retryingSince);
+    this.#retryingSince = null;
+    publishStoreNews({ state: "answering", ms });
   }
 
   async #attempt(pool: PostgresPool, statement: Statement, ms: number): Promise<QueryResult> {

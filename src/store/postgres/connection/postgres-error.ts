@@ -47,6 +47,12 @@ export function isInterruption(error: unknown): boolean {
   return /^(Connection terminated|timeout exceeded|Query read timeout|no answer)/.test(textOf(error));
 }
 
+/** True if no server answered: the connection broke, or the server starts, stops or has no connection left. */
+export function isAbsence(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined || /^(08|57P|53300)/.test(state);
+}
+
 /** True if the transaction is read-only: the server is a standby, or a setting says so. */
 export function isReadOnly(error: unknown): boolean {
   return sqlState(error) === "25006";
