@@ -4,7 +4,14 @@ import type { Answer, Session, SessionInfo } from "../../index.ts";
 import { SessionError } from "../../errors.ts";
 import type { HandoffBody } from "../../protocol/schemas.ts";
 import { wireEtag, wireActiveAgentFor, wireSessionFor } from "../../protocol/wire.ts";
-import { answerOf, attachedAnswer, parseAnswerId, resumedAnswer, spokenAnswer } from "../streams/answer-stream.ts";
+import {
+  answerOf,
+  attachedAnswer,
+  awayAnswer,
+  parseAnswerId,
+  resumedAnswer,
+  spokenAnswer,
+} from "../streams/answer-stream.ts";
 import {
   countStream,
   eventStream,
@@ -83,12 +90,16 @@ export async function answerReply(
 /**
  * False where the turn of a lost stream is not in the log: its answer failed before its first word, and the turns that it
  * had replaced are back. The request is then a new one.
+ * @throws SessionError `store_unavailable` for an answer in the store, in a session of the fallback
  */
 async function isKept(c: RequestContext, session: Session, lost: string): Promise<boolean> {
   const { turn, sent } = parseAnswerId(lost);
   const { key } = idempotencyKey(c);
-  if (key === undefined || sent.text + sent.others + sent.reasoning + sent.parts > 0) return true;
-  return (await session.turnByKey(key))?.seq === turn;
+  const hasBegun = sent.text + sent.others + sent.reasoning + sent.parts > 0;
+  if (key === undefined || (hasBegun && !session.inFallback)) return true;
+  const isHere = (await session.turnByKey(key))?.seq === turn;
+  if (hasBegun && !isHere) throw awayAnswer();
+  return isHere;
 }
 
 /** The answer to an earlier request with the same key, while it runs. */

@@ -93,6 +93,11 @@ export async function* attachedAnswer(
   yield* resumedAnswer(session, heardNothing(turn), reader);
 }
 
+/** The error of an answer in the store while the store is away: its session in the fallback has other turns. */
+export function awayAnswer(): SessionError {
+  return new SessionError("store_unavailable", { problem: "fallback" });
+}
+
 /** Streams an answer from where the client lost it to its end, whichever instance produces it. */
 export async function* resumedAnswer(
   session: Session,
@@ -100,6 +105,7 @@ export async function* resumedAnswer(
   reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   const { turn: head } = await session.refresh();
+  if (heard.turn > head && session.inFallback) throw awayAnswer();
   if (heard.turn < 1 || heard.turn > head) {
     throw new SessionError("request_invalid", {
       path: "header last-event-id",

@@ -60,6 +60,11 @@ export class Session {
     return this.#handle.core.durable;
   }
 
+  /** True if the session was opened in the fallback: what the store has of it is not here. @internal */
+  get inFallback(): boolean {
+    return this.#handle.core.isFallback;
+  }
+
   /** State, counters, deadlines and lease, as last loaded; `refresh` loads them anew. */
   get info(): SessionInfo {
     return infoOf(this.#handle.record, this.#handle.core.now());
