@@ -12,6 +12,7 @@ export {
   type RemoteStatsQuery,
 } from "./remote-sessions.ts";
 export { RemoteSession, type RemoteConsultOptions } from "./remote-session.ts";
+export { RemoteLog } from "./remote-log.ts";
 export { RemoteStreams } from "./remote-streams.ts";
 export { Answer } from "../domain/turns/answer.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";

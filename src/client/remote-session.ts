@@ -12,16 +12,19 @@ import type {
   ForkOptions,
   HandOffOptions,
   MessageInput,
-  Metadata,
   Session,
   SessionEvent,
   SessionInfo,
+  SessionLook,
   SessionNews,
   SessionPatch,
+  SessionWrite,
+  TailQuery,
   TurnInput,
   EntryRange,
   WatchOptions,
   WriteKey,
+  WriteOutcome,
 } from "../index.ts";
 import {
   activeAgentOfWire,
@@ -35,10 +38,19 @@ import {
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
+import {
+  lookOfWire,
+  outcomeOfWire,
+  wirePatch,
+  wireWrite,
+  type WireLook,
+  type WireOutcome,
+} from "../protocol/written.ts";
 import { askOver, cancelOver, encodeKey, keyNames, runningOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { eventPages, turnPages } from "./log-pages.ts";
+import { RemoteLog } from "./remote-log.ts";
 
 /** The members of `Session` that work over HTTP: all but those tied to the process that holds a lease. */
 type OverHttp = Pick<
@@ -51,6 +63,8 @@ type OverHttp = Pick<
   | "running"
   | "turns"
   | "watch"
+  | "write"
+  | "look"
   | "instructions"
   | "truncate"
   | "update"
@@ -90,6 +104,7 @@ const watchNames: OptionNames<WatchOptions> = { signal: true, after: true, after
 const handOffNames: OptionNames<Omit<HandOffOptions, "noteFrom">> = { ttl: true, note: true };
 const endNames: OptionNames<EndOptions> = { reason: true, after: true };
 const forkNames: OptionNames<ForkOptions> = { at: true, as: true };
+const tailNames: OptionNames<TailQuery> = { log: true, last: true };
 
 /** Query and body of a request. */
 type RequestParts = Pick<HttpRequest, "query" | "body">;
@@ -253,6 +268,41 @@ export class RemoteSession implements OverHttp {
     }
   }
 
+  /**
+   * Writes turns, entries of named logs and fields of the session in one commit, or nothing. It is sent once: if the answer is
+   * lost, it fails with `store_unavailable`, and may have been written. Give keys to what you send again, or look first.
+   * @throws SessionError as a local session
+   */
+  async write(write: SessionWrite): Promise<WriteOutcome> {
+    return await this.#inOrder(async () => {
+      const { version, commitId } = this.#seen.seen;
+      const body = { ...wireWrite(write), seen: { version, commitId, turn: this.#seen.turn } };
+      const answer = await this.#http.ask({ method: "POST", path: `${this.#path}/write`, body, once: true });
+      this.#sees(answer.etag);
+      return outcomeOfWire(answer.body as WireOutcome);
+    });
+  }
+
+  /**
+   * Reads the session and the last entries of some logs, `turns` included, from one moment. Pass the result as `onto` of a write
+   * that is decided on it. The turns do not count as seen.
+   * @throws SessionError as a local session
+   */
+  async look(tails: readonly TailQuery[] = []): Promise<SessionLook> {
+    for (const tail of tails) guardNames(tail, "tail", tailNames);
+    const query = { tails: tails.map(({ log, last }) => `${log}:${last}`).join(",") };
+    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/look`, query });
+    return lookOfWire(
+      body as WireLook,
+      tails.map(({ log }) => log),
+    );
+  }
+
+  /** A named log of the session, to read. */
+  log(name: string): RemoteLog {
+    return new RemoteLog(this.#http, { path: this.#path, info: () => this.#info }, name);
+  }
+
   /** The startup context. */
   async instructions(): Promise<string | undefined> {
     const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/instructions` });
@@ -282,10 +332,9 @@ export class RemoteSession implements OverHttp {
    * Changes title, labels, metadata, deadlines, user, agent, instructions or budget.
    * @throws SessionError as a local session
    */
-  async update({ metadata, ...patch }: SessionPatch): Promise<void> {
+  async update(patch: SessionPatch): Promise<void> {
     await this.#inOrder(async () => {
-      const body = { ...patch, ...metadataPatch(metadata) };
-      const answer = await this.#http.ask({ method: "PATCH", path: this.#path, body });
+      const answer = await this.#http.ask({ method: "PATCH", path: this.#path, body: wirePatch(patch) });
       this.#info = infoOfWire(answer.body as WireSession);
     });
   }
@@ -443,15 +492,4 @@ export class RemoteSession implements OverHttp {
     this.#last = result;
     return await result;
   }
-}
-
-/** JSON has no `undefined`, so keys to delete are listed separately. */
-function metadataPatch(metadata: Metadata | undefined): object {
-  if (metadata === undefined) return {};
-  const entries = Object.entries(metadata);
-  const removed = entries.filter(([, value]) => value === undefined).map(([key]) => key);
-  return {
-    metadata: Object.fromEntries(entries.filter(([, value]) => value !== undefined)),
-    ...(removed.length === 0 ? {} : { removeMetadata: removed }),
-  };
 }

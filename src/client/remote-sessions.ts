@@ -25,8 +25,11 @@ import type {
   SessionSelection,
   SessionState,
   TenantEvent,
+  WritesOutcome,
+  WriteTo,
 } from "../index.ts";
 import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
+import { outcomesOfWire, wireWrite, type WireOutcomes } from "../protocol/written.ts";
 import { followedEvents } from "./followed-events.ts";
 import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
@@ -153,6 +156,16 @@ export class RemoteSessions {
     selection: SessionSelection & { readonly state?: SessionState } = {},
   ): AsyncGenerator<SessionInfo, void, undefined> {
     return eachItem((after) => this.list({ ...selection, order: "id", ...after }));
+  }
+
+  /**
+   * Writes to several sessions in one commit: all of it, or nothing. It is sent once, as `write` of a session.
+   * @throws SessionError as the local `write`
+   */
+  async write(writes: readonly WriteTo[]): Promise<WritesOutcome> {
+    const body = { writes: writes.map(({ id, ...write }) => ({ id, ...wireWrite(write) })) };
+    const answer = await this.#http.ask({ method: "POST", path: "/v1/write", body, once: true });
+    return outcomesOfWire(answer.body as WireOutcomes);
   }
 
   /** One page of the tenant's events, by time. */

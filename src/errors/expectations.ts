@@ -13,6 +13,7 @@ export type Expected =
   | "array"
   | "bigint"
   | "backup_session"
+  | "beside"
   | "boolean"
   | "bytes"
   | "cloneable"
@@ -49,6 +50,7 @@ export type Expected =
   | "last_line"
   | "list"
   | "log_name"
+  | "log_tail"
   | "message"
   | "module_address"
   | "name"
@@ -104,7 +106,7 @@ export interface Expectation {
   readonly expected: Expected;
   readonly min?: number;
   readonly max?: number;
-  /** The known values of `one_of`, `default_agent` and `agent_or_default`, and the known names of `no_parameter`, `setting` and `known_field`, of which the nearest is the first. */
+  /** The known values of `one_of`, `default_agent` and `agent_or_default`, the known names of `no_parameter`, `setting` and `known_field`, of which the nearest is the first, and what `beside` stands beside. */
   readonly known?: readonly string[];
 }
 
@@ -145,6 +147,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   labels: (e) => `at most ${e.max} labels`,
   language_model: () => "a language model of the AI SDK, or a function that returns one for a name",
   list: (e) => `at most ${e.max} items`,
+  log_tail: () => "the name of a log, a colon and a number of entries, as in turns:2",
   log_name: () => "1 to 32 of the characters a-z, 0-9, _ and -, a letter first",
   message: () => "{ role, content }",
   module_address: () => "the path or URL of a module, because functions cannot be sent to another thread",
@@ -199,6 +202,7 @@ const defects = {
     `is no parameter of this route; ${known.length === 0 ? "it has none" : `its parameters are ${known.join(", ")}`}`,
   acyclic: () => "contains itself",
   alone: () => "is named beside a user; name one of them",
+  beside: ({ known = [] }: Expectation) => `does not go with ${known.join(", ")}; name one of them`,
   complete: () => "was cut off",
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,
   guest: () => "speaks for a user; erase the user",

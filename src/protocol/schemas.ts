@@ -53,7 +53,7 @@ export const message: z.ZodType<MessageInput> = anything<MessageInput>({
 export const anyJson: z.ZodType = anything<unknown>({ description: "any JSON value" });
 
 /** Passes a value unchanged, with a description: a schema of its own would copy it, and lose some keys. */
-function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
+export function anything<T>(description: Readonly<Record<string, unknown>>): z.ZodType<T> {
   return z.unknown().meta(description) as z.ZodType as z.ZodType<T>;
 }
 

@@ -19,6 +19,7 @@ import { addEventRoutes } from "./routes/event-routes.ts";
 import { addHandoffRoutes } from "./routes/handoff-routes.ts";
 import { addHostRoutes } from "./routes/host-routes.ts";
 import { addListRoutes } from "./routes/list-routes.ts";
+import { addLogRoutes } from "./routes/log-routes.ts";
 import { addOperationRoutes } from "./routes/operation-routes.ts";
 import { addSessionRoutes } from "./routes/session-routes.ts";
 import { addStreamRoutes } from "./routes/stream-routes.ts";
@@ -101,6 +102,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addSessionRoutes(shared);
   addListRoutes(shared);
   addTurnRoutes(shared);
+  addLogRoutes(shared);
   addAnswerRoutes(shared);
   addWatchRoutes(shared);
   addStreamRoutes(shared);

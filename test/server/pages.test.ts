@@ -340,6 +340,7 @@ test("the list of every page is its field items, as in the library", async () =>
     "/v1/events array",
     "/v1/sessions array",
     "/v1/sessions/{id}/events array",
+    "/v1/sessions/{id}/logs/{name} array",
     "/v1/sessions/{id}/turns array",
   ]);
 });

@@ -6,7 +6,7 @@ import { SessionError } from "../../errors.ts";
 import { headOf, namedLogs, splice, turnsIdentity, type Draft } from "../record/change.ts";
 import { isNamedLog, type Entry, type LogName } from "../record/entry.ts";
 import { sessionIds, type Context } from "../record/guards.ts";
-import type { SessionRecord } from "../record/record.ts";
+import type { Identity, SessionRecord } from "../record/record.ts";
 import { guardLegalHold } from "../record/retention.ts";
 import { formatValue } from "../values/format-value.ts";
 import { parseLogName } from "../values/ids.ts";
@@ -26,11 +26,15 @@ export function parseNamedLog(name: unknown): LogName {
 
 /** The last change of a log, as text. A log that was never written to has the mark of the session's creation. */
 export function markOf(record: SessionRecord, log: LogName): string {
-  const { version, commitId } = log === "turns" ? turnsIdentity(record) : (record.logMarks[log] ?? neverOf(record));
+  return markOfChange(log === "turns" ? turnsIdentity(record) : (record.logMarks[log] ?? neverOf(record)));
+}
+
+/** A change of a log, as text. */
+export function markOfChange({ version, commitId }: Identity): string {
   return `${version}.${commitId}`;
 }
 
-function neverOf({ createdAt }: SessionRecord): { readonly version: number; readonly commitId: string } {
+function neverOf({ createdAt }: SessionRecord): Identity {
   return { version: 0, commitId: String(createdAt) };
 }
 

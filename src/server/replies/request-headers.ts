@@ -1,8 +1,10 @@
 /** Headers of requests that several routes read. */
+import { markOfChange } from "../../domain/writes/named-logs.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
-import type { Seen } from "../../index.ts";
-import { parseEtag, parseNewsId, type Heard } from "../../protocol/wire.ts";
+import type { Onto, Seen } from "../../index.ts";
+import { parseEtag, parseNewsId, type Heard, type SessionView } from "../../protocol/wire.ts";
 import type { RequestContext } from "../http/route.ts";
 
 /**
@@ -25,10 +27,26 @@ export function idempotencyKey(c: RequestContext): { key?: string } {
  * @throws SessionError `request_invalid`
  */
 export function ifMatch(c: RequestContext): { seen?: Seen } {
+  return defined({ seen: matched(c)?.seen });
+}
+
+/**
+ * The state that the client has seen, as what a write is decided on: the turns of that state, and each log that is written.
+ * @throws SessionError `request_invalid`, also where the body names another one
+ */
+export function ontoOf(c: RequestContext, named: Onto | undefined): { onto?: Onto } {
+  const view = matched(c);
+  if (view === undefined) return defined({ onto: named });
+  if (named !== undefined)
+    throw new SessionError("request_invalid", { path: "body.onto", expected: "beside", known: ["If-Match"] });
+  return { onto: { version: view.version, marks: { turns: markOfChange(view.seen) } } };
+}
+
+function matched(c: RequestContext): SessionView | undefined {
   const tag = c.req.header("if-match");
-  if (tag === undefined || tag.trim() === "*") return {};
+  if (tag === undefined || tag.trim() === "*") return undefined;
   const view = parseEtag(tag);
-  if (view !== null) return { seen: view.seen };
+  if (view !== null) return view;
   throw new SessionError("request_invalid", {
     path: "header if-match",
     value: formatValue(tag),

@@ -2,19 +2,19 @@
 import { z } from "zod";
 import { removeSession } from "../../admin.ts";
 import { defined } from "../../domain/values/defined.ts";
-import type { Metadata } from "../../index.ts";
 import {
   agentName,
   budget,
   duration,
   idInPath,
-  labelPatch,
   labels,
   lifetime,
   metadata,
   sessionAnswer,
   title,
 } from "../../protocol/schemas.ts";
+import { patchBody } from "../../protocol/write-schemas.ts";
+import { patchOf } from "../../protocol/written.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { sessionReply } from "../replies/reply.ts";
@@ -80,29 +80,12 @@ export function addSessionRoutes(shared: Shared): void {
       summary: "Change title, labels, metadata, deadlines, user, agent, instructions or budget",
       scope: "write",
       params: idInPath,
-      body: z.strictObject({
-        title: title.optional(),
-        labels: labelPatch.optional(),
-        metadata: metadata.optional(),
-        removeMetadata: z.array(z.string()).max(1000).optional().meta({ description: "keys of metadata to remove" }),
-        user: z.string().nullable().optional(),
-        agent: agentName
-          .optional()
-          .meta({ description: "the session's agent, from the next turn on; replaces the stored instructions" }),
-        instructions: z.string().optional(),
-        ttl: lifetime.optional(),
-        maxAge: duration.nullable().optional(),
-        budget: budget.nullable().optional(),
-      }),
+      body: patchBody,
       answers: { 200: { description: "the session", schema: sessionAnswer } },
     },
-    async (c, { params, body: { removeMetadata = [], metadata: merged, ...patch } }) => {
+    async (c, { params, body }) => {
       const session = await c.get("sessions").get(params.id);
-      const hasMetadata = merged !== undefined || removeMetadata.length > 0;
-      await session.update({
-        ...defined(patch),
-        ...(hasMetadata ? { metadata: metadataPatch(merged, removeMetadata) } : {}),
-      });
+      await session.update(patchOf(body));
       return sessionReply(c, session.info);
     },
   );
@@ -179,14 +162,4 @@ export function addSessionRoutes(shared: Shared): void {
       return jsonAnswer(c, { instructions: instructions ?? null });
     },
   );
-}
-
-function metadataPatch(merged: unknown, removed: readonly string[]): Metadata {
-  // The library refuses values that are not plain objects; spreading would turn them into one.
-  if (merged !== undefined && !isPlain(merged)) return merged as Metadata;
-  return { ...Object.fromEntries(removed.map((key) => [key, undefined])), ...merged };
-}
-
-function isPlain(value: unknown): value is Metadata {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }

@@ -1,16 +1,8 @@
 /** Reads, appends and truncates the turns of a session. */
 import { z } from "zod";
-import { defined } from "../../domain/values/defined.ts";
-import {
-  agentName,
-  idInPath,
-  message,
-  rangeQuery,
-  sessionAnswer,
-  turnAnswer,
-  turnsAnswer,
-} from "../../protocol/schemas.ts";
+import { idInPath, rangeQuery, sessionAnswer, turnAnswer, turnsAnswer } from "../../protocol/schemas.ts";
 import { wireEtag, wireTurn } from "../../protocol/wire.ts";
+import { turnBody } from "../../protocol/write-schemas.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "../replies/log-page.ts";
@@ -42,31 +34,12 @@ export function addTurnRoutes(shared: Shared): void {
       scope: "write",
       headers: ["Idempotency-Key", "If-Match"],
       params: idInPath,
-      body: z.strictObject({
-        input: message,
-        output: message.optional(),
-        agent: agentName.optional(),
-        model: z.string().optional(),
-        usage: z
-          .strictObject({
-            inputTokens: z.number().nullish(),
-            outputTokens: z.number().nullish(),
-            totalTokens: z.number().nullish(),
-            cachedTokens: z.number().nullish(),
-            reasoningTokens: z.number().nullish(),
-            estimated: z.literal(true).optional(),
-          })
-          .optional(),
-        durationMs: z.number().optional(),
-        requests: z.number().optional(),
-        status: z.enum(["done", "failed", "interrupted"]).optional(),
-        finish: z.string().optional(),
-      }),
+      body: turnBody,
       answers: { 201: { description: "the turn", schema: turnAnswer } },
     },
     async (c, { params, body }) => {
       const session = await c.get("sessions").get(params.id, ifMatch(c));
-      const turn = await session.append(defined(body), idempotencyKey(c));
+      const turn = await session.append(body, idempotencyKey(c));
       c.header("etag", wireEtag(session.info));
       return jsonAnswer(c, wireTurn(turn), 201);
     },

@@ -78,14 +78,10 @@ async function* grown(
     // The entry before the next one shows whether the log was rewritten.
     const from = before === undefined ? next : before.seq;
     const bytes = bytesMax + (before === undefined ? 0 : Buffer.byteLength(before.data));
-    const page = await readLog(core, record, {
-      log,
-      from,
-      to: end,
-      order: "ascending",
-      limit: limit + 1,
-      bytesMax: bytes,
-    });
+    const range = { log, from, to: end, order: "ascending" } as const;
+    let page = await readLog(core, record, { ...range, limit: limit + 1, bytesMax: bytes });
+    // The entry behind the last one may be larger than a page.
+    if (before !== undefined && page.length === 1) page = await readLog(core, record, { ...range, limit: 2 });
     if (before !== undefined && !isSame(before, page[0])) throw rewritten();
     const entries = page.slice(before === undefined ? 0 : 1);
     // They were truncated since the view: the next one says so.

@@ -134,9 +134,13 @@ async function* pagesOf(
     const to = isUp ? range.to : (before?.seq ?? range.to);
     // The entry that was read before may fill the bytes of a page.
     const bytes = bytesMax + (before === undefined ? 0 : Buffer.byteLength(before.data));
-    const page = await traceCall(handle.about("log"), () =>
-      readPage(handle, { log, from, to, order, limit: most, bytesMax: bytes }),
-    );
+    const page = await traceCall(handle.about("log"), async () => {
+      const read = await readPage(handle, { log, from, to, order, limit: most, bytesMax: bytes });
+      // The entry behind the one that was read before may be larger than a page.
+      return overlap === 0 || read.length !== overlap
+        ? read
+        : await readPage(handle, { log, from, to, order, limit: overlap + 1 });
+    });
     if (before !== undefined) guardSame(handle, log, before, page[0]);
     const entries = page.slice(overlap);
     yield entries;

@@ -742,3 +742,18 @@ test("a dead writer's open turn is sealed by the write that follows", async () =
   await session.refresh();
   await assertSound(place);
 });
+
+test("entries that are larger than a page are read and followed in both directions", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const sizes = [1, 300_000, 400_000, 2, 500_000];
+  await written(session, notes(...sizes.map((size) => "x".repeat(size))));
+  const log = session.log("notes");
+  const seqs = async (entries: AsyncIterable<{ readonly seq: number }>): Promise<number[]> =>
+    (await Array.fromAsync(entries)).map(({ seq }) => seq);
+  await session.end();
+  assert.deepEqual(await seqs(log.follow()), [1, 2, 3, 4, 5]);
+  assert.deepEqual(await seqs(log.entries()), [1, 2, 3, 4, 5]);
+  assert.deepEqual(await seqs(log.entries({ order: "descending" })), [5, 4, 3, 2, 1]);
+  assert.deepEqual(await seqs(log.entries({ last: 4 })), [2, 3, 4, 5]);
+});

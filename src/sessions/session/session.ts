@@ -70,6 +70,11 @@ export class Session {
     return infoOf(this.#handle.record, this.#handle.core.now());
   }
 
+  /** True if this object has seen all turns of the state in `info`. An append fails with `conflict` otherwise. */
+  get hasSeenAll(): boolean {
+    return this.#handle.seenRecord !== undefined;
+  }
+
   /** Load the newest state, and count its turns as seen. @throws SessionError `session_not_found` */
   async refresh(): Promise<SessionInfo> {
     await this.#handle.operate("refresh", () => this.#handle.refresh());
