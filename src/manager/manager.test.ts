@@ -49,6 +49,28 @@ test("the routed agent answers and stays active for its time, and later messages
   );
 });
 
+test("a message is answered with the flush that its sender names", async () => {
+  const words: Model = async function* () {
+    for (const text of ["one ", "two ", "three"]) yield { type: "text", text };
+  };
+  await using place = open({ model: words });
+  const manager = createManager({ sessions: place.sessions });
+  const session = await place.sessions.create({ id: "s", agent: "front" });
+  await assert.rejects(manager.send(session, "hello", { flush: { ms: -1 } }), { code: "argument_invalid" });
+  let writes = 0;
+  const commit = place.store.commit.bind(place.store);
+  place.store.commit = async (batch) => (writes++, await commit(batch));
+  await (
+    await manager.send(session, "hello", { flush: { length: 1 } })
+  ).done;
+  assert.equal(writes, 5, "the question, three chunks, the seal");
+  writes = 0;
+  await (
+    await manager.send(session, "hello", { flush: { ms: 60_000 } })
+  ).done;
+  assert.equal(writes, 2, "the question and the seal");
+});
+
 test("the handoff and the question are one commit: if it fails, neither is stored", async () => {
   await using place = open();
   const manager = createManager({ sessions: place.sessions });

@@ -269,3 +269,16 @@ test("a stream that is resumed after its answer broke off has the events of the 
   assert.deepEqual(partsOf(again.text), parts);
   await server.stop();
 });
+
+test("a program names the flush of an answer over HTTP, within its bounds", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  await here.sessions.create({ id: "s" });
+  const ask = async (flush: object): Promise<{ status: number; code: string | undefined }> => {
+    const answered = await here.call("POST", "/v1/sessions/s/consult", { key, body: { message: "q", flush } });
+    return { status: answered.status, code: answered.json.code };
+  };
+  assert.deepEqual(await ask({ ms: 0, length: 1 }), { status: 200, code: undefined });
+  assert.deepEqual(await ask({ ms: 60_001 }), { status: 400, code: "argument_invalid" });
+  assert.deepEqual(await ask({ ms: -1 }), { status: 400, code: "request_invalid" });
+});
