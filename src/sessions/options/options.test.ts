@@ -19,6 +19,7 @@ test("an option that is left out has the documented default", () => {
     budgets: {},
     window: { turns: 20, tokens: 32_000 },
     busy: "reject",
+    busyOfDevices: "interrupt",
     waitMs: 60_000,
     staleAfterMs: 10_000,
     sweep: { everyMs: 900_000, retentionMs: null, eventRetentionMs: null },
