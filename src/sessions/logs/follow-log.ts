@@ -10,6 +10,7 @@ import { guardNames, type OptionNames } from "../../domain/values/option-names.t
 import type { Found, SessionView } from "../polling/change-poller.ts";
 import { addContext } from "../tracing/operation.ts";
 import { logEntryOf, type LogEntry } from "./log-entry.ts";
+import { pageBehind } from "./page-behind.ts";
 
 /** The start and the end of following a log. */
 export interface FollowOptions {
@@ -75,29 +76,19 @@ async function* grown(
   const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
   let before = last;
   for (let next = position + 1; next <= end;) {
-    // The entry before the next one shows whether the log was rewritten.
-    const from = before === undefined ? next : before.seq;
-    const bytes = bytesMax + (before === undefined ? 0 : Buffer.byteLength(before.data));
-    const range = { log, from, to: end, order: "ascending" } as const;
-    let page = await readLog(core, record, { ...range, limit: limit + 1, bytesMax: bytes });
-    // The entry behind the last one may be larger than a page.
-    if (before !== undefined && page.length === 1) page = await readLog(core, record, { ...range, limit: 2 });
-    if (before !== undefined && !isSame(before, page[0])) throw rewritten();
-    const entries = page.slice(before === undefined ? 0 : 1);
+    const query = { log, from: next, to: end, order: "ascending", limit, bytesMax } as const;
+    const page = await pageBehind(before, query, (range) => readLog(core, record, range));
+    if (page === undefined) throw rewritten();
     // They were truncated since the view: the next one says so.
-    if (entries.length === 0) return;
-    yield* entries;
-    before = entries.at(-1);
+    if (page.length === 0) return;
+    yield* page;
+    before = page.at(-1);
     next = (before?.seq ?? end) + 1;
   }
 
   function rewritten(): SessionError {
     return new SessionError("conflict", { ...sessionIds(record), log, seenVersion: record.version });
   }
-}
-
-function isSame({ seq, at, key, data }: Entry, other: Entry | undefined): boolean {
-  return other?.seq === seq && other.at === at && other.key === key && other.data === data;
 }
 
 /** The newest view of a session, until its follower takes it. */

@@ -43,8 +43,8 @@ async function knownLog(core: Core, record: SessionRecord, write: NewEntries): P
   const mark = markOf(record, log);
   const keyed = entries.filter(({ key, ifPresent }) => key !== null && ifPresent !== "refuse");
   const wanted = [...new Set(keyed.map(({ key }) => key ?? ""))];
-  const found = wanted.length === 0 ? [] : await readLog(core, record, { log, keys: wanted });
-  const keys = new Map(found.map(({ key, seq }) => [key ?? "", seq]));
+  const keys = new Map<string, number>();
+  for await (const { key, seq } of entriesOfKeys(core, record, { log, keys: wanted })) keys.set(key ?? "", seq);
   const end = (write.from ?? headOf(record, log) + 1) - 1;
   const replaced = keyed
     .filter(({ ifPresent }) => ifPresent === "replace")
@@ -73,6 +73,19 @@ function guardTail(
   const countMax = part === "entries" ? limits.writeEntriesMax : limits.writeBytesMax;
   if (count > countMax)
     throw new SessionError("write_too_large", { ...sessionIds(record), log, part, count, countMax });
+}
+
+/** Keys of one read: their entries are in memory together. */
+const keysAtOnce = 50;
+
+/** The entries with these keys, some at a time. */
+export async function* entriesOfKeys(
+  core: Core,
+  record: SessionRecord,
+  { log, keys }: { readonly log: LogName; readonly keys: readonly string[] },
+): AsyncGenerator<Entry, void, void> {
+  for (let from = 0; from < keys.length; from += keysAtOnce)
+    yield* await readLog(core, record, { log, keys: keys.slice(from, from + keysAtOnce) });
 }
 
 /** The entries of a log from one seq on, page by page. It ends early where the log was truncated meanwhile. */

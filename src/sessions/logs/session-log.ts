@@ -13,6 +13,7 @@ import { traceCall } from "../tracing/operation.ts";
 import { followLog, type FollowOptions } from "./follow-log.ts";
 import { boundsOf, keyAfter, type KeyRange } from "./key-range.ts";
 import { logEntryOf, type LogEntry } from "./log-entry.ts";
+import { pageBehind, type PageQuery } from "./page-behind.ts";
 
 /** Entries by number: from one to another, bounds included, or the last so many. Without bounds, all entries. */
 export interface LogEntryRange {
@@ -112,50 +113,28 @@ async function* readEntries(
   yield* tail.map((entry) => logEntryOf(log, entry));
 }
 
-/** Pages of entries by number. Each page begins with the last entry of the one before, which must be the same still. */
+/** Pages of entries by number, each of which is behind the same entry as before. */
 async function* pagesOf(
   handle: Handle,
-  range: {
-    readonly log: LogName;
-    readonly from: number;
-    readonly to: number;
-    readonly order: "ascending" | "descending";
-    readonly limit: number;
-  },
+  { limit, ...range }: Omit<PageQuery, "bytesMax">,
 ): AsyncGenerator<readonly Entry[], void, undefined> {
-  const { log, order, limit } = range;
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
-  const isUp = order === "ascending";
+  const end = range.order === "ascending" ? range.to : range.from;
   let before: Entry | undefined;
   for (let given = 0; given < limit;) {
-    const overlap = before === undefined ? 0 : 1;
-    const most = Math.min(readMax, limit - given) + overlap;
-    const from = isUp ? (before?.seq ?? range.from) : range.from;
-    const to = isUp ? range.to : (before?.seq ?? range.to);
-    // The entry that was read before may fill the bytes of a page.
-    const bytes = bytesMax + (before === undefined ? 0 : Buffer.byteLength(before.data));
-    const page = await traceCall(handle.about("log"), async () => {
-      const read = await readPage(handle, { log, from, to, order, limit: most, bytesMax: bytes });
-      // The entry behind the one that was read before may be larger than a page.
-      return overlap === 0 || read.length !== overlap
-        ? read
-        : await readPage(handle, { log, from, to, order, limit: overlap + 1 });
-    });
-    if (before !== undefined) guardSame(handle, log, before, page[0]);
-    const entries = page.slice(overlap);
-    yield entries;
-    const last = entries.at(-1);
-    if (last === undefined || last.seq === (isUp ? range.to : range.from)) return;
-    given += entries.length;
-    before = last;
+    const query = { ...range, limit: Math.min(readMax, limit - given), bytesMax };
+    const page = await traceCall(handle.about("log"), () =>
+      pageBehind(before, query, (wanted) => readPage(handle, wanted)),
+    );
+    if (page === undefined) {
+      const { record } = handle;
+      throw new SessionError("conflict", { ...sessionIds(record), log: range.log, seenVersion: record.version });
+    }
+    yield page;
+    before = page.at(-1);
+    if (before === undefined || before.seq === end) return;
+    given += page.length;
   }
-}
-
-/** @throws SessionError `conflict` where the log was rewritten between two pages */
-function guardSame({ record }: Handle, log: LogName, before: Entry, again: Entry | undefined): void {
-  const { seq, at, key, data } = before;
-  if (again?.seq === seq && again.at === at && again.key === key && again.data === data) return;
-  throw new SessionError("conflict", { ...sessionIds(record), log, seenVersion: record.version });
 }
 
 async function* readBetween(

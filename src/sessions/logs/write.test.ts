@@ -586,6 +586,31 @@ test("entries are read by number in both directions, page by page", async () => 
   await assert.rejects(seqs({ order: "up" }), { code: "argument_invalid" });
 });
 
+test("entries that are larger than a read of a log are read and followed, none is left out", async () => {
+  await using place = inMemory({ limits: { readBytesMax: 50 } });
+  const session = await place.sessions.create({ id: "s" });
+  const sizes = [10, 100, 10, 10, 200, 300, 1];
+  for (const [index, size] of sizes.entries())
+    await written(session, notes({ key: `k${index}`, value: String(index).repeat(size) }));
+  const log = session.log("notes");
+  const seqsOf = async (entries: AsyncIterable<{ readonly seq: number }>): Promise<number[]> =>
+    (await Array.fromAsync(entries)).map(({ seq }) => seq);
+  for (const archived of [false, true]) {
+    if (archived) await session.archive();
+    assert.deepEqual(await seqsOf(log.entries()), [1, 2, 3, 4, 5, 6, 7]);
+    assert.deepEqual(await seqsOf(log.entries({ order: "descending" })), [7, 6, 5, 4, 3, 2, 1]);
+    assert.deepEqual(await seqsOf(log.entries({ last: 3 })), [5, 6, 7]);
+    assert.deepEqual(await seqsOf(log.between({ prefix: "k" })), [1, 2, 3, 4, 5, 6, 7]);
+  }
+  await session.unarchive();
+  const got: number[] = [];
+  for await (const { seq } of log.follow()) {
+    got.push(seq);
+    if (seq === 7) break;
+  }
+  assert.deepEqual(got, [1, 2, 3, 4, 5, 6, 7]);
+});
+
 test("entries are read by ranges and prefixes of their keys, also from an archive", async () => {
   await using place = inMemory({ limits: { readMax: 2 } });
   const session = await place.sessions.create({ id: "s" });

@@ -10,14 +10,13 @@ import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
-import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Rule } from "../core/writable-session.ts";
 import { DocumentBatch } from "../documents/document-batch.ts";
 import { parseDocumentWrites, type ScopedDocumentWrite } from "../documents/document-write.ts";
 import { inTurn } from "./in-turn.ts";
 import { logEntryOf } from "./log-entry.ts";
-import { knownFor, nothingKnown } from "./known-entries.ts";
+import { entriesOfKeys, knownFor, nothingKnown } from "./known-entries.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
 
 /** Rounds of reading what a write replaces, while other writers change it. */
@@ -127,7 +126,7 @@ export class WriteAttempt {
     const { core, record } = this.#handle;
     for (const [log, keys] of keysOf(this.#write)) {
       if (!keys.includes(entry.key ?? "")) continue;
-      const [found] = await readKeys(core, record, log, [entry.key ?? ""]);
+      const found = await firstOf(core, record, log, [entry.key ?? ""]);
       if (found !== undefined && isSame(found, entry)) return true;
     }
     return false;
@@ -150,7 +149,7 @@ export class WriteAttempt {
   async #standing(): Promise<Standing["outcome"] | undefined> {
     const { core, record } = this.#handle;
     for (const [log, keys] of refusedKeys(this.#write)) {
-      const [entry] = await readKeys(core, record, log, keys);
+      const entry = await firstOf(core, record, log, keys);
       if (entry !== undefined) return duplicateOf(log, entry);
     }
     return undefined;
@@ -164,7 +163,7 @@ export class WriteAttempt {
     const mayBeAnother = this.#write.logs.some(({ log, entries }) => !logs.includes(log) && hasKey(entries, key));
     if (logs.length === 1 && !mayBeAnother) return logs[0];
     for (const log of logs) {
-      const [found] = await readKeys(core, record, log, [key ?? ""]);
+      const found = await firstOf(core, record, log, [key ?? ""]);
       if (found !== undefined && isSame(found, entry)) return log;
     }
     return undefined;
@@ -195,19 +194,20 @@ function keysOf({ turns, logs }: NewWrite): ReadonlyMap<LogName, readonly string
   return new Map(keys.filter(([, ofLog]) => ofLog.length > 0));
 }
 
-async function readKeys(
+/** An entry with one of these keys. */
+async function firstOf(
   core: Core,
   record: SessionRecord,
   log: LogName,
   keys: readonly string[],
-): Promise<readonly Entry[]> {
+): Promise<Entry | undefined> {
   try {
-    return await readLog(core, record, { log, keys });
+    for await (const entry of entriesOfKeys(core, record, { log, keys })) return entry;
   } catch (error) {
     // The session was removed, or the store is away: the first error says so.
-    if (error instanceof SessionError) return [];
-    throw error;
+    if (!(error instanceof SessionError)) throw error;
   }
+  return undefined;
 }
 
 function duplicateOf(log: LogName, entry: Entry): Standing["outcome"] {
