@@ -3,12 +3,12 @@
  * native form beside it. The native form is given back, byte for byte, to its own format while the canonical form is the
  * one that was stored with it; another format, and a message that has changed, is written from the canonical form.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Fields } from "../domain/turns/known-parts.ts";
 import { callsIn } from "../domain/turns/message-steps.ts";
 import { nativeOf, withoutNative, type NativeForm } from "../domain/request/native-form.ts";
 import { closeToolCalls, type Message } from "../domain/turns/turn.ts";
-import { plainOf, type Value } from "../domain/values/codec.ts";
+import { base64Of, type Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
@@ -50,7 +50,7 @@ export function toFormat(messages: readonly Message[], format: MessageFormatName
   const written: Value[] = [];
   let changed: Message[] = [];
   const write = (from: number): void => {
-    const closed = converter.pairsCalls ? withResults(changed, messages.slice(from)) : changed;
+    const closed = converter.pairsCalls ? withResults(changed, () => messages.slice(from)) : changed;
     for (const value of converter.fromCanonical(closed, { before: written.length, toolNames })) written.push(value);
     changed = [];
   };
@@ -69,11 +69,11 @@ export function toFormat(messages: readonly Message[], format: MessageFormatName
 }
 
 /** The messages, with a marked result for each call that has none in them or in those that follow. */
-function withResults(messages: readonly Message[], following: readonly Message[]): readonly Message[] {
+function withResults(messages: readonly Message[], following: () => readonly Message[]): readonly Message[] {
   const closed = closeToolCalls(messages);
   if (closed.length === messages.length) return messages;
   const given = new Set(messages);
-  const answered = new Set(following.flatMap(({ role, tool_call_id: id }) => (role === "tool" ? [id] : [])));
+  const answered = new Set(following().flatMap(({ role, tool_call_id: id }) => (role === "tool" ? [id] : [])));
   return closed.filter((message) => given.has(message) || !answered.has(message.tool_call_id));
 }
 
@@ -109,18 +109,20 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
     format,
     ...format.toCanonical(value, `${place}messages[${index}]`),
   }));
-  const toolNames = toolNamesIn(converted.flatMap(({ messages }) => messages));
-  const [first] = read;
-  const isOneFormat = read.every(({ format }) => format === first?.format);
-  const sparse = converted.map((one) => (saysAll(one, toolNames) ? one : withNative(one)));
-  if (first === undefined || !isOneFormat) return sparse;
+  const toolNames = toolNamesIn(messagesIn(converted));
+  const complete = converted.map((one) => saysAll(one, toolNames));
   // Messages that are complete by themselves may be written as one, or in another order, beside their neighbours.
-  const back = toFormat(
-    sparse.flatMap(({ messages }) => messages),
-    first.format.name,
-  );
-  const given = read.map(({ value }) => value);
-  return sameValue(back, given) ? sparse : converted.map(withNative);
+  for (let from = 0; from < converted.length;) {
+    const { format } = converted[from]!;
+    let to = from;
+    while (complete[to] === true && converted[to]?.format === format) to++;
+    const run = converted.slice(from, to);
+    const isAlone = run.length < 2 && !format.pairsCalls;
+    if (!isAlone && run.length > 0 && !comesBack(run, () => messagesIn(converted.slice(to)), toolNames))
+      complete.fill(false, from, to);
+    from = Math.max(to, from + 1);
+  }
+  return converted.map((one, index) => (complete[index] === true ? one : withNative(one)));
 }
 
 interface ConvertedValue extends ConvertedMessage, ReadValue {}
@@ -128,6 +130,26 @@ interface ConvertedValue extends ConvertedMessage, ReadValue {}
 /** True where the canonical form says all of a value. */
 function saysAll({ value, format, messages }: ConvertedValue, toolNames: ReadonlyMap<string, string>): boolean {
   return sameValue(format.fromCanonical(messages, { before: 0, toolNames }), [value]);
+}
+
+/** True where neighbours are written as they were. */
+function comesBack(
+  run: readonly ConvertedValue[],
+  following: () => readonly Message[],
+  toolNames: ReadonlyMap<string, string>,
+): boolean {
+  const [{ format }] = run as readonly [ConvertedValue];
+  const messages = messagesIn(run);
+  const closed = format.pairsCalls ? withResults(messages, following) : messages;
+  const back = format.fromCanonical(closed, { before: 0, toolNames });
+  return sameValue(
+    back,
+    run.map(({ value }) => value),
+  );
+}
+
+function messagesIn(converted: readonly ConvertedMessage[]): readonly Message[] {
+  return converted.flatMap(({ messages }) => messages);
 }
 
 /** The native form stands at the first of the messages. A value in place of which no message stands is not kept. */
@@ -149,23 +171,30 @@ function withNative(one: ConvertedValue): ConvertedValue {
 function unchangedNative(messages: readonly Message[], at: number, format: MessageFormat): NativeForm | undefined {
   const native = nativeOf(messages[at]!);
   if (native?.format !== format.name || native.version !== format.version) return undefined;
-  const { hash, count = 1 } = native;
-  if (hash === undefined || !Number.isSafeInteger(count) || count < 1 || at + count > messages.length) return undefined;
-  return hashOf(messages.slice(at, at + count)) === hash ? native : undefined;
+  const { hash: known, count = 1 } = native;
+  if (known === undefined || !Number.isSafeInteger(count) || count < 1 || at + count > messages.length)
+    return undefined;
+  return hashOf(messages.slice(at, at + count)) === known ? native : undefined;
 }
 
 /** The hash of the canonical form of some messages. The order of fields does not count, nor does a field without a value. */
 function hashOf(messages: readonly Message[]): string {
-  const text = JSON.stringify(sorted(plainOf(messages.map(withoutNative), "messages")));
-  return createHash("sha256").update(text).digest("base64url").slice(0, 22);
+  const text = canonicalText(messages.map(withoutNative));
+  return hash("sha256", text, "base64url").slice(0, 22);
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.entries(value)
-    .toSorted(([one], [other]) => (one < other ? -1 : 1))
-    .map(([name, field]) => [name, sorted(field)]);
+function canonicalText(value: Value): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value !== "object" || value === null) return `${value}${typeof value === "bigint" ? "n" : ""}`;
+  if (value instanceof Date) return `date ${value.getTime()}`;
+  if (value instanceof Uint8Array) return `bytes ${base64Of(value)}`;
+  if (Array.isArray(value)) return `[${(value as readonly Value[]).map(canonicalText).join()}]`;
+  const fields = value as Fields;
+  const names = Object.keys(fields).filter((name) => fields[name] !== undefined);
+  return `{${names
+    .toSorted()
+    .map((name) => `${JSON.stringify(name)}:${canonicalText(fields[name]!)}`)
+    .join()}}`;
 }
 
 function notKnown(value: unknown, path: string): SessionError {

@@ -88,9 +88,9 @@ export function resultText(result: ShownResult): string {
 
 /** The text of a result as the JSON object or list that it is, else the text. */
 export function dataOf(text: string): Value {
+  if (!/^\s*[[{]/.test(text)) return text;
   try {
-    const value = JSON.parse(text) as Value;
-    return typeof value === "object" && value !== null ? value : text;
+    return JSON.parse(text) as Value;
   } catch {
     return text;
   }

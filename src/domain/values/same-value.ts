@@ -12,14 +12,20 @@ export function sameValue(a: Value | undefined, b: Value | undefined): boolean {
     const areArrays = Array.isArray(a) && Array.isArray(b);
     return areArrays && haveSameItems(a as readonly Value[], b as readonly Value[]);
   }
-  const [one, other] = [fieldsOf(a), fieldsOf(b)];
-  return one.size === other.size && [...one].every(([name, value]) => sameValue(value, other.get(name)));
+  const [one, other] = [a as FieldsOfValue, b as FieldsOfValue];
+  const names = namesIn(one);
+  return (
+    names.length === namesIn(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && sameValue(one[name], other[name]))
+  );
 }
 
 function haveSameItems(a: ArrayLike<Value>, b: ArrayLike<Value>): boolean {
   return a.length === b.length && Array.from(a).every((item, index) => sameValue(item, b[index]));
 }
 
-function fieldsOf(value: object): ReadonlyMap<string, Value> {
-  return new Map(Object.entries(value as { [name: string]: Value }).filter(([, field]) => field !== undefined));
+type FieldsOfValue = Readonly<Record<string, Value | undefined>>;
+
+function namesIn(fields: FieldsOfValue): readonly string[] {
+  return Object.keys(fields).filter((name) => fields[name] !== undefined);
 }
