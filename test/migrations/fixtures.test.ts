@@ -114,6 +114,18 @@ for (const fixture of fixtures) {
     assert.deepEqual([turns.length, turns[0]?.status], [1, "interrupted"]);
     assert.equal(turns[0]?.output[0]?.content, "half an answer");
 
+    // Columns and tables of later steps.
+    assert.deepEqual([plain.info.title, plain.info.labels], [null, {}]);
+    assert.equal(await sessions.count({ labels: { team: true } }), 0);
+    await plain.update({ title: "The first", labels: { team: "ops" } });
+    await plain.append({ input: "five" });
+    assert.equal((await sessions.get("plain")).info.title, "The first");
+    const { items: labelled } = await sessions.list({ labels: { team: "ops" }, order: "created" });
+    assert.deepEqual(
+      labelled.map(({ id }) => id),
+      ["plain"],
+    );
+
     const { items: events } = await sessions.listEvents({ limit: 500 });
     for (const type of ["created", "forked", "archived", "recovered"])
       assert.ok(

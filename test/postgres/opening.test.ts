@@ -163,7 +163,27 @@ test("each older schema is migrated with its data", async () => {
         sessions: [loaded],
       } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
       assert.ok(loaded);
-      assert.deepEqual(await store.commit([[stepOf(loaded.record)]]), [{ status: "ok" }]);
+      assert.deepEqual([loaded.record.title, loaded.record.labels], [null, {}]);
+      const labelled = stepOf(loaded.record, { fields: { title: "The first", labels: { team: "ops" } } });
+      assert.deepEqual(await store.commit([[labelled]]), [{ status: "ok" }]);
+      const filter = { tenant: "default", now: 0, labels: { team: "ops" } };
+      assert.equal(await store.count(filter), 1);
+      // A running program of the version before writes no title and no labels, and loses none.
+      if (from === known - 1) {
+        const { record } = labelled;
+        assert.ok(record);
+        const [{ answer } = {}] = await query(
+          url,
+          `select perdure.commit_update(gen_random_uuid(), 1, 'default', 's', $1::bigint, $2, $1::bigint + 1, 'older', 'active', 'ceo', null, 0, 0,
+             0, 0, $3::bigint, $3::bigint, $4, null, null, null, null, null, null)::text as answer`,
+          [record.version, record.commitId, record.expiresAt, rowOf(record).data],
+        );
+        assert.equal(answer, null, "it is written");
+        const { sessions } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+        const found = sessions[0]?.record;
+        assert.deepEqual([found?.commitId, found?.title, found?.labels], ["older", "The first", { team: "ops" }]);
+        assert.equal(await store.count(filter), 1);
+      }
       await store.close();
     }
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { passRetry, place, said } from "../../../test/support/store-away.ts";
 import { identityOf } from "../../domain/record/change.ts";
@@ -190,4 +191,19 @@ test("a session that fails with an unexpected error does not delay the others, a
     await passRetry(t, here);
   }
   assert.deepEqual(await said(await here.witness.get("bad")), ["bad"]);
+});
+
+test("a session that begins without the store has its title and labels in the store after the replay", async () => {
+  await using here = place();
+  here.state.away = true;
+  const device = randomUUID();
+  const options = { title: "Ordering flour", labels: { team: "ops" } };
+  await (await here.sessions.ensure("s", options)).append({ input: "1" });
+  await (await here.sessions.devices.open(device, options)).append({ input: "2" });
+  await here.back();
+  await here.sessions.ensure("another");
+  while ((await here.sessions.health()).outbox?.waiting !== 0) await turnOfTheLoop();
+  for (const { info } of [await here.witness.get("s"), await here.witness.devices.open(device)])
+    assert.deepEqual([info.title, info.labels, info.turn], ["Ordering flour", { team: "ops" }, 1]);
+  assert.equal(await here.witness.count({ labels: { team: "ops" } }), 2);
 });

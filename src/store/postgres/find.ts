@@ -1,5 +1,6 @@
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
+import type { LabelFilter } from "../../domain/values/labels.ts";
 import type { CountQuery, FoundRecords, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import type { Database } from "./connection/database.ts";
@@ -41,12 +42,31 @@ export async function findPage(ask: Database["ask"], schema: string, query: Sess
 
 export async function countFound(ask: Database["ask"], schema: string, query: CountQuery): Promise<number> {
   const values: unknown[] = [];
-  const conditions = listed(sqlInto(values), schema, { ...query, order: "key", limit: 0 });
-  const [row] = await ask(
-    `select count(*) as count from ${schema}.sessions session where ${conditions.join(" and ") || "true"}`,
-    values,
-  );
+  const sql = sqlInto(values);
+  const { tenant, labels = {}, now: _, ...others } = query;
+  const isByLabels = tenant !== undefined && Object.keys(others).length === 0 && Object.keys(labels).length > 0;
+  const source = isByLabels
+    ? labelled(sql, schema, { tenant, labels })
+    : `${schema}.sessions session where ${listed(sql, schema, { ...query, order: "key", limit: 0 }).join(" and ") || "true"}`;
+  const [row] = await ask(`select count(*) as count from ${source}`, values);
   return Number(row?.["count"]);
+}
+
+/** The rows of `labels` of sessions that have all these labels, one for each session. */
+function labelled(
+  sql: Sql,
+  schema: string,
+  { tenant, labels }: { readonly tenant: string; readonly labels: LabelFilter },
+): string {
+  const [first, ...more] = Object.entries(labels).map(([name, value]) => {
+    const named = sql`name = ${name}`;
+    return value === true ? named : `${named} and ${sql`value = ${value}`}`;
+  });
+  const others = more.map(
+    (condition) =>
+      ` and exists (select from ${schema}.labels where tenant = first.tenant and session = first.session and ${condition})`,
+  );
+  return `${schema}.labels first where ${sql`tenant = ${tenant}`} and ${first}${others.join("")}`;
 }
 
 function orderOf(query: SessionQuery): string {

@@ -46,6 +46,13 @@ for (let from = 1; from < migrations.length; from++) {
     assert.ok(loaded);
     const splices = [sampleSplice("events", 2, ["later"])];
     assert.deepEqual(await store.commit([[stepOf(loaded.record, { splices })]]), [{ status: "ok" }]);
+    const { sessions } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
+    const { record } = sessions[0] ?? assert.fail();
+    assert.deepEqual([record.title, record.labels], [null, {}]);
+    const labelled = stepOf(record, { fields: { title: "The first", labels: { team: "ops" } } });
+    assert.deepEqual(await store.commit([[labelled]]), [{ status: "ok" }]);
+    const filter = { tenant: "default", now: 0, labels: { team: "ops" } };
+    for (const one of stores) assert.equal(await one.count(filter), 1);
     for (const one of stores) await one.close();
     const now = new DatabaseSync(file);
     assert.deepEqual({ ...now.prepare("pragma user_version").get() }, { user_version: migrations.length });
