@@ -6,6 +6,7 @@
  */
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { Answer } from "../domain/turns/answer.ts";
@@ -69,6 +70,17 @@ export interface ManagerOptions {
   readonly stepsMax?: number;
 }
 
+const optionNames: OptionNames<ManagerOptions> = {
+  sessions: true,
+  router: true,
+  routerTimeout: true,
+  default: true,
+  tools: true,
+  offersHandoffs: true,
+  handsOver: true,
+  stepsMax: true,
+};
+
 /** How to send a message: as `consult`. */
 export type SendOptions = Omit<ConsultOptions, "route">;
 
@@ -99,6 +111,7 @@ export interface Manager {
  * @throws SessionError `argument_invalid`, `agent_unknown`, `duration_invalid`
  */
 export function createManager(options: ManagerOptions): Manager {
+  guardNames(options, "options", optionNames);
   const { sessions, router = routeByKeywords() } = options;
   const agents = parseAgents(sessions);
   const fallback = parseDefault(options.default, agents);

@@ -1,5 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import { problemOf, problemType } from "../protocol/problem.ts";
 import type { Server } from "./app.ts";
@@ -32,15 +33,15 @@ export interface Listening {
 }
 
 const idleMs = 50;
+const optionNames: OptionNames<ListenOptions> = { port: true, host: true, drainMs: true };
 
 /**
  * Listens with Node's HTTP server; requests wait while the server is being created.
- * @throws the system's error, such as `EADDRINUSE`
+ * @throws the system's error, such as `EADDRINUSE`; SessionError `argument_invalid` for an option that does not exist
  */
-export async function listen(
-  server: Server | Promise<Server>,
-  { port = 8080, host = "127.0.0.1", drainMs = 0 }: ListenOptions = {},
-): Promise<Listening> {
+export async function listen(server: Server | Promise<Server>, options: ListenOptions = {}): Promise<Listening> {
+  guardNames(options, "options", optionNames);
+  const { port = 8080, host = "127.0.0.1", drainMs = 0 } = options;
   const http = createAdaptorServer({ fetch: (request, env) => answer(server, request, env) });
   await new Promise<void>((resolve, reject) => {
     http.once("error", reject);

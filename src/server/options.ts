@@ -1,6 +1,7 @@
 import { version } from "../files/version.ts";
 import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import { parseDuration } from "../domain/values/duration.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import type { Agent, Duration, Sessions } from "../index.ts";
@@ -109,8 +110,28 @@ export interface ServerSettings {
   readonly version: string;
 }
 
+const optionNames: OptionNames<ServerOptions> = {
+  sessions: true,
+  converse: true,
+  host: true,
+  keys: true,
+  cors: true,
+  bodyBytesMax: true,
+  deviceBodyBytesMax: true,
+  deadline: true,
+  rates: true,
+  streams: true,
+  deviceBudgets: true,
+  clientAddress: true,
+  secureCookies: true,
+  openMetrics: true,
+  log: true,
+  version: true,
+};
+
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
 export function resolveOptions(options: ServerOptions): ServerSettings {
+  guardNames(options, "options", optionNames);
   const { sessions, cors = [], bodyBytesMax = 8 * 1024 * 1024, deviceBodyBytesMax = 256 * 1024 } = options;
   for (const origin of cors) guardOrigin(origin);
   guardDefaultAgent(sessions);

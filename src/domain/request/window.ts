@@ -1,4 +1,5 @@
 import { invalidArgument } from "../values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../values/option-names.ts";
 
 /** The past turns that a model is shown: the last so many, or as many whole turns as fit into so many tokens. */
 export type Window = number | { readonly turns?: number; readonly tokens?: number };
@@ -15,11 +16,14 @@ export const windowTurnsMax = 1000;
 /** The bounds of an export: every turn. */
 export const unbounded: WindowBounds = { turns: Number.POSITIVE_INFINITY, tokens: Number.POSITIVE_INFINITY };
 
+const boundNames: OptionNames<WindowBounds> = { turns: true, tokens: true };
+
 /** @throws SessionError `argument_invalid` */
 export function parseWindow(window: Window, path = "window"): WindowBounds {
   if (typeof window !== "number" && (typeof window !== "object" || window === null)) {
     throw invalidArgument(path, window, { expected: "window" });
   }
+  if (typeof window === "object") guardNames(window, path, boundNames);
   const { turns = windowTurnsMax, tokens = Number.MAX_SAFE_INTEGER } =
     typeof window === "number" ? { turns: window } : window;
   for (const [name, value] of Object.entries({ turns, tokens })) {

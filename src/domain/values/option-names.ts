@@ -5,7 +5,11 @@ import { invalidArgument } from "./invalid-argument.ts";
 export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true };
 
 /** @throws SessionError `argument_invalid` for a name that does not exist */
-export function guardNames<Options extends object>(options: Options, name: string, names: OptionNames<Options>): void {
+export function guardNames<Options extends object>(
+  options: Options,
+  name: string,
+  names: { readonly [Name in keyof Options]-?: unknown },
+): void {
   const unknown = Object.keys(options).find((one) => !Object.hasOwn(names, one));
   if (unknown !== undefined) throw invalidArgument(name, unknown, { expected: "one_of", known: Object.keys(names) });
 }

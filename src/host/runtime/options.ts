@@ -3,6 +3,7 @@ import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseRestart, type RestartOptions, type RestartRule } from "./restarts.ts";
 import { parseRuntime, runtimeAddress, type Runtime } from "./runtime.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseOneOf } from "../../sessions/options/arguments.ts";
 
 /**
@@ -96,6 +97,24 @@ export interface ResolvedHostOptions {
   readonly address: string | null;
 }
 
+const optionNames: OptionNames<HostOptions> = {
+  runtime: true,
+  isolation: true,
+  workers: true,
+  memoryMax: true,
+  maxSessions: true,
+  whenFull: true,
+  idleTimeout: true,
+  turnTimeout: true,
+  stallTimeout: true,
+  stopTimeout: true,
+  mailboxMax: true,
+  mailboxBytesMax: true,
+  restart: true,
+  address: true,
+};
+const restartNames: OptionNames<RestartOptions> = { max: true, within: true, backoff: true, backoffMax: true };
+
 const isolations: readonly Isolation[] = ["inline", "pool", "session", "process"];
 /** Below this, V8 may end the whole process instead of the thread, MiB. */
 const memoryMin = 16;
@@ -103,6 +122,8 @@ const whenFullValues: readonly WhenFull[] = ["reject", "passivate-least-recent",
 
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `runtime_invalid`, before anything is started */
 export function resolveHostOptions(options: HostOptions): ResolvedHostOptions {
+  guardNames(options, "options", optionNames);
+  if (options.restart !== undefined) guardNames(options.restart, "restart", restartNames);
   const { isolation = "inline", whenFull = "reject", memoryMax } = options;
   return Object.freeze({
     runtime: parseRuntimeOption(options.runtime, parseOneOf(isolation, "isolation", isolations)),

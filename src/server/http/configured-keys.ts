@@ -1,6 +1,7 @@
 /** The keys that a server admits: those of its options, and those of the store. */
 import { createHash } from "node:crypto";
 import { parseNewId } from "../../domain/values/ids.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import type { KeyInfo, KeyRight, Sessions } from "../../index.ts";
 
@@ -16,6 +17,8 @@ export interface ConfiguredKey {
   readonly right?: KeyRight;
 }
 
+const keyNames: OptionNames<ConfiguredKey> = { token: true, name: true, tenant: true, right: true };
+
 /** A key that was verified. */
 export type AdmittedKey = Pick<KeyInfo, "id" | "name" | "tenant" | "right">;
 
@@ -30,8 +33,10 @@ export class KeyRing {
   /** @throws SessionError `argument_invalid`, `id_invalid` */
   constructor(sessions: Sessions, keys: readonly ConfiguredKey[]) {
     this.#sessions = sessions;
-    for (const [index, { token, name = "configured", tenant = sessions.tenant, right = "write" }] of keys.entries()) {
+    for (const [index, configured] of keys.entries()) {
       const at = `keys[${index}]`;
+      guardNames(configured, at, keyNames);
+      const { token, name = "configured", tenant = sessions.tenant, right = "write" } = configured;
       if (!/^[!-~]{32,200}$/.test(token))
         throw new SessionError("argument_invalid", { name: `${at}.token`, expected: "key_token", ...tokenLength });
       if (!rights.includes(right))

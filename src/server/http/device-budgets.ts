@@ -1,3 +1,4 @@
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
 import { Windows, type Window } from "./rate-limits.ts";
@@ -25,6 +26,8 @@ export interface DeviceBudget {
 }
 
 const units = ["requests", "tokens"] as const;
+const scopeNames: OptionNames<DeviceBudgets> = { device: true, all: true };
+const budgetNames: OptionNames<DeviceBudget> = { requests: true, tokens: true };
 const dayMs = 86_400_000;
 
 /**
@@ -41,7 +44,9 @@ export class DeviceUsage {
 
   /** @throws SessionError `argument_invalid` */
   constructor(budgets: DeviceBudgets) {
+    guardNames(budgets, "deviceBudgets", scopeNames);
     for (const scope of ["device", "all"] as const) {
+      guardNames(budgets[scope] ?? {}, `deviceBudgets.${scope}`, budgetNames);
       for (const unit of units) guardCount(budgets[scope]?.[unit], `deviceBudgets.${scope}.${unit}`);
     }
     this.#budgets = budgets;

@@ -1,3 +1,4 @@
+import { guardNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import type { Session } from "../../index.ts";
 
@@ -33,7 +34,9 @@ export class OpenStreams {
   readonly #open = new Map<string, number>();
   readonly #recoveries = new Map<string, { streams: number; readonly timer: NodeJS.Timeout }>();
 
+  /** @throws SessionError `argument_invalid` for a limit that does not exist */
   constructor(limits: StreamLimits) {
+    guardNames(limits, "streams", defaults);
     this.#limits = { ...defaults, ...limits };
   }
 

@@ -1,3 +1,4 @@
+import { guardNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 
 /** Requests per minute, per server instance. */
@@ -65,7 +66,9 @@ export class RateLimits {
   readonly #rates: Required<Rates>;
   readonly #windows: ReadonlyMap<Counted, Windows>;
 
+  /** @throws SessionError `argument_invalid` for a limit that does not exist */
   constructor(rates: Rates) {
+    guardNames(rates, "rates", defaults);
     this.#rates = { ...defaults, ...rates };
     const names = Object.keys(defaults) as Counted[];
     this.#windows = new Map(names.map((name) => [name, new Windows(minuteMs)]));

@@ -129,6 +129,22 @@ export interface SessionsOptions {
   readonly clock?: Clock;
 }
 
+const agentNames: OptionNames<Agent> = {
+  instructions: true,
+  model: true,
+  window: true,
+  settings: true,
+  description: true,
+  keywords: true,
+  default: true,
+  openToDevices: true,
+  ttl: true,
+  handoffTtl: true,
+  budget: true,
+  idleTimeout: true,
+  retention: true,
+};
+
 /** The sweep of a long-lived process. */
 export interface SweepOptions {
   /** The interval; the first sweep comes at a random time within it. @default "15m" */
@@ -138,6 +154,8 @@ export interface SweepOptions {
   /** Delete events this long after they happened. @default never, but with their session */
   readonly eventRetention?: Duration;
 }
+
+const sweepNames: OptionNames<SweepOptions> = { every: true, retention: true, eventRetention: true };
 
 /** The checked options, with their defaults, in milliseconds. */
 export interface ResolvedOptions {
@@ -195,6 +213,7 @@ const optionNames: OptionNames<SessionsOptions> = {
 /** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
 export function resolveOptions(options: SessionsOptions): ResolvedOptions {
   guardNames(options, "options", optionNames);
+  if (options.sweep !== undefined && options.sweep !== false) guardNames(options.sweep, "sweep", sweepNames);
   const { ttl = "never", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject", budgets = {} } = options;
   return Object.freeze({
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
@@ -237,6 +256,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   const entries = Object.entries(agents);
   for (const [name, agent] of entries) {
     parseNewId(name, "agent");
+    guardNames(agent, `agents.${name}`, agentNames);
     if (agent.ttl !== undefined) parseLifetime(agent.ttl, `agents.${name}.ttl`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
     if (agent.window !== undefined) parseWindow(agent.window, `agents.${name}.window`);
