@@ -9,6 +9,7 @@ import { copySessions } from "../../src/admin.ts";
 import { stagedScope } from "../../src/domain/copies/staged.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
+import { removeIfThere } from "../processes/log-writers.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import type { Task } from "../processes/worker.ts";
 import { chanceOf } from "../support/chance.ts";
@@ -138,6 +139,30 @@ for (const name of engineNames) {
     assert.deepEqual(await target.snapshot("s"), await source.snapshot("s"));
     await assertNothingStaged(target);
     await assertSound(target);
+  });
+
+  test(`a process killed while it forks a session with large named logs leaves no fork or a whole one, and forking again completes: ${name}`, async (context) => {
+    const engine = await engines.get(name);
+    const store = engine.fresh();
+    await using sessions = await open(store);
+    const session = await sessions.create({ id: "s" });
+    const entries = Array.from({ length: 300 }, (_, index) => ({ key: `k${index}`, value: "x".repeat(index) }));
+    await session.write({ turns: { turns: [{ input: "one" }] }, logs: { notes: { entries } } });
+    const notesIn = async (id: string): Promise<unknown[]> =>
+      await Array.fromAsync((await sessions.get(id)).log("notes").entries());
+    const notes = await notesIn("s");
+    const check = async (): Promise<void> => {
+      const { items } = await sessions.list();
+      for (const { id } of items) assert.deepEqual(await notesIn(id), notes, id);
+      assert.ok(items.length <= 2);
+    };
+    await disturb({ context, engine, store, task: { kind: "forkLogs", session: "s", as: "f" }, check });
+    await removeIfThere(sessions, "f");
+    await session.refresh();
+    const fork = await session.fork({ as: "f" });
+    assert.deepEqual(await notesIn(fork.id), notes);
+    await assertNothingStaged(sessions);
+    await assertSound(sessions);
   });
 
   test(`a process killed while it resets a session leaves the old one or the fresh one, and each archived one whole: ${name}`, async (context) => {

@@ -1,5 +1,5 @@
 /** Writers of named logs, for tests that kill them and let them race. */
-import { openSessions, type LogEntryInput, type Sessions, type SessionWrite } from "../../src/index.ts";
+import { hasCode, openSessions, type LogEntryInput, type Sessions, type SessionWrite } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { callStore, storeBefore, type StoreMethod, type StoreResult } from "../../src/store/calls/forwarding-store.ts";
 
@@ -21,6 +21,13 @@ export interface WriteTask {
   readonly name: string;
   readonly writers: number;
   readonly times: number;
+}
+
+/** Fork the session, with logs that are more than one commit takes, and remove the fork, without end. */
+export interface ForkLogsTask {
+  readonly kind: "forkLogs";
+  readonly session: string;
+  readonly as: string;
 }
 
 type Say = (what: object) => void;
@@ -90,4 +97,22 @@ export async function write(
     }
   };
   await Promise.all(Array.from({ length: writers }, (_, writer) => one(writer)));
+}
+
+export async function forkLogs(sessions: Sessions, { session: id, as }: ForkLogsTask, say: Say): Promise<never> {
+  const session = await sessions.get(id);
+  await removeIfThere(sessions, as);
+  for (let did = 1; ; did++) {
+    const fork = await session.fork({ as });
+    say({ did });
+    await fork.remove();
+  }
+}
+
+export async function removeIfThere(sessions: Sessions, id: string): Promise<void> {
+  try {
+    await (await sessions.get(id)).remove();
+  } catch (error) {
+    if (!hasCode(error, "session_not_found")) throw error;
+  }
 }

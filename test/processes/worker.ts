@@ -12,7 +12,7 @@ import {
   type Sessions,
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
-import { rewrite, write, type RewriteTask, type WriteTask } from "./log-writers.ts";
+import { forkLogs, rewrite, write, type ForkLogsTask, type RewriteTask, type WriteTask } from "./log-writers.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
@@ -47,6 +47,7 @@ export type Task =
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
   | RewriteTask
   | WriteTask
+  | ForkLogsTask
   /** Produce streams of three parts, each of which ends with a turn of the session, without end. */
   | { readonly kind: "answers"; readonly session: string; readonly name: string }
   /** Take a lease and append under it, until fenced. */
@@ -298,6 +299,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await erase(sessions, task);
     case "produce":
       return await produce(sessions, task);
+    case "forkLogs":
+      return await forkLogs(sessions, task, say);
     case "write":
       return await write(sessions, task, say);
     case "answers":
