@@ -2,11 +2,12 @@
 import { copyFile, mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { StoredDocument } from "./domain/documents/document.ts";
 import type { SessionKey } from "./domain/record/entry.ts";
 import { defaultLimits, type Limits } from "./domain/values/limits.ts";
 import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
-import type { BackupSession, LinesContent } from "./files/backup-lines.ts";
+import type { BackupReading, BackupSession, LinesContent } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
@@ -24,6 +25,8 @@ export interface BackupReport {
   /** Sessions and internal records of all tenants. */
   readonly sessions: number;
   readonly entries: number;
+  /** Documents of a backup of lines; absent if there are none. */
+  readonly documents?: number;
   readonly bytes: number;
 }
 
@@ -87,7 +90,7 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   const { backupPieces } = await import("./files/backup-lines.ts");
   guardTarget(file, undefined);
   const packed = file.endsWith(".gz");
-  let content = { sessions: 0, entries: 0 };
+  let content: LinesContent = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
     await using moment = await openPostgresMoment(url);
     const core = coreOn(moment.store, limits);
@@ -123,16 +126,16 @@ async function checkLines(file: string, options: LinesOptions): Promise<LinesCon
   }
 }
 
-type LinesOptions = Pick<RestoreStoreOptions, "limits" | "skipDamaged">;
+type LinesOptions = Pick<RestoreStoreOptions, "limits" | "skipDamaged"> & Pick<BackupReading, "onDocument">;
 
 /** The sessions of a lines backup, each checked. */
 async function* sessionsIn(
   file: string,
-  { limits, skipDamaged }: LinesOptions,
+  { limits, skipDamaged, onDocument }: LinesOptions,
 ): AsyncGenerator<BackupSession, LinesContent, undefined> {
   const { backupSessions } = await import("./files/backup-lines.ts");
   const { rangedFile } = await import("./files/bytes.ts");
-  return yield* backupSessions(await rangedFile(file), { file, limits: limitsOf(limits), skipDamaged });
+  return yield* backupSessions(await rangedFile(file), { file, limits: limitsOf(limits), skipDamaged, onDocument });
 }
 
 function limitsOf(limits: Partial<Limits> | undefined): Limits {
@@ -234,6 +237,7 @@ async function restoreLines(
     signal,
     onProgress: onProgress && ((report) => onProgress({ ...report, total })),
   });
-  await copying.take(sessionsIn(file, options));
+  const onDocument = (document: StoredDocument): Promise<void> => copying.takeDocuments([document]);
+  await copying.take(sessionsIn(file, { ...options, onDocument }));
   return copying.report(true);
 }

@@ -1,10 +1,12 @@
 /**
- * A whole store as lines of JSON: the first names the format, then one for each session and each internal record, and
- * the last has their number and a hash of all lines before it. A line is read and written in pieces, so a session of any
+ * A whole store as lines of JSON: the first names the format, then one for each session and each internal record, one for
+ * each document, and the last has their number and a hash of all lines before it. A line is read and written in pieces, so a session of any
  * size has one.
  */
 import { createHash, type Hash } from "node:crypto";
+import type { StoredDocument } from "../domain/documents/document.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
+import { defined } from "../domain/values/defined.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
@@ -12,6 +14,7 @@ import { endsPass, typedFailure } from "../sessions/core/pass-failures.ts";
 import { checksumOf, type SessionSource } from "../sessions/snapshots/session-source.ts";
 import { readChunks, readSnapshot, textOf, type ReadSnapshot } from "../sessions/snapshots/snapshot-reader.ts";
 import { entryText, SnapshotWriter } from "../sessions/snapshots/snapshot-text.ts";
+import { documentPages } from "../sessions/transfer/copied-documents.ts";
 import { eachSession } from "../sessions/transfer/exporting.ts";
 import type { ByteRange, RangedFile } from "./bytes.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
@@ -24,6 +27,8 @@ const format = "perdure.backup/1";
 export interface LinesContent {
   readonly sessions: number;
   readonly entries: number;
+  /** Absent without documents. */
+  readonly documents?: number;
 }
 
 /** A piece of the text of a backup, and the number of sessions that are complete with it. */
@@ -66,8 +71,15 @@ export async function* backupPieces(
       yield hashed(`${writer.end().ending}}\n`);
     }
   }
-  yield { text: `{"sessions":${sessions},"entries":${entries},"checksum":"sha256:${hash.digest("hex")}"}\n`, sessions };
-  return { sessions, entries };
+  let documents = 0;
+  for await (const page of documentPages(core))
+    for (const document of page) {
+      yield hashed(`{"document":${JSON.stringify(document)}}\n`);
+      documents++;
+    }
+  const content = { sessions, entries, ...defined({ documents: documents === 0 ? undefined : documents }) };
+  yield { text: `${JSON.stringify({ ...content, checksum: `sha256:${hash.digest("hex")}` })}\n`, sessions };
+  return content;
 }
 
 /** The error of a large session that cannot be read to its end: it is found before any of the session is written. */
@@ -100,6 +112,8 @@ export interface BackupReading {
   readonly limits: Limits;
   /** Report a damaged line, and continue with the next. @default the first one ends the reading */
   readonly skipDamaged?: boolean | undefined;
+  /** Takes each document. @default documents are only checked */
+  readonly onDocument?: ((document: StoredDocument) => Promise<void>) | undefined;
 }
 
 /** A longer line is read in chunks, again for each pass. Of a packed file that costs more, so the limit is that of a snapshot. */
@@ -111,7 +125,7 @@ const lineBytesMax = 16 * 1024 * 1024;
  */
 export async function* backupSessions(
   lines: RangedFile,
-  { file, limits, skipDamaged = false }: BackupReading,
+  { file, limits, skipDamaged = false, onDocument }: BackupReading,
 ): AsyncGenerator<BackupSession, LinesContent, undefined> {
   const { snapshotBytesMax } = limits;
   const bytesMax = lines.isPacked ? snapshotBytesMax : Math.min(snapshotBytesMax, lineBytesMax);
@@ -132,6 +146,7 @@ export async function* backupSessions(
         if (isEnded) throw invalid(source, { expected: "last_line" });
         const read = await reading.read(document, line);
         if (read === "end") isEnded = true;
+        else if (typeof read === "object" && "document" in read) await onDocument?.(read.document);
         else if (read !== "format") yield read;
       } catch (error) {
         // The last line does not agree with damaged ones.
@@ -169,16 +184,19 @@ class LineReading {
   readonly #limits: Limits;
   readonly #skipDamaged: boolean;
   readonly #hash = createHash("sha256");
-  readonly found = { sessions: 0, entries: 0 };
+  readonly found: { sessions: number; entries: number; documents?: number } = { sessions: 0, entries: 0 };
 
-  constructor(lines: RangedFile, { limits, skipDamaged }: Required<Omit<BackupReading, "file">>) {
+  constructor(lines: RangedFile, { limits, skipDamaged }: Required<Pick<BackupReading, "limits" | "skipDamaged">>) {
     this.#lines = lines;
     this.#limits = limits;
     this.#skipDamaged = skipDamaged === true;
   }
 
   /** @throws SessionError `snapshot_invalid`, `snapshot_newer`; EndMismatch */
-  async read(document: SourceDocument, line: number): Promise<BackupSession | "format" | "end"> {
+  async read(
+    document: SourceDocument,
+    line: number,
+  ): Promise<BackupSession | { readonly document: StoredDocument } | "format" | "end"> {
     const { source } = document;
     if ("range" in document) {
       for await (const chunk of this.#lines.bytes(document.range)) this.#hash.update(chunk);
@@ -196,6 +214,11 @@ class LineReading {
     }
     if (isSession) return this.#counted(await sessionOf(text, { source, limits: this.#limits }));
     const end = fieldsOf(text, source);
+    if (Object.hasOwn(end, "document")) {
+      const document = storedDocument(end["document"], source);
+      this.found.documents = (this.found.documents ?? 0) + 1;
+      return { document };
+    }
     if (!Object.hasOwn(end, "checksum")) throw invalid(source, { value: "another line", expected: "backup_session" });
     const wrong = mismatch(end, { source, found: this.found, hash: before });
     if (wrong !== undefined) throw new EndMismatch(wrong);
@@ -221,6 +244,28 @@ function fieldsOf(text: string, source: string): Readonly<Record<string, unknown
     throw invalid(source, { expected: "json" }, error);
   }
   throw invalid(source, { value: "another value", expected: "object" });
+}
+
+/** @throws SessionError `snapshot_invalid` */
+function storedDocument(found: unknown, source: string): StoredDocument {
+  const { tenant, scope, key, version, user, createdAt, updatedAt, expiresAt, data } = Object(found) as Record<
+    string,
+    unknown
+  >;
+  const isText = (value: unknown): value is string => typeof value === "string";
+  const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
+  const isWholeDocument =
+    isText(tenant) &&
+    isText(scope) &&
+    isText(key) &&
+    isWhole(version) &&
+    (user === null || isText(user)) &&
+    isWhole(createdAt) &&
+    isWhole(updatedAt) &&
+    (expiresAt === null || isWhole(expiresAt)) &&
+    isText(data);
+  if (!isWholeDocument) throw invalid(source, { path: "document", value: "another value", expected: "object" });
+  return { tenant, scope, key, version, user, createdAt, updatedAt, expiresAt, data };
 }
 
 function guardFormat(text: string, source: string): void {

@@ -1,6 +1,8 @@
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { headOf, isSame } from "../domain/record/change.ts";
+import type { StoredDocument } from "../domain/documents/document.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
+import { decode } from "../domain/values/codec.ts";
 import {
   repairSession,
   SessionCheck,
@@ -31,6 +33,7 @@ import { isDevicesScope, pointerOf, secretOfPointer } from "./devices/device-poi
 import { isLinkCode } from "./devices/link-code.ts";
 import { storedSecret, type SecretState } from "./devices/secret-check.ts";
 import { Handle } from "./handle/handle.ts";
+import { documentPages } from "./transfer/copied-documents.ts";
 import { endsPass, messageOfFailure } from "./core/pass-failures.ts";
 import { readLog } from "./core/log-reader.ts";
 
@@ -128,7 +131,21 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (await hasOtherInstructions(core, record)) report.otherInstructions++;
     }
   }
+  for await (const page of documentPages(core)) {
+    if (request.signal?.aborted === true) return { ...report, complete: false };
+    page.flatMap(damagedDocument).forEach(found);
+  }
   return report;
+}
+
+function damagedDocument({ tenant, scope, key, data }: StoredDocument): Finding[] {
+  try {
+    decode(data);
+    return [];
+  } catch {
+    const what = `document ${key} of scope ${scope} cannot be read`;
+    return [{ kind: "damage", tenant, session: null, what, fix: null, repaired: false }];
+  }
 }
 
 function lowFinding({ freeBytes, totalBytes }: DiskSpace): Finding {

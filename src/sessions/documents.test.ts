@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
-import { erase, sweep } from "../admin.ts";
+import { DatabaseSync } from "node:sqlite";
+import { backupStore, copySessions, doctor, erase, restoreStore, sweep, type Finding } from "../admin.ts";
+import { openSessions } from "../open.ts";
 import { isDocumentChange } from "../domain/record/change.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import { openSqlite } from "../store/sqlite/open.ts";
@@ -415,4 +417,49 @@ test("a writer whose clock is behind writes a greater version than the stored on
   const later = place.another().documents("s");
   assert.ok((await later.put("k", 2)) > ahead);
   assert.equal((await later.get("k"))?.value, 2);
+});
+
+test("a copy, a backup and its restore carry documents with their versions and times; the doctor finds a damaged one", async () => {
+  const files = ["source", "copy", "restored"].map((name) => `sqlite:${join(folder, `${name}.db`)}`);
+  const [source, copy, restored] = files as [string, string, string];
+  await using sessions = await openSessions({ store: source, sweep: false });
+  const documents = sessions.documents("d");
+  for (let n = 0; n < 250; n++) await documents.put(`k${n}`, { n, text: "é\u0000" }, { user: "ada" });
+  await documents.put("expires", 1, { ttl: "1h" });
+  await sessions.for("other").documents("d").put("k", 1);
+  const all = await Array.fromAsync(documents.each());
+
+  await using copied = await openSessions({ store: copy, sweep: false });
+  await copied.documents("d").put("k0", "newer than the source");
+  const report = await copySessions(sessions, copied, { everything: true });
+  assert.deepEqual([report.documents, report.complete], [251, true]);
+  const target = await Array.fromAsync(copied.documents("d").each());
+  assert.deepEqual(
+    target.filter(({ key }) => key !== "k0"),
+    all.filter(({ key }) => key !== "k0"),
+  );
+  assert.equal((await copied.documents("d").get("k0"))?.value, "newer than the source");
+  assert.equal((await copySessions(sessions, copied, { everything: true })).documents, undefined);
+
+  const backup = join(folder, "backup.db");
+  await backupStore(source, backup);
+  await restoreStore(backup, restored);
+  await using again = await openSessions({ store: restored, sweep: false });
+  assert.deepEqual(await Array.fromAsync(again.documents("d").each()), all);
+  assert.equal(await again.for("other").documents("d").count(), 1);
+
+  assert.equal((await doctor(sessions)).findings, 0);
+  const database = new DatabaseSync(join(folder, "source.db"));
+  database.exec("update documents set data = '{' where key = 'k7'");
+  database.close();
+  const findings: Finding[] = [];
+  await doctor(sessions, { onFinding: (finding) => findings.push(finding) });
+  assert.deepEqual(
+    findings.map(({ kind, what }) => [kind, what]),
+    [["damage", "document k7 of scope d cannot be read"]],
+  );
+  await assert.rejects(documents.get("k7"), codeIs("store_invalid", { scope: "d", key: "k7" }));
+  assert.deepEqual((await documents.list({ prefix: "k7" })).unreadable, ["k7"]);
+  await documents.put("k7", "repaired");
+  assert.equal((await documents.get("k7"))?.value, "repaired");
 });

@@ -1,4 +1,5 @@
 /** Copies a store into another while writers continue in the first. Each session arrives as one change, and is checked there. */
+import type { StoredDocument } from "../../domain/documents/document.ts";
 import { identityOf, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
@@ -26,6 +27,7 @@ import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
 import { isLinkCode } from "../devices/link-code.ts";
 import { isSecretCheck, secretScope, takeSecretOf } from "../devices/secret-check.ts";
 import { inWindows } from "./batches.ts";
+import { documentPages, putDocuments } from "./copied-documents.ts";
 
 /** Options of a copy. */
 export interface CopyOptions {
@@ -51,6 +53,8 @@ export interface CopyReport {
   readonly replaced: number;
   /** Removed in the source during the copy, and so in the target. */
   readonly removed: number;
+  /** Documents that were new in the target, or newer than there; absent if none were. */
+  readonly documents?: number;
   /** Characters of the snapshots of the written sessions. Each was read back from the target and has the checksum of the source. */
   readonly bytes: number;
   readonly skipped: number;
@@ -118,6 +122,10 @@ export async function copyAll(
     changed = 0;
     for (const scope of scopes) changed += await copying.take(differing({ from, to, scope, copying, run }));
     for (const scope of scopes) changed += await clear({ from, to, scope, copying, run });
+  }
+  for await (const page of documentPages(from, everything ? undefined : tenant)) {
+    if (copying.isStopped) break;
+    await copying.takeDocuments(everything ? page : page.map((document) => ({ ...document, tenant: into })));
   }
   return copying.report(changed === 0);
 }
@@ -242,6 +250,7 @@ export class Copying {
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((report: CopyReport) => void) | undefined;
   readonly #counts = { restored: 0, present: 0, replaced: 0, removed: 0, bytes: 0 };
+  #documents = 0;
   #passes = 0;
   #otherSecret: string | undefined;
   #skipped = new Skipped();
@@ -266,6 +275,7 @@ export class Copying {
     const skipped = this.#skipped.report;
     return {
       ...this.#counts,
+      ...defined({ documents: this.#documents === 0 ? undefined : this.#documents }),
       ...skipped,
       orphaned: this.#orphans.count,
       orphans: this.#orphans.ids,
@@ -294,6 +304,11 @@ export class Copying {
 
   orphan(id: string): void {
     this.#orphans.add(id);
+  }
+
+  /** Take documents. One that the target has, in this or a newer version, stays. */
+  async takeDocuments(documents: readonly StoredDocument[]): Promise<void> {
+    this.#documents += await putDocuments(this.#to, documents);
   }
 
   /** Take sessions until the signal; returns the number of new or changed ones. */

@@ -1,0 +1,35 @@
+/** Copies documents into another store, with their versions and times. */
+import type { DocumentKey, DocumentPut, StoredDocument } from "../../domain/documents/document.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { eachPage } from "../../domain/values/pages.ts";
+import type { FoundDocuments } from "../../store/store.ts";
+import type { Core } from "../core/core.ts";
+
+/** Documents of one read. */
+const pageSize = 100;
+/** Bytes of one read. */
+const pageBytes = 4 * 1024 * 1024;
+
+/** All documents of one tenant or of all, page by page. */
+export async function* documentPages(
+  core: Core,
+  tenant?: string,
+): AsyncGenerator<readonly StoredDocument[], void, undefined> {
+  const range = { ...defined({ tenant }), limit: pageSize, bytesMax: pageBytes };
+  for await (const { documents } of eachPage<FoundDocuments, DocumentKey>((after) =>
+    core.store.documents({ ...range, ...after }),
+  ))
+    yield documents;
+}
+
+/** Put documents into a store, as they are. A document that has the same or a greater version there stays. Returns the number put. */
+export async function putDocuments(to: Core, documents: readonly StoredDocument[]): Promise<number> {
+  const outcomes = await Promise.all(
+    documents.map((document) => to.commitWithDocuments({ changes: [], documents: [putOf(document)] })),
+  );
+  return outcomes.filter(({ status }) => status === "ok").length;
+}
+
+function putOf({ tenant, scope, key, ...content }: StoredDocument): DocumentPut {
+  return { kind: "put", document: { tenant, scope, key }, ...content };
+}
