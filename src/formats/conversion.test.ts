@@ -297,6 +297,13 @@ test("a message of several canonical ones is one again, and its change concerns 
   assert.equal(toFormat([first, result], "ai-sdk-ui").length, 1);
 });
 
+test("a message keeps its id in another place, also one that an export gave it", () => {
+  const values = toFormat([{ role: "user", content: "Hi" }], "ai-sdk-ui");
+  assert.deepEqual(values, [{ id: "message-1", role: "user", parts: [{ type: "text", text: "Hi" }] }]);
+  const later = [{ role: "user", content: "Before" } as const, ...fromFormat(values, "ai-sdk-ui")];
+  assert.deepEqual(toFormat(later, "ai-sdk-ui").slice(1), values);
+});
+
 test("a message that its canonical form says in full has no native form", () => {
   const values = [
     { role: "user", content: "Weather?" },

@@ -127,9 +127,12 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
 
 interface ConvertedValue extends ConvertedMessage, ReadValue {}
 
+/** Ids by the place of a message equal none of this place: a message keeps the id that it has, wherever it stands. */
+const noPlace = Number.POSITIVE_INFINITY;
+
 /** True where the canonical form says all of a value. */
 function saysAll({ value, format, messages }: ConvertedValue, toolNames: ReadonlyMap<string, string>): boolean {
-  return sameValue(format.fromCanonical(messages, { before: 0, toolNames }), [value]);
+  return sameValue(format.fromCanonical(messages, { before: noPlace, toolNames }), [value]);
 }
 
 /** True where neighbours are written as they were. */
@@ -141,7 +144,7 @@ function comesBack(
   const [{ format }] = run as readonly [ConvertedValue];
   const messages = messagesIn(run);
   const closed = format.pairsCalls ? withResults(messages, following) : messages;
-  const back = format.fromCanonical(closed, { before: 0, toolNames });
+  const back = format.fromCanonical(closed, { before: noPlace, toolNames });
   return sameValue(
     back,
     run.map(({ value }) => value),
