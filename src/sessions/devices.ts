@@ -34,7 +34,10 @@ import type { HandOffOptions } from "./operations/handoff.ts";
 import { Session } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
 import { unreadableSession, type UnreadableSession } from "./session/unreadable-session.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
+
+const pageNames: OptionNames<PageQuery> = { limit: true, after: true };
 
 /** The session that continues if both the user and the device have one. */
 export interface ClaimOptions extends DeviceOptions {
@@ -211,8 +214,10 @@ export class Devices {
 
   async #page(
     linkedTo: { readonly agent: string } | { readonly user: string },
-    { limit = 100, after }: PageQuery,
+    page: PageQuery,
   ): Promise<Page<UserDevice>> {
+    guardNames(page, "page", pageNames);
+    const { limit = 100, after } = page;
     const pageSize = parseLimit(limit, this.#core.options.limits.pageMax);
     const { now } = await this.#core.store.instances([]);
     const { records, next } = await this.#core.store.find({

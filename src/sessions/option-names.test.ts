@@ -25,6 +25,10 @@ const onSession: Readonly<Record<string, (session: Session) => Promise<unknown>>
   watch: (session) => Array.fromAsync(session.watch(misspelt)),
 };
 const onSessions: Readonly<Record<string, (sessions: Sessions) => Promise<unknown>>> = {
+  "devices.list": (sessions) => sessions.devices.list("ada", misspelt),
+  "devices.open": (sessions) => sessions.devices.open("0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10", misspelt),
+  listEvents: (sessions) => sessions.listEvents(misspelt),
+  eachEvent: (sessions) => Array.fromAsync(sessions.eachEvent(misspelt)),
   copySessions: (sessions) => copySessions(sessions, sessions, misspelt),
   doctor: (sessions) => doctor(sessions, misspelt),
   erase: (sessions) => erase(sessions, { user: "ada", ...misspelt }),

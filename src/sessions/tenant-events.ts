@@ -17,6 +17,7 @@ import { eachPage, type After, type Page, type PageQuery } from "../domain/value
 import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which events of a tenant's sessions. */
@@ -35,6 +36,16 @@ export interface EventFilter {
   /** Before. */
   readonly before?: Date;
 }
+
+const filterNames: OptionNames<EventFilter> = {
+  type: true,
+  category: true,
+  severity: true,
+  session: true,
+  agent: true,
+  since: true,
+  before: true,
+};
 
 /** The events to list, and the page of them. */
 export interface EventQuery extends EventFilter, PageQuery {
@@ -216,6 +227,7 @@ function isAborted(signal: AbortSignal | undefined): boolean {
 }
 
 function scanOf(tenant: string, filter: EventFilter): Omit<EventScan, "order" | "limit"> {
+  guardNames(filter, "query", filterNames);
   const { session, agent, since, before } = filter;
   const types = typesOf(filter);
   return defined({
