@@ -434,3 +434,45 @@ test("lists and counts find sessions with a turn that waits, by its reason, on e
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+test("a wait or a resumption whose commit is written but not answered is found out, and one that is not written leaves the turn as it was", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const next = (fails: "before" | "after"): void =>
+    place.store.plan({ [place.store.commits + 1]: { fails } });
+  const settled = async <T>(work: () => Promise<T>): Promise<T | SessionError> => {
+    try {
+      return await work();
+    } catch (error) {
+      assert.ok(error instanceof SessionError && error.retryable, String(error));
+      return error;
+    }
+  };
+  const turn = await session.begin("q");
+  next("before");
+  await settled(() => turn.wait({ state: 1, reason: "approval" }));
+  place.store.plan({});
+  const first = await session.waiting();
+  assert.equal(first, null, "nothing was written");
+  next("after");
+  await settled(() => turn.wait({ state: 2, reason: "approval" }));
+  place.store.plan({});
+  const waiting = await session.waiting();
+  assert.equal(waiting?.state, 2);
+
+  next("before");
+  assert.ok((await settled(() => session.resume(waiting.token))) instanceof SessionError);
+  place.store.plan({});
+  assert.deepEqual(await session.waiting(), waiting, "the token is not used up");
+  next("after");
+  const resumed = await settled(() => session.resume(waiting.token));
+  place.store.plan({});
+  assert.equal(await session.waiting(), null);
+  if (resumed instanceof SessionError) {
+    await place.clock.advance(10_000);
+    await session.recover();
+    assert.equal((await lastTurn(session)).status, "interrupted", "nothing blocks the session");
+  } else await resumed.seal();
+  await session.refresh();
+  await session.append({ input: "q", output: "a" });
+});

@@ -13,6 +13,8 @@ import {
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
 import { forkLogs, rewrite, write, type ForkLogsTask, type RewriteTask, type WriteTask } from "./log-writers.ts";
+import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
+import { rewrite, write, type RewriteTask, type WriteTask } from "./log-writers.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
@@ -46,6 +48,7 @@ export type Task =
   /** Write the numbers from 1 on as the parts of a stream, with what they say; end it after so many, or never. */
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
   | RewriteTask
+  | WaitingTask
   | WriteTask
   | ForkLogsTask
   /** Produce streams of three parts, each of which ends with a turn of the session, without end. */
@@ -303,6 +306,10 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await forkLogs(sessions, task, say);
     case "write":
       return await write(sessions, task, say);
+    case "approvals":
+    case "waits":
+    case "resume":
+      return await workOnWaiting(sessions, task, say);
     case "answers":
       return await answers(sessions, task);
     case "hold":
