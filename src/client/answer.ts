@@ -2,8 +2,8 @@ import type { AnswerEvent } from "../domain/turns/answer-event.ts";
 import { Answer } from "../domain/turns/answer.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import type { SessionError } from "../errors.ts";
-import type { WriteKey } from "../index.ts";
-import { turnOfWire, type WireTurn } from "../protocol/wire.ts";
+import type { Decisions, WaitingTurn, WriteKey } from "../index.ts";
+import { turnOfWire, waitingOfWire, type WireTurn, type WireWaitingTurn } from "../protocol/wire.ts";
 import type { Http, HttpEvent, HttpRequest } from "./http.ts";
 import { resumeEvents, streamBroken } from "./resume-events.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -34,6 +34,22 @@ export async function runningOver(http: Http, path: string): Promise<Answer | un
   const begun = await http.askOrHear(request);
   if (!(Symbol.asyncIterator in begun)) return undefined;
   return await answerFrom(resumeEvents(http, request, { isTemporary, begun }), request, async () => undefined);
+}
+
+/** The turn that waits to be resumed; null if none does. */
+export async function waitingOver(http: Http, path: string): Promise<WaitingTurn | null> {
+  const { status, body } = await http.ask({ method: "GET", path: `${path}/waiting` });
+  return status === 204 ? null : waitingOfWire(body as WireWaitingTurn);
+}
+
+/** Decides on the tool calls of a turn that waits, and follows the rest of its answer. A token is used once: nothing is repeated. */
+export async function approveOver(
+  http: Http,
+  path: string,
+  body: { readonly token: string; readonly decisions: Decisions },
+  onEnd: (end: End) => Promise<void>,
+): Promise<Answer> {
+  return await askOver(http, { method: "POST", path: `${path}/approve`, body, once: true }, onEnd);
 }
 
 /** Cancels the running answer, or only the question of a key, also while it waits. */

@@ -7,17 +7,19 @@ import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type {
   ActiveAgent,
   BusyPolicy,
+  Decisions,
   EntryRange,
   HandOffOptions,
   LinkCode,
   MessageInput,
   SessionInfo,
   UserDevice,
+  WaitingTurn,
   WriteKey,
 } from "../index.ts";
 import { hasCode } from "../errors.ts";
 import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession } from "../protocol/wire.ts";
-import { askOver, cancelOver, encodeKey, runningOver } from "./answer.ts";
+import { approveOver, askOver, cancelOver, encodeKey, runningOver, waitingOver } from "./answer.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { turnPages } from "./log-pages.ts";
 
@@ -121,6 +123,20 @@ export class Chat {
    */
   async cancel(options: WriteKey = {}): Promise<boolean> {
     return await cancelOver(this.#http, "/v1/chat", options);
+  }
+
+  /** The turn that waits for the approval of tool calls; null if none does. @throws SessionError `key_forbidden` */
+  async waiting(): Promise<WaitingTurn | null> {
+    return await waitingOver(this.#http, "/v1/chat");
+  }
+
+  /**
+   * Decides on the tool calls for which the turn waits. The server runs the tools, and the answer goes on. A server takes
+   * decisions of devices with its option `deviceApprovals` only.
+   * @throws SessionError `key_forbidden`, `turn_not_waiting`, `argument_invalid` …; a later error is thrown by the answer
+   */
+  async approve(token: string, decisions: Decisions): Promise<Answer> {
+    return await approveOver(this.#http, "/v1/chat", { token, decisions }, async () => undefined);
   }
 
   /** The active agent; null if none is. */

@@ -23,6 +23,8 @@ import type {
   TurnInput,
   EntryRange,
   WatchOptions,
+  Decisions,
+  WaitingTurn,
   WriteKey,
   WriteOutcome,
 } from "../index.ts";
@@ -46,7 +48,7 @@ import {
   type WireLook,
   type WireOutcome,
 } from "../protocol/written.ts";
-import { askOver, cancelOver, encodeKey, keyNames, runningOver } from "./answer.ts";
+import { approveOver, askOver, cancelOver, encodeKey, keyNames, runningOver, waitingOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { eventPages, turnPages } from "./log-pages.ts";
@@ -207,6 +209,23 @@ export class RemoteSession implements OverHttp {
       void answer.done.catch(() => undefined).finally(unlisten);
       return answer;
     });
+  }
+
+  /** The turn that waits to be resumed; null if none does. @throws SessionError `session_not_found` */
+  async waiting(): Promise<WaitingTurn | null> {
+    return await waitingOver(this.#http, this.#path);
+  }
+
+  /**
+   * Decides on the tool calls for which the turn waits. The server runs the tools, and the answer goes on.
+   * @throws SessionError as a local session
+   */
+  async approve(token: string, decisions: Decisions): Promise<Answer> {
+    return await this.#inOrder(() =>
+      approveOver(this.#http, this.#path, { token, decisions }, async ({ etag }) => {
+        this.#sees(etag ?? wireEtag(await this.#look()));
+      }),
+    );
   }
 
   /** With `queue`, `interrupt` and `take-over` the caller accepts turns written meanwhile. */

@@ -3,7 +3,7 @@
  * checks stored values (messages, metadata, ids); these schemas pass them unchanged.
  */
 import { z } from "zod";
-import type { Budget, BusyPolicy, LabelPatch, Labels, Metadata, MessageInput } from "../index.ts";
+import type { Decisions, Budget, BusyPolicy, LabelPatch, Labels, Metadata, MessageInput } from "../index.ts";
 
 export const agentName: z.ZodType<string> = z.string().min(1).max(256).meta({ description: "the name of an agent" });
 
@@ -213,6 +213,23 @@ export const receiptAnswer: z.ZodType = z
 export const chatAnswer: z.ZodType = z
   .object({ session: z.string(), durable: z.boolean(), text: z.string(), turn: turnAnswer })
   .meta({ id: "Answer" });
+
+export const decisions: z.ZodType<Decisions> = z
+  .record(z.string(), z.union([z.literal(true), z.strictObject({ refused: z.string() })]))
+  .meta({ description: "by the id of the call: true runs the tool, { refused } tells the model why not" });
+
+export const waitingAnswer: z.ZodType = z
+  .object({
+    turn: z.number(),
+    reason: z.string(),
+    since: instant,
+    expiresAt: instant.nullable(),
+    token: z.string(),
+    output: z.array(z.unknown()),
+    calls: z.array(z.unknown()).meta({ description: "the tool calls to approve" }),
+    state: z.unknown().optional().meta({ description: "for the resumer; absent for devices" }),
+  })
+  .meta({ id: "WaitingTurn" });
 
 /** The query of a stream of an answer: browsers send no header with the first request of an EventSource. */
 export const streamQuery: z.ZodType<{ lastEventId?: string | undefined }> = z.object({

@@ -18,6 +18,7 @@ import type {
   SessionInfo,
   SessionNews,
   Turn,
+  WaitingTurn,
 } from "../index.ts";
 
 import type { Audience } from "./problem.ts";
@@ -75,6 +76,13 @@ export interface WireActiveAgent {
 /** A turn. */
 export interface WireTurn extends Omit<Turn, "at"> {
   readonly at: string;
+}
+
+/** A turn that waits; a device does not see its state. */
+export interface WireWaitingTurn extends Omit<WaitingTurn, "since" | "expiresAt" | "state"> {
+  readonly since: string;
+  readonly expiresAt: string | null;
+  readonly state?: WaitingTurn["state"];
 }
 
 /** An event of a session. */
@@ -169,6 +177,20 @@ export function wireTurnFor(audience: Audience, turn: Turn): WireTurn {
       error: error === undefined ? undefined : { code: error.code, message: error.code.replaceAll("_", " ") },
     }),
   });
+}
+
+export function wireWaitingFor(audience: Audience, { since, expiresAt, state, ...rest }: WaitingTurn): WireWaitingTurn {
+  return {
+    ...rest,
+    since: new Date(since).toISOString(),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    ...(audience === "operator" ? { state } : {}),
+  };
+}
+
+export function waitingOfWire({ since, expiresAt, state = null, ...rest }: WireWaitingTurn): WaitingTurn {
+  const end = expiresAt === null ? null : Date.parse(expiresAt);
+  return { ...rest, state, since: Date.parse(since), expiresAt: end };
 }
 
 export function wireEvent(event: SessionEvent): WireEvent {

@@ -24,6 +24,7 @@ import { addOperationRoutes } from "./routes/operation-routes.ts";
 import { addSessionRoutes } from "./routes/session-routes.ts";
 import { addStreamRoutes } from "./routes/stream-routes.ts";
 import { addTurnRoutes } from "./routes/turn-routes.ts";
+import { addWaitingRoutes } from "./routes/waiting-routes.ts";
 import { addWatchRoutes } from "./routes/watch-routes.ts";
 import { RunningWork, waitUntil } from "./running-work.ts";
 
@@ -74,6 +75,8 @@ export function createServer(options: ServerOptions): Server {
     sessions,
     keys,
     converse: settings.converse,
+    approve: settings.approve,
+    deviceApprovals: settings.deviceApprovals,
     outlive: (c, answer) => waitUntil(c, running.track(answer.done)),
     limits,
     deviceUsage,
@@ -104,6 +107,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addTurnRoutes(shared);
   addLogRoutes(shared);
   addAnswerRoutes(shared);
+  addWaitingRoutes(shared);
   addWatchRoutes(shared);
   addStreamRoutes(shared);
   addHandoffRoutes(shared);

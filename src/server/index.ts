@@ -12,4 +12,4 @@ export type { DeviceBudget, DeviceBudgets } from "./http/device-budgets.ts";
 export { listen, type Listening, type ListenOptions } from "./listen.ts";
 export type { Rates } from "./http/rate-limits.ts";
 export type { StreamLimits } from "./http/open-streams.ts";
-export type { Converse } from "./http/server-context.ts";
+export type { Approve, Converse } from "./http/server-context.ts";

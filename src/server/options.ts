@@ -10,7 +10,7 @@ import type { ClientAddress } from "./http/client-address.ts";
 import type { DeviceBudgets } from "./http/device-budgets.ts";
 import type { StreamLimits } from "./http/open-streams.ts";
 import type { Rates } from "./http/rate-limits.ts";
-import type { Converse } from "./http/server-context.ts";
+import type { Approve, Converse } from "./http/server-context.ts";
 import type { LogEntry } from "./request-log.ts";
 
 /** Options of a server; all but `sessions` are optional. */
@@ -22,6 +22,16 @@ export interface ServerOptions {
    * @default `session.consult`
    */
   readonly converse?: Converse;
+  /**
+   * Decides on the tool calls for which a turn waits, such as a manager's `approve`: it has the tools.
+   * @default `session.approve`
+   */
+  readonly approve?: Approve;
+  /**
+   * True: devices may decide on the tool calls of their own sessions. Without it only keys may.
+   * @default false
+   */
+  readonly deviceApprovals?: boolean;
   /**
    * Host of live sessions on `sessions`; the caller closes it.
    * @default none
@@ -94,6 +104,8 @@ export interface ServerOptions {
 export interface ServerSettings {
   readonly sessions: Sessions;
   readonly converse: Converse;
+  readonly approve: Approve;
+  readonly deviceApprovals: boolean;
   readonly host: Host | undefined;
   readonly keys: KeyRing;
   readonly origins: readonly string[];
@@ -138,6 +150,8 @@ export function resolveOptions(options: ServerOptions): ServerSettings {
   return Object.freeze({
     sessions,
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
+    approve: options.approve ?? ((session, token, decided) => session.approve(token, decided)),
+    deviceApprovals: options.deviceApprovals ?? false,
     host: options.host,
     keys: new KeyRing(sessions, options.keys ?? []),
     origins: cors,

@@ -438,8 +438,7 @@ test("lists and counts find sessions with a turn that waits, by its reason, on e
 test("a wait or a resumption whose commit is written but not answered is found out, and one that is not written leaves the turn as it was", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });
-  const next = (fails: "before" | "after"): void =>
-    place.store.plan({ [place.store.commits + 1]: { fails } });
+  const next = (fails: "before" | "after"): void => place.store.plan({ [place.store.commits + 1]: { fails } });
   const settled = async <T>(work: () => Promise<T>): Promise<T | SessionError> => {
     try {
       return await work();

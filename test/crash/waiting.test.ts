@@ -131,7 +131,9 @@ for (const name of engineNames) {
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "chat" });
     const names = ["one", "two", "three"];
-    const workers = names.map((one) => new WorkerProcess({ store, task: { kind: "resume", session: "chat", name: one } }));
+    const workers = names.map(
+      (one) => new WorkerProcess({ store, task: { kind: "resume", session: "chat", name: one } }),
+    );
     for (const worker of workers) await worker.hear("looks");
     const tokens: string[] = [];
     for (let round = 0; round < rounds(40, 8); round++) {

@@ -41,7 +41,11 @@ export function actingModel(session: Session, effects: string): Model {
   return withTools(caller, [act], { session });
 }
 
-export async function workOnWaiting(sessions: Sessions, task: WaitingTask, say: (what: object) => void): Promise<never> {
+export async function workOnWaiting(
+  sessions: Sessions,
+  task: WaitingTask,
+  say: (what: object) => void,
+): Promise<never> {
   const session = await sessions.ensure(task.session);
   switch (task.kind) {
     case "approvals":
@@ -62,12 +66,16 @@ async function approvals(
   for (let count = 0; ; count++) {
     const key = `${name}-${count}`;
     await session.refresh();
-    await (await session.consult(key, { key, model })).done;
+    await (
+      await session.consult(key, { key, model })
+    ).done;
     say({ waiting: key });
     const waiting = await session.waiting();
     if (waiting === null) throw new Error("the turn does not wait");
     say({ approving: key });
-    await (await session.approve(waiting.token, { [key]: true }, { model })).done;
+    await (
+      await session.approve(waiting.token, { [key]: true }, { model })
+    ).done;
     say({ done: key });
   }
 }

@@ -62,6 +62,7 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
       ["duration", `${span(counters.durationMs)}, the longest ${span(counters.longestMs)}`],
       ["metadata", metadataText(info)],
       ...(info.archive === null ? [] : [["archived", archiveText(info.archive)]]),
+      ...(info.waitingTurn === null ? [] : [["waits", waitingText(info.waitingTurn)]]),
       ...(info.legalHold === null
         ? []
         : [["legal hold", `since ${localTime(info.legalHold.since)}: ${info.legalHold.reason}`]]),
@@ -75,6 +76,11 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
 function metadataText({ metadata }: SessionInfo): string {
   const names = Object.keys(metadata);
   return names.length === 0 ? "-" : names.join(", ");
+}
+
+function waitingText({ turn, reason, since, expiresAt }: NonNullable<SessionInfo["waitingTurn"]>): string {
+  const end = expiresAt === null ? "" : `, until ${localTime(expiresAt)}`;
+  return `turn ${turn}, since ${localTime(since)}${end}: ${printable(reason)}`;
 }
 
 function archiveText({ bytes, packedBytes }: NonNullable<SessionInfo["archive"]>): string {

@@ -18,7 +18,7 @@ export class Answer implements AsyncIterable<string> {
   /** The number of the turn that the question began. */
   readonly seq: number;
   /**
-   * The sealed turn.
+   * The sealed turn; or the turn as it waits, with the status `waiting`, if a tool needs approval.
    * @throws SessionError `interrupted`, `model_failed`, `model_refused`, `fenced`, or the store's
    */
   readonly done: Promise<Turn>;
@@ -27,6 +27,8 @@ export class Answer implements AsyncIterable<string> {
    * where this call began it. @internal
    */
   readonly repeats: "ended" | "running" | undefined;
+  /** What was said in the turn before it waited, for readers that count from its beginning. @internal */
+  readonly before: readonly AnswerEvent[];
   readonly #text = new GrowingText();
   #length = 0;
   readonly #others: PlacedEvent[] = [];
@@ -37,10 +39,14 @@ export class Answer implements AsyncIterable<string> {
   constructor(
     seq: number,
     run: (emit: (event: AnswerEvent) => void) => Promise<Turn>,
-    { repeats }: { readonly repeats?: Answer["repeats"] } = {},
+    {
+      repeats,
+      before = [],
+    }: { readonly repeats?: Answer["repeats"]; readonly before?: Answer["before"] | undefined } = {},
   ) {
     this.seq = seq;
     this.repeats = repeats;
+    this.before = before;
     this.done = run((event) => {
       if (event.type === "text") {
         this.#text.add(event.text);

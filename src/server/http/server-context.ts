@@ -1,4 +1,4 @@
-import type { Answer, ConsultOptions, MessageInput, Session, Sessions } from "../../index.ts";
+import type { Answer, ConsultOptions, Decisions, MessageInput, Session, Sessions } from "../../index.ts";
 import type { KeyRing } from "./configured-keys.ts";
 import type { DeviceUsage } from "./device-budgets.ts";
 import type { RateLimits } from "./rate-limits.ts";
@@ -7,11 +7,17 @@ import type { RequestContext, Routes } from "./route.ts";
 /** Answers a chat message. */
 export type Converse = (session: Session, message: MessageInput, options: ConsultOptions) => Promise<Answer>;
 
+/** Decides on the tool calls for which a turn waits, and continues its answer. */
+export type Approve = (session: Session, token: string, decisions: Decisions) => Promise<Answer>;
+
 /** The parts of a server that all routes share. */
 export interface Shared extends Routes {
   /** Sessions of the devices. */
   readonly sessions: Sessions;
   readonly converse: Converse;
+  readonly approve: Approve;
+  /** Devices may decide on the tool calls of their sessions. */
+  readonly deviceApprovals: boolean;
   readonly keys: KeyRing;
   /**
    * Opens the session of a device, creating it for this agent if needed; then the device counts as new.

@@ -70,6 +70,7 @@ export async function* spokenAnswer(
   const seq = answer.seq;
   yield turnEvent(session, { seq });
   const position = new AnswerPosition();
+  for (const event of answer.before) position.hear(event);
   try {
     for await (const event of answer.events()) {
       position.hear(event);

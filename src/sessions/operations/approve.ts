@@ -1,4 +1,5 @@
 /** Decides on the tool calls of a turn that waits for approval, and continues its answer. */
+import { eventsOfChunk } from "../../domain/turns/answer-event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { continueRequest } from "../../domain/request/model-request.ts";
 import { resumeOf, type Resume, type Turn } from "../../domain/turns/turn.ts";
@@ -88,7 +89,7 @@ async function goOn(
     };
     const run = (emit: Emit): Promise<Turn> =>
       answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
-    return { seq, repeats: undefined, run };
+    return { seq, repeats: undefined, before: inProgress.restored.flatMap(eventsOfChunk), run };
   } catch (error) {
     const known = identified(error, consultation, seq);
     throw await sealBroken(inProgress, known, {

@@ -54,7 +54,7 @@ export async function answerTo(
   const answer = Promise.withResolvers<Answer>();
   const whole: Promise<Turn> = traced(consults, consultation, async () => {
     try {
-      const { seq, run, repeats } = await ask(consultation);
+      const { seq, run, repeats, before } = await ask(consultation);
       let emit: Emit = () => undefined;
       // The caller continues here; the answer is done once the subscribers of the channel have been notified.
       answer.resolve(
@@ -64,7 +64,7 @@ export async function answerTo(
             emit = receive;
             return whole;
           },
-          { repeats },
+          { repeats, before },
         ),
       );
       return await run(emit);
@@ -80,6 +80,8 @@ export async function answerTo(
 export interface DurableQuestion {
   readonly seq: number;
   readonly repeats: Answer["repeats"];
+  /** What was said in the turn before it waited. */
+  readonly before?: Answer["before"];
   readonly run: (emit: Emit) => Promise<Turn>;
 }
 

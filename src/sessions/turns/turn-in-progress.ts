@@ -147,6 +147,8 @@ export class TurnInProgress implements AsyncDisposable {
   cost: (() => Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">) | undefined;
   /** The tool calls of which their writer knows that their tools have not begun to run. */
   waiting: readonly ToolCall[] = [];
+  /** The chunks that were written before it was resumed. @internal */
+  readonly restored: readonly Chunk[];
   readonly #handle: Handle;
   readonly #fence: number;
   readonly #releases: boolean;
@@ -197,6 +199,7 @@ export class TurnInProgress implements AsyncDisposable {
     this.#handle = handle;
     this.#fence = handle.fence;
     this.open = open;
+    this.restored = written;
     for (const chunk of written) {
       this.#written.add(chunk);
       this.#bytes += keptChunk(chunk).length;

@@ -1,0 +1,101 @@
+/** Turns that wait for the approval of tool calls: shows the turn, and decides. */
+import { z } from "zod";
+import { SessionError } from "../../errors.ts";
+import type { Answer, Session } from "../../index.ts";
+import { chatAnswer, decisions, idInPath, waitingAnswer } from "../../protocol/schemas.ts";
+import { wireWaitingFor } from "../../protocol/wire.ts";
+import { deviceOf } from "../http/authority.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import type { Shared } from "../http/server-context.ts";
+import { answerReply } from "../replies/reply.ts";
+
+const waitingAnswers = {
+  200: { description: "the turn that waits, with its token", schema: waitingAnswer },
+  204: { description: "no turn waits" },
+} as const;
+const approveBody = z.strictObject({ token: z.string().max(256), decisions });
+const approveAnswers = {
+  200: { description: "the rest of the answer", schema: chatAnswer, streams: true },
+} as const;
+
+export function addWaitingRoutes(shared: Shared): void {
+  const { sessions, approve, deviceApprovals, deviceUsage, findDevice, outlive, stop } = shared;
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/waiting",
+      summary: "Get the turn that waits to be resumed, with its token, its state and the tool calls to approve",
+      scope: "write",
+      params: idInPath,
+      answers: waitingAnswers,
+    },
+    async (c, { params }) => await waitingReply(c, await c.get("sessions").get(params.id)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/approve",
+      summary: "Decide on the tool calls for which a turn waits; the rest of the answer as JSON or as a stream",
+      scope: "write",
+      headers: ["Last-Event-ID"],
+      params: idInPath,
+      body: approveBody,
+      answers: approveAnswers,
+    },
+    async (c, { params, body }) => {
+      const session = await c.get("sessions").get(params.id);
+      const ask = (): Promise<Answer> => approve(session, body.token, body.decisions);
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+
+  const foundForApproval = async (c: RequestContext): Promise<Session | undefined> => {
+    if (!deviceApprovals) throw new SessionError("key_forbidden", { right: "device", needed: "write" });
+    const session = await findDevice(c, deviceOf(c, sessions));
+    c.set("session", session?.id);
+    return session;
+  };
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/waiting",
+      summary: "Get the turn that waits, with its token and the tool calls to approve",
+      scope: "device",
+      answers: waitingAnswers,
+    },
+    async (c) => await waitingReply(c, await foundForApproval(c)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/chat/approve",
+      summary: "Decide on the tool calls for which a turn waits; the rest of the answer as JSON or as a stream",
+      scope: "device",
+      headers: ["Last-Event-ID"],
+      body: approveBody,
+      answers: approveAnswers,
+    },
+    async (c, { body }) => {
+      const session = await foundForApproval(c);
+      if (session === undefined) throw new SessionError("session_not_found", {});
+      const device = deviceOf(c, sessions);
+      const ask = (): Promise<Answer> =>
+        deviceUsage.count({ device, session, key: undefined }, () => approve(session, body.token, body.decisions));
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+}
+
+/** The turn that waits, or 204. */
+async function waitingReply(c: RequestContext, session: Session | undefined): Promise<Response> {
+  const waiting = (await session?.waiting()) ?? null;
+  return waiting === null ? c.body(null, 204) : jsonAnswer(c, wireWaitingFor(c.get("audience"), waiting));
+}
