@@ -125,6 +125,8 @@ export interface ServerSettings {
 const optionNames: OptionNames<ServerOptions> = {
   sessions: true,
   converse: true,
+  approve: true,
+  deviceApprovals: true,
   host: true,
   keys: true,
   cors: true,

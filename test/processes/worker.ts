@@ -14,7 +14,6 @@ import {
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
 import { forkLogs, rewrite, write, type ForkLogsTask, type RewriteTask, type WriteTask } from "./log-writers.ts";
 import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
-import { rewrite, write, type RewriteTask, type WriteTask } from "./log-writers.ts";
 
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
