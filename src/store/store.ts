@@ -109,7 +109,7 @@ export interface Store {
   /**
    * Returns the problems of the store below its sessions: entries without a session, wrong tables, damage that the engine
    * finds; at most a hundred of each kind. It may take as long as reading the whole store. `repair` adds missing parts and
-   * removes nothing.
+   * removes nothing but rows that contradict a record, which they should repeat.
    * INVARIANT inspect-finds-nothing: the result is empty for a store that no other program has written to.
    */
   inspect(options?: InspectOptions): Promise<readonly StoreProblem[]>;

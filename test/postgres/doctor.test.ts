@@ -8,6 +8,7 @@ import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import type { StoreProblem } from "../../src/store/store.ts";
+import { creationOf, sampleRecord } from "../../src/testing/samples.ts";
 import { Workplace } from "../cli/command-line.ts";
 import { isThorough } from "../support/rounds.ts";
 import { PostgresServer, query } from "./server.ts";
@@ -361,4 +362,28 @@ test("a schema in which no session can be read is one finding, not one of each s
   await query(url, "drop function perdure.load_records");
   const result = await place.run(["doctor"]);
   assert.match(result.stderr, /^0 sessions checked, 4 problems, no session can be read until /);
+});
+
+test("labels that lists do not find are reported and repaired", async () => {
+  const url = await server.createDatabase("labelled");
+  const store = await openPostgres({ url });
+  const labels = { team: "ops", tier: "1" };
+  await store.commit([[creationOf(sampleRecord({ id: "s", labels }))], [creationOf(sampleRecord({ id: "bare" }))]]);
+  assert.deepEqual(await store.inspect(), []);
+  for (const sql of [
+    "update perdure.labels set value = 'sales' where name = 'team'",
+    "delete from perdure.labels where name = 'team'",
+    "insert into perdure.labels values ('default', 'bare', 'team', 'ops', 0)",
+    "insert into perdure.labels values ('default', 'absent', 'team', 'ops', 0)",
+    "drop table perdure.labels",
+  ]) {
+    await query(url, sql);
+    assert.notDeepEqual(await store.inspect(), [], sql);
+    const problems = await store.inspect({ repair: true });
+    assert.ok(problems.length > 0 && problems.every(({ repaired }) => repaired), sql);
+    assert.deepEqual(await store.inspect(), [], sql);
+    for (const [name, value] of Object.entries(labels))
+      assert.equal(await store.count({ tenant: "default", now: 0, labels: { [name]: value } }), 1, sql);
+  }
+  await store.close();
 });

@@ -150,3 +150,42 @@ test("the problems of SQLite's own check are reported", async () => {
     JSON.stringify(found),
   );
 });
+
+for (const [what, sql] of [
+  ["a row of another value", "update labels set value = 'sales' where name = 'team'"],
+  ["a missing row", "delete from labels where name = 'team'"],
+  [
+    "a row too many",
+    "insert into labels select session, 'more', value, tenant, created_at from labels where name = 'team'",
+  ],
+  ["a row of another tenant", "update labels set tenant = 'other'"],
+  ["rows of a session without labels", "update sessions set labels = null where id = 'labelled'"],
+] as const) {
+  test(`labels that lists do not find are reported and repaired: ${what}`, async () => {
+    const file = join(mkdtempSync(join(root, "t-")), "store.db");
+    const url = `sqlite:${file}`;
+    const first = await openSqlite({ url });
+    const labels = { team: "ops", tier: "1" };
+    await first.commit([
+      [creationOf(sampleRecord({ id: "labelled", labels }))],
+      [creationOf(sampleRecord({ id: "bare" }))],
+    ]);
+    assert.deepEqual(await first.inspect(), []);
+    await first.close();
+    const database = new DatabaseSync(file);
+    database.exec(sql);
+    database.close();
+    const store = await openSqlite({ url });
+    const problem = {
+      kind: "damage",
+      what: "lists do not find session labelled of tenant default by its labels",
+      fix: "the rows of its labels are written anew",
+    } as const;
+    assert.deepEqual(await store.inspect(), [{ ...problem, repaired: false }]);
+    assert.deepEqual(await store.inspect({ repair: true }), [{ ...problem, repaired: true }]);
+    assert.deepEqual(await store.inspect(), []);
+    const counted = await store.count({ tenant: "default", now: 0, labels: { team: "ops" } });
+    assert.equal(counted, what === "rows of a session without labels" ? 0 : 1);
+    await store.close();
+  });
+}

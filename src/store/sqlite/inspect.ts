@@ -16,7 +16,13 @@ export function problemsIn(database: DatabaseSync, store: string): readonly Stor
     ...schemaProblems(database, false),
     ...whereThere(() => orphans(database)),
     ...whereThere(() => unreadable(database)),
+    ...whereThere(() => labelProblems(database, false)),
   ];
+}
+
+/** The problems with a repair, repaired where that is possible. The caller holds the write lock. */
+export function repairedProblems(database: DatabaseSync): readonly StoreProblem[] {
+  return [...schemaProblems(database, true), ...whereThere(() => labelProblems(database, true))];
 }
 
 /** The problem of an older schema; none without missing steps. */
@@ -47,7 +53,7 @@ function damage(database: DatabaseSync): StoreProblem[] {
 }
 
 /** A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes. */
-export function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[] {
+function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
   const there = partsOf(database);
@@ -93,6 +99,47 @@ function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {
   return new Map(rows.map(({ name, sql }) => [String(name), String(sql).replaceAll(/\s+/g, " ")]));
 }
 
+/** Rows of labels that differ from the labels of their session, which lists would find by them. */
+function labelProblems(database: DatabaseSync, repair: boolean): StoreProblem[] {
+  const wrong = database
+    .prepare(`
+      select no, tenant, id from sessions
+      where json_valid(labels) and (
+        (select count(*) from labels where session = no) <> (select count(*) from json_each(sessions.labels))
+        or exists (
+          select 1 from json_each(sessions.labels) one where not exists (
+            select 1 from labels row
+            where row.session = no and row.name = one.key and row.value = one.value
+              and row.tenant = sessions.tenant and row.created_at = sessions.created_at
+          )
+        )
+      )
+      union all
+      select distinct row.session, sessions.tenant, sessions.id from labels row left join sessions on no = row.session
+      where sessions.labels is null
+      order by tenant, id limit 100`)
+    .all();
+  if (repair) for (const { no } of wrong) writeLabels(database, Number(no));
+  return wrong.map(({ no, tenant, id }) => ({
+    kind: "damage",
+    what:
+      id === null
+        ? `labels of a session number ${String(no)}, which there is not`
+        : `lists do not find session ${String(id)} of tenant ${String(tenant)} by its labels`,
+    fix: "the rows of its labels are written anew",
+    repaired: repair,
+  }));
+}
+
+function writeLabels(database: DatabaseSync, no: number): void {
+  database.prepare("delete from labels where session = ?").run(no);
+  database
+    .prepare(`
+      insert into labels (session, name, value, tenant, created_at)
+      select no, key, value, tenant, created_at from sessions, json_each(sessions.labels) where no = ?`)
+    .run(no);
+}
+
 function orphans(database: DatabaseSync): StoreProblem[] {
   const rows = database
     .prepare(`
@@ -108,7 +155,9 @@ function orphans(database: DatabaseSync): StoreProblem[] {
 
 function unreadable(database: DatabaseSync): StoreProblem[] {
   const rows = database
-    .prepare("select tenant, id from sessions where not json_valid(data) order by tenant, id limit 100")
+    .prepare(
+      "select tenant, id from sessions where not json_valid(data) or not json_valid(labels) order by tenant, id limit 100",
+    )
     .all();
   return rows.map(({ tenant, id }) => ({
     kind: "damage",

@@ -43,7 +43,7 @@ import type {
 import { Documents } from "./documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
-import { problemsIn, outdatedProblems, schemaProblems } from "./inspect.ts";
+import { outdatedProblems, problemsIn, repairedProblems } from "./inspect.ts";
 import { migrate } from "./schema-version.ts";
 import { isMissing, isOutOfRange } from "./connection/sqlite-error.ts";
 import { openReadOnly } from "./connection/database-file.ts";
@@ -370,8 +370,10 @@ export class SqliteStore implements Store {
     const migrated = outdatedProblems(steps, true);
     const found = await this.#run(() => this.#transactions.reading(() => problemsIn(this.#database, this.#name)));
     if (!repair || found.every(({ fix }) => fix === null)) return [...migrated, ...found];
-    const schema = await this.#write(() => schemaProblems(this.#database, true));
-    return [...migrated, ...found.filter(({ kind }) => kind !== "schema"), ...schema];
+    const repaired = await this.#write(() => repairedProblems(this.#database));
+    const isRepaired = ({ kind, what }: StoreProblem): boolean =>
+      kind === "schema" || repaired.some((problem) => problem.what === what);
+    return [...migrated, ...found.filter((problem) => !isRepaired(problem)), ...repaired];
   }
 
   async events(scan: EventScan): Promise<FoundEvents> {

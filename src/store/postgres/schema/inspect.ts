@@ -30,7 +30,11 @@ export async function problemsIn(
   for (const problem of comparison.problems())
     schema.push(await repaired(database, problem, repair && state.found <= state.known));
   const areReadable = comparison.hasTable("sessions") && comparison.hasTable("entries");
-  return [...steps, ...outdated, ...schema, ...(areReadable ? await orphans(database, layout) : [])];
+  const rows = areReadable ? await orphans(database, layout) : [];
+  const isMade = schema.some(({ what, repaired: isRepaired }) => isRepaired && what === "table labels is missing");
+  const areLabelled = areReadable && (comparison.hasTable("labels") || isMade);
+  const labels = areLabelled ? await labelProblems(database, layout, repair) : [];
+  return [...steps, ...outdated, ...schema, ...rows, ...labels];
 }
 
 function stepProblems({ found, known, skipped }: SchemaState): StoreProblem[] {
@@ -71,6 +75,55 @@ async function tried(
     if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
     return { kind: "schema", what: `${what}; the repair failed: ${error.message}`, fix, repaired: false };
   }
+}
+
+/** Rows of labels that differ from the labels of their session, which lists would find by them. */
+async function labelProblems(
+  database: Database,
+  { schema }: Layout,
+  repair: boolean,
+): Promise<readonly StoreProblem[]> {
+  const stored = `${schema}.readable_or_null(session.labels)`;
+  const wrong = await database.administer(`
+    select session.tenant, session.id from ${schema}.sessions session
+    where session.labels is not null and jsonb_typeof(${stored}) = 'object' and (
+      (select count(*) from ${schema}.labels label where label.tenant = session.tenant and label.session = session.id)
+        <> (select count(*) from jsonb_each_text(${stored}))
+      or exists (
+        select from jsonb_each_text(${stored}) one where not exists (
+          select from ${schema}.labels label
+          where label.tenant = session.tenant and label.session = session.id and label.name = one.key
+            and label.value = one.value and label.created_at = session.created_at
+        )
+      )
+    )
+    union
+    select label.tenant, label.session from ${schema}.labels label
+    where not exists (
+      select from ${schema}.sessions session
+      where session.tenant = label.tenant and session.id = label.session and session.labels is not null
+    )
+    order by 1, 2 limit 100`);
+  if (repair) for (const { tenant, id } of wrong) await writeLabels(database, schema, [tenant, id]);
+  return wrong.map(({ tenant, id }) => ({
+    kind: "damage",
+    what: `lists do not find session ${String(id)} of tenant ${String(tenant)} by its labels`,
+    fix: "the rows of its labels are written anew",
+    repaired: repair,
+  }));
+}
+
+/** A writer of the session between the two statements writes the same rows; a lock keeps one away from the second. */
+async function writeLabels(database: Database, schema: string, key: readonly unknown[]): Promise<void> {
+  await database.administer(`delete from ${schema}.labels where tenant = $1 and session = $2`, key);
+  await database.administer(
+    `insert into ${schema}.labels (tenant, session, name, value, created_at)
+     select session.tenant, session.id, one.key, one.value, session.created_at
+     from ${schema}.sessions session cross join lateral json_each_text(session.labels::json) one
+     where session.tenant = $1 and session.id = $2 for no key update of session
+     on conflict do nothing`,
+    key,
+  );
 }
 
 /** Entries without a session. The server finds other damage itself: `pg_amcheck`, checksums. */
