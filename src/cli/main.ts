@@ -11,6 +11,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   consult: async () => (await import("./chat/consult.ts")).consultCommand(),
   chat: async () => (await import("./chat/chat.ts")).chatCommand(),
   sessions: async () => (await import("./sessions/sessions.ts")).sessionsCommand(),
+  logs: async () => (await import("./sessions/logs.ts")).logsCommand(),
+  write: async () => (await import("./sessions/write.ts")).writeCommand(),
   stats: async () => (await import("./operate/stats.ts")).statsCommand(),
   doctor: async () => (await import("./operate/doctor.ts")).doctorCommand(),
   snapshot: async () => (await import("./transfer/snapshot.ts")).snapshotCommand(),

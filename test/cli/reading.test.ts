@@ -40,6 +40,8 @@ test("commands that create no store refuse an SQLite store of an older schema, a
     ["sessions", "budget", "plain", "--clear"],
     ["stats"],
     ["events"],
+    ["logs", "plain"],
+    ["logs", "plain", "jobs", "--follow"],
     ["snapshot", "save", "plain"],
     ["export"],
     ["keys", "list"],

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { Option, type Command } from "commander";
 import { eventKinds, eventSeverities, type EventType } from "../../domain/record/event.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -7,6 +6,7 @@ import { type EventFilter, type EventSeverity, type Sessions, type TenantEvent }
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, requiredKey, type StoreOptions } from "../program/environment.ts";
+import { writeEach } from "../terminal/each.ts";
 import { localTime, note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { CliError } from "../terminal/cli-error.ts";
@@ -67,7 +67,8 @@ async function events({ json, limit, follow, store, tenant, url, key, ...filter 
     const sessions = local ?? (await serverAt(url ?? "", key));
     const write = json === true ? writeEventJson : writeEvent;
     if (follow === true || filter.since !== undefined) {
-      await writeEach(sessions, { ...filter, follow: follow === true, signal }, write);
+      const walk = { ...filter, follow: follow === true };
+      await writeEach((stop) => sessions.eachEvent({ ...walk, signal: stop }), write, signal);
     } else if (!(await writeLast(sessions, { ...filter, limit }, write))) {
       note("no events");
     }
@@ -95,28 +96,6 @@ async function writeLast(
   if (page.next !== undefined)
     note(`only the last ${counted(query.limit, "event")} of the range; --limit or --since lists more`);
   return page.items.length > 0;
-}
-
-/** Writes events with backpressure from the reader, until the reader closes the pipe. */
-async function writeEach(
-  sessions: EventReader,
-  { signal, ...walk }: EventFilter & { readonly follow: boolean; readonly signal: AbortSignal },
-  write: (event: TenantEvent) => void,
-): Promise<void> {
-  const gone = new AbortController();
-  const onError = (): void => gone.abort();
-  process.stdout.once("error", onError);
-  const stop = AbortSignal.any([signal, gone.signal]);
-  try {
-    for await (const event of sessions.eachEvent({ ...walk, signal: stop })) {
-      write(event);
-      if (process.stdout.writableNeedDrain) await once(process.stdout, "drain", { signal: stop });
-    }
-  } catch (error) {
-    if (!stop.aborted) throw error;
-  } finally {
-    process.stdout.removeListener("error", onError);
-  }
 }
 
 function writeEventJson({ at, ...event }: TenantEvent): void {

@@ -7,7 +7,7 @@ import { printable } from "../../domain/values/format-value.ts";
 import { jsonLine, note } from "./output.ts";
 
 /** 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict or busy, 5 a newer schema. */
-const exitCodes = { done: 0, failed: 1, usage: 2, notFound: 3, conflict: 4, newerSchema: 5 } as const;
+export const exitCodes = { done: 0, failed: 1, usage: 2, notFound: 3, conflict: 4, newerSchema: 5 } as const;
 
 const ofCode: Partial<Record<ErrorCode, number>> = {
   argument_invalid: exitCodes.usage,
@@ -15,6 +15,9 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   duration_invalid: exitCodes.usage,
   range_invalid: exitCodes.usage,
   message_invalid: exitCodes.usage,
+  value_unstorable: exitCodes.usage,
+  log_reserved: exitCodes.usage,
+  write_too_large: exitCodes.usage,
   agent_unknown: exitCodes.usage,
   agents_file_invalid: exitCodes.usage,
   store_scheme_unknown: exitCodes.usage,

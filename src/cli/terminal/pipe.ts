@@ -1,6 +1,8 @@
+import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { addAbortSignal } from "node:stream";
 import { defaultLimits } from "../../domain/values/limits.ts";
+import { withStoreErrors } from "../../files/durable-file.ts";
 import { CliError } from "./cli-error.ts";
 
 /** The questions of a pipe or a file, one a line; a line that ends in a backslash continues in the next one. */
@@ -27,15 +29,29 @@ export async function* questionsOfPipe(signal: AbortSignal): AsyncGenerator<stri
  * @throws CliError if it is longer than a turn may be
  */
 export async function textOfPipe(signal: AbortSignal): Promise<string> {
-  const { turnBytesMax } = defaultLimits;
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of addAbortSignal(signal, process.stdin)) {
-    bytes += (part as Buffer).length;
-    if (bytes > turnBytesMax) throw new CliError("usage", `the text on stdin is over ${turnBytesMax} bytes; send less`);
-    parts.push(part as Buffer);
-  }
-  return Buffer.concat(parts)
-    .toString("utf8")
-    .replace(/\r?\n$/, "");
+  const text = await textOfFile("-", { signal, bytesMax: defaultLimits.turnBytesMax });
+  return text.replace(/\r?\n$/, "");
+}
+
+/**
+ * The whole text of a file, or of stdin for `-`.
+ * @throws CliError if it has more bytes; SessionError `store_unavailable` for a file that cannot be read
+ */
+export async function textOfFile(
+  file: string,
+  { signal, bytesMax }: { readonly signal: AbortSignal; readonly bytesMax: number },
+): Promise<string> {
+  const source = file === "-" ? process.stdin : createReadStream(file);
+  const name = file === "-" ? "the text on stdin" : file;
+  const read = async (): Promise<string> => {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    for await (const part of addAbortSignal(signal, source)) {
+      bytes += (part as Buffer).length;
+      if (bytes > bytesMax) throw new CliError("usage", `${name} is over ${bytesMax} bytes; send less`);
+      parts.push(part as Buffer);
+    }
+    return Buffer.concat(parts).toString("utf8");
+  };
+  return file === "-" ? await read() : await withStoreErrors(file, read);
 }

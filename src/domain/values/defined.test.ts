@@ -17,3 +17,9 @@ test("the type has a field that may be undefined as an optional one", () => {
   const page: { readonly limit: number; readonly next?: string } = defined({ limit: 1, next });
   assert(!("next" in page));
 });
+
+test("a field __proto__ stays a field, and is not the prototype", () => {
+  const copy = defined(JSON.parse('{"a":1,"__proto__":{"b":2}}') as object);
+  assert.deepEqual(Object.keys(copy), ["a", "__proto__"]);
+  assert.equal(Object.getPrototypeOf(copy), Object.prototype);
+});

@@ -8,7 +8,11 @@ export function defined<T extends object>(fields: T): Defined<T> {
   const kept: Record<string, unknown> = {};
   for (const name of Object.keys(fields)) {
     const value: unknown = fields[name as keyof T];
-    if (value !== undefined) kept[name] = value;
+    if (value === undefined) continue;
+    // An assignment to this name sets the prototype.
+    if (name === "__proto__")
+      Object.defineProperty(kept, name, { value, enumerable: true, writable: true, configurable: true });
+    else kept[name] = value;
   }
   return kept as Defined<T>;
 }

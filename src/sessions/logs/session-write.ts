@@ -110,6 +110,18 @@ export interface WrittenEntries {
 
 const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, documents: true, onto: true };
 const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true };
+const turnNames: OptionNames<TurnInput & WriteKey> = {
+  key: true,
+  input: true,
+  output: true,
+  agent: true,
+  model: true,
+  usage: true,
+  durationMs: true,
+  requests: true,
+  status: true,
+  finish: true,
+};
 const logNames: OptionNames<LogWrite> = { from: true, entries: true };
 const entryNames: OptionNames<LogEntryInput> = { key: true, value: true, ifPresent: true };
 const ifPresents = ["refuse", "skip", "replace"] as const;
@@ -123,15 +135,16 @@ export function parseWrite(core: Core, sessionId: string, write: SessionWrite): 
   guardNames(write, "write", writeNames);
   const onto = write.onto === undefined ? undefined : parseOnto(write.onto);
   const isGuarded = onto !== undefined;
-  const { logs: named = {}, turns } = write;
+  const { logs: named = {}, turns, set } = write;
   guardObject(named, "logs");
+  if (set !== undefined) guardObject(set, "set");
   const logs = Object.entries(named).map(([name, log]) => parseLog(name, log, isGuarded));
   const parsed = turns === undefined ? undefined : parseTurns(core, turns, isGuarded);
   guardSizes(sessionId, { turns: turns?.turns.length ?? 0, logs }, core.options.limits);
   return defined({
     turns: parsed,
     logs,
-    set: write.set === undefined ? undefined : parsePatch(core, write.set),
+    set: set === undefined ? undefined : parsePatch(core, set),
     onto,
   });
 }
@@ -174,6 +187,7 @@ interface ParsedTurn {
 /** The turn as it is appended, and as it amends another one: with the fields that the caller names alone. */
 function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): ParsedTurn {
   guardObject(written, path);
+  guardNames(written, path, turnNames);
   const { key, ...given } = written;
   const agent = given.agent === undefined ? undefined : namedAgent(core, given.agent);
   const { agent: _, ...parsed } = newTurn(given, { agent: agent ?? "", key: key ?? null });
