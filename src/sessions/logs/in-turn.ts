@@ -8,7 +8,7 @@ import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 
 /** The writes of one session. */
-interface Turns {
+interface WriteQueue {
   /** The end of the last one. */
   last: Promise<unknown>;
   /** The newest record that they know. */
@@ -17,29 +17,29 @@ interface Turns {
   count: number;
 }
 
-const turnsOf = new WeakMap<Core, Map<string, Turns>>();
+const queuesOf = new WeakMap<Core, Map<string, WriteQueue>>();
 
 /** Do `work` when the earlier writes of this process to the session have ended. */
 export async function inTurn<T>(handle: Handle, work: () => Promise<T>): Promise<T> {
-  const ofCore = turnsOf.get(handle.core) ?? new Map<string, Turns>();
-  turnsOf.set(handle.core, ofCore);
+  const ofCore = queuesOf.get(handle.core) ?? new Map<string, WriteQueue>();
+  queuesOf.set(handle.core, ofCore);
   const text = keyText(handle.key);
-  const turns = ofCore.get(text) ?? { last: Promise.resolve(), record: undefined, count: 0 };
-  ofCore.set(text, turns);
-  turns.count++;
-  const done = turns.last.then(async () => {
-    if (turns.record !== undefined) handle.learn(turns.record);
+  const queue = ofCore.get(text) ?? { last: Promise.resolve(), record: undefined, count: 0 };
+  ofCore.set(text, queue);
+  queue.count++;
+  const done = queue.last.then(async () => {
+    if (queue.record !== undefined) handle.learn(queue.record);
     try {
       return await work();
     } finally {
-      turns.record = handle.record;
+      queue.record = handle.record;
     }
   });
   // The next one runs after an error as well.
-  turns.last = done.catch(() => undefined);
+  queue.last = done.catch(() => undefined);
   try {
     return await done;
   } finally {
-    if (--turns.count === 0) ofCore.delete(text);
+    if (--queue.count === 0) ofCore.delete(text);
   }
 }

@@ -4,7 +4,7 @@ import type { LogRange } from "../../store/store.ts";
 type SeqRange = Extract<LogRange, { readonly from: number }>;
 
 /** Where a page begins, and how much it may hold. */
-export interface PageQuery {
+export interface LogPageQuery {
   readonly log: LogName;
   readonly from: number;
   readonly to: number;
@@ -19,7 +19,7 @@ export interface PageQuery {
  */
 export async function pageBehind(
   before: Entry | undefined,
-  { bytesMax, ...query }: PageQuery,
+  { bytesMax, ...query }: LogPageQuery,
   read: (range: SeqRange) => Promise<readonly Entry[]>,
 ): Promise<readonly Entry[] | undefined> {
   if (before === undefined) return await read({ ...query, bytesMax });

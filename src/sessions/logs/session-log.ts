@@ -13,7 +13,7 @@ import { traceCall } from "../tracing/operation.ts";
 import { followLog, type FollowOptions } from "./follow-log.ts";
 import { boundsOf, keyAfter, type KeyRange } from "./key-range.ts";
 import { logEntryOf, type LogEntry } from "./log-entry.ts";
-import { pageBehind, type PageQuery } from "./page-behind.ts";
+import { pageBehind, type LogPageQuery } from "./page-behind.ts";
 
 /** Entries by number: from one to another, bounds included, or the last so many. Without bounds, all entries. */
 export interface LogEntryRange {
@@ -116,7 +116,7 @@ async function* readEntries(
 /** Pages of entries by number, each of which is behind the same entry as before. */
 async function* pagesOf(
   handle: Handle,
-  { limit, ...range }: Omit<PageQuery, "bytesMax">,
+  { limit, ...range }: Omit<LogPageQuery, "bytesMax">,
 ): AsyncGenerator<readonly Entry[], void, undefined> {
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
   const end = range.order === "ascending" ? range.to : range.from;
