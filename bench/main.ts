@@ -21,6 +21,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   watchers: () => import("./watchers.ts"),
   streams: () => import("./streams.ts"),
   logs: () => import("./logs.ts"),
+  documents: () => import("./documents.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -126,6 +126,14 @@ for (const fixture of fixtures) {
       ["plain"],
     );
 
+    const documents = sessions.documents("of an earlier store");
+    const version = await documents.put("k", 1, { if: "absent" });
+    await documents.put("k", 2, { if: version });
+    assert.deepEqual(
+      (await Array.fromAsync(documents.each())).map(({ value }) => value),
+      [2],
+    );
+
     const { items: events } = await sessions.listEvents({ limit: 500 });
     for (const type of ["created", "forked", "archived", "recovered"])
       assert.ok(

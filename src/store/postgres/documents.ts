@@ -18,6 +18,14 @@ export async function findDocuments(
   query: DocumentQuery,
 ): Promise<FoundDocuments> {
   if ("keys" in query) {
+    const [one, ...others] = query.keys;
+    if (one !== undefined && others.length === 0) {
+      const rows = await ask(
+        `select ${columns} from ${schema}.documents where tenant = $1 and scope = $2 and key = $3 and ${live}`,
+        [one.tenant, one.scope, one.key],
+      );
+      return { documents: rows.map(documentOf), next: undefined };
+    }
     // Key by key: for all keys at once the server may read the whole table.
     const rows = await ask(
       `select document.* from json_to_recordset($1::json) as wanted(tenant text, scope text, key text)
