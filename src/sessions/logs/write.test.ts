@@ -782,3 +782,16 @@ test("entries that are larger than a page are read and followed in both directio
   assert.deepEqual(await seqs(log.entries({ order: "descending" })), [5, 4, 3, 2, 1]);
   assert.deepEqual(await seqs(log.entries({ last: 4 })), [2, 3, 4, 5]);
 });
+
+test("an unknown field of a turn is refused, and so is a `set` that is no object", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (const write of [
+    { turns: { turns: [{ input: "x", ouput: "y" }] } },
+    { turns: { turns: [{ input: "x", at: 1 }] } },
+    { set: 7 },
+    { set: [] },
+  ])
+    await assert.rejects(session.write(write as SessionWrite), { code: "argument_invalid" });
+  assert.equal((await session.refresh()).turn, 0);
+});
