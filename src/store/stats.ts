@@ -27,6 +27,7 @@ export interface StoreStatsQuery {
 /** Sums over turns, truncated turns included. */
 export interface TurnSums {
   readonly turns: number;
+  /** In progress, or waiting to be resumed. */
   readonly open: number;
   readonly failed: number;
   readonly interrupted: number;
@@ -284,7 +285,7 @@ export class StatsAccumulator {
     const durationMs = numberOf(turn.durationMs);
     const sums: TurnSums = {
       turns: 1,
-      open: status === "open" ? 1 : 0,
+      open: status === "open" || status === "waiting" ? 1 : 0,
       failed: status === "failed" ? 1 : 0,
       interrupted: status === "interrupted" ? 1 : 0,
       truncated: 0,

@@ -144,7 +144,7 @@ function entryFacts(schema: string, by: readonly StatsKind[]): string {
       fact ->> 'type' as type, fact ->> 'reason' as reason,
       case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
       case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
-      case when log = 'turns' and fact ->> 'status' = 'open' then 1 else 0 end as open,
+      case when log = 'turns' and fact ->> 'status' in ('open', 'waiting') then 1 else 0 end as open,
       ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
       case when log = 'spent' and not archived then ${number("turns")} else 0 end as truncated,
       ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,

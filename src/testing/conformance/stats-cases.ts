@@ -93,6 +93,18 @@ export function statsCases(check: Check): void {
     ]);
   });
 
+  check("stats-are-whole: a turn that waits is open, and its usage so far counts", async (bench) => {
+    await land(
+      bench.store,
+      sessionOf(bench, { id: "a" }, [
+        { agent: "ceo", at: today, usage: usageOf(3, 2), requests: 1 },
+        { agent: "ceo", at: today + 1, status: "waiting", usage: usageOf(7, 3), requests: 2 },
+      ]),
+    );
+    const { turns } = await statsOf(bench, {});
+    assert.deepEqual([turns.turns, turns.open, turns.totalTokens, turns.requests], [2, 1, 15, 3]);
+  });
+
   check("stats-are-whole: truncated turns stay with their agent, model and hour", async (bench) => {
     const usage = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
     const counts = { turns: 3, failed: 1, interrupted: 1, estimated: 2 };
