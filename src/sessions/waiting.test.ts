@@ -9,6 +9,7 @@ import { identityOf } from "../domain/record/change.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { SessionError, type ErrorCode } from "../errors.ts";
+import { renderings } from "../files/renderings.ts";
 import { openSessions } from "../open.ts";
 import type { ListQuery } from "./session/session-list.ts";
 import type { Session } from "./session/session.ts";
@@ -364,6 +365,11 @@ test("a turn that waits goes with a snapshot and a copy, and is resumed there; e
   const { place, session, waiting } = await waitingPlace({ expires: "1h" });
   await using _ = place;
   const snapshot = await place.sessions.snapshot("s");
+  for (const [format, render] of Object.entries(renderings)) {
+    const text = render(JSON.stringify(snapshot));
+    assert.equal(text.includes("opaque"), format === "perdure", `${format}: ${text}`);
+    assert.ok(text.includes("Let me ask."), format);
+  }
   await using there = inMemory();
   await there.sessions.restore(snapshot);
   const copy = await there.sessions.get("s");

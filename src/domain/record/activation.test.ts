@@ -68,6 +68,19 @@ test("a running answer is sealed before its session is passivated or fails", () 
   assert.throws(() => failSession(draftOf(record), { cause }, at(1)), { code: "turn_open" });
 });
 
+test("a turn that waits has no writer: its session is passivated, and the turn still waits", () => {
+  const draft = draftOf(sampleRecord());
+  const waiting = { token: "t", reason: "approval", since: sampleAt, expiresAt: null };
+  set(draft, { openTurn: 1, waiting });
+  const { record } = draft;
+  const asleep = passivateSession(draftOf(record), { reason: "idle" }, at(1));
+  assert.ok(asleep);
+  for (const change of [asleep, failSession(draftOf(record), { cause }, at(1))]) {
+    const { state, openTurn, waiting: still } = recordOf(change);
+    assert.deepEqual([state, openTurn, still], ["inactive", 1, waiting]);
+  }
+});
+
 test("an ended session is not activated, and its failure changes its events only", () => {
   const ended = sampleRecord({ state: "ended" });
   assert.throws(() => activateSession(draftOf(ended), { instance: "i", reason: "x" }, at(1)), {
