@@ -142,6 +142,7 @@ test("the sweep ends expired handoffs, page by page, and returns when the next o
     archived: 0,
     removed: 0,
     events: 0,
+    documents: 0,
     looked: 250,
     failed: 0,
     failures: [],
