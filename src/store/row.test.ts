@@ -39,7 +39,7 @@ test("a row from before handoffs, archives, legal holds and forks is read", () =
   const record = sampleRecord();
   const row = rowOf(record);
   const { floor: _, ...data } = JSON.parse(row.data) as Record<string, unknown>;
-  for (const field of ["archive", "hold", "parent", "inherited", "forkedAt", "resets"])
+  for (const field of ["waiting", "archive", "hold", "parent", "inherited", "forkedAt", "resets"])
     assert(!(field in data), `${field} takes no room`);
   assert.deepStrictEqual(recordOf({ ...row, data: JSON.stringify(data) }), record);
 });

@@ -5,17 +5,32 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { defined } from "../../src/domain/values/defined.ts";
 import type { RemoteSessions } from "../../src/client/index.ts";
 import { erase, sweep, type ErasureReceipt, type ErasureRequest } from "../../src/admin.ts";
-import { Sessions, type Model, type SessionsOptions, type Turn } from "../../src/index.ts";
+import { hasCode, Sessions, type Model, type SessionsOptions, type Turn } from "../../src/index.ts";
 import { oddIds } from "../../src/testing/conformance/odd-texts.ts";
 
 /** Sessions of a fresh, empty store. */
 export type OpenedSessions = AsyncDisposable & { readonly sessions: Sessions | RemoteSessions };
 
 /** Answers with how much it was shown, in two pieces; fails or hangs when it is told to. */
-const model: Model = async function* ({ messages, signal }) {
+const model: Model = async function* ({ messages, decided, signal }) {
+  if (decided !== undefined) {
+    const [call] = decided.calls;
+    if (call === undefined) throw new Error("no call waits");
+    const decision = decided.decisions[call.id];
+    const content = decision === true ? "done" : `refused: ${decision?.refused}`;
+    yield { type: "message", message: { role: "tool", tool_call_id: call.id, content } };
+    yield { type: "text", text: "over" };
+    return;
+  }
   const question = messages.at(-1)?.content;
   if (question === "fail") throw new Error("the model is ill");
   yield { type: "text", text: "shown " };
+  if (question === "approve") {
+    const call = { id: "c1", function: { name: "pay", arguments: "{}" } };
+    yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
+    yield { type: "approval", asks: [call.id], notRun: [call] };
+    return;
+  }
   if (question === "hang") await sleep(60_000, undefined, { signal });
   yield { type: "text", text: String(messages.length) };
 };
@@ -33,6 +48,54 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
     (await Array.fromAsync(turns)).map(({ input }) => input[0]?.content);
 
   describe(name, () => {
+    check("a turn waits for approval, is found by its reason, and goes on once, in its place", async (sessions) => {
+      await sessions.create({ id: "idle" });
+      const session = await sessions.create({ id: "s", labels: { team: "ops" } });
+      const turn = await (await session.consult("approve", { key: "k" })).done;
+      assert.equal(turn.status, "waiting");
+      const found = async (query: { readonly waiting: string | true }): Promise<readonly string[]> =>
+        (await sessions.list(query)).items.map(({ id }) => id);
+      assert.deepEqual(await found({ waiting: true }), ["s"]);
+      assert.deepEqual(await found({ waiting: "approval" }), ["s"]);
+      assert.deepEqual(await found({ waiting: "payment" }), []);
+      const { labels, waitingTurn } = await session.refresh();
+      assert.deepEqual([labels, waitingTurn?.turn, waitingTurn?.expiresAt], [{ team: "ops" }, 1, null]);
+      await assert.rejects(session.consult("another"), { code: "turn_waiting" });
+      assert.equal((await (await session.consult("approve", { key: "k" })).done).status, "waiting", "a retry");
+      const waiting = await session.waiting();
+      assert.ok(waiting);
+      assert.deepEqual(
+        waiting.calls.map(({ id }) => id),
+        ["c1"],
+      );
+      const other = await sessions.get("s");
+      const tries = await Promise.allSettled(
+        [session, other].map(async (one) => await (await one.approve(waiting.token, { c1: { refused: "no" } })).done),
+      );
+      assert.equal(tries.filter(({ status }) => status === "fulfilled").length, 1);
+      const lost = tries.find((one) => one.status === "rejected");
+      assert.ok(hasCode(lost?.reason, "turn_not_waiting"), String(lost?.reason));
+      await other.refresh();
+      const [sealed] = await Array.fromAsync(other.turns());
+      assert.deepEqual(
+        sealed?.output.map(({ role, content }) => [role, content]),
+        [
+          ["assistant", "shown "],
+          ["tool", "refused: no"],
+          ["assistant", "over"],
+        ],
+      );
+      assert.deepEqual([sealed?.status, sealed?.key], ["done", "k"]);
+      assert.deepEqual(await found({ waiting: true }), []);
+      await (
+        await other.consult("approve")
+      ).done;
+      assert.equal(await other.cancel(), true);
+      assert.equal(await other.waiting(), null);
+      await other.refresh();
+      await other.append({ input: "next", output: "yes" });
+    });
+
     check("every value is read as it was written", async (sessions) => {
       const values = [
         ...oddIds,

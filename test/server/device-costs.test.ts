@@ -93,6 +93,7 @@ test("every route of devices counts a device without a session as new", async ()
   const { paths } = (await here.call("GET", "/openapi.json")).json as { paths: Record<string, Record<string, object>> };
   const bodies: Readonly<Record<string, object>> = {
     "post /v1/chat": { message: "hi" },
+    "post /v1/chat/approve": { token: "t", decisions: {} },
     "post /v1/devices/link": { code: "AAAA-BBBB" },
     "put /v1/chat/active-agent": { agent: "a" },
     "put /v1/chat/lock": { agent: "a" },

@@ -63,7 +63,8 @@ export class DeviceUsage {
   ): Promise<Answer> {
     if (this.#budgets.device === undefined && this.#budgets.all === undefined) return await ask();
     const earlier = key === undefined ? undefined : await session.turnByKey(key);
-    if (earlier?.status === "open" || earlier?.status === "done") return await ask();
+    const { status } = earlier ?? {};
+    if (status === "open" || status === "waiting" || status === "done") return await ask();
     this.#askOne(device);
     const answer = await ask();
     // A concurrent request with the same key was counted.
