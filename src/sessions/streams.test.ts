@@ -283,6 +283,35 @@ test("a stream is stopped from another process: its producer hears it, and may e
   assert.equal(await other.streams.stop("run"), false);
 });
 
+test("a stream that is stopped and not ended by its producer ends as stopped, and a later end fails instead of losing its turn", async () => {
+  await using place = inMemory();
+  const other = place.another();
+  const session = await place.sessions.create({ id: "chat" });
+  const stream = await produce(place.sessions, "run", { session: "chat" });
+  await stream.write("part");
+  const stopped = new Promise((resolve) => stream.signal.addEventListener("abort", resolve, { once: true }));
+  const stopping = other.streams.stop("run");
+  await stopped;
+  assert.equal(await stopping, true);
+  const reading = Array.fromAsync(other.streams.read("run"));
+  await assert.rejects(reading, codeIs("stream_failed", { how: "stopped" }));
+  const append = { input: "q", output: "a" };
+  await assert.rejects(stream.end({ append }), codeIs("stream_failed", { how: "stopped" }));
+  assert.equal((await session.refresh()).turn, 0);
+  assert.equal(await other.streams.status("run"), "lost");
+});
+
+test("of several ends at once the first one counts, and the others are false", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "chat" });
+  const stream = await produce(place.sessions, "run", { session: "chat" });
+  const append = { input: "q", output: "a" };
+  const ends = await Promise.all([stream.end(), stream.end({ append }), stream.fail(new Error("late")), stream.end()]);
+  assert.deepEqual(ends, [true, false, false, false]);
+  assert.equal((await session.refresh()).turn, 0);
+  assert.equal(await place.another().streams.status("run"), "done");
+});
+
 test("a disposed or closed producer leaves a stream that is lost, with the parts it has written", async () => {
   await using place = inMemory();
   const program = place.another();
@@ -452,7 +481,14 @@ test("bad ids, options, parts and cursors are refused before anything is written
   await assert.rejects(stream.end({ append: { input: "q" } }), codeIs("argument_invalid", { name: "session" }));
   for (const after of ["", "5", "x.y", -1, 0.5])
     assert.equal((await readAll(place.sessions, "run", { after })).error, "argument_invalid");
-  await stream.end();
+  for (const options of [null, { afer: 1 }]) {
+    assert.equal((await readAll(place.sessions, "run", options as object)).error, "argument_invalid");
+    await assert.rejects(stream.write("part", options as object), codeIs("argument_invalid"));
+  }
+  for (const end of [null, {}, { append: null }, { turn: {} }, { append: { input: "q" }, turn: 1 }, { apend: 1 }])
+    await assert.rejects(stream.end(end as never), codeIs("argument_invalid"), JSON.stringify(end));
+  assert.equal(await streams.status("run"), "streaming");
+  assert.equal(await stream.fail(Object.create(null)), true);
 });
 
 test("an aborted signal ends a reader without an error, and a reader that leaves holds nothing", async () => {

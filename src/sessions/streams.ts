@@ -61,6 +61,8 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
+const readNames: OptionNames<ReadOptions> = { after: true, signal: true };
+
 const statuses: { readonly [Status in Turn["status"]]: Exclude<StreamStatus, "missing"> } = {
   open: "streaming",
   waiting: "streaming",
@@ -147,9 +149,11 @@ export class Streams {
    * The parts of a stream, in order, without gap or repeat: those that were written, then later ones as they are committed.
    * Ends with the stream. A stream whose producer is gone ends within the lease of that producer.
    * @throws SessionError `stream_not_found`; `stream_failed` after the last part of a stream that did not finish;
-   *   `argument_invalid` for a cursor of another form, `closed`, or the store's
+   *   `argument_invalid` for a cursor of another form or an option that does not exist, `closed`, or the store's
    */
-  async *read(id: string, { after, signal }: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
+  async *read(id: string, options: ReadOptions = {}): AsyncGenerator<StreamPart, void, void> {
+    guardNames(options, "read", readNames);
+    const { after, signal } = options;
     const key = this.#key(parseId(id, "stream"));
     const place = after === undefined ? undefined : parsePlace(after);
     yield* readParts(this.#core, { key, tenant: this.#tenant }, { place, signal });

@@ -82,7 +82,7 @@ export function mayFollow(current: SessionRecord, known: SessionRecord): boolean
   const [held, holds] = [known.lease, current.lease];
   if (held !== null && holds?.fence === held.fence && holds.commitId !== held.commitId) return false;
   for (const [log, mark] of Object.entries(known.logMarks)) {
-    const now = current.logMarks[log];
+    const now = Object.hasOwn(current.logMarks, log) ? current.logMarks[log] : undefined;
     if (now !== undefined && !isSame(now, mark) && now.version <= known.version) return false;
   }
   return haveSameTurns(current, known) || current.turnsVersion > known.version;

@@ -26,7 +26,7 @@ export function parseNamedLog(name: unknown): LogName {
 
 /** The last change of a log, as text. A log that was never written to has the mark of the session's creation. */
 export function markOf(record: SessionRecord, log: LogName): string {
-  return markOfChange(log === "turns" ? turnsIdentity(record) : (record.logMarks[log] ?? neverOf(record)));
+  return markOfChange(log === "turns" ? turnsIdentity(record) : (changeOfLog(record, log) ?? neverOf(record)));
 }
 
 /** A change of a log, as text. */
@@ -40,7 +40,12 @@ function neverOf({ createdAt }: SessionRecord): Identity {
 
 /** The version of the last change of a log; 0 if it was never written to. */
 function changedAt(record: SessionRecord, log: LogName): number {
-  return log === "turns" ? record.turnsVersion : (record.logMarks[log]?.version ?? 0);
+  return log === "turns" ? record.turnsVersion : (changeOfLog(record, log)?.version ?? 0);
+}
+
+/** Undefined for a log that was never written to, also for one that is named like a property of every object. */
+function changeOfLog({ logMarks }: SessionRecord, log: LogName): Identity | undefined {
+  return Object.hasOwn(logMarks, log) ? logMarks[log] : undefined;
 }
 
 /** What a write was decided on: a version of the session, or the marks of some logs at a version. */

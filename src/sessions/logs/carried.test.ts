@@ -206,6 +206,23 @@ test("snapshots, exports, imports and copies carry named logs, and a look from b
   for (const one of [place, other, third, fourth]) assert.equal((await doctor(one.sessions)).findings, 0);
 });
 
+test("a log that is named like a property of every object is as any other", async () => {
+  await using place = inMemory();
+  await using other = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const write = (value: string): SessionWrite => ({ logs: { constructor: { entries: [{ value }] } } });
+  const look = await session.look([{ log: "constructor", last: 1 }]);
+  assert.equal(look.marks["constructor"], (await session.look([{ log: "never", last: 1 }])).marks["never"]);
+  await written(session, { ...write("a"), onto: look });
+  await assert.rejects(session.write({ ...write("b"), onto: look }), { code: "conflict" });
+  const restored = await other.sessions.restore(await place.sessions.snapshot("s"));
+  assert.deepEqual(await values(restored, "constructor"), ["a"]);
+  const fork = await session.fork();
+  await session.archive();
+  for (const one of [session, fork]) assert.deepEqual(await values(one, "constructor"), ["a"]);
+  for (const one of [place, other]) assert.equal((await doctor(one.sessions)).findings, 0);
+});
+
 test("a reset begins with empty named logs, and keeps the earlier ones with the earlier session", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", ttl: "1h" });

@@ -11,6 +11,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { inTurn } from "./in-turn.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
 import type { DocumentBatch } from "../documents/document-batch.ts";
+import type { ScopedDocumentWrite } from "../documents/document-write.ts";
 import { attemptOf, documentsOf, type WriteAttempt } from "./write.ts";
 
 /** A write, and the session that it is for. */
@@ -52,15 +53,20 @@ export async function writeManyOn(core: Core, tenant: string, writes: readonly W
       expected: "list",
       max: sessionsMax,
     });
-  const parsed = many.map(({ id, ...write }) => ({
-    id: parseId(id, "sessionId"),
-    write: parseWrite(core, id, write),
-  }));
+  const parsed = many.map((writeTo, index) => {
+    if (typeof writeTo !== "object" || writeTo === null)
+      throw invalidArgument(`writes[${index}]`, writeTo, { expected: "object" });
+    const { id, ...write } = writeTo;
+    return { id: parseId(id, "sessionId"), write: parseWrite(core, id, write), documents: documentWrites(write) };
+  });
   const ids = parsed.map(({ id }) => id);
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined) throw invalidArgument("writes", twice, { expected: "unique" });
-  const written = many.map((write) => write.documents ?? []);
-  const documents = documentsOf(core, tenant, written.flat());
+  const documents = documentsOf(
+    core,
+    tenant,
+    parsed.flatMap((write) => write.documents),
+  );
   return await core.take(async () => {
     const keys = ids.map((id): SessionKey => ({ tenant, id }));
     const records = await core.findAll(keys);
@@ -79,11 +85,17 @@ export async function writeManyOn(core: Core, tenant: string, writes: readonly W
     if (outcome.status !== "ok" || documents === undefined) return outcome;
     const versions = [...documents.versions()];
     const writes = outcome.writes.map((result, index): WriteResult => {
-      const own = versions.splice(0, written[index]?.length ?? 0);
+      const own = versions.splice(0, parsed[index]?.documents.length ?? 0);
       return own.length === 0 ? result : { ...result, documents: own };
     });
     return { ...outcome, writes };
   });
+}
+
+/** @throws SessionError `argument_invalid` */
+function documentWrites({ documents = [] }: SessionWrite): readonly ScopedDocumentWrite[] {
+  if (!Array.isArray(documents)) throw invalidArgument("documents", documents, { expected: "array" });
+  return documents as readonly ScopedDocumentWrite[];
 }
 
 /** Do `work` in turn with the other writes to each of the sessions, which wait for each other in the order of the ids. */

@@ -543,6 +543,8 @@ test("bad input is a typed error, and nothing is written", async () => {
     [{ onto: { version: 1 } }, "argument_invalid"],
     [{ onto: { version: 1, marks: { notes: 1 } } }, "argument_invalid"],
     [{ set: { metadata: 1 } }, "argument_invalid"],
+    [{ set: null }, "argument_invalid"],
+    [{ documents: {} }, "argument_invalid"],
   ];
   for (const [write, code] of cases)
     await assert.rejects(session.write(write as SessionWrite), { code }, JSON.stringify(write));
@@ -550,6 +552,11 @@ test("bad input is a typed error, and nothing is written", async () => {
   assert.throws(() => session.log("perdure.x"), { code: "id_invalid" });
   await assert.rejects(session.look([{ log: "events", last: 1 }]), { code: "log_reserved" });
   await assert.rejects(session.look([{ log: "notes", last: -1 }]), { code: "argument_invalid" });
+  await assert.rejects(session.look([null as never]), { code: "argument_invalid" });
+  const document = { scope: "a", key: "b", value: 1 };
+  for (const one of [null, 1, { id: "s", documents: document }, { id: "s", documents: "text" }])
+    await assert.rejects(place.sessions.write([one as never]), SessionError, JSON.stringify(one));
+  assert.equal(await place.sessions.documents("a").count(), 0);
   assert.equal((await session.refresh()).version, version);
   await written(session, { logs: { two: { entries: [{ value: 1 }] } } });
   await assert.rejects(session.write({ logs: { three: { entries: [{ value: 1 }] } } }), { code: "write_too_large" });

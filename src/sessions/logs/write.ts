@@ -27,7 +27,7 @@ export async function writeOn(handle: Handle, write: SessionWrite): Promise<Writ
   const { core } = handle;
   core.guardStore();
   const parsed = parseWrite(core, handle.key.id, write);
-  const documents = documentsOf(core, handle.key.tenant, write.documents ?? []);
+  const documents = documentsOf(core, handle.key.tenant, write.documents);
   // `close` waits for the write.
   return await core.take(() =>
     handle.inOrder(() => inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed, documents)))),
@@ -38,7 +38,7 @@ export async function writeOn(handle: Handle, write: SessionWrite): Promise<Writ
 export function documentsOf(
   core: Core,
   tenant: string,
-  writes: readonly ScopedDocumentWrite[],
+  writes: readonly ScopedDocumentWrite[] = [],
 ): DocumentBatch | undefined {
   const parsed = parseDocumentWrites(tenant, writes, core.options.limits);
   return parsed.length === 0 ? undefined : new DocumentBatch(core, parsed);

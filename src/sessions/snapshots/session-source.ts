@@ -87,14 +87,16 @@ export async function snapshotOf(
   pauses: Pauses = new Pauses(),
 ): Promise<SessionSnapshot> {
   const writer = new SnapshotWriter(record);
-  const logs: { [log: string]: SnapshotEntry[] } = {};
+  const logs = new Map<string, SnapshotEntry[]>();
   for await (const logged of entries()) {
     const { log, entry } = logged;
     const { seq, key, at, data } = entry;
-    (logs[log] ??= []).push({ seq, key, at, data: jsonOf(record, logged) });
+    const snapshotEntries = logs.get(log) ?? [];
+    snapshotEntries.push({ seq, key, at, data: jsonOf(record, logged) });
+    logs.set(log, snapshotEntries);
     writer.entry(log, entryText(entry));
     await pauses.after(data.length);
   }
   const session = JSON.parse(encode(record, "session")) as SessionSnapshot["session"];
-  return { format: snapshotFormat, session, logs, checksum: writer.end().checksum };
+  return { format: snapshotFormat, session, logs: Object.fromEntries(logs), checksum: writer.end().checksum };
 }

@@ -1,15 +1,16 @@
-import { clip } from "../../domain/values/format-value.ts";
+import { clip, formatValue } from "../../domain/values/format-value.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { Handle } from "../handle/handle.ts";
 import { appendOn, type WriteKey } from "../operations/append.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
-import type { Seal, SealBeside, TurnInProgress } from "../turns/turn-in-progress.ts";
-import { withStreamErrors } from "./stream-error.ts";
+import { TurnInProgress, type Seal, type SealBeside } from "../turns/turn-in-progress.ts";
+import { failureOf, withStreamErrors } from "./stream-error.ts";
 
 /** Options of a part. */
 export interface PartOptions {
@@ -23,6 +24,10 @@ export type StreamEnd =
   | { readonly append: TurnInput & WriteKey }
   /** A turn in progress, sealed. */
   | { readonly turn: TurnInProgress; readonly seal?: Seal };
+
+const partNames: OptionNames<PartOptions> = { said: true };
+const appendNames: OptionNames<Extract<StreamEnd, { append: unknown }>> = { append: true };
+const turnNames: OptionNames<Extract<StreamEnd, { turn: unknown }>> = { turn: true, seal: true };
 
 /** A stored failure has at most this many characters. */
 const reportedLengthMax = 1000;
@@ -40,6 +45,8 @@ export class StreamProducer implements AsyncDisposable {
   readonly #handle: Handle;
   readonly #turn: TurnInProgress;
   #hasEnded = false;
+  /** The call of `end` or `fail` that is under way. */
+  #ending: Promise<unknown> | undefined;
 
   /** Made by `streams.acquire`. @internal */
   constructor(handle: Handle, turn: TurnInProgress) {
@@ -60,22 +67,28 @@ export class StreamProducer implements AsyncDisposable {
    * Write a part. Resolves at once, before the part is durable, unless the store lags behind. Later changes of the value by
    * its caller do not change the part.
    * @throws SessionError `fenced`, `stream_not_found`, `stream_ended`, `stream_failed` once it is stopped,
-   *   `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, or the store's, of this or an earlier part
+   *   `argument_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, or the store's, of this or an earlier part
    */
-  async write(part: Value, { said }: PartOptions = {}): Promise<void> {
+  async write(part: Value, options: PartOptions = {}): Promise<void> {
+    guardNames(options, "part", partNames);
+    const { said } = options;
     await withStreamErrors(() => this.#turn.write({ part, ...defined({ said }) }));
   }
 
   /**
    * End the stream: its last parts, its end and what the caller gives become visible in one commit. If the session refuses
    * its turn, nothing is written, and the call may be repeated without it. False if the stream had ended here before.
-   * @throws SessionError as `write`, and those of `session.append` or `turn.seal`
+   * @throws SessionError as `write`, and those of `session.append` or `turn.seal`; `stream_failed` if the stream was ended as
+   *   stopped or lost before: then nothing was written
    */
   async end(end?: StreamEnd): Promise<boolean> {
     return await this.#endOnce("streams.end", async () => {
       this.#guardWhole();
-      const commit = end && this.#commitOf(end);
-      await this.#turn.sealTogether({ status: "done" }, defined({ commit }));
+      const commit = end === undefined ? undefined : this.#commitOf(end);
+      const sealed = await this.#turn.sealTogether({ status: "done" }, defined({ commit }));
+      // A stream that is stopped is ended for its producer after a while.
+      const failure = failureOf(sealed, { stream: this.id, tenant: this.#tenant });
+      if (failure !== undefined) throw failure;
     });
   }
 
@@ -86,7 +99,8 @@ export class StreamProducer implements AsyncDisposable {
   async fail(error: unknown): Promise<boolean> {
     return await this.#endOnce("streams.fail", async () => {
       const code = error instanceof SessionError ? error.code : "stream_failed";
-      const message = clip(error instanceof Error ? error.message : String(error), reportedLengthMax);
+      const reported = typeof error === "object" && error !== null ? formatValue(error) : String(error);
+      const message = clip(error instanceof Error ? error.message : reported, reportedLengthMax);
       await this.#turn.seal({ status: "failed", error: { code, message } });
     });
   }
@@ -103,8 +117,19 @@ export class StreamProducer implements AsyncDisposable {
     if (aborted && !(hasCode(reason, "interrupted") && reason.details.how === "cancelled")) throw reason;
   }
 
+  /** @throws SessionError `argument_invalid` */
   #commitOf(end: StreamEnd): SealBeside {
-    if ("turn" in end) return (beside) => end.turn.sealTogether(end.seal ?? {}, { beside });
+    if (typeof end !== "object" || end === null) throw invalidArgument("end", end, { expected: "object" });
+    if ("turn" in end) {
+      guardNames(end, "end", turnNames);
+      const given: unknown = end.turn;
+      if (!(given instanceof TurnInProgress))
+        throw invalidArgument("end.turn", given, { expected: "one_of", known: ["a turn in progress"] });
+      return (beside) => end.turn.sealTogether(end.seal ?? {}, { beside });
+    }
+    guardNames(end, "end", appendNames);
+    if (typeof end.append !== "object" || end.append === null)
+      throw invalidArgument("end.append", end.append, { expected: "object" });
     const { key, ...turn } = end.append;
     return (beside) => this.#append(turn, defined({ key }), beside);
   }
@@ -131,9 +156,15 @@ export class StreamProducer implements AsyncDisposable {
   }
 
   async #endOnce(operation: OperationName, work: () => Promise<void>): Promise<boolean> {
+    while (this.#ending !== undefined) await this.#ending.catch(() => undefined);
     if (this.#hasEnded) return false;
     const about: Operation = { operation, tenant: this.#tenant, session: this.id };
-    await traceCall(about, () => withStreamErrors(work));
+    this.#ending = traceCall(about, () => withStreamErrors(work));
+    try {
+      await this.#ending;
+    } finally {
+      this.#ending = undefined;
+    }
     this.#hasEnded = true;
     return true;
   }

@@ -615,7 +615,9 @@ export class TurnInProgress implements AsyncDisposable {
       await this.#sealing.catch(() => undefined);
       return;
     }
-    const error = this.interruption("closed");
+    const { aborted, reason } = this.signal;
+    const isStopped = aborted && hasCode(reason, "interrupted");
+    const error = isStopped ? reason : this.interruption("closed");
     this.#stop.abort(error);
     const interrupted: Seal = { status: "interrupted", ...this.#cost(), error: storedErrorOf(error) };
     try {
