@@ -170,6 +170,26 @@ test("decisions that are missing, unknown or no decisions are refused, and the t
   assert.ok(refused("turn_waiting")(other));
 });
 
+test("an approval beyond the budget runs nothing and leaves the turn waiting, until the budget is raised", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const { tools, runs } = recordedTools();
+  const call = [callsFor(["1", "wipe", "{}"]), counted(10, 5)];
+  const model = withTools(scripted(call, [text("ok")]).model, tools, { session });
+  await (
+    await session.consult("go", { model })
+  ).done;
+  const waiting = await session.waiting();
+  assert.ok(waiting);
+  await session.update({ budget: { tokens: 15 } });
+  await assert.rejects(session.approve(waiting.token, { 1: true }, { model }), refused("budget_exceeded"));
+  assert.deepEqual([await session.waiting(), runs], [waiting, []]);
+  await session.update({ budget: { tokens: 16 } });
+  const approved = await session.approve(waiting.token, { 1: true }, { model });
+  assert.equal(await approved.text(), "ok");
+  assert.deepEqual(runs, ["wipe{}"]);
+});
+
 test("of several approvals at the same time one runs the tools", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

@@ -2,12 +2,14 @@
 import { eventsOfChunk } from "../../domain/turns/answer-event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { continueRequest } from "../../domain/request/model-request.ts";
-import { resumeOf, type Resume, type Turn } from "../../domain/turns/turn.ts";
+import { guardTokensLeft } from "../../domain/record/budget.ts";
+import { resumeOf, turnOf, type Resume, type Turn } from "../../domain/turns/turn.ts";
 import { guardToken } from "../../domain/writes/waiting.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
+import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { DecidedCalls, Decision } from "../options/model.ts";
@@ -65,12 +67,18 @@ async function goOn(
   if (resume === undefined) guardToken(record, token, context);
   const decided = parseDecisions(resume ?? { state: null, notRun: [], asks: [] }, decisions);
   const question = parseQuestion(handle, { message: [], options: { ...options }, busy: "reject" });
+  // A budget that is spent leaves the turn waiting: it may be raised before another approval.
+  const used = (entry === undefined ? undefined : turnOf(entry).usage?.totalTokens) ?? 0;
+  guardTokensLeft(record, used);
+  await guardDailyTokens(core, record, used);
   const inProgress = await resumeOn(handle, token, question.flush);
   owner.follow(handle);
   const { seq, open, output } = inProgress;
   const resumed = { ...question, input: open.input };
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, resumed) });
   try {
+    // Until the model is called, no tool has run.
+    inProgress.waiting = decided.calls;
     await inProgress.guardTokensLeft(0);
     const loaded = await handle.peek([
       { log: "turns", last: 1 },
@@ -87,6 +95,7 @@ async function goOn(
       signal: options.signal,
       now: () => core.now(),
     };
+    inProgress.waiting = [];
     const run = (emit: Emit): Promise<Turn> =>
       answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
     return { seq, repeats: undefined, before: inProgress.restored.flatMap(eventsOfChunk), run };

@@ -310,7 +310,8 @@ export class Session {
    * Decide on the tool calls that the waiting turn asks for, by their ids: `true` runs the tool, `{ refused }` tells the model
    * why not. The answer goes on and streams, as that of `consult`, in the same turn; it may ask again. `model` is one that runs
    * the tools, as `withTools` makes it. Each call that needs approval must be decided.
-   * @throws SessionError as `resume`, `argument_invalid`, `model_missing`; the answer throws later errors
+   * @throws SessionError as `resume`, `argument_invalid`, `model_missing`; `budget_exceeded` and `daily_budget_exceeded`, and the
+   *   turn still waits; the answer throws later errors
    */
   async approve(token: string, decisions: Decisions, options: ApproveOptions = {}): Promise<Answer> {
     return await traceCall(this.#handle.about("approve"), () => approveOn(this.#handle, token, decisions, options));
