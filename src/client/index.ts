@@ -12,6 +12,7 @@ export {
   type RemoteStatsQuery,
 } from "./remote-sessions.ts";
 export { RemoteSession, type RemoteConsultOptions } from "./remote-session.ts";
+export { RemoteDocuments } from "./remote-documents.ts";
 export { RemoteLog } from "./remote-log.ts";
 export { RemoteStreams } from "./remote-streams.ts";
 export { Answer } from "../domain/turns/answer.ts";

@@ -1,4 +1,3 @@
-import { parseId } from "../domain/values/ids.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type {
@@ -13,6 +12,7 @@ import type {
 import { toJson } from "../protocol/json.ts";
 import { logEntryOfWire, type WireLogEntry } from "../protocol/written.ts";
 import type { Http, HttpRequest } from "./http.ts";
+import { batchesOf } from "./key-batches.ts";
 import { resumeEvents } from "./resume-events.ts";
 
 /** A page of a named log. */
@@ -37,9 +37,6 @@ const followNames: OptionNames<FollowOptions> = { after: true, signal: true };
 
 /** The server gives at most so many entries at once. */
 const pageMax = 500;
-const keysMax = 100;
-/** The characters of the keys of one request: a URL is a header of limited length. */
-const keyLengthMax = 4096;
 
 /** A named log of a session, over HTTP. */
 export class RemoteLog implements Pick<SessionLog, keyof SessionLog> {
@@ -152,22 +149,4 @@ export class RemoteLog implements Pick<SessionLog, keyof SessionLog> {
     const { id: sessionId, tenant, version: seenVersion } = this.#owner.info();
     return new SessionError("conflict", { sessionId, tenant, log: this.name, seenVersion });
   }
-}
-
-/** Keys of one request each. @throws SessionError `id_invalid` */
-function batchesOf(keys: readonly string[]): readonly (readonly string[])[] {
-  const batches: string[][] = [];
-  let length = Infinity;
-  for (const key of keys) {
-    const added = encodeURIComponent(parseId(key, "key")).length;
-    const batch = batches.at(-1);
-    if (batch === undefined || batch.length === keysMax || length + added > keyLengthMax) {
-      batches.push([key]);
-      length = added;
-    } else {
-      batch.push(key);
-      length += added;
-    }
-  }
-  return batches;
 }

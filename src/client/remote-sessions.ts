@@ -33,6 +33,7 @@ import { outcomesOfWire, wireWrite, type WireOutcomes } from "../protocol/writte
 import { followedEvents } from "./followed-events.ts";
 import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
+import { RemoteDocuments } from "./remote-documents.ts";
 import { RemoteSession } from "./remote-session.ts";
 import { RemoteStreams } from "./remote-streams.ts";
 
@@ -166,6 +167,11 @@ export class RemoteSessions {
     const body = { writes: writes.map(({ id, ...write }) => ({ id, ...wireWrite(write) })) };
     const answer = await this.#http.ask({ method: "POST", path: "/v1/write", body, once: true });
     return outcomesOfWire(answer.body as WireOutcomes);
+  }
+
+  /** The documents of a scope. @throws SessionError `id_invalid` */
+  documents(scope: string): RemoteDocuments {
+    return new RemoteDocuments(this.#http, scope);
   }
 
   /** One page of the tenant's events, by time. */

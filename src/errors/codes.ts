@@ -72,6 +72,7 @@ export interface ErrorDetails {
     count: number;
     countMax: number;
   };
+  readonly document_not_found: { scope: string; key: string };
   readonly document_too_large: { scope: string; key: string; bytes: number; bytesMax: number };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
@@ -323,6 +324,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", part: "code", log: "id", count: "number", countMax: "number" },
   },
+  document_not_found: { status: 404, retryable: false, details: { scope: "id", key: "id" } },
   document_too_large: {
     status: 413,
     retryable: false,

@@ -135,7 +135,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   default_agent: ({ known = [] }) => `"default": true for one of ${known.join(", ")}`,
   duration: () => 'a positive number of milliseconds or a text like "15m", "24h" or "7d"',
   entries: () => "an array with at least one entry",
-  etag: () => "an ETag that the server sent for this session",
+  etag: () => "an ETag that the server sent for it",
   event_id: () => "an event id that this stream has sent",
   event_stream: (e) => `text/event-stream, because the answer has more than ${e.max} bytes`,
   event_type: () => "a type of event",

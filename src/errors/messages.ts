@@ -55,6 +55,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
         return `the write${named} of session ${d.sessionId} has ${d.count} bytes, the limit is ${d.countMax}; write in several writes, or raise limits.writeBytesMax`;
     }
   },
+  document_not_found: (d) =>
+    `there is no document ${d.key} in scope ${d.scope}, or it has expired; list the documents of the scope`,
   document_too_large: (d) =>
     `document ${d.key} of scope ${d.scope} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data elsewhere and a reference here, or raise limits.documentBytesMax`,
   agent_unknown: (d) =>

@@ -1,7 +1,8 @@
-/** Schemas of turns, named logs and fields of sessions in writes, and of what reads of named logs send. */
+/** Schemas of turns, named logs, fields of sessions and documents in writes, and of what reads of named logs send. */
 import { z } from "zod";
 import type { Onto } from "../domain/writes/named-logs.ts";
 import type { Metadata, Seen, SessionPatch, SessionWrite, TurnInput } from "../index.ts";
+import { scopedDocuments, versions } from "./document-schemas.ts";
 import {
   agentName,
   anything,
@@ -118,6 +119,7 @@ const writeFields = {
     .optional(),
   logs: logs.optional(),
   set: patch.optional().meta({ description: "fields of the session to change" }),
+  documents: scopedDocuments.optional(),
   onto: onto.optional().meta({
     description: "what the write was decided on: a version of the session, or the version and the marks of a look",
   }),
@@ -158,6 +160,7 @@ const writeResult = z.object({
       end: z.number(),
     }),
   ),
+  documents: versions.optional(),
 });
 
 const duplicate = z

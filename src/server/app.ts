@@ -15,6 +15,7 @@ import { addAnswerRoutes } from "./routes/answer-routes.ts";
 import { addArchiveRoutes } from "./routes/archive-routes.ts";
 import { addChatRoutes } from "./routes/chat-routes.ts";
 import { addDeviceRoutes } from "./routes/device-routes.ts";
+import { addDocumentRoutes } from "./routes/documents/document-routes.ts";
 import { addEventRoutes } from "./routes/event-routes.ts";
 import { addHandoffRoutes } from "./routes/handoff-routes.ts";
 import { addHostRoutes } from "./routes/host-routes.ts";
@@ -106,6 +107,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addListRoutes(shared);
   addTurnRoutes(shared);
   addLogRoutes(shared);
+  addDocumentRoutes(shared);
   addAnswerRoutes(shared);
   addWaitingRoutes(shared);
   addWatchRoutes(shared);

@@ -100,7 +100,15 @@ function corsOf(origins: readonly string[]): MiddlewareHandler {
   return cors({
     origin: [...origins],
     credentials: true,
-    allowHeaders: ["content-type", "authorization", deviceHeader, "idempotency-key", "if-match", "last-event-id"],
+    allowHeaders: [
+      "content-type",
+      "authorization",
+      deviceHeader,
+      "idempotency-key",
+      "if-match",
+      "if-none-match",
+      "last-event-id",
+    ],
     exposeHeaders: ["etag", "retry-after", "x-request-id"],
     maxAge: 600,
   });

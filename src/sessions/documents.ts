@@ -12,7 +12,9 @@ import type { Core } from "./core/core.ts";
 import { DocumentBatch, documentConflict } from "./documents/document-batch.ts";
 import {
   encodeDocument,
+  guardUnscoped,
   parseDocumentWrites,
+  parseIf,
   parsePut,
   type DocumentWrite,
   type ParsedDocumentWrite,
@@ -60,7 +62,7 @@ export interface DocumentPage extends Page<Document> {
 const selectionNames: OptionNames<DocumentSelection> = { prefix: true };
 const listNames: OptionNames<DocumentListQuery> = { prefix: true, after: true, limit: true };
 const putNames: OptionNames<PutOptions> = { if: true, ttl: true, user: true };
-const updateNames: OptionNames<Pick<PutOptions, "ttl">> = { ttl: true };
+const updateNames: OptionNames<Pick<PutOptions, "if" | "ttl">> = { if: true, ttl: true };
 const deleteNames: OptionNames<{ if: number }> = { if: true };
 
 /** Attempts of one write, while other writers change the same documents. */
@@ -128,27 +130,30 @@ export class Documents {
    * Replace the value by that which `change` makes of it, with the `user` and the time of expiry that the document has. If another
    * writer was faster, `change` is called again with the newer value. `change` gets undefined if there is no document, and
    * leaves the document as it is if it returns undefined. Returns the version; null if nothing was written.
-   * `ttl`: the document expires after this time from now on.
-   * @throws SessionError `document_conflict` after a hundred attempts, what `change` throws, and as `put`
+   * `if`: the version that must be stored, or `"absent"`. `ttl`: the document expires after this time from now on.
+   * @throws SessionError `document_conflict` after a hundred attempts, or if the stored document is not that of `if`, what `change` throws, and as `put`
    */
   async update(
     key: string,
     change: (value: Value | undefined) => Value | undefined,
-    options: Pick<PutOptions, "ttl"> = {},
+    options: Pick<PutOptions, "if" | "ttl"> = {},
   ): Promise<number | null> {
     guardNames(options, "update", updateNames);
+    const required = options.if === undefined ? undefined : parseIf(options.if);
     const ttlMs = options.ttl === undefined ? undefined : parseDuration(options.ttl, "ttl");
     const document = this.#keyOf(parseNewId(key, "key"));
     return await this.#perform("documents.update", async () => {
       let found = await this.#stored(document);
       let lastVersion = found?.version ?? 0;
       for (let attempt = 1; ; attempt++) {
+        const stands = found?.version ?? "absent";
+        if (required !== undefined && stands !== required)
+          throw documentConflict({ document, expected: required }, found?.version);
         const value = change(found === undefined ? undefined : documentOf(found).value);
         if (value === undefined) return null;
         const data = encodeDocument(document, value, this.#core.options.limits);
-        const expected = found?.version ?? "absent";
         const user = found?.user ?? null;
-        const write = { document, expected, put: { data, ttlMs: ttlMs ?? null, user } } as const;
+        const write = { document, expected: stands, put: { data, ttlMs: ttlMs ?? null, user } } as const;
         const expiresAt = found?.expiresAt ?? null;
         const outcome = await this.#tryCommit(new DocumentBatch(this.#core, [write], { expiresAt, lastVersion }));
         if (outcome.status === "ok") return outcome.versions[0] ?? null;
@@ -238,6 +243,7 @@ export class Documents {
    */
   async write(writes: readonly DocumentWrite[]): Promise<readonly (number | null)[]> {
     if (!Array.isArray(writes)) throw invalidArgument("documents", writes, { expected: "array" });
+    guardUnscoped(writes);
     const scoped = (writes as readonly DocumentWrite[]).map((write) =>
       typeof write === "object" && write !== null ? { ...write, scope: this.scope } : write,
     ) as readonly ScopedDocumentWrite[];

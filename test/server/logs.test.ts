@@ -565,7 +565,7 @@ test("the document of the routes names the parameters and bodies of logs", async
   const { paths } = (await here.call("GET", "/openapi.json")).json;
   const write = paths["/v1/sessions/{id}/write"].post;
   const { properties } = write.requestBody.content["application/json"].schema;
-  assert.deepEqual(Object.keys(properties), ["turns", "logs", "set", "onto", "seen"]);
+  assert.deepEqual(Object.keys(properties), ["turns", "logs", "set", "documents", "onto", "seen"]);
   assert.deepEqual(Object.keys(properties.logs.additionalProperties.properties.entries.items.properties), [
     "key",
     "value",

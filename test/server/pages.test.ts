@@ -337,6 +337,7 @@ test("the list of every page is its field items, as in the library", async () =>
   assert.deepEqual(pages.toSorted(), [
     "/v1/chat/turns array",
     "/v1/devices/link array",
+    "/v1/documents/{scope} array",
     "/v1/events array",
     "/v1/sessions array",
     "/v1/sessions/{id}/events array",

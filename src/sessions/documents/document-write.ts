@@ -90,6 +90,19 @@ export function parseDocumentWrites(
   return parsed;
 }
 
+/**
+ * Refuses a `scope` in writes to the documents of one scope, which would replace it.
+ * @throws SessionError `argument_invalid`
+ */
+export function guardUnscoped(writes: readonly unknown[]): void {
+  const { scope: _, ...put } = putNames;
+  const { scope: __, ...deletion } = deletionNames;
+  for (const [index, write] of writes.entries()) {
+    if (typeof write !== "object" || write === null) continue;
+    guardNames<object>(write, `documents[${index}]`, "delete" in write ? deletion : put);
+  }
+}
+
 function parseDocumentWrite(
   tenant: string,
   write: ScopedDocumentWrite,
@@ -123,7 +136,7 @@ export function parsePut(
   return defined({ document, expected: expected === undefined ? undefined : parseIf(expected), put });
 }
 
-function parseIf(expected: IfVersion): IfVersion {
+export function parseIf(expected: IfVersion): IfVersion {
   if (typeof expected === "string") return parseOneOf(expected, "if", ["absent"] as const);
   return parseWholeNumber(expected, "if", 1);
 }
