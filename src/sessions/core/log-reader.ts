@@ -7,7 +7,7 @@ import { isArchivable } from "../../domain/copies/archive.ts";
 import { firstOwn, headOf, isSame } from "../../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Loaded, LoadRequest, LogRange, Store } from "../../store/store.ts";
@@ -156,18 +156,46 @@ async function entriesOf(
   return rest && withinBytes([...begun, ...rest], entryBytes, range.bytesMax);
 }
 
+/**
+ * The shared entries of a fork. Undefined where the parent does not have them: the fork has its own by then. The parent may be
+ * archived, restored or removed between the reads of its record and of its entries.
+ */
 async function entriesOfParent(
   source: LogSource,
   { tenant, parent }: SessionRecord,
   range: Exclude<LogRange, { between: unknown }>,
 ): Promise<readonly Entry[] | undefined> {
   if (parent === null) return [];
-  const record = await newestRecord(source, { tenant, id: parent.id });
-  if (record === undefined || record.createdAt !== parent.born || headOf(record, "turns") < parent.at) return undefined;
-  const found = await readLog(source, record, range);
-  if ("keys" in range) return found.filter(({ seq }) => seq <= parent.at);
+  const { id, born, at } = parent;
+  for (let record = await newestRecord(source, { tenant, id }); ;) {
+    if (record === undefined || record.createdAt !== born || headOf(record, "turns") < at) return undefined;
+    const found = await sharedEntries(source, record, { range, at });
+    if (found !== undefined && isWhole(found, range)) return found;
+    const newest = await newestRecord(source, { tenant, id });
+    if (newest !== undefined && isSame(newest, record)) return "keys" in range ? found : undefined;
+    record = newest;
+  }
+}
+
+/** Entries of a parent up to the last shared one; undefined if the parent was removed meanwhile. */
+async function sharedEntries(
+  source: LogSource,
+  record: SessionRecord,
+  { range, at }: { readonly range: Exclude<LogRange, { between: unknown }>; readonly at: number },
+): Promise<readonly Entry[] | undefined> {
+  try {
+    return (await readLog(source, record, range)).filter(({ seq }) => seq <= at);
+  } catch (error) {
+    if (hasCode(error, "session_not_found")) return undefined;
+    throw error;
+  }
+}
+
+/** True where the entries are all of the range, or a first page of it. Entries of other keys may never have been. */
+function isWhole(found: readonly Entry[], range: Exclude<LogRange, { between: unknown }>): boolean {
+  if ("keys" in range) return found.length === range.keys.length;
   const isCut = range.bytesMax !== undefined && found.length > 0;
-  return isCut || found.length === Math.min(range.limit, range.to - range.from + 1) ? found : undefined;
+  return isCut || found.length === Math.min(range.limit, range.to - range.from + 1);
 }
 
 async function newer(source: LogSource, record: SessionRecord, log: LogName): Promise<SessionRecord> {

@@ -98,6 +98,42 @@ test("a fork costs the same at any turn: it reads one turn", async () => {
   }
 });
 
+test("a reader or writer of a fork gets the shared turns, also if the parent moves into an archive, or goes, at that moment", async () => {
+  const changes: Readonly<Record<string, (parent: Session) => Promise<unknown>>> = {
+    archive: (parent) => parent.archive(),
+    restore: (parent) => parent.unarchive(),
+    truncate: (parent) => parent.truncate(0),
+    remove: (parent) => parent.remove(),
+  };
+  for (const [name, change] of Object.entries(changes))
+    for (const use of ["read", "write"]) {
+      await using place = inMemory();
+      const { sessions, store } = place;
+      const parent = await sessions.create({ id: "s" });
+      await talk(parent, 1, 3);
+      await parent.fork({ as: "f" });
+      if (name !== "archive") await parent.archive();
+      if (name === "truncate") await parent.unarchive();
+      const fork = await place.another().get("f");
+      const read = store.read.bind(store);
+      let moved = false;
+      store.read = async (key, range) => {
+        if (key.id !== "s") return await read(key, range);
+        store.read = read;
+        moved = true;
+        await change(await place.another().get("s"));
+        return await read(key, range);
+      };
+      const { seq } =
+        use === "read"
+          ? { seq: (await inputs(fork)).length - 1 }
+          : await fork.append({ input: "question 2", output: "answer 2", requests: 1 }, { key: "question 2" });
+      assert.equal(seq, 2, `${use}, ${name}`);
+      assert(moved, "the parent was read");
+      assert.deepEqual(await inputs(await place.another().get("f")), said(1, 3));
+    }
+});
+
 test("the messages of a fork are counted for turns of every origin, also for those without stored counts", async () => {
   await using place = inMemory({
     model: async function* () {
