@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   sessions: async () => (await import("./sessions/sessions.ts")).sessionsCommand(),
   logs: async () => (await import("./sessions/logs.ts")).logsCommand(),
   write: async () => (await import("./sessions/write.ts")).writeCommand(),
+  documents: async () => (await import("./documents/documents.ts")).documentsCommand(),
   stats: async () => (await import("./operate/stats.ts")).statsCommand(),
   doctor: async () => (await import("./operate/doctor.ts")).doctorCommand(),
   snapshot: async () => (await import("./transfer/snapshot.ts")).snapshotCommand(),

@@ -1,9 +1,15 @@
 /** Documents over HTTP: versions as ETags, expiry, pages, batches; and the client of them. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { systemClock } from "../../src/clock.ts";
 import { connect, hasCode, type RemoteDocuments, type RemoteSessions } from "../../src/client/index.ts";
 import { encodeValue, type DocumentWrite, type IfVersion } from "../../src/index.ts";
 import { openMemory } from "../../src/store/memory.ts";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { assertProblem, serve, type Serving } from "./serving.ts";
 
@@ -119,6 +125,34 @@ test("a page of large documents ends at 1 MiB, by prefix and by keys", async () 
   const many = await remote.getMany([...keys, "none"]);
   assert.deepEqual([...many.keys()], keys);
   assert.equal(many.get("k24")?.value, "k24".repeat(60_000));
+});
+
+test("a page names the documents that cannot be read, and so does the client", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-documents-"));
+  try {
+    const file = join(folder, "documents.db");
+    await using here = serve({ store: await openSqlite({ url: `sqlite:${file}`, clock: systemClock }) });
+    const documents = here.sessions.documents("state");
+    await documents.write(["a", "b", "c"].map((key) => ({ key, value: key })));
+    const database = new DatabaseSync(file);
+    database.exec("update documents set data = '{' where key = 'b'");
+    database.close();
+    const key = await here.key("read");
+    const page = await here.call("GET", "/v1/documents/state?limit=2", { key });
+    assert.deepEqual(page.json.unreadable, [{ key: "b", reason: "its data cannot be read" }]);
+    assert.deepEqual([page.json.items.length, page.json.next], [1, "b"]);
+    const remote = (await remoteOf(here, "read")).documents("state");
+    assert.deepEqual(await remote.list(), await documents.list());
+    assert.deepEqual((await remote.list()).unreadable, ["b"]);
+    assert.deepEqual(
+      (await Array.fromAsync(remote.each())).map((one) => one.key),
+      ["a", "c"],
+    );
+    assertProblem(await here.call("GET", "/v1/documents/state/b", { key }), 500, "store_invalid");
+    assertProblem(await here.call("GET", "/v1/documents/state?key=a&key=b", { key }), 500, "store_invalid");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a batch of documents is one commit, and so is a write of a session with documents", async () => {

@@ -18,9 +18,9 @@ interface WriteOptions extends StoreOptions, JsonOption {}
 const bytesMax = 64 * 1024 * 1024;
 
 export function writeCommand(): Command {
-  return storeCommand("write", "Write turns, entries of named logs and fields of a session in one commit")
+  return storeCommand("write", "Write turns, entries of named logs, fields of a session and documents in one commit")
     .argument("<session>", "the session")
-    .argument("<file>", "the write as JSON: {turns?, logs?, set?, onto?}; - for stdin")
+    .argument("<file>", "the write as JSON: {turns?, logs?, set?, documents?, onto?}; - for stdin")
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -68,13 +68,14 @@ function textOf(id: string, outcome: WriteOutcome): string {
     const { log, entry } = outcome;
     return `nothing was written: the log ${log} of session ${id} has the key ${JSON.stringify(entry.key)} already, as entry ${entry.seq}`;
   }
-  const { version, turns, logs } = outcome;
+  const { version, turns, logs, documents = [] } = outcome;
   const parts = [
     ...turns.map(({ seq, status }) => `turn ${seq} (${status})`),
     ...Object.entries(logs).map(([name, { seqs, end }]) => {
       const count = seqs.filter((seq) => seq !== null).length;
       return `${counted(count, "entry")} of ${name}, which ends at ${end}`;
     }),
+    ...(documents.length === 0 ? [] : [counted(documents.length, "document")]),
   ];
   return `wrote ${parts.join(", ") || "fields"} of session ${id}, now at version ${version}`;
 }
