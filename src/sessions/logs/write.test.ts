@@ -345,6 +345,21 @@ test("keys and turns that change between their reading and the commit are read a
   await assertSound(place);
 });
 
+test("a session object that has not seen that a log became shorter replaces an entry of it by its key, and amends no turn", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await written(session, notes(...["a", "b", "c", "d"].map((key) => ({ key, value: key }))));
+  const other = await place.another().get("s");
+  await written(other, { logs: { notes: { from: 3, entries: [] } }, onto: other.info.version });
+  await written(session, notes({ key: "a", value: "A", ifPresent: "replace" }));
+  assert.deepEqual(await values(session), ["A", "b"]);
+
+  await written(session, { turns: { turns: [{ input: "one" }, { input: "two" }] } });
+  await (await place.another().get("s")).truncate(1);
+  const amends: SessionWrite = { turns: { from: 2, amends: true, turns: [{ input: "two", output: "done" }] } };
+  await assert.rejects(session.write({ ...amends, onto: session.info.version }), { code: "conflict" });
+});
+
 test("two entries of one write with one key follow the rule of the later one", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

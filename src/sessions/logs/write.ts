@@ -109,7 +109,7 @@ export class WriteAttempt {
   async unwritten(): Promise<Standing["outcome"] | undefined> {
     const written = this.#written;
     if (written?.status === "duplicate") return duplicateOf(written.log, written.entry);
-    this.#known = await knownFor(this.#handle, this.#write);
+    await this.#readKnown();
     return undefined;
   }
 
@@ -117,8 +117,14 @@ export class WriteAttempt {
   async duplicate(entry: Entry): Promise<Standing["outcome"] | undefined> {
     const log = await this.#logOf(entry);
     if (log !== undefined) return duplicateOf(log, entry);
-    this.#known = await knownFor(this.#handle, this.#write);
+    await this.#readKnown();
     return undefined;
+  }
+
+  /** What was read did not fit the record where it is read again: then the record may be older than what is stored. */
+  async #readKnown(): Promise<void> {
+    if (this.#known !== nothingKnown) await this.#handle.peek();
+    this.#known = await knownFor(this.#handle, this.#write);
   }
 
   /** True where the entry is in a log of the session, under a key of the write. */
