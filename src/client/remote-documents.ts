@@ -57,7 +57,7 @@ export class RemoteDocuments implements Pick<Documents, keyof Documents> {
   /** The documents with these keys, by key; those that are not stored are left out. @throws SessionError as `get` */
   async getMany(keys: readonly string[]): Promise<ReadonlyMap<string, Document>> {
     const found = new Map<string, Document>();
-    for (const batch of batchesOf([...new Set(keys)])) {
+    for (const batch of batchesOf(keys)) {
       let after: string | undefined;
       do {
         const page = await this.#page({ key: batch, after });

@@ -77,7 +77,7 @@ export class RemoteLog implements Pick<SessionLog, keyof SessionLog> {
   /** The entries with these keys, by number. @throws SessionError `id_invalid` */
   async get(keys: readonly string[]): Promise<readonly LogEntry[]> {
     const found: LogEntry[] = [];
-    for (const key of batchesOf([...new Set(keys)])) {
+    for (const key of batchesOf(keys)) {
       let page = await this.#page({ key });
       found.push(...page.items);
       while (page.next !== undefined) {

@@ -367,6 +367,11 @@ test("the client refuses wrong arguments as the library does", async () => {
   await assert.rejects(remote.list(wrong({ prefx: "a" })), { code: "argument_invalid" });
   await assert.rejects(remote.count(wrong({ limit: 1 })), { code: "argument_invalid" });
   await assert.rejects(remote.getMany([""]), { code: "id_invalid" });
+  const log = (await sessions.create({ id: "s" })).log("facts");
+  for (const keys of [null, undefined, "k", 1, {}]) {
+    await assert.rejects(remote.getMany(wrong(keys)), { code: "argument_invalid" });
+    await assert.rejects(log.get(wrong(keys)), { code: "argument_invalid" });
+  }
   const scoped: readonly DocumentWrite[] = wrong([{ scope: "other", key: "k", value: 1 }]);
   await assert.rejects(remote.write(scoped), { code: "argument_invalid" });
   await assert.rejects(here.sessions.documents("state").write(scoped), { code: "argument_invalid" });
