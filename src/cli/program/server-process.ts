@@ -72,7 +72,8 @@ async function knowsKeys(sessions: Sessions): Promise<boolean> {
 export async function listenOn(server: Server | Promise<Server>, options: ListenOptions): Promise<Listening> {
   const { listen } = await import("../../server/index.ts");
   try {
-    return await listen(server, { ...options, drainMs: (options.drain ?? 0) * 1000 });
+    const { port, host, drain = 0 } = options;
+    return await listen(server, { port, host, drainMs: drain * 1000 });
   } catch (error) {
     throw portError(error, options) ?? error;
   }
