@@ -10,7 +10,8 @@ const agents = { front: { default: true }, billing: { keywords: ["invoice"] } };
 
 test("a message over HTTP is routed, and its agent answers the next one at any instance", async () => {
   await using here = serve({ agents });
-  const instance = () => createServer({ sessions: here.sessions, converse: createManager(here).send });
+  const instance = () =>
+    createServer({ sessions: here.sessions, converse: createManager({ sessions: here.sessions }).send });
   const [one, two] = [instance(), instance()];
   const device = randomUUID();
   const say = async (server: typeof one, message: string): Promise<unknown> => {
