@@ -105,6 +105,28 @@ test("a call that needs approval makes the turn wait, and another process runs w
   assert.deepEqual(other.info.counters, countAll(await Array.fromAsync(other.turns())));
 });
 
+test("a tool that asks for approval only since the turn waits does not run without it", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const { tools, runs } = recordedTools();
+  const model = scripted([callsFor(["1", "wipe", "{}"], ["2", "look", "{}"])]).model;
+  await (
+    await session.consult("go", { model: withTools(model, tools, { session }) })
+  ).done;
+  const changed = tools.map((tool) => (tool.name === "look" ? { ...tool, approve: true } : tool));
+  const later = withTools(scripted([text("Done.")]).model, changed, { session });
+  const { token } = (await session.waiting()) ?? assert.fail("the turn does not wait");
+  assert.equal((await (await session.approve(token, { 1: true }, { model: later })).done).status, "waiting");
+  assert.deepEqual(runs, ["wipe{}"]);
+  const again = (await session.waiting()) ?? assert.fail("the turn does not wait again");
+  assert.deepEqual(
+    again.calls.map(({ id }) => id),
+    ["2"],
+  );
+  const turn = await (await session.approve(again.token, { 2: true }, { model: later })).done;
+  assert.deepEqual([turn.status, runs], ["done", ["wipe{}", "look{}"]]);
+});
+
 test("an answer may wait again after an approval, and steps count over the whole answer", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

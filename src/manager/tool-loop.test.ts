@@ -382,6 +382,11 @@ const cycle: { self?: unknown } = {};
 cycle.self = cycle;
 const oddResults: readonly (readonly [title: string, result: unknown, shown: string])[] = [
   ["a bigint as digits", { receipt: 4711n }, '{"receipt":"4711"}'],
+  [
+    "bytes as base64",
+    { file: new Uint8Array([1, 2, 3]), buffer: Buffer.from("hi") },
+    `{"file":"AQID","buffer":"aGk="}`,
+  ],
   ["a cycle as done", cycle, "The call is done, but its result cannot be shown."],
   ["a map as an object", new Map([["a", 1]]), '{"a":1}'],
   ["a map with other keys as pairs", new Map([[1, "a"]]), '[[1,"a"]]'],

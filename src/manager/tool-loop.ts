@@ -124,15 +124,15 @@ async function* runCalls(
 ): AsyncGenerator<ModelEvent, readonly Message[] | undefined, undefined> {
   const results: Message[] = [];
   for (const [index, call] of calls.entries()) {
-    // After a wait each call is decided: the calls that needed approval were found before it.
-    if (decisions === undefined && (await needsApproval(known, call))) {
+    const decision = decisions !== undefined && Object.hasOwn(decisions, call.id) ? decisions[call.id] : undefined;
+    // Also after a wait: the tool of a call that needed no approval then may ask for it now.
+    if (decision === undefined && (await needsApproval(known, call))) {
       const notRun = calls.slice(index);
       const asking = await Promise.all(notRun.map((one) => needsApproval(known, one)));
       yield { type: "approval", asks: notRun.flatMap(({ id }, place) => (asking[place] === true ? [id] : [])), notRun };
       return undefined;
     }
     yield { type: "waiting", calls: calls.slice(index + 1) };
-    const decision = decisions !== undefined && Object.hasOwn(decisions, call.id) ? decisions[call.id] : undefined;
     const isRefused = decision !== undefined && decision !== true;
     const message = isRefused ? refusedResult(call, decision.refused) : await runTool(known, call, context);
     yield { type: "message", message };

@@ -1,5 +1,5 @@
 import { tracingChannel } from "node:diagnostics_channel";
-import type { Value } from "../domain/values/codec.ts";
+import { base64Of, type Value } from "../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { clip, formatValue } from "../domain/values/format-value.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
@@ -192,8 +192,11 @@ function cut(text: string, bytesMax = textBytesMax): string {
   return `${head}\n[cut: the first ${bytesMax} of ${bytes} bytes]`;
 }
 
-/** Values that JSON does not know, as the model can read them. */
-function plain(_key: string, value: unknown): unknown {
+/** Values that JSON does not know, as the model can read them; bytes as base64. */
+function plain(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  // A Buffer is an object of numbers by now.
+  const given = this[key];
+  if (given instanceof Uint8Array) return base64Of(given);
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Map)
     return [...value.keys()].every((key) => typeof key === "string") ? Object.fromEntries(value) : [...value];
