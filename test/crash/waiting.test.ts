@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openSessions, type Session, type Turn, type Waiting } from "../../src/index.ts";
+import { openSessions, type Session, type Turn, type WaitingTurn } from "../../src/index.ts";
 import { actingModel } from "../processes/waiting-turns.ts";
 import { WorkerProcess, type Report } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
@@ -38,7 +38,7 @@ async function turnOf(session: Session, key: string): Promise<Turn | undefined> 
 }
 
 /** The turns that a killed process left waiting; the caller settles each. Its last commit may land late. */
-async function* leftWaiting(session: Session): AsyncGenerator<Waiting, void, undefined> {
+async function* leftWaiting(session: Session): AsyncGenerator<WaitingTurn, void, undefined> {
   for (;;) {
     const waiting = await session.waiting();
     if (waiting !== null) {
