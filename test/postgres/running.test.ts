@@ -117,7 +117,8 @@ test("a pool whose connections are all taken is an error after the deadline, wit
     (error: Error) =>
       hasCode(error, "store_unavailable") && /1 of at most 1 connections, 0 idle, \d+ waiting/.test(error.message),
   );
-  assert.ok(performance.now() - start >= 490, "the store waits for a connection until its deadline");
+  // A try takes 100 ms. The last one begins before the deadline, or is left out if its pause would pass it.
+  assert.ok(performance.now() - start >= 250, "the store tries again for a connection");
   taken.release();
   assert.deepEqual((await own.load([{ key: sampleRecord({ id: "none" }), tails: [] }])).sessions, [undefined]);
   await own.close();
