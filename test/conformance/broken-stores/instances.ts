@@ -11,7 +11,7 @@ export const instanceBreakages: readonly NamedBreakage[] = [
     (store) => ({ heartbeat: (instance) => store.heartbeat(instance) }),
   ],
   ["lists every worker of a host", "a-host-is-listed-once", listsWorkers],
-  ["tells of instances nobody asked for", "heartbeats: only those", tellsAll],
+  ["returns instances that were not asked for", "heartbeats: only those", tellsAll],
   [
     "makes up what it does not know",
     "heartbeats",

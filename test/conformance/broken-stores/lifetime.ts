@@ -18,7 +18,7 @@ export const lifetimeBreakages: readonly NamedBreakage[] = [
     "inspect-finds-nothing",
     () => ({ inspect: async () => [{ kind: "damage", what: "everything", fix: null, repaired: false }] }),
   ],
-  ["tells nobody", "own-changes-wake", () => ({ watch: () => () => undefined })],
+  ["wakes no watcher", "own-changes-wake", () => ({ watch: () => () => undefined })],
   [
     "goes on telling",
     "own-changes-wake: not those",
