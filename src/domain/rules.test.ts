@@ -520,7 +520,8 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
     const first = before.waiters.find(({ until }) => until > life.now);
     const ticket = command.do === "take" ? command.ticket : null;
     const passes = command.do === "takeOver" || command.do === "resume";
-    if (first !== undefined && !passes) assert.equal(ticket, first.ticket, "the lease goes to the first waiter of the queue");
+    if (first !== undefined && !passes)
+      assert.equal(ticket, first.ticket, "the lease goes to the first waiter of the queue");
     if (!passes)
       assert.ok(!after.waiters.some((one) => one.ticket === first?.ticket), "who was served waits no longer");
   }
