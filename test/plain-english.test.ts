@@ -8,9 +8,15 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
+/** Names that stores have on disk, each with the files that translate them. */
+const stored: readonly { readonly path: string; readonly word: string }[] = [
+  { path: "src/domain/record/entry.ts", word: "spent" },
+  { path: "src/store/row.ts", word: "spent" },
+];
+
 /** Indefinite persons and home-made words, where a component, the caller or the client is meant. */
 const oldIdiom =
-  /\b(whoever|whomever|whosoever|nobody|somebody|befell|befalls?|befallen|nought|come by|comes by|begun afresh|put in order|put away|made ready|the floor|tally|spent on|goes on with|(?:is|are|was|be) told|heeds?|remedy|flaws?|mend(?:s|ed|ing)?)\b/i;
+  /\b(whoever|whomever|whosoever|nobody|somebody|befell|befalls?|befallen|nought|come by|comes by|begun afresh|put in order|put away|made ready|the floor|tally|(?:over)?spent|spends?|spending|spender|goes on with|(?:is|are|was|be) told|heeds?|remedy|flaws?|mend(?:s|ed|ing)?)\b/i;
 
 // UPGRADING.md has the old names. The API pages are made from comments, which the test below measures.
 test("docs, examples and sources, with their messages, help texts and names, use no word of the old idiom", () => {
@@ -24,7 +30,8 @@ test("docs, examples and sources, with their messages, help texts and names, use
       .split("\n")
       .flatMap((line, index) => {
         const [word] = oldIdiom.exec(line) ?? [];
-        return word === undefined ? [] : [`${path}:${index + 1}: ${word}`];
+        const isStored = stored.some((name) => name.path === path && name.word === word);
+        return word === undefined || isStored ? [] : [`${path}:${index + 1}: ${word}`];
       }),
   );
   assert.deepEqual(found, []);

@@ -13,7 +13,7 @@ import { changeOf, draftOf, turnsIdentity, type Change, type Draft } from "./rec
 import { assemble, readableChunks, type Chunk } from "./turns/chunk.ts";
 import { claimSession } from "./record/device-claim.ts";
 import { appendConflicts } from "./record/conflict.ts";
-import type { Entry } from "./record/entry.ts";
+import { truncatedUsageLog, type Entry } from "./record/entry.ts";
 import { eventOf, type SessionEvent } from "./record/event.ts";
 import { handOff, endHandoff } from "./record/handoff.ts";
 import {
@@ -552,7 +552,7 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
     assert.deepEqual(rest, asBefore, "to tell of a conflict changes nothing else");
   }
 
-  // What was spent stays spent.
+  // Usage stays counted.
   for (const counter of ["requests", "inputTokens", "outputTokens", "totalTokens", "durationMs", "longestMs"] as const)
     assert.ok(after.counters[counter] >= before.counters[counter], `${counter} never goes down`);
 
@@ -601,7 +601,7 @@ function checkSession(life: Life): void {
   const check = new SessionCheck(record);
   for (const [log, entries] of logs) for (const entry of entries) check.add(log, entry);
   assert.deepEqual(check.result(), { problems: [], repair: null }, "the check finds nothing");
-  const usage = countTruncatedUsage(counted, (logs.get("spent") ?? []).map(truncatedUsageOf));
+  const usage = countTruncatedUsage(counted, (logs.get(truncatedUsageLog) ?? []).map(truncatedUsageOf));
   assert.deepEqual(record.counters, usage, "what was cut off is counted where it was kept");
 
   const sliding = record.lastActivityAt + record.ttlMs;

@@ -158,33 +158,33 @@ export function exceededStepsOf(stored: string | undefined): Pick<ExceededSteps,
 
 /** A budget of tokens that an answer reached. */
 export interface ReachedBudget {
-  readonly spent: number;
+  readonly used: number;
   readonly max: number;
 }
 
-export function describeReachedBudget({ spent, max }: ReachedBudget): string {
-  return `the session has used ${spent} tokens, its budget is ${max}`;
+export function describeReachedBudget({ used, max }: ReachedBudget): string {
+  return `the session has used ${used} tokens, its budget is ${max}`;
 }
 
 /** The details that a turn stores as a text; none if its words are of another version. */
 export function reachedBudgetOf(stored: string | undefined): ReachedBudget | undefined {
-  const [, spent, max] = /^the session has used (\d+) tokens, its budget is (\d+)$/.exec(stored ?? "") ?? [];
-  return spent === undefined ? undefined : { spent: Number(spent), max: Number(max) };
+  const [, used, max] = /^the session has used (\d+) tokens, its budget is (\d+)$/.exec(stored ?? "") ?? [];
+  return used === undefined ? undefined : { used: Number(used), max: Number(max) };
 }
 
 /** A budget of a day that was reached. */
 export interface ReachedDailyBudget {
   readonly scope: "user" | "tenant";
   readonly unit: "tokens" | "turns";
-  readonly spent: number;
+  readonly used: number;
   readonly max: number;
   /** The end of the day, midnight UTC, epoch ms. */
   readonly startsAgainAt: number;
 }
 
-export function describeReachedDailyBudget({ scope, unit, spent, max, startsAgainAt }: ReachedDailyBudget): string {
+export function describeReachedDailyBudget({ scope, unit, used, max, startsAgainAt }: ReachedDailyBudget): string {
   const again = new Date(startsAgainAt).toISOString();
-  return `the ${scope} has used ${spent} ${unit} today, the budget of a day is ${max}; it starts again at ${again}`;
+  return `the ${scope} has used ${used} ${unit} today, the budget of a day is ${max}; it starts again at ${again}`;
 }
 
 const dailyBudgetWords =
@@ -192,10 +192,10 @@ const dailyBudgetWords =
 
 /** The details that a turn stores as a text; none if its words are of another version. */
 export function reachedDailyBudgetOf(stored: string | undefined): ReachedDailyBudget | undefined {
-  const [, scope, spent, unit, max, again = ""] = dailyBudgetWords.exec(stored ?? "") ?? [];
+  const [, scope, used, unit, max, again = ""] = dailyBudgetWords.exec(stored ?? "") ?? [];
   if (scope === undefined || !Number.isFinite(Date.parse(again))) return undefined;
   const words = { scope, unit } as Pick<ReachedDailyBudget, "scope" | "unit">;
-  return { ...words, spent: Number(spent), max: Number(max), startsAgainAt: Date.parse(again) };
+  return { ...words, used: Number(used), max: Number(max), startsAgainAt: Date.parse(again) };
 }
 
 function unquoted(text: string): readonly string[] {

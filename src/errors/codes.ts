@@ -160,7 +160,7 @@ export interface ErrorDetails {
   readonly turn_not_waiting: InSession & { turn?: number };
   readonly turn_not_open: InSession & { turn: number };
   readonly contended: InSession & { attempts: number };
-  readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; spent: number; max: number };
+  readonly budget_exceeded: InSession & { unit: "tokens" | "turns"; used: number; max: number };
   readonly daily_budget_exceeded: InSession & ReachedDailyBudget & { retryAfterMs: number };
 
   // Answers
@@ -206,7 +206,7 @@ export interface ErrorDetails {
   readonly device_budget_exceeded: {
     scope: "device" | "all";
     unit: "requests" | "tokens";
-    spent: number;
+    used: number;
     max: number;
     retryAfterMs: number;
   };
@@ -411,7 +411,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   budget_exceeded: {
     status: 402,
     retryable: false,
-    details: { sessionId: "id", unit: "code", spent: "number", max: "number" },
+    details: { sessionId: "id", unit: "code", used: "number", max: "number" },
   },
   daily_budget_exceeded: {
     status: 429,
@@ -420,7 +420,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       sessionId: "id",
       scope: "code",
       unit: "code",
-      spent: "number",
+      used: "number",
       max: "number",
       startsAgainAt: "number",
       retryAfterMs: "number",
@@ -487,7 +487,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   device_budget_exceeded: {
     status: 429,
     retryable: true,
-    details: { scope: "code", unit: "code", spent: "number", max: "number", retryAfterMs: "number" },
+    details: { scope: "code", unit: "code", used: "number", max: "number", retryAfterMs: "number" },
   },
   deadline_passed: { status: 504, retryable: true, details: { deadlineMs: "number" } },
   internal: { status: 500, retryable: false, details: { requestId: "id" } },

@@ -135,7 +135,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `turn ${d.turn} of session ${d.sessionId} is not in progress; only a turn in progress accepts chunks and can be sealed`,
   contended: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,
   budget_exceeded: (d) =>
-    `session ${d.sessionId} has used ${counted(d.spent, d.unit === "turns" ? "turn" : "token")}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
+    `session ${d.sessionId} has used ${counted(d.used, d.unit === "turns" ? "turn" : "token")}, its budget is ${d.max}; raise the budget with session.update({ budget }), or continue in another session`,
   daily_budget_exceeded: (d) =>
     `${describeReachedDailyBudget(d)}; wait until then, or raise budgets.${d.scope} of openSessions (session ${d.sessionId})`,
 
@@ -199,7 +199,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `this ${d.scope} has ${counted(d.open, "open stream")}, the limit is ${d.openMax}; close one, or raise streams.${d.scope} of the server`,
   rate_limited: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
   device_budget_exceeded: (d) =>
-    `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.spent} of ${d.max} ${d.unit} in 24 hours; no model was called; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
+    `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.used} of ${d.max} ${d.unit} in 24 hours; no model was called; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
   deadline_passed: (d) =>
     `there was no response within ${d.deadlineMs} ms; an answer that has begun continues and is stored: read the turns, or follow the stream`,
   internal: (d) => `internal error; the server's log has the details under request ${d.requestId}`,

@@ -43,7 +43,7 @@ test("a call that a budget stops before its tool runs did not run, and the same 
   const [turn] = await Array.fromAsync(session.turns());
   assert.deepEqual([turn?.status, results(turn), runs], ["failed", ["not run", "not run"], 0]);
   const refused = manager.send(session, "go", { key: "k", model: calling("look") });
-  await assert.rejects(refused, { code: "budget_exceeded" }, "the budget is still spent");
+  await assert.rejects(refused, { code: "budget_exceeded" }, "the budget is still used up");
   await session.update({ budget: { tokens: 10_000 } });
   const again = await manager.send(session, "go", {
     key: "k",

@@ -19,7 +19,7 @@ test("a tool loop stops at the step that reaches the budget; the turn keeps its 
   const look = { name: "look", description: "looks", parameters: { type: "object" }, run: () => "nothing" };
   const manager = createManager({ sessions: place.sessions, tools: { ceo: [look] }, stepsMax: 50 });
   const session = await place.sessions.create({ id: "s" });
-  const refusal = { code: "budget_exceeded", details: { unit: "tokens", spent: 500, max: 450 } };
+  const refusal = { code: "budget_exceeded", details: { unit: "tokens", used: 500, max: 450 } };
   const isRefusal = (error: { code: string; details: object }): true => {
     assert.equal(error.code, refusal.code);
     assert.partialDeepStrictEqual(error.details, { sessionId: "s", ...refusal.details });

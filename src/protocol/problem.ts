@@ -33,10 +33,10 @@ const textsForDevices: Partial<Record<ErrorCode, { readonly detail: string; read
     details: ["sessionId", "heldForMs"],
   },
   daily_budget_exceeded: {
-    detail: "the budget of a day is spent; try again when it starts again",
+    detail: "the budget of a day is used up; try again when it starts again",
     details: ["retryAfterMs", "startsAgainAt"],
   },
-  device_budget_exceeded: { detail: "the budget for devices is spent; try again later", details: ["retryAfterMs"] },
+  device_budget_exceeded: { detail: "the budget for devices is used up; try again later", details: ["retryAfterMs"] },
   fenced: { detail: "another writer took over the session; nothing was written", details: ["sessionId"] },
   model_missing: { detail: "the service has no model to ask", details: ["sessionId"] },
   legal_hold: { detail: "nothing of the session may be deleted", details: ["sessionId"] },

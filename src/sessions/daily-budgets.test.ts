@@ -31,7 +31,7 @@ test("a user's budget of a day counts in all sessions and processes, and the err
       sessionId: "b",
       scope: "user",
       unit: "tokens",
-      spent: 300,
+      used: 300,
       max: 250,
       startsAgainAt: Date.parse("2026-12-01T00:00:00Z"),
       retryAfterMs: 3_600_000,
@@ -97,7 +97,7 @@ test("a running answer stops at the step that reaches the budget of the day; a r
   const again = manager.send(session, "go", { key: "k", model: runaway }).then((given) => given.done);
   await assert.rejects(again, (error) => {
     assert.ok(hasCode(error, "daily_budget_exceeded"));
-    assert.partialDeepStrictEqual(error.details, { scope: "user", unit: "tokens", spent: 300, max: 250 });
+    assert.partialDeepStrictEqual(error.details, { scope: "user", unit: "tokens", used: 300, max: 250 });
     return true;
   });
 });

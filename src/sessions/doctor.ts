@@ -1,7 +1,7 @@
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { headOf, isSame } from "../domain/record/change.ts";
 import type { StoredDocument } from "../domain/documents/document.ts";
-import type { SessionKey } from "../domain/record/entry.ts";
+import { truncatedUsageLog, type SessionKey } from "../domain/record/entry.ts";
 import { decode } from "../domain/values/codec.ts";
 import {
   repairSession,
@@ -294,8 +294,8 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
   for (const log of check.logs) {
     try {
       for (let from = 1; ;) {
-        // The last entries of `spent` are the usage of archived turns: the archive holds these turns too.
-        const to = log === "spent" && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
+        // The last entries of this log are the usage of archived turns: the archive holds these turns too.
+        const to = log === truncatedUsageLog && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
         const range = { log, from, to, order: "ascending", limit: entriesAtOnce } as const;
         const page = await readLog(core, record, range);
         for (const entry of page) check.add(log, entry);

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { replacedLog } from "../domain/turns/replaced-turns.ts";
 import { changeOf, draftOf, identityOf, splice } from "../domain/record/change.ts";
-import type { Splice } from "../domain/record/entry.ts";
+import { truncatedUsageLog, type Splice } from "../domain/record/entry.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import { entryOfTurn, type Turn } from "../domain/turns/turn.ts";
 import { doctor, stats } from "../admin.ts";
+import { encode } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import { coreOf, type Sessions } from "./sessions.ts";
@@ -375,7 +376,10 @@ test("turns that a lost question had replaced take the place of no later turn", 
   const { record } = await core.load({ tenant: "default", id: "s" });
   const draft = draftOf(record);
   const lost = entryOfTurn({ ...(await turnsOf(session))[0]!, seq: 2 });
-  splice(draft, replacedLog, 1, [{ seq: 1, key: null, at: 0, data: '{"inherited":0,"spent":0}' }, lost]);
+  splice(draft, replacedLog, 1, [
+    { seq: 1, key: null, at: 0, data: encode({ inherited: 0, [truncatedUsageLog]: 0 }) },
+    lost,
+  ]);
   assert.equal((await core.commit([changeOf(draft)])).status, "ok");
   await session.refresh();
   model.isDown = true;

@@ -44,7 +44,7 @@ export {
   type TurnSums,
   type UnreadableCounts,
 } from "./stats.ts";
-export type { Change, KeyClaim, Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
+export type { Change, CountedUsage, KeyClaim, Transaction, UsageAddition } from "../domain/record/change.ts";
 export type {
   DocumentChange,
   DocumentKey,
@@ -53,7 +53,7 @@ export type {
   DocumentTouch,
   StoredDocument,
 } from "../domain/documents/document.ts";
-export type { Entry, LogName, SessionKey, Splice } from "../domain/record/entry.ts";
+export { truncatedUsageLog, type Entry, type LogName, type SessionKey, type Splice } from "../domain/record/entry.ts";
 export type {
   Archive,
   ArchivedRange,

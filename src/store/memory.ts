@@ -9,12 +9,12 @@ import {
   headOf,
   sessionChanges,
   type Change,
-  type Spending,
+  type CountedUsage,
   type Transaction,
   type UsageAddition,
 } from "../domain/record/change.ts";
 import type { DocumentChange } from "../domain/documents/document.ts";
-import { keyText, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
+import { keyText, truncatedUsageLog, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
 import type { Instance } from "../domain/record/record.ts";
 import { stateAt } from "../domain/record/states.ts";
 import { hasLabels } from "../domain/values/labels.ts";
@@ -94,7 +94,7 @@ class MemoryStore implements Store {
   readonly #events = new OrderedRows<OrderedEvent>();
   readonly #instances = new Map<string, Instance>();
   /** Sums of usage, by tenant and name. */
-  readonly #usage = new Map<string, Spending & { readonly until: number }>();
+  readonly #usage = new Map<string, CountedUsage & { readonly until: number }>();
   readonly #documents = new MemoryDocuments();
   readonly #watchers = new Watchers();
   #closed = false;
@@ -143,7 +143,7 @@ class MemoryStore implements Store {
     });
   }
 
-  async usage(names: readonly UsageName[]): Promise<readonly Spending[]> {
+  async usage(names: readonly UsageName[]): Promise<readonly CountedUsage[]> {
     this.#guardOpen();
     return names.map((name) => {
       const { tokens, turns } = this.#usage.get(usageText(name)) ?? { tokens: 0, turns: 0 };
@@ -283,7 +283,7 @@ class MemoryStore implements Store {
             session: row.id,
             user: row.user,
             data: headOfData(data),
-            isArchived: log === "spent" && seq > headOf(record, log),
+            isArchived: log === truncatedUsageLog && seq > headOf(record, log),
             bytes: bytesIn(log, data)?.length ?? Buffer.byteLength(data),
           });
         }

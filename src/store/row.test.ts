@@ -28,11 +28,21 @@ test("a record comes back from its row as it was", () => {
       parts: [{ ranges: [{ log: "turns", from: 1, to: 3 }], sha256: "f00" }],
       bytes: 100,
       packedBytes: 25,
-      spent: 1,
+      usageEntries: 1,
     },
   });
   assert.deepStrictEqual(recordOf(rowOf(record)), record);
   assert.deepStrictEqual(recordOf(structuredClone(rowOf(record))), record);
+});
+
+test("a row keeps the names of the first version on disk", () => {
+  const archive = { state: "ended", heads: { turns: 3 }, parts: [], bytes: 100, packedBytes: 25 } as const;
+  const record = sampleRecord({ archive: { ...archive, usageEntries: 2 } });
+  const row = rowOf(record);
+  const data = JSON.parse(row.data) as object;
+  assert.deepEqual("archive" in data && data.archive, { ...archive, spent: 2 });
+  const older = { ...row, data: JSON.stringify({ ...data, archive }) };
+  assert.deepEqual(recordOf(older).archive, { ...archive, usageEntries: 0 }, "of a version that counted none");
 });
 
 test("a row from before handoffs, archives, legal holds and forks is read", () => {

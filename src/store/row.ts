@@ -5,7 +5,7 @@
 import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
-import type { Identity, SessionRecord } from "../domain/record/record.ts";
+import type { Archive, Identity, SessionRecord } from "../domain/record/record.ts";
 import { noLabels, ownLabels, storedLabels, type Labels } from "../domain/values/labels.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
@@ -51,9 +51,12 @@ type OptionalFields =
   | "turnsCommitId";
 /** The last change of a named log: the version and the commit id, or the version alone for the commit of the row. */
 type StoredMark = number | readonly [version: number, commitId: string];
-/** Rows have the names `floor` and `hold` since the first version. */
+/** `spent` is the number of entries of usage. */
+type StoredArchive = Omit<Archive, "usageEntries"> & { readonly spent?: number };
+/** Rows have the names `floor`, `hold` and `spent` since the first version. */
 type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold" | "logMarks"> &
-  Partial<Pick<Rest, OptionalFields>> & {
+  Partial<Pick<Rest, Exclude<OptionalFields, "archive">>> & {
+    archive?: StoredArchive;
     floor?: StoredHandoff | null;
     hold?: SessionRecord["legalHold"];
     marks?: { readonly [log: string]: StoredMark };
@@ -82,7 +85,7 @@ export function rowOf(record: SessionRecord): RecordRow {
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
   if (waiting !== null) rest.waiting = waiting;
   if (budget !== null) rest.budget = budget;
-  if (archive !== null) rest.archive = archive;
+  if (archive !== null) rest.archive = storedArchive(archive);
   if (legalHold !== null) rest.hold = legalHold;
   if (parent !== null) rest.parent = parent;
   if (inherited !== 0) rest.inherited = inherited;
@@ -109,6 +112,14 @@ export function rowOf(record: SessionRecord): RecordRow {
     labels: labelsText(storedLabels(record.labels, waiting)),
     data: JSON.stringify(rest),
   };
+}
+
+function storedArchive({ usageEntries, ...archive }: Archive): StoredArchive {
+  return { ...archive, spent: usageEntries };
+}
+
+function archiveOf({ spent = 0, ...archive }: StoredArchive): Archive {
+  return { ...archive, usageEntries: spent };
 }
 
 function storedMark({ version, commitId }: Identity, written: number): StoredMark {
@@ -223,7 +234,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     fence: rest.fence,
     lease: rest.lease,
     waiters: rest.waiters,
-    archive: rest.archive ?? null,
+    archive: rest.archive ? archiveOf(rest.archive) : null,
     legalHold: rest.hold ?? null,
     parent: rest.parent ?? null,
     inherited: rest.inherited ?? 0,

@@ -2,7 +2,7 @@
  * Sums over the sessions, turns and handoffs of a tenant: the query and the result of `Store.stats`, and an accumulator for
  * stores that read rows one by one. A fact is the part of a row that the sums need, without messages.
  */
-import type { Entry } from "../domain/record/entry.ts";
+import { truncatedUsageLog, type Entry } from "../domain/record/entry.ts";
 import type { SessionRecord, SessionState } from "../domain/record/record.ts";
 import type { TruncatedUsage } from "../domain/turns/truncated-usage.ts";
 import { stateAt } from "../domain/record/states.ts";
@@ -122,7 +122,7 @@ export interface EntryFacts extends Pick<Entry, "at" | "data"> {
   /** The id of its session. */
   readonly session: string;
   readonly user: string | null;
-  /** True for the usage in `spent` of turns that are in the session's archive. */
+  /** True for the usage, in the log of truncated usage, of turns that are in the session's archive. */
   readonly isArchived: boolean;
   /** Bytes of the whole data; for an archive, which engines store as bytes, those bytes. */
   readonly bytes: number;
@@ -269,11 +269,11 @@ export class StatsAccumulator {
     if (sums === undefined) this.#logs.set(log, (sums = { entries: 0, bytes: 0 }));
     sums.entries++;
     sums.bytes += bytes;
-    if (log !== "turns" && log !== "spent" && log !== "events") return;
+    if (log !== "turns" && log !== truncatedUsageLog && log !== "events") return;
     const fact = parsed(entry);
     if (fact === undefined || !(Math.abs(at) <= dateMaxMs)) this.#unreadable.entries++;
     else if (log === "turns") this.#addTurn(entry, fact);
-    else if (log === "spent") this.#addTruncated(entry, fact);
+    else if (log === truncatedUsageLog) this.#addTruncated(entry, fact);
     else this.#addEvent(entry, fact);
   }
 

@@ -4,7 +4,7 @@
  * for each invariant, with the same name.
  */
 import type { DocumentKey, StoredDocument } from "../domain/documents/document.ts";
-import type { Spending, Transaction, UsageAddition } from "../domain/record/change.ts";
+import type { CountedUsage, Transaction, UsageAddition } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
 import type { Instance, SessionRecord, SessionState, SettledState } from "../domain/record/record.ts";
 import type { LabelFilter } from "../domain/values/labels.ts";
@@ -87,11 +87,11 @@ export interface Store {
   count(query: CountQuery): Promise<number>;
 
   /**
-   * Returns sums over the sessions, turns and handoffs of one tenant, computed in the store. It reads the logs `turns`,
-   * `spent` and `events`, in the forms that `domain/` gives their entries. A store without a faster way passes its rows to a
-   * `StatsAccumulator`.
+   * Returns sums over the sessions, turns and handoffs of one tenant, computed in the store. It reads the logs
+   * `turns`, `truncatedUsageLog` and `events`, in the forms that `domain/` gives their entries. A store without a
+   * faster way passes its rows to a `StatsAccumulator`.
    * INVARIANT stats-are-whole: each turn counts once in the whole and once in each kind of groups, also a truncated one. A
-   *   turn that a fork has copied counts for the session that spent it; in the fork it counts under the log `inherited`.
+   *   turn that a fork has copied counts for the session that used it; in the fork it counts under the log `inherited`.
    * INVARIANT stats-are-one-moment: all sums are from the same instant, and no writer waits for them.
    * INVARIANT stats-are-bounded: at most `limit` groups of each kind, and `limit` days.
    */
@@ -104,7 +104,7 @@ export interface Store {
    * INVARIANT scope-is-in-the-key: a sum of one tenant has no addition of another.
    * INVARIANT old-usage-is-deleted: a heartbeat removes sums whose time, the latest `until` of their additions, has passed.
    */
-  usage(names: readonly UsageName[]): Promise<readonly Spending[]>;
+  usage(names: readonly UsageName[]): Promise<readonly CountedUsage[]>;
 
   /**
    * Returns the problems of the store below its sessions: entries without a session, wrong tables, damage that the engine

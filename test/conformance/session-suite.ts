@@ -137,7 +137,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
       const refused = { code: "daily_budget_exceeded" };
       await assert.rejects(a.append({ input: "3" }), (error: { code: string; details: object }) => {
         assert.equal(error.code, refused.code);
-        assert.partialDeepStrictEqual(error.details, { scope: "user", unit: "tokens", spent: 200, max: 150 });
+        assert.partialDeepStrictEqual(error.details, { scope: "user", unit: "tokens", used: 200, max: 150 });
         return true;
       });
       await assert.rejects(b.consult("3"), refused);

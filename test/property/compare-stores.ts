@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import type { Change, KeyClaim, Transaction } from "../../src/domain/record/change.ts";
 import type { Value } from "../../src/domain/values/codec.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
-import type { Entry, SessionKey, Splice } from "../../src/domain/record/entry.ts";
+import { truncatedUsageLog, type Entry, type SessionKey, type Splice } from "../../src/domain/record/entry.ts";
 import type { SessionRecord, SettledState } from "../../src/domain/record/record.ts";
 import { sessionStates } from "../../src/domain/record/states.ts";
 import type { LoadRequest, LogRange, Outcome, SessionQuery, Store } from "../../src/store/store.ts";
@@ -21,7 +21,7 @@ import {
   type SampleEntry,
 } from "../../src/testing/samples.ts";
 
-const logs = ["turns", "chunks", "events", "spent"];
+const logs = ["turns", "chunks", "events", truncatedUsageLog];
 const tenants = ["a", "A"];
 const ids = ["s", "S", "s ", "😀", "__proto__"];
 const keys = ["k", "K", "k ", "constructor"];
@@ -338,7 +338,7 @@ function saidBy(log: string, value: number): Value {
       const counted = { ...usage, ...(value % 2 === 0 ? { estimated: true } : {}) };
       return { status, ...whose, usage: counted, ...took, input, output: [] };
     }
-    case "spent":
+    case truncatedUsageLog:
       return {
         ...whose,
         usage,

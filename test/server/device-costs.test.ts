@@ -167,9 +167,13 @@ test("a repeated idempotency key is answered from the session, and counts no req
       assert.deepEqual([repeated.status, repeated.json.text], [200, first.json.text]);
     }
     assert.equal(model.calls, 1);
-    if (budget.tokens !== undefined) assert.equal((await say(here, device)).status, 200, "100 of 150 tokens are spent");
+    if (budget.tokens !== undefined) assert.equal((await say(here, device)).status, 200, "100 of 150 tokens are used");
     assertProblem(await say(here, device, { "Idempotency-Key": "another" }), 429, "device_budget_exceeded");
-    assert.equal((await say(here, device, { "Idempotency-Key": "one" })).status, 200, "also once the budget is spent");
+    assert.equal(
+      (await say(here, device, { "Idempotency-Key": "one" })).status,
+      200,
+      "also once the budget is used up",
+    );
   }
 });
 

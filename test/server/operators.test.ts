@@ -111,7 +111,7 @@ test("turns over HTTP: appended once by key, on the state of an ETag, read in ra
   assertProblem(await consult({ window: { turns: -1 } }), 400, "request_invalid");
 });
 
-test("budgets over HTTP: given, spent, raised", async () => {
+test("budgets over HTTP: given, used up, raised", async () => {
   await using here = serve();
   const key = await here.key("write");
   const made = await here.call("POST", "/v1/sessions", { key, body: { id: "s", budget: { turns: 1 } } });

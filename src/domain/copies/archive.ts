@@ -1,7 +1,7 @@
 /** Archiving compresses the logs of a session, and unarchiving restores the same entries. */
 import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
 import { encode } from "../values/codec.ts";
-import type { Entry, LogName } from "../record/entry.ts";
+import { truncatedUsageLog, type Entry, type LogName } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
 import { closeForArchive, type Logs } from "../record/lifecycle.ts";
 import type { Archive, ArchivedRange, SessionRecord } from "../record/record.ts";
@@ -20,7 +20,7 @@ export function isContent(log: LogName): boolean {
 
 /** True for a log that an archive contains. Events and the usage of truncated turns stay in rows, where queries find them. */
 export function isArchivable(log: LogName): boolean {
-  return isContent(log) && log !== "events" && log !== "spent";
+  return isContent(log) && log !== "events" && log !== truncatedUsageLog;
 }
 
 /** The logs of a session's content. */
@@ -100,7 +100,7 @@ export function archiveSession(
     archive: {
       state,
       heads,
-      spent: usage.length,
+      usageEntries: usage.length,
       bytes,
       packedBytes,
       parts,
@@ -131,16 +131,16 @@ export function unarchiveSession(
   const { record } = draft;
   if (record.state !== "archived") return null;
   const state = stateBefore(record);
-  const usageHead = headOf(record, "spent");
+  const usageHead = headOf(record, truncatedUsageLog);
   // The time in this state begins now, or a retention policy would archive the session again at once.
   set(draft, { state, stateSince: context.now, archive: null });
   if (staged === undefined) {
     for (const [log, entries] of logs) splice(draft, log, 1, entries);
     // The usage of these turns is in the turns again.
-    if (usageHead < lastOwn(record, "spent")) splice(draft, "spent", usageHead + 1, []);
+    if (usageHead < lastOwn(record, truncatedUsageLog)) splice(draft, truncatedUsageLog, usageHead + 1, []);
     if (lastOwn(draft.record, "archive") > 0) splice(draft, "archive", 1, []);
   } else {
-    const left = Object.hasOwn(record.heads, "spent") ? { spent: usageHead } : {};
+    const left = Object.hasOwn(record.heads, truncatedUsageLog) ? { [truncatedUsageLog]: usageHead } : {};
     set(draft, { heads: { ...record.heads, ...record.archive?.heads, ...staged.heads, ...left } });
   }
   const { archive: _, ...heads } = draft.record.heads;

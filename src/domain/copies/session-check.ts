@@ -5,7 +5,7 @@
 import { defined } from "../values/defined.ts";
 import { isArchivable } from "./archive.ts";
 import { changeOf, draftOf, headOf, markLogs, namedLogs, set, type Change } from "../record/change.ts";
-import type { Entry, LogName } from "../record/entry.ts";
+import { truncatedUsageLog, type Entry, type LogName } from "../record/entry.ts";
 import { mayLackItsBeginning, readEvent } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
 import { truncatedUsageOf } from "../turns/truncated-usage.ts";
@@ -39,7 +39,7 @@ export interface CheckResult {
 const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
 
 /** The logs that determine fields of the record. */
-export const checkedLogs: readonly LogName[] = ["turns", "spent", "chunks", "events", "instructions"];
+export const checkedLogs: readonly LogName[] = ["turns", truncatedUsageLog, "chunks", "events", "instructions"];
 
 export class SessionCheck {
   readonly #record: SessionRecord;
@@ -103,7 +103,7 @@ export class SessionCheck {
       return typeof event === "string" ? event : undefined;
     }
     try {
-      if (log === "spent") this.#counters = countTruncatedUsage(this.#counters, [truncatedUsageOf(entry)]);
+      if (log === truncatedUsageLog) this.#counters = countTruncatedUsage(this.#counters, [truncatedUsageOf(entry)]);
       else JSON.parse(entry.data);
       return undefined;
     } catch (error) {
@@ -171,7 +171,7 @@ export class SessionCheck {
   }
 
   #countersThatHold(): Counters | undefined {
-    if (this.#broken.has("turns") || this.#broken.has("spent")) return undefined;
+    if (this.#broken.has("turns") || this.#broken.has(truncatedUsageLog)) return undefined;
     const { counters } = this.#record;
     const wrong = (Object.keys(noCounters) as (keyof Counters)[]).filter(
       // Fractions of milliseconds that are added in another order may differ in their last digit.

@@ -11,7 +11,7 @@ test("the turn that reaches the budget is kept, the next one is refused with not
   await session.append({ input: "a", output: "b", usage });
   await session.append({ input: "a", output: "b", usage });
   const { version } = session.info;
-  const refusal = { code: "budget_exceeded", details: { unit: "tokens", spent: 200, max: 150 } };
+  const refusal = { code: "budget_exceeded", details: { unit: "tokens", used: 200, max: 150 } };
   await assert.rejects(session.append({ input: "a" }), (error: { code: string; details: object }) => {
     assert.equal(error.code, refusal.code);
     assert.deepEqual(error.details, {
@@ -75,14 +75,14 @@ test("a fork has what its parent has left of the tokens, wherever it forks and h
   await assert.rejects(first.append({ input: "a" }), { code: "budget_exceeded" });
 
   const second = await first.fork({ at: 1 });
-  assert.deepEqual(second.info.budget, { tokens: 0, turns: 5 }, "what is overspent is nothing left");
+  assert.deepEqual(second.info.budget, { tokens: 0, turns: 5 }, "a budget that is exceeded has nothing left");
   await assert.rejects(second.append({ input: "a" }), { code: "budget_exceeded" });
   await second.update({ budget: null });
   await second.append({ input: "a" });
 
   await session.truncate(1);
   const third = await session.fork({ at: 1 });
-  assert.deepEqual(third.info.budget, { tokens: 50, turns: 5 }, "what was cut off stays spent");
+  assert.deepEqual(third.info.budget, { tokens: 50, turns: 5 }, "truncated turns stay counted");
 });
 
 test("turns that a fork shares count against its budget of turns", async () => {

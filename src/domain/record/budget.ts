@@ -27,7 +27,7 @@ export function budgetLeft({ budget, counters }: Pick<SessionRecord, "budget" | 
   return { ...budget, tokens: Math.max(0, budget.tokens - counters.totalTokens) };
 }
 
-/** A new turn needs a budget that is not spent. @throws SessionError `budget_exceeded` */
+/** A new turn needs a budget that is not used up. @throws SessionError `budget_exceeded` */
 export function guardBudget(record: SessionRecord): void {
   const { budget, counters } = record;
   if (budget === null) return;
@@ -35,7 +35,7 @@ export function guardBudget(record: SessionRecord): void {
   for (const unit of ["tokens", "turns"] as const) {
     const max = budget[unit];
     if (max === undefined || used[unit] < max) continue;
-    throw new SessionError("budget_exceeded", { ...sessionIds(record), unit, spent: used[unit], max });
+    throw new SessionError("budget_exceeded", { ...sessionIds(record), unit, used: used[unit], max });
   }
 }
 
@@ -47,5 +47,5 @@ export function guardTokensLeft(record: SessionRecord, tokens: number): void {
   const max = record.budget?.tokens;
   const used = record.counters.totalTokens + tokens;
   if (max === undefined || used < max) return;
-  throw new SessionError("budget_exceeded", { ...sessionIds(record), unit: "tokens", spent: used, max });
+  throw new SessionError("budget_exceeded", { ...sessionIds(record), unit: "tokens", used, max });
 }

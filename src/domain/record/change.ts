@@ -4,7 +4,7 @@
  */
 import { defined } from "../values/defined.ts";
 import type { DocumentChange } from "../documents/document.ts";
-import { isNamedLog, type Entry, type LogName, type SessionKey, type Splice } from "./entry.ts";
+import { isNamedLog, truncatedUsageLog, type Entry, type LogName, type SessionKey, type Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
 /** An idempotency key that a change adds to a log. */
@@ -13,14 +13,14 @@ export interface KeyClaim {
   readonly key: string;
 }
 
-/** Tokens and turns that a change uses. */
-export interface Spending {
+/** Usage as budgets count it: tokens and turns. */
+export interface CountedUsage {
   readonly tokens: number;
   readonly turns: number;
 }
 
 /** An addition to a sum of usage, in the same commit as the change that used it. */
-export interface UsageAddition extends Spending {
+export interface UsageAddition extends CountedUsage {
   readonly tenant: string;
   /** The name of the sum within its tenant. */
   readonly name: string;
@@ -44,7 +44,7 @@ export interface Change {
    */
   readonly logsOf?: SessionKey;
   /** What the turns of this change use. */
-  readonly spending?: Spending;
+  readonly usage?: CountedUsage;
   /** Sums that grow by it. */
   readonly additions?: readonly UsageAddition[];
 }
@@ -148,12 +148,12 @@ export interface Draft {
   record: SessionRecord;
   readonly splices: Map<LogName, Splice>;
   readonly claims: KeyClaim[];
-  spending: Spending | undefined;
+  usage: CountedUsage | undefined;
 }
 
 /** `nextVersion`: that of `firstVersion` for a session that is created. */
 export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
-  return { base: record, nextVersion, record, splices: new Map(), claims: [], spending: undefined };
+  return { base: record, nextVersion, record, splices: new Map(), claims: [], usage: undefined };
 }
 
 /**
@@ -185,8 +185,8 @@ export function set(draft: Draft, fields: Partial<SessionRecord>): void {
 /** The last seq of a log, in the session's rows, its archive or its parent; 0 for an empty log. */
 export function headOf(record: SessionRecord, log: LogName): number {
   const archived = record.archive?.heads;
-  // The last entries of `spent` are the usage of archived turns: while those are archived, they are not part of the log.
-  if (log === "spent") return lastOwn(record, log) - (record.archive?.spent ?? 0);
+  // The last entries of this log are the usage of archived turns: while those are archived, they are not part of the log.
+  if (log === truncatedUsageLog) return lastOwn(record, log) - (record.archive?.usageEntries ?? 0);
   return archived !== undefined && Object.hasOwn(archived, log) ? (archived[log] ?? 0) : lastOwn(record, log);
 }
 
@@ -212,10 +212,10 @@ export function splice(draft: Draft, log: LogName, from: number, entries: readon
 }
 
 /** Count what a turn of this draft uses. */
-export function spend(draft: Draft, { tokens, turns }: Spending): void {
+export function countUsage(draft: Draft, { tokens, turns }: CountedUsage): void {
   if (tokens === 0 && turns === 0) return;
-  const before = draft.spending ?? { tokens: 0, turns: 0 };
-  draft.spending = { tokens: before.tokens + tokens, turns: before.turns + turns };
+  const before = draft.usage ?? { tokens: 0, turns: 0 };
+  draft.usage = { tokens: before.tokens + tokens, turns: before.turns + turns };
 }
 
 /** Note in the record that the named ones of these logs change with the draft. */
@@ -242,7 +242,7 @@ export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry
  * not be used afterwards.
  */
 export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
-  const { base, splices, claims, spending, nextVersion: version } = draft;
+  const { base, splices, claims, usage, nextVersion: version } = draft;
   const turnsVersion = (splices.has("turns") && !moves) || base.version === 0 ? version : draft.record.turnsVersion;
   set(draft, { version, turnsVersion });
   if (!moves) markLogs(draft, [...splices.keys()]);
@@ -252,6 +252,6 @@ export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boo
     record: draft.record,
     splices: [...splices.values()],
     claims,
-    ...defined({ spending }),
+    ...defined({ usage }),
   };
 }

@@ -5,7 +5,7 @@
 import { SessionError } from "../../errors.ts";
 import type { ReachedDailyBudget } from "../../errors/answer-problems.ts";
 import { parseBudget } from "./budget.ts";
-import type { Spending } from "./change.ts";
+import type { CountedUsage } from "./change.ts";
 import { sessionIds } from "./guards.ts";
 import type { Budget, SessionRecord } from "./record.ts";
 import { invalidArgument } from "../values/invalid-argument.ts";
@@ -53,11 +53,11 @@ export function dayOf(now: number): { readonly day: string; readonly endsAt: num
 export interface DailyUse {
   readonly scope: DailyScope;
   readonly budget: Budget;
-  readonly used: Spending;
+  readonly used: CountedUsage;
 }
 
 /**
- * A new turn needs budgets that are not spent; so does the next model call of an answer that used `running` tokens so
+ * A new turn needs budgets that are not used up; so does the next model call of an answer that used `running` tokens so
  * far, which are in no sum yet.
  * @throws SessionError `daily_budget_exceeded`
  */
@@ -73,7 +73,7 @@ export function guardDailyUse(
       const max = budget[unit];
       if (max === undefined || withRunning[unit] < max) continue;
       const startsAgainAt = dayOf(now).endsAt;
-      const reached: ReachedDailyBudget = { scope, unit, spent: withRunning[unit], max, startsAgainAt };
+      const reached: ReachedDailyBudget = { scope, unit, used: withRunning[unit], max, startsAgainAt };
       throw new SessionError("daily_budget_exceeded", {
         ...sessionIds(record),
         ...reached,

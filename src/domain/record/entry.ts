@@ -12,12 +12,15 @@ export function keyText(key: SessionKey): string {
 /** The name of a log of a session: one of Perdure's own, or a named log, which callers write. */
 export type LogName = "turns" | "chunks" | "events" | "instructions" | (string & {});
 
+/** The log with the usage of truncated turns. Stores have it under this name since the first version. */
+export const truncatedUsageLog = "spent";
+
 const ownLogs: ReadonlySet<LogName> = new Set([
   "turns",
   "chunks",
   "events",
   "instructions",
-  "spent",
+  truncatedUsageLog,
   "inherited",
   "replaced",
   "replaced-keys",

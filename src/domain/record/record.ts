@@ -121,8 +121,8 @@ export interface Archive {
   readonly heads: { readonly [log: string]: number };
   /** The content of each entry of the log `archive`, in order, and the SHA-256 of its text before compression. */
   readonly parts: readonly { readonly ranges: readonly ArchivedRange[]; readonly sha256: string }[];
-  /** The number of entries of the log `spent`, the last ones, that are the usage of the archived turns. */
-  readonly spent: number;
+  /** The number of entries of the log of truncated usage, the last ones, that are the usage of the archived turns. */
+  readonly usageEntries: number;
   /** The bytes of the logs before the compression. */
   readonly bytes: number;
   /** The bytes of the log `archive`. */

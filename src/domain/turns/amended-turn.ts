@@ -1,8 +1,8 @@
 /**
  * Amends the last turn: a later version takes its place, with its number, key and time. Its usage is at least that of the
- * earlier version, so counters grow by the difference, and nothing is added to the log `spent`.
+ * earlier version, so counters grow by the difference, and nothing is added to the log of truncated usage.
  */
-import { headOf, set, spend, splice, type Draft } from "../record/change.ts";
+import { countUsage, headOf, set, splice, type Draft } from "../record/change.ts";
 import { turnOpen, type Context } from "../record/guards.ts";
 import { use } from "../record/lifecycle.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
@@ -42,7 +42,7 @@ export function amendLast(
   ownAfter(draft, seq - 1);
   splice(draft, "turns", seq, [entry]);
   set(draft, { counters: countAmended(counters, counted, turn) });
-  spend(draft, { tokens: (turn.usage?.totalTokens ?? 0) - (counted.usage?.totalTokens ?? 0), turns: 0 });
+  countUsage(draft, { tokens: (turn.usage?.totalTokens ?? 0) - (counted.usage?.totalTokens ?? 0), turns: 0 });
   return turn;
 }
 

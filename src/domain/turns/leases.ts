@@ -8,7 +8,7 @@
  * Each acquisition and each recovery raises the fencing token, so the next write of the former holder fails with `fenced`.
  */
 import { SessionError } from "../../errors.ts";
-import { changeOf, draftOf, set, spend, splice, type Change, type Draft } from "../record/change.ts";
+import { changeOf, countUsage, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
@@ -125,7 +125,7 @@ export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): 
   const keepsChunks = isStreamScope(draft.record.tenant);
   if (draft.record.heads["chunks"] !== undefined && !keepsChunks) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, waiting: null, cancel: null });
-  spend(draft, { tokens: turn.usage?.totalTokens ?? 0, turns: 0 });
+  countUsage(draft, { tokens: turn.usage?.totalTokens ?? 0, turns: 0 });
   if (isWordless(turn) && replaced.some(isTurn)) {
     putBack(draft, replaced, turn);
     return entry;

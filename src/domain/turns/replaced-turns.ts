@@ -5,7 +5,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { changeOf, draftOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
-import type { Entry } from "../record/entry.ts";
+import { truncatedUsageLog, type Entry } from "../record/entry.ts";
 import { sessionIds, turnOpen } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { decode, encode } from "../values/codec.ts";
@@ -30,8 +30,8 @@ export const replacedTurnsMax = 1000;
 export interface ReplacedHeader {
   /** The last turn whose usage is counted in another session. */
   readonly inherited: number;
-  /** The last entry of the log `spent`. */
-  readonly spent: number;
+  /** The last entry of the log of truncated usage, under the name of that log. */
+  readonly [truncatedUsageLog]: number;
   /** The last entry of the log `replaced-keys`. */
   readonly keys: number;
   /** The last turn before the replaced ones; absent in entries of earlier versions. */
@@ -59,7 +59,8 @@ export function guardNoneReplaced(record: SessionRecord): void {
 export function keepReplaced(draft: Draft, before: SessionRecord, entries: readonly Entry[]): void {
   const keys = lastOwn(before, replacedKeysLog);
   const after = lastOwn(draft.record, "turns") - 1;
-  const header: ReplacedHeader = { inherited: before.inherited, spent: lastOwn(before, "spent"), keys, after };
+  const usageHead = lastOwn(before, truncatedUsageLog);
+  const header: ReplacedHeader = { inherited: before.inherited, [truncatedUsageLog]: usageHead, keys, after };
   const keyed = entries.filter(({ key }) => key !== null);
   const kept = keyed.map(({ seq: turn, key, at }, index) => ({
     seq: keys + 1 + index,
@@ -116,7 +117,7 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
   const entries = kept.filter(isTurn);
   const {
     inherited,
-    spent: usageHead,
+    [truncatedUsageLog]: usageHead,
     keys,
   } = headerOf(
     kept.find((entry) => !isTurn(entry)),
@@ -126,7 +127,7 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
   const sums = new TruncatedSums();
   sums.add(failed, 0);
   splice(draft, "turns", failed.seq, turns);
-  if (usageHead < lastOwn(record, "spent")) splice(draft, "spent", usageHead + 1, []);
+  if (usageHead < lastOwn(record, truncatedUsageLog)) splice(draft, truncatedUsageLog, usageHead + 1, []);
   appendTruncatedUsage(draft, sums.result.usage);
   if (keys < lastOwn(record, replacedKeysLog)) splice(draft, replacedKeysLog, keys + 1, []);
   set(draft, {
@@ -149,7 +150,7 @@ export function putBackLost(record: SessionRecord, kept: readonly Entry[], turns
   const turns = kept.filter(isTurn);
   const after = readHeader(first)["after"] ?? (record.openTurn === null ? undefined : record.openTurn - 1);
   if (turns.length === 0 || after !== turnsEnd) return null;
-  const { inherited, spent, keys } = headerOf(first, record);
+  const { inherited, [truncatedUsageLog]: usageHead, keys } = headerOf(first, record);
   const draft = draftOf(record);
   set(draft, { openTurn: null, waiting: null, cancel: null, inherited, heads: { ...record.heads, turns: turnsEnd } });
   splice(
@@ -158,7 +159,7 @@ export function putBackLost(record: SessionRecord, kept: readonly Entry[], turns
     turnsEnd + 1,
     turns.map((entry, index) => ({ ...entry, seq: turnsEnd + 1 + index })),
   );
-  if (spent < lastOwn(record, "spent")) splice(draft, "spent", spent + 1, []);
+  if (usageHead < lastOwn(record, truncatedUsageLog)) splice(draft, truncatedUsageLog, usageHead + 1, []);
   if (keys < lastOwn(record, replacedKeysLog)) splice(draft, replacedKeysLog, keys + 1, []);
   dropReplaced(draft);
   return changeOf(draft);
@@ -171,13 +172,13 @@ export function isTurn({ seq }: Entry): boolean {
 
 /** A damaged or lost header does not keep the turns away: a field that cannot be is as in the record. */
 function headerOf(entry: Entry | undefined, record: SessionRecord): ReplacedHeader {
-  const [usageHead, keys] = [lastOwn(record, "spent"), lastOwn(record, replacedKeysLog)];
+  const [usageHead, keys] = [lastOwn(record, truncatedUsageLog), lastOwn(record, replacedKeysLog)];
   const read = readHeader(entry);
   const within = (value: unknown, most: number, otherwise: number): number =>
     Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most ? (value as number) : otherwise;
   return {
     inherited: within(read["inherited"], Number.MAX_SAFE_INTEGER, record.inherited),
-    spent: within(read["spent"], usageHead, usageHead),
+    [truncatedUsageLog]: within(read[truncatedUsageLog], usageHead, usageHead),
     keys: within(read["keys"], keys, keys),
   };
 }

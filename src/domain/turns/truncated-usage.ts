@@ -1,11 +1,11 @@
 /**
- * Usage of turns that are no longer in their log: entries of the log `spent`, written in the commit that truncates the
+ * Usage of turns that are no longer in their log: entries of a log of its own, written in the commit that truncates the
  * turns, so that stats by agent, hour and model do not change when turns are deleted.
  */
 import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
-import type { Entry } from "../record/entry.ts";
+import { truncatedUsageLog, type Entry } from "../record/entry.ts";
 import type { SessionRecord } from "../record/record.ts";
 import type { Turn, Usage } from "./turn.ts";
 import { addCounts, addUsage, estimateUsage, parseUsage } from "./usage.ts";
@@ -76,21 +76,21 @@ export class TruncatedSums {
   }
 }
 
-/** Append the usage to the log `spent`, in the draft. */
+/** Append the usage to {@link truncatedUsageLog}, in the draft. */
 export function appendTruncatedUsage(draft: Draft, usage: readonly TruncatedUsage[]): void {
   const entries = truncatedUsageEntries(draft.record, usage);
   const [first] = entries;
-  if (first !== undefined) splice(draft, "spent", first.seq, entries);
+  if (first !== undefined) splice(draft, truncatedUsageLog, first.seq, entries);
 }
 
-/** The next entries of the log `spent`. */
+/** The next entries of the log of truncated usage. */
 export function truncatedUsageEntries(record: SessionRecord, usage: readonly TruncatedUsage[]): readonly Entry[] {
-  const from = headOf(record, "spent") + 1;
+  const from = headOf(record, truncatedUsageLog) + 1;
   return usage.map(({ hour, ...data }, index) => ({
     seq: from + index,
     key: null,
     at: hour,
-    data: encode(data, "spent"),
+    data: encode(data, truncatedUsageLog),
   }));
 }
 

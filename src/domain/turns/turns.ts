@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { guardBudget } from "../record/budget.ts";
-import { changeOf, draftOf, headOf, set, spend, splice, type Change, type Draft } from "../record/change.ts";
+import { changeOf, countUsage, draftOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { endSession, stayLive, use } from "../record/lifecycle.ts";
@@ -61,7 +61,7 @@ export function placeFinished(draft: Draft, turn: NewTurn, context: Context): Tu
   const { counters } = draft.record;
   const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
   set(draft, { counters: countSealed(countBegun(counters, placed), placed) });
-  spend(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
+  countUsage(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
   return placed;
 }
 
@@ -148,7 +148,7 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
     cancel: null,
     counters: countBegun(draft.record.counters, placed),
   });
-  spend(draft, { tokens: 0, turns: 1 });
+  countUsage(draft, { tokens: 0, turns: 1 });
 }
 
 function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {

@@ -80,7 +80,7 @@ export class DeviceUsage {
         const { count, endsAt } = this.#window(unit, scope, device);
         if (max === undefined || count < max) continue;
         const retryAfterMs = Math.max(1, Math.ceil(endsAt - performance.now()));
-        throw new SessionError("device_budget_exceeded", { scope, unit, spent: count, max, retryAfterMs });
+        throw new SessionError("device_budget_exceeded", { scope, unit, used: count, max, retryAfterMs });
       }
     }
     this.#add("requests", device, 1);

@@ -358,12 +358,12 @@ export class Core {
 
   /** What the turns of the change use is added to the sums that daily budgets limit, in the same commit. */
   #withAdditions(change: Change): Change {
-    const { record, spending } = change;
+    const { record, usage } = change;
     // The fallback's turns are counted when they are replayed. An internal record uses nothing.
-    if (record === null || spending === undefined || this.isFallback || isInternalScope(record.tenant)) return change;
+    if (record === null || usage === undefined || this.isFallback || isInternalScope(record.tenant)) return change;
     const sums = this.dailySums(record);
     if (sums.length === 0) return change;
-    return { ...change, additions: sums.map(({ tenant, name, until }) => ({ tenant, name, until, ...spending })) };
+    return { ...change, additions: sums.map(({ tenant, name, until }) => ({ tenant, name, until, ...usage })) };
   }
 
   /** The sums of today that the turns of this session count in: one for each budget that applies to it. */
@@ -377,11 +377,11 @@ export class Core {
       const budget = budgets[scope];
       if (budget === undefined) return [];
       if (scope === "tenant") return [{ scope, budget, tenant, name: day, until }];
-      const spender = user ?? guestDeviceOf(id);
-      if (spender === undefined) return [];
+      const userOrDevice = user ?? guestDeviceOf(id);
+      if (userOrDevice === undefined) return [];
       // The hash keeps the user's id out of the store's sums.
       const hash = createHash("sha256")
-        .update(JSON.stringify([tenant, spender]))
+        .update(JSON.stringify([tenant, userOrDevice]))
         .digest("hex")
         .slice(0, 40);
       return [{ scope, budget, tenant, name: `${day} ${hash}`, until }];

@@ -6,6 +6,7 @@ import { SessionError } from "../../errors.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import type { Session } from "../session/session.ts";
 import type { LogEntryInput, SessionWrite, WriteOutcome, WriteResult } from "./session-write.ts";
+import { truncatedUsageLog } from "../../domain/record/entry.ts";
 
 async function written(session: Session, write: SessionWrite): Promise<WriteResult> {
   const outcome = await session.write(write);
@@ -527,7 +528,7 @@ test("bad input is a typed error, and nothing is written", async () => {
     [[], "argument_invalid"],
     [{ other: 1 }, "argument_invalid"],
     [{ logs: [] }, "argument_invalid"],
-    ...["turns", "events", "chunks", "archive", "spent", "replaced-keys", "perdure", "perdure-x"].map(
+    ...["turns", "events", "chunks", "archive", truncatedUsageLog, "replaced-keys", "perdure", "perdure-x"].map(
       (log) => [{ logs: { [log]: { entries: [] } } }, "log_reserved"] as [unknown, string],
     ),
     ...["Notes", "", "1a", "a b", "x".repeat(33), "__proto__x"].map(

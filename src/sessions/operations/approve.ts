@@ -67,7 +67,7 @@ async function goOn(
   if (resume === undefined) guardToken(record, token, context);
   const decided = parseDecisions(resume ?? { state: null, notRun: [], asks: [] }, decisions);
   const question = parseQuestion(handle, { message: [], options: { ...options }, busy: "reject" });
-  // A budget that is spent leaves the turn waiting: it may be raised before another approval.
+  // A budget that is used up leaves the turn waiting: it may be raised before another approval.
   const used = (entry === undefined ? undefined : turnOf(entry).usage?.totalTokens) ?? 0;
   guardTokensLeft(record, used);
   await guardDailyTokens(core, record, used);

@@ -6,7 +6,7 @@ import { identityOf, sessionChanges } from "../../domain/record/change.ts";
 import { array, assert as holds, asyncProperty, string } from "fast-check";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { decode, encode, type Value } from "../../domain/values/codec.ts";
-import type { Entry } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type Entry } from "../../domain/record/entry.ts";
 import type { Archive, SessionRecord } from "../../domain/record/record.ts";
 import { openMemory } from "../../store/memory.ts";
 import type { Store } from "../../store/store.ts";
@@ -88,7 +88,7 @@ test("unarchive restores the same logs and state, and a handle from before conti
   assert.deepEqual(await rawLogs(), logs);
   const { record: after } = (await store.load([{ key, tails: [] }])).sessions[0] ?? assert.fail();
   const moved = { version: 0, commitId: "", turnsCommitId: "", stateSince: 0 };
-  const heads = { ...record.heads, events: 5, spent: 0 };
+  const heads = { ...record.heads, events: 5, [truncatedUsageLog]: 0 };
   assert.deepEqual({ ...after, ...moved }, { ...record, ...moved, heads });
   assert.deepEqual(
     (await Array.fromAsync(writer.events({ last: 2 }))).map(({ type }) => type),
@@ -312,7 +312,7 @@ test("stats count the usage of archived turns once, and from the turns again aft
     assert.equal((await stats(sessions, { by: ["agent"] })).turns.totalTokens, before.totalTokens);
     await fork.unarchive();
   }
-  assert.equal((await sessions.snapshot("s")).logs["spent"]?.length, 1);
+  assert.equal((await sessions.snapshot("s")).logs[truncatedUsageLog]?.length, 1);
 });
 
 test("a session over the limit of a snapshot is archived and unarchived", async () => {
@@ -378,7 +378,7 @@ test("archiving in steps keeps all rows that stay: events, the usage of truncate
   const before = {
     turns: await Array.fromAsync(session.turns()),
     forked: await Array.fromAsync(fork.turns()),
-    spent: (await sessions.snapshot("s")).logs["spent"],
+    usage: (await sessions.snapshot("s")).logs[truncatedUsageLog],
     took: (await stats(sessions)).turns.totalTokens,
     events: await eventTypes(),
   };
@@ -387,7 +387,7 @@ test("archiving in steps keeps all rows that stay: events, the usage of truncate
     const after = {
       turns: await Array.fromAsync(session.turns()),
       forked: await Array.fromAsync((await sessions.get("fork")).turns()),
-      spent: (await sessions.snapshot("s")).logs["spent"],
+      usage: (await sessions.snapshot("s")).logs[truncatedUsageLog],
       took: (await stats(sessions)).turns.totalTokens,
       events: (await eventTypes()).slice(0, before.events.length),
     };

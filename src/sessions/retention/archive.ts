@@ -12,7 +12,7 @@ import {
   type PackedLogs,
 } from "../../domain/copies/archive.ts";
 import { headOf, isSame } from "../../domain/record/change.ts";
-import type { Entry, LogName } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import type { Archive, Identity, SessionRecord } from "../../domain/record/record.ts";
 import { TruncatedSums, truncatedUsageEntries } from "../../domain/turns/truncated-usage.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
@@ -111,7 +111,7 @@ async function packedLogs(
   const { usage } = sums.result;
   if (arriving.isStaged) {
     await stageStaying({ core }, record, arriving);
-    for (const entry of truncatedUsageEntries(record, usage)) await arriving.add("spent", entry);
+    for (const entry of truncatedUsageEntries(record, usage)) await arriving.add(truncatedUsageLog, entry);
   }
   const { logs, staged, beside } = await arriving.arrived();
   const heads = Object.fromEntries(

@@ -1,6 +1,6 @@
 /** Checks the logs of a snapshot, and its header against them. */
 import { parseChunk } from "../../domain/turns/chunk.ts";
-import type { Entry, LogName } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
@@ -70,7 +70,7 @@ export class ContentGuard {
       case "replaced-keys":
         this.#replacedKeys = seq;
         break;
-      case "spent":
+      case truncatedUsageLog:
         this.#usage = seq;
         guardTruncatedUsage(objectOf(value, path, refuse), path, refuse);
         break;
@@ -118,7 +118,7 @@ export class ContentGuard {
     guardMessagesBefore({ messagesBefore: before }, "logs.replaced[1].data", this.#messagesBefore, refuse);
     const most = (openTurn ?? 1) - 1 + turns;
     wholeOf(header["inherited"], `${path}.inherited`, { least: 0, most, refuse });
-    wholeOf(header["spent"], `${path}.spent`, { least: 0, most: this.#usage, refuse });
+    wholeOf(header[truncatedUsageLog], `${path}.${truncatedUsageLog}`, { least: 0, most: this.#usage, refuse });
     wholeOf(header["keys"], `${path}.keys`, { least: 0, most: this.#replacedKeys, refuse });
   }
 

@@ -12,6 +12,7 @@ import { Pauses } from "./pauses.ts";
 import { readChunks, readSnapshot, type ReadSnapshot } from "./snapshot-reader.ts";
 import { snapshotText } from "./snapshot-text.ts";
 import type { Sessions } from "../sessions.ts";
+import { truncatedUsageLog } from "../../domain/record/entry.ts";
 
 /** In chunks of every size, so that each part is cut somewhere. */
 const chunkLengths = [1, 7, 1000];
@@ -211,7 +212,7 @@ test("a number, a time or a text beyond its range is refused with its place, wha
     at("logs.events.0.data.type", 5),
     at("logs.events.0.data.heldMs", "1"),
     at("logs.chunks", [{ seq: 1, key: null, at: 0, data: {} }]),
-    at("logs.spent", [{ seq: 1, key: null, at: 0, data: { agent: "a" } }]),
+    at(`logs.${truncatedUsageLog}`, [{ seq: 1, key: null, at: 0, data: { agent: "a" } }]),
   ];
   for (const [path, value] of wrong) {
     const changed: unknown = JSON.parse(JSON.stringify(document));

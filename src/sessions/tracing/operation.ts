@@ -6,7 +6,7 @@ import { contextFor, type Within } from "../../store/calls/async-context.ts";
 import { traced } from "../../store/calls/traced.ts";
 
 /**
- * The name of the method that was called. `wait`: the time that a caller spends in the queue for a session in use; `suspend`: a turn begins
+ * The name of the method that was called. `wait`: the time that a caller waits in the queue for a session in use; `suspend`: a turn begins
  * to wait for its resumption; `activate`
  * and `message`: work of a host; `conflict`: conflicts are appended to a session's events.
  */

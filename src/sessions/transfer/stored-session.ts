@@ -5,7 +5,7 @@
 import { logsOf } from "../../domain/copies/archive.ts";
 import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
 import { headOf, isSame } from "../../domain/record/change.ts";
-import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type Entry, type LogName, type SessionKey } from "../../domain/record/entry.ts";
 import { mayLackItsBeginning } from "../../domain/record/event.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -117,7 +117,7 @@ function portableFrom({ record, tails }: Loaded, names: readonly string[]): Port
   const logs = new Map<LogName, readonly Entry[]>();
   names.forEach((log, index) => {
     // The entries after these are the usage of archived turns.
-    const entries = (tails[index] ?? []).slice(0, log === "spent" ? headOf(record, log) : undefined);
+    const entries = (tails[index] ?? []).slice(0, log === truncatedUsageLog ? headOf(record, log) : undefined);
     if (isDamaged(record, log, entries.length)) throw damaged(record, log, entries.length);
     const isWhole = entries.length === headOf(record, log);
     logs.set(log, isWhole ? entries : entries.map((entry, at) => ({ ...entry, seq: at + 1 })));

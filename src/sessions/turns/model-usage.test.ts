@@ -8,6 +8,7 @@ import { estimateUsage } from "../../domain/turns/usage.ts";
 import { withTools } from "../../manager/tool-loop.ts";
 import type { Model } from "../options/model.ts";
 import type { Session } from "../session/session.ts";
+import { truncatedUsageLog } from "../../domain/record/entry.ts";
 
 const usage = (inputTokens: number, outputTokens: number): Turn["usage"] & object => ({
   inputTokens,
@@ -164,7 +165,7 @@ test("the usage of truncated turns stays in the stats, by agent, model and hour"
   await session.append({ ...one, agent: "a", model: "m" });
   await session.truncate(1);
   await session.truncate(0);
-  const range = { log: "spent", from: 1, to: 100, order: "ascending", limit: 100 } as const;
+  const range = { log: truncatedUsageLog, from: 1, to: 100, order: "ascending", limit: 100 } as const;
   const truncated = (await store.read({ tenant: "default", id: "s" }, range)).map(truncatedUsageOf);
   const at = { agent: "a", model: "m", hour };
   const none = { failed: 0, interrupted: 0, estimated: 0 };

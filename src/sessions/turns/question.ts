@@ -1,7 +1,7 @@
 /** A question for a model: its options, and the steps before the model is asked. `consult` takes them in order. */
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
-import type { Entry } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type Entry } from "../../domain/record/entry.ts";
 import { handoffAt, startHandoff } from "../../domain/record/handoff.ts";
 import { storedInstructions } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -226,7 +226,7 @@ function conflictOver(
 function hasOnlySealed(before: SessionRecord, now: SessionRecord): boolean {
   if (haveSameTurns(before, now)) return true;
   const isSame = (log: string): boolean => headOf(before, log) === headOf(now, log);
-  return before.openTurn !== null && before.fence === now.fence && isSame("turns") && isSame("spent");
+  return before.openTurn !== null && before.fence === now.fence && isSame("turns") && isSame(truncatedUsageLog);
 }
 
 /** Chooses the agent on the record that is written: another process may have handed off since the load. */

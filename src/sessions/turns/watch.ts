@@ -1,6 +1,6 @@
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import type { SessionKey } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type SessionKey } from "../../domain/record/entry.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
 import { isSealed, type Turn } from "../../domain/turns/turn.ts";
@@ -290,7 +290,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     // Each truncation of turns adds to the log of what they took; of turns that a fork shares, it lowers their number.
     return (
       record.createdAt !== before.createdAt ||
-      headOf(record, "spent") !== headOf(before, "spent") ||
+      headOf(record, truncatedUsageLog) !== headOf(before, truncatedUsageLog) ||
       record.inherited < before.inherited
     );
   }

@@ -1,9 +1,9 @@
-import type { Spending } from "../../domain/record/change.ts";
+import type { CountedUsage } from "../../domain/record/change.ts";
 import type { Store, UsageName } from "../store.ts";
 
 interface Waiting {
   readonly names: readonly UsageName[];
-  readonly read: PromiseWithResolvers<readonly Spending[]>;
+  readonly read: PromiseWithResolvers<readonly CountedUsage[]>;
 }
 
 /**
@@ -20,8 +20,8 @@ export class UsageReads {
   }
 
   /** The sums, in the order of the names. */
-  async read(names: readonly UsageName[]): Promise<readonly Spending[]> {
-    const read = Promise.withResolvers<readonly Spending[]>();
+  async read(names: readonly UsageName[]): Promise<readonly CountedUsage[]> {
+    const read = Promise.withResolvers<readonly CountedUsage[]>();
     this.#waiting.push({ names, read });
     if (!this.#isReading) void this.#readAll();
     return await read.promise;

@@ -1,4 +1,4 @@
-import type { Spending, Transaction } from "../../domain/record/change.ts";
+import type { CountedUsage, Transaction } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -266,7 +266,7 @@ export class PostgresStore implements Store {
     return await slowTally(administer, this.#schema, query);
   }
 
-  async usage(names: readonly UsageName[]): Promise<readonly Spending[]> {
+  async usage(names: readonly UsageName[]): Promise<readonly CountedUsage[]> {
     this.#database.guardOpen();
     const rows = await this.#ask(
       `select coalesce(usage_sum.tokens, 0)::bigint as tokens, coalesce(usage_sum.turns, 0)::bigint as turns

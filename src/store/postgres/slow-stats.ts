@@ -1,5 +1,6 @@
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { truncatedUsageLog } from "../../domain/record/entry.ts";
 import { sqlState } from "./connection/postgres-error.ts";
 import { recordsOf, type RecordRow } from "../row.ts";
 import { inheritedLog, inputMark, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "../stats.ts";
@@ -58,7 +59,7 @@ async function addEntries(ask: Database["ask"], schema: string, { tallying, row,
     const rows = await ask(
       `select log, seq::text as seq, at, coalesce(octet_length(bytes), octet_length(data)) as bytes,
          case when log = 'turns' then split_part(data, '${inputMark}', 1)
-           when log in ('spent', 'events') then data else '' end as head,
+           when log in ('${truncatedUsageLog}', 'events') then data else '' end as head,
          position('${inputMark}' in data) > 0 and log = 'turns' as is_cut
        from ${schema}.entries
        where tenant = $1 and session = $2 and logs = ${logsIn(schema)} and (log, seq) > ($3, $4::bigint)
@@ -84,7 +85,7 @@ function factsOf(
     at: Number(at),
     session: id,
     user,
-    isArchived: log === "spent" && record !== undefined && Number(seq) > headOf(record, log),
+    isArchived: log === truncatedUsageLog && record !== undefined && Number(seq) > headOf(record, log),
     data: isCut === true ? `${String(head)}}` : String(head),
     bytes: Number(bytes),
   };

@@ -3,6 +3,7 @@ import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
 import type { Row } from "./connection/database.ts";
 import { isKept } from "./schema/functions/removed-logs.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
+import { truncatedUsageLog } from "../../domain/record/entry.ts";
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -42,7 +43,7 @@ const isSummed = "(turns > 0 or conflicts > 0)";
 const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 
 /** Usage of turns that are in the archive of the session. */
-const isArchived = "coalesce(entry.seq > archives.spent, false)";
+const isArchived = "coalesce(entry.seq > archives.usage_head, false)";
 
 /**
  * One statement, so all sums are from one moment: it cuts the facts out of sessions and entries once, and returns their
@@ -111,7 +112,7 @@ function forkedSessions(schema: string): string {
 /** The archived sessions, each with the number of its entries of usage that are its own. */
 function archivedUsage(schema: string): string {
   return `
-    select session, (fact #>> '{heads,spent}')::bigint - (fact #>> '{archive,spent}')::bigint as spent
+    select session, (fact #>> '{heads,${truncatedUsageLog}}')::bigint - (fact #>> '{archive,${truncatedUsageLog}}')::bigint as usage_head
     from (
       select id as session, ${readable(schema, "data")} as fact
       from ${schema}.sessions where tenant = $1 and state = 'archived' offset 0
@@ -143,10 +144,10 @@ function entryFacts(schema: string, by: readonly StatsKind[]): string {
     select log, at, session_id, user_id, bytes, nullif(fact ->> 'agent', '') as agent, nullif(fact ->> 'model', '') as model,
       fact ->> 'type' as type, fact ->> 'reason' as reason,
       case when jsonb_typeof(fact -> 'heldMs') = 'number' then (fact -> 'heldMs')::numeric end as held_ms,
-      case log when 'turns' then 1 when 'spent' then ${number("turns")} else 0 end as turns,
+      case log when 'turns' then 1 when '${truncatedUsageLog}' then ${number("turns")} else 0 end as turns,
       case when log = 'turns' and fact ->> 'status' in ('open', 'waiting') then 1 else 0 end as open,
       ${ofStatus("failed")} as failed, ${ofStatus("interrupted")} as interrupted,
-      case when log = 'spent' and not archived then ${number("turns")} else 0 end as truncated,
+      case when log = '${truncatedUsageLog}' and not archived then ${number("turns")} else 0 end as truncated,
       ${number("requests")} as requests, ${number("inputTokens", "usage")} as input_tokens,
       ${number("outputTokens", "usage")} as output_tokens, ${number("totalTokens", "usage")} as total_tokens,
       case log when 'turns' then (case when usage ->> 'estimated' = 'true' then 1 else 0 end)
@@ -175,10 +176,10 @@ function entryHeads(schema: string, by: readonly StatsKind[]): string {
       coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
       ${isArchived} as archived,
       case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
-        when entry.log in ('spent', 'events') then entry.data end as head
+        when entry.log in ('${truncatedUsageLog}', 'events') then entry.data end as head
     from ${schema}.entries entry
     left join forks on forks.session = entry.session
-    left join archives on archives.session = entry.session and entry.log = 'spent'
+    left join archives on archives.session = entry.session and entry.log = '${truncatedUsageLog}'
     ${isByUser ? ofUser : ""}
     where entry.tenant = $1 and entry.at >= $3 and ${isKept(schema)} offset 0`;
 }

@@ -7,7 +7,7 @@ import {
   indexOfKey,
   sessionChanges,
   type Change,
-  type Spending,
+  type CountedUsage,
   type Transaction,
 } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
@@ -361,7 +361,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  async usage(names: readonly UsageName[]): Promise<readonly Spending[]> {
+  async usage(names: readonly UsageName[]): Promise<readonly CountedUsage[]> {
     return await this.#run(() => names.map((name) => this.#usage.sum(name)));
   }
 

@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { dateMaxMs } from "../../domain/values/limits.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { sessionStates } from "../../domain/record/states.ts";
+import { truncatedUsageLog } from "../../domain/record/entry.ts";
 import { exact } from "./record-columns.ts";
 import {
   inheritedLog,
@@ -19,8 +20,8 @@ import {
 const entriesAtOnce = 4000;
 const sessionsAtOnce = 100;
 /** The logs whose entries have facts. */
-const readLogs: readonly string[] = ["turns", "spent", "events"];
-/** The number of the log `spent` for turns that are in the session's archive. */
+const readLogs: readonly string[] = ["turns", truncatedUsageLog, "events"];
+/** The number of the log of truncated usage for turns that are in the session's archive. */
 const archivedNumber = readLogs.length;
 /** More groups than this go to a temporary table, so memory stays bounded, also with a million users. */
 const groupsMax = 50_000;
@@ -37,7 +38,7 @@ export function* tallyIn(database: DatabaseSync, query: StoreStatsQuery): Genera
   const groups = new SpilledGroups(database, query);
   database.exec(`
     drop table if exists temp.tallied;
-    create temp table tallied (no integer primary key, id text, user text, inherited integer, spent integer)`);
+    create temp table tallied (no integer primary key, id text, user text, inherited integer, usage_head integer)`);
   yield* addSessions(database, query, tallying);
   for (const rows of entriesOf(database, query)) {
     for (const row of rows) {
@@ -79,10 +80,12 @@ function* addSessions(
     database.prepare(`
     select no, id, user, state, ${exact("created_at")}, ${exact("last_activity_at")}, ${exact("state_since")},
       ${exact("expires_at")}, octet_length(data), ${fact("counters.turns")}, ${fact("floor.expiresAt")}, ${fact("inherited")},
-      case when state = 'archived' then ${fact("heads.spent")} - ${fact("archive.spent")} end
+      case when state = 'archived' then ${fact(`heads.${truncatedUsageLog}`)} - ${fact(`archive.${truncatedUsageLog}`)} end
     from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
   );
-  const keep = database.prepare("insert into temp.tallied (no, id, user, inherited, spent) values (?, ?, ?, ?, ?)");
+  const keep = database.prepare(
+    "insert into temp.tallied (no, id, user, inherited, usage_head) values (?, ?, ?, ?, ?)",
+  );
   for (let after = ""; ;) {
     const rows = page.all(tenant, after) as unknown as SQLOutputValue[][];
     for (const [
@@ -97,7 +100,7 @@ function* addSessions(
       bytes,
       ...rest
     ] of rows) {
-      const [turns, handoffExpiresAt, inherited, spent] = rest as (number | null)[];
+      const [turns, handoffExpiresAt, inherited, usageHead] = rest as (number | null)[];
       const times = [createdAt, lastActivityAt, stateSince, expiresAt].map(Number) as [number, number, number, number];
       const isReadable = turns !== null && isState(state) && times.every((time) => Math.abs(time) <= dateMaxMs);
       if (isReadable) {
@@ -112,7 +115,7 @@ function* addSessions(
           handoffExpiresAt: handoffExpiresAt ?? null,
         });
       } else tallying.missSession();
-      keep.run(no, by.includes("session") ? String(id) : null, user, inherited ?? 0, spent ?? null);
+      keep.run(no, by.includes("session") ? String(id) : null, user, inherited ?? 0, usageHead ?? null);
       after = String(id);
     }
     if (rows.length === 0) return;
@@ -136,10 +139,10 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Gen
   const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
   // A log is returned by its number: a text for each row costs a tenth of the time.
   const facts = `
-    select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === "spent" ? `iif(entry.seq > tallied.spent, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
+    select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === truncatedUsageLog ? `iif(entry.seq > tallied.usage_head, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
       ${exact("entry.at")}, tallied.id, tallied.user,
       case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
-        when 'spent' then entry.data when 'events' then entry.data else '' end end,
+        when '${truncatedUsageLog}' then entry.data when 'events' then entry.data else '' end end,
       coalesce(length(entry.bytes), octet_length(entry.data))`;
   if (ownsMost(database)) {
     // In the order on disk: most rows that are read are of the tenant.
@@ -170,7 +173,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Gen
 }
 
 function nameOf(log: string | number): string {
-  if (log === archivedNumber) return "spent";
+  if (log === archivedNumber) return truncatedUsageLog;
   return typeof log === "number" ? (readLogs[log] ?? "") : log;
 }
 

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Spending, UsageAddition } from "../../domain/record/change.ts";
+import type { CountedUsage, UsageAddition } from "../../domain/record/change.ts";
 import type { UsageName } from "../store.ts";
 
 /** The sums of usage of a file. A writer has the only write lock, so an addition is an update. */
@@ -21,7 +21,7 @@ export class UsageSums {
     this.#add.run(tenant, name, tokens, turns, until);
   }
 
-  sum({ tenant, name }: UsageName): Spending {
+  sum({ tenant, name }: UsageName): CountedUsage {
     const row = this.#sum.get(tenant, name);
     return { tokens: Number(row?.["tokens"] ?? 0), turns: Number(row?.["turns"] ?? 0) };
   }

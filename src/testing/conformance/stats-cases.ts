@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { identityOf } from "../../domain/record/change.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
-import type { Splice } from "../../domain/record/entry.ts";
+import { truncatedUsageLog, type Splice } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { noCounters } from "../../domain/record/record.ts";
 import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
@@ -109,7 +109,7 @@ export function statsCases(check: Check): void {
     const usage = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 4, durationMs: 300, longestMs: 200 };
     const counts = { turns: 3, failed: 1, interrupted: 1, estimated: 2 };
     const splice: Splice = {
-      log: "spent",
+      log: truncatedUsageLog,
       from: 1,
       entries: [{ seq: 1, key: null, at: today, data: encode({ ...usage, ...counts }) }],
     };
@@ -129,20 +129,27 @@ export function statsCases(check: Check): void {
       const counts = { turns, failed: 0, interrupted: 0, estimated: 0 };
       return { seq: index + 1, key: null, at: today, data: encode({ ...usage, ...counts }) };
     });
-    const splices: readonly Splice[] = [{ log: "spent", from: 1, entries }];
-    const archive = { state: "active", heads: { turns: 7 }, parts: [], spent: 2, bytes: 9, packedBytes: 9 } as const;
-    const archived = { state: "archived", heads: { spent: 3 }, archive } as const;
+    const splices: readonly Splice[] = [{ log: truncatedUsageLog, from: 1, entries }];
+    const archive = {
+      state: "active",
+      heads: { turns: 7 },
+      parts: [],
+      usageEntries: 2,
+      bytes: 9,
+      packedBytes: 9,
+    } as const;
+    const archived = { state: "archived", heads: { [truncatedUsageLog]: 3 }, archive } as const;
     await land(bench.store, creationOf(bench.record({ id: "archived", user: "ann", ...archived }), { splices }));
     await land(
       bench.store,
-      creationOf(bench.record({ id: "whole", state: "archived", heads: { spent: 3 } }), { splices }),
+      creationOf(bench.record({ id: "whole", state: "archived", heads: { [truncatedUsageLog]: 3 } }), { splices }),
     );
     for (const by of [[], ["user"]] as const) {
       const { turns, logs, groups } = await statsOf(bench, { by });
       assert.deepEqual([turns.turns, turns.truncated, turns.totalTokens], [18, 11, 24]);
       assert.deepEqual(
         logs.map(({ log, entries: count }) => [log, count]),
-        [["spent", 6]],
+        [[truncatedUsageLog, 6]],
       );
       assert.deepEqual(
         groups.user?.map(({ key, truncated }) => [key, truncated]),
@@ -323,7 +330,7 @@ export function statsCases(check: Check): void {
     assert.equal(sessions.states.active, 1);
   });
 
-  check("stats-are-bounded: the groups that spent most, the latest days and hours", async (bench) => {
+  check("stats-are-bounded: the groups that used most, the latest days and hours", async (bench) => {
     const turns = Array.from({ length: 30 }, (_, index) => ({
       agent: `agent${String(index).padStart(2, "0")}`,
       at: today + index * day,
