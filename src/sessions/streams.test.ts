@@ -139,6 +139,44 @@ test("a turn in progress is sealed in the commit that ends the stream", async ()
   assert.deepEqual([sealed?.status, sealed?.output[0]?.content], ["done", "Hello"]);
 });
 
+test("a write under a lease lands in the commit that ends the stream: the last turn grows", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "chat" });
+  await session.append({ input: "Hi", status: "interrupted" }, { key: "m1" });
+  const lease = await session.lease();
+  const stream = await produce(place.sessions, "run", { session: "chat" });
+  await stream.write("Hel", { said: "Hel" });
+  const turns = { from: 1, amends: true, turns: [{ input: "Hi", output: "Hello", status: "done" as const }] };
+  const commits = place.store.commits;
+  await stream.end({ lease, write: { turns, onto: session.info.version } });
+  assert.equal(place.store.commits, commits + 1);
+  assert.equal(await place.sessions.streams.status("run"), "done");
+  await lease.release();
+  const stored = await Array.fromAsync((await place.another().get("chat")).turns());
+  assert.deepEqual(
+    stored.map(({ key, status, output }) => [key, status, output[0]?.content]),
+    [["m1", "done", "Hello"]],
+  );
+});
+
+test("a write whose lease is lost, or whose turns have changed, is refused: the stream stays in progress", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "chat" });
+  const { version } = session.info;
+  const lease = await session.lease();
+  await session.append({ input: "in between" });
+  const stream = await produce(place.sessions, "run", { session: "chat" });
+  const write = { turns: { turns: [{ input: "q", output: "a" }] }, onto: version };
+  await assert.rejects(stream.end({ lease, write }), codeIs("conflict", { sessionId: "chat" }));
+  await (await place.another().get("chat")).breakLease();
+  await assert.rejects(stream.end({ lease, write: { turns: write.turns } }), codeIs("fenced", { sessionId: "chat" }));
+  assert.equal(await place.sessions.streams.status("run"), "streaming");
+  const noLease = { lease: {}, write } as unknown as Parameters<StreamProducer["end"]>[0];
+  await assert.rejects(stream.end(noLease), codeIs("argument_invalid", { name: "end.lease" }));
+  await stream.end();
+  assert.equal((await session.refresh()).turn, 1);
+});
+
 test("an end that the session refuses writes nothing, and may be repeated", async () => {
   await using place = inMemory({ limits: { turnBytesMax: 5000 } });
   const session = await place.sessions.create({ id: "chat" });

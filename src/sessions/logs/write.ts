@@ -11,7 +11,7 @@ import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import type { Rule } from "../core/writable-session.ts";
+import type { Rule, WriteOptions } from "../core/writable-session.ts";
 import { DocumentBatch } from "../documents/document-batch.ts";
 import { parseDocumentWrites, type ScopedDocumentWrite } from "../documents/document-write.ts";
 import { inTurn } from "./in-turn.ts";
@@ -22,15 +22,24 @@ import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } fr
 /** Rounds of reading what a write replaces, while other writers change it. */
 const attemptsMax = 100;
 
-/** @throws SessionError as `Session.write` */
-export async function writeOn(handle: Handle, write: SessionWrite): Promise<WriteOutcome> {
+/**
+ * `beside`: changes of other records that land in the same commit.
+ * @throws SessionError as `Session.write`
+ */
+export async function writeOn(
+  handle: Handle,
+  write: SessionWrite,
+  { beside }: Pick<WriteOptions, "beside"> = {},
+): Promise<WriteOutcome> {
   const { core } = handle;
   core.guardStore();
   const parsed = parseWrite(core, handle.key.id, write);
   const documents = documentsOf(core, handle.key.tenant, write.documents);
   // `close` waits for the write.
   return await core.take(() =>
-    handle.inOrder(() => inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed, documents)))),
+    handle.inOrder(() =>
+      inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed, defined({ documents, beside })))),
+    ),
   );
 }
 
@@ -44,10 +53,15 @@ export function documentsOf(
   return parsed.length === 0 ? undefined : new DocumentBatch(core, parsed);
 }
 
-async function writeNext(handle: Handle, write: NewWrite, documents: DocumentBatch | undefined): Promise<WriteOutcome> {
+async function writeNext(
+  handle: Handle,
+  write: NewWrite,
+  { documents, beside }: Pick<WriteOptions, "beside"> & { readonly documents?: DocumentBatch },
+): Promise<WriteOutcome> {
   const attempt = await attemptOf(handle, write);
+  const options: WriteOptions = { recovers: "dead", ...defined({ documents, beside }) };
   return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async () => {
-    const committed = await attempt.orStanding(() => handle.write(attempt.rule, { recovers: "dead", documents }));
+    const committed = await attempt.orStanding(() => handle.write(attempt.rule, options));
     switch (committed.status) {
       case "ok":
         return defined({ ...attempt.result(), documents: documents?.versions() });

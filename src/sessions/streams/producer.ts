@@ -8,7 +8,10 @@ import { Handle } from "../handle/handle.ts";
 import { appendOn, type WriteKey } from "../operations/append.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import type { SessionWrite } from "../logs/session-write.ts";
+import { writeOn } from "../logs/write.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
+import { SessionLease } from "../turns/session-lease.ts";
 import { TurnInProgress, type Seal, type SealBeside } from "../turns/turn-in-progress.ts";
 import { failureOf, withStreamErrors } from "./stream-error.ts";
 
@@ -23,11 +26,14 @@ export type StreamEnd =
   /** A finished exchange, appended to the stream's session behind the turns that stand there. */
   | { readonly append: TurnInput & WriteKey }
   /** A turn in progress, sealed. */
-  | { readonly turn: TurnInProgress; readonly seal?: Seal };
+  | { readonly turn: TurnInProgress; readonly seal?: Seal }
+  /** A write to a session of the same tenant, under the lease that its caller holds, such as an answer that grew. */
+  | { readonly lease: SessionLease; readonly write: SessionWrite };
 
 const partNames: OptionNames<PartOptions> = { said: true };
 const appendNames: OptionNames<Extract<StreamEnd, { append: unknown }>> = { append: true };
 const turnNames: OptionNames<Extract<StreamEnd, { turn: unknown }>> = { turn: true, seal: true };
+const writeNames: OptionNames<Extract<StreamEnd, { write: unknown }>> = { lease: true, write: true };
 
 /** A stored failure has at most this many characters. */
 const reportedLengthMax = 1000;
@@ -78,7 +84,7 @@ export class StreamProducer implements AsyncDisposable {
   /**
    * End the stream: its last parts, its end and what the caller gives become visible in one commit. If the session refuses
    * its turn, nothing is written, and the call may be repeated without it. False if the stream had ended here before.
-   * @throws SessionError as `write`, and those of `session.append` or `turn.seal`; `stream_failed` if the stream was ended as
+   * @throws SessionError as `write`, and those of `session.append`, `turn.seal` or `session.write`; `stream_failed` if the stream was ended as
    *   stopped or lost before: then nothing was written
    */
   async end(end?: StreamEnd): Promise<boolean> {
@@ -126,6 +132,13 @@ export class StreamProducer implements AsyncDisposable {
       if (!(given instanceof TurnInProgress))
         throw invalidArgument("end.turn", given, { expected: "one_of", known: ["a turn in progress"] });
       return (beside) => end.turn.sealTogether(end.seal ?? {}, { beside });
+    }
+    if ("write" in end) {
+      guardNames(end, "end", writeNames);
+      const given: unknown = end.lease;
+      if (!(given instanceof SessionLease))
+        throw invalidArgument("end.lease", given, { expected: "one_of", known: ["a lease"] });
+      return (beside) => writeOn(end.lease.handle, end.write, { beside });
     }
     guardNames(end, "end", appendNames);
     if (typeof end.append !== "object" || end.append === null)

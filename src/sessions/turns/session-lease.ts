@@ -28,6 +28,11 @@ export class SessionLease implements AsyncDisposable {
     handle.core.leases.add(this);
   }
 
+  /** The view of the session that writes under this lease. @internal */
+  get handle(): Handle {
+    return this.#handle;
+  }
+
   get key(): SessionKey {
     return this.#handle.key;
   }
