@@ -15,7 +15,7 @@ const before = heapBytes();
 await live(warm, warm + count);
 const after = heapBytes();
 console.log(Math.round((after - before) / count));
-if (host.metrics().byPhase.live !== count + warm) throw new Error("the sessions must be alive until here");
+if (host.gauges().byPhase.live !== count + warm) throw new Error("the sessions must be alive until here");
 process.exit(0); // all that was to be measured is
 
 async function live(from: number, to: number): Promise<void> {

@@ -277,7 +277,14 @@ const modelFailure = {
   systemCode: "id",
   host: "id",
 } as const;
-const failedRuntime = { how: "code", reported: "text", step: "code", limitMs: "number", exit: "id" } as const;
+const failedRuntime = {
+  how: "code",
+  reported: "text",
+  step: "code",
+  limitMs: "number",
+  exit: "id",
+  causedBy: "id",
+} as const;
 const seenAndStored = {
   sessionId: "id",
   seenTurn: "number",

@@ -16,11 +16,18 @@ export interface FailedRuntime {
   readonly limitMs?: number;
   /** Of `exited`: the exit code or the signal. */
   readonly exit?: string;
+  /** The session that ended the shared thread; absent if it is the session itself, or if several may have done it. */
+  readonly causedBy?: string;
 }
 
 const deadlines = { call: "it took more than", stop: "it did not stop within", stall: "it blocked its thread for" };
 
-export function describeFailedRuntime({ how, reported, step = "call", limitMs, exit }: FailedRuntime): string {
+export function describeFailedRuntime({ causedBy, ...failure }: FailedRuntime): string {
+  const description = describeFailure(failure);
+  return causedBy === undefined ? description : `session ${causedBy} ended the thread that both ran in: ${description}`;
+}
+
+function describeFailure({ how, reported, step = "call", limitMs, exit }: FailedRuntime): string {
   if (how === "deadline" && limitMs !== undefined) return `${deadlines[step]} ${limitMs} ms`;
   if (reported !== undefined) return reported;
   if (how === "memory") return "it exceeded its memory limit";

@@ -176,7 +176,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `this host has ${counted(d.live, "live session")}, the limit is ${d.liveMax}; try again later, raise maxSessions, or let whenFull suspend idle sessions`,
   runtime_invalid: describeInvalidRuntime,
   runtime_failed: (d) =>
-    `the runtime of session ${d.sessionId} failed (${d.how}): ${describeFailedRuntime(d)}; the session restarts from its stored state, in which changes made by this message may be saved`,
+    `${d.causedBy === undefined ? `the runtime of session ${d.sessionId} failed` : `the message to session ${d.sessionId} was interrupted`} (${d.how}): ${describeFailedRuntime(d)}; the session restarts from its stored state, in which changes made by this message may be saved`,
   session_failed: (d) =>
     `the runtime of session ${d.sessionId} failed ${counted(d.failures, "time")} and is not restarted; the last failure: ${describeFailedRuntime({ how: "threw", ...d })}; remove the cause, then call host.start()`,
   session_stopped: (d) => `session ${d.sessionId} ${describeStop(d.how)} before the message was handled; send it again`,

@@ -60,11 +60,11 @@ test("a message activates a session, it answers in order, and passivation saves 
   await here.sessions.create({ id: "s" });
   const replies = await Promise.all(["slow", "x", "x"].map((message) => here.host.send("s", message)));
   assert.deepEqual(replies, [1, 2, 3]);
-  assert.equal(here.host.get("s")?.phase, "live");
+  assert.equal(here.host.live("s")?.phase, "live");
   assert.equal((await here.other.get("s")).info.state, "active");
   await assert.rejects((await here.other.get("s")).append({ input: "no" }), { code: "busy" });
   await here.host.stop("s");
-  assert.equal(here.host.get("s"), undefined);
+  assert.equal(here.host.live("s"), undefined);
   assert.equal((await here.other.get("s")).info.state, "inactive");
   assert.equal(await here.host.send("s", "x"), 4, "where it was");
   const events = await Array.fromAsync((await here.other.get("s")).events());
@@ -86,7 +86,7 @@ test("a runtime that throws restarts from its stored state, its open turn is sea
   });
   await until(async () => {
     await here.clock.advance(100);
-    return here.host.metrics().counts.message === 2;
+    return here.host.gauges().counts.message === 2;
   });
   assert.equal(await behind, 1, "what is in memory is gone, what waits is answered");
   const turns = await Array.fromAsync((await here.other.get("s")).turns());
@@ -94,7 +94,7 @@ test("a runtime that throws restarts from its stored state, its open turn is sea
     turns.map(({ status }) => status),
     ["done", "interrupted", "done"],
   );
-  assert.equal(here.host.get("s")?.restarts, 1);
+  assert.equal(here.host.live("s")?.restarts, 1);
 });
 
 test("a session that fails too often stays failed, with its cause, until it is started", async () => {
@@ -104,15 +104,15 @@ test("a session that fails too often stays failed, with its cause, until it is s
     await assert.rejects(here.host.send("s", "throw"), { code: "runtime_failed" });
     await until(async () => {
       await here.clock.advance(100);
-      return ["live", "failed"].includes(here.host.get("s")?.phase ?? "");
+      return ["live", "failed"].includes(here.host.live("s")?.phase ?? "");
     });
   }
-  assert.equal(here.host.get("s")?.phase, "failed");
-  assert.equal(here.host.get("s")?.failure, "as told");
+  assert.equal(here.host.live("s")?.phase, "failed");
+  assert.equal(here.host.live("s")?.failure, "as told");
   await assert.rejects(here.host.send("s", "x"), { code: "session_failed" });
   await until(async () => (await Array.fromAsync((await here.other.get("s")).events())).at(-1)?.type === "failed");
   await (await here.other.get("s")).append({ input: "others may write to it" });
-  assert.equal(here.host.metrics().live, 0);
+  assert.equal(here.host.gauges().live, 0);
   await here.host.start("s");
   assert.equal(await here.host.send("s", "x"), 1);
 });
@@ -147,7 +147,7 @@ test("an answer that exceeds its timeout is aborted, and later writes of its cod
   await hanging;
   await until(async () => {
     await here.clock.advance(200);
-    return here.host.get("s")?.phase === "live";
+    return here.host.live("s")?.phase === "live";
   });
   assert.equal(await here.host.send("s", "x"), "fine");
   wake();
@@ -193,7 +193,7 @@ test("at the limit of live sessions, a new one is refused, waits, or replaces th
     for (const id of ["a", "b"]) await here.host.ensure(id);
     await here.sessions.create({ id: "c" });
     await assert.rejects(here.host.send("c", "x"), { code: "host_full", details: { live: 2, liveMax: 2 } });
-    assert.equal(here.host.metrics().rejected, 1);
+    assert.equal(here.host.gauges().rejected, 1);
     await here.host.stop("a");
     await here.host.send("c", "x");
   }
@@ -211,7 +211,7 @@ test("at the limit of live sessions, a new one is refused, waits, or replaces th
     assert.deepEqual([first.items[0]?.id, first.next, rest.items[0]?.id, rest.next], ["a", "a", "c", undefined]);
     assert.throws(() => here.host.list({ limit: 0 }), { code: "argument_invalid" });
     await Promise.all(Array.from({ length: 20 }, (_, index) => here.host.ensure(`s${index}`)));
-    assert.equal(here.host.metrics().live, 2);
+    assert.equal(here.host.gauges().live, 2);
   }
   {
     await using here = await place({ maxSessions: 1, whenFull: "wait" });
@@ -221,7 +221,7 @@ test("at the limit of live sessions, a new one is refused, waits, or replaces th
     const waiting = here.host.send("b", "x").then(() => (answered = true));
     await sleep(50);
     assert.equal(answered, false);
-    assert.equal(here.host.metrics().waiting, 1);
+    assert.equal(here.host.gauges().waiting, 1);
     await here.host.stop("a");
     await waiting;
   }
@@ -234,9 +234,9 @@ test("a message that waits for a slot longer than the turn timeout fails with ho
   const refused = assert.rejects(here.host.send("b", "x"), { code: "host_full" });
   await here.clock.advance(1200);
   await refused;
-  assert.equal(here.host.get("b"), undefined);
-  assert.equal(here.host.metrics().counts.crashed, 0);
-  assert.equal(here.host.metrics().waiting, 0);
+  assert.equal(here.host.live("b"), undefined);
+  assert.equal(here.host.gauges().counts.crashed, 0);
+  assert.equal(here.host.gauges().waiting, 0);
 });
 
 test("a full mailbox refuses a message with mailbox_full", async () => {
@@ -287,7 +287,7 @@ test("a killed session answers nothing more; a stopped one finishes, up to a tim
   await sleep(10);
   await here.host.kill("s");
   await Promise.all([killed, waiting]);
-  assert.equal(here.host.get("s"), undefined);
+  assert.equal(here.host.live("s"), undefined);
   assert.equal((await here.other.get("s")).info.lease, null);
 
   const finishing = here.host.send("s", "slow");
@@ -300,7 +300,7 @@ test("a killed session answers nothing more; a stopped one finishes, up to a tim
   const stopping = here.host.stop("s");
   await here.clock.advance(1200);
   await Promise.all([stopping, hanging]);
-  assert.equal(here.host.get("s"), undefined);
+  assert.equal(here.host.live("s"), undefined);
   assert.equal(await here.host.send("s", "x"), 2);
 });
 
@@ -329,7 +329,7 @@ test("a message to a session that could not be passivated because the store was 
   await using host = await startHost(here.sessions, { runtime: slow, idleTimeout: "1m" });
   await host.ensure("s");
   await here.clock.advance(61_000);
-  await until(() => host.get("s")?.phase === "stopping");
+  await until(() => host.live("s")?.phase === "stopping");
   const last = here.store.commits + 1;
   here.store.plan((commit) => (commit <= last ? { fails: "before" } : undefined));
   const sent = host.send("s", "x");
@@ -348,7 +348,7 @@ test("a session that should make room for another stays live while the store is 
   const refused = assert.rejects(host.send("other", "x"), { code: "host_full" });
   await until(async () => {
     await here.clock.advance(100);
-    return host.metrics().waiting === 0;
+    return host.gauges().waiting === 0;
   });
   await refused;
   assert.equal(await host.send("s", "x"), 2, "what it knew is still known");
@@ -369,9 +369,9 @@ test("kill during passivation ends the session without waiting for it", async ()
   await using here = await place({ runtime: slow, idleTimeout: "1m" });
   await here.host.ensure("s");
   await here.clock.advance(61_000);
-  await until(() => here.host.get("s")?.phase === "stopping");
+  await until(() => here.host.live("s")?.phase === "stopping");
   await here.host.kill("s");
-  assert.equal(here.host.get("s"), undefined);
+  assert.equal(here.host.live("s"), undefined);
   assert.equal((await here.other.get("s")).info.lease, null);
   tarry();
   await sleep(10);
@@ -463,7 +463,7 @@ test("a session that is created and killed a thousand times leaves nothing behin
   await Promise.all(calls);
   await here.host.kill("s");
   assert.equal([...here.host.each()].length, 0);
-  assert.equal(here.host.metrics().live, 0);
+  assert.equal(here.host.gauges().live, 0);
   assert.equal(timers(here.host), 0);
   assert.equal(coreOf(here.sessions).leases.size, 0);
   assert.equal((await here.other.get("s")).info.lease, null);
@@ -472,7 +472,7 @@ test("a session that is created and killed a thousand times leaves nothing behin
 });
 
 function timers(host: Host): number {
-  return host.metrics().timers;
+  return host.gauges().timers;
 }
 
 test("chunks of an answer are passed on as they arrive, and the next message waits for the last one", async () => {
@@ -544,19 +544,19 @@ test("when a reader stops early, the answer cleans up before the next message is
   const untidy = (await here.host.send("s", "untidy")) as AsyncIterableIterator<string>;
   await untidy.next();
   await assert.rejects(async () => await untidy.return?.(), { code: "runtime_failed" });
-  assert.equal(here.host.metrics().counts.crashed, 1, "what goes wrong there is a failure like any other");
+  assert.equal(here.host.gauges().counts.crashed, 1, "what goes wrong there is a failure like any other");
 });
 
 test("a session that failed too often has one timer, and a start keeps its next activation", async () => {
   await using here = await place({ restart: { max: 0 } });
   await here.host.ensure("s");
-  assert.equal(here.host.metrics().timers, 1, "its idle timer");
+  assert.equal(here.host.gauges().timers, 1, "its idle timer");
   await assert.rejects(here.host.send("s", "throw"), { code: "runtime_failed" });
   await settled();
-  assert.equal(here.host.get("s")?.phase, "failed");
-  assert.equal(here.host.metrics().timers, 1, "the timer that forgets it");
+  assert.equal(here.host.live("s")?.phase, "failed");
+  assert.equal(here.host.gauges().timers, 1, "the timer that forgets it");
   await here.host.start("s");
-  assert.equal(here.host.metrics().timers, 1, "its idle timer");
+  assert.equal(here.host.gauges().timers, 1, "its idle timer");
 });
 
 test("the chunks of an answer that comes after the end of its activation are closed", async () => {
@@ -584,7 +584,7 @@ test("a closed host recovers nothing and has no timer", async () => {
   await using here = await place();
   await here.host.close();
   await assert.rejects(here.host.recover({ mode: "eager" }), { code: "closed" });
-  assert.equal(here.host.metrics().timers, 0);
+  assert.equal(here.host.gauges().timers, 0);
 });
 
 test("a host whose workers cannot be ended leaves no timer and no listener behind when it is closed", async () => {
@@ -598,9 +598,9 @@ test("a host whose workers cannot be ended leaves no timer and no listener behin
     close: () => Promise.reject(new Error("a worker does not end")),
   });
   await host.recover({ mode: "eager" }); // from then on it polls for dead hosts
-  assert.equal(host.metrics().timers, 1);
+  assert.equal(host.gauges().timers, 1);
   await assert.rejects(host.close(), /a worker does not end/);
-  assert.deepEqual([host.metrics().timers, core.instance.onHeartbeatGap.size], [0, listeners]);
+  assert.deepEqual([host.gauges().timers, core.instance.onHeartbeatGap.size], [0, listeners]);
 });
 
 test("an unknown or ended session and an invalid runtime fail with typed errors and leave nothing behind", async () => {
@@ -610,7 +610,7 @@ test("an unknown or ended session and an invalid runtime fail with typed errors 
   await ended.end();
   await assert.rejects(here.host.send("ended", "x"), { code: "session_ended" });
   assert.equal([...here.host.each()].length, 0);
-  assert.equal(here.host.metrics().live, 0);
+  assert.equal(here.host.gauges().live, 0);
   await assert.rejects(here.host.send("", "x"), { code: "id_invalid" });
   await assert.rejects(startHost(here.sessions, { runtime: {} as never }), { code: "runtime_invalid" });
   await assert.rejects(startHost(here.sessions, { runtime: "./nowhere.ts" }), { code: "runtime_invalid" });
@@ -625,8 +625,8 @@ test("a session whose lease another process took is dropped, and the sender gets
   await here.host.ensure("s");
   await (await here.other.get("s")).breakLease();
   await assert.rejects(here.host.send("s", "append"), { code: "fenced" });
-  await until(() => here.host.get("s") === undefined);
-  assert.equal(here.host.metrics().counts.fenced, 1);
+  await until(() => here.host.live("s") === undefined);
+  assert.equal(here.host.gauges().counts.fenced, 1);
   assert.equal(await here.host.send("s", "append"), 1);
 });
 
@@ -642,5 +642,96 @@ test("sessions in a file continue in the next process", async () => {
     }
   } finally {
     await rm(folder, { recursive: true });
+  }
+});
+
+test("ensure gives the state of the session, and get knows a session that is asleep, live elsewhere, or unknown", async () => {
+  await using here = await place();
+  const ensured = await here.host.ensure("s");
+  assert.deepEqual([ensured.id, ensured.phase, ensured.agent], ["s", "live", "assistant"]);
+  await here.host.stop("s");
+  assert.equal(here.host.live("s"), undefined);
+  const asleep = await here.host.get("s");
+  assert.deepEqual([asleep?.phase, asleep?.agent, asleep?.mailbox], ["sleeping", "assistant", 0]);
+  await using second = await startHost(here.other, { runtime: counter });
+  await second.ensure("s");
+  assert.equal((await here.host.get("s"))?.phase, "elsewhere");
+  assert.equal((await second.get("s"))?.phase, "live");
+  await (await here.sessions.create({ id: "over" })).end();
+  assert.equal(await here.host.get("over"), undefined);
+  assert.equal(await here.host.get("unknown"), undefined);
+  await second.close();
+});
+
+test("metrics count all, active, sleeping and recovered sessions, and say whether the store is durable", async () => {
+  await using here = await place();
+  for (const id of ["a", "b", "c"]) await here.host.ensure(id);
+  await here.host.stop("a");
+  const { total, active, sleeping, recovered, durable } = await here.host.metrics();
+  assert.deepEqual([total, active, sleeping, recovered, durable], [3, 2, 1, 0, false]);
+});
+
+test("updateActivity with a duration counts a request without a turn", async () => {
+  await using here = await place();
+  await here.host.ensure("s");
+  await here.host.updateActivity("s", { durationMs: 120 });
+  await here.host.updateActivity("s", { durationMs: 30 });
+  await here.host.updateActivity("s");
+  const { counts, requestsMs } = here.host.gauges();
+  assert.deepEqual([counts.request, counts.message, requestsMs], [2, 0, 150]);
+  const live = here.host.live("s");
+  assert.deepEqual([live?.requests, live?.requestsMs], [2, 150]);
+  assert.equal((await here.other.get("s")).info.counters.requests, 0, "counters of the store count turns");
+  await here.host.stop("s");
+  await here.host.updateActivity("s", { durationMs: 1 });
+  assert.equal(here.host.gauges().counts.request, 3, "also for a session that is asleep");
+  await assert.rejects(here.host.updateActivity("s", { durationMs: -1 }), { code: "argument_invalid" });
+  await assert.rejects(here.host.updateActivity("s", { ms: 1 } as object), { code: "argument_invalid" });
+  await assert.rejects(here.host.updateActivity("unknown", { durationMs: 1 }), { code: "session_not_found" });
+});
+
+test("terminateIdle passivates the sessions that are idle for that long, keeps busy ones, and counts", async () => {
+  await using here = await place();
+  for (const id of ["old", "older", "fresh"]) await here.host.ensure(id);
+  await here.clock.advance(60_000);
+  await here.host.send("fresh", "x");
+  assert.equal(await here.host.terminateIdle(), 0, "none has reached its idle timeout");
+  assert.equal(await here.host.terminateIdle({ idleFor: "30s" }), 2);
+  assert.deepEqual(
+    [...here.host.each()].map(({ id }) => id),
+    ["fresh"],
+  );
+  assert.equal((await here.other.get("old")).info.state, "inactive");
+  assert.equal(await here.host.terminateIdle({ idleFor: "30s" }), 0);
+  await assert.rejects(here.host.terminateIdle({ idleFor: "soon" }), { code: "duration_invalid" });
+});
+
+test("after an orderly stop, recovery activates the stopped sessions on request", async () => {
+  await using here = await place();
+  for (const id of ["a", "b", "c"]) await here.host.ensure(id);
+  await here.clock.advance(60_000);
+  await here.host.send("a", "append");
+  await here.host.close();
+  await using next = await startHost(here.other, { runtime: counter, maxSessions: 2 });
+  assert.equal((await next.recover({ mode: "eager" })).recovered, 0);
+  const { found, recovered, left } = await next.recover({ mode: "eager", include: "stopped" });
+  assert.deepEqual([found, recovered, left], [3, 2, 1]);
+  assert.equal((await next.metrics()).recovered, 2);
+  const live = new Set([...next.each()].map(({ id }) => id));
+  assert(live.has("a"), "the most recently active first");
+  assert.equal(await next.send("a", "x"), 2, "with its state");
+  await assert.rejects(next.recover({ include: "all" as "stopped" }), { code: "argument_invalid" });
+  await assert.rejects(next.recover({ modus: "eager" } as object), { code: "argument_invalid" });
+  await next.close();
+});
+
+test("a message to a session that cannot be activated fails with its own error, however full the host is", async () => {
+  for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
+    await using here = await place({ maxSessions: 1, whenFull });
+    await (await here.sessions.create({ id: "over" })).end();
+    await here.host.ensure("a");
+    await assert.rejects(here.host.send("unknown", "x"), { code: "session_not_found" });
+    await assert.rejects(here.host.send("over", "x"), { code: "session_ended" });
+    assert.equal(here.host.live("a")?.phase, "live", "and no session gave way");
   }
 });

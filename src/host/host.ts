@@ -1,5 +1,6 @@
-import { parseDuration } from "../domain/values/duration.ts";
+import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { defined } from "../domain/values/defined.ts";
+import { durationMaxMs } from "../domain/values/limits.ts";
 import type { Page, PageQuery } from "../domain/values/pages.ts";
 import { keyText, type SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
@@ -7,7 +8,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
 import type { EnsureOptions } from "../sessions/session/opening.ts";
 import { RestartQueue } from "./actor/restart-queue.ts";
-import { parseLimit } from "../sessions/options/arguments.ts";
+import { parseLimit, parseOneOf } from "../sessions/options/arguments.ts";
 import { isLive } from "../sessions/instances/liveness.ts";
 import { HostedSession } from "./runtime/hosted-session.ts";
 import { removeSession } from "../sessions/remove-session.ts";
@@ -18,31 +19,16 @@ import { RuntimeEnd, type Profile } from "./workers/worker-slot.ts";
 import { openWorkerSlots, type WorkerSlots } from "./workers/worker-slots.ts";
 import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./runtime/options.ts";
 import { inParallel } from "./in-parallel.ts";
-import { abandonedSessions } from "./recovery.ts";
+import { recoverableSessions } from "./recovery.ts";
+import { liveInfo, storedInfo, type LiveInfo } from "./live-info.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { nextState } from "../domain/record/states.ts";
+import { countOn } from "../sessions/session/session-list.ts";
 import { asError } from "./runtime/runtime.ts";
 import { publishHostEvent, type HostEvent, type ActorContext } from "./actor/actor-context.ts";
 import { TimerWheel } from "./actor/timer-wheel.ts";
 import { counted } from "../errors/counted.ts";
-
-/** One live session as its host reports it. */
-export interface LiveInfo {
-  readonly id: string;
-  readonly tenant: string;
-  readonly phase: Phase;
-  /** The session's agent; undefined until the session is activated. */
-  readonly agent: string | undefined;
-  /** Messages in the mailbox, without the one that is being answered. */
-  readonly mailbox: number;
-  readonly restarts: number;
-  /** Time since activation, ms. */
-  readonly ageMs: number;
-  /** Time since the last message or `updateActivity`, ms. */
-  readonly idleMs: number;
-  /** Heap of the session's own thread or process, bytes; undefined if it shares one, or if the heap is unknown. */
-  readonly memoryBytes: number | undefined;
-  /** Last failure, if the session is in phase `failed`. */
-  readonly failure: string | undefined;
-}
 
 /** How a host recovers the sessions of dead hosts. */
 export interface RecoverOptions {
@@ -52,15 +38,22 @@ export interface RecoverOptions {
    * @default "lazy"
    */
   readonly mode?: "lazy" | "eager";
+  /**
+   * `"stopped"`: an eager recovery also activates the sessions that a host has passivated, as an orderly stop does, the
+   * most recently active first.
+   */
+  readonly include?: "stopped";
   /** Called after each session of an eager recovery. */
   readonly onProgress?: (progress: Recovery) => void;
   /** Aborts an eager recovery; sessions that it has activated stay live. */
   readonly signal?: AbortSignal;
 }
 
+const recoverNames: OptionNames<RecoverOptions> = { mode: true, include: true, onProgress: true, signal: true };
+
 /** Progress and result of an eager recovery. */
 export interface Recovery {
-  /** Sessions that were live in a process that has ended. */
+  /** Sessions that were live in a process that has ended, and with `include: "stopped"` the passivated ones. */
   readonly found: number;
   readonly recovered: number;
   /** Sessions that another host recovered first. */
@@ -71,8 +64,24 @@ export interface Recovery {
   readonly broken: readonly { readonly id: string; readonly error: Error }[];
 }
 
-/** Gauges and counters of a host. */
-export interface HostMetrics {
+/** Options of `updateActivity`. */
+export interface ActivityOptions {
+  /** The duration of a request without a message; it is counted as one. */
+  readonly durationMs?: number;
+}
+
+const activityNames: OptionNames<ActivityOptions> = { durationMs: true };
+
+/** Options of `terminateIdle`. */
+export interface TerminateIdleOptions {
+  /** The time without a message or `updateActivity`. @default each session's idle timeout */
+  readonly idleFor?: Duration;
+}
+
+const terminateIdleNames: OptionNames<TerminateIdleOptions> = { idleFor: true };
+
+/** Gauges and counters that a host has in memory. */
+export interface HostGauges {
   /** Sessions that occupy one of the `maxSessions` slots. */
   readonly live: number;
   readonly liveMax: number;
@@ -84,12 +93,28 @@ export interface HostMetrics {
   readonly mailbox: number;
   /** Events since the host started, by type. */
   readonly counts: Readonly<Record<HostEvent["type"], number>>;
+  /** Sum of the durations of messages and of requests that `updateActivity` reported, ms. */
+  readonly requestsMs: number;
   /** Activations refused because all slots were taken. */
   readonly rejected: number;
   /** Pending timers: one for each live session, and one for each that is handling a message. */
   readonly timers: number;
   /** Heap of each worker thread or process, bytes; undefined if unknown. */
   readonly workers: readonly (number | undefined)[];
+}
+
+/** {@link HostGauges}, and the numbers of sessions in the store. */
+export interface HostMetrics extends HostGauges {
+  /** Sessions that a message can activate: those in the states `active` and `inactive`. */
+  readonly total: number;
+  /** Sessions that run in this host. */
+  readonly active: number;
+  /** Sessions that a host has passivated: those in the state `inactive`. */
+  readonly sleeping: number;
+  /** Sessions that eager recoveries of this host activated. */
+  readonly recovered: number;
+  /** Whether the store keeps sessions when the process ends. */
+  readonly durable: boolean;
 }
 
 /** Concurrent activations of an eager recovery: enough to share commits, few enough not to start many threads at once. */
@@ -136,6 +161,7 @@ export class Host implements AsyncDisposable {
     activated: 0,
     restarted: 0,
     message: 0,
+    request: 0,
     passivated: 0,
     stopped: 0,
     crashed: 0,
@@ -145,6 +171,7 @@ export class Host implements AsyncDisposable {
     untidy: 0,
   };
   readonly #onHeartbeatGap = (): void => void this.#verifyUntilDone();
+  #requestsMs = 0;
   #rejected = 0;
   #watchesHosts = false;
   /** Dead hosts whose sessions this host has recovered. */
@@ -172,7 +199,7 @@ export class Host implements AsyncDisposable {
       options,
       publish: (event) => this.#publish(event),
       freeWorkerSlot: () => slots.free(),
-      takeSlot: (signal) => this.#takeSlot(signal),
+      takeSlot: (key, signal) => this.#takeSlot(key, signal),
       giveSlotBack: () => this.#capacity.release(),
       restartQueue: this.#restartQueue,
       becameIdle: () => this.#passivateOneIfNeeded(),
@@ -203,12 +230,15 @@ export class Host implements AsyncDisposable {
   }
 
   /**
-   * Activates a session, and creates it if it does not exist.
+   * Activates a session, creates it if it does not exist, and returns its state.
    * @throws SessionError as `sessions.ensure` and {@link send}
    */
-  async ensure(id: string, options: EnsureOptions = {}): Promise<void> {
+  async ensure(id: string, options: EnsureOptions = {}): Promise<LiveInfo> {
     if (!this.#actors.has(this.#text(id))) await this.#sessions.ensure(id, options);
-    await this.start(id);
+    return await this.#with(id, "started", async (actor) => {
+      await actor.start();
+      return liveInfo(actor);
+    });
   }
 
   /**
@@ -235,31 +265,61 @@ export class Host implements AsyncDisposable {
   }
 
   /**
-   * Postpones the idle timeout, and the session's own deadline.
-   * @throws SessionError `session_not_found`
+   * Postpones the idle timeout, and the session's own deadline. With `durationMs` it also counts a request: in the
+   * metrics, in the session's `LiveInfo` if it is live, and as the event `request`. The counters of the session in the
+   * store count turns alone.
+   * @throws SessionError `session_not_found`, `argument_invalid`, that of the session's state
    */
-  async updateActivity(id: string): Promise<void> {
-    this.#actors.get(this.#text(id))?.touch();
-    await (await this.#sessions.get(id)).touch();
+  async updateActivity(id: string, options: ActivityOptions = {}): Promise<void> {
+    guardNames(options, "options", activityNames);
+    const { durationMs } = options;
+    if (durationMs !== undefined) guardDuration(durationMs);
+    const session = await this.#sessions.get(id);
+    await session.touch();
+    const actor = this.#actors.get(this.#text(id));
+    actor?.touch();
+    if (durationMs === undefined) return;
+    actor?.countRequest(durationMs);
+    this.#publish({ type: "request", session: this.#key(id), agent: session.info.agent, ms: durationMs });
+  }
+
+  /**
+   * Passivates now the live sessions that have been idle for `idleFor`, as their idle timeout does; returns how many.
+   * While the store is away they stay live.
+   * @throws SessionError `duration_invalid`, `argument_invalid`
+   */
+  async terminateIdle(options: TerminateIdleOptions = {}): Promise<number> {
+    guardNames(options, "options", terminateIdleNames);
+    const idleForMs = options.idleFor === undefined ? undefined : parseDuration(options.idleFor, "idleFor");
+    let count = 0;
+    await inParallel(64, [...this.#actors.values()], async (actor) => {
+      if (await actor.terminateIfIdle(idleForMs)) count++;
+    });
+    return count;
   }
 
   /**
    * Recovers the sessions of processes that have ended. A session that cannot be activated is reported and does not
    * block the others. When `maxSessions` are live, the rest is left for its next message: recovery never passivates a
    * live session, whatever `whenFull` says.
-   * @throws SessionError `closed`, the store's; the signal's reason
+   * @throws SessionError `closed`, `argument_invalid`, the store's; the signal's reason
    */
-  async recover({ mode = "lazy", onProgress, signal }: RecoverOptions = {}): Promise<Recovery> {
+  async recover(options: RecoverOptions = {}): Promise<Recovery> {
+    guardNames(options, "options", recoverNames);
+    const { include, onProgress, signal } = options;
+    const mode = parseOneOf(options.mode ?? "lazy", "mode", ["lazy", "eager"]);
+    const includesStopped = include !== undefined && parseOneOf(include, "include", ["stopped"]) === "stopped";
     const broken: Recovery["broken"][number][] = [];
     const recovery = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken };
     this.#guardOpen();
     if (mode === "lazy") return recovery;
     this.#watchHosts();
-    for await (const records of abandonedSessions(this.#core, this.#sessions.tenant, { signal })) {
+    for await (const records of recoverableSessions(this.#core, this.tenant, { includesStopped, signal })) {
       recovery.found += records.length;
-      await inParallel(activationsMax[this.#options.isolation], records, async ({ id, tenant, agent }) => {
+      await inParallel(activationsMax[this.#options.isolation], records, async ({ id, tenant, agent, state }) => {
         signal?.throwIfAborted();
-        const outcome = await this.#recoverOne({ tenant, id }, agent);
+        const reason = state === "inactive" ? "its host was restarted" : "its host has ended";
+        const outcome = await this.#recoverOne({ tenant, id }, { agent, reason });
         if (typeof outcome === "string") recovery[outcome]++;
         else if (broken.length < brokenMax) broken.push({ id, error: outcome });
         onProgress?.(recovery);
@@ -272,10 +332,13 @@ export class Host implements AsyncDisposable {
    * Activates one session if a slot is free; returns the outcome, or the error.
    * @throws SessionError `closed`
    */
-  async #recoverOne(session: SessionKey, agent: string): Promise<"recovered" | "elsewhere" | "left" | Error> {
+  async #recoverOne(
+    session: SessionKey,
+    { agent, reason }: { readonly agent: string; readonly reason: string },
+  ): Promise<"recovered" | "elsewhere" | "left" | Error> {
     if (this.#capacity.isFull && !this.#actors.has(keyText(session))) return "left";
     try {
-      await this.#with(session.id, "its host has ended", (actor) => actor.start());
+      await this.#with(session.id, reason, (actor) => actor.start());
     } catch (cause) {
       if (hasCode(cause, "closed")) throw cause;
       if (hasCode(cause, "not_owner") || hasCode(cause, "busy")) return "elsewhere";
@@ -285,15 +348,25 @@ export class Host implements AsyncDisposable {
     return "recovered";
   }
 
-  /** A live session; undefined if it is not live here. */
-  get(id: string): LiveInfo | undefined {
+  /**
+   * A session in any phase: live here, sleeping, or live elsewhere. Undefined if it does not exist, or is expired, ended
+   * or archived.
+   * @throws SessionError `id_invalid`, the store's
+   */
+  async get(id: string): Promise<LiveInfo | undefined> {
+    this.#guardOpen();
+    return this.live(id) ?? (await storedInfo(this.#core, this.#key(id)));
+  }
+
+  /** A live session, without a call of the store; undefined if it is not live here. */
+  live(id: string): LiveInfo | undefined {
     const actor = this.#actors.get(this.#text(id));
-    return actor === undefined ? undefined : infoOf(actor);
+    return actor === undefined ? undefined : liveInfo(actor);
   }
 
   /** All live sessions, least recent message first. */
   *each(): Generator<LiveInfo, void, undefined> {
-    for (const actor of this.#actors.values()) yield infoOf(actor);
+    for (const actor of this.#actors.values()) yield liveInfo(actor);
   }
 
   /** One page of the live sessions, by id. @throws SessionError `argument_invalid` */
@@ -313,10 +386,26 @@ export class Host implements AsyncDisposable {
     }
     found = found.sort(byId).slice(0, most);
     const page = found.slice(0, limit);
-    return defined({ items: page.map(infoOf), next: found.length > limit ? page.at(-1)?.key.id : undefined });
+    return defined({ items: page.map(liveInfo), next: found.length > limit ? page.at(-1)?.key.id : undefined });
   }
 
-  metrics(): HostMetrics {
+  /**
+   * The gauges of this host, and the numbers of sessions in the store, which the store counts.
+   * @throws SessionError the store's
+   */
+  async metrics(): Promise<HostMetrics> {
+    this.#guardOpen();
+    const [total, sleeping] = await Promise.all([
+      countOn(this.#core, this.tenant, { state: ["active", "inactive"] }),
+      countOn(this.#core, this.tenant, { state: "inactive" }),
+    ]);
+    const gauges = this.gauges();
+    const { durable } = this.#core;
+    return { ...gauges, total, active: gauges.byPhase.live, sleeping, recovered: gauges.counts.recovered, durable };
+  }
+
+  /** The gauges of this host, without a call of the store. */
+  gauges(): HostGauges {
     const byPhase = { starting: 0, live: 0, restarting: 0, failed: 0, stopping: 0, gone: 0 };
     const byAgent = new Map<string, number>();
     let mailbox = 0;
@@ -333,6 +422,7 @@ export class Host implements AsyncDisposable {
       byAgent: Object.fromEntries(byAgent),
       mailbox,
       counts: { ...this.#counts },
+      requestsMs: this.#requestsMs,
       rejected: this.#rejected,
       timers: this.#wheel.size,
       workers: this.#slots.all().map((slot) => slot.memoryBytes()),
@@ -447,8 +537,10 @@ export class Host implements AsyncDisposable {
     return keyText(this.#key(id));
   }
 
-  async #takeSlot(signal: AbortSignal): Promise<void> {
+  async #takeSlot(key: SessionKey, signal: AbortSignal): Promise<void> {
     const { whenFull } = this.#options;
+    if (this.#capacity.tryAcquire()) return;
+    await this.#guardUsable(key);
     if (this.#capacity.tryAcquire()) return;
     if (whenFull === "reject") {
       this.#rejected++;
@@ -464,6 +556,15 @@ export class Host implements AsyncDisposable {
       this.#rejected++;
       throw this.#capacity.fullError();
     }
+  }
+
+  /**
+   * A message to a session that cannot be activated neither waits for a slot nor passivates another session.
+   * @throws SessionError `session_not_found`, that of the session's state
+   */
+  async #guardUsable(key: SessionKey): Promise<void> {
+    const { record } = await this.#core.load(key);
+    nextState(record, "use", this.#core.now());
   }
 
   /** Passivates the least recent idle session if another one waits for a slot. */
@@ -484,6 +585,7 @@ export class Host implements AsyncDisposable {
 
   #publish(event: HostEvent): void {
     this.#counts[event.type]++;
+    if (event.type === "message" || event.type === "request") this.#requestsMs += event.ms ?? 0;
     publishHostEvent(event);
   }
 
@@ -514,7 +616,8 @@ function byId(a: Actor, b: Actor): number {
   return a.key.id < b.key.id ? -1 : 1;
 }
 
-function infoOf(actor: Actor): LiveInfo {
-  const { key, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure } = actor;
-  return { id: key.id, tenant: key.tenant, phase, agent, mailbox, restarts, ageMs, idleMs, memoryBytes, failure };
+/** @throws SessionError `argument_invalid` */
+function guardDuration(durationMs: number): void {
+  if (Number.isFinite(durationMs) && durationMs >= 0 && durationMs <= durationMaxMs) return;
+  throw invalidArgument("durationMs", durationMs, { expected: "number", min: 0, max: durationMaxMs });
 }

@@ -3,7 +3,17 @@
  *
  * @module perdure/host
  */
-export { startHost, Host, type HostMetrics, type LiveInfo, type RecoverOptions, type Recovery } from "./host.ts";
+export {
+  startHost,
+  Host,
+  type ActivityOptions,
+  type HostGauges,
+  type HostMetrics,
+  type RecoverOptions,
+  type Recovery,
+  type TerminateIdleOptions,
+} from "./host.ts";
+export type { LiveInfo } from "./live-info.ts";
 export type { HostOptions, Isolation, WhenFull } from "./runtime/options.ts";
 export type { RestartOptions } from "./runtime/restarts.ts";
 export type { Runtime } from "./runtime/runtime.ts";

@@ -1,6 +1,7 @@
 /**
- * Finds the sessions of dead hosts: those whose lease belongs to an instance that is not alive. A lazy recovery needs
- * no search, as the next open of a session finds its lease; an eager recovery searches the store here.
+ * Finds the sessions that an eager recovery activates: those of dead hosts, whose lease belongs to an instance that is
+ * not alive, and on request those that a host has passivated. A lazy recovery needs no search, as the next open of a
+ * session finds its lease.
  */
 import type { SessionRecord } from "../domain/record/record.ts";
 import { eachPage, type After } from "../domain/values/pages.ts";
@@ -10,22 +11,32 @@ import type { FoundRecords } from "../store/store.ts";
 /** Sessions per query. */
 const pageSize = 500;
 
-/** The active sessions of a tenant whose lease holder is dead, page by page. */
-export async function* abandonedSessions(
+interface Search {
+  /** Also find passivated sessions. */
+  readonly includesStopped: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The active sessions of a tenant whose lease holder is dead, and on request the passivated ones; page by page, the most
+ * recently active first.
+ */
+export async function* recoverableSessions(
   core: Core,
   tenant: string,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  { includesStopped, signal }: Search,
 ): AsyncGenerator<readonly SessionRecord[], void, undefined> {
+  const states = includesStopped ? (["active", "inactive"] as const) : (["active"] as const);
   const aliveByInstance = new Map<string, boolean>();
   const ask = async (after: After): Promise<FoundRecords> => {
     signal?.throwIfAborted();
-    const query = { order: "recent", tenant, now: core.now(), states: ["active"], limit: pageSize } as const;
+    const query = { order: "recent", tenant, now: core.now(), states, limit: pageSize } as const;
     return await core.store.find({ ...query, ...after });
   };
-  for await (const { records } of eachPage(ask)) yield await abandonedOf(core, records, aliveByInstance);
+  for await (const { records } of eachPage(ask)) yield await recoverableOf(core, records, aliveByInstance);
 }
 
-async function abandonedOf(
+async function recoverableOf(
   core: Core,
   records: readonly SessionRecord[],
   aliveByInstance: Map<string, boolean>,
@@ -33,7 +44,11 @@ async function abandonedOf(
   const found: SessionRecord[] = [];
   for (const record of records) {
     const { lease } = record;
-    if (lease === null || lease.instance === core.instance.id) continue;
+    if (lease === null) {
+      if (record.state === "inactive") found.push(record);
+      continue;
+    }
+    if (lease.instance === core.instance.id) continue;
     // Asked once per instance, not once per session.
     let isAlive = aliveByInstance.get(lease.instance);
     if (isAlive === undefined) {

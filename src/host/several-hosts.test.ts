@@ -92,7 +92,7 @@ test("the sessions of a dead host answer at another one when they get a message"
   assert.equal(found, 0, "nothing is looked for");
   assert.equal(await other.send("s", "append"), "append");
   await assert.rejects(host.send("s", "append"), { code: "fenced" });
-  await until(() => host.get("s") === undefined);
+  await until(() => host.live("s") === undefined);
   assert.equal((await place_.there.get("s")).info.turn, 2);
 });
 
@@ -114,8 +114,8 @@ test("an eager recovery activates all sessions, reports failures, and reports it
     [["s7", "session_failed"]],
   );
   assert.equal(progress.at(-1), 40);
-  assert.equal(other.metrics().live, 39);
-  assert.equal(other.metrics().counts.recovered, 39);
+  assert.equal(other.gauges().live, 39);
+  assert.equal(other.gauges().counts.recovered, 39);
 });
 
 for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
@@ -128,10 +128,10 @@ for (const whenFull of ["reject", "wait", "passivate-least-recent"] as const) {
     await other.send("mine", "x");
     const recovery = await other.recover({ mode: "eager" });
     assert.deepEqual(recovery, { found: 40, recovered: 9, elsewhere: 0, left: 31, broken: [] });
-    assert.equal(other.metrics().live, 10);
-    assert.equal(other.metrics().counts.passivated, 0, "no session had to give way");
-    assert.equal(other.metrics().rejected, 0, "no message was refused");
-    const asleep = Array.from({ length: 40 }, (_, index) => `s${index}`).find((id) => other.get(id) === undefined);
+    assert.equal(other.gauges().live, 10);
+    assert.equal(other.gauges().counts.passivated, 0, "no session had to give way");
+    assert.equal(other.gauges().rejected, 0, "no message was refused");
+    const asleep = Array.from({ length: 40 }, (_, index) => `s${index}`).find((id) => other.live(id) === undefined);
     await other.stop("mine");
     assert.equal(await other.send(asleep ?? "", "x"), "x", "one that was left wakes when there is a place");
   });
@@ -146,8 +146,8 @@ test("a host that was paused drops the sessions that others took meanwhile, also
   // Time passes without a heartbeat of the first host.
   place_.clock.set(place_.clock.now() + 60_000);
   await coreOf(place_.here).instance.ensureAlive();
-  await until(() => host.get("a") === undefined);
-  assert.equal(host.metrics().counts.fenced, 1);
+  await until(() => host.live("a") === undefined);
+  assert.equal(host.gauges().counts.fenced, 1);
   assert.equal(await host.send("b", "append"), "append", "a session that no other host took is still its own");
 });
 
@@ -165,8 +165,8 @@ test("after a gap in its heartbeat, a host drops the sessions that others took, 
   await store.commit([[{ key, expected: identityOf(record), record: damaged, splices: [], claims: [] }]]);
   place_.clock.set(place_.clock.now() + 60_000);
   await coreOf(here).instance.ensureAlive();
-  await until(() => host.get("a") === undefined);
-  assert.deepEqual([host.get("b")?.phase, host.get("damaged")?.phase], ["live", "live"]);
+  await until(() => host.live("a") === undefined);
+  assert.deepEqual([host.live("b")?.phase, host.live("damaged")?.phase], ["live", "live"]);
   await assert.rejects(host.stop("damaged"), { code: "session_unreadable" });
 });
 
@@ -184,12 +184,12 @@ test("after a gap in its heartbeat, a host checks its sessions until the store a
   clock.set(clock.now() + 60_000);
   await coreOf(here).instance.ensureAlive();
   await settled();
-  assert.equal(host.get("taken")?.phase, "live", "the store is away");
+  assert.equal(host.live("taken")?.phase, "live", "the store is away");
   load.mock.restore();
   clock.set(clock.now() + 1000);
   t.mock.timers.tick(100);
   await settled();
-  assert.equal(host.get("taken"), undefined);
+  assert.equal(host.live("taken"), undefined);
 });
 
 test("after a gap in its heartbeat, a host does not answer for a session that another host took", async () => {
@@ -201,7 +201,7 @@ test("after a gap in its heartbeat, a host does not answer for a session that an
   // Before its next heartbeat, and before its code writes anything that the store would refuse.
   place_.clock.set(place_.clock.now() + 60_000);
   await assert.rejects(host.send("s", "x"), { code: "fenced" });
-  await until(() => host.get("s") === undefined);
+  await until(() => host.live("s") === undefined);
 });
 
 test("a host does not answer for a session that another host took while it was activated", async (t) => {

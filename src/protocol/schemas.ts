@@ -259,6 +259,11 @@ export const hostAnswer: z.ZodType = z
   .object({
     memoryBytes: total.meta({ description: "memory of the host's process" }),
     metrics: z.object({
+      total: total.meta({ description: "sessions in the store that a message can activate" }),
+      active: total.meta({ description: "sessions that run in this host" }),
+      sleeping: total.meta({ description: "sessions that a host has passivated" }),
+      recovered: total.meta({ description: "sessions that eager recoveries of this host activated" }),
+      durable: z.boolean().meta({ description: "whether the store keeps sessions when the process ends" }),
       live: total.meta({ description: "sessions that occupy a slot" }),
       liveMax: total,
       waiting: total.meta({ description: "sessions that wait for a slot" }),
@@ -266,6 +271,7 @@ export const hostAnswer: z.ZodType = z
       byAgent: z.record(z.string(), total),
       mailbox: total.meta({ description: "messages that wait in mailboxes" }),
       counts: z.record(z.string(), total).meta({ description: "events since the start of the host, by type" }),
+      requestsMs: z.number().meta({ description: "sum of the durations of messages and reported requests" }),
       rejected: total,
       timers: total,
       workers: z.array(total.nullable()).meta({ description: "heap of each worker, in bytes" }),
@@ -279,6 +285,8 @@ export const hostAnswer: z.ZodType = z
           agent: agentName.optional(),
           mailbox: total,
           restarts: total,
+          requests: total.meta({ description: "since activation: messages answered, and requests reported" }),
+          requestsMs: z.number(),
           ageMs: z.number(),
           idleMs: z.number(),
           memoryBytes: total.optional().meta({ description: "heap of its own thread or process, in bytes" }),

@@ -259,6 +259,19 @@ test("an eager host activates the sessions of a dead host and reports the result
   );
 });
 
+test("a host that recovers all activates the sessions that an orderly stop suspended", async () => {
+  await using here = await place();
+  const first = await here.run();
+  for (const id of ["a", "b"]) await here.send(first.url, id, "hi");
+  await stop(first, "SIGTERM");
+  const { url, log } = await here.run(["--recover", "all"]);
+  while (!/sessions activated/.test(log())) await sleep(20);
+  assert.match(log(), /2 of 2 sessions activated/);
+  const status = await fetch(`${url}/v1/host`, { headers: { authorization: `Bearer ${here.key}` } });
+  const { metrics } = (await status.json()) as { metrics: Record<string, unknown> };
+  assert.deepEqual([metrics["total"], metrics["active"], metrics["sleeping"], metrics["durable"]], [2, 2, 0, true]);
+});
+
 test("on a terminal, a bar shows how far an eager recovery is", async () => {
   await using here = await place();
   const doomed = await here.run();

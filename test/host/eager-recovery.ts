@@ -32,7 +32,7 @@ async function recoverAll(store: string, many: number): Promise<void> {
   assert.equal(found, many - alreadyAsleep);
   assert.deepEqual([recovered, elsewhere, left, broken], [found, 0, 0, []]);
   assert.equal(calls, found);
-  assert.equal(host.metrics().live, found);
+  assert.equal(host.gauges().live, found);
   const each = ((await heapBytes()) - heapBefore) / found;
   process.stdout.write(
     `${(ms / 1000).toFixed(1)} s, ${each.toFixed()} bytes each, at most ${(peak / 1e6).toFixed()} MB\n`,

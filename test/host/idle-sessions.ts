@@ -41,17 +41,17 @@ async function liveAndSleep(): Promise<void> {
   const made = timers.reduce((sum, timer) => sum + timer.mock.callCount(), 0);
   mock.restoreAll();
   assert(made <= 2, `${made} timers were made`);
-  assert.equal(host.metrics().live, count);
-  assert.equal(host.metrics().byPhase.live, count);
+  assert.equal(host.gauges().live, count);
+  assert.equal(host.gauges().byPhase.live, count);
   const live = await heapBytes();
 
   await clock.advance(14 * 60_000);
   await sleep(300);
-  assert.equal(host.metrics().live, count, "not before their time");
+  assert.equal(host.gauges().live, count, "not before their time");
   await clock.advance(2 * 60_000);
-  while (host.metrics().live > 0) await sleep(100);
-  assert.equal(host.metrics().counts.passivated, count);
-  assert.equal(host.metrics().timers, 0);
+  while (host.gauges().live > 0) await sleep(100);
+  assert.equal(host.gauges().counts.passivated, count);
+  assert.equal(host.gauges().timers, 0);
   assert.deepEqual([...host.each()], []);
   const asleep = await heapBytes();
   const each = (live - asleep) / count;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
-import { openSessions, systemClock, type Clock, type Sessions } from "../../src/index.ts";
+import { openSessions, systemClock, type Clock, type SessionError, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { forwardClock } from "../support/forward-clock.ts";
 import { isThorough, rounds } from "../support/rounds.ts";
@@ -129,7 +129,7 @@ for (const isolation of ["pool", "session", "process"] as const) {
     await assert.rejects(here.host.send("nobody", "x"), { code: "session_not_found" });
     await here.sessions.create({ id: "sick", metadata: { sick: true } });
     await assert.rejects(here.host.send("sick", "x"), { code: "session_failed" });
-    assert.equal(here.host.get("sick")?.failure, "it cannot wake up");
+    assert.equal(here.host.live("sick")?.failure, "it cannot wake up");
   });
 
   test(`${isolation}: an open turn of a dead activation is sealed, and its session continues`, async () => {
@@ -176,8 +176,8 @@ for (const isolation of ["pool", "session", "process"] as const) {
       await Promise.all([starting, here.host.kill("s")]);
     }
     assert.equal([...here.host.each()].length, 0);
-    assert.equal(here.host.metrics().timers, 0);
-    await until(() => here.host.metrics().workers.length <= (isolation === "pool" ? 2 : 1));
+    assert.equal(here.host.gauges().timers, 0);
+    await until(() => here.host.gauges().workers.length <= (isolation === "pool" ? 2 : 1));
     assert.equal((await here.sessions.get("s")).info.lease, null);
   });
 }
@@ -238,7 +238,7 @@ test("pool: a session that throws outside of a message or exits ends alone, also
     assert.equal((await parts.next()).done, false, `the others do not notice that it did "${message}"`);
   }
   await parts.return?.();
-  assert.equal(here.host.get("innocent")?.restarts, 0);
+  assert.equal(here.host.live("innocent")?.restarts, 0);
   assert.equal(await here.host.send("innocent", "thread"), thread);
   await assert.rejects(here.host.send("mortal", "exit"), { code: "runtime_failed" });
   await assert.rejects(here.host.send("mortal", "x"), { code: "session_failed" }, "and is given up in the end");
@@ -251,7 +251,7 @@ test("pool: a message that had not started when another session ended the thread
   const answer = here.host.send("innocent", "append");
   await looping;
   assert.equal(await answer, 1);
-  assert.equal(here.host.get("innocent")?.restarts, 1);
+  assert.equal(here.host.live("innocent")?.restarts, 1);
 });
 
 test("pool: an idle thread is not taken for a blocked one", async () => {
@@ -267,8 +267,16 @@ test("pool: an idle thread is not taken for a blocked one", async () => {
 test("pool: an endless loop is found while all others are handling a message", async () => {
   await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
-  const waiting = assert.rejects(here.host.send("innocent", "await"), { code: "runtime_failed" });
-  await assert.rejects(here.host.send("mortal", "spin"), { code: "runtime_failed" });
+  const waiting = assert.rejects(here.host.send("innocent", "await"), (error: SessionError<"runtime_failed">) => {
+    assert.equal(error.details.causedBy, "mortal");
+    assert.match(error.message, /the message to session innocent was interrupted .*session mortal ended the thread/);
+    return true;
+  });
+  await assert.rejects(here.host.send("mortal", "spin"), (error: SessionError<"runtime_failed">) => {
+    assert.equal(error.details.causedBy, undefined);
+    assert.match(error.message, /^the runtime of session mortal failed/);
+    return true;
+  });
   await waiting; // the host cannot know how far a started message came
   assert.equal(await here.host.send("innocent", "await"), "awaited");
 });
@@ -322,7 +330,7 @@ test("pool: a displaced session that is stopped before its restart is passivated
   const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
   await Promise.all(ids.map((id) => here.host.ensure(id)));
   const dying = assert.rejects(here.host.send("s0", "orphan"), { code: "runtime_failed" });
-  await until(() => ids.some((id) => here.host.get(id)?.phase === "restarting"));
+  await until(() => ids.some((id) => here.host.live(id)?.phase === "restarting"));
   await Promise.all(ids.map((id, index) => (index % 2 === 0 ? here.host.kill(id) : here.host.stop(id))));
   await dying;
   assert.equal([...here.host.each()].length, 0);
@@ -337,8 +345,8 @@ test("pool: displaced sessions restart without a message", async () => {
   const ids = Array.from({ length: 40 }, (_, index) => `s${index}`);
   await Promise.all(ids.map((id) => here.host.ensure(id)));
   await assert.rejects(here.host.send("s0", "orphan"), { code: "runtime_failed" });
-  await until(() => here.host.metrics().byPhase.live === 40);
-  assert.equal(ids.filter((id) => here.host.get(id)?.restarts === 1).length, 20);
+  await until(() => here.host.gauges().byPhase.live === 40);
+  assert.equal(ids.filter((id) => here.host.live(id)?.restarts === 1).length, 20);
 });
 
 test("pool: sessions activated at the same time are spread over the threads", async () => {

@@ -64,7 +64,7 @@ async function liveAll(place: Place, { lives, atOnce }: { lives: number; atOnce:
 }
 
 function guardEmpty({ host, sessions }: Place): void {
-  const { live, waiting, timers, mailbox } = host.metrics();
+  const { live, waiting, timers, mailbox } = host.gauges();
   assert.deepEqual({ live, waiting, timers, mailbox }, { live: 0, waiting: 0, timers: 0, mailbox: 0 });
   assert.deepEqual([...host.each()], []);
   const core = coreOf(sessions);
@@ -98,7 +98,7 @@ for (const [isolation, lives, atOnce] of inWorkers) {
       await using here = await place({ isolation });
       await liveAll(here, { lives, atOnce });
       guardEmpty(here);
-      assert(here.host.metrics().workers.length <= (isolation === "pool" ? 2 : 1));
+      assert(here.host.gauges().workers.length <= (isolation === "pool" ? 2 : 1));
     }
     assert.equal(ports(), portsBefore);
   });

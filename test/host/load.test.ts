@@ -105,10 +105,10 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, deaths }:
   }
   for (const [id, talk] of said) await guardTurns(sessions, id, talk);
   assert.equal([...host.each()].length, others + 1);
-  while (host.metrics().byPhase.restarting > 0) await sleep(10);
-  assert.equal(host.metrics().byPhase.live, others + 1);
+  while (host.gauges().byPhase.restarting > 0) await sleep(10);
+  assert.equal(host.gauges().byPhase.live, others + 1);
   await host.close();
-  assert.equal(host.metrics().timers, 0);
+  assert.equal(host.gauges().timers, 0);
   process.off("warning", warned);
   assert.deepEqual(warnings, []);
 }

@@ -93,11 +93,11 @@ async function underLoad(
   clock.forward(turnTimeoutMs);
   await looping;
   for (const [index, id] of ids.entries()) await guardTurns(sessions, id, acknowledged[index] ?? []);
-  const { byPhase, counts } = host.metrics();
+  const { byPhase, counts } = host.gauges();
   assert.equal(byPhase.live, count);
   assert.equal(counts.failed, 0);
   assert.equal(counts.crashed, 2 * mortals.length - 1, "no other session failed");
-  assert.equal(host.metrics().workers.length, count + 1, "one for each, and the next one");
+  assert.equal(host.gauges().workers.length, count + 1, "one for each, and the next one");
   const answers = acknowledged.reduce((sum, turns) => sum + turns.length, 0);
   const ms = performance.now() - began;
   t.diagnostic(

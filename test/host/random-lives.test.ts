@@ -376,12 +376,12 @@ async function live(t: TestContext, { whenFull, commands }: History, outcomes: M
   for (const command of commands) {
     await world.run(command);
     assert.deepEqual(world.witness.wrongs, []);
-    assert(world.host.metrics().live <= 2);
+    assert(world.host.gauges().live <= 2);
   }
   await world.close();
   for (const [outcome, count] of world.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
   assert.deepEqual(world.witness.wrongs, []);
-  const { live, waiting, timers, mailbox } = world.host.metrics();
+  const { live, waiting, timers, mailbox } = world.host.gauges();
   assert.deepEqual({ live, waiting, timers, mailbox }, { live: 0, waiting: 0, timers: 0, mailbox: 0 });
   assert.deepEqual([...world.host.each()], []);
   assert.equal(coreOf(place.sessions).leases.size, 0);

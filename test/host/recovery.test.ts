@@ -93,13 +93,13 @@ test(`an eager recovery of ${few} sessions stops when it is aborted; activated s
     },
   });
   await assert.rejects(recovering, /enough/);
-  const { live } = host.metrics();
+  const { live } = host.gauges();
   assert(live >= 100 && live < 200, `${live} are live`);
   // Some of the live ones were still being activated when the abort came, and are found again.
   const { found, recovered } = await host.recover({ mode: "eager" });
   assert.equal(found, recovered);
   assert(found <= few - 100 && found >= few - live, `${found} were left`);
-  assert.equal(host.metrics().live, few, "the second recovery activates the rest");
+  assert.equal(host.gauges().live, few, "the second recovery activates the rest");
 });
 
 test(`an eager recovery activates all ${many} sessions of a dead host, reports progress, and keeps only the memory they need`, (t) => {

@@ -152,6 +152,7 @@ test("a caller with a key reads why a session is unavailable, also for temporary
   const full = await here.send("one more", "hello", { create: true });
   assertProblem(full, 503, "host_full");
   assert.deepEqual(full.json.details, { live: 1, liveMax: 1 });
+  assertProblem(await here.send("unknown", "hello"), 404, "session_not_found");
   await here.send("s", "throw");
   const failed = await here.send("s", "hello");
   assertProblem(failed, 503, "session_failed");
@@ -225,10 +226,10 @@ test("starting, stopping and killing sessions needs the right to do so", async (
   await here.serving.sessions.create({ id: "s" });
   const order = async (name: string, id = "s") => await here.call("POST", `/v1/host/sessions/${id}/${name}`);
   assert.equal((await order("start")).status, 204);
-  assert.equal(here.host.get("s")?.phase, "live");
+  assert.equal(here.host.live("s")?.phase, "live");
   await here.send("s", "hello");
   assert.equal((await order("stop")).status, 204);
-  assert.equal(here.host.get("s"), undefined);
+  assert.equal(here.host.live("s"), undefined);
   assert.equal((await here.send("s", "hello")).json.answer.count, 2, "its state was kept");
   assert.equal((await order("kill")).status, 204);
   assert.equal((await here.send("s", "hello")).json.answer.count, 2, "its state was not");
@@ -241,6 +242,8 @@ test("the status has the metrics and the live sessions, page by page", async () 
   await using here = await place();
   for (const id of ["c", "a", "b"]) await here.send(id, "hello", { create: true });
   const first = (await here.call("GET", "/v1/host?limit=2")).json;
+  const { total, active, sleeping, recovered, durable } = first.metrics;
+  assert.deepEqual([total, active, sleeping, recovered, durable], [3, 3, 0, 0, false]);
   assert.deepEqual(
     first.items.map(({ id, phase, mailbox, restarts }: Record<string, unknown>) => [id, phase, mailbox, restarts]),
     [

@@ -73,7 +73,7 @@ async function comesUpHere(id: string, answering: Promise<Answered>, answer: num
   const ms = performance.now() - began;
   assert(ms < promptMs, `${ms} ms`);
   assert.deepEqual((await send(id, "again")).json, { answer });
-  assert.equal(host.get(id)?.phase, "live");
+  assert.equal(host.live(id)?.phase, "live");
 }
 
 /** The owner goes on, and finds itself without the session: it writes nothing, and asks here. */

@@ -35,7 +35,7 @@ interface RunOptions extends StoreOptions, Omit<ListenOptions, "drain"> {
   readonly maxSessions?: number;
   readonly whenFull?: WhenFull;
   readonly idle?: string;
-  readonly recover: "lazy" | "eager";
+  readonly recover: "lazy" | "eager" | "all";
   readonly address?: string;
   readonly agents?: string;
   readonly quiet?: boolean;
@@ -70,9 +70,9 @@ export function runCommand(): Command {
     .addOption(
       new Option(
         "--recover <mode>",
-        "activate the sessions of dead hosts at their next message (lazy), or all now (eager)",
+        "activate sessions at their next message (lazy); now those of dead hosts (eager), or also those that a stopped host has suspended (all)",
       )
-        .choices(["lazy", "eager"])
+        .choices(["lazy", "eager", "all"])
         .default("lazy"),
     )
     .option(
@@ -201,7 +201,8 @@ async function recover(host: Host, signal: AbortSignal, options: RunOptions): Pr
   using progress = await Progress.begin();
   try {
     const { found, recovered, elsewhere, left, broken } = await host.recover({
-      mode: options.recover,
+      mode: options.recover === "lazy" ? "lazy" : "eager",
+      ...(options.recover === "all" ? { include: "stopped" as const } : {}),
       signal,
       onProgress: (at) =>
         progress.count("activating", at.recovered + at.elsewhere + at.left + at.broken.length, at.found),

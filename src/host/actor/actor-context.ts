@@ -12,6 +12,8 @@ export interface HostEvent {
     | "activated"
     | "restarted"
     | "message"
+    /** A request without a message, which `updateActivity` reported. */
+    | "request"
     | "passivated"
     | "stopped"
     | "crashed"
@@ -24,7 +26,7 @@ export interface HostEvent {
   readonly agent: string | undefined;
   /** Messages in the session's mailbox. */
   readonly mailbox?: number;
-  /** Duration of a message, from its start to the end of its answer. */
+  /** Duration of a message, from its start to the end of its answer, or of a request as it was reported. */
   readonly ms?: number;
   readonly cause?: Error;
 }
@@ -45,10 +47,10 @@ export interface ActorContext {
   /** The worker slot in which a session's next activation runs. */
   freeWorkerSlot(): WorkerSlot;
   /**
-   * Takes one of the `maxSessions` slots.
-   * @throws SessionError `host_full`; the signal's reason
+   * Takes one of the `maxSessions` slots. A session that cannot be activated takes none from another.
+   * @throws SessionError `host_full`, `session_not_found`, that of the session's state; the signal's reason
    */
-  takeSlot(signal: AbortSignal): Promise<void>;
+  takeSlot(key: SessionKey, signal: AbortSignal): Promise<void>;
   giveSlotBack(): void;
   /** Sessions whose thread was ended by another session restart through this queue. */
   readonly restartQueue: RestartQueue;

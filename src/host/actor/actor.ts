@@ -59,6 +59,8 @@ export class Actor {
   #isKilled = false;
   #alarm: Alarm | undefined;
   #activeAt: number;
+  #requests = 0;
+  #requestsMs = 0;
   readonly #createdAt: number;
   #hasSlot = false;
   #reason: string;
@@ -115,6 +117,15 @@ export class Actor {
     return this.#host.clock.now() - this.#activeAt;
   }
 
+  /** Messages answered, and requests that `updateActivity` reported. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get requestsMs(): number {
+    return this.#requestsMs;
+  }
+
   get memoryBytes(): number | undefined {
     return this.#code.running?.memoryBytes;
   }
@@ -155,6 +166,17 @@ export class Actor {
   /** Records activity. */
   touch(): void {
     this.#activeAt = this.#host.clock.now();
+  }
+
+  /** Counts a request that is answered. */
+  countRequest(ms: number): void {
+    this.#requests++;
+    this.#requestsMs += ms;
+  }
+
+  /** Passivates the session if it has been idle for this time, or for its idle timeout; returns whether it did. */
+  async terminateIfIdle(idleForMs: number | undefined): Promise<boolean> {
+    return await this.#passivateIfIdle(idleForMs);
   }
 
   /** Handles the end of the runtime, during a step or between steps. */
@@ -311,7 +333,7 @@ export class Actor {
 
   async #takeSlot(signal: AbortSignal): Promise<void> {
     if (this.#hasSlot) return;
-    await this.#host.takeSlot(signal);
+    await this.#host.takeSlot(this.key, signal);
     this.#hasSlot = true;
   }
 
@@ -349,7 +371,9 @@ export class Actor {
       );
       this.touch();
       this.#supervisor.answered();
-      this.#host.publish({ type: "message", ...this.#about(), ms: performance.now() - started });
+      const ms = performance.now() - started;
+      this.countRequest(ms);
+      this.#host.publish({ type: "message", ...this.#about(), ms });
       return true;
     } catch (cause) {
       const error = cause instanceof SessionError ? cause : endOf(cause);
@@ -386,7 +410,7 @@ export class Actor {
   /** Handles a failure of the runtime. Returns whether the loop continues with a restart. */
   async #crashed(end: RuntimeEnd): Promise<boolean> {
     this.#host.publish({ type: "crashed", ...this.#about(), cause: end });
-    const reason = `its runtime failed: ${end.message}`;
+    const reason = end.failure.causedBy === undefined ? `its runtime failed: ${end.message}` : end.message;
     const delayMs = this.#ending === undefined ? this.#supervisor.restartDelay(end) : null;
     await this.#drop(reason, { follows: delayMs === 0 });
     if (this.#ending !== undefined) {
@@ -435,14 +459,15 @@ export class Actor {
     return profile === undefined ? this.#host.options.idleTimeoutMs : this.#host.idleTimeoutMs(profile);
   }
 
-  async #passivateIfIdle(): Promise<void> {
+  /** Passivates the session if it has been idle for its idle timeout, or another time; returns whether it did. */
+  async #passivateIfIdle(idleForMs?: number): Promise<boolean> {
     const activation = this.#code.running;
-    if (!this.isIdle || activation === undefined) return; // the end of its work sets the timer again
+    if (!this.isIdle || activation === undefined) return false; // the end of its work sets the timer again
     try {
       this.#activeAt = Math.max(this.#activeAt, await activation.activeAt());
-      if (!this.isIdle || this.idleMs < this.#idleTimeoutMs()) {
+      if (!this.isIdle || this.idleMs < (idleForMs ?? this.#idleTimeoutMs())) {
         this.#startIdleTimer();
-        return;
+        return false;
       }
       await this.#end(() =>
         tryPassivate(this.#parts(), activation, async () => {
@@ -453,6 +478,7 @@ export class Actor {
     } catch {
       // The event is published already; the session is gone, or stays live.
     }
+    return this.#phase === "gone";
   }
 
   /** Ends the activation. When this resolves, none of its code runs or writes any more. */

@@ -2,6 +2,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { Core } from "../../sessions/core/core.ts";
 import { HostedSession } from "../runtime/hosted-session.ts";
 import { SessionError } from "../../errors.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { RuntimeEnd, type WorkerSlot, type Fault, type Opening, type Profile, type Activation } from "./worker-slot.ts";
 import type { LifeId, WorkerStart } from "./wire.ts";
 import { Worker, type WorkerKind } from "./worker.ts";
@@ -33,6 +34,10 @@ export class ThreadSlot implements WorkerSlot {
   readonly #activations = new Map<LifeId, WorkerActivation>();
   /** The number of each activation's current call. If the worker ends, one of the started calls caused it. */
   readonly #currentCalls = new Map<LifeId, number>();
+  /** Activations that are being dropped; those that the worker did not drop stay here until its end. */
+  readonly #dropping = new Map<LifeId, SessionKey>();
+  /** The session of each activation when the worker ended. */
+  readonly #ended = new Map<LifeId, SessionKey>();
   /** Activations with a started call when the worker ended. */
   #suspects: ReadonlySet<LifeId> = new Set();
   #lastLife = 0;
@@ -46,7 +51,7 @@ export class ThreadSlot implements WorkerSlot {
     });
     this.#started = this.#startWorker();
     this.#started.catch(() => undefined); // `open` reports the error
-    void this.#worker.ended.then((end) => this.#ended(end));
+    void this.#worker.ended.then((end) => this.#endActivations(end));
     if (!plan.isOwn) this.#watchForStalls();
   }
 
@@ -127,7 +132,7 @@ export class ThreadSlot implements WorkerSlot {
   isBlockedByOther({ tenant, id }: SessionKey): boolean {
     const { running } = this.#worker.callCounter;
     if (running === undefined) return false;
-    const key = this.#activations.get(running)?.key; // undefined: an activation that is being dropped
+    const key = this.#keyOf(running);
     return key?.id !== id || key.tenant !== tenant;
   }
 
@@ -157,7 +162,9 @@ export class ThreadSlot implements WorkerSlot {
   /** Ends an activation; if the worker does not answer, ends the worker. */
   async drop(life: LifeId, key: SessionKey, reason: string, next = { follows: false }): Promise<void> {
     this.#activations.delete(life);
+    this.#dropping.set(life, key);
     if (this.#plan.isOwn || !(await this.#dropInWorker(life, reason))) await this.#worker.end();
+    this.#dropping.delete(life);
     if (next.follows || !this.#worker.isOver) return;
     try {
       await HostedSession.passivateAbandoned(this.#plan.core, key, reason);
@@ -196,8 +203,10 @@ export class ThreadSlot implements WorkerSlot {
     return this.#plan.isOwn ? this.memoryBytes() : undefined;
   }
 
-  #ended(end: RuntimeEnd): void {
+  #endActivations(end: RuntimeEnd): void {
     clearInterval(this.#stalls);
+    for (const [life, { key }] of this.#activations) this.#ended.set(life, key);
+    for (const [life, key] of this.#dropping) this.#ended.set(life, key);
     const startedCalls = [...this.#currentCalls].filter(([, call]) => this.#wasStarted(call));
     this.#suspects = new Set(startedCalls.map(([life]) => life));
     for (const [life, { opening }] of this.#activations)
@@ -208,11 +217,26 @@ export class ThreadSlot implements WorkerSlot {
   /** The end of the worker, as the end of one activation with or without a current call. */
   #endFor(life: LifeId, { failure, cause }: RuntimeEnd, call = Number.POSITIVE_INFINITY): RuntimeEnd {
     const fault = this.#faultOf(life);
-    return new RuntimeEnd(failure, { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasStarted(call) });
+    const causedBy = fault === "another's" ? this.#causeOfEnd() : undefined;
+    return new RuntimeEnd(
+      { ...failure, ...defined({ causedBy }) },
+      { cause, fault, mayRepeat: this.#isRepeatable || !this.#wasStarted(call) },
+    );
   }
 
   #wasStarted(call: number): boolean {
     return call <= this.#worker.callCounter.started;
+  }
+
+  #keyOf(life: LifeId): SessionKey | undefined {
+    return this.#activations.get(life)?.key ?? this.#dropping.get(life) ?? this.#ended.get(life);
+  }
+
+  /** The id of the session that caused the end of the worker; undefined if several may have done it. */
+  #causeOfEnd(): string | undefined {
+    const { running } = this.#worker.callCounter;
+    const life = running ?? (this.#suspects.size === 1 ? [...this.#suspects][0] : undefined);
+    return life === undefined ? undefined : this.#keyOf(life)?.id;
   }
 
   /** Which session caused the end of the worker, as far as this one is concerned. */

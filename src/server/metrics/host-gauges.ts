@@ -47,7 +47,7 @@ export class HostGauges {
     });
     this.#events = new Counter({
       name: "perdure_live_events_total",
-      help: "Events of live sessions, by type: messages answered, sessions activated, passivated, crashed, restarted, …",
+      help: "Events of live sessions, by type: messages answered, requests reported, sessions activated, passivated, crashed, restarted, …",
       labelNames: ["type"],
       registers,
     });
@@ -55,7 +55,7 @@ export class HostGauges {
 
   /** Reads the host's current metrics. */
   look(): void {
-    const { live, liveMax, waiting, byAgent, byPhase, mailbox, workers, counts, rejected } = this.#host.metrics();
+    const { live, liveMax, waiting, byAgent, byPhase, mailbox, workers, counts, rejected } = this.#host.gauges();
     for (const [slots, count] of Object.entries({ all: liveMax, taken: live, wanted: waiting })) {
       this.#slots.set({ slots }, count);
     }

@@ -105,7 +105,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
         throw new SessionError("key_forbidden", { right: c.get("key").right, needed: "read", tenantOf: "host" });
       }
       const { items, next } = host.list({ limit, ...defined({ after }) });
-      return jsonAnswer(c, wireHost(host.metrics(), items, { memoryBytes: process.memoryUsage.rss(), next }));
+      return jsonAnswer(c, wireHost(await host.metrics(), items, { memoryBytes: process.memoryUsage.rss(), next }));
     },
   );
 
@@ -131,7 +131,7 @@ export function addHostRoutes(shared: Shared, host: Host): void {
       },
       async (c, { params: { id } }) => {
         return await atHostOf(c, { id, path: `/v1/host/sessions/${encodeURIComponent(id)}/${order}` }, async () => {
-          if (host.get(id) === undefined) await guardElsewhere(c, id);
+          if (host.live(id) === undefined) await guardElsewhere(c, id);
           await give(id);
           return c.body(null, 204);
         });
