@@ -54,6 +54,7 @@ const sweepNames: OptionNames<SweepRequest> = {
   time: true,
   signal: true,
   retention: true,
+  olderThan: true,
   eventRetention: true,
   dryRun: true,
 };
@@ -64,6 +65,7 @@ const importNames: OptionNames<ImportOptions> = { dryRun: true, onExists: true, 
 /**
  * Run one bounded sweep over the sessions of the tenant: mark expired sessions, archive and remove by the retention
  * policies, delete old events. A long-lived process sweeps all tenants by itself; elsewhere call it from cron.
+ * `sweep(sessions, { olderThan: "90d" })` removes all sessions that expired or ended more than 90 days ago.
  */
 export async function sweep(sessions: Sessions, request: SweepRequest = {}): Promise<SweepReport> {
   guardNames(request, "request", sweepNames);

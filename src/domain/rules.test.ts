@@ -236,12 +236,12 @@ interface Replayed {
   fence: number;
 }
 
-function replayAll(events: readonly SessionEvent[]): Replayed {
+function replayAll(events: readonly SessionEvent[], expiresAt: number): Replayed {
   const none: Replayed = { state: "active", stateSince: 0, agent: "", user: null, handoff: null, fence: 0 };
-  return events.reduce((replayed, event) => ({ ...replayed, ...replayOne(replayed, event) }), none);
+  return events.reduce((replayed, event) => ({ ...replayed, ...replayOne(replayed, event, expiresAt) }), none);
 }
 
-function replayOne(replayed: Replayed, event: SessionEvent): Partial<Replayed> {
+function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): Partial<Replayed> {
   const become = (state: Replayed["state"]): Partial<Replayed> =>
     state === replayed.state ? {} : { state, stateSince: event.at };
   switch (event.type) {
@@ -262,7 +262,8 @@ function replayOne(replayed: Replayed, event: SessionEvent): Partial<Replayed> {
     case "failed":
       return replayed.state === "active" ? become("inactive") : {};
     case "expired":
-      return become("expired");
+      // Its time was up before a sweep marked it.
+      return { state: "expired", stateSince: expiresAt };
     case "ended":
       return become("ended");
     case "recovered":
@@ -289,7 +290,7 @@ function replayOne(replayed: Replayed, event: SessionEvent): Partial<Replayed> {
 
 function checkEvents(record: SessionRecord, logs: ReadonlyMap<string, readonly Entry[]>): void {
   const events = (logs.get("events") ?? []).map(eventOf);
-  const { fence, ...replayed } = replayAll(events);
+  const { fence, ...replayed } = replayAll(events, record.expiresAt);
   const { state, stateSince, agent, user, handoff } = record;
   assert.deepEqual(replayed, { state, stateSince, agent, user, handoff });
   assert.ok(record.fence >= fence, "a fence that was told of is given out again by nobody");
@@ -556,7 +557,9 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
   for (const counter of ["requests", "inputTokens", "outputTokens", "totalTokens", "durationMs", "longestMs"] as const)
     assert.ok(after.counters[counter] >= before.counters[counter], `${counter} never goes down`);
 
-  if (after.state !== before.state) assert.equal(after.stateSince, life.now, "a new state begins now");
+  if (after.state === "expired" && before.state !== "expired")
+    assert.equal(after.stateSince, before.expiresAt, "the state expired begins when the time was up");
+  else if (after.state !== before.state) assert.equal(after.stateSince, life.now, "a new state begins now");
   else if (command.do !== "revive") assert.equal(after.stateSince, before.stateSince, "the same state goes on");
   assert.ok(after.lastActivityAt >= before.lastActivityAt);
   if (onSight.has(command.do))

@@ -3,9 +3,11 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { SweepReport } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { damage } from "../conformance/damaged-sessions.ts";
+import { forwardClock } from "../support/forward-clock.ts";
 import { answers, finish, setUp, Workplace } from "./command-line.ts";
 
 test("a session that answers elsewhere is busy: exit 4, its holder shown, its lease broken on request", async () => {
@@ -332,6 +334,33 @@ test("the sweep follows the policies of the agents file, and shows in a dry run 
     failures: [],
     complete: true,
   });
+});
+
+test("retention counts from the expiry of a session, also of one that no sweep has marked", async () => {
+  await using place = await Workplace.open();
+  const clock = forwardClock();
+  clock.forward(-3_600_000);
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false, clock });
+  await sessions.create({ id: "expired", ttl: "59m" });
+  await sessions.create({ id: "lives" });
+  const sweep = async (...args: string[]): Promise<SweepReport> =>
+    JSON.parse((await place.run(["sessions", "sweep", "--json", ...args])).stdout) as SweepReport;
+  const early = await sweep("--retention", "1h", "--dry-run");
+  assert.deepEqual([early.expired, early.removed], [1, 0]);
+  const swept = await sweep("--retention", "2s");
+  assert.deepEqual([swept.expired, swept.removed, swept.complete], [1, 1, true]);
+  assert.deepEqual(await idsOf(place, []), ["lives"]);
+});
+
+test("a sweep by age removes what expired or ended before, and says how many", async () => {
+  await using place = await stocked();
+  const { stderr, code } = await place.run(["sessions", "sweep", "--older-than", "1ms"]);
+  assert.match(stderr, /^1 expired, 0 handoffs ended, 0 archived, 2 removed, /);
+  assert.equal(code, 0);
+  assert.deepEqual(await idsOf(place, []), ["a"]);
+  const both = await place.run(["sessions", "sweep", "--older-than", "1d", "--retention", "1d"]);
+  assert.equal(both.code, 2);
+  assert.match(both.stderr, /olderThan does not go with retention/);
 });
 
 test("a sweep names the session that it could not work on, sweeps the others, and exits with 1", async () => {

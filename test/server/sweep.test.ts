@@ -35,3 +35,16 @@ test("the metrics count every action of a sweep, archived sessions too", async (
   assert.equal((await here.call("POST", "/v1/sweep", { key, body: {} })).json.archived, 1);
   assert.match((await here.call("GET", "/metrics", { key })).text, /^perdure_swept_total\{action="archived"\} 1$/m);
 });
+
+test("a sweep by age over HTTP reports its count, within the bounds of a request", async () => {
+  const clock = scriptedClock();
+  await using here = serve({ store: openMemory({ clock }) });
+  const key = await here.key("admin");
+  for (let index = 0; index < 3; index++) await (await here.sessions.create({ id: `s${index}` })).end();
+  await clock.advance(86_400_000);
+  const sweep = async (body: object) => (await here.call("POST", "/v1/sweep", { key, body })).json;
+  const first = await sweep({ olderThan: "1h", rows: 2 });
+  assert.deepEqual([first.removed, first.complete], [2, false]);
+  const second = await sweep({ olderThan: "1h" });
+  assert.deepEqual([second.removed, second.complete], [1, true]);
+});

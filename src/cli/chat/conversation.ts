@@ -16,7 +16,13 @@ import { defined } from "../../domain/values/defined.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { storeCommand } from "../program/command.ts";
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
-import { modelOfEnvironment, openExisting, openFor, type StoreOptions } from "../program/environment.ts";
+import {
+  handoffTtlOfEnvironment,
+  modelOfEnvironment,
+  openExisting,
+  openFor,
+  type StoreOptions,
+} from "../program/environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { note, span } from "../terminal/output.ts";
 import { counted } from "../../errors/counted.ts";
@@ -70,7 +76,7 @@ export async function openConversation(
   const model = modelOfEnvironment(options.model ?? agents?.[agent]?.model);
   // A session that is to continue is in a store that exists.
   const open = options.session === undefined ? openFor : openExisting;
-  const sessions = await open(options, { agents, model });
+  const sessions = await open(options, { agents, model, handoffTtl: handoffTtlOfEnvironment() });
   try {
     return { sessions, session: await openSession(sessions, agent, options) };
   } catch (error) {
@@ -113,7 +119,8 @@ export async function resumeConversation(
   }
   if (id === undefined) throw new CliError("usage", "name the agent of a new session, such as: perdure chat ceo");
   const agents = readAgentsFile(options.agents);
-  const sessions = await openExisting(options, defined({ agents, model: modelOfEnvironment(options.model) }));
+  const [model, handoffTtl] = [modelOfEnvironment(options.model), handoffTtlOfEnvironment()];
+  const sessions = await openExisting(options, { agents, model, handoffTtl });
   try {
     const session = await sessions.get(id);
     const agent = (await session.activeAgent())?.agent ?? session.info.agent;

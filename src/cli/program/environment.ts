@@ -47,6 +47,7 @@ function applicationUrl(): string | undefined {
 interface SessionsExtra {
   readonly agents?: Readonly<Record<string, Agent>> | undefined;
   readonly model?: Model;
+  readonly handoffTtl?: number | undefined;
   readonly secret?: string;
   readonly previousSecrets?: readonly string[];
 }
@@ -84,6 +85,7 @@ async function openAt(
     tenant,
     agents,
     model,
+    handoffTtl,
     ...secrets
   }: SessionsExtra & { readonly access: Access; readonly tenant: string | undefined },
 ): Promise<Sessions> {
@@ -93,7 +95,7 @@ async function openAt(
       store,
       sweep: false,
       ...secrets,
-      ...defined({ tenant, agents, model }),
+      ...defined({ tenant, agents, model, handoffTtl }),
     });
   } catch (error) {
     await store.close();

@@ -10,6 +10,7 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
+import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import { note } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import {
@@ -27,7 +28,7 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 import { counted } from "../../errors/counted.ts";
 
-interface RunOptions extends StoreOptions, Omit<ListenOptions, "drain"> {
+interface RunOptions extends StoreOptions, LifetimeOptions, Omit<ListenOptions, "drain"> {
   readonly drain: number;
   readonly isolation?: Isolation;
   readonly workers?: number;
@@ -45,7 +46,8 @@ interface RunOptions extends StoreOptions, Omit<ListenOptions, "drain"> {
 const graceMs = 15_000;
 
 export function runCommand(): Command {
-  return storeCommand("run", "Run live sessions with the code of a module, and serve them over HTTP")
+  const command = storeCommand("run", "Run live sessions with the code of a module, and serve them over HTTP");
+  return withLifetimeOptions(command)
     .argument("<runtime>", "the module whose default export is the code of the sessions, such as ./agent.ts")
     .option("--port <number>", "the port to listen on; 0 for any free port", port, 8080)
     .option("--host <address>", "the address to listen on; any but loopback needs a key", "127.0.0.1")
@@ -91,7 +93,7 @@ export function runCommand(): Command {
         "perdure host run ./agent.ts --host 0.0.0.0 --address http://10.0.0.3:8080 --recover eager",
         "curl -H 'Authorization: Bearer pdk_…' -H 'content-type: application/json' -d '{\"message\":\"Hello\",\"create\":true}' localhost:8080/v1/sessions/support-42/messages",
       ]) +
-        "\nAt SIGTERM or SIGINT it serves on for --drain seconds, then answers the waiting messages and suspends its sessions; the next host activates them.\nPERDURE_SERVER_KEYS has keys beside those of the store, such as admin:SECRET, with commas between them.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
+        "\nAt SIGTERM or SIGINT it serves on for --drain seconds, then answers the waiting messages and suspends its sessions; the next host activates them.\nPERDURE_SERVER_KEYS has keys beside those of the store, such as admin:SECRET, with commas between them.\nDEFAULT_SESSION_TTL is how long a handoff lasts, in seconds.\nSee docs/guide/8-live-sessions.md.\nThe log goes to stderr, one JSON object a line.\n",
     )
     .action(run);
 }
@@ -99,6 +101,7 @@ export function runCommand(): Command {
 async function run(runtime: string, options: RunOptions): Promise<void> {
   const store = storeUrl(options);
   const agents = readAgentsFile(options.agents);
+  const lifetimes = lifetimesOf(options);
   const hasModel = hasModelEndpoint() && variable("PERDURE_MODEL") !== undefined;
   const keys = configuredKeys();
   const secret = await secretFor(store);
@@ -106,6 +109,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
     openSessions({
       store,
       previousSecrets: previousSecrets(),
+      ...lifetimes,
       ...defined({ secret, tenant: options.tenant, agents }),
       ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
     }),

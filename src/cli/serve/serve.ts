@@ -15,13 +15,8 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
-import {
-  handoffTtlOfEnvironment,
-  hasModelEndpoint,
-  modelOfEnvironment,
-  storeUrl,
-  type StoreOptions,
-} from "../program/environment.ts";
+import { hasModelEndpoint, modelOfEnvironment, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import type { DeviceBudget } from "../../server/index.ts";
 import { note } from "../terminal/output.ts";
 import {
@@ -39,7 +34,7 @@ import { opened } from "../program/store-wait.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 
-interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
+interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, LifetimeOptions {
   readonly agents?: string;
   readonly model?: string;
   readonly cors: readonly string[];
@@ -60,7 +55,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions {
 
 export function serveCommand(): Command {
   const command = storeCommand("serve", "Serve sessions over HTTP: chat for devices, sessions for programs with a key");
-  return withModelOptions(command)
+  return withLifetimeOptions(withModelOptions(command))
     .option("--port <number>", "the port to listen on; 0 for any free port", port, 8080)
     .option("--host <address>", "the address to listen on; any but loopback needs a key", "127.0.0.1")
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
@@ -110,7 +105,7 @@ export function serveCommand(): Command {
       "after",
       examples([
         "perdure keys create --name backend",
-        "perdure serve --agents perdure.agents.json",
+        "perdure serve --agents perdure.agents.json --ttl 30d --retention 90d",
         "perdure serve --host 0.0.0.0 --port 80 --store postgres://app@db.example/app",
         "curl -H 'X-Device-ID: 9f0c…' -H 'content-type: application/json' -d '{\"message\":\"Hello\"}' localhost:8080/v1/chat",
       ]) +
@@ -122,7 +117,7 @@ export function serveCommand(): Command {
 async function serve(options: ServeOptions): Promise<void> {
   const store = storeUrl(options);
   const agents = readAgentsFile(options.agents);
-  const handoffTtl = handoffTtlOfEnvironment();
+  const lifetimes = lifetimesOf(options);
   const model: Model | undefined = hasModelEndpoint()
     ? modelOfEnvironment(options.model, settingsOf(options))
     : undefined;
@@ -136,11 +131,11 @@ async function serve(options: ServeOptions): Promise<void> {
         secret,
         previousSecrets: previousSecrets(),
         budgets: defined({ user: perDay(options.userBudget), tenant: perDay(options.tenantBudget) }),
+        ...lifetimes,
         ...defined({
           tenant: options.tenant,
           agents,
           model,
-          handoffTtl,
           window: windowOf(options),
           busy: options.busy,
           fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),

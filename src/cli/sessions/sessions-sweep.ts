@@ -11,6 +11,7 @@ import { counted } from "../../errors/counted.ts";
 
 interface SweepOptions extends StoreOptions, JsonOption {
   readonly retention?: string;
+  readonly olderThan?: string;
   readonly agents?: string;
   readonly dryRun?: boolean;
   readonly eventRetention?: string;
@@ -21,6 +22,10 @@ export function sweepCommand(): Command {
     .option(
       "--retention <duration>",
       "remove sessions this long after they expired or ended, such as 30d, if no policy applies (default: never)",
+    )
+    .option(
+      "--older-than <duration>",
+      "remove all sessions that expired or ended longer ago than this, such as 90d, whatever the policies say",
     )
     .option(
       "--agents <file>",
@@ -35,20 +40,21 @@ export function sweepCommand(): Command {
         "perdure sessions sweep",
         "perdure sessions sweep --dry-run",
         "perdure sessions sweep --retention 90d --json",
+        "perdure sessions sweep --older-than 90d",
       ]),
     )
     .action(sweep);
 }
 
 async function sweep(given: SweepOptions): Promise<void> {
-  const { retention, eventRetention, agents: file, dryRun = false, json, ...options } = given;
+  const { retention, olderThan, eventRetention, agents: file, dryRun = false, json, ...options } = given;
   const agents = readAgentsFile(file);
   await untilSignalled(async (signal) => {
     await using sessions = await (dryRun ? openToRead : openExisting)(options, { agents });
     const swept = await sweepSessions(sessions, {
       signal,
       dryRun,
-      ...defined({ retention, eventRetention }),
+      ...defined({ retention, olderThan, eventRetention }),
     });
     const { expired, handoffs, archived, removed, events, documents, looked, failed, failures, complete, planned } =
       swept;

@@ -5,6 +5,7 @@
 import { changeOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
 import { encode, type Value } from "../values/codec.ts";
 import { appendEvent } from "./event.ts";
+import { markExpired } from "./lifecycle.ts";
 import { nextState, stateAt, type Transition } from "./states.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "./guards.ts";
 import type { SessionRecord } from "./record.ts";
@@ -88,8 +89,7 @@ export function failSession(draft: Draft, { cause, fence }: Failure, context: Co
   if (state === "active") {
     move(draft, "passivate", context);
   } else if (state !== draft.record.state) {
-    move(draft, "expire", context);
-    appendEvent(draft, { type: "expired" }, context);
+    markExpired(draft, context);
   }
   appendEvent(
     draft,

@@ -243,9 +243,17 @@ export function endSession(
 export function expireSession(draft: Draft, context: Context): Change | null {
   const { record } = draft;
   if (stateAt(record, context.now) !== "expired" || record.state === "expired" || record.lease !== null) return null;
-  set(draft, { state: "expired", stateSince: context.now });
-  appendEvent(draft, { type: "expired" }, context);
+  markExpired(draft, context);
   return changeOf(draft);
+}
+
+/**
+ * Set the state `expired` in the draft. The state begins when the time of the session was up, so retention does not depend on
+ * when a sweep marks the session.
+ */
+export function markExpired(draft: Draft, context: Context): void {
+  set(draft, { state: "expired", stateSince: draft.record.expiresAt });
+  appendEvent(draft, { type: "expired" }, context);
 }
 
 /**

@@ -39,6 +39,7 @@ export function addAdminRoutes(shared: Shared): void {
         rows: z.number().int().min(1).max(1_000_000).optional(),
         time: duration.optional(),
         retention: duration.optional(),
+        olderThan: duration.optional(),
         dryRun: z.boolean().optional(),
         eventRetention: duration.optional(),
       }),
@@ -73,6 +74,10 @@ export function addAdminRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { body }) => jsonAnswer(c, await sweep(c.get("sessions"), defined(body))),
+    // A request ends soon, also where it removes sessions by age.
+    async (c, { body }) => {
+      const { rows = 10_000, time = "10s", ...request } = body;
+      return jsonAnswer(c, await sweep(c.get("sessions"), { rows, time, ...defined(request) }));
+    },
   );
 }

@@ -12,6 +12,7 @@ import { markChange } from "../marks/mark.ts";
 import { sharedByPointer } from "../marks/sharing-devices.ts";
 import { Handle } from "../handle/handle.ts";
 import { endsPass } from "../core/pass-failures.ts";
+import { planExpired } from "./retention-pass.ts";
 import { pageSize, type SweepRun } from "./sweep-run.ts";
 
 /** A session on which the sweep failed is due again after this time, behind those that are due earlier. */
@@ -39,6 +40,7 @@ async function visitDue(run: SweepRun, record: SessionRecord, now: number): Prom
     if (isInternal || stateAt(record, now) !== "expired") return;
     run.counts.expired++;
     run.plan(record, "expire");
+    planExpired(run, { ...record, state: "expired", stateSince: record.expiresAt }, now);
     return;
   }
   const done = await run.attempt(record, "expire", async () => {

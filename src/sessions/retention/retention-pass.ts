@@ -24,7 +24,7 @@ const failedMax = 10_000;
 const failedIn = new WeakMap<Core, Map<string, number>>();
 
 export async function retentionPass(run: SweepRun, now: number): Promise<void> {
-  const policies = policiesOf(run.core, run.retentionMs);
+  const { policies } = run;
   for (const policy of policies) {
     const { agent, user, state, afterMs, action } = policy;
     const scope = defined({ tenant: run.tenant, agent, user });
@@ -42,19 +42,32 @@ export async function retentionPass(run: SweepRun, now: number): Promise<void> {
   }
 }
 
+/** Plan the action of the policies on a session that the sweep would mark as expired, and then find as settled. */
+export function planExpired(run: SweepRun, record: SessionRecord, now: number): void {
+  const policy = policyFor(run.policies, record);
+  if (policy === undefined || record.stateSince >= now - policy.afterMs || !applies(run.policies, policy, record))
+    return;
+  run.plan(record, policy.action);
+  count(run, policy);
+}
+
 async function visitSettled(run: SweepRun, policy: Policy, record: SessionRecord): Promise<void> {
   const { action } = policy;
   run.look();
   const done = await run.attempt(record, action, async () => {
     if (run.isDryRun) run.plan(record, action);
     else if (!(await apply(run.core, policy, record))) return;
-    if (action === "archive") run.counts.archived++;
-    else run.counts.removed++;
+    count(run, policy);
   });
   if (done) return;
   // It does not use up the rows of the sessions behind it.
   run.rowsLeft++;
   remember(run.core, record);
+}
+
+function count({ counts }: SweepRun, { action }: Policy): void {
+  if (action === "archive") counts.archived++;
+  else counts.removed++;
 }
 
 /** True for a session that is not due for another visit yet. */
@@ -70,17 +83,6 @@ function remember(core: Core, record: SessionRecord): void {
   failed.set(keyText(record), core.now() + failedAgainMs);
   const [oldest] = failed.keys();
   if (failed.size > failedMax && oldest !== undefined) failed.delete(oldest);
-}
-
-/** The policies of the options; after them `retention` for all sessions that expired or ended. */
-function policiesOf(core: Core, retentionMs: number | null): readonly Policy[] {
-  if (retentionMs === null) return core.options.retention;
-  const last = (["expired", "ended"] as const).map((state): Policy => ({
-    state,
-    afterMs: retentionMs,
-    action: "purge",
-  }));
-  return [...core.options.retention, ...last];
 }
 
 /** True if this policy decides about the session, and has something to do. */

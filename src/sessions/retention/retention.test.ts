@@ -68,6 +68,63 @@ test("the first policy that fits a session decides: an agent's own, then those o
   assert.deepEqual(await states(sessions), { a: "archived", b: "ended", c: "archived" });
 });
 
+test("retention counts from the expiry of a session, not from the sweep that marks it", async () => {
+  await using place = inMemory({ ttl: "1d" });
+  const { sessions, clock } = place;
+  await sessions.create({ id: "old" });
+  await clock.advance(300 * day);
+  await sessions.create({ id: "recent" });
+  await clock.advance(65 * day);
+  const planned = await sweep(sessions, { retention: "90d", dryRun: true });
+  assert.deepEqual(
+    planned.planned?.map(({ session, action }) => [session, action]),
+    [
+      ["old", "expire"],
+      ["old", "purge"],
+      ["recent", "expire"],
+    ],
+  );
+  const { expired, removed } = await sweep(sessions, { retention: "90d" });
+  assert.deepEqual({ expired, removed }, { expired: 2, removed: 1 }, "a store that was not swept for a year");
+  assert.deepEqual(await states(sessions), { recent: "expired" });
+  assert.deepEqual([planned.expired, planned.removed], [2, 1], "the dry run planned the same");
+});
+
+test("a sweep by age removes all sessions whose time was up before, whatever the policies and the limits of other sweeps", async () => {
+  const agents = { ceo: { retention: [{ state: "ended", after: "3650d", do: "purge" }] } } as const;
+  await using place = inMemory({ agents, ttl: "1d", retention: [{ state: "expired", after: "1d", do: "archive" }] });
+  const { sessions, clock } = place;
+  await ended(sessions, "ended");
+  for (let index = 0; index < 30; index++) await sessions.create({ id: `s${index}` });
+  await (await sessions.create({ id: "held" })).setLegalHold("case 4711");
+  await sessions.create({ id: "lives", ttl: "never" });
+  await clock.advance(100 * day);
+  await ended(sessions, "recent");
+  await sessions.create({ id: "expires soon" });
+  await clock.advance(2 * day);
+  const dry = await sweep(sessions, { olderThan: "90d", dryRun: true });
+  assert.deepEqual([dry.removed, dry.archived], [31, 0]);
+  const { removed, archived, complete } = await sweep(sessions, { olderThan: "90d" });
+  assert.deepEqual({ removed, archived, complete }, { removed: 31, archived: 0, complete: true });
+  const left = { held: "expired", lives: "active", recent: "ended", "expires soon": "expired" };
+  assert.deepEqual(await states(sessions), left);
+  const some = await sweep(sessions, { olderThan: "1d", rows: 1 });
+  assert.deepEqual([some.removed, some.complete], [1, false], "a bound that is given holds");
+  const both = sweep(sessions, { olderThan: "1d", retention: "1d" });
+  await assert.rejects(both, /olderThan does not go with retention; name one of them/);
+});
+
+test("a sweep by age has no limit of rows, in steps of a page", async () => {
+  await using place = inMemory({ ttl: "1h" });
+  const { sessions, clock } = place;
+  const count = 10_050;
+  const ids = Array.from({ length: count }, (_, index) => `s${index}`);
+  await Promise.all(ids.map(async (id) => await sessions.create({ id })));
+  await clock.advance(day);
+  const { removed, complete } = await sweep(sessions, { olderThan: "1h" });
+  assert.deepEqual({ removed, complete }, { removed: count, complete: true });
+});
+
 test("a dry run lists the sessions that would be removed and changes nothing", async () => {
   const retention: RetentionPolicy[] = [
     { state: "ended", agent: "ceo", after: "1d", do: "archive" },

@@ -3,6 +3,8 @@ import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Policy } from "../../domain/record/retention.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { ErrorCode } from "../../errors.ts";
 import { keyOf } from "../../store/row.ts";
 import type { SessionQuery } from "../../store/store.ts";
@@ -14,12 +16,12 @@ import { parseWholeNumber } from "../options/arguments.ts";
 export interface SweepRequest {
   /**
    * Maximum number of sessions, events and documents.
-   * @default 10 000
+   * @default 10 000; with `olderThan`, unless it is a dry run, no limit
    */
   readonly rows?: number;
   /**
    * Time limit.
-   * @default "10s"
+   * @default "10s"; with `olderThan`, unless it is a dry run, no limit
    */
   readonly time?: Duration;
   readonly signal?: AbortSignal;
@@ -28,6 +30,11 @@ export interface SweepRequest {
    * @default that of `openSessions`, else never
    */
   readonly retention?: Duration;
+  /**
+   * Removes all sessions that expired or ended longer ago than this, in place of the policies and the `retention` of
+   * `openSessions`. Sessions under legal hold and archived sessions stay. `removed` is the count.
+   */
+  readonly olderThan?: Duration;
   /**
    * Removes events this long after they happened.
    * @default that of `openSessions`, else never
@@ -112,7 +119,8 @@ export interface Visit {
 export class SweepRun {
   readonly core: Core;
   readonly tenant: string | undefined;
-  readonly retentionMs: number | null;
+  /** The policies of this sweep, in the order in which they decide. */
+  readonly policies: readonly Policy[];
   readonly eventRetentionMs: number | null;
   readonly counts = { expired: 0, handoffs: 0, archived: 0, removed: 0, events: 0, documents: 0, looked: 0, failed: 0 };
   /** Sessions, events and documents that the sweep may still work on. */
@@ -127,18 +135,20 @@ export class SweepRun {
   /** @throws SessionError `argument_invalid`, `duration_invalid` */
   constructor(core: Core, tenant: string | undefined, request: SweepRequest) {
     const { clock, sweep: defaults } = core.options;
-    const { retention, eventRetention, time = "10s", rows = 10_000, signal, dryRun = false } = request;
+    const { olderThan, eventRetention, time, rows, signal, dryRun = false } = request;
+    const isUnbounded = olderThan !== undefined && !dryRun;
     this.core = core;
     this.tenant = tenant;
-    this.retentionMs =
-      retention === undefined ? (defaults?.retentionMs ?? null) : parseDuration(retention, "retention");
+    this.policies = policiesOf(core, request);
     this.eventRetentionMs =
       eventRetention === undefined
         ? (defaults?.eventRetentionMs ?? null)
         : parseDuration(eventRetention, "eventRetention");
-    this.rowsLeft = parseWholeNumber(rows, "rows", 1);
+    this.rowsLeft =
+      rows === undefined && isUnbounded ? Number.POSITIVE_INFINITY : parseWholeNumber(rows ?? 10_000, "rows", 1);
     this.#signal = signal;
-    this.#deadline = clock.now() + parseDuration(time, "time");
+    this.#deadline =
+      time === undefined && isUnbounded ? Number.POSITIVE_INFINITY : clock.now() + parseDuration(time ?? "10s", "time");
     this.#planned = dryRun ? [] : undefined;
   }
 
@@ -216,4 +226,20 @@ export class SweepRun {
     const news = { ...this.report(), tenant: this.tenant, lagMs: this.lagMs };
     sweeps.publish((error === undefined ? news : { ...news, complete: false, error }) satisfies SweepNews);
   }
+}
+
+/** The policies of the options, then `retention` for all sessions that expired or ended; or `olderThan` alone. */
+function policiesOf({ options }: Core, { retention, olderThan }: SweepRequest): readonly Policy[] {
+  if (olderThan !== undefined) {
+    if (retention !== undefined)
+      throw invalidArgument("olderThan", olderThan, { expected: "beside", known: ["retention"] });
+    return removals(parseDuration(olderThan, "olderThan"));
+  }
+  const lastMs = retention === undefined ? (options.sweep?.retentionMs ?? null) : parseDuration(retention, "retention");
+  return lastMs === null ? options.retention : [...options.retention, ...removals(lastMs)];
+}
+
+/** Remove sessions this long after they expired or ended. */
+function removals(afterMs: number): readonly Policy[] {
+  return (["expired", "ended"] as const).map((state) => ({ state, afterMs, action: "purge" }));
 }

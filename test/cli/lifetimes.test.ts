@@ -1,0 +1,88 @@
+/** How long sessions and handoffs last where a command serves agents: `--ttl`, `--retention`, `DEFAULT_SESSION_TTL`. */
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { openSessions } from "../../src/index.ts";
+import { forwardClock } from "../support/forward-clock.ts";
+import { Workplace } from "./command-line.ts";
+
+const runtime = fileURLToPath(new URL("counting-agent.ts", import.meta.url));
+const day = 86_400_000;
+
+async function urlOf(child: ChildProcess): Promise<string> {
+  let log = "";
+  child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
+  for (;;) {
+    const url = / on (http:\S+)/.exec(log)?.[1];
+    if (url !== undefined) return url;
+    assert.equal(child.exitCode, null, log);
+    await Promise.race([once(child.stderr ?? child, "data"), once(child, "exit")]);
+  }
+}
+
+/** A store with a session that expired, and one that ended, a hundred days ago; no sweep has visited it since. */
+async function leftForLong(place: Workplace): Promise<void> {
+  const clock = forwardClock();
+  clock.forward(-101 * day);
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false, clock });
+  await sessions.create({ id: "expired", ttl: "1d" });
+  await (await sessions.create({ id: "ended" })).end();
+}
+
+for (const command of [["serve"], ["host", "run", runtime]]) {
+  const name = command.slice(0, 2).join(" ");
+  test(`${name}: --ttl, --retention and DEFAULT_SESSION_TTL hold for what it serves`, async () => {
+    await using place = await Workplace.open();
+    await leftForLong(place);
+    const key = (await place.run(["keys", "create", "--name", "test", "--right", "admin"])).stdout.trim();
+    const args = [...command, "--port", "0", "--ttl", "2d", "--retention", "90d"];
+    const child = place.start(args, { env: { DEFAULT_SESSION_TTL: "60" } });
+    const exited = once(child, "exit");
+    const url = await urlOf(child);
+    const call = async (method: string, path: string, body: object): Promise<Record<string, string | number>> => {
+      const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+      const response = await fetch(`${url}${path}`, { method, headers, body: JSON.stringify(body) });
+      assert(response.ok, `${method} ${path}: ${response.status}`);
+      return (await response.json()) as Record<string, string | number>;
+    };
+    const time = (instant: string | number | undefined): number => new Date(String(instant)).getTime();
+    const info = await call("POST", "/v1/sessions", { id: "new" });
+    assert.equal(time(info["expiresAt"]) - time(info["createdAt"]), 2 * day);
+    const active = await call("PUT", "/v1/sessions/new/active-agent", { agent: "sales" });
+    assert.equal(time(active["expiresAt"]) - time(active["since"]), 60_000);
+    const swept = await call("POST", "/v1/sweep", {});
+    assert.equal(swept["removed"], 2, "the first sweep after a hundred days");
+    child.kill("SIGTERM");
+    await exited;
+  });
+
+  test(`${name}: a wrong lifetime is refused before the store is opened`, async () => {
+    await using place = await Workplace.open();
+    for (const [option, expected] of [
+      ["--ttl", 'Expected a duration such as 30d, or "never".'],
+      ["--retention", "Expected a duration such as 90d."],
+    ] as const) {
+      const { code, stderr } = await place.run([...command, "--port", "0", option, "soon"]);
+      assert.equal(code, 2, stderr);
+      assert(stderr.includes(expected), stderr);
+    }
+    const { code, stderr } = await place.run([...command, "--port", "0"], { env: { DEFAULT_SESSION_TTL: "1h" } });
+    assert.equal(code, 2);
+    assert.match(stderr, /DEFAULT_SESSION_TTL is "1h"/);
+  });
+}
+
+test("chat: DEFAULT_SESSION_TTL is the time of the handoff that --agent makes", async () => {
+  await using place = await Workplace.open({ OPENAI_BASE_URL: "http://127.0.0.1:9", PERDURE_MODEL: "none" });
+  {
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    await sessions.create({ id: "s", agent: "ceo" });
+  }
+  await place.run(["chat", "--session", "s", "--agent", "sales"], { env: { DEFAULT_SESSION_TTL: "60" } });
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const active = await (await sessions.get("s")).activeAgent();
+  assert(active);
+  assert.equal(active.expiresAt.getTime() - active.since.getTime(), 60_000);
+});
