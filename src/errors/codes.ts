@@ -166,7 +166,7 @@ export interface ErrorDetails {
   // Answers
   readonly aborted: InSession & { waitedMs: number };
   readonly interrupted: InSession & InterruptedAnswer;
-  readonly model_missing: InSession;
+  readonly model_missing: InSession & { needs?: "tools" };
   readonly model_failed: ModelFailure;
   readonly model_refused: ModelFailure;
   readonly tool_steps_exceeded: ExceededSteps;
@@ -441,7 +441,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", turn: "number", how: "code", reported: "text" },
   },
-  model_missing: { status: 500, retryable: false, details: { sessionId: "id" } },
+  model_missing: { status: 500, retryable: false, details: { sessionId: "id", needs: "code" } },
   model_failed: { status: 502, retryable: true, details: modelFailure },
   model_refused: { status: 502, retryable: false, details: modelFailure },
   tool_steps_exceeded: {

@@ -145,7 +145,9 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   interrupted: (d) =>
     `the answer in turn ${d.turn} of session ${d.sessionId} was interrupted (${describeInterruption(d)}); the text received so far is stored`,
   model_missing: (d) =>
-    `session ${d.sessionId} has no model; pass one to consult() or openSessions(), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
+    d.needs === "tools"
+      ? `the model for session ${d.sessionId} runs no tools: the approved calls would have no results; nothing was written, and the turn still waits; pass a model of withTools, or use manager.approve`
+      : `session ${d.sessionId} has no model; pass one to consult() or openSessions(), or set OPENAI_BASE_URL or OPENAI_API_KEY for "perdure serve"`,
   model_failed: (d, caused) => `the model failed: ${describeModelFailure(d, caused)}${ofTurn(d)}`,
   model_refused: (d, caused) =>
     `the model refused the request: ${describeModelFailure(d, caused)}${ofTurn(d)}; ${refusalAdvice(d)}`,

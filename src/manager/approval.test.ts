@@ -4,7 +4,7 @@ import { inMemory } from "../../test/support/in-memory.ts";
 import { modelOfSteps as scripted, textEvent as text, usageEvent as counted } from "../../test/support/model-steps.ts";
 import { countAll } from "../domain/turns/counters.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
-import { SessionError, type ErrorCode } from "../errors.ts";
+import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import type { Model, ModelEvent } from "../sessions/options/model.ts";
 import { createManager } from "./manager.ts";
 import type { Tool } from "./tool.ts";
@@ -304,4 +304,46 @@ test("a stopped approval is sealed with what had run, and the writer that dies r
   const results = turn?.output.filter(({ role }) => role === "tool").map(({ content }) => String(content)) ?? [];
   assert.match(results[0] ?? "", /may or may not have had effects/);
   assert.match(results[1] ?? "", /did not run/);
+});
+
+test("a model that runs no tools is refused, and the turn still waits", async () => {
+  const plain = scripted([text("Paid.")]);
+  await using place = inMemory({ model: plain.model });
+  const session = await place.sessions.create({ id: "s" });
+  const { tools, runs } = recordedTools();
+  await (
+    await session.consult("go", {
+      model: withTools(scripted([callsFor(["1", "wipe", "{}"])]).model, tools, { session }),
+    })
+  ).done;
+  const waiting = await session.waiting();
+  assert.ok(waiting);
+  const { version } = session.info;
+  for (const options of [{}, { model: plain.model }, { model: "gpt" }])
+    await assert.rejects(session.approve(waiting.token, { 1: true }, options), (error) => {
+      assert.ok(hasCode(error, "model_missing"), String(error));
+      assert.equal(error.details.needs, "tools");
+      return true;
+    });
+  assert.equal(plain.requests.length, 0, "no model is asked");
+  assert.deepEqual([(await session.refresh()).version, await session.waiting(), runs], [version, waiting, []]);
+});
+
+test("approved calls of an agent that has no tools any more get a result that says so", async () => {
+  await using place = inMemory({ agents: { cfo: {} } });
+  const session = await place.sessions.create({ id: "s", agent: "cfo" });
+  const { tools, runs } = recordedTools();
+  const asking = createManager({ sessions: place.sessions, tools: { cfo: tools } });
+  await (
+    await asking.send(session, "go", { model: scripted([callsFor(["1", "wipe", "{}"])]).model })
+  ).done;
+  const { token } = (await session.waiting()) ?? assert.fail("the turn does not wait");
+  const without = createManager({ sessions: place.sessions, offersHandoffs: false });
+  const turn = await (await without.approve(session, token, { 1: true }, { model: scripted([text("ok")]).model })).done;
+  assert.deepEqual(shape(turn.output), [
+    ["assistant", null, ["1"]],
+    ["tool", 'Error: there is no tool "wipe"; known: none', undefined],
+    ["assistant", "ok", undefined],
+  ]);
+  assert.deepEqual(runs, []);
 });

@@ -145,8 +145,9 @@ export function createManager(options: ManagerOptions): Manager {
 
   /** The model, with the tools of the answering agent. */
   function withAgentTools(model: Model, session: Session): Model {
-    return (request, context) => {
-      if ((toolsOf.get(request.agent) ?? []).length === 0) return model(request);
+    const answering: Model = (request, context) => {
+      // Calls that were decided on have results, also where the agent has no tools any more.
+      if ((toolsOf.get(request.agent) ?? []).length === 0 && request.decided === undefined) return model(request);
       let handoffs = 0;
       const isLast = (): boolean => handsOver === "now" && handoffs >= handoffsMax;
       return answerWithTools(model, request, {
@@ -165,6 +166,7 @@ export function createManager(options: ManagerOptions): Manager {
         },
       });
     };
+    return Object.assign(answering, { runsTools: true });
   }
 
   return {

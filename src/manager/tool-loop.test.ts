@@ -374,6 +374,9 @@ test("invalid tools are refused before any message is accepted", async () => {
   refused({ front: [tool("a", run), tool("a", run)] }, "argument_invalid");
   refused({ front: [tool("a b", run)] }, "argument_invalid");
   refused({ front: [tool("a", run, { timeout: -1 })] }, "duration_invalid");
+  const session = await sessions.create({ id: "options" });
+  for (const options of [{ session, stepMax: 3 }, null])
+    assert.throws(() => withTools(scripted().model, [], options as never), { code: "argument_invalid" });
   for (const stepsMax of [0, 1.5, 1001])
     assert.throws(() => createManager({ sessions, stepsMax }), { code: "argument_invalid" });
 });

@@ -9,6 +9,7 @@ import {
   type Usage,
 } from "../domain/turns/turn.ts";
 import { addUsage, estimateUsage, parseUsage } from "../domain/turns/usage.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type { DecidedCalls, Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
@@ -26,15 +27,20 @@ export interface ToolLoopOptions {
   readonly stepsMax?: number;
 }
 
+const optionNames: OptionNames<ToolLoopOptions> = { session: true, stepsMax: true };
+
 /**
  * Wraps a model with tools: runs the tools it calls one after another, and calls it again with the results, until it
  * answers without a call. Calls and results are messages of the turn; usage adds up.
  * @throws SessionError `argument_invalid`, `duration_invalid`; in the answer: `tool_steps_exceeded`, and the model's
  */
-export function withTools(model: Model, tools: readonly Tool[], { session, stepsMax = 10 }: ToolLoopOptions): Model {
+export function withTools(model: Model, tools: readonly Tool[], options: ToolLoopOptions): Model {
+  guardNames(options, "withTools", optionNames);
+  const { session, stepsMax = 10 } = options;
   parseTools(tools);
   parseStepsMax(stepsMax);
-  return (request) => answerWithTools(model, request, { session, stepsMax, toolsOf: () => tools });
+  const loop: Model = (request) => answerWithTools(model, request, { session, stepsMax, toolsOf: () => tools });
+  return Object.assign(loop, { runsTools: true });
 }
 
 /** The parts of a tool loop that may change within an answer. */

@@ -12,7 +12,7 @@ import { oddIds } from "../../src/testing/conformance/odd-texts.ts";
 export type OpenedSessions = AsyncDisposable & { readonly sessions: Sessions | RemoteSessions };
 
 /** Answers with how much it was shown, in two pieces; fails or hangs when it is told to. */
-const model: Model = async function* ({ messages, decided, signal }) {
+const answer: Model = async function* ({ messages, decided, signal }) {
   if (decided !== undefined) {
     const [call] = decided.calls;
     if (call === undefined) throw new Error("no call waits");
@@ -34,6 +34,7 @@ const model: Model = async function* ({ messages, decided, signal }) {
   if (question === "hang") await sleep(60_000, undefined, { signal });
   yield { type: "text", text: String(messages.length) };
 };
+const model: Model = Object.assign(answer, { runsTools: true });
 
 const agents = { assistant: {}, ceo: { instructions: "You lead." } };
 

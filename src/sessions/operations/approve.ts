@@ -2,6 +2,7 @@
 import { eventsOfChunk } from "../../domain/turns/answer-event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { continueRequest } from "../../domain/request/model-request.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
 import { guardTokensLeft } from "../../domain/record/budget.ts";
 import { resumeOf, turnOf, type Resume, type Turn } from "../../domain/turns/turn.ts";
 import { guardToken } from "../../domain/writes/waiting.ts";
@@ -67,6 +68,9 @@ async function goOn(
   if (resume === undefined) guardToken(record, token, context);
   const decided = parseDecisions(resume ?? { state: null, notRun: [], asks: [] }, decisions);
   const question = parseQuestion(handle, { message: [], options: { ...options }, busy: "reject" });
+  // A model that ignores the decisions would leave the calls without results.
+  if (question.model.runsTools !== true)
+    throw new SessionError("model_missing", { ...sessionIds(record), needs: "tools" });
   // A budget that is used up leaves the turn waiting: it may be raised before another approval.
   const used = (entry === undefined ? undefined : turnOf(entry).usage?.totalTokens) ?? 0;
   guardTokensLeft(record, used);

@@ -1,4 +1,5 @@
 /** Deletes the turns after a turn. */
+import { guardSeen } from "../../domain/record/guards.ts";
 import { truncateTurns } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
@@ -10,6 +11,8 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
   // A turn that a dead writer left open is sealed first, so that its messages are counted.
   await handle.recoverAbandoned();
   const head = handle.seenTurn;
+  // Another writer may have appended the turns that this call is to delete.
+  if (after >= head) await handle.countingConflicts(() => guardSeenAll(handle));
   if (!Number.isInteger(after) || after < 0 || after > head) {
     throw new SessionError("range_invalid", { name: "after", from: after, to: head });
   }
@@ -20,4 +23,13 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
       handle.write((draft, context, writer) => truncateTurns(draft, { after, truncated, writer }, context)),
     ),
   );
+}
+
+/** @throws SessionError `conflict` if the store has turns that the owner of the handle has not seen */
+async function guardSeenAll(handle: Handle): Promise<void> {
+  await handle.peek();
+  await handle.write((draft, _context, writer) => {
+    guardSeen(draft.record, writer);
+    return null;
+  });
 }

@@ -5,7 +5,15 @@ import type { Message, ReportedUsage, ToolCall } from "../../domain/turns/turn.t
  * Calls a model and yields its answer as it arrives. It stops when `request.signal` aborts.
  * @throws SessionError `model_refused` if the same request will always fail, `model_failed` if it may succeed later
  */
-export type Model = (request: ModelRequest, context?: ModelContext) => AsyncIterable<ModelEvent>;
+export interface Model {
+  (request: ModelRequest, context?: ModelContext): AsyncIterable<ModelEvent>;
+  /**
+   * True for a model that runs the calls of `decided` before it answers: `session.approve` takes no other. Models of
+   * `withTools` have it; set it on a model of your own that wraps one.
+   * @default false
+   */
+  readonly runsTools?: boolean;
+}
 
 /** The question of a session, for a model that passes it on to another agent. */
 export interface ModelContext {

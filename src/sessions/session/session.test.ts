@@ -217,6 +217,16 @@ test("a truncation is a conflict for a handle that has not seen it, and a handle
   await theirs.refresh();
   await theirs.append({ input: "other two" });
   await assert.rejects(mine.truncate(0), { code: "conflict" });
+  for (const after of [1, 2])
+    await assert.rejects(
+      mine.truncate(after),
+      { code: "conflict" },
+      "also where it has seen no turn behind the number",
+    );
+  await assert.rejects(mine.begin("again", { after: 1 }), { code: "conflict" });
+  assert.deepEqual(await questions(mine), ["one", "other two"]);
+  await mine.refresh();
+  await mine.truncate(2);
   assert.deepEqual(await questions(mine), ["one", "other two"]);
 });
 
