@@ -38,7 +38,7 @@ export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts"
 export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 export type { ErasedCounts, ErasureReceipt, ErasureReceiptFormat1 } from "./sessions/erasure/erasure-receipt.ts";
 export type { Erased } from "./sessions/erasure/subject.ts";
-export type { References } from "./sessions/erasure/references.ts";
+export type { DocumentReferences, References } from "./sessions/erasure/references.ts";
 export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
 export type { HostInfo } from "./sessions/hosts.ts";
 export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/transfer/importing.ts";

@@ -198,6 +198,7 @@ export const receiptAnswer: z.ZodType = z
       events: z.number(),
       devices: z.number(),
       codes: z.number(),
+      documents: z.number().optional().meta({ description: "documents that named the user" }),
       outbox: z.number(),
     }),
     legalHold: z.number().meta({ description: "sessions under legal hold, which were not erased" }),

@@ -6,7 +6,17 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { DatabaseSync } from "node:sqlite";
-import { backupStore, copySessions, doctor, erase, restoreStore, sweep, type Finding } from "../admin.ts";
+import {
+  backupStore,
+  copySessions,
+  doctor,
+  erase,
+  findReferences,
+  restoreStore,
+  sweep,
+  verifyErasure,
+  type Finding,
+} from "../admin.ts";
 import { openSessions } from "../open.ts";
 import { isDocumentChange } from "../domain/record/change.ts";
 import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
@@ -214,8 +224,15 @@ for (const [engine, open] of engines) {
     await documents.put("none", 1);
     await sessions.for("other").documents("profile").put("ada", 1, { user: "ada" });
     await place.clock.advance(5000);
+    const before = await findReferences(sessions, "ada");
+    assert.deepEqual([before.sessions, before.documents.count, before.documents.keys.length], [0, 130, 50]);
+    assert.deepEqual(before.documents.keys[0], { scope: "profile", key: "ada 0" });
     const receipt = await erase(sessions, { user: "ada" });
-    assert.equal(receipt.erased.sessions, 0);
+    assert.deepEqual([receipt.erased.sessions, receipt.erased.documents], [0, 131]);
+    assert.equal(verifyErasure(sessions, receipt, "ada"), true);
+    const altered = { ...receipt, erased: { ...receipt.erased, documents: 0 } };
+    assert.equal(verifyErasure(sessions, altered, "ada"), false);
+    assert.deepEqual((await findReferences(sessions, "ada")).documents, { count: 0, keys: [] });
     const left = await Array.fromAsync(documents.each());
     assert.deepEqual(
       left.map(({ key }) => key),
@@ -224,7 +241,7 @@ for (const [engine, open] of engines) {
     assert.equal(await sessions.for("other").documents("profile").count(), 1);
     // A later run erases what was put since.
     await documents.put("again", 1, { user: "ada" });
-    await erase(sessions, { user: "ada" });
+    assert.equal((await erase(sessions, { user: "ada" })).erased.documents, 1);
     assert.equal(await documents.get("again"), null);
   });
 }

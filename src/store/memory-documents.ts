@@ -60,7 +60,7 @@ export class MemoryDocuments {
     range: DocumentRange & { readonly after?: DocumentKey },
     now: number,
   ): Generator<StoredDocument, void, undefined> {
-    const { tenant, scope, from, to } = range;
+    const { tenant, scope, from, to, user } = range;
     const beginning = [tenant, scope, from].filter((part) => part !== undefined);
     const after = range.after && positionOf(range.after);
     const begins = after !== undefined && comparePositions(after, beginning) > 0 ? after : beginning;
@@ -68,7 +68,7 @@ export class MemoryDocuments {
       if (row === undefined || (begins === after && comparePositions(positionOf(row), begins) === 0)) continue;
       if ((tenant !== undefined && row.tenant !== tenant) || (scope !== undefined && row.scope !== scope)) return;
       if (to !== undefined && comparePositions([row.key], [to]) >= 0) return;
-      if (isLive(row, now)) yield row;
+      if (isLive(row, now) && (user === undefined || row.user === user)) yield row;
     }
   }
 

@@ -231,7 +231,7 @@ export interface Capabilities {
 /** The documents with these keys, or a page of a range. */
 export type DocumentQuery = { readonly keys: readonly DocumentKey[] } | (DocumentRange & DocumentPaging);
 
-/** Documents of one scope with keys within bounds, of one scope, of one tenant or of all. */
+/** Documents of one scope with keys within bounds, of one scope, of one user or of one tenant, or all. */
 export type DocumentRange =
   | {
       readonly tenant: string;
@@ -240,8 +240,22 @@ export type DocumentRange =
       readonly from?: string;
       /** The key after the last one. */
       readonly to?: string;
+      readonly user?: never;
     }
-  | { readonly tenant?: string; readonly scope?: never; readonly from?: never; readonly to?: never };
+  | {
+      readonly tenant: string;
+      readonly user: string;
+      readonly scope?: never;
+      readonly from?: never;
+      readonly to?: never;
+    }
+  | {
+      readonly tenant?: string;
+      readonly scope?: never;
+      readonly from?: never;
+      readonly to?: never;
+      readonly user?: never;
+    };
 
 /** The page of a range of documents. */
 export interface DocumentPaging {

@@ -18,6 +18,7 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
       await session.append({ input: "a very private word" });
     }
     await (await sessions.get("two")).setLegalHold("case 4711");
+    await sessions.documents("notes").put("k", "a word", { user: "ada" });
     await (await sessions.create({ id: "three", user: "bob" })).append({ input: "a word of Bob's" });
   }
   const dry = await place.run(["erase", "--user", "ada", "--dry-run", "--json"]);
@@ -26,12 +27,16 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
     legalHold: 1,
     devices: 0,
     pointers: 0,
+    documents: { count: 1, keys: [{ scope: "notes", key: "k" }] },
     outbox: 0,
     sharedForks: none,
   });
   const first = await place.run(["erase", "--user", "ada"]);
   assert.equal(first.code, 1, first.stderr);
-  assert.match(first.stderr, /^erased: 1 session with 1 turn, 0 devices; incomplete: legal holds keep 1 session\n$/);
+  assert.match(
+    first.stderr,
+    /^erased: 1 session with 1 turn, 0 devices, 1 document; incomplete: legal holds keep 1 session\n$/,
+  );
   assert.equal((JSON.parse(first.stdout) as ErasureReceipt).legalHold, 1);
   const path = join(place.folder, "receipt.json");
   await writeFile(path, first.stdout);
@@ -83,7 +88,7 @@ test("forks of others with words of the user are named, with exit code 1 for an 
   assert.equal((await place.run(["sessions", "legal-hold", "carol's", "--clear"])).code, 0);
   const third = await place.run(["erase", "--user", "ada", "--with-forks"]);
   assert.equal(third.code, 0, third.stderr);
-  assert.match(third.stderr, /^erased: 1 session with 1 turn, 0 devices; nothing else is left\n$/);
+  assert.match(third.stderr, /^erased: 1 session with 1 turn, 0 devices, 0 documents; nothing else is left\n$/);
   assert(!(await readFile(join(place.folder, "perdure.db"))).includes("a very private word"));
 });
 
@@ -99,10 +104,18 @@ test("a guest is erased by the id of the device, with a receipt that verifies fo
     for (const device of [phone, other]) await (await sessions.devices.open(device)).append({ input: "a word" });
   }
   const dry = await place.run(["erase", "--device", phone, "--dry-run", "--json"]);
-  const counts = { sessions: 1, legalHold: 0, devices: 1, pointers: 0, outbox: 0, sharedForks: none };
+  const counts = {
+    sessions: 1,
+    legalHold: 0,
+    devices: 1,
+    pointers: 0,
+    documents: { count: 0, keys: [] },
+    outbox: 0,
+    sharedForks: none,
+  };
   assert.deepEqual(JSON.parse(dry.stdout), counts);
   const { code, stdout, stderr } = await place.run(["erase", "--device", phone]);
-  assert.deepEqual([code, stderr], [0, "erased: 1 session with 1 turn, 1 device; nothing else is left\n"]);
+  assert.deepEqual([code, stderr], [0, "erased: 1 session with 1 turn, 1 device, 0 documents; nothing else is left\n"]);
   const path = join(place.folder, "receipt.json");
   await writeFile(path, stdout);
   assert.equal((await place.run(["erase", "--device", phone, "--verify", path])).code, 0);

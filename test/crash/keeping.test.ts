@@ -127,6 +127,7 @@ for (const name of engineNames) {
         events: hers.length + 2 * own + 3 * others + archives,
         devices: 0,
         codes: 0,
+        documents: 0,
         outbox: 0,
       });
       assert.deepEqual(receipt.sharedForks.ids.toSorted(), forks === "keep" ? shared.toSorted() : []);

@@ -135,9 +135,9 @@ function readReceipt(file: string): ErasureReceipt | ErasureReceiptFormat1 {
   }
 }
 
-function referencesText({ sessions, legalHold, devices, outbox, sharedForks }: References): string {
+function referencesText({ sessions, legalHold, devices, documents, outbox, sharedForks }: References): string {
   const under = legalHold === 0 ? "" : ` (${legalHold} under legal hold)`;
-  const counts = `${counted(sessions, "session")}${under}, ${counted(devices, "device")}, ${counted(outbox, "session")} in the outbox`;
+  const counts = `${counted(sessions, "session")}${under}, ${counted(devices, "device")}, ${counted(documents.count, "document")}, ${counted(outbox, "session")} in the outbox`;
   return [counts, ...sharedText(sharedForks)].join("; ");
 }
 
@@ -162,7 +162,7 @@ function receiptText(receipt: ErasureReceipt): string {
   const { erased, scrubbed } = receipt;
   const left = leftText(receipt);
   const parts = [
-    `erased: ${counted(erased.sessions, "session")} with ${counted(erased.turns, "turn")}, ${counted(erased.devices, "device")}`,
+    `erased: ${counted(erased.sessions, "session")} with ${counted(erased.turns, "turn")}, ${counted(erased.devices, "device")}, ${counted(erased.documents ?? 0, "document")}`,
     ...(left.length === 0 ? ["nothing else is left"] : left),
     ...(scrubbed ? [] : ["the administrator must clean the files of the database, see docs/tasks/erase-a-user.md"]),
   ];

@@ -121,6 +121,7 @@ test("a session shared by a link code is not found for a guest that wrote no tur
     legalHold: 0,
     devices: 1,
     pointers: 1,
+    documents: { count: 0, keys: [] },
     outbox: 0,
     sharedForks: none,
   });
@@ -148,6 +149,7 @@ test("an erasure deletes the user's turns in the outbox too, also those of a dev
       legalHold: 0,
       devices: 0,
       pointers: 0,
+      documents: { count: 0, keys: [] },
       outbox: 0,
       sharedForks: none,
     });

@@ -15,6 +15,8 @@ export interface ErasedCounts {
   /** Devices that spoke for the user, and unused codes by which other devices could join. */
   readonly devices: number;
   readonly codes: number;
+  /** Documents that named the user. Receipts of earlier builds do not count them. */
+  readonly documents?: number;
   /** Sessions in this machine's outbox. */
   readonly outbox: number;
 }
@@ -87,7 +89,9 @@ export function isReceipt(
 }
 
 /** The fields of a receipt: the signature covers all of them, and nothing else passes beside them. */
-const fieldsWith = (legalHold: string): Readonly<Record<"receipt" | "erased" | "sharedForks", readonly string[]>> => ({
+const fieldsWith = (
+  legalHold: string,
+): Readonly<Record<"receipt" | "erased" | "erasedOptional" | "sharedForks", readonly string[]>> => ({
   receipt: [
     "format",
     "tenant",
@@ -103,6 +107,7 @@ const fieldsWith = (legalHold: string): Readonly<Record<"receipt" | "erased" | "
     "signature",
   ],
   erased: ["sessions", "forks", "archives", "turns", "events", "devices", "codes", "outbox"],
+  erasedOptional: ["documents"],
   sharedForks: ["count", legalHold, "ids"],
 });
 const fields = new Map<unknown, ReturnType<typeof fieldsWith>>([
@@ -116,13 +121,17 @@ function isForm(shown: unknown): boolean {
   if (names === undefined || !hasExactly(shown, names.receipt)) return false;
   const { tenant, erased, sharedForks, signature } = shown;
   const hasTexts = typeof tenant === "string" && typeof signature === "string";
-  const hasParts = hasExactly(erased, names.erased) && hasExactly(sharedForks, names.sharedForks);
+  const hasParts = hasExactly(erased, names.erased, names.erasedOptional) && hasExactly(sharedForks, names.sharedForks);
   return hasTexts && hasParts;
 }
 
-function hasExactly(value: unknown, names: readonly string[]): value is Record<string, unknown> {
+function hasExactly(
+  value: unknown,
+  names: readonly string[],
+  optional: readonly string[] = [],
+): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
-  const own = Object.keys(value);
+  const own = Object.keys(value).filter((name) => !optional.includes(name));
   return own.length === names.length && names.every((name) => Object.hasOwn(value, name));
 }
 
@@ -132,8 +141,9 @@ function hasExactly(value: unknown, names: readonly string[]): value is Record<s
  */
 function signaturesOf(core: Core, receipt: Unsigned): readonly Buffer[] {
   const { tenant, subject, store, startedAt, finishedAt, erased, legalHold, sharedForks, scrubbed, hash } = receipt;
-  const { sessions, forks, archives, turns, events, devices, codes, outbox } = erased;
+  const { sessions, forks, archives, turns, events, devices, codes, outbox, documents } = erased;
   const counts = [sessions, forks, archives, turns, events, devices, codes, outbox];
+  if (documents !== undefined) counts.push(documents);
   const forked = [sharedForks.count, sharedForks.legalHold, sharedForks.ids];
   const values = [subject, store, startedAt, finishedAt, counts, legalHold, forked, scrubbed, hash];
   return keyedHashes(core, tenant, "receipt", JSON.stringify(values));

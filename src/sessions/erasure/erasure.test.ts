@@ -46,6 +46,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     legalHold: 0,
     devices: 2,
     pointers: 1,
+    documents: { count: 0, keys: [] },
     outbox: 0,
     sharedForks: none,
   });
@@ -55,6 +56,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     legalHold: 0,
     devices: 0,
     pointers: 0,
+    documents: { count: 0, keys: [] },
     outbox: 0,
     sharedForks: none,
   });
@@ -67,6 +69,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     events: 14,
     devices: 2,
     codes: 1,
+    documents: 0,
     outbox: 0,
   });
   assert.deepEqual([legalHold, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);
@@ -77,6 +80,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     legalHold: 0,
     devices: 1,
     pointers: 1,
+    documents: { count: 0, keys: [] },
     outbox: 0,
     sharedForks: none,
   });

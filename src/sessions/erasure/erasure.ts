@@ -81,6 +81,7 @@ const nothing: ErasedCounts = {
   events: 0,
   devices: 0,
   codes: 0,
+  documents: 0,
   outbox: 0,
 };
 
@@ -166,15 +167,30 @@ export class Erasure {
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Deletes the user's documents, of which nothing stays. The receipt does not count them. */
+  /** Deletes the user's documents, of which nothing stays, and counts them. After a crash the count may lack the last ones. */
   async #eraseDocuments(): Promise<void> {
     const { core, tenant, user, isGuest } = this.#subject;
     if (isGuest) return;
     for (let deleted = documentsAtOnce; deleted === documentsAtOnce;) {
       this.#request.signal?.throwIfAborted();
       deleted = await core.store.deleteDocuments({ tenant, user, limit: documentsAtOnce });
-      if (deleted > 0) this.#hasDeleted = true;
+      if (deleted === 0) return;
+      this.#hasDeleted = true;
+      const count = deleted;
+      await this.#note(({ erased, ...progress }) => ({
+        ...progress,
+        erased: { ...erased, documents: (erased.documents ?? 0) + count },
+      }));
     }
+  }
+
+  /** Stores what this run deleted outside of a commit. */
+  async #note(change: (progress: Progress) => Progress): Promise<void> {
+    await retryOnConflict(this.#retry, async () => {
+      const outcome = await this.#subject.core.commit([this.#noted(change(this.#underWay()), progressTtlMs)]);
+      await this.#load();
+      return outcome.status === "ok" ? true : undefined;
+    });
   }
 
   async #eraseOutbox(): Promise<void> {
@@ -351,22 +367,19 @@ export class Erasure {
 
   /** The outbox is another store: after a crash, the count may lack the sessions that were deleted last. */
   async #forgetWaiting(records: readonly SessionRecord[]): Promise<void> {
-    const { fallback, core } = this.#subject;
+    const { fallback } = this.#subject;
     const gone: SessionRecord[] = [];
     for (const record of records) {
       const outcome = await fallback?.commit([removeSession(record)]);
       if (outcome?.status === "ok") gone.push(record);
     }
     if (gone.length === 0) return;
-    await retryOnConflict(this.#retry, async () => {
-      const progress = counted(
-        this.#underWay(),
+    await this.#note((progress) =>
+      counted(
+        progress,
         gone.map((record) => ({ kind: "outbox", record })),
-      );
-      const outcome = await core.commit([this.#noted(progress, progressTtlMs)]);
-      await this.#load();
-      return outcome.status === "ok" ? true : undefined;
-    });
+      ),
+    );
   }
 
   #noted(progress: Progress, ttlMs: number): ReturnType<typeof internalChange> {
@@ -377,9 +390,10 @@ export class Erasure {
   }
 
   /** True where only sessions that stay are left. */
-  #isDone({ sessions, legalHold, devices, pointers, outbox, sharedForks }: References): boolean {
+  #isDone({ sessions, legalHold, devices, pointers, documents, outbox, sharedForks }: References): boolean {
     const forksAreDone = this.#request.forks !== "erase" || sharedForks.count === sharedForks.legalHold;
-    return sessions === legalHold && devices === 0 && pointers === 0 && outbox === 0 && forksAreDone;
+    const others = devices + pointers + documents.count + outbox;
+    return sessions === legalHold && others === 0 && forksAreDone;
   }
 
   async #finish({ legalHold, sharedForks }: References): Promise<ErasureReceipt> {

@@ -1,4 +1,6 @@
 /** Counts the data of a user. */
+import type { DocumentKey } from "../../domain/documents/document.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { isDevicePointer } from "../devices/device-pointer.ts";
 import { userContents, marksOf, noSharedForks, withFork, type SharedForks } from "./shared-forks.ts";
 import { devicePages, sessionPages, stagedPages, waitingOf, waitingPages, type Subject } from "./subject.ts";
@@ -16,14 +18,44 @@ export interface References {
    * unfinished copies.
    */
   readonly pointers: number;
+  /** Documents that name the user. */
+  readonly documents: DocumentReferences;
   /** Sessions in this machine's outbox. */
   readonly outbox: number;
   /** Sessions of other users that contain turns of the user. */
   readonly sharedForks: SharedForks;
 }
 
+/** The documents of a user. */
+export interface DocumentReferences {
+  readonly count: number;
+  /** The first 50 of them. */
+  readonly keys: readonly { readonly scope: string; readonly key: string }[];
+}
+
+const keysMax = 50;
+/** The bytes of documents that are read at once for their keys. */
+const bytesMax = 1024 * 1024;
+
+async function documentsOf({ core, tenant, user, isGuest }: Subject): Promise<DocumentReferences> {
+  if (isGuest) return { count: 0, keys: [] };
+  const count = await core.store.countDocuments({ tenant, user });
+  const keys: { scope: string; key: string }[] = [];
+  let after: DocumentKey | undefined;
+  while (keys.length < Math.min(count, keysMax)) {
+    const page = { tenant, user, limit: keysMax - keys.length, bytesMax, ...defined({ after }) };
+    const { documents, next } = await core.store.documents(page);
+    keys.push(...documents.map(({ scope, key }) => ({ scope, key })));
+    if (next === undefined) break;
+    after = next;
+  }
+  return { count, keys };
+}
+
 export async function countReferences(subject: Subject): Promise<References> {
-  const references = { sessions: 0, legalHold: 0, devices: 0, pointers: 0, outbox: 0, sharedForks: noSharedForks };
+  const documents = await documentsOf(subject);
+  const none = { sessions: 0, legalHold: 0, devices: 0, pointers: 0, outbox: 0, sharedForks: noSharedForks };
+  const references = { ...none, documents };
   for await (const page of sessionPages(subject)) {
     references.sessions += page.length;
     references.legalHold += page.filter(({ legalHold }) => legalHold !== null).length;

@@ -98,9 +98,10 @@ export async function deleteDocuments(
 }
 
 function conditionsOf(sql: Sql, range: DocumentRange & Partial<DocumentPaging>): string[] {
-  const { tenant, scope, after } = range;
+  const { tenant, scope, user, after } = range;
   const conditions = [live];
   if (tenant !== undefined) conditions.push(sql`tenant = ${tenant}`);
+  if (user !== undefined) conditions.push(sql`user_id = ${user}`);
   if (scope !== undefined) {
     conditions.push(sql`scope = ${scope}`);
     if (range.from !== undefined) conditions.push(sql`key >= ${range.from}`);

@@ -133,8 +133,9 @@ type Place = Pick<StoredDocument, "version" | "expiresAt" | "createdAt">;
 
 function whereOf(range: DocumentRange & Partial<DocumentPaging>, now: number): Where {
   const where = new Where();
-  const { tenant, scope, after } = range;
+  const { tenant, scope, user, after } = range;
   if (tenant !== undefined) where.and("tenant = ?", tenant);
+  if (user !== undefined) where.and("user = ?", user);
   if (scope !== undefined) {
     where.and("scope = ?", scope);
     if (range.from !== undefined) where.and("key >= ?", range.from);

@@ -90,6 +90,11 @@ export const documentBreakages: readonly NamedBreakage[] = [
     }),
   ],
   [
+    "finds documents of every user",
+    "documents-are-found: those of one user",
+    mapQueries(({ user: _, ...query }: DocumentQuery & { user?: unknown }) => query),
+  ],
+  [
     "finds documents of every scope",
     "scope-is-in-the-key: documents",
     mapQueries((query) => {

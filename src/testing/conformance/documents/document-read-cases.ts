@@ -130,9 +130,27 @@ export function documentReadCases(check: Check): void {
       await write(store, sampleRemoval({ ...place, key: "K" }, { version: 100, expected: n + 1 }));
       assert.equal(await store.countDocuments(place), 1);
     }
+    assert.equal(await store.countDocuments({ tenant, user: "ada" }), 4);
     assert.equal(await store.deleteDocuments({ tenant, user: "ada", limit: 100 }), 4);
     assert.equal(await store.countDocuments({ tenant }), 0);
     assert.equal(await store.countDocuments({ tenant: `${tenant}x` }), 4);
+  });
+
+  check("documents-are-found: those of one user, in all scopes", async (bench) => {
+    const { store, tenant } = bench;
+    const { now } = await store.load([]);
+    for (let n = 0; n < 9; n++) {
+      const user = n % 3 === 0 ? "ada" : n === 1 ? "Ada" : null;
+      const place = { tenant, scope: `s${n % 2}`, key: `${n}` };
+      await write(store, samplePut(place, { version: 5, user }));
+    }
+    await write(store, samplePut(documentIn(bench, "expired"), { version: 5, user: "ada", expiresAt: now - 1 }));
+    await write(store, samplePut(documentIn(bench, "handed on"), { version: 5, user: "ada" }));
+    await write(store, samplePut(documentIn(bench, "handed on"), { version: 6, user: "eve", expected: 5 }));
+    const ofAda = { tenant, user: "ada" };
+    assert.equal(await store.countDocuments(ofAda), 3);
+    for (const limit of [1, 2, 3, 9])
+      assert.deepEqual((await walk(store, { ...ofAda, limit })).found, ["0", "6", "3"], `${limit} a page`);
   });
 
   check("deleted-documents-are-gone: those of a user, also expired ones, in bounded steps", async (bench) => {
