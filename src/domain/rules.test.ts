@@ -396,7 +396,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
         record,
         {
           turn: { ...open, output },
-          taken: { requests: open.requests + 1 },
+          usageSoFar: { requests: open.requests + 1 },
           resume: { state: { run: 1 }, notRun: [], asks: [] },
           waiting,
           fence: memory.fence ?? 0,

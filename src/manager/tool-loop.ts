@@ -92,10 +92,10 @@ export async function* answerWithTools(
       calls = danglingToolCalls(output);
       if (calls.length > 0) yield { type: "waiting", calls };
       if (calls.length === 0 && usage === undefined && sum === undefined) return;
-      const took = usage ?? estimateUsage(messages, output);
-      sum = addUsage(sum, took);
+      const counted = usage ?? estimateUsage(messages, output);
+      sum = addUsage(sum, counted);
       yield { type: "usage", usage: sum };
-      yield { type: "step", usage: took };
+      yield { type: "step", usage: counted };
       if (calls.length === 0) return;
       if (step >= stepsMax) {
         const called = calls.slice(0, 5).map((call) => clip(call.function.name, 60));

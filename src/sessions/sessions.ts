@@ -195,7 +195,7 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * A session from a snapshot, or from the text or the bytes of one: in this tenant, with the numbers, times and costs its
+   * A session from a snapshot, or from the text or the bytes of one: in this tenant, with the numbers, times and usage its
    * turns had. It comes whole or not at all.
    * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `session_exists`, `busy`, `id_invalid`
    */

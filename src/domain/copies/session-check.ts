@@ -36,7 +36,7 @@ export interface CheckResult {
   readonly putBack?: Change;
 }
 
-const tookNothing = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
+const noUsage = { usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 }, requests: 0, durationMs: 0 };
 
 /** The logs that determine fields of the record. */
 export const checkedLogs: readonly LogName[] = ["turns", truncatedUsageLog, "chunks", "events", "instructions"];
@@ -94,8 +94,8 @@ export class SessionCheck {
       this.#isWaiting = turn.status === "waiting";
       this.#counters = countBegun(this.#counters, turn);
       // The usage of an inherited turn is counted with another session.
-      const took = turn.seq > this.#record.inherited ? turn : { ...turn, ...tookNothing };
-      if (!isOpen) this.#counters = countSealed(this.#counters, took);
+      const counted = turn.seq > this.#record.inherited ? turn : { ...turn, ...noUsage };
+      if (!isOpen) this.#counters = countSealed(this.#counters, counted);
       return undefined;
     }
     if (log === "events") {

@@ -91,7 +91,7 @@ export interface Beginning {
 
 /**
  * Begin the last turn again, in its place: the turn that failed or was interrupted goes, and the open one has its number
- * and its key. `truncated` is what the earlier try holds and took, which stays counted.
+ * and its key. `truncated`: the messages and the usage of the earlier try; the usage stays counted.
  * @throws SessionError as {@link beginTurn}, `legal_hold`, `session_forked`
  */
 export function beginAgain(
@@ -108,7 +108,7 @@ export function beginAgain(
   return changeOf(draft);
 }
 
-/** Turns to replace: those after turn `after`, their entries, and what they hold and took. */
+/** Turns to replace: those after turn `after`, their entries, their messages and their usage. */
 export interface Replacement {
   readonly after: number;
   readonly entries: readonly Entry[];

@@ -18,8 +18,8 @@ import { interruptions } from "../../errors/answer-problems.ts";
 import { defined } from "../values/defined.ts";
 import { encode } from "../values/codec.ts";
 
-/** What a turn took up to its wait. */
-export interface TakenSoFar {
+/** The usage of a turn up to its wait. */
+export interface UsageSoFar {
   readonly usage?: Usage;
   readonly requests: number;
   readonly steps?: readonly Step[];
@@ -31,7 +31,7 @@ export interface TakenSoFar {
 export interface Wait {
   /** The turn with its output so far. */
   readonly turn: Turn;
-  readonly taken: TakenSoFar;
+  readonly usageSoFar: UsageSoFar;
   readonly resume: Resume;
   readonly waiting: Waiting;
   /** The fencing token of its writer. */
@@ -48,7 +48,7 @@ export interface Wait {
  *   `turn_parts_exceeded`, `state_too_large`, that of the session's state
  */
 export function waitTurn(record: SessionRecord, wait: Wait, context: Context): Change {
-  const { turn, taken, resume, waiting, fence, release, rest } = wait;
+  const { turn, usageSoFar, resume, waiting, fence, release, rest } = wait;
   guardFence(record, fence);
   const { seq } = turn;
   if (record.openTurn !== seq || record.waiting !== null)
@@ -59,7 +59,7 @@ export function waitTurn(record: SessionRecord, wait: Wait, context: Context): C
   nextState(record, "use", context.now);
   const draft = draftOf(record);
   if (rest.chunks.length > 0) appendChunks(draft, rest, context);
-  const kept: Turn = { ...turn, ...taken, status: "waiting" };
+  const kept: Turn = { ...turn, ...usageSoFar, status: "waiting" };
   guardTurnParts(record, kept, context);
   guardTurnSize(record, entryOfTurn(kept).data, context);
   guardResumeSize(record, resume, context);

@@ -7,7 +7,7 @@ import { clip } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
 import type { Model, ModelContext, ModelEvent, ModelRequest } from "../options/model.ts";
-import { ModelUsage, type Cost } from "./model-usage.ts";
+import { ModelUsage, type AnswerUsage } from "./model-usage.ts";
 import type { TurnInProgress } from "./turn-in-progress.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -51,8 +51,8 @@ export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise
   const { consultation, request, signal, now } = call;
   const stop = signal === undefined ? turn.signal : AbortSignal.any([signal, turn.signal]);
   const usage = new ModelUsage({ asked: request.messages, agent: request.agent, model: request.model, now });
-  const cost = (): Cost => usage.cost(turn.added, { isPart: turn.isResumed });
-  turn.cost = cost;
+  const usageSoFar = (): AnswerUsage => usage.soFar(turn.added, { isPart: turn.isResumed });
+  turn.usageSoFar = usageSoFar;
   let finish: string | undefined;
   try {
     const ended = await writeAnswer(turn, call, { stop, usage });
@@ -61,10 +61,15 @@ export async function answerTurn(turn: TurnInProgress, call: ModelCall): Promise
   } catch (failure) {
     const error = identified(reasonOf(failure, turn, stop), consultation, turn.seq);
     const { code, message } = error;
-    consultation.answer = summaryOf({ ...turn.open, status: brokenStatus(error), ...cost(), error: { code, message } });
-    throw await sealBroken(turn, error, cost());
+    consultation.answer = summaryOf({
+      ...turn.open,
+      status: brokenStatus(error),
+      ...usageSoFar(),
+      error: { code, message },
+    });
+    throw await sealBroken(turn, error, usageSoFar());
   }
-  const sealed = await turn.seal({ ...cost(), ...defined({ finish }) });
+  const sealed = await turn.seal({ ...usageSoFar(), ...defined({ finish }) });
   consultation.answer = summaryOf(sealed);
   return sealed;
 }
@@ -77,8 +82,8 @@ async function waitForApproval(
   { consultation }: ModelCall,
   { approval: { asks, notRun }, usage }: { readonly approval: Approval; readonly usage: ModelUsage },
 ): Promise<Turn> {
-  const cost = usage.cost(turn.added, { isPart: true });
-  await turn.waitWith({ state: null, reason: "approval" }, { asks, notRun }, cost);
+  const usageSoFar = usage.soFar(turn.added, { isPart: true });
+  await turn.waitWith({ state: null, reason: "approval" }, { asks, notRun }, usageSoFar);
   const waiting = await turn.seal();
   consultation.answer = summaryOf(waiting);
   return waiting;
@@ -112,13 +117,13 @@ async function writeAnswer(
     } else if (event.type === "usage") {
       usage.report(event.usage);
     } else if (event.type === "requests") {
-      await turn.guardTokensLeft(usage.cost(turn.added).usage.totalTokens);
+      await turn.guardTokensLeft(usage.soFar(turn.added).usage.totalTokens);
       usage.call(event.requests, turn.added);
     } else if (event.type === "step") {
       usage.step(event.usage, turn.added);
       // Before the tools run: the model would not get their results.
       if (danglingToolCalls(turn.output).length > 0)
-        await turn.guardTokensLeft(usage.cost(turn.added).usage.totalTokens);
+        await turn.guardTokensLeft(usage.soFar(turn.added).usage.totalTokens);
     } else if (event.type === "waiting") {
       turn.waiting = event.calls;
     } else if (event.type === "approval") {
@@ -164,11 +169,11 @@ function brokenStatus({ code }: SessionError): "interrupted" | "failed" {
 }
 
 /** Seal a turn whose answer broke off. Returns the error for the caller: this one, or that of the seal. */
-export async function sealBroken(turn: TurnInProgress, error: SessionError, cost: Cost): Promise<unknown> {
+export async function sealBroken(turn: TurnInProgress, error: SessionError, usage: AnswerUsage): Promise<unknown> {
   // The code alone does not show it: a tool of the model may have thrown `fenced` for another session.
   if (turn.isLost) return error;
   try {
-    await turn.seal({ status: brokenStatus(error), ...cost, error: storedErrorOf(error) });
+    await turn.seal({ status: brokenStatus(error), ...usage, error: storedErrorOf(error) });
   } catch (failure) {
     return failure;
   }

@@ -4,7 +4,7 @@ import { addUsage, estimateUsage, isCount, isModelName, parseUsage } from "../..
 import { defined } from "../../domain/values/defined.ts";
 
 /** The usage of an answer so far. */
-export interface Cost {
+export interface AnswerUsage {
   readonly usage: Usage;
   readonly requests: number;
   /** The agent that answered, if it took the answer over from another one. */
@@ -92,8 +92,8 @@ export class ModelUsage {
   }
 
   /** The usage so far. `output`: the whole output so far. `isPart`: of an answer that waits, or waited: a single step counts too. */
-  cost(output: readonly Message[], { isPart = false }: { readonly isPart?: boolean } = {}): Cost {
-    const { usage, underWay } = this.#taken(output);
+  soFar(output: readonly Message[], { isPart = false }: { readonly isPart?: boolean } = {}): AnswerUsage {
+    const { usage, underWay } = this.#counted(output);
     const steps = underWay === undefined ? this.#steps : [...this.#steps, this.#stepOf(underWay)];
     const isHandedOver = this.#agents.some((agent) => agent !== this.#agents[0]);
     return {
@@ -108,7 +108,7 @@ export class ModelUsage {
   }
 
   /** The usage of all calls, and the part of a running call after the first. */
-  #taken(output: readonly Message[]): { readonly usage: Usage; readonly underWay?: Usage } {
+  #counted(output: readonly Message[]): { readonly usage: Usage; readonly underWay?: Usage } {
     const estimate = (): Usage => estimateUsage(this.#asked, output);
     if (this.#reported === undefined) return { usage: estimate() };
     const whole = parseUsage(this.#reported, estimate);

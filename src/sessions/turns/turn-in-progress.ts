@@ -107,7 +107,8 @@ export interface WaitingTurn {
 
 const waitNames: OptionNames<WaitOptions> = { state: true, reason: true, expires: true, usage: true, requests: true };
 
-type Took = Omit<Sealing, "status" | "output">;
+/** The usage of a turn since it was begun or resumed. */
+type UsageSoFar = Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">;
 
 /**
  * Commits the seal together with a change of another record: it gets a function that makes the change of the seal for each
@@ -144,7 +145,7 @@ export class TurnInProgress implements AsyncDisposable {
   /** The turn as it began. */
   readonly open: Turn;
   /** Returns the usage so far, for a seal without its writer. @default an estimate */
-  cost: (() => Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">) | undefined;
+  usageSoFar: (() => UsageSoFar) | undefined;
   /** The tool calls of which their writer knows that their tools have not begun to run. */
   waiting: readonly ToolCall[] = [];
   /** The chunks that were written before it was resumed. @internal */
@@ -374,11 +375,11 @@ export class TurnInProgress implements AsyncDisposable {
   #broken(error: unknown): Seal {
     const code = error instanceof SessionError ? error.code : "interrupted";
     const message = error instanceof Error ? error.message : String(error);
-    return { status: "interrupted", ...this.#cost(), error: { code, message } };
+    return { status: "interrupted", ...this.#usageSoFar(), error: { code, message } };
   }
 
-  #cost(): Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps"> {
-    return this.cost?.() ?? { usage: estimateUsage(this.open.input, this.added) };
+  #usageSoFar(): UsageSoFar {
+    return this.usageSoFar?.() ?? { usage: estimateUsage(this.open.input, this.added) };
   }
 
   #sealLater(seal: Seal, together: SealTogether = {}): void {
@@ -421,11 +422,11 @@ export class TurnInProgress implements AsyncDisposable {
     return await this.waitWith(options, { notRun: [], asks: [] }, defined({ usage, requests }));
   }
 
-  /** As `wait`, with tool calls that did not run. `cost`: what the turn took since it was begun or resumed. @internal */
+  /** As `wait`, with tool calls that did not run. @internal */
   async waitWith(
     { state, reason, expires }: WaitOptions,
     { notRun, asks }: WaitingCalls,
-    cost: Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">,
+    usage: UsageSoFar,
   ): Promise<WaitingTurn> {
     const { core, record } = this.#handle;
     core.guardStore();
@@ -438,7 +439,7 @@ export class TurnInProgress implements AsyncDisposable {
     if (this.#isEnded || this.#sealing !== undefined)
       throw new SessionError("turn_not_open", { ...sessionIds(record), turn: this.seq });
     const resume: Resume = { state, notRun, asks };
-    const waits = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, { reason: parsed, forMs }, cost));
+    const waits = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, { reason: parsed, forMs }, usage));
     // A seal meanwhile, as that of `close`, finds the turn that waits.
     this.#sealing = waits.then(({ kept }) => kept);
     this.#sealing.catch(() => undefined);
@@ -449,7 +450,7 @@ export class TurnInProgress implements AsyncDisposable {
   async #wait(
     resume: Resume,
     { reason, forMs }: { readonly reason: string; readonly forMs: number | null },
-    cost: Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">,
+    usage: UsageSoFar,
   ): Promise<{ readonly kept: Turn; readonly waiting: Waiting }> {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
@@ -459,16 +460,16 @@ export class TurnInProgress implements AsyncDisposable {
     const { clock } = handle.core.options;
     try {
       await this.#flushing;
-      const { durationMs: _, ...taken } = this.#took(cost, this.output);
+      const { durationMs: _, ...usageSoFar } = this.#sealedUsage(usage, this.output);
       const since = handle.core.now();
       const token = sortableId(since, clock.random(16));
       const waiting: Waiting = { token, reason, since, expiresAt: forMs === null ? null : since + forMs };
       const turn = { ...this.open, output: this.output };
       const rest = { chunks, chunkBytes: this.#bytes };
-      const wait: Wait = { turn, taken, resume, waiting, fence: this.#fence, release: this.#releases, rest };
+      const wait: Wait = { turn, usageSoFar, resume, waiting, fence: this.#fence, release: this.#releases, rest };
       await handle.write(({ record }, context) => waitTurn(record, wait, context));
       this.#end(true);
-      return { kept: { ...turn, ...taken, status: "waiting" }, waiting };
+      return { kept: { ...turn, ...usageSoFar, status: "waiting" }, waiting };
     } catch (error) {
       this.#sealing = undefined;
       this.#buffer.unshift(...chunks);
@@ -539,7 +540,7 @@ export class TurnInProgress implements AsyncDisposable {
     const { status = "done", output = this.output, steps, ...others } = seal;
     // A finished turn may end with a tool call that its caller runs; a broken one must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output, this.waiting);
-    const sealing: Sealing = { status, output: whole, ...this.#took(seal, whole) };
+    const sealing: Sealing = { status, output: whole, ...this.#sealedUsage(seal, whole) };
     const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
     const endReason = status === "done" ? this.#endReason : undefined;
     const rest = { chunks, chunkBytes: this.#bytes };
@@ -577,7 +578,10 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   /** Usage and end of the turn, as values that can be stored and summed, whatever its model reports. */
-  #took({ usage, requests, agent, model, steps, finish, error }: Seal, output: readonly Message[]): Took {
+  #sealedUsage(
+    { usage, requests, agent, model, steps, finish, error }: Seal,
+    output: readonly Message[],
+  ): Omit<Sealing, "status" | "output"> {
     const { open } = this;
     const estimate = (): Usage => estimateUsage(open.input, output.slice(this.#before));
     const elapsedMs = this.#handle.core.now() - open.at - (open.waitedMs ?? 0);
@@ -586,7 +590,7 @@ export class TurnInProgress implements AsyncDisposable {
     return defined({
       requests: open.requests + (isCount(requests) ? requests : 1),
       durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
-      // The open turn has what it took before it waited.
+      // The open turn has the usage before it waited.
       usage: used === undefined ? open.usage : addUsage(open.usage, used),
       agent: isModelName(agent) ? agent : undefined,
       model: isModelName(model) ? model : undefined,
@@ -619,7 +623,7 @@ export class TurnInProgress implements AsyncDisposable {
     const isStopped = aborted && hasCode(reason, "interrupted");
     const error = isStopped ? reason : this.interruption("closed");
     this.#stop.abort(error);
-    const interrupted: Seal = { status: "interrupted", ...this.#cost(), error: storedErrorOf(error) };
+    const interrupted: Seal = { status: "interrupted", ...this.#usageSoFar(), error: storedErrorOf(error) };
     try {
       await this.seal(this.#owed ?? interrupted);
     } catch (failure) {

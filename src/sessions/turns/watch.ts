@@ -287,7 +287,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     if (turn?.seq === this.#turn && this.#isAnother(turn)) return true;
     const before = this.#compared;
     if (before === undefined) return false;
-    // Each truncation of turns adds to the log of what they took; of turns that a fork shares, it lowers their number.
+    // Each truncation of turns adds to the log of truncated usage; if a fork shares the turns, it lowers their number.
     return (
       record.createdAt !== before.createdAt ||
       headOf(record, truncatedUsageLog) !== headOf(before, truncatedUsageLog) ||
