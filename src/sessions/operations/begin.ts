@@ -8,7 +8,7 @@ import { guardNames, type OptionNames } from "../../domain/values/option-names.t
 import { parseFlush, type Flush } from "../options/flush.ts";
 import { beginOn } from "../turns/begin.ts";
 import { parseAfter } from "../turns/question.ts";
-import type { TurnInProgress } from "../turns/turn-in-progress.ts";
+import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import type { WriteKey } from "./append.ts";
 import { answeringAgent } from "./named-agent.ts";
 import { parseModelName } from "./turn-input.ts";

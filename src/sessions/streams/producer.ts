@@ -12,7 +12,7 @@ import type { SessionWrite } from "../logs/session-write.ts";
 import { writeOn } from "../logs/write.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { SessionLease } from "../turns/session-lease.ts";
-import { TurnInProgress, type Seal, type SealBeside } from "../turns/turn-in-progress.ts";
+import { TurnInProgress, type Seal, type SealBeside } from "../turns/progress/turn-in-progress.ts";
 import { failureOf, withStreamErrors } from "./stream-error.ts";
 
 /** Options of a part. */

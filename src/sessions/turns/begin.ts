@@ -26,7 +26,7 @@ import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Flush } from "../options/flush.ts";
-import { TurnInProgress } from "./turn-in-progress.ts";
+import { TurnInProgress } from "./progress/turn-in-progress.ts";
 
 export type BeginResult =
   | { readonly status: "begun"; readonly inProgress: TurnInProgress }

@@ -1,14 +1,14 @@
 /** A model's answer: written to its turn as it arrives, and sealed when it ends, whatever happens. */
 import { eventsOfChunk, eventsOfMessage, type AnswerEvent } from "../../domain/turns/answer-event.ts";
 import { danglingToolCalls, summaryOf, type Turn, type TurnSummary } from "../../domain/turns/turn.ts";
-import { errorOfTurn, storedErrorOf } from "./turn-error.ts";
+import { errorOfTurn, storedErrorOf } from "./progress/turn-error.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { clip } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
 import type { Model, ModelContext, ModelEvent, ModelRequest } from "../options/model.ts";
 import { ModelUsage, type AnswerUsage } from "./model-usage.ts";
-import type { TurnInProgress } from "./turn-in-progress.ts";
+import type { TurnInProgress } from "./progress/turn-in-progress.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 /** Published on the tracing channel `perdure:consult` for a question and its whole answer. */

@@ -6,7 +6,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
 import { recoverFollowed } from "../handle/recoveries.ts";
-import { errorOfTurn } from "./turn-error.ts";
+import { errorOfTurn } from "./progress/turn-error.ts";
 import { readTurns, type EntryRange } from "./entry-reader.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "./watch.ts";
 

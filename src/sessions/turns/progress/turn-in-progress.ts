@@ -1,16 +1,16 @@
-import { Assembly, keptChunk, mergeTexts, parseChunk, type Chunk } from "../../domain/turns/chunk.ts";
-import type { Change } from "../../domain/record/change.ts";
-import { keyText, type SessionKey } from "../../domain/record/entry.ts";
-import type { SessionRecord, Waiting } from "../../domain/record/record.ts";
-import { waitTurn, type Wait } from "../../domain/writes/waiting.ts";
-import { encode, type Value } from "../../domain/values/codec.ts";
-import { parseDuration, type Duration } from "../../domain/values/duration.ts";
-import { labelTextMax } from "../../domain/values/labels.ts";
-import { isPrintable, sortableId } from "../../domain/values/ids.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import { parseReason } from "../options/arguments.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import { durationMaxMs } from "../../domain/values/limits.ts";
+import { Assembly, keptChunk, mergeTexts, parseChunk, type Chunk } from "../../../domain/turns/chunk.ts";
+import type { Change } from "../../../domain/record/change.ts";
+import { keyText, type SessionKey } from "../../../domain/record/entry.ts";
+import type { SessionRecord, Waiting } from "../../../domain/record/record.ts";
+import { waitTurn, type Wait } from "../../../domain/writes/waiting.ts";
+import { encode, type Value } from "../../../domain/values/codec.ts";
+import { parseDuration, type Duration } from "../../../domain/values/duration.ts";
+import { labelTextMax } from "../../../domain/values/labels.ts";
+import { isPrintable, sortableId } from "../../../domain/values/ids.ts";
+import { invalidArgument } from "../../../domain/values/invalid-argument.ts";
+import { parseReason } from "../../options/arguments.ts";
+import { guardNames, type OptionNames } from "../../../domain/values/option-names.ts";
+import { durationMaxMs } from "../../../domain/values/limits.ts";
 import {
   closeToolCalls,
   type Message,
@@ -20,10 +20,10 @@ import {
   type ToolCall,
   type Turn,
   type Usage,
-} from "../../domain/turns/turn.ts";
-import { isWordless } from "../../domain/turns/leases.ts";
-import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../domain/turns/turns.ts";
-import { countToolCalls } from "../../domain/turns/message-steps.ts";
+} from "../../../domain/turns/turn.ts";
+import { isWordless } from "../../../domain/turns/leases.ts";
+import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../../domain/turns/turns.ts";
+import { countToolCalls } from "../../../domain/turns/message-steps.ts";
 import {
   addUsage,
   estimateUsage,
@@ -32,20 +32,20 @@ import {
   isModelName,
   parseSteps,
   parseUsage,
-} from "../../domain/turns/usage.ts";
-import { fenced, sessionIds, type Context } from "../../domain/record/guards.ts";
-import { guardTokensLeft } from "../../domain/record/budget.ts";
-import { defined } from "../../domain/values/defined.ts";
-import { hasCode, SessionError, type ErrorCode } from "../../errors.ts";
-import type { Interruption } from "../../errors/answer-problems.ts";
-import { guardDailyTokens } from "../budgets/daily-guard.ts";
+} from "../../../domain/turns/usage.ts";
+import { fenced, sessionIds, type Context } from "../../../domain/record/guards.ts";
+import { guardTokensLeft } from "../../../domain/record/budget.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { hasCode, SessionError, type ErrorCode } from "../../../errors.ts";
+import type { Interruption } from "../../../errors/answer-problems.ts";
+import { guardDailyTokens } from "../../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
-import type { Handle } from "../handle/handle.ts";
-import { parseFlush, type Flush } from "../options/flush.ts";
-import type { ChangesBeside } from "../core/writable-session.ts";
-import { isStreamScope } from "../../domain/values/internal-scope.ts";
-import { traceCall } from "../tracing/operation.ts";
-import type { Found, SessionWatch } from "../polling/change-poller.ts";
+import type { Handle } from "../../handle/handle.ts";
+import { parseFlush, type Flush } from "../../options/flush.ts";
+import type { ChangesBeside } from "../../core/writable-session.ts";
+import { isStreamScope } from "../../../domain/values/internal-scope.ts";
+import { traceCall } from "../../tracing/operation.ts";
+import type { Found, SessionWatch } from "../../polling/change-poller.ts";
 
 /** How a turn in progress is sealed. */
 export interface Seal {

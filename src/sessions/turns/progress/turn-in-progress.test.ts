@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../../test/support/in-memory.ts";
-import { countAll } from "../../domain/turns/counters.ts";
-import type { Message } from "../../domain/turns/turn.ts";
-import type { SessionError } from "../../errors.ts";
-import type { Model } from "../options/model.ts";
+import { inMemory } from "../../../../test/support/in-memory.ts";
+import { countAll } from "../../../domain/turns/counters.ts";
+import type { Message } from "../../../domain/turns/turn.ts";
+import type { SessionError } from "../../../errors.ts";
+import type { Model } from "../../options/model.ts";
 
 async function chunksOf(place: ReturnType<typeof inMemory>, id = "s"): Promise<number> {
   const {

@@ -9,9 +9,9 @@ import {
   interruptionOf,
   reachedBudgetOf,
   reachedDailyBudgetOf,
-} from "../../errors/answer-problems.ts";
-import { hasCode, SessionError } from "../../errors.ts";
-import type { Turn } from "../../domain/turns/turn.ts";
+} from "../../../errors/answer-problems.ts";
+import { hasCode, SessionError } from "../../../errors.ts";
+import type { Turn } from "../../../domain/turns/turn.ts";
 
 /** The ids of a turn. */
 interface TurnIds {
