@@ -85,12 +85,9 @@ export type { MessageFormatName } from "./formats/message-format.ts";
 export { exchangesOf, instructionsOf, type Exchange } from "./domain/turns/exchange.ts";
 export { SessionLease } from "./sessions/turns/session-lease.ts";
 export type { ApproveOptions, Decisions } from "./sessions/operations/approve.ts";
-export {
-  TurnInProgress,
-  type Seal,
-  type WaitingTurn,
-  type WaitOptions,
-} from "./sessions/turns/progress/turn-in-progress.ts";
+export { TurnInProgress } from "./sessions/turns/progress/turn-in-progress.ts";
+export type { Seal } from "./sessions/turns/progress/seal.ts";
+export type { WaitingTurn, WaitOptions } from "./sessions/turns/progress/waiting-turn.ts";
 export { Answer } from "./domain/turns/answer.ts";
 export type { Consultation } from "./sessions/turns/model-answer.ts";
 export type { ConsultOptions, Routed } from "./sessions/turns/question.ts";

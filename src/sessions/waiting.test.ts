@@ -13,7 +13,7 @@ import { renderings } from "../files/renderings.ts";
 import { openSessions } from "../open.ts";
 import type { ListQuery } from "./session/session-list.ts";
 import type { Session } from "./session/session.ts";
-import type { WaitingTurn } from "./turns/progress/turn-in-progress.ts";
+import type { WaitingTurn } from "./turns/progress/waiting-turn.ts";
 import type { SessionNews } from "./turns/watch.ts";
 
 const state = { run: "opaque", at: new Date(0) };

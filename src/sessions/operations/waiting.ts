@@ -9,7 +9,8 @@ import { readAbandonedTurn } from "../handle/abandoned-turn.ts";
 import type { Handle } from "../handle/handle.ts";
 import type { Flush } from "../options/flush.ts";
 import { answering } from "../turns/begin.ts";
-import { waitingTurn, type TurnInProgress, type WaitingTurn } from "../turns/progress/turn-in-progress.ts";
+import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
+import { waitingTurn, type WaitingTurn } from "../turns/progress/waiting-turn.ts";
 
 /** The turn that waits; null if none does, or its time is up. */
 export async function waitingOn(handle: Handle): Promise<WaitingTurn | null> {

@@ -30,7 +30,8 @@ import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts
 import type { ConsultOptions } from "../turns/question.ts";
 import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
-import type { TurnInProgress, WaitingTurn } from "../turns/progress/turn-in-progress.ts";
+import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
+import type { WaitingTurn } from "../turns/progress/waiting-turn.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import type { ForkOptions } from "./fork.ts";
 import { lookOn, type SessionLook, type TailQuery } from "./look.ts";

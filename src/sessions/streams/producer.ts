@@ -12,7 +12,8 @@ import type { SessionWrite } from "../logs/session-write.ts";
 import { writeOn } from "../logs/write.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { SessionLease } from "../turns/session-lease.ts";
-import { TurnInProgress, type Seal, type SealBeside } from "../turns/progress/turn-in-progress.ts";
+import { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
+import type { Seal, SealBeside } from "../turns/progress/seal.ts";
 import { failureOf, withStreamErrors } from "./stream-error.ts";
 
 /** Options of a part. */

@@ -1,38 +1,15 @@
-import { Assembly, keptChunk, mergeTexts, parseChunk, type Chunk } from "../../../domain/turns/chunk.ts";
+import { keptChunk, parseChunk, type Chunk } from "../../../domain/turns/chunk.ts";
 import type { Change } from "../../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../../domain/record/entry.ts";
 import type { SessionRecord, Waiting } from "../../../domain/record/record.ts";
 import { waitTurn, type Wait } from "../../../domain/writes/waiting.ts";
-import { encode, type Value } from "../../../domain/values/codec.ts";
-import { parseDuration, type Duration } from "../../../domain/values/duration.ts";
-import { labelTextMax } from "../../../domain/values/labels.ts";
-import { isPrintable, sortableId } from "../../../domain/values/ids.ts";
-import { invalidArgument } from "../../../domain/values/invalid-argument.ts";
-import { parseReason } from "../../options/arguments.ts";
-import { guardNames, type OptionNames } from "../../../domain/values/option-names.ts";
-import { durationMaxMs } from "../../../domain/values/limits.ts";
-import {
-  closeToolCalls,
-  type Message,
-  type ReportedUsage,
-  type Resume,
-  type Step,
-  type ToolCall,
-  type Turn,
-  type Usage,
-} from "../../../domain/turns/turn.ts";
+import { sortableId } from "../../../domain/values/ids.ts";
+import { guardNames } from "../../../domain/values/option-names.ts";
+import { closeToolCalls, type Message, type Resume, type ToolCall, type Turn } from "../../../domain/turns/turn.ts";
 import { isWordless } from "../../../domain/turns/leases.ts";
-import { addChunks, guardToolCalls, sealTurn, type Sealing } from "../../../domain/turns/turns.ts";
+import { addChunks, guardToolCalls, sealTurn, type NewChunks, type Sealing } from "../../../domain/turns/turns.ts";
 import { countToolCalls } from "../../../domain/turns/message-steps.ts";
-import {
-  addUsage,
-  estimateUsage,
-  isCount,
-  isFinish,
-  isModelName,
-  parseSteps,
-  parseUsage,
-} from "../../../domain/turns/usage.ts";
+import { estimateUsage } from "../../../domain/turns/usage.ts";
 import { fenced, sessionIds, type Context } from "../../../domain/record/guards.ts";
 import { guardTokensLeft } from "../../../domain/record/budget.ts";
 import { defined } from "../../../domain/values/defined.ts";
@@ -42,87 +19,20 @@ import { guardDailyTokens } from "../../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
 import type { Handle } from "../../handle/handle.ts";
 import { parseFlush, type Flush } from "../../options/flush.ts";
-import type { ChangesBeside } from "../../core/writable-session.ts";
 import { isStreamScope } from "../../../domain/values/internal-scope.ts";
 import { traceCall } from "../../tracing/operation.ts";
 import type { Found, SessionWatch } from "../../polling/change-poller.ts";
-
-/** How a turn in progress is sealed. */
-export interface Seal {
-  /** @default "done" */
-  readonly status?: "done" | "failed" | "interrupted";
-  /** @default the written chunks, assembled */
-  readonly output?: readonly Message[];
-  /** @default none: nothing is counted */
-  readonly usage?: ReportedUsage;
-  /** The agent that answered. @default the agent with which the turn began */
-  readonly agent?: string;
-  readonly model?: string;
-  /** Calls of a model. @default 1 */
-  readonly requests?: number;
-  /** The usage of each model call, if there were several. */
-  readonly steps?: readonly Step[];
-  /** The finish reason of the provider. */
-  readonly finish?: string;
-  readonly error?: { readonly code: string; readonly message: string };
-}
-
-/** How a turn waits. */
-export interface WaitOptions {
-  /** What the resumer needs, such as the run state of a framework. No model and no reader of turns gets it. */
-  readonly state: Value;
-  /** Why it waits, such as "approval": at most 256 characters; lists filter by it. */
-  readonly reason: string;
-  /** The longest wait; then the turn is sealed as interrupted. @default as long as the session lives */
-  readonly expires?: Duration;
-  /** The usage so far; a later seal adds its own. @default none: nothing is counted */
-  readonly usage?: ReportedUsage;
-  /** Calls of a model so far. @default 1 */
-  readonly requests?: number;
-}
-
-/** Tool calls with which a turn waits. */
-interface WaitingCalls {
-  readonly notRun: readonly ToolCall[];
-  readonly asks: readonly string[];
-}
-
-/** A turn that waits to be resumed. */
-export interface WaitingTurn {
-  /** The number of the turn. */
-  readonly turn: number;
-  readonly state: Value;
-  readonly reason: string;
-  /** When the wait began, epoch ms. */
-  readonly since: number;
-  /** When the turn is interrupted if it is not resumed, epoch ms; null: it waits as long as the session lives. */
-  readonly expiresAt: number | null;
-  /** Resumes the turn, once. */
-  readonly token: string;
-  /** The output so far. */
-  readonly output: readonly Message[];
-  /** The tool calls that need an approval; empty where the turn waits for something else. */
-  readonly calls: readonly ToolCall[];
-}
-
-const waitNames: OptionNames<WaitOptions> = { state: true, reason: true, expires: true, usage: true, requests: true };
-
-/** The usage of a turn since it was begun or resumed. */
-type UsageSoFar = Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">;
-
-/**
- * Commits the seal together with a change of another record: it gets a function that makes the change of the seal for each
- * try.
- */
-export type SealBeside = (changes: ChangesBeside) => Promise<unknown>;
-
-/** How the seal of a turn and a change of another record land in one commit. */
-interface SealTogether {
-  /** Commits both: the other record is written with the seal beside it. */
-  readonly commit?: SealBeside;
-  /** Changes of other records beside the seal. */
-  readonly beside?: ChangesBeside;
-}
+import { ChunkWriter } from "./chunk-writer.ts";
+import { sealedUsage, type Seal, type SealTogether, type SealUsage } from "./seal.ts";
+import {
+  parseWait,
+  waitNames,
+  waitingTurn,
+  type ParsedWait,
+  type WaitingCalls,
+  type WaitingTurn,
+  type WaitOptions,
+} from "./waiting-turn.ts";
 
 /**
  * Delay before a failed seal is retried, until it succeeds or the turn is lost. A turn whose write failed is sealed after
@@ -145,7 +55,7 @@ export class TurnInProgress implements AsyncDisposable {
   /** The turn as it began. */
   readonly open: Turn;
   /** Returns the usage so far, for a seal without its writer. @default an estimate */
-  usageSoFar: (() => UsageSoFar) | undefined;
+  usageSoFar: (() => SealUsage) | undefined;
   /** The tool calls of which their writer knows that their tools have not begun to run. */
   waiting: readonly ToolCall[] = [];
   /** The chunks that were written before it was resumed. @internal */
@@ -155,20 +65,10 @@ export class TurnInProgress implements AsyncDisposable {
   readonly #releases: boolean;
   readonly #ended: (settled: boolean) => void;
   readonly #stop = new AbortController();
-  readonly #written = new Assembly();
+  readonly #chunks: ChunkWriter;
   /** The messages that were written before the turn was resumed. */
   readonly #before: number;
   #toolCalls: number;
-  /** One write to the store for each token would be too many. */
-  readonly #flushes: Required<Flush>;
-  #buffer: Chunk[] = [];
-  #bufferLength = 0;
-  #bytes = 0;
-  /** The last write of chunks that was begun or waits; after a failure it stays rejected, so that no later chunk is written. */
-  #flushing: Promise<void> = Promise.resolve();
-  /** A write that waits for the one before it, and will take all chunks that are buffered by then. */
-  #nextFlush: Promise<void> | undefined;
-  #flushTimer: NodeJS.Timeout | undefined;
   /** Notifies a writer that writes nothing, within a second, that it was cancelled or superseded. */
   readonly #watch: SessionWatch;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -187,12 +87,12 @@ export class TurnInProgress implements AsyncDisposable {
     {
       releases,
       ended,
-      flush,
+      flush = parseFlush(),
       written = [],
     }: {
       releases: boolean;
       ended: (settled: boolean) => void;
-      flush: Required<Flush> | undefined;
+      flush?: Required<Flush> | undefined;
       written?: readonly Chunk[];
     },
   ) {
@@ -201,15 +101,11 @@ export class TurnInProgress implements AsyncDisposable {
     this.#fence = handle.fence;
     this.open = open;
     this.restored = written;
-    for (const chunk of written) {
-      this.#written.add(chunk);
-      this.#bytes += keptChunk(chunk).length;
-    }
+    this.#chunks = new ChunkWriter({ flush, written, append: (chunks) => this.#append(chunks) });
     this.#before = this.output.length;
     this.#toolCalls = countToolCalls(open.input) + countToolCalls(this.output);
     this.#releases = releases;
     this.#ended = ended;
-    this.#flushes = flush ?? parseFlush();
     handle.core.turns.add(this);
     const { poller } = handle.core;
     this.#watch = poller.watch(handle.key, { needs: "record", isQuiet: true }, (found) => this.#onFound(found));
@@ -254,7 +150,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   /** The messages written so far. */
   get output(): readonly Message[] {
-    return this.#written.messages;
+    return this.#chunks.output;
   }
 
   /** The messages written since the turn was begun or resumed. @internal */
@@ -279,16 +175,9 @@ export class TurnInProgress implements AsyncDisposable {
       throw new SessionError("turn_not_open", { ...sessionIds(this.#handle.record), turn: this.seq });
     }
     parseChunk(given);
-    const { chunk, length } = keptChunk(given);
-    if ("message" in chunk) this.#guardMessage(chunk.message);
-    if (length === 0) return;
-    this.#written.add(chunk);
-    this.#buffer.push(chunk);
-    this.#bufferLength += length;
-    this.#bytes += length;
-    const { ms, length: lengthMax } = this.#flushes;
-    this.#flushTimer ??= setTimeout(() => void this.#flush().catch(() => undefined), ms).unref();
-    if (this.#bufferLength >= lengthMax) await this.#flush();
+    const kept = keptChunk(given);
+    if ("message" in kept.chunk) this.#guardMessage(kept.chunk.message);
+    await this.#chunks.add(kept);
   }
 
   /**
@@ -311,35 +200,11 @@ export class TurnInProgress implements AsyncDisposable {
     this.#toolCalls = toolCalls;
   }
 
-  /**
-   * Write the buffered chunks, behind the write that is under way: a slow store gets larger writes, not a queue of them.
-   * A failure stops the turn, so that the caller stops generating.
-   */
-  #flush(): Promise<void> {
-    if (this.#nextFlush !== undefined) return this.#nextFlush;
-    const flushing = this.#flushing.then(() => {
-      this.#nextFlush = undefined;
-      return this.#writeBuffered();
-    });
-    // Callers that await the flush get its failure.
-    flushing.catch(() => undefined);
-    this.#flushing = flushing;
-    this.#nextFlush = flushing;
-    return flushing;
-  }
-
-  async #writeBuffered(): Promise<void> {
-    clearTimeout(this.#flushTimer);
-    this.#flushTimer = undefined;
-    const chunks = mergeTexts(this.#buffer.splice(0));
-    this.#bufferLength = 0;
-    if (chunks.length === 0) return;
-    const chunkBytes = this.#bytes;
+  /** Write chunks to the log. A failure stops the turn, so that the caller stops generating. */
+  async #append(chunks: NewChunks): Promise<void> {
     try {
       await traceCall(this.#handle.about("write"), () =>
-        this.#handle.write(({ record }, context) =>
-          addChunks(record, { chunks, fence: this.#fence, chunkBytes }, context),
-        ),
+        this.#handle.write(({ record }, context) => addChunks(record, { ...chunks, fence: this.#fence }, context)),
       );
     } catch (error) {
       this.#fail(error);
@@ -378,7 +243,7 @@ export class TurnInProgress implements AsyncDisposable {
     return { status: "interrupted", ...this.#usageSoFar(), error: { code, message } };
   }
 
-  #usageSoFar(): UsageSoFar {
+  #usageSoFar(): SealUsage {
     return this.usageSoFar?.() ?? { usage: estimateUsage(this.open.input, this.added) };
   }
 
@@ -423,23 +288,15 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   /** As `wait`, with tool calls that did not run. @internal */
-  async waitWith(
-    { state, reason, expires }: WaitOptions,
-    { notRun, asks }: WaitingCalls,
-    usage: UsageSoFar,
-  ): Promise<WaitingTurn> {
+  async waitWith(options: WaitOptions, { notRun, asks }: WaitingCalls, usage: SealUsage): Promise<WaitingTurn> {
     const { core, record } = this.#handle;
     core.guardStore();
-    if (state === undefined) throw invalidArgument("state", state, { expected: "value" });
-    encode(state, "state");
-    const parsed = parseReason(reason, labelTextMax);
-    if (!isPrintable(parsed)) throw invalidArgument("reason", reason, { expected: "name", min: 1, max: labelTextMax });
-    const forMs = expires === undefined ? null : parseDuration(expires, "expires");
+    const parsed = parseWait(options);
     this.signal.throwIfAborted();
     if (this.#isEnded || this.#sealing !== undefined)
       throw new SessionError("turn_not_open", { ...sessionIds(record), turn: this.seq });
-    const resume: Resume = { state, notRun, asks };
-    const waits = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, { reason: parsed, forMs }, usage));
+    const resume: Resume = { state: options.state, notRun, asks };
+    const waits = traceCall(this.#handle.about("suspend"), () => this.#wait(resume, parsed, usage));
     // A seal meanwhile, as that of `close`, finds the turn that waits.
     this.#sealing = waits.then(({ kept }) => kept);
     this.#sealing.catch(() => undefined);
@@ -449,30 +306,27 @@ export class TurnInProgress implements AsyncDisposable {
 
   async #wait(
     resume: Resume,
-    { reason, forMs }: { readonly reason: string; readonly forMs: number | null },
-    usage: UsageSoFar,
+    { reason, forMs }: ParsedWait,
+    usage: SealUsage,
   ): Promise<{ readonly kept: Turn; readonly waiting: Waiting }> {
-    clearTimeout(this.#flushTimer);
-    this.#flushTimer = undefined;
-    const chunks = mergeTexts(this.#buffer);
-    this.#buffer = [];
+    const chunks = this.#chunks.take();
     const handle = this.#handle;
     const { clock } = handle.core.options;
     try {
-      await this.#flushing;
+      await this.#chunks.flushed;
       const { durationMs: _, ...usageSoFar } = this.#sealedUsage(usage, this.output);
       const since = handle.core.now();
       const token = sortableId(since, clock.random(16));
       const waiting: Waiting = { token, reason, since, expiresAt: forMs === null ? null : since + forMs };
       const turn = { ...this.open, output: this.output };
-      const rest = { chunks, chunkBytes: this.#bytes };
+      const rest = { chunks, chunkBytes: this.#chunks.bytes };
       const wait: Wait = { turn, usageSoFar, resume, waiting, fence: this.#fence, release: this.#releases, rest };
       await handle.write(({ record }, context) => waitTurn(record, wait, context));
       this.#end(true);
       return { kept: { ...turn, ...usageSoFar, status: "waiting" }, waiting };
     } catch (error) {
       this.#sealing = undefined;
-      this.#buffer.unshift(...chunks);
+      this.#chunks.putBack(chunks);
       if (this.#isOwn(error) && lostCodes.has(error.code)) this.#lose();
       throw error;
     }
@@ -494,11 +348,9 @@ export class TurnInProgress implements AsyncDisposable {
   }
 
   async #seal(seal: Seal, together: SealTogether): Promise<Turn> {
-    clearTimeout(this.#flushTimer);
-    this.#flushTimer = undefined;
-    const rest = this.#keepsChunks ? mergeTexts(this.#buffer) : [];
-    this.#buffer = [];
-    const failure = await this.#flushing.catch((error: unknown) => ({ error }));
+    const left = this.#chunks.take();
+    const rest = this.#keepsChunks ? left : [];
+    const failure = await this.#chunks.flushed.catch((error: unknown) => ({ error }));
     try {
       // A stream that lacks chunks is not done.
       const isBroken = failure !== undefined && this.#keepsChunks;
@@ -516,11 +368,11 @@ export class TurnInProgress implements AsyncDisposable {
       } else if (together.commit !== undefined) {
         // The other record was refused: the turn stays in progress, and its writer may seal it again.
         this.#sealing = undefined;
-        this.#buffer = [...rest];
+        this.#chunks.putBack(rest);
       } else if (error instanceof SessionError && error.retryable) {
         // The store is unavailable. Without a retry the turn would keep its session busy while this process lives.
         this.#sealing = undefined;
-        this.#buffer = [...rest];
+        this.#chunks.putBack(rest);
         this.#sealLater(seal, together);
       } else {
         this.#end(false);
@@ -543,7 +395,7 @@ export class TurnInProgress implements AsyncDisposable {
     const sealing: Sealing = { status, output: whole, ...this.#sealedUsage(seal, whole) };
     const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
     const endReason = status === "done" ? this.#endReason : undefined;
-    const rest = { chunks, chunkBytes: this.#bytes };
+    const rest = { chunks, chunkBytes: this.#chunks.bytes };
     const sealed = { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced, endReason, rest };
     try {
       await this.#writeSeal((record, context) => sealTurn(record, sealed, context), together);
@@ -577,37 +429,17 @@ export class TurnInProgress implements AsyncDisposable {
     await handle.write(({ record }, context) => seal(record, context), defined({ beside }));
   }
 
-  /** Usage and end of the turn, as values that can be stored and summed, whatever its model reports. */
-  #sealedUsage(
-    { usage, requests, agent, model, steps, finish, error }: Seal,
-    output: readonly Message[],
-  ): Omit<Sealing, "status" | "output"> {
-    const { open } = this;
-    const estimate = (): Usage => estimateUsage(open.input, output.slice(this.#before));
-    const elapsedMs = this.#handle.core.now() - open.at - (open.waitedMs ?? 0);
-    const used = usage === undefined ? undefined : parseUsage(usage, estimate);
-    const called = steps === undefined ? undefined : parseSteps(steps, estimate);
-    return defined({
-      requests: open.requests + (isCount(requests) ? requests : 1),
-      durationMs: Math.min(Math.max(0, elapsedMs), durationMaxMs),
-      // The open turn has the usage before it waited.
-      usage: used === undefined ? open.usage : addUsage(open.usage, used),
-      agent: isModelName(agent) ? agent : undefined,
-      model: isModelName(model) ? model : undefined,
-      steps: open.steps === undefined ? called : [...open.steps, ...(called ?? [])],
-      finish: isFinish(finish) ? finish : undefined,
-      error,
-    });
+  #sealedUsage(seal: Seal, output: readonly Message[]): ReturnType<typeof sealedUsage> {
+    return sealedUsage(this.open, seal, { output, before: this.#before, now: this.#handle.core.now() });
   }
 
   /** Free the resources of the turn in this process. `settled`: the store knows that the lease has ended. */
   #end(settled: boolean): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    clearTimeout(this.#flushTimer);
     clearTimeout(this.#retryTimer);
     this.#watch.stop();
-    this.#buffer = [];
+    this.#chunks.take();
     this.#handle.core.turns.delete(this);
     this.#ended(settled);
   }
@@ -634,14 +466,4 @@ export class TurnInProgress implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.settle();
   }
-}
-
-/** A turn that waits, as its resumer sees it. */
-export function waitingTurn(
-  { seq, output }: Pick<Turn, "seq" | "output">,
-  { token, reason, since, expiresAt }: Waiting,
-  { state, notRun, asks }: Resume,
-): WaitingTurn {
-  const calls = notRun.filter(({ id }) => asks.includes(id));
-  return { turn: seq, state, reason, since, expiresAt, token, output, calls };
 }
