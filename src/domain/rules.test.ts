@@ -232,12 +232,22 @@ interface Replayed {
   agent: string;
   user: string | null;
   handoff: Handoff | null;
+  /** The turn that waits. */
+  waits: { turn: number; reason: string; expiresAt: number | null } | null;
   /** The least that the fence can be. */
   fence: number;
 }
 
 function replayAll(events: readonly SessionEvent[], expiresAt: number): Replayed {
-  const none: Replayed = { state: "active", stateSince: 0, agent: "", user: null, handoff: null, fence: 0 };
+  const none: Replayed = {
+    state: "active",
+    stateSince: 0,
+    agent: "",
+    user: null,
+    handoff: null,
+    waits: null,
+    fence: 0,
+  };
   return events.reduce((replayed, event) => ({ ...replayed, ...replayOne(replayed, event, expiresAt) }), none);
 }
 
@@ -278,6 +288,14 @@ function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): 
       return { handoff: null };
     case "unarchived":
       return become(event.state);
+    case "turn_waiting": {
+      const { turn, reason, expiresAt } = event;
+      return { waits: { turn, reason, expiresAt } };
+    }
+    case "turn_resumed":
+    case "calls_decided":
+    case "wait_ended":
+      return { waits: null };
     case "legal_hold_set":
     case "legal_hold_cleared":
     case "forked":
@@ -291,8 +309,9 @@ function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): 
 function checkEvents(record: SessionRecord, logs: ReadonlyMap<string, readonly Entry[]>): void {
   const events = (logs.get("events") ?? []).map(eventOf);
   const { fence, ...replayed } = replayAll(events, record.expiresAt);
-  const { state, stateSince, agent, user, handoff } = record;
-  assert.deepEqual(replayed, { state, stateSince, agent, user, handoff });
+  const { state, stateSince, agent, user, handoff, waiting, openTurn } = record;
+  const waits = waiting && { turn: openTurn, reason: waiting.reason, expiresAt: waiting.expiresAt };
+  assert.deepEqual(replayed, { state, stateSince, agent, user, handoff, waits });
   assert.ok(record.fence >= fence, "a fence that was told of is given out again by nobody");
   assert.equal(record.heads["events"], events.length);
 }

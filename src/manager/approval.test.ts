@@ -101,6 +101,16 @@ test("a call that needs approval makes the turn wait, and another process runs w
   );
   assert.equal("decided" in (requests[0] ?? {}), false);
   await assert.rejects(deciding.approve(other, waiting.token, decisions, { model }), refused("turn_not_waiting"));
+  const events = (await Array.fromAsync(other.events())).filter(({ category }) => category === "waiting");
+  assert.deepEqual(
+    events.map(
+      ({ seq: _, at: __, correlation: ___, status: ____, severity: _____, category: ______, ...event }) => event,
+    ),
+    [
+      { type: "turn_waiting", turn: 1, reason: "approval", expiresAt: null, calls: ["2", "4"] },
+      { type: "calls_decided", turn: 1, waitedMs: 3_600_000, approved: ["2"], refused: ["4"] },
+    ],
+  );
   await other.refresh();
   assert.deepEqual(other.info.counters, countAll(await Array.fromAsync(other.turns())));
 });

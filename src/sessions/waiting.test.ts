@@ -481,3 +481,33 @@ test("a wait or a resumption whose commit is written but not answered is found o
   await session.refresh();
   await session.append({ input: "q", output: "a" });
 });
+
+test("events say that a turn waits, is resumed, and that its wait ended", async () => {
+  const { place, session, waiting } = await waitingPlace({ expires: "2h" });
+  await using _ = place;
+  const eventsOf = async (): Promise<unknown[]> =>
+    (await Array.fromAsync(session.events({ last: 1 }))).map(
+      ({ seq: _, at: __, correlation: ___, status: ____, ...event }) => event,
+    );
+  const { expiresAt } = waiting;
+  assert.deepEqual(await eventsOf(), [
+    { type: "turn_waiting", turn: 2, reason: "approval", expiresAt, calls: [], category: "waiting", severity: "info" },
+  ]);
+  await place.clock.advance(5000);
+  const resumed = await session.resume(waiting.token);
+  const waited = { turn: 2, waitedMs: 5000, category: "waiting" };
+  assert.deepEqual(await eventsOf(), [{ type: "turn_resumed", ...waited, severity: "info" }]);
+  await resumed.wait({ state, reason: "approval", expires: "2h" });
+  await place.clock.advance(3 * 3_600_000);
+  await sweep(place.sessions);
+  const ended = { ...waited, waitedMs: 3 * 3_600_000, severity: "warning" };
+  assert.deepEqual(await eventsOf(), [{ type: "wait_ended", ...ended, reason: "it was not resumed in time" }]);
+  await session.refresh();
+  const again = await session.begin("once more?");
+  await again.wait({ state, reason: "approval" });
+  await session.cancel();
+  const cancelled = { ...ended, turn: 3, waitedMs: 0, reason: "it was cancelled" };
+  assert.deepEqual(await eventsOf(), [{ type: "wait_ended", ...cancelled }]);
+  const page = await place.sessions.listEvents({ category: "waiting" });
+  assert.equal(page.items.length, 6);
+});

@@ -82,6 +82,27 @@ export type EventData =
   | { readonly type: "legal_hold_set"; readonly reason: string }
   /** The legal hold with this reason was cleared. */
   | { readonly type: "legal_hold_cleared"; readonly reason: string }
+  /** The turn waits for a decision. `calls`: the ids of the tool calls that need approval. */
+  | {
+      readonly type: "turn_waiting";
+      readonly turn: number;
+      readonly reason: string;
+      /** Epoch ms; null: as long as the session lives. */
+      readonly expiresAt: number | null;
+      readonly calls: readonly string[];
+    }
+  /** A caller resumed the turn that waited. */
+  | { readonly type: "turn_resumed"; readonly turn: number; readonly waitedMs: number }
+  /** A caller decided on the tool calls of the turn that waited, by their ids, and the turn goes on. */
+  | {
+      readonly type: "calls_decided";
+      readonly turn: number;
+      readonly waitedMs: number;
+      readonly approved: readonly string[];
+      readonly refused: readonly string[];
+    }
+  /** The turn waits no more, and was sealed as interrupted: its time was up, another writer interrupted it, or its session ended. */
+  | { readonly type: "wait_ended"; readonly turn: number; readonly waitedMs: number; readonly reason: string }
   /** A write of turns was refused because another writer had written turns; nothing of it was stored. */
   | {
       readonly type: "conflicted";
@@ -100,7 +121,7 @@ export type EventData =
 /** The name of an event's type. */
 export type EventType = EventData["type"];
 /** The subject of an event. */
-export type EventCategory = "lifecycle" | "lease" | "handoff" | "device";
+export type EventCategory = "lifecycle" | "lease" | "handoff" | "device" | "waiting";
 /** How serious an event is. */
 export type EventSeverity = "info" | "warning" | "error";
 
@@ -143,6 +164,10 @@ export const eventKinds: Readonly<Record<EventType, EventKind>> = {
   legal_hold_set: info("lifecycle"),
   legal_hold_cleared: info("lifecycle"),
   forked: info("lifecycle"),
+  turn_waiting: info("waiting"),
+  turn_resumed: info("waiting"),
+  calls_decided: info("waiting"),
+  wait_ended: { category: "waiting", severity: "warning", status: "ok" },
   conflicted: { category: "lifecycle", severity: "warning", status: "ok" },
 };
 

@@ -91,6 +91,10 @@ export function sealLeft(draft: Draft, remains: AbandonedTurn, reason: string, c
           message: `${reason}; only ${chunks.length} of ${written} chunks of the answer can be read`,
         },
   };
+  if (waiting !== null) {
+    const waited = Math.max(0, context.now - waiting.since);
+    appendEvent(draft, { type: "wait_ended", turn: remains.turn.seq, waitedMs: waited, reason }, context);
+  }
   sealOver(draft, sealed, replaced);
 }
 

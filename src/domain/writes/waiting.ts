@@ -7,6 +7,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import { appendEvent } from "../record/event.ts";
 import { guardFence, guardLease, sessionIds, type Context, type Writer } from "../record/guards.ts";
 import { deadlines, stayLive, use } from "../record/lifecycle.ts";
 import type { SessionRecord, Waiting } from "../record/record.ts";
@@ -65,6 +66,8 @@ export function waitTurn(record: SessionRecord, wait: Wait, context: Context): C
   guardResumeSize(record, resume, context);
   splice(draft, "turns", seq, [entryOfTurn(kept, record.counters.messages - turn.input.length, resume)]);
   set(draft, { waiting });
+  const { reason, expiresAt } = waiting;
+  appendEvent(draft, { type: "turn_waiting", turn: seq, reason, expiresAt, calls: resume.asks }, context);
   stayLive(draft, context);
   if (release) set(draft, { lease: null });
   return changeOf(draft);
@@ -85,13 +88,19 @@ export interface Resumption {
   readonly writer: Pick<Writer, "fence">;
   /** The lease that the resumer takes with it; null: it has one. */
   readonly lease: Acquisition | null;
+  /** The ids of the tool calls that were decided on. @default none: its writer continues it by itself */
+  readonly decided?: { readonly approved: readonly string[]; readonly refused: readonly string[] };
 }
 
 /**
  * Resume the turn: it is open again, in the same place, and its state and output are in the chunks alone. The token is used up.
  * @throws SessionError as {@link guardToken}, `busy`, `fenced`
  */
-export function resumeTurn(draft: Draft, { token, turn, writer, lease }: Resumption, context: Context): Change {
+export function resumeTurn(
+  draft: Draft,
+  { token, turn, writer, lease, decided }: Resumption,
+  context: Context,
+): Change {
   const waiting = guardToken(draft.record, token, context);
   guardLease(draft.record, writer.fence, context);
   if (lease !== null) grant(draft, lease, context);
@@ -100,6 +109,12 @@ export function resumeTurn(draft: Draft, { token, turn, writer, lease }: Resumpt
   const before = draft.record.counters.messages - turn.input.length;
   splice(draft, "turns", turn.seq, [entryOfTurn(open, before)]);
   set(draft, { waiting: null });
+  const waited = { turn: turn.seq, waitedMs: Math.max(0, context.now - waiting.since) };
+  appendEvent(
+    draft,
+    decided === undefined ? { type: "turn_resumed", ...waited } : { type: "calls_decided", ...waited, ...decided },
+    context,
+  );
   use(draft, context);
   set(draft, deadlines(draft.record));
   return changeOf(draft);

@@ -64,7 +64,7 @@ function addTenantEventRoute(shared: Shared): void {
           .pipe(z.array(eventType))
           .optional()
           .meta({ description: "one type, or several separated by commas" }),
-        category: z.enum(["lifecycle", "lease", "handoff", "device"]).optional(),
+        category: z.enum(["lifecycle", "lease", "handoff", "device", "waiting"]).optional(),
         severity: z
           .enum(["info", "warning", "error"])
           .optional()

@@ -17,7 +17,7 @@ import type { DecidedCalls, Decision } from "../options/model.ts";
 import { answerTo, ownView, type DurableQuestion } from "../turns/consult.ts";
 import { answerTurn, identified, sealBroken, type Consultation, type Emit } from "../turns/model-answer.ts";
 import { modelNameOf, parseQuestion, requestOf, requestTo, type ConsultOptions } from "../turns/question.ts";
-import { resumeOn } from "./waiting.ts";
+import { resumeOn, type ResumeHow } from "./waiting.ts";
 
 /** Decisions on tool calls, by their ids. */
 export type Decisions = { readonly [callId: string]: Decision };
@@ -75,7 +75,7 @@ async function goOn(
   const used = (entry === undefined ? undefined : turnOf(entry).usage?.totalTokens) ?? 0;
   guardTokensLeft(record, used);
   await guardDailyTokens(core, record, used);
-  const inProgress = await resumeOn(handle, token, question.flush);
+  const inProgress = await resumeOn(handle, token, { flush: question.flush, decided: idsOf(decided) });
   owner.follow(handle);
   const { seq, open, output } = inProgress;
   const resumed = { ...question, input: open.input };
@@ -129,6 +129,15 @@ function parseDecisions({ asks, notRun }: Resume, decisions: Decisions): Omit<De
   }
   if (asks.length === 0) throw invalidArgument("decisions", decisions, { expected: "one_of", known: [] });
   return { calls: notRun, decisions };
+}
+
+/** The ids of the calls that were decided on. */
+function idsOf({ decisions }: Pick<DecidedCalls, "decisions">): NonNullable<ResumeHow["decided"]> {
+  const ids = Object.keys(decisions);
+  return {
+    approved: ids.filter((id) => decisions[id] === true),
+    refused: ids.filter((id) => decisions[id] !== true),
+  };
 }
 
 function isDecision(value: unknown): value is Decision {

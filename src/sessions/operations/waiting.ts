@@ -1,7 +1,7 @@
 /** A turn that waits: shows it, and resumes it. */
 import { resumeOf, turnOf } from "../../domain/turns/turn.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
-import { guardToken, resumeTurn } from "../../domain/writes/waiting.ts";
+import { guardToken, resumeTurn, type Resumption } from "../../domain/writes/waiting.ts";
 import { waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
@@ -22,14 +22,17 @@ export async function waitingOn(handle: Handle): Promise<WaitingTurn | null> {
   return waitingTurn(turn, waiting, resumeOf(entry) ?? { state: null, notRun: [], asks: [] });
 }
 
+/** How a turn goes on. */
+export type ResumeHow = Pick<Resumption, "decided"> & { readonly flush?: Required<Flush> };
+
 /** @throws SessionError as `Session.resume` */
-export async function resumeOn(handle: Handle, token: string, flush?: Required<Flush>): Promise<TurnInProgress> {
+export async function resumeOn(handle: Handle, token: string, how: ResumeHow = {}): Promise<TurnInProgress> {
   handle.core.guardStore();
   const parsed = parseId(token, "token");
-  return await handle.core.take(() => resumeNext(handle, parsed, flush));
+  return await handle.core.take(() => resumeNext(handle, parsed, how));
 }
 
-async function resumeNext(handle: Handle, token: string, flush: Required<Flush> | undefined): Promise<TurnInProgress> {
+async function resumeNext(handle: Handle, token: string, { flush, ...decided }: ResumeHow): Promise<TurnInProgress> {
   const { core } = handle;
   await handle.refresh();
   await guardWaits(handle, token);
@@ -39,7 +42,7 @@ async function resumeNext(handle: Handle, token: string, flush: Required<Flush> 
   // The waiters of the queue wait for this very turn.
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket: null, ahead: true } : null;
   const result = await handle.write(
-    (draft, context, writer) => resumeTurn(draft, { token, turn, writer, lease }, context),
+    (draft, context, writer) => resumeTurn(draft, { token, turn, writer, lease, ...decided }, context),
     { recovers: "dead" },
   );
   if (result.status !== "ok") throw new Error("a resumption changes something, and claims no key");
