@@ -99,6 +99,7 @@ export { routeByModel, type ModelRouterOptions } from "./manager/model-router.ts
 export { routeByKeywords } from "./manager/keyword-router.ts";
 export type { SessionNews, WatchOptions } from "./sessions/turns/watch.ts";
 export type { EntryRange } from "./sessions/turns/entry-reader.ts";
+export type { MessagesQuery } from "./sessions/session/messages-as.ts";
 export type { UnreadableEntry } from "./domain/record/entry.ts";
 export type {
   EventFilter,

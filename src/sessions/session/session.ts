@@ -2,6 +2,7 @@ import { removeSession, storedInstructions, touchSession } from "../../domain/re
 import type { SessionEvent } from "../../domain/record/event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { turnOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
+import type { Value } from "../../domain/values/codec.ts";
 import type { Duration } from "../../domain/values/duration.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
@@ -26,6 +27,7 @@ import type { BusyPolicy } from "../options/options.ts";
 import { removeStreamsOf } from "../streams/streams-of.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
+import { readMessagesAs, type MessagesQuery } from "./messages-as.ts";
 import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
 import type { ConsultOptions } from "../turns/question.ts";
 import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
@@ -145,6 +147,16 @@ export class Session {
    */
   turns(range: EntryRange = {}): AsyncIterable<Turn> {
     return readTurns(this.#handle, range);
+  }
+
+  /**
+   * Load the messages of turns in the form of a framework or provider. A message that this format wrote comes back as it was
+   * written, unless it has changed since; all others are converted. A turn that cannot be read is left out, and
+   * `onUnreadable` of the range names it.
+   * @throws SessionError as `turns`, `argument_invalid` for an unknown format
+   */
+  async messages(query: MessagesQuery = {}): Promise<readonly Value[]> {
+    return await readMessagesAs(this.#handle, query);
   }
 
   /**

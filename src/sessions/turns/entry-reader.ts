@@ -116,7 +116,14 @@ async function lastEntries(
   return isWhole ? page.toReversed() : undefined;
 }
 
-const rangeNames: OptionNames<EntryRange> = { last: true, from: true, to: true, before: true, onUnreadable: true };
+/** The names of the fields of a range. */
+export const rangeNames: OptionNames<EntryRange> = {
+  last: true,
+  from: true,
+  to: true,
+  before: true,
+  onUnreadable: true,
+};
 
 function guardRange(range: EntryRange): void {
   guardNames(range, "range", rangeNames);
