@@ -199,7 +199,8 @@ export function addChunks(
   context: Context,
 ): Change {
   guardFence(record, fence);
-  if (record.openTurn === null) {
+  // A turn that waits has no writer, also where its former writer still has the lease.
+  if (record.openTurn === null || record.waiting !== null) {
     throw new SessionError("turn_not_open", {
       ...sessionIds(record),
       turn: headOf(record, "turns"),
@@ -286,7 +287,8 @@ export function sealTurn(
   context: Context,
 ): Change {
   guardFence(record, fence);
-  if (record.openTurn !== open.seq) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
+  if (record.openTurn !== open.seq || record.waiting !== null)
+    throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
   const draft = draftOf(record);
   const turn = { ...open, ...sealing };
   if (rest !== undefined && rest.chunks.length > 0) appendChunks(draft, rest, context);
