@@ -8,18 +8,19 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "../sessions/core/core.ts";
 import type { EnsureOptions } from "../sessions/session/opening.ts";
 import { RestartQueue } from "./actor/restart-queue.ts";
-import { parseLimit, parseOneOf } from "../sessions/options/arguments.ts";
-import { isLive } from "../sessions/instances/liveness.ts";
+import { parseLimit } from "../sessions/options/arguments.ts";
 import { HostedSession } from "./runtime/hosted-session.ts";
 import { removeSession } from "../sessions/remove-session.ts";
 import { coreOf, type Sessions } from "../sessions/sessions.ts";
-import { Actor, type Phase } from "./actor/actor.ts";
+import { Actor } from "./actor/actor.ts";
 import { Capacity } from "./capacity.ts";
 import { RuntimeEnd, type Profile } from "./workers/worker-slot.ts";
 import { openWorkerSlots, type WorkerSlots } from "./workers/worker-slots.ts";
-import { resolveHostOptions, type HostOptions, type Isolation, type ResolvedHostOptions } from "./runtime/options.ts";
+import { resolveHostOptions, type HostOptions, type ResolvedHostOptions } from "./runtime/options.ts";
 import { inParallel } from "./in-parallel.ts";
-import { recoverableSessions } from "./recovery.ts";
+import { HostRecovery, parseRecover, type Recovered, type RecoverOptions, type Recovery } from "./recovery.ts";
+import { gaugesOf, HostCounters, type HostGauges, type HostMetrics } from "./host-metrics.ts";
+import { LeaseCheck } from "./lease-check.ts";
 import { liveInfo, storedInfo, type LiveInfo } from "./live-info.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
@@ -29,40 +30,6 @@ import { asError } from "./runtime/runtime.ts";
 import { publishHostEvent, type HostEvent, type ActorContext } from "./actor/actor-context.ts";
 import { TimerWheel } from "./actor/timer-wheel.ts";
 import { counted } from "../errors/counted.ts";
-
-/** How a host recovers the sessions of dead hosts. */
-export interface RecoverOptions {
-  /**
-   * `"lazy"`: each session is recovered when it gets its next message. `"eager"`: the host activates abandoned sessions
-   * now, up to `maxSessions`, and later those of each host that dies.
-   * @default "lazy"
-   */
-  readonly mode?: "lazy" | "eager";
-  /**
-   * `"stopped"`: an eager recovery also activates the sessions that a host has passivated, as an orderly stop does, the
-   * most recently active first.
-   */
-  readonly include?: "stopped";
-  /** Called after each session of an eager recovery. */
-  readonly onProgress?: (progress: Recovery) => void;
-  /** Aborts an eager recovery; sessions that it has activated stay live. */
-  readonly signal?: AbortSignal;
-}
-
-const recoverNames: OptionNames<RecoverOptions> = { mode: true, include: true, onProgress: true, signal: true };
-
-/** Progress and result of an eager recovery. */
-export interface Recovery {
-  /** Sessions that were live in a process that has ended, and with `include: "stopped"` the passivated ones. */
-  readonly found: number;
-  readonly recovered: number;
-  /** Sessions that another host recovered first. */
-  readonly elsewhere: number;
-  /** Sessions without a free slot; each is recovered when it gets its next message. */
-  readonly left: number;
-  /** Sessions that could not be activated, with the error; at most 1 000. */
-  readonly broken: readonly { readonly id: string; readonly error: Error }[];
-}
 
 /** Options of `updateActivity`. */
 export interface ActivityOptions {
@@ -79,51 +46,6 @@ export interface TerminateIdleOptions {
 }
 
 const terminateIdleNames: OptionNames<TerminateIdleOptions> = { idleFor: true };
-
-/** Gauges and counters that a host has in memory. */
-export interface HostGauges {
-  /** Sessions that occupy one of the `maxSessions` slots. */
-  readonly live: number;
-  readonly liveMax: number;
-  /** Sessions that wait for a slot. */
-  readonly waiting: number;
-  readonly byPhase: Readonly<Record<Phase, number>>;
-  readonly byAgent: Readonly<Record<string, number>>;
-  /** Messages in all mailboxes. */
-  readonly mailbox: number;
-  /** Events since the host started, by type. */
-  readonly counts: Readonly<Record<HostEvent["type"], number>>;
-  /** Sum of the durations of messages and of requests that `updateActivity` reported, ms. */
-  readonly requestsMs: number;
-  /** Activations refused because all slots were taken. */
-  readonly rejected: number;
-  /** Pending timers: one for each live session, and one for each that is handling a message. */
-  readonly timers: number;
-  /** Heap of each worker thread or process, bytes; undefined if unknown. */
-  readonly workers: readonly (number | undefined)[];
-}
-
-/** {@link HostGauges}, and the numbers of sessions in the store. */
-export interface HostMetrics extends HostGauges {
-  /** Sessions that a message can activate: those in the states `active` and `inactive`. */
-  readonly total: number;
-  /** Sessions that run in this host. */
-  readonly active: number;
-  /** Sessions that a host has passivated: those in the state `inactive`. */
-  readonly sleeping: number;
-  /** Sessions that eager recoveries of this host activated. */
-  readonly recovered: number;
-  /** Whether the store keeps sessions when the process ends. */
-  readonly durable: boolean;
-}
-
-/** Concurrent activations of an eager recovery: enough to share commits, few enough not to start many threads at once. */
-const activationsMax: Readonly<Record<Isolation, number>> = { inline: 64, pool: 64, session: 16, process: 16 };
-/** Records per query when the host checks which sessions it still owns. */
-const verifyPageSize = 500;
-/** Pause before another check, after the store did not answer the last one, ms. */
-const verifyAgainMs = 1000;
-const brokenMax = 1000;
 
 /**
  * Starts a host: it runs many live sessions in one process tree, each supervised and isolated.
@@ -157,25 +79,9 @@ export class Host implements AsyncDisposable {
   readonly #restartQueue: RestartQueue;
   /** Ordered by last message, least recent first. */
   readonly #actors = new Map<string, Actor>();
-  readonly #counts: Record<HostEvent["type"], number> = {
-    activated: 0,
-    restarted: 0,
-    message: 0,
-    request: 0,
-    passivated: 0,
-    stopped: 0,
-    crashed: 0,
-    failed: 0,
-    fenced: 0,
-    recovered: 0,
-    untidy: 0,
-  };
-  readonly #onHeartbeatGap = (): void => void this.#verifyUntilDone();
-  #requestsMs = 0;
-  #rejected = 0;
-  #watchesHosts = false;
-  /** Dead hosts whose sessions this host has recovered. */
-  #recoveredHosts: ReadonlySet<string> = new Set();
+  readonly #counters = new HostCounters();
+  readonly #leaseCheck: LeaseCheck;
+  readonly #recovery: HostRecovery;
   #isClosing = false;
   #closing: Promise<void> | undefined;
 
@@ -188,8 +94,14 @@ export class Host implements AsyncDisposable {
     this.#slots = slots;
     this.#wheel = new TimerWheel(core.options.clock);
     this.#capacity = new Capacity(options.maxSessions);
-    // Each session checks its lease again before its next message; this call finds lost sessions that get no message.
-    core.instance.onHeartbeatGap.add(this.#onHeartbeatGap);
+    this.#leaseCheck = new LeaseCheck(core, this.#wheel, () => this.#actors.values());
+    this.#recovery = new HostRecovery({
+      core,
+      tenant: this.tenant,
+      isolation: options.isolation,
+      wheel: this.#wheel,
+      activate: (session, how) => this.#recoverOne(session, how),
+    });
     this.#restartQueue = new RestartQueue(() => {
       if (!this.#isClosing) slots.prepareStandby();
     });
@@ -305,27 +217,9 @@ export class Host implements AsyncDisposable {
    * @throws SessionError `closed`, `argument_invalid`, the store's; the signal's reason
    */
   async recover(options: RecoverOptions = {}): Promise<Recovery> {
-    guardNames(options, "options", recoverNames);
-    const { include, onProgress, signal } = options;
-    const mode = parseOneOf(options.mode ?? "lazy", "mode", ["lazy", "eager"]);
-    const includesStopped = include !== undefined && parseOneOf(include, "include", ["stopped"]) === "stopped";
-    const broken: Recovery["broken"][number][] = [];
-    const recovery = { found: 0, recovered: 0, elsewhere: 0, left: 0, broken };
+    const parsed = parseRecover(options);
     this.#guardOpen();
-    if (mode === "lazy") return recovery;
-    this.#watchHosts();
-    for await (const records of recoverableSessions(this.#core, this.tenant, { includesStopped, signal })) {
-      recovery.found += records.length;
-      await inParallel(activationsMax[this.#options.isolation], records, async ({ id, tenant, agent, state }) => {
-        signal?.throwIfAborted();
-        const reason = state === "inactive" ? "its host was restarted" : "its host has ended";
-        const outcome = await this.#recoverOne({ tenant, id }, { agent, reason });
-        if (typeof outcome === "string") recovery[outcome]++;
-        else if (broken.length < brokenMax) broken.push({ id, error: outcome });
-        onProgress?.(recovery);
-      });
-    }
-    return recovery;
+    return await this.#recovery.recover(parsed);
   }
 
   /**
@@ -335,7 +229,7 @@ export class Host implements AsyncDisposable {
   async #recoverOne(
     session: SessionKey,
     { agent, reason }: { readonly agent: string; readonly reason: string },
-  ): Promise<"recovered" | "elsewhere" | "left" | Error> {
+  ): Promise<Recovered> {
     if (this.#capacity.isFull && !this.#actors.has(keyText(session))) return "left";
     try {
       await this.#with(session.id, reason, (actor) => actor.start());
@@ -406,27 +300,13 @@ export class Host implements AsyncDisposable {
 
   /** The gauges of this host, without a call of the store. */
   gauges(): HostGauges {
-    const byPhase = { starting: 0, live: 0, restarting: 0, failed: 0, stopping: 0, gone: 0 };
-    const byAgent = new Map<string, number>();
-    let mailbox = 0;
-    for (const actor of this.#actors.values()) {
-      byPhase[actor.phase]++;
-      mailbox += actor.mailbox;
-      if (actor.agent !== undefined) byAgent.set(actor.agent, (byAgent.get(actor.agent) ?? 0) + 1);
-    }
-    return {
-      live: this.#capacity.used,
+    return gaugesOf(this.#actors.values(), {
+      capacity: this.#capacity,
       liveMax: this.#options.maxSessions,
-      waiting: this.#capacity.waiting,
-      byPhase,
-      byAgent: Object.fromEntries(byAgent),
-      mailbox,
-      counts: { ...this.#counts },
-      requestsMs: this.#requestsMs,
-      rejected: this.#rejected,
+      counters: this.#counters,
       timers: this.#wheel.size,
       workers: this.#slots.all().map((slot) => slot.memoryBytes()),
-    };
+    });
   }
 
   /**
@@ -456,57 +336,12 @@ export class Host implements AsyncDisposable {
     try {
       await this.#slots.close();
     } finally {
-      this.#core.instance.onHeartbeatGap.delete(this.#onHeartbeatGap);
+      this.#leaseCheck.close();
       this.#restartQueue.close();
       this.#wheel.close();
     }
     if (failures.length > 0)
       throw new AggregateError(failures, `${counted(failures.length, "session")} could not be passivated`);
-  }
-
-  /** Repeats the check while the store is away: a session without messages makes no check of its own. */
-  async #verifyUntilDone(): Promise<void> {
-    try {
-      await this.#verify();
-    } catch {
-      if (!this.#isClosing) this.#wheel.after(verifyAgainMs, this.#onHeartbeatGap);
-    }
-  }
-
-  /** After a gap in the heartbeat, drops the sessions whose lease another host has taken. */
-  async #verify(): Promise<void> {
-    const actors = [...this.#actors.values()].filter(({ fence }) => fence !== undefined);
-    for (let from = 0; from < actors.length; from += verifyPageSize) {
-      const some = actors.slice(from, from + verifyPageSize);
-      const fences = some.map(({ fence }) => fence);
-      const found = await this.#core.loadEach(some.map(({ key }) => ({ key, tails: [] })));
-      some.forEach((actor, index) => {
-        const loaded = found[index];
-        // A session that cannot be read checks its lease again before its next message.
-        if (actor.fence !== fences[index] || loaded instanceof SessionError) return;
-        if (loaded?.record.lease?.fence !== actor.fence) actor.lost(loaded?.record.fence);
-      });
-    }
-  }
-
-  /** Polls for dead hosts, and recovers their sessions. */
-  #watchHosts(): void {
-    if (this.#watchesHosts) return;
-    this.#watchesHosts = true;
-    const poll = (): void => {
-      void this.#takeOverFromDead().catch(() => undefined); // the store is away: the next poll tries again
-      this.#wheel.after(this.#core.options.staleAfterMs, poll);
-    };
-    this.#wheel.after(this.#core.options.staleAfterMs, poll);
-  }
-
-  async #takeOverFromDead(): Promise<void> {
-    const { now, instances } = await this.#core.store.instances("hosts");
-    const { staleAfterMs } = this.#core.options;
-    const dead = instances.filter((instance) => !isLive(instance, { now, staleAfterMs }));
-    if (dead.every(({ id }) => this.#recoveredHosts.has(id))) return;
-    await this.recover({ mode: "eager" });
-    this.#recoveredHosts = new Set(dead.map(({ id }) => id));
   }
 
   /** Calls `use` with the session's actor. If that actor is ending, waits for its end and makes a new one. */
@@ -543,7 +378,7 @@ export class Host implements AsyncDisposable {
     await this.#guardUsable(key);
     if (this.#capacity.tryAcquire()) return;
     if (whenFull === "reject") {
-      this.#rejected++;
+      this.#counters.rejected++;
       throw this.#capacity.fullError();
     }
     const entered = this.#capacity.acquire(signal);
@@ -553,7 +388,7 @@ export class Host implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof RuntimeEnd)) throw error;
       // The timeout ended the wait for a slot. The runtime did not run, so this is not its failure.
-      this.#rejected++;
+      this.#counters.rejected++;
       throw this.#capacity.fullError();
     }
   }
@@ -584,8 +419,7 @@ export class Host implements AsyncDisposable {
   }
 
   #publish(event: HostEvent): void {
-    this.#counts[event.type]++;
-    if (event.type === "message" || event.type === "request") this.#requestsMs += event.ms ?? 0;
+    this.#counters.count(event);
     publishHostEvent(event);
   }
 

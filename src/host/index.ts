@@ -3,16 +3,9 @@
  *
  * @module perdure/host
  */
-export {
-  startHost,
-  Host,
-  type ActivityOptions,
-  type HostGauges,
-  type HostMetrics,
-  type RecoverOptions,
-  type Recovery,
-  type TerminateIdleOptions,
-} from "./host.ts";
+export { startHost, Host, type ActivityOptions, type TerminateIdleOptions } from "./host.ts";
+export type { HostGauges, HostMetrics } from "./host-metrics.ts";
+export type { RecoverOptions, Recovery } from "./recovery.ts";
 export type { LiveInfo } from "./live-info.ts";
 export type { HostOptions, Isolation, WhenFull } from "./runtime/options.ts";
 export type { RestartOptions } from "./runtime/restarts.ts";
