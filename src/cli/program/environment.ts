@@ -4,6 +4,8 @@ import { printable } from "../../domain/values/format-value.ts";
 import { openSessions, type Agent, type Model, type ModelSettings, type Sessions } from "../../index.ts";
 import { openStore } from "../../open.ts";
 import type { Access } from "../../store/access.ts";
+import { commandLog } from "./log.ts";
+import { followChannels } from "./log-lines.ts";
 import { opened } from "./store-wait.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { note } from "../terminal/output.ts";
@@ -75,7 +77,17 @@ export async function openToRead(options: StoreOptions, extra: SessionsExtra = {
 
 export async function openWith(access: Access, options: StoreOptions, extra: SessionsExtra = {}): Promise<Sessions> {
   const url = storeUrl(options);
+  startCommandLog();
   return await opened(url, () => openAt(url, { access, tenant: options.tenant, ...extra }));
+}
+
+let isLogStarted = false;
+
+/** Write the lines that `PERDURE_LOG` asks for, from the first store that a command opens until the process ends. */
+function startCommandLog(): void {
+  const log = isLogStarted ? undefined : commandLog(variable("PERDURE_LOG"));
+  isLogStarted = true;
+  if (log !== undefined) followChannels(log, { serves: false });
 }
 
 async function openAt(

@@ -1,12 +1,10 @@
 /** The parts of commands that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
-import { defined } from "../../domain/values/defined.ts";
 import { hasCode, type KeyRight, type Sessions } from "../../index.ts";
-import type { ConfiguredKey, Listening, LogEntry, Server } from "../../server/index.ts";
+import type { ConfiguredKey, Listening, Server } from "../../server/index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { variable } from "./environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
-import { jsonLine } from "../terminal/output.ts";
 
 export interface ListenOptions {
   readonly port: number;
@@ -95,17 +93,6 @@ function portError(cause: unknown, { port, host }: ListenOptions): CliError | un
         "usage",
         `cannot listen on port ${port} of ${host}: ${reason}; choose another with --port or --host`,
       );
-}
-
-/** Write one line of the log to stderr, as JSON. */
-export function writeLog(
-  { error, ...entry }: Omit<LogEntry, "event"> & { readonly event: string },
-  { quiet = false }: { readonly quiet?: boolean },
-): void {
-  if (quiet && entry.level === "info") return;
-  const took = defined({ ms: entry.ms === undefined ? undefined : Math.round(entry.ms * 100) / 100 });
-  const cause = error instanceof Error ? { error: error.message, stack: error.stack } : {};
-  process.stderr.write(`${jsonLine({ time: new Date().toISOString(), ...entry, ...took, ...cause })}\n`);
 }
 
 /** Resolves when the signal aborts. */

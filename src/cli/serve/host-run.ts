@@ -1,8 +1,7 @@
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
-import type { Host, HostEvent, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
+import type { Host, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
 import { hasCode, openSessions, type Sessions } from "../../index.ts";
 import type { ConfiguredKey, Listening, Server } from "../../server/index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
@@ -11,6 +10,8 @@ import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
+import { componentOf, followChannels, foundStore } from "../program/log-lines.ts";
+import { logLevelOption, serverLog, type Log, type LogOptions } from "../program/log.ts";
 import { note } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
 import {
@@ -20,7 +21,6 @@ import {
   isLoopback,
   listenOn,
   port,
-  writeLog,
   type ListenOptions,
 } from "../program/server-process.ts";
 import { opened } from "../program/store-wait.ts";
@@ -28,7 +28,7 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 import { counted } from "../../errors/counted.ts";
 
-interface RunOptions extends StoreOptions, LifetimeOptions, Omit<ListenOptions, "drain"> {
+interface RunOptions extends StoreOptions, LifetimeOptions, Omit<ListenOptions, "drain">, LogOptions {
   readonly drain: number;
   readonly isolation?: Isolation;
   readonly workers?: number;
@@ -39,11 +39,13 @@ interface RunOptions extends StoreOptions, LifetimeOptions, Omit<ListenOptions, 
   readonly recover: "lazy" | "eager" | "all";
   readonly address?: string;
   readonly agents?: string;
-  readonly quiet?: boolean;
 }
 
 /** Longer than the suspension of a session may take, so that the callers of an aborted session get its error. */
 const graceMs = 15_000;
+
+/** The start and the stop of the server. */
+const server = { component: "server", level: "info" } as const;
 
 export function runCommand(): Command {
   const command = storeCommand("run", "Run live sessions with the code of a module, and serve them over HTTP");
@@ -84,7 +86,8 @@ export function runCommand(): Command {
       1,
     )
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
-    .option("--quiet", "log only warnings and errors")
+    .option(...logLevelOption)
+    .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
       "after",
       examples([
@@ -100,11 +103,13 @@ export function runCommand(): Command {
 
 async function run(runtime: string, options: RunOptions): Promise<void> {
   const store = storeUrl(options);
+  const log = serverLog(options, variable("PERDURE_LOG"));
   const agents = readAgentsFile(options.agents);
   const lifetimes = lifetimesOf(options);
   const hasModel = hasModelEndpoint() && variable("PERDURE_MODEL") !== undefined;
   const keys = configuredKeys();
   const secret = await secretFor(store);
+  const stopLogging = followChannels(log, { serves: true });
   const sessions = await opened(store, () =>
     openSessions({
       store,
@@ -120,11 +125,12 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
       note(
         'the store has no key that is valid, so programs cannot use sessions; create one with "perdure keys create --name operator", or set PERDURE_SERVER_KEYS',
       );
-    await untilSignalled(async (signal) => await hostUntil(signal, { sessions, keys, runtime, options }));
+    await untilSignalled(async (signal) => await hostUntil(signal, { sessions, keys, runtime, options, store, log }));
   } finally {
     await sessions.close();
   }
-  writeLog({ level: "info", event: "stopped" }, options);
+  log.write({ ...server, event: "stopped" });
+  stopLogging();
   // A stop by a signal is a success.
   process.exitCode = 0;
 }
@@ -144,39 +150,50 @@ interface Hosting {
   readonly keys: readonly ConfiguredKey[];
   readonly runtime: string;
   readonly options: RunOptions;
+  /** The URL of the store. */
+  readonly store: string;
+  readonly log: Log;
 }
 
-async function hostUntil(signal: AbortSignal, { sessions, keys, runtime, options }: Hosting): Promise<void> {
+async function hostUntil(
+  signal: AbortSignal,
+  { sessions, keys, runtime, options, store, log }: Hosting,
+): Promise<void> {
   const [{ createServer }, { startHost }] = await Promise.all([
     import("../../server/index.ts"),
     import("../../host/index.ts"),
   ]);
   // The host needs the address of the listener, and the server needs the host: requests wait until both exist.
-  const server = Promise.withResolvers<Server>();
-  const listening = await listenOn(server.promise, { port: options.port, host: options.host });
+  const made = Promise.withResolvers<Server>();
+  const listening = await listenOn(made.promise, { port: options.port, host: options.host });
   let host: Host;
   try {
     host = await startHost(sessions, hostOptions(runtime, options, listening));
   } catch (error) {
-    server.reject(error);
+    made.reject(error);
     await listening.close(0);
     throw error;
   }
-  const stopLogging = logEvents(options);
   try {
-    const log = (entry: Parameters<typeof writeLog>[0]): void => writeLog(entry, options);
-    const made = createServer({ sessions, host, keys, secureCookies: !isLoopback(options), version: version(), log });
-    server.resolve(made);
+    const http = createServer({
+      sessions,
+      host,
+      keys,
+      secureCookies: !isLoopback(options),
+      version: version(),
+      log: (entry) => log.write({ component: componentOf(entry.event), ...entry }),
+    });
+    made.resolve(http);
     note(`perdure hosts ${runtime} on ${listening.url} (docs at ${listening.url}/docs)`);
-    writeLog({ level: "info", event: "started", version: version(), url: listening.url }, options);
-    await recover(host, signal, options);
+    const found = await foundStore(store, sessions);
+    log.write({ ...server, event: "started", version: version(), url: listening.url, ...found });
+    await recover(host, signal, { options, log });
     await aborted(signal);
-    writeLog({ level: "info", event: "stopping" }, options);
-    made.drain();
+    log.write({ ...server, event: "stopping" });
+    http.drain();
     await sleep(options.drain * 1000);
   } finally {
     await close(host, listening);
-    stopLogging();
   }
 }
 
@@ -201,7 +218,11 @@ function isEverywhere({ host }: ListenOptions): boolean {
   return ["0.0.0.0", "::", ""].includes(host);
 }
 
-async function recover(host: Host, signal: AbortSignal, options: RunOptions): Promise<void> {
+async function recover(
+  host: Host,
+  signal: AbortSignal,
+  { options, log }: { readonly options: RunOptions; readonly log: Log },
+): Promise<void> {
   using progress = await Progress.begin();
   try {
     const { found, recovered, elsewhere, left, broken } = await host.recover({
@@ -212,7 +233,8 @@ async function recover(host: Host, signal: AbortSignal, options: RunOptions): Pr
         progress.count("activating", at.recovered + at.elsewhere + at.left + at.broken.length, at.found),
     });
     progress[Symbol.dispose]();
-    for (const { id, error } of broken) writeLog({ level: "error", event: "broken", session: id, error }, options);
+    for (const { id, error } of broken)
+      log.write({ component: "host", level: "error", event: "broken", session: id, error });
     if (options.recover === "lazy") return;
     note(
       `${recovered} of ${counted(found, "session")} activated, ${elsewhere} live on other hosts, ${broken.length} failed`,
@@ -222,17 +244,4 @@ async function recover(host: Host, signal: AbortSignal, options: RunOptions): Pr
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-}
-
-const logged: readonly HostEvent["type"][] = ["crashed", "failed", "fenced", "untidy"];
-
-/** Log the failures of live sessions, until the caller calls the returned function. */
-function logEvents(options: RunOptions): () => void {
-  const onEvent = (message: unknown): void => {
-    const { type, session, cause } = message as HostEvent;
-    if (!logged.includes(type)) return;
-    writeLog({ level: type === "failed" ? "error" : "warn", event: type, session: session.id, error: cause }, options);
-  };
-  subscribe("perdure:host", onEvent);
-  return () => unsubscribe("perdure:host", onEvent);
 }

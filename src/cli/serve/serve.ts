@@ -15,9 +15,11 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
-import { hasModelEndpoint, modelOfEnvironment, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import type { DeviceBudget } from "../../server/index.ts";
+import { componentOf, followChannels, foundStore } from "../program/log-lines.ts";
+import { logLevelOption, serverLog, type LogOptions } from "../program/log.ts";
 import { note } from "../terminal/output.ts";
 import {
   aborted,
@@ -26,7 +28,6 @@ import {
   isLoopback,
   listenOn,
   port,
-  writeLog,
   type ListenOptions,
 } from "../program/server-process.ts";
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
@@ -34,7 +35,7 @@ import { opened } from "../program/store-wait.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 
-interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, LifetimeOptions {
+interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, LifetimeOptions, LogOptions {
   readonly agents?: string;
   readonly model?: string;
   readonly cors: readonly string[];
@@ -44,7 +45,6 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, Lifeti
   readonly drain: number;
   readonly fallback?: string;
   readonly openMetrics?: boolean;
-  readonly quiet?: boolean;
   readonly deviceBudget?: DeviceBudget;
   readonly allDevicesBudget?: DeviceBudget;
   readonly userBudget?: Budget;
@@ -52,6 +52,9 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, Lifeti
   readonly clientAddress?: string;
   readonly busy?: BusyPolicy;
 }
+
+/** The start and the stop of the server. */
+const server = { component: "server", level: "info" } as const;
 
 export function serveCommand(): Command {
   const command = storeCommand("serve", "Serve sessions over HTTP: chat for devices, sessions for programs with a key");
@@ -100,7 +103,8 @@ export function serveCommand(): Command {
       ).choices(["reject", "queue", "interrupt", "take-over"]),
     )
     .option("--open-metrics", "answer /metrics without a key")
-    .option("--quiet", "log only warnings and errors")
+    .option(...logLevelOption)
+    .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
       "after",
       examples([
@@ -116,6 +120,7 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   const store = storeUrl(options);
+  const log = serverLog(options, variable("PERDURE_LOG"));
   const agents = readAgentsFile(options.agents);
   const lifetimes = lifetimesOf(options);
   const model: Model | undefined = hasModelEndpoint()
@@ -123,6 +128,7 @@ async function serve(options: ServeOptions): Promise<void> {
     : undefined;
   const keys = configuredKeys();
   const secret = await serverSecret(store);
+  const stopLogging = followChannels(log, { serves: true });
   const [{ createServer }, sessions] = await Promise.all([
     import("../../server/index.ts"),
     opened(store, () =>
@@ -145,7 +151,7 @@ async function serve(options: ServeOptions): Promise<void> {
   ]);
   try {
     const hasKey = await guardReach(sessions, keys, options);
-    const server = createServer({
+    const made = createServer({
       sessions,
       keys,
       ...(isRouted(agents)
@@ -157,10 +163,10 @@ async function serve(options: ServeOptions): Promise<void> {
       deviceBudgets: defined({ device: options.deviceBudget, all: options.allDevicesBudget }),
       ...defined({ clientAddress: options.clientAddress }),
       version: version(),
-      log: (entry) => writeLog(entry, options),
+      log: (entry) => log.write({ component: componentOf(entry.event), ...entry }),
     });
     await untilSignalled(async (signal) => {
-      const listening = await listenOn(server, options);
+      const listening = await listenOn(made, options);
       note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
       if (!hasKey)
         note(
@@ -168,15 +174,17 @@ async function serve(options: ServeOptions): Promise<void> {
         );
       if (model === undefined)
         note("no model endpoint is set, so chats are refused; set OPENAI_BASE_URL or OPENAI_API_KEY");
-      writeLog({ level: "info", event: "started", version: version(), url: listening.url }, options);
+      const found = await foundStore(store, sessions);
+      log.write({ ...server, event: "started", version: version(), url: listening.url, ...found });
       await aborted(signal);
-      writeLog({ level: "info", event: "stopping" }, options);
+      log.write({ ...server, event: "stopping" });
       await listening.close(options.grace * 1000);
     });
   } finally {
     await sessions.close();
   }
-  writeLog({ level: "info", event: "stopped" }, options);
+  log.write({ ...server, event: "stopped" });
+  stopLogging();
   // A stop by a signal is a success.
   process.exitCode = 0;
 }
