@@ -16,17 +16,17 @@ import {
 import type { DocumentChange } from "../domain/documents/document.ts";
 import { keyText, truncatedUsageLog, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
 import type { Instance } from "../domain/record/record.ts";
-import { stateAt } from "../domain/record/states.ts";
-import { hasLabels } from "../domain/values/labels.ts";
 import { SessionError } from "../errors.ts";
-import { decodeCursor, encodeCursor, eventCursor, eventPosition, type Position } from "./cursor.ts";
+import { encodeCursor, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
-import { MemoryDocuments } from "./memory-documents.ts";
+import { MemoryDocuments } from "./memory/memory-documents.ts";
+import { MemoryEvents, type KeptSession } from "./memory/memory-events.ts";
+import { beginningOf, isBehind, isNewestFirst, matches, orders, positionOf } from "./memory/session-order.ts";
 import { comparePositions, entriesBetween, OrderedRows } from "./ordered-rows.ts";
-import { conflictWith, parsedLabels, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
+import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
 import { Watchers } from "./watchers.ts";
-import { entryBytes, pageOf, withinBytes } from "./within-bytes.ts";
+import { entryBytes, withinBytes } from "./within-bytes.ts";
 import type {
   Capabilities,
   CountQuery,
@@ -36,7 +36,6 @@ import type {
   FoundDocuments,
   FoundEvents,
   EventScan,
-  FoundEvent,
   Loaded,
   LoadRequest,
   Look,
@@ -61,20 +60,6 @@ export function openMemory({ clock = systemClock }: MemoryOptions = {}): Store {
 
 const instanceKeptMs = 86_400_000;
 
-/** A stored session. Every change replaces it by a new one. */
-interface Kept {
-  readonly row: RecordRow;
-  readonly logs: ReadonlyMap<LogName, readonly Entry[]>;
-}
-
-/** An event, and the key of its session. */
-interface OrderedEvent {
-  readonly session: string;
-  readonly entry: Entry;
-}
-
-type PlacedEvent = { readonly position: Position; readonly row: OrderedEvent };
-
 class MemoryStore implements Store {
   readonly capabilities: Capabilities = {
     durable: false,
@@ -85,13 +70,12 @@ class MemoryStore implements Store {
     folder: null,
   };
   readonly #clock: Clock;
-  readonly #sessions = new Map<string, Kept>();
+  readonly #sessions = new Map<string, KeptSession>();
   /** The same rows in each order of `find`, so a page needs no sorting. */
   readonly #ordered = new Map<SessionQuery["order"], OrderedRows<RecordRow>>(
     orders.map((order) => [order, new OrderedRows()]),
   );
-  /** All events, by tenant, time, session and seq. */
-  readonly #events = new OrderedRows<OrderedEvent>();
+  readonly #events = new MemoryEvents(this.#sessions);
   readonly #instances = new Map<string, Instance>();
   /** Sums of usage, by tenant and name. */
   readonly #usage = new Map<string, CountedUsage & { readonly until: number }>();
@@ -108,7 +92,7 @@ class MemoryStore implements Store {
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     this.#guardOpen();
     const outcomes: Outcome[] = [];
-    const landing: [string, Kept | undefined][] = [];
+    const landing: [string, KeptSession | undefined][] = [];
     const additions: UsageAddition[] = [];
     const documents: DocumentChange[] = [];
     const now = this.#clock.now();
@@ -124,7 +108,7 @@ class MemoryStore implements Store {
     // Nothing can fail after this line, so a batch that throws has changed nothing.
     for (const [text, kept] of landing) {
       this.#order(this.#sessions.get(text)?.row, kept?.row);
-      this.#orderEvents(this.#sessions.get(text), kept);
+      this.#events.replace(this.#sessions.get(text), kept);
       if (kept === undefined) this.#sessions.delete(text);
       else this.#sessions.set(text, kept);
     }
@@ -163,15 +147,6 @@ class MemoryStore implements Store {
     }
   }
 
-  #orderEvents(before: Kept | undefined, after: Kept | undefined): void {
-    const [from, to] = [eventsIn(before), eventsIn(after)];
-    let same = 0;
-    while (same < from.length && from[same] === to[same]) same++;
-    for (const entry of from.slice(same)) if (before !== undefined) this.#events.remove(placeOf(before.row, entry));
-    for (const entry of to.slice(same))
-      if (after !== undefined) this.#events.add(placeOf(after.row, entry), { session: keyText(after.row), entry });
-  }
-
   #judge(transaction: Transaction, now: number): Outcome {
     const changes = sessionChanges(transaction);
     for (const { key, claims } of changes) {
@@ -192,7 +167,7 @@ class MemoryStore implements Store {
   }
 
   /** The session after a change that fits. */
-  #apply({ key, record, splices, logsOf }: Change, changes: readonly Change[]): Kept | undefined {
+  #apply({ key, record, splices, logsOf }: Change, changes: readonly Change[]): KeptSession | undefined {
     if (record === null) return undefined;
     const gone = changes.some(({ logsOf: given }) => given !== undefined && keyText(given) === keyText(key));
     const logs = new Map(gone ? [] : this.#sessions.get(keyText(logsOf ?? key))?.logs);
@@ -298,65 +273,12 @@ class MemoryStore implements Store {
 
   async events(scan: EventScan): Promise<FoundEvents> {
     this.#guardOpen();
-    const found: FoundEvent[] = [];
-    for (const event of this.#scanned(scan)) {
-      if (isScanned(scan, event)) found.push(event);
-      if (found.length > scan.limit) break;
-    }
-    const { page, hasMore } = pageOf(found, ({ entry }) => entryBytes(entry), scan);
-    const last = hasMore ? page.at(-1) : undefined;
-    return { events: page, next: last && encodeCursor(eventPosition(last)) };
-  }
-
-  /** The events of a tenant from the beginning of the page to the end of its time range. */
-  *#scanned({ tenant, order, since, before, after }: EventScan): Generator<FoundEvent, void, undefined> {
-    const position = after === undefined ? [] : decodeCursor(after, eventCursor);
-    const isAscending = order === "ascending";
-    const items = isAscending
-      ? this.#events.following([tenant, ...(position.length > 0 ? position : since === undefined ? [] : [since])])
-      : this.#events.preceding([tenant, ...(position.length > 0 ? position : [before ?? Number.POSITIVE_INFINITY])]);
-    for (const { position: place, row } of items) {
-      const { at } = row.entry;
-      if (place[0] !== tenant || (isAscending ? at >= (before ?? at + 1) : at < (since ?? at))) return;
-      const kept = this.#sessions.get(row.session);
-      if (kept !== undefined) yield { ...whoseEvent(kept.row), entry: row.entry };
-    }
+    return this.#events.find(scan);
   }
 
   async deleteEvents(query: Parameters<Store["deleteEvents"]>[0]): Promise<number> {
     this.#guardOpen();
-    const past = Map.groupBy(this.#past(query), ({ row }) => row.session);
-    let deleted = 0;
-    for (const [session, items] of past) {
-      const kept = this.#sessions.get(session);
-      if (kept === undefined) continue;
-      for (const { position } of items) this.#events.remove(position);
-      const entries = new Set(items.map(({ row }) => row.entry));
-      const events = eventsIn(kept).filter((entry) => !entries.has(entry));
-      this.#sessions.set(session, { ...kept, logs: new Map(kept.logs).set("events", events) });
-      deleted += items.length;
-    }
-    return deleted;
-  }
-
-  /** The events before a time, the oldest of each tenant first. */
-  #past({ tenant, before, limit }: Parameters<Store["deleteEvents"]>[0]): PlacedEvent[] {
-    const past: PlacedEvent[] = [];
-    let from: Position | undefined = tenant === undefined ? [] : [tenant];
-    while (from !== undefined && past.length < limit) {
-      const items: Iterable<PlacedEvent> = this.#events.following(from);
-      from = undefined;
-      for (const item of items) {
-        if (past.length >= limit || (tenant !== undefined && item.position[0] !== tenant)) break;
-        if (item.row.entry.at < before) past.push(item);
-        else {
-          // The other events of this tenant are newer.
-          from = tenant === undefined ? [item.position[0] ?? "", Number.POSITIVE_INFINITY] : undefined;
-          break;
-        }
-      }
-    }
-    return past;
+    return this.#events.delete(query);
   }
 
   async documents(query: DocumentQuery): Promise<FoundDocuments> {
@@ -432,116 +354,6 @@ function entriesFrom(entries: readonly Entry[], { from, to }: { readonly from: n
 
 function usageText({ tenant, name }: UsageName): string {
   return `${tenant}\0${name}`;
-}
-
-function matches(query: SessionQuery, row: RecordRow): boolean {
-  if (query.tenant !== undefined && row.tenant !== query.tenant) return false;
-  switch (query.order) {
-    case "key":
-    case "recent":
-    case "created":
-      return (
-        (query.agent === undefined || row.agent === query.agent) &&
-        (query.user === undefined || row.user === query.user) &&
-        (query.labels === undefined || hasLabels(parsedLabels(row.labels), query.labels)) &&
-        (query.states === undefined || query.states.includes(stateAt(row, query.now))) &&
-        (query.activeSince === undefined || row.lastActivityAt >= query.activeSince) &&
-        (query.activeBefore === undefined || row.lastActivityAt < query.activeBefore)
-      );
-    case "due":
-      return isLive(row) && row.sweepAt <= query.before;
-    case "settled":
-      return (
-        query.states.some((state) => state === row.state) &&
-        row.stateSince < query.before &&
-        (query.agent === undefined || row.agent === query.agent) &&
-        (query.user === undefined || row.user === query.user)
-      );
-  }
-}
-
-function isLive({ state }: RecordRow): boolean {
-  return state === "active" || state === "inactive";
-}
-
-/** The orders of lists that are read from their end. */
-function isNewestFirst(order: SessionQuery["order"]): order is "recent" | "created" {
-  return order === "recent" || order === "created";
-}
-
-const orders = ["key", "recent", "created", "due", "settled"] as const;
-
-/**
- * The sort key of a row, each part ascending; undefined for a row that no query of this order finds. Lists by activity and by
- * creation are read from their end.
- */
-function positionOf(order: SessionQuery["order"], row: RecordRow): Position | undefined {
-  switch (order) {
-    case "key":
-      return [row.tenant, row.id];
-    case "recent":
-      return [row.tenant, row.lastActivityAt, row.id];
-    case "created":
-      return [row.tenant, row.createdAt, row.id];
-    case "due":
-      return isLive(row) ? [row.sweepAt, row.tenant, row.id] : undefined;
-    case "settled":
-      return isLive(row) ? undefined : [row.stateSince, row.tenant, row.id];
-  }
-}
-
-/** The position after which the page of the query begins. */
-function beginningOf(query: SessionQuery): Position {
-  const { order, tenant, after } = query;
-  if (after === undefined && isNewestFirst(order)) return [tenant ?? "", Number.POSITIVE_INFINITY];
-  if (after === undefined) return order === "key" && tenant !== undefined ? [tenant] : [];
-  const position = decodeCursor(after, cursorKinds[order]);
-  // A list by activity or creation has one tenant, which its cursor omits.
-  return isNewestFirst(order) ? [tenant ?? "", ...position] : position;
-}
-
-/** True if neither this row nor a later one can match. */
-function isBehind(query: SessionQuery, row: RecordRow): boolean {
-  switch (query.order) {
-    case "key":
-    case "recent":
-    case "created":
-      return query.tenant !== undefined && row.tenant !== query.tenant;
-    case "due":
-      return row.sweepAt > query.before;
-    case "settled":
-      return row.stateSince >= query.before;
-  }
-}
-
-const cursorKinds = {
-  key: ["string", "string"],
-  recent: ["number", "string"],
-  created: ["number", "string"],
-  due: ["number", "string", "string"],
-  settled: ["number", "string", "string"],
-} as const;
-
-function eventsIn(kept: Kept | undefined): readonly Entry[] {
-  return kept?.logs.get("events") ?? [];
-}
-
-function placeOf({ tenant, id }: RecordRow, { at, seq }: Entry): Position {
-  return [tenant, at, id, seq];
-}
-
-function whoseEvent({ id, agent }: RecordRow): Omit<FoundEvent, "entry"> {
-  return { session: id, agent };
-}
-
-function isScanned({ session, agent, beginnings, since, before }: EventScan, event: FoundEvent): boolean {
-  return (
-    (session === undefined || event.session === session) &&
-    (agent === undefined || event.agent === agent) &&
-    (beginnings === undefined || beginnings.some((beginning) => event.entry.data.startsWith(beginning))) &&
-    (since === undefined || event.entry.at >= since) &&
-    (before === undefined || event.entry.at < before)
-  );
 }
 
 /** The instance that was seen last, for each process and address. */

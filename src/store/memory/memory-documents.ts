@@ -6,12 +6,12 @@ import {
   type DocumentChange,
   type DocumentKey,
   type StoredDocument,
-} from "../domain/documents/document.ts";
-import type { Position } from "./cursor.ts";
-import { documentConflict, documentKeyOf } from "./documents.ts";
-import { OrderedRows, comparePositions } from "./ordered-rows.ts";
-import type { DeletedDocuments, DocumentConflict, DocumentQuery, DocumentRange, FoundDocuments } from "./store.ts";
-import { entryBytes, pageOf } from "./within-bytes.ts";
+} from "../../domain/documents/document.ts";
+import type { Position } from "../cursor.ts";
+import { documentConflict, documentKeyOf } from "../documents.ts";
+import { OrderedRows, comparePositions } from "../ordered-rows.ts";
+import type { DeletedDocuments, DocumentConflict, DocumentQuery, DocumentRange, FoundDocuments } from "../store.ts";
+import { entryBytes, pageOf } from "../within-bytes.ts";
 
 /** The documents of a store in memory, removed ones included until they are deleted. */
 export class MemoryDocuments {
