@@ -44,8 +44,8 @@ if (isThorough) {
   });
 }
 storeConformance({
-  name: "the PostgreSQL store with statements under names and standard_conforming_strings off",
-  open: () => openPostgres({ url: nonConforming(database.url), schema: "prepared", prepare: true }),
+  name: "the PostgreSQL store without prepared statements and with standard_conforming_strings off",
+  open: () => openPostgres({ url: nonConforming(database.url), schema: "unprepared", prepare: false }),
 });
 if (missing === undefined) {
   storeConformance({

@@ -1,8 +1,8 @@
-/** Settings of the role or of the database that change how the server reads SQL. */
+/** Settings of the role or of the database that change how the server reads SQL, and poolers before it. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { doctor, stats } from "../../src/admin.ts";
-import { openSessions } from "../../src/index.ts";
+import { openSessions, type Sessions } from "../../src/index.ts";
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { quoteBody } from "../../src/store/postgres/connection/names.ts";
@@ -54,6 +54,26 @@ test("a store works behind PgBouncer where its database has standard_conforming_
   await server.createDatabase("bounced");
   await query(server.url(), "alter database bounced set standard_conforming_strings = off");
   await worksAt(bouncer.url("bounced"));
+});
+
+test("a store whose pooler loses prepared statements goes on without them", async (context) => {
+  const missing = missingPgBouncer();
+  if (missing !== undefined) return context.skip(missing);
+  await using bouncer = await PgBouncer.start(server, { poolSize: 2 });
+  const url = bouncer.url(new URL(await server.createDatabase("losing")).pathname.slice(1));
+  const from = server.log.length;
+  const lost = (): number => [...server.log.slice(from).matchAll(/ERROR: .*prepared statement "perdure_/g)].length;
+  await using first = await openSessions({ store: url, sweep: false });
+  await using second = await openSessions({ store: url, sweep: false });
+  const grown = async (sessions: Sessions): Promise<number> => {
+    const session = await sessions.create();
+    for (let turn = 0; turn < 20; turn++) await session.append({ input: `${turn}` });
+    return (await Array.fromAsync(session.turns())).length;
+  };
+  const counts = await Promise.all([first, second, first, second, first, second].map(grown));
+  assert.deepEqual(counts, [20, 20, 20, 20, 20, 20]);
+  const connections = 4;
+  assert.ok(lost() >= 1 && lost() <= 2 * connections, `${lost()} statements were lost`);
 });
 
 test("a store of step 7, whose function depends on the setting, is migrated where it is off", async () => {

@@ -8,7 +8,7 @@ import { defined } from "../../domain/values/defined.ts";
 export interface PostgresOptions {
   /**
    * `postgres://user:password@host:port/database`, with the parameters of `pg`, such as those of SSL. Options may follow a question mark:
-   * `?schema=agents&max=8&prepare=true&serverless=true&listen=true`.
+   * `?schema=agents&max=8&prepare=false&serverless=true&listen=true`.
    */
   readonly url?: string;
   /** A pool of your own: `pg.Pool`, Neon's, Vercel's, PGlite. It is not closed with the store. */
@@ -26,7 +26,11 @@ export interface PostgresOptions {
    * @default false
    */
   readonly serverless?: boolean;
-  /** Uses named statements on the server: a little faster on direct connections, an error behind most poolers. @default false */
+  /**
+   * Prepares frequent statements on each connection, so the server parses them once. A store stops to do so if a pooler loses
+   * them. False for a pooler that gives such a connection to no other client, as RDS Proxy does.
+   * @default true, with `serverless` false
+   */
   readonly prepare?: boolean;
   /**
    * Notifies other instances of changes by `notify`, and receives their notifications by `listen` on a connection of its own:
@@ -102,7 +106,7 @@ export function resolveOptions(given: PostgresOptions): ResolvedOptions {
     partitions: parsePartitions(options.partitions),
     max,
     lazy: serverless,
-    prepare: options.prepare ?? false,
+    prepare: options.prepare ?? !serverless,
     listen: parseListen(options.listen ?? false, given.pool),
     deadlineMs: parseDuration(options.deadline, "deadline"),
     attemptMs: parseDuration(options.attempt, "attempt"),

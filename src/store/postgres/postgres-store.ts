@@ -24,6 +24,7 @@ import type {
   UsageName,
 } from "../store.ts";
 import { answerOf, commitCall, outcomesOf, type Answer } from "./commit-call.ts";
+import { readCall } from "./read-call.ts";
 import { CopiedLogs, isLongCut, type Copies } from "./logs/copied-logs.ts";
 import { guardGapless, guardTail } from "./log-integrity.ts";
 import type { Database, Row } from "./connection/database.ts";
@@ -34,10 +35,9 @@ import { countDocuments, deleteDocuments, findDocuments } from "./documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { Lanes, type Lane } from "./lanes.ts";
-import { bytesUpTo, nowMs } from "./schema/functions/load-sessions.ts";
+import { nowMs } from "./schema/functions/load-sessions.ts";
 import { problemsIn } from "./schema/inspect.ts";
 import { isMissing } from "./connection/postgres-error.ts";
-import { logsIn } from "./connection/sql.ts";
 import { RemovedLogs } from "./logs/removed-logs.ts";
 import type { Layout } from "./schema/schema.ts";
 import { isDamagedRow, slowTally } from "./slow-stats.ts";
@@ -199,43 +199,9 @@ export class PostgresStore implements Store {
 
   async read(key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
     this.#database.guardOpen();
-    const { tenant, id } = key;
-    const entries = `${this.#schema}.entries`;
-    const data = `${this.#schema}.entry_text(data, bytes) as data`;
-    const ofLog = `tenant = $1 and session = $2 and logs = ${logsIn(this.#schema)} and log = $3`;
-    if ("keys" in range) {
-      // Key by key: for all keys at once, in order, the server may read the whole log.
-      const rows = await this.#ask(
-        `select entry.seq, entry.key, entry.at, entry.data
-         from json_array_elements_text($4::json) as wanted(key)
-         cross join lateral (
-           select seq, key, at, ${data} from ${entries} where ${ofLog} and key = wanted.key limit 1
-         ) entry
-         order by entry.seq`,
-        [tenant, id, range.log, JSON.stringify([...new Set(range.keys)])],
-      );
-      return rows.map(entryOf);
-    }
-    const { log, order, limit, bytesMax } = range;
-    const isByKey = "between" in range;
-    const [from, to] = isByKey ? range.between : [range.from, range.to];
-    const inOrder = `order by ${isByKey ? "key" : "seq"} ${order === "ascending" ? "asc" : "desc"}`;
-    const within = isByKey ? "key >= $4 and key < $5" : "seq between $4 and $5";
-    const found = `from ${entries} where ${ofLog} and ${within} ${inOrder} limit $6`;
-    const values = [tenant, id, log, from, to, limit];
-    const rows =
-      // One entry comes whatever its size.
-      bytesMax === undefined || limit === 1
-        ? await this.#ask(`select seq, key, at, ${data} ${found}`, values)
-        : await this.#ask(
-            `select seq, key, at, ${data} from (
-               select seq, key, at, data, bytes, ${bytesUpTo("data", inOrder)} as up_to ${found}
-             ) entry
-             where up_to <= $7 or up_to = octet_length(data) ${inOrder}`,
-            [...values, bytesMax],
-          );
-    const read = rows.map(entryOf);
-    if (!isByKey) guardGapless(read, { store: this.#database.name, key, ...range });
+    const { text, values } = readCall(this.#schema, key, range);
+    const read = (await this.#call(text, values)).map(entryOf);
+    if ("from" in range) guardGapless(read, { store: this.#database.name, key, ...range });
     return read;
   }
 

@@ -17,6 +17,11 @@ const indexes = {
   rangeDown: "entries_by_seq",
   keysUp: "entries_by_key",
   keysDown: "entries_by_key",
+  tailOfShort: "entries_by_seq",
+  rangeUpOfShort: "entries_by_seq",
+  rangeDownOfShort: "entries_by_seq",
+  keysUpOfShort: "entries_by_key",
+  keysDownOfShort: "entries_by_key",
   entryByKey: "entries_by_key",
   entriesByKeys: "entries_by_key",
 } as const;

@@ -2,7 +2,13 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { noText } from "../entry-bytes.ts";
 import { exact, recordColumns } from "./record-columns.ts";
 
+/** The statements that read a part of a log, in order, up to a limit of entries. */
+export type PartOfLog = "tail" | "rangeUp" | "rangeDown" | "keysUp" | "keysDown";
+
+/** `…OfShort`: its first parameter is a number of bytes; the data of an entry that is longer is null, and is not read. */
 export type Statements = Record<
+  | PartOfLog
+  | `${PartOfLog}OfShort`
   | "place"
   | "record"
   | "insertSession"
@@ -18,11 +24,6 @@ export type Statements = Record<
   | "insertBytes"
   | "entryByKey"
   | "entriesByKeys"
-  | "tail"
-  | "rangeUp"
-  | "rangeDown"
-  | "keysUp"
-  | "keysDown"
   | "beat"
   | "removeInstance"
   | "deleteInstances"
@@ -47,8 +48,18 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
     statement.setReturnArrays(true);
     return statement;
   };
-  const entries = (text: string): StatementSync =>
-    arrays(`select ${number("seq")}, key, ${number("at")}, coalesce(bytes, data) ${text}`);
+  const entries = (text: string, data = "coalesce(bytes, data)"): StatementSync =>
+    arrays(`select ${number("seq")}, key, ${number("at")}, ${data} ${text}`);
+  const partOfLog = <Name extends PartOfLog>(
+    name: Name,
+    text: string,
+  ): Record<Name | `${Name}OfShort`, StatementSync> => {
+    const statements = {
+      [name]: entries(text),
+      [`${name}OfShort`]: entries(text, "iif(octet_length(data) <= ? and bytes is null, data, null)"),
+    };
+    return statements as Record<Name | `${Name}OfShort`, StatementSync>;
+  };
   const instances = (which: string): StatementSync =>
     sql(`
       select id, host, pid, machine, started_at as startedAt, address,
@@ -89,11 +100,11 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
     entryByKey: entries(`${ofLog} and key = ?`),
     // Found by key and sorted afterwards: to avoid the sort, SQLite would read the whole log.
     entriesByKeys: entries(`${ofLog} and key in (select value from json_each(?)) order by +seq`),
-    tail: entries(`from entries where session = ? and log = +? order by seq desc limit ?`),
-    rangeUp: entries(`${ofLog} and seq between ? and ? order by seq limit ?`),
-    rangeDown: entries(`${ofLog} and seq between ? and ? order by seq desc limit ?`),
-    keysUp: entries(`${ofLog} and key >= ? and key < ? order by key limit ?`),
-    keysDown: entries(`${ofLog} and key >= ? and key < ? order by key desc limit ?`),
+    ...partOfLog("tail", `from entries where session = ? and log = +? order by seq desc limit ?`),
+    ...partOfLog("rangeUp", `${ofLog} and seq between ? and ? order by seq limit ?`),
+    ...partOfLog("rangeDown", `${ofLog} and seq between ? and ? order by seq desc limit ?`),
+    ...partOfLog("keysUp", `${ofLog} and key >= ? and key < ? order by key limit ?`),
+    ...partOfLog("keysDown", `${ofLog} and key >= ? and key < ? order by key desc limit ?`),
     beat: sql(`
       insert or replace into instances (id, host, pid, machine, started_at, address, stale_after_ms, seen_at)
       values (?, ?, ?, ?, ?, ?, ?, ?)`),

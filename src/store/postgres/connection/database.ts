@@ -7,6 +7,7 @@ import {
   isAbsence,
   isInterruption,
   isLockTimeout,
+  isLostName,
   isPassing,
   isReadOnly,
   isRefusedParameter,
@@ -27,7 +28,7 @@ interface Options {
   readonly attemptMs: number;
   /** The time after which the server cancels a statement. A pooler may refuse this setting. */
   readonly statementTimeoutMs: number | undefined;
-  /** Uses named statements on the server, only on direct connections. */
+  /** Gives names to statements on own connections, until a pooler loses one. */
   readonly prepare: boolean;
 }
 
@@ -78,7 +79,8 @@ export class Database {
   readonly #attemptMs: number;
   /** Undefined after a pooler has refused it. */
   #statementTimeoutMs: number | undefined;
-  readonly #prepare: boolean;
+  /** False after a pooler has lost a named statement. */
+  #prepare: boolean;
   #pool: PostgresPool;
   /** True after the first answer of the server: a server that is away after that restarts. */
   #reached = false;
@@ -227,6 +229,7 @@ export class Database {
     const deadline = performance.now() + this.#deadlineMs;
     for (let pause = pauseMs.first; ; pause = Math.min(pause * 2, pauseMs.longest)) {
       const pool = this.#pool;
+      const isNamed = this.#isNamed(statement);
       try {
         const { rows } = await this.#attempt(pool, statement, Math.min(this.#attemptMs, deadline - performance.now()));
         this.#reached = true;
@@ -234,6 +237,10 @@ export class Database {
         return rows;
       } catch (error) {
         if (isRefusedParameter(error) && this.#reopenWithoutTimeout(pool)) continue;
+        if (isNamed && isLostName(error)) {
+          this.#prepare = false;
+          continue;
+        }
         const inTime = performance.now() + pause < deadline;
         const isWorthRetry = isPassing(error) && (this.#reached || isInterruption(error));
         const again = inTime && isWorthRetry && !(await this.#isSetReadOnly(error, pool));
@@ -272,9 +279,14 @@ export class Database {
     }
   }
 
-  #query(pool: PostgresPool, { text, values, keep }: Statement): Promise<QueryResult> {
+  #isNamed({ keep, values }: Statement): boolean {
+    return keep && values !== undefined && this.#prepare && this.#connections.kind === "own";
+  }
+
+  #query(pool: PostgresPool, statement: Statement): Promise<QueryResult> {
+    const { text, values } = statement;
     if (values === undefined) return pool.query(text);
-    if (!keep || !this.#prepare || this.#connections.kind === "given") return pool.query(text, [...values]);
+    if (!this.#isNamed(statement)) return pool.query(text, [...values]);
     return (pool as OwnPool).query({ name: nameOf(text), text, values: [...values] });
   }
 

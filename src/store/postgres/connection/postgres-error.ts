@@ -73,6 +73,15 @@ export function isRefusedParameter(error: unknown): boolean {
   return sqlState(error) === "08P01" && textOf(error).includes("startup parameter");
 }
 
+/**
+ * True if a named statement is not on this connection of the server, or was prepared on it by another client: a pooler in transaction
+ * mode gives each statement any of its connections. The statement was not executed.
+ */
+export function isLostName(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === "26000" || state === "42P05";
+}
+
 function isEndedPool(error: unknown): boolean {
   return textOf(error).includes("after calling end on the pool");
 }

@@ -6,6 +6,7 @@ import { documentRefusals } from "./functions/documents.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
 import { labelTriggers } from "./functions/label-triggers.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
+import { readEntries } from "./functions/read-entries.ts";
 import { refusals } from "./functions/refusals.ts";
 import { removedLogs } from "./functions/removed-logs.ts";
 import { readable, views } from "./views.ts";
@@ -218,5 +219,11 @@ ${commitWithDocuments(schema)}
 ${commitChange(schema)}
 ${loadSessions(schema)}
 ${views(schema)}`,
+  },
+  {
+    version: 9,
+    title: "functions that read logs",
+    breaking: false,
+    sql: ({ schema }) => readEntries(schema),
   },
 ];
