@@ -177,8 +177,12 @@ const storeCalls: Kind<StoreCall> = {
   channel: "perdure:store",
   mayBeRoot: false,
   name: ({ operation }) => `perdure.store ${operation}`,
-  attributes: ({ operation, transactions, conflicts }) => ({
+  attributes: ({ operation, transactions, writes, conflicts }) => ({
     "perdure.store.operation": operation,
-    ...defined({ "perdure.store.transactions": transactions, "perdure.store.conflicts": conflicts }),
+    ...defined({
+      "perdure.store.transactions": transactions,
+      "perdure.store.writes": writes,
+      "perdure.store.conflicts": conflicts,
+    }),
   }),
 };

@@ -47,6 +47,8 @@ export interface Change {
   readonly usage?: CountedUsage;
   /** Sums that grow by it. */
   readonly additions?: readonly UsageAddition[];
+  /** The number of writes whose changes it joins. @default 1 */
+  readonly writes?: number;
 }
 
 /** The `expected` of a change of this record; null for a session that is to be created. */
@@ -111,6 +113,36 @@ function marksWithCommitId({ version, logMarks }: SessionRecord, commitId: strin
   const marks = Object.entries(logMarks);
   if (!marks.some(([, mark]) => mark.version === version)) return logMarks;
   return Object.fromEntries(marks.map(([log, mark]) => [log, mark.version === version ? { version, commitId } : mark]));
+}
+
+/**
+ * One change for changes of one session that follow each other: each was made of the record before. The record keeps the version
+ * of the last one, so every change has a version of its own.
+ */
+export function joined(changes: readonly [Change, ...Change[]]): Change {
+  const [first] = changes;
+  if (changes.length === 1) return first;
+  const splices = new Map<LogName, Splice>();
+  for (const change of changes)
+    for (const { log, from, entries } of change.splices)
+      splices.set(log, continued(splices.get(log), { log, from, entries }));
+  const additions = changes.flatMap((change) => change.additions ?? []);
+  return {
+    key: first.key,
+    expected: first.expected,
+    record: changes.at(-1)?.record ?? null,
+    splices: [...splices.values()],
+    claims: changes.flatMap(({ claims }) => claims),
+    ...(additions.length === 0 ? {} : { additions }),
+    writes: changes.length,
+  };
+}
+
+/** The splice that does what `earlier` and then `next` do to a log. */
+function continued(earlier: Splice | undefined, next: Splice): Splice {
+  if (earlier === undefined) return next;
+  const from = Math.min(next.from, earlier.from);
+  return { log: next.log, from, entries: [...earlier.entries.slice(0, next.from - from), ...next.entries] };
 }
 
 /**
@@ -204,10 +236,7 @@ export function firstOwn({ parent }: Pick<SessionRecord, "parent">, log: LogName
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = lastOwn(draft.record, log);
   if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
-  const earlier = draft.splices.get(log);
-  const start = Math.min(from, earlier?.from ?? from);
-  const kept = earlier?.entries.slice(0, from - start) ?? [];
-  draft.splices.set(log, { log, from: start, entries: [...kept, ...entries] });
+  draft.splices.set(log, continued(draft.splices.get(log), { log, from, entries }));
   set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
 }
 

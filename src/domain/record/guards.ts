@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { defined } from "../values/defined.ts";
-import { headOf, isSame, turnsIdentity } from "./change.ts";
+import { headOf, isSame, mayFollow, turnsIdentity } from "./change.ts";
 import type { Limits } from "../values/limits.ts";
 import type { Identity, Lease, SessionRecord } from "./record.ts";
 
@@ -44,6 +44,21 @@ export function guardSeen(record: SessionRecord, writer: Writer): void {
     storedTurn: headOf(record, "turns"),
     seenVersion: writer.seen.version,
     storedVersion: record.turnsVersion,
+  });
+}
+
+/**
+ * Commits are durable: a record that cannot descend from a known one came with a restored backup.
+ * @throws SessionError `store_restored`
+ */
+export function guardHistory(known: SessionRecord, current: SessionRecord): void {
+  if (mayFollow(current, known)) return;
+  throw new SessionError("store_restored", {
+    ...sessionIds(known),
+    seenTurn: headOf(known, "turns"),
+    storedTurn: headOf(current, "turns"),
+    seenVersion: known.version,
+    storedVersion: current.version,
   });
 }
 

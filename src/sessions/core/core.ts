@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { createHash } from "node:crypto";
 import type { DocumentChange } from "../../domain/documents/document.ts";
-import { isDocumentChange, withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
+import { isDocumentChange, joined, withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
 import { dailyScopes, dayOf, type DailyBudget, type DailyScope } from "../../domain/record/daily-usage.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
@@ -326,18 +326,50 @@ export class Core {
     }: { readonly changes: readonly Change[]; readonly documents: readonly DocumentChange[] },
     firstCommitId?: string,
   ): Promise<Committed | DocumentConflict> {
-    const own = `${this.#commitPrefix}.${++this.#commits}`;
+    const own = this.newCommitId();
     const first = firstCommitId ?? own;
-    const changes = given.map((change, index) => this.#withAdditions(withCommitId(change, index === 0 ? first : own)));
-    const transaction: Transaction = documents.length === 0 ? changes : [...changes, ...documents];
-    const outcome = await (this.#outboxBytes === undefined
-      ? this.#outcomeOf(transaction, first)
-      : this.#outboxBytes.within(changes, () => this.#outcomeOf(transaction, first)));
+    const changes = given.map((change, index) => this.identified(change, index === 0 ? first : own));
+    const outcome = await this.#outcomeWithin({ changes, documents }, first);
     if (outcome.status !== "ok") return outcome;
-    // Turns of the fallback are published after their replay.
+    this.#publish(changes);
+    return { status: "ok", changes };
+  }
+
+  /**
+   * Commit changes of one session that follow each other, each with this commit id already, as one change.
+   * @throws SessionError as {@link commit}
+   */
+  async commitFolded(changes: readonly [Change, ...Change[]], commitId: string): Promise<Committed> {
+    const outcome = await this.#outcomeWithin({ changes: [joined(changes)], documents: [] }, commitId);
+    if (outcome.status === "document_conflict") throw new Error("a commit without documents met a document");
+    if (outcome.status !== "ok") return outcome;
+    this.#publish(changes);
+    return { status: "ok", changes };
+  }
+
+  /** The id of a new commit. */
+  newCommitId(): string {
+    return `${this.#commitPrefix}.${++this.#commits}`;
+  }
+
+  /** The change as the commit of this id writes it: with the id, and with what it adds to the sums that daily budgets limit. */
+  identified(change: Change, commitId: string): Change {
+    return this.#withAdditions(withCommitId(change, commitId));
+  }
+
+  async #outcomeWithin(
+    { changes, documents }: { readonly changes: readonly Change[]; readonly documents: readonly DocumentChange[] },
+    commitId: string,
+  ): Promise<Settled> {
+    const transaction: Transaction = documents.length === 0 ? changes : [...changes, ...documents];
+    if (this.#outboxBytes === undefined) return await this.#outcomeOf(transaction, commitId);
+    return await this.#outboxBytes.within(changes, () => this.#outcomeOf(transaction, commitId));
+  }
+
+  /** Publish what was committed. Turns of the fallback are published after their replay. */
+  #publish(changes: readonly Change[]): void {
     if (this.isFallback) this.onFallbackCommit?.(changes);
     else publishCommitted(changes);
-    return { status: "ok", changes };
   }
 
   /**

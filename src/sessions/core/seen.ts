@@ -1,4 +1,4 @@
-import { headOf, turnsIdentity } from "../../domain/record/change.ts";
+import { headOf, isSame, turnsIdentity } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 
 /** The turns of a session that a caller has seen: `info.seen`, as it read it. */
@@ -14,4 +14,9 @@ export interface Seen {
 /** The `seen` of a caller that has seen all turns of this record. */
 export function seenOf(record: SessionRecord): Seen {
   return { ...turnsIdentity(record), turn: headOf(record, "turns") };
+}
+
+/** True if these are all turns of the record. */
+export function hasSeen(seen: Seen, record: SessionRecord): boolean {
+  return isSame(seen, turnsIdentity(record));
 }

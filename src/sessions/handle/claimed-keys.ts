@@ -21,6 +21,12 @@ export function claimsTwice(change: Change): boolean {
   return keys.some((key) => turns.filter((entry) => entry.key === key).length > 1);
 }
 
+/** True where a key that the change claims may be a key of turns that the store does not compare. */
+export function claimsKeysElsewhere(record: SessionRecord, change: Change): boolean {
+  const isElsewhere = record.parent !== null || headOf(record, replacedKeysLog) > 0 || record.resets.length > 0;
+  return isElsewhere && turnKeys(change).length > 0;
+}
+
 /** The entry with a claimed key among the shared turns of a fork: the store compares only the rows of the fork. */
 export async function inheritedEntry(core: Core, record: SessionRecord, change: Change): Promise<Entry | undefined> {
   const keys = turnKeys(change);

@@ -1,7 +1,6 @@
 import {
   changeOf,
   draftOf,
-  headOf,
   isSame,
   mayFollow,
   turnsIdentity,
@@ -12,20 +11,21 @@ import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { endOfWait } from "../../domain/writes/waiting.ts";
-import { sessionIds, type Writer } from "../../domain/record/guards.ts";
+import { guardHistory, sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import type { Committed, Core } from "../core/core.ts";
-import { changedReferences } from "../marks/changed-marks.ts";
+import { changedReferences, changesReferences } from "../marks/changed-marks.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
-import { seenOf, type Seen } from "../core/seen.ts";
+import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
 import { readAbandonedTurn, readReplacedTurns } from "./abandoned-turn.ts";
-import { claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
+import { claimsKeysElsewhere, claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
 import { Contention } from "./contention.ts";
+import { writesTo, type FoldedRule, type FoldingView } from "./session-writes.ts";
 import type { Proposal, Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
 
 /** Tries of a write against newer records, unless its options say otherwise. */
@@ -37,7 +37,7 @@ const retryMs = 2000;
  * One view of one session: the newest record it knows, the turns its owner has seen, and the fencing token it writes
  * under. Its writes run in order. Each is a pure rule, which is applied again if the record changed meanwhile.
  */
-export class Handle implements WritableSession {
+export class Handle implements WritableSession, FoldingView {
   readonly core: Core;
   #record: SessionRecord;
   /** The turns that the owner of this handle has seen. */
@@ -46,7 +46,10 @@ export class Handle implements WritableSession {
   #lease: Pick<Lease, "fence" | "commitId"> | null = null;
   #retired = false;
   readonly #contention: Contention;
+  /** Settles when all operations so far have ended. */
   #last: Promise<unknown> | undefined;
+  /** Settles when the next operation that folds may begin. */
+  #gate: Promise<unknown> | undefined;
   #pending = 0;
 
   /** `seen`: what the owner has seen of the session, where that is less than this record. */
@@ -111,9 +114,14 @@ export class Handle implements WritableSession {
     if (other.#seen.version > this.#seen.version) this.#seen = other.#seen;
   }
 
+  /** The turns that its owner has seen. */
+  get seen(): Seen {
+    return this.#seen;
+  }
+
   /** The newest known record, if its owner has seen all turns of it. */
   get seenRecord(): SessionRecord | undefined {
-    return isSame(this.#seen, turnsIdentity(this.#record)) ? this.#record : undefined;
+    return hasSeen(this.#seen, this.#record) ? this.#record : undefined;
   }
 
   /** The number of the last turn that its owner has seen. */
@@ -183,6 +191,32 @@ export class Handle implements WritableSession {
 
   /** Queue an operation behind the earlier ones of this handle. */
   async inOrder<T>(operation: () => Promise<T>): Promise<T> {
+    this.#begin();
+    const before = this.#last;
+    const result = before === undefined ? operation() : before.then(operation, operation);
+    this.#last = result;
+    this.#gate = result;
+    return await this.#ended(result);
+  }
+
+  /**
+   * Queue an operation that writes by a folded write: the next such operation begins as soon as the write of this one is in the queue
+   * of its session (`queued`), and the writes keep their order.
+   */
+  async inFold<T>(operation: (queued: () => void) => Promise<T>): Promise<T> {
+    this.#begin();
+    const gate = Promise.withResolvers<void>();
+    const open = (): void => gate.resolve();
+    const run = (): Promise<T> => operation(open);
+    const result = this.#gate === undefined ? run() : this.#gate.then(run, run);
+    result.then(open, open);
+    this.#gate = gate.promise;
+    this.#last = this.#last === undefined ? result : Promise.allSettled([this.#last, result]);
+    return await this.#ended(result);
+  }
+
+  /** @throws SessionError `queue_full`, `closed` */
+  #begin(): void {
     this.core.guardOpen();
     const { pendingMax } = this.core.options.limits;
     if (this.#pending >= pendingMax) {
@@ -192,15 +226,17 @@ export class Handle implements WritableSession {
         waitingMax: pendingMax,
       });
     }
-    const before = this.#last;
     this.#pending++;
-    const result = before === undefined ? operation() : before.then(operation, operation);
-    this.#last = result;
+  }
+
+  async #ended<T>(result: Promise<T>): Promise<T> {
     try {
       return await result;
     } finally {
-      this.#pending--;
-      if (this.#last === result) this.#last = undefined;
+      if (--this.#pending === 0) {
+        this.#last = undefined;
+        this.#gate = undefined;
+      }
     }
   }
 
@@ -213,7 +249,10 @@ export class Handle implements WritableSession {
     try {
       // The record may come from a list, which does not bring the time.
       if (!this.core.knowsTime) await this.core.learnTime();
-      return (await this.#tryWrite(rule, options, 1)) ?? (await this.#writeAgain(rule, options));
+      if (options.queued === undefined) return await this.writeApart(rule, options);
+      const written = writesTo(this).write(this, rule, options);
+      options.queued();
+      return await written;
     } catch (error) {
       const isLost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
       // A change beside this one may be of a record that is lost.
@@ -222,6 +261,29 @@ export class Handle implements WritableSession {
       if (lost && fence !== null) this.core.loseLease(this.key, fence);
       throw error;
     }
+  }
+
+  /** Commit a write in a commit of its own. */
+  async writeApart(rule: Rule, options: WriteOptions): Promise<WriteResult> {
+    return (await this.#tryWrite(rule, options, 1)) ?? (await this.#writeAgain(rule, options));
+  }
+
+  /** As {@link FoldingView}: the rule is applied where nothing has to be read for it. */
+  changeOn(record: SessionRecord, seen: Seen, { rule, options }: FoldedRule): Change | null | undefined {
+    if (this.#retired || this.#meetsAnotherLease(record)) throw this.#superseded(record);
+    if (options.recovers !== undefined && (this.#isAbandoned(record) || this.#endsWait(record, undefined)))
+      return undefined;
+    const change = rule(draftOf(record), this.core.context(), this.#writer(seen));
+    if (change === null) return null;
+    const isApart = claimsTwice(change) || claimsKeysElsewhere(record, change) || changesReferences(record, change);
+    return isApart ? undefined : change;
+  }
+
+  /** As {@link FoldingView}. */
+  applied({ before, change, newest }: Parameters<FoldingView["applied"]>[0]): void {
+    if (change.record !== null && hasSeen(this.#seen, before)) this.#seen = seenOf(change.record);
+    if (isSame(this.#record, before)) this.#record = newest;
+    else this.learn(newest);
   }
 
   /** The attempts after the first, which met another record. */
@@ -253,7 +315,9 @@ export class Handle implements WritableSession {
     if (outcome.status === "ok") {
       const [written] = outcome.changes;
       if (written === undefined) throw new Error("a commit of one change has one change");
-      this.#applied(written);
+      const { record: newest } = written;
+      // After a removal the handle keeps the last record.
+      if (newest !== null) this.applied({ before: record, change: written, newest });
       return { status: "ok", change: written };
     }
     if (beside.length > 0) {
@@ -285,7 +349,7 @@ export class Handle implements WritableSession {
   ): Promise<Proposal | undefined> {
     const record = this.#record;
     if (this.#retired || this.#meetsAnotherLease(record)) {
-      throw new SessionError("fenced", { ...sessionIds(record), fence: this.fence ?? 0, storedFence: record.fence });
+      throw this.#superseded(record);
     }
     let change: Change | null;
     try {
@@ -293,7 +357,7 @@ export class Handle implements WritableSession {
       if (recovers !== undefined && this.#isAbandoned(record)) await this.#recover(draft, recovers, reason);
       const mayEndWait = recovers !== undefined || interruptsWaiting !== undefined;
       if (mayEndWait && this.#endsWait(draft.record, interruptsWaiting)) await this.#endWait(draft, interruptsWaiting);
-      change = rule(draft, this.core.context(), this.#writer());
+      change = rule(draft, this.core.context(), this.#writer(this.#seen));
     } catch (error) {
       // The record that was known before this write may be stale. The record of a later attempt came from the store.
       const isFinal = attempt > 1 || !(error instanceof SessionError) || (queues && error.code === "busy");
@@ -316,6 +380,10 @@ export class Handle implements WritableSession {
     const joined = typeof given === "function" ? await given(attempt) : given;
     const beside = joined === undefined ? others : [...others, ...joined];
     return { status: "proposed", change, beside };
+  }
+
+  #superseded(record: SessionRecord): SessionError<"fenced"> {
+    return new SessionError("fenced", { ...sessionIds(record), fence: this.fence ?? 0, storedFence: record.fence });
   }
 
   /** True if the record has another lease with the fencing token of this view's. */
@@ -364,22 +432,8 @@ export class Handle implements WritableSession {
     });
   }
 
-  #applied(change: Change): void {
-    // After a removal the handle keeps the last record.
-    if (change.record === null) return;
-    const record = change.record;
-    const hadSeenAll = isSame(this.#seen, turnsIdentity(this.#record));
-    this.#record = record;
-    if (hadSeenAll) this.#seen = seenOf(record);
-  }
-
-  #writer(): Writer {
-    return {
-      instance: this.core.instance.id,
-      fence: this.fence,
-      seen: this.#seen,
-      seenTurn: this.#seen.turn,
-    };
+  #writer(seen: Seen): Writer {
+    return { instance: this.core.instance.id, fence: this.fence, seen, seenTurn: seen.turn };
   }
 
   /** True if the store has a newer record, which the handle then knows. */
@@ -436,21 +490,6 @@ export class Handle implements WritableSession {
     const [entry] = await readLog(this.core, this.#record, { log: "turns", keys: [key] });
     return entry;
   }
-}
-
-/**
- * Commits are durable: a record that cannot descend from a known one came with a restored backup.
- * @throws SessionError `store_restored`
- */
-function guardHistory(known: SessionRecord, current: SessionRecord): void {
-  if (mayFollow(current, known)) return;
-  throw new SessionError("store_restored", {
-    ...sessionIds(known),
-    seenTurn: headOf(known, "turns"),
-    storedTurn: headOf(current, "turns"),
-    seenVersion: known.version,
-    storedVersion: current.version,
-  });
 }
 
 /** True for a change that grants the lease of its session to this instance. */

@@ -7,8 +7,8 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
+import { writesTo } from "../handle/session-writes.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { inTurn } from "./in-turn.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
 import type { DocumentBatch } from "../documents/document-batch.ts";
 import type { ScopedDocumentWrite } from "../documents/document-write.ts";
@@ -101,7 +101,7 @@ function documentWrites({ documents = [] }: SessionWrite): readonly ScopedDocume
 /** Do `work` in turn with the other writes to each of the sessions, which wait for each other in the order of the ids. */
 async function inTurnOfAll<T>(handles: readonly Handle[], work: () => Promise<T>): Promise<T> {
   const [first, ...others] = handles.toSorted((a, b) => (a.key.id < b.key.id ? -1 : 1));
-  return first === undefined ? await work() : await inTurn(first, () => inTurnOfAll(others, work));
+  return first === undefined ? await work() : await writesTo(first).alone(first, () => inTurnOfAll(others, work));
 }
 
 /** One round: all rules are applied, and their changes are committed. Undefined where the next round must know more. */

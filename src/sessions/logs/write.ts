@@ -10,11 +10,11 @@ import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
+import { writesTo } from "../handle/session-writes.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Rule, WriteOptions } from "../core/writable-session.ts";
 import { DocumentBatch } from "../documents/document-batch.ts";
 import { parseDocumentWrites, type ScopedDocumentWrite } from "../documents/document-write.ts";
-import { inTurn } from "./in-turn.ts";
 import { logEntryOf } from "./log-entry.ts";
 import { entriesOfKeys, knownFor, nothingKnown } from "./known-entries.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
@@ -37,9 +37,25 @@ export async function writeOn(
   const documents = documentsOf(core, handle.key.tenant, write.documents);
   // `close` waits for the write.
   return await core.take(() =>
-    handle.inOrder(() =>
-      inTurn(handle, () => withoutForks(handle, () => writeNext(handle, parsed, defined({ documents, beside })))),
-    ),
+    documents === undefined && beside === undefined && addsOnly(parsed)
+      ? handle.inFold((queued) => writeNext(handle, parsed, { queued }))
+      : handle.inOrder(() => writeAlone(handle, parsed, defined({ documents, beside }))),
+  );
+}
+
+/** A write that may replace entries, which it must have read: the other writes of this process wait. */
+function writeAlone(handle: Handle, write: NewWrite, options: NextOptions): Promise<WriteOutcome> {
+  return writesTo(handle).alone(handle, () => withoutForks(handle, () => writeNext(handle, write, options)));
+}
+
+/** True where the rule needs no entry of a log: nothing is replaced, and the store compares the keys. */
+function addsOnly({ turns, logs }: NewWrite): boolean {
+  return (
+    turns?.from === undefined &&
+    logs.every(
+      ({ from, entries }) =>
+        from === undefined && entries.every(({ key, ifPresent }) => key === null || ifPresent === "refuse"),
+    )
   );
 }
 
@@ -53,18 +69,19 @@ export function documentsOf(
   return parsed.length === 0 ? undefined : new DocumentBatch(core, parsed);
 }
 
-async function writeNext(
-  handle: Handle,
-  write: NewWrite,
-  { documents, beside }: Pick<WriteOptions, "beside"> & { readonly documents?: DocumentBatch },
-): Promise<WriteOutcome> {
+interface NextOptions extends Pick<WriteOptions, "beside" | "queued"> {
+  readonly documents?: DocumentBatch;
+}
+
+async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }: NextOptions): Promise<WriteOutcome> {
   const attempt = await attemptOf(handle, write);
-  const options: WriteOptions = { recovers: "dead", ...defined({ documents, beside }) };
-  return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async () => {
+  return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async (number) => {
+    // What a later attempt has read must be of the newest record.
+    const options: WriteOptions = { recovers: "dead", ...others, queued: number === 1 ? queued : undefined };
     const committed = await attempt.orStanding(() => handle.write(attempt.rule, options));
     switch (committed.status) {
       case "ok":
-        return defined({ ...attempt.result(), documents: documents?.versions() });
+        return defined({ ...attempt.result(), documents: others.documents?.versions() });
       case "standing":
         return committed.outcome;
       case "duplicate":

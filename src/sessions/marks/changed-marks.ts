@@ -14,15 +14,29 @@ import { Speakers } from "./speakers.ts";
 export function changedReferences(
   core: Core,
   before: SessionRecord,
-  { record: after, splices }: Pick<Change, "splices" | "record">,
+  { record: after, splices }: ChangedSession,
 ): readonly Change[] | Promise<readonly Change[]> {
-  if (after === null) return [];
+  // Most changes have none, so an append need not wait.
+  if (after === null || !changesReferences(before, { record: after, splices })) return [];
+  return referencesOf(core, { before, user: after.user, next: nextTurn(before, { record: after, splices }) });
+}
+
+type ChangedSession = Pick<Change, "splices" | "record">;
+
+/** True where other records may have to change with the session. */
+export function changesReferences(before: SessionRecord, { record: after, splices }: ChangedSession): boolean {
+  if (after === null) return false;
+  return before.user !== after.user || nextTurn(before, { record: after, splices }) <= headOf(before, "turns");
+}
+
+/** The number of the first turn that the change writes, or the next one writes. */
+function nextTurn(
+  before: SessionRecord,
+  { record: after, splices }: { readonly record: SessionRecord; readonly splices: Change["splices"] },
+): number {
   const first = splices.find(({ log }) => log === "turns")?.from ?? Infinity;
   // The end of the open turn writes at its number and truncates no other turn.
-  const next = Math.min(headOf(after, "turns") + 1, first === before.openTurn ? Infinity : first);
-  // Most changes have none, so an append need not wait.
-  if (before.user === after.user && next > headOf(before, "turns")) return [];
-  return referencesOf(core, { before, user: after.user, next });
+  return Math.min(headOf(after, "turns") + 1, first === before.openTurn ? Infinity : first);
 }
 
 async function referencesOf(

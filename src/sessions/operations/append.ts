@@ -33,14 +33,20 @@ export async function appendOn(
   { key, beside }: WriteKey & Pick<WriteOptions, "beside">,
 ): Promise<Turn> {
   const wanted = newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: handle.core.turnKey(key) });
+  const append = (queued: (() => void) | undefined): Promise<Turn> =>
+    appendNext(handle, wanted, { named: turn.agent, ...defined({ beside, queued }) });
   // `close` waits for the append.
-  return await handle.core.take(() => handle.inOrder(() => appendNext(handle, wanted, { named: turn.agent, beside })));
+  return await handle.core.take(() => {
+    if (beside !== undefined) return handle.inOrder(() => append(undefined));
+    // A repetition of a key shows its owner more turns, which the next append of this object must know.
+    return wanted.key === null ? handle.inFold(append) : handle.inOrder(() => append(() => undefined));
+  });
 }
 
 async function appendNext(
   handle: Handle,
   wanted: NewTurn,
-  { named, beside }: { readonly named: string | undefined; readonly beside: WriteOptions["beside"] },
+  { named, ...options }: { readonly named: string | undefined } & Pick<WriteOptions, "beside" | "queued">,
 ): Promise<Turn> {
   await handle.makeRoom();
   const guardDaily = await dailyGuard(handle.core, handle.record);
@@ -52,7 +58,7 @@ async function appendNext(
       guardDaily();
       return appendTurn(draft, { turn: wanted, writer }, context);
     },
-    { recovers: "dead", ...defined({ beside }) },
+    { recovers: "dead", ...options },
   );
   if (written.status === "duplicate") {
     const earlier = turnOf(written.entry);

@@ -47,7 +47,9 @@ const patchNames: OptionNames<SessionPatch> = {
 /** @throws SessionError as `Session.update` */
 export async function updateOn(handle: Handle, patch: SessionPatch): Promise<void> {
   const parsed = parsePatch(handle.core, patch);
-  await handle.inOrder(() => handle.write(({ record }, context) => updateSession(record, parsed, context)));
+  await handle.inFold((queued) =>
+    handle.write(({ record }, context) => updateSession(record, parsed, context), { queued }),
+  );
 }
 
 /** @throws SessionError `argument_invalid`, `id_invalid`, `duration_invalid`, `agent_unknown` */

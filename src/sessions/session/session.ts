@@ -234,8 +234,9 @@ export class Session {
 
   /** Record activity: moves the sliding deadline. @throws SessionError `session_expired` … */
   async touch(): Promise<void> {
-    await this.#handle.operate("touch", () =>
-      this.#handle.write(({ record }, context) => touchSession(record, context)),
+    const handle = this.#handle;
+    await traceCall(handle.about("touch"), () =>
+      handle.inFold((queued) => handle.write(({ record }, context) => touchSession(record, context), { queued })),
     );
   }
 

@@ -16,6 +16,8 @@ export interface StoreCall extends Traced {
   readonly operation: StoreMethod;
   /** The number of transactions of a commit. */
   readonly transactions?: number;
+  /** The number of writes in a commit, where it is more than that of transactions: writes to one session that were folded. */
+  readonly writes?: number;
   /** The number of transactions of a finished commit that met another version. */
   conflicts?: number;
 }

@@ -1,0 +1,293 @@
+/**
+ * The writes of this process to one session. One commit is in flight at a time; the writes that wait for it fold into the next
+ * one: their rules are applied one after the other to the newest record, and their changes are joined. Each write has its own
+ * result or error.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
+import { isSame, mayFollow, type Change } from "../../domain/record/change.ts";
+import { keyText, type SessionKey } from "../../domain/record/entry.ts";
+import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { SessionError } from "../../errors.ts";
+import type { Committed, Core } from "../core/core.ts";
+import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
+import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import type { Within } from "../../store/calls/async-context.ts";
+
+/** Writes that fold into one commit at most, and the characters of their entries, from which on no further write joins. */
+const foldMax = { writes: 128, characters: 1024 * 1024 } as const;
+/** Tries of a write against newer records before it fails with `contended`. */
+const attemptsMax = 100;
+
+/** A view of the session, of one owner. */
+export interface FoldingView {
+  readonly core: Core;
+  readonly key: SessionKey;
+  readonly record: SessionRecord;
+  /** The turns that the owner has seen. */
+  readonly seen: Seen;
+  learn(record: SessionRecord): void;
+  /**
+   * The change that the rule makes of this record, for an owner that has seen these turns; null if there is nothing to change.
+   * Undefined if the change depends on more than the record, or changes other records.
+   * @throws SessionError what the rule throws
+   */
+  changeOn(record: SessionRecord, seen: Seen, write: FoldedRule): Change | null | undefined;
+  /** The change of the record `before` was committed; the same commit left `newest`. */
+  applied(committed: { readonly before: SessionRecord; readonly change: Change; readonly newest: SessionRecord }): void;
+  /** Commit the write in a commit of its own. */
+  writeApart(rule: Rule, options: WriteOptions): Promise<WriteResult>;
+}
+
+/** The rule of a write that may fold with others. */
+export interface FoldedRule {
+  readonly rule: Rule;
+  readonly options: WriteOptions;
+}
+
+interface FoldedWrite extends FoldedRule {
+  readonly handle: FoldingView;
+  /** Runs work in the async context of the caller; undefined if that is the context of the loop. */
+  readonly within: Within | undefined;
+  readonly resolve: (result: WriteResult) => void;
+  readonly reject: (error: unknown) => void;
+  /** The number of times that the store had another record, on which the write was judged again. */
+  attempts: number;
+}
+
+/** Work that runs between the commits of the folded writes. */
+interface Alone {
+  readonly handle: FoldingView;
+  readonly work: () => Promise<void>;
+}
+
+/** A write in a round: its change, the record that it was applied to, or its error; neither if it changes nothing. */
+interface Judged {
+  readonly write: FoldedWrite;
+  readonly before: SessionRecord;
+  readonly change?: Change;
+  readonly error?: unknown;
+}
+
+const writesOf = new WeakMap<Core, Map<string, SessionWrites>>();
+
+/** The queue of the writes of this process to the session of this handle. */
+export function writesTo({ core, key }: FoldingView): SessionWrites {
+  let ofCore = writesOf.get(core);
+  if (ofCore === undefined) {
+    ofCore = new Map();
+    writesOf.set(core, ofCore);
+  }
+  const text = keyText(key);
+  let writes = ofCore.get(text);
+  if (writes === undefined) {
+    const all = ofCore;
+    writes = new SessionWrites(core, () => all.delete(text));
+    ofCore.set(text, writes);
+  }
+  return writes;
+}
+
+export class SessionWrites {
+  readonly #core: Core;
+  readonly #ended: () => void;
+  readonly #waiting: (FoldedWrite | Alone)[] = [];
+  #isRunning = false;
+  /** The newest record that the writes of this queue know. */
+  #newest: SessionRecord | undefined;
+
+  constructor(core: Core, ended: () => void) {
+    this.#core = core;
+    this.#ended = ended;
+  }
+
+  /** Apply the rule to the newest known record, and commit its change together with those of other writes that wait. */
+  write(handle: FoldingView, rule: Rule, options: WriteOptions): Promise<WriteResult> {
+    const within = this.#isRunning ? AsyncLocalStorage.snapshot() : undefined;
+    return new Promise((resolve, reject) => {
+      this.#add({ handle, rule, options, within, resolve, reject, attempts: 0 });
+    });
+  }
+
+  /** Do `work` between the commits of the writes that fold. */
+  alone<T>(handle: FoldingView, work: () => Promise<T>): Promise<T> {
+    const within: Within = this.#isRunning ? AsyncLocalStorage.snapshot() : (run) => run();
+    return new Promise((resolve, reject) => {
+      this.#add({ handle, work: () => within(work).then(resolve, reject) });
+    });
+  }
+
+  #add(item: FoldedWrite | Alone): void {
+    this.#learn(item.handle.record);
+    this.#waiting.push(item);
+    if (!this.#isRunning) void this.#run();
+  }
+
+  #learn(record: SessionRecord): void {
+    if (this.#newest === undefined || (!isSame(record, this.#newest) && mayFollow(record, this.#newest)))
+      this.#newest = record;
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (this.#newest !== undefined) next.handle.learn(this.#newest);
+      if ("work" in next) {
+        this.#waiting.shift();
+        await next.work();
+        this.#learn(next.handle.record);
+        continue;
+      }
+      const writes = await this.#round(next);
+      // The callers of a folded commit may write again at once, so the next round waits for them.
+      if (writes > 1) await turnOfTheLoop();
+    }
+    this.#isRunning = false;
+    this.#ended();
+  }
+
+  /** Fold the first write and those that wait behind it into one commit; the number of writes that it took. */
+  async #round(first: FoldedWrite): Promise<number> {
+    const commitId = this.#core.newCommitId();
+    const judged = this.#judgeAll(first.handle.record, commitId);
+    if (judged.length === 0) {
+      this.#waiting.shift();
+      await this.#apart(first);
+      return 1;
+    }
+    this.#waiting.splice(0, judged.length);
+    const [change, ...others] = judged.flatMap(({ change: one }) => one ?? []);
+    try {
+      if (change === undefined) {
+        await this.#settleUnwritten(judged);
+      } else {
+        const commit = (): Promise<Committed> => this.#core.commitFolded([change, ...others], commitId);
+        await this.#settle(judged, await (first.within === undefined ? commit() : first.within(commit)));
+      }
+    } catch (error) {
+      for (const { write } of judged) write.reject(error);
+    }
+    return judged.length;
+  }
+
+  /**
+   * Apply the rules of the writes at the head of the queue, one after the other, up to the first that needs more than the record
+   * of this round.
+   */
+  #judgeAll(base: SessionRecord, commitId: string): readonly Judged[] {
+    const judged: Judged[] = [];
+    const claimed = new Set<string>();
+    /** What each handle will have seen, if the commit lands. */
+    const seen = new Map<FoldingView, Seen>();
+    let record = base;
+    let characters = 0;
+    // The fallback counts the bytes of each commit, and refuses what is too large.
+    const writesMax = this.#core.isFallback ? 1 : foldMax.writes;
+    for (const write of this.#waiting) {
+      if ("work" in write || judged.length === writesMax || characters > foldMax.characters) break;
+      const { handle } = write;
+      handle.learn(base);
+      // The store was put back, and this handle knows another history.
+      if (!isSame(handle.record, base)) break;
+      const before = record;
+      const seenSoFar = seen.get(handle) ?? handle.seen;
+      let change: Change | null | undefined;
+      try {
+        const judge = (): Change | null | undefined => handle.changeOn(before, seenSoFar, write);
+        change = write.within === undefined ? judge() : write.within(judge);
+      } catch (error) {
+        judged.push({ write, before, error });
+        continue;
+      }
+      if (change === undefined || change?.claims.some(({ key }) => claimed.has(key)) === true) break;
+      if (change === null) {
+        judged.push({ write, before });
+        continue;
+      }
+      change = this.#core.identified(change, commitId);
+      judged.push({ write, before, change });
+      for (const { key } of change.claims) claimed.add(key);
+      for (const { entries } of change.splices) for (const { data } of entries) characters += data.length;
+      record = change.record ?? record;
+      if (hasSeen(seenSoFar, before)) seen.set(handle, seenOf(record));
+    }
+    return judged;
+  }
+
+  async #apart({ handle, rule, options, within, resolve, reject }: FoldedWrite): Promise<void> {
+    const write = (): Promise<WriteResult> => handle.writeApart(rule, options);
+    await (within === undefined ? write() : within(write)).then(resolve, reject);
+    this.#learn(handle.record);
+  }
+
+  async #settle(judged: readonly Judged[], outcome: Committed): Promise<void> {
+    if (outcome.status === "ok") {
+      this.#landed(judged);
+      return;
+    }
+    if (outcome.status === "duplicate") {
+      const { entry } = outcome;
+      const one = judged.find(({ change }) => change?.claims.some(({ key }) => key === entry.key));
+      if (one === undefined) throw new Error("the entry of a claimed key has that key");
+      one.write.resolve({ status: "duplicate", entry });
+      this.#again(judged.filter((other) => other !== one));
+      return;
+    }
+    if (outcome.current === undefined) {
+      for (const { write, before } of judged) write.reject(new SessionError("session_not_found", sessionIds(before)));
+      return;
+    }
+    await this.#judgeAgainOn(outcome.current, judged);
+  }
+
+  #landed(judged: readonly Judged[]): void {
+    const newest = judged.findLast(({ change }) => change !== undefined)?.change?.record ?? undefined;
+    if (newest !== undefined) this.#newest = newest;
+    for (const { write, before, change, error } of judged) {
+      if (change !== undefined) {
+        if (newest !== undefined) write.handle.applied({ before, change, newest });
+        write.resolve({ status: "ok", change });
+      } else if (error === undefined) {
+        write.resolve({ status: "unchanged" });
+      } else {
+        // The commit shows that the record of the round was the stored one, so the error is right.
+        write.reject(error);
+      }
+    }
+  }
+
+  /** No write of the round changes anything. An error is right on a record that was read after the write began. */
+  async #settleUnwritten(judged: readonly Judged[]): Promise<void> {
+    const doubtful: Judged[] = [];
+    for (const one of judged) {
+      const { write, error } = one;
+      if (error === undefined) write.resolve({ status: "unchanged" });
+      else if (write.attempts > 0 || !(error instanceof SessionError)) write.reject(error);
+      else doubtful.push(one);
+    }
+    const [first] = doubtful;
+    if (first === undefined) return;
+    const { record } = await this.#core.load(first.write.handle.key);
+    if (!isSame(record, first.before)) await this.#judgeAgainOn(record, doubtful);
+    else for (const { write, error } of doubtful) write.reject(error);
+  }
+
+  /** The store has another record: the whole round is judged again on it. */
+  async #judgeAgainOn(current: SessionRecord, judged: readonly Judged[]): Promise<void> {
+    guardHistory(judged[0]?.write.handle.record ?? current, current);
+    this.#newest = current;
+    const again = judged.filter(({ write }) => ++write.attempts < attemptsMax);
+    this.#again(again);
+    for (const { write, before } of judged)
+      if (write.attempts === attemptsMax)
+        write.reject(new SessionError("contended", { ...sessionIds(before), attempts: attemptsMax }));
+    const attempts = Math.max(...again.map(({ write }) => write.attempts));
+    if (attempts > 3) await this.#core.pause(Math.min(attempts, 20));
+  }
+
+  /** Put writes back at the head of the queue. */
+  #again(judged: readonly Judged[]): void {
+    this.#waiting.unshift(...judged.map(({ write }) => write));
+  }
+}
