@@ -1,17 +1,14 @@
-import { claimSession, supersedeSession } from "../domain/record/device-claim.ts";
-import type { Change } from "../domain/record/change.ts";
-import { parseLifetime } from "../domain/values/duration.ts";
 import { parseDeviceId } from "../domain/values/device.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
-import type { SessionRecord } from "../domain/record/record.ts";
 import { defined } from "../domain/values/defined.ts";
 import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { keepName, knownName, knownNames } from "./devices/device-names.ts";
+import { claimChanges } from "./devices/claim.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
 import {
   answeringSession,
@@ -252,47 +249,12 @@ export class Devices {
         if (device === undefined || owner === undefined) throw new Error("each name has a route");
         const isTheirs = device.pointer?.kind === "user" && device.pointer.user === user;
         if (isTheirs) return true;
-        const changes = await this.#claimed({ device, owner, user, keep });
+        const changes = await claimChanges(core, this.#tenant, { device, owner, user, keep });
         const marks = await deviceMarks(core, this.#tenant, device, { user, beside: changes });
         return (await core.commit([...changes, ...marks])).status === "ok" ? true : undefined;
       });
       return await this.#open(names, options);
     });
-  }
-
-  async #claimed({ device, owner, user, keep }: Claim): Promise<readonly Change[]> {
-    const core = this.#core;
-    const pointer = pointerChange(core, internalKey(this.#tenant, device.name), device.found, { kind: "user", user });
-    const guests = device.pointer === undefined || device.pointer.kind === "own" ? ownSession(core, device) : undefined;
-    const theirs = ownSession(core, owner, user);
-    if (guests === undefined) return [pointer];
-    if (theirs === undefined) return [pointer, ...this.#moved(guests, owner, user)];
-    if (keep === undefined && guests.counters.turns > 0 && theirs.counters.turns > 0) {
-      const ids = { userSession: theirs.id, deviceSession: guests.id };
-      throw new SessionError("claim_undecided", { tenant: this.#tenant, ...ids });
-    }
-    const goesOn = keep ?? (theirs.counters.turns > 0 || guests.counters.turns === 0 ? "user" : "device");
-    if (goesOn === "user") return [pointer, await this.#superseded(guests, { by: theirs.id, user })];
-    return [pointer, await this.#superseded(theirs, { by: guests.id, user }), ...this.#moved(guests, owner, user)];
-  }
-
-  /** Assign the session to the user, and point the user's pointer to it. */
-  #moved(session: SessionRecord, owner: DeviceRoute, user: string): readonly Change[] {
-    const core = this.#core;
-    const ttl = core.options.ttlOfUser(user);
-    const ttlMs = ttl === undefined ? session.ttlMs : parseLifetime(ttl, "ttlOfUser");
-    return [
-      claimSession(session, { user, ttlMs }, core.context()),
-      pointerChange(core, internalKey(this.#tenant, owner.name), owner.found, { kind: "own", session: session.id }),
-    ];
-  }
-
-  async #superseded(session: SessionRecord, how: { by: string; user: string }): Promise<Change> {
-    const handle = new Handle(this.#core, session);
-    await handle.recoverAbandoned();
-    const change = supersedeSession(handle.record, how, this.#core.context());
-    if (change === null) throw new Error("a live session can be ended");
-    return change;
   }
 
   /**
@@ -447,11 +409,4 @@ export class Devices {
     const candidates = deviceIds.map((deviceId) => this.#names(deviceId));
     return await knownNames(this.#core, this.#tenant, candidates);
   }
-}
-
-interface Claim {
-  readonly device: DeviceRoute;
-  readonly owner: DeviceRoute;
-  readonly user: string;
-  readonly keep: "user" | "device" | undefined;
 }

@@ -1,9 +1,5 @@
-import type { Clock } from "../../clock.ts";
-import type { Limits } from "../../domain/values/limits.ts";
-import { createHash } from "node:crypto";
 import type { DocumentChange } from "../../domain/documents/document.ts";
 import { isDocumentChange, joined, withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
-import { dailyScopes, dayOf, type DailyBudget, type DailyScope } from "../../domain/record/daily-usage.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -17,16 +13,16 @@ import { UsageReads } from "../../store/calls/usage-reads.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { WriteWatch } from "../../store/calls/write-watch.ts";
 import { observed } from "../../store/calls/traced-store.ts";
-import type { DocumentConflict, Loaded, LoadRequest, Outcome, Settled, Store, UsageName } from "../../store/store.ts";
+import type { DocumentConflict, Loaded, LoadRequest, Outcome, Settled, Store } from "../../store/store.ts";
 import { publishCommitted } from "../tracing/committed.ts";
 import { ConflictLog } from "./conflict-log.ts";
-import { correlationNow } from "../tracing/correlation.ts";
-import { guestDeviceOf } from "../../domain/values/device.ts";
 import { EventFeeds } from "../polling/event-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
 import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
 import { ChangePoller } from "../polling/change-poller.ts";
+import { dailySumsOf, type DailySum } from "./daily-sums.ts";
+import { RuleContext } from "./rule-context.ts";
 import { OutboxBytes } from "./outbox-bytes.ts";
 import { endsPass } from "./pass-failures.ts";
 import { SessionQueues } from "./session-queue.ts";
@@ -37,13 +33,6 @@ export interface CoreOptions {
   readonly isFallback?: boolean;
   /** The circuit breaker opens after this many calls in a row that do not reach the store. @default 3 */
   readonly failuresMax?: number;
-}
-
-/** A sum of one day, and the budget that limits it. */
-export interface DailySum extends UsageName {
-  readonly scope: DailyScope;
-  readonly budget: DailyBudget;
-  readonly until: number;
 }
 
 /** The outcome of changes of sessions; `changes`: as written, with the id of their commit. */
@@ -388,7 +377,7 @@ export class Core {
     });
   }
 
-  /** What the turns of the change use is added to the sums that daily budgets limit, in the same commit. */
+  /** Adds the usage of a change to the sums that daily budgets limit, in the same commit. */
   #withAdditions(change: Change): Change {
     const { record, usage } = change;
     // The fallback's turns are counted when they are replayed. An internal record uses nothing.
@@ -399,25 +388,10 @@ export class Core {
   }
 
   /** The sums of today that the turns of this session count in: one for each budget that applies to it. */
-  dailySums({ tenant, id, user }: SessionRecord): readonly DailySum[] {
+  dailySums(record: SessionRecord): readonly DailySum[] {
     const { budgets } = this.options;
     if (budgets.user === undefined && budgets.tenant === undefined) return [];
-    const { day, endsAt } = dayOf(this.now());
-    // A day more, for turns that another process seals by a clock that is behind.
-    const until = endsAt + 86_400_000;
-    return dailyScopes.flatMap((scope): readonly DailySum[] => {
-      const budget = budgets[scope];
-      if (budget === undefined) return [];
-      if (scope === "tenant") return [{ scope, budget, tenant, name: day, until }];
-      const userOrDevice = user ?? guestDeviceOf(id);
-      if (userOrDevice === undefined) return [];
-      // The hash keeps the user's id out of the store's sums.
-      const hash = createHash("sha256")
-        .update(JSON.stringify([tenant, userOrDevice]))
-        .digest("hex")
-        .slice(0, 40);
-      return [{ scope, budget, tenant, name: `${day} ${hash}`, until }];
-    });
+    return dailySumsOf(record, { budgets, now: this.now() });
   }
 
   async #outcomeOf(transaction: Transaction, commitId: string): Promise<Settled> {
@@ -514,27 +488,6 @@ export class Core {
     await this.store.close();
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
-  }
-}
-
-class RuleContext implements Context {
-  readonly now: number;
-  readonly limits: Limits;
-  declare readonly correlation?: string;
-  readonly #clock: Clock;
-
-  constructor(now: number, { clock, limits }: Pick<ResolvedOptions, "clock" | "limits">) {
-    this.now = now;
-    this.limits = limits;
-    this.#clock = clock;
-    const correlation = correlationNow();
-    if (correlation !== undefined) this.correlation = correlation;
-  }
-
-  /** Few rules need randomness, and it costs more than the rest of a context. */
-  get chance(): number {
-    const [first = 0, second = 0] = this.#clock.random(2);
-    return (first * 256 + second) / 65_536;
   }
 }
 

@@ -8,8 +8,6 @@
  * - finished (`receipt` is set, after the scrub of the files): a later run returns the receipt, or begins anew where it finds
  *   new data of the user.
  */
-import { createHash } from "node:crypto";
-import { firstOwn, headOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
@@ -17,13 +15,7 @@ import { internalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
 import { isDevicePointer, renamedTo } from "../devices/device-pointer.ts";
 import type { Settled } from "../../store/store.ts";
-import {
-  currentReceipt,
-  signReceipt,
-  type ErasedCounts,
-  type ErasureReceipt,
-  type ErasureReceiptFormat1,
-} from "./erasure-receipt.ts";
+import { currentReceipt, signReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
@@ -31,11 +23,12 @@ import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksContaining } from "../marks/marked-forks.ts";
 import { theirs } from "../marks/turn-owners.ts";
-import { type UserContent } from "../marks/mark.ts";
+import type { UserContent } from "../marks/mark.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
 import { streamPages } from "../streams/streams-of.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
+import { counted, nothing, type Kind, type Progress } from "./progress.ts";
 import { countReferences, type References } from "./references.ts";
 
 /** The user or the guest to erase, one of them, and how. */
@@ -56,14 +49,6 @@ export interface ErasureRequest {
   readonly signal?: AbortSignal;
 }
 
-/** The content of the progress record. */
-interface Progress {
-  readonly startedAt: number;
-  readonly erased: ErasedCounts;
-  readonly hash: string;
-  readonly receipt: ErasureReceipt | ErasureReceiptFormat1 | null;
-}
-
 /** Records that one transaction deletes. */
 const batchSize = 20;
 const documentsAtOnce = 100;
@@ -72,18 +57,6 @@ const attemptsMax = 50;
 /** Time to live of the progress of a run that is not continued, and of a receipt. */
 const progressTtlMs = 365 * 86_400_000;
 const receiptTtlMs = 30 * 86_400_000;
-
-const nothing: ErasedCounts = {
-  sessions: 0,
-  forks: 0,
-  archives: 0,
-  turns: 0,
-  events: 0,
-  devices: 0,
-  codes: 0,
-  documents: 0,
-  outbox: 0,
-};
 
 /** One run of the erasure of a user. */
 export class Erasure {
@@ -428,8 +401,6 @@ export class Erasure {
 /** Runs a part of a pass; false where its error is kept for the end of the pass. */
 type Tolerantly = (work: () => Promise<void>) => Promise<boolean>;
 
-type Kind = "session" | "fork" | "mark" | "device" | "pointer" | "code" | "staged" | "stream";
-
 /** A record to delete, and its kind. */
 interface Item {
   readonly kind: Kind;
@@ -460,52 +431,4 @@ function isSame(one: SharedForks, other: SharedForks): boolean {
     one.legalHold === other.legalHold &&
     one.ids.every((id, index) => id === other.ids[index])
   );
-}
-
-interface Counted {
-  readonly kind: Kind | "outbox";
-  readonly record: SessionRecord;
-}
-
-function counted(progress: Progress, items: readonly Counted[]): Progress {
-  const erased = items.reduce((counts, { kind, record }) => plus(counts, kind, record), progress.erased);
-  const hash = items.reduce(
-    (before, { kind, record: { id, version } }) =>
-      createHash("sha256")
-        .update(JSON.stringify([before, kind, id, version]))
-        .digest("hex"),
-    progress.hash,
-  );
-  return { ...progress, erased, hash };
-}
-
-function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord): ErasedCounts {
-  switch (kind) {
-    case "device":
-      return { ...counts, devices: counts.devices + 1 };
-    case "pointer":
-    case "mark":
-    case "staged":
-    case "stream":
-      return counts;
-    case "code":
-      return { ...counts, codes: counts.codes + 1 };
-    case "outbox":
-      return { ...counts, outbox: counts.outbox + 1 };
-    case "session":
-    case "fork":
-      return {
-        ...counts,
-        sessions: counts.sessions + 1,
-        forks: counts.forks + (isFork(kind, record) ? 1 : 0),
-        archives: counts.archives + (record.archive === null ? 0 : 1),
-        turns: counts.turns + headOf(record, "turns") - firstOwn(record, "turns") + 1,
-        events: counts.events + headOf(record, "events"),
-      };
-  }
-}
-
-/** A fork has no parent any more after it took over its turns. */
-function isFork(kind: "session" | "fork", { parent, inherited }: SessionRecord): boolean {
-  return parent !== null || (kind === "fork" && inherited > 0);
 }
