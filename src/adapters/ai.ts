@@ -1,7 +1,7 @@
 /**
- * Any language model of the AI SDK as a model of Perdure: `@ai-sdk/anthropic`, `@ai-sdk/google`, `@ai-sdk/openai` and
- * every other provider of the specifications v3 and v4. The package needs nothing of the AI SDK; the program brings the
- * provider.
+ * The AI SDK. `chats`: chats of `useChat` as sessions, with answers that outlive their clients. `aiModel`: any of its language
+ * models as a model of Perdure (`@ai-sdk/anthropic`, `@ai-sdk/google`, `@ai-sdk/openai` and every other provider of the
+ * specifications v3 and v4). The package `ai` is loaded when the first chat is opened; the program brings it.
  *
  * @module perdure/ai
  */
@@ -23,6 +23,10 @@ import { defaultTimeoutMs, Silence } from "./model/silence.ts";
 import { defined } from "../domain/values/defined.ts";
 
 export type { AiLanguageModel, SupportedUrls } from "./ai/language-model.ts";
+export { chats, Chats, type ChatOwner, type ChatsOptions } from "./chats/chats.ts";
+export { Chat, type AddOptions, type Question, type RegenerateOptions, type RespondOptions } from "./chats/chat.ts";
+export type { AnswerSource, StreamResult } from "./chats/source.ts";
+export type { AnyUiMessage, UiChunk, UiPart } from "./chats/ui-message.ts";
 
 /** The name of the model and the settings of calls and agents that name none. `body` is the AI SDK's `providerOptions`. */
 export interface AiOptions extends ModelSettings {

@@ -21,6 +21,8 @@ test("the adapter's types fit both versions of the specification", { skip }, asy
   assert.equal(found, "");
 });
 
-// The address keeps the compiler of the project from the packages that only this folder has.
-if (skip === false) await import(new URL("providers.ts", import.meta.url).href);
-else test("the providers of the AI SDK work with the adapter", { skip });
+// The addresses keep the compiler of the project from the packages that only this folder has.
+for (const file of ["providers.ts", "chats.ts"]) {
+  if (skip === false) await import(new URL(file, import.meta.url).href);
+  else test(`the AI SDK works with the adapter: ${file}`, { skip });
+}

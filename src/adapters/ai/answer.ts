@@ -1,5 +1,6 @@
 import type { Message, ModelEvent, ReportedUsage, ToolCall, Value } from "../../index.ts";
 import { failure } from "../model/failure.ts";
+import { finishReasons } from "../model/finish-reason.ts";
 import { argumentsOf, callOverhead, lengthMax, uniqueCallId } from "../model/tool-call.ts";
 import { keepParts, type KeptPart } from "./kept-parts.ts";
 import type { ProviderFields, StreamPart } from "./language-model.ts";
@@ -48,7 +49,7 @@ export class StreamedAnswer {
     const raw = stringOf(this.#finish?.["raw"]);
     // Anthropic's word, which the AI SDK calls a filter.
     if (raw === "refusal") return raw;
-    return reasons.get(unified) ?? (raw === "" ? undefined : raw);
+    return finishReasons.get(unified) ?? (raw === "" ? undefined : raw);
   }
 
   /** The message that completes the text: calls, and the parts that only the provider knows; undefined without either. */
@@ -161,14 +162,6 @@ export class StreamedAnswer {
     if (this.#fieldsLength > lengthMax) throw failure({ problem: "fields_too_large", lengthMax });
   }
 }
-
-/** OpenAI's words for the reasons that the AI SDK knows. An answer that ended for another one has the provider's word. */
-const reasons: ReadonlyMap<unknown, string> = new Map([
-  ["stop", "stop"],
-  ["length", "length"],
-  ["content-filter", "content_filter"],
-  ["tool-calls", "tool_calls"],
-]);
 
 function isEmpty(part: KeptPart): boolean {
   if (part.providerMetadata !== undefined) return false;
