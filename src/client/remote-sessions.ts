@@ -127,6 +127,8 @@ export class RemoteSessions {
   async list({
     activeSince,
     activeBefore,
+    createdSince,
+    createdBefore,
     state,
     labels,
     waiting,
@@ -142,6 +144,8 @@ export class RemoteSessions {
         waiting: waiting === true ? "true" : waiting,
         activeSince: activeSince?.toISOString(),
         activeBefore: activeBefore?.toISOString(),
+        createdSince: createdSince?.toISOString(),
+        createdBefore: createdBefore?.toISOString(),
       },
     });
     const page = body as Page<WireSession>;

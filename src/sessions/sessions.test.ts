@@ -229,7 +229,7 @@ test("tenants do not see each other's sessions", async () => {
   assert.equal((await a.get("s")).info.turn, 1);
 });
 
-test("lists come in pages, the most recently active first, and are narrowed by agent, user, state and activity", async () => {
+test("lists come in pages, the most recently active first, and are narrowed by agent, user, state, activity and creation", async () => {
   await using place = inMemory();
   const start = place.clock.now();
   for (let index = 0; index < 25; index++) {
@@ -258,6 +258,11 @@ test("lists come in pages, the most recently active first, and are narrowed by a
     await ids({ activeSince: new Date(start + 2 * 60_000), activeBefore: new Date(start + 4 * 60_000) }),
     ["s2", "s3"],
   );
+  const created = { createdSince: new Date(start + 2 * 60_000), createdBefore: new Date(start + 4 * 60_000) };
+  assert.deepEqual(await ids(created), ["s2", "s3"]);
+  assert.equal(await place.sessions.count(created), 2);
+  assert.equal(await place.sessions.count({ ...created, agent: "odd" }), 1);
+  await assert.rejects(place.sessions.list({ createdSince: new Date("?") }), { code: "argument_invalid" });
   await assert.rejects(place.sessions.list({ limit: 0 }), { code: "argument_invalid" });
   await assert.rejects(place.sessions.list({ state: "gone" as "ended" }), { code: "argument_invalid" });
   await assert.rejects(place.sessions.list({ activeSince: new Date("?") }), { code: "argument_invalid" });

@@ -418,6 +418,10 @@ export interface SessionFilter {
   readonly activeSince?: number;
   /** Last activity before this, epoch ms. */
   readonly activeBefore?: number;
+  /** Created at or after this, epoch ms. */
+  readonly createdSince?: number;
+  /** Created before this, epoch ms. */
+  readonly createdBefore?: number;
 }
 
 /** The sessions to count, of one tenant or of all. */

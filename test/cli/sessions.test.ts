@@ -173,6 +173,8 @@ test("list filters by agent, user, state and activity", async () => {
   assert.deepEqual(await idsOf(place, ["--since", "1h"]), ["a", "b", "c"]);
   assert.deepEqual(await idsOf(place, ["--before", "1h"]), []);
   assert.deepEqual(await idsOf(place, ["--before", "2020-01-01"]), []);
+  assert.deepEqual(await idsOf(place, ["--created-since", "1h", "--agent", "ceo"]), ["a"]);
+  assert.deepEqual(await idsOf(place, ["--created-before", "1h"]), []);
   assert.deepEqual(await idsOf(place, ["--since", "2020-01-01T10:00", "--tenant", "other"]), []);
 });
 

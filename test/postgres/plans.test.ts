@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { SessionFilter, Store } from "../../src/store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { PostgresServer, query } from "./server.ts";
 
@@ -195,3 +195,29 @@ for (const partitions of [1, 8]) {
     });
   });
 }
+
+test("a list of a rare agent, or of a short time of creation, reads its index, and a common one walks its order", async () => {
+  const store = await openPostgres({ url: server.url(), schema: "lists", max: 1 });
+  await query(
+    server.url(),
+    `insert into lists.sessions
+     select 'default', 's' || n, case when n % 1000 = 0 then 'rare' else 'common' end, null, 'active', n * 60000, 0, 0,
+       n * 7919 % 20000, 1, n * 7919 % 20000 * 60000, 0, '{}'
+     from generate_series(1, 20000) n`,
+  );
+  await query(server.url(), "analyze lists.sessions");
+  const planOf = async (by: Partial<SessionFilter>, order: "recent" | "created" | "key"): Promise<string> => {
+    const found = await plansOf(async () => {
+      await store.find({ order, tenant: "default", now: 0, limit: 50, ...by });
+    });
+    return found.find((plan) => plan.includes("sessions")) ?? "";
+  };
+  const short = { createdSince: 60_000, createdBefore: 600_000 };
+  for (const order of ["recent", "created", "key"] as const) {
+    assert.match(await planOf({ agent: "rare" }, order), /sessions_of_agent/);
+    assert.match(await planOf(short, order), /sessions_created/);
+    assert.doesNotMatch(await planOf({ agent: "common" }, order), /Seq Scan|Bitmap/);
+  }
+  assert.match(await planOf({ agent: "common" }, "recent"), /sessions_recent/);
+  await store.close();
+});

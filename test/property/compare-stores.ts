@@ -96,7 +96,7 @@ const settled = fc.uniqueArray(fc.constantFrom<SettledState>("expired", "ended",
 const query = fc
   .oneof(
     fc.record({
-      order: fc.constantFrom("recent" as const, "key" as const),
+      order: fc.constantFrom("recent" as const, "created" as const, "key" as const),
       tenant,
       agent: fc.option(fc.constantFrom(...agents), { nil: undefined }),
       user: fc.option(fc.constantFrom("ann", "Ann"), { nil: undefined }),
@@ -104,6 +104,8 @@ const query = fc
       now: moment,
       activeSince: fc.option(moment, { nil: undefined }),
       activeBefore: fc.option(moment, { nil: undefined }),
+      createdSince: fc.option(moment, { nil: undefined }),
+      createdBefore: fc.option(moment, { nil: undefined }),
       limit,
     }),
     fc.record({ order: fc.constant("due" as const), tenant, before: moment, limit }),

@@ -1,8 +1,10 @@
-/** Titles and labels over HTTP: written, listed, and refused as in the library. */
+/** Titles, labels and lists over HTTP: written, listed, and refused as in the library. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { connect } from "../../src/client/index.ts";
+import { openMemory } from "../../src/store/memory.ts";
+import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { serve, type Serving } from "./serving.ts";
 
 const labels = { team: "ops", "a b&c": "x=y é" };
@@ -47,6 +49,23 @@ test("the client writes titles and labels, and lists by them", async () => {
   assert.deepEqual(ids({ items: await Array.fromAsync(remote.each({ labels: { team: "ops" } })) }), ["a", "b"]);
   await session.update({ title: null, labels: { team: null } });
   assert.deepEqual([session.info.title, session.info.labels], [null, { "a b&c": "x=y é" }]);
+});
+
+test("lists by creation, by key and by client", async () => {
+  const clock = scriptedClock();
+  await using here = serve({ store: openMemory({ clock }), clock });
+  const key = await here.key("read");
+  for (const id of ["a", "b", "c"]) {
+    await here.sessions.create({ id });
+    await clock.advance(60_000);
+  }
+  const { createdAt } = (await here.sessions.get("b")).info;
+  const since = `createdSince=${createdAt.toISOString()}`;
+  assert.deepEqual(ids((await here.call("GET", `/v1/sessions?${since}&order=id`, { key })).json), ["b", "c"]);
+  const remote = connect({ url: "http://perdure.test", key, fetch: fetchOf(here) });
+  assert.deepEqual(ids(await remote.list({ createdBefore: createdAt })), ["a"]);
+  const between = { createdSince: createdAt, createdBefore: new Date(createdAt.getTime() + 1) };
+  assert.deepEqual(ids({ items: await Array.fromAsync(remote.each(between)) }), ["b"]);
 });
 
 test("wrong titles and labels are refused, and nothing is written", async () => {

@@ -25,6 +25,8 @@ interface ListOptions extends StoreOptions, JsonOption {
   readonly state?: SessionState;
   readonly since?: Date;
   readonly before?: Date;
+  readonly createdSince?: Date;
+  readonly createdBefore?: Date;
   readonly limit: number;
   readonly after?: string;
   readonly sort: "recent" | "created" | "tokens";
@@ -40,6 +42,8 @@ export function listCommand(): Command {
     .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", instant)
     .option("--before <instant>", "active before this instant", instant)
+    .option("--created-since <instant>", "created at or after this instant", instant)
+    .option("--created-before <instant>", "created before this instant", instant)
     .addOption(
       new Option(
         "--sort <order>",
@@ -57,6 +61,7 @@ export function listCommand(): Command {
       examples([
         "perdure sessions list --agent ceo --since 2026-11-01",
         "perdure sessions list --label team=ops --label draft --sort created",
+        "perdure sessions list --agent ceo --created-since 7d --sort created",
         "perdure sessions list --sort tokens --limit 10",
         "perdure sessions list --waiting approval",
         "perdure sessions list --held",

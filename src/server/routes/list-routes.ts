@@ -31,6 +31,8 @@ export function addListRoutes(shared: Shared): void {
         state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
         activeSince: instant.optional(),
         activeBefore: instant.optional(),
+        createdSince: instant.optional(),
+        createdBefore: instant.optional(),
         order: z.enum(["recent", "created", "id"]).default("recent").meta({
           description:
             "with id, the pages contain each session that exists throughout exactly once, even if sessions change meanwhile",
@@ -54,15 +56,18 @@ export function addListRoutes(shared: Shared): void {
         },
       },
     },
-    async (c, { query: { activeSince, activeBefore, label, waiting, held: leased, ...query } }) => {
+    async (c, { query: { label, waiting, held: leased, ...query } }) => {
       const sessions = c.get("sessions");
+      const { activeSince, activeBefore, createdSince, createdBefore } = query;
       const page = await sessions.list(
         defined({
           ...query,
           labels: label === undefined ? undefined : labelFilterOf(label),
           waiting: waiting === "true" ? (true as const) : waiting,
-          activeSince: activeSince === undefined ? undefined : new Date(activeSince),
-          activeBefore: activeBefore === undefined ? undefined : new Date(activeBefore),
+          activeSince: dateOf(activeSince),
+          activeBefore: dateOf(activeBefore),
+          createdSince: dateOf(createdSince),
+          createdBefore: dateOf(createdBefore),
         }),
       );
       if (leased === undefined) return await pageReply(c, page, { wire: wireSession, nameOf: ({ id }) => ({ id }) });
@@ -78,6 +83,10 @@ export function addListRoutes(shared: Shared): void {
       return await pageReply(c, { ...page, items }, { wire, nameOf: ({ info: { id } }) => ({ id }) });
     },
   );
+}
+
+function dateOf(text: string | undefined): Date | undefined {
+  return text === undefined ? undefined : new Date(text);
 }
 
 /** A session with a lease, and its holder without the address of its host, which is for hosts. */

@@ -27,6 +27,10 @@ export interface SessionSelection {
   readonly activeSince?: Date;
   /** Last active before. */
   readonly activeBefore?: Date;
+  /** Created at or after. */
+  readonly createdSince?: Date;
+  /** Created before. */
+  readonly createdBefore?: Date;
 }
 
 const selectionNames: OptionNames<SessionSelection> = {
@@ -37,6 +41,8 @@ const selectionNames: OptionNames<SessionSelection> = {
   state: true,
   activeSince: true,
   activeBefore: true,
+  createdSince: true,
+  createdBefore: true,
 };
 
 /** The orders of a list, and those of the store. */
@@ -108,7 +114,11 @@ function labelsOf(labels: LabelFilter = {}, waiting: string | true | undefined):
 /** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */
 export async function filterOf(core: Core, selection: SessionSelection): Promise<SessionFilter> {
   guardNames(selection, "query", selectionNames);
-  const { agent, user, labels, waiting, state, activeSince, activeBefore } = selection;
+  const { agent, user, labels, waiting, state } = selection;
+  const instant = (name: "activeSince" | "activeBefore" | "createdSince" | "createdBefore"): number | undefined => {
+    const value = selection[name];
+    return value === undefined ? undefined : parseInstant(value, name);
+  };
   const { now } = await core.store.instances([]);
   return defined({
     now,
@@ -116,7 +126,9 @@ export async function filterOf(core: Core, selection: SessionSelection): Promise
     user: user === undefined ? undefined : parseId(user, "user"),
     labels: labels === undefined && waiting === undefined ? undefined : labelsOf(labels, waiting),
     states: state === undefined ? undefined : parseStates(state),
-    activeSince: activeSince === undefined ? undefined : parseInstant(activeSince, "activeSince"),
-    activeBefore: activeBefore === undefined ? undefined : parseInstant(activeBefore, "activeBefore"),
+    activeSince: instant("activeSince"),
+    activeBefore: instant("activeBefore"),
+    createdSince: instant("createdSince"),
+    createdBefore: instant("createdBefore"),
   });
 }

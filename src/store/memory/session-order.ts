@@ -17,7 +17,9 @@ export function matches(query: SessionQuery, row: RecordRow): boolean {
         (query.labels === undefined || hasLabels(parsedLabels(row.labels), query.labels)) &&
         (query.states === undefined || query.states.includes(stateAt(row, query.now))) &&
         (query.activeSince === undefined || row.lastActivityAt >= query.activeSince) &&
-        (query.activeBefore === undefined || row.lastActivityAt < query.activeBefore)
+        (query.activeBefore === undefined || row.lastActivityAt < query.activeBefore) &&
+        (query.createdSince === undefined || row.createdAt >= query.createdSince) &&
+        (query.createdBefore === undefined || row.createdAt < query.createdBefore)
       );
     case "due":
       return isLive(row) && row.sweepAt <= query.before;

@@ -116,7 +116,8 @@ function forSweep(sql: Sql, query: ForSweep): string[] {
 }
 
 function listed(sql: Sql, schema: string, query: Exclude<SessionQuery, ForSweep>): string[] {
-  const { order, tenant, agent, user, labels = {}, states, activeSince, activeBefore, now, after } = query;
+  const { order, tenant, agent, user, labels = {}, states, now, after } = query;
+  const { activeSince, activeBefore, createdSince, createdBefore } = query;
   const conditions = tenant === undefined ? [] : [sql`tenant = ${tenant}`];
   if (agent !== undefined) conditions.push(sql`agent = ${agent}`);
   if (user !== undefined) conditions.push(sql`user_id = ${user}`);
@@ -137,6 +138,8 @@ function listed(sql: Sql, schema: string, query: Exclude<SessionQuery, ForSweep>
     conditions.push(sql`active_minute >= ${activeMinuteOf(activeSince)} and last_activity_at >= ${activeSince}`);
   if (activeBefore !== undefined)
     conditions.push(sql`active_minute <= ${activeMinuteOf(activeBefore)} and last_activity_at < ${activeBefore}`);
+  if (createdSince !== undefined) conditions.push(sql`created_at >= ${createdSince}`);
+  if (createdBefore !== undefined) conditions.push(sql`created_at < ${createdBefore}`);
   if (after !== undefined && order === "key") {
     const [afterTenant, id] = decodeCursor(after, ["string", "string"]);
     conditions.push(`(tenant, id) > ${sql`(${afterTenant}, ${id})`}`);

@@ -1,17 +1,18 @@
 import type { DatabaseSync } from "node:sqlite";
+import { defined } from "../../domain/values/defined.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, FoundRecords, SessionFilter, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
-import { countLabelled, sourceOf, type Source } from "./labelled.ts";
+import { countLabelled, sourceOf, type CreationRange, type Source } from "./source.ts";
 import { Where } from "./where.ts";
 
 /** One page of records. One more row than the limit is read to find out whether another page follows. */
 export function findPage(database: DatabaseSync, query: SessionQuery): FoundRecords {
   const where = whereOf(query);
-  const source = sourceOf(database, where, query);
+  const source = sourceOf(database, where, { ...query, created: creationOf(query) });
   const order = orderOf(query, source);
   const statement = database.prepare(`
     select ${recordColumns} from ${source.sql}
@@ -28,7 +29,9 @@ export function countFound(database: DatabaseSync, query: CountQuery): number {
   const { tenant, labels = {}, now: _, ...others } = query;
   const isByLabels = tenant !== undefined && Object.keys(others).length === 0 && Object.keys(labels).length > 0;
   if (isByLabels) return countLabelled(database, tenant, labels);
-  const where = whereOf({ ...query, order: "key", limit: 0 });
+  const where = new Where();
+  if (tenant !== undefined) where.and("tenant = ?", tenant);
+  filter(where, query, "count");
   const source = sourceOf(database, where, { ...query, order: "count" });
   const statement = database.prepare(
     `select count(*) as count from ${source.sql} where ${where.conditions.join(" and ") || "true"}`,
@@ -65,7 +68,7 @@ function whereOf(query: SessionQuery): Where {
   const where = new Where();
   if (query.tenant !== undefined) where.and("tenant = ?", query.tenant);
   if (query.order !== "due" && query.order !== "settled") {
-    filter(where, query);
+    filter(where, query, query.order);
     if (query.after !== undefined) goOn(where, query.order, query.after);
     return where;
   }
@@ -86,9 +89,18 @@ function whereOf(query: SessionQuery): Where {
   return where;
 }
 
-function filter(where: Where, { agent, user, states, activeSince, activeBefore, now }: SessionFilter): void {
-  if (agent !== undefined) where.and("agent = ?", agent);
-  if (user !== undefined) where.and("user = ?", user);
+/** The condition of the filter; a plus keeps the planner off an index that has not the order of the page. */
+function filter(where: Where, query: SessionFilter, order: "key" | "recent" | "created" | "count"): void {
+  const { agent, user, states, activeSince, activeBefore, createdSince, createdBefore, now } = query;
+  const [agentColumn, userColumn, createdAt] = [
+    order === "count" ? "agent" : "+agent",
+    order === "count" || order === "recent" ? "user" : "+user",
+    order === "count" || order === "created" ? "created_at" : "+created_at",
+  ];
+  if (agent !== undefined) where.and(`${agentColumn} = ?`, agent);
+  if (createdSince !== undefined) where.and(`${createdAt} >= ?`, createdSince);
+  if (createdBefore !== undefined) where.and(`${createdAt} < ?`, createdBefore);
+  if (user !== undefined) where.and(`${userColumn} = ?`, user);
   if (states !== undefined) filterStates(where, states, now);
   if (activeSince !== undefined) {
     where.and("active_minute >= ? and last_activity_at >= ?", activeMinuteOf(activeSince), activeSince);
@@ -96,6 +108,16 @@ function filter(where: Where, { agent, user, states, activeSince, activeBefore, 
   if (activeBefore !== undefined) {
     where.and("active_minute <= ? and last_activity_at < ?", activeMinuteOf(activeBefore), activeBefore);
   }
+}
+
+/** The range of creation of the rest of a list. */
+function creationOf(query: SessionQuery): CreationRange {
+  if (query.order === "due" || query.order === "settled") return {};
+  const { createdSince: since, createdBefore: before, order, after } = query;
+  if (order !== "created" || after === undefined) return defined({ since, before });
+  const [createdAt] = decodeCursor(after, ["number", "string"]);
+  const end = Number(createdAt) + 1;
+  return defined({ since, before: before === undefined ? end : Math.min(before, end) });
 }
 
 function goOn(where: Where, order: "key" | "recent" | "created", after: string): void {

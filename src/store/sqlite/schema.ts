@@ -138,4 +138,10 @@ export const migrations: readonly Migration[] = [
       create index sessions_created on sessions (tenant, created_at, id);
     `,
   },
+  {
+    version: 10,
+    title: "sessions by agent",
+    // No append changes a column of the index, so an append writes no page of it.
+    sql: "create index sessions_of_agent on sessions (tenant, agent, created_at, id)",
+  },
 ];

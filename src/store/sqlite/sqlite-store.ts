@@ -72,7 +72,16 @@ const readAtOnce = 64;
 /** The number of a session, the identity of its record, and its indexed columns. */
 interface Place extends Pick<
   RecordRow,
-  "version" | "commitId" | "state" | "user" | "activeMinute" | "stateSince" | "sweepAt" | "createdAt" | "labels"
+  | "version"
+  | "commitId"
+  | "state"
+  | "user"
+  | "activeMinute"
+  | "stateSince"
+  | "sweepAt"
+  | "createdAt"
+  | "agent"
+  | "labels"
 > {
   readonly no: number;
 }
@@ -257,19 +266,21 @@ export class SqliteStore implements Store {
   }
 
   #update(row: RecordRow, place: Place): void {
-    const { agent, version, commitId, lastActivityAt, expiresAt, title, labels, data } = row;
-    this.#sql.updateSession.run(agent, version, commitId, lastActivityAt, expiresAt, title, labels, data, place.no);
-    // SQLite rewrites the entries of an index if an update names its columns, changed or not. An append would write two
-    // more pages, or three in a session with a user.
-    const { state, user, activeMinute, stateSince, sweepAt, createdAt } = row;
+    const { version, commitId, lastActivityAt, expiresAt, title, labels, data } = row;
+    this.#sql.updateSession.run(version, commitId, lastActivityAt, expiresAt, title, labels, data, place.no);
+    // SQLite rewrites the entries of an index if an update names its columns, changed or not. Most appends change none of
+    // them, and one append a minute changes the minute alone.
+    const { state, user, activeMinute, stateSince, sweepAt, createdAt, agent } = row;
     const indexed =
       state !== place.state ||
       user !== place.user ||
-      activeMinute !== place.activeMinute ||
       stateSince !== place.stateSince ||
       sweepAt !== place.sweepAt ||
-      createdAt !== place.createdAt;
-    if (indexed) this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, createdAt, place.no);
+      createdAt !== place.createdAt ||
+      agent !== place.agent;
+    if (indexed)
+      this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, createdAt, agent, place.no);
+    else if (activeMinute !== place.activeMinute) this.#sql.updateMinute.run(activeMinute, place.no);
   }
 
   #splice(session: number, { log, from, entries }: Splice): void {
@@ -528,9 +539,9 @@ function drained<T>(steps: Generator<void, T, void>): T {
   }
 }
 
-/** The place in a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at, created_at, labels`. */
+/** The place in a row of `no, version, commit_id, state, user, active_minute, state_since, sweep_at, created_at, agent, labels`. */
 function placeOf(row: unknown): Place {
-  const [no, version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, labels] = row as [
+  const [no, version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, agent, labels] = row as [
     number,
     number,
     string,
@@ -540,9 +551,10 @@ function placeOf(row: unknown): Place {
     number,
     number,
     number,
+    string,
     string | null,
   ];
-  return { no, version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, labels };
+  return { no, version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, agent, labels };
 }
 
 /** False for an entry that a statement of short entries does not read. */

@@ -13,6 +13,7 @@ export type Statements = Record<
   | "record"
   | "insertSession"
   | "updateSession"
+  | "updateMinute"
   | "updateIndexed"
   | "renameSession"
   | "removeSession"
@@ -70,7 +71,7 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
   return {
     place: arrays(`
       select no, ${exact("version")}, commit_id, state, user, ${exact("active_minute")}, ${exact("state_since")},
-        ${exact("sweep_at")}, ${exact("created_at")}, labels
+        ${exact("sweep_at")}, ${exact("created_at")}, agent, labels
       from sessions where tenant = ? and id = ?`),
     record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
@@ -78,11 +79,12 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
         state, user, active_minute, state_since, sweep_at, created_at)
       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     updateSession: sql(`
-      update sessions set agent = ?, version = ?, commit_id = ?, last_activity_at = ?, expires_at = ?, title = ?,
+      update sessions set version = ?, commit_id = ?, last_activity_at = ?, expires_at = ?, title = ?,
         labels = ?, data = ?
       where no = ?`),
+    updateMinute: sql("update sessions set active_minute = ? where no = ?"),
     updateIndexed: sql(`
-      update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ?, created_at = ?
+      update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ?, created_at = ?, agent = ?
       where no = ?`),
     renameSession: sql("update sessions set tenant = ?, id = ? where no = ?"),
     removeSession: sql("delete from sessions where no = ?"),

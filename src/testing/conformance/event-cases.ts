@@ -266,19 +266,24 @@ function seqs(entries: readonly Entry[] | undefined): number[] | undefined {
   return entries?.map(({ seq }) => seq);
 }
 
-/** All pages of a scan, each of which must be full, but for the last. */
+/** All pages of a scan, each of which must be full, but for the last, and bring events that no earlier page had. */
 async function pages(store: Store, scan: EventScan): Promise<FoundEvent[]> {
   const events: FoundEvent[] = [];
+  const seen = new Set<string>();
   let after: { after?: string } = {};
-  for (let page = 0; page < 1000; page++) {
+  for (;;) {
     const found = await store.events({ ...scan, ...after });
-    events.push(...found.events);
+    for (const event of found.events) {
+      const name = `${event.session} ${event.entry.seq}`;
+      assert.ok(!seen.has(name), `event ${name} is found again: the pages come to no end`);
+      seen.add(name);
+      events.push(event);
+    }
     if (found.next === undefined) {
-      assert.ok(found.events.length > 0 || page === 0, "no page follows where nothing follows");
+      assert.ok(found.events.length > 0 || after.after === undefined, "no page follows where nothing follows");
       return events;
     }
     assert.equal(found.events.length, scan.limit, "only the last page is shorter");
     after = { after: found.next };
   }
-  throw new Error("the pages come to no end");
 }

@@ -101,6 +101,7 @@ export const indexes: Readonly<Record<string, string>> = {
   sessions_settled:
     "on sessions (state_since, tenant, id) WHERE (state <> ALL (ARRAY['active'::text, 'inactive'::text]))",
   sessions_created: "on sessions (tenant, created_at, id)",
+  sessions_of_agent: "on sessions (tenant, agent, created_at, id)",
   labels_pkey: "unique on labels (tenant, session, name)",
   labels_by_value: "on labels (tenant, name, value, created_at, session)",
   entries_pkey: "unique on entries (tenant, session, logs, log, seq)",

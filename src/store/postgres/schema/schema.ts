@@ -222,8 +222,11 @@ ${views(schema)}`,
   },
   {
     version: 9,
-    title: "functions that read logs",
+    title: "functions that read logs, sessions by agent",
     breaking: false,
-    sql: ({ schema }) => readEntries(schema),
+    // No append changes a column of the index, so appends stay HOT.
+    sql: ({ schema }) => `
+${readEntries(schema)}
+create index sessions_of_agent on ${schema}.sessions (tenant, agent, created_at, id);`,
   },
 ];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { removeSession } from "../../../domain/record/lifecycle.ts";
 import { dateMaxMs } from "../../../domain/values/limits.ts";
 import { eachPage } from "../../../domain/values/pages.ts";
+import { keyText } from "../../../domain/record/entry.ts";
 import type { SessionRecord, SettledState } from "../../../domain/record/record.ts";
 import { hasCode } from "../../../errors.ts";
 import type { SessionFilter, SessionQuery, Store } from "../../../store/store.ts";
@@ -73,7 +74,7 @@ function recentCases(check: Check): void {
 
   const now = noon;
   const sessions: readonly Fields[] = [
-    { id: "active", agent: "ceo", user: "ann", expiresAt: now + 1, lastActivityAt: noon - 10 },
+    { id: "active", agent: "ceo", user: "ann", expiresAt: now + 1, lastActivityAt: noon - 10, createdAt: noon - 20 },
     {
       id: "inactive",
       state: "inactive",
@@ -81,8 +82,9 @@ function recentCases(check: Check): void {
       user: "ann",
       expiresAt: now + 1,
       lastActivityAt: noon - 9,
+      createdAt: noon - 21,
     },
-    { id: "due", agent: "ceo", user: "bob", expiresAt: now, lastActivityAt: noon - 8 },
+    { id: "due", agent: "ceo", user: "bob", expiresAt: now, lastActivityAt: noon - 8, createdAt: noon - 22 },
     {
       id: "overdue",
       state: "inactive",
@@ -90,6 +92,7 @@ function recentCases(check: Check): void {
       user: null,
       expiresAt: now - 1,
       lastActivityAt: noon - 7,
+      createdAt: noon - 23,
     },
     {
       id: "expired",
@@ -98,6 +101,7 @@ function recentCases(check: Check): void {
       user: "ann",
       expiresAt: now - 5,
       lastActivityAt: noon - 6,
+      createdAt: noon - 24,
     },
     {
       id: "ended",
@@ -106,6 +110,7 @@ function recentCases(check: Check): void {
       user: "ann",
       expiresAt: now - 5,
       lastActivityAt: noon - 5,
+      createdAt: noon - 25,
     },
     {
       id: "archived",
@@ -114,6 +119,7 @@ function recentCases(check: Check): void {
       user: "Ann",
       expiresAt: now - 5,
       lastActivityAt: noon - 4,
+      createdAt: noon - 26,
     },
   ];
   const queries: readonly [string, Partial<SessionFilter>, readonly string[]][] = [
@@ -141,6 +147,11 @@ function recentCases(check: Check): void {
     ["activity before", { activeBefore: noon - 8 }, ["active", "inactive"]],
     ["activity between", { activeSince: noon - 8, activeBefore: noon - 6 }, ["due", "overdue"]],
     ["activity since and before the same", { activeSince: noon - 8, activeBefore: noon - 8 }, []],
+    ["creation since", { createdSince: noon - 22 }, ["active", "due", "inactive"]],
+    ["creation before", { createdBefore: noon - 24 }, ["archived", "ended"]],
+    ["creation between", { createdSince: noon - 24, createdBefore: noon - 22 }, ["expired", "overdue"]],
+    ["an agent and creation", { agent: "ceo", createdSince: noon - 23 }, ["active", "due", "overdue"]],
+    ["creation since and before the same", { createdSince: noon - 22, createdBefore: noon - 22 }, []],
     [
       "everything at once",
       { agent: "ceo", user: "bob", states: ["expired"], activeSince: noon - 8, activeBefore: noon },
@@ -154,6 +165,14 @@ function recentCases(check: Check): void {
       const ordered = latestFirst.filter((id) => expected.includes(id));
       for (const limit of [1, 2, 100])
         assert.deepEqual(inOrder(await pages(bench.store, recent(bench, { now, ...filter, limit }))), ordered);
+    });
+    check(`pages-are-complete: created finds by ${what}`, async (bench) => {
+      await create(bench, sessions);
+      const newestFirst = sessions.map(({ id }) => id).filter((id) => expected.includes(id));
+      for (const limit of [1, 2, 100]) {
+        const created = recent(bench, { order: "created", now, ...filter, limit });
+        assert.deepEqual(inOrder(await pages(bench.store, created)), newestFirst);
+      }
     });
     check(`pages-are-complete: key finds by ${what}`, async (bench) => {
       await create(bench, sessions);
@@ -474,22 +493,29 @@ export async function create(bench: Bench, all: readonly Fields[]): Promise<Sess
   return records;
 }
 
-/** All pages of a query, each of which must be full, but for the last. */
+/**
+ * All pages of a query, each of which must be full, but for the last, and bring records that no earlier page had: so the pages
+ * come to an end, however many sessions the place holds.
+ */
 export async function pages(store: Store, query: SessionQuery): Promise<SessionRecord[]> {
   const records: SessionRecord[] = [];
+  const seen = new Set<string>();
   let after = query.after;
-  for (let page = 0; page < 1000; page++) {
+  for (;;) {
     const found = await store.find(after === undefined ? query : { ...query, after });
-    records.push(...found.records);
+    for (const record of found.records) {
+      assert.ok(!seen.has(keyText(record)), `session ${record.id} is found again: the pages come to no end`);
+      seen.add(keyText(record));
+      records.push(record);
+    }
     assert.ok(found.records.length <= query.limit, "no page is longer than its limit");
     if (found.next === undefined) {
-      assert.ok(found.records.length > 0 || page === 0, "no page follows where nothing follows");
+      assert.ok(found.records.length > 0 || after === query.after, "no page follows where nothing follows");
       return records;
     }
     assert.equal(found.records.length, query.limit, "only the last page is shorter");
     after = found.next;
   }
-  throw new Error("the pages come to no end");
 }
 
 export function inOrder(records: readonly SessionRecord[]): string[] {
