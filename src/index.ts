@@ -12,10 +12,15 @@ export { Devices, type ClaimOptions, type UnreadableDevice, type UserDevice } fr
 export {
   Streams,
   type AcquiredStream,
+  type AcquiredToken,
   type AcquireOptions,
+  type AcquireTokenOptions,
+  type PartInput,
   type ReadOptions,
   type StreamPart,
   type StreamStatus,
+  type TokenEnd,
+  type TokenWrite,
 } from "./sessions/streams.ts";
 export {
   Documents,
@@ -121,7 +126,7 @@ export type {
   ToolDescription,
 } from "./sessions/options/model.ts";
 export { parseModelSettings } from "./sessions/options/model-settings.ts";
-export type { Flush } from "./sessions/options/flush.ts";
+export type { Flush } from "./domain/writes/flush.ts";
 export type {
   Message,
   MessageInput,

@@ -14,6 +14,7 @@ export {
 export { RemoteSession, type RemoteConsultOptions } from "./remote-session.ts";
 export { RemoteDocuments } from "./remote-documents.ts";
 export { RemoteLog } from "./remote-log.ts";
-export { RemoteStreams } from "./remote-streams.ts";
+export { RemoteProducer, type RemoteStreamEnd } from "./remote-producer.ts";
+export { RemoteStreams, type RemoteAcquiredStream, type RemoteAcquireOptions } from "./remote-streams.ts";
 export { Answer } from "../domain/turns/answer.ts";
 export { errorCodes, hasCode, SessionError, type ErrorCode, type ErrorDetails } from "../errors.ts";

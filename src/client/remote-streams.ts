@@ -1,12 +1,35 @@
-import type { ReadOptions, StreamPart, Streams, StreamStatus, Value } from "../index.ts";
+import type {
+  AcquiredToken,
+  AcquireTokenOptions,
+  Flush,
+  ReadOptions,
+  StreamPart,
+  Streams,
+  StreamStatus,
+  Value,
+} from "../index.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { parseFlush } from "../domain/writes/flush.ts";
 import { hasCode } from "../errors.ts";
 import type { Http } from "./http.ts";
+import { RemoteProducer } from "./remote-producer.ts";
 import { resumeEvents } from "./resume-events.ts";
 
-/** The members of `Streams` that work over HTTP: all but `acquire`, as a producer is tied to its process. */
+/** The members of `Streams` that are the same over HTTP. */
 type OverHttp = Pick<Streams, "status" | "read" | "active" | "stop" | "delete">;
 
+/** Options of an acquisition; they shape a new stream only. */
+export interface RemoteAcquireOptions extends AcquireTokenOptions {
+  /** When parts are sent. @default after 50 ms or 8192 characters */
+  readonly flush?: Flush;
+}
+
+/** The role of the caller: one caller produces a stream, and all others read it. */
+export type RemoteAcquiredStream =
+  | { readonly role: "producer"; readonly stream: RemoteProducer }
+  | { readonly role: "consumer" };
+
+const acquireNames: OptionNames<RemoteAcquireOptions> = { ttl: true, session: true, lease: true, flush: true };
 const readNames: OptionNames<ReadOptions> = { after: true, signal: true };
 
 /** The streams of one tenant, over HTTP. */
@@ -16,6 +39,23 @@ export class RemoteStreams implements OverHttp {
   /** Made by `connect`. @internal */
   constructor(http: Http) {
     this.#http = http;
+  }
+
+  /**
+   * Acquires a stream. The first caller is its producer; every later one is a consumer, also after the end. It is sent once: if
+   * the answer is lost, it fails with `store_unavailable`, and the id is free again once the lease has passed.
+   * @throws SessionError as the local `acquire`
+   */
+  async acquire(id: string, options: RemoteAcquireOptions = {}): Promise<RemoteAcquiredStream> {
+    guardNames(options, "acquire", acquireNames);
+    const { flush, ...body } = options;
+    const flushes = parseFlush(flush);
+    const path = pathOf(id);
+    const { body: answer } = await this.#http.ask({ method: "POST", path, body, once: true });
+    const acquired = answer as AcquiredToken;
+    if (acquired.role === "consumer") return acquired;
+    const { token } = acquired;
+    return { role: "producer", stream: new RemoteProducer(this.#http, { id, path, token, flush: flushes }) };
   }
 
   /** The status of a stream. */

@@ -1,7 +1,7 @@
 /** Schemas of turns, named logs, fields of sessions and documents in writes, and of what reads of named logs send. */
 import { z } from "zod";
 import type { Onto } from "../domain/writes/named-logs.ts";
-import type { Metadata, Seen, SessionPatch, SessionWrite, TurnInput } from "../index.ts";
+import type { Metadata, Seen, SessionPatch, SessionWrite, TurnInput, WriteKey } from "../index.ts";
 import { scopedDocuments, versions } from "./document-schemas.ts";
 import {
   agentName,
@@ -41,6 +41,12 @@ const turnFields = {
 
 /** A finished turn. A field that is absent in JSON is absent in the parsed body. */
 export const turnBody: z.ZodType<TurnInput> = z.strictObject(turnFields) as z.ZodType as z.ZodType<TurnInput>;
+
+/** A finished turn with its idempotency key. */
+export const keyedTurnBody: z.ZodType<TurnInput & WriteKey> = z.strictObject({
+  ...turnFields,
+  key: z.string().optional(),
+}) as z.ZodType as z.ZodType<TurnInput & WriteKey>;
 
 /** Fields of a session to change. JSON has no `undefined`, so metadata to remove is listed. */
 export type PatchBody = Omit<SessionPatch, "metadata"> & {
@@ -113,7 +119,7 @@ const writeFields = {
   turns: z
     .strictObject({
       from: z.number().optional().meta({ description: "the first turn to replace, with all behind it" }),
-      turns: z.array(z.strictObject({ ...turnFields, key: z.string().optional() })),
+      turns: z.array(keyedTurnBody),
       amends: z.boolean().optional().meta({ description: "the first turn is a later version of the last one" }),
     })
     .optional(),

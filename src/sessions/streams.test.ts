@@ -547,3 +547,66 @@ test("an aborted signal ends a reader without an error, and a reader that leaves
   assert.equal(place.watches, 0);
   await stream.end();
 });
+
+test("a producer with a token writes through any process, and is gone once its lease has passed", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 200 } });
+  const { streams } = place.sessions;
+  const elsewhere = place.another({ limits: { turnBytesMax: 200 } }).streams;
+  const acquired = await streams.acquireToken("run", { lease: "30s", ttl: "1h" });
+  assert.ok(acquired.role === "producer");
+  const { token } = acquired;
+  assert.deepEqual(await elsewhere.acquireToken("run"), { role: "consumer" });
+  assert.equal(await streams.append("run", { token, after: 0, parts: [{ part: 1, said: "It is " }] }), 1);
+  assert.equal(await elsewhere.append("run", { token, after: 1, parts: [{ part: 2, said: "raining." }] }), 2);
+  const repeated = [{ part: 2 }, { part: 3 }];
+  assert.equal(
+    await streams.append("run", { token, after: 1, parts: repeated }),
+    3,
+    "the second part is stored already",
+  );
+  await place.clock.advance(29_000);
+  assert.equal(await streams.append("run", { token, after: 3, parts: [] }), 3, "it renews the lease");
+  await place.clock.advance(29_000);
+  assert.equal(await elsewhere.status("run"), "streaming");
+  const large = [{ part: "x".repeat(100) }];
+  assert.equal(await streams.append("run", { token, after: 3, parts: large }), 4);
+  await assert.rejects(streams.append("run", { token, after: 4, parts: large }), { code: "turn_too_large" });
+  await place.clock.advance(31_000);
+  assert.equal(await streams.status("run"), "lost");
+  const reading = elsewhere.read("run", { after: 3 });
+  assert.equal((await reading.next()).value?.seq, 4);
+  const ended = assert.rejects(reading.next(), { code: "stream_failed" });
+  for (let second = 0; second < 3; second++) await place.clock.advance(1000);
+  await streams.stop("run");
+  await ended;
+  await assert.rejects(streams.append("run", { token, after: 4, parts: [] }), { code: "stream_ended" });
+  await assert.rejects(streams.finish("run", { token, after: 4 }), { code: "stream_failed" });
+});
+
+test("the end of a producer with a token is one commit with a turn of the session, also when it is repeated", async () => {
+  await using place = inMemory();
+  const { streams } = place.sessions;
+  const session = await place.sessions.create({ id: "chat" });
+  const acquired = await streams.acquireToken("run", { session: "chat" });
+  assert.ok(acquired.role === "producer");
+  const { token } = acquired;
+  const end = { token, after: 0, parts: [{ part: "last" }], append: { input: "q", output: "a", key: "k" } };
+  await assert.rejects(streams.finish("run", { ...end, append: { input: 7 as never } }), { code: "message_invalid" });
+  assert.equal(await streams.status("run"), "streaming");
+  const both = await Promise.all([streams.finish("run", end), streams.finish("run", end)]);
+  assert.ok(both.includes(true));
+  assert.equal(await streams.finish("run", end), false);
+  assert.equal((await session.refresh()).counters.turns, 1);
+  assert.deepEqual(
+    (await Array.fromAsync(streams.read("run"))).map(({ part }) => part),
+    ["last"],
+  );
+  // The turn is stored, but its answer was lost with the end of the stream.
+  const second = await streams.acquireToken("run 2", { session: "chat" });
+  assert.ok(second.role === "producer");
+  await session.refresh();
+  await session.append({ input: "q2", output: "a2" }, { key: "k2" });
+  const again = { token: second.token, after: 0, append: { input: "q2", output: "a2", key: "k2" } };
+  assert.equal(await streams.finish("run 2", again), true);
+  assert.deepEqual([await streams.status("run 2"), (await session.refresh()).counters.turns], ["done", 2]);
+});

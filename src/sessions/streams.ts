@@ -1,9 +1,9 @@
-import { headOf, isSame } from "../domain/record/change.ts";
+import { headOf, isSame, type Change } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { requestCancel } from "../domain/turns/leases.ts";
-import { absentStream, beginStream } from "../domain/turns/stream.ts";
+import { absentStream, beginStream, streamToken, type NewStream } from "../domain/turns/stream.ts";
 import { turnOf, type Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
@@ -16,15 +16,17 @@ import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { Handle } from "./handle/handle.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import { parseFlush, type Flush } from "./options/flush.ts";
+import { parseFlush, type Flush } from "../domain/writes/flush.ts";
 import { StreamProducer } from "./streams/producer.ts";
 import { hasLapsed, parsePlace, readParts, type StreamPart } from "./streams/reader.ts";
+import { appendParts, finishStream, type TokenEnd, type TokenWrite } from "./streams/token-producer.ts";
 import { withStreamErrors } from "./streams/stream-error.ts";
 import { traceCall, type OperationName } from "./tracing/operation.ts";
 import { answering } from "./turns/begin.ts";
 import { untilStopped } from "./turns/running-answer.ts";
 
 export type { StreamPart } from "./streams/reader.ts";
+export type { PartInput, TokenEnd, TokenWrite } from "./streams/token-producer.ts";
 
 /** Options of an acquisition; they shape a new stream only. */
 export interface AcquireOptions {
@@ -37,6 +39,23 @@ export interface AcquireOptions {
 }
 
 const optionNames: OptionNames<AcquireOptions> = { ttl: true, session: true, flush: true };
+
+/** Options of an acquisition by a producer with a token. */
+export interface AcquireTokenOptions extends Pick<AcquireOptions, "ttl" | "session"> {
+  /** How long the producer may write nothing before it counts as gone. @default "30s" */
+  readonly lease?: Duration;
+}
+
+const tokenNames: OptionNames<AcquireTokenOptions> = { ttl: true, session: true, lease: true };
+
+/** The role of the caller of `acquireToken`. */
+export type AcquiredToken = { readonly role: "producer"; readonly token: string } | { readonly role: "consumer" };
+
+/** A stream that this caller has begun. */
+interface BegunStream {
+  readonly handle: Handle;
+  readonly change: Change;
+}
 
 /** The role of the caller: one caller produces a stream, and all others read it. */
 export type AcquiredStream =
@@ -92,28 +111,84 @@ export class Streams {
    */
   async acquire(id: string, options: AcquireOptions = {}): Promise<AcquiredStream> {
     guardNames(options, "acquire", optionNames);
-    const { ttl = "24h", session, flush } = options;
+    const { flush, ...place } = options;
     const flushes = parseFlush(flush);
+    const begun = await this.#begin(id, place, async (begin) => {
+      await this.#core.instance.ensureAlive();
+      return await this.#core.take(async () => {
+        const written = await begin({ instance: this.#core.instance.id });
+        if (written === undefined) return undefined;
+        const { handle, change } = written;
+        const turn = answering(handle, change, { brings: true, flush: flushes });
+        return new StreamProducer(handle, turn);
+      });
+    });
+    return begun === null ? { role: "consumer" } : { role: "producer", stream: begun };
+  }
+
+  /**
+   * As `acquire`, for a producer that writes through any process, one call at a time: `append` and `finish` take the token. The
+   * producer is gone once it wrote nothing for the time of the lease; a call of `append` without parts renews it.
+   * @throws SessionError as `acquire`
+   */
+  async acquireToken(id: string, options: AcquireTokenOptions = {}): Promise<AcquiredToken> {
+    guardNames(options, "acquireToken", tokenNames);
+    const { lease = "30s", ...place } = options;
+    const leaseMs = parseDuration(lease, "lease");
+    const token = await this.#begin(id, place, async (begin) => {
+      const written = await begin({ leaseMs });
+      const granted = written?.handle.record.lease;
+      return granted == null ? undefined : streamToken(granted);
+    });
+    return token === null ? { role: "consumer" } : { role: "producer", token };
+  }
+
+  /**
+   * Write parts under the token of the producer. Returns how many parts are stored then. The call may be repeated with the same
+   * `after`: no part is written twice.
+   * @throws SessionError `fenced` for a token of another producer, `stream_not_found`, `stream_ended`, `stream_failed` once it is
+   *   stopped, `range_invalid` if parts before these are missing, `argument_invalid`, `value_unstorable`, `turn_too_large`,
+   *   `turn_parts_exceeded`, or the store's
+   */
+  async append(id: string, write: TokenWrite): Promise<number> {
+    const key = this.#key(parseId(id, "stream"));
+    return await this.#perform("streams.append", id, () => appendParts(this.#core, key, write));
+  }
+
+  /**
+   * End the stream under the token of its producer: its last parts, its end and the turn become visible in one commit. False if
+   * it had ended before.
+   * @throws SessionError as `append`, and those of `session.append`; `stream_failed` if it was ended as stopped, failed or lost
+   *   before
+   */
+  async finish(id: string, end: TokenEnd): Promise<boolean> {
+    const name = { key: this.#key(parseId(id, "stream")), tenant: this.#tenant };
+    return await this.#perform("streams.finish", id, () => finishStream(this.#core, name, end));
+  }
+
+  /** Null for a consumer; undefined of `make` where another caller has begun the stream meanwhile. */
+  async #begin<Made>(
+    id: string,
+    { ttl = "24h", session }: Pick<AcquireOptions, "ttl" | "session">,
+    make: (begin: (holder: NewStream["holder"]) => Promise<BegunStream | undefined>) => Promise<Made | undefined>,
+  ): Promise<Made | null> {
     const ttlMs = parseDuration(ttl, "ttl");
     const key = this.#key(parseNewId(id, "stream"));
     const linked = session === undefined ? null : parseId(session, "session");
     return await this.#perform("streams.acquire", id, async () => {
       const core = this.#core;
-      await core.instance.ensureAlive();
       return await retryOnConflict({ sessionId: id, tenant: this.#tenant }, async () => {
         const found = await core.find(key, [{ log: "turns", last: 1 }]);
-        if (found !== undefined && !(await this.#isFree(found))) return { role: "consumer" } as const;
+        if (found !== undefined && !(await this.#isFree(found))) return null;
         if (linked !== null) await core.load({ tenant: this.#tenant, id: linked });
         const before = found?.record ?? absentStream(key, core.context());
         const handle = new Handle(core, before);
-        const stream = { key, session: linked, ttlMs, instance: core.instance.id };
-        return await core.take(async () => {
+        return await make(async (holder) => {
+          const stream = { key, session: linked, ttlMs, holder };
           const written = await handle.write(({ record }, context) =>
             isSame(record, before) ? beginStream(before, stream, context) : null,
           );
-          if (written.status !== "ok") return undefined;
-          const turn = answering(handle, written.change, { brings: true, flush: flushes });
-          return { role: "producer", stream: new StreamProducer(handle, turn) } as const;
+          return written.status === "ok" ? { handle, change: written.change } : undefined;
         });
       });
     });

@@ -1,7 +1,7 @@
 /** Streams over HTTP: parts as server-sent events, resumed at any instance, for keys of their tenant. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connect } from "../../src/client/index.ts";
+import { connect, type RemoteProducer, type RemoteStreams } from "../../src/client/index.ts";
 import { createServer } from "../../src/server/index.ts";
 import type { StreamProducer } from "../../src/index.ts";
 import { eventsOf, requestOf, serve, type Serving } from "./serving.ts";
@@ -120,4 +120,123 @@ test("streams are for keys: of their tenant, to read with the right read, to sto
   assert.equal((await here.call("DELETE", "/v1/streams/run", { key: other })).status, 404);
   const bad = await here.call("GET", "/v1/streams/run/parts?after=x", { key: read });
   assert.deepEqual([bad.status, bad.json.code], [400, "argument_invalid"]);
+});
+
+/** Two instances of one store in turn, and a failure of the connection where `cuts` says so. */
+function alternating(here: Serving, cuts: (request: number) => boolean = () => false): typeof globalThis.fetch {
+  const elsewhere = createServer({ sessions: here.sessions });
+  let requests = 0;
+  return async (url, init) => {
+    const request = requests++;
+    const server = request % 2 === 0 ? here.server : elsewhere;
+    const response = await server.fetch(new Request(url, init));
+    // The answer is lost: the server has done what it was asked.
+    if (cuts(request) && init?.method === "POST") throw new TypeError("the connection broke");
+    return response;
+  };
+}
+
+async function producerOf(streams: RemoteStreams, id: string, options = {}): Promise<RemoteProducer> {
+  const acquired = await streams.acquire(id, { flush: { ms: 0 }, ...options });
+  return acquired.role === "producer" ? acquired.stream : assert.fail();
+}
+
+test("a program produces a stream over HTTP, at whichever instance, and each part is stored once though answers are lost", async () => {
+  await using here = serve();
+  await here.sessions.create({ id: "chat" });
+  const key = await here.key("write");
+  const cuts = (request: number): boolean => request > 0 && request % 3 === 0;
+  const { streams } = connect({ url: "http://server.test", key, fetch: alternating(here, cuts) });
+  const stream = await producerOf(streams, "run", { session: "chat", flush: { ms: 0, length: 1 } });
+  assert.deepEqual(await here.sessions.streams.acquire("run"), { role: "consumer" });
+  const reading = Array.fromAsync(here.sessions.streams.read("run"));
+  const parts = [{ n: 1 }, "two", new Uint8Array([3]), null, [5n]];
+  for (const part of parts) await stream.write(part, { said: "." });
+  assert.equal(await streams.active("chat"), "run");
+  assert.equal(await stream.end({ append: { input: "q", output: "a", key: "k" } }), true);
+  assert.equal(await stream.end(), false);
+  assert.deepEqual(
+    (await reading).map(({ part }) => part),
+    parts,
+  );
+  const turns = await Array.fromAsync((await here.sessions.get("chat")).turns());
+  assert.deepEqual(
+    turns.map(({ key: one, input }) => [one, input[0]?.content]),
+    [["k", "q"]],
+  );
+  await assert.rejects(stream.write("late"), { code: "stream_ended" });
+});
+
+test("a stream that is stopped aborts its producer over HTTP, which may end it; a failed one gives its message", async () => {
+  await using here = serve();
+  const { streams } = connect({ url: "http://server.test", key: await here.key("write"), fetch: alternating(here) });
+  const stream = await producerOf(streams, "run", { flush: { length: 1 } });
+  await stream.write("one");
+  const stopping = here.sessions.streams.stop("run");
+  await assert.rejects(
+    async () => {
+      for (;;) await stream.write("more");
+    },
+    { code: "stream_failed" },
+  );
+  assert.equal(stream.signal.aborted, true);
+  assert.equal(await stream.end(), true);
+  assert.equal(await stopping, true);
+  assert.equal(await streams.status("run"), "done");
+  const failing = await producerOf(streams, "fails");
+  await failing.write("one");
+  await failing.fail(new Error("no more"));
+  const read: unknown[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const { part } of streams.read("fails")) read.push(part);
+    },
+    { code: "stream_failed" },
+  );
+  assert.deepEqual([read, await streams.status("fails")], [["one"], "error"]);
+});
+
+test("a token of another producer, missing parts and wrong bodies are refused, and nothing is written", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  const { json } = await here.call("POST", "/v1/streams/run", { key, body: {} });
+  const token = String(json.token);
+  assert.equal(json.role, "producer");
+  assert.deepEqual((await here.call("POST", "/v1/streams/run", { key, body: {} })).json, { role: "consumer" });
+  const post = async (what: string, body: object, by = key): Promise<[number, unknown]> => {
+    const answer = await here.call("POST", `/v1/streams/${what}`, { key: by, body });
+    return [answer.status, answer.json.code];
+  };
+  const part = { part: 1 };
+  assert.deepEqual(await post("run/parts", { token: "1.x", after: 0, parts: [part] }), [409, "fenced"]);
+  assert.deepEqual(await post("run/end", { token: "1.x", after: 0 }), [409, "fenced"]);
+  assert.deepEqual(await post("run/parts", { token, after: 1, parts: [part] }), [400, "range_invalid"]);
+  for (const body of [
+    { token, after: -1, parts: [part] },
+    { token, after: 0, parts: [{}] },
+    { token: "", after: 0, parts: [part] },
+  ])
+    assert.equal((await post("run/parts", body))[0], 400);
+  for (const body of [
+    { token, parts: [part] },
+    { token, after: 0, parts: [{ part: 1, said: 2 }] },
+    { after: 0, parts: [] },
+  ])
+    assert.equal((await post("run/parts", body))[1], "request_invalid");
+  assert.equal(
+    (await post("run/parts", { token, after: 0, parts: [part] }, await here.key("read")))[1],
+    "key_forbidden",
+  );
+  const stranger = await here.key("write", "another");
+  assert.deepEqual(await post("run/parts", { token, after: 0, parts: [part] }, stranger), [404, "stream_not_found"]);
+  assert.deepEqual(await post("run/end", { token, after: 0, append: { input: "q" } }), [400, "argument_invalid"]);
+  assert.deepEqual(await post("other", { lease: "soon" }), [400, "duration_invalid"]);
+  assert.deepEqual(await post("run/parts", { token, after: 0, parts: [part, part] }), [200, undefined]);
+  assert.deepEqual(await post("run/parts", { token, after: 1, parts: [part, part] }), [200, undefined]);
+  assert.deepEqual(await post("run/end", { token, after: 3 }), [200, undefined]);
+  assert.deepEqual((await here.call("POST", "/v1/streams/run/end", { key, body: { token, after: 3 } })).json, {
+    ended: false,
+  });
+  assert.deepEqual(await post("run/parts", { token, after: 3, parts: [part] }), [409, "stream_ended"]);
+  assert.equal((await Array.fromAsync(here.sessions.streams.read("run"))).length, 3);
 });

@@ -35,6 +35,9 @@ export interface AbandonedTurn {
   readonly replaced: readonly Entry[];
 }
 
+/** The holder of a lease whose writer proves it by a token, through any instance: it is alive until its time is up. */
+export const tokenHolder = "token";
+
 /** True until the lease's own time is up; the caller checks whether its instance is alive. */
 export function leaseRuns(lease: Lease, now: number): boolean {
   return lease.expiresAt === null || now < lease.expiresAt;

@@ -7,12 +7,16 @@
  * - *over*: its turn is sealed: `done` by its producer, `failed` by its producer, or `interrupted` without it. Its parts
  *   stay until its time to live has passed.
  */
-import { splice, turnsIdentity, type Change } from "../record/change.ts";
+import { SessionError } from "../../errors.ts";
+import { changeOf, draftOf, headOf, set, splice, turnsIdentity, type Change, type Draft } from "../record/change.ts";
 import type { SessionKey } from "../record/entry.ts";
-import type { Context } from "../record/guards.ts";
-import { draftOfNew } from "../record/lifecycle.ts";
-import type { SessionRecord } from "../record/record.ts";
-import { beginTurn } from "./turns.ts";
+import { fenced, sessionIds, type Context } from "../record/guards.ts";
+import { draftOfNew, stayLive } from "../record/lifecycle.ts";
+import type { Lease, SessionRecord } from "../record/record.ts";
+import { encodeChunk, type Chunk } from "./chunk.ts";
+import { tokenHolder } from "./leases.ts";
+import { appendChunks, beginTurn, sealTurn, type Sealing } from "./turns.ts";
+import type { Turn } from "./turn.ts";
 
 /** A stream to begin. */
 export interface NewStream {
@@ -20,8 +24,8 @@ export interface NewStream {
   /** The session whose answer it is; null: none. */
   readonly session: string | null;
   readonly ttlMs: number;
-  /** The instance of the producer. */
-  readonly instance: string;
+  /** The instance of the producer; or how long the lease of a producer with a token lasts after each request, ms. */
+  readonly holder: { readonly instance: string } | { readonly leaseMs: number };
 }
 
 /** The agent of the record, which every session has. */
@@ -37,14 +41,93 @@ const common = { agent, metadata: {}, maxAgeMs: null, instructions: null } as co
 /** Begin a stream in the place of the one that was found, or of none: its record, its turn and its lease in one commit. */
 export function beginStream(
   found: SessionRecord,
-  { key, session, ttlMs, instance }: NewStream,
+  { key, session, ttlMs, holder }: NewStream,
   context: Context,
 ): Change {
   // Streams are found by their session through the index of users.
-  const fresh = { ...common, key, user: session, ttlMs };
+  const isToken = "leaseMs" in holder;
+  const [instance, leaseMs] = isToken ? [tokenHolder, holder.leaseMs] : [holder.instance, null];
+  const metadata = isToken ? { bytes: 0, leaseMs: holder.leaseMs } : {};
+  const fresh = { ...common, key, user: session, ttlMs, metadata };
   const draft = draftOfNew(fresh, found.version === 0 ? undefined : found, context);
   for (const log of Object.keys(found.heads)) if (log !== "turns") splice(draft, log, 1, []);
   const writer = { instance, fence: null, seen: turnsIdentity(draft.base), seenTurn: 0 };
-  const lease = { instance, ttlMs: null, ticket: null };
+  const lease = { instance, ttlMs: leaseMs, ticket: null };
   return beginTurn(draft, { turn: { key: null, agent, input: [] }, writer, lease }, context);
+}
+
+/** The token of a producer: the fencing token of its lease, and the id of the commit that granted it. */
+export function streamToken({ fence, commitId }: Lease): string {
+  return `${fence}.${commitId}`;
+}
+
+/** Parts that a producer with a token writes. */
+export interface TokenParts {
+  readonly token: string;
+  /** How many parts the producer has written before: those of a request that is repeated are not written again. */
+  readonly after: number;
+  readonly chunks: readonly Chunk[];
+}
+
+/**
+ * Append parts under the token of the producer, and renew its lease. Null where that changes nothing.
+ * @throws SessionError `fenced` for another token, `turn_not_open`, `interrupted` once the stream is stopped, `range_invalid` where
+ *   parts are missing before these, `turn_parts_exceeded`, `turn_too_large`
+ */
+export function extendStream(record: SessionRecord, parts: TokenParts, context: Context): Change | null {
+  const lease = guardStreamToken(record, parts.token);
+  if (record.cancel !== null)
+    throw new SessionError("interrupted", { ...sessionIds(record), turn: record.cancel.turn, how: "cancelled" });
+  const draft = draftOf(record);
+  const { leaseMs } = writeParts(draft, parts, context);
+  // A producer without parts asks more often than its lease needs it.
+  const isFresh = lease.expiresAt !== null && lease.expiresAt - context.now > leaseMs / 2;
+  if (draft.record === record && isFresh) return null;
+  set(draft, { lease: { ...lease, expiresAt: context.now + leaseMs } });
+  stayLive(draft, context);
+  return changeOf(draft);
+}
+
+/**
+ * End a stream under the token of its producer, with its last parts.
+ * @throws SessionError as {@link extendStream}, but for one that is stopped, which its producer may end
+ */
+export function endStream(
+  record: SessionRecord,
+  { open, sealing, ...parts }: TokenParts & { readonly open: Turn; readonly sealing: Sealing },
+  context: Context,
+): Change {
+  const { fence } = guardStreamToken(record, parts.token);
+  const { rest, bytes } = restOf(record, parts);
+  const last = { chunks: rest, chunkBytes: bytes };
+  return sealTurn(record, { open, sealing, fence, release: true, replaced: [], rest: last }, context);
+}
+
+/** The parts that are not written yet, and the bytes of all parts with them. @throws SessionError `range_invalid` */
+export function restOf(
+  record: SessionRecord,
+  { after, chunks }: Pick<TokenParts, "after" | "chunks">,
+): { readonly rest: readonly Chunk[]; readonly bytes: number } {
+  const written = headOf(record, "chunks");
+  if (after > written)
+    throw new SessionError("range_invalid", { ...sessionIds(record), name: "after", from: after, to: written });
+  const rest = chunks.slice(written - after);
+  const before = Number(record.metadata["bytes"] ?? 0);
+  return { rest, bytes: rest.reduce((sum, chunk) => sum + Buffer.byteLength(encodeChunk(chunk)), before) };
+}
+
+function writeParts(draft: Draft, parts: TokenParts, context: Context): { readonly leaseMs: number } {
+  const leaseMs = Number(draft.record.metadata["leaseMs"]);
+  const { rest, bytes } = restOf(draft.record, parts);
+  if (rest.length === 0) return { leaseMs };
+  appendChunks(draft, { chunks: rest, chunkBytes: bytes }, context);
+  set(draft, { metadata: { bytes, leaseMs } });
+  return { leaseMs };
+}
+
+function guardStreamToken(record: SessionRecord, token: string): Lease {
+  const { lease, openTurn } = record;
+  if (openTurn === null) throw new SessionError("turn_not_open", { ...sessionIds(record), turn: 1 });
+  if (lease !== null && lease.instance === tokenHolder && streamToken(lease) === token) return lease;
+  throw fenced(record, Number.parseInt(token, 10) || 0);
 }

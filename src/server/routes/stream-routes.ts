@@ -1,8 +1,9 @@
-/** Routes to read and stop streams; they are produced by the programs that have the sessions. */
+/** Routes to write, read and stop streams. A producer writes under a token, through any instance. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import type { StreamPart } from "../../index.ts";
-import { idInPath } from "../../protocol/schemas.ts";
+import type { AcquireTokenOptions, StreamPart, TokenEnd, TokenWrite, Value } from "../../index.ts";
+import { anything, duration, idInPath, lifetime } from "../../protocol/schemas.ts";
+import { keyedTurnBody } from "../../protocol/write-schemas.ts";
 import { keyCheck } from "../http/authority.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
@@ -16,8 +17,89 @@ const streamAnswer: z.ZodType = z.object({
   status: z.enum(["streaming", "done", "error", "lost"]),
 });
 
+const token = z.string().meta({ description: "of the producer, as the acquisition sent it" });
+const after = z.number().meta({ description: "how many parts the producer has written before" });
+const parts = z
+  .array(
+    z.strictObject({
+      part: anything<Value>({ description: "any JSON value; values that JSON lacks are tagged" }),
+      said: z.string().optional().meta({ description: "the text that the part adds to the answer" }),
+    }),
+  )
+  .max(1000);
+
+const acquireBody: z.ZodType<AcquireTokenOptions> = z.strictObject({
+  ttl: lifetime.optional(),
+  session: z.string().optional().meta({ description: "the session whose answer the stream is" }),
+  lease: duration.optional().meta({ description: "how long the producer may write nothing" }),
+}) as z.ZodType as z.ZodType<AcquireTokenOptions>;
+
+const acquireAnswer: z.ZodType = z.union([
+  z.object({ role: z.literal("producer"), token }),
+  z.object({ role: z.literal("consumer") }),
+]);
+
+const partsBody: z.ZodType<TokenWrite> = z.strictObject({ token, after, parts }) as z.ZodType as z.ZodType<TokenWrite>;
+
+const endBody: z.ZodType<TokenEnd> = z.strictObject({
+  token,
+  after,
+  parts: parts.optional(),
+  append: keyedTurnBody.optional().meta({ description: "a finished turn for the session of the stream" }),
+  failure: z.string().optional().meta({ description: "the stream failed: its readers get this message" }),
+}) as z.ZodType as z.ZodType<TokenEnd>;
+
 export function addStreamRoutes(shared: Shared): void {
   const { stop } = shared;
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/streams/{stream}",
+      summary: "Acquire a stream: the first caller is its producer, every later one a consumer",
+      scope: "write",
+      params: streamInPath,
+      body: acquireBody,
+      answers: { 200: { description: "the role, and the token of a producer", schema: acquireAnswer } },
+    },
+    async (c, { params: { stream }, body }) =>
+      jsonAnswer(c, await c.get("sessions").streams.acquireToken(stream, body)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/streams/{stream}/parts",
+      summary: "Write parts of a stream, and renew the lease of its producer; a repeated request writes nothing twice",
+      scope: "write",
+      params: streamInPath,
+      body: partsBody,
+      answers: {
+        200: { description: "how many parts are stored", schema: z.object({ parts: z.number() }) },
+      },
+    },
+    async (c, { params: { stream }, body }) =>
+      jsonAnswer(c, { parts: await c.get("sessions").streams.append(stream, body) }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/streams/{stream}/end",
+      summary: "End a stream: its last parts, its end and a turn of its session become visible in one commit",
+      scope: "write",
+      params: streamInPath,
+      body: endBody,
+      answers: {
+        200: { description: "false if it had ended before", schema: z.object({ ended: z.boolean() }) },
+      },
+    },
+    async (c, { params: { stream }, body }) =>
+      jsonAnswer(c, { ended: await c.get("sessions").streams.finish(stream, body) }),
+  );
 
   addRoute(
     shared,

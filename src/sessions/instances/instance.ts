@@ -1,7 +1,7 @@
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { Instance, Lease } from "../../domain/record/record.ts";
 import { sortableId } from "../../domain/values/ids.ts";
-import { leaseRuns } from "../../domain/turns/leases.ts";
+import { leaseRuns, tokenHolder } from "../../domain/turns/leases.ts";
 import type { Clock } from "../../clock.ts";
 import type { Store } from "../../store/store.ts";
 import { isLive } from "./liveness.ts";
@@ -131,6 +131,7 @@ export class InstanceKeeper {
   async isAlive(key: SessionKey, lease: Lease): Promise<boolean> {
     const { now, instances } = await this.#store.instances([lease.instance]);
     if (!leaseRuns(lease, now)) return false;
+    if (lease.instance === tokenHolder) return true;
     if (lease.instance === this.id) return this.#uses.has(leaseText(key, lease.fence));
     const holder = instances[0];
     return holder !== undefined && isLive(holder, { now, staleAfterMs: this.#staleAfterMs });

@@ -5,7 +5,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import { parseFlush, type Flush } from "../options/flush.ts";
+import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
 import { beginOn } from "../turns/begin.ts";
 import { parseAfter } from "../turns/question.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";

@@ -7,7 +7,7 @@ import { parseId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
 import { readAbandonedTurn } from "../handle/abandoned-turn.ts";
 import type { Handle } from "../handle/handle.ts";
-import type { Flush } from "../options/flush.ts";
+import type { Flush } from "../../domain/writes/flush.ts";
 import { answering } from "../turns/begin.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import { waitingTurn, type WaitingTurn } from "../turns/progress/waiting-turn.ts";

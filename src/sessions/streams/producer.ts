@@ -4,6 +4,8 @@ import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
 import { appendOn, type WriteKey } from "../operations/append.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
@@ -37,7 +39,7 @@ const turnNames: OptionNames<Extract<StreamEnd, { turn: unknown }>> = { turn: tr
 const writeNames: OptionNames<Extract<StreamEnd, { write: unknown }>> = { lease: true, write: true };
 
 /** A stored failure has at most this many characters. */
-const reportedLengthMax = 1000;
+export const reportedLengthMax = 1000;
 /** A stopped stream whose producer does not end it ends after this time, ms. */
 const stoppedMs = 2000;
 
@@ -145,24 +147,10 @@ export class StreamProducer implements AsyncDisposable {
     if (typeof end.append !== "object" || end.append === null)
       throw invalidArgument("end.append", end.append, { expected: "object" });
     const { key, ...turn } = end.append;
-    return (beside) => this.#append(turn, defined({ key }), beside);
-  }
-
-  async #append(turn: TurnInput, options: WriteKey, beside: Parameters<SealBeside>[0]): Promise<unknown> {
-    const { core, key: stream } = this.#handle;
     const id = this.session;
     if (id === undefined) throw invalidArgument("session", id, { expected: "name" });
-    const key = { tenant: this.#tenant, id };
-    return await retryOnConflict({ sessionId: stream.id, tenant: key.tenant }, async () => {
-      const handle = new Handle(core, (await core.load(key)).record);
-      try {
-        return await appendOn(handle, turn, { ...options, beside });
-      } catch (error) {
-        // Another turn came in between: the turn goes behind it.
-        if (hasCode(error, "conflict")) return undefined;
-        throw error;
-      }
-    });
+    const place = { stream: this.id, session: { tenant: this.#tenant, id } };
+    return (beside) => appendBeside(this.#handle.core, place, { exchange: turn, write: defined({ key }) }, beside);
   }
 
   get #tenant(): string {
@@ -182,4 +170,23 @@ export class StreamProducer implements AsyncDisposable {
     this.#hasEnded = true;
     return true;
   }
+}
+
+/** Append an exchange to the session of a stream behind the turns that are stored, in one commit with changes of the stream. */
+export async function appendBeside(
+  core: Core,
+  { stream, session }: { readonly stream: string; readonly session: SessionKey },
+  { exchange, write }: { readonly exchange: TurnInput; readonly write: WriteKey },
+  beside: Parameters<SealBeside>[0],
+): Promise<unknown> {
+  return await retryOnConflict({ sessionId: stream, tenant: session.tenant }, async () => {
+    const handle = new Handle(core, (await core.load(session)).record);
+    try {
+      return await appendOn(handle, exchange, { ...write, beside });
+    } catch (error) {
+      // Another turn came in between: the turn goes behind it.
+      if (hasCode(error, "conflict")) return undefined;
+      throw error;
+    }
+  });
 }

@@ -25,7 +25,7 @@ import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.t
 import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
-import type { Flush } from "../options/flush.ts";
+import type { Flush } from "../../domain/writes/flush.ts";
 import { TurnInProgress } from "./progress/turn-in-progress.ts";
 
 export type BeginResult =

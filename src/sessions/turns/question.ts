@@ -19,7 +19,7 @@ import type { Handle } from "../handle/handle.ts";
 import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
 import { parseModelSettings } from "../options/model-settings.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import { parseFlush, type Flush } from "../options/flush.ts";
+import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { pastTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";

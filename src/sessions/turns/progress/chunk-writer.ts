@@ -1,7 +1,7 @@
 import { Assembly, keptChunk, mergeTexts, type Chunk } from "../../../domain/turns/chunk.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { NewChunks } from "../../../domain/turns/turns.ts";
-import type { Flush } from "../../options/flush.ts";
+import type { Flush } from "../../../domain/writes/flush.ts";
 
 /**
  * Gathers the chunks of an answer and appends them to its log, since one write to the store for each token would be too

@@ -18,7 +18,7 @@ import type { Interruption } from "../../../errors/answer-problems.ts";
 import { guardDailyTokens } from "../../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
 import type { Handle } from "../../handle/handle.ts";
-import { parseFlush, type Flush } from "../../options/flush.ts";
+import { parseFlush, type Flush } from "../../../domain/writes/flush.ts";
 import { isStreamScope } from "../../../domain/values/internal-scope.ts";
 import { traceCall } from "../../tracing/operation.ts";
 import type { Found, SessionWatch } from "../../polling/change-poller.ts";

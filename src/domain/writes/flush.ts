@@ -1,5 +1,5 @@
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import { invalidArgument } from "../values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../values/option-names.ts";
 
 /** When the chunks of an answer are written to the store: after a time or a length, whichever comes first. */
 export interface Flush {

@@ -1,0 +1,181 @@
+import type { Flush, PartInput, PartOptions, TurnInput, Value, WriteKey } from "../index.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { SessionError } from "../errors.ts";
+import { fromJson, toJson } from "../protocol/json.ts";
+import type { Http } from "./http.ts";
+
+/** What becomes visible together with the last part and the end of a stream. */
+export interface RemoteStreamEnd {
+  /** A finished exchange, appended to the stream's session behind the turns that are stored. */
+  readonly append?: TurnInput & WriteKey;
+}
+
+const partNames: OptionNames<PartOptions> = { said: true };
+const endNames: OptionNames<RemoteStreamEnd> = { append: true };
+
+/** How often a producer without parts asks whether it was stopped, ms; that renews its lease too. */
+const askMs = 2000;
+/** Parts of one request. */
+const partsMax = 1000;
+
+/**
+ * The one producer of a stream, over HTTP. Parts are sent in groups, each request behind the one before; a request that is lost
+ * is repeated, at whichever instance answers. A producer that is disposed without an end, or whose process ends, leaves a stream
+ * that is lost once its lease has passed.
+ */
+export class RemoteProducer implements AsyncDisposable {
+  readonly id: string;
+  readonly #http: Http;
+  readonly #path: string;
+  readonly #token: string;
+  readonly #flushes: Required<Flush>;
+  readonly #stop = new AbortController();
+  readonly #asking: ReturnType<typeof setInterval>;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #buffer: PartInput[] = [];
+  #length = 0;
+  /** The parts that the server has stored. */
+  #stored = 0;
+  #sending: Promise<void> = Promise.resolve();
+  #isSending = false;
+  #hasEnded = false;
+
+  /** Made by `streams.acquire` of `connect`. @internal */
+  constructor(
+    http: Http,
+    { id, path, token, flush }: { id: string; path: string; token: string; flush: Required<Flush> },
+  ) {
+    this.id = id;
+    this.#http = http;
+    this.#path = path;
+    this.#token = token;
+    this.#flushes = flush;
+    this.#asking = unreferenced(setInterval(() => void this.#ask(), askMs));
+  }
+
+  /** Aborts when the stream is stopped or deleted, or its producer superseded; the reason is a `SessionError`. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /**
+   * Writes a part. Resolves at once, before the part is durable, unless the server lags behind. Later changes of the value by
+   * its caller do not change the part.
+   * @throws SessionError `stream_failed` once it is stopped, `stream_ended`, `value_unstorable`, and those of an earlier part
+   */
+  async write(part: Value, options: PartOptions = {}): Promise<void> {
+    guardNames(options, "part", partNames);
+    this.#guard();
+    const text = toJson({ part, ...options }, "part");
+    this.#buffer.push(fromJson(text) as unknown as PartInput);
+    this.#length += text.length;
+    this.#timer ??= unreferenced(setTimeout(() => void this.#flush().catch(() => undefined), this.#flushes.ms));
+    if (this.#length >= this.#flushes.length || this.#buffer.length >= partsMax) await this.#flush();
+  }
+
+  /**
+   * Ends the stream: its last parts, its end and the exchange become visible in one commit. If the session refuses the exchange,
+   * nothing is written, and the call may be repeated. False if the stream had ended here before.
+   * @throws SessionError as `write`, and those of `session.append`
+   */
+  async end(end: RemoteStreamEnd = {}): Promise<boolean> {
+    guardNames(end, "end", endNames);
+    return await this.#end(end);
+  }
+
+  /** Ends the stream as failed: its readers get the message, after the parts. False if it had ended here before. */
+  async fail(error: unknown): Promise<boolean> {
+    return await this.#end({ failure: error instanceof Error ? error.message : String(error) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    await this.#sending.catch(() => undefined);
+  }
+
+  async #end(end: RemoteStreamEnd & { readonly failure?: string }): Promise<boolean> {
+    if (this.#hasEnded) return false;
+    while (this.#buffer.length > partsMax) await this.#flush();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#sending.catch(() => undefined);
+    const { aborted, reason } = this.signal;
+    // A stream that was stopped may be ended with what it has.
+    if (aborted && !isStop(reason)) throw reason;
+    const parts = this.#buffer.splice(0);
+    try {
+      await this.#post("end", { parts, ...end });
+    } catch (error) {
+      this.#buffer.unshift(...parts);
+      throw error;
+    }
+    this.#hasEnded = true;
+    this.#close();
+    return true;
+  }
+
+  /** Sends the parts that wait, behind the request that is under way. */
+  #flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#sending = this.#sending.then(async () => {
+      while (this.#buffer.length > 0) {
+        this.#guard();
+        const parts = this.#buffer.splice(0, partsMax);
+        this.#length = 0;
+        try {
+          await this.#post("parts", { parts });
+        } catch (error) {
+          // A part that could not be written leaves a gap: no later part is written.
+          this.#stop.abort(error);
+          throw error;
+        }
+        this.#stored += parts.length;
+      }
+    });
+    this.#sending.catch(() => undefined);
+    return this.#sending;
+  }
+
+  async #ask(): Promise<void> {
+    if (this.#isSending || this.#buffer.length > 0) return;
+    try {
+      await this.#post("parts", { parts: [] });
+    } catch (error) {
+      if (error instanceof SessionError && overCodes.has(error.code)) this.#stop.abort(error);
+    }
+  }
+
+  async #post(what: "parts" | "end", body: object): Promise<void> {
+    this.#isSending = true;
+    try {
+      const sent = { token: this.#token, after: this.#stored, ...body };
+      await this.#http.ask({ method: "POST", path: `${this.#path}/${what}`, body: sent });
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  #guard(): void {
+    this.#stop.signal.throwIfAborted();
+    if (this.#hasEnded) throw new SessionError("stream_ended", { stream: this.id });
+  }
+
+  #close(): void {
+    clearInterval(this.#asking);
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Errors after which a stream takes no parts. */
+const overCodes = new Set<string>(["stream_failed", "stream_ended", "stream_not_found", "fenced"]);
+
+function isStop(reason: unknown): boolean {
+  return reason instanceof SessionError && reason.code === "stream_failed";
+}
+
+/** A timer that keeps no process of Node alive. */
+function unreferenced<Timer>(timer: Timer): Timer {
+  (timer as { readonly unref?: () => void }).unref?.();
+  return timer;
+}
