@@ -246,7 +246,7 @@ test("reads are tried again on another connection", async () => {
     assert.deepEqual(loaded?.record, record);
   }
   for (const cut of cuts) {
-    const cutting = proxy.cutAt(cut, "entries where");
+    const cutting = proxy.cutAt(cut, "read_by_seq");
     const entries = await store.read(record, { log: "turns", from: 1, to: 9, order: "ascending", limit: 9 });
     await cutting;
     assert.equal(entries.length, 1);

@@ -353,11 +353,12 @@ function ignoreIdleError(): void {
 
 const names = new Map<string, string>();
 
-/** A name for a statement, the same for the same text. */
+/** A name for a statement, the same for the same text. It has the name of the function that the statement calls. */
 function nameOf(text: string): string {
   let name = names.get(text);
   if (name === undefined) {
-    name = `perdure_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
+    const [, called = ""] = /\.(\w{1,30})\(/.exec(text) ?? [];
+    name = `perdure_${called}_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
     names.set(text, name);
   }
   return name;
