@@ -47,7 +47,7 @@ export type { StatsKind, UnreadableCounts } from "./store/stats.ts";
 export type { Percentiles } from "./domain/values/percentiles.ts";
 export type { SweepAction, SweepFailure, SweepReport, SweepRequest } from "./sessions/retention/sweep-run.ts";
 export { removeSession } from "./sessions/remove-session.ts";
-export { SnapshotDirectory, type SavedSnapshot } from "./files/snapshot-directory.ts";
+export { SnapshotDirectory, type SavedSnapshot, type SaveOptions } from "./files/snapshot-directory.ts";
 
 const sweepNames: OptionNames<SweepRequest> = {
   rows: true,

@@ -11,7 +11,7 @@ import type { BackupReading, BackupSession, LinesContent } from "./files/backup-
 import { openStore } from "./open.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
-import { makeDurably, withStoreErrors, removeAbandoned } from "./files/durable-file.ts";
+import { makeDurably, withFileErrors, removeAbandoned } from "./files/durable-file.ts";
 import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
@@ -73,7 +73,7 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
   }
   guardExisting(source);
   guardTarget(file, source);
-  const { size } = await withStoreErrors(source, () => stat(source));
+  const { size } = await withFileErrors(source, () => stat(source));
   let content = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
     content = await backupSqlite(source, { copy: temporary, target: file }, ({ pages, total }) => {
@@ -179,7 +179,7 @@ export async function restoreStore(path: string, url: string, options: RestoreSt
 }
 
 async function headOf(file: string): Promise<Buffer> {
-  return await withStoreErrors(file, async () => {
+  return await withFileErrors(file, async () => {
     await using handle = await open(file);
     const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(16) });
     return buffer.subarray(0, bytesRead);
@@ -200,7 +200,7 @@ async function restoreDatabase(
   const folder = await mkdtemp(join(tmpdir(), "perdure-restore-"));
   const copy = join(folder, "backup.db");
   try {
-    await withStoreErrors(copy, () => copyFile(file, copy));
+    await withFileErrors(copy, () => copyFile(file, copy));
     const store = await openStore(`sqlite:${copy}`);
     try {
       const both = { tenant: "default", into: "default" }; // everything is copied, whatever its tenant

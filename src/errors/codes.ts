@@ -217,9 +217,9 @@ export interface ErrorDetails {
   readonly store_scheme_unknown: { url: string; known: readonly string[] };
   readonly store_unavailable: UnavailableStore;
   readonly store_busy: { store: string; waitedMs: number };
-  readonly store_full: { store: string };
+  readonly store_full: { store?: string; file?: string };
   /** `path`: the file or folder that this user cannot write. */
-  readonly store_read_only: { store: string; path?: string; schema?: string };
+  readonly store_read_only: { store?: string; file?: string; path?: string; schema?: string };
   readonly store_invalid: InvalidStore;
   readonly outbox_full: { bytes: number; bytesMax: number };
   readonly outbox_unsent: { turns: number };
@@ -506,6 +506,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: true,
     details: {
       store: "id",
+      file: "id",
       problem: "code",
       folder: "id",
       node: "id",
@@ -516,8 +517,8 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     },
   },
   store_busy: { status: 503, retryable: true, details: { store: "id", waitedMs: "number" } },
-  store_full: { status: 507, retryable: true, details: { store: "id" } },
-  store_read_only: { status: 503, retryable: false, details: { store: "id", path: "id", schema: "id" } },
+  store_full: { status: 507, retryable: true, details: { store: "id", file: "id" } },
+  store_read_only: { status: 503, retryable: false, details: { store: "id", file: "id", path: "id", schema: "id" } },
   store_invalid: {
     status: 500,
     retryable: false,

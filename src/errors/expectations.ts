@@ -40,6 +40,7 @@ export type Expected =
   | "guest"
   | "gzip"
   | "gzip_ratio"
+  | "instant"
   | "json"
   | "key_token"
   | "known_field"
@@ -208,6 +209,7 @@ const defects = {
   guest: () => "speaks for a user; erase the user",
   gzip: () => "is damaged or cut off",
   gzip_ratio: (e: Expectation) => `unpacks to more than ${e.max} times its size`,
+  instant: () => "an instant such as 2026-11-20T09:30:00Z",
   json: () => "is not JSON",
   last_line: () => "follows the line that should be the last one",
   readable_file: () => "cannot be read",

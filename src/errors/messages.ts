@@ -211,8 +211,12 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   store_unavailable: describeUnavailable,
   store_busy: (d) =>
     `another process kept the store ${d.store} locked for ${d.waitedMs} ms; raise busyTimeout, or find the process that holds the lock`,
-  store_full: (d) => `the disk of the store ${d.store} is full; the write was rolled back; free space and try again`,
+  store_full: (d) =>
+    d.file === undefined
+      ? `the disk of the store ${d.store} is full; the write was rolled back; free space and try again`
+      : `the disk of the file ${d.file} is full; the file was not written; free space and try again`,
   store_read_only: (d, caused) => {
+    if (d.file !== undefined) return `this user has no right to the file ${d.file}: ${caused}; grant the right`;
     if (d.path !== undefined)
       return `the store ${d.store} cannot be written: ${d.path} is read-only for this user (${caused})`;
     const next =

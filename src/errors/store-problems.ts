@@ -114,6 +114,8 @@ export type UnavailableProblem =
 export interface UnavailableStore {
   /** The store's URL without credentials, its file, or the address of a server. */
   readonly store?: string;
+  /** A file that is no store: a snapshot, an export, a backup. */
+  readonly file?: string;
   readonly problem: UnavailableProblem;
   readonly folder?: string;
   /** The version of Node that runs. */
@@ -147,7 +149,10 @@ const unavailable: { readonly [Problem in UnavailableProblem]: Words<Unavailable
   server_closing: () => "the server is closing; try again",
   stream_broken: (_, reported) =>
     `the stream of the server ended before the answer did${reported === "" ? "" : `: ${reported}`}`,
-  unreachable: (d, reported) => `the store ${d.store} cannot be reached: ${reported}`,
+  unreachable: (d, reported) =>
+    d.file === undefined
+      ? `the store ${d.store} cannot be reached: ${reported}`
+      : `the file ${d.file} cannot be opened: ${reported}; correct its name`,
 };
 
 /** The message of a store that is unavailable. */

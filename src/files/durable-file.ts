@@ -24,7 +24,7 @@ export async function writeDurably(file: string, write: (handle: FileHandle) => 
 /** As {@link writeDurably}, for a `make` that creates the temporary file by itself. */
 export async function makeDurably(file: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const folder = dirname(file);
-  await withStoreErrors(file, async () => {
+  await withFileErrors(file, async () => {
     await makeFolder(folder);
     await removeAbandoned(folder, unfinished);
     const temporary = join(folder, `.${basename(file)}.${Buffer.from(systemClock.random(8)).toString("hex")}.tmp`);
@@ -52,7 +52,7 @@ async function syncFile(file: string): Promise<void> {
  * @throws SessionError as {@link writeDurably}
  */
 export async function removeDurably(file: string): Promise<boolean> {
-  return await withStoreErrors(file, async () => {
+  return await withFileErrors(file, async () => {
     try {
       await rm(file);
     } catch (error) {
@@ -64,17 +64,17 @@ export async function removeDurably(file: string): Promise<boolean> {
   });
 }
 
-/** Turns errors of the file system into errors of a store. */
-export async function withStoreErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
+/** Turns errors of the file system into errors that name the file. */
+export async function withFileErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const code = codeOf(error);
     if (error instanceof SessionError || code === undefined) throw error;
     const cause = { cause: error };
-    if (code === "ENOSPC" || code === "EDQUOT") throw new SessionError("store_full", { store: file }, cause);
-    if (["EACCES", "EPERM", "EROFS"].includes(code)) throw new SessionError("store_read_only", { store: file }, cause);
-    throw new SessionError("store_unavailable", { store: file, problem: "unreachable" }, cause);
+    if (code === "ENOSPC" || code === "EDQUOT") throw new SessionError("store_full", { file }, cause);
+    if (["EACCES", "EPERM", "EROFS"].includes(code)) throw new SessionError("store_read_only", { file }, cause);
+    throw new SessionError("store_unavailable", { file, problem: "unreachable" }, cause);
   }
 }
 
@@ -82,11 +82,31 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
 
-/** Creates a folder and its parents, durably. */
+/**
+ * Creates a folder and its parents, durably. The recursive `mkdir` of Node repeats itself without end where a parent exists
+ * and takes no entry, as /proc.
+ */
 export async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  const parent = dirname(folder);
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT" || parent === folder) {
+      if (await isFolder(folder)) return;
+      throw error;
+    }
+    await makeFolder(parent);
+    await mkdir(folder, { mode: 0o700 }).catch(async (cause: unknown) => {
+      if (!(await isFolder(folder))) throw cause; // else another process has made it meanwhile
+    });
+  }
   // A new folder is an entry of its parent, so the parent is synced.
-  if (first !== undefined) await syncFolder(dirname(first));
+  await syncFolder(parent);
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() === true;
 }
 
 /** Syncs the entries of a folder. */

@@ -3,7 +3,7 @@ import { open, readFile, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { makeFolder, withStoreErrors, syncFolder, writeDurably } from "./durable-file.ts";
+import { makeFolder, withFileErrors, syncFolder, writeDurably } from "./durable-file.ts";
 import { guardTarget } from "./target-file.ts";
 
 /** Progress of an export. */
@@ -55,7 +55,7 @@ export class ExportFile implements AsyncDisposable {
     guardTarget(file, store);
     // Hashed, as the URL of a store may contain a password.
     const of = hash("sha256", what);
-    return await withStoreErrors(file, async () => {
+    return await withFileErrors(file, async () => {
       await makeFolder(dirname(file));
       const nothing: Checkpoint = { of, bytes: 0, after: undefined, sessions: 0, turns: 0 };
       const checkpoint = (await readCheckpoint(file, of)) ?? nothing;
@@ -77,7 +77,7 @@ export class ExportFile implements AsyncDisposable {
 
   /** @throws SessionError `store_full`, `store_read_only`, `store_unavailable` */
   async write(bytes: Uint8Array, position: ExportPosition): Promise<true> {
-    await withStoreErrors(this.file, async () => {
+    await withFileErrors(this.file, async () => {
       for (let written = 0; written < bytes.length;) {
         const rest = bytes.subarray(written);
         written += (await this.#part.write(rest, 0, rest.length, this.#bytes + written)).bytesWritten;
@@ -91,7 +91,7 @@ export class ExportFile implements AsyncDisposable {
 
   /** Syncs the file and advances the checkpoint. */
   async keep(): Promise<void> {
-    await withStoreErrors(this.file, () => this.#part.sync());
+    await withFileErrors(this.file, () => this.#part.sync());
     const checkpoint: Checkpoint = { of: this.#of, bytes: this.#bytes, ...this.#position };
     await writeDurably(checkpointOf(this.file), (handle) => handle.writeFile(JSON.stringify(checkpoint)));
     this.#kept = this.#bytes;
@@ -99,7 +99,7 @@ export class ExportFile implements AsyncDisposable {
 
   /** Renames the complete file. */
   async finish(): Promise<void> {
-    await withStoreErrors(this.file, async () => {
+    await withFileErrors(this.file, async () => {
       await this.#part.sync();
       await this.#part.close();
       await rename(partOf(this.file), this.file);

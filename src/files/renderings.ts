@@ -33,11 +33,8 @@ export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatN
 /** All messages of the session, as the format writes them: `{"id", "messages"}` or the format's own fields. */
 function conversationLine({ session, logs }: SessionSnapshot, format: MessageFormat): string {
   const text = instructionsIn(logs);
-  const own: readonly Message[] = text === undefined ? [] : [{ role: "system", content: text }];
-  const said = (logs["turns"] ?? []).flatMap(({ data }) => {
-    const { input, output } = turnData(data);
-    return [...input, ...output];
-  });
+  const own = systemMessages(text);
+  const said = saidIn(logs);
   const beside = text === undefined ? undefined : format.instructions?.(text);
   const line = {
     id: session.id,
@@ -46,6 +43,22 @@ function conversationLine({ session, logs }: SessionSnapshot, format: MessageFor
     ...metadataOf(session),
   };
   return `${jsonOf(line)}\n`;
+}
+
+/** All messages of a session; its instructions are the first one. */
+export function messagesIn({ logs }: SessionSnapshot): readonly Message[] {
+  return [...systemMessages(instructionsIn(logs)), ...saidIn(logs)];
+}
+
+function systemMessages(instructions: string | undefined): readonly Message[] {
+  return instructions === undefined ? [] : [{ role: "system", content: instructions }];
+}
+
+function saidIn(logs: SessionSnapshot["logs"]): readonly Message[] {
+  return (logs["turns"] ?? []).flatMap(({ data }) => {
+    const { input, output } = turnData(data);
+    return [...input, ...output];
+  });
 }
 
 function instructionsIn(logs: SessionSnapshot["logs"]): string | undefined {

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
+import type { SessionError } from "../errors.ts";
 import { createNasty } from "../../test/support/nasty-sessions.ts";
 import { fileNameOf } from "./file-name.ts";
 import { SnapshotDirectory } from "./snapshot-directory.ts";
@@ -136,3 +137,101 @@ test("temporary files of a killed writer are never listed, and are removed an ho
   await directory.save("s");
   assert.deepEqual(readdirSync(folder).toSorted(), [fresh, "s.json"]);
 });
+
+test("a file carries the time of the save, and the list shows that time, whatever the file system says", async () => {
+  await using place = inMemory();
+  const folder = join(root, "times");
+  const directory = new SnapshotDirectory(folder, place.sessions);
+  await place.sessions.create({ id: "s" });
+  const at = place.clock.now();
+  const { file, savedAt } = await directory.save("s");
+  assert.equal(savedAt.getTime(), at);
+  assert.equal((JSON.parse(readFileSync(file, "utf8")) as { savedAt: number }).savedAt, at);
+  utimesSync(file, new Date(0), new Date(0));
+  const [listed] = await Array.fromAsync(directory.each());
+  assert.equal(listed?.savedAt.getTime(), at, "a copy of the file has the same time");
+  assert.deepEqual(await directory.load("s"), await place.sessions.snapshot("s"));
+  writeFileSync(file, `${JSON.stringify(await place.sessions.snapshot("s"))}\n`);
+  utimesSync(file, new Date(5000), new Date(5000));
+  const [old] = await Array.fromAsync(directory.each());
+  assert.equal(old?.savedAt.getTime(), 5000, "a file without a time has that of the file system");
+  writeFileSync(file, JSON.stringify({ ...(await place.sessions.snapshot("s")), savedAt: "soon" }));
+  await assert.rejects(directory.load("s"), { code: "snapshot_invalid" });
+  await assert.rejects(directory.save("s", { formt: "plain" } as object), { code: "argument_invalid" });
+});
+
+test("a plain file has session_id, state and saved_at, and is restored with its messages, instructions and names", async () => {
+  await using place = inMemory();
+  const directory = new SnapshotDirectory(join(root, "plain"), place.sessions);
+  const fields = { agent: "ceo", user: "ada", title: "Ovens", labels: { team: "ops" }, metadata: { n: 1 } };
+  const session = await place.sessions.create({ id: "Chat 7", instructions: "Be brief.", ...fields });
+  await session.append({ input: "one", output: "1" });
+  await session.append({ input: "two", output: [{ role: "assistant", content: "2" }] });
+  const { file, savedAt } = await directory.save("Chat 7", { format: "plain" });
+  const text = readFileSync(file, "utf8");
+  const plain = JSON.parse(text) as { session_id: string; state: Record<string, unknown>; saved_at: string };
+  assert.deepEqual(Object.keys(plain), ["session_id", "state", "saved_at"]);
+  assert.equal(plain.saved_at, savedAt.toISOString());
+  assert.deepEqual(plain.state, {
+    ...fields,
+    created_at: session.info.createdAt.toISOString(),
+    messages: [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "one" },
+      { role: "assistant", content: "1" },
+      { role: "user", content: "two" },
+      { role: "assistant", content: "2" },
+    ],
+  });
+  assert.deepEqual(await Array.fromAsync(directory.each()), [{ id: "Chat 7", file, bytes: text.length, savedAt }]);
+  const restored = await place.sessions.restore(await directory.load("Chat 7"), { as: "copy" });
+  assert.partialDeepStrictEqual(restored.info, { ...fields, createdAt: session.info.createdAt });
+  assert.equal(await restored.instructions(), "Be brief.");
+  const turns = await Array.fromAsync(restored.turns());
+  assert.deepEqual(
+    turns.map(({ input, output }) => [input[0]?.content, output[0]?.content]),
+    [
+      ["one", "1"],
+      ["two", "2"],
+    ],
+  );
+  const refused: readonly (readonly [change: (plain: Record<string, unknown>) => unknown, place: object])[] = [
+    [(file) => ({ ...file, more: 1 }), { path: "more" }],
+    [(file) => ({ ...file, saved_at: "yesterday" }), { path: "saved_at" }],
+    [(file) => ({ ...file, session_id: "" }), { path: "session_id" }],
+    [(file) => ({ ...file, state: [] }), { path: "state" }],
+    [(file) => ({ ...file, state: {} }), { path: "state.messages" }],
+    [(file) => ({ ...file, state: { messages: [], context: {} } }), { path: "state.context" }],
+    [(file) => ({ ...file, state: { messages: [{ role: "boss" }] } }), { path: "state.messages[0].role" }],
+    [(file) => ({ ...file, state: { messages: [], labels: { a: 1 } } }), { path: "state.labels" }],
+  ];
+  for (const [change, place] of refused) {
+    writeFileSync(file, JSON.stringify(change(plain)));
+    await assert.rejects(directory.load("Chat 7"), (error: SessionError<"snapshot_invalid">) => {
+      assert.equal(error.code, "snapshot_invalid");
+      assert.ok(error.details.path?.startsWith((place as { path: string }).path), JSON.stringify(error.details));
+      return true;
+    });
+  }
+  writeFileSync(
+    file,
+    '{"session_id":"Chat 7","session_id":"b","state":{"messages":[]},"saved_at":"2026-01-01T00:00:00Z"}',
+  );
+  await assert.rejects(directory.load("Chat 7"), { code: "snapshot_invalid" });
+});
+
+test(
+  "a folder that cannot be made is refused at once, and the error names the file",
+  { timeout: 10_000 },
+  async (t) => {
+    if (process.platform !== "linux") t.skip("needs /proc");
+    else {
+      await using place = inMemory();
+      await place.sessions.create({ id: "s" });
+      await assert.rejects(new SnapshotDirectory("/proc/perdure/inside", place.sessions).save("s"), (error: Error) => {
+        assert.match(error.message, /^(the file|this user has no right to the file) \/proc\/perdure\/inside\/s\.json /);
+        return true;
+      });
+    }
+  },
+);

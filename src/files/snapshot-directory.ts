@@ -1,14 +1,14 @@
-import { open, readdir, stat } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { defined } from "../domain/values/defined.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Page, PageQuery } from "../domain/values/pages.ts";
-import type { Limits } from "../domain/values/limits.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
-import { withStoreErrors, removeDurably, writeDurably } from "./durable-file.ts";
+import { withFileErrors, removeDurably, writeDurably } from "./durable-file.ts";
 import { fileNameOf } from "./file-name.ts";
-import { parseLimit } from "../sessions/options/arguments.ts";
-import type { Sessions } from "../sessions/sessions.ts";
+import { parseLimit, parseOneOf } from "../sessions/options/arguments.ts";
+import { coreOf, type Sessions } from "../sessions/sessions.ts";
 import type { SessionSnapshot } from "../sessions/snapshots/snapshot-text.ts";
 
 /** A snapshot in a folder. */
@@ -17,8 +17,21 @@ export interface SavedSnapshot {
   readonly id: string;
   readonly file: string;
   readonly bytes: number;
+  /** The time in the file; that of the file itself if an earlier version of Perdure has written it. */
   readonly savedAt: Date;
 }
+
+/** Options of `save`. */
+export interface SaveOptions {
+  /**
+   * `perdure`: the whole session. `plain`: `{session_id, state, saved_at}` with agent, user, title, labels, metadata and
+   * messages.
+   * @default "perdure"
+   */
+  readonly format?: "perdure" | "plain";
+}
+
+const saveNames: OptionNames<SaveOptions> = { format: true };
 
 const ending = ".json";
 
@@ -38,17 +51,18 @@ export class SnapshotDirectory {
   }
 
   /**
-   * Saves a session as it is now, replacing its earlier snapshot.
+   * Saves a session as it is now, with the time, replacing its earlier snapshot.
    * @throws SessionError `session_not_found`, `snapshot_too_large`, `store_full`, `store_read_only`,
    *   `store_unavailable`
    */
-  async save(id: string): Promise<SavedSnapshot> {
+  async save(id: string, options: SaveOptions = {}): Promise<SavedSnapshot> {
+    guardNames(options, "options", saveNames);
+    const format = parseOneOf(options.format ?? "perdure", "format", ["perdure", "plain"]);
     const snapshot = await this.#sessions.snapshot(id);
     const file = this.#fileOf(id);
-    const { snapshotChunks } = await import("../sessions/snapshots/snapshot-reader.ts");
+    const savedAt = coreOf(this.#sessions).now();
     await writeDurably(file, async (handle) => {
-      for (const chunk of snapshotChunks(snapshot)) await handle.writeFile(chunk);
-      await handle.writeFile("\n");
+      for await (const chunk of textOf(snapshot, { format, savedAt })) await handle.writeFile(chunk);
     });
     return await savedSnapshot(id, file);
   }
@@ -60,7 +74,7 @@ export class SnapshotDirectory {
   async load(id: string): Promise<SessionSnapshot> {
     const file = this.#fileOf(id);
     try {
-      return await loadSnapshot(file, this.#sessions.limits);
+      return await loadSnapshot(file, this.#sessions);
     } catch (error) {
       throw isMissing(error) ? this.#notFound(id, error) : error;
     }
@@ -84,7 +98,7 @@ export class SnapshotDirectory {
     for (const name of await this.#names()) {
       const file = join(this.folder, name);
       try {
-        const id = await withStoreErrors(file, () => idIn(file));
+        const id = await withFileErrors(file, () => idIn(file));
         if (id !== undefined && name === fileNameOf(id) + ending) saved.push(await savedSnapshot(id, file));
       } catch (error) {
         if (!isMissing(error)) throw error; // else it was deleted meanwhile
@@ -124,22 +138,51 @@ export class SnapshotDirectory {
  * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `snapshot_too_large`, `store_unavailable` if the file does
  *   not exist
  */
-export async function loadSnapshot(file: string, limits: Limits): Promise<SessionSnapshot> {
+export async function loadSnapshot(file: string, sessions: Sessions): Promise<SessionSnapshot> {
+  const { limits } = sessions;
   const bytesMax = limits.snapshotBytesMax;
-  return await withStoreErrors(file, async () => {
+  return await withFileErrors(file, async () => {
     await using handle = await open(file);
     const { size } = await handle.stat();
     // Checked before reading, as the file may exceed the memory.
     if (size > bytesMax) throw new SessionError("snapshot_too_large", { source: file, bytes: size, bytesMax });
-    const { readSnapshot } = await import("../sessions/snapshots/snapshot-reader.ts");
-    const { snapshotOf } = await import("../sessions/snapshots/session-source.ts");
-    return await snapshotOf(await readSnapshot(await handle.readFile(), { source: file, limits }));
+    const bytes = await handle.readFile();
+    const { readSnapshot, textOf: decoded } = await import("../sessions/snapshots/snapshot-reader.ts");
+    const { snapshotOf, sourceOf } = await import("../sessions/snapshots/session-source.ts");
+    const { isPlain, readPlain } = await import("./plain-snapshot.ts");
+    if (!isPlain(bytes.toString("utf8", 0, 200)))
+      return await snapshotOf(await readSnapshot(bytes, { source: file, limits }));
+    const core = coreOf(sessions);
+    await core.learnTime();
+    return await snapshotOf(sourceOf(readPlain(decoded(bytes, file), { source: file, core })));
   });
 }
 
+/** The chunks of a file. */
+async function* textOf(
+  snapshot: SessionSnapshot,
+  { format, savedAt }: { readonly format: NonNullable<SaveOptions["format"]>; readonly savedAt: number },
+): AsyncGenerator<string, void, undefined> {
+  if (format === "plain") {
+    const { plainText } = await import("./plain-snapshot.ts");
+    yield plainText(snapshot, savedAt);
+    return;
+  }
+  const { snapshotChunks } = await import("../sessions/snapshots/snapshot-reader.ts");
+  yield* snapshotChunks({ ...snapshot, savedAt });
+  yield "\n";
+}
+
+/** Reads only the end of the file, where the time is. */
 async function savedSnapshot(id: string, file: string): Promise<SavedSnapshot> {
-  const { size, mtime } = await stat(file);
-  return { id, file, bytes: size, savedAt: mtime };
+  await using handle = await open(file);
+  const { size, mtime } = await handle.stat();
+  const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(256), position: Math.max(0, size - 256) });
+  const end = buffer.toString("utf8", 0, bytesRead);
+  const [, stated] = /"savedAt"\s*:\s*(\d{1,15})\s*\}\s*$/.exec(end) ?? [];
+  const { savedAtIn } = await import("./plain-snapshot.ts");
+  const savedAt = stated === undefined ? savedAtIn(end) : Number(stated);
+  return { id, file, bytes: size, savedAt: savedAt === undefined ? mtime : new Date(savedAt) };
 }
 
 /** Reads only the id at the beginning of a snapshot, so that a list need not read whole files. */
@@ -150,9 +193,10 @@ async function idIn(file: string): Promise<string | undefined> {
   return id === undefined ? undefined : (JSON.parse(id) as string);
 }
 
-const beginning =
-  // oxlint-disable-next-line no-control-regex -- control characters are what a JSON text may not hold
-  /^\s*\{\s*"format"\s*:\s*"perdure\.session\/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"\s*:\s*("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")/;
+const text = String.raw`("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")`;
+const beginning = new RegExp(
+  String.raw`^\s*\{\s*(?:"format"\s*:\s*"perdure\.session/\d+"\s*,\s*"session"\s*:\s*\{\s*"id"|"session_id")\s*:\s*${text}`,
+);
 
 function isMissing(error: unknown): boolean {
   const codes = [error, (error as Error).cause].map((one) => (one as NodeJS.ErrnoException | undefined)?.code);

@@ -83,7 +83,7 @@ test("an import of a folder, or of no file, is a typed error", async () => {
   for (const file of ["folder", "missing"]) {
     const { code, stderr } = await place.run(["import", file]);
     assert.equal(code, 1);
-    assert.match(stderr, /cannot be reached: E\w+: .* \[store_unavailable\]/);
+    assert.match(stderr, /cannot be opened: E\w+: .* \[store_unavailable\]/);
   }
 });
 

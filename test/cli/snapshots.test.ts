@@ -69,3 +69,21 @@ test("a file that is none of ours, or was altered, is wrong usage that says wher
   const { stdout } = await place.run(["sessions", "list", "--json"]);
   assert.equal(stdout.trim().split("\n").length, 1, "nothing was written");
 });
+
+test("a plain file is saved with --format plain, and restored like any other", async () => {
+  await using place = await stocked();
+  const saved = await place.run(["snapshot", "save", "Chat 7/8", "--format", "plain", "--json"]);
+  assert.equal(saved.code, 0, saved.stderr);
+  const { file, savedAt } = JSON.parse(saved.stdout) as { file: string; savedAt: string };
+  const plain = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  assert.deepEqual([plain["session_id"], plain["saved_at"]], ["Chat 7/8", savedAt]);
+  const [listed] = (await place.run(["snapshot", "list", "--json"])).stdout.split("\n");
+  assert.equal((JSON.parse(listed ?? "") as { savedAt: string }).savedAt, savedAt);
+  const restored = await place.run(["snapshot", "restore", file, "--as", "copy"]);
+  assert.match(restored.stderr, /session copy is restored with 1 turn;/);
+  const broken = join(place.folder, "broken.json");
+  writeFileSync(broken, '{"session_id":"a","state":{"messages":{}},"saved_at":"2026-01-01T00:00:00Z"}');
+  const refused = await place.run(["snapshot", "restore", broken]);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /state\.messages/);
+});

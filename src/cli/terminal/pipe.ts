@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { addAbortSignal } from "node:stream";
 import { defaultLimits } from "../../domain/values/limits.ts";
-import { withStoreErrors } from "../../files/durable-file.ts";
+import { withFileErrors } from "../../files/durable-file.ts";
 import { CliError } from "./cli-error.ts";
 
 /** The questions of a pipe or a file, one a line; a line that ends in a backslash continues in the next one. */
@@ -53,5 +53,5 @@ export async function textOfFile(
     }
     return Buffer.concat(parts).toString("utf8");
   };
-  return file === "-" ? await read() : await withStoreErrors(file, read);
+  return file === "-" ? await read() : await withFileErrors(file, read);
 }

@@ -4,7 +4,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { unpacked } from "../../files/bytes.ts";
 import { importItems } from "../../files/import-items.ts";
 import { hasCode, type Sessions } from "../../index.ts";
-import { withStoreErrors } from "../../files/durable-file.ts";
+import { withFileErrors } from "../../files/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { reportSkipped } from "./copy.ts";
 import { openFor, openToRead, type StoreOptions } from "../program/environment.ts";
@@ -136,7 +136,7 @@ class Counted implements AsyncIterable<Uint8Array> {
   /** Undefined for stdin. @throws SessionError `store_unavailable` for a missing file */
   async size(): Promise<number | undefined> {
     if (this.#file === "-") return undefined;
-    return await withStoreErrors(this.#file, async () => statSync(this.#file).size);
+    return await withFileErrors(this.#file, async () => statSync(this.#file).size);
   }
 
   /** @throws SessionError `store_unavailable` for a file that cannot be read, such as a folder */
@@ -149,7 +149,7 @@ class Counted implements AsyncIterable<Uint8Array> {
     if (this.#signal.aborted) stop();
     try {
       for (;;) {
-        const { done, value } = await withStoreErrors(this.#file, () => chunks.next());
+        const { done, value } = await withFileErrors(this.#file, () => chunks.next());
         if (done === true) return;
         this.read += value.length;
         yield value;

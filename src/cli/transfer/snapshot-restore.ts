@@ -51,5 +51,5 @@ async function restore(name: string, { json, as, onExists, ...options }: Options
 /** An existing path is a file; any other name is the id of a saved session. */
 async function snapshotNamed(name: string, options: FolderOptions, sessions: Sessions): Promise<SessionSnapshot> {
   const isPath = /[/\\]|\.json$/.test(name) && existsSync(name);
-  return isPath ? await loadSnapshot(name, sessions.limits) : await snapshotFolder(options, sessions).load(name);
+  return isPath ? await loadSnapshot(name, sessions) : await snapshotFolder(options, sessions).load(name);
 }

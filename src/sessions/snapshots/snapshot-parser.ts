@@ -66,7 +66,9 @@ export class SnapshotParser {
     for (const _ of this.#entriesOf(this.#splitter.end()));
     const refuse = this.#refuse;
     if (!this.#members.has("format")) refuse("format", { expected: "one_of", known: [snapshotFormat] });
-    const { checksum: stated } = fieldsOf(Object.fromEntries(this.#members), "", documentFields, refuse);
+    const names = this.#members.has("savedAt") ? [...documentFields, "savedAt"] : documentFields;
+    const { checksum: stated, savedAt } = fieldsOf(Object.fromEntries(this.#members), "", names, refuse);
+    if (savedAt !== undefined) instantOf(savedAt, "savedAt", refuse);
     const record = this.#record ?? refuse("session", { expected: "object" });
     this.#content.guardHeader(record);
     const checksum = this.#isOrdered ? (this.#writer ?? new SnapshotWriter(record)).end().checksum : undefined;

@@ -27,6 +27,8 @@ export interface SessionSnapshot {
   readonly logs: { readonly [log: string]: readonly SnapshotEntry[] };
   /** `sha256:` and the hash of the same document without this field, in hexadecimal. */
   readonly checksum: string;
+  /** When a file was written, epoch ms; absent in what `sessions.snapshot` returns, and no part of the checksum. */
+  readonly savedAt?: number;
 }
 
 /** The text of a snapshot, which is always the same for the same session, and its checksum. */
