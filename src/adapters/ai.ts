@@ -23,8 +23,22 @@ import { defaultTimeoutMs, Silence } from "./model/silence.ts";
 import { defined } from "../domain/values/defined.ts";
 
 export type { AiLanguageModel, SupportedUrls } from "./ai/language-model.ts";
-export { chats, Chats, type ChatOwner, type ChatsOptions } from "./chats/chats.ts";
+export { chats, Chats, type ChatOwner } from "./chats/chats.ts";
+export type { ChatsOptions } from "./chats/package-ai.ts";
 export { Chat, type AddOptions, type Question, type RegenerateOptions, type RespondOptions } from "./chats/chat.ts";
+export { ChatSocket, type ChatSocketOptions } from "./chats/web-socket.ts";
+export {
+  createResumableStreamContext,
+  type ResumableStreamContext,
+  type ResumableStreamOptions,
+} from "./resumable/resumable-stream.ts";
+export {
+  createResumableStreamStore,
+  ResumableStreamError,
+  type ResumableStreamAcquisition,
+  type ResumableStreamLease,
+  type ResumableStreamStore,
+} from "./resumable/assistant-stream.ts";
 export type { AnswerSource, StreamResult } from "./chats/source.ts";
 export type { AnyUiMessage, UiChunk, UiPart } from "./chats/ui-message.ts";
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../support/in-memory.ts";
-import { createResumableStreamStore } from "./assistant-stream.ts";
+import { createResumableStreamStore } from "../../src/adapters/resumable/assistant-stream.ts";
 import { handleFrame, type ServerFrame } from "./channel.ts";
-import { createResumableStreamContext } from "./resumable-stream.ts";
+import { createResumableStreamContext } from "../../src/adapters/resumable/resumable-stream.ts";
 
 /** A stream that its test feeds. */
 function source(): { readonly stream: ReadableStream<string>; readonly feed: ReadableStreamDefaultController<string> } {
@@ -21,8 +21,8 @@ test("resumable-stream: two requests run the stream once, and both read all of i
   await using place = inMemory();
   const pending: Promise<unknown>[] = [];
   const waitUntil = (promise: Promise<unknown>): void => void pending.push(promise);
-  const context = createResumableStreamContext({ streams: place.sessions.streams, waitUntil });
-  const other = createResumableStreamContext({ streams: place.another().streams, waitUntil: null });
+  const context = createResumableStreamContext({ sessions: place.sessions, waitUntil });
+  const other = createResumableStreamContext({ sessions: place.another(), waitUntil: null });
   assert.equal(await context.hasExistingStream("s"), null);
   assert.equal(await context.resumeExistingStream("s"), undefined);
   const { stream, feed } = source();
@@ -47,8 +47,7 @@ test("resumable-stream: two requests run the stream once, and both read all of i
 
 test("resumable-stream: a reader that leaves does not end the stream, and a source that fails fails its readers", async () => {
   await using place = inMemory();
-  const { streams } = place.sessions;
-  const context = createResumableStreamContext({ streams, waitUntil: null });
+  const context = createResumableStreamContext({ sessions: place.sessions, waitUntil: null });
   const { stream, feed } = source();
   const leaving = await context.resumableStream("s", () => stream);
   await leaving?.cancel();
@@ -63,8 +62,8 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 test("assistant-stream: one producer, entries after a cursor, a lease that a later acquisition supersedes", async () => {
   await using place = inMemory();
-  const store = createResumableStreamStore(place.sessions.streams);
-  const other = createResumableStreamStore(place.another().streams);
+  const store = createResumableStreamStore(place.sessions);
+  const other = createResumableStreamStore(place.another());
   const { signal } = new AbortController();
   const read = async (from: typeof store, cursor: string): Promise<{ cursor: string; chunk: Uint8Array }[]> =>
     await Array.fromAsync(from.read("s", cursor, signal));
@@ -99,7 +98,7 @@ test("assistant-stream: one producer, entries after a cursor, a lease that a lat
 
 test("assistant-stream: an error is thrown after the entries, an abort and a deletion end the reader", async () => {
   await using place = inMemory();
-  const store = createResumableStreamStore(place.sessions.streams);
+  const store = createResumableStreamStore(place.sessions);
   await store.acquire("s");
   await store.append("s", bytes("one"));
   const stop = new AbortController();

@@ -19,7 +19,7 @@ import {
 import { AnswerInProgress, type AnswerEnd } from "./answer-in-progress.ts";
 import { chunk, chunksOfMessage } from "./chunks.ts";
 import { grow } from "./growth.ts";
-import { validated, type UiSchemas } from "./package-ai.ts";
+import { validated, type ChatsOptions } from "./package-ai.ts";
 import { chunksOfStream } from "./reading.ts";
 import { sseResponse } from "./sse.ts";
 import type { AnswerSource } from "./source.ts";
@@ -85,7 +85,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
   /** The session: its turns are the messages, for every other framework too. */
   readonly session: Session;
   readonly #sessions: Sessions;
-  readonly #schemas: UiSchemas;
+  readonly #schemas: ChatsOptions;
   #stored: StoredChat;
   #plan: Plan | undefined;
 
@@ -100,7 +100,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     }: {
       readonly session: Session;
       readonly sessions: Sessions;
-      readonly schemas: UiSchemas;
+      readonly schemas: ChatsOptions;
       readonly stored: StoredChat;
     },
   ) {

@@ -3,13 +3,11 @@ import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode, idFor, SessionError, type EnsureOptions, type Session, type Sessions } from "../../index.ts";
 import { Chat, chunksFrom } from "./chat.ts";
-import type { UiSchemas } from "./package-ai.ts";
+import type { ChatsOptions } from "./package-ai.ts";
 import { sseResponse } from "./sse.ts";
 import { loadChat } from "./stored-chat.ts";
+import { ChatSocket, type ChatSocketOptions } from "./web-socket.ts";
 import { fieldsOf, type AnyUiMessage, type UiChunk } from "./ui-message.ts";
-
-/** How the messages of clients are checked. */
-export type ChatsOptions = UiSchemas;
 
 /** Whose chat it is. */
 export interface ChatOwner {
@@ -32,10 +30,10 @@ export function chats<M extends AnyUiMessage = AnyUiMessage>(sessions: Sessions,
 /** Chats of the AI SDK: opened, resumed and stopped by their ids, in any process. */
 export class Chats<M extends AnyUiMessage = AnyUiMessage> {
   readonly #sessions: Sessions;
-  readonly #schemas: UiSchemas;
+  readonly #schemas: ChatsOptions;
 
   /** Made by `chats`. @internal */
-  constructor(sessions: Sessions, schemas: UiSchemas) {
+  constructor(sessions: Sessions, schemas: ChatsOptions) {
     this.#sessions = sessions;
     this.#schemas = schemas;
   }
@@ -96,6 +94,11 @@ export class Chats<M extends AnyUiMessage = AnyUiMessage> {
   async stop(id: string, owner: ChatOwner = {}): Promise<boolean> {
     const active = await this.#active(id, owner);
     return active !== null && (await this.#sessions.streams.stop(active));
+  }
+
+  /** A socket of `WebSocketChatTransport`: its frames come to `receive`. @throws SessionError `argument_invalid` */
+  socket(options: ChatSocketOptions<M>): ChatSocket<M> {
+    return new ChatSocket(this, options);
   }
 
   async #active(id: string, owner: ChatOwner): Promise<string | null> {

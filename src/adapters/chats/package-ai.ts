@@ -3,10 +3,15 @@ import { SessionError } from "../../index.ts";
 import type { AnyUiMessage, UiChunk } from "./ui-message.ts";
 
 /** What messages of clients are checked with, as `validateUIMessages` of the package `ai` takes it. */
-export interface UiSchemas {
+export interface ChatsOptions {
+  /** @default metadata is not checked */
   readonly metadataSchema?: unknown;
+  /** By the names of data parts. @default data parts are not checked */
   readonly dataSchemas?: unknown;
-  /** The tools of the chat. A result is taken from a client only for a tool that has no `execute`. */
+  /**
+   * The tools of the chat. The result of a tool with `execute` is not taken from a client.
+   * @default parts of tools are not checked, and results of all tools are taken
+   */
   readonly tools?: unknown;
 }
 
@@ -23,7 +28,7 @@ interface PackageAi {
   ): ReadableStream<UiChunk>;
   safeValidateUIMessages(
     this: void,
-    options: { readonly messages: readonly unknown[] } & UiSchemas,
+    options: { readonly messages: readonly unknown[] } & ChatsOptions,
   ): Promise<
     | { readonly success: true; readonly data: readonly AnyUiMessage[] }
     | { readonly success: false; readonly error: unknown }
@@ -74,7 +79,7 @@ function isEnd({ type }: UiChunk): boolean {
 }
 
 /** The message of a client, checked. @throws SessionError `message_invalid` */
-export async function validated(message: unknown, schemas: UiSchemas): Promise<AnyUiMessage> {
+export async function validated(message: unknown, schemas: ChatsOptions): Promise<AnyUiMessage> {
   const { safeValidateUIMessages } = await packageAi();
   const result = await safeValidateUIMessages({ messages: [message], ...schemas });
   if (result.success && result.data[0] !== undefined) return result.data[0];
