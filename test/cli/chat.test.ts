@@ -236,6 +236,21 @@ test("a chat resumes without its agent, hands off to another one, and names the 
   );
   assert.equal((await session.activeAgent())?.agent, "sales");
   await session.endHandoff();
+  for (const more of [[], ["--agent", "sales"]]) {
+    const consulted = await place.run(["consult", "three?", "--session", "s", ...more, ...agents]);
+    assert.equal(consulted.code, 0, consulted.stderr);
+  }
+  assert.equal((await session.activeAgent())?.agent, "sales");
+  assert.deepEqual(
+    (await Array.fromAsync(session.turns({ last: 2 }))).map(({ agent, input }) => [agent, input[0]?.content]),
+    [
+      ["ceo", "three?"],
+      ["sales", "three?"],
+    ],
+  );
+  await session.endHandoff();
+  assert.equal((await place.run(["consult", "ceo"])).code, 2);
+  assert.equal((await place.run(["consult", "ceo", "x", "--agent", "sales", ...agents])).code, 2);
   const refused = await place.run(["chat", "--session", "s", "--agents", one], { input: "three\n" });
   assert.match(refused.stderr, /agent "ceo" is not configured; configured agents: sales/);
   assert.equal((await place.run(["chat"], { input: "x\n" })).code, 2);

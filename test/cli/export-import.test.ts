@@ -141,6 +141,10 @@ test("sessions are exported by agent, user, state and time, for other programs a
     /\*\*user\*\*\n\nhi\n\n\*\*assistant\*\*\n\nho/,
   );
   assert.equal(JSON.parse((await place.run(["export", "--after", "a"])).stdout).session.id, "b");
+  await session.update({ labels: { team: "ops", draft: "yes" } });
+  const labelled = await place.run(["export", "--label", "team=ops", "--label", "draft"]);
+  assert.equal(JSON.parse(labelled.stdout).session.id, "a");
+  assert.equal((await place.run(["export", "--label", "team=sales"])).stdout, "");
 });
 
 test("an export that is stopped by a signal keeps what it has, and the next run continues after it", async () => {

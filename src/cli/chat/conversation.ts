@@ -65,7 +65,7 @@ OPENAI_API_KEY, or both, and PERDURE_MODEL.
 `;
 
 /** Open the store and the session that the options name, or create one for the agent. */
-export async function openConversation(
+async function openConversation(
   agent: string,
   options: ConversationOptions,
 ): Promise<{ sessions: Sessions; session: Session }> {

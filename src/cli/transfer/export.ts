@@ -3,7 +3,8 @@ import type { SessionError, SessionSelection, SessionState } from "../../index.t
 import { sessionStates } from "../../domain/record/states.ts";
 import { ExportFile, packedPiece, Piece, type ExportPosition } from "../../files/export-file.ts";
 import { renderings } from "../../files/renderings.ts";
-import { instant } from "../terminal/arguments.ts";
+import { labelFilterOf } from "../../domain/values/labels.ts";
+import { instant, label } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { printable, printableLines } from "../../domain/values/format-value.ts";
@@ -20,6 +21,7 @@ interface ExportOptions extends StoreOptions, JsonOption {
   readonly agent?: string;
   readonly user?: string;
   readonly state?: SessionState;
+  readonly label?: readonly string[];
   /** The text of the option, and its instant. */
   readonly since?: { readonly text: string; readonly date: Date };
   readonly out?: string;
@@ -34,6 +36,7 @@ export function exportCommand(): Command {
     .option("--agent <name>", "only sessions of this agent")
     .option("--user <id>", "only sessions of this user")
     .addOption(new Option("--state <state>", "only sessions in this state").choices(sessionStates))
+    .option("--label <name=value>", "only sessions with this label, or with any value of it: --label team", label)
     .option("--since <instant>", "active at or after: 2026-11-20, 2026-11-20T18:00, or 24h for a day ago", (text) => ({
       text,
       date: instant(text),
@@ -57,6 +60,7 @@ export function exportCommand(): Command {
         "perdure export --out all.ndjson.gz",
         "perdure export --user ada --format markdown > ada.md",
         "perdure export --agent ceo --state ended --since 30d --format openai > chats.jsonl",
+        "perdure export --label team=ops > ops.ndjson",
         "perdure export --format anthropic > messages.jsonl",
       ]),
     )
@@ -72,7 +76,7 @@ interface Target {
 
 async function exportAll(options: ExportOptions): Promise<void> {
   await untilSignalled(async (signal) => {
-    const { out, agent, user, state, since, format, after, tenant, gzip, json } = options;
+    const { out, agent, user, state, label: labels, since, format, after, tenant, gzip, json } = options;
     if (out === undefined) {
       const target = new StandardOutput(after);
       await exportTo(target, options, signal);
@@ -80,7 +84,7 @@ async function exportAll(options: ExportOptions): Promise<void> {
       return;
     }
     const store = storeUrl(options);
-    const of = JSON.stringify({ store, tenant, agent, user, state, since: since?.text, format, after, gzip });
+    const of = JSON.stringify({ store, tenant, agent, user, state, labels, since: since?.text, format, after, gzip });
     await using file = await ExportFile.open(out, of, await fileOfStore(store));
     const { sessions: earlier } = file.position;
     if (earlier > 0) note(`continuing after ${counted(earlier, "session")} already written`);
@@ -98,11 +102,12 @@ async function exportAll(options: ExportOptions): Promise<void> {
 /** False if the signal stopped the export. */
 async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
   await using sessions = await openToRead(options);
-  const { agent, user, state, since, format } = options;
+  const { agent, user, state, label: labels, since, format } = options;
   const selection: SessionSelection = defined({
     agent,
     user,
     state,
+    labels: labels && labelFilterOf(labels),
     activeSince: since?.date,
   });
   const packed = options.gzip === true || options.out?.endsWith(".gz") === true;
