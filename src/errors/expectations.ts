@@ -82,6 +82,7 @@ export type Expected =
   | "tool_calls"
   | "tool_call_list"
   | "tool_name"
+  | "unreserved"
   | "unique"
   | "url"
   | "url_or_pool"
@@ -177,6 +178,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   tool_calls: (e) => `at most ${e.max} tool calls`,
   tool_call_list: () => "an array of { id, function: { name, arguments } } with texts",
   tool_name: (e) => `1 to ${e.max} of the characters a-z, A-Z, 0-9, _ and -`,
+  unreserved: () => "a name that does not begin with perdure, which is reserved",
   unique: () => "a value that occurs once",
   url: () => "a URL such as http://127.0.0.1:11434/v1",
   url_or_pool: () => "either a url, or a pool with a method query",

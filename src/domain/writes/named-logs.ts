@@ -20,8 +20,13 @@ export function parseNamedLog(name: unknown): LogName {
   if (typeof name !== "string")
     throw new SessionError("id_invalid", { name: "log", value: formatValue(name), expected: "log_name" });
   const log = parseLogName(name);
-  if (isNamedLog(log) && !log.startsWith("perdure")) return log;
+  if (isNamedLog(log) && !isReserved(log)) return log;
   throw new SessionError("log_reserved", { log });
+}
+
+/** True for a name that no caller may write, and that Perdure does not use yet. */
+export function isReserved(log: LogName): boolean {
+  return log.startsWith("perdure");
 }
 
 /** The last change of a log, as text. A log that was never written to has the mark of the session's creation. */

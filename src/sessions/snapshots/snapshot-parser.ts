@@ -5,8 +5,9 @@
 import { isContent } from "../../domain/copies/archive.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { encode } from "../../domain/values/codec.ts";
-import type { Entry } from "../../domain/record/entry.ts";
+import { isNamedLog, type Entry } from "../../domain/record/entry.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
+import { isReserved } from "../../domain/writes/named-logs.ts";
 import { parseLogName } from "../../domain/values/ids.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
@@ -37,6 +38,7 @@ export class SnapshotParser {
   readonly #source: string;
   readonly #splitter = new SnapshotSplitter();
   readonly #members = new Map<string, unknown>();
+  readonly #named = new Set<string>();
   readonly #content: ContentGuard;
   #record: PortableRecord | undefined;
   /** Makes the checksum, as long as the members come in the order in which they are written. */
@@ -145,7 +147,16 @@ export class SnapshotParser {
   #pathOf(name: string): string {
     const path = `logs.${judged("logs", this.#refuse, () => parseLogName(name))}`;
     if (!isContent(name)) this.#refuse(path, { value: formatValue(name), expected: "content_log" });
+    if (isNamedLog(name)) this.#guardNamed(name, path);
     return path;
+  }
+
+  #guardNamed(name: string, path: string): void {
+    if (isReserved(name)) this.#refuse(path, { value: formatValue(name), expected: "unreserved" });
+    this.#named.add(name);
+    const { size: length } = this.#named;
+    const { logsMax: max } = this.#limits;
+    if (length > max) this.#refuse("logs", { length, expected: "list", max });
   }
 
   #entry(value: SnapshotValue): Entry {

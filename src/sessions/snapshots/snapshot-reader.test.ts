@@ -315,3 +315,22 @@ class CountedPauses extends Pauses {
     await super.after(characters);
   }
 }
+
+test("a snapshot with a reserved log, or with too many named logs, is refused with its place, and nothing is written", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.write({ logs: { facts: { entries: [{ value: 1 }] } } });
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  await session.remove();
+  const entries = /"facts":(\[[^\]]*\])/.exec(text)?.[1] ?? assert.fail();
+  const withLogs = (names: readonly string[]): string =>
+    text.replace(/"facts":\[[^\]]*\]/, names.map((name) => `"${name}":${entries}`).join());
+  assert.equal((await refusal(withLogs(["perdure-x"]))).path, "logs.perdure-x");
+  const many = Array.from({ length: 17 }, (_, n) => `log${n}`).toSorted();
+  const refused = await refusal(withLogs(many));
+  assert.deepEqual([refused.code, refused.path], ["snapshot_invalid", "logs"]);
+  assert.match(refused.message, /at most 16 items/);
+  await assert.rejects(place.sessions.restore(withLogs(["perdure-x"])), { code: "snapshot_invalid" });
+  await assert.rejects(place.sessions.restore(withLogs(many)), { code: "snapshot_invalid" });
+  await nothingWritten(place.sessions);
+});
