@@ -533,6 +533,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       found: "number",
       known: "number",
       schema: "id",
+      method: "id",
       breaking: "flag",
     },
   },

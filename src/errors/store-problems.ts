@@ -17,6 +17,7 @@ export type InvalidProblem =
   | "folder"
   | "foreign_file"
   | "foreign_schema"
+  | "method_missing"
   | "migration_pending"
   | "no_sessions"
   | "not_sqlite"
@@ -41,6 +42,8 @@ export interface InvalidStore {
   readonly found?: number;
   readonly known?: number;
   readonly schema?: string;
+  /** The method that the store does not have. */
+  readonly method?: string;
   /** True if programs of an older version cannot work on the store after its migration. */
   readonly breaking?: boolean;
 }
@@ -69,6 +72,8 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
   foreign_file: (d) => `the database ${d.store} belongs to another program; name another file`,
   foreign_schema: (d, reported) =>
     `the schema ${d.schema} of the store ${d.store} has objects of another program: ${reported}; name another schema`,
+  method_missing: (d) =>
+    `the store was written for an earlier version of Perdure: it has no method ${d.method}; use a version of the store for this one`,
   migration_pending: (d) =>
     `the store ${d.store} is at version ${d.found} of the schema, this version of Perdure needs ${d.known}: make a backup${d.schema === undefined ? "" : " with the older version or pg_dump"}, then run "perdure migrate"; afterwards programs of an older version ${d.breaking === true ? "fail with store_schema_newer" : "still work"}`,
   no_sessions: (d) => `the store ${d.store} is not a store of Perdure; name another file`,

@@ -13,9 +13,11 @@ import type { Subject } from "./erasure/subject.ts";
 import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { Keys } from "./keys.ts";
 import { writeManyOn, type WritesOutcome, type WriteTo } from "./logs/write-many.ts";
+import { newsOn, type NewsOptions } from "./news.ts";
 import { createSession, ensureSession, getSession } from "./open-session.ts";
 import type { Model } from "./options/model.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
+import type { News } from "./polling/news-feed.ts";
 import { Streams } from "./streams.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { CreateOptions, EnsureOptions } from "./session/opening.ts";
@@ -180,6 +182,15 @@ export class Sessions implements AsyncDisposable {
   eachEvent(walk: EventWalk = {}): AsyncIterable<TenantEvent> {
     this.#core.guardOpen();
     return walkEvents(this.#core, this.tenant, walk);
+  }
+
+  /**
+   * The news of the tenant: its sessions, streams and documents, as they change, in any process, within half a second. Items are
+   * positions, each session at least with its last state. A reader that passes the last cursor continues where it stopped.
+   * @throws SessionError `argument_invalid` for a cursor of another form or an option that does not exist, `closed`, or the store's
+   */
+  news(options: NewsOptions = {}): AsyncGenerator<News, void, undefined> {
+    return newsOn(this.#core, this.tenant, options);
   }
 
   /**

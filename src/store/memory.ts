@@ -13,7 +13,7 @@ import {
   type Transaction,
   type UsageAddition,
 } from "../domain/record/change.ts";
-import type { DocumentChange } from "../domain/documents/document.ts";
+import { isRemoved, type DocumentChange } from "../domain/documents/document.ts";
 import { keyText, truncatedUsageLog, type Entry, type LogName, type SessionKey } from "../domain/record/entry.ts";
 import type { Instance } from "../domain/record/record.ts";
 import { SessionError } from "../errors.ts";
@@ -21,9 +21,11 @@ import { encodeCursor, type Position } from "./cursor.ts";
 import { bytesIn } from "./entry-bytes.ts";
 import { MemoryDocuments } from "./memory/memory-documents.ts";
 import { MemoryEvents, type KeptSession } from "./memory/memory-events.ts";
+import { MemoryNews } from "./memory/memory-news.ts";
 import { beginningOf, isBehind, isNewestFirst, matches, orders, positionOf } from "./memory/session-order.ts";
+import { notedDocument, notedKeys, type NotedState } from "./news.ts";
 import { comparePositions, entriesBetween, OrderedRows } from "./ordered-rows.ts";
-import { conflictWith, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
+import { conflictWith, readRecord, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
 import { Watchers } from "./watchers.ts";
 import { entryBytes, withinBytes } from "./within-bytes.ts";
@@ -35,10 +37,12 @@ import type {
   DocumentRange,
   FoundDocuments,
   FoundEvents,
+  FoundNews,
   EventScan,
   Loaded,
   LoadRequest,
   Look,
+  NewsQuery,
   LogRange,
   Outcome,
   FoundRecords,
@@ -80,11 +84,13 @@ class MemoryStore implements Store {
   /** Sums of usage, by tenant and name. */
   readonly #usage = new Map<string, CountedUsage & { readonly until: number }>();
   readonly #documents = new MemoryDocuments();
+  readonly #news: MemoryNews;
   readonly #watchers = new Watchers();
   #closed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#news = new MemoryNews(clock);
   }
 
   // Each method runs synchronously, so other callers see it as one moment.
@@ -114,6 +120,9 @@ class MemoryStore implements Store {
     }
     for (const addition of additions) this.#addUsage(addition);
     for (const change of documents) this.#documents.apply(change, now);
+    batch.forEach((transaction, index) => {
+      if (outcomes[index]?.status === "ok") this.#news.note(notedKeys(transaction));
+    });
     this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;
   }
@@ -293,7 +302,22 @@ class MemoryStore implements Store {
 
   async deleteDocuments(selection: DeletedDocuments): Promise<number> {
     this.#guardOpen();
-    return this.#documents.delete(selection);
+    const deleted = this.#documents.delete(selection);
+    this.#news.note(deleted.filter((row) => !isRemoved(row)).map(notedDocument));
+    return deleted.length;
+  }
+
+  async news(query: NewsQuery): Promise<FoundNews> {
+    this.#guardOpen();
+    const state: NotedState = {
+      session: (key) => {
+        const row = this.#sessions.get(keyText(key))?.row;
+        const record = row && readRecord(row);
+        return { change: { session: key, record }, bytes: row === undefined ? 0 : rowBytes(row) };
+      },
+      document: (key) => this.#documents.find({ keys: [key] }, this.#clock.now()).documents[0]?.version,
+    };
+    return this.#news.find(query, state);
   }
 
   async heartbeat(
@@ -305,6 +329,7 @@ class MemoryStore implements Store {
     for (const { id, seenAt } of this.#instances.values())
       if (seenAt < now - instanceKeptMs) this.#instances.delete(id);
     for (const [name, { until }] of this.#usage) if (until <= now) this.#usage.delete(name);
+    this.#news.deleteExpired();
     if (leaving) this.#instances.delete(instance.id);
     else this.#instances.set(instance.id, { ...instance, seenAt: now });
   }
@@ -328,9 +353,10 @@ class MemoryStore implements Store {
     return this.#watchers.watch(key, wake);
   }
 
-  /** Removed data is not kept anywhere. */
+  /** Removed data is not kept anywhere, apart from the keys in the news. */
   async scrub(): Promise<void> {
     this.#guardOpen();
+    this.#news.clear();
   }
 
   async close(): Promise<void> {
@@ -340,6 +366,7 @@ class MemoryStore implements Store {
     this.#events.clear();
     this.#instances.clear();
     this.#documents.clear();
+    this.#news.clear();
     this.#usage.clear();
   }
 

@@ -188,14 +188,21 @@ export function recordsOf(rows: readonly RecordRow[]): Pick<FoundRecords, "recor
   const records: SessionRecord[] = [];
   const unreadable: SessionError<"session_unreadable">[] = [];
   for (const row of rows) {
-    try {
-      records.push(recordOf(row));
-    } catch (error) {
-      if (!hasCode(error, "session_unreadable")) throw error;
-      unreadable.push(error);
-    }
+    const record = readRecord(row);
+    if (record instanceof SessionError) unreadable.push(record);
+    else records.push(record);
   }
   return { records, unreadable };
+}
+
+/** The record in a row, or the error of one that cannot be read. */
+export function readRecord(row: RecordRow): SessionRecord | SessionError<"session_unreadable"> {
+  try {
+    return recordOf(row);
+  } catch (error) {
+    if (!hasCode(error, "session_unreadable")) throw error;
+    return error;
+  }
 }
 
 function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {

@@ -156,6 +156,23 @@ export interface Store {
   deleteDocuments(selection: DeletedDocuments): Promise<number>;
 
   /**
+   * Returns one page of the news of a tenant: its sessions, streams and documents that changed after a cursor, as they are at
+   * the time of the read. The call begins or renews the subscription of the tenant; commits note news while it stands, fifteen
+   * minutes after its last renewal at most. Without `after`, or with a cursor that the store cannot continue, the page is a
+   * reset: it has no changes, and its `next` continues from now on.
+   * INVARIANT news-miss-nothing: a change that was committed after a cursor was returned is on a page behind that cursor,
+   *   whichever process committed it and however late, unless a page is a reset. The record on the page is at least as new.
+   * INVARIANT news-are-bounded: a page is read from at most `limit` changes and has at most `bytesMax` bytes of records, and
+   *   the first record whatever its size.
+   * INVARIANT news-are-subscribed: commits note nothing for a tenant without a subscription, or whose subscription has expired.
+   * INVARIANT news-last: a cursor can be continued for ten minutes, also if no reader is there meanwhile.
+   * INVARIANT old-news-are-deleted: reads delete news that are older, in bounded steps, and a heartbeat those of tenants whose
+   *   subscription has expired.
+   * INVARIANT scope-is-in-the-key: news of one tenant never have a session or document of another.
+   */
+  news(query: NewsQuery): Promise<FoundNews>;
+
+  /**
    * Records that this instance is alive: its `seenAt` becomes the store's current time. `leaving` removes the instance.
    * INVARIANT dead-instances-are-deleted: a heartbeat also removes instances that were not seen for a day.
    */
@@ -428,6 +445,43 @@ export interface SessionFilter {
 export interface CountQuery extends SessionFilter {
   readonly tenant?: string;
 }
+
+/** A page of news. */
+export interface NewsQuery {
+  readonly tenant: string;
+  /** The `next` of the page before. @default from now on */
+  readonly after?: string;
+  /** The most changes that the page is read from. */
+  readonly limit: number;
+  /** The bytes of the records on the page (UTF-8). @default no bound */
+  readonly bytesMax?: number;
+}
+
+/** One page of news. */
+export interface FoundNews {
+  /** Changes before this page may be missing: the reader has no cursor, or one of another store or too old a one. */
+  readonly isReset: boolean;
+  /** The changed sessions and documents, each once. */
+  readonly changes: readonly FoundChange[];
+  /** The cursor of the next page; undefined while commits that may not know of the subscription are under way. */
+  readonly next: string | undefined;
+  /** More changes are stored behind the page. */
+  readonly hasMore: boolean;
+}
+
+/** A session or a document that changed, as it is at the time of the read. */
+export type FoundChange =
+  | {
+      /** The key of a session, or of a stream in the scope of the tenant's streams. */
+      readonly session: SessionKey;
+      /** Undefined: it is removed. */
+      readonly record: SessionRecord | SessionError<"session_unreadable"> | undefined;
+    }
+  | {
+      readonly document: DocumentKey;
+      /** Undefined: it is removed or expired. */
+      readonly version: number | undefined;
+    };
 
 /** A page of events: filter, order and limits. */
 export interface EventScan {

@@ -13,6 +13,7 @@ import { findCases } from "./conformance/lists/find-cases.ts";
 import { labelCases } from "./conformance/lists/label-cases.ts";
 import { instanceCases } from "./conformance/instance-cases.ts";
 import { keyCases } from "./conformance/key-cases.ts";
+import { newsCases } from "./conformance/news-cases.ts";
 import { readCases } from "./conformance/read-cases.ts";
 import { removalCases } from "./conformance/removal-cases.ts";
 import { scopeCases } from "./conformance/scope-cases.ts";
@@ -51,6 +52,7 @@ export function conformanceCases(check: Check): void {
   eventCases(check);
   documentCommitCases(check);
   documentReadCases(check);
+  newsCases(check);
   scopeCases(check);
   sharingCases(check);
   instanceCases(check);

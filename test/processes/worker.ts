@@ -12,6 +12,7 @@ import {
   type Sessions,
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
+import { makeChanges, type ChangesTask } from "./changes.ts";
 import { forkLogs, rewrite, write, type ForkLogsTask, type RewriteTask, type WriteTask } from "./log-writers.ts";
 import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
 
@@ -46,6 +47,7 @@ export type Task =
   | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase"; readonly diesWithinMs?: number }
   /** Write the numbers from 1 on as the parts of a stream, with what they say; end it after so many, or never. */
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
+  | ChangesTask
   | RewriteTask
   | WaitingTask
   | WriteTask
@@ -299,6 +301,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
       return await fork(sessions, task.name);
     case "erase":
       return await erase(sessions, task);
+    case "changes":
+      return await makeChanges(sessions, task, say);
     case "produce":
       return await produce(sessions, task);
     case "forkLogs":

@@ -71,6 +71,11 @@ export const versionKeptMs = 60_000;
 /** The `expiresAt` of a removed document: it has expired, whatever the clock says. */
 const removed = 0;
 
+/** True for the row that a removed document leaves. */
+export function isRemoved({ expiresAt }: Pick<StoredDocument, "expiresAt">): boolean {
+  return expiresAt === removed;
+}
+
 /** True if a read finds the document at this time. */
 export function isLive({ expiresAt }: Pick<StoredDocument, "expiresAt">, now: number): boolean {
   return expiresAt === null || expiresAt > now;

@@ -30,3 +30,8 @@ export function isStreamScope(tenant: string): boolean {
 export function tenantOfScope(scope: string): string {
   return scope.slice(0, scope.indexOf(mark));
 }
+
+/** The tenant whose news have the records of a scope: that of a stream's scope, else the scope itself. */
+export function newsTenantOf(scope: string): string {
+  return isStreamScope(scope) ? tenantOfScope(scope) : scope;
+}

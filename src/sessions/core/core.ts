@@ -17,6 +17,7 @@ import type { DocumentConflict, Loaded, LoadRequest, Outcome, Settled, Store } f
 import { publishCommitted } from "../tracing/committed.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { EventFeeds } from "../polling/event-feed.ts";
+import { NewsFeeds } from "../polling/news-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
 import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
@@ -90,6 +91,7 @@ export class Core {
   readonly poller: ChangePoller;
   readonly queues: SessionQueues;
   readonly eventFeeds: EventFeeds;
+  readonly newsFeeds: NewsFeeds;
   readonly conflicts: ConflictLog;
   /** Turns in progress and leases held; `close` settles them before it closes the store. */
   readonly turns: Set<OpenTurn> = new Set();
@@ -131,6 +133,15 @@ export class Core {
         return await this.store.events(scan);
       },
       now: async () => (await this.store.instances([])).now,
+    });
+    this.newsFeeds = new NewsFeeds({
+      clock: options.clock,
+      pageBytesMax: options.limits.pageBytesMax,
+      news: async (query) => {
+        this.guardOpen();
+        return await this.store.news(query);
+      },
+      now: () => this.now(),
     });
     this.instance = new InstanceKeeper({
       store: this.store,
@@ -476,6 +487,7 @@ export class Core {
     for (const timer of this.#timers) clearTimeout(timer);
     this.poller.close();
     this.eventFeeds.close();
+    this.newsFeeds.close();
     const results = await this.settle();
     while (this.#takes > 0) {
       await new Promise<void>((resolve) => (this.#onNoTakes = resolve));

@@ -1,3 +1,4 @@
+import { SessionError } from "../../errors.ts";
 import type { Store } from "../store.ts";
 
 /** The methods of a store that answer a caller, which are all but `watch` and `close`. */
@@ -28,6 +29,7 @@ export function forwardingStore(own: Omit<Store, StoreMethod>, forward: Forward)
     documents: (...args) => forward("documents", args),
     countDocuments: (...args) => forward("countDocuments", args),
     deleteDocuments: (...args) => forward("deleteDocuments", args),
+    news: (...args) => forward("news", args),
     heartbeat: (...args) => forward("heartbeat", args),
     instances: (...args) => forward("instances", args),
     scrub: (...args) => forward("scrub", args),
@@ -47,11 +49,14 @@ export function storeBefore(store: Store, forward: Forward = (method, args) => c
   return forwardingStore(own, forward);
 }
 
+/** @throws SessionError `store_invalid` for a method that the store, written for an earlier version, does not have; and the store's */
 export function callStore<Method extends StoreMethod>(
   store: Store,
   method: Method,
   args: Parameters<Store[Method]>,
 ): Promise<StoreResult<Method>> {
-  const call = store[method] as (...given: Parameters<Store[Method]>) => Promise<StoreResult<Method>>;
+  const call = store[method] as ((...given: Parameters<Store[Method]>) => Promise<StoreResult<Method>>) | undefined;
+  if (call === undefined)
+    return Promise.reject(new SessionError("store_invalid", { problem: "method_missing", method }));
   return Reflect.apply(call, store, args);
 }

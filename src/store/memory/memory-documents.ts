@@ -78,8 +78,8 @@ export class MemoryDocuments {
     for (const { row } of this.#ordered.following(position)) yield row;
   }
 
-  /** Deletes documents; they leave nothing behind. */
-  delete(selection: DeletedDocuments): number {
+  /** Deletes documents, which leave nothing behind, and returns them. */
+  delete(selection: DeletedDocuments): readonly StoredDocument[] {
     const isPast = ({ expiresAt, updatedAt }: StoredDocument, before: number): boolean =>
       expiresAt !== null && expiresAt < before && updatedAt < before;
     const { tenant } = selection;
@@ -91,7 +91,7 @@ export class MemoryDocuments {
       this.#rows.delete(documentText(row));
       this.#ordered.remove(positionOf(row));
     }
-    return rows.length;
+    return rows;
   }
 
   clear(): void {

@@ -28,12 +28,14 @@ import { readCall } from "./read-call.ts";
 import { CopiedLogs, isLongCut, type Copies } from "./logs/copied-logs.ts";
 import { guardGapless, guardTail } from "./log-integrity.ts";
 import type { Database, Row } from "./connection/database.ts";
+import type { FoundNews, NewsQuery } from "../store.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Hints } from "./notifications.ts";
-import { countDocuments, deleteDocuments, findDocuments } from "./documents.ts";
+import { countDocuments, deleteDocuments, findDocuments } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
+import { deleteNews, deletingExpired, findNews } from "./tables/news.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./schema/functions/load-sessions.ts";
 import { problemsIn } from "./schema/inspect.ts";
@@ -281,6 +283,11 @@ export class PostgresStore implements Store {
     return await deleteDocuments((text, values) => this.#ask(text, values), this.#schema, selection);
   }
 
+  async news(query: NewsQuery): Promise<FoundNews> {
+    this.#database.guardOpen();
+    return await findNews((text, values) => this.#call(text, values), this.#schema, query);
+  }
+
   async heartbeat(
     { id, host, pid, machine, startedAt, address, staleAfterMs }: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
@@ -297,7 +304,7 @@ export class PostgresStore implements Store {
          delete from ${instances} where id in (
            select id from ${instances} where seen_at < ${nowMs} - 86400000 and id <> $1 limit 100 for update skip locked
          )
-       ), forgotten_usage as (
+       ), ${deletingExpired(this.#schema)}, forgotten_usage as (
          delete from ${this.#schema}.usage_sums where (tenant, name, part) in (
            select tenant, name, part from ${this.#schema}.usage_sums where until <= ${nowMs}
            order by until limit 1000 for update skip locked
@@ -347,6 +354,7 @@ export class PostgresStore implements Store {
   async scrub(): Promise<void> {
     this.#database.guardOpen();
     await this.#removed.deleteAll();
+    await deleteNews((text, values) => this.#ask(text, values), this.#schema);
   }
 
   async close(): Promise<void> {

@@ -74,10 +74,17 @@ function guardCopy(copy: string, { file, content }: { readonly file: string; rea
     database.exec("pragma journal_mode = delete");
     const checked = database.prepare("pragma integrity_check(1)").get() as { integrity_check: string };
     const found = contentOf(database, copy);
+    deleteNews(database);
     if (checked.integrity_check === "ok" && found.sessions === sessions && found.entries === entries) return;
     const details = { store: file, problem: "copy_differs", found: found.sessions, known: sessions } as const;
     throw new SessionError("store_invalid", details, { reported: checked.integrity_check });
   } finally {
     database.close();
   }
+}
+
+/** Readers of the original must not continue in the copy, whose next news are others. */
+function deleteNews(database: DatabaseSync): void {
+  const hasNews = database.prepare("select 1 from sqlite_schema where name = 'news_subscriptions'").get() !== undefined;
+  if (hasNews) database.exec("delete from news; delete from news_subscriptions");
 }

@@ -140,8 +140,26 @@ export const migrations: readonly Migration[] = [
   },
   {
     version: 10,
-    title: "sessions by agent",
+    title: "sessions by agent, news",
     // No append changes a column of the index, so an append writes no page of it.
-    sql: "create index sessions_of_agent on sessions (tenant, agent, created_at, id)",
+    sql: `
+      create index sessions_of_agent on sessions (tenant, agent, created_at, id);
+      create table news_subscriptions (
+        tenant text primary key,
+        id text not null,
+        expires_at integer not null,
+        deleted integer not null,
+        mark integer not null,
+        marked_at integer not null
+      ) strict, without rowid;
+      create table news (
+        tenant text not null,
+        no integer not null,
+        kind text not null,
+        scope text not null,
+        id text not null,
+        primary key (tenant, no)
+      ) strict, without rowid;
+    `,
   },
 ];

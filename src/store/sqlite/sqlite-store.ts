@@ -14,8 +14,11 @@ import { encode } from "../../domain/values/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
+import { isRemoved } from "../../domain/documents/document.ts";
 import { bytesIn } from "../entry-bytes.ts";
-import { conflictWith, recordOf, rowOf, type RecordRow } from "../row.ts";
+import { decodeNewsCursor, notedDocument, notedKeys, type NotedKey, type NotedState } from "../news.ts";
+import type { FoundNews, NewsQuery } from "../store.ts";
+import { conflictWith, readRecord, recordOf, rowBytes, rowOf, type RecordRow } from "../row.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import { Watchers } from "../watchers.ts";
 import { withinBytes } from "../within-bytes.ts";
@@ -40,7 +43,7 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
-import { Documents } from "./documents.ts";
+import { Documents } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
 import { outdatedProblems, problemsIn, repairedProblems } from "./inspect.ts";
@@ -51,7 +54,8 @@ import type { Patience } from "./connection/busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type PartOfLog, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
-import { UsageSums } from "./usage-sums.ts";
+import { News } from "./tables/news.ts";
+import { UsageSums } from "./tables/usage-sums.ts";
 import { ForeignCommits } from "./connection/foreign-commits.ts";
 import type { Transactions } from "./connection/transactions.ts";
 import { vacuumInThread } from "./upkeep/vacuum.ts";
@@ -104,6 +108,7 @@ export class SqliteStore implements Store {
   #preparedRemoved: RemovedEntries | undefined;
   #preparedUsage: UsageSums | undefined;
   #preparedDocuments: Documents | undefined;
+  #preparedNews: News | undefined;
   /** The file may have entries of removed sessions, also of an earlier process. */
   #mayHaveRemoved = true;
   /** The deletion of entries of removed sessions, while it runs. */
@@ -146,6 +151,11 @@ export class SqliteStore implements Store {
     return this.#preparedDocuments;
   }
 
+  get #news(): News {
+    this.#preparedNews ??= new News(this.#database, this.#clock);
+    return this.#preparedNews;
+  }
+
   get #removed(): RemovedEntries {
     this.#preparedRemoved ??= new RemovedEntries(this.#database);
     return this.#preparedRemoved;
@@ -163,7 +173,11 @@ export class SqliteStore implements Store {
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-    const outcomes = await this.#write(() => batch.map((transaction) => this.#apply(transaction)));
+    const outcomes = await this.#write(() => {
+      const applied = batch.map((transaction) => this.#apply(transaction));
+      this.#news.note(keysLanded(batch, applied));
+      return applied;
+    });
     this.#watchers.wakeLanded(batch, outcomes);
     if (this.#mayHaveRemoved) this.#deleteRemoved();
     return outcomes;
@@ -422,7 +436,35 @@ export class SqliteStore implements Store {
   }
 
   async deleteDocuments(selection: DeletedDocuments): Promise<number> {
-    return await this.#write(() => this.#documents.delete(selection));
+    return await this.#write(() => {
+      const deleted = this.#documents.delete(selection);
+      this.#news.note(deleted.filter((row) => !isRemoved(row)).map(notedDocument));
+      return deleted.length;
+    });
+  }
+
+  async news(query: NewsQuery): Promise<FoundNews> {
+    if (query.after !== undefined) decodeNewsCursor(query.after);
+    const { tenant } = query;
+    for (;;) {
+      if (await this.#run(() => this.#news.needsUpkeep(tenant))) await this.#write(() => this.#news.keepUp(tenant));
+      const found = await this.#run(() => this.#transactions.reading(() => this.#news.find(query, this.#notedState())));
+      if (found !== undefined) return found;
+    }
+  }
+
+  #notedState(): NotedState {
+    const now = this.#clock.now();
+    return {
+      session: (key) => {
+        const row = this.#row(key)?.row;
+        return {
+          change: { session: key, record: row && readRecord(row) },
+          bytes: row === undefined ? 0 : rowBytes(row),
+        };
+      },
+      document: (key) => this.#documents.find({ keys: [key] }, now).documents[0]?.version,
+    };
   }
 
   async heartbeat(
@@ -436,6 +478,7 @@ export class SqliteStore implements Store {
       else this.#sql.beat.run(id, host, pid, machine, startedAt, address, staleAfterMs, now);
       this.#sql.deleteInstances.run(now - instanceKeptMs);
       this.#usage.deleteOld(now);
+      this.#news.deleteExpired();
       // A process that was killed has left them.
       if (this.#removed.isLeft) this.#mayHaveRemoved = true;
     });
@@ -468,6 +511,7 @@ export class SqliteStore implements Store {
    */
   async scrub(): Promise<void> {
     while (await this.#write(() => this.#removed.step())) await turnOfTheLoop();
+    await this.#write(() => this.#news.clear());
     if (!this.capabilities.durable) return await this.#run(() => this.#database.exec("vacuum"));
     while (this.#vacuuming !== undefined) await this.#vacuuming;
     this.#guardOpen();
@@ -530,6 +574,15 @@ export class SqliteStore implements Store {
   #guardOpen(): void {
     if (this.#closed) throw new SessionError("closed", { name: "store", store: this.#name });
   }
+}
+
+/** The keys of the transactions of a batch that are applied. */
+function* keysLanded(
+  batch: readonly Transaction[],
+  outcomes: readonly Outcome[],
+): Generator<NotedKey, void, undefined> {
+  for (const [index, transaction] of batch.entries())
+    if (outcomes[index]?.status === "ok") yield* notedKeys(transaction);
 }
 
 function drained<T>(steps: Generator<void, T, void>): T {

@@ -10,6 +10,7 @@ import { valueBreakages } from "./values.ts";
 import { statsBreakages } from "./stats.ts";
 import { instanceBreakages } from "./instances.ts";
 import { lifetimeBreakages } from "./lifetime.ts";
+import { newsBreakages } from "./news.ts";
 
 export const breakages: readonly NamedBreakage[] = [
   ...commitBreakages,
@@ -22,4 +23,5 @@ export const breakages: readonly NamedBreakage[] = [
   ...statsBreakages,
   ...instanceBreakages,
   ...lifetimeBreakages,
+  ...newsBreakages,
 ];

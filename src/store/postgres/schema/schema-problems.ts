@@ -46,7 +46,15 @@ export class SchemaComparison {
       if (this.hasTable(table)) continue;
       // The rows of another missing table are only in a backup, and an empty table would hide the loss. Rows of labels are
       // written again.
-      const holdsNothingThatLasts = ["instances", "labels", "lanes", "removed", "usage_sums"].includes(table);
+      const holdsNothingThatLasts = [
+        "instances",
+        "labels",
+        "lanes",
+        "news",
+        "news_subscriptions",
+        "removed",
+        "usage_sums",
+      ].includes(table);
       const sql = holdsNothingThatLasts ? this.#makingAll(table) : undefined;
       yield { what: `table ${table} is missing`, ...repairedBy(sql, "an empty one is made") };
     }

@@ -5,6 +5,7 @@ import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
 import { entryBytes } from "./functions/entry-bytes.ts";
 import { labelTriggers } from "./functions/label-triggers.ts";
+import { readNews } from "./functions/news.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { readEntries } from "./functions/read-entries.ts";
 import { refusals } from "./functions/refusals.ts";
@@ -174,8 +175,6 @@ create table ${schema}.usage_sums (
 create index usage_sums_by_end on ${schema}.usage_sums (until);
 ${removedLogs(schema)}
 ${copiedLogs(schema)}
-${earlierCommitBatch(schema)}
-${earlierCommitChange(schema)}
 ${barCommit(schema)}`,
   },
   {
@@ -214,19 +213,41 @@ create index labels_by_value on ${schema}.labels (tenant, name, value, created_a
 ${labelTriggers(schema)}
 ${refusals(schema)}
 ${documentRefusals(schema)}
-${commitBatch(schema)}
-${commitWithDocuments(schema)}
-${commitChange(schema)}
 ${loadSessions(schema)}
 ${views(schema)}`,
   },
   {
     version: 9,
-    title: "functions that read logs, sessions by agent",
+    title: "functions that read logs, sessions by agent, news",
     breaking: false,
-    // No append changes a column of the index, so appends stay HOT.
+    // No append changes a column of the index, so appends stay HOT. Programs of the versions before note news as well: their
+    // functions are replaced.
     sql: ({ schema }) => `
 ${readEntries(schema)}
-create index sessions_of_agent on ${schema}.sessions (tenant, agent, created_at, id);`,
+create index sessions_of_agent on ${schema}.sessions (tenant, agent, created_at, id);
+create table ${schema}.news_subscriptions (
+  tenant text collate "C" primary key,
+  id text collate "C" not null,
+  expires_at bigint not null,
+  awaits text[],
+  deleted xid8 not null,
+  mark xid8 not null,
+  marked_at bigint not null
+) with (fillfactor = 50);
+create table ${schema}.news (
+  tenant text collate "C" not null,
+  xid xid8 not null default pg_current_xact_id(),
+  no bigint generated always as identity,
+  kind text collate "C" not null,
+  scope text collate "C" not null,
+  id text collate "C" not null,
+  primary key (tenant, xid, no)
+) with (autovacuum_vacuum_scale_factor = 0.05);
+${earlierCommitBatch(schema)}
+${earlierCommitChange(schema)}
+${commitBatch(schema)}
+${commitWithDocuments(schema)}
+${commitChange(schema)}
+${readNews(schema)}`,
   },
 ];

@@ -1,10 +1,12 @@
 import { quoteBody } from "../../connection/names.ts";
 import { documentRows, judgeDocuments, writeDocuments } from "./documents.ts";
+import { isFollowed, noteBatch } from "./news.ts";
 import {
   change,
   claim,
   entriesLeft,
   findNumber,
+  followed,
   keepNumber,
   laneRow,
   withLogs,
@@ -59,7 +61,7 @@ const titled: RowParts = {
 
 function made(schema: string, name: string, parts: RowParts): string {
   return `
-create function ${schema}.${name}(
+create or replace function ${schema}.${name}(
   _lane uuid, _number bigint,
   _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
   _locks boolean
@@ -74,7 +76,7 @@ as ${quoteBody(body(schema, parts))};`;
  */
 export function commitWithDocuments(schema: string): string {
   return `
-create function ${schema}.commit_with_documents(
+create or replace function ${schema}.commit_with_documents(
   _lane uuid, _number bigint,
   _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
   _locks boolean, _documents json
@@ -91,6 +93,7 @@ const body = (
 declare
   ${laneRow}
   ${entriesLeft}
+  ${followed}
   _refused int[] := '{}';
   _change record;
   _logs bigint;${documents ? `\n  ${documentRows}` : ""}
@@ -262,8 +265,9 @@ ${documents ? writeDocuments(schema) : ""}
     ) change
     where change.n <> all (_refused)
   ) then
-    ${keepNumber(schema, "_refused").replaceAll("\n", "\n  ")}
+    ${keepNumber(schema, { refused: "_refused", isFollowed: isFollowed(schema, "true") }).replaceAll("\n", "\n  ")}
   end if;
+${noteBatch(schema, { documents })}
   if cardinality(_refused) = 0 and not _left then return null; end if;
   return ${
     documents

@@ -1,5 +1,6 @@
 import { quoteBody } from "../../connection/names.ts";
-import { entriesLeft, findNumber, keepNumber, laneRow, planOnce } from "./parts.ts";
+import { isFollowed, notedSession, newsTenant } from "./news.ts";
+import { entriesLeft, findNumber, followed, keepNumber, laneRow, planOnce } from "./parts.ts";
 
 /**
  * `commit_session` is `commit_sessions` for the most frequent batch: one update of one session that touches at most one
@@ -25,7 +26,7 @@ interface RowParts {
 
 function made(schema: string, name: string, { parameters, assignments }: RowParts): string {
   return `
-create function ${schema}.${name}(
+create or replace function ${schema}.${name}(
   _lane uuid, _number bigint, _tenant text, _id text, _expected_version bigint, _expected_commit text,
   _version bigint, _commit_id text, _state text, _agent text, _user_id text, _created_at bigint, _last_activity_at bigint,
   _active_minute bigint, _state_since bigint, _expires_at bigint, _sweep_at bigint, _data text${parameters},
@@ -39,6 +40,7 @@ const body = (schema: string, assignments: string): string => `
 declare
   ${laneRow}
   ${entriesLeft}
+  ${followed}
   _refused boolean := false;
   _logs bigint;
 begin
@@ -89,6 +91,9 @@ ${findNumber(schema)}
       values (_tenant, _id, _logs, _log, _from, _key, _at, _entry);
     end if;
   end if;
-  ${keepNumber(schema, "null")}
+  ${keepNumber(schema, { refused: "null", isFollowed: isFollowed(schema, `subscription.tenant = ${newsTenant("_tenant")}`) })}
+  if _isFollowed then
+    insert into ${schema}.news (tenant, kind, scope, id) values (${notedSession("_tenant", "_id")});
+  end if;
   return case when _left then json_build_object('left', true) end;
 end`;

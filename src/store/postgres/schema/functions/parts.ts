@@ -31,6 +31,8 @@ export const titledRow: string = `${row}, title text, labels text`;
 export const laneRow = "_last record;";
 /** True if removed logs have entries left: declared by each function that ends with {@link keepNumber}. */
 export const entriesLeft = "_left boolean := false;";
+/** True if the commit has to note news: declared by each function that calls {@link keepNumber}. */
+export const followed = "_isFollowed boolean := false;";
 /** The rows of one sum of usage, a power of two. */
 export const usageParts = 8;
 /** The number of the logs of the session in a row `alias` with the columns `tenant` and `id`. */
@@ -60,11 +62,16 @@ export function findNumber(schema: string): string {
 /**
  * Record the number of a batch that wrote something, and the transactions in it that did not; a batch that was refused as
  * a whole records nothing. A new lane deletes some that ended long ago, more than are added, so their number stays
- * bounded; it also looks for removed logs whose deletion another process did not finish.
+ * bounded; it also looks for removed logs whose deletion another process did not finish. The same statement asks whether
+ * the commit has to note news (`_isFollowed`), after all rows of sessions and documents are written.
  */
-export function keepNumber(schema: string, refused: string): string {
+export function keepNumber(
+  schema: string,
+  { refused, isFollowed }: { readonly refused: string; readonly isFollowed: string },
+): string {
   return `insert into ${schema}.lanes as lane (id, number, refused, used_at) values (_lane, _number, ${refused}, now())
-  on conflict (id) do update set number = excluded.number, refused = excluded.refused, used_at = excluded.used_at;
+  on conflict (id) do update set number = excluded.number, refused = excluded.refused, used_at = excluded.used_at
+  returning ${isFollowed} into _isFollowed;
   if _last.number is null then
     delete from ${schema}.lanes lane where lane.id in (
       select old.id from ${schema}.lanes old

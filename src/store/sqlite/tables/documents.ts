@@ -5,8 +5,8 @@ import {
   type DocumentChange,
   type DocumentKey,
   type StoredDocument,
-} from "../../domain/documents/document.ts";
-import { documentConflict, documentKeyOf } from "../documents.ts";
+} from "../../../domain/documents/document.ts";
+import { documentConflict, documentKeyOf } from "../../documents.ts";
 import type {
   DeletedDocuments,
   DocumentConflict,
@@ -14,10 +14,10 @@ import type {
   DocumentQuery,
   DocumentRange,
   FoundDocuments,
-} from "../store.ts";
-import { entryBytes, pageOf } from "../within-bytes.ts";
-import { exact } from "./record-columns.ts";
-import { Where } from "./where.ts";
+} from "../../store.ts";
+import { entryBytes, pageOf } from "../../within-bytes.ts";
+import { exact } from "../record-columns.ts";
+import { Where } from "../where.ts";
 
 const columns = `tenant, scope, key, ${exact("version")} as version, user, ${exact("created_at")} as createdAt,
   ${exact("updated_at")} as updatedAt, ${exact("expires_at")} as expiresAt, data`;
@@ -58,7 +58,8 @@ export class Documents {
         data = excluded.data`);
     this.#touch = database.prepare(`update documents set expires_at = ? where ${one}`);
     const first = (where: string, order: string): string =>
-      `delete from documents where rowid in (select rowid from documents where ${where} order by ${order} limit ?)`;
+      `delete from documents where rowid in (select rowid from documents where ${where} order by ${order} limit ?)
+       returning tenant, scope, key, ${exact("expires_at")} as expiresAt`;
     this.#deleteOfUser = database.prepare(first("tenant = ? and user = ?", "rowid"));
     // The condition of the index, and a plus, so that SQLite uses it.
     this.#deleteExpired = database.prepare(
@@ -120,12 +121,13 @@ export class Documents {
     return Number(statement.get(...where.values)?.["count"]);
   }
 
-  delete(selection: DeletedDocuments): number {
-    const { changes } =
+  /** Deletes documents, and returns their keys. */
+  delete(selection: DeletedDocuments): readonly (DocumentKey & Pick<StoredDocument, "expiresAt">)[] {
+    const rows =
       "user" in selection
-        ? this.#deleteOfUser.run(selection.tenant, selection.user, selection.limit)
-        : this.#deleteExpired.run(selection.before, selection.before, selection.tenant ?? null, selection.limit);
-    return Number(changes);
+        ? this.#deleteOfUser.all(selection.tenant, selection.user, selection.limit)
+        : this.#deleteExpired.all(selection.before, selection.before, selection.tenant ?? null, selection.limit);
+    return rows as unknown as (DocumentKey & Pick<StoredDocument, "expiresAt">)[];
   }
 }
 

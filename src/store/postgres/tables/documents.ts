@@ -1,10 +1,11 @@
-import { documentKeyOf } from "../documents.ts";
-import type { StoredDocument } from "../../domain/documents/document.ts";
-import type { DeletedDocuments, DocumentPaging, DocumentQuery, DocumentRange, FoundDocuments } from "../store.ts";
-import { entryBytes, pageOf } from "../within-bytes.ts";
-import type { Database, Row } from "./connection/database.ts";
-import { sqlInto, type Sql } from "./connection/sql.ts";
-import { nowMs } from "./schema/functions/load-sessions.ts";
+import { documentKeyOf } from "../../documents.ts";
+import type { StoredDocument } from "../../../domain/documents/document.ts";
+import type { DeletedDocuments, DocumentPaging, DocumentQuery, DocumentRange, FoundDocuments } from "../../store.ts";
+import { entryBytes, pageOf } from "../../within-bytes.ts";
+import type { Database, Row } from "../connection/database.ts";
+import { sqlInto, type Sql } from "../connection/sql.ts";
+import { notingDeleted } from "./news.ts";
+import { nowMs } from "../schema/functions/load-sessions.ts";
 
 const columns = "tenant, scope, key, version, user_id, created_at, updated_at, expires_at, data";
 // The subquery reads the time once for all rows.
@@ -89,7 +90,9 @@ export async function deleteDocuments(
      ), deleted as (
        delete from ${schema}.documents document using past
        where document.tenant = past.tenant and document.scope = past.scope and document.key = past.key
-       returning 1
+       returning document.tenant, document.scope, document.key, document.expires_at
+     ), noted as (
+       ${notingDeleted(schema)}
      )
      select count(*) as count from deleted`,
     values,

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { CountedUsage, UsageAddition } from "../../domain/record/change.ts";
-import type { UsageName } from "../store.ts";
+import type { CountedUsage, UsageAddition } from "../../../domain/record/change.ts";
+import type { UsageName } from "../../store.ts";
 
 /** The sums of usage of a file. A writer has the only write lock, so an addition is an update. */
 export class UsageSums {

@@ -1,0 +1,64 @@
+/** A reader of news that breaks off and resumes at random ends with what the store has, whatever several processes change. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSessions } from "../../src/index.ts";
+import { engineNames, Engines } from "../crash/engines.ts";
+import { makeChanges } from "../processes/changes.ts";
+import { WorkerProcess } from "../processes/worker-process.ts";
+import { chanceOf } from "../support/chance.ts";
+import { inMemory } from "../support/in-memory.ts";
+import { NewsFollower, sorted, versionsIn } from "../support/news-follower.ts";
+import { rounds } from "../support/rounds.ts";
+
+const engines = new Engines();
+after(() => engines[Symbol.asyncDispose]());
+
+test("the last positions of a reader that resumes at random are those of the store (memory)", async (context) => {
+  const chance = chanceOf(context);
+  for (let round = 0; round < rounds(20); round++) {
+    await using place = inMemory();
+    const [one, other] = [place.another(), place.another()];
+    const follower = new NewsFollower(() => (chance() < 0.5 ? one : other), chance);
+    let isOver = false;
+    const moving = (async () => {
+      while (!isOver) {
+        await place.clock.advance(chance() * 1000);
+        await sleep(0);
+      }
+    })();
+    const following = follower.until("last");
+    const seeds = [chance(), chance()].map((seed) => Math.floor(seed * 2 ** 32));
+    await Promise.all(
+      [one, other].map((sessions, n) => makeChanges(sessions, { kind: "changes", seed: seeds[n] ?? 0, changes: 150 })),
+    );
+    await place.sessions.create({ id: "last" });
+    const known = await following;
+    isOver = true;
+    await moving;
+    assert.deepEqual(sorted(known), sorted(await versionsIn(place.sessions)));
+  }
+});
+
+for (const engine of engineNames) {
+  test(`the last positions of a reader that resumes at random are those of the store (${engine})`, async (context) => {
+    const chance = chanceOf(context);
+    const running = await engines.get(engine);
+    for (let round = 0; round < rounds(10); round++) {
+      const store = running.fresh();
+      await using sessions = await openSessions({ store, sweep: false });
+      await using another = await openSessions({ store, sweep: false });
+      const follower = new NewsFollower(() => (chance() < 0.5 ? sessions : another), chance);
+      const following = follower.until("last");
+      const seed = (): number => Math.floor(chance() * 2 ** 32);
+      const workers = [1, 2].map(
+        () => new WorkerProcess({ store, task: { kind: "changes", seed: seed(), changes: 200 } }),
+      );
+      await makeChanges(sessions, { kind: "changes", seed: seed(), changes: 100 });
+      for (const worker of workers) await worker.ended();
+      await sessions.create({ id: "last" });
+      assert.deepEqual(sorted(await following), sorted(await versionsIn(sessions)));
+      assert.equal(follower.resets, 1, "only at the beginning");
+    }
+  });
+}
