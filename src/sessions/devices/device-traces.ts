@@ -54,10 +54,10 @@ export async function deviceMarks(
   const moved: Change[] = [];
   for await (const marks of recordPages(core, marksScope(tenant), name)) {
     for (const mark of marks) {
-      const { session, born, ...said } = contentOf(mark);
+      const { session, born, ...turns } = contentOf(mark);
       const record = (await core.find({ tenant, id: session }))?.record;
-      if (record?.createdAt === born && (await containsTurn(core, record, said)))
-        contents.add(first, { record, ...said });
+      if (record?.createdAt === born && (await containsTurn(core, record, turns)))
+        contents.add(first, { record, ...turns });
       moved.push(removeSession(mark));
     }
   }

@@ -22,7 +22,7 @@ import { internalChange, liveMetadata } from "../core/internal-record.ts";
 import { linkCodesOf } from "../devices/link-code.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { forksContaining } from "../marks/marked-forks.ts";
-import { theirs } from "../marks/turn-owners.ts";
+import { ownTurnsOf } from "../marks/turn-owners.ts";
 import type { UserContent } from "../marks/mark.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
@@ -219,7 +219,7 @@ export class Erasure {
   async #eraseTheirs(record: SessionRecord): Promise<void> {
     const names = record.forkedAt > 0 ? await namesOf(this.#subject) : [];
     await this.#eraseSession(
-      names.length > 0 ? await theirs({ ...this.#subject, names }, record) : { record, from: 1, isTheirs: true },
+      names.length > 0 ? await ownTurnsOf({ ...this.#subject, names }, record) : { record, from: 1, isTheirs: true },
     );
   }
 

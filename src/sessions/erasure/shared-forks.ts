@@ -7,7 +7,7 @@ import { isDeviceName } from "../core/keyed-hash.ts";
 import { contentOf, markKey, marksFor, marksScope, putMark, type UserContent } from "../marks/mark.ts";
 import { forksContaining } from "../marks/marked-forks.ts";
 import { containsTurn } from "../marks/marked-turns.ts";
-import { theirs } from "../marks/turn-owners.ts";
+import { ownTurnsOf } from "../marks/turn-owners.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { deviceNames, devicePages, sessionPages, subjectOf, subjectsOf, type Subject } from "./subject.ts";
 
@@ -61,7 +61,7 @@ async function* below(
   records: readonly SessionRecord[],
 ): AsyncGenerator<UserContent, void, void> {
   for (const record of records)
-    if (record.forkedAt > 0) yield* unmarkedBelow(subject, names, await theirs({ ...subject, names }, record));
+    if (record.forkedAt > 0) yield* unmarkedBelow(subject, names, await ownTurnsOf({ ...subject, names }, record));
 }
 
 async function* unmarkedBelow(

@@ -3,13 +3,13 @@ import { changeOf, draftOf, firstOwn, headOf, namedLogs, set, type Change } from
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
-import { ownerOf, theirs, untilNow } from "./turn-owners.ts";
+import { ownerOf, ownTurnsOf, untilNow } from "./turn-owners.ts";
 import { type SharingPointer, sharersOf } from "./sharing-devices.ts";
 import { Speakers } from "./speakers.ts";
 
 /**
- * The references that change with a session, to be committed with its change: a mark of the former speaker where its user changes,
- * and pointers of devices that share it where it is truncated.
+ * The references that change with a session, to be committed with its change: a mark of the former speaker if its user changes,
+ * and the pointers of devices that share it if it is truncated.
  */
 export function changedReferences(
   core: Core,
@@ -23,7 +23,7 @@ export function changedReferences(
 
 type ChangedSession = Pick<Change, "splices" | "record">;
 
-/** True where other records may have to change with the session. */
+/** True if other records may have to change with the session. */
 export function changesReferences(before: SessionRecord, { record: after, splices }: ChangedSession): boolean {
   if (after === null) return false;
   return before.user !== after.user || nextTurn(before, { record: after, splices }) <= headOf(before, "turns");
@@ -49,7 +49,7 @@ async function referencesOf(
 }
 
 /**
- * The pointer of a device that shares a session names the first turn that can be the device's: a truncation lowers it to `next`,
+ * The pointer of a device that shares a session has the first turn that the device may have written: a truncation lowers it to `next`,
  * the number of the next turn.
  */
 export async function truncatedSharings(
@@ -68,7 +68,7 @@ export async function truncatedSharings(
   return changes;
 }
 
-/** Add the speaker of a session that this user has from here on. */
+/** Add the former speaker of a session that becomes this user's. */
 export async function addFormer(
   core: Core,
   speakers: Speakers,
@@ -80,6 +80,6 @@ export async function addFormer(
   if (owner === undefined || owner.name === user) return;
   const hasWords = headOf(before, "turns") >= firstOwn(before, "turns") || namedLogs(before).length > 0;
   if (!hasWords) return;
-  const { from } = await theirs({ core, tenant, user: owner.name }, before);
+  const { from } = await ownTurnsOf({ core, tenant, user: owner.name }, before);
   speakers.add(owner.name, { from, until: untilNow(core, before), isTheirs: user === null }, owner.pointer);
 }

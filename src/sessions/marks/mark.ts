@@ -1,10 +1,10 @@
 /**
- * References from a user to sessions that hold the user's words and do not name the user: forks of the user's sessions,
+ * References from a user to sessions that contain the user's words and do not name the user: forks of the user's sessions,
  * sessions that another user has now, copies of sessions, and sessions that a device shared by a link code.
  *
  * A reference ("mark") is a record that names the session and the speaker: the user, or the device of a guest until a user
  * claims it. A mark of a device lands in one commit with the device's pointer as it was read, because the marks of a device
- * become the user's when the pointer changes. The log of the session decides whether it still holds the words.
+ * become the user's when the pointer changes. The log of the session decides whether it still contains the words.
  */
 import { hash } from "node:crypto";
 import type { Change } from "../../domain/record/change.ts";
@@ -17,24 +17,25 @@ import { internalChange } from "../core/internal-record.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { recordsOf } from "../core/record-pages.ts";
 
-/** A session that holds a speaker's turns. */
+/** A session that contains turns of a speaker. */
 export interface UserContent {
   readonly record: SessionRecord;
   /** The number of the first such turn. */
   readonly from: number;
-  /** Turns written after this time are not the speaker's, epoch ms. @default the turns that a fork shares with its parent */
+  /** Turns written after this time are of other speakers, epoch ms. @default the turns that a fork shares with its parent */
   readonly until?: number;
-  /** An erasure of the speaker deletes it: it names no user, and the words of no other user are nearer. */
+  /** An erasure of the speaker deletes the session: it names no user, and the nearest user above it is the speaker. */
   readonly isTheirs: boolean;
 }
 
-/** The content of a mark: the id of the session, when it was created, and as {@link UserContent}. */
+/** The content of a mark: the id of the session, its creation, and the turns of the speaker. */
 export interface MarkContent extends Omit<UserContent, "record"> {
   readonly session: string;
   readonly born: number;
 }
 
-export type Said = Omit<UserContent, "record">;
+/** The turns of one speaker in a session. */
+export type SpeakerTurns = Omit<UserContent, "record">;
 
 /** The fields by which marks name a session. */
 export type Marked = Pick<SessionRecord, "tenant" | "id" | "createdAt">;
@@ -48,8 +49,8 @@ export async function* marksFor(core: Core, record: Marked): AsyncGenerator<Sess
 }
 
 /**
- * True where a mark says that the session is a user's own: it counts for that user, and for none that its device speaks for later.
- * The mark of a user that only shared the session does not say so.
+ * True if a mark assigns the session to a user: it then counts for that user, and not for a later user of its device. The mark
+ * of a user that shared the session assigns nothing.
  */
 export async function isMarked(core: Core, record: Marked): Promise<boolean> {
   for await (const mark of marksFor(core, record))
@@ -66,22 +67,22 @@ export async function putMark(core: Core, name: string, content: UserContent): P
   });
 }
 
-/** The change that writes a mark; null where the stored mark says as much. */
-export async function markChange(core: Core, name: string, { record, ...said }: UserContent): Promise<Change | null> {
+/** The change that writes a mark; null if the stored mark covers the same turns. */
+export async function markChange(core: Core, name: string, { record, ...turns }: UserContent): Promise<Change | null> {
   const key = markKey(name, record);
   const found = (await core.find(key))?.record;
   const known = found === undefined ? undefined : contentOf(found);
-  const { from, until, isTheirs } = known ?? said;
+  const { from, until, isTheirs } = known ?? turns;
   const merged = {
-    from: Math.min(from, said.from),
-    ...laterOf(until, said.until),
-    isTheirs: isTheirs || said.isTheirs,
+    from: Math.min(from, turns.from),
+    ...laterOf(until, turns.until),
+    isTheirs: isTheirs || turns.isTheirs,
   };
   if (known !== undefined && merged.from === from && merged.until === until && merged.isTheirs === isTheirs)
     return null;
   const { id: session, createdAt: born } = record;
   const metadata: Metadata = { session, born, ...merged };
-  // Created with the session: a mark is the same record wherever it is written, and a copy of the store may write it too.
+  // The mark has the creation time of the session, so a copy of the store that writes the same mark makes the same record.
   return internalChange(core, key, found, { agent: nameOf(record), user: name, metadata, ttlMs: markTtlMs, now: born });
 }
 
@@ -89,7 +90,7 @@ export function contentOf(mark: SessionRecord): MarkContent {
   return mark.metadata as unknown as MarkContent;
 }
 
-/** The key of the mark of a session that calls a speaker by this name. */
+/** The key of a session's mark for the speaker of this name. */
 export function markKey(name: string, { tenant, id, createdAt }: Marked): SessionKey {
   return { tenant: marksScope(tenant), id: hash("sha256", JSON.stringify([name, id, createdAt]), "hex") };
 }

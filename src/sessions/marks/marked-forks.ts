@@ -4,7 +4,7 @@ import type { UserContent } from "./mark.ts";
 import type { Owner } from "./turn-owners.ts";
 import { inheritedOf } from "./marked-turns.ts";
 
-/** Forks of this session that hold turns of the user as well. */
+/** Forks of this session that also contain turns of the user. */
 export async function* forksContaining(
   { core, tenant, user }: Owner,
   { record, from, isTheirs }: UserContent,

@@ -1,4 +1,4 @@
-/** Whether a session still holds the first turn of a mark. */
+/** Checks whether a session still has the first turn of a mark. */
 import { haveSameTurns, headOf, namedLogs } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -7,30 +7,30 @@ import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../
 import { readLog } from "../core/log-reader.ts";
 import type { UserContent } from "./mark.ts";
 
-/** Clocks of two processes may differ by this much in the times that they wrote. */
+/** The turns of a speaker: from a number on, until a time. */
+type TurnPeriod = Pick<UserContent, "from" | "until">;
+
+/** The largest difference between the clocks of two processes. */
 const skewMs = 60_000;
 
 /**
- * True where the session still has the first turn of a mark, or may have it. A turn that the open turn replaced counts: the end
- * of the open turn may put it back. A named log counts that was begun while the speaker wrote to the session.
+ * True if the session has the first turn of a mark, or may have it. A turn that the open turn replaced counts: the end of the
+ * open turn may put it back. A named log counts if it was begun while the speaker wrote to the session.
  */
-export async function containsTurn(
-  core: Core,
-  known: SessionRecord,
-  said: Pick<UserContent, "from" | "until">,
-): Promise<boolean> {
+export async function containsTurn(core: Core, known: SessionRecord, turns: TurnPeriod): Promise<boolean> {
   for (let record = known; ;) {
-    if ((await standsThere(core, record, said)) || (await isReplaced(core, record, said))) return true;
+    if ((await isInTurns(core, record, turns)) || (await isReplaced(core, record, turns))) return true;
     // Between the two reads, the turn may have moved into the log of replaced turns or out of it.
     const newest = (await core.find(record))?.record;
     if (newest === undefined || newest.createdAt !== record.createdAt) return false;
-    if (haveSameTurns(newest, record)) return await isInNamedLog(core, record, said);
+    if (haveSameTurns(newest, record)) return await isInNamedLog(core, record, turns);
     record = newest;
   }
 }
 
 /**
- * The last turn that a session has from its parent, also while an open turn replaces it: the end of that turn may put it back.
+ * The last turn that a session has from its parent. A turn that the open turn replaced counts: the end of the open turn may
+ * put it back.
  */
 export async function inheritedOf(core: Core, record: SessionRecord): Promise<number> {
   if (!hasReplaced(record)) return record.inherited;
@@ -39,46 +39,34 @@ export async function inheritedOf(core: Core, record: SessionRecord): Promise<nu
   return inheritedBefore(record, first);
 }
 
-async function isReplaced(
-  core: Core,
-  record: SessionRecord,
-  said: Pick<UserContent, "from" | "until">,
-): Promise<boolean> {
-  const place = replacedPlace(record, said.from);
+async function isReplaced(core: Core, record: SessionRecord, turns: TurnPeriod): Promise<boolean> {
+  const place = replacedPlace(record, turns.from);
   if (place === undefined) return false;
   const range = { log: replacedLog, from: place, to: place, order: "ascending", limit: 1 } as const;
   const [entry] = await core.store.read(record, range);
   const { createdAt } = record;
-  return entry !== undefined && mayHaveSaid(said, entry, { createdAt, inherited: await inheritedOf(core, record) });
+  return entry !== undefined && mayBeBySpeaker(turns, entry, { createdAt, inherited: await inheritedOf(core, record) });
 }
 
-async function standsThere(
-  core: Core,
-  record: SessionRecord,
-  said: Pick<UserContent, "from" | "until">,
-): Promise<boolean> {
-  const { from } = said;
+async function isInTurns(core: Core, record: SessionRecord, turns: TurnPeriod): Promise<boolean> {
+  const { from } = turns;
   if (headOf(record, "turns") < from) return false;
   if (record.parent !== null && record.parent.at >= from) return true;
   const range = { log: "turns", from, to: from, order: "ascending", limit: 1 } as const;
   const [entry]: readonly Entry[] = await readLog(core, record, range);
-  return entry !== undefined && mayHaveSaid(said, entry, record);
+  return entry !== undefined && mayBeBySpeaker(turns, entry, record);
 }
 
-async function isInNamedLog(
-  core: Core,
-  record: SessionRecord,
-  said: Pick<UserContent, "from" | "until">,
-): Promise<boolean> {
+async function isInNamedLog(core: Core, record: SessionRecord, turns: TurnPeriod): Promise<boolean> {
   const range = { from: 1, to: 1, order: "ascending", limit: 1 } as const;
   for (const log of namedLogs(record)) {
     const [first] = headOf(record, log) === 0 ? [] : await readLog(core, record, { log, ...range });
-    if (first !== undefined && mayHaveBegun(said, first, record)) return true;
+    if (first !== undefined && mayHaveBegun(turns, first, record)) return true;
   }
   return false;
 }
 
-/** True where a named log that begins with this entry may have words of the speaker. */
+/** True if a named log that begins with this entry may have words of the speaker. */
 export function mayHaveBegun(
   { until }: Pick<UserContent, "until">,
   first: Entry,
@@ -87,9 +75,12 @@ export function mayHaveBegun(
   return first.at <= (until ?? createdAt) + skewMs;
 }
 
-/** The turns that a fork shares are older than the fork, whatever their times say. */
-export function mayHaveSaid(
-  { from, until }: Pick<UserContent, "from" | "until">,
+/**
+ * True if this first turn may be one of the speaker. Turns that a fork shares are older than the fork, so their times are not
+ * compared.
+ */
+export function mayBeBySpeaker(
+  { from, until }: TurnPeriod,
   entry: Entry,
   { createdAt, inherited }: Pick<SessionRecord, "createdAt" | "inherited">,
 ): boolean {

@@ -10,7 +10,7 @@ import { sessionsBeginningWith } from "../core/record-pages.ts";
 import { type Marked, marksFor, contentOf, eachOnce } from "./mark.ts";
 import { ownerOf, untilNow } from "./turn-owners.ts";
 import { sharersOf } from "./sharing-devices.ts";
-import { mayHaveBegun, mayHaveSaid } from "./marked-turns.ts";
+import { mayHaveBegun, mayBeBySpeaker } from "./marked-turns.ts";
 import { Speakers, addSpeakers } from "./speakers.ts";
 import { truncatedSharings, addFormer } from "./changed-marks.ts";
 
@@ -32,7 +32,7 @@ export async function restoredReferences(core: Core, restored: Restored): Promis
   const { record, snapshot, found, turnOf } = restored;
   if (isInternalScope(record.tenant)) return [];
   const speakers = new Speakers();
-  // The marks that lead to the session of the snapshot do not lead to another id, or went to another id with a reset.
+  // The marks of the snapshot's session do not apply to another id; a reset moved them to another id.
   const isElsewhere = record.id !== snapshot.id || (found !== undefined && found.createdAt !== snapshot.createdAt);
   if (isElsewhere) await addCopied(core, speakers, restored);
   if (found !== undefined && (await sharesTurn(core, found, turnOf)))
@@ -43,7 +43,7 @@ export async function restoredReferences(core: Core, restored: Restored): Promis
   return eachOnce([...sharings, ...(await speakers.changes(core, record))]);
 }
 
-/** True where the first turn that is the session's own is a turn of the snapshot. */
+/** True if the first own turn of the session is a turn of the snapshot. */
 async function sharesTurn(core: Core, record: SessionRecord, turnOf: Restored["turnOf"]): Promise<boolean> {
   const from = firstOwn(record, "turns");
   const [entry] = await readLog(core, record, { log: "turns", from, to: from, order: "ascending", limit: 1 });
@@ -52,8 +52,8 @@ async function sharesTurn(core: Core, record: SessionRecord, turnOf: Restored["t
 }
 
 /**
- * Add the speakers of a copy under another id. A snapshot names its user alone: the others are those of the session that it was
- * taken from, and of the marks, the pointers and the id that led to that one.
+ * Add the speakers of a copy under another id. A snapshot names its user alone. The other speakers come from the session of
+ * the snapshot, and from the marks, the pointers and the id of that session.
  */
 async function addCopied(core: Core, speakers: Speakers, restored: Restored): Promise<void> {
   const { record, snapshot, turnOf, beginnings } = restored;
@@ -64,21 +64,22 @@ async function addCopied(core: Core, speakers: Speakers, restored: Restored): Pr
   if (source !== undefined) await addSpeakers(core, speakers, { record: source, owner });
   const until = source === undefined ? core.now() : untilNow(core, source);
   if (owner !== undefined) speakers.add(owner.name, { from: 1, until, isTheirs: true }, owner.pointer);
-  // A mark counts also where the source was truncated since: the snapshot has its turns.
+  // A mark also counts if the source was truncated since: the snapshot has its turns.
   for await (const mark of marksFor(core, origin))
     if (mark.user !== null) speakers.add(mark.user, contentOf(mark), mark);
   if (source === undefined)
-    for (const { name, said, pointer } of await sharersOf(core, origin)) speakers.add(name, said, pointer);
-  await speakers.judge(async (name, said) => {
+    for (const { name, turns, pointer } of await sharersOf(core, origin)) speakers.add(name, turns, pointer);
+  await speakers.judge(async (name, turns) => {
     if (speakers.isNamedBy(record, name)) return undefined;
-    const entry = await turnOf(said.from);
-    const isSaid = entry !== undefined && mayHaveSaid(said, entry, { createdAt, inherited });
-    if (!isSaid && !(await beginnings()).some((first) => mayHaveBegun(said, first, { createdAt }))) return undefined;
-    return { ...said, isTheirs: said.isTheirs && user === null };
+    const entry = await turnOf(turns.from);
+    const isBySpeaker = entry !== undefined && mayBeBySpeaker(turns, entry, { createdAt, inherited });
+    if (!isBySpeaker && !(await beginnings()).some((first) => mayHaveBegun(turns, first, { createdAt })))
+      return undefined;
+    return { ...turns, isTheirs: turns.isTheirs && user === null };
   });
 }
 
-/** The session of this id and creation, or what a reset kept of it under an id of its own. */
+/** The session of this id and creation, or the archive that a reset made of it under another id. */
 async function storedOrigin(core: Core, { tenant, id, createdAt }: Marked): Promise<SessionRecord | undefined> {
   const found = (await core.find({ tenant, id }))?.record;
   if (found?.createdAt === createdAt) return found;
@@ -87,7 +88,7 @@ async function storedOrigin(core: Core, { tenant, id, createdAt }: Marked): Prom
   return undefined;
 }
 
-/** The beginning of the ids under which resets keep what a session was until then. */
+/** The beginning of the ids under which resets keep the former session. */
 export function keptPrefix(id: string): string {
   return `${id.slice(0, 220)}.`;
 }

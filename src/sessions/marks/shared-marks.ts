@@ -1,4 +1,4 @@
-/** Writes the marks of the speakers in a session that is about to hold their turns as its own. */
+/** Writes the marks of the speakers in a session that is about to get copies of their turns. */
 import type { Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
@@ -17,7 +17,7 @@ interface MarkOptions {
   readonly as?: SessionRecord;
 }
 
-/** Commit the marks of a session that is about to hold turns as its own. @throws SessionError `contended` */
+/** Commit the marks of a session that is about to get copies of turns. @throws SessionError `contended` */
 export async function markShared(core: Core, record: SessionRecord, options: MarkOptions = {}): Promise<void> {
   const { id: sessionId, tenant } = record;
   await retryOnConflict({ sessionId, tenant }, async () => {
@@ -27,8 +27,8 @@ export async function markShared(core: Core, record: SessionRecord, options: Mar
 }
 
 /**
- * The marks of all speakers in a session other than its user. Commit them before, or with, the change after which nothing
- * else leads from the speakers to the session. The marks name users in plain text until the user is erased.
+ * The marks of all speakers in a session other than its user. Commit them before, or with, the change that removes the
+ * other references from the speakers to the session. The marks name users in plain text until the user is erased.
  */
 export async function sharedMarks(
   core: Core,
@@ -36,17 +36,17 @@ export async function sharedMarks(
   { except, now = record, as = now }: MarkOptions = {},
 ): Promise<readonly Change[]> {
   const speakers = await speakersIn(core, record);
-  await speakers.judge(async (name, said) => {
-    if (name === except || speakers.isNamedBy(as, name) || !(await containsTurn(core, now, said))) return undefined;
-    return { ...said, isTheirs: said.isTheirs && record.user === null };
+  await speakers.judge(async (name, turns) => {
+    if (name === except || speakers.isNamedBy(as, name) || !(await containsTurn(core, now, turns))) return undefined;
+    return { ...turns, isTheirs: turns.isTheirs && record.user === null };
   });
   return await speakers.changes(core, as);
 }
 
-/** The same in another store, to which the session is copied whole. */
+/** Write the marks in another store, to which the session is copied whole. */
 export async function markCopied(from: Core, to: Core, record: SessionRecord, as: SessionRecord): Promise<void> {
-  for (const [name, said] of (await speakersIn(from, record)).said) {
-    if (name === record.user || !(await containsTurn(from, record, said))) continue;
-    await putMark(to, name, { ...said, record: as, isTheirs: said.isTheirs && record.user === null });
+  for (const [name, turns] of (await speakersIn(from, record)).turns) {
+    if (name === record.user || !(await containsTurn(from, record, turns))) continue;
+    await putMark(to, name, { ...turns, record: as, isTheirs: turns.isTheirs && record.user === null });
   }
 }

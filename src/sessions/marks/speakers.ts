@@ -3,32 +3,32 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
 import { guestDeviceOf } from "../../domain/values/device.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
-import { type Said, marksFor, markChange, contentOf, marksScope, laterOf, eachOnce } from "./mark.ts";
+import { type SpeakerTurns, marksFor, markChange, contentOf, marksScope, laterOf, eachOnce } from "./mark.ts";
 import { type SessionOwner, ownerOf, lineOf } from "./turn-owners.ts";
 import { sharersOf } from "./sharing-devices.ts";
 import { containsTurn } from "./marked-turns.ts";
 
 /**
- * Users and devices whose turns a session holds. A device is named with the record that says so, its pointer or a mark: the marks
- * of these speakers land only where that record is still the stored one.
+ * Users and devices with turns in a session. A device comes with the record that names it, its pointer or a mark: the marks of
+ * these speakers land only if that record is still the stored one.
  */
 export class Speakers {
-  readonly #said = new Map<string, Said>();
+  readonly #turns = new Map<string, SpeakerTurns>();
   readonly #sources = new Map<string, SessionRecord[]>();
   readonly #marked = new Set<string>();
 
-  get said(): ReadonlyMap<string, Said> {
-    return this.#said;
+  get turns(): ReadonlyMap<string, SpeakerTurns> {
+    return this.#turns;
   }
 
-  /** Two findings of one speaker are one: the earlier first turn, and the later end. */
+  /** Add a speaker. A second call for the same speaker keeps the earlier first turn and the later end. */
   add(
     name: string,
-    { from, until, isTheirs }: Omit<Said, "until"> & { until?: number | undefined },
+    { from, until, isTheirs }: Omit<SpeakerTurns, "until"> & { until?: number | undefined },
     source?: SessionRecord,
   ): void {
-    const known = this.#said.get(name) ?? { from, isTheirs };
-    this.#said.set(name, {
+    const known = this.#turns.get(name) ?? { from, isTheirs };
+    this.#turns.set(name, {
       from: Math.min(known.from, from),
       ...laterOf(known.until, until),
       isTheirs: known.isTheirs || isTheirs,
@@ -38,25 +38,25 @@ export class Speakers {
       this.#sources.set(name, [...(this.#sources.get(name) ?? []), source]);
   }
 
-  /** True where the session leads to this speaker by its user or by the id of a guest's session, and no mark is to be kept. */
+  /** True if the session names this speaker by its user or by its id, as a guest's session does, and needs no mark. */
   isNamedBy({ user, id }: Pick<SessionRecord, "user" | "id">, name: string): boolean {
     return !this.#marked.has(name) && name === (user ?? guestDeviceOf(id));
   }
 
-  /** Keep the speakers for which `judge` returns what they said. */
-  async judge(judge: (name: string, said: Said) => Promise<Said | undefined>): Promise<void> {
-    for (const [name, said] of this.#said) {
-      const kept = await judge(name, said);
-      if (kept === undefined) this.#said.delete(name);
-      else this.#said.set(name, kept);
+  /** Keep the speakers for which `judge` returns turns. */
+  async judge(judge: (name: string, turns: SpeakerTurns) => Promise<SpeakerTurns | undefined>): Promise<void> {
+    for (const [name, turns] of this.#turns) {
+      const kept = await judge(name, turns);
+      if (kept === undefined) this.#turns.delete(name);
+      else this.#turns.set(name, kept);
     }
   }
 
-  /** The marks that lead from the speakers to this session, with the records that must not change meanwhile. */
+  /** The marks from the speakers to this session, with the records that must not change meanwhile. */
   async changes(core: Core, record: SessionRecord): Promise<readonly Change[]> {
     const changes: Change[] = [];
-    for (const [name, said] of this.#said) {
-      const mark = await markChange(core, name, { ...said, record });
+    for (const [name, turns] of this.#turns) {
+      const mark = await markChange(core, name, { ...turns, record });
       if (mark !== null) changes.push(mark, ...(this.#sources.get(name) ?? []).map(unchanged));
     }
     return eachOnce(changes);
@@ -75,7 +75,7 @@ export async function addSpeakers(
   speakers: Speakers,
   { record, owner: bottomOwner }: { readonly record: SessionRecord; readonly owner: SessionOwner | undefined },
 ): Promise<void> {
-  // The first owner on the way up has the sessions below that name no user.
+  // Sessions that name no user belong to the nearest owner above them.
   let isTheirs = true;
   for await (const { record: above, from, reach } of lineOf(core, record)) {
     const isBottom = above === record;
@@ -86,13 +86,13 @@ export async function addSpeakers(
     }
     // Turns of a session above were written before the session at the bottom was created.
     for await (const mark of marksFor(core, above)) {
-      const said = contentOf(mark);
-      if (mark.user === null || said.from > reach || !(await containsTurn(core, above, said))) continue;
-      const until = isBottom ? said.until : undefined;
-      speakers.add(mark.user, { ...said, until, isTheirs: isTheirs && said.isTheirs }, mark);
+      const turns = contentOf(mark);
+      if (mark.user === null || turns.from > reach || !(await containsTurn(core, above, turns))) continue;
+      const until = isBottom ? turns.until : undefined;
+      speakers.add(mark.user, { ...turns, until, isTheirs: isTheirs && turns.isTheirs }, mark);
     }
-    for (const { name, said, pointer } of await sharersOf(core, above)) {
-      if (said.from <= reach) speakers.add(name, { ...said, until: isBottom ? said.until : undefined }, pointer);
+    for (const { name, turns, pointer } of await sharersOf(core, above)) {
+      if (turns.from <= reach) speakers.add(name, { ...turns, until: isBottom ? turns.until : undefined }, pointer);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** The users and devices whose own turns a session and the sessions above it hold. */
+/** The users and devices that have own turns in a session and in the sessions above it. */
 import { firstOwn } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
@@ -9,7 +9,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { type UserContent, type Marked, isMarked, contentOf, markKey } from "./mark.ts";
 import { containsTurn } from "./marked-turns.ts";
 
-/** A user, and the place to look for the user's turns. */
+/** A user, and the store and tenant of the user's turns. */
 export interface Owner {
   readonly core: Core;
   readonly tenant: string;
@@ -27,7 +27,7 @@ export interface SessionOwner {
 
 /**
  * The user of a session. The id of a guest's session begins with the name of its device: the owner is the device, or the user
- * that it speaks for since; undefined where a mark names that user.
+ * that it is linked to; undefined if a mark names that user.
  */
 export async function ownerOf(
   core: Core,
@@ -60,17 +60,17 @@ export async function* lineOf(
   }
 }
 
-/** A session of the user's own, with the first turn that is the user's in it and in the sessions above it. */
-export async function theirs({ core, user, names = [user] }: Owner, record: SessionRecord): Promise<UserContent> {
+/** A session of the user, with the first turn of the user in it and in the sessions above it. */
+export async function ownTurnsOf({ core, user, names = [user] }: Owner, record: SessionRecord): Promise<UserContent> {
   let from = firstOwn(record, "turns");
   for await (const { record: above, from: first, reach } of lineOf(core, record)) {
     if (first <= reach && first < from && (await ownerOf(core, above))?.name === user) from = first;
     const marks = await core.findAll(names.map((name) => markKey(name, above)));
     for (const mark of marks) {
-      const said = mark && contentOf(mark);
-      if (said === undefined || said.from >= from || said.from > reach || !(await containsTurn(core, above, said)))
+      const turns = mark && contentOf(mark);
+      if (turns === undefined || turns.from >= from || turns.from > reach || !(await containsTurn(core, above, turns)))
         continue;
-      ({ from } = said);
+      ({ from } = turns);
     }
   }
   return { record, from, isTheirs: true };
