@@ -141,11 +141,11 @@ async function firstAnswer(store: string): Promise<Measure> {
 async function startTime(args: readonly string[]): Promise<number> {
   const started = performance.now();
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
+  let output = "";
   let url: string | undefined;
   while (url === undefined) {
-    said += String((await once(child.stderr, "data"))[0]);
-    url = /http:\/\/[\d.]+:\d+/.exec(said)?.[0];
+    output += String((await once(child.stderr, "data"))[0]);
+    url = /http:\/\/[\d.]+:\d+/.exec(output)?.[0];
   }
   await fetch(`${url}/healthz`);
   const took = performance.now() - started;

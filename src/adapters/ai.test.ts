@@ -50,7 +50,7 @@ function finish(unified = "stop", raw: string | undefined = unified): Part {
   return { type: "finish", finishReason: { unified, raw }, usage };
 }
 
-function said(text: string, providerMetadata?: object): Part[] {
+function textParts(text: string, providerMetadata?: object): Part[] {
   return [
     { type: "text-start", id: "t" },
     { type: "text-delta", id: "t", delta: text },
@@ -133,7 +133,7 @@ for (const version of ["v3", "v4"] as const) {
           { type: "reasoning-delta", id: "0", delta: "up." },
           { type: "reasoning-delta", id: "0", delta: "", providerMetadata: signed },
           { type: "reasoning-end", id: "0" },
-          ...said("\n\n"),
+          ...textParts("\n\n"),
           { type: "tool-call", toolCallId: "s1", toolName: "search", input: '{"q":1}', providerExecuted: true },
           { type: "tool-result", toolCallId: "s1", toolName: "search", result: { hits: 2 } },
           { type: "tool-call", toolCallId: "c1", toolName: "hour", input: '{"in":"Ghent"}', providerMetadata: thought },
@@ -141,12 +141,12 @@ for (const version of ["v3", "v4"] as const) {
           finish("tool-calls"),
         ],
         [
-          ...said("Nine.", thought),
+          ...textParts("Nine.", thought),
           { type: "file", mediaType: "image/png", data: new Uint8Array([1, 2]) },
           { type: "source", sourceType: "url", id: "1", url: "https://a.example" },
           finish(),
         ],
-        [...said("Yes."), finish()],
+        [...textParts("Yes."), finish()],
       ],
       { version },
     );
@@ -407,11 +407,11 @@ test("blocks of text that arrive by turns keep the order of the text", async () 
 
 test("an answer of plain text and calls keeps no parts beside them", async () => {
   const call = { type: "tool-call", toolCallId: "c", toolName: "f", input: "{}" };
-  const events = await ask([...said("x"), call, { ...call, toolName: "g" }, finish("tool-calls")]);
+  const events = await ask([...textParts("x"), call, { ...call, toolName: "g" }, finish("tool-calls")]);
   const [message] = events.flatMap((event) => (event.type === "message" ? [event.message] : []));
   assert.deepEqual(Object.keys(message ?? {}), ["role", "content", "tool_calls"]);
   assert.equal(new Set(message?.tool_calls?.map(({ id }) => id)).size, 2, "two calls never have one id");
-  const plain = await ask([...said("x"), finish()]);
+  const plain = await ask([...textParts("x"), finish()]);
   assert.deepEqual(
     plain.map(({ type }) => type),
     ["text", "usage", "finish"],
@@ -421,7 +421,7 @@ test("an answer of plain text and calls keeps no parts beside them", async () =>
 test("a tool call with arguments that are no JSON is kept byte for byte, and the model reads why it failed", async () => {
   const model = scripted([
     [{ type: "tool-call", toolCallId: "c", toolName: "hour", input: '{"in":' }, finish("tool-calls")],
-    [...said("Sorry."), finish()],
+    [...textParts("Sorry."), finish()],
   ]);
   await using sessions = await openSessions({ store: "memory:", model: aiModel(model), agents: { clock: {} } });
   const hour = { name: "hour", description: "The hour", parameters: { type: "object" }, run: () => assert.fail("ran") };
@@ -448,7 +448,7 @@ for (const [unified, raw, expected] of [
   ["error", "MALFORMED_FUNCTION_CALL", "MALFORMED_FUNCTION_CALL"],
 ] as const) {
   test(`an answer that ended with ${unified} (${raw}) finishes with ${expected}`, async () => {
-    const events = await ask([...said("x"), finish(unified, raw)]);
+    const events = await ask([...textParts("x"), finish(unified, raw)]);
     assert.deepEqual(events.at(-1), { type: "finish", reason: expected });
   });
 }
@@ -516,7 +516,7 @@ const failures: readonly (readonly [title: string, reply: Reply, code: ErrorCode
   ],
   [
     "an error part",
-    [...said("a"), { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }, finish("error")],
+    [...textParts("a"), { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }, finish("error")],
     "model_failed",
     { problem: "stream_broken", reported: "Overloaded" },
   ],
@@ -528,16 +528,16 @@ const failures: readonly (readonly [title: string, reply: Reply, code: ErrorCode
   ],
   ["an error part of text", [{ type: "error", error: "broken" }], "model_failed", { reported: "broken" }],
   ["an error part of nothing", [{ type: "error", error: undefined }], "model_failed", { reported: "unknown" }],
-  ["a stream without finish", said("half an ans"), "model_failed", { problem: "answer_incomplete" }],
+  ["a stream without finish", textParts("half an ans"), "model_failed", { problem: "answer_incomplete" }],
   [
     "an interrupted answer",
-    [...said("half"), finish("interrupted", undefined)],
+    [...textParts("half"), finish("interrupted", undefined)],
     "model_failed",
     { problem: "answer_incomplete" },
   ],
   [
     "a finish of which the provider said nothing",
-    [...said("half"), { type: "finish", finishReason: { unified: "other", raw: undefined }, usage }],
+    [...textParts("half"), { type: "finish", finishReason: { unified: "other", raw: undefined }, usage }],
     "model_failed",
     { problem: "answer_incomplete" },
   ],
@@ -590,7 +590,7 @@ test("an abort ends the request with its own reason, and a caller that stops rea
   const doStream = async (): Promise<unknown> => ({
     stream: new ReadableStream({
       start: (controller) => {
-        for (const part of said("x")) controller.enqueue(part);
+        for (const part of textParts("x")) controller.enqueue(part);
       },
       cancel: () => {
         cancelled++;
@@ -639,7 +639,7 @@ test("the names of agents and calls choose among models, and a name that one mod
     (name) => {
       asked.push(name);
       if (name === "none") throw new Error("No such model: none");
-      return scripted([[...said(name), finish()]]);
+      return scripted([[...textParts(name), finish()]]);
     },
     { model: "small" },
   );

@@ -40,7 +40,7 @@ const call = (id: string, name: string, given: object): object => ({
   function: { name, arguments: JSON.stringify(given) },
 });
 
-const said = [
+const conversation = [
   { role: "user", content: "Weather in Ghent?" },
   { role: "assistant", content: "Let me look.", tool_calls: [call("c1", "weather", { city: "Ghent" })] },
   { role: "tool", tool_call_id: "c1", content: '{"celsius":7}' },
@@ -49,9 +49,13 @@ const said = [
 ];
 
 const forms: readonly [string, string, readonly object[]][] = [
-  ["OpenAI's chat format, a line each", `${JSON.stringify({ id: "x", messages: said })}\r\n\n`, said],
-  ["OpenAI's messages alone, in an array", JSON.stringify(said), said],
-  ["OpenAI's chat format, laid out for people", JSON.stringify({ id: "x", messages: said }, null, 2), said],
+  ["OpenAI's chat format, a line each", `${JSON.stringify({ id: "x", messages: conversation })}\r\n\n`, conversation],
+  ["OpenAI's messages alone, in an array", JSON.stringify(conversation), conversation],
+  [
+    "OpenAI's chat format, laid out for people",
+    JSON.stringify({ id: "x", messages: conversation }, null, 2),
+    conversation,
+  ],
   [
     "ShareGPT",
     JSON.stringify(
@@ -84,7 +88,7 @@ const forms: readonly [string, string, readonly object[]][] = [
       { type: "ai", data: { content: "7 degrees." } },
       { type: "human", data: { content: "Thanks" } },
     ]),
-    said,
+    conversation,
   ],
   [
     "LangChain's messages with calls as OpenAI sent them",
@@ -98,7 +102,7 @@ const forms: readonly [string, string, readonly object[]][] = [
         },
       },
     ]),
-    said.slice(0, 2),
+    conversation.slice(0, 2),
   ],
   [
     "LangChain's dumps",
@@ -146,7 +150,7 @@ const forms: readonly [string, string, readonly object[]][] = [
         { id: "3", role: "user", parts: [{ type: "text", text: "Thanks" }] },
       ],
     }),
-    said,
+    conversation,
   ],
 ];
 
@@ -229,7 +233,7 @@ test("an export to OpenAI's format closes tool calls without a result, as a requ
 
 test("text before the first exchange becomes the instructions, and survives an export to OpenAI's format", async () => {
   await using place = inMemory();
-  const line = `${JSON.stringify({ id: "x", messages: [{ role: "system", content: "Be brief." }, ...said], metadata: { a: 1 } })}\n`;
+  const line = `${JSON.stringify({ id: "x", messages: [{ role: "system", content: "Be brief." }, ...conversation], metadata: { a: 1 } })}\n`;
   await importText(place.sessions, line);
   const session = await place.sessions.get("x");
   assert.equal(await session.instructions(), "Be brief.");
@@ -241,7 +245,7 @@ test("text before the first exchange becomes the instructions, and survives an e
 
 test("an invalid conversation does not block the others, and is reported with its place", async () => {
   await using place = inMemory();
-  const good = (id: string): string => JSON.stringify({ id, messages: said });
+  const good = (id: string): string => JSON.stringify({ id, messages: conversation });
   const lines = [
     good("a"),
     '{"id":"b","messages":[{"role":"user"',

@@ -34,12 +34,12 @@ export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatN
 function conversationLine({ session, logs }: SessionSnapshot, format: MessageFormat): string {
   const text = instructionsIn(logs);
   const own = systemMessages(text);
-  const said = saidIn(logs);
+  const messages = messagesIn(logs);
   const beside = text === undefined ? undefined : format.instructions?.(text);
   const line = {
     id: session.id,
     ...beside,
-    [format.list]: toFormat(beside === undefined ? [...own, ...said] : said, format.name),
+    [format.list]: toFormat(beside === undefined ? [...own, ...messages] : messages, format.name),
     ...metadataOf(session),
   };
   return `${jsonOf(line)}\n`;
@@ -47,14 +47,14 @@ function conversationLine({ session, logs }: SessionSnapshot, format: MessageFor
 
 /** All messages of a session; its instructions are the first one. */
 export function messagesIn({ logs }: SessionSnapshot): readonly Message[] {
-  return [...systemMessages(instructionsIn(logs)), ...saidIn(logs)];
+  return [...systemMessages(instructionsIn(logs)), ...messagesIn(logs)];
 }
 
 function systemMessages(instructions: string | undefined): readonly Message[] {
   return instructions === undefined ? [] : [{ role: "system", content: instructions }];
 }
 
-function saidIn(logs: SessionSnapshot["logs"]): readonly Message[] {
+function messagesIn(logs: SessionSnapshot["logs"]): readonly Message[] {
   return (logs["turns"] ?? []).flatMap(({ data }) => {
     const { input, output } = turnData(data);
     return [...input, ...output];

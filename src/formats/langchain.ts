@@ -77,8 +77,8 @@ function writtenMessage({ role, parts }: ShownMessage): Value {
       ? [{ name: part.call.function.name, args: part.input, id: part.call.id, type: "tool_call" }]
       : [],
   );
-  const said = parts.filter(({ kind }) => kind === "text" || kind === "media");
-  return { type, data: { content: contentOf(said), ...(calls.length === 0 ? {} : { tool_calls: calls }) } };
+  const shown = parts.filter(({ kind }) => kind === "text" || kind === "media");
+  return { type, data: { content: contentOf(shown), ...(calls.length === 0 ? {} : { tool_calls: calls }) } };
 }
 
 function contentOf(parts: readonly ShownPart[]): Value {

@@ -10,22 +10,22 @@ const agents = {
   billing: { description: "Payments and refunds", keywords: ["invoice"] },
 };
 
-function saying(...texts: readonly string[]): { model: Model; requests: ModelRequest[]; said: () => number } {
+function saying(...texts: readonly string[]): { model: Model; requests: ModelRequest[]; events: () => number } {
   const requests: ModelRequest[] = [];
-  let said = 0;
+  let events = 0;
   const model: Model = async function* (request) {
     requests.push(request);
     for (const text of texts) {
-      said++;
+      events++;
       yield { type: "text", text };
     }
   };
-  return { model, requests, said: () => said };
+  return { model, requests, events: () => events };
 }
 
 const quiet = saying("ok").model;
 
-for (const [said, agent] of [
+for (const [words, agent] of [
   [["billing"], "billing"],
   [["\n bil", "ling\n"], "billing"],
   [["Billing"], "front"],
@@ -35,9 +35,9 @@ for (const [said, agent] of [
   [["nobody"], "front"],
   [[], "front"],
 ] as const) {
-  test(`a model that says ${JSON.stringify(said)} routes to ${agent}`, async () => {
+  test(`a model that says ${JSON.stringify(words)} routes to ${agent}`, async () => {
     await using place = inMemory({ agents, model: quiet });
-    const router = routeByModel({ model: saying(...said).model });
+    const router = routeByModel({ model: saying(...words).model });
     const session = await place.sessions.create({ agent: "front" });
     const turn = await (await createManager({ sessions: place.sessions, router }).send(session, "hm")).done;
     assert.equal(turn.agent, agent);
@@ -88,7 +88,7 @@ test("a model that keeps talking is cut off", async () => {
     (await (await createManager({ sessions: place.sessions, router }).send(session, "hm")).done).agent,
     "front",
   );
-  assert(talks.said() < 10);
+  assert(talks.events() < 10);
 });
 
 test("a model that fails or hangs fails the router, and nothing is written", async () => {

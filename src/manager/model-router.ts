@@ -26,13 +26,13 @@ export function routeByModel({ model: own }: ModelRouterOptions = {}): Router {
       { role: "system", content: instructions(agents) },
       { role: "user", content: clip(text, askedLengthMax) },
     ] as const;
-    let said = "";
+    let answer = "";
     for await (const event of (own ?? model)({ messages, agent: "router", signal })) {
-      if (event.type === "text") said = (said + event.text).trimStart();
+      if (event.type === "text") answer = (answer + event.text).trimStart();
       // This is no agent's name already; more output would only cost tokens.
-      if (said.length > lengthMax) return null;
+      if (answer.length > lengthMax) return null;
     }
-    const name = said.trim();
+    const name = answer.trim();
     return agents.has(name) ? name : null;
   };
 }

@@ -73,8 +73,8 @@ test("two retries at once ask once", async () => {
     place.sessions.get("s"),
     place.another({ model: model.model, busy: "queue" }).get("s"),
   ]);
-  const said = await Promise.all(others.map(async (one) => await (await one.consult("hello", { key: "k" })).text()));
-  assert.deepEqual(said, ["fine", "fine"]);
+  const answers = await Promise.all(others.map(async (one) => await (await one.consult("hello", { key: "k" })).text()));
+  assert.deepEqual(answers, ["fine", "fine"]);
   assert.equal(model.calls, 2);
 });
 

@@ -11,6 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { UnreadableDevice } from "./devices.ts";
 import type { Session } from "./session/session.ts";
 import { sweep } from "../admin.ts";
+import { inputsOf } from "../../test/support/inputs-of.ts";
 
 const secret = "a secret for tests only";
 const minute = 60_000;
@@ -20,20 +21,16 @@ function place(options = {}): InMemory {
   return inMemory({ secret, ...options });
 }
 
-async function said(session: Session): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
-}
-
 test("a device finds its session again, in any process, and no other device's", async () => {
   await using here = place();
   const [one, other] = [randomUUID(), randomUUID()];
   await (await here.sessions.devices.open(one)).append({ input: "mine" });
   await (await here.sessions.devices.open(other)).append({ input: "theirs" });
   const elsewhere = here.another({ secret });
-  assert.deepEqual(await said(await elsewhere.devices.open(one)), ["mine"]);
-  assert.deepEqual(await said(await elsewhere.devices.open(one.toUpperCase())), ["mine"]);
-  assert.deepEqual(await said(await elsewhere.devices.open(other)), ["theirs"]);
-  assert.deepEqual(await said(await elsewhere.for("another tenant").devices.open(one)), []);
+  assert.deepEqual(await inputsOf(await elsewhere.devices.open(one)), ["mine"]);
+  assert.deepEqual(await inputsOf(await elsewhere.devices.open(one.toUpperCase())), ["mine"]);
+  assert.deepEqual(await inputsOf(await elsewhere.devices.open(other)), ["theirs"]);
+  assert.deepEqual(await inputsOf(await elsewhere.for("another tenant").devices.open(one)), []);
   const wrong = here.another({ secret: "another secret entirely" });
   await assert.rejects(wrong.devices.open(one), { code: "secret_mismatch" });
 });
@@ -99,14 +96,14 @@ test("a device whose session expired, ended or was archived continues with a fre
   const device = randomUUID();
   await (await here.sessions.devices.open(device)).append({ input: "long ago" });
   await here.clock.advance(2 * day);
-  assert.deepEqual(await said(await here.sessions.devices.open(device)), []);
+  assert.deepEqual(await inputsOf(await here.sessions.devices.open(device)), []);
   const second = await here.sessions.devices.open(device);
   await second.append({ input: "then" });
   await second.end();
   const third = await here.sessions.devices.open(device);
-  assert.deepEqual(await said(third), []);
+  assert.deepEqual(await inputsOf(third), []);
   await third.append({ input: "now" });
-  assert.deepEqual(await said(await here.sessions.devices.open(device)), ["now"]);
+  assert.deepEqual(await inputsOf(await here.sessions.devices.open(device)), ["now"]);
   const { items: sessions } = await here.sessions.list();
   assert.deepEqual(sessions.map(({ state }) => state).toSorted(), ["active", "archived", "archived"]);
 });
@@ -122,7 +119,7 @@ test("a session that expires during an answer is reset once the answer is sealed
   await assert.rejects(sessions.ensure(session.id, { onExpired: "reset" }), { code: "busy" });
   await answer.write({ text: "A long answer" });
   assert.equal((await answer.seal()).status, "done");
-  assert.deepEqual(await said(await sessions.devices.open(device)), []);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(device)), []);
   const [old] = (await sessions.list({ state: "archived" })).items;
   const [turn] = await Array.fromAsync((await sessions.get(old?.id ?? "")).turns());
   assert.deepEqual([turn?.status, turn?.output[0]?.content], ["done", "A long answer"]);
@@ -138,17 +135,17 @@ test("a device that redeems a code shares the session, on both sides, until it i
   assert.match(code, /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
   assert.equal(Number(expiresAt) - here.clock.now(), 10 * minute);
   const shared = await sessions.devices.link(laptop, ` ${code.toLowerCase().replace("-", " ")}`);
-  assert.deepEqual(await said(shared), ["from the phone"]);
+  assert.deepEqual(await inputsOf(shared), ["from the phone"]);
   await shared.append({ input: "from the laptop" });
-  assert.deepEqual(await said(await sessions.devices.open(phone)), ["from the phone", "from the laptop"]);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(phone)), ["from the phone", "from the laptop"]);
   assert.deepEqual(
     (await Array.fromAsync(shared.events())).map(({ type }) => type),
     ["created", "device_linked"],
   );
   assert.equal(await sessions.devices.unlink(laptop), true);
   assert.equal(await sessions.devices.unlink(laptop), false);
-  assert.deepEqual(await said(await sessions.devices.open(laptop)), [], "a fresh session of its own");
-  assert.equal((await said(await sessions.devices.open(phone))).length, 2);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(laptop)), [], "a fresh session of its own");
+  assert.equal((await inputsOf(await sessions.devices.open(phone))).length, 2);
 });
 
 test("a code works once, for ten minutes, five attempts and one device, and every wrong code gets the same error", async () => {
@@ -223,19 +220,19 @@ test("a guest's session becomes the user's with one event, and every device of t
   const claimed = await sessions.devices.claim(phone, "ada");
   assert.equal(claimed.info.user, "ada");
   assert.equal(Number(claimed.info.expiresAt) - here.clock.now(), 30 * day);
-  assert.deepEqual(await said(claimed), ["as a guest"]);
+  assert.deepEqual(await inputsOf(claimed), ["as a guest"]);
   assert.deepEqual(
     (await Array.fromAsync(claimed.events())).map((event) => (event.type === "claimed" ? event.user : event.type)),
     ["created", "ada"],
   );
-  assert.deepEqual(await said(await sessions.devices.claim(laptop, "ada")), ["as a guest"]);
+  assert.deepEqual(await inputsOf(await sessions.devices.claim(laptop, "ada")), ["as a guest"]);
   assert.deepEqual(
-    await said(await sessions.devices.claim(phone, "ada")),
+    await inputsOf(await sessions.devices.claim(phone, "ada")),
     ["as a guest"],
     "claiming again is harmless",
   );
-  assert.deepEqual(await said(await sessions.devices.open(laptop)), ["as a guest"]);
-  assert.deepEqual(await said(await sessions.devices.open(guest)), []);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(laptop)), ["as a guest"]);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(guest)), []);
 
   const { items: devices } = await sessions.devices.list("ada");
   assert.equal(devices.length, 2);
@@ -248,11 +245,11 @@ test("a guest's session becomes the user's with one event, and every device of t
   assert.equal(await sessions.devices.signOut("bob", devices[0]?.id ?? ""), false, "not bob's to sign out");
   for (const { id } of devices) assert.equal(await sessions.devices.signOut("ada", id), true);
   assert.deepEqual(
-    await said(await sessions.devices.open(phone)),
+    await inputsOf(await sessions.devices.open(phone)),
     [],
     "the session that was claimed is no longer the device's",
   );
-  assert.deepEqual(await said(await sessions.devices.open(laptop)), []);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(laptop)), []);
   assert.deepEqual((await sessions.devices.list("ada")).items, []);
 });
 
@@ -268,9 +265,9 @@ test("if the user has a session already, the caller chooses the one that continu
     assert.equal((await guest.refresh()).user, null, "nothing was written");
     const session = await sessions.devices.claim(phone, "ada", { keep });
     const expected = keep === "user" ? ["at home"] : ["on the phone"];
-    assert.deepEqual(await said(session), expected);
-    assert.deepEqual(await said(await sessions.devices.open(home)), expected);
-    assert.deepEqual(await said(await sessions.devices.open(phone)), expected);
+    assert.deepEqual(await inputsOf(session), expected);
+    assert.deepEqual(await inputsOf(await sessions.devices.open(home)), expected);
+    assert.deepEqual(await inputsOf(await sessions.devices.open(phone)), expected);
     const [other] = (await sessions.list({ state: "ended" })).items;
     const events = await Array.fromAsync((await sessions.get(other?.id ?? "")).events());
     assert.deepEqual(
@@ -297,7 +294,7 @@ test("a guest's session that is ended by a claim belongs to the user, and a devi
   // Out of use for years, the phone is for itself again.
   await here.clock.advance(400 * day);
   await (await sessions.devices.open(friend)).append({ input: "of a friend" });
-  assert.deepEqual(await said(await sessions.devices.open(phone)), []);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(phone)), []);
 });
 
 test("claims of one user from ten devices at once leave one session and no half of a claim", async () => {
@@ -330,9 +327,9 @@ test("a session created during a claim of its device or user is found by both af
       const speak = async (device: string, text: string): Promise<void> => {
         for (;;) {
           const session = await here.another({ secret, ttl: "1h" }).devices.open(device);
-          const said = await session.append({ input: text }).catch(({ code }: { code: string }) => code);
-          if (typeof said !== "string") return; // else it went on elsewhere, and is asked again
-          assert(["conflict", "session_ended"].includes(said), said);
+          const inputsOf = await session.append({ input: text }).catch(({ code }: { code: string }) => code);
+          if (typeof inputsOf !== "string") return; // else it went on elsewhere, and is asked again
+          assert(["conflict", "session_ended"].includes(inputsOf), inputsOf);
         }
       };
       const speaking = [speak(known, "to be kept"), speak(guest, "as well")];
@@ -372,16 +369,16 @@ test("a session shared by code that its owner claims is the user's alone; the ot
   await (await sessions.devices.open(owner)).append({ input: "shared" });
   await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   assert.deepEqual(
-    await said(await sessions.devices.claim(friend, "mallory")),
+    await inputsOf(await sessions.devices.claim(friend, "mallory")),
     [],
     "a shared session is not theirs to claim",
   );
   await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
   await sessions.devices.claim(owner, "ada");
-  assert.deepEqual(await said(await sessions.devices.open(friend)), []);
-  assert.deepEqual(await said(await sessions.devices.open(owner)), ["shared"]);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(friend)), []);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(owner)), ["shared"]);
   const joined = await sessions.devices.link(friend, (await sessions.devices.linkCode(owner)).code);
-  assert.deepEqual(await said(joined), ["shared"], "a code of a user's device brings the other to the user");
+  assert.deepEqual(await inputsOf(joined), ["shared"], "a code of a user's device brings the other to the user");
   assert.equal((await sessions.devices.list("ada")).items.length, 2);
 });
 
@@ -462,8 +459,8 @@ test("pointers in use outlive a year, the sweep removes unused codes and pointer
   const { looked, expired, removed } = await sweep(sessions);
   assert.deepEqual([expired, removed], [0, 0]);
   assert(looked >= 2, `looked at ${looked}`);
-  assert.deepEqual(await said(await sessions.devices.open(one)), ["kept"]);
-  assert.deepEqual(await said(await sessions.devices.open(other)), [], "unlinked by a year of silence");
+  assert.deepEqual(await inputsOf(await sessions.devices.open(one)), ["kept"]);
+  assert.deepEqual(await inputsOf(await sessions.devices.open(other)), [], "unlinked by a year of silence");
   assert.equal((await sessions.list()).items.length, 2);
 });
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { passRetry, place, said } from "../../test/support/store-away.ts";
+import { inputsOf } from "../../test/support/inputs-of.ts";
+import { passRetry, place } from "../../test/support/store-away.ts";
 import { sessionsOn } from "./sessions.ts";
 
 test("without a fallback, a store that is away is a typed error", async () => {
@@ -68,7 +69,7 @@ test("when the store is back the outbox replays its turns in order, once, and be
   const session = await here.sessions.devices.open(device);
   assert.equal(session.durable, true);
   await session.append({ input: "5" });
-  assert.deepEqual(await said(await here.witness.devices.open(device)), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(await inputsOf(await here.witness.devices.open(device)), ["1", "2", "3", "4", "5"]);
   const { store, degraded, outbox } = await here.sessions.health();
   assert.deepEqual([store, degraded, outbox?.waiting], ["up", false, 0]);
   const turns = await Array.fromAsync((await here.witness.devices.open(device)).turns());
@@ -95,7 +96,7 @@ test("an interrupted replay continues where it stopped, and no turn is written t
   await here.clock.advance(20_000);
   await here.sessions.devices.open(device);
   assert.deepEqual(
-    await said(await here.witness.devices.open(device)),
+    await inputsOf(await here.witness.devices.open(device)),
     Array.from({ length: 10 }, (_, index) => `${index + 1}`),
   );
 });
@@ -114,7 +115,7 @@ test("another process that replays the same outbox, as after a crash, writes no 
   );
   await successor.devices.open(device);
   await (await successor.devices.open(device)).append({ input: "3" });
-  assert.deepEqual(await said(await here.witness.devices.open(device)), ["1", "2", "3"]);
+  assert.deepEqual(await inputsOf(await here.witness.devices.open(device)), ["1", "2", "3"]);
 });
 
 test("the replay keeps the turns that others wrote meanwhile, and replays the handoff", async () => {
@@ -128,7 +129,7 @@ test("the replay keeps the turns that others wrote meanwhile, and replays the ha
   await (await here.witness.get("s")).append({ input: "elsewhere" });
   await here.back();
   const back = await here.sessions.ensure("s");
-  assert.deepEqual(await said(back), ["before", "elsewhere", "in the dark"]);
+  assert.deepEqual(await inputsOf(back), ["before", "elsewhere", "in the dark"]);
   const active = await back.activeAgent();
   assert.deepEqual([active?.agent, active?.note], ["scheduling", "n"]);
 });
@@ -145,7 +146,7 @@ test("a replay without a handoff leaves the active agent of the store", async ()
   await (await here.sessions.ensure("s")).append({ input: "in the dark" });
   await here.back();
   const back = await here.sessions.ensure("s");
-  assert.deepEqual(await said(back), ["in the dark"]);
+  assert.deepEqual(await inputsOf(back), ["in the dark"]);
   assert.equal((await back.activeAgent())?.agent, "billing");
 });
 
@@ -163,8 +164,8 @@ test("a session that the store refuses for good is parked and reported in health
   const parked = async () => (await here.sessions.health()).outbox?.parked ?? [];
   while ((await parked()).length === 0) await passRetry(t, here);
   assert.deepEqual(await parked(), [{ session: "ended", tenant: "default", code: "session_ended" }]);
-  assert.deepEqual(await said(await here.witness.get("fine")), ["3"]);
-  assert.deepEqual(await said(await here.witness.get("ended")), ["1"]);
+  assert.deepEqual(await inputsOf(await here.witness.get("fine")), ["3"]);
+  assert.deepEqual(await inputsOf(await here.witness.get("ended")), ["1"]);
 });
 
 test("the outbox refuses writes over its limit with a typed error", async () => {

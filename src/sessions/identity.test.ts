@@ -13,6 +13,7 @@ import type { Store } from "../store/store.ts";
 import { scriptedClock } from "../testing/scripted-clock.ts";
 import type { Session } from "./session/session.ts";
 import { sessionsOn, type Sessions } from "./sessions.ts";
+import { inputsOf } from "../../test/support/inputs-of.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-identity-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -84,9 +85,8 @@ async function putBack(
   };
 }
 
-async function said(sessions: Sessions): Promise<unknown[]> {
-  const session = await sessions.get("s");
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
+async function inputsIn(sessions: Sessions): Promise<readonly unknown[]> {
+  return await inputsOf(await sessions.get("s"));
 }
 
 const rewrites: Readonly<Record<string, readonly string[]>> = {
@@ -103,7 +103,7 @@ test("a restored store that has grown beyond the known version refuses a turn, t
   for (const input of inputs) await theirs.append({ input });
   await assert.rejects(handle.append({ input: "5" }), { code: "conflict" });
   await assert.rejects(handle.truncate(1), { code: "conflict" });
-  assert.deepEqual(await said(others), ["1", ...inputs]);
+  assert.deepEqual(await inputsIn(others), ["1", ...inputs]);
 });
 
 test("a restored store is detected after many changes of others that wrote no turns", async () => {
@@ -113,7 +113,7 @@ test("a restored store is detected after many changes of others that wrote no tu
   for (let count = 0; count < 20; count++) await theirs.touch();
   for (const write of [() => handle.append({ input: "5" }), () => handle.touch()])
     await assert.rejects(write(), { code: "store_restored" });
-  assert.deepEqual(await said(others), ["1"]);
+  assert.deepEqual(await inputsIn(others), ["1"]);
 });
 
 for (const [what, inputs] of Object.entries(rewrites)) {
@@ -130,11 +130,11 @@ for (const [what, inputs] of Object.entries(rewrites)) {
         return true;
       });
     }
-    assert.deepEqual(await said(others), ["1", ...inputs]);
+    assert.deepEqual(await inputsIn(others), ["1", ...inputs]);
     // Once its owner has looked, it goes on with what there is.
     await handle.refresh();
     await handle.append({ input: "last" });
-    assert.deepEqual(await said(others), ["1", ...inputs, "last"]);
+    assert.deepEqual(await inputsIn(others), ["1", ...inputs, "last"]);
   });
 }
 
@@ -151,7 +151,7 @@ test("a lease of a restored store is lost, also where another holder has the sam
     await assert.rejects(handle.begin("2"), lost);
     await assert.rejects(handle.end(), lost);
     await theirs.append({ input: "other 2" });
-    assert.deepEqual(await said(others), ["1", "other 2"]);
+    assert.deepEqual(await inputsIn(others), ["1", "other 2"]);
   }
 });
 

@@ -399,7 +399,7 @@ test("a late retry of a question whose turn was replaced cuts nothing and is ask
   await ask("edit A", { after: 1, key: "A" });
   await ask("edit B", { after: 1, key: "B" });
   await ask("three", { key: "k three" });
-  const said = ["one → answer 1", "edit B → answer 4", "three → answer 5"];
+  const expected = ["one → answer 1", "edit B → answer 4", "three → answer 5"];
   const { calls } = model;
   for (const [question, options] of [
     ["edit A", { after: 1, key: "A" }],
@@ -408,11 +408,11 @@ test("a late retry of a question whose turn was replaced cuts nothing and is ask
   ] as const)
     await assert.rejects(ask(question, options), { code: "key_reused" });
   assert.equal(model.calls, calls);
-  assert.deepEqual(await saidIn(session), said);
+  assert.deepEqual(await saidIn(session), expected);
   model.isDown = true;
   await assert.rejects(ask("edit C", { after: 0, key: "C" }), { code: "model_failed" });
   model.isDown = false;
-  assert.deepEqual(await saidIn(session), said);
+  assert.deepEqual(await saidIn(session), expected);
   await ask("three", { key: "k three" });
   assert.equal(model.calls, calls + 1, "the keys of turns that came back are known");
   await guardSound(place.sessions);

@@ -17,14 +17,11 @@ import { resetSecret, storedSecret } from "./devices/secret-check.ts";
 import type { SessionsOptions } from "./options/options.ts";
 import type { Session } from "./session/session.ts";
 import { coreOf, type Sessions } from "./sessions.ts";
+import { inputsOf } from "../../test/support/inputs-of.ts";
 
 const [a, b, c] = ["the first secret of all", "the second secret of all", "the third secret of all"];
 const folder = mkdtempSync(join(tmpdir(), "perdure-secrets-"));
 after(() => rmSync(folder, { recursive: true }));
-
-async function said(session: Session | undefined): Promise<unknown[]> {
-  return session === undefined ? [] : (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
-}
 
 const engines: Readonly<Record<string, (name: string) => Promise<Store>>> = {
   memory: async () => openMemory(),
@@ -53,7 +50,7 @@ for (const [engine, openStore] of Object.entries(engines)) {
       return true;
     });
     await assert.rejects(open({ secret: b, previousSecrets: [c] }), { code: "secret_mismatch" });
-    assert.deepEqual(await said(await (await open({ secret: a })).devices.find(devices[0])), ["mine"]);
+    assert.deepEqual(await inputsOf(await (await open({ secret: a })).devices.find(devices[0])), ["mine"]);
     assert.equal((await (await open({})).list()).items.length, 2, "without a secret nothing is compared");
     await first.close();
   });
@@ -84,12 +81,12 @@ test("what was made under the previous secret stays valid, and is known under th
 
   const rotated = here.another({ secret: b, previousSecrets: [a] });
   const { devices } = rotated;
-  assert.deepEqual(await said(await devices.find(phone)), ["from the phone"]);
-  assert.deepEqual(await said(await devices.link(tablet, code)), ["from the phone"]);
+  assert.deepEqual(await inputsOf(await devices.find(phone)), ["from the phone"]);
+  assert.deepEqual(await inputsOf(await devices.link(tablet, code)), ["from the phone"]);
   assert.equal(devices.unseal(cookie), phone);
   assert.notEqual(devices.seal(phone), cookie);
   assert.ok(verifyErasure(rotated, receipt, "bob"));
-  assert.deepEqual(await said(await devices.claim(randomUUID(), "ada")), ["from the laptop"], "the user's session");
+  assert.deepEqual(await inputsOf(await devices.claim(randomUUID(), "ada")), ["from the laptop"], "the user's session");
   const fresh = randomUUID();
   await (await devices.open(fresh)).append({ input: "new" });
 
@@ -107,19 +104,19 @@ test("what was made under the previous secret stays valid, and is known under th
   assert.deepEqual([report.underEarlierSecrets, report.findings], [0, 0]);
 
   const alone = here.another({ secret: b });
-  assert.deepEqual(await said(await alone.devices.find(phone)), ["from the phone", "again"]);
-  assert.deepEqual(await said(await alone.devices.open(tablet)), ["from the phone", "again"]);
-  assert.deepEqual(await said(await alone.devices.open(laptop)), ["from the laptop"]);
-  assert.deepEqual(await said(await alone.devices.claim(randomUUID(), "ada")), ["from the laptop"]);
-  assert.deepEqual(await said(await alone.devices.open(fresh)), ["new"]);
+  assert.deepEqual(await inputsOf(await alone.devices.find(phone)), ["from the phone", "again"]);
+  assert.deepEqual(await inputsOf(await alone.devices.open(tablet)), ["from the phone", "again"]);
+  assert.deepEqual(await inputsOf(await alone.devices.open(laptop)), ["from the laptop"]);
+  assert.deepEqual(await inputsOf(await alone.devices.claim(randomUUID(), "ada")), ["from the laptop"]);
+  assert.deepEqual(await inputsOf(await alone.devices.open(fresh)), ["new"]);
   assert.equal((await Array.fromAsync(alone.devices.eachSharing(phone))).length, 1);
   assert.equal(await alone.devices.unlink(phone), true);
   assert.equal(alone.devices.unseal(cookie), null);
   await assert.rejects(here.another({ secret: a }).devices.open(phone), { code: "secret_mismatch" });
 
   const third = here.another({ secret: c, previousSecrets: [b] });
-  assert.deepEqual(await said(await third.devices.open(phone)), ["from the phone", "again"]);
-  assert.deepEqual(await said(await here.another({ secret: c }).devices.open(phone)), ["from the phone", "again"]);
+  assert.deepEqual(await inputsOf(await third.devices.open(phone)), ["from the phone", "again"]);
+  assert.deepEqual(await inputsOf(await here.another({ secret: c }).devices.open(phone)), ["from the phone", "again"]);
 });
 
 test("programs that know each other's secret as a previous one serve the same devices during a rolling restart", async () => {
@@ -130,8 +127,8 @@ test("programs that know each other's secret as a previous one serve the same de
   await (await newer.devices.open(device)).append({ input: "two" });
   const other = randomUUID();
   await (await newer.devices.open(other)).append({ input: "three" });
-  assert.deepEqual(await said(await here.sessions.devices.open(device)), ["one", "two"]);
-  assert.deepEqual(await said(await here.sessions.devices.open(other)), ["three"]);
+  assert.deepEqual(await inputsOf(await here.sessions.devices.open(device)), ["one", "two"]);
+  assert.deepEqual(await inputsOf(await here.sessions.devices.open(other)), ["three"]);
 });
 
 test("the erasure of a user deletes the names of devices and of the user under all secrets", async () => {
@@ -147,7 +144,7 @@ test("the erasure of a user deletes the names of devices and of the user under a
   assert.deepEqual([left.sessions, left.devices, left.pointers], [0, 0, 0]);
   const scope = internalKey("default", "").tenant;
   assert.equal(await here.shared.count({ tenant: scope, now: here.clock.now() }), 0);
-  assert.deepEqual(await said(await now.devices.open(device)), []);
+  assert.deepEqual(await inputsOf(await now.devices.open(device)), []);
 });
 
 test("a copy of a store has its secret; a target with a secret of its own keeps it", async () => {
@@ -172,9 +169,9 @@ test("after a reset the store takes another secret, and devices of earlier rotat
   await (await here.sessions.devices.open(device)).append({ input: "mine" });
   await here.another({ secret: b, previousSecrets: [a] }).devices.open(device);
   assert.equal(await resetSecret(coreOf(here.another())), 1);
-  assert.deepEqual(await said(await here.another({ secret: b }).devices.open(device)), ["mine"]);
+  assert.deepEqual(await inputsOf(await here.another({ secret: b }).devices.open(device)), ["mine"]);
   await resetSecret(coreOf(here.another()));
-  assert.deepEqual(await said(await here.another({ secret: c }).devices.open(device)), []);
+  assert.deepEqual(await inputsOf(await here.another({ secret: c }).devices.open(device)), []);
 });
 
 test("a secret is compared once the store can be reached, and turns of the fallback wait for the right one", async () => {

@@ -293,8 +293,8 @@ for (const [version, create] of [
     const [, called, result] = requests[1].contents;
     assert.equal(called.role, "model");
     assert.equal(result.parts[0].functionResponse.response.content, "nine");
-    const said = requests[2].contents[3].parts;
-    assert.equal(said.at(-1).thoughtSignature, "c2lnLTI=", "also of the answer itself");
+    const parts = requests[2].contents[3].parts;
+    assert.equal(parts.at(-1).thoughtSignature, "c2lnLTI=", "also of the answer itself");
   });
 }
 

@@ -340,11 +340,11 @@ test("a command that waits for a database without a free connection says so, on 
   const store = ["--store", `postgres://app:secret@127.0.0.1:${port}/app?sslmode=disable`];
   for (const command of [["sessions", "list", "--json"], ["migrate"], ["serve", "--port", "0"]]) {
     const child = place.start([...command, ...store], { env: { PERDURE_SECRET: "a secret for this test" } });
-    let said = "";
-    while (!said.includes("\n")) said += String((await once(child.stderr ?? child, "data"))[0]);
+    let output = "";
+    while (!output.includes("\n")) output += String((await once(child.stderr ?? child, "data"))[0]);
     child.kill("SIGKILL");
     assert.equal(
-      said,
+      output,
       `still waiting for the store postgres://127.0.0.1:${port}/app: it is away, locked, without a free connection, or being migrated; the command goes on\n`,
     );
   }

@@ -33,14 +33,14 @@ test("a failure ends a chat through a pipe, with its exit code", async () => {
 test("SIGINT ends a chat through a pipe, in an answer and between two", async () => {
   await using context = await setUp(answers({ "long?": { kind: "hang", texts: ["so far"] } }));
   const { place } = context;
-  for (const [question, said] of [
+  for (const [question, expected] of [
     ["long?", "far"],
     ["short?", "saw 1\n"],
   ] as const) {
     const child = place.start(["chat", "ceo"]);
     const finished = finish(child);
     child.stdin?.write(`${question}\n`);
-    await outputUntil(child, said);
+    await outputUntil(child, expected);
     child.kill("SIGINT");
     assert.equal((await finished).code, 130);
   }

@@ -101,7 +101,7 @@ export async function finish(child: ChildProcess): Promise<Finished> {
   return { code, ...parts };
 }
 
-/** Wait until the child has said this on stdout. */
+/** Wait until the child has printed this to stdout. */
 export async function outputUntil(child: ChildProcess, sign: string): Promise<void> {
   let seen = "";
   while (!seen.includes(sign)) seen += String((await once(child.stdout ?? child, "data"))[0]);

@@ -95,8 +95,8 @@ const json = { "content-type": "application/json" };
 test("a session answers over HTTP; at SIGTERM running answers come to their end and sessions go on in the next host", async () => {
   await using here = await place();
   const first = await here.run();
-  const { json: said } = await here.send(first.url, "s", "hello");
-  assert.deepEqual(said, { answer: { count: 1, pid: first.child.pid } });
+  const { json: reply } = await here.send(first.url, "s", "hello");
+  assert.deepEqual(reply, { answer: { count: 1, pid: first.child.pid } });
   const slow = here.send(first.url, "s", "slow");
   await here.begun("s");
   assert.equal(await stop(first), 0, "a host that stops in good order succeeds");
@@ -191,9 +191,9 @@ test("hosts that are replaced one after another under load lose no acknowledged 
   const send = async (id: string): Promise<number> => {
     for (let attempt = 0; attempt < 500; attempt++) {
       const { url } = hosts[attempt % hosts.length] ?? assert.fail();
-      const said = await here.send(url, id, "hi").catch(() => undefined); // a connection to one that is gone
-      if (said?.status === 200) return (said.json as { answer: { count: number } }).answer.count;
-      if (said !== undefined) assert(retryable.includes(said.json.code as string), JSON.stringify(said.json));
+      const reply = await here.send(url, id, "hi").catch(() => undefined); // a connection to one that is gone
+      if (reply?.status === 200) return (reply.json as { answer: { count: number } }).answer.count;
+      if (reply !== undefined) assert(retryable.includes(reply.json.code as string), JSON.stringify(reply.json));
       await sleep(20);
     }
     assert.fail(`${id} was never answered`);
@@ -224,13 +224,13 @@ for (const isolation of ["inline", "process"]) {
     for (const id of ids) assert.equal((await here.send(doomed.url, id, "hi")).status, 200);
     await stop(doomed, "SIGKILL");
     for (const id of ids) {
-      let said = await here.send(other.url, id, "hi");
+      let reply = await here.send(other.url, id, "hi");
       // The processes of a host learn of its end by themselves, a moment later.
-      while (said.status !== 200) {
+      while (reply.status !== 200) {
         await sleep(50);
-        said = await here.send(other.url, id, "hi");
+        reply = await here.send(other.url, id, "hi");
       }
-      assert.deepEqual(said.json, { answer: { count: 2, pid: other.child.pid } });
+      assert.deepEqual(reply.json, { answer: { count: 2, pid: other.child.pid } });
     }
   });
 }
@@ -341,13 +341,13 @@ test("on a terminal, the status is redrawn every second, until Ctrl-C", async ()
   assert((await finished).stdout.includes("\u001b[0J"), "the screen is cleared from the top down");
 });
 
-test("wrong usage is said before anything is served", async () => {
+test("wrong usage is reported before anything is served", async () => {
   await using workplace = await Workplace.open();
   const absent = await workplace.run(["host", "run", "./absent.ts", "--port", "0"]);
   assert.equal(absent.code, 2, absent.stderr);
   assert.match(absent.stderr, /absent\.ts exports no runtime: it cannot be imported.*\[runtime_invalid\]/);
   const refused = async (...args: string[]) => await workplace.run(["host", "run", agent, "--port", "0", ...args]);
-  for (const [args, said] of [
+  for (const [args, reply] of [
     [["--isolation", "none"], /Allowed choices are inline, pool, session, process/],
     [["--idle", "soon"], /idleTimeout is "soon"/],
     [["--memory", "0"], /memoryMax is 0/],
@@ -356,7 +356,7 @@ test("wrong usage is said before anything is served", async () => {
   ] as const) {
     const { code, stderr } = await refused(...args);
     assert.equal(code, 2, stderr);
-    assert.match(stderr, said);
+    assert.match(stderr, reply);
   }
   const keyless = await workplace.run(["host", "status"]);
   assert.equal(keyless.code, 2);

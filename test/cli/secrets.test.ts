@@ -152,12 +152,12 @@ test("a restore into a store of another secret says which one its devices need, 
   const doctor = await place.run(["doctor", ...target], { env: both });
   assert.match(doctor.stderr, /\n2 devices or users are known under an earlier secret only/);
   await using sessions = await open(other, [old]);
-  for (const [name, said] of [
+  for (const [name, input] of [
     [device, "mine"],
     [mine, "of the target"],
   ] as const) {
     const session = await sessions.devices.open(name);
     const [turn] = await Array.fromAsync(session.turns());
-    assert.equal(turn?.input[0]?.content, said);
+    assert.equal(turn?.input[0]?.content, input);
   }
 });

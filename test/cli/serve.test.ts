@@ -254,7 +254,7 @@ test("the log is one JSON object a line, and holds no message, no device and no 
   for (const secret of ["private", device, "pdk_guess"]) assert(!log().includes(secret), secret);
 });
 
-test("wrong usage is said before anything is opened", async () => {
+test("wrong usage is reported before anything is opened", async () => {
   await using context = await setUp();
   const { place } = context;
   const port = await place.run(["serve", "--port", "70000"]);

@@ -18,7 +18,7 @@ test("8 processes append to one session: each turn is stored once, at its acknow
   const marks = (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
   assert.equal(marks.length, 200);
   assert.equal(new Set(marks).size, 200);
-  for (const { seq, mark } of racers.flatMap(({ said }) => said)) assert.equal(marks[Number(seq) - 1], mark);
+  for (const { seq, mark } of racers.flatMap(({ reports }) => reports)) assert.equal(marks[Number(seq) - 1], mark);
 });
 
 /** A session that a process of its own is answering in, slowly. */

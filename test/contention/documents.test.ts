@@ -54,15 +54,15 @@ async function writer(store: string, isKilled: boolean): Promise<string> {
   const script = join(import.meta.dirname, "document-writer.ts");
   const child = spawn(process.execPath, [script, store, String(steps)], { stdio: ["ignore", "pipe", "inherit"] });
   endsWithTest(child);
-  let said = "";
+  let output = "";
   child.stdout.setEncoding("utf8");
   child.stdout.on("data", (text: string) => {
-    said += text;
-    if (isKilled && said.length >= steps) child.kill("SIGKILL");
+    output += text;
+    if (isKilled && output.length >= steps) child.kill("SIGKILL");
   });
   const [code] = (await once(child, "close")) as [number | null];
   if (!isKilled) assert.equal(code, 0);
-  return said;
+  return output;
 }
 
 test("a backup of PostgreSQL carries documents, and its restore into SQLite has the same ones", async () => {

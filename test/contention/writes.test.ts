@@ -38,12 +38,12 @@ for (const name of engineNames)
       isOver = true;
       await disturbing;
 
-      const said = processes.flatMap((process) => process.said);
-      assert.equal(said.length, writers * times);
+      const reports = processes.flatMap((process) => process.reports);
+      assert.equal(reports.length, writers * times);
       const plain = await Array.fromAsync(session.log("plain").entries());
       const turns = await Array.fromAsync(session.turns());
-      assert.deepEqual([plain.length, turns.length], [said.length, said.length]);
-      for (const { mark, turn, plain: seq } of said) {
+      assert.deepEqual([plain.length, turns.length], [reports.length, reports.length]);
+      for (const { mark, turn, plain: seq } of reports) {
         assert.equal(plain[Number(seq) - 1]?.value, mark);
         assert.equal(turns[Number(turn) - 1]?.input[0]?.content, mark);
       }
@@ -51,7 +51,7 @@ for (const name of engineNames)
       const keys = Array.from({ length: times }, (_, index) => `k${index}`);
       assert.deepEqual(new Set(keyed.map(({ key }) => key)), new Set(keys));
       assert.equal(keyed.length, times);
-      const winners = said.filter((one) => one["keyed"] !== 0);
+      const winners = reports.filter((one) => one["keyed"] !== 0);
       assert.equal(winners.length, times, "each key was written once");
       for (const { mark, keyed: seq } of winners) assert.equal(keyed[Number(seq) - 1]?.value, mark);
       const types = new Set((await Array.fromAsync(session.events())).map(({ type }) => type));

@@ -111,8 +111,8 @@ for (const name of engineNames) {
         await Promise.race([sleep(chance() * (60 + 30 * kills)), completed]);
         await blows.pop()?.();
         await worker.kill();
-        const said = worker.said.findLast((one) => one["receipt"] !== undefined)?.["receipt"];
-        if (said !== undefined) receipt = JSON.parse(String(said)) as ErasureReceipt;
+        const reports = worker.reports.findLast((one) => one["receipt"] !== undefined)?.["receipt"];
+        if (reports !== undefined) receipt = JSON.parse(String(reports)) as ErasureReceipt;
       }
       assert(kills > 1);
       const hers = Array.from({ length: 180 }, (_, index) => index).filter((index) => index % 3 !== 0);

@@ -43,7 +43,7 @@ for (const name of engineNames) {
         task: { kind: "lease", sessions: ids, name: `w${started++}` },
       });
     const workers = Array.from({ length: crowd.workers }, start);
-    const said: Report[] = [];
+    const reports: Report[] = [];
     for (let kill = 0; kill < crowd.kills; kill++) {
       const index = kill % workers.length;
       const victim = workers[index] ?? assert.fail();
@@ -56,20 +56,20 @@ for (const name of engineNames) {
         continue;
       }
       await victim.kill();
-      said.push(...victim.said);
+      reports.push(...victim.reports);
       workers[index] = start();
     }
     for (const worker of workers) {
       await worker.kill();
-      said.push(...worker.said);
+      reports.push(...worker.reports);
     }
-    const acknowledged = said.filter(({ mark }) => mark !== undefined);
+    const acknowledged = reports.filter(({ mark }) => mark !== undefined);
     assert(acknowledged.length >= crowd.kills * writesMin, `${acknowledged.length} writes were acknowledged`);
     for (const id of ids) {
       const turns = await Array.fromAsync((await sessions.get(id)).turns());
       assertFenced(
         turns,
-        said.filter((one) => one["id"] === id),
+        reports.filter((one) => one["id"] === id),
       );
     }
   });
@@ -122,7 +122,7 @@ async function leaseOnceFree(session: Session): Promise<SessionLease> {
 }
 
 /** The turns of a session against all that the workers printed about it. */
-function assertFenced(turns: readonly Turn[], said: readonly Report[]): void {
+function assertFenced(turns: readonly Turn[], reports: readonly Report[]): void {
   const fences = turns.map(({ output }) => Number(output[0]?.content));
   const marks = turns.map(({ input }) => String(input[0]?.content));
   assert.deepEqual(
@@ -135,13 +135,13 @@ function assertFenced(turns: readonly Turn[], said: readonly Report[]): void {
   for (const [index, fence] of fences.entries()) {
     assert.equal(marks[index]?.split(" ")[0], holders.get(fence), `fencing token ${fence} has one holder`);
   }
-  for (const { leased, seen } of said.filter((one) => one["leased"] !== undefined)) {
+  for (const { leased, seen } of reports.filter((one) => one["leased"] !== undefined)) {
     assert(
       fences.slice(Number(seen)).every((fence) => fence >= Number(leased)),
       `no write with an older fencing token follows the grant of ${leased}`,
     );
   }
-  for (const { mark, seq, fence } of said.filter((one) => one["mark"] !== undefined)) {
+  for (const { mark, seq, fence } of reports.filter((one) => one["mark"] !== undefined)) {
     assert.equal(marks[Number(seq) - 1], mark, "an acknowledged write has its acknowledged number");
     assert.equal(fences[Number(seq) - 1], fence);
   }

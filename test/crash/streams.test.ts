@@ -96,7 +96,7 @@ for (const name of engineNames) {
       await session.refresh();
       return new Set((await Array.fromAsync(session.turns({ last: 20 }))).map(({ key }) => key));
     };
-    const said = new Map<string, "began" | "ended">();
+    const reports = new Map<string, "began" | "ended">();
     for (let round = 0; round < rounds(40, 6); round++) {
       const producer = new WorkerProcess({ store, task: { kind: "answers", session: "chat", name: `r${round}` } });
       await producer.hear("began");
@@ -117,14 +117,14 @@ for (const name of engineNames) {
       await producer.kill();
       isOver = true;
       await looking;
-      for (const { began, ended } of producer.said) {
-        if (began !== undefined) said.set(String(began), "began");
-        if (ended !== undefined) said.set(String(ended), "ended");
+      for (const { began, ended } of producer.reports) {
+        if (began !== undefined) reports.set(String(began), "began");
+        if (ended !== undefined) reports.set(String(ended), "ended");
       }
     }
     await session.refresh();
     const keys = new Set((await Array.fromAsync(session.turns())).map(({ key }) => key));
-    for (const [id, heard] of said) {
+    for (const [id, heard] of reports) {
       const { parts, error } = await readToEnd(sessions, id);
       const isDone = (await sessions.streams.status(id)) === "done";
       assert.equal(keys.has(id), isDone, `${id}: its turn and its end`);
@@ -141,7 +141,7 @@ for (const name of engineNames) {
     const task = { kind: "produce", stream: "run", parts: 20, pauseMs: 1 } as const;
     const workers = Array.from({ length: 4 }, () => new WorkerProcess({ store, task }));
     await Promise.all(workers.map((worker) => worker.ended()));
-    const roles = workers.map(({ said }) => String(said[0]?.["role"]));
+    const roles = workers.map(({ reports }) => String(reports[0]?.["role"]));
     assert.deepEqual(roles.toSorted(), ["consumer", "consumer", "consumer", "producer"]);
     assert.deepEqual((await readToEnd(sessions, "run")).parts, numbersUpTo(20));
   });
@@ -159,7 +159,7 @@ test("readers and a producer outlive cut connections and a crash of the server",
     const reading = readInPieces(sessions, id, chance);
     await blow();
     await producer.ended();
-    const failed = producer.said.find(({ code }) => code !== undefined)?.["code"];
+    const failed = producer.reports.find(({ code }) => code !== undefined)?.["code"];
     const status = await sessions.streams.status(id);
     if (failed === undefined) {
       assert.deepEqual(await reading, numbersUpTo(400));

@@ -25,12 +25,12 @@ async function killMeanwhile(worker: WorkerProcess, chance: () => number): Promi
   await worker.hear("done", wanted + Math.floor(chance() * 3));
   await sleep(chance() * 25);
   await worker.kill();
-  return worker.said;
+  return worker.reports;
 }
 
-/** The keys that the killed process said of itself in this field. */
-function keysOf(said: readonly Report[], field: string): ReadonlySet<string> {
-  return new Set(said.flatMap((report) => (typeof report[field] === "string" ? [report[field]] : [])));
+/** The keys that the killed process reported in this field. */
+function keysOf(reports: readonly Report[], field: string): ReadonlySet<string> {
+  return new Set(reports.flatMap((report) => (typeof report[field] === "string" ? [report[field]] : [])));
 }
 
 async function turnOf(session: Session, key: string): Promise<Turn | undefined> {
@@ -58,8 +58,8 @@ for (const name of engineNames) {
     const session = await sessions.create({ id: "chat" });
     for (let round = 0; round < rounds(40, 6); round++) {
       const worker = new WorkerProcess({ store, task: { kind: "waits", session: "chat", name: `r${round}` } });
-      const said = await killMeanwhile(worker, chance);
-      const [waited, resumed, done] = ["waiting", "resumed", "done"].map((field) => keysOf(said, field));
+      const reports = await killMeanwhile(worker, chance);
+      const [waited, resumed, done] = ["waiting", "resumed", "done"].map((field) => keysOf(reports, field));
       for await (const waiting of leftWaiting(session)) {
         const [key] = Object.values(waiting.state as { readonly key: string });
         assert(key !== undefined && !resumed!.has(key), "a turn that was resumed does not wait");
@@ -99,8 +99,8 @@ for (const name of engineNames) {
         store,
         task: { kind: "approvals", session: "chat", name: `r${round}`, effects },
       });
-      const said = await killMeanwhile(worker, chance);
-      const [waited, approving, done] = ["waiting", "approving", "done"].map((field) => keysOf(said, field));
+      const reports = await killMeanwhile(worker, chance);
+      const [waited, approving, done] = ["waiting", "approving", "done"].map((field) => keysOf(reports, field));
       for await (const waiting of leftWaiting(session)) {
         kinds.waiting++;
         const [call] = waiting.calls;
@@ -157,7 +157,9 @@ for (const name of engineNames) {
       assert.equal(sealed?.output.length, 1);
     }
     await Promise.all(workers.map((worker) => worker.kill()));
-    const won = workers.flatMap(({ said }) => said.flatMap(({ won: token }) => (token === undefined ? [] : [token])));
+    const won = workers.flatMap(({ reports }) =>
+      reports.flatMap(({ won: token }) => (token === undefined ? [] : [token])),
+    );
     assert.equal(won.length, tokens.length, "each token has one winner");
     assert.deepEqual(new Set(won), new Set(tokens));
     await assertSound(sessions);

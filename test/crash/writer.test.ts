@@ -35,7 +35,7 @@ test(`a writer killed ${appendKills} times while appending loses nothing it ackn
     await writer.hear("seq");
     await sleep(Math.random() * 15);
     await writer.kill();
-    for (const { key, seq } of writer.said) {
+    for (const { key, seq } of writer.reports) {
       const earlier = acknowledged.get(String(key));
       assert(earlier === undefined || earlier === seq, `${key} was turn ${earlier}, its retry is turn ${seq}`);
       acknowledged.set(String(key), Number(seq));
@@ -61,9 +61,9 @@ test(`a writer killed ${answerKills} times while answering: its successor seals 
     await writer.hear("began");
     await sleep(Math.random() * 450);
     await writer.kill();
-    for (const said of writer.said) {
-      if (said["began"] !== undefined) began.add(Number(said["began"]));
-      if (said["sealed"] !== undefined) sealed.add(Number(said["sealed"]));
+    for (const reports of writer.reports) {
+      if (reports["began"] !== undefined) began.add(Number(reports["began"]));
+      if (reports["sealed"] !== undefined) sealed.add(Number(reports["sealed"]));
     }
   }
   // A last writer on the same machine finds the open turn of the killed one at once.

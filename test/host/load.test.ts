@@ -66,7 +66,7 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, deaths }:
   await before.more(ids, 2);
   const calm = await before.stop();
   const calmMs = p99Of(calm.values());
-  const said = new Map<string, Talk>(calm);
+  const allTalks = new Map<string, Talk>(calm);
   for (const { message, how, endsThread } of deaths) {
     const threads = new Map(await Promise.all(ids.map(async (id) => [id, await host.send(id, "thread")] as const)));
     const doomed = isolation === "pool" ? await host.send(mortal, "thread") : undefined;
@@ -95,7 +95,7 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, deaths }:
     if (hangs) clock.forward(turnTimeoutMs);
     await dying;
     for (const [id, talk] of talks) {
-      said.set(id, [...(said.get(id) ?? []), ...talk]);
+      allTalks.set(id, [...(allTalks.get(id) ?? []), ...talk]);
     }
     const ms = p99Of([...talks].flatMap(([id, talk]) => (shares(id) ? [] : [talk])));
     const sharedMs = p99Of([...talks].flatMap(([id, talk]) => (shares(id) ? [talk] : [])));
@@ -103,7 +103,7 @@ async function underLoad(t: TestContext, { isolation, others, everyMs, deaths }:
     t.diagnostic(`${message}: p99 of the others ${ms.toFixed(1)} ms, ${calmMs.toFixed(1)} before${shared}`);
     assert.equal(typeof (await host.send(mortal, "x")), "number", "it is live again");
   }
-  for (const [id, talk] of said) await guardTurns(sessions, id, talk);
+  for (const [id, talk] of allTalks) await guardTurns(sessions, id, talk);
   assert.equal([...host.each()].length, others + 1);
   while (host.gauges().byPhase.restarting > 0) await sleep(10);
   assert.equal(host.gauges().byPhase.live, others + 1);

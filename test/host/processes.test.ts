@@ -74,9 +74,9 @@ test("300 sessions on three hosts, one killed and one paused past its lease: one
       await sleep((everyMs * index) / sessionCount);
       for (let message = 0; message < messages; message++) {
         const key = `${id} ${message}`;
-        const said = await say(addresses, { id, text: `${message}`, key }, at);
-        acknowledged.set(key, said.seq);
-        at = said.at;
+        const reply = await say(addresses, { id, text: `${message}`, key }, at);
+        acknowledged.set(key, reply.seq);
+        at = reply.at;
         await sleep(everyMs);
       }
       return acknowledged;

@@ -397,10 +397,10 @@ async function live(t: TestContext, { whenFull, commands }: History, outcomes: M
     );
     assert.notEqual(lives.at(-1)?.type, "activated", `${id} is told to sleep`);
     const turns = await Array.fromAsync(session.turns());
-    const said = turns.map(({ input }) => String(input[0]?.content));
+    const inputs = turns.map(({ input }) => String(input[0]?.content));
     const acknowledged = world.acknowledged.get(id) ?? [];
     assert.deepEqual(
-      said.filter((one) => acknowledged.includes(one)),
+      inputs.filter((one) => acknowledged.includes(one)),
       acknowledged,
       "each acknowledged turn is stored once, in order",
     );

@@ -10,7 +10,7 @@ export interface Sent {
   readonly answer: unknown;
 }
 
-/** What one session was sent and what it said. */
+/** The messages and the answers of one session. */
 export type Talk = Sent[];
 
 /** Sends every session one message after another, until it is stopped. */

@@ -9,6 +9,7 @@ import { doctor } from "../../src/admin.ts";
 import { openSessions, type Session, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { PostgresServer, query } from "../postgres/server.ts";
+import { inputsOf } from "../support/inputs-of.ts";
 
 const secret = "a secret for fixtures only";
 const device = "0b6f8a52-5c1d-4a7e-9f3b-2d8e6c4a1f00";
@@ -40,10 +41,6 @@ async function rebuilt(fixture: string): Promise<string> {
   return `sqlite:${file}`;
 }
 
-async function said(session: Session): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
-}
-
 async function record(sessions: Sessions, id: string): Promise<{ version: number; commitId: string }> {
   const { info } = await sessions.get(id);
   return { version: info.version, commitId: info.commitId };
@@ -58,7 +55,7 @@ for (const fixture of fixtures) {
       assert.match((await record(sessions, id)).commitId, /^[\w]{16}\.\d+$/, id);
 
     const plain = await sessions.get("plain");
-    assert.deepEqual(await said(plain), ["one", "two", "three"]);
+    assert.deepEqual(await inputsOf(plain), ["one", "two", "three"]);
     assert.equal(plain.info.legalHold?.reason, "case 1");
     assert.equal(plain.info.user, "ada");
     assert.deepEqual(plain.info.metadata["since"], new Date(0));
@@ -83,23 +80,23 @@ for (const fixture of fixtures) {
     await assert.rejects(touched.append({ input: "x" }), { code: "conflict" });
 
     const fork = await sessions.get("fork");
-    assert.deepEqual(await said(fork), ["one", "other two"]);
+    assert.deepEqual(await inputsOf(fork), ["one", "other two"]);
     await fork.append({ input: "three" });
     await (await sessions.get("parent")).truncate(0);
-    assert.deepEqual(await said(await sessions.get("fork")), ["one", "other two", "three"]);
+    assert.deepEqual(await inputsOf(await sessions.get("fork")), ["one", "other two", "three"]);
     const second = await (await sessions.get("plain")).fork({ at: 2, as: "fork of plain" });
-    assert.deepEqual(await said(second), ["one", "two"]);
+    assert.deepEqual(await inputsOf(second), ["one", "two"]);
 
     const archived = await sessions.get("archived");
     assert.equal(archived.info.state, "archived");
-    assert.deepEqual(await said(archived), ["one", "two"]);
+    assert.deepEqual(await inputsOf(archived), ["one", "two"]);
     await archived.unarchive();
     await archived.append({ input: "three" });
-    assert.deepEqual(await said(archived), ["one", "two", "three"]);
+    assert.deepEqual(await inputsOf(archived), ["one", "two", "three"]);
 
-    assert.deepEqual(await said(await sessions.get("cut")), ["one"]);
+    assert.deepEqual(await inputsOf(await sessions.get("cut")), ["one"]);
     for (const id of [device, otherDevice])
-      assert.deepEqual(await said(await sessions.devices.open(id)), ["hello"], "both devices lead to it");
+      assert.deepEqual(await inputsOf(await sessions.devices.open(id)), ["hello"], "both devices lead to it");
 
     // What a dead program left is put in order by the next writer.
     const leased = await sessions.get("leased");
@@ -152,11 +149,11 @@ for (const fixture of fixtures) {
     const store = await rebuilt(fixture);
     const another = "another secret than that of the fixtures";
     const rotated = await openSessions({ store, secret: another, previousSecrets: [secret], sweep: false });
-    for (const id of [device, otherDevice]) assert.deepEqual(await said(await rotated.devices.open(id)), ["hello"]);
+    for (const id of [device, otherDevice]) assert.deepEqual(await inputsOf(await rotated.devices.open(id)), ["hello"]);
     assert.equal((await doctor(rotated)).underEarlierSecrets, 0);
     await rotated.close();
     await using alone = await openSessions({ store, secret: another, sweep: false });
-    assert.deepEqual(await said(await alone.devices.open(device)), ["hello"]);
+    assert.deepEqual(await inputsOf(await alone.devices.open(device)), ["hello"]);
     await assert.rejects(openSessions({ store, secret, sweep: false }), { code: "secret_mismatch" });
   });
 }

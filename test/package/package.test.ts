@@ -172,10 +172,10 @@ describe("the package", () => {
       };
       writeFileSync(join(typesOnly, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["doors.ts"] }));
       const compiler = join(root, "node_modules/typescript/bin/tsc");
-      const said = await node([compiler, "--project", typesOnly], project).catch(
+      const output = await node([compiler, "--project", typesOnly], project).catch(
         (error: { stdout: string }) => error.stdout,
       );
-      assert.equal(said, "");
+      assert.equal(output, "");
     });
   }
 

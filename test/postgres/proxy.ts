@@ -29,7 +29,7 @@ export class Proxy implements AsyncDisposable {
   #gate: Promise<void> | undefined;
   #stalled = false;
   readonly #delayed: (() => void)[] = [];
-  /** How often a server said that it is ready for the next query; the first of a connection follows its start. */
+  /** How often a server reported that it is ready for the next query; the first of a connection follows its start. */
   roundTrips = 0;
   connections = 0;
 

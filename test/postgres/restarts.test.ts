@@ -27,8 +27,8 @@ test(`4 writers outlive ${crashes} crashes of the server: each acknowledged turn
       }),
   );
   for (let round = 0; round < crashes; round++) {
-    const before = writers.map(({ said }) => said.length);
-    while (writers.some(({ said }, index) => said.length <= (before[index] ?? 0) + 2)) {
+    const before = writers.map(({ reports }) => reports.length);
+    while (writers.some(({ reports }, index) => reports.length <= (before[index] ?? 0) + 2)) {
       for (const { child } of writers) assert.equal(child.exitCode, null, "no writer gives up");
       await sleep(5);
     }
@@ -50,10 +50,10 @@ test(`4 writers outlive ${crashes} crashes of the server: each acknowledged turn
     assert.deepEqual(session.info.counters, countAll(turns), "the counters agree with the log");
     const named = turns.map(({ key, input }) => key ?? String(input[0]?.content));
     assert.equal(new Set(named).size, turns.length, `no turn of ${id} stands twice`);
-    const said: readonly Report[] = writers[index]?.said ?? [];
-    assert(said.length > crashes * 2);
-    for (const { seq, key, mark } of said) assert.equal(named[Number(seq) - 1], key ?? mark);
-    assert(turns.length <= said.length + 1, "at most the last one landed unheard");
+    const reports: readonly Report[] = writers[index]?.reports ?? [];
+    assert(reports.length > crashes * 2);
+    for (const { seq, key, mark } of reports) assert.equal(named[Number(seq) - 1], key ?? mark);
+    assert(turns.length <= reports.length + 1, "at most the last one landed unheard");
   }
 });
 

@@ -101,17 +101,17 @@ test("closing gives up a connection that no longer answers", async () => {
 
 test("a notification names no session to other programs that listen in the database", async () => {
   const store = await openPostgres({ url: server.url(), listen: true });
-  let said: unknown[] = [];
+  let listeners: unknown[] = [];
   // The server shows the last statement of a connection until the next one.
-  for (let attempt = 0; said.length === 0 && attempt < 100; attempt++) {
+  for (let attempt = 0; listeners.length === 0 && attempt < 100; attempt++) {
     await store.commit([[creationOf(sampleRecord({ id: `secret-name ${attempt}` }))]]);
-    said = await query(
+    listeners = await query(
       server.url(),
       "select query from pg_stat_activity where query like '%pg_notify%' and pid <> pg_backend_pid()",
     );
   }
-  assert.ok(said.length > 0);
-  assert.ok(!JSON.stringify(said).includes("secret-name"));
+  assert.ok(listeners.length > 0);
+  assert.ok(!JSON.stringify(listeners).includes("secret-name"));
   await store.close();
 });
 

@@ -17,7 +17,7 @@ export interface Report {
 
 /** A worker in its own process. */
 export class WorkerProcess {
-  readonly said: Report[] = [];
+  readonly reports: Report[] = [];
   readonly child: ChildProcess;
   readonly #closed: Promise<unknown>;
   #stderr = "";
@@ -32,7 +32,7 @@ export class WorkerProcess {
     const lines = createInterface({ input: stdout });
     lines.on("line", (line) => {
       // A killed process may print half a line, which acknowledges nothing.
-      if (line.endsWith("}")) this.said.push(JSON.parse(line) as Report);
+      if (line.endsWith("}")) this.reports.push(JSON.parse(line) as Report);
       this.#notify();
     });
     this.#closed = Promise.all([once(this.child, "close"), once(lines, "close")]).finally(() => this.#notify());
@@ -45,7 +45,7 @@ export class WorkerProcess {
   /** Wait until the worker has printed so many lines with this field; gives back the latest of them. */
   async hear(field: string, lines = 1): Promise<Report> {
     for (;;) {
-      const heard = this.said.filter((said) => said[field] !== undefined);
+      const heard = this.reports.filter((report) => report[field] !== undefined);
       const latest = heard.at(-1);
       if (latest !== undefined && heard.length >= lines) return latest;
       if (this.child.exitCode !== null || this.child.signalCode !== null)
@@ -56,7 +56,7 @@ export class WorkerProcess {
 
   /** So many lines with this field have come. */
   count(field: string): number {
-    return this.said.filter((said) => said[field] !== undefined).length;
+    return this.reports.filter((report) => report[field] !== undefined).length;
   }
 
   /** Kill the worker and wait for its end. */

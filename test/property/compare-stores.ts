@@ -317,12 +317,12 @@ function entriesOf(
   const used = new Set<string>();
   const replaced = new Set(before.slice(from - 1).map((entry) => entry.key));
   const values = wanted.map(({ key, value }): SampleEntry => {
-    const said = saidBy(log, value);
-    if (key === null || used.has(key)) return said;
+    const written = saidBy(log, value);
+    if (key === null || used.has(key)) return written;
     used.add(key);
     // Now and then a change claims a key that it also splices away, which makes it a duplicate.
     if (!replaced.has(key) || value === 0) claims.push({ log, key });
-    return { key, value: said };
+    return { key, value: written };
   });
   return sampleEntries(from, values);
 }

@@ -109,7 +109,7 @@ class History {
       await session.append({ input: `word ${++this.#words} of ${speaker}` });
   }
 
-  /** A user who owns a device now owns what it said before; a device that lost its user is a guest again. */
+  /** A user that owns a device now owns its earlier turns; a device that lost its user is a guest again. */
   async #noteClaims(): Promise<void> {
     for (const [index, guest] of this.#guests.entries()) {
       let owner: string | null = null;

@@ -1,4 +1,4 @@
-/** Whatever was said in a session, its snapshot brings it to another store byte for byte. */
+/** A snapshot brings the turns of any session to another store byte for byte. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
@@ -24,8 +24,8 @@ test("random sessions go from store to snapshot to store to snapshot byte for by
     fc.asyncProperty(metadata, fc.array(turn, { maxLength: 8 }), async (known, turns) => {
       const id = `s${++count}`;
       const session = await memory.create({ id, agent: "ceo", metadata: known });
-      for (const { seq: _, key, at: __, status, ...said } of turns) {
-        const finished = { ...said, status: status as "done" };
+      for (const { seq: _, key, at: __, status, ...content } of turns) {
+        const finished = { ...content, status: status as "done" };
         // The same key with other content is refused: what is said under it first stays.
         await session.append(finished, key === null ? {} : { key }).catch((error: { code?: string }) => {
           assert.equal(error.code, "key_reused");

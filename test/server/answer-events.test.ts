@@ -183,13 +183,13 @@ test("the events of an answer are those of its stream: of consult, of the client
   };
   const device = randomUUID();
   const mine = chat({ ...how, device });
-  const said = await mine.say("q");
+  const answered = await mine.say("q");
   const session = await here.sessions.devices.find(device);
   const remote = await connect({ ...how, key: await here.key("write") }).ensure("remote");
   const asked = await remote.consult("q");
   const local = await (await here.sessions.ensure("local")).consult("q");
   const running = await Promise.all([mine.running(), remote.running(), session?.running()]);
-  const all = [said, asked, local, ...running].map(eventsIn);
+  const all = [answered, asked, local, ...running].map(eventsIn);
   // Each of them reads the running answer before it ends.
   for (const answer of running) for await (const _ of answer ?? []) break;
   open();
@@ -197,7 +197,7 @@ test("the events of an answer are those of its stream: of consult, of the client
   const full = whole(failedResult);
   assert.deepEqual(await Promise.all(all), [shown, full, full, shown, full, full]);
   assert.deepEqual(await eventsIn(local), full, "again, from the beginning");
-  assert.equal(await said.text(), "Let me look. It is lost.");
+  assert.equal(await answered.text(), "Let me look. It is lost.");
   assert.deepEqual((await local.done).output[0], {
     role: "assistant",
     content: "Let me look. ",

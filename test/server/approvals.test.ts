@@ -153,8 +153,8 @@ test("a device decides on the calls of its own chat if the server says so, and o
   assert.deepEqual(open.runs, []);
   const result = turn.output.find(({ role }) => role === "tool");
   assert.equal(result?.content, "Error", "a device reads no text of a failed call");
-  const said = await (await laptop.say("another")).done;
-  assert.equal(said.status, "waiting");
+  const reply = await (await laptop.say("another")).done;
+  assert.equal(reply.status, "waiting");
   assert.equal(await laptop.cancel(), true);
   assert.equal(await laptop.waiting(), null);
 });

@@ -31,8 +31,8 @@ test("a device reaches the default agent and those open to devices; any other is
   }
   assert.equal((await here.call("GET", "/v1/chat/session", { device })).status, 404, "nothing was created");
   for (const agent of ["front", "sales"]) {
-    const said = await here.call("POST", "/v1/chat", { device, body: { message: "Hello", agent } });
-    assert.equal(said.json.turn.agent, agent);
+    const reply = await here.call("POST", "/v1/chat", { device, body: { message: "Hello", agent } });
+    assert.equal(reply.json.turn.agent, agent);
   }
 });
 

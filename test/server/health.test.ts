@@ -45,7 +45,7 @@ for (const refusal of refusals) {
       store: writes.store,
       server: { openMetrics: true, log: (entry) => void entries.push(entry) },
     });
-    const said = (): LogEntry[] => entries.filter(({ event }) => event.startsWith("store_"));
+    const logged = (): LogEntry[] => entries.filter(({ event }) => event.startsWith("store_"));
     const writable = async (): Promise<string | undefined> =>
       /^perdure_store_writable (\d)$/m.exec((await here.call("GET", "/metrics")).text)?.[1];
     const session = await here.sessions.create({ id: "s" });
@@ -68,13 +68,13 @@ for (const refusal of refusals) {
     assert.deepEqual([ready.status, ready.json.writes], [200, undefined]);
     assert.equal(await writable(), "1");
     assert.deepEqual(
-      said().map(({ event, level }) => [event, level]),
+      logged().map(({ event, level }) => [event, level]),
       [
         ["store_unwritable", "error"],
         ["store_writable", "info"],
       ],
     );
-    assert.equal(said()[0]?.reason, refusal.message);
+    assert.equal(logged()[0]?.reason, refusal.message);
   });
 }
 
@@ -108,16 +108,16 @@ test("the log says when the store goes away and when it is back", async () => {
   for (let call = 0; call < 2; call++) await assert.rejects(here.sessions.get("s"), { code: "store_unavailable" });
   isAway = false;
   await here.sessions.get("s");
-  const said = entries.filter(({ event }) => event.startsWith("store_"));
+  const logged = entries.filter(({ event }) => event.startsWith("store_"));
   assert.deepEqual(
-    said.map(({ event, level }) => [event, level]),
+    logged.map(({ event, level }) => [event, level]),
     [
       ["store_away", "error"],
       ["store_back", "info"],
     ],
   );
-  assert.match(said[0]?.reason ?? "", /postgres:\/\/db/);
-  assert.equal(typeof said[1]?.ms, "number");
+  assert.match(logged[0]?.reason ?? "", /postgres:\/\/db/);
+  assert.equal(typeof logged[1]?.ms, "number");
 });
 
 test("a server that drains is not ready, and answers requests until its port closes", async (t) => {

@@ -81,9 +81,9 @@ test(`${deviceCount} devices at once, ten messages each, on two instances in tur
       }),
     );
     for (const device of devices.slice(0, 100)) {
-      const said = (await turnsOf(urls[0] ?? "", device)).map(({ input }) => input[0]?.content);
+      const inputs = (await turnsOf(urls[0] ?? "", device)).map(({ input }) => input[0]?.content);
       assert.deepEqual(
-        said,
+        inputs,
         Array.from({ length: 10 }, (_, index) => `${device} ${index + 1}`),
       );
     }

@@ -12,17 +12,17 @@ import { requestOf, serve, type Serving } from "./serving.ts";
 
 const pageBytes = 1024 * 1024;
 /** Two and a half pages of turns, and more than one read of the log in each. */
-const said = 25;
+const turnCount = 25;
 
 async function talked(here: Serving): Promise<{ readonly device: string; readonly id: string }> {
   const device = randomUUID();
   const session = await here.sessions.devices.open(device);
   const input = "x".repeat(100 * 1024);
-  for (let turn = 1; turn <= said; turn++) await session.append({ input, output: `answer ${turn}` });
+  for (let turn = 1; turn <= turnCount; turn++) await session.append({ input, output: `answer ${turn}` });
   return { device, id: session.id };
 }
 
-const everyTurn = Array.from({ length: said }, (_, index) => index + 1);
+const everyTurn = Array.from({ length: turnCount }, (_, index) => index + 1);
 
 function seqs(turns: readonly Turn[]): number[] {
   return turns.map(({ seq }) => seq);

@@ -56,7 +56,7 @@ test("the log names the session of a request, and neither the device nor any mes
   const log: LogEntry[] = [];
   await using here = serve({ server: { log: (entry) => log.push(entry) } });
   const device = randomUUID();
-  const said = await here.call("POST", "/v1/chat", { device, body: { message: "a secret of mine" } });
+  const reply = await here.call("POST", "/v1/chat", { device, body: { message: "a secret of mine" } });
   await here.call("GET", "/v1/chat/turns", { device });
   const key = await here.key("write");
   await here.call("POST", "/v1/sessions", { key, body: { id: "an id/of theirs" } });
@@ -64,7 +64,7 @@ test("the log names the session of a request, and neither the device nor any mes
   await here.call("GET", "/v1/sessions/unseen", {});
   assert.deepEqual(
     log.map(({ session }) => session),
-    [said.json.session, said.json.session, "an id/of theirs", "an id/of theirs", undefined],
+    [reply.json.session, reply.json.session, "an id/of theirs", "an id/of theirs", undefined],
   );
   const text = JSON.stringify(log);
   for (const hidden of [device, "a secret of mine", key]) assert(!text.includes(hidden), text);

@@ -25,9 +25,9 @@ for (const earlier of [0, 1]) {
     for (let turn = 0; turn < earlier; turn++) assert.equal((await say(`meanwhile ${turn}`)).status, 200);
 
     const resumed = await say("q", { ...stream, "last-event-id": id });
-    const said = await resumed.text();
-    assert.match(said, /"code":"store_unavailable"/);
-    assert.doesNotMatch(said, /event: (text|done)/);
+    const text = await resumed.text();
+    assert.match(text, /"code":"store_unavailable"/);
+    assert.doesNotMatch(text, /event: (text|done)/);
     if (earlier === 0) {
       const headers = { "x-device-id": device, "last-event-id": id, accept: "text/event-stream" };
       const read = await server.fetch(new Request("http://server.test/v1/chat/stream", { headers }));

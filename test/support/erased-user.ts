@@ -13,8 +13,8 @@ export function place(options = {}): InMemory {
   return inMemory({ secret, ...options });
 }
 
-export async function talk(session: Session, turns = 2, said = "a secret of Ada's"): Promise<void> {
-  for (let turn = 1; turn <= turns; turn++) await session.append({ input: `${said} ${turn}`, output: "I see" });
+export async function talk(session: Session, turns = 2, words = "a secret of Ada's"): Promise<void> {
+  for (let turn = 1; turn <= turns; turn++) await session.append({ input: `${words} ${turn}`, output: "I see" });
 }
 
 export async function idsIn(sessions: Sessions): Promise<string[]> {

@@ -75,7 +75,3 @@ export async function passRetry(t: TestContext, { clock }: { readonly clock: Scr
   t.mock.timers.tick(1000);
   await clock.advance(1000);
 }
-
-export async function said(session: Session): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
-}

@@ -40,7 +40,7 @@ export class StreamedAnswer {
   }
 
   /**
-   * The words of OpenAI for how the answer ended, or the provider's own; undefined where the provider never said it: its
+   * The words of OpenAI for how the answer ended, or the provider's own; undefined if the provider did not report it: its
    * stream broke off.
    */
   get finishReason(): string | undefined {

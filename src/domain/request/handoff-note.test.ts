@@ -21,12 +21,12 @@ function open(): { place: ReturnType<typeof inMemory>; requests: ModelRequest[] 
 /** Roles as strict providers want them: instructions first, then the user and the assistant by turns, the user last. */
 function assertAlternates(messages: readonly Message[]): void {
   const roles = messages.map(({ role }) => role);
-  const said = roles.slice(roles.findLastIndex((role) => role === "system") + 1);
+  const exchanged = roles.slice(roles.findLastIndex((role) => role === "system") + 1);
   assert.deepEqual(
-    said,
-    said.map((_, index) => (index % 2 === 0 ? "user" : "assistant")),
+    exchanged,
+    exchanged.map((_, index) => (index % 2 === 0 ? "user" : "assistant")),
   );
-  assert.equal(said.at(-1), "user");
+  assert.equal(exchanged.at(-1), "user");
 }
 
 for (const turnsBefore of [0, 1, 3]) {

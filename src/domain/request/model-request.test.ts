@@ -114,16 +114,16 @@ test("a window holds whole turns, the newest, within its tokens and one and a ha
 });
 
 const texts = (messages: readonly Message[]): readonly unknown[] => messages.map(({ content }) => content);
-const said = (content: string, role: Message["role"] = "user"): Message => ({ role, content });
+const message = (content: string, role: Message["role"] = "user"): Message => ({ role, content });
 const past = (seq: number, fields: Partial<PastTurn>): PastTurn => ({
   seq,
   status: "done",
-  input: [said(`question ${seq}`)],
-  output: [said(`answer ${seq}`, "assistant")],
+  input: [message(`question ${seq}`)],
+  output: [message(`answer ${seq}`, "assistant")],
   requests: 1,
   ...fields,
 });
-const shown = (turns: readonly PastTurn[], question: readonly Message[] = [said("now")]): readonly Message[] =>
+const shown = (turns: readonly PastTurn[], question: readonly Message[] = [message("now")]): readonly Message[] =>
   requestMessages({ turns, question }, { window: unbounded });
 const call = (id: string, name = "f"): Message => ({
   role: "assistant",
@@ -142,14 +142,14 @@ for (const window of [
     let sharedLength = 0;
     let length = 0;
     for (let seq = 1; seq <= 100; seq++) {
-      const question = [said(`question ${seq} `.repeat(8))];
+      const question = [message(`question ${seq} `.repeat(8))];
       const text = JSON.stringify(requestMessages({ turns, question, instructions: "Be brief." }, { window }));
       let shared = 0;
       while (shared < before.length && text[shared] === before[shared]) shared++;
       sharedLength += shared;
       length += before.length;
       before = text;
-      turns.push(past(seq, { input: question, output: [said("answer ".repeat(12), "assistant")] }));
+      turns.push(past(seq, { input: question, output: [message("answer ".repeat(12), "assistant")] }));
     }
     assert.ok(sharedLength / length >= 0.9, `${Math.round((100 * sharedLength) / length)} %`);
   });
@@ -163,7 +163,7 @@ test("a turn that failed or was refused with no answer is not shown", () => {
 });
 
 test("of a turn that was refused after its tools ran, the words and the names of the tools are shown", () => {
-  const output = [said("Let me look.", "assistant"), call("c1", "pay"), result("c1", "poison")];
+  const output = [message("Let me look.", "assistant"), call("c1", "pay"), result("c1", "poison")];
   const refused = past(1, { status: "failed", output, error: { code: "model_refused", message: "x" } });
   assert.deepEqual(texts(shown([refused])), [
     "question 1",
@@ -181,7 +181,7 @@ test("a question that was interrupted before its answer is closed by a marked li
 });
 
 test("an empty answer is closed by a marked line, and messages that no model was asked are joined", () => {
-  const output = [said(" ", "assistant"), { role: "assistant" as const }];
+  const output = [message(" ", "assistant"), { role: "assistant" as const }];
   assert.deepEqual(texts(shown([past(1, { output })])), ["question 1", "(no answer)", "now"]);
   assert.deepEqual(texts(shown([past(1, { output: [], requests: 0 })])), ["question 1\n\nnow"]);
 });
@@ -190,11 +190,11 @@ test("a result at the beginning of the next turn answers the call of the turn be
   const called = past(1, { output: [call("c1")] });
   const answered = shown([called], [result("c1", "approved")]);
   assert.deepEqual(answered.slice(1), [call("c1"), result("c1", "approved")]);
-  const appended = past(2, { input: [result("c1", "approved")], output: [said("done", "assistant")] });
+  const appended = past(2, { input: [result("c1", "approved")], output: [message("done", "assistant")] });
   assert.deepEqual(shown([called, appended]).slice(1, 4), [
     call("c1"),
     result("c1", "approved"),
-    said("done", "assistant"),
+    message("done", "assistant"),
   ]);
   const closed = past(1, { output: [call("c1"), { ...result("c1", "unknown"), synthetic: true }] });
   assert.deepEqual(shown([closed], [result("c1", "approved")]).slice(1), [call("c1"), result("c1", "approved")]);
@@ -237,11 +237,11 @@ test("pictures and files of results stand in a message of the user, after the re
       synthetic: true,
     },
   ];
-  const first = [said("question 1")];
+  const first = [message("question 1")];
   assert.deepEqual(continueRequest(first, { output: [calls], results }), [...first, ...after]);
-  const answer = said("answer 1", "assistant");
+  const answer = message("answer 1", "assistant");
   const stored = past(1, { output: [calls, ...results, answer] });
-  assert.deepEqual(shown([stored]), [...first, ...after, answer, said("now")], "as a past turn the same");
+  assert.deepEqual(shown([stored]), [...first, ...after, answer, message("now")], "as a past turn the same");
   const [asText] = shown([], [results[0]!]);
   assert.deepEqual(asText?.content, [{ type: "text", text: "[Result of the tool call c1] done" }, png]);
   const anthropic = {
@@ -254,22 +254,22 @@ test("pictures and files of results stand in a message of the user, after the re
 });
 
 test("system messages anywhere are one at the beginning", () => {
-  const turns = [past(1, { input: [said("rule", "developer"), said("question 1")] })];
+  const turns = [past(1, { input: [message("rule", "developer"), message("question 1")] })];
   const messages = requestMessages(
-    { turns, question: [said("now")], instructions: "Be brief." },
+    { turns, question: [message("now")], instructions: "Be brief." },
     { window: unbounded },
   );
   assert.deepEqual(texts(messages), ["Be brief.\n\nrule", "question 1", "answer 1", "now"]);
 });
 
 test("a question of system messages alone is followed by a marked line of the user", () => {
-  assert.deepEqual(texts(shown([past(1, {})], [said("Be brief.", "system")])), [
+  assert.deepEqual(texts(shown([past(1, {})], [message("Be brief.", "system")])), [
     "Be brief.",
     "question 1",
     "answer 1",
     "(the conversation continues)",
   ]);
-  assert.equal(shown([past(1, {})], [said("The answer is", "assistant")]).at(-1)?.role, "assistant");
+  assert.equal(shown([past(1, {})], [message("The answer is", "assistant")]).at(-1)?.role, "assistant");
   assert.equal(shown([past(1, {})], []).at(-1)?.role, "assistant", "an export ends with the answer");
 });
 
@@ -344,7 +344,7 @@ test("pictures have a fixed price, and Chinese costs about a token for each char
   const url = `data:image/png;base64,${"A".repeat(1024 * 1024)}`;
   const picture = estimateTokens([{ role: "user", content: [{ type: "image_url", image_url: { url } }] }]);
   assert.ok(picture > 100 && picture < 1000, String(picture));
-  const chinese = estimateTokens([said("明天几点开门我想订蛋糕".repeat(91))]);
+  const chinese = estimateTokens([message("明天几点开门我想订蛋糕".repeat(91))]);
   assert.ok(chinese > 650 && chinese < 1100, String(chinese));
 });
 
@@ -353,7 +353,7 @@ test("half of a window shows half of it, and none where nothing is left", () => 
   let window: WindowBounds | undefined = unbounded;
   const counts: number[] = [];
   while (window !== undefined) {
-    counts.push(requestMessages({ turns, question: [said("now")] }, { window }).length);
+    counts.push(requestMessages({ turns, question: [message("now")] }, { window }).length);
     window = halfWindow(turns, window);
   }
   assert.deepEqual(
@@ -390,7 +390,7 @@ test("a window is a number of turns, or turns and tokens", () => {
 });
 
 test("a request is instructions and note, window and question, in this order", () => {
-  const content = { turns: [past(1, {}), past(2, {})], question: [said("three")], instructions: "Be brief." };
+  const content = { turns: [past(1, {}), past(2, {})], question: [message("three")], instructions: "Be brief." };
   const handoff = { agent: "a", since: 0, expiresAt: 1, note: "urgent" };
   const spoken = ["question 1", "answer 1", "question 2", "answer 2", "three"];
   assert.deepEqual(texts(requestMessages(content, { window: unbounded })), ["Be brief.", ...spoken]);

@@ -27,7 +27,7 @@ export class Answer implements AsyncIterable<string> {
    * where this call began it. @internal
    */
   readonly repeats: "ended" | "running" | undefined;
-  /** What was said in the turn before it waited, for readers that count from its beginning. @internal */
+  /** The output of the turn before it waited, for readers that count from its beginning. @internal */
   readonly before: readonly AnswerEvent[];
   readonly #text = new GrowingText();
   #length = 0;

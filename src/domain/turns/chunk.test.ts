@@ -30,13 +30,13 @@ test("no text and no message is lost, doubled or moved", () => {
   fc.assert(
     fc.property(chunks, (chunks) => {
       const assembled = assemble(chunks);
-      const said = (pieces: readonly string[]): string => pieces.join("").replaceAll("|", "");
+      const textOf = (pieces: readonly string[]): string => pieces.join("").replaceAll("|", "");
       const given = chunks.map((one) => {
         if ("text" in one) return one.text;
         if ("part" in one) return one.said ?? "";
         return "message" in one ? spokenBy([one.message]) : "";
       });
-      assert.equal(said([spokenBy(assembled)]), said(given));
+      assert.equal(textOf([spokenBy(assembled)]), textOf(given));
       const calls = (messages: readonly Message[]): unknown[] => messages.flatMap((one) => one.tool_calls ?? []);
       assert.deepEqual(calls(assembled), calls(chunks.flatMap((one) => ("message" in one ? [one.message] : []))));
     }),

@@ -7,7 +7,7 @@ import { parseMessages, type Message } from "./turn.ts";
 /**
  * A part of an answer as it arrives: some text, some of the model's reasoning, a whole message such as a tool call or its
  * result, or a part in the form of the caller's own framework, with the text that it adds to the answer. Reasoning and the
- * parts themselves are for readers of the running answer; the sealed turn has the text that was said.
+ * parts themselves are for readers of the running answer; the sealed turn has their text.
  */
 export type Chunk =
   | { readonly text: string }
@@ -65,7 +65,7 @@ export function assemble(chunks: Iterable<Chunk>): Message[] {
 }
 
 /**
- * Assembles chunks as they arrive: consecutive texts, and what parts said, become one message of the assistant, and tool
+ * Assembles chunks as they arrive: consecutive texts, and the texts of parts, become one message of the assistant, and tool
  * calls after a text join its message, as providers expect. Empty texts are dropped.
  */
 export class Assembly {

@@ -16,8 +16,8 @@ function place(): InMemory {
   return inMemory({ secret, ttl: "30d" });
 }
 
-async function talk(session: Session, said = "a word of Ada's"): Promise<Session> {
-  for (const turn of [1, 2]) await session.append({ input: `${said}, ${turn}` });
+async function talk(session: Session, words = "a word of Ada's"): Promise<Session> {
+  for (const turn of [1, 2]) await session.append({ input: `${words}, ${turn}` });
   return session;
 }
 

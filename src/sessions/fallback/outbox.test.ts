@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { passRetry, place, said } from "../../../test/support/store-away.ts";
+import { inputsOf } from "../../../test/support/inputs-of.ts";
+import { passRetry, place } from "../../../test/support/store-away.ts";
 import { identityOf } from "../../domain/record/change.ts";
 import { sessionsOn } from "../sessions.ts";
 
@@ -16,7 +17,7 @@ test("a turn with a key that the store has with other content is parked and repo
   await stateless.append({ input: "other" }, { key: "k" });
   await stateless.append({ input: "2" });
   await here.back();
-  assert.deepEqual(await said(await here.sessions.ensure("s")), ["before", "1", "2"]);
+  assert.deepEqual(await inputsOf(await here.sessions.ensure("s")), ["before", "1", "2"]);
   const { outbox, degraded } = await here.sessions.health();
   assert.deepEqual(outbox?.parked, [{ session: "s", tenant: "default", turn: 2, code: "key_reused" }]);
   assert.deepEqual([outbox?.waiting, degraded], [1, true], "what is parked is not in the store");
@@ -36,7 +37,7 @@ test("a damaged turn of the outbox is parked and reported in health, and the tur
   const next = { ...record, version: record.version + 1 };
   await here.outbox.commit([[{ key, expected: identityOf(record), record: next, splices, claims: [] }]]);
   await here.back();
-  assert.deepEqual(await said(await here.sessions.ensure("s")), ["1", "3"]);
+  assert.deepEqual(await inputsOf(await here.sessions.ensure("s")), ["1", "3"]);
   const { outbox } = await here.sessions.health();
   assert.deepEqual(outbox?.parked, [{ session: "s", tenant: "default", turn: 2, code: "store_invalid" }]);
 });
@@ -51,7 +52,7 @@ test("a session cannot be ended without the store, and its turns are replayed", 
   assert.equal((await here.sessions.health()).outbox?.waiting, 1);
   await here.back();
   await here.sessions.ensure("s").catch(() => undefined);
-  assert.deepEqual(await said(await here.witness.get("s")), ["1", "2"]);
+  assert.deepEqual(await inputsOf(await here.witness.get("s")), ["1", "2"]);
 });
 
 test("turns cannot be truncated without the store, so that no later turn is hidden", async () => {
@@ -63,7 +64,7 @@ test("turns cannot be truncated without the store, so that no later turn is hidd
   await here.sessions.ensure("s");
   await assert.rejects(stateless.truncate(1), { code: "store_unavailable" });
   await stateless.append({ input: "4" });
-  assert.deepEqual(await said(await here.sessions.ensure("s")), ["1", "2", "3", "4"]);
+  assert.deepEqual(await inputsOf(await here.sessions.ensure("s")), ["1", "2", "3", "4"]);
 });
 
 test("metadata cannot be changed without the store", async () => {
@@ -83,7 +84,7 @@ test("the turns of a linked device in the outbox are replayed before its next tu
   await (await here.sessions.devices.open(second)).append({ input: "2" });
   await here.back();
   await (await here.sessions.devices.open(second)).append({ input: "3" });
-  assert.deepEqual(await said(await here.witness.devices.open(first)), ["1", "2", "3"]);
+  assert.deepEqual(await inputsOf(await here.witness.devices.open(first)), ["1", "2", "3"]);
 });
 
 test("a successor does not replay a turn again, also if the device has another session by then", async (t) => {
@@ -95,7 +96,7 @@ test("a successor does not replay a turn again, also if the device has another s
   await (await here.sessions.devices.open(second)).append({ input: "second" });
   await here.back();
   await here.sessions.devices.open(second);
-  assert.deepEqual(await said(await here.witness.devices.open(second)), ["second"]);
+  assert.deepEqual(await inputsOf(await here.witness.devices.open(second)), ["second"]);
   const { code } = await here.witness.devices.linkCode(first);
   await here.witness.devices.link(second, code);
   const successor = sessionsOn(
@@ -105,7 +106,7 @@ test("a successor does not replay a turn again, also if the device has another s
   );
   await successor.devices.open(second);
   for (let retry = 0; retry < 3; retry++) await passRetry(t, here);
-  assert.deepEqual(await said(await here.witness.devices.open(first)), ["first"]);
+  assert.deepEqual(await inputsOf(await here.witness.devices.open(first)), ["first"]);
 });
 
 test("a successor does not replay a handoff again over a newer one", async () => {
@@ -135,7 +136,7 @@ test("an answer that still runs when the sessions are closed is sealed and repla
   await stateless.begin("a question");
   await here.back();
   await here.sessions.close();
-  assert.deepEqual(await said(await here.witness.get("s")), ["a question"]);
+  assert.deepEqual(await inputsOf(await here.witness.get("s")), ["a question"]);
 });
 
 test("a session with an id from the caller is not created without the store", async () => {
@@ -161,7 +162,7 @@ test("a store that is read-only for a while parks nothing", async () => {
   here.state.readOnly = false;
   await here.sessions.ensure("s");
   assert.deepEqual((await here.sessions.health()).outbox?.parked, []);
-  assert.deepEqual(await said(await here.witness.get("s")), ["1"]);
+  assert.deepEqual(await inputsOf(await here.witness.get("s")), ["1"]);
 });
 
 test("a session that fails with an unexpected error does not delay the others, and health names it", async (t) => {
@@ -185,12 +186,12 @@ test("a session that fails with an unexpected error does not delay the others, a
   while (!isDeepStrictEqual(await outbox(), { waiting: 1, failing })) {
     await passRetry(t, here);
   }
-  for (const id of ["a", "c"]) assert.deepEqual(await said(await here.witness.get(id)), [id]);
+  for (const id of ["a", "c"]) assert.deepEqual(await inputsOf(await here.witness.get(id)), [id]);
   isBroken = false;
   while (!isDeepStrictEqual(await outbox(), { waiting: 0, failing: [] })) {
     await passRetry(t, here);
   }
-  assert.deepEqual(await said(await here.witness.get("bad")), ["bad"]);
+  assert.deepEqual(await inputsOf(await here.witness.get("bad")), ["bad"]);
 });
 
 test("a session that begins without the store has its title and labels in the store after the replay", async () => {

@@ -8,6 +8,7 @@ import type { StoreCall } from "../../store/calls/store-call.ts";
 import type { WriteOutcome } from "../logs/session-write.ts";
 import type { Session } from "../session/session.ts";
 import { correlated } from "../tracing/correlation.ts";
+import { inputsOf } from "../../../test/support/inputs-of.ts";
 
 /** The statuses of all transactions that are committed from here on. */
 function statuses({ store }: InMemory): string[] {
@@ -19,10 +20,6 @@ function statuses({ store }: InMemory): string[] {
     return outcomes;
   };
   return all;
-}
-
-async function inputs(session: Session): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
 }
 
 /** The code of the error, or the result. */
@@ -81,7 +78,7 @@ test("200 appends at once on one session object land in their order, in a few co
     turns.map(({ seq }) => seq),
     wanted.map((_, index) => index + 1),
   );
-  assert.deepEqual(await inputs(session), wanted);
+  assert.deepEqual(await inputsOf(session), wanted);
   assert.equal(session.hasSeenAll, true);
   assert.equal(session.info.counters.turns, 200);
   await assertSound(place);
@@ -105,7 +102,7 @@ test("a write that fails in the middle fails alone, with its own error", async (
   ]);
   const codes = results.map((result) => (typeof result === "object" && "seq" in result ? result.seq : result));
   assert.deepEqual(codes, [1, 2, "turn_too_large", undefined, "conflict", 3, undefined, 4, "budget_exceeded"]);
-  assert.deepEqual(await inputs(session), ["1", "2", "3", "4"]);
+  assert.deepEqual(await inputsOf(session), ["1", "2", "3", "4"]);
   assert.deepEqual(session.info.metadata, { a: 1 });
   assert.ok(commits.length <= 3, `${commits.length} commits`);
   await assertSound(place);
@@ -127,7 +124,7 @@ test("a commit that another process refuses is judged again as a whole, and each
   const writes = ["1", "2", "3", "4"].map((input) => session.write({ turns: { turns: [{ input }] } }));
   const outcomes = await Promise.all(writes);
   assert.equal(isDisturbed, true);
-  assert.deepEqual(await inputs(session), ["1", "theirs", "2", "3", "4"]);
+  assert.deepEqual(await inputsOf(session), ["1", "theirs", "2", "3", "4"]);
   assert.deepEqual(
     outcomes.map((outcome) => outcome.status === "ok" && outcome.turns.map(({ seq }) => seq)),
     [[1], [3], [4], [5]],
@@ -188,7 +185,7 @@ test("a store that fails the commit fails all of its writes, each with the ids o
     errors.map((error) => hasCode(error, "store_full") && error.details.command),
     ["append", "append", "update"],
   );
-  assert.deepEqual(await inputs(session), []);
+  assert.deepEqual(await inputsOf(session), []);
 });
 
 test("events of folded writes have the correlation of their own caller, and each turn is published once", async () => {

@@ -7,6 +7,7 @@ import type { Message } from "../../domain/turns/turn.ts";
 import type { Session } from "../session/session.ts";
 import type { LogEntryInput, SessionWrite, WriteOutcome, WriteResult } from "./session-write.ts";
 import { truncatedUsageLog } from "../../domain/record/entry.ts";
+import { inputsOf } from "../../../test/support/inputs-of.ts";
 
 async function written(session: Session, write: SessionWrite): Promise<WriteResult> {
   const outcome = await session.write(write);
@@ -16,10 +17,6 @@ async function written(session: Session, write: SessionWrite): Promise<WriteResu
 
 async function values(session: Session, log = "notes"): Promise<unknown[]> {
   return (await Array.fromAsync(session.log(log).entries())).map(({ value }) => value);
-}
-
-async function inputs(session: Session): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns())).map(({ input }) => input[0]?.content);
 }
 
 function notes(...items: readonly (string | LogEntryInput)[]): SessionWrite {
@@ -91,7 +88,7 @@ test("a write without onto is never a conflict, whatever other writers wrote, an
     turns: { from: 1, turns: [{ input: "all" }] },
     logs: { notes: { from: 1, entries: [{ value: "c" }] } },
   });
-  assert.deepEqual(await inputs(one), ["all"]);
+  assert.deepEqual(await inputsOf(one), ["all"]);
   assert.deepEqual(await values(other), ["c"]);
   assert.deepEqual(await eventTypes(one), ["created"]);
   await assertSound(place);
@@ -127,7 +124,7 @@ test("after an own write a session has seen all turns only if it had seen them b
   await assert.rejects(other.append({ input: "4" }), { code: "conflict" });
   await other.refresh();
   await other.append({ input: "4" });
-  assert.deepEqual(await inputs(one), ["1", "2", "3", "4"]);
+  assert.deepEqual(await inputsOf(one), ["1", "2", "3", "4"]);
 });
 
 test("onto a look: a change of a log that was looked at or is written is a conflict, a touch or a lease is none", async () => {
@@ -220,11 +217,11 @@ test("a tail is rewritten in one commit: regenerate, pop and clear", async () =>
   await assert.rejects(session.write({ turns: { from: 3, turns: [] }, onto: look }), { code: "conflict" });
   const popped = await session.look([{ log: "turns", last: 1 }]);
   await written(session, { turns: { from: 3, turns: [] }, onto: popped });
-  assert.deepEqual(await inputs(session), ["1", "2"]);
+  assert.deepEqual(await inputsOf(session), ["1", "2"]);
   assert.deepEqual([session.info.counters.turns, session.info.counters.totalTokens], [2, 30], "usage stays counted");
   await session.append({ input: "3" }, { key: "3" });
   await written(session, { turns: { from: 1, turns: [] } });
-  assert.deepEqual(await inputs(session), []);
+  assert.deepEqual(await inputsOf(session), []);
   await assertSound(place);
 });
 
@@ -251,7 +248,7 @@ test("a retry of a write whose key stands is a duplicate, also where the write w
   const noted = await session.write(onlyNotes);
   assert.ok(noted.status === "duplicate");
   assert.deepEqual([noted.log, noted.entry.value], ["notes", 1]);
-  assert.deepEqual(await inputs(session), ["again"]);
+  assert.deepEqual(await inputsOf(session), ["again"]);
 });
 
 test("one duplicate key refuses the whole write, is skipped, or is replaced, as each entry says", async () => {
@@ -273,7 +270,7 @@ test("one duplicate key refuses the whole write, is skipped, or is replaced, as 
   });
   assert.ok(refused.status === "duplicate");
   assert.deepEqual([refused.entry.seq, refused.entry.value], [2, "b1"]);
-  assert.deepEqual(await inputs(session), []);
+  assert.deepEqual(await inputsOf(session), []);
 
   const skipped = await written(
     session,
@@ -338,7 +335,7 @@ test("keys and turns that change between their reading and the commit are read a
   // There are more turns to clear than were read.
   await session.append({ input: "1", output: "x" });
   await race({ turns: { from: 1, turns: [{ input: "all" }] } }, { turns: { turns: [{ input: "2" }, { input: "3" }] } });
-  assert.deepEqual(await inputs(session), ["all"]);
+  assert.deepEqual(await inputsOf(session), ["all"]);
   assert.deepEqual([session.info.counters.turns, session.info.counters.messages], [1, 1]);
   await assertSound(place);
 });
@@ -382,7 +379,7 @@ test("two entries of one write with one key follow the rule of the later one", a
     },
   });
   assert.ok(turns.status === "duplicate");
-  assert.deepEqual([turns.log, await inputs(session)], ["turns", []]);
+  assert.deepEqual([turns.log, await inputsOf(session)], ["turns", []]);
 });
 
 test("a log of one value is set again and again under one key", async () => {
@@ -770,7 +767,7 @@ test("writes to several sessions land together or not at all", async () => {
   assert.ok(skipped.status === "ok");
   assert.deepEqual(await values(b), [2, 5]);
   assert.deepEqual(await values(a), [6]);
-  assert.deepEqual(await inputs(a), []);
+  assert.deepEqual(await inputsOf(a), []);
   await assertSound(place);
 });
 
@@ -782,7 +779,7 @@ test("a dead writer's open turn is sealed by the write that follows", async () =
   await place.clock.advance(60_000);
   const survivor = await place.another().get("s");
   await written(survivor, { turns: { from: 1, turns: [{ input: "instead" }] }, ...notes("a") });
-  assert.deepEqual(await inputs(survivor), ["instead"]);
+  assert.deepEqual(await inputsOf(survivor), ["instead"]);
   assert.equal(survivor.info.counters.turns, 1);
   await session.refresh();
   await assertSound(place);

@@ -8,23 +8,20 @@ import { hasCode } from "../../errors.ts";
 import type { Session } from "./session.ts";
 import type { SessionSnapshot } from "../snapshots/snapshot-text.ts";
 import { removeSession, sweep, importSessions } from "../../admin.ts";
+import { inputsOf } from "../../../test/support/inputs-of.ts";
 
 const day = 86_400_000;
 
-async function talk(session: Session, from: number, to: number, said = "question"): Promise<void> {
+async function talk(session: Session, from: number, to: number, questions = "question"): Promise<void> {
   for (let index = from; index <= to; index++) {
     await session.append(
-      { input: `${said} ${index}`, output: `answer ${index}`, requests: 1 },
-      { key: `${said} ${index}` },
+      { input: `${questions} ${index}`, output: `answer ${index}`, requests: 1 },
+      { key: `${questions} ${index}` },
     );
   }
 }
 
-async function inputs(session: Session, range: object = {}): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns(range))).map(({ input }) => input[0]?.content);
-}
-
-function said(from: number, to: number, what = "question"): string[] {
+function questions(from: number, to: number, what = "question"): string[] {
   return Array.from({ length: to - from + 1 }, (_, index) => `${what} ${from + index}`);
 }
 
@@ -42,13 +39,13 @@ test("a fork shares the turns up to the forked one, and no later turn of either 
   const fork = await session.fork({ at: 6, as: "f" });
   await talk(session, 11, 12);
   await talk(fork, 7, 9, "instead");
-  assert.deepEqual(await inputs(session), said(1, 12));
+  assert.deepEqual(await inputsOf(session), questions(1, 12));
   const again = await place.another().get("f");
-  assert.deepEqual(await inputs(again), [...said(1, 6), ...said(7, 9, "instead")]);
-  assert.deepEqual(await inputs(again, { last: 2 }), said(8, 9, "instead"));
-  assert.deepEqual(await inputs(again, { last: 5 }), [...said(5, 6), ...said(7, 9, "instead")]);
-  assert.deepEqual(await inputs(again, { from: 2, to: 4 }), said(2, 4));
-  assert.deepEqual(await inputs(again, { from: 6, to: 7 }), ["question 6", "instead 7"]);
+  assert.deepEqual(await inputsOf(again), [...questions(1, 6), ...questions(7, 9, "instead")]);
+  assert.deepEqual(await inputsOf(again, { last: 2 }), questions(8, 9, "instead"));
+  assert.deepEqual(await inputsOf(again, { last: 5 }), [...questions(5, 6), ...questions(7, 9, "instead")]);
+  assert.deepEqual(await inputsOf(again, { from: 2, to: 4 }), questions(2, 4));
+  assert.deepEqual(await inputsOf(again, { from: 6, to: 7 }), ["question 6", "instead 7"]);
   const { agent, user, metadata, state, turn, parent, counters } = again.info;
   assert.deepEqual(
     { agent, user, metadata, state, turn, parent },
@@ -126,11 +123,11 @@ test("a reader or writer of a fork gets the shared turns, also if the parent mov
       };
       const { seq } =
         use === "read"
-          ? { seq: (await inputs(fork)).length - 1 }
+          ? { seq: (await inputsOf(fork)).length - 1 }
           : await fork.append({ input: "question 2", output: "answer 2", requests: 1 }, { key: "question 2" });
       assert.equal(seq, 2, `${use}, ${name}`);
       assert(moved, "the parent was read");
-      assert.deepEqual(await inputs(await place.another().get("f")), said(1, 3));
+      assert.deepEqual(await inputsOf(await place.another().get("f")), questions(1, 3));
     }
 });
 
@@ -266,14 +263,14 @@ for (const [what, change] of [
     await talk(two, 5, 6, "instead");
     const deeper = await two.fork({ at: 5, as: "deeper" });
     await change(session);
-    for (const fork of [one, await sessions.get("one")]) assert.deepEqual(await inputs(fork), said(1, 3));
-    assert.deepEqual(await inputs(two), [...said(1, 4), ...said(5, 6, "instead")]);
-    assert.deepEqual(await inputs(deeper), [...said(1, 4), "instead 5"]);
+    for (const fork of [one, await sessions.get("one")]) assert.deepEqual(await inputsOf(fork), questions(1, 3));
+    assert.deepEqual(await inputsOf(two), [...questions(1, 4), ...questions(5, 6, "instead")]);
+    assert.deepEqual(await inputsOf(deeper), [...questions(1, 4), "instead 5"]);
     // What a fork had seen, it still has.
     await talk(one, 4, 4, "on");
     await talk(two, 7, 7, "on");
     await talk(deeper, 6, 6, "on");
-    assert.equal((await inputs(deeper)).length, 6);
+    assert.equal((await inputsOf(deeper)).length, 6);
     assert.equal((await sessions.get("two")).info.counters.turns, 7);
   });
 }
@@ -288,8 +285,8 @@ test("a parent is truncated above its forks without copying any turn, and below 
   await session.truncate(2);
   assert.equal((await fork.refresh()).parent, null);
   await talk(session, 3, 3, "anew");
-  assert.deepEqual(await inputs(session), ["question 1", "question 2", "anew 3"]);
-  assert.deepEqual(await inputs(fork), said(1, 3));
+  assert.deepEqual(await inputsOf(session), ["question 1", "question 2", "anew 3"]);
+  assert.deepEqual(await inputsOf(fork), questions(1, 3));
 });
 
 test("a fork is cut below its own turns, and shares less from then on", async () => {
@@ -301,11 +298,11 @@ test("a fork is cut below its own turns, and shares less from then on", async ()
   await fork.truncate(2);
   assert.deepEqual([fork.info.turn, fork.info.counters.turns, fork.info.counters.messages], [2, 2, 4]);
   await talk(fork, 3, 3, "instead");
-  assert.deepEqual(await inputs(fork), ["question 1", "question 2", "instead 3"]);
+  assert.deepEqual(await inputsOf(fork), ["question 1", "question 2", "instead 3"]);
   await fork.truncate(0);
   assert.equal((await fork.refresh()).parent, null);
-  assert.deepEqual(await inputs(fork), []);
-  assert.deepEqual(await inputs(session), said(1, 5));
+  assert.deepEqual(await inputsOf(fork), []);
+  assert.deepEqual(await inputsOf(session), questions(1, 5));
 });
 
 test("a fork is archived whole, and comes back whole", async () => {
@@ -317,9 +314,9 @@ test("a fork is archived whole, and comes back whole", async () => {
   await talk(fork, 4, 5, "instead");
   await fork.archive();
   await session.remove();
-  assert.deepEqual(await inputs(fork), [...said(1, 3), ...said(4, 5, "instead")]);
+  assert.deepEqual(await inputsOf(fork), [...questions(1, 3), ...questions(4, 5, "instead")]);
   await fork.unarchive();
-  assert.deepEqual(await inputs(fork, { last: 3 }), ["question 3", ...said(4, 5, "instead")]);
+  assert.deepEqual(await inputsOf(fork, { last: 3 }), ["question 3", ...questions(4, 5, "instead")]);
   await talk(fork, 6, 6, "instead");
 });
 
@@ -332,13 +329,13 @@ test("forks outlive a parent that is purged, and one that is reset", async () =>
   await clock.advance(2 * day);
   const fresh = await sessions.ensure("s", { onExpired: "reset" });
   await talk(fresh, 1, 3, "afresh");
-  assert.deepEqual(await inputs(one), said(1, 2));
+  assert.deepEqual(await inputsOf(one), questions(1, 2));
   const two = await fresh.fork({ at: 2, as: "two" });
   await fresh.end();
   await clock.advance(2 * day);
   assert.equal((await sweep(sessions)).removed, 1);
   await assert.rejects(sessions.get("s"), { code: "session_not_found" });
-  assert.deepEqual(await inputs(two), said(1, 2, "afresh"));
+  assert.deepEqual(await inputsOf(two), questions(1, 2, "afresh"));
 });
 
 test("an ended, an expired and an archived session can be forked", async () => {
@@ -346,16 +343,16 @@ test("an ended, an expired and an archived session can be forked", async () => {
   const session = await place.sessions.create({ id: "s" });
   await talk(session, 1, 3);
   await place.clock.advance(2 * day);
-  assert.deepEqual(await inputs(await session.fork()), said(1, 3));
+  assert.deepEqual(await inputsOf(await session.fork()), questions(1, 3));
   await session.end();
   assert.equal((await session.fork({ at: 1 })).info.state, "active");
   await session.archive();
   const fork = await session.fork({ at: 2, as: "f" });
   await talk(fork, 3, 3, "instead");
-  assert.deepEqual(await inputs(fork), ["question 1", "question 2", "instead 3"]);
+  assert.deepEqual(await inputsOf(fork), ["question 1", "question 2", "instead 3"]);
   await session.unarchive();
-  assert.deepEqual(await inputs(session), said(1, 3));
-  assert.deepEqual(await inputs(fork), ["question 1", "question 2", "instead 3"]);
+  assert.deepEqual(await inputsOf(session), questions(1, 3));
+  assert.deepEqual(await inputsOf(fork), ["question 1", "question 2", "instead 3"]);
 });
 
 test("a chain of 100 forks is read from end to end, and stays whole when links are taken out", async () => {
@@ -367,12 +364,12 @@ test("a chain of 100 forks is read from end to end, and stays whole when links a
     session = await session.fork({ as: `s${depth}` });
     await talk(session, depth + 1, depth + 1);
   }
-  assert.deepEqual(await inputs(session), said(1, 101));
-  assert.deepEqual(await inputs(await sessions.get("s100"), { last: 20 }), said(82, 101));
+  assert.deepEqual(await inputsOf(session), questions(1, 101));
+  assert.deepEqual(await inputsOf(await sessions.get("s100"), { last: 20 }), questions(82, 101));
   for (const link of ["s0", "s50", "s99", "s51"]) await removeSession(sessions, link);
   await (await sessions.get("s75")).archive();
-  assert.deepEqual(await inputs(await sessions.get("s100")), said(1, 101));
-  assert.deepEqual(await inputs(await sessions.get("s49")), said(1, 50));
+  assert.deepEqual(await inputsOf(await sessions.get("s100")), questions(1, 101));
+  assert.deepEqual(await inputsOf(await sessions.get("s49")), questions(1, 50));
 });
 
 test("a fork that is read while its parent goes is whole all along", async () => {
@@ -381,7 +378,7 @@ test("a fork that is read while its parent goes is whole all along", async () =>
   await talk(session, 1, 9);
   const forks = await Promise.all([3, 5, 7, 9].map((at) => session.fork({ at })));
   const reading = forks.map(async (fork) => {
-    for (let round = 0; round < 20; round++) assert.deepEqual(await inputs(fork), said(1, fork.info.turn));
+    for (let round = 0; round < 20; round++) assert.deepEqual(await inputsOf(fork), questions(1, fork.info.turn));
   });
   await session.remove();
   await (await place.sessions.create({ id: "s" })).append({ input: "another" });
@@ -395,14 +392,14 @@ test("a fork takes over a long history in small commits, and a reader finds it w
   await talk(session, 1, 20);
   const fork = await session.fork({ as: "f" });
   await talk(fork, 21, 22, "instead");
-  const whole = [...said(1, 20), ...said(21, 22, "instead")];
+  const whole = [...questions(1, 20), ...questions(21, 22, "instead")];
   const sizes: number[] = [];
   const commit = store.commit.bind(store);
   store.commit = async (batch) => {
     for (const { key, splices } of batch.flatMap(sessionChanges))
       if (key.id === "f") sizes.push(splices[0]?.entries.length ?? 0);
     const outcomes = await commit(batch);
-    assert.deepEqual(await inputs(await place.another().get("f")), whole);
+    assert.deepEqual(await inputsOf(await place.another().get("f")), whole);
     return outcomes;
   };
   await session.remove();
@@ -410,7 +407,7 @@ test("a fork takes over a long history in small commits, and a reader finds it w
   assert.equal((await fork.refresh()).parent, null);
   // What was seen before the turns moved is still seen.
   await talk(fork, 23, 23, "instead");
-  assert.deepEqual(await inputs(fork), [...whole, "instead 23"]);
+  assert.deepEqual(await inputsOf(fork), [...whole, "instead 23"]);
 });
 
 test("a copy for a fork that is cut off anywhere is complete once the session is removed again", async () => {
@@ -425,13 +422,13 @@ test("a copy for a fork that is cut off anywhere is complete once the session is
       const program = place.another();
       await removeSession(program, "s").catch((error: unknown) => assert.ok(error instanceof Error));
       place.store.plan({});
-      assert.deepEqual(await inputs(await place.another().get("f")), said(1, 10));
+      assert.deepEqual(await inputsOf(await place.another().get("f")), questions(1, 10));
       // The last commit may have landed although its answer was lost.
       await removeSession(place.another(), "s").catch((error: unknown) =>
         assert.ok(hasCode(error, "session_not_found")),
       );
       const fork = await place.another().get("f");
-      assert.deepEqual(await inputs(fork), said(1, 10), `${fails} ${failing}`);
+      assert.deepEqual(await inputsOf(fork), questions(1, 10), `${fails} ${failing}`);
       assert.equal(fork.info.parent, null);
     }
   }

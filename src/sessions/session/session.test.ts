@@ -4,10 +4,7 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import type { Session } from "./session.ts";
-
-async function questions(session: Session, range = {}): Promise<unknown[]> {
-  return (await Array.fromAsync(session.turns(range))).map(({ input }) => input[0]?.content);
-}
+import { inputsOf } from "../../../test/support/inputs-of.ts";
 
 test("a handle appends only to the turns that it has seen; a turn of another writer is a conflict until it refreshes", async () => {
   await using place = inMemory();
@@ -29,7 +26,7 @@ test("a handle appends only to the turns that it has seen; a turn of another wri
   });
   await assert.rejects(mine.append({ input: "mine" }), { code: "conflict" }, "nothing is merged behind one's back");
   await assert.rejects(mine.begin("mine"), { code: "conflict" });
-  assert.deepEqual(await questions(mine), ["theirs"], "reading is not having seen");
+  assert.deepEqual(await inputsOf(mine), ["theirs"], "reading is not having seen");
   await assert.rejects(mine.append({ input: "mine" }), { code: "conflict" });
   await mine.refresh();
   assert.equal((await mine.append({ input: "mine" })).seq, 2);
@@ -83,7 +80,7 @@ test("a retry with the same key and content is the same turn, also on a handle t
   await session.append({ input: "next" });
   assert.equal((await stale.append({ input: "hello", output: "hi" }, { key: "k" })).seq, 1);
   await assert.rejects(stale.append({ input: "new" }), { code: "conflict" }, "the retry taught it nothing of turn 2");
-  assert.equal((await questions(session)).length, 2);
+  assert.equal((await inputsOf(session)).length, 2);
 });
 
 test("a handle continues after a retry of a write that had landed", async () => {
@@ -192,7 +189,7 @@ test("truncating removes turns and their messages, keeps their usage, and number
   for (let index = 1; index <= 5; index++)
     await session.append({ input: `q${index}`, output: "a", usage }, { key: `k${index}` });
   await session.truncate(3);
-  assert.deepEqual(await questions(session), ["q1", "q2", "q3"]);
+  assert.deepEqual(await inputsOf(session), ["q1", "q2", "q3"]);
   const { counters } = session.info;
   assert.deepEqual([counters.turns, counters.messages, counters.totalTokens, counters.requests], [3, 6, 25, 5]);
   assert.equal((await session.append({ input: "again" }, { key: "k5" })).seq, 4, "the key went with its turn");
@@ -201,7 +198,7 @@ test("truncating removes turns and their messages, keeps their usage, and number
     await assert.rejects(session.truncate(after), { code: "range_invalid" });
   }
   await session.truncate(0);
-  assert.deepEqual(await questions(session), []);
+  assert.deepEqual(await inputsOf(session), []);
   assert.equal(session.info.counters.messages, 0);
 });
 
@@ -224,10 +221,10 @@ test("a truncation is a conflict for a handle that has not seen it, and a handle
       "also where it has seen no turn behind the number",
     );
   await assert.rejects(mine.begin("again", { after: 1 }), { code: "conflict" });
-  assert.deepEqual(await questions(mine), ["one", "other two"]);
+  assert.deepEqual(await inputsOf(mine), ["one", "other two"]);
   await mine.refresh();
   await mine.truncate(2);
-  assert.deepEqual(await questions(mine), ["one", "other two"]);
+  assert.deepEqual(await inputsOf(mine), ["one", "other two"]);
 });
 
 test("truncating the open turn of a dead writer keeps the counters correct", async () => {
@@ -242,7 +239,7 @@ test("truncating the open turn of a dead writer keeps the counters correct", asy
   await place.clock.advance(60_000);
   const session = await place.sessions.get("s");
   await session.truncate(0);
-  assert.deepEqual(await questions(session), []);
+  assert.deepEqual(await inputsOf(session), []);
   assert.deepEqual([session.info.counters.turns, session.info.counters.messages], [0, 0]);
   assert.equal(session.info.counters.requests, 1, "its cost stays counted");
   await session.append({ input: "on" });
@@ -253,7 +250,7 @@ test("a range of turns is read from either side, page by page, and a wrong one i
   await using place = inMemory({ limits: { readMax: 4 } });
   const session = await place.sessions.create({ id: "s" });
   for (let index = 1; index <= 10; index++) await session.append({ input: `${index}` });
-  const numbers = async (range: object): Promise<number[]> => (await questions(session, range)).map(Number);
+  const numbers = async (range: object): Promise<number[]> => (await inputsOf(session, range)).map(Number);
   assert.deepEqual(await numbers({}), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   assert.deepEqual(await numbers({ last: 3 }), [8, 9, 10]);
   assert.deepEqual(await numbers({ last: 4 }), [7, 8, 9, 10]);
@@ -267,10 +264,10 @@ test("a range of turns is read from either side, page by page, and a wrong one i
   assert.deepEqual(await numbers({ from: 11 }), []);
   assert.deepEqual(await numbers({ from: 9, to: 99 }), [9, 10]);
   for (const wrong of [{ from: 5, to: 4 }, { from: 0 }, { to: 0 }, { from: 1.5 }, { from: Number.NaN }, { to: -1 }]) {
-    await assert.rejects(questions(session, wrong), { code: "range_invalid" }, JSON.stringify(wrong));
+    await assert.rejects(inputsOf(session, wrong), { code: "range_invalid" }, JSON.stringify(wrong));
   }
   for (const wrong of [{ last: -1 }, { last: 1.5 }, { last: 2, from: 1 }, { last: 2, to: 3 }]) {
-    await assert.rejects(questions(session, wrong), { code: "argument_invalid" }, JSON.stringify(wrong));
+    await assert.rejects(inputsOf(session, wrong), { code: "argument_invalid" }, JSON.stringify(wrong));
   }
 });
 
@@ -370,7 +367,7 @@ test("removing a session while it is read ends in session_not_found or in nothin
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "one" });
   await session.remove();
-  await assert.rejects(questions(session), { code: "session_not_found" });
+  await assert.rejects(inputsOf(session), { code: "session_not_found" });
 });
 
 test("a key that comes back with another status, usage, model or count of calls is reused", async () => {

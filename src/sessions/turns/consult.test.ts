@@ -23,7 +23,7 @@ function scripted(...events: (ModelEvent | Error)[]): { model: Model; requests: 
   return { model, requests };
 }
 
-const text = (said: string): ModelEvent => ({ type: "text", text: said });
+const text = (words: string): ModelEvent => ({ type: "text", text: words });
 const user = (content: string): Message => ({ role: "user", content });
 const assistant = (content: string): Message => ({ role: "assistant", content });
 const usage = { inputTokens: 7, outputTokens: 2, totalTokens: 9 };

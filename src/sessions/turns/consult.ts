@@ -80,7 +80,7 @@ export async function answerTo(
 export interface DurableQuestion {
   readonly seq: number;
   readonly repeats: Answer["repeats"];
-  /** What was said in the turn before it waited. */
+  /** The output of the turn before it waited. */
   readonly before?: Answer["before"];
   readonly run: (emit: Emit) => Promise<Turn>;
 }

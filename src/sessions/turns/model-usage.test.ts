@@ -129,15 +129,15 @@ test("a turn that is closed or dropped unsealed is charged for its output", asyn
   await using place = inMemory();
   const other = place.another();
   const session = await other.create({ id: "s" });
-  const said = Promise.withResolvers<void>();
+  const spoken = Promise.withResolvers<void>();
   const model: Model = async function* model() {
     yield { type: "text", text: "half an ans" };
-    said.resolve();
+    spoken.resolve();
     await new Promise(() => undefined);
   };
   const answer = await session.consult("go", { model });
   answer.done.catch(() => undefined);
-  await said.promise;
+  await spoken.promise;
   await other.close();
   const seen = await place.sessions.get("s");
   const closed = await lastTurn(seen);

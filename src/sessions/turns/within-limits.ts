@@ -14,7 +14,7 @@ export interface SmallerRequests {
 }
 
 /**
- * A model that is asked again with less of the past turns where it refuses a request and has said nothing yet: with fewer
+ * A model that is asked again with less of the past turns if it refuses a request before its first output: with fewer
  * of them if the request is too long, else once without their pictures and files, which it may not take.
  */
 export function withinLimits(model: Model, { shorter, withoutMedia }: SmallerRequests): Model {

@@ -104,10 +104,10 @@ test("stats of a store that is closed meanwhile fail with closed, and do not blo
   const turns = Array.from({ length: 40_000 }, () => ({}));
   const { file } = await twice([session("a", turns)]);
   const sums = file.stats(query);
-  const said = assert.rejects(sums, { code: "closed" });
+  const refused = assert.rejects(sums, { code: "closed" });
   await new Promise((resolve) => setImmediate(resolve));
   await file.close();
-  await said;
+  await refused;
 });
 
 test("an entry that cannot be read is counted as such, and fails no sum", async () => {
