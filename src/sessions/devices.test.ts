@@ -9,7 +9,6 @@ import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { openSessions } from "../open.ts";
 import type { Store } from "../store/store.ts";
 import type { UnreadableDevice } from "./devices.ts";
-import type { Session } from "./session/session.ts";
 import { sweep } from "../admin.ts";
 import { inputsOf } from "../../test/support/inputs-of.ts";
 

@@ -15,7 +15,6 @@ import type { Store } from "../store/store.ts";
 import { internalKey } from "./devices/device-pointer.ts";
 import { resetSecret, storedSecret } from "./devices/secret-check.ts";
 import type { SessionsOptions } from "./options/options.ts";
-import type { Session } from "./session/session.ts";
 import { coreOf, type Sessions } from "./sessions.ts";
 import { inputsOf } from "../../test/support/inputs-of.ts";
 

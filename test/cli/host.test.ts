@@ -315,9 +315,11 @@ test("status shows the hosts and their sessions, for people and for programs; a 
     new RegExp(`^${b.url} .*does not answer \\(ECONNREFUSED\\), last heartbeat`, "m"),
   );
   const lines = (await status("--json")).stdout.trim().split("\n");
-  const reports = lines.map((line) => JSON.parse(line) as { address: string; answers: boolean; sessions?: object[] });
+  const reports = lines.map(
+    (line) => JSON.parse(line) as { address: string; answers: boolean; liveSessions?: object[] },
+  );
   assert.deepEqual(
-    new Map(reports.map(({ address, answers, sessions }) => [address, [answers, sessions?.length]])),
+    new Map(reports.map(({ address, answers, liveSessions }) => [address, [answers, liveSessions?.length]])),
     new Map([
       [a.url, [true, 2]],
       [b.url, [false, undefined]],
@@ -326,7 +328,7 @@ test("status shows the hosts and their sessions, for people and for programs; a 
   const wrong = await workplace.run(["host", "status", "--key", "pdk_guess"]);
   assert.match(wrong.stdout, /does not answer \(this route needs a valid key/);
   await stop(a);
-  assert.doesNotMatch((await status()).stdout, new RegExp(a.url), "who stopped in good order is no host any more");
+  assert.doesNotMatch((await status()).stdout, new RegExp(a.url), "a host that was stopped in order is not listed");
 });
 
 test("on a terminal, the status is redrawn every second, until Ctrl-C", async () => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { doctor } from "../../src/admin.ts";
-import { openSessions, type Session, type Sessions } from "../../src/index.ts";
+import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { PostgresServer, query } from "../postgres/server.ts";
 import { inputsOf } from "../support/inputs-of.ts";

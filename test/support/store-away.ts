@@ -3,7 +3,6 @@ import type { TestContext } from "node:test";
 import { SessionError } from "../../src/errors.ts";
 import type { Model } from "../../src/sessions/options/model.ts";
 import type { SessionsOptions } from "../../src/sessions/options/options.ts";
-import type { Session } from "../../src/sessions/session/session.ts";
 import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { callStore, forwardingStore, type StoreMethod } from "../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../src/store/memory.ts";

@@ -46,7 +46,7 @@ export function statusCommand(): Command {
       examples([
         "perdure host status",
         "perdure host status --watch",
-        "perdure host status --json | jq '.sessions[]? | select(.phase == \"failed\")'",
+        "perdure host status --json | jq '.liveSessions[]? | select(.phase == \"failed\")'",
       ]),
     )
     .action(status);
@@ -93,7 +93,7 @@ async function ask(info: HostInfo, key: string, signal: AbortSignal): Promise<Re
 
 function plain({ info, status: known, failure }: Report): object {
   const { items: live, ...rest } = known ?? {};
-  return { ...info, answers: known !== undefined, ...rest, ...defined({ sessions: live, failure }) };
+  return { ...info, answers: known !== undefined, ...rest, ...defined({ liveSessions: live, failure }) };
 }
 
 function write(reports: readonly Report[], watch: boolean): void {

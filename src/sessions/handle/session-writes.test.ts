@@ -6,7 +6,6 @@ import { doctor } from "../../admin.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { StoreCall } from "../../store/calls/store-call.ts";
 import type { WriteOutcome } from "../logs/session-write.ts";
-import type { Session } from "../session/session.ts";
 import { correlated } from "../tracing/correlation.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
 

@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
-import type { Session } from "./session.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
 
 test("a handle appends only to the turns that it has seen; a turn of another writer is a conflict until it refreshes", async () => {

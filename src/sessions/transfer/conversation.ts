@@ -46,7 +46,7 @@ export function portableConversation(core: Core, conversation: Conversation, age
   const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
-  const timesOf = (said: readonly Message[]): number[] => messages.flatMap((one) => times?.get(one) ?? []);
+  const timesOf = (messages: readonly Message[]): number[] => messages.flatMap((one) => times?.get(one) ?? []);
   const turns = exchanges.map(({ input, output }, index): Turn => ({
     seq: index + 1,
     key: null,
