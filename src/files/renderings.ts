@@ -34,7 +34,7 @@ export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatN
 function conversationLine({ session, logs }: SessionSnapshot, format: MessageFormat): string {
   const text = instructionsIn(logs);
   const own = systemMessages(text);
-  const messages = messagesIn(logs);
+  const messages = turnMessages(logs);
   const beside = text === undefined ? undefined : format.instructions?.(text);
   const line = {
     id: session.id,
@@ -47,14 +47,14 @@ function conversationLine({ session, logs }: SessionSnapshot, format: MessageFor
 
 /** All messages of a session; its instructions are the first one. */
 export function messagesIn({ logs }: SessionSnapshot): readonly Message[] {
-  return [...systemMessages(instructionsIn(logs)), ...messagesIn(logs)];
+  return [...systemMessages(instructionsIn(logs)), ...turnMessages(logs)];
 }
 
 function systemMessages(instructions: string | undefined): readonly Message[] {
   return instructions === undefined ? [] : [{ role: "system", content: instructions }];
 }
 
-function messagesIn(logs: SessionSnapshot["logs"]): readonly Message[] {
+function turnMessages(logs: SessionSnapshot["logs"]): readonly Message[] {
   return (logs["turns"] ?? []).flatMap(({ data }) => {
     const { input, output } = turnData(data);
     return [...input, ...output];
