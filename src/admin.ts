@@ -239,6 +239,6 @@ async function subjectOf(
     ...place,
     user: await guestOf(place.core, tenant, erased.device),
     isGuest: true,
-    hashed: hashedText(erased),
+    hashed: hashedText(place.core, erased),
   };
 }

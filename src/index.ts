@@ -117,6 +117,7 @@ export type {
   TenantEvent,
   UnreadableEvent,
 } from "./sessions/tenant-events.ts";
+export type { DeviceIds } from "./domain/values/device.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
 export type {
   DecidedCalls,

@@ -26,10 +26,13 @@ import { turnPages } from "./log-pages.ts";
 /** Server and device of a chat. */
 export interface ChatOptions extends Omit<HttpOptions, "headers"> {
   /**
-   * The device's UUID, which it keeps secret: it gives access to the chat.
+   * The device's UUID, which it keeps secret: it gives access to the chat. With `key` also the id of a channel, if the
+   * server has `deviceIds: "any"`.
    * @default the one stored in this browser
    */
   readonly device?: string;
+  /** The API key of a program that serves a channel; a browser has none. */
+  readonly key?: string;
 }
 
 /** Options of `say`. */
@@ -51,7 +54,7 @@ export interface SayOptions {
   readonly key?: string;
 }
 
-const chatNames: OptionNames<ChatOptions> = { url: true, device: true, retries: true, fetch: true };
+const chatNames: OptionNames<ChatOptions> = { url: true, device: true, key: true, retries: true, fetch: true };
 const sayNames: OptionNames<SayOptions> = { agent: true, busy: true, key: true };
 const handOffNames: OptionNames<Pick<HandOffOptions, "ttl">> = { ttl: true };
 
@@ -61,8 +64,9 @@ const handOffNames: OptionNames<Pick<HandOffOptions, "ttl">> = { ttl: true };
  */
 export function chat(given: ChatOptions): Chat {
   guardNames(given, "options", chatNames);
-  const { device = browserDevice(), ...options } = given;
-  return new Chat(new Http({ ...options, headers: { "x-device-id": device } }));
+  const { device = browserDevice(), key, ...options } = given;
+  const authorization = key === undefined ? undefined : `Bearer ${key}`;
+  return new Chat(new Http({ ...options, headers: defined({ "x-device-id": device, authorization }) }));
 }
 
 /** A device's conversation. */

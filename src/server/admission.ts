@@ -1,3 +1,5 @@
+import { isUuid } from "../domain/values/device.ts";
+import { SessionError } from "../errors.ts";
 import type { Sessions } from "../index.ts";
 import { guardRight, keyOf, shownDevice } from "./http/authority.ts";
 import type { KeyRing } from "./http/configured-keys.ts";
@@ -29,6 +31,7 @@ export async function admit(
   if (scope === "device") {
     const device = shownDevice(c, sessions);
     c.set("countStream", () => streams.open({ device: device ?? undefined, session: sessionIn(c, sessions.tenant) }));
+    if (device !== null && !isUuid(device)) await admitChannel(c, { sessions, keys, limits });
     if (device === null) countNew(c);
     else limits.count("device", device);
     return;
@@ -39,6 +42,23 @@ export async function admit(
   c.set("key", key);
   c.set("sessions", sessions.for(key.tenant));
   c.set("countStream", () => streams.open({ key: key.id, session: sessionIn(c, key.tenant) }));
+}
+
+/**
+ * A client may guess the id that a channel gave another one, so such an id counts only beside the key of the program that
+ * serves the channel.
+ * @throws SessionError `key_missing`, `key_expired`, `key_forbidden`, `rate_limited`
+ */
+async function admitChannel(
+  c: RequestContext,
+  { sessions, keys, limits }: Pick<Counting, "sessions" | "keys" | "limits">,
+): Promise<void> {
+  const key = await keyOf(c, keys);
+  limits.count("key", key.id);
+  guardRight(key, "write");
+  if (key.tenant !== sessions.tenant)
+    throw new SessionError("key_forbidden", { right: key.right, needed: "write", tenantOf: "server" });
+  c.set("key", key);
 }
 
 /** The session of a request, qualified by its tenant. */

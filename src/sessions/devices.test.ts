@@ -9,7 +9,7 @@ import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { openSessions } from "../open.ts";
 import type { Store } from "../store/store.ts";
 import type { UnreadableDevice } from "./devices.ts";
-import { sweep } from "../admin.ts";
+import { erase, sweep } from "../admin.ts";
 import { inputsOf } from "../../test/support/inputs-of.ts";
 
 const secret = "a secret for tests only";
@@ -489,4 +489,56 @@ test("finding a device's session writes nothing, and an altered or invented seal
   }
   assert.equal(here.another({ secret: "another secret entirely" }).devices.unseal(sealed), null);
   assert.equal(here.sessions.for("another").devices.unseal(sealed), null);
+});
+
+test("with deviceIds any, the id of a channel is a device of its own, with the same hash, links and isolation", async () => {
+  await using here = place({ deviceIds: "any" });
+  const { devices } = here.sessions;
+  const ids = ["4917012345678", "device-123", "Device-123", "wa:+49 170 1", "ключ", randomUUID()];
+  for (const id of ids) await (await devices.open(id)).append({ input: id });
+  for (const id of ids) assert.deepEqual(await inputsOf(await devices.open(id)), [id], "its own session alone");
+  const uuid = randomUUID();
+  const [lower, upper] = [await devices.open(uuid), await devices.open(uuid.toUpperCase())];
+  assert.equal(lower.id, upper.id);
+  const strict = here.another({ secret });
+  assert.equal((await strict.devices.open(uuid)).id, lower.id, "a UUID has the same hash under either policy");
+  await assert.rejects(strict.devices.open("device-123"), { code: "id_invalid" });
+  for (const { id } of (await here.sessions.list()).items) assert(!ids.some((known) => id.includes(known)));
+  const { code } = await devices.linkCode("device-123");
+  await devices.link("4917012345678", code);
+  assert.deepEqual(await inputsOf(await devices.open("4917012345678")), ["device-123"]);
+  await devices.unlink("4917012345678");
+  await devices.claim("device-123", "ada");
+  assert.equal((await devices.open("device-123")).info.user, "ada");
+  assert.deepEqual(await inputsOf(await here.sessions.for("other").devices.open("device-123")), []);
+  await erase(here.sessions, { device: "wa:+49 170 1" });
+  assert.equal(await devices.find("wa:+49 170 1"), undefined);
+});
+
+test("with deviceIds any, an id that is too long, blank at its ends or a malformed UUID is refused, and not repeated", async () => {
+  await using here = place({ deviceIds: "any" });
+  const bad = [
+    "",
+    " ",
+    " device-123",
+    "device-123 ",
+    "a\u0000b",
+    "a\nb",
+    "x".repeat(257),
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    7,
+    null,
+    undefined,
+  ];
+  for (const id of bad) {
+    await assert.rejects(here.sessions.devices.open(id as string), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "id_invalid");
+      if (typeof id === "string" && id.trim().length > 4) assert(!JSON.stringify(error).includes(id.trim()));
+      return true;
+    });
+  }
+  assert.equal(await here.sessions.count(), 0);
+  assert.throws(() => here.another({ secret, deviceIds: "all" as "any" }), { code: "argument_invalid" });
+  assert.throws(() => here.sessions.devices.seal("device-123"), { code: "id_invalid" }, "cookies have UUIDs alone");
 });

@@ -56,8 +56,8 @@ export interface UnreadableDevice extends UnreadableSession {
 }
 
 /**
- * Anonymous clients. Each has a UUID that it keeps secret: the id opens the device's session, so the store has only a keyed
- * hash of it. A device that is linked to a user has the session of the user.
+ * Anonymous clients. Each has a UUID that it keeps secret, or with `deviceIds: "any"` the id of a channel: the id opens the
+ * device's session, so the store has only a keyed hash of it. A device that is linked to a user has the session of the user.
  */
 export class Devices {
   readonly #core: Core;
@@ -73,7 +73,7 @@ export class Devices {
 
   /**
    * The session of a device. It is created if there is none, and reset if it has expired or ended.
-   * @throws SessionError `id_invalid` if the id is no UUID, `secret_missing`, and as `create`
+   * @throws SessionError `id_invalid` if the id is not one that `deviceIds` of `openSessions` allows, `secret_missing`, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.open", () => this.#open(this.#names(deviceId), options));
@@ -95,9 +95,9 @@ export class Devices {
     });
   }
 
-  /** The device id with a seal, for a cookie that no client can invent or alter. */
+  /** The device id, a UUID, with a seal, for a cookie that no client can invent or alter. @throws SessionError `id_invalid` */
   seal(deviceId: string): string {
-    const device = parseDeviceId(deviceId);
+    const device = parseDeviceId(deviceId, "uuid");
     return `${device}.${keyedHash(this.#core, this.#tenant, "cookie", device).toString("base64url")}`;
   }
 
@@ -105,7 +105,7 @@ export class Devices {
   unseal(sealed: string): string | null {
     const [text = "", seal = ""] = sealed.split(".", 2);
     try {
-      const device = parseDeviceId(text);
+      const device = parseDeviceId(text, "uuid");
       const seals = keyedHashes(this.#core, this.#tenant, "cookie", device).map((hash) => hash.toString("base64url"));
       const isSealed = seals.some((own) => isSameHash(Buffer.from(own), Buffer.from(seal)));
       return isSealed && sealed === `${device}.${seal}` ? device : null;
@@ -390,7 +390,7 @@ export class Devices {
 
   /** The names that the device may have in the store. */
   #names(deviceId: string): readonly string[] {
-    const device = parseDeviceId(deviceId);
+    const device = parseDeviceId(deviceId, this.#core.options.deviceIds);
     this.#core.guardOpen();
     return deviceNames(this.#core, this.#tenant, device);
   }

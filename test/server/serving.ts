@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { defined } from "../../src/domain/values/defined.ts";
 import { createServer, type Server, type ServerOptions } from "../../src/server/index.ts";
 import { systemClock, type Clock } from "../../src/clock.ts";
-import type { Agent, KeyRight, Model, Sessions } from "../../src/index.ts";
+import type { Agent, DeviceIds, KeyRight, Model, Sessions } from "../../src/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -43,6 +43,7 @@ export interface ServingOptions {
   readonly store?: Store;
   readonly server?: Partial<ServerOptions>;
   readonly clock?: Clock;
+  readonly deviceIds?: DeviceIds;
 }
 
 export const unlimited = { device: 1e9, newDevices: 1e9, newDeviceSessions: 1e9, key: 1e9, wrongCodes: 1e9 };
@@ -53,12 +54,13 @@ export function serve({
   store = openMemory({ clock: systemClock }),
   server: how,
   clock,
+  deviceIds,
 }: ServingOptions = {}): Serving {
   const sessions = sessionsOn(store, {
     model,
     sweep: false,
     secret: "a secret for tests only",
-    ...defined({ agents, clock }),
+    ...defined({ agents, clock, deviceIds }),
   });
   const server = createServer({ sessions, rates: unlimited, ...how });
   return {

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { existingSecret, newSecret, previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { openExisting, openFor, openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { withoutSecrets } from "../program/store-wait.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError, type Sessions } from "../../index.ts";
+import { SessionError, type DeviceIds, type Sessions } from "../../index.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { note, report, writeJson } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
@@ -25,6 +25,7 @@ import { currentReceipt } from "../../sessions/erasure/erasure-receipt.ts";
 interface EraseOptions extends StoreOptions, JsonOption {
   readonly user?: string;
   readonly device?: string;
+  readonly deviceIds: DeviceIds;
   readonly dryRun?: boolean;
   readonly withForks?: boolean;
   readonly verify?: string;
@@ -37,7 +38,12 @@ export function eraseCommand(): Command {
     "Erase a user or a guest: sessions, forks, archives, devices; print a signed receipt to stdout",
   )
     .option("--user <id>", "the user to erase")
-    .option("--device <uuid>", "the guest to erase: a device that speaks for no user, by its id")
+    .option("--device <id>", "the guest to erase: a device that speaks for no user, by its id")
+    .addOption(
+      new Option("--device-ids <kind>", "the kind of the id in --device: a UUID, or the id of a channel (any)")
+        .choices(["uuid", "any"])
+        .default("uuid"),
+    )
     .option("--dry-run", "change nothing; count what would be erased")
     .option(
       "--with-forks",
@@ -102,12 +108,13 @@ async function openForErasure({
   verify,
   url,
   tenant,
-}: Pick<EraseOptions, "dryRun" | "verify" | "tenant"> & { readonly url: string }): Promise<Sessions> {
+  deviceIds,
+}: Pick<EraseOptions, "dryRun" | "verify" | "tenant" | "deviceIds"> & { readonly url: string }): Promise<Sessions> {
   const secret = await existingSecret(url);
   const scope = defined({ tenant });
   if (verify !== undefined) {
     if (secret === undefined) throw new SessionError("secret_missing", { name: "erasures" });
-    return await openFor({ store: "memory:", ...scope }, { secret, previousSecrets: previousSecrets() });
+    return await openFor({ store: "memory:", ...scope }, { secret, previousSecrets: previousSecrets(), deviceIds });
   }
   if (dryRun === true)
     return await openToRead(
@@ -115,6 +122,7 @@ async function openForErasure({
       {
         secret: secret ?? newSecret(),
         previousSecrets: previousSecrets(),
+        deviceIds,
       },
     );
   if (secret === undefined) await (await openExisting({ store: url, ...scope })).close();
@@ -123,6 +131,7 @@ async function openForErasure({
     {
       secret: await serverSecret(url),
       previousSecrets: previousSecrets(),
+      deviceIds,
     },
   );
 }

@@ -1,5 +1,5 @@
 /** The parts that all commands share. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 
 /** A command that throws instead of printing an error and exiting, so that `main` reports every failure. */
 export function bareCommand(name: string, summary: string): Command {
@@ -32,6 +32,16 @@ export interface JsonOption {
 }
 
 export const jsonOption = ["--json", "print one JSON object a line, for programs; errors, too"] as const;
+
+/** The ids that devices may have. */
+export function deviceIdsOption(): Option {
+  return new Option(
+    "--device-ids <kind>",
+    "the ids of devices: UUIDs alone, or also the ids of a channel, such as phone numbers (any); a request with one needs a key",
+  )
+    .choices(["uuid", "any"])
+    .default("uuid");
+}
 
 /** The examples at the end of a help text. */
 export function examples(lines: readonly string[]): string {

@@ -1,7 +1,14 @@
 import { defined } from "../../domain/values/defined.ts";
 import { openaiModel } from "../../adapters/openai.ts";
 import { printable } from "../../domain/values/format-value.ts";
-import { openSessions, type Agent, type Model, type ModelSettings, type Sessions } from "../../index.ts";
+import {
+  openSessions,
+  type Agent,
+  type DeviceIds,
+  type Model,
+  type ModelSettings,
+  type Sessions,
+} from "../../index.ts";
 import { openStore } from "../../open.ts";
 import type { Access } from "../../store/access.ts";
 import { commandLog } from "./log.ts";
@@ -52,6 +59,7 @@ interface SessionsExtra {
   readonly handoffTtl?: number | undefined;
   readonly secret?: string;
   readonly previousSecrets?: readonly string[];
+  readonly deviceIds?: DeviceIds;
 }
 
 /**

@@ -7,13 +7,14 @@ import {
   type Budget,
   type BusyPolicy,
   type DailyBudget,
+  type DeviceIds,
   type ManagerOptions,
   type Model,
   type OpenOptions,
 } from "../../index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
-import { examples, storeCommand } from "../program/command.ts";
+import { deviceIdsOption, examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
@@ -39,6 +40,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, Lifeti
   readonly agents?: string;
   readonly model?: string;
   readonly cors: readonly string[];
+  readonly deviceIds: DeviceIds;
   readonly tools: boolean;
   readonly handsOver: NonNullable<ManagerOptions["handsOver"]>;
   readonly grace: number;
@@ -72,6 +74,7 @@ export function serveCommand(): Command {
         .choices(["next", "now"])
         .default("next"),
     )
+    .addOption(deviceIdsOption())
     .option("--cors <origin>", "an origin whose pages may call the server; may be repeated", collect, [])
     .option(
       "--fallback <how>",
@@ -136,6 +139,7 @@ async function serve(options: ServeOptions): Promise<void> {
         store,
         secret,
         previousSecrets: previousSecrets(),
+        deviceIds: options.deviceIds,
         budgets: defined({ user: perDay(options.userBudget), tenant: perDay(options.tenantBudget) }),
         ...lifetimes,
         ...defined({

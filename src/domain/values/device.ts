@@ -1,18 +1,40 @@
 /** The text forms of device ids, device names and link codes. */
 import { SessionError } from "../../errors.ts";
+import { isPrintable } from "./ids.ts";
+
+/** The ids that devices may have: UUIDs alone, or also other texts, as the ids that a channel gives its users. */
+export type DeviceIds = "uuid" | "any";
+
+const lengthMax = 256;
 
 /**
- * The device id in lower case: a UUID of any version of RFC 9562. The nil and the max UUID are refused, because many
- * clients would share them. The id opens a session, so no error shows it.
+ * The device id. A UUID of any version of RFC 9562 becomes lower case; the nil and the max UUID are refused, because many
+ * clients would share them. With `any` it may also be another text of 1 to 256 characters without control characters and
+ * without blanks at its ends; its case counts. The id opens a session, so no error shows it.
  * @throws SessionError `id_invalid`
  */
-export function parseDeviceId(value: unknown): string {
-  if (typeof value === "string" && uuid.test(value)) return value.toLowerCase();
+export function parseDeviceId(value: unknown, ids: DeviceIds): string {
+  if (typeof value === "string" && isUuid(value)) return value.toLowerCase();
+  if (ids === "any" && typeof value === "string" && isOther(value)) return value;
   const found = typeof value === "string" ? { length: value.length } : { value: typeof value };
-  throw new SessionError("id_invalid", { name: "deviceId", ...found, expected: "uuid" });
+  const expected =
+    ids === "any" ? ({ expected: "name", min: 1, max: lengthMax } as const) : ({ expected: "uuid" } as const);
+  throw new SessionError("id_invalid", { name: "deviceId", ...found, ...expected });
+}
+
+/** True for an id that its device has made at random, so that no other client guesses it. */
+export function isUuid(text: string): boolean {
+  return uuid.test(text);
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+const likeUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+function isOther(text: string): boolean {
+  return (
+    text.length >= 1 && text.length <= lengthMax && isPrintable(text) && text.trim() === text && !likeUuid.test(text)
+  );
+}
 
 /** Crockford's base 32: no letters that look like another letter or digit. */
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";

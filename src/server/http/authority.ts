@@ -3,6 +3,7 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { parseDeviceId } from "../../domain/values/device.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { KeyRight, Sessions } from "../../index.ts";
+import { coreOf } from "../../sessions/sessions.ts";
 import type { AdmittedKey, KeyRing } from "./configured-keys.ts";
 import type { RequestContext } from "./route.ts";
 
@@ -111,7 +112,7 @@ function giveCookie(c: RequestContext, sessions: Sessions, device: string): void
  */
 export function shownDevice(c: RequestContext, sessions: Sessions): string | null {
   const header = c.req.header(deviceHeader);
-  if (header !== undefined) return parseDeviceId(header);
+  if (header !== undefined) return parseDeviceId(header, coreOf(sessions).options.deviceIds);
   const cookie = cookieOf(c);
   return cookie === undefined ? null : sessions.devices.unseal(cookie);
 }

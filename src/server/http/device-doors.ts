@@ -37,19 +37,22 @@ export function deviceDoors(
     const session = await sessions.devices.find(device);
     if (session !== undefined) remember(device);
     // A request without an id was counted on admission.
-    else if (shownDevice(c, sessions) !== null) countNew(c);
+    // The key of a channel vouches for its devices.
+    else if (shownDevice(c, sessions) !== null && !hasKey(c)) countNew(c);
     return session;
   }
 
   async function openDevice(c: RequestContext, device: string, agent?: string): Promise<Session> {
     if (!remembered.has(device)) {
       try {
-        if ((await findDevice(c, device)) === undefined) limits.count("newDeviceSessions", "all");
+        if ((await findDevice(c, device)) === undefined && !hasKey(c)) limits.count("newDeviceSessions", "all");
       } catch (error) {
         // The fallback cannot look it up; opening finds the session.
         if (!hasCode(error, "store_unavailable")) throw error;
-        countNew(c);
-        limits.count("newDeviceSessions", "all");
+        if (!hasKey(c)) {
+          countNew(c);
+          limits.count("newDeviceSessions", "all");
+        }
       }
     }
     const session = await sessions.devices.open(device, defined({ agent }));
@@ -58,4 +61,8 @@ export function deviceDoors(
   }
 
   return { openDevice, findDevice, countNew };
+}
+
+function hasKey(c: RequestContext): boolean {
+  return (c.get("key") as unknown) !== undefined;
 }

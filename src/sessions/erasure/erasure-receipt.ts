@@ -83,7 +83,7 @@ export function isReceipt(
   if (!isForm(given)) return false;
   const receipt = currentReceipt(given);
   const isTheirs =
-    erased === undefined || subjectsOf(core, receipt.tenant, hashedText(erased)).includes(receipt.subject);
+    erased === undefined || subjectsOf(core, receipt.tenant, hashedText(core, erased)).includes(receipt.subject);
   const signature = Buffer.from(receipt.signature, "base64url");
   return isTheirs && signaturesOf(core, receipt).some((own) => isSameHash(signature, own));
 }

@@ -31,8 +31,8 @@ export interface Subject {
 }
 
 /** The text of a user or a guest whose keyed hash stands for it in receipts and marks. @throws SessionError `id_invalid` */
-export function hashedText(erased: Erased): string {
-  return typeof erased === "string" ? erased : `device ${parseDeviceId(erased.device)}`;
+export function hashedText(core: Core, erased: Erased): string {
+  return typeof erased === "string" ? erased : `device ${parseDeviceId(erased.device, core.options.deviceIds)}`;
 }
 
 /**
@@ -40,7 +40,11 @@ export function hashedText(erased: Erased): string {
  * @throws SessionError `id_invalid`, `secret_missing`, `argument_invalid` for a device that speaks for a user
  */
 export async function guestOf(core: Core, tenant: string, device: string): Promise<string> {
-  const name = await knownName(core, tenant, namesOfDevice(core, tenant, parseDeviceId(device)));
+  const name = await knownName(
+    core,
+    tenant,
+    namesOfDevice(core, tenant, parseDeviceId(device, core.options.deviceIds)),
+  );
   const pointer = pointerOf(core, (await core.find(internalKey(tenant, name)))?.record);
   if (pointer?.kind === "user") throw new SessionError("argument_invalid", { name: "device", expected: "guest" });
   return name;

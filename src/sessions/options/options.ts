@@ -8,6 +8,7 @@ import type { Policy } from "../../domain/record/retention.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { SettledState, Budget } from "../../domain/record/record.ts";
 import { defined } from "../../domain/values/defined.ts";
+import type { DeviceIds } from "../../domain/values/device.ts";
 import { SessionError } from "../../errors.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
@@ -91,6 +92,13 @@ export interface SessionsOptions {
    * @default none
    */
   readonly previousSecrets?: readonly string[];
+  /**
+   * The ids that devices may have: `"uuid"`, which a client makes at random and keeps secret, or `"any"`: also the ids of a
+   * channel, as a phone number. A client that can guess such an id gets the session of its device, so pass only ids that a
+   * trusted component has checked.
+   * @default "uuid"
+   */
+  readonly deviceIds?: DeviceIds;
   /** How long a session lives after its last activity, such as "30d"; "never": it does not expire. @default "never" */
   readonly ttl?: Lifetime;
   /** The time to live after creation, independent of activity. @default no limit */
@@ -163,6 +171,7 @@ export interface ResolvedOptions {
   readonly model: Model | undefined;
   readonly secret: string | undefined;
   readonly previousSecrets: readonly string[];
+  readonly deviceIds: DeviceIds;
   readonly ttlMs: number;
   readonly maxAgeMs: number | null;
   readonly ttlOfUser: (user: string) => Lifetime | undefined;
@@ -193,6 +202,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   model: true,
   secret: true,
   previousSecrets: true,
+  deviceIds: true,
   ttl: true,
   maxAge: true,
   ttlOfUser: true,
@@ -222,6 +232,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     previousSecrets: (options.previousSecrets ?? [])
       .map((secret, index) => parseSecret(secret, `previousSecrets[${index}]`))
       .filter((secret) => secret !== options.secret),
+    deviceIds: parseOneOf(options.deviceIds ?? "uuid", "deviceIds", ["uuid", "any"]),
     ttlMs: parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
     ttlOfUser: options.ttlOfUser ?? (() => undefined),
