@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { defined } from "../../src/domain/values/defined.ts";
 import { openSessions } from "../../src/index.ts";
-import { migrations } from "../../src/store/sqlite/schema.ts";
+import { migrations } from "../../src/store/sqlite/schema/schema.ts";
 import { Workplace } from "./command-line.ts";
 
 /** A folder with a store of schema 4 in `perdure.db`. */

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { openSessions } from "../../src/index.ts";
-import { migrations as sqliteSteps } from "../../src/store/sqlite/schema.ts";
+import { migrations as sqliteSteps } from "../../src/store/sqlite/schema/schema.ts";
 import { migrations as postgresSteps } from "../../src/store/postgres/schema/schema.ts";
 import { postgresSchemaScript } from "../../src/store/postgres/index.ts";
 import { PostgresServer, query } from "../postgres/server.ts";

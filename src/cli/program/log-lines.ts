@@ -171,7 +171,7 @@ export async function foundStore(url: string, sessions: Sessions): Promise<Found
 
 /** An opened store has the schema of this version. */
 async function schemaOf(url: string): Promise<{ readonly schema?: number }> {
-  if (/^sqlite:/i.test(url)) return { schema: (await import("../../store/sqlite/schema.ts")).migrations.length };
+  if (/^sqlite:/i.test(url)) return { schema: (await import("../../store/sqlite/schema/schema.ts")).migrations.length };
   if (!/^postgres(ql)?:/i.test(url)) return {};
   return { schema: (await import("../../store/postgres/schema/schema.ts")).migrations.length };
 }

@@ -194,12 +194,17 @@ const typesOfStored: ReadonlyMap<string, EventType> = new Map(
   Object.entries(storedTypes).map(([type, stored]) => [stored, type as EventType]),
 );
 
+/** The stored spelling of a type. */
+export function storedEventType(type: EventType): string {
+  return storedTypes[type] ?? type;
+}
+
 /**
  * The beginning of the stored text of an event of this type, and of no other type: stores filter by it without
  * decoding.
  */
 export function eventBeginning(type: EventType): string {
-  return `{"type":"${storedTypes[type] ?? type}"`;
+  return `{"type":"${storedEventType(type)}"`;
 }
 
 /** True for a log that may lack its first entries: old events are deleted. */
@@ -212,7 +217,7 @@ export function appendEvent(draft: Draft, event: EventData, { now, correlation }
   const seq = headOf(draft.record, "events") + 1;
   const { type, ...data } = event;
   const stored = {
-    type: storedTypes[type] ?? type,
+    type: storedEventType(type),
     ...storedData(data),
     ...defined({ correlation }),
   };

@@ -6,8 +6,8 @@ import { guardExisting, guardWritable, openToRead } from "./connection/database-
 import { sessionErrorOf } from "./connection/sqlite-error.ts";
 import { Transactions } from "./connection/transactions.ts";
 import { parseOptions } from "./open.ts";
-import { migrations } from "./schema.ts";
-import { migrate, missingSteps } from "./schema-version.ts";
+import { migrations } from "./schema/schema.ts";
+import { migrate, missingSteps } from "./schema/schema-version.ts";
 
 /**
  * Updates the schema of an existing file; `dryRun` only returns the missing steps. Any number of programs may migrate at the

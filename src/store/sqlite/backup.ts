@@ -1,7 +1,7 @@
 import { backup, DatabaseSync } from "node:sqlite";
 import { hasCode, SessionError } from "../../errors.ts";
 import { makeForOwner, openToRead } from "./connection/database-file.ts";
-import { applicationId } from "./schema.ts";
+import { applicationId } from "./schema/schema.ts";
 import { sessionErrorOf } from "./connection/sqlite-error.ts";
 
 /** The contents of a backup. */

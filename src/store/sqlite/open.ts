@@ -7,7 +7,7 @@ import { canWrite, takesAnySchema, type Access } from "../access.ts";
 import type { Store } from "../store.ts";
 import { guardExisting, guardWritable, makeForOwner, openToRead } from "./connection/database-file.ts";
 import { Patience } from "./connection/busy-retry.ts";
-import { guardCurrent, migrate, missingSteps } from "./schema-version.ts";
+import { guardCurrent, migrate, missingSteps } from "./schema/schema-version.ts";
 import { sessionErrorOf } from "./connection/sqlite-error.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { Transactions } from "./connection/transactions.ts";

@@ -10,7 +10,7 @@ import { openMemory } from "../memory.ts";
 import type { SessionFilter, SessionQuery, Store } from "../store.ts";
 import { findPage } from "./find.ts";
 import { openSqlite } from "./open.ts";
-import { migrations } from "./schema.ts";
+import { migrations } from "./schema/schema.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-labelled-"));
 after(() => rmSync(folder, { recursive: true }));

@@ -46,8 +46,8 @@ import type {
 import { Documents } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
-import { outdatedProblems, problemsIn, repairedProblems } from "./inspect.ts";
-import { migrate } from "./schema-version.ts";
+import { outdatedProblems, problemsIn, repairedProblems } from "./schema/inspect.ts";
+import { migrate } from "./schema/schema-version.ts";
 import { isMissing, isOutOfRange } from "./connection/sqlite-error.ts";
 import { openReadOnly } from "./connection/database-file.ts";
 import type { Patience } from "./connection/busy-retry.ts";

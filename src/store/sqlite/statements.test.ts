@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import { migrations } from "./schema.ts";
+import { migrations } from "./schema/schema.ts";
 import { prepareAll } from "./statements.ts";
 
 const database = new DatabaseSync(":memory:");

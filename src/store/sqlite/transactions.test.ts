@@ -5,7 +5,7 @@ import { identityOf } from "../../domain/record/change.ts";
 import { systemClock } from "../../clock.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
 import { Patience } from "./connection/busy-retry.ts";
-import { migrations } from "./schema.ts";
+import { migrations } from "./schema/schema.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import { Transactions } from "./connection/transactions.ts";
 

@@ -213,12 +213,11 @@ create index labels_by_value on ${schema}.labels (tenant, name, value, created_a
 ${labelTriggers(schema)}
 ${refusals(schema)}
 ${documentRefusals(schema)}
-${loadSessions(schema)}
-${views(schema)}`,
+${loadSessions(schema)}`,
   },
   {
     version: 9,
-    title: "functions that read logs, sessions by agent, news",
+    title: "functions that read logs, sessions by agent, news, views",
     breaking: false,
     // No append changes a column of the index, so appends stay HOT. Programs of the versions before note news as well: their
     // functions are replaced.
@@ -248,6 +247,7 @@ ${earlierCommitChange(schema)}
 ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
-${readNews(schema)}`,
+${readNews(schema)}
+${views(schema)}`,
   },
 ];

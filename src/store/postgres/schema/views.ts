@@ -1,4 +1,5 @@
 import { quoteBody } from "../connection/names.ts";
+import { eventKindSql, eventTypeSql } from "../../event-sql.ts";
 import { isKept } from "./functions/removed-logs.ts";
 
 /**
@@ -61,12 +62,16 @@ select tenant, id, agent, user_id, state, ${schema}.instant(created_at) as creat
   ${schema}.whole_number(data #> '{counters,outputTokens}') as output_tokens,
   ${schema}.whole_number(data #> '{counters,totalTokens}') as total_tokens,
   ${schema}.whole_number(data #> '{counters,durationMs}') as duration_ms,
-  data #>> '{lease,instance}' as held_by, version, title, ${schema}.readable_or_null(labels) as labels
-from (
+  data #>> '{lease,instance}' as held_by, version, title, ${schema}.readable_or_null(labels) as labels,
+  case when active_until > now() then data #>> '{floor,agent}' end as active_agent,
+  case when active_until > now() then ${schema}.instant(${schema}.whole_number(data #> '{floor,lockedAt}')) end as active_since,
+  case when active_until > now() then active_until end as active_until,
+  ${schema}.instant(${schema}.whole_number(data #> '{lease,acquiredAt}')) as held_since
+from (select *, ${schema}.instant(${schema}.whole_number(data #> '{floor,expiresAt}')) as active_until from (
   select tenant, id, agent, user_id, state, created_at, last_activity_at, expires_at, version, title,
     labels, ${schema}.readable_or_null(data) as data
   from ${schema}.sessions where ${isConversation}
-) session;
+) stored) session;
 
 create or replace view ${schema}.readable_turns as
 select tenant, session, seq, key, ${schema}.instant(at) as at, data ->> 'status' as status, data ->> 'agent' as agent,
@@ -77,7 +82,10 @@ select tenant, session, seq, key, ${schema}.instant(at) as at, data ->> 'status'
   ${schema}.whole_number(data #> '{usage,totalTokens}') as total_tokens,
   coalesce(data #> '{usage,estimated}' = 'true', false) as estimated,
   ${schema}.whole_number(data -> 'durationMs') as duration_ms, data #>> '{error,code}' as error_code,
-  data #>> '{error,message}' as error_message
+  data #>> '{error,message}' as error_message, data ->> 'finish' as finish_reason,
+  ${schema}.whole_number(data #> '{usage,cachedTokens}') as cached_tokens,
+  ${schema}.whole_number(data #> '{usage,reasoningTokens}') as reasoning_tokens,
+  ${schema}.whole_number(data -> 'waitedMs') as waited_ms
 from (
   select tenant, session, seq, key, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
   where log = 'turns' and ${isConversation} and ${isKept(schema)}
@@ -99,15 +107,22 @@ cross join lateral (
 create or replace view ${schema}.usage_by_day as
 select tenant, (at at time zone 'UTC')::date as day, agent, count(*) as turns, sum(requests) as requests,
   sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, sum(total_tokens) as total_tokens,
-  count(*) filter (where estimated) as estimated_turns, sum(duration_ms) as duration_ms
+  count(*) filter (where estimated) as estimated_turns, sum(duration_ms) as duration_ms,
+  sum(cached_tokens) as cached_tokens
 from ${schema}.readable_turns
 group by tenant, day, agent;
 
 create or replace view ${schema}.readable_events as
-select tenant, session, seq, ${schema}.instant(at) as at, data ->> 'type' as type, data ->> 'correlation' as correlation,
-  case jsonb_typeof(data) when 'object' then data - 'type' - 'correlation' else data end as data
-from (
+select tenant, session, seq, ${schema}.instant(at) as at, ${eventTypeSql("type")} as type,
+  data ->> 'correlation' as correlation,
+  case jsonb_typeof(data) when 'object' then data - 'type' - 'correlation' else data end as data,
+  ${eventKindSql("category", "type")} as category,
+  ${eventKindSql("severity", "type", "data ->> 'severity'")} as severity,
+  ${eventKindSql("status", "type")} as status,
+  case type when 'handed_off' then data ->> 'from' when 'released' then data ->> 'agent' end as previous_agent,
+  ${schema}.whole_number(data -> 'heldMs') as previous_active_ms
+from (select *, data ->> 'type' as type from (
   select tenant, session, seq, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
   where log = 'events' and ${isConversation} and ${isKept(schema)}
-) event;`;
+) stored) event;`;
 }

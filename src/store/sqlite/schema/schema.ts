@@ -1,4 +1,5 @@
-import type { Migration } from "../migrations.ts";
+import type { Migration } from "../../migrations.ts";
+import { views } from "./views.ts";
 
 /** The mark in the header of the file ("Prdr"), which tells it from databases of other programs. */
 export const applicationId = 0x50726472;
@@ -140,7 +141,7 @@ export const migrations: readonly Migration[] = [
   },
   {
     version: 10,
-    title: "sessions by agent, news",
+    title: "sessions by agent, news, views",
     // No append changes a column of the index, so an append writes no page of it.
     sql: `
       create index sessions_of_agent on sessions (tenant, agent, created_at, id);
@@ -160,6 +161,7 @@ export const migrations: readonly Migration[] = [
         id text not null,
         primary key (tenant, no)
       ) strict, without rowid;
+      ${views}
     `,
   },
 ];

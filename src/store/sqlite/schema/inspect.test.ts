@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import { sessionsOn } from "../../sessions/sessions.ts";
-import type { StoreProblem } from "../store.ts";
-import { creationOf, sampleRecord } from "../../testing/samples.ts";
-import { openSqlite } from "./open.ts";
+import { sessionsOn } from "../../../sessions/sessions.ts";
+import type { StoreProblem } from "../../store.ts";
+import { creationOf, sampleRecord } from "../../../testing/samples.ts";
+import { openSqlite } from "../open.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-inspect-"));
 after(() => rmSync(root, { recursive: true }));
@@ -83,6 +83,21 @@ test("a missing index is built on request, unless rows of the table prevent it",
   const [left] = found.filter(({ kind }) => kind === "schema");
   assert.match(left?.what ?? "", /^index entries_by_seq is missing; the repair failed: UNIQUE constraint failed/);
   assert.equal(left?.repaired, false);
+});
+
+test("a view that is missing or another is found, and made again on request", async () => {
+  const damage = "drop view readable_turns; drop view usage_by_day; create view usage_by_day as select 1 as turns";
+  for (const repair of [false, true]) {
+    assert.deepEqual(await inspected(damage, { repair }), [
+      { kind: "schema", what: "view readable_turns is missing", fix: "it is built", repaired: repair },
+      {
+        kind: "schema",
+        what: "view usage_by_day is not as this version makes it",
+        fix: "it is built",
+        repaired: repair,
+      },
+    ]);
+  }
 });
 
 test("missing tables and columns are found, and not created", async () => {

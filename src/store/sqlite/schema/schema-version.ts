@@ -1,7 +1,7 @@
 /** The version of the schema in a file, and the steps to the newest one. */
 import type { DatabaseSync } from "node:sqlite";
-import { SessionError } from "../../errors.ts";
-import { stepsFrom, type Migration } from "../migrations.ts";
+import { SessionError } from "../../../errors.ts";
+import { stepsFrom, type Migration } from "../../migrations.ts";
 import { applicationId, migrations } from "./schema.ts";
 
 /**

@@ -1,10 +1,10 @@
 import { DatabaseSync } from "node:sqlite";
-import type { StoreProblem } from "../store.ts";
-import type { Migration } from "../migrations.ts";
+import type { StoreProblem } from "../../store.ts";
+import type { Migration } from "../../migrations.ts";
 import { migrations } from "./schema.ts";
 import { missingSteps } from "./schema-version.ts";
-import { isMissing, isRefused } from "./connection/sqlite-error.ts";
-import { counted } from "../../errors/counted.ts";
+import { isMissing, isRefused } from "../connection/sqlite-error.ts";
+import { counted } from "../../../errors/counted.ts";
 
 /** The problems of the file: the check of SQLite, tables and indexes that differ from the schema, entries without a session. */
 export function problemsIn(database: DatabaseSync, store: string): readonly StoreProblem[] {
@@ -52,7 +52,7 @@ function damage(database: DatabaseSync): StoreProblem[] {
   return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...unrepairable }));
 }
 
-/** A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes. */
+/** A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes and all views. */
 function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
@@ -60,9 +60,16 @@ function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[]
   return [...partsOf(expected)].flatMap(([name, sql]): StoreProblem[] => {
     const found = there.get(name);
     if (found === sql) return [];
-    if (found !== undefined)
+    const isView = name.startsWith("view ");
+    if (found !== undefined && !isView)
       return [{ kind: "schema", what: `${name} is not as this version makes it: ${found}`, ...unrepairable }];
-    const what = `${name} is missing`;
+    const what = found === undefined ? `${name} is missing` : `${name} is not as this version makes it`;
+    if (isView) {
+      const remade = `drop ${name.replace(" ", " if exists ")}; ${sql}`;
+      return [
+        { kind: "schema", ...(repair ? built(database, { what, sql: remade }) : { what, repaired: false }), fix },
+      ];
+    }
     const table = tableOf(sql);
     // The missing table is reported.
     if (table !== undefined && !there.has(`table ${table}`)) return [];

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
-import { rowOf } from "../row.ts";
-import { openSqlite } from "./open.ts";
+import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../../testing/samples.ts";
+import { rowOf } from "../../row.ts";
+import { openSqlite } from "../open.ts";
 import { applicationId, migrations } from "./schema.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-migrations-"));

@@ -1,0 +1,107 @@
+/** The stored rows for people and their SQL, with the names and columns of the views of PostgreSQL. */
+import { eventKindSql, eventTypeSql } from "../../event-sql.ts";
+
+/** The last moment of the year 9999, epoch ms: a session that does not expire ends behind it. */
+const lastInstantMs = 253_402_300_799_999;
+
+/** A time as text of UTC, such as 2026-11-30 05:00:00.123, which the date functions of SQLite read; null for none. */
+function instant(ms: string): string {
+  return `strftime('%Y-%m-%d %H:%M:%f', min(${ms}, ${lastInstantMs}) / 1000.0, 'unixepoch')`;
+}
+
+/** A whole number of a JSON text; null for another value. */
+function whole(path: string): string {
+  return `iif(json_type(data, '${path}') = 'integer', json_extract(data, '${path}'), null)`;
+}
+
+/** A text of a JSON text, without quotation marks; null for another value. */
+function text(path: string): string {
+  return `iif(json_type(data, '${path}') = 'text', json_extract(data, '${path}'), null)`;
+}
+
+/** The JSON text, or null for one that cannot be read, so that it fails no other row. */
+const readable = (column: string): string => `iif(json_valid(${column}), ${column}, null)`;
+
+/** The list at a place of the data of a turn, empty for another value. */
+const list = (part: string): string => `iif(json_type(turn.${part}) = 'array', turn.${part}, '[]')`;
+
+const nowMs = "(julianday('now') - 2440587.5) * 86400000";
+
+/** False for streams, pointers of devices and other internal records, whose scope has a control character in its name. */
+const isConversation = "instr(tenant, char(1)) = 0";
+
+/** The entries of one log of conversations that are still there. */
+function entriesOf(log: string): string {
+  return `select tenant, sessions.id as session, seq, key, at, ${readable("entries.data")} as data
+    from entries join sessions on sessions.no = entries.session where log = '${log}' and ${isConversation}`;
+}
+
+/**
+ * No stored value fails a view: a damaged value is null, and its row is shown with its other values. The SQL works with
+ * SQLite 3.38 and later.
+ */
+export const views: string = `
+  create view readable_sessions as
+  select tenant, id, agent, user as user_id, state, ${instant("created_at")} as created_at,
+    ${instant("last_activity_at")} as last_activity_at, ${instant("expires_at")} as expires_at,
+    data -> '$.metadata' as metadata,
+    ${whole("$.counters.turns")} as turns, ${whole("$.counters.messages")} as messages,
+    ${whole("$.counters.requests")} as requests, ${whole("$.counters.inputTokens")} as input_tokens,
+    ${whole("$.counters.outputTokens")} as output_tokens, ${whole("$.counters.totalTokens")} as total_tokens,
+    ${whole("$.counters.durationMs")} as duration_ms, ${text("$.lease.instance")} as held_by, version, title,
+    ${readable("labels")} as labels,
+    iif(in_force, ${text("$.floor.agent")}, null) as active_agent,
+    iif(in_force, ${instant(whole("$.floor.lockedAt"))}, null) as active_since,
+    iif(in_force, ${instant(whole("$.floor.expiresAt"))}, null) as active_until,
+    ${instant(whole("$.lease.acquiredAt"))} as held_since
+  from (select *, ${whole("$.floor.expiresAt")} > ${nowMs} as in_force from (
+    select tenant, id, agent, user, state, created_at, last_activity_at, expires_at, version, title, labels,
+      ${readable("data")} as data
+    from sessions where ${isConversation}
+  ));
+
+  create view readable_turns as
+  select tenant, session, seq, key, ${instant("at")} as at, ${text("$.status")} as status, ${text("$.agent")} as agent,
+    ${text("$.model")} as model, data -> '$.input' as input, data -> '$.output' as output,
+    ${whole("$.requests")} as requests, ${whole("$.usage.inputTokens")} as input_tokens,
+    ${whole("$.usage.outputTokens")} as output_tokens, ${whole("$.usage.totalTokens")} as total_tokens,
+    json_type(data, '$.usage.estimated') is 'true' as estimated, ${whole("$.durationMs")} as duration_ms,
+    ${text("$.error.code")} as error_code, ${text("$.error.message")} as error_message,
+    ${text("$.finish")} as finish_reason, ${whole("$.usage.cachedTokens")} as cached_tokens,
+    ${whole("$.usage.reasoningTokens")} as reasoning_tokens, ${whole("$.waitedMs")} as waited_ms
+  from (${entriesOf("turns")});
+
+  create view readable_messages as
+  select tenant, session, turn, part, place, at, agent, ${text("$.role")} as role,
+    data -> '$.content' as content, ${text("$.content")} as text,
+    data -> '$.tool_calls' as tool_calls, ${text("$.tool_call_id")} as tool_call_id, data as message
+  from (
+    select tenant, session, turn.seq as turn, part, place + 1 as place, turn.at as at, agent,
+      iif(kind in ('object', 'array'), value, null) as data
+    from (
+      select turn.tenant, turn.session, turn.seq, turn.at, turn.agent, 'input' as part, message.key as place,
+        message.value, message.type as kind
+      from readable_turns turn, json_each(${list("input")}) message
+      union all
+      select turn.tenant, turn.session, turn.seq, turn.at, turn.agent, 'output', message.key, message.value, message.type
+      from readable_turns turn, json_each(${list("output")}) message
+    ) turn
+  );
+
+  create view usage_by_day as
+  select tenant, date(at) as day, agent, count(*) as turns, sum(requests) as requests, sum(input_tokens) as input_tokens,
+    sum(output_tokens) as output_tokens, sum(total_tokens) as total_tokens, sum(estimated) as estimated_turns,
+    sum(duration_ms) as duration_ms, sum(cached_tokens) as cached_tokens
+  from readable_turns
+  group by tenant, date(at), agent;
+
+  create view readable_events as
+  select tenant, session, seq, ${instant("at")} as at, ${eventTypeSql("type")} as type, correlation,
+    json_remove(data, '$.type', '$.correlation') as data,
+    ${eventKindSql("category", "type")} as category,
+    ${eventKindSql("severity", "type", text("$.severity"))} as severity,
+    ${eventKindSql("status", "type")} as status,
+    case type when 'handed_off' then ${text("$.from")} when 'released' then ${text("$.agent")} end as previous_agent,
+    ${whole("$.heldMs")} as previous_active_ms
+  from (select *, ${text("$.type")} as type, ${text("$.correlation")} as correlation from (${entriesOf("events")}));
+`;
