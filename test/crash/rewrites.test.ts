@@ -1,12 +1,16 @@
-/** The end of a log is rewritten in one commit: no reader and no crash ever meets the moment between truncation and replacement. */
+/**
+ * A write of several parts is one commit: no reader and no crash meets the moment between the truncation and the replacement of a
+ * log, between two sessions, or between a session and its documents.
+ */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openSessions, type Session, type Turn } from "../../src/index.ts";
+import { defined } from "../../src/domain/values/defined.ts";
+import { openSessions, type Session, type Sessions, type Turn } from "../../src/index.ts";
 import { turnsAfter } from "../processes/log-writers.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
-import { rounds } from "../support/rounds.ts";
+import { isThorough, rounds } from "../support/rounds.ts";
 import { assertSound, engineNames, Engines } from "./engines.ts";
 
 const engines = new Engines();
@@ -69,6 +73,66 @@ for (const name of engineNames) {
     assert.ok(looks >= rounds(40));
     const types = new Set((await Array.fromAsync(session.events())).map(({ type }) => type));
     assert.deepEqual([...types], ["created"]);
+    await assertSound(sessions);
+  });
+}
+
+interface Seen {
+  /** The operations in both sessions. */
+  readonly one: number;
+  readonly two: number;
+}
+
+/** The operations in a session, by its log, its turns, its counters and its metadata of one moment. */
+async function opsIn(session: Session): Promise<number> {
+  const { tails, info } = await session.look([{ log: "ops", last: 1 }]);
+  const end = info.logs["ops"]?.end ?? 0;
+  const last = Number(tails[0]?.[0]?.value ?? 0);
+  assert.deepEqual([info.counters.turns, Number(info.metadata["op"] ?? 0)], [end, last]);
+  return end;
+}
+
+/** Looks at both sessions and the documents between two looks at the first session. */
+async function seenTogether(sessions: Sessions, one: Session, two: Session): Promise<Seen> {
+  const before = await opsIn(one);
+  const documents = await sessions.documents("ops").getMany(["a", "b"]);
+  const inTwo = await opsIn(two);
+  const after = await opsIn(one);
+  const [a = 0, b = 0] = ["a", "b"].map((key) => Number(documents.get(key)?.value ?? 0));
+  assert.equal(a, b, "both documents, or none");
+  assert.ok(before <= a && a <= after, `${before} <= ${a} <= ${after}`);
+  assert.ok(Math.floor(before / 2) <= inTwo && inTwo <= Math.floor(after / 2), `${inTwo} of ${before} to ${after}`);
+  return { one: after, two: inTwo };
+}
+
+for (const name of engineNames) {
+  test(`turns, logs, fields, documents and a second session in one commit, killed between any two calls of the store: all or nothing: ${name}`, async (context) => {
+    const chance = chanceOf(context);
+    const store = (await engines.get(name)).fresh();
+    await using sessions = await openSessions({ store, sweep: false });
+    const [one, two] = [await sessions.create({ id: "one" }), await sessions.create({ id: "two" })];
+    const [readerOne, readerTwo] = [await sessions.get("one"), await sessions.get("two")];
+    let isOver = false;
+    const reading = (async () => {
+      while (!isOver) await seenTogether(sessions, readerOne, readerTwo);
+    })();
+    for (let round = 0; round < (isThorough ? 40 : 4); round++) {
+      const stallAt = round % 6 === 5 ? undefined : ((round * 5) % 10) + 1;
+      const worker = new WorkerProcess({ store, task: { kind: "together", ...defined({ stallAt }) } });
+      if (stallAt === undefined) {
+        await worker.hear("did", 5);
+        await sleep(chance() * 5);
+      } else {
+        await worker.hear("stalled");
+      }
+      await worker.kill();
+      const acknowledged = Number((await worker.hear("did"))["did"]);
+      const seen = await seenTogether(sessions, one, two);
+      assert.ok(seen.one === acknowledged || seen.one === acknowledged + 1, `${seen.one} after ${acknowledged}`);
+      assert.equal(seen.two, Math.floor(seen.one / 2));
+    }
+    isOver = true;
+    await reading;
     await assertSound(sessions);
   });
 }

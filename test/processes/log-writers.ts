@@ -14,6 +14,11 @@ export interface RewriteTask {
   readonly stallAt?: number;
 }
 
+/** Write to two sessions and two documents, all of one number, in turn by `session.write` and by `sessions.write`, without end. */
+export interface TogetherTask extends Pick<RewriteTask, "stallAt"> {
+  readonly kind: "together";
+}
+
 /** Several writers in one process, each of which writes so many turns and entries. */
 export interface WriteTask {
   readonly kind: "write";
@@ -40,7 +45,12 @@ export function turnsAfter(ops: number): readonly string[] {
 
 const counted: readonly StoreMethod[] = ["load", "read", "commit"];
 
-export async function rewrite(url: string, { session: id, stallAt }: RewriteTask, say: Say): Promise<never> {
+/** Sessions that stop at a place for good; `arm` begins to count the places. */
+async function stalling(
+  url: string,
+  stallAt: number | undefined,
+  say: Say,
+): Promise<{ readonly sessions: Sessions; readonly arm: () => void }> {
   let place: number | undefined;
   const pass = async (): Promise<void> => {
     if (place === undefined || ++place !== stallAt) return;
@@ -56,9 +66,40 @@ export async function rewrite(url: string, { session: id, stallAt }: RewriteTask
     return result;
   });
   const sessions = await openSessions({ store, sweep: false });
+  return { sessions, arm: () => (place = 0) };
+}
+
+export async function together(url: string, { stallAt }: TogetherTask, say: Say): Promise<never> {
+  const { sessions, arm } = await stalling(url, stallAt, say);
+  const [one, two] = [await sessions.get("one"), await sessions.get("two")];
+  for (let done = 0; ; done++) {
+    if (done === 1) arm();
+    const look = await one.look([{ log: "ops", last: 1 }]);
+    const op = Number(look.tails[0]?.[0]?.value ?? 0) + 1;
+    const write: SessionWrite = {
+      logs: { ops: { entries: [{ key: `op ${op}`, value: op }] } },
+      turns: { turns: [{ input: `op ${op}` }] },
+      set: { metadata: { op } },
+    };
+    const documents = ["a", "b"].map((key) => ({ scope: "ops", key, value: op }));
+    // By turns the documents with the first session, and with the last of several.
+    const outcome =
+      op % 2 === 1
+        ? await one.write({ ...write, documents, onto: look })
+        : await sessions.write([
+            { id: one.id, ...write, onto: look },
+            { id: two.id, ...write, documents },
+          ]);
+    if (outcome.status !== "ok") throw new Error(`operation ${op} is a ${outcome.status}`);
+    say({ did: op });
+  }
+}
+
+export async function rewrite(url: string, { session: id, stallAt }: RewriteTask, say: Say): Promise<never> {
+  const { sessions, arm } = await stalling(url, stallAt, say);
   const session = await sessions.get(id);
   for (let done = 0; ; done++) {
-    if (done === 1) place = 0;
+    if (done === 1) arm();
     const look = await session.look([
       { log: "turns", last: 1 },
       { log: "ops", last: 1 },

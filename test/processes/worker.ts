@@ -13,7 +13,16 @@ import {
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
 import { makeChanges, type ChangesTask } from "./changes.ts";
-import { forkLogs, rewrite, write, type ForkLogsTask, type RewriteTask, type WriteTask } from "./log-writers.ts";
+import {
+  forkLogs,
+  rewrite,
+  together,
+  write,
+  type ForkLogsTask,
+  type RewriteTask,
+  type TogetherTask,
+  type WriteTask,
+} from "./log-writers.ts";
 import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
 
 export type Task =
@@ -49,6 +58,7 @@ export type Task =
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
   | ChangesTask
   | RewriteTask
+  | TogetherTask
   | WaitingTask
   | WriteTask
   | ForkLogsTask
@@ -277,6 +287,7 @@ async function answers(
 
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
   if (task.kind === "rewrite") return await rewrite(store, task, say);
+  if (task.kind === "together") return await together(store, task, say);
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
   switch (task.kind) {
     case "append":
