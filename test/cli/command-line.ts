@@ -22,6 +22,14 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** The JSON lines that a command printed. */
+export function jsonLines({ stdout }: Pick<Finished, "stdout">): Record<string, unknown>[] {
+  return stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The user to be. @default the one who runs the tests */

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { encodeValue, openSessions, type Sessions } from "../../src/index.ts";
-import { Workplace, type Finished } from "./command-line.ts";
+import { Workplace, jsonLines, type Finished } from "./command-line.ts";
 
 let place: Workplace;
 let sessions: Sessions;
@@ -27,13 +27,6 @@ async function put(scope: string, key: string, json: string, ...args: string[]):
   return await place.run(["documents", "put", scope, key, "-", ...args], { input: json });
 }
 
-function linesOf({ stdout }: Finished): Record<string, unknown>[] {
-  return stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
 test("put stores the JSON of stdin or a file, and get prints it", async () => {
   const documents = sessions.documents("own");
   const json = encodeValue({ at: new Date(7), ["__proto__"]: 1 });
@@ -45,11 +38,11 @@ test("put stores the JSON of stdin or a file, and get prints it", async () => {
   assert.equal(encodeValue(stored.value), json);
   assert.equal(Number(stored.expiresAt) - stored.updatedAt, 3_600_000);
   assert.match((await run("get", "own", "k")).stdout, /"__proto__":1/);
-  const [whole] = linesOf(await run("get", "own", "k", "--json"));
+  const [whole] = jsonLines(await run("get", "own", "k", "--json"));
   assert.deepEqual([whole?.["key"], whole?.["version"], whole?.["user"]], ["k", stored.version, "ada"]);
   assert.match(String(whole?.["expiresAt"]), /^\d{4}-.*Z$/);
   writeFileSync(join(place.folder, "value.json"), '"a text"\n');
-  const [second] = linesOf(await run("put", "own", "k", join(place.folder, "value.json"), "--json"));
+  const [second] = jsonLines(await run("put", "own", "k", join(place.folder, "value.json"), "--json"));
   const replaced = await documents.get("k");
   assert.deepEqual(second, { scope: "own", key: "k", version: replaced?.version });
   assert.deepEqual([replaced?.value, replaced?.user, replaced?.expiresAt], ["a text", null, null]);
@@ -62,7 +55,7 @@ test("list prints the documents by key with a prefix and a limit, and count coun
   const documents = sessions.documents("many");
   for (let index = 0; index < 60; index++)
     await documents.put(`${index < 55 ? "a" : "b"}/${String(index).padStart(2, "0")}`, `value\u001b${index}`);
-  const keysOf = (finished: Finished) => linesOf(finished).map(({ key }) => key);
+  const keysOf = (finished: Finished) => jsonLines(finished).map(({ key }) => key);
   const first = await run("list", "many", "--json");
   assert.deepEqual([keysOf(first).length, first.stderr], [50, "more: --after a/49\n"]);
   const rest = await run("list", "many", "--after", "a/49", "--json");
@@ -73,7 +66,7 @@ test("list prints the documents by key with a prefix and a limit, and count coun
   const none = await run("list", "none");
   assert.deepEqual([none.code, none.stdout, none.stderr], [0, "", "no documents in the scope none\n"]);
   assert.equal((await run("count", "many")).stdout, "60\n");
-  assert.deepEqual(linesOf(await run("count", "many", "--prefix", "b/", "--json")), [{ scope: "many", count: 5 }]);
+  assert.deepEqual(jsonLines(await run("count", "many", "--prefix", "b/", "--json")), [{ scope: "many", count: 5 }]);
 });
 
 test("list names a document that cannot be read, and prints the others", async () => {
@@ -83,7 +76,7 @@ test("list names a document that cannot be read, and prints the others", async (
   database.exec("update documents set data = '{' where scope = 'damaged' and key = 'b'");
   database.close();
   const listed = await run("list", "damaged", "--json");
-  assert.deepEqual([listed.code, linesOf(listed).map(({ key }) => key)], [0, ["a", "c"]]);
+  assert.deepEqual([listed.code, jsonLines(listed).map(({ key }) => key)], [0, ["a", "c"]]);
   assert.equal(listed.stderr, "document b is not listed: its data cannot be read\n");
   assert.equal((await run("get", "damaged", "b")).code, 1);
 });
@@ -106,7 +99,7 @@ test("another document than --if names is exit code 4, a missing one is 3, and n
     assert.deepEqual([code, stdout], [3, ""]);
     assert.match(stderr, /"code":"document_not_found"/);
   }
-  const [deleted] = linesOf(await run("delete", "compared", "k", "--if", String(version), "--json"));
+  const [deleted] = jsonLines(await run("delete", "compared", "k", "--if", String(version), "--json"));
   assert.deepEqual(deleted, { scope: "compared", key: "k", deleted: true });
   assert.equal(await documents.get("k"), null);
 });

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
 import { createServer, listen } from "../../src/server/index.ts";
-import { finish, setUp } from "./command-line.ts";
+import { jsonLines, finish, setUp } from "./command-line.ts";
 
 test("events for people and for programs, by type, severity and session", async () => {
   await using context = await setUp();
@@ -17,11 +17,7 @@ test("events for people and for programs, by type, severity and session", async 
   assert.match(shown[0] ?? "", /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}info {5}[ab] {2}created {2}agent "ceo"$/);
   assert.match(shown[2] ?? "", /a {2}ended {2}reason ".*enough"$/);
   assert.ok(!shown.join("").includes("\u001b"), "no text moves the terminal");
-  const lines = (await place.run(["events", "--session", "a", "--type", "ended", "created", "--json"])).stdout;
-  const events = lines
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const events = jsonLines(await place.run(["events", "--session", "a", "--type", "ended", "created", "--json"]));
   assert.deepEqual(
     events.map(({ type, seq }) => [type, seq]),
     [

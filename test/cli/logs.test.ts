@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openSessions, type Sessions } from "../../src/index.ts";
-import { finish, outputUntil, Workplace, type Finished } from "./command-line.ts";
+import { finish, outputUntil, Workplace, jsonLines, type Finished } from "./command-line.ts";
 
 let place: Workplace;
 let sessions: Sessions;
@@ -22,13 +22,6 @@ after(async () => {
 async function write(id: string, document: unknown, ...args: string[]): Promise<Finished> {
   const input = typeof document === "string" ? document : JSON.stringify(document);
   return await place.run(["write", id, "-", ...args], { input });
-}
-
-function linesOf({ stdout }: Finished): Record<string, unknown>[] {
-  return stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 function errorOf({ stderr }: Finished): unknown {
@@ -62,15 +55,15 @@ test("a write from a file or stdin is one commit, and logs lists what was writte
   assert.deepEqual(entry?.value, { at: new Date("2026-11-20T12:00:00.000Z"), big: 12n });
 
   assert.match((await place.run(["logs", "s"])).stdout, /^LOG +ENTRIES\nfacts +3\n$/);
-  assert.deepEqual(linesOf(await place.run(["logs", "s", "--json"])), [{ name: "facts", end: 3 }]);
+  assert.deepEqual(jsonLines(await place.run(["logs", "s", "--json"])), [{ name: "facts", end: 3 }]);
   const shown = await place.run(["logs", "s", "facts"]);
   assert.match(shown.stdout, /^1 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}main\/2 {2}\{"at"/);
   assert.ok(!shown.stdout.includes("\u001b"), "no text moves the terminal");
-  const [first] = linesOf(await place.run(["logs", "s", "facts", "--json", "--limit", "1"]));
+  const [first] = jsonLines(await place.run(["logs", "s", "facts", "--json", "--limit", "1"]));
   assert.deepEqual([first?.["seq"], first?.["key"], first?.["value"]], [1, "main/2", value]);
   assert.match(String(first?.["at"]), /^\d{4}-\d\d-\d\dT.*Z$/);
   const keys = async (...args: string[]): Promise<unknown[]> =>
-    linesOf(await place.run(["logs", "s", "facts", "--json", ...args])).map(({ seq }) => seq);
+    jsonLines(await place.run(["logs", "s", "facts", "--json", ...args])).map(({ seq }) => seq);
   assert.deepEqual(await keys("--prefix", "main/"), [2, 1]);
   assert.deepEqual(await keys("--prefix", "main/", "--order", "descending", "--limit", "1"), [1]);
   assert.deepEqual(await keys("--keys", "main/1", "absent", "main/2"), [1, 2]);
@@ -87,12 +80,12 @@ test("logs shows the last 50 entries, and says that there are more", async () =>
   await session.write({ logs: { facts: { entries } } });
   const shown = await place.run(["logs", "many", "facts", "--json"]);
   assert.deepEqual(
-    linesOf(shown).map(({ seq }) => seq),
+    jsonLines(shown).map(({ seq }) => seq),
     Array.from({ length: 50 }, (_, index) => index + 11),
   );
   assert.match(shown.stderr, /only the last 50 entries of 60/);
   const all = await place.run(["logs", "many", "facts", "--json", "--from", "1"]);
-  assert.deepEqual([linesOf(all).length, all.stderr], [60, ""]);
+  assert.deepEqual([jsonLines(all).length, all.stderr], [60, ""]);
 });
 
 test("--follow continues with later entries, until the session ends", async () => {
@@ -109,7 +102,7 @@ test("--follow continues with later entries, until the session ends", async () =
   await session.end();
   const finished = await ended;
   assert.deepEqual(
-    linesOf(finished).map(({ value }) => value),
+    jsonLines(finished).map(({ value }) => value),
     ["two", "three"],
   );
   assert.equal(finished.code, 0);
@@ -118,7 +111,7 @@ test("--follow continues with later entries, until the session ends", async () =
 test("a write whose key stands, or whose log changed, is exit code 4 and writes nothing", async () => {
   const session = await sessions.create({ id: "keys" });
   const one = { logs: { facts: { entries: [{ key: "a", value: 1 }] } } };
-  const [outcome] = linesOf(await write("keys", one, "--json"));
+  const [outcome] = jsonLines(await write("keys", one, "--json"));
   assert.deepEqual([outcome?.["status"], outcome?.["logs"]], ["ok", { facts: { seqs: [1], end: 1 } }]);
   const standing = await write("keys", one);
   assert.equal(standing.code, 4);
@@ -127,10 +120,10 @@ test("a write whose key stands, or whose log changed, is exit code 4 and writes 
     /^nothing was written: the log facts of session keys has the key "a" already, as entry 1\n$/,
   );
   const again = await write("keys", one, "--json");
-  assert.deepEqual([again.code, linesOf(again)[0]?.["status"], again.stderr], [4, "duplicate", ""]);
+  assert.deepEqual([again.code, jsonLines(again)[0]?.["status"], again.stderr], [4, "duplicate", ""]);
   await session.write({ logs: { facts: { entries: [{ value: 2 }] } } });
   const stale = await write("keys", { ...one, onto: outcome?.["version"] }, "--json");
-  assert.deepEqual([stale.code, stale.stdout], [4, JSON.stringify(linesOf(again)[0]) + "\n"]);
+  assert.deepEqual([stale.code, stale.stdout], [4, JSON.stringify(jsonLines(again)[0]) + "\n"]);
   const other = { logs: { facts: { entries: [{ value: 3 }] } }, onto: outcome?.["version"] };
   const changed = await write("keys", other, "--json");
   assert.deepEqual([changed.code, changed.stdout, errorOf(changed)], [4, "", "conflict"]);

@@ -12,7 +12,7 @@ import { openSessions } from "../../open.ts";
 import type { Session } from "../session/session.ts";
 import { coreOf, type Sessions } from "../sessions.ts";
 import { erase, findReferences } from "../../admin.ts";
-import { secret, day, ada, none, place, talk, idsIn } from "../../../test/support/erased-user.ts";
+import { secret, day, ada, none, place, talk, idsIn, noReferences } from "../../../test/support/erased-user.ts";
 
 async function link(sessions: Sessions, device: string, to: string): Promise<Session> {
   return await sessions.devices.link(device, (await sessions.devices.linkCode(to)).code);
@@ -144,15 +144,7 @@ test("an erasure deletes the user's turns in the outbox too, also those of a dev
     assert.equal((await findReferences(sessions, ada)).outbox, 2);
     const receipt = await erase(sessions, { user: ada });
     assert.equal(receipt.erased.outbox + receipt.erased.sessions >= 2, true);
-    assert.deepEqual(await findReferences(sessions, ada), {
-      sessions: 0,
-      legalHold: 0,
-      devices: 0,
-      pointers: 0,
-      documents: { count: 0, keys: [] },
-      outbox: 0,
-      sharedForks: none,
-    });
+    assert.deepEqual(await findReferences(sessions, ada), noReferences);
     for (const name of await readdir(folder))
       assert(!(await readFile(join(folder, name))).includes("a secret of Ada's"), name);
     await sessions.close();

@@ -4,7 +4,7 @@ import type { Answer } from "../../domain/turns/answer.ts";
 import { continueRequest } from "../../domain/request/model-request.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { guardTokensLeft } from "../../domain/record/budget.ts";
-import { resumeOf, turnOf, type Resume, type Turn } from "../../domain/turns/turn.ts";
+import { resumeOf, turnOf, type Resume } from "../../domain/turns/turn.ts";
 import { guardToken } from "../../domain/writes/waiting.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { parseId } from "../../domain/values/ids.ts";
@@ -14,15 +14,15 @@ import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { DecidedCalls, Decision } from "../options/model.ts";
-import { answerTo, ownView, type DurableQuestion } from "../turns/consult.ts";
-import { answerTurn, identified, sealBroken, type Consultation, type Emit } from "../turns/model-answer.ts";
-import { modelNameOf, parseQuestion, requestOf, requestTo, type ConsultOptions } from "../turns/question.ts";
+import { answering, answerTo, ownView, type DurableQuestion } from "../turns/consult.ts";
+import { identified, sealBroken, type Consultation } from "../turns/model-answer.ts";
+import { modelNameOf, parseQuestion, requestOf, type ConsultOptions } from "../turns/question.ts";
 import { resumeOn, type ResumeHow } from "./waiting.ts";
 
 /** Decisions on tool calls, by their ids. */
 export type Decisions = { readonly [callId: string]: Decision };
 
-/** How an answer that waited for approval goes on. */
+/** How an answer that waited for approval is continued. */
 export type ApproveOptions = Pick<ConsultOptions, "model" | "settings" | "window" | "signal" | "flush">;
 
 const optionNames: OptionNames<ApproveOptions> = {
@@ -45,11 +45,11 @@ export async function approveOn(
   parseId(token, "token");
   const { tenant, id: session, agent } = owner.record;
   return await answerTo({ tenant, session, agent }, (consultation) =>
-    goOn(owner, { token, decisions, options }, consultation),
+    continueAnswer(owner, { token, decisions, options }, consultation),
   );
 }
 
-async function goOn(
+async function continueAnswer(
   owner: Handle,
   {
     token,
@@ -91,17 +91,16 @@ async function goOn(
     // No smaller request is tried: results of tools come first, and a model that has output is not asked again.
     const { request } = await requestOf(handle, { ...resumed, after: seq - 1 }, { seq, agent: open.agent }, loaded);
     const messages = continueRequest(request.messages, { output, results: [] });
-    const call = {
-      consultation,
-      model: question.model,
-      request: { ...request, messages, decided: { ...decided, requests: open.requests } },
-      context: { requestTo: (agent: string) => requestTo(handle, resumed, { seq, agent }) },
-      signal: options.signal,
-      now: () => core.now(),
-    };
     inProgress.waiting = [];
-    const run = (emit: Emit): Promise<Turn> =>
-      answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
+    const run = answering(
+      { owner, handle, inProgress, question: resumed },
+      {
+        consultation,
+        model: question.model,
+        request: { ...request, messages, decided: { ...decided, requests: open.requests } },
+        signal: options.signal,
+      },
+    );
     return { seq, repeats: undefined, before: inProgress.restored.flatMap(eventsOfChunk), run };
   } catch (error) {
     const known = identified(error, consultation, seq);

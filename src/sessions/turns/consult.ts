@@ -19,7 +19,16 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../handle/handle.ts";
 import { addContext } from "../tracing/operation.ts";
-import { answerTurn, identified, repeatAnswer, sealBroken, type Consultation, type Emit } from "./model-answer.ts";
+import {
+  answerTurn,
+  identified,
+  repeatAnswer,
+  sealBroken,
+  type Consultation,
+  type Emit,
+  type ModelCall,
+} from "./model-answer.ts";
+import type { TurnInProgress } from "./progress/turn-in-progress.ts";
 import { doneTurn, followAnswer, followedSession } from "./running-answer.ts";
 import { withinLimits } from "./within-limits.ts";
 import {
@@ -107,22 +116,38 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
       { seq, agent: open.agent },
       { record: handle.record, tails: loaded.tails },
     );
-    const call = {
-      consultation,
-      model: withinLimits(question.model, smaller),
-      request,
-      context: { requestTo: (agent: string) => requestTo(handle, question, { seq, agent }) },
-      signal,
-      now: () => core.now(),
-    };
-    const run = (emit: Emit): Promise<Turn> =>
-      answerTurn(inProgress, { ...call, emit }).finally(() => owner.follow(handle));
+    const model = withinLimits(question.model, smaller);
+    const run = answering({ owner, handle, inProgress, question }, { consultation, model, request, signal });
     return { seq, repeats: undefined, run };
   } catch (error) {
     // The question is durable: its turn is sealed here, or it would keep the session busy.
     const known = identified(error, consultation, seq);
     throw await sealBroken(inProgress, known, { usage: estimateUsage(question.input, []), requests: 0 });
   }
+}
+
+/**
+ * The run of a turn that began: it calls the model and seals the turn. The owner then knows the record with the sealed turn.
+ */
+export function answering(
+  {
+    owner,
+    handle,
+    inProgress,
+    question,
+  }: {
+    readonly owner: Handle;
+    readonly handle: Handle;
+    readonly inProgress: TurnInProgress;
+    readonly question: Question;
+  },
+  call: Pick<ModelCall, "consultation" | "model" | "request" | "signal">,
+): DurableQuestion["run"] {
+  const { seq } = inProgress;
+  const context = { requestTo: (agent: string) => requestTo(handle, question, { seq, agent }) };
+  const now = (): number => owner.core.now();
+  return async (emit) =>
+    await answerTurn(inProgress, { ...call, context, now, emit }).finally(() => owner.follow(handle));
 }
 
 /** A handle for the answer. Later operations of the owner need not wait for it: `cancel` must not wait for an answer. */
