@@ -22,7 +22,7 @@ test("the adapter's types fit both versions of the specification", { skip }, asy
 });
 
 // The addresses keep the compiler of the project from the packages that only this folder has.
-for (const file of ["providers.ts", "chats.ts", "sockets.ts"]) {
+for (const file of ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts"]) {
   if (skip === false) await import(new URL(file, import.meta.url).href);
   else test(`the AI SDK works with the adapter: ${file}`, { skip });
 }

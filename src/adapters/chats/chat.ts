@@ -87,6 +87,8 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
   readonly #sessions: Sessions;
   readonly #schemas: ChatsOptions;
   #stored: StoredChat;
+  /** An answer was begun since the chat was read. */
+  #isOutdated = false;
   #plan: Plan | undefined;
 
   /** Made by `Chats.open`. @internal */
@@ -188,6 +190,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     if (plan === undefined) throw new SessionError("argument_invalid", { name: "message", expected: "value" });
     if (plan.answer !== undefined) return ReadableStream.from(chunksOfAnswer(plan.answer));
     this.#plan = undefined;
+    this.#isOutdated = true;
     let lease: SessionLease;
     try {
       lease = await this.session.lease();
@@ -229,13 +232,14 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
 
   async #decide(step: (stored: StoredChat) => Promise<Plan>): Promise<M[]> {
     for (let round = 1; ; round++) {
+      if (round > 1 || this.#isOutdated) this.#stored = await loadChat(this.session, this.#sessions.streams);
+      this.#isOutdated = false;
       try {
         this.#plan = await step(this.#stored);
         return this.messages;
       } catch (error) {
         const mayBeOutdated = hasCode(error, "conflict") || hasCode(error, "key_reused");
         if (!mayBeOutdated || round === roundsMax) throw error;
-        this.#stored = await loadChat(this.session, this.#sessions.streams);
       }
     }
   }

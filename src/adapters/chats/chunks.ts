@@ -62,12 +62,12 @@ export function chunk(type: string, fields: Fields = {}): UiChunk {
   return { type, ...defined(fields) };
 }
 
-function chunksOfPart(part: UiPart, id: string): readonly UiChunk[] {
+function chunksOfPart(part: UiPart, ownId: string): readonly UiChunk[] {
   const { type } = part;
   if (isToolPart(part)) return chunksOfCall(part);
   if (type === "step-start") return [chunk("start-step")];
   if (type !== "text" && type !== "reasoning") return [part];
-  const { text, state, citations, providerMetadata } = fieldsOf(part);
+  const { id = ownId, text, state, citations, providerMetadata } = fieldsOf(part);
   return [
     chunk(`${type}-start`, { id, providerMetadata }),
     ...(text === "" ? [] : [chunk(`${type}-delta`, { id, delta: text })]),
