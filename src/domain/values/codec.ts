@@ -35,7 +35,44 @@ export function encode(value: unknown, name = "value"): string {
 
 /** The value as JSON has it, with its other parts tagged. @throws SessionError as {@link encode} */
 export function plainOf(value: unknown, name: string): unknown {
-  return toPlain(value, { path: [name], ancestors: new Set() });
+  return isPlain(value, 0) ? value : toPlain(value, { path: [name], ancestors: new Set() });
+}
+
+/** Values of most turns are less deep; a deeper one, or one with a cycle, takes the longer way. */
+const plainDepthMax = 32;
+
+/** True for a value that surely needs no tag and can be stored: most values. The check makes no objects. */
+function isPlain(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isFinite(value) && !Object.is(value, -0);
+    case "object":
+      return value === null || (depth < plainDepthMax && isPlainObject(value, depth));
+    default:
+      return false;
+  }
+}
+
+function isPlainObject(value: object, depth: number): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") return false;
+  if (Array.isArray(value)) {
+    if (prototype !== Array.prototype) return false;
+    // Holes, and properties beside the items, which an array has last.
+    let count = 0;
+    for (const name in value) if (name !== String(count++)) return false;
+    return count === value.length && value.every((item) => isPlain(item, depth + 1));
+  }
+  if (prototype !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false;
+  for (const name in value) {
+    if (name === "$type" || !Object.hasOwn(value, name)) return false;
+    const item = (value as Record<string, unknown>)[name];
+    if (item !== undefined && !isPlain(item, depth + 1)) return false;
+  }
+  return true;
 }
 
 /** The value of a text that {@link encode} made. @throws SyntaxError, TypeError for another text */

@@ -4,11 +4,15 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 
 /**
- * Reads what user and tenant of a session used today, by name, and returns the guard of a new turn. The sums may grow until
+ * Reads what user and tenant of a session used today, by name, and returns the guard of a new turn; undefined without budgets. The sums may grow until
  * the turn begins: turns that begin at the same moment may pass the budget together. The fallback has no sums.
  * @throws SessionError the store's; the guard throws `daily_budget_exceeded`
  */
-export async function dailyGuard(core: Core, record: SessionRecord): Promise<() => void> {
+export function dailyGuard(core: Core, record: SessionRecord): Promise<() => void> | undefined {
+  return core.hasDailyBudgets ? guardOf(core, record) : undefined;
+}
+
+async function guardOf(core: Core, record: SessionRecord): Promise<() => void> {
   const uses = await usesOf(core, record);
   return () => guardDailyUse(record, uses, { now: core.now() });
 }
@@ -29,7 +33,7 @@ export async function guardDailyTokens(core: Core, record: SessionRecord, runnin
 }
 
 async function usesOf(core: Core, record: SessionRecord): Promise<readonly DailyUse[]> {
-  if (core.isFallback || Object.keys(core.options.budgets).length === 0) return [];
+  if (!core.hasDailyBudgets) return [];
   if (!core.knowsTime) await core.learnTime();
   const sums = core.dailySums(record);
   if (sums.length === 0) return [];

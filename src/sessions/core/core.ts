@@ -206,13 +206,28 @@ export class Core {
    * @throws SessionError `closed`, and what the step throws
    */
   async take<T>(step: () => Promise<T>): Promise<T> {
-    this.guardOpen();
-    this.#takes++;
+    this.beginTake();
     try {
       return await step();
     } finally {
-      if (--this.#takes === 0) this.#onNoTakes?.();
+      this.endTake();
     }
+  }
+
+  /** As {@link take}, for a caller that ends the step by {@link endTake}. */
+  beginTake(): void {
+    this.guardOpen();
+    this.#takes++;
+  }
+
+  endTake(): void {
+    if (--this.#takes === 0) this.#onNoTakes?.();
+  }
+
+  /** Budgets limit what users or tenants use a day. The fallback has no sums. */
+  get hasDailyBudgets(): boolean {
+    const { user, tenant } = this.options.budgets;
+    return !this.isFallback && (user !== undefined || tenant !== undefined);
   }
 
   /** Guard an operation that the fallback cannot replay. @throws SessionError `store_unavailable` in the fallback */
@@ -329,7 +344,7 @@ export class Core {
     const own = this.newCommitId();
     const first = firstCommitId ?? own;
     const changes = given.map((change, index) => this.identified(change, index === 0 ? first : own));
-    const outcome = await this.#outcomeWithin({ changes, documents }, first);
+    const outcome = await this.#outcomeWithin(changes, documents, first);
     if (outcome.status !== "ok") return outcome;
     this.#publish(changes);
     return { status: "ok", changes };
@@ -339,12 +354,10 @@ export class Core {
    * Commit changes of one session that follow each other, each with this commit id already, as one change.
    * @throws SessionError as {@link commit}
    */
-  async commitFolded(changes: readonly [Change, ...Change[]], commitId: string): Promise<Committed> {
-    const outcome = await this.#outcomeWithin({ changes: [joined(changes)], documents: [] }, commitId);
-    if (outcome.status === "document_conflict") throw new Error("a commit without documents met a document");
-    if (outcome.status !== "ok") return outcome;
-    this.#publish(changes);
-    return { status: "ok", changes };
+  async commitFolded(changes: readonly [Change, ...Change[]], commitId: string): Promise<Settled> {
+    const outcome = await this.#outcomeWithin([joined(changes)], [], commitId);
+    if (outcome.status === "ok") this.#publish(changes);
+    return outcome;
   }
 
   /** The id of a new commit. */
@@ -357,13 +370,10 @@ export class Core {
     return this.#withAdditions(withCommitId(change, commitId));
   }
 
-  async #outcomeWithin(
-    { changes, documents }: { readonly changes: readonly Change[]; readonly documents: readonly DocumentChange[] },
-    commitId: string,
-  ): Promise<Settled> {
+  #outcomeWithin(changes: readonly Change[], documents: readonly DocumentChange[], commitId: string): Promise<Settled> {
     const transaction: Transaction = documents.length === 0 ? changes : [...changes, ...documents];
-    if (this.#outboxBytes === undefined) return await this.#outcomeOf(transaction, commitId);
-    return await this.#outboxBytes.within(changes, () => this.#outcomeOf(transaction, commitId));
+    if (this.#outboxBytes === undefined) return this.#outcomeOf(transaction, commitId);
+    return this.#outboxBytes.within(changes, () => this.#outcomeOf(transaction, commitId));
   }
 
   /** Publish what was committed. Turns of the fallback are published after their replay. */

@@ -29,10 +29,10 @@ export interface WriteOptions {
   /** Writes of documents that land in the same commit. @default none */
   readonly documents?: DocumentsBeside | undefined;
   /**
-   * The write may fold with other writes of this process to its session into one commit. Called once it is in their queue. Such
+   * The write may fold with other writes of this process to its session into one commit. Opened once it is in their queue. Such
    * a write has no changes beside it and grants no lease. @default the write has a commit of its own
    */
-  readonly queued?: (() => void) | undefined;
+  readonly queued?: { open(): void } | undefined;
 }
 
 /** Writes of documents for a commit that may need several tries. */

@@ -70,11 +70,11 @@ export class Contention {
    * Make room for other writers of the session before turns are written. The writer of the last turn knows the newest
    * version and needs one round trip. A refused writer needs two, so it is refused for as long as the first one
    * continues. A writer that was refused since its turn before the last one therefore pauses before its next turn. The
-   * pauses grow while no other turn comes, because the other writers may not get a processor or a lock in a short one.
+   * pauses grow while no other turn comes, because the other writers may not get a processor or a lock in a short one. Undefined if there is no need to pause.
    */
-  async makeRoom(): Promise<void> {
-    if (this.#yields === 0 || this.#conflicts > 0) return;
+  makeRoom(): Promise<void> | undefined {
+    if (this.#yields === 0 || this.#conflicts > 0) return undefined;
     const pauseMs = yields.firstMs * yields.factor ** (this.#yields - 1);
-    if (this.#core.options.clock.now() - this.#landedAt < pauseMs) await this.#core.pause(pauseMs);
+    return this.#core.options.clock.now() - this.#landedAt < pauseMs ? this.#core.pause(pauseMs) : undefined;
   }
 }

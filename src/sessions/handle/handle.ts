@@ -25,6 +25,8 @@ import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
 import { readAbandonedTurn, readReplacedTurns } from "./abandoned-turn.ts";
 import { claimsKeysElsewhere, claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
 import { Contention } from "./contention.ts";
+import type { Gate } from "./gate.ts";
+import { OperationQueue, type FoldingPlace } from "./operation-queue.ts";
 import { writesTo, type FoldedRule, type FoldingView } from "./session-writes.ts";
 import type { Proposal, Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
 
@@ -46,11 +48,7 @@ export class Handle implements WritableSession, FoldingView {
   #lease: Pick<Lease, "fence" | "commitId"> | null = null;
   #retired = false;
   readonly #contention: Contention;
-  /** Settles when all operations so far have ended. */
-  #last: Promise<unknown> | undefined;
-  /** Settles when the next operation that folds may begin. */
-  #gate: Promise<unknown> | undefined;
-  #pending = 0;
+  readonly #operations = new OperationQueue();
 
   /** `seen`: what the owner has seen of the session, where that is less than this record. */
   constructor(core: Core, record: SessionRecord, seen?: Seen) {
@@ -138,13 +136,11 @@ export class Handle implements WritableSession, FoldingView {
    * Call `work`, and count a conflict that it throws, once for each view that had fallen behind. The caller gets the error
    * as it is; the fallback counts none, because its events are not replayed.
    */
-  async countingConflicts<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
+  countingConflicts<T>(work: () => Promise<T>): Promise<T> {
+    return work().catch((error: unknown) => {
       if (hasCode(error, "conflict")) this.#contention.met(this, error.details);
       throw error;
-    }
+    });
   }
 
   /** A turn of the owner was committed. */
@@ -152,8 +148,8 @@ export class Handle implements WritableSession, FoldingView {
     this.#contention.landed();
   }
 
-  /** Pause for other writers of the session, before turns are written. */
-  makeRoom(): Promise<void> {
+  /** Pause for other writers of the session, before turns are written; undefined if there is no need to. */
+  makeRoom(): Promise<void> | undefined {
     return this.#contention.makeRoom();
   }
 
@@ -190,69 +186,61 @@ export class Handle implements WritableSession, FoldingView {
   }
 
   /** Queue an operation behind the earlier ones of this handle. */
-  async inOrder<T>(operation: () => Promise<T>): Promise<T> {
-    this.#begin();
-    const before = this.#last;
-    const result = before === undefined ? operation() : before.then(operation, operation);
-    this.#last = result;
-    this.#gate = result;
-    return await this.#ended(result);
+  inOrder<T>(operation: () => Promise<T>): Promise<T> {
+    this.#guardQueue();
+    return this.#operations.run(operation);
   }
 
   /**
    * Queue an operation that writes by a folded write: the next such operation begins as soon as the write of this one is in the queue
    * of its session (`queued`), and the writes keep their order.
    */
-  async inFold<T>(operation: (queued: () => void) => Promise<T>): Promise<T> {
-    this.#begin();
-    const gate = Promise.withResolvers<void>();
-    const open = (): void => gate.resolve();
-    const run = (): Promise<T> => operation(open);
-    const result = this.#gate === undefined ? run() : this.#gate.then(run, run);
-    result.then(open, open);
-    this.#gate = gate.promise;
-    this.#last = this.#last === undefined ? result : Promise.allSettled([this.#last, result]);
-    return await this.#ended(result);
+  async inFold<T>(operation: (queued: Gate) => Promise<T>): Promise<T> {
+    const place = this.enterFold();
+    try {
+      if (place.before !== undefined) await place.before;
+      return await operation(place.queued);
+    } finally {
+      this.leaveFold(place);
+    }
+  }
+
+  /** As {@link inFold}, for a caller that awaits the place itself and gives it back by {@link leaveFold}. */
+  enterFold(): FoldingPlace {
+    this.#guardQueue();
+    return this.#operations.enter();
+  }
+
+  leaveFold(place: FoldingPlace): void {
+    this.#operations.leave(place);
   }
 
   /** @throws SessionError `queue_full`, `closed` */
-  #begin(): void {
+  #guardQueue(): void {
     this.core.guardOpen();
     const { pendingMax } = this.core.options.limits;
-    if (this.#pending >= pendingMax) {
-      throw new SessionError("queue_full", {
-        ...sessionIds(this.#record),
-        waiting: this.#pending,
-        waitingMax: pendingMax,
-      });
-    }
-    this.#pending++;
-  }
-
-  async #ended<T>(result: Promise<T>): Promise<T> {
-    try {
-      return await result;
-    } finally {
-      if (--this.#pending === 0) {
-        this.#last = undefined;
-        this.#gate = undefined;
-      }
-    }
+    const { pending } = this.#operations;
+    if (pending < pendingMax) return;
+    throw new SessionError("queue_full", { ...sessionIds(this.#record), waiting: pending, waitingMax: pendingMax });
   }
 
   /**
    * Apply the rule to the newest known record and commit its change.
    * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
    */
-  async write(rule: Rule, options: WriteOptions = {}): Promise<WriteResult> {
-    const { fence } = this;
+  write(rule: Rule, options: WriteOptions = {}): Promise<WriteResult> {
+    if (this.core.knowsTime && options.queued !== undefined && this.#lease === null)
+      return this.#writeFolded(rule, options, options.queued);
+    return this.#writeUnder(this.fence, rule, options);
+  }
+
+  /** Write, perhaps under a lease, which is lost with its session or to another holder. */
+  async #writeUnder(fence: number | null, rule: Rule, options: WriteOptions): Promise<WriteResult> {
     try {
       // The record may come from a list, which does not bring the time.
       if (!this.core.knowsTime) await this.core.learnTime();
-      if (options.queued === undefined) return await this.writeApart(rule, options);
-      const written = writesTo(this).write(this, rule, options);
-      options.queued();
-      return await written;
+      const { queued } = options;
+      return await (queued === undefined ? this.writeApart(rule, options) : this.#writeFolded(rule, options, queued));
     } catch (error) {
       const isLost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
       // A change beside this one may be of a record that is lost.
@@ -261,6 +249,12 @@ export class Handle implements WritableSession, FoldingView {
       if (lost && fence !== null) this.core.loseLease(this.key, fence);
       throw error;
     }
+  }
+
+  #writeFolded(rule: Rule, options: WriteOptions, queued: { open(): void }): Promise<WriteResult> {
+    const written = writesTo(this).write(this, rule, options);
+    queued.open();
+    return written;
   }
 
   /** Commit a write in a commit of its own. */

@@ -4,16 +4,16 @@
  * result or error.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { isSame, mayFollow, type Change } from "../../domain/record/change.ts";
-import { keyText, type SessionKey } from "../../domain/record/entry.ts";
+import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
-import type { Committed, Core } from "../core/core.ts";
+import type { Core } from "../core/core.ts";
 import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import type { Within } from "../../store/calls/async-context.ts";
+import type { Settled } from "../../store/store.ts";
 
 /** Writes that fold into one commit at most, and the characters of their entries, from which on no further write joins. */
 const foldMax = { writes: 128, characters: 1024 * 1024 } as const;
@@ -66,40 +66,43 @@ interface Alone {
 interface Judged {
   readonly write: FoldedWrite;
   readonly before: SessionRecord;
-  readonly change?: Change;
-  readonly error?: unknown;
+  readonly change: Change | undefined;
+  readonly error: unknown;
 }
 
 const writesOf = new WeakMap<Core, Map<string, SessionWrites>>();
 
 /** The queue of the writes of this process to the session of this handle. */
-export function writesTo({ core, key }: FoldingView): SessionWrites {
+export function writesTo({ core, record }: FoldingView): SessionWrites {
   let ofCore = writesOf.get(core);
   if (ofCore === undefined) {
     ofCore = new Map();
     writesOf.set(core, ofCore);
   }
-  const text = keyText(key);
+  const text = keyText(record);
   let writes = ofCore.get(text);
   if (writes === undefined) {
-    const all = ofCore;
-    writes = new SessionWrites(core, () => all.delete(text));
+    writes = new SessionWrites(core, ofCore, text);
     ofCore.set(text, writes);
   }
   return writes;
 }
 
+/** Exists while writes wait or run. */
 export class SessionWrites {
   readonly #core: Core;
-  readonly #ended: () => void;
+  /** All queues of this process, and the place of this one. */
+  readonly #all: Map<string, SessionWrites>;
+  readonly #text: string;
   readonly #waiting: (FoldedWrite | Alone)[] = [];
   #isRunning = false;
   /** The newest record that the writes of this queue know. */
   #newest: SessionRecord | undefined;
 
-  constructor(core: Core, ended: () => void) {
+  constructor(core: Core, all: Map<string, SessionWrites>, text: string) {
     this.#core = core;
-    this.#ended = ended;
+    this.#all = all;
+    this.#text = text;
   }
 
   /** Apply the rule to the newest known record, and commit its change together with those of other writes that wait. */
@@ -121,7 +124,9 @@ export class SessionWrites {
   #add(item: FoldedWrite | Alone): void {
     this.#learn(item.handle.record);
     this.#waiting.push(item);
-    if (!this.#isRunning) void this.#run();
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#next();
   }
 
   #learn(record: SessionRecord): void {
@@ -129,46 +134,71 @@ export class SessionWrites {
       this.#newest = record;
   }
 
-  async #run(): Promise<void> {
-    this.#isRunning = true;
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (this.#newest !== undefined) next.handle.learn(this.#newest);
-      if ("work" in next) {
-        this.#waiting.shift();
-        await next.work();
-        this.#learn(next.handle.record);
-        continue;
-      }
-      const writes = await this.#round(next);
-      // The callers of a folded commit may write again at once, so the next round waits for them.
-      if (writes > 1) await turnOfTheLoop();
+  /** Begin what is at the head of the queue. Each step of a round calls this at its end. */
+  readonly #next = (): void => {
+    const next = this.#waiting[0];
+    if (next === undefined) {
+      this.#isRunning = false;
+      this.#all.delete(this.#text);
+      return;
     }
-    this.#isRunning = false;
-    this.#ended();
-  }
+    const { handle } = next;
+    if (this.#newest !== undefined) handle.learn(this.#newest);
+    if ("work" in next) {
+      this.#waiting.shift();
+      void next.work().finally(() => {
+        this.#learn(handle.record);
+        this.#next();
+      });
+    } else {
+      this.#round(next);
+    }
+  };
 
-  /** Fold the first write and those that wait behind it into one commit; the number of writes that it took. */
-  async #round(first: FoldedWrite): Promise<number> {
+  /** Fold the first write and those that wait behind it into one commit. */
+  #round(first: FoldedWrite): void {
     const commitId = this.#core.newCommitId();
     const judged = this.#judgeAll(first.handle.record, commitId);
     if (judged.length === 0) {
       this.#waiting.shift();
-      await this.#apart(first);
-      return 1;
+      void this.#apart(first).finally(this.#next);
+      return;
     }
     this.#waiting.splice(0, judged.length);
-    const [change, ...others] = judged.flatMap(({ change: one }) => one ?? []);
-    try {
-      if (change === undefined) {
-        await this.#settleUnwritten(judged);
-      } else {
-        const commit = (): Promise<Committed> => this.#core.commitFolded([change, ...others], commitId);
-        await this.#settle(judged, await (first.within === undefined ? commit() : first.within(commit)));
-      }
-    } catch (error) {
-      for (const { write } of judged) write.reject(error);
+    const changes: Change[] = [];
+    for (const { change } of judged) if (change !== undefined) changes.push(change);
+    const settled =
+      changes.length === 0 ? this.#settleUnwritten(judged) : this.#commit(first, { changes, judged, commitId });
+    void settled.then(
+      // The callers of a folded commit may write again at once, so the next round waits for them.
+      judged.length === 1 ? this.#next : () => setImmediate(this.#next),
+      (error: unknown) => {
+        for (const { write } of judged) write.reject(error);
+        this.#next();
+      },
+    );
+  }
+
+  async #commit(
+    { within }: FoldedWrite,
+    { changes, judged, commitId }: { changes: readonly Change[]; judged: readonly Judged[]; commitId: string },
+  ): Promise<void> {
+    const commit = (): Promise<Settled> => this.#core.commitFolded(changes as readonly [Change, ...Change[]], commitId);
+    const outcome = await (within === undefined ? commit() : within(commit));
+    switch (outcome.status) {
+      case "ok":
+        this.#landed(judged);
+        return;
+      case "duplicate":
+        this.#repeated(judged, outcome.entry);
+        return;
+      case "conflict":
+        if (outcome.current !== undefined) return await this.#judgeAgainOn(outcome.current, judged);
+        for (const { write, before } of judged) write.reject(new SessionError("session_not_found", sessionIds(before)));
+        return;
+      case "document_conflict":
+        throw new Error("a commit without documents met a document");
     }
-    return judged.length;
   }
 
   /**
@@ -177,9 +207,9 @@ export class SessionWrites {
    */
   #judgeAll(base: SessionRecord, commitId: string): readonly Judged[] {
     const judged: Judged[] = [];
-    const claimed = new Set<string>();
+    let claimed: Set<string> | undefined;
     /** What each handle will have seen, if the commit lands. */
-    const seen = new Map<FoldingView, Seen>();
+    let seen: Map<FoldingView, Seen> | undefined;
     let record = base;
     let characters = 0;
     // The fallback counts the bytes of each commit, and refuses what is too large.
@@ -191,26 +221,33 @@ export class SessionWrites {
       // The store was put back, and this handle knows another history.
       if (!isSame(handle.record, base)) break;
       const before = record;
-      const seenSoFar = seen.get(handle) ?? handle.seen;
+      const seenSoFar = seen?.get(handle) ?? handle.seen;
       let change: Change | null | undefined;
       try {
-        const judge = (): Change | null | undefined => handle.changeOn(before, seenSoFar, write);
-        change = write.within === undefined ? judge() : write.within(judge);
+        change =
+          write.within === undefined
+            ? handle.changeOn(before, seenSoFar, write)
+            : write.within(() => handle.changeOn(before, seenSoFar, write));
       } catch (error) {
-        judged.push({ write, before, error });
+        judged.push({ write, before, change: undefined, error });
         continue;
       }
-      if (change === undefined || change?.claims.some(({ key }) => claimed.has(key)) === true) break;
+      if (change === undefined) break;
       if (change === null) {
-        judged.push({ write, before });
+        judged.push({ write, before, change: undefined, error: undefined });
         continue;
       }
+      const { claims } = change;
+      if (claims.some(({ key }) => claimed?.has(key) === true)) break;
       change = this.#core.identified(change, commitId);
-      judged.push({ write, before, change });
-      for (const { key } of change.claims) claimed.add(key);
-      for (const { entries } of change.splices) for (const { data } of entries) characters += data.length;
+      judged.push({ write, before, change, error: undefined });
       record = change.record ?? record;
-      if (hasSeen(seenSoFar, before)) seen.set(handle, seenOf(record));
+      // For the writes that follow, if there are any.
+      if (judged.length === this.#waiting.length) break;
+      claimed ??= new Set();
+      for (const { key } of claims) claimed.add(key);
+      for (const { entries } of change.splices) for (const { data } of entries) characters += data.length;
+      if (hasSeen(seenSoFar, before)) seen = (seen ?? new Map<FoldingView, Seen>()).set(handle, seenOf(record));
     }
     return judged;
   }
@@ -221,24 +258,12 @@ export class SessionWrites {
     this.#learn(handle.record);
   }
 
-  async #settle(judged: readonly Judged[], outcome: Committed): Promise<void> {
-    if (outcome.status === "ok") {
-      this.#landed(judged);
-      return;
-    }
-    if (outcome.status === "duplicate") {
-      const { entry } = outcome;
-      const one = judged.find(({ change }) => change?.claims.some(({ key }) => key === entry.key));
-      if (one === undefined) throw new Error("the entry of a claimed key has that key");
-      one.write.resolve({ status: "duplicate", entry });
-      this.#again(judged.filter((other) => other !== one));
-      return;
-    }
-    if (outcome.current === undefined) {
-      for (const { write, before } of judged) write.reject(new SessionError("session_not_found", sessionIds(before)));
-      return;
-    }
-    await this.#judgeAgainOn(outcome.current, judged);
+  /** A key of the round is in its log already: its write is a repetition, and the others are judged again. */
+  #repeated(judged: readonly Judged[], entry: Entry): void {
+    const one = judged.find(({ change }) => change?.claims.some(({ key }) => key === entry.key));
+    if (one === undefined) throw new Error("the entry of a claimed key has that key");
+    one.write.resolve({ status: "duplicate", entry });
+    this.#again(judged.filter((other) => other !== one));
   }
 
   #landed(judged: readonly Judged[]): void {

@@ -95,7 +95,7 @@ async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }:
 /** The attempts of one write to one session: each applies the rule to what is known of the logs that it replaces. */
 export async function attemptOf(handle: Handle, write: NewWrite): Promise<WriteAttempt> {
   const addsTurns = write.turns !== undefined && write.turns.turns.length > 0;
-  const guardDaily = addsTurns ? await dailyGuard(handle.core, handle.record) : () => undefined;
+  const guardDaily = addsTurns ? await dailyGuard(handle.core, handle.record) : undefined;
   return new WriteAttempt(handle, write, guardDaily);
 }
 
@@ -108,11 +108,11 @@ interface Standing {
 export class WriteAttempt {
   readonly #handle: Handle;
   readonly #write: NewWrite;
-  readonly #guardDaily: () => void;
+  readonly #guardDaily: (() => void) | undefined;
   #known: Known = nothingKnown;
   #written: Written | undefined;
 
-  constructor(handle: Handle, write: NewWrite, guardDaily: () => void) {
+  constructor(handle: Handle, write: NewWrite, guardDaily: (() => void) | undefined) {
     this.#handle = handle;
     this.#write = write;
     this.#guardDaily = guardDaily;
@@ -120,7 +120,7 @@ export class WriteAttempt {
 
   /** The rule of the write; null where it writes nothing, and {@link unwritten} says why. */
   readonly rule: Rule = (draft, context, { fence }) => {
-    this.#guardDaily();
+    this.#guardDaily?.();
     const agentOf = (record: SessionRecord): string => this.#handle.core.chooseAgent(record, {}).agent;
     const parts = { write: this.#write, known: this.#known, fence, agentOf };
     this.#written = writeSession(draft, parts, context);

@@ -3,8 +3,7 @@ import { guardBudget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
-import { defined } from "../../domain/values/defined.ts";
-import type { WriteOptions } from "../core/writable-session.ts";
+import type { Rule, WriteOptions } from "../core/writable-session.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { lastTurn } from "../turns/begin.ts";
@@ -32,34 +31,46 @@ export async function appendOn(
   turn: TurnInput,
   { key, beside }: WriteKey & Pick<WriteOptions, "beside">,
 ): Promise<Turn> {
-  const wanted = newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: handle.core.turnKey(key) });
-  const append = (queued: (() => void) | undefined): Promise<Turn> =>
-    appendNext(handle, wanted, { named: turn.agent, ...defined({ beside, queued }) });
+  const { core } = handle;
+  const wanted = newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: core.turnKey(key) });
   // `close` waits for the append.
-  return await handle.core.take(() => {
-    if (beside !== undefined) return handle.inOrder(() => append(undefined));
-    // A repetition of a key shows its owner more turns, which the next append of this object must know.
-    return wanted.key === null ? handle.inFold(append) : handle.inOrder(() => append(() => undefined));
-  });
+  core.beginTake();
+  try {
+    if (beside !== undefined)
+      return await handle.inOrder(() => appendNext(handle, wanted, turn.agent, { recovers: "dead", beside }));
+    const place = handle.enterFold();
+    try {
+      if (place.before !== undefined) await place.before;
+      // A repetition of a key shows its owner more turns, which the next append of this object must know.
+      const queued = wanted.key === null ? place.queued : kept;
+      return await appendNext(handle, wanted, turn.agent, { recovers: "dead", queued });
+    } finally {
+      handle.leaveFold(place);
+    }
+  } finally {
+    core.endTake();
+  }
 }
+
+/** Lets the next operation of the handle wait for the end of this one. */
+const kept = { open: () => undefined } as const;
 
 async function appendNext(
   handle: Handle,
   wanted: NewTurn,
-  { named, ...options }: { readonly named: string | undefined } & Pick<WriteOptions, "beside" | "queued">,
+  named: string | undefined,
+  options: WriteOptions,
 ): Promise<Turn> {
-  await handle.makeRoom();
-  const guardDaily = await dailyGuard(handle.core, handle.record);
-  const written = await writeOnce(
-    handle,
-    wanted.key,
-    (draft, context, writer) => {
-      guardBudget(draft.record);
-      guardDaily();
-      return appendTurn(draft, { turn: wanted, writer }, context);
-    },
-    { recovers: "dead", ...options },
-  );
+  const room = handle.makeRoom();
+  if (room !== undefined) await room;
+  const daily = dailyGuard(handle.core, handle.record);
+  const guardDaily = daily && (await daily);
+  const rule: Rule = (draft, context, writer) => {
+    guardBudget(draft.record);
+    guardDaily?.();
+    return appendTurn(draft, { turn: wanted, writer }, context);
+  };
+  const written = await writeOnce(handle, wanted.key, rule, options);
   if (written.status === "duplicate") {
     const earlier = turnOf(written.entry);
     guardSameContent(handle, earlier, {

@@ -92,9 +92,9 @@ export class Session {
    */
   append(turn: TurnInput, options: WriteKey = {}): Promise<Turn> {
     const handle = this.#handle;
-    return traceCall(handle.about("append"), async () => {
+    return traceCall(handle.about("append"), () => {
       guardWriteKey(options);
-      return await handle.countingConflicts(() => appendOn(handle, turn, options));
+      return handle.countingConflicts(() => appendOn(handle, turn, options));
     });
   }
 

@@ -87,7 +87,7 @@ const operations = tracingChannel<unknown, Operation>("perdure:operation");
 
 /** Run a call and publish it to the tracing channel; a {@link SessionError} is thrown with the ids of the call. */
 export function traceCall<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return traceStep(operation, () => withIds(operation, work));
+  return operations.hasSubscribers ? traceStep(operation, () => withIds(operation, work)) : withIds(operation, work);
 }
 
 async function withIds<T>(operation: Operation, work: () => Promise<T>): Promise<T> {

@@ -73,7 +73,7 @@ async function beginTurnOn(
   const lease = brings ? { instance: core.instance.id, ttlMs: null, ticket, ahead } : null;
   const beginning = (draft: Draft, context: Context, writer: Writer): Beginning => {
     // Within the rule: a retry of a turn that reached the budget finds that turn.
-    guardDaily();
+    guardDaily?.();
     return { turn: { ...turn, ...choose?.(draft, context) }, writer, lease };
   };
   const rule: Rule = (draft, context, writer) => beginTurn(draft, beginning(draft, context, writer), context);

@@ -10,13 +10,11 @@ import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.t
  * Write with an idempotency key. If the write fails and an entry with this key is stored, this is a repetition: the key
  * is looked up after any error, because the record has usually moved on since the first try.
  */
-export async function writeOnce(
-  handle: Handle,
-  key: string | null,
-  rule: Rule,
-  options: WriteOptions,
-): Promise<WriteResult> {
-  if (key === null) return await handle.write(rule, options);
+export function writeOnce(handle: Handle, key: string | null, rule: Rule, options: WriteOptions): Promise<WriteResult> {
+  return key === null ? handle.write(rule, options) : writeKeyed(handle, key, rule, options);
+}
+
+async function writeKeyed(handle: Handle, key: string, rule: Rule, options: WriteOptions): Promise<WriteResult> {
   try {
     return await handle.write(rule, options);
   } catch (error) {
