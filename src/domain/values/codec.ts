@@ -60,11 +60,10 @@ function isPlainObject(value: object, depth: number): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") return false;
   if (Array.isArray(value)) {
-    if (prototype !== Array.prototype) return false;
-    // Holes, and properties beside the items, which an array has last.
-    let count = 0;
-    for (const name in value) if (name !== String(count++)) return false;
-    return count === value.length && value.every((item) => isPlain(item, depth + 1));
+    // More keys than items are properties beside them, and an item without a key is a hole, which is undefined.
+    if (prototype !== Array.prototype || Object.keys(value).length !== value.length) return false;
+    for (const item of value) if (!isPlain(item, depth + 1)) return false;
+    return true;
   }
   if (prototype !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false;
   for (const name in value) {

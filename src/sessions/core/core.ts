@@ -15,6 +15,7 @@ import { WriteWatch } from "../../store/calls/write-watch.ts";
 import { observed } from "../../store/calls/traced-store.ts";
 import type { DocumentConflict, Loaded, LoadRequest, Outcome, Settled, Store } from "../../store/store.ts";
 import { publishCommitted } from "../tracing/committed.ts";
+import { correlationNow } from "../tracing/correlation.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { EventFeeds } from "../polling/event-feed.ts";
 import { NewsFeeds } from "../polling/news-feed.ts";
@@ -40,6 +41,12 @@ export interface CoreOptions {
 export type Committed =
   | Exclude<Settled, { status: "ok" } | DocumentConflict>
   | { readonly status: "ok"; readonly changes: readonly Change[] };
+
+/** Changes of one session that follow each other, each with the id of their commit. */
+export interface FoldedChanges {
+  readonly changes: readonly [Change, ...Change[]];
+  readonly commitId: string;
+}
 
 /** A lease that a `Session` of this process holds. */
 export interface OwnLease {
@@ -174,8 +181,13 @@ export class Core {
 
   /** The context of a rule. A read of the store or {@link learnTime} must come first. */
   context(): Context {
+    return this.contextOf(correlationNow());
+  }
+
+  /** The context of a rule that runs for the request or job of this name. */
+  contextOf(correlation: string | undefined): Context {
     if (this.#aheadMs === undefined) throw new Error("a rule runs before the store was asked for its time");
-    return new RuleContext(this.now(), this.options);
+    return new RuleContext(this.now(), this.options, correlation);
   }
 
   /** The idempotency key of a new turn: the caller's; in the fallback always one, so that its replay writes it once. */
@@ -351,12 +363,34 @@ export class Core {
   }
 
   /**
-   * Commit changes of one session that follow each other, each with this commit id already, as one change.
+   * Commit changes of one session that follow each other as one change. They are made when the commit queue takes them; undefined
+   * if there are none.
    * @throws SessionError as {@link commit}
    */
-  async commitFolded(changes: readonly [Change, ...Change[]], commitId: string): Promise<Settled> {
-    const outcome = await this.#outcomeWithin([joined(changes)], [], commitId);
-    if (outcome.status === "ok") this.#publish(changes);
+  async commitFolded(key: SessionKey, make: () => FoldedChanges | undefined): Promise<Settled | undefined> {
+    if (this.#outboxBytes !== undefined) return await this.#commitToFallback(make());
+    let folded: FoldedChanges | undefined;
+    let transaction: Transaction = [];
+    const commit = this.#queue.commitLate(key, () => {
+      folded = make();
+      return folded && (transaction = [joined(folded.changes)]);
+    });
+    let outcome: Outcome | undefined;
+    try {
+      outcome = await commit;
+    } catch (error) {
+      if (folded === undefined || !(await this.#landedDespite(error, transaction, folded.commitId))) throw error;
+      outcome = { status: "ok" };
+    }
+    if (outcome?.status === "unreadable") throw new SessionError("session_unreadable", outcome.details);
+    if (outcome?.status === "ok" && folded !== undefined) this.#publish(folded.changes);
+    return outcome;
+  }
+
+  async #commitToFallback(folded: FoldedChanges | undefined): Promise<Settled | undefined> {
+    if (folded === undefined) return undefined;
+    const outcome = await this.#outcomeWithin([joined(folded.changes)], [], folded.commitId);
+    if (outcome.status === "ok") this.#publish(folded.changes);
     return outcome;
   }
 
@@ -420,7 +454,7 @@ export class Core {
     try {
       outcome = await this.#queue.commit(transaction);
     } catch (error) {
-      if (!isAnswerLost(error) || !(await this.#landed(transaction, commitId))) throw error;
+      if (!(await this.#landedDespite(error, transaction, commitId))) throw error;
       return { status: "ok" };
     }
     if (outcome.status === "unreadable") throw new SessionError("session_unreadable", outcome.details);
@@ -430,6 +464,11 @@ export class Core {
   /** Commit the transactions of a `Core` in another thread of this program, in the same batches as those of this one. */
   async relay(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
+  }
+
+  /** True if the commit landed although its call failed: its answer was lost. */
+  async #landedDespite(error: unknown, transaction: Transaction, commitId: string): Promise<boolean> {
+    return isAnswerLost(error) && (await this.#landed(transaction, commitId));
   }
 
   /** The changes of a transaction land together, so the first one answers for all. */

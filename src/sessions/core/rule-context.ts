@@ -2,7 +2,6 @@ import type { Clock } from "../../clock.ts";
 import type { Context } from "../../domain/record/guards.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import type { ResolvedOptions } from "../options/options.ts";
-import { correlationNow } from "../tracing/correlation.ts";
 
 /** The time, the limits and the correlation id for a rule. */
 export class RuleContext implements Context {
@@ -11,11 +10,14 @@ export class RuleContext implements Context {
   declare readonly correlation?: string;
   readonly #clock: Clock;
 
-  constructor(now: number, { clock, limits }: Pick<ResolvedOptions, "clock" | "limits">) {
+  constructor(
+    now: number,
+    { clock, limits }: Pick<ResolvedOptions, "clock" | "limits">,
+    correlation: string | undefined,
+  ) {
     this.now = now;
     this.limits = limits;
     this.#clock = clock;
-    const correlation = correlationNow();
     if (correlation !== undefined) this.correlation = correlation;
   }
 

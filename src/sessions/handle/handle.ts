@@ -263,11 +263,11 @@ export class Handle implements WritableSession, FoldingView {
   }
 
   /** As {@link FoldingView}: the rule is applied where nothing has to be read for it. */
-  changeOn(record: SessionRecord, seen: Seen, { rule, options }: FoldedRule): Change | null | undefined {
+  changeOn(record: SessionRecord, seen: Seen, { rule, options, correlation }: FoldedRule): Change | null | undefined {
     if (this.#retired || this.#meetsAnotherLease(record)) throw this.#superseded(record);
     if (options.recovers !== undefined && (this.#isAbandoned(record) || this.#endsWait(record, undefined)))
       return undefined;
-    const change = rule(draftOf(record), this.core.context(), this.#writer(seen));
+    const change = rule(draftOf(record), this.core.contextOf(correlation), this.#writer(seen));
     if (change === null) return null;
     const isApart = claimsTwice(change) || claimsKeysElsewhere(record, change) || changesReferences(record, change);
     return isApart ? undefined : change;

@@ -4,12 +4,14 @@
  * result or error.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { isSame, mayFollow, type Change } from "../../domain/record/change.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
+import { correlationNow } from "../tracing/correlation.ts";
 import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
-import type { Core } from "../core/core.ts";
+import type { Core, FoldedChanges } from "../core/core.ts";
 import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import type { Within } from "../../store/calls/async-context.ts";
@@ -44,6 +46,8 @@ export interface FoldingView {
 export interface FoldedRule {
   readonly rule: Rule;
   readonly options: WriteOptions;
+  /** The name of the request or job of the caller. */
+  readonly correlation: string | undefined;
 }
 
 interface FoldedWrite extends FoldedRule {
@@ -109,7 +113,7 @@ export class SessionWrites {
   write(handle: FoldingView, rule: Rule, options: WriteOptions): Promise<WriteResult> {
     const within = this.#isRunning ? AsyncLocalStorage.snapshot() : undefined;
     return new Promise((resolve, reject) => {
-      this.#add({ handle, rule, options, within, resolve, reject, attempts: 0 });
+      this.#add({ handle, rule, options, correlation: correlationNow(), within, resolve, reject, attempts: 0 });
     });
   }
 
@@ -140,62 +144,63 @@ export class SessionWrites {
     if (next === undefined) {
       this.#isRunning = false;
       this.#all.delete(this.#text);
-      return;
-    }
-    const { handle } = next;
-    if (this.#newest !== undefined) handle.learn(this.#newest);
-    if ("work" in next) {
+    } else if ("work" in next) {
       this.#waiting.shift();
+      if (this.#newest !== undefined) next.handle.learn(this.#newest);
       void next.work().finally(() => {
-        this.#learn(handle.record);
+        this.#learn(next.handle.record);
         this.#next();
       });
     } else {
-      this.#round(next);
+      void this.#round(next).then(this.#next);
     }
   };
 
-  /** Fold the first write and those that wait behind it into one commit. */
-  #round(first: FoldedWrite): void {
-    const commitId = this.#core.newCommitId();
-    const judged = this.#judgeAll(first.handle.record, commitId);
-    if (judged.length === 0) {
-      this.#waiting.shift();
-      void this.#apart(first).finally(this.#next);
-      return;
+  /** Fold the first write, and those that wait behind it when the commit begins, into one commit. */
+  async #round(first: FoldedWrite): Promise<void> {
+    let judged: readonly Judged[] = [];
+    const make = (): FoldedChanges | undefined => {
+      const commitId = this.#core.newCommitId();
+      if (this.#newest !== undefined) first.handle.learn(this.#newest);
+      judged = this.#judgeAll(first.handle.record, commitId);
+      this.#waiting.splice(0, judged.length);
+      return foldedOf(judged, commitId);
+    };
+    const commit = (): Promise<Settled | undefined> => this.#core.commitFolded(first.handle.key, make);
+    try {
+      const outcome = await (first.within === undefined ? commit() : first.within(commit));
+      if (outcome !== undefined) {
+        await this.#settle(judged, outcome);
+      } else if (judged.length > 0) {
+        await this.#settleUnwritten(judged);
+      } else {
+        this.#waiting.shift();
+        await this.#apart(first);
+      }
+    } catch (error) {
+      if (judged.length === 0) {
+        this.#waiting.shift();
+        first.reject(error);
+      }
+      for (const { write } of judged) write.reject(error);
     }
-    this.#waiting.splice(0, judged.length);
-    const changes: Change[] = [];
-    for (const { change } of judged) if (change !== undefined) changes.push(change);
-    const settled =
-      changes.length === 0 ? this.#settleUnwritten(judged) : this.#commit(first, { changes, judged, commitId });
-    void settled.then(
-      // The callers of a folded commit may write again at once, so the next round waits for them.
-      judged.length === 1 ? this.#next : () => setImmediate(this.#next),
-      (error: unknown) => {
-        for (const { write } of judged) write.reject(error);
-        this.#next();
-      },
-    );
+    // The callers of a folded commit may write again at once, so the next round waits for them.
+    if (judged.length > 1) await turnOfTheLoop();
   }
 
-  async #commit(
-    { within }: FoldedWrite,
-    { changes, judged, commitId }: { changes: readonly Change[]; judged: readonly Judged[]; commitId: string },
-  ): Promise<void> {
-    const commit = (): Promise<Settled> => this.#core.commitFolded(changes as readonly [Change, ...Change[]], commitId);
-    const outcome = await (within === undefined ? commit() : within(commit));
+  /** Undefined, or a promise where the round is to be judged again after a pause. */
+  #settle(judged: readonly Judged[], outcome: Settled): Promise<void> | undefined {
     switch (outcome.status) {
       case "ok":
         this.#landed(judged);
-        return;
+        return undefined;
       case "duplicate":
         this.#repeated(judged, outcome.entry);
-        return;
+        return undefined;
       case "conflict":
-        if (outcome.current !== undefined) return await this.#judgeAgainOn(outcome.current, judged);
+        if (outcome.current !== undefined) return this.#judgeAgainOn(outcome.current, judged);
         for (const { write, before } of judged) write.reject(new SessionError("session_not_found", sessionIds(before)));
-        return;
+        return undefined;
       case "document_conflict":
         throw new Error("a commit without documents met a document");
     }
@@ -224,10 +229,7 @@ export class SessionWrites {
       const seenSoFar = seen?.get(handle) ?? handle.seen;
       let change: Change | null | undefined;
       try {
-        change =
-          write.within === undefined
-            ? handle.changeOn(before, seenSoFar, write)
-            : write.within(() => handle.changeOn(before, seenSoFar, write));
+        change = handle.changeOn(before, seenSoFar, write);
       } catch (error) {
         judged.push({ write, before, change: undefined, error });
         continue;
@@ -315,4 +317,15 @@ export class SessionWrites {
   #again(judged: readonly Judged[]): void {
     this.#waiting.unshift(...judged.map(({ write }) => write));
   }
+}
+
+/** The changes of a round; undefined if no write changes anything. */
+function foldedOf(judged: readonly Judged[], commitId: string): FoldedChanges | undefined {
+  let changes: [Change, ...Change[]] | undefined;
+  for (const { change } of judged) {
+    if (change === undefined) continue;
+    if (changes === undefined) changes = [change];
+    else changes.push(change);
+  }
+  return changes && { changes, commitId };
 }

@@ -1,4 +1,4 @@
-import { keyText } from "../../domain/record/entry.ts";
+import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import { documentText } from "../../domain/documents/document.ts";
 import { isDocumentChange, type Transaction } from "../../domain/record/change.ts";
 import { storeCalls } from "./traced-store.ts";
@@ -6,14 +6,16 @@ import type { Outcome, Store } from "../store.ts";
 import { contextFor, type Within } from "./async-context.ts";
 
 interface Pending {
-  readonly transaction: Transaction;
+  /** Made when its batch is put together, where {@link CommitQueue.commitLate} was called. */
+  transaction: Transaction | undefined;
+  readonly make: (() => Transaction | undefined) | undefined;
   /** Runs work in the async context of the caller; set while the tracing channel has subscribers. */
   readonly within: Within | undefined;
   /** The sessions and documents that it changes. */
   readonly keys: readonly string[];
-  /** The characters of its entries and documents. */
-  readonly size: number;
-  readonly resolve: (outcome: Outcome) => void;
+  /** The characters of its entries and documents, once it is made. */
+  size: number;
+  readonly resolve: (outcome: Outcome | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -39,16 +41,33 @@ export class CommitQueue {
   }
 
   /** Rejects only if the store failed: a refused transaction is an outcome. */
-  commit(transaction: Transaction): Promise<Outcome> {
+  async commit(transaction: Transaction): Promise<Outcome> {
+    const outcome = await this.#add({
+      transaction,
+      make: undefined,
+      keys: transaction.map(textOf),
+      size: sizeOf(transaction),
+    });
+    if (outcome === undefined) throw new Error("a transaction that was given has an outcome");
+    return outcome;
+  }
+
+  /**
+   * Commit a transaction of one session that is made when its batch is put together: then it is of the newest record, and what
+   * waits is small. Resolves with undefined if there is nothing to commit.
+   */
+  commitLate(key: SessionKey, make: () => Transaction | undefined): Promise<Outcome | undefined> {
+    return this.#add({ transaction: undefined, make, keys: [keyText(key)], size: 0 });
+  }
+
+  #add({
+    transaction,
+    make,
+    keys,
+    size,
+  }: Pick<Pending, "transaction" | "make" | "keys" | "size">): Promise<Outcome | undefined> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({
-        transaction,
-        within: contextFor(storeCalls),
-        keys: transaction.map(textOf),
-        size: sizeOf(transaction),
-        resolve,
-        reject,
-      });
+      this.#pending.push({ transaction, make, within: contextFor(storeCalls), keys, size, resolve, reject });
       this.#schedule();
     });
   }
@@ -73,7 +92,10 @@ export class CommitQueue {
   readonly #sendNext = (): void => {
     this.#scheduled = false;
     const batch = this.#take();
-    if (batch.length === 0) return;
+    if (batch.length === 0) {
+      this.#idled();
+      return;
+    }
     this.#lastBatch = batch.length;
     void this.#send(batch);
   };
@@ -89,7 +111,10 @@ export class CommitQueue {
       if (batch.length === batchMax || (batch.length > 0 && size + pending.size > batchSizeMax)) break;
       looked++;
       const free = !pending.keys.some((key) => this.#underWay.has(key));
-      if (free) {
+      if (free && pending.transaction === undefined && !made(pending)) continue;
+      if (free && batch.length > 0 && size + pending.size > batchSizeMax) {
+        later.push(pending);
+      } else if (free) {
         for (const key of pending.keys) this.#underWay.add(key);
         batch.push(pending);
         size += pending.size;
@@ -106,7 +131,8 @@ export class CommitQueue {
     this.#lanesInUse++;
     this.#schedule();
     try {
-      const commit = (): Promise<readonly Outcome[]> => this.#store.commit(batch.map(({ transaction }) => transaction));
+      const transactions = batch.map(({ transaction = [] }) => transaction);
+      const commit = (): Promise<readonly Outcome[]> => this.#store.commit(transactions);
       // A batch is published in the context of its first transaction: that of the queue is of an earlier caller.
       const within = batch[0]?.within;
       const outcomes = await (within === undefined ? commit() : within(commit));
@@ -121,8 +147,28 @@ export class CommitQueue {
     for (const { keys } of batch) for (const key of keys) this.#underWay.delete(key);
     this.#lanesInUse--;
     if (this.#pending.length > 0) this.#schedule();
-    else if (this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    else this.#idled();
   }
+
+  #idled(): void {
+    if (this.#pending.length === 0 && this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+/** Make the transaction; false if there is nothing to commit. */
+function made(pending: Pending): boolean {
+  try {
+    pending.transaction = pending.make?.();
+  } catch (error) {
+    pending.reject(error);
+    return false;
+  }
+  if (pending.transaction === undefined) {
+    pending.resolve(undefined);
+    return false;
+  }
+  pending.size = sizeOf(pending.transaction);
+  return true;
 }
 
 /** The key of a change as a text. The text of a document has three parts, so it is never that of a session. */

@@ -5,6 +5,8 @@ import {
   documentChanges,
   fits,
   indexOfKey,
+  isDocumentChange,
+  isSame,
   sessionChanges,
   type Change,
   type CountedUsage,
@@ -56,6 +58,7 @@ import { entriesAtOnce, prepareAll, type PartOfLog, type Statements } from "./st
 import { tallyIn } from "./stats.ts";
 import { News } from "./tables/news.ts";
 import { UsageSums } from "./tables/usage-sums.ts";
+import { Places, type Place } from "./connection/places.ts";
 import { ForeignCommits } from "./connection/foreign-commits.ts";
 import type { Transactions } from "./connection/transactions.ts";
 import { vacuumInThread } from "./upkeep/vacuum.ts";
@@ -72,23 +75,6 @@ interface Options {
 
 /** The most entries that one read fetches at once, instead of row by row. */
 const readAtOnce = 64;
-
-/** The number of a session, the identity of its record, and its indexed columns. */
-interface Place extends Pick<
-  RecordRow,
-  | "version"
-  | "commitId"
-  | "state"
-  | "user"
-  | "activeMinute"
-  | "stateSince"
-  | "sweepAt"
-  | "createdAt"
-  | "agent"
-  | "labels"
-> {
-  readonly no: number;
-}
 
 /** Instances that were not seen for this time are removed. */
 const instanceKeptMs = 86_400_000;
@@ -116,6 +102,7 @@ export class SqliteStore implements Store {
   /** The vacuum of the file, while it runs: SQLite lets no other connection write meanwhile. */
   #vacuuming: Promise<void> | undefined;
   #cutting: Statements | undefined;
+  readonly #places = new Places();
   readonly #watchers = new Watchers();
   #foreignCommits: ForeignCommits | undefined;
   #closed = false;
@@ -183,8 +170,29 @@ export class SqliteStore implements Store {
     return outcomes;
   }
 
-  /** Checks a whole transaction, then writes it. This connection has the only write lock, so no write comes between. */
   #apply(transaction: Transaction): Outcome {
+    return this.#applyKnown(transaction) ?? this.#applyChecked(transaction);
+  }
+
+  /**
+   * Writes a change of one session that this connection wrote last, without a look for its row: the update compares the version
+   * and the commit id. Undefined for any other transaction, and if the update finds another record.
+   */
+  #applyKnown([change, ...others]: Transaction): Outcome | undefined {
+    if (change === undefined || others.length > 0 || isDocumentChange(change)) return undefined;
+    const { key, expected, record, claims, logsOf, additions } = change;
+    if (record === null || expected === null || claims.length > 0 || logsOf !== undefined) return undefined;
+    const place = this.#places.get(key);
+    if (place === undefined || !isSame(place, expected)) return undefined;
+    const row = rowOf(record);
+    if (!this.#update(row, place)) return undefined;
+    this.#fill(change, row, place.no, place);
+    if (additions !== undefined) for (const addition of additions) this.#usage.add(addition);
+    return { status: "ok" };
+  }
+
+  /** Checks a whole transaction, then writes it. This connection has the only write lock, so no write comes between. */
+  #applyChecked(transaction: Transaction): Outcome {
     const changes = sessionChanges(transaction);
     const documents = documentChanges(transaction);
     const now = this.#clock.now();
@@ -245,16 +253,22 @@ export class SqliteStore implements Store {
     if (labels !== null) this.#sql.insertLabels.run(session, tenant, createdAt, labels);
   }
 
-  #put({ record, splices }: Change, place: Place | undefined): void {
+  #put(change: Change, place: Place | undefined): void {
+    const { record } = change;
     if (record === null) {
       this.#remove(place);
       return;
     }
     const row = rowOf(record);
-    const session = place?.no ?? this.#insert(row);
     if (place !== undefined) this.#update(row, place);
-    this.#label(session, row, place);
-    for (const splice of splices) this.#splice(session, splice);
+    this.#fill(change, row, place?.no ?? this.#insert(row), place);
+  }
+
+  /** Writes the labels and the logs of a session whose row is written. */
+  #fill({ key, splices }: Change, row: RecordRow, no: number, place: Place | undefined): void {
+    this.#label(no, row, place);
+    for (const splice of splices) this.#splice(no, splice);
+    this.#places.set(key, row, no);
   }
 
   #insert(row: RecordRow): number {
@@ -279,9 +293,21 @@ export class SqliteStore implements Store {
     return Number(lastInsertRowid);
   }
 
-  #update(row: RecordRow, place: Place): void {
-    const { version, commitId, lastActivityAt, expiresAt, title, labels, data } = row;
-    this.#sql.updateSession.run(version, commitId, lastActivityAt, expiresAt, title, labels, data, place.no);
+  /** False if the row has another version or commit id than its place. */
+  #update(row: RecordRow, place: Place): boolean {
+    const { changes } = this.#sql.updateSession.run(
+      row.version,
+      row.commitId,
+      row.lastActivityAt,
+      row.expiresAt,
+      row.title,
+      row.labels,
+      row.data,
+      place.no,
+      place.version,
+      place.commitId,
+    );
+    if (changes === 0) return false;
     // SQLite rewrites the entries of an index if an update names its columns, changed or not. Most appends change none of
     // them, and one append a minute changes the minute alone.
     const { state, user, activeMinute, stateSince, sweepAt, createdAt, agent } = row;
@@ -295,6 +321,7 @@ export class SqliteStore implements Store {
     if (indexed)
       this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, createdAt, agent, place.no);
     else if (activeMinute !== place.activeMinute) this.#sql.updateMinute.run(activeMinute, place.no);
+    return true;
   }
 
   #splice(session: number, { log, from, entries }: Splice): void {
