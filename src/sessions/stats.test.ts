@@ -23,8 +23,8 @@ test("stats count sessions by state, and turns and tokens by the requested group
   const stats = await statsOf(sessions, { by: ["agent", "user", "model", "day"] });
   assert.deepEqual(stats.sessions.states, { active: 0, inactive: 0, expired: 1, ended: 1, archived: 0 });
   assert.equal(stats.sessions.total, 2);
-  assert.deepEqual(stats.sessions.turns, { count: 2, p50: 1, p95: 2, max: 2 });
-  assert.deepEqual(stats.turns.durationPercentilesMs, { count: 3, p50: 200, p95: 300, max: 300 });
+  assert.deepEqual(stats.sessions.turns, { count: 2, mean: 1.5, p50: 1, p95: 2, max: 2 });
+  assert.deepEqual(stats.turns.durationPercentilesMs, { count: 3, mean: 200, p50: 200, p95: 300, max: 300 });
   assert.deepEqual([stats.turns.turns, stats.turns.failed, stats.turns.totalTokens], [3, 1, 35]);
   const keyed = Object.fromEntries(
     Object.entries(stats.groups).map(([kind, groups]) => [
@@ -122,7 +122,11 @@ test("handoffs: how many are active, and how long ended ones were active", async
   await clock.advance(1000);
   await other.endHandoff();
   const { handoffs } = await statsOf(sessions);
-  assert.deepEqual(handoffs, { active: 1, expired: 1, activeMs: { count: 2, p50: 1500, p95: 2000, max: 2000 } });
+  assert.deepEqual(handoffs, {
+    active: 1,
+    expired: 1,
+    activeMs: { count: 2, mean: 1750, p50: 1500, p95: 2000, max: 2000 },
+  });
 });
 
 test("an invalid group, date or limit is refused", async () => {

@@ -254,7 +254,9 @@ test("turns, tokens, calls, batches, sweeps and events are counted, by agent and
   ).done;
   await session.append({ input: "x", output: "y", status: "failed", durationMs: 1500 });
   await session.handOff("cfo");
+  await session.endHandoff();
   await sweep(sessions);
+  assert.deepEqual(await place.values("perdure.agent.active.duration"), { cfo: 1 });
   assert.deepEqual(await place.values("perdure.turns"), { "ceo m-1 done": 2, "ceo failed": 1 });
   assert.deepEqual(await place.values("perdure.turn.duration"), { "ceo m-1 done": 2, "ceo failed": 1 });
   assert.deepEqual(await place.values("perdure.tokens"), { "ceo m-1 false input": 14, "ceo m-1 false output": 6 });

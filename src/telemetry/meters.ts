@@ -17,6 +17,7 @@ import { agentOf, errorType } from "./attributes.ts";
 import { countedSessions } from "./listed.ts";
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const activeSeconds = [1, 10, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 604_800];
 const sizes = [1, 2, 5, 10, 25, 50, 100, 200];
 /** The list of sessions behind the gauge is cached for this time, ms. */
 const freshMs = 15_000;
@@ -129,8 +130,9 @@ export class Meters {
     this.#instruments.tokens.add(usage.outputTokens, { ...about, "gen_ai.token.type": "output" });
   }
 
-  #onEvent({ agent, event }: EventNews): void {
+  #onEvent({ agent, event, ended }: EventNews): void {
     this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
+    if (ended !== undefined) this.#instruments.activeAgents.record(ended.activeMs / 1000, agentOf(ended.agent));
   }
 
   #onSweep({ expired, handoffs, archived, removed, events, documents, failed, error, lagMs }: SweepNews): void {
@@ -172,6 +174,10 @@ function instrumentsOf(meter: Meter) {
     sessionEvents: meter.createCounter("perdure.session.events", {
       description: "Entries of the sessions' logs of events: created, expired, handed_off and so on",
       unit: "{event}",
+    }),
+    activeAgents: meter.createHistogram("perdure.agent.active.duration", {
+      ...time("How long an agent was active, from a handoff to the next one or its end"),
+      advice: { explicitBucketBoundaries: activeSeconds },
     }),
     sweepLags: meter.createHistogram("perdure.sweep.lag", time("How long the most overdue session had waited")),
     swept: meter.createCounter("perdure.swept", { description: "What sweeps did", unit: "{change}" }),

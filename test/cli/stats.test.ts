@@ -30,7 +30,7 @@ test("stats for people: the whole, then a line for each day or agent; bars on a 
   assert.equal(code, 0);
   assert.match(stdout, /^SESSIONS +1\nstates +1 active, 0 inactive/);
   assert.match(stdout, /\ntokens +3,010 \(2,709 in, 301 out\)\n/);
-  assert.match(stdout, /\nduration +p50 100 ms, p95 300 ms, max 300 ms\n/);
+  assert.match(stdout, /\nduration +mean 200 ms, p50 100 ms, p95 300 ms, max 300 ms\n/);
   assert.match(stdout, /\nceo +2 +1 +2 +2,000 +200 ms +\d+ B +0\n=1\+1 +1 /);
   assert.doesNotMatch(stdout, /█/);
   const child = place.startOnTerminal(["stats", "--by", "agent"]);

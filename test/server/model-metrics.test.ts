@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SessionError, type Model } from "../../src/index.ts";
+import { openMemory } from "../../src/store/memory.ts";
+import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { serve, type Serving } from "./serving.ts";
 
 /** The values of a metric, by the text of their labels. */
@@ -72,4 +74,24 @@ test("metrics have the memory of the process, the lag of its event loop and its 
   for (const end = performance.now() + 300; performance.now() < end;);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.ok(((await valuesOf(here, "nodejs_eventloop_lag_seconds"))['{quantile="1"}'] ?? 0) >= 0.2);
+});
+
+test("metrics have the time that agents were active, so their mean is known", async () => {
+  const clock = scriptedClock();
+  await using here = serve({ store: openMemory({ clock }), clock, server });
+  const session = await here.sessions.create({ id: "s" });
+  await session.handOff("sales");
+  await clock.advance(90_000);
+  await session.handOff("billing");
+  await clock.advance(30_000);
+  await session.endHandoff();
+  await session.handOff("sales");
+  assert.deepEqual(await valuesOf(here, "perdure_active_agent_seconds_sum"), {
+    '{agent="sales"}': 90,
+    '{agent="billing"}': 30,
+  });
+  assert.deepEqual(await valuesOf(here, "perdure_active_agent_seconds_count"), {
+    '{agent="sales"}': 1,
+    '{agent="billing"}': 1,
+  });
 });

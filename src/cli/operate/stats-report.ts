@@ -34,7 +34,7 @@ ${figure("tokens", number(turns.totalTokens), [`${number(turns.inputTokens)} in`
 ${percentilesFigure("turns of a session", sessions.turns, number)}
 ${percentilesFigure("duration of a turn", turns.durationPercentilesMs, span)}
 ${percentilesFigure("a session lived", sessions.lifeMs, span)}
-${figure("handoffs", `${number(handoffs.active)} active`, [`${number(handoffs.expired)} expired`, ...(active === null ? [] : [`p50 ${span(active.p50)}`, `p95 ${span(active.p95)}`])])}
+${figure("handoffs", `${number(handoffs.active)} active`, [`${number(handoffs.expired)} expired`, ...(active === null ? [] : [`mean ${span(active.mean)}`, `p50 ${span(active.p50)}`, `p95 ${span(active.p95)}`])])}
 ${figure("conflicts", number(turns.conflicts), ["turns that were not written because of another writer"])}
 ${figure("storage", bytes(storage.bytes), [`${bytes(storage.bytesPerSession)} a session`, counted(storage.entries, "entry", number)])}
 </dl>
@@ -84,7 +84,11 @@ function figure(name: string, value: string, rest: readonly string[]): string {
 
 function percentilesFigure(name: string, percentiles: Percentiles | null, show: (value: number) => string): string {
   if (percentiles === null) return figure(name, "-", []);
-  return figure(name, show(percentiles.p50), [`p95 ${show(percentiles.p95)}`, `max ${show(percentiles.max)}`]);
+  return figure(name, show(percentiles.p50), [
+    `mean ${show(percentiles.mean)}`,
+    `p95 ${show(percentiles.p95)}`,
+    `max ${show(percentiles.max)}`,
+  ]);
 }
 
 type Series = readonly [name: string, value: (day: DayLine) => number];

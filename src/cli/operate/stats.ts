@@ -155,7 +155,7 @@ function estimates({ turns }: Stats): string {
 
 function percentilesText(percentiles: Percentiles | null, show: (value: number) => string): string {
   if (percentiles === null) return "-";
-  return `p50 ${show(percentiles.p50)}, p95 ${show(percentiles.p95)}, max ${show(percentiles.max)}`;
+  return `mean ${show(percentiles.mean)}, p50 ${show(percentiles.p50)}, p95 ${show(percentiles.p95)}, max ${show(percentiles.max)}`;
 }
 
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

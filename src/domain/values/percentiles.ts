@@ -1,6 +1,7 @@
 /** The distribution of some values: half of them are at most `p50`, 95 of 100 at most `p95`. */
 export interface Percentiles {
   readonly count: number;
+  readonly mean: number;
   readonly p50: number;
   readonly p95: number;
   readonly max: number;
@@ -19,5 +20,8 @@ export function percentilesOf(histogram: readonly (readonly [value: number, coun
     }
     return last[0];
   };
-  return { count, p50: at(0.5), p95: at(0.95), max: last[0] };
+  const sum = histogram.reduce((total, [value, often]) => total + value * often, 0);
+  // The values have three digits, so the mean has no more.
+  const mean = Number((sum / count).toPrecision(3));
+  return { count, mean, p50: at(0.5), p95: at(0.95), max: last[0] };
 }

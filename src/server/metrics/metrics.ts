@@ -1,8 +1,18 @@
 import { channel } from "node:diagnostics_channel";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Host } from "../../host/index.ts";
-import type { Consultation, DiskSpace, Operation, Sessions, StoreCall, SweepNews, TurnNews } from "../../index.ts";
+import type {
+  Consultation,
+  DiskSpace,
+  EventNews,
+  Operation,
+  Sessions,
+  StoreCall,
+  SweepNews,
+  TurnNews,
+} from "../../index.ts";
 import { countedSessions } from "../../telemetry/listed.ts";
+import { BoundedLabels } from "./bounded-labels.ts";
 import { agentsMax, HostGauges } from "./host-gauges.ts";
 import { ModelMetrics } from "./model-metrics.ts";
 import { ProcessMetrics } from "./process-metrics.ts";
@@ -14,6 +24,8 @@ const freshMs = 15_000;
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** From a second to a week. */
+const activeSeconds = [1, 10, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 604_800];
 
 interface GaugeName {
   readonly name: string;
@@ -71,6 +83,14 @@ export class ServerMetrics {
     buckets: seconds,
     registers: [this.#registry],
   });
+  readonly #activeAgents = new Histogram({
+    name: "perdure_active_agent_seconds",
+    help: "Time that an agent was active, from a handoff to the next one or its end, by agent",
+    labelNames: ["agent"],
+    buckets: activeSeconds,
+    registers: [this.#registry],
+  });
+  readonly #agents = new BoundedLabels();
   readonly #swept = new Counter({
     name: "perdure_swept_total",
     help: "Sessions that sweeps expired or removed, handoffs that they ended, events and documents that they deleted",
@@ -139,6 +159,10 @@ export class ServerMetrics {
     this.#listen("perdure:turn", (news: TurnNews) => this.#models.countTurn(news));
     this.#listen("tracing:perdure:consult:asyncEnd", (answered: Consultation) => this.#models.countAnswer(answered));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
+    this.#listen("perdure:event", ({ ended }: EventNews) => {
+      if (ended !== undefined)
+        this.#activeAgents.observe({ agent: this.#agents.labelOf(ended.agent) }, ended.activeMs / 1000);
+    });
     this.#listen("perdure:sweep", (report: SweepNews) => this.#onSweep(report));
     this.#listen("perdure:fallback", () => this.#fallbackSessions.inc());
     this.#listen("tracing:perdure:operation:asyncEnd", ({ operation, ms = 0 }: Operation) => {

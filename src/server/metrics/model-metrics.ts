@@ -1,14 +1,12 @@
 import { Counter, Histogram, type Registry } from "prom-client";
+import { BoundedLabels } from "./bounded-labels.ts";
 import { SessionError, type Consultation, type TurnNews } from "../../index.ts";
-
-/** The maximum number of models with a time series of their own; further models are counted as "other". */
-const modelsMax = 50;
 
 const seconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300];
 
 /** Metrics of turns and models, for Prometheus: of all sessions of this process. */
 export class ModelMetrics {
-  readonly #models = new Set<string>();
+  readonly #models = new BoundedLabels();
   readonly #turns: Counter<"status" | "model">;
   readonly #tokens: Counter<"type" | "model">;
   readonly #latency: Histogram<"model">;
@@ -52,7 +50,7 @@ export class ModelMetrics {
   }
 
   countTurn({ turn: { status, usage, model: name } }: TurnNews): void {
-    const model = this.#labelOf(name);
+    const model = this.#models.labelOf(name);
     this.#turns.inc({ status, model });
     if (usage === undefined) return;
     this.#tokens.inc({ type: "input", model }, usage.inputTokens);
@@ -63,17 +61,10 @@ export class ModelMetrics {
   countAnswer({ turn, repeated, answer, firstTextMs, model: asked, error }: Consultation): void {
     // Without a turn, or with that of an earlier try, no model was called.
     if (turn === undefined || repeated === true) return;
-    const model = this.#labelOf(answer?.model ?? asked);
+    const model = this.#models.labelOf(answer?.model ?? asked);
     if (answer?.durationMs !== undefined) this.#latency.observe({ model }, answer.durationMs / 1000);
     if (firstTextMs !== undefined) this.#firstText.observe({ model }, firstTextMs / 1000);
     if (error === undefined) return;
     this.#errors.inc({ code: error instanceof SessionError ? error.code : "internal", model });
-  }
-
-  /** The name of a model as a label: providers and callers choose names, so their number is bounded. */
-  #labelOf(name: string | undefined): string {
-    if (name === undefined) return "unknown";
-    if (this.#models.size < modelsMax) this.#models.add(name);
-    return this.#models.has(name) ? name : "other";
   }
 }

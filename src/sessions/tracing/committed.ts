@@ -1,5 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import type { Change } from "../../domain/record/change.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
@@ -19,6 +20,8 @@ export interface EventNews {
   /** The agent of the session. */
   readonly agent: string;
   readonly event: SessionEvent;
+  /** The agent that was active until this event, a handoff or its end, and for how long; absent for other events. */
+  readonly ended?: { readonly agent: string; readonly activeMs: number };
 }
 
 const turns = channel("perdure:turn");
@@ -48,8 +51,15 @@ function publishChange(change: Change): void {
   for (const entry of isBirth ? entries.slice(-1) : entries) {
     if (isBirth && entry.at < record.stateSince) continue;
     const event = readEvent(entry);
-    if (typeof event !== "string") events.publish({ tenant, session, agent, event } satisfies EventNews);
+    if (typeof event === "string") continue;
+    events.publish({ tenant, session, agent, event, ...defined({ ended: endedBy(event) }) } satisfies EventNews);
   }
+}
+
+function endedBy(event: SessionEvent): EventNews["ended"] {
+  if (event.type === "handoff_ended") return { agent: event.agent, activeMs: event.activeMs };
+  if (event.type !== "handed_off" || event.from === null || event.activeMs === null) return undefined;
+  return { agent: event.from, activeMs: event.activeMs };
 }
 
 function entriesOf({ splices }: Change, log: LogName): readonly Entry[] {
