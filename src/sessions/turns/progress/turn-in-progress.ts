@@ -55,7 +55,7 @@ export class TurnInProgress implements AsyncDisposable {
   /** The turn as it began. */
   readonly open: Turn;
   /** Returns the usage so far, for a seal without its writer. @default an estimate */
-  usageSoFar: (() => SealUsage) | undefined;
+  usageSoFar: (() => Pick<Seal, "usage" | "requests" | "agent" | "model" | "steps">) | undefined;
   /** The tool calls of which their writer knows that their tools have not begun to run. */
   waiting: readonly ToolCall[] = [];
   /** The chunks that were written before it was resumed. @internal */
