@@ -84,7 +84,7 @@ export async function doctor(sessions: Sessions, request: DoctorRequest = {}): P
 
 /**
  * Count the sessions of the tenant by state, and sum up their turns by agent, user, model, day or hour. The store computes
- * the sums from one moment, while writers go on.
+ * the sums from one moment, while writers continue.
  * @throws SessionError `argument_invalid`
  */
 export async function stats(sessions: Sessions, query: StatsQuery = {}): Promise<Stats> {
@@ -144,7 +144,7 @@ export function verifyErasure(
 }
 
 /**
- * Copy the sessions and devices of the tenant into another store, or everything of all tenants, while writers go on. A
+ * Copy the sessions and devices of the tenant into another store, or everything of all tenants, while writers continue. A
  * repeated copy resumes, and brings what changed since.
  * @throws SessionError a store's; a problem of one session is in the report
  */

@@ -135,7 +135,7 @@ export class Chat {
   }
 
   /**
-   * Decides on the tool calls for which the turn waits. The server runs the tools, and the answer goes on. A server takes
+   * Decides on the tool calls for which the turn waits. The server runs the tools, and the answer continues. A server takes
    * decisions of devices with its option `deviceApprovals` only.
    * @throws SessionError `key_forbidden`, `turn_not_waiting`, `argument_invalid` …; a later error is thrown by the answer
    */

@@ -89,7 +89,7 @@ export class RemoteLog implements Pick<SessionLog, keyof SessionLog> {
   }
 
   /**
-   * The entries by a range of their keys, in the order of the keys, page by page. An entry that stands all the time comes once,
+   * The entries by a range of their keys, in the order of the keys, page by page. An entry that is in the log all the time comes once,
    * whatever is written meanwhile.
    * @throws SessionError as a local log; `request_invalid` for an invalid range
    */

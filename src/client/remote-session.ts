@@ -135,7 +135,7 @@ export class RemoteSession implements OverHttp {
     return this.#info.id;
   }
 
-  /** As last sent by the server; `refresh` loads it anew. It does not name the lease holder. */
+  /** As last sent by the server; `refresh` loads it again. It does not name the lease holder. */
   get info(): SessionInfo {
     return this.#info;
   }
@@ -217,7 +217,7 @@ export class RemoteSession implements OverHttp {
   }
 
   /**
-   * Decides on the tool calls for which the turn waits. The server runs the tools, and the answer goes on.
+   * Decides on the tool calls for which the turn waits. The server runs the tools, and the answer continues.
    * @throws SessionError as a local session
    */
   async approve(token: string, decisions: Decisions): Promise<Answer> {
@@ -272,7 +272,7 @@ export class RemoteSession implements OverHttp {
     const request = { method: "GET", path: `${this.#path}/watch`, signal } as const;
     let isOpen = false;
     const continues = async (): Promise<boolean> => {
-      // Also when the session's time is up, an open turn goes on to its end.
+      // Also when the session's time is up, an open turn continues to its end.
       if (isOpen) return true;
       const { state } = await this.#look(signal);
       return state === "active" || state === "inactive";
@@ -468,19 +468,19 @@ export class RemoteSession implements OverHttp {
 
   /** Sends a request and takes the session's new state from the response. */
   async #change(method: "POST" | "PUT", what: string, parts: RequestParts = {}): Promise<void> {
-    await this.#inOrder(() => this.#tell(method, what, parts));
+    await this.#inOrder(() => this.#request(method, what, parts));
   }
 
   /** As `#change`; returns the previous state. */
   async #changeFrom(method: "POST" | "DELETE", what: string): Promise<SessionInfo> {
     return await this.#inOrder(async () => {
       const before = await this.#look();
-      await this.#tell(method, what);
+      await this.#request(method, what);
       return before;
     });
   }
 
-  async #tell(method: "POST" | "PUT" | "DELETE", what: string, parts: RequestParts = {}): Promise<void> {
+  async #request(method: "POST" | "PUT" | "DELETE", what: string, parts: RequestParts = {}): Promise<void> {
     const answer = await this.#http.ask({ method, path: `${this.#path}/${what}`, ...parts });
     this.#info = infoOfWire(answer.body as WireSession);
   }
@@ -493,17 +493,17 @@ export class RemoteSession implements OverHttp {
 
   /** Takes a written turn: if it directly follows the loaded state, or turn `after` of it, that state is now the newest. */
   #wrote(turn: Turn, { etag }: Pick<HttpAnswer, "etag"> | { etag: string }, after: number = this.#seen.turn): void {
-    const stands = etag === null ? null : parseEtag(etag);
-    if (stands === null || turn.seq !== after + 1 || stands.turn !== turn.seq) return;
+    const current = etag === null ? null : parseEtag(etag);
+    if (current === null || turn.seq !== after + 1 || current.turn !== turn.seq) return;
     this.#sees(etag);
   }
 
   /** Counts the state of this ETag as seen. */
   #sees(etag: string | null | undefined): void {
-    const stands = etag == null ? null : parseEtag(etag);
-    if (stands === null) return;
-    this.#seen = stands;
-    this.#info = { ...this.#info, ...stands };
+    const current = etag == null ? null : parseEtag(etag);
+    if (current === null) return;
+    this.#seen = current;
+    this.#info = { ...this.#info, ...current };
   }
 
   async #inOrder<T>(operation: () => Promise<T>): Promise<T> {

@@ -92,7 +92,7 @@ class Gathered {
     else this.#parts.push(part);
   }
 
-  /** Returns the collected bytes and starts anew; undefined if there is only whitespace. */
+  /** Returns the collected bytes and starts again; undefined if there is only whitespace. */
   take(number: number): Piece | undefined {
     const [parts, length] = [this.#parts, this.#length];
     this.#parts = [];

@@ -52,7 +52,7 @@ interface UiMessage {
   readonly parts: Value[];
 }
 
-/** The messages of one answer are one UIMessage, and a result stands in the part of its call. */
+/** The messages of one answer are one UIMessage, and a result is in the part of its call. */
 function uiMessages(messages: readonly Message[], around: Surroundings): readonly Value[] {
   const written: UiMessage[] = [];
   const messageOf = (role: UiMessage["role"]): UiMessage => {
@@ -141,7 +141,7 @@ export const aiSdk: MessageFormat = {
     const written: { role: "system" | "user" | "assistant" | "tool"; content: Value[] }[] = [];
     for (const { role, parts } of shownParts(messages, around)) {
       const last = written.at(-1);
-      // The results of one answer stand in one message.
+      // The results of one answer are in one message.
       if (role === "tool" && last?.role === "tool") last.content.push(...parts.map(modelPart));
       else written.push({ role, content: parts.map(modelPart) });
     }

@@ -37,7 +37,7 @@ export const anthropic: MessageFormat = {
       const author = role === "assistant" ? role : "user";
       const last = written.at(-1);
       const content = parts.map(blockOf);
-      // The results of one answer stand in one message, and the user's next words after them.
+      // The results of one answer are in one message, and the user's next words after them.
       const isJoined = last?.role === "user" && author === "user" && last.content.every(isResult);
       if (isJoined) last.content.push(...content);
       else written.push({ role: author, content });

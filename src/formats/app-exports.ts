@@ -17,7 +17,7 @@ function shownBranch(mapping: Fields, current: Value | undefined): readonly Valu
   const branch: Value[] = [];
   const passed = new Set<unknown>();
   let id: Value | undefined = typeof current === "string" ? current : Object.keys(mapping).at(-1);
-  // A damaged file may hold a circle.
+  // A damaged file may have a circle.
   while (typeof id === "string" && Object.hasOwn(mapping, id) && !passed.has(id)) {
     passed.add(id);
     const node: Value | undefined = mapping[id];
@@ -28,7 +28,7 @@ function shownBranch(mapping: Fields, current: Value | undefined): readonly Valu
   return branch.toReversed();
 }
 
-/** A message of ChatGPT. Its parts are texts, and pictures of which the file holds the names only. */
+/** A message of ChatGPT. Its parts are texts, and pictures of which the file has the names only. */
 export const chatgpt: MessageFormat = {
   name: "chatgpt",
   version: 1,
@@ -57,7 +57,7 @@ export const chatgpt: MessageFormat = {
     }),
 };
 
-/** A message of Claude; the text of its attachments stands before its own. */
+/** A message of Claude; the text of its attachments precedes its own. */
 export const claude: MessageFormat = {
   name: "claude",
   version: 1,

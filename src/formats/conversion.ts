@@ -18,7 +18,7 @@ import { formatNamed, formatOf, formatOfAll, isMessageOf } from "./registry.ts";
 /** A value of a format, and the messages in its place. */
 export interface ConvertedMessage {
   readonly messages: readonly Message[];
-  /** How many parts of the value stand in its native form alone. */
+  /** The number of parts of the value that are in its native form alone. */
   readonly aside: number;
 }
 
@@ -127,7 +127,7 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
 
 interface ConvertedValue extends ConvertedMessage, ReadValue {}
 
-/** Ids by the place of a message equal none of this place: a message keeps the id that it has, wherever it stands. */
+/** Ids that are made from the place of a message differ from those that messages bring: a message keeps its own id. */
 const noPlace = Number.POSITIVE_INFINITY;
 
 /** True where the canonical form says all of a value. */
@@ -155,7 +155,7 @@ function messagesIn(converted: readonly ConvertedMessage[]): readonly Message[] 
   return converted.flatMap(({ messages }) => messages);
 }
 
-/** The native form stands at the first of the messages. A value in place of which no message stands is not kept. */
+/** The first of the messages has the native form. A value without messages is not kept. */
 function withNative(one: ConvertedValue): ConvertedValue {
   const { value, format, messages } = one;
   const [first, ...others] = messages;
@@ -170,7 +170,7 @@ function withNative(one: ConvertedValue): ConvertedValue {
   return { ...one, messages: [{ ...first, native: native as unknown as Value }, ...others] };
 }
 
-/** The native form that stands for the messages from this one on, if it is of this format and they are unchanged. */
+/** The native form of the messages from this one on, if it is of this format and they are unchanged. */
 function unchangedNative(messages: readonly Message[], at: number, format: MessageFormat): NativeForm | undefined {
   const native = nativeOf(messages[at]!);
   if (native?.format !== format.name || native.version !== format.version) return undefined;

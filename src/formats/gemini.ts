@@ -29,7 +29,7 @@ export const gemini: MessageFormat = {
     for (const { role, parts } of shownParts(messages, around)) {
       const author = role === "assistant" ? "model" : "user";
       const last = written.at(-1);
-      // The results of one answer stand in one content.
+      // The results of one answer are in one content.
       if (role === "tool" && last?.areResults === true) last.parts.push(...parts.map(partOf));
       else written.push({ role: author, parts: parts.map(partOf), areResults: role === "tool" });
     }

@@ -41,7 +41,7 @@ export interface MessageFormat {
 
 /** The conversation around some messages. */
 export interface Surroundings {
-  /** How many values stand before them, for formats whose messages have ids. */
+  /** The number of values before them, for formats whose messages have ids. */
   readonly before: number;
   /** The tools of its calls, by the ids of the calls. */
   readonly toolNames: ReadonlyMap<string, string>;
@@ -50,7 +50,7 @@ export interface Surroundings {
 /** A message in canonical form. */
 export interface Canonical {
   readonly messages: readonly Message[];
-  /** How many of its parts stand in the native form alone, such as sources and reasoning. */
+  /** The number of its parts that are in the native form alone, such as sources and reasoning. */
   readonly aside: number;
 }
 

@@ -75,7 +75,7 @@ export function textIn(parts: readonly ShownPart[]): string {
   return parts.flatMap((part) => (part.kind === "text" ? [part.text] : [])).join("\n\n");
 }
 
-/** The parts of a content; a single text stands for itself. */
+/** The parts of a content; a single text is one part. */
 export function textOrParts(parts: readonly Value[]): Value {
   const [first] = parts;
   return parts.length === 1 && isFields(first) && first["type"] === "text" ? first["text"]! : parts;

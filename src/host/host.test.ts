@@ -403,8 +403,8 @@ test("a session killed while it stops does not run deactivate beside the aborted
 
 test("messages that wait for a session to end are answered before later ones", async () => {
   for (let pause = 1; pause < 12; pause++) {
-    const heard: number[] = [];
-    await using here = await place({ runtime: { onMessage: (_, message: number) => void heard.push(message) } });
+    const received: number[] = [];
+    await using here = await place({ runtime: { onMessage: (_, message: number) => void received.push(message) } });
     await here.sessions.create({ id: "s" });
     const killed = assert.rejects(here.host.send("s", -1), { code: "session_stopped" });
     const killing = here.host.kill("s");
@@ -414,7 +414,7 @@ test("messages that wait for a session to end are answered before later ones", a
       for (let turn = 0; turn < pause; turn++) await Promise.resolve();
     }
     await Promise.all([killed, killing, ...sent]);
-    assert.deepEqual(heard, [...sent.keys()]);
+    assert.deepEqual(received, [...sent.keys()]);
   }
 });
 
@@ -437,15 +437,15 @@ test("a killed session is passivated in the store once the store is back", async
 });
 
 test("a message is not delivered to a session that was killed while its host checked the lease after a pause", async () => {
-  const heard: string[] = [];
-  await using here = await place({ runtime: { onMessage: async (_, message: string) => void heard.push(message) } });
+  const received: string[] = [];
+  await using here = await place({ runtime: { onMessage: async (_, message: string) => void received.push(message) } });
   await here.host.ensure("s");
   here.clock.set(here.clock.now() + 60_000);
   const sent = assert.rejects(here.host.send("s", "x"), { code: "session_stopped" });
   await here.host.kill("s");
   await sent;
   await sleep(10);
-  assert.deepEqual(heard, []);
+  assert.deepEqual(received, []);
 });
 
 test("a session that is created and killed a thousand times leaves nothing behind", async () => {

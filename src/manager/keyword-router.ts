@@ -22,14 +22,14 @@ export function routeByKeywords(): Router {
   return (text, { agents }) => {
     if (known?.agents !== agents) known = { agents, profiles: profilesOf(agents) };
     const words = wordsOf(text);
-    const spoken = ` ${words.join(" ")} `;
+    const phrase = ` ${words.join(" ")} `;
     let best: { name: string; keywords: number; described: number } | undefined;
     for (const { name, keywords, described } of known.profiles) {
-      const found = keywords.filter((keyword) => spoken.includes(` ${keyword.join(" ")} `));
+      const found = keywords.filter((keyword) => phrase.includes(` ${keyword.join(" ")} `));
       const score = {
         name,
         keywords: found.reduce((sum, keyword) => sum + keyword.length, 0),
-        described: [...described].filter((word) => spoken.includes(` ${word} `)).length,
+        described: [...described].filter((word) => phrase.includes(` ${word} `)).length,
       };
       if (score.keywords + score.described > 0 && (best === undefined || isBetter(score, best))) best = score;
     }

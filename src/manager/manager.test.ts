@@ -127,11 +127,11 @@ test("without a default agent a message that cannot be routed fails with a typed
 test("aborting a message ends its routing, and no agent answers", async () => {
   await using place = open();
   const stop = new AbortController();
-  let heard: AbortSignal | undefined;
+  let received: AbortSignal | undefined;
   const manager = createManager({
     sessions: place.sessions,
     router: (_text, { signal }) => {
-      heard = signal;
+      received = signal;
       stop.abort(new Error("never mind"));
       return new Promise(() => undefined);
     },
@@ -141,7 +141,7 @@ test("aborting a message ends its routing, and no agent answers", async () => {
     code: "aborted",
     cause: new Error("never mind"),
   });
-  assert.equal(heard?.aborted, true);
+  assert.equal(received?.aborted, true);
   assert.equal((await session.refresh()).turn, 0);
 });
 

@@ -223,17 +223,17 @@ export function wireNews(news: SessionNews): { readonly id: string; readonly dat
 }
 
 /** The part of a session that a client has received: all turns up to one, and a number of chunks of the next. */
-export interface Heard {
+export interface Received {
   readonly after: number;
   readonly afterChunk: number;
 }
 
-function newsId({ after, afterChunk }: Heard): string {
+function newsId({ after, afterChunk }: Received): string {
   return `${after}.${afterChunk}`;
 }
 
 /** Returns null for an id that is not one of a watch stream. */
-export function parseNewsId(id: string): Heard | null {
+export function parseNewsId(id: string): Received | null {
   const match = /^(\d{1,15})\.(\d{1,15})$/.exec(id);
   return match === null ? null : { after: Number(match[1]), afterChunk: Number(match[2]) };
 }

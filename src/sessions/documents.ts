@@ -146,14 +146,14 @@ export class Documents {
       let found = await this.#stored(document);
       let lastVersion = found?.version ?? 0;
       for (let attempt = 1; ; attempt++) {
-        const stands = found?.version ?? "absent";
-        if (required !== undefined && stands !== required)
+        const current = found?.version ?? "absent";
+        if (required !== undefined && current !== required)
           throw documentConflict({ document, expected: required }, found?.version);
         const value = change(found === undefined ? undefined : documentOf(found).value);
         if (value === undefined) return null;
         const data = encodeDocument(document, value, this.#core.options.limits);
         const user = found?.user ?? null;
-        const write = { document, expected: stands, put: { data, ttlMs: ttlMs ?? null, user } } as const;
+        const write = { document, expected: current, put: { data, ttlMs: ttlMs ?? null, user } } as const;
         const expiresAt = found?.expiresAt ?? null;
         const outcome = await this.#tryCommit(new DocumentBatch(this.#core, [write], { expiresAt, lastVersion }));
         if (outcome.status === "ok") return outcome.versions[0] ?? null;

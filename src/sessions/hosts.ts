@@ -1,20 +1,20 @@
 import type { Core } from "./core/core.ts";
 import { isLive } from "./instances/liveness.ts";
 
-/** A host of live sessions that says where it is spoken to. */
+/** A host of live sessions, and its address. */
 export interface HostInfo {
   /** A URL. */
   readonly address: string;
   /** The name of its machine, for display. */
   readonly host: string;
   readonly pid: number;
-  /** When it was last heard of. */
+  /** The time of its last heartbeat. */
   readonly seenAt: Date;
   /** False where its sessions are there for the taking. */
   readonly alive: boolean;
 }
 
-/** The hosts on a store, the one heard of last first. Workers of a host, which have its address, are no hosts of their own. */
+/** The hosts on a store, the latest heartbeat first. Workers of a host have its address and are not listed. */
 export async function hostsOn({ store, options: { staleAfterMs } }: Core): Promise<readonly HostInfo[]> {
   const { now, instances } = await store.instances("hosts");
   const hosts = new Map<string, HostInfo>();

@@ -74,7 +74,7 @@ const rights: readonly KeyRight[] = ["read", "write", "admin"];
  * Keys by which operators and programs reach a tenant's sessions over HTTP. The store has a hash of each. States of a key:
  * - valid. Exits: it is revoked; its time is up;
  * - expired, for 30 days. Exits: it is revoked; the sweep removes it;
- * - gone: it is as unknown as a text that never was a key.
+ * - deleted: it is as unknown as a text that never was a key.
  */
 export class Keys {
   readonly #core: Core;

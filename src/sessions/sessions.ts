@@ -194,7 +194,7 @@ export class Sessions implements AsyncDisposable {
   }
 
   /**
-   * One session as a document that can be kept, sent and restored: as it is at this moment, while its writers go on.
+   * One session as a document that can be kept, sent and restored: as it is at this moment, while its writers continue.
    * @throws SessionError `session_not_found`, `snapshot_too_large`
    */
   async snapshot(id: string): Promise<SessionSnapshot> {

@@ -42,7 +42,7 @@ const optionNames: OptionNames<AcquireOptions> = { ttl: true, session: true, flu
 
 /** Options of an acquisition by a producer with a token. */
 export interface AcquireTokenOptions extends Pick<AcquireOptions, "ttl" | "session"> {
-  /** How long the producer may write nothing before it counts as gone. @default "30s" */
+  /** How long the producer may write nothing before it counts as ended. @default "30s" */
   readonly lease?: Duration;
 }
 
@@ -63,7 +63,7 @@ export type AcquiredStream =
   | { readonly role: "consumer" };
 
 /**
- * `streaming`: its producer is alive; `done`: it ended; `error`: its producer reported a failure; `lost`: its producer is gone,
+ * `streaming`: its producer is alive; `done`: it ended; `error`: its producer reported a failure; `lost`: its producer has ended,
  * or closed without an end; `missing`: it was not acquired, was deleted, or its time to live has passed.
  */
 export type StreamStatus = "streaming" | "done" | "error" | "lost" | "missing";
@@ -71,7 +71,7 @@ export type StreamStatus = "streaming" | "done" | "error" | "lost" | "missing";
 /** Where to read from. */
 export interface ReadOptions {
   /**
-   * The cursor of the last part that the reader has, or its number. A cursor also tells the stream from a later one with its
+   * The cursor of the last part that the reader has, or its number. A cursor also distinguishes the stream from a later one with its
    * id.
    * @default from the first part
    */
@@ -106,7 +106,7 @@ export class Streams {
 
   /**
    * Acquire a stream. The first caller is its producer; every later one is a consumer, also after the end. An id is free again
-   * once the stream is deleted or its time to live has passed, and where its producer was gone before the first part.
+   * once the stream is deleted or its time to live has passed, and where its producer had ended before the first part.
    * @throws SessionError `id_invalid`, `duration_invalid`, `argument_invalid`, `session_not_found` for the session
    */
   async acquire(id: string, options: AcquireOptions = {}): Promise<AcquiredStream> {
@@ -128,7 +128,7 @@ export class Streams {
 
   /**
    * As `acquire`, for a producer that writes through any process, one call at a time: `append` and `finish` take the token. The
-   * producer is gone once it wrote nothing for the time of the lease; a call of `append` without parts renews it.
+   * producer has ended once it wrote nothing for the time of the lease; a call of `append` without parts renews it.
    * @throws SessionError as `acquire`
    */
   async acquireToken(id: string, options: AcquireTokenOptions = {}): Promise<AcquiredToken> {
@@ -222,7 +222,7 @@ export class Streams {
 
   /**
    * The parts of a stream, in order, without gap or repeat: those that were written, then later ones as they are committed.
-   * Ends with the stream. A stream whose producer is gone ends within the lease of that producer.
+   * Ends with the stream. A stream whose producer has ended ends within the lease of that producer.
    * @throws SessionError `stream_not_found`; `stream_failed` after the last part of a stream that did not finish;
    *   `argument_invalid` for a cursor of another form or an option that does not exist, `closed`, or the store's
    */

@@ -106,13 +106,13 @@ test("a follower gets each event once, also one that is committed after newer on
   await using place = inMemory();
   const { sessions, clock } = place;
   await sessions.create({ id: "before" });
-  const heard: string[] = [];
+  const received: string[] = [];
   const stop = new AbortController();
   const begun: Date[] = [];
   const began = new Date(clock.now());
-  const following = follow(place, heard, { signal: stop.signal, begun: (since) => begun.push(since) });
+  const following = follow(place, received, { signal: stop.signal, begun: (since) => begun.push(since) });
   await clock.advance(1000);
-  assert.deepEqual(heard, [], "what was before is not told");
+  assert.deepEqual(received, [], "what was before is not told");
   assert.deepEqual(begun, [began]);
   const elsewhere = place.another();
   let release: () => void = () => undefined;
@@ -122,7 +122,7 @@ test("a follower gets each event once, also one that is committed after newer on
   await clock.advance(2000);
   await sessions.create({ id: "fast" });
   await clock.advance(1000);
-  assert.deepEqual(heard, ["fast created"]);
+  assert.deepEqual(received, ["fast created"]);
   release();
   await slow;
   await clock.advance(1000);
@@ -130,9 +130,9 @@ test("a follower gets each event once, also one that is committed after newer on
     await (await sessions.get("fast")).handOff("cto");
     await clock.advance(1000);
   }
-  assert.deepEqual(heard.slice(0, 2), ["fast created", "slow created"]);
+  assert.deepEqual(received.slice(0, 2), ["fast created", "slow created"]);
   assert.deepEqual(
-    heard.slice(2),
+    received.slice(2),
     Array.from({ length: 30 }, () => "fast handed_off"),
   );
   stop.abort();
@@ -149,31 +149,32 @@ test("a follower since a time gets the earlier events first, and closing ends it
   const since = new Date(clock.now());
   await sessions.create({ id: "b" });
   await clock.advance(hour);
-  const heard: string[] = [];
+  const received: string[] = [];
   const other = place.another();
-  const following = follow({ ...place, sessions: other }, heard, { since });
+  const following = follow({ ...place, sessions: other }, received, { since });
   await clock.advance(1000);
-  assert.deepEqual(heard, ["b created"]);
+  assert.deepEqual(received, ["b created"]);
   await sessions.create({ id: "c" });
   await clock.advance(1000);
-  assert.deepEqual(heard, ["b created", "c created"]);
+  assert.deepEqual(received, ["b created", "c created"]);
   const ended = assert.rejects(following, { code: "closed" });
   await other.close();
   await clock.advance(1000);
   await ended;
 });
 
-async function follow({ sessions }: Pick<InMemory, "sessions">, heard: string[], walk: EventWalk): Promise<void> {
-  for await (const { session, type } of sessions.eachEvent({ ...walk, follow: true })) heard.push(`${session} ${type}`);
+async function follow({ sessions }: Pick<InMemory, "sessions">, received: string[], walk: EventWalk): Promise<void> {
+  for await (const { session, type } of sessions.eachEvent({ ...walk, follow: true }))
+    received.push(`${session} ${type}`);
 }
 
 test("followers get an event from the future once, and go on after it", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;
-  const heard: string[] = [];
+  const received: string[] = [];
   const reached: number[] = [];
   const stop = new AbortController();
-  const following = follow(place, heard, { signal: stop.signal, reached: (since) => reached.push(since.getTime()) });
+  const following = follow(place, received, { signal: stop.signal, reached: (since) => reached.push(since.getTime()) });
   await clock.advance(1000);
   const days = 2 * 24 * hour;
   const now = clock.now();
@@ -186,10 +187,10 @@ test("followers get an event from the future once, and go on after it", async ()
     await clock.advance(1000);
   }
   assert.deepEqual(
-    heard.filter((line) => line.startsWith("after")),
+    received.filter((line) => line.startsWith("after")),
     Array.from({ length: 40 }, (_, index) => `after${index} created`),
   );
-  assert.equal(heard.filter((line) => line.startsWith("future")).length, 2, "each once");
+  assert.equal(received.filter((line) => line.startsWith("future")).length, 2, "each once");
   assert.ok(
     reached.every((since) => since <= clock.now() - eventOverlapMs),
     "no cursor is beyond the store's time less the overlap",
@@ -218,8 +219,8 @@ test("all followers of a tenant in one process share one scan, each with its own
     { clock, sweep: false },
   );
   const stop = new AbortController();
-  const heard = Array.from({ length: 100 }, (): string[] => []);
-  const followers = heard.map((list, index) =>
+  const received = Array.from({ length: 100 }, (): string[] => []);
+  const followers = received.map((list, index) =>
     follow({ sessions: counting }, list, {
       signal: stop.signal,
       ...(index === 0 ? { type: "created" } : index === 1 ? { session: "b" } : {}),
@@ -233,9 +234,9 @@ test("all followers of a tenant in one process share one scan, each with its own
   await counting.create({ id: "b" });
   await clock.advance(10_000);
   assert.equal(scans, 20, "two a second, whatever the number of followers");
-  assert.deepEqual(heard[0], ["a created", "b created"]);
-  assert.deepEqual(heard[1], ["b created"]);
-  assert.ok(heard.slice(2).every((list) => list.join() === "a created,a handed_off,b created"));
+  assert.deepEqual(received[0], ["a created", "b created"]);
+  assert.deepEqual(received[1], ["b created"]);
+  assert.ok(received.slice(2).every((list) => list.join() === "a created,a handed_off,b created"));
   for (let index = 0; index < 30; index++) {
     await (await counting.get("a")).handOff("cto");
     await clock.advance(1000);
@@ -270,8 +271,8 @@ test("pages and followers read events within the bytes of a page, and a round ke
     { clock, sweep: false, limits },
   );
   const stop = new AbortController();
-  const heard: string[] = [];
-  const following = follow({ sessions: measuring }, heard, { signal: stop.signal });
+  const received: string[] = [];
+  const following = follow({ sessions: measuring }, received, { signal: stop.signal });
   await clock.advance(600);
   const session = await sessions.create({ id: "a" });
   for (let index = 0; index < 5; index++) await session.handOff("cto", { note: "x".repeat(1_500_000) });
@@ -279,7 +280,7 @@ test("pages and followers read events within the bytes of a page, and a round ke
   sizes.length = 0;
   await clock.advance(3000);
   const expected = ["a created", ...Array.from({ length: 5 }, () => "a handed_off"), "b created"];
-  assert.deepEqual(heard, expected);
+  assert.deepEqual(received, expected);
   assert.ok(sizes.length > 0 && sizes.every((size) => size <= 2), `pages of ${sizes.join()}`);
   sizes.length = 0;
   const types: string[] = [];

@@ -19,7 +19,7 @@ export interface NotedKey {
   readonly id: string;
 }
 
-/** The lease of a subscription, ms. A cursor can be used for at least ten minutes after its reader is gone. */
+/** The lease of a subscription, ms. A cursor can be used for at least ten minutes after its reader has ended. */
 export const subscriptionMs: number = 15 * 60_000;
 /** A reader renews a subscription after this time, ms. */
 export const renewedAfterMs = 60_000;
@@ -30,7 +30,7 @@ export const newsDeletedMax = 2000;
 
 /** The subscription of a tenant in a store that numbers its news. */
 export interface Subscription {
-  /** Other after each beginning: tells its cursors from those of an earlier one and of other stores. */
+  /** Other after each beginning: distinguishes its cursors from those of an earlier one and of other stores. */
   readonly id: string;
   /** Commits note news until this time, epoch ms; 0: a commit has found it expired. */
   readonly expiresAt: number;
@@ -129,7 +129,7 @@ export interface NotedState {
   readonly document: (key: DocumentKey) => number | undefined;
 }
 
-/** What stands under the keys of these rows, each once, within the bytes; `reached`: the number of the last row of the page. */
+/** The stored values under the keys of these rows, each once, within the bytes; `reached`: the number of the last row of the page. */
 export function changesOf(
   rows: Iterable<NotedRow>,
   {

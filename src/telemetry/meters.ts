@@ -96,8 +96,8 @@ export class Meters {
     for (const stop of this.#stops.splice(0)) stop();
   }
 
-  #listen(name: string, heard: (message: never) => void): void {
-    const listener = (message: unknown): void => heard(message as never);
+  #listen(name: string, receive: (message: never) => void): void {
+    const listener = (message: unknown): void => receive(message as never);
     channel(name).subscribe(listener);
     this.#stops.push(() => channel(name).unsubscribe(listener));
   }

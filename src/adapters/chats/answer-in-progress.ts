@@ -22,7 +22,7 @@ import { fieldsOf, type AnyUiMessage, type UiChunk } from "./ui-message.ts";
 /** How an answer ended. */
 export interface AnswerEnd extends Pick<TurnInput, "model" | "usage" | "finish" | "requests"> {
   readonly status: "done" | "failed" | "interrupted";
-  /** The message, with what stood before the answer; undefined where nothing came. */
+  /** The message, with its parts before the answer; undefined if no part came. */
   readonly message: AnyUiMessage | undefined;
 }
 
@@ -40,7 +40,7 @@ export interface AnswerTarget {
   readonly write: (write: SessionWrite) => Promise<unknown>;
 }
 
-/** A text for clients, which are not told of the server's affairs, except of limits. */
+/** A text for clients: it names a limit, and no other detail of the server. */
 function textOf(error: unknown): string {
   const isOfCaller = error instanceof SessionError && error.status < 500;
   return isOfCaller ? clip(error.message, 1000) : lostText;

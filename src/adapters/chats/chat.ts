@@ -75,7 +75,7 @@ interface Plan {
   readonly isRepeated: boolean;
   /** The stored answer to the same question. */
   readonly answer?: AnyUiMessage;
-  /** An answer stands, and stays if the new one fails before its first word. */
+  /** An answer exists, and stays if the new one fails before its first word. */
   readonly regenerates?: boolean;
 }
 
@@ -168,7 +168,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
   }
 
   /**
-   * Answer the message that was added, or the one to regenerate: `make` calls the model. The answer goes on if its client leaves,
+   * Answer the message that was added, or the one to regenerate: `make` calls the model. The answer continues if its client leaves,
    * and is stored when it ends. For a question that was answered before, or is being answered, the model is not called: the client
    * gets that answer. A second question meanwhile is `busy`.
    * @throws SessionError `busy`, `conflict`, `argument_invalid` without a question; the errors of `make`

@@ -115,7 +115,7 @@ export class Chats<M extends AnyUiMessage = AnyUiMessage> {
   }
 }
 
-/** @throws SessionError `session_not_found`: the chat of another user is not told of */
+/** @throws SessionError `session_not_found`: also for the chat of another user */
 function guardOwner({ id, info }: Session, { user }: ChatOwner): void {
   if (user !== undefined && info.user !== user) throw new SessionError("session_not_found", { sessionId: id });
 }

@@ -1,4 +1,4 @@
-/** Chunks of UI message streams: fewer of them that say the same, and those of a message that stands already. */
+/** Chunks of UI message streams: fewer of them with the same content, and those of a stored message. */
 import { defined } from "../../domain/values/defined.ts";
 import { fieldsOf, isToolPart, type AnyUiMessage, type Fields, type UiChunk, type UiPart } from "./ui-message.ts";
 
@@ -51,7 +51,7 @@ function pieceOf(last: UiChunk, chunk: UiChunk): string | undefined {
   return isPlain && before[rule.same] === after[rule.same] && typeof piece === "string" ? piece : undefined;
 }
 
-/** The chunks behind `start` that make up this message: a reader that begins anew gets them before later ones. */
+/** The chunks behind `start` that make up this message: a reader that begins again gets them before later ones. */
 export function chunksOfMessage({ parts, metadata }: AnyUiMessage): readonly UiChunk[] {
   const about = metadata === undefined ? [] : [chunk("message-metadata", { messageMetadata: metadata })];
   return [...about, ...parts.flatMap((part, index) => chunksOfPart(part, `part-${index}`))];

@@ -10,7 +10,7 @@ const ends: ReadonlySet<string> = new Set(["finish", "abort", "error"]);
 export const lostText = "The answer was interrupted.";
 
 /**
- * The chunks of an answer in any process, from its first one. An answer whose producer is gone ends with an error, and one
+ * The chunks of an answer in any process, from its first one. An answer whose producer has ended ends with an error, and one
  * that was stopped with an abort, after all that had arrived.
  */
 export async function* chunksOfStream(

@@ -8,7 +8,7 @@ import { fieldsOf, messagesOfTurn, rangeOf, storedForm, type AnyUiMessage } from
 /** What a write is decided on. */
 type Onto = NonNullable<SessionWrite["onto"]>;
 
-/** Where a message stands. */
+/** The place of a message. */
 export interface Place {
   readonly turn: Turn;
   readonly message: AnyUiMessage;
@@ -55,7 +55,7 @@ export class StoredChat {
   }
 }
 
-/** The chat of a session. An answer whose producer is gone becomes what had arrived of it. */
+/** The chat of a session. An answer whose producer has ended becomes what had arrived of it. */
 export async function loadChat(session: Session, streams: Streams): Promise<StoredChat> {
   const look = await session.look([{ log: "turns", last: 1 }]);
   const stored = new StoredChat(look, await Array.fromAsync(session.turns()));

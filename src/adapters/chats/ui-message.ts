@@ -45,7 +45,7 @@ export function storedForm(message: AnyUiMessage): readonly Message[] {
   return fromFormat([message], format);
 }
 
-/** The messages of a list that stand for the message with this id; all of them where another framework wrote them. */
+/** The messages of a list that make up the message with this id; all of them if another framework wrote them. */
 export function rangeOf(list: readonly Message[], id: string): { readonly from: number; readonly to: number } {
   const from = list.findIndex((message) => fieldsOf(nativeOf(message)?.value)["id"] === id);
   if (from < 0) return { from: 0, to: list.length };

@@ -42,7 +42,7 @@ export class ChatSocket<M extends AnyUiMessage = AnyUiMessage> {
   }
 
   /**
-   * Handle a frame of the client; resolves once its answer has been sent. An answer goes on if the socket is closed, and ends if
+   * Handle a frame of the client; resolves once its answer has been sent. An answer continues if the socket is closed, and ends if
    * its client aborts it. Failures are sent to the client.
    * @throws SessionError `request_invalid` for a text that is no frame: close the socket
    */
@@ -63,7 +63,7 @@ export class ChatSocket<M extends AnyUiMessage = AnyUiMessage> {
     }
   }
 
-  /** The socket is closed: its answers go on, and nothing is sent any longer. */
+  /** The socket is closed: its answers continue, and nothing is sent any longer. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#requests.values()].map(async ({ reader }) => await reader?.cancel()));

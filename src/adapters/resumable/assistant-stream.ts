@@ -28,7 +28,7 @@ export interface ResumableStreamStore {
     cursor: string,
     signal: AbortSignal,
   ): AsyncIterable<{ readonly cursor: string; readonly chunk: Uint8Array }>;
-  /** The status; a stream whose producer is gone is an error. */
+  /** The status; a stream whose producer has ended is an error. */
   status(streamId: string): Promise<"streaming" | "done" | "error" | "missing">;
   /** Delete a stream; its readers end. */
   delete(streamId: string): Promise<void>;

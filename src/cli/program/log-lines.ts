@@ -43,9 +43,9 @@ export function componentOf(event: string): LogComponent {
 /** Write what the channels publish until the caller calls the returned function. Channels whose lines are off get no listener. */
 export function followChannels(log: Log, { serves }: { readonly serves: boolean }): () => void {
   const stops: (() => void)[] = [];
-  const follow = (name: string, heard: (news: never) => LogLine | undefined): void => {
+  const follow = (name: string, received: (news: never) => LogLine | undefined): void => {
     const listener = (message: unknown): void => {
-      const line = heard(message as never);
+      const line = received(message as never);
       if (line !== undefined) log.write(line);
     };
     channel(name).subscribe(listener);

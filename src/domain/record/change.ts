@@ -196,7 +196,7 @@ const versionsPerMs = 1000;
 
 /**
  * The first version of a session that is created now. It is above all versions of earlier sessions with its id, by the
- * store's clock, so what callers know of those is stale. The random part tells apart two sessions of the same
+ * store's clock, so what callers know of those is stale. The random part distinguishes two sessions of the same
  * millisecond. Versions stay below 2^53 until the year 2255.
  */
 export function firstVersion({ now, chance }: { readonly now: number; readonly chance: number }): number {

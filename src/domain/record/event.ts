@@ -93,7 +93,7 @@ export type EventData =
     }
   /** A caller resumed the turn that waited. */
   | { readonly type: "turn_resumed"; readonly turn: number; readonly waitedMs: number }
-  /** A caller decided on the tool calls of the turn that waited, by their ids, and the turn goes on. */
+  /** A caller decided on the tool calls of the turn that waited, by their ids, and the turn continues. */
   | {
       readonly type: "calls_decided";
       readonly turn: number;

@@ -56,7 +56,7 @@ export interface Lease {
   /** The id of the instance that holds it. */
   readonly instance: string;
   readonly fence: number;
-  /** The commit that granted it: tells it from a lease with the same fencing token in a restored store. */
+  /** The commit that granted it: distinguishes it from a lease with the same fencing token in a restored store. */
   readonly commitId: string;
   readonly acquiredAt: number;
   /** The end of the lease, epoch ms, also if its instance is alive; null: it lasts as long as its instance. */
@@ -147,7 +147,7 @@ export interface Parent {
   readonly id: string;
   /** The last turn that is the parent's. */
   readonly at: number;
-  /** The creation of the parent: tells it from a later session with its id. */
+  /** The creation of the parent: distinguishes it from a later session with its id. */
   readonly born: number;
 }
 
@@ -235,7 +235,7 @@ export interface Instance {
   readonly pid: number;
   /** Identifies the machine, boot and process namespace: process ids are comparable only within the same one. */
   readonly machine: string;
-  /** The start of the process, in a unit of its machine; tells it from a later process with the same id. */
+  /** The start of the process, in a unit of its machine; distinguishes it from a later process with the same id. */
   readonly startedAt: string;
   /** The URL of a host of live sessions; null for other programs. */
   readonly address: string | null;

@@ -6,7 +6,7 @@ import type { Value } from "../values/codec.ts";
 import { textOf } from "../turns/message-steps.ts";
 import type { Message } from "../turns/turn.ts";
 
-/** Stands where a question has no answer. */
+/** Inserted after a question without an answer. */
 export function noAnswer(reason?: string): Message {
   return {
     role: "assistant",
@@ -17,7 +17,7 @@ export function noAnswer(reason?: string): Message {
 
 const beginning: Message = { role: "user", content: "(the conversation begins)", synthetic: true };
 
-/** Stands for a question that has no words of the user. */
+/** Replaces a question without words of the user. */
 export const proceed: Message = { role: "user", content: "(the conversation continues)", synthetic: true };
 
 /** All system messages as one. */

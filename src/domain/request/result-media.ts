@@ -8,7 +8,7 @@ import { mediaOf, resultAsUser } from "./shown-message.ts";
 import { knownPart, type Part } from "../turns/known-parts.ts";
 import type { Message } from "../turns/turn.ts";
 
-/** Stands between results and the message of the user: endpoints demand an answer there. */
+/** Inserted between results and the message of the user: endpoints demand an answer there. */
 const showsNext: Message = { role: "assistant", content: "(the content of the results follows)", synthetic: true };
 
 const kinds: Readonly<Record<string, string>> = { image_url: "picture", input_audio: "recording", file: "file" };
@@ -17,12 +17,12 @@ const kinds: Readonly<Record<string, string>> = { image_url: "picture", input_au
 export function withoutResultMedia(messages: readonly Message[]): readonly Message[] {
   const shown: Message[] = [];
   let moved: Message[] = [];
-  const tell = (): void => {
+  const addNote = (): void => {
     if (moved.length > 0) shown.push(showsNext, ...moved);
     moved = [];
   };
   for (const message of messages) {
-    if (message.role !== "tool") tell();
+    if (message.role !== "tool") addNote();
     const media = message.role === "tool" ? mediaOf(message.content) : [];
     if (media.length === 0) {
       shown.push(message);
@@ -33,7 +33,7 @@ export function withoutResultMedia(messages: readonly Message[]): readonly Messa
     shown.push({ ...message, content: text });
     moved.push(resultAsUser({ name, text: "", media }));
   }
-  tell();
+  addNote();
   return shown;
 }
 

@@ -10,9 +10,9 @@ import { contentParts, hasOwnParts, partsOf, stepsOf } from "../turns/message-st
 import { withoutForeignNative } from "./native-form.ts";
 import type { Message, ToolCall } from "../turns/turn.ts";
 
-/** Stands for a content of which a model can read nothing. */
+/** Replaces a content of which a model can read nothing. */
 const unreadable = "(content that a model cannot read)";
-/** Stands for the result of a tool that returned nothing. */
+/** Replaces the result of a tool that returned nothing. */
 const noOutput = "(no output)";
 
 /** The messages that a model is shown in place of one; none where it says nothing. */

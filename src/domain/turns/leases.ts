@@ -56,7 +56,7 @@ export interface Recovery {
  */
 export function recover(draft: Draft, remains: AbandonedTurn | null, { reason, to }: Recovery, context: Context): void {
   const { lease, openTurn, waiting } = draft.record;
-  // A turn that waits goes on waiting: its session lost a lease that no turn was written under.
+  // A turn that waits continues to wait: its session lost a lease that no turn was written under.
   const turn = remains === null && waiting !== null ? null : openTurn;
   const fence = draft.nextVersion;
   set(draft, { lease: null, fence, cancel: null });

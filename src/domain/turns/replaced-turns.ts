@@ -143,7 +143,7 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
 
 /**
  * Put turns back whose replacement was lost from the log, which now ends before their place. The counters stay as they are: the
- * caller counts the logs anew. Null where the log has moved on, or nothing tells the place.
+ * caller counts the logs again. Null if the log has other turns by now, or the place is unknown.
  */
 export function putBackLost(record: SessionRecord, kept: readonly Entry[], turnsEnd: number): Change | null {
   const first = kept.find((entry) => !isTurn(entry));

@@ -2,7 +2,7 @@
  * Streams: parts that one producer writes and any number of readers in any process read. A stream is a session in an
  * internal scope with one turn. States of a stream:
  *
- * - *open*: its turn is open, and its producer has the lease. A producer that is gone leaves it open until a reader or an
+ * - *open*: its turn is open, and its producer has the lease. A producer that has ended leaves it open until a reader or an
  *   acquisition recovers it.
  * - *over*: its turn is sealed: `done` by its producer, `failed` by its producer, or `interrupted` without it. Its parts
  *   stay until its time to live has passed.

@@ -476,7 +476,7 @@ export class Actor {
         }),
       );
     } catch {
-      // The event is published already; the session is gone, or stays live.
+      // The event is published already; the session has ended, or stays live.
     }
     return this.#phase === "gone";
   }

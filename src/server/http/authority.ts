@@ -80,7 +80,7 @@ export function deviceOf(c: RequestContext, sessions: Sessions): string {
   const device = shownDevice(c, sessions);
   if (device !== null) {
     const cookie = c.req.header(deviceHeader) === undefined ? cookieOf(c) : undefined;
-    // A cookie that was sealed under an earlier secret is sealed anew, so that it outlives that secret.
+    // A cookie that was sealed under an earlier secret is sealed again, so that it outlives that secret.
     if (cookie !== undefined && cookie !== sessions.devices.seal(device)) giveCookie(c, sessions, device);
     return device;
   }

@@ -217,8 +217,8 @@ export class ServerMetrics {
     for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe();
   }
 
-  #listen(name: string, heard: (message: never) => void): void {
-    const listener = (message: unknown): void => heard(message as never);
+  #listen(name: string, receive: (message: never) => void): void {
+    const listener = (message: unknown): void => receive(message as never);
     channel(name).subscribe(listener);
     this.#unsubscribe.push(() => channel(name).unsubscribe(listener));
   }

@@ -67,7 +67,7 @@ export async function answerReply(
   const follow = new AbortController();
   let answer: Answer;
   try {
-    // A client that leaves withdraws a question that waits; a turn that began goes on.
+    // A client that leaves withdraws a question that waits; a turn that began continues.
     answer = await ask(AbortSignal.any([c.req.raw.signal, follow.signal]));
   } catch (error) {
     close?.();
@@ -144,8 +144,8 @@ export async function streamReply(
 }
 
 function resumeReply(c: RequestContext, session: Session, lost: string, options: StreamOptions): Response {
-  const heard = parseAnswerId(lost);
+  const received = parseAnswerId(lost);
   const audience = c.get("audience");
   const streams = c.get("streams");
-  return eventStream(c, ({ signal }) => resumedAnswer(session, heard, { audience, signal, streams }), options);
+  return eventStream(c, ({ signal }) => resumedAnswer(session, received, { audience, signal, streams }), options);
 }

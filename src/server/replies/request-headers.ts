@@ -4,7 +4,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Onto, Seen } from "../../index.ts";
-import { parseEtag, parseNewsId, type Heard, type SessionView } from "../../protocol/wire.ts";
+import { parseEtag, parseNewsId, type Received, type SessionView } from "../../protocol/wire.ts";
 import type { RequestContext } from "../http/route.ts";
 
 /**
@@ -58,11 +58,11 @@ function matched(c: RequestContext): SessionView | undefined {
  * The position of the last event that the client of a watch received, if it sends one.
  * @throws SessionError `request_invalid`
  */
-export function lastHeard(c: RequestContext): Heard | undefined {
+export function lastReceived(c: RequestContext): Received | undefined {
   const id = c.req.header("last-event-id");
   if (id === undefined) return undefined;
-  const heard = parseNewsId(id);
-  if (heard !== null) return heard;
+  const received = parseNewsId(id);
+  if (received !== null) return received;
   throw new SessionError("request_invalid", {
     path: "header last-event-id",
     value: formatValue(id),

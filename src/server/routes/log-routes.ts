@@ -21,7 +21,7 @@ import type { Shared } from "../http/server-context.ts";
 import { entriesReply, type EntryQuery } from "../replies/log-entries.ts";
 import { ifMatch, ontoOf } from "../replies/request-headers.ts";
 import { eventStream } from "../streams/event-stream.ts";
-import { followedLog, guardHeard, parseEntryId } from "../streams/followed-log.ts";
+import { followedLog, guardReceived, parseEntryId } from "../streams/followed-log.ts";
 
 /** A log in a path. The library checks its name and reports why it is invalid. */
 const logInPath: z.ZodType<{ id: string; name: string }> = z.object({
@@ -188,9 +188,9 @@ function addReadRoutes(shared: Shared): void {
       const followed = {
         name: session.log(name).name,
         after,
-        heard: lost === undefined ? undefined : parseEntryId(lost),
+        received: lost === undefined ? undefined : parseEntryId(lost),
       };
-      guardHeard(session, followed);
+      guardReceived(session, followed);
       return eventStream(c, (reader) => followedLog(session, followed, reader), {
         stop: shared.stop,
         admitted: keyCheck(c, shared.keys),

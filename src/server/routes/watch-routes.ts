@@ -7,7 +7,7 @@ import { wireNews } from "../../protocol/wire.ts";
 import { keyCheck } from "../http/authority.ts";
 import { addRoute, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
-import { lastHeard } from "../replies/request-headers.ts";
+import { lastReceived } from "../replies/request-headers.ts";
 import { eventsOf, eventStream, type StreamEvent, type StreamOptions } from "../streams/event-stream.ts";
 
 export function addWatchRoutes(shared: Shared): void {
@@ -27,7 +27,7 @@ export function addWatchRoutes(shared: Shared): void {
     },
     async (c, { params, query: { after, afterChunk } }) => {
       const session = await c.get("sessions").get(params.id);
-      const from = lastHeard(c) ?? defined({ after, afterChunk });
+      const from = lastReceived(c) ?? defined({ after, afterChunk });
       return watchStream(c, { news: session.watch(from), stop, admitted: keyCheck(c, shared.keys) });
     },
   );

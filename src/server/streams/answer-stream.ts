@@ -20,7 +20,7 @@ import type { OpenStreams } from "../http/open-streams.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
 /** The part of an answer that the client has received. */
-export interface HeardAnswer {
+export interface ReceivedAnswer {
   readonly turn: number;
   /** When the turn began, epoch ms; absent in the stream of the request that asked. */
   readonly at?: number;
@@ -35,7 +35,7 @@ export interface Reader {
 }
 
 /** @throws SessionError `request_invalid` for an id that is not one of an answer's events */
-export function parseAnswerId(id: string): HeardAnswer {
+export function parseAnswerId(id: string): ReceivedAnswer {
   const match = /^(\d{1,15})-(\d{1,15})(?:-(\d{1,15})-(\d{1,15})(?:-(\d{1,15}))?)?(?:@(\d{1,15}))?$/.exec(id);
   if (match !== null) {
     const [turn = 0, text = 0, others = 0, reasoning = 0, parts = 0] = match
@@ -52,7 +52,7 @@ export function parseAnswerId(id: string): HeardAnswer {
 }
 
 /** The short forms have no parts, and no other events and no reasoning. */
-function answerId({ turn, at, sent: { text, others, reasoning, parts } }: HeardAnswer): string {
+function answerId({ turn, at, sent: { text, others, reasoning, parts } }: ReceivedAnswer): string {
   const rest = others + reasoning + parts === 0 ? "" : `-${others}-${reasoning}`;
   const sent = `${turn}-${text}${rest}${parts === 0 ? "" : `-${parts}`}`;
   return at === undefined ? sent : `${sent}@${at}`;
@@ -60,7 +60,7 @@ function answerId({ turn, at, sent: { text, others, reasoning, parts } }: HeardA
 
 /**
  * Streams an answer while it is produced. Where it fails, the event `state` has the ETag of the session after the failure,
- * for a client that goes on from there.
+ * for a client that continues from there.
  */
 export async function* spokenAnswer(
   session: Session,
@@ -91,7 +91,7 @@ export async function* attachedAnswer(
   reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   yield turnEvent(session, turn);
-  yield* resumedAnswer(session, heardNothing(turn), reader);
+  yield* resumedAnswer(session, receivedNothing(turn), reader);
 }
 
 /** The error of an answer in the store while the store is away: its session in the fallback has other turns. */
@@ -102,22 +102,22 @@ export function awayAnswer(): SessionError {
 /** Streams an answer from where the client lost it to its end, whichever instance produces it. */
 export async function* resumedAnswer(
   session: Session,
-  heard: HeardAnswer,
+  received: ReceivedAnswer,
   reader: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   const { turn: head } = await session.refresh();
-  if (heard.turn > head && session.inFallback) throw awayAnswer();
-  if (heard.turn < 1 || heard.turn > head) {
+  if (received.turn > head && session.inFallback) throw awayAnswer();
+  if (received.turn < 1 || received.turn > head) {
     throw new SessionError("request_invalid", {
       path: "header last-event-id",
-      value: answerId(heard),
+      value: answerId(received),
       expected: "event_id",
     });
   }
   // Recovery seals a turn that a dead writer left open; otherwise the stream would never end.
   const stop = reader.streams.recover(session);
   try {
-    yield* followed(session, heard, reader);
+    yield* followed(session, received, reader);
   } finally {
     stop();
   }
@@ -125,35 +125,36 @@ export async function* resumedAnswer(
 
 async function* followed(
   session: Session,
-  { turn, at, sent }: HeardAnswer,
+  { turn, at, sent }: ReceivedAnswer,
   { audience, signal }: Reader,
 ): AsyncGenerator<StreamEvent, void, void> {
   const position = new AnswerPosition(sent);
-  const heard = (): HeardAnswer => ({ turn, ...defined({ at }), sent: position.sent });
+  const received = (): ReceivedAnswer => ({ turn, ...defined({ at }), sent: position.sent });
   for await (const news of turnNews(session, { seq: turn, ...defined({ at }) }, signal)) {
     const source = news.type === "chunk" ? news.chunk : news.turn;
-    for (const event of position.unsent(news)) yield sharedEvent(partEvent(event, heard(), audience), source, audience);
+    for (const event of position.unsent(news))
+      yield sharedEvent(partEvent(event, received(), audience), source, audience);
     if (news.type === "chunk") continue;
-    const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), heard());
+    const done = doneEvent(answerOf(session, doneTurn(session, news.turn), audience), received());
     yield sharedEvent(done, news.turn, audience);
   }
 }
 
 function turnEvent({ id: session, durable }: Session, turn: FollowedTurn): StreamEvent {
-  return { event: "turn", id: answerId(heardNothing(turn)), data: { session, durable, turn: turn.seq } };
+  return { event: "turn", id: answerId(receivedNothing(turn)), data: { session, durable, turn: turn.seq } };
 }
 
-function heardNothing({ seq, ...rest }: FollowedTurn): HeardAnswer {
+function receivedNothing({ seq, ...rest }: FollowedTurn): ReceivedAnswer {
   return { turn: seq, ...rest, sent: { text: 0, others: 0, reasoning: 0, parts: 0 } };
 }
 
 /**
- * A part of the answer; `heard` includes it. A device reads what the turn shows it: calls and results, but not the text of
+ * A part of the answer; `received` includes it. A device reads what the turn shows it: calls and results, but not the text of
  * a tool's error.
  */
-function partEvent({ type, ...data }: AnswerEvent, heard: HeardAnswer, audience: Audience): StreamEvent {
+function partEvent({ type, ...data }: AnswerEvent, received: ReceivedAnswer, audience: Audience): StreamEvent {
   const shown = audience === "device" && "isError" in data ? { ...data, content: "Error" } : data;
-  return { event: type, id: answerId(heard), data: shown };
+  return { event: type, id: answerId(received), data: shown };
 }
 
 /**
@@ -171,6 +172,6 @@ export function answerOf({ id: session, durable }: Session, turn: Turn, audience
   return { session, durable, text: textOf(turn.output), turn: wireTurnFor(audience, turn) };
 }
 
-function doneEvent(answer: WireAnswer, heard: HeardAnswer): StreamEvent & { readonly data: WireAnswer } {
-  return { event: "done", id: answerId(heard), data: answer };
+function doneEvent(answer: WireAnswer, received: ReceivedAnswer): StreamEvent & { readonly data: WireAnswer } {
+  return { event: "done", id: answerId(received), data: answer };
 }

@@ -11,13 +11,13 @@ import { wireLogEntry } from "../../protocol/written.ts";
 import type { StreamEvent, StreamReader } from "./event-stream.ts";
 
 /** The last entry that a client has received. */
-export interface HeardEntry {
+export interface ReceivedEntry {
   readonly seq: number;
   readonly hash: string;
 }
 
 /** @throws SessionError `request_invalid` for an id that is not one of a log's events */
-export function parseEntryId(id: string): HeardEntry {
+export function parseEntryId(id: string): ReceivedEntry {
   const match = /^(\d{1,15})\.([\w-]{16})$/.exec(id);
   if (match !== null) return { seq: Number(match[1]), hash: match[2] ?? "" };
   throw new SessionError("request_invalid", {
@@ -31,19 +31,19 @@ export function parseEntryId(id: string): HeardEntry {
 export interface FollowedLog {
   readonly name: string;
   readonly after: number;
-  readonly heard: HeardEntry | undefined;
+  readonly received: ReceivedEntry | undefined;
 }
 
 /** The entries after a place, and `done` once the session's life ends. */
 export async function* followedLog(
   session: Session,
-  { name, after, heard }: FollowedLog,
+  { name, after, received }: FollowedLog,
   { signal }: StreamReader,
 ): AsyncGenerator<StreamEvent, void, void> {
   const log = session.log(name);
   // The entry that the client has is read again, and everything after it.
-  const start = heard === undefined ? after : heard.seq - 1;
-  let expected = heard;
+  const start = received === undefined ? after : received.seq - 1;
+  let expected = received;
   for await (const entry of log.follow({ after: start, signal })) {
     const id = idOf(entry);
     if (expected === undefined) yield { event: "entry", id, data: wireLogEntry(name, entry) };
@@ -54,10 +54,10 @@ export async function* followedLog(
 }
 
 /** @throws SessionError `conflict` where the log ends before the last entry that the client has */
-export function guardHeard(session: Session, { name, heard }: FollowedLog): void {
+export function guardReceived(session: Session, { name, received }: FollowedLog): void {
   const { logs } = session.info;
   const end = Object.hasOwn(logs, name) ? (logs[name]?.end ?? 0) : 0;
-  if (heard !== undefined && heard.seq > end) throw rewritten(session, name);
+  if (received !== undefined && received.seq > end) throw rewritten(session, name);
 }
 
 function idOf({ seq, ...entry }: LogEntry): string {

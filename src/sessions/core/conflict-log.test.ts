@@ -164,10 +164,10 @@ test("while the store is away the caller gets the same error at once, and the ch
   await theirs.append({ input: "theirs" });
   const failed: Operation[] = [];
   const operations = tracingChannel<unknown, Operation>("perdure:operation");
-  const heard = { error: (operation: Operation) => void failed.push(operation) } as Parameters<
+  const received = { error: (operation: Operation) => void failed.push(operation) } as Parameters<
     typeof operations.subscribe
   >[0];
-  operations.subscribe(heard);
+  operations.subscribe(received);
   try {
     await assert.rejects(mine.append({ input: "q" }), { code: "conflict" });
     place.state.away = true;
@@ -180,7 +180,7 @@ test("while the store is away the caller gets the same error at once, and the ch
       ],
     );
   } finally {
-    operations.unsubscribe(heard);
+    operations.unsubscribe(received);
   }
   await place.back();
   assert.deepEqual(await conflicts(theirs, place), []);

@@ -12,7 +12,7 @@ export function secretsOf(core: Core): readonly string[] {
   return secret === undefined ? [] : [secret, ...previousSecrets];
 }
 
-/** A value by which a store knows a secret again. It tells nothing of the secret. */
+/** A value by which a store recognises a secret. It reveals nothing of the secret. */
 export function checkOf(secret: string): string {
   return createHmac("sha256", secret).update('["perdure","check"]').digest("hex");
 }

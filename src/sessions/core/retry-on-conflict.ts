@@ -13,7 +13,7 @@ export interface Retry {
 
 /**
  * Optimistic concurrency: call `attempt`, with its number, until it returns a value. It returns undefined where another
- * writer changed what it had read; the next attempt reads anew.
+ * writer changed what it had read; the next attempt reads again.
  * @throws SessionError `contended` after `attemptsMax` attempts, and the errors of `attempt`
  */
 export async function retryOnConflict<T>(

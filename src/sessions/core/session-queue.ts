@@ -230,7 +230,7 @@ class SessionQueue {
     this.#lookSoon();
   }
 
-  /** Only the first waiter of a queue can go on, so the others poll once they may have come nearer. */
+  /** Only the first waiter of a queue can continue, so the others poll once they may have come nearer. */
   #onHint(): boolean {
     this.#hints++;
     if (this.#hints < hintsPerPlace * this.#ahead) return false;

@@ -5,7 +5,7 @@
  * States of staged logs:
  * - *filling*: their writer adds entries. Exits: the session takes them over, which removes their record; the writer discards them;
  *   the process of the writer ends.
- * - *abandoned*: the process of their writer is gone. The next staging for the same session removes them, an erasure of their
+ * - *abandoned*: the process of their writer has ended. The next staging for the same session removes them, an erasure of their
  *   user does, and the sweep does after a day.
  */
 import { createHash } from "node:crypto";
@@ -24,7 +24,7 @@ import { internalChange } from "./internal-record.ts";
 const ttlMs = 86_400_000;
 /** One commit takes this many pages of a log. */
 const pagesAtOnce = 4;
-/** Staged logs of the same session that are checked for a writer that is gone. */
+/** Staged logs of the same session that are checked for a writer that has ended. */
 const abandonedMax = 20;
 
 /** The entries, and the characters of their data, that one commit takes. */
@@ -181,7 +181,7 @@ async function landed(core: Core, change: Change): Promise<SessionRecord> {
   throw new SessionError("contended", { sessionId: change.key.id, tenant: change.key.tenant, attempts: 1 });
 }
 
-/** Remove the staged logs of processes that are gone. */
+/** Remove the staged logs of processes that have ended. */
 async function removeAbandoned(core: Core, tenant: string, prefix: string): Promise<void> {
   const after = encodeCursor([tenant, prefix]);
   const { records } = await core.store.find({ order: "key", tenant, after, now: core.now(), limit: abandonedMax });
@@ -191,7 +191,7 @@ async function removeAbandoned(core: Core, tenant: string, prefix: string): Prom
   }
 }
 
-/** True for staged logs whose process is gone. */
+/** True for staged logs whose process has ended. */
 export async function isAbandoned(core: Core, { metadata }: SessionRecord): Promise<boolean> {
   const { instance } = metadata;
   return typeof instance !== "string" || !(await core.instance.runs(instance));

@@ -4,7 +4,7 @@
  *
  * States of a code:
  * - valid, for ten minutes. Exits: it is redeemed; the next code of the device replaces it; five wrong attempts; its time is up.
- * - gone: a caller cannot tell by which exit.
+ * - deleted: a caller cannot see by which exit.
  */
 import { appendDeviceLinked } from "../../domain/record/device-claim.ts";
 import { headOf, type Change } from "../../domain/record/change.ts";

@@ -1,8 +1,8 @@
 /**
- * The check value of the secret: an HMAC of a constant, in a record of the store. It tells a wrong secret, under which no device
+ * The check value of the secret: an HMAC of a constant, in a record of the store. It detects a wrong secret, under which no device
  * would be found, from the right one. States of the record:
  * - missing: no program with a secret has written to the store. Exit: the first one writes the check value of its secret.
- * - set: a program with the same secret goes on. Exits: a program with another secret that has this one among its previous secrets
+ * - set: a program with the same secret continues. Exits: a program with another secret that has this one among its previous secrets
  *   replaces it; `perdure secret reset` opens it.
  * - open: as missing, but the store may have devices that are named by hashes under earlier secrets.
  */

@@ -5,7 +5,7 @@
  * States of the progress record:
  * - absent: no erasure ran, or its record expired.
  * - running (`receipt` is null): passes delete what they find, until a look finds nothing but sessions under legal hold.
- * - finished (`receipt` is set, after the scrub of the files): a later run returns the receipt, or begins anew where it finds
+ * - finished (`receipt` is set, after the scrub of the files): a later run returns the receipt, or begins again where it finds
  *   new data of the user.
  */
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -341,16 +341,16 @@ export class Erasure {
   /** The outbox is another store: after a crash, the count may lack the sessions that were deleted last. */
   async #forgetWaiting(records: readonly SessionRecord[]): Promise<void> {
     const { fallback } = this.#subject;
-    const gone: SessionRecord[] = [];
+    const deleted: SessionRecord[] = [];
     for (const record of records) {
       const outcome = await fallback?.commit([removeSession(record)]);
-      if (outcome?.status === "ok") gone.push(record);
+      if (outcome?.status === "ok") deleted.push(record);
     }
-    if (gone.length === 0) return;
+    if (deleted.length === 0) return;
     await this.#note((progress) =>
       counted(
         progress,
-        gone.map((record) => ({ kind: "outbox", record })),
+        deleted.map((record) => ({ kind: "outbox", record })),
       ),
     );
   }

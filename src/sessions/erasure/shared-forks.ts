@@ -1,6 +1,6 @@
 /**
  * Sessions of other users that hold a user's words. While the user's own session exists, its log of forks leads to its forks;
- * a mark leads to every other session: to one that became another user's, to a copy, and to a fork whose parent is gone.
+ * a mark leads to every other session: to one that became another user's, to a copy, and to a fork whose parent is deleted.
  */
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isDeviceName } from "../core/keyed-hash.ts";
@@ -96,7 +96,7 @@ export async function* marksOf(subject: Subject, names?: readonly string[]): Asy
   }
 }
 
-/** The session that a mark leads to; undefined where that is gone, or holds no words of the user any more. */
+/** The session that a mark leads to; undefined if that is deleted, or contains no words of the user any more. */
 export async function markedSession(subject: Subject, mark: SessionRecord): Promise<UserContent | undefined> {
   const { core, tenant, user } = subject;
   const { session, born, ...content } = contentOf(mark);

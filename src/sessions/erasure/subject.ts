@@ -26,11 +26,11 @@ export interface Subject {
   readonly user: string;
   /** True for a guest: a device that speaks for no user. */
   readonly isGuest: boolean;
-  /** The text whose keyed hash stands for it: the user; of a guest, a text of the device's id, which no secret changes. */
+  /** The text whose keyed hash identifies it: the user; of a guest, a text of the device's id, which no secret changes. */
   readonly hashed: string;
 }
 
-/** The text of a user or a guest whose keyed hash stands for it in receipts and marks. @throws SessionError `id_invalid` */
+/** The text of a user or a guest whose keyed hash identifies it in receipts and marks. @throws SessionError `id_invalid` */
 export function hashedText(core: Core, erased: Erased): string {
   return typeof erased === "string" ? erased : `device ${parseDeviceId(erased.device, core.options.deviceIds)}`;
 }
@@ -50,7 +50,7 @@ export async function guestOf(core: Core, tenant: string, device: string): Promi
   return name;
 }
 
-/** The keyed hash that stands for a user or a guest in receipts and references. @throws SessionError `secret_missing` */
+/** The keyed hash that identifies a user or a guest in receipts and references. @throws SessionError `secret_missing` */
 export function subjectOf({ core, tenant, hashed }: Pick<Subject, "core" | "tenant" | "hashed">): string {
   return keyedName(core, tenant, "erased", hashed);
 }
@@ -66,7 +66,7 @@ export async function* sessionPages({ core, tenant, user }: Subject): AsyncGener
 }
 
 /**
- * Staged logs with the user's words that no session has taken over. Those of a process that is gone count whatever user they
+ * Staged logs with the user's words that no session has taken over. Those of a process that has ended count whatever user they
  * name: a copy of a fork holds words of other users.
  */
 export async function* stagedPages({ core, tenant, user }: Subject): AsyncGenerator<readonly SessionRecord[]> {

@@ -1,4 +1,4 @@
-/** Ends what followed writers left open once they are gone: a reader that follows them would otherwise wait for ever. */
+/** Ends what followed writers left open once they have ended: a reader that follows them would otherwise wait for ever. */
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "./handle.ts";

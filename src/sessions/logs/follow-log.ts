@@ -79,7 +79,7 @@ async function* grown(
     const query = { log, from: next, to: end, order: "ascending", limit, bytesMax } as const;
     const page = await pageBehind(before, query, (range) => readLog(core, record, range));
     if (page === undefined) throw rewritten();
-    // They were truncated since the view: the next one says so.
+    // They were truncated since the view: the next view shows it.
     if (page.length === 0) return;
     yield* page;
     before = page.at(-1);

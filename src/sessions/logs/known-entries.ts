@@ -1,4 +1,4 @@
-/** Reads what a write replaces: the rule is given what stands in the logs, with the marks that say when it was read. */
+/** Reads the entries that a write replaces, with the marks of their logs, for the rule of the write. */
 import { headOf, turnsIdentity } from "../../domain/record/change.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";

@@ -72,7 +72,7 @@ export class SessionLog {
   }
 
   /**
-   * The entries by a range of their keys, in the order of the keys, one page in memory at a time. An entry that stands all the time
+   * The entries by a range of their keys, in the order of the keys, one page in memory at a time. An entry that is in the log all the time
    * comes once, whatever is written meanwhile.
    * @throws SessionError `id_invalid`, `argument_invalid`, `session_not_found`
    */

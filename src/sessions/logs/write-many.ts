@@ -160,7 +160,7 @@ function eachOnce(changes: readonly Change[]): readonly Change[] {
 /** The store returns the entry of a claimed key, and not its session. */
 async function duplicateAmong(all: readonly OneWrite[], entry: Entry): Promise<WritesOutcome | undefined> {
   for (const { id, attempt } of all) {
-    if (!(await attempt.stands(entry))) continue;
+    if (!(await attempt.isStored(entry))) continue;
     return outcomeOf(id, await attempt.duplicate(entry));
   }
   return undefined;

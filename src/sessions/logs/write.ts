@@ -159,7 +159,7 @@ export class WriteAttempt {
   }
 
   /** True where the entry is in a log of the session, under a key of the write. */
-  async stands(entry: Entry): Promise<boolean> {
+  async isStored(entry: Entry): Promise<boolean> {
     const { core, record } = this.#handle;
     for (const [log, keys] of keysOf(this.#write)) {
       if (!keys.includes(entry.key ?? "")) continue;
@@ -241,7 +241,7 @@ async function firstOf(
   try {
     for await (const entry of entriesOfKeys(core, record, { log, keys })) return entry;
   } catch (error) {
-    // The session was removed, or the store is away: the first error says so.
+    // The session was removed, or the store is away: the first error reports it.
     if (!(error instanceof SessionError)) throw error;
   }
   return undefined;

@@ -22,7 +22,7 @@ export async function waitingOn(handle: Handle): Promise<WaitingTurn | null> {
   return waitingTurn(turn, waiting, resumeOf(entry) ?? { state: null, notRun: [], asks: [] });
 }
 
-/** How a turn goes on. */
+/** How a turn continues. */
 export type ResumeHow = Pick<Resumption, "decided"> & { readonly flush?: Required<Flush> };
 
 /** @throws SessionError as `Session.resume` */
@@ -63,7 +63,7 @@ async function readWaiting(handle: Handle, token: string): Promise<Omit<Abandone
   }
 }
 
-/** A turn whose time is up is sealed, before the error says so. */
+/** A turn whose time is up is sealed before the error is thrown. */
 async function guardWaits(handle: Handle, token: string): Promise<void> {
   try {
     guardToken(handle.record, token, handle.core.context());

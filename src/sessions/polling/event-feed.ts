@@ -14,7 +14,7 @@ const roundBytesMax = 4 * 1024 * 1024;
 
 /** One reading of a tenant's newest events. */
 export interface EventRound {
-  /** It holds all events with this time or a later one that were committed before it began, epoch ms. */
+  /** It has all events with this time or a later one that were committed before it began, epoch ms. */
   readonly since: number;
   /** Every event that is committed after it began has this time or a later one, epoch ms. */
   readonly next: number;

@@ -20,7 +20,7 @@ export type NewsItem =
   | { readonly stream: string; readonly removed: true }
   | { readonly document: DocumentPosition }
   /**
-   * Changes before this item may be missing: the reader lists sessions and documents anew. It comes first to a reader without
+   * Changes before this item may be missing: the reader lists sessions and documents again. It comes first to a reader without
    * a cursor, with one of another store, or with one that is too old.
    */
   | { readonly reset: true };

@@ -51,7 +51,7 @@ export interface SessionInfo {
   readonly budget: Budget | null;
   /** Grows by one with every change. */
   readonly version: number;
-  /** The id of the commit that made this version: tells it from the same number in a restored store. */
+  /** The id of the commit that made this version: distinguishes it from the same number in a restored store. */
   readonly commitId: string;
   /** Pass it to `get`: turns are then written only if no other turn was written since. */
   readonly seen: Seen;

@@ -68,7 +68,7 @@ export class Session {
     return this.#handle.core.isFallback;
   }
 
-  /** State, counters, deadlines and lease, as last loaded; `refresh` loads them anew. */
+  /** State, counters, deadlines and lease, as last loaded; `refresh` loads them again. */
   get info(): SessionInfo {
     return infoOf(this.#handle.record, this.#handle.core.now());
   }
@@ -322,7 +322,7 @@ export class Session {
 
   /**
    * Decide on the tool calls that the waiting turn asks for, by their ids: `true` runs the tool, `{ refused }` tells the model
-   * why not. The answer goes on and streams, as that of `consult`, in the same turn; it may ask again. `model` is one that runs
+   * why not. The answer continues and streams, as that of `consult`, in the same turn; it may ask again. `model` is one that runs
    * the tools, as `withTools` makes it. Each call that needs approval must be decided.
    * @throws SessionError as `resume`, `argument_invalid`, `model_missing`; `budget_exceeded` and `daily_budget_exceeded`, and the
    *   turn still waits; the answer throws later errors

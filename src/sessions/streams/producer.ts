@@ -20,17 +20,17 @@ import { failureOf, withStreamErrors } from "./stream-error.ts";
 
 /** Options of a part. */
 export interface PartOptions {
-  /** The text that the part adds to the answer: what is kept of a producer that is gone. @default none */
+  /** The text that the part adds to the answer: what is kept of a producer that has ended. @default none */
   readonly said?: string;
 }
 
 /** What becomes visible together with the last part and the end of a stream. */
 export type StreamEnd =
-  /** A finished exchange, appended to the stream's session behind the turns that stand there. */
+  /** A finished exchange, appended to the stream's session behind the turns that it has. */
   | { readonly append: TurnInput & WriteKey }
   /** A turn in progress, sealed. */
   | { readonly turn: TurnInProgress; readonly seal?: Seal }
-  /** A write to a session of the same tenant, under the lease that its caller holds, such as an answer that grew. */
+  /** A write to a session of the same tenant, under the lease of its caller, such as an answer that grew. */
   | { readonly lease: SessionLease; readonly write: SessionWrite };
 
 const partNames: OptionNames<PartOptions> = { said: true };

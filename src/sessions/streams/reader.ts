@@ -31,7 +31,7 @@ export interface StreamName {
 
 /** The place of a cursor in its stream. */
 interface Place {
-  /** The creation of the stream: tells it from a later one with its id. */
+  /** The creation of the stream: distinguishes it from a later one with its id. */
   readonly born?: number;
   /** The number of the last part that the reader has. */
   readonly seq: number;

@@ -14,25 +14,28 @@ import { sessionsOn } from "../sessions.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { sweep } from "../../admin.ts";
 
-/** What is heard on a tracing channel, from the end of each. */
-function hear<Payload extends object>(name: string, heard: Payload[] = []): Disposable & { readonly heard: Payload[] } {
+/** What is received on a tracing channel, from the end of each. */
+function hear<Payload extends object>(
+  name: string,
+  received: Payload[] = [],
+): Disposable & { readonly received: Payload[] } {
   const channel = tracingChannel<unknown, Payload>(name);
   const listeners = {
     start: () => undefined,
     end: () => undefined,
     asyncStart: () => undefined,
     error: () => undefined,
-    asyncEnd: (payload: Payload) => void heard.push(payload),
+    asyncEnd: (payload: Payload) => void received.push(payload),
   };
   channel.subscribe(listeners);
-  return { heard, [Symbol.dispose]: () => channel.unsubscribe(listeners) };
+  return { received, [Symbol.dispose]: () => channel.unsubscribe(listeners) };
 }
 
-/** What is heard on a plain channel. */
-function hearPlain<Payload>(name: string, heard: Payload[] = []): Disposable & { readonly heard: Payload[] } {
-  const listener = (message: unknown): void => void heard.push(message as Payload);
+/** What is received on a plain channel. */
+function hearPlain<Payload>(name: string, received: Payload[] = []): Disposable & { readonly received: Payload[] } {
+  const listener = (message: unknown): void => void received.push(message as Payload);
   subscribe(name, listener);
-  return { heard, [Symbol.dispose]: () => void unsubscribe(name, listener) };
+  return { received, [Symbol.dispose]: () => void unsubscribe(name, listener) };
 }
 
 const model: Model = async function* () {
@@ -47,7 +50,7 @@ test("each operation is published with its session, agent, time and outcome", as
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   await session.append({ input: "hello" });
   await assert.rejects(place.sessions.get("nobody"), { code: "session_not_found" });
-  const published = operations.heard.map(({ operation, tenant, session, agent, error }) => ({
+  const published = operations.received.map(({ operation, tenant, session, agent, error }) => ({
     operation,
     tenant,
     session,
@@ -59,7 +62,7 @@ test("each operation is published with its session, agent, time and outcome", as
     { operation: "append", tenant: "default", session: "s", agent: "ceo", failed: false },
     { operation: "get", tenant: "default", session: "nobody", agent: undefined, failed: true },
   ]);
-  for (const { ms } of operations.heard) assert(ms !== undefined && ms >= 0);
+  for (const { ms } of operations.received) assert(ms !== undefined && ms >= 0);
 });
 
 test("an error names the session, its agent, the operation, versions, lease holder and fencing token", async () => {
@@ -127,17 +130,17 @@ test("a consultation is published from the question to the sealed answer, withou
   using consultations = hear<Consultation>("perdure:consult");
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   const answer = await session.consult("a secret question", { model: "m", key: "k" });
-  assert.equal(consultations.heard.length, 0, "the question is durable, the answer is not over");
+  assert.equal(consultations.received.length, 0, "the question is durable, the answer is not over");
   await answer.done;
   const repeated = await session.consult("a secret question", { model: "m", key: "k" });
   await repeated.done;
-  const [first, again] = consultations.heard;
+  const [first, again] = consultations.received;
   const usage = { inputTokens: 7, outputTokens: 3, totalTokens: 10 };
   assert.partialDeepStrictEqual(first, { tenant: "default", session: "s", agent: "ceo", turn: 1 });
   assert.partialDeepStrictEqual(first?.answer, { status: "done", usage, requests: 1 });
   assert(first?.firstTextMs !== undefined && first.ms !== undefined && first.firstTextMs <= first.ms);
   assert.equal(again?.repeated, true);
-  assert.doesNotMatch(JSON.stringify(consultations.heard), /secret/);
+  assert.doesNotMatch(JSON.stringify(consultations.received), /secret/);
 });
 
 test("an answer that breaks off is published with its status and error", async () => {
@@ -155,10 +158,10 @@ test("an answer that breaks off is published with its status and error", async (
     assert.partialDeepStrictEqual(error.details, context);
     return true;
   });
-  const [consultation] = consultations.heard;
+  const [consultation] = consultations.received;
   assert(hasCode(consultation?.error, "model_failed"));
   assert.partialDeepStrictEqual(consultation?.answer, { status: "failed", code: "model_failed", requests: 1 });
-  assert.partialDeepStrictEqual(turns.heard, [{ session: "s", turn: { seq: 1, status: "failed" } }]);
+  assert.partialDeepStrictEqual(turns.received, [{ session: "s", turn: { seq: 1, status: "failed" } }]);
 });
 
 test("a finished turn is published once it is durable, from every way of writing, without any message text", async () => {
@@ -170,13 +173,13 @@ test("a finished turn is published once it is durable, from every way of writing
   await (
     await session.consult("a secret")
   ).done;
-  const published = turns.heard.map(({ session, turn }) => [session, turn.seq, turn.status, turn.agent]);
+  const published = turns.received.map(({ session, turn }) => [session, turn.seq, turn.status, turn.agent]);
   assert.deepEqual(published, [
     ["s", 1, "done", "ceo"],
     ["s", 2, "done", "ceo"],
     ["s", 3, "done", "ceo"],
   ]);
-  assert.doesNotMatch(JSON.stringify(turns.heard), /secret/);
+  assert.doesNotMatch(JSON.stringify(turns.received), /secret/);
 });
 
 test("an event is published once it is durable, and not again when a reset archives its session", async () => {
@@ -187,7 +190,7 @@ test("an event is published once it is durable, and not again when a reset archi
   await session.endHandoff();
   await place.clock.advance(2 * 3_600_000);
   await place.sessions.ensure("s", { onExpired: "reset" });
-  const published = events.heard.map(({ session, event }) => [session, event.type]);
+  const published = events.received.map(({ session, event }) => [session, event.type]);
   assert.deepEqual(published.slice(0, 2), [
     ["s", "handed_off"],
     ["s", "handoff_ended"],
@@ -201,7 +204,7 @@ test("a sweep reports how long the most overdue session had waited", async () =>
   await place.clock.advance(61_000);
   using sweeps = hearPlain<SweepNews>("perdure:sweep");
   await sweep(place.sessions);
-  assert.partialDeepStrictEqual(sweeps.heard, [{ tenant: "default", expired: 1, lagMs: 60_000 }]);
+  assert.partialDeepStrictEqual(sweeps.received, [{ tenant: "default", expired: 1, lagMs: 60_000 }]);
 });
 
 test("a tool run that a model requested is published with its time and outcome", async () => {
@@ -223,8 +226,8 @@ test("a tool run that a model requested is published with its time and outcome",
   await (
     await session.consult("look", { model: withTools(asking, [look], { session }) })
   ).done;
-  assert.partialDeepStrictEqual(runs.heard, [{ tool: "look", callId: "c1", session: "s", agent: "assistant" }]);
-  assert.match(String(runs.heard[0]?.error), /dark/);
+  assert.partialDeepStrictEqual(runs.received, [{ tool: "look", callId: "c1", session: "s", agent: "assistant" }]);
+  assert.match(String(runs.received[0]?.error), /dark/);
 });
 
 test("a commit is published in the async context of its caller, also after it waited for another commit", async () => {

@@ -213,7 +213,7 @@ export class Skipped {
 /**
  * Import items in bounded memory. An item that fails is in the report, and the import continues with the others.
  * @throws SessionError the store's, where it fails, and `snapshot_invalid` where more than {@link unreadableMax} items
- *   cannot be read; what was imported by then stays, and importing again goes on
+ *   cannot be read; what was imported by then stays, and importing again continues
  */
 export async function importAll(
   core: Core,

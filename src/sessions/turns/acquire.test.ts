@@ -80,12 +80,12 @@ for (const busy of ["reject", "queue", "interrupt", "take-over"] as const) {
     const first = await session.consult("hello", { key: "k", busy });
     const other = await place.sessions.get("s");
     const again = await other.consult("hello", { key: "k", busy });
-    let heard = "";
+    let received = "";
     for await (const text of again) {
-      heard += text;
+      received += text;
       finish.resolve();
     }
-    assert.deepEqual([heard, again.seq, calls], ["yes, no", 1, 1]);
+    assert.deepEqual([received, again.seq, calls], ["yes, no", 1, 1]);
     assert.equal((await first.done).status, "done");
     assert.deepEqual((await again.done).output, (await first.done).output);
     if (busy !== "reject") await other.append({ input: "and", output: "then" });

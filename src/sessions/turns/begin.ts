@@ -191,7 +191,7 @@ async function readReplaced(handle: Handle, record: SessionRecord, after: number
 }
 
 /**
- * The turn that an earlier try with the same key began, open while its writer lives; undefined where its writer is gone and
+ * The turn that an earlier try with the same key began, open while its writer lives; undefined where its writer has ended and
  * it gave its place back to the turns that it replaced.
  * @throws SessionError `key_reused`
  */

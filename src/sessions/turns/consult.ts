@@ -220,7 +220,7 @@ function running(
       owner.follow(handle);
       return doneTurn({ id: handle.record.id }, turn);
     } catch (error) {
-      // The answer itself goes on.
+      // The answer itself continues.
       throw withdraw?.aborted === true ? aborted(owner, 0, error) : error;
     } finally {
       signal?.removeEventListener("abort", stop);

@@ -15,7 +15,7 @@ export interface FollowedSession {
   readonly id: string;
   turns(range: EntryRange): AsyncIterable<Turn>;
   watch(options: WatchOptions): AsyncIterable<SessionNews>;
-  /** Seals the turn of a writer that is gone, until the returned function is called. */
+  /** Seals the turn of a writer that has ended, until the returned function is called. */
   recoverFollowed(): () => void;
 }
 
@@ -98,7 +98,7 @@ export interface SentParts {
  */
 export class AnswerPosition {
   #sent: SentParts;
-  #heard: SentParts = nothing;
+  #received: SentParts = nothing;
 
   /** `sent`: what the reader has from an earlier stream. */
   constructor(sent: SentParts = nothing) {
@@ -112,8 +112,8 @@ export class AnswerPosition {
   /** The events of this news that the reader has not, each moving `sent` as it is taken. */
   *unsent(news: TurnNews): Generator<AnswerEvent, void, undefined> {
     if (news.type === "turn") {
-      const { reasoning, parts } = this.#heard;
-      this.#heard = { ...nothing, reasoning, parts };
+      const { reasoning, parts } = this.#received;
+      this.#received = { ...nothing, reasoning, parts };
     }
     const events = news.type === "turn" ? news.turn.output.flatMap(eventsOfMessage) : eventsOfChunk(news.chunk);
     for (const event of events) {
@@ -126,8 +126,8 @@ export class AnswerPosition {
   hear(event: AnswerEvent): AnswerEvent | undefined {
     const kind = kindOf(event);
     const length = "text" in event ? event.text.length : 1;
-    const before = this.#heard[kind];
-    this.#heard = { ...this.#heard, [kind]: before + length };
+    const before = this.#received[kind];
+    this.#received = { ...this.#received, [kind]: before + length };
     const missed = before + length - this.#sent[kind];
     if (missed <= 0) return undefined;
     this.#sent = { ...this.#sent, [kind]: before + length };

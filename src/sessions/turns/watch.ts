@@ -67,7 +67,7 @@ const optionNames: OptionNames<WatchOptions> = { after: true, afterChunk: true, 
 
 type Result = IteratorResult<SessionNews, void>;
 
-/** The fields that tell a turn from another one that took its number after a truncation. */
+/** The fields that distinguish a turn from another one that took its number after a truncation. */
 type Known = Pick<Turn, "seq" | "at" | "key">;
 
 /** A watch remembers so many of the turns that its reader has got, to find how far a truncation went. */
@@ -361,7 +361,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
 
 const over: Result = { done: true, value: undefined };
 
-/** A session is over at its expiry or its end, but an open turn goes on to its own end. */
+/** A session is over at its expiry or its end, but an open turn continues to its own end. */
 function isOver(record: SessionRecord, now: number): boolean {
   const state = stateAt(record, now);
   return state !== "active" && state !== "inactive" && record.openTurn === null;

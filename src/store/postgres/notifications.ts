@@ -96,7 +96,7 @@ export class Hints {
     };
     client.on("error", again);
     client.on("end", again);
-    client.on("notification", ({ payload }) => this.#heard(payload ?? ""));
+    client.on("notification", ({ payload }) => this.#received(payload ?? ""));
     try {
       await client.connect();
       await client.query(`listen ${this.#channel}`);
@@ -109,7 +109,7 @@ export class Hints {
     }
   }
 
-  #heard(payload: string): void {
+  #received(payload: string): void {
     if (payload === "*") {
       this.#watchers.wakeAll();
       return;

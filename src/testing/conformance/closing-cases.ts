@@ -28,7 +28,7 @@ export function closingCases(check: Check): void {
       assert.deepEqual(found.records, durable ? [kept] : []);
       const { instances } = await again.instances([bench.tenant]);
       assert.equal(instances.length, durable ? 1 : 0);
-      // Life goes on where it stopped.
+      // Life continues where it stopped.
       const next = stepOf(kept, {
         splices: [sampleSplice("turns", 3, ["after"])],
         claims: [{ log: "turns", key: "j" }],

@@ -49,7 +49,7 @@ export function commitCases(check: Check): void {
     );
     assert.deepEqual(await see(store, keyOf(standing), ["turns"]), before);
     for (const record of [fresh, broken, late]) assert.equal(await see(store, keyOf(record), []), undefined, record.id);
-    // And the store goes on as if nothing had been.
+    // And the store continues as if nothing had been.
     await land(store, creationOf(fresh, { splices: [sampleSplice("turns", 1, ["one"])] }));
     assert.equal((await see(store, keyOf(fresh), ["turns"]))?.logs["turns"]?.length, 1);
   });

@@ -3,7 +3,7 @@
 /** Ids that are all different: tenants, sessions, agents, users and keys may be called any of these. */
 export const oddIds: readonly string[] = [
   "plain",
-  // Only case, blanks, width or composition tell them apart.
+  // Only case, blanks, width or composition distinguish them.
   "Plain",
   "PLAIN",
   "plain ",

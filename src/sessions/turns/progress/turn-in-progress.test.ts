@@ -194,14 +194,14 @@ test("readers get parts in order, and a dead writer's turn is sealed with what t
   assert.equal(await other.recover(), true);
   const [sealed] = await Array.fromAsync(other.turns());
   assert.deepEqual([sealed?.status, sealed?.output], ["interrupted", [{ role: "assistant", content: "It is lost." }]]);
-  const heard: string[] = [];
+  const received: string[] = [];
   await assert.rejects(
     async () => {
-      for await (const event of running?.events() ?? []) heard.push(event.type === "text" ? event.text : event.type);
+      for await (const event of running?.events() ?? []) received.push(event.type === "text" ? event.text : event.type);
     },
     { code: "interrupted" },
   );
-  assert.ok(heard.join("").replaceAll("part", "").endsWith("lost."), heard.join(" "));
+  assert.ok(received.join("").replaceAll("part", "").endsWith("lost."), received.join(" "));
 });
 
 test("a part that cannot be stored, or that says no text, is refused before it is added", async () => {

@@ -142,7 +142,7 @@ ${entryBytes(schema)}`,
     title: "commit ids, removed logs, views",
     breaking: true,
     // The record of each commit already has its id. The update only searches the text, so a damaged record stays unchanged.
-    // The logs of all earlier sessions have the number 0, so no entry is written anew.
+    // The logs of all earlier sessions have the number 0, so no entry is written again.
     sql: ({ schema }) => `
 drop function if exists ${schema}.commit_batch, ${schema}.commit_change, ${schema}.refusals, ${schema}.load_sessions;
 alter table ${schema}.sessions add column commit_id text collate "C" not null default '';

@@ -1,7 +1,7 @@
 import type { Migration } from "../../migrations.ts";
 import { views } from "./views.ts";
 
-/** The mark in the header of the file ("Prdr"), which tells it from databases of other programs. */
+/** The mark in the header of the file ("Prdr"), which distinguishes it from databases of other programs. */
 export const applicationId = 0x50726472;
 
 /**
