@@ -1,4 +1,4 @@
-/** What keeps the project in order, held by a machine: rooms, cycles, names, error codes, documented exports. */
+/** Checks the layers, circles of imports, names, tables of error codes and events, and docstrings of exports. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const sources = globSync("src/**/*.ts", { cwd: root }).map((path) => path.split(
 const program = sources.filter((path) => !path.endsWith(".test.ts"));
 
 interface Row {
-  /** Folders end in a slash, files in `.ts`; of `adapters/*` each file is a room of its own. */
+  /** Folders end in a slash, files in `.ts`; each file of `adapters/*` is a layer of its own. */
   readonly rooms: readonly string[];
   /** Rooms and packages. */
   readonly mayImport: readonly string[];
@@ -44,14 +44,14 @@ interface Place {
   readonly unit: string;
 }
 
-/** Where a file stands: in the room with the longest name that its path begins with. */
+/** The layer of a file: the one with the longest name that its path begins with. */
 function placeOf(path: string): Place {
   const inside = path.slice("src/".length);
   const [nearest] = table
     .flatMap(({ rooms }, row) => rooms.map((room) => ({ row, room, prefix: room.replace("*", "") })))
     .filter(({ prefix }) => inside.startsWith(prefix))
     .sort((a, b) => b.prefix.length - a.prefix.length);
-  assert(nearest !== undefined, `${path} stands in no layer of the table in ARCHITECTURE.md`);
+  assert(nearest !== undefined, `${path} is in no layer of the table in ARCHITECTURE.md`);
   const { row, room, prefix } = nearest;
   return { row, room, unit: room === prefix ? room : prefix + inside.slice(prefix.length).replace(/[/.].*/, "") };
 }
@@ -84,7 +84,7 @@ test("imports, types included, point down the table of layers, never up, never s
   }
 });
 
-/** The package that a door such as `hono/cors` is of. */
+/** The package of an entry point such as `hono/cors`. */
 function packageOf(imported: string): string {
   return imported.split("/", imported.startsWith("@") ? 2 : 1).join("/");
 }
@@ -114,7 +114,7 @@ function assertAbsent(pattern: RegExp, path: string): void {
 
 test("only the command line reads arguments, prints and exits", () => {
   const outward = /\bprocess\.(argv|exit|exitCode|stdin|stdout|stderr)\b|\bconsole\.\w+/;
-  // What keeps sessions from ending the thread they share has to name what it keeps them from.
+  // The guard that stops sessions from ending their shared thread has to name what it guards.
   const keeper = "src/host/workers/error-attribution.ts";
   for (const path of program)
     if (!placeOf(path).room.startsWith("cli/") && path !== keeper) assertAbsent(outward, path);
@@ -142,7 +142,7 @@ test("no import, types included, is part of a circle", () => {
   for (const path of program) visit(path, []);
 });
 
-test("a folder of sources holds at most sixteen files", () => {
+test("a folder of sources has at most sixteen files", () => {
   const folders = Map.groupBy(program, (path) => posix.dirname(path));
   for (const [folder, files] of folders) assert(files.length <= 16, `${folder} has ${files.length} files`);
 });
@@ -190,7 +190,7 @@ test("docs/reference/events.md and the table of event types are the same, both w
   );
 });
 
-test("the public doors name what they export, and all of it has a docstring", () => {
+test("the entry points name what they export, and each export has a docstring", () => {
   const { exports } = JSON.parse(read("package.json")) as { exports: Record<string, string | { default: string }> };
   const doors = Object.values(exports).flatMap((door) => (typeof door === "string" ? [] : [door.default]));
   const wrong: string[] = [];
