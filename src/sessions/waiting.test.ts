@@ -11,6 +11,7 @@ import type { Turn } from "../domain/turns/turn.ts";
 import { SessionError, type ErrorCode } from "../errors.ts";
 import { renderings } from "../files/renderings.ts";
 import { openSessions } from "../open.ts";
+import type { Model } from "./options/model.ts";
 import type { ListQuery } from "./session/session-list.ts";
 import type { Session } from "./session/session.ts";
 import type { WaitingTurn } from "./turns/progress/waiting-turn.ts";
@@ -510,4 +511,32 @@ test("events say that a turn waits, is resumed, and that its wait ended", async 
   assert.deepEqual(await eventsOf(), [{ type: "wait_ended", ...cancelled }]);
   const page = await place.sessions.listEvents({ category: "waiting" });
   assert.equal(page.items.length, 6);
+});
+
+test("a turn that waits goes through a snapshot with a state of any allowed size, and calls with ids of any form", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 2000 } });
+  const { sessions } = place;
+  const copied = async (session: Session): Promise<WaitingTurn | null> => {
+    const snapshot = JSON.stringify(await sessions.snapshot(session.id));
+    const restored = await sessions.restore(snapshot, { onExists: "replace" });
+    assert.equal(JSON.stringify(await sessions.snapshot(session.id)), snapshot);
+    return await restored.waiting();
+  };
+  const large = await sessions.create({ id: "large" });
+  const turn = await large.begin("q");
+  await turn.write({ text: "x".repeat(1500) });
+  const waiting = await turn.wait({ state: "y".repeat(1900), reason: "approval" });
+  assert.deepEqual(await copied(large), waiting);
+  for (const [index, id] of ["", "x".repeat(300), "a\u0000b", "__proto__"].entries()) {
+    const session = await sessions.create({ id: `${index}` });
+    const call = { id, function: { name: "pay", arguments: "{}" } };
+    const model: Model = async function* () {
+      yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
+      yield { type: "approval", asks: [id], notRun: [call] };
+    };
+    await (
+      await session.consult("go", { model })
+    ).done;
+    assert.deepEqual((await copied(session))?.calls, [call], JSON.stringify(id));
+  }
 });

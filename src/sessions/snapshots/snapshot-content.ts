@@ -207,7 +207,9 @@ function guardResume(value: unknown, path: string, refuse: Refuse): void {
   if (!Array.isArray(notRun)) refuse(`${path}.notRun`, { value: formatValue(notRun), expected: "array" });
   judged(`${path}.notRun`, refuse, () => parseMessages([{ role: "assistant", tool_calls: notRun }], "user", path));
   if (!Array.isArray(asks)) refuse(`${path}.asks`, { value: formatValue(asks), expected: "array" });
-  for (const [index, id] of (asks as readonly unknown[]).entries()) idOf(id, `${path}.asks[${index}]`, refuse);
+  // The model chose the ids of its calls: any text may be one.
+  for (const [index, id] of (asks as readonly unknown[]).entries())
+    if (typeof id !== "string") refuse(`${path}.asks[${index}]`, { value: formatValue(id), expected: "text" });
 }
 
 function guardModel(model: unknown, path: string, refuse: Refuse): void {

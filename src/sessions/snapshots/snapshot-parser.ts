@@ -168,6 +168,7 @@ export class SnapshotParser {
     }
     const path = `logs.${name}[${index}]`;
     const { entry, data } = entryOf(this.#parsed(value), index + 1, path, {
+      log: name,
       limits: this.#limits,
       refuse: this.#refuse,
     });
@@ -195,12 +196,12 @@ function entryOf(
   fields: unknown,
   seq: number,
   path: string,
-  { limits, refuse }: { limits: Limits; refuse: Refuse },
+  { log, limits, refuse }: { log: string; limits: Limits; refuse: Refuse },
 ): { readonly entry: Entry; readonly data: unknown } {
   const { seq: found, key, at, data } = fieldsOf(fields, path, entryFields, refuse);
   if (found !== seq) refuse(`${path}.seq`, { value: formatValue(found), expected: "one_of", known: [String(seq)] });
   const { text, value } = dataOf(data, `${path}.data`, refuse);
-  guardBytes(text, `${path}.data`, { bytesMax: limits.turnBytesMax, refuse });
+  guardBytes(text, `${path}.data`, { bytesMax: entryBytesMax(log, value, limits), refuse });
   const entry = {
     seq,
     key: key === null ? null : idOf(key, `${path}.key`, refuse),
@@ -208,4 +209,14 @@ function entryOf(
     data: text,
   };
   return { entry, data: value };
+}
+
+/** The bytes that an entry of this log may have in a store. */
+function entryBytesMax(log: string, value: unknown, { turnBytesMax, ...limits }: Limits): number {
+  if (isNamedLog(log)) return limits.entryBytesMax;
+  // A character has up to six bytes as JSON.
+  if (log === "instructions") return 6 * limits.instructionsLengthMax + 2;
+  // A turn that waits has its state, and the calls that did not run, beside the turn: each has the limit of a turn.
+  const isWaiting = log === "turns" && Object(value)["resume"] !== undefined;
+  return isWaiting ? 3 * turnBytesMax : turnBytesMax;
 }

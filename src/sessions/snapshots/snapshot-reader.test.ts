@@ -334,3 +334,12 @@ test("a snapshot with a reserved log, or with too many named logs, is refused wi
   await assert.rejects(place.sessions.restore(withLogs(many)), { code: "snapshot_invalid" });
   await nothingWritten(place.sessions);
 });
+
+test("entries of named logs and instructions that are larger than a turn go through a snapshot", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 500, entryBytesMax: 2000, instructionsLengthMax: 2000 } });
+  const session = await place.sessions.create({ id: "s", instructions: "\u0001".repeat(1900) });
+  await session.write({ logs: { notes: { entries: [{ value: "x".repeat(1900) }] } } });
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  await place.sessions.restore(text, { onExists: "replace" });
+  assert.equal(JSON.stringify(await place.sessions.snapshot("s")), text);
+});
