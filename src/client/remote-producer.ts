@@ -4,7 +4,7 @@ import { SessionError } from "../errors.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
 import type { Http } from "./http.ts";
 
-/** What becomes visible together with the last part and the end of a stream. */
+/** Writes that become visible together with the last part and the end of a stream. */
 export interface RemoteStreamEnd {
   /** A finished exchange, appended to the stream's session behind the turns that are stored. */
   readonly append?: TurnInput & WriteKey;

@@ -1,4 +1,4 @@
-/** What converters write other forms from: messages as every chat endpoint takes them, and the parts of their contents. */
+/** The source of the converters: messages as every chat endpoint takes them, and the parts of their contents. */
 import type { Value } from "../domain/values/codec.ts";
 import { shownMessages } from "../domain/request/shown-message.ts";
 import { isFields, type Part } from "../domain/turns/known-parts.ts";

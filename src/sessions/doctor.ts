@@ -349,7 +349,7 @@ async function repairFindings(
   return [...findings, { ...finding, tenant, session, repaired: repairs && (await clearLease(core, record)) }];
 }
 
-/** What the recovery does with the open turn. */
+/** A text about the end of the open turn by the recovery. */
 function turnEnd(record: SessionRecord, openTurn: number): string {
   const replaced = headOf(record, replacedLog) - 1;
   if (replaced < 1) return `turn ${openTurn} is sealed with what had arrived`;

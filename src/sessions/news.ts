@@ -5,7 +5,7 @@ import { decodeNewsCursor } from "../store/news.ts";
 import type { Core } from "./core/core.ts";
 import type { News } from "./polling/news-feed.ts";
 
-/** Where the news begin and end. */
+/** Options of the news: their beginning and their end. */
 export interface NewsOptions {
   /** The cursor of the last news that the reader has. @default from now on, with a reset first */
   readonly after?: string;

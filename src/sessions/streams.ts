@@ -68,7 +68,7 @@ export type AcquiredStream =
  */
 export type StreamStatus = "streaming" | "done" | "error" | "lost" | "missing";
 
-/** Where to read from. */
+/** The position to read from. */
 export interface ReadOptions {
   /**
    * The cursor of the last part that the reader has, or its number. A cursor also distinguishes the stream from a later one with its

@@ -11,7 +11,7 @@ import type { LabelFilter } from "../domain/values/labels.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
 import type { StoreStats, StoreStatsQuery } from "./stats.ts";
 
-/** Where sessions are kept. */
+/** The contract of a store of sessions. */
 export interface Store {
   readonly capabilities: Capabilities;
 

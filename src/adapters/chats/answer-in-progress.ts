@@ -26,7 +26,7 @@ export interface AnswerEnd extends Pick<TurnInput, "model" | "usage" | "finish" 
   readonly message: AnyUiMessage | undefined;
 }
 
-/** Where an answer goes. */
+/** The target of an answer. */
 export interface AnswerTarget {
   readonly stream: StreamProducer;
   readonly lease: SessionLease;
@@ -184,7 +184,7 @@ export class AnswerInProgress {
     return this.#isStopped ? chunk("abort") : this.#finish;
   }
 
-  /** What has come, as a message; undefined where its chunks make up none. */
+  /** The received chunks as a message; undefined if they make up none. */
   async #message(base: AnyUiMessage | undefined): Promise<AnyUiMessage | undefined> {
     try {
       return await assembled(this.#received, { id: this.#id, base });

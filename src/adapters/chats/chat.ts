@@ -40,7 +40,7 @@ export interface RegenerateOptions {
   readonly lastSeen?: string;
 }
 
-/** What a model is asked. */
+/** The request to a model. */
 export interface Question<M extends AnyUiMessage> {
   /** The messages of the chat, up to the question. */
   readonly messages: M[];
@@ -69,7 +69,7 @@ interface Plan {
   readonly range: { readonly from: number; readonly to: number };
   /** The message that the answer continues. */
   readonly base?: AnyUiMessage;
-  /** What a model is shown. */
+  /** The messages that a model is shown. */
   readonly messages: readonly AnyUiMessage[];
   /** The same question was added before: its answer may run. */
   readonly isRepeated: boolean;
@@ -373,7 +373,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
       const isLast = seq === last?.seq;
       const added = message === undefined ? [] : storedForm(message);
       const elapsedMs = Math.round(performance.now() - begunAt);
-      // What the turn took before stays counted.
+      // The earlier usage of the turn stays counted.
       const before = isLast ? turn : undefined;
       const answered: TurnInput = {
         input,

@@ -9,7 +9,7 @@ import { loadChat } from "./stored-chat.ts";
 import { ChatSocket, type ChatSocketOptions } from "./web-socket.ts";
 import { fieldsOf, type AnyUiMessage, type UiChunk } from "./ui-message.ts";
 
-/** Whose chat it is. */
+/** The owner of a chat. */
 export interface ChatOwner {
   /** The user: a chat of another user, or of none, is not found. @default not compared */
   readonly user?: string;

@@ -1,4 +1,4 @@
-/** Where an answer comes from: a result of `streamText` or of an agent, or a UI message stream. */
+/** The source of an answer: a result of `streamText` or of an agent, or a UI message stream. */
 import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { ReportedUsage } from "../../index.ts";
@@ -18,7 +18,7 @@ export interface StreamResult {
  */
 export type AnswerSource = StreamResult | ReadableStream<UiChunk>;
 
-/** What a model used for an answer, as far as its parts said it. */
+/** The usage of a model for an answer, as its parts report it. */
 export interface Used {
   readonly model?: string;
   readonly usage: ReportedUsage;
@@ -91,7 +91,7 @@ export class SourceReader {
     return this.#requests;
   }
 
-  /** What is not known of the usage is estimated. */
+  /** Unknown parts of the usage are estimated. */
   get used(): Used {
     return { usage: sumOf(this.#steps), ...defined({ model: this.#model }) };
   }

@@ -5,7 +5,7 @@ import { assembled } from "./package-ai.ts";
 import { partsOfStream } from "./reading.ts";
 import { fieldsOf, messagesOfTurn, rangeOf, storedForm, type AnyUiMessage } from "./ui-message.ts";
 
-/** What a write is decided on. */
+/** The basis of a write. */
 type Onto = NonNullable<SessionWrite["onto"]>;
 
 /** The place of a message. */

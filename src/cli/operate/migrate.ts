@@ -82,7 +82,7 @@ function summary({ found, known, steps }: MigrationReport, dryRun: boolean): str
     : `migrated the schema from version ${found} to ${known} in ${count}:`;
 }
 
-/** What to do before the migration, and what it means for programs that run. */
+/** The steps before the migration, and its effect on running programs. */
 function advice({ found, steps }: MigrationReport, url: string): string {
   if (found === 0) return "there is no store yet; the migration creates it";
   const after = steps.some(({ breaking }) => breaking)

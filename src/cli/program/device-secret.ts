@@ -85,13 +85,13 @@ export async function secretAdvice(sessions: Sessions, storeUrl: string): Promis
   return `the secret in ${place} is not the one of the devices of this store`;
 }
 
-/** What to do about the secret of devices that came from another store; undefined if programs already have it. */
+/** The next step about the secret of devices that came from another store; undefined if programs already have it. */
 export function otherSecretAdvice(id: string | undefined): string | undefined {
   if (id === undefined || previousSecrets().some((secret) => secretId(checkOf(secret)) === id)) return undefined;
   return `devices that were restored are known under another secret than the one of this store: it is the PERDURE_SECRET, or the file ending in .secret, of the store that they come from (its check value begins with ${id}); add it to PERDURE_SECRET_PREVIOUS of the programs on this store, or these devices get new sessions`;
 }
 
-/** Where the secret of a store is; undefined if it has none. */
+/** The place of the secret of a store; undefined if it has none. */
 export async function placeOfSecret(storeUrl: string): Promise<string | undefined> {
   if (variable("PERDURE_SECRET") !== undefined) return "PERDURE_SECRET";
   const file = await fileOfStore(storeUrl);

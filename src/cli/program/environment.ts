@@ -52,7 +52,7 @@ function applicationUrl(): string | undefined {
   return [address, ...(others.length === 0 ? [] : [others.join("&")])].join("?");
 }
 
-/** What a command passes to its sessions. */
+/** The options that a command passes to its sessions. */
 interface SessionsExtra {
   readonly agents?: Readonly<Record<string, Agent>> | undefined;
   readonly model?: Model;

@@ -145,7 +145,7 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof SessionError ? error.code : "internal";
 }
 
-/** What a server found at its start: the store without its password, the version of its schema, and how many sessions. */
+/** The store that a server found at its start: the address without its password, the version of its schema, and how many sessions. */
 export interface FoundStore {
   readonly store: string;
   readonly schema?: number;

@@ -43,7 +43,7 @@ export interface Change {
    * same transaction changes or removes the other session, whose logs are then empty.
    */
   readonly logsOf?: SessionKey;
-  /** What the turns of this change use. */
+  /** The usage of the turns of this change. */
   readonly usage?: CountedUsage;
   /** Sums that grow by it. */
   readonly additions?: readonly UsageAddition[];

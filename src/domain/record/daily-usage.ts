@@ -49,7 +49,7 @@ export function dayOf(now: number): { readonly day: string; readonly endsAt: num
   return { day: new Date(now).toISOString().slice(0, 10), endsAt: (Math.floor(now / dayMs) + 1) * dayMs };
 }
 
-/** What a scope used today. */
+/** The usage of a scope today. */
 export interface DailyUse {
   readonly scope: DailyScope;
   readonly budget: Budget;

@@ -11,7 +11,7 @@ export type Fields = Readonly<Record<string, Value>>;
 /** A part of chat completions. */
 export type Part = Fields & { readonly type: string };
 
-/** What a part says. */
+/** The content of a part. */
 export type KnownPart =
   /** A text, or a picture, recording or file. */
   | { readonly kind: "text" | "media"; readonly part: Part }

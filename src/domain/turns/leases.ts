@@ -101,7 +101,7 @@ export function sealLeft(draft: Draft, remains: AbandonedTurn, reason: string, c
   sealOver(draft, sealed, replaced);
 }
 
-/** What the turn reported before it waited, or an estimate where that is more. */
+/** The usage that the turn reported before it waited, or an estimate if that is more. */
 function usageSoFar({ input, usage }: Turn, output: readonly Message[]): Usage {
   const estimate = estimateUsage(input, output);
   return usage !== undefined && usage.totalTokens >= estimate.totalTokens ? usage : estimate;

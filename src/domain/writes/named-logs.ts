@@ -53,7 +53,7 @@ function changeOfLog({ logMarks }: SessionRecord, log: LogName): Identity | unde
   return Object.hasOwn(logMarks, log) ? logMarks[log] : undefined;
 }
 
-/** What a write was decided on: a version of the session, or the marks of some logs at a version. */
+/** The basis of a write: a version of the session, or the marks of some logs at a version. */
 export type Onto = number | { readonly version: number; readonly marks: { readonly [log: string]: string } };
 
 /**
@@ -74,7 +74,7 @@ export function guardOnto(record: SessionRecord, onto: Onto, written: readonly L
   throw new SessionError("conflict", { ...sessionIds(record), log: changed, ...versions });
 }
 
-/** What becomes of an entry whose key is in the log. */
+/** The effect of an entry whose key is in the log. */
 export type IfPresent = "refuse" | "skip" | "replace";
 
 /** An entry to write. */
@@ -93,7 +93,7 @@ export interface NewEntries {
   readonly entries: readonly NewEntry[];
 }
 
-/** What was read of a log before a write. */
+/** The part of a log that was read before a write. */
 export interface KnownLog {
   /** The mark of the log when it was read. */
   readonly mark: string;

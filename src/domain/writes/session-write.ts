@@ -43,7 +43,7 @@ export interface NewWrite {
   readonly onto?: Onto;
 }
 
-/** What was read of the session before the write. */
+/** The parts of the session that were read before the write. */
 export interface Known {
   /** The turns that the write replaces; absent if they were not read. */
   readonly turns?: KnownTurns;
@@ -60,7 +60,7 @@ export interface KnownTurns {
   readonly last?: Turn;
 }
 
-/** What the rule asks of its caller. */
+/** The input of the rule, besides the record. */
 export interface WriteParts {
   readonly write: NewWrite;
   readonly known: Known;

@@ -244,7 +244,7 @@ class SessionQueue {
     return Math.max(place, 0);
   }
 
-  /** What the waiters of this process do about the running answer; a failure waits for the next change of the session. */
+  /** The step that the waiters of this process take about the running answer; a failure waits for the next change of the session. */
   #meetAnswer(): void {
     if (this.#session.record.openTurn !== null) void this.#interrupt().catch(() => undefined);
   }

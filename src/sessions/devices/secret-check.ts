@@ -18,7 +18,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { isDevicesScope, pointerOf } from "./device-pointer.ts";
 import { defined } from "../../domain/values/defined.ts";
 
-/** What the store knows of its secrets. */
+/** The secrets of the store, as check values. */
 export interface SecretState {
   /** Undefined: missing or open. */
   readonly check?: string;
@@ -86,7 +86,7 @@ export async function takeSecretOf(core: Core, metadata: Metadata): Promise<stri
   return id;
 }
 
-/** What the store knows of its secrets. Nothing is written. */
+/** The secrets of the store, as check values. Nothing is written. */
 export async function storedSecret(core: Core): Promise<SecretState> {
   return stateOf(core, (await core.find(key))?.record);
 }

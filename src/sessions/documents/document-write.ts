@@ -10,7 +10,7 @@ import { SessionError } from "../../errors.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseOneOf, parseWholeNumber } from "../options/arguments.ts";
 
-/** What must be stored for a write to happen: the document with this version, or none. */
+/** The condition of a write: the document is stored with this version, or does not exist. */
 export type IfVersion = number | "absent";
 
 /** Options of a put. */

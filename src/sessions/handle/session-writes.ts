@@ -213,7 +213,7 @@ export class SessionWrites {
   #judgeAll(base: SessionRecord, commitId: string): readonly Judged[] {
     const judged: Judged[] = [];
     let claimed: Set<string> | undefined;
-    /** What each handle will have seen, if the commit lands. */
+    /** The state that each handle has seen once the commit lands. */
     let seen: Map<FoldingView, Seen> | undefined;
     let record = base;
     let characters = 0;

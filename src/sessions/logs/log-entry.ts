@@ -11,7 +11,7 @@ export interface LogEntry {
   readonly key: string | null;
   /** When it was written, epoch ms. */
   readonly at: number;
-  /** What was written; in the log `turns` the turn. */
+  /** The value; in the log `turns` the turn. */
   readonly value: Value;
 }
 

@@ -3,7 +3,7 @@ import type { LogRange } from "../../store/store.ts";
 
 type SeqRange = Extract<LogRange, { readonly from: number }>;
 
-/** Where a page begins, and how much it may hold. */
+/** The beginning of a page, and its limits. */
 export interface LogPageQuery {
   readonly log: LogName;
   readonly from: number;

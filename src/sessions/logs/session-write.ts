@@ -25,7 +25,7 @@ import { guardNames, type OptionNames } from "../../domain/values/option-names.t
 import type { ScopedDocumentWrite } from "../documents/document-write.ts";
 import type { LogEntry } from "./log-entry.ts";
 
-/** What one write changes, all of it in one commit. */
+/** The changes of one write, all in one commit. */
 export interface SessionWrite {
   readonly turns?: TurnsWrite;
   /** By the names of the logs. */

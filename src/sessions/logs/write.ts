@@ -76,7 +76,7 @@ interface NextOptions extends Pick<WriteOptions, "beside" | "queued"> {
 async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }: NextOptions): Promise<WriteOutcome> {
   const attempt = await attemptOf(handle, write);
   return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async (number) => {
-    // What a later attempt has read must be of the newest record.
+    // A later attempt must read the newest record.
     const options: WriteOptions = { recovers: "dead", ...others, queued: number === 1 ? queued : undefined };
     const committed = await attempt.orStanding(() => handle.write(attempt.rule, options));
     switch (committed.status) {
@@ -152,7 +152,7 @@ export class WriteAttempt {
     return undefined;
   }
 
-  /** What was read did not fit the record where it is read again: then the record may be older than what is stored. */
+  /** Reads again what did not fit the record, which may be older than the stored one. */
   async #readKnown(): Promise<void> {
     if (this.#known !== nothingKnown) await this.#handle.peek();
     this.#known = await knownFor(this.#handle, this.#write);

@@ -8,7 +8,7 @@ import { isStreamScope } from "../../domain/values/internal-scope.ts";
 import { SessionError } from "../../errors.ts";
 import type { FoundChange } from "../../store/store.ts";
 
-/** What changed in a tenant: positions, not contents. The reader reads what it needs. */
+/** A change in a tenant: a position, no content. The reader reads what it needs. */
 export type NewsItem =
   | SessionPosition
   /** A session was removed. */

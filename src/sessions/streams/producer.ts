@@ -24,7 +24,7 @@ export interface PartOptions {
   readonly said?: string;
 }
 
-/** What becomes visible together with the last part and the end of a stream. */
+/** Writes that become visible together with the last part and the end of a stream. */
 export type StreamEnd =
   /** A finished exchange, appended to the stream's session behind the turns that it has. */
   | { readonly append: TurnInput & WriteKey }

@@ -84,7 +84,7 @@ export async function recoverPolled(handle: Handle): Promise<boolean> {
   return (await handle.recoverAbandoned()).status === "ok";
 }
 
-/** What the reader of an answer has: how many characters of text and reasoning, how many parts, and how many other events. */
+/** The parts that the reader of an answer has: how many characters of text and reasoning, how many parts, and how many other events. */
 export interface SentParts {
   readonly text: number;
   readonly reasoning: number;

@@ -186,7 +186,7 @@ export class TurnInProgress implements AsyncDisposable {
    */
   async guardTokensLeft(tokens: number): Promise<void> {
     const { core, record } = this.#handle;
-    // What the turn used before it waited is counted at its end.
+    // The usage of the turn before it waited is counted at its end.
     const used = (this.open.usage?.totalTokens ?? 0) + tokens;
     guardTokensLeft(record, used);
     await guardDailyTokens(core, record, used);

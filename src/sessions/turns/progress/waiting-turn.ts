@@ -11,7 +11,7 @@ import { parseReason } from "../../options/arguments.ts";
 
 /** How a turn waits. */
 export interface WaitOptions {
-  /** What the resumer needs, such as the run state of a framework. No model and no reader of turns gets it. */
+  /** The data that the resumer needs, such as the run state of a framework. No model and no reader of turns gets it. */
   readonly state: Value;
   /** Why it waits, such as "approval": at most 256 characters; lists filter by it. */
   readonly reason: string;
