@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   copy: async () => (await import("./transfer/copy.ts")).copyCommand(),
   backup: async () => (await import("./transfer/backup.ts")).backupCommand(),
   events: async () => (await import("./operate/events.ts")).eventsCommand(),
+  news: async () => (await import("./operate/news.ts")).newsCommand(),
   serve: async () => (await import("./serve/serve.ts")).serveCommand(),
   host: async () => (await import("./serve/host.ts")).hostCommand(),
   keys: async () => (await import("./operate/keys.ts")).keysCommand(),

@@ -20,6 +20,8 @@ import type {
   EventQuery,
   EventWalk,
   ListQuery,
+  News,
+  NewsOptions,
   SessionInfo,
   SessionPage,
   SessionSelection,
@@ -33,6 +35,7 @@ import { outcomesOfWire, wireWrite, type WireOutcomes } from "../protocol/writte
 import { followedEvents } from "./followed-events.ts";
 import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
+import { resumeEvents } from "./resume-events.ts";
 import { RemoteDocuments } from "./remote-documents.ts";
 import { RemoteSession } from "./remote-session.ts";
 import { RemoteStreams } from "./remote-streams.ts";
@@ -73,6 +76,7 @@ export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
 }
 
 const sendNames: OptionNames<RemoteSendOptions> = { create: true, signal: true };
+const newsNames: OptionNames<NewsOptions> = { after: true, signal: true };
 const statsNames: OptionNames<RemoteStatsQuery> = { by: true, since: true, limit: true };
 
 /** The sessions of one tenant, over HTTP. */
@@ -205,6 +209,20 @@ export class RemoteSessions {
       yield* items;
       if (isAborted()) return;
     }
+  }
+
+  /**
+   * The news of the tenant, as `sessions.news`. A connection that breaks is resumed after the last cursor, at whichever instance
+   * answers.
+   * @throws SessionError `request_invalid` for a cursor of another form, `store_unavailable` if the server stays away
+   */
+  async *news(options: NewsOptions = {}): AsyncGenerator<News, void, void> {
+    guardNames(options, "options", newsNames);
+    const { after, signal } = options;
+    const request = { method: "GET", path: "/v1/news", signal } as const;
+    const resume = { ...defined({ lastId: after }), continues: () => Promise.resolve(true) };
+    for await (const { event, id: cursor = "", data } of resumeEvents(this.#http, request, resume))
+      if (event === "news") yield { cursor, items: (data as Pick<News, "items">).items };
   }
 
   /**

@@ -26,7 +26,7 @@ import { addSessionRoutes } from "./routes/session-routes.ts";
 import { addStreamRoutes } from "./routes/stream-routes.ts";
 import { addTurnRoutes } from "./routes/turn-routes.ts";
 import { addWaitingRoutes } from "./routes/waiting-routes.ts";
-import { addWatchRoutes } from "./routes/watch-routes.ts";
+import { addNewsRoute, addWatchRoutes } from "./routes/watch-routes.ts";
 import { RunningWork, waitUntil } from "./running-work.ts";
 
 /** The context that a serverless host gives to a request: the function stays alive until the promise settles. */
@@ -116,6 +116,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addArchiveRoutes(shared);
   if (host !== undefined) addHostRoutes(shared, host);
   addEventRoutes(shared);
+  addNewsRoute(shared);
   addAdminRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics });
   addMethodRefusals(shared);

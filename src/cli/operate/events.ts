@@ -5,11 +5,11 @@ import type { RemoteSessions } from "../../client/index.ts";
 import { type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openToRead, requiredKey, type StoreOptions } from "../program/environment.ts";
+import { openToRead, type StoreOptions } from "../program/environment.ts";
+import { serverAt } from "../program/server.ts";
 import { writeEach } from "../terminal/each.ts";
 import { localTime, note, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
-import { CliError } from "../terminal/cli-error.ts";
 import { counted } from "../../errors/counted.ts";
 
 interface EventsOptions extends StoreOptions, JsonOption {
@@ -73,16 +73,6 @@ async function events({ json, limit, follow, store, tenant, url, key, ...filter 
       note("no events");
     }
   });
-}
-
-/** @throws CliError if the URL is not one of a server, or no key is given */
-async function serverAt(url: string, key: string | undefined): Promise<RemoteSessions> {
-  if (!/^https?:/.test(url) || !URL.canParse(url)) {
-    const shown = JSON.stringify(url.slice(0, 100));
-    throw new CliError("usage", `--url is ${shown}; name a server, such as https://agents.example`);
-  }
-  const { connect } = await import("../../client/index.ts");
-  return connect({ url, key: requiredKey(key) });
 }
 
 /** False if there are none. */
