@@ -113,13 +113,21 @@ function isXid(text: string): boolean {
 /** True for a text that the server takes as a snapshot: the transactions under way are in order and within the bounds. */
 function isSnapshot(text: string): boolean {
   const [min = "", max = "", running = "", ...others] = text.split(":");
-  const xids = [min, ...(running === "" ? [] : running.split(",")), max];
-  if (others.length > 0 || min === "0" || !xids.every(isXid)) return false;
+  const xids = running === "" ? [] : running.split(",");
+  if (!/^.*:.*:/.test(text) || others.length > 0 || ![min, max, ...xids].every(isXid)) return false;
+  const [low, high] = [BigInt(min), BigInt(max)];
   const numbers = xids.map(BigInt);
-  return numbers.every((xid, index) => {
-    const next = numbers[index + 1];
-    return next === undefined || (index === 0 || index === numbers.length - 2 ? xid <= next : xid < next);
-  });
+  return (
+    isValid(low) &&
+    isValid(high) &&
+    low <= high &&
+    numbers.every((xid, index) => low <= xid && xid < high && (index === 0 || (numbers[index - 1] ?? xid) < xid))
+  );
+}
+
+/** False for an id that the server gives to no transaction: the lower half is 0. */
+function isValid(xid: bigint): boolean {
+  return (xid & 0xffff_ffffn) !== 0n;
 }
 
 /** The part of a statement that notes the documents in `deleted`, apart from those that were removed before. */
