@@ -117,6 +117,7 @@ export type {
   TenantEvent,
   UnreadableEvent,
 } from "./sessions/tenant-events.ts";
+export type { AppEvent, RecordedEvent } from "./sessions/operations/record.ts";
 export type { DeviceIds } from "./domain/values/device.ts";
 export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
 export type {
@@ -147,7 +148,10 @@ export type {
   EventData,
   EventKind,
   EventSeverity,
+  AppEventData,
+  AppEventType,
   EventType,
+  OwnEventType,
   SessionEvent,
 } from "./domain/record/event.ts";
 export type { AnswerEvent } from "./domain/turns/answer-event.ts";

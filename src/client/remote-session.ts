@@ -7,9 +7,11 @@ import { defined } from "../domain/values/defined.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type {
   ActiveAgent,
+  AppEvent,
   ConsultOptions,
   EndOptions,
   ForkOptions,
+  RecordedEvent,
   HandOffOptions,
   MessageInput,
   Session,
@@ -30,6 +32,7 @@ import type {
 } from "../index.ts";
 import {
   activeAgentOfWire,
+  eventOfWire,
   infoOfWire,
   newsOfWire,
   parseEtag,
@@ -37,6 +40,7 @@ import {
   wireEtag,
   type SessionView,
   type WireActiveAgent,
+  type WireEvent,
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
@@ -71,6 +75,7 @@ type OverHttp = Pick<
   | "truncate"
   | "update"
   | "touch"
+  | "record"
   | "handOff"
   | "activeAgent"
   | "endHandoff"
@@ -104,6 +109,7 @@ const consultNames: OptionNames<RemoteConsultOptions> = {
 };
 const watchNames: OptionNames<WatchOptions> = { signal: true, after: true, afterChunk: true };
 const handOffNames: OptionNames<Omit<HandOffOptions, "noteFrom">> = { ttl: true, note: true };
+const eventNames: OptionNames<AppEvent> = { type: true, data: true, severity: true };
 const endNames: OptionNames<EndOptions> = { reason: true, after: true };
 const forkNames: OptionNames<ForkOptions> = { at: true, as: true };
 const tailNames: OptionNames<TailQuery> = { log: true, last: true };
@@ -361,6 +367,19 @@ export class RemoteSession implements OverHttp {
   /** Records activity. */
   async touch(): Promise<void> {
     await this.#change("POST", "touch");
+  }
+
+  /**
+   * Records an event of the application. The request is sent once: after `store_unavailable` the log of events shows whether it
+   * was recorded.
+   * @throws SessionError as a local session
+   */
+  async record(event: AppEvent): Promise<RecordedEvent> {
+    guardNames(event, "event", eventNames);
+    return await this.#inOrder(async () => {
+      const request = { method: "POST", path: `${this.#path}/events`, body: event, once: true } as const;
+      return eventOfWire((await this.#http.ask(request)).body as WireEvent) as RecordedEvent;
+    });
   }
 
   /** Makes an agent the active one, for a time. */

@@ -303,6 +303,8 @@ function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): 
     case "device_linked":
     case "conflicted":
       return {};
+    default:
+      return {}; // an event of an application
   }
 }
 

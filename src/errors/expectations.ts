@@ -7,6 +7,7 @@
 export type Expected =
   | "agent_or_default"
   | "acyclic"
+  | "app_event_type"
   | "alone"
   | "agents"
   | "agents_object"
@@ -140,6 +141,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   etag: () => "an ETag that the server sent for it",
   event_id: () => "an event id that this stream has sent",
   event_stream: (e) => `text/event-stream, because the answer has more than ${e.max} bytes`,
+  app_event_type: () => '"app." and up to 60 lower case letters, digits, "_", "." and "-", a letter first',
   event_type: () => "a type of event",
   file_outside_store: () => "a file that is not part of the store",
   finite_number: () => "a finite number",

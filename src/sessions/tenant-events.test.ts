@@ -7,7 +7,7 @@ import {
   eventOverlapMs,
   appendEvent,
   type EventData,
-  type EventType,
+  type OwnEventType,
 } from "../domain/record/event.ts";
 import type { Clock } from "../clock.ts";
 import { draftOf } from "../domain/record/change.ts";
@@ -95,7 +95,7 @@ test("an invalid type, category, severity, order, limit, date or page is refused
 
 test("the text of an event begins as the store is asked for it, whatever else the event holds", () => {
   const context = { now: sampleAt, chance: 0, limits: defaultLimits, correlation: "r" };
-  for (const type of Object.keys(eventKinds) as EventType[]) {
+  for (const type of Object.keys(eventKinds) as OwnEventType[]) {
     const draft = draftOf(sampleRecord());
     appendEvent(draft, { agent: "a", type } as unknown as EventData, context);
     assert.ok(draft.splices.get("events")?.entries[0]?.data.startsWith(eventBeginning(type)));

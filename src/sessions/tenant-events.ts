@@ -1,13 +1,16 @@
 /** The events of all sessions of a tenant: by pages, from one to the next, and as they come. */
 import {
+  appEventBeginnings,
   eventBeginning,
   eventKinds,
   eventOverlapMs,
   eventSeverities,
+  isAppEventType,
   readEvent,
   type EventCategory,
   type EventSeverity,
   type EventType,
+  type OwnEventType,
   type SessionEvent,
 } from "../domain/record/event.ts";
 import type { UnreadableEntry } from "../domain/record/entry.ts";
@@ -22,7 +25,7 @@ import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which events of a tenant's sessions. */
 export interface EventFilter {
-  /** One type or several. @default any */
+  /** One type or several, also those of the application; `category: "app"` finds all of these. @default any */
   readonly type?: EventType | readonly EventType[];
   readonly category?: EventCategory;
   /** This severity or a graver one: `warning` finds errors, too. */
@@ -229,29 +232,36 @@ function isAborted(signal: AbortSignal | undefined): boolean {
 function scanOf(tenant: string, filter: EventFilter): Omit<EventScan, "order" | "limit"> {
   guardNames(filter, "query", filterNames);
   const { session, agent, since, before } = filter;
-  const types = typesOf(filter);
   return defined({
     tenant,
     session: session === undefined ? undefined : parseId(session, "sessionId"),
     agent: agent === undefined ? undefined : parseId(agent, "agent"),
-    beginnings: types?.map(eventBeginning),
+    beginnings: beginningsOf(filter),
     since: since === undefined ? undefined : parseInstant(since, "since"),
     before: before === undefined ? undefined : parseInstant(before, "before"),
   });
 }
 
-/** The types that the filter lets through; undefined: all. */
-function typesOf({ type, category, severity }: EventFilter): readonly EventType[] | undefined {
+/** The beginnings of the events that the filter lets through; undefined: all. @throws SessionError `argument_invalid` */
+function beginningsOf({ type, category, severity }: EventFilter): readonly string[] | undefined {
   if (type === undefined && category === undefined && severity === undefined) return undefined;
-  const all = Object.keys(eventKinds) as EventType[];
+  const all = Object.keys(eventKinds) as OwnEventType[];
   const named = type === undefined ? all : typeof type === "string" ? [type] : type;
-  for (const one of named) parseOneOf(one, "type", all);
-  const categories = [...new Set(all.map((one) => eventKinds[one].category))];
+  for (const one of named) if (!isAppEventType(one)) parseOneOf(one, "type", all);
+  const categories = [...new Set(all.map((one) => eventKinds[one].category)), "app"];
   if (category !== undefined) parseOneOf(category, "category", categories);
   if (severity !== undefined) parseOneOf(severity, "severity", eventSeverities);
   const grave = severity === undefined ? eventSeverities : eventSeverities.slice(eventSeverities.indexOf(severity));
-  return named.filter((one) => {
-    const kind = eventKinds[one];
-    return (category === undefined || kind.category === category) && grave.includes(kind.severity);
-  });
+  const own = named
+    .filter((one) => !isAppEventType(one))
+    .filter((one) => {
+      const kind = eventKinds[one];
+      return (category === undefined || kind.category === category) && grave.includes(kind.severity);
+    });
+  const isApp = category === undefined || category === "app";
+  const ofApp =
+    type === undefined
+      ? appEventBeginnings(grave)
+      : named.filter(isAppEventType).flatMap((one) => appEventBeginnings(grave, one));
+  return [...own.map(eventBeginning), ...(isApp ? ofApp : [])];
 }

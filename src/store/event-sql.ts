@@ -1,7 +1,7 @@
 /** The fields of an event that follow from its type, as SQL of the views of both engines. */
-import { eventKinds, storedEventType, type EventKind, type EventType } from "../domain/record/event.ts";
+import { eventKinds, storedEventType, type EventKind, type OwnEventType } from "../domain/record/event.ts";
 
-const kinds = Object.entries(eventKinds) as readonly (readonly [EventType, EventKind])[];
+const kinds = Object.entries(eventKinds) as readonly (readonly [OwnEventType, EventKind])[];
 
 /** The name of the type, from the stored spelling. */
 export function eventTypeSql(stored: string): string {
@@ -18,5 +18,8 @@ export function eventKindSql(field: keyof EventKind, stored: string, otherwise =
     const types = kinds.filter(([, kind]) => kind[field] === value).map(([type]) => `'${storedEventType(type)}'`);
     return `when ${stored} in (${types.join(", ")}) then '${value}'`;
   });
+  // The severity of an event of an application is stored with it.
+  const ofApp = { category: "app", severity: undefined, status: "ok" }[field];
+  if (ofApp !== undefined) cases.push(`when ${stored} like 'app.%' then '${ofApp}'`);
   return `case ${cases.join("\n    ")} else ${otherwise} end`;
 }

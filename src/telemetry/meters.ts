@@ -19,6 +19,8 @@ import { countedSessions } from "./listed.ts";
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const activeSeconds = [1, 10, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 604_800];
 const sizes = [1, 2, 5, 10, 25, 50, 100, 200];
+/** Applications choose types of events, so their number is bounded; further types are counted as "app.other". */
+const appTypesMax = 50;
 /** The list of sessions behind the gauge is cached for this time, ms. */
 const freshMs = 15_000;
 
@@ -31,6 +33,8 @@ export class Meters {
   readonly #instruments: Instruments;
   /** Counted errors: one that passes through several operations counts once. */
   readonly #counted = new WeakSet<object>();
+  /** Types of events of applications with an attribute of their own. */
+  readonly #appTypes = new Set<string>();
   readonly #stops: (() => void)[] = [];
 
   constructor(meter: Meter) {
@@ -130,8 +134,13 @@ export class Meters {
     this.#instruments.tokens.add(usage.outputTokens, { ...about, "gen_ai.token.type": "output" });
   }
 
-  #onEvent({ agent, event, ended }: EventNews): void {
-    this.#instruments.sessionEvents.add(1, { "perdure.event.type": event.type, ...agentOf(agent) });
+  #onEvent({ agent, event: { type, category }, ended }: EventNews): void {
+    if (category === "app" && this.#appTypes.size < appTypesMax) this.#appTypes.add(type);
+    const isOther = category === "app" && !this.#appTypes.has(type);
+    this.#instruments.sessionEvents.add(1, {
+      "perdure.event.type": isOther ? "app.other" : type,
+      ...agentOf(agent),
+    });
     if (ended !== undefined) this.#instruments.activeAgents.record(ended.activeMs / 1000, agentOf(ended.agent));
   }
 

@@ -75,6 +75,7 @@ test("at debug no line contains texts of messages, titles, metadata, labels, not
   await call(`${server.url}/v1/sessions/s/turns`, { ...admin, ...key }, { input: "MARKER", output: "MARKER" });
   await call(`${server.url}/v1/sessions/s/active-agent`, admin, { agent: "scheduling", note: "MARKER" }, "PUT");
   await call(`${server.url}/v1/sessions/s`, admin, { metadata: { more: "MARKER" } }, "PATCH");
+  await call(`${server.url}/v1/sessions/s/events`, admin, { type: "app.seen", data: "MARKER" });
   await call(`${server.url}/v1/sessions/s/consult`, admin, { message: "MARKER" });
   await fetch(`${server.url}/v1/sessions/s/active-agent`, { method: "DELETE", headers: admin });
   await call(`${server.url}/v1/sessions/s/end`, admin, {});

@@ -1,5 +1,12 @@
-import { Option, type Command } from "commander";
-import { eventKinds, eventSeverities, type EventType } from "../../domain/record/event.ts";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import {
+  eventKinds,
+  eventSeverities,
+  isAppEventType,
+  type EventType,
+  type OwnEventType,
+} from "../../domain/record/event.ts";
+import { jsonOf } from "../../domain/turns/known-parts.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { RemoteSessions } from "../../client/index.ts";
 import { type EventFilter, type EventSeverity, type Sessions, type TenantEvent } from "../../index.ts";
@@ -24,12 +31,23 @@ interface EventsOptions extends StoreOptions, JsonOption {
   readonly key?: string;
 }
 
+function eventTypes(text: string, earlier: readonly EventType[] = []): readonly EventType[] {
+  const known = Object.keys(eventKinds) as OwnEventType[];
+  const type = known.find((one) => one === text) ?? (isAppEventType(text) ? text : undefined);
+  if (type !== undefined) return [...earlier, type];
+  throw new InvalidArgumentError(`Allowed choices are ${known.join(", ")}, app.NAME.`);
+}
+
 /** Reads events from a store or a server. */
 type EventReader = Pick<Sessions | RemoteSessions, "listEvents" | "eachEvent">;
 
 export function eventsCommand(): Command {
   return storeCommand("events", "List the events of sessions, oldest first")
-    .addOption(new Option("--type <type...>", "only events of these types").choices(Object.keys(eventKinds)))
+    .option(
+      "--type <type...>",
+      `only events of these types: ${Object.keys(eventKinds).join(", ")}, or app.NAME of an application`,
+      eventTypes,
+    )
     .addOption(
       new Option("--severity <severity>", "only events of this severity or a higher one").choices(eventSeverities),
     )
@@ -96,7 +114,10 @@ function writeEvent(event: TenantEvent): void {
   const { at, seq: _, session, sessionAgent: __, type, category: ___, severity, status: ____, ...data } = event;
   const details = Object.entries(data)
     .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name} ${typeof value === "string" ? JSON.stringify(value) : String(value)}`);
+    .map(
+      ([name, value]) =>
+        `${name} ${typeof value === "object" || typeof value === "string" ? jsonOf(value) : String(value)}`,
+    );
   const line = [localTime(new Date(at)), severity.padEnd(7), session, type, details.join(", ")];
   writeLine(line.join("  ").trimEnd());
 }

@@ -1,14 +1,15 @@
 /**
- * Events: changes of a session other than turns. They are entries of its log `events`, in the same commit as the
- * change.
+ * Events: changes of a session other than turns, and what an application records beside them. They are entries of its log
+ * `events`; the event of a change is in the same commit.
  */
 import { defined } from "../values/defined.ts";
-import { headOf, splice, type Draft } from "./change.ts";
-import { decode, encode } from "../values/codec.ts";
+import { changeOf, headOf, splice, type Change, type Draft } from "./change.ts";
+import { SessionError } from "../../errors.ts";
+import { decode, encode, type Value } from "../values/codec.ts";
 import { isDate } from "../values/limits.ts";
 import type { Entry, LogName } from "./entry.ts";
 import type { SessionState } from "./record.ts";
-import type { Context } from "./guards.ts";
+import { sessionIds, type Context } from "./guards.ts";
 
 /** An event, by type. */
 export type EventData =
@@ -118,14 +119,26 @@ export type EventData =
   /** It was forked from another session, whose turns it shares up to number `turn`. */
   | { readonly type: "forked"; readonly from: string; readonly turn: number };
 
+/** The type of an application's own event: `app.` and up to 60 lower case letters, digits, `_`, `.` and `-`, a letter first. */
+export type AppEventType = `app.${string}`;
+
+/** An event that the application has recorded. */
+export interface AppEventData {
+  readonly type: AppEventType;
+  /** What the application recorded with it; null: nothing. */
+  readonly data: Value;
+}
+
+/** The name of the type of a session's own event. */
+export type OwnEventType = EventData["type"];
 /** The name of an event's type. */
-export type EventType = EventData["type"];
-/** The subject of an event. */
-export type EventCategory = "lifecycle" | "lease" | "handoff" | "device" | "waiting";
+export type EventType = OwnEventType | AppEventType;
+/** The subject of an event; `app` of those that an application records. */
+export type EventCategory = "lifecycle" | "lease" | "handoff" | "device" | "waiting" | "app";
 /** How serious an event is. */
 export type EventSeverity = "info" | "warning" | "error";
 
-/** Fields that follow from the type of an event, so they are not stored with it. */
+/** Fields that follow from the type of an event, so they are not stored with it; the severity of an `app.` event is stored. */
 export interface EventKind {
   readonly category: EventCategory;
   readonly severity: EventSeverity;
@@ -141,8 +154,8 @@ export const eventOverlapMs = 10_000;
 /** In ascending order. */
 export const eventSeverities: readonly EventSeverity[] = ["info", "warning", "error"];
 
-/** All types of events, with their subject and severity. */
-export const eventKinds: Readonly<Record<EventType, EventKind>> = {
+/** All types of a session's own events, with their subject and severity. */
+export const eventKinds: Readonly<Record<OwnEventType, EventKind>> = {
   created: info("lifecycle"),
   reset: info("lifecycle"),
   archived: info("lifecycle"),
@@ -172,7 +185,7 @@ export const eventKinds: Readonly<Record<EventType, EventKind>> = {
 };
 
 /** One entry of the log of events. */
-export type SessionEvent = EventData &
+export type SessionEvent = (EventData | AppEventData) &
   EventKind & {
     /** Its number in the session's log of events, from 1. */
     readonly seq: number;
@@ -183,19 +196,19 @@ export type SessionEvent = EventData &
   };
 
 /** Types whose stored spelling is that of the first version. */
-const storedTypes: { readonly [Type in EventType]?: string } = {
+const storedTypes: { readonly [Type in OwnEventType]?: string } = {
   reset: "restarted",
   ended: "terminated",
   handoff_ended: "released",
   legal_hold_set: "held",
   legal_hold_cleared: "hold_released",
 };
-const typesOfStored: ReadonlyMap<string, EventType> = new Map(
-  Object.entries(storedTypes).map(([type, stored]) => [stored, type as EventType]),
+const typesOfStored: ReadonlyMap<string, OwnEventType> = new Map(
+  Object.entries(storedTypes).map(([type, stored]) => [stored, type as OwnEventType]),
 );
 
 /** The stored spelling of a type. */
-export function storedEventType(type: EventType): string {
+export function storedEventType(type: OwnEventType): string {
   return storedTypes[type] ?? type;
 }
 
@@ -203,8 +216,47 @@ export function storedEventType(type: EventType): string {
  * The beginning of the stored text of an event of this type, and of no other type: stores filter by it without
  * decoding.
  */
-export function eventBeginning(type: EventType): string {
+export function eventBeginning(type: OwnEventType): string {
   return `{"type":"${storedEventType(type)}"`;
+}
+
+const appType = /^app\.[a-z][a-z0-9_.-]{0,59}$/;
+
+export function isAppEventType(type: unknown): type is AppEventType {
+  return typeof type === "string" && appType.test(type);
+}
+
+/**
+ * The beginnings of the stored texts of `app.` events of these severities, of one type or of any. Their severity is stored
+ * first, so that stores filter by it, too.
+ */
+export function appEventBeginnings(severities: readonly EventSeverity[], type?: AppEventType): readonly string[] {
+  return severities.map((severity) => `{"severity":"${severity}","type":"${type === undefined ? "app." : `${type}"`}`);
+}
+
+/** An event to record. */
+export interface NewAppEvent {
+  readonly type: AppEventType;
+  readonly severity: EventSeverity;
+  readonly data: Value;
+}
+
+/**
+ * Record an event of the application, whatever the state of the session; an archived one takes none.
+ * @throws SessionError `session_archived`, `argument_invalid` for data that is too large, `value_unstorable`
+ */
+export function recordAppEvent(draft: Draft, { severity, type, data }: NewAppEvent, context: Context): Change {
+  const { record } = draft;
+  if (record.state === "archived") throw new SessionError("session_archived", sessionIds(record));
+  const { eventBytesMax } = context.limits;
+  const { correlation } = context;
+  const text = encode({ severity, type, data, ...defined({ correlation }) }, "data");
+  const bytes = Buffer.byteLength(text);
+  if (bytes > eventBytesMax)
+    throw new SessionError("argument_invalid", { name: "data", length: bytes, expected: "bytes", max: eventBytesMax });
+  const seq = headOf(record, "events") + 1;
+  splice(draft, "events", seq, [{ seq, key: null, at: context.now, data: text }]);
+  return changeOf(draft);
 }
 
 /** True for a log that may lack its first entries: old events are deleted. */
@@ -244,8 +296,13 @@ export function readEvent(entry: Entry): SessionEvent | string {
 
 /** @throws an error for data that is not of an event; {@link readEvent} returns the reason instead */
 export function eventOf({ seq, at, data }: Entry): SessionEvent {
-  const { type: stored, correlation = null, heldMs, ...rest } = decode(data) as unknown as StoredEvent;
-  const type = typesOfStored.get(stored) ?? (stored as EventType);
+  const decoded = decode(data) as unknown as StoredEvent;
+  const { type: stored, correlation = null, heldMs, ...rest } = decoded;
+  if (isAppEventType(stored)) {
+    const { severity = "info", data: recorded = null } = decoded;
+    return { type: stored, data: recorded, category: "app", severity, status: "ok", seq, at, correlation };
+  }
+  const type = typesOfStored.get(stored) ?? (stored as OwnEventType);
   const event = { type, ...rest, ...defined({ activeMs: heldMs }) };
   return { ...(event as unknown as EventData), ...eventKinds[type], seq, at, correlation };
 }
@@ -254,4 +311,7 @@ interface StoredEvent {
   readonly type: string;
   readonly correlation?: string;
   readonly heldMs?: number | null;
+  /** Of an `app.` event. */
+  readonly severity?: EventSeverity;
+  readonly data?: Value;
 }

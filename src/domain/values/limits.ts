@@ -49,6 +49,8 @@ export interface Limits {
   readonly instructionsLengthMax: number;
   /** The characters of the note that goes with a handoff. @default 4000 */
   readonly noteLengthMax: number;
+  /** The encoded bytes of one event that an application records. @default 64 KiB */
+  readonly eventBytesMax: number;
   /** The bytes that the outbox buffers while the store is away. @default 64 MiB */
   readonly outboxBytesMax: number;
   /** The bytes of one snapshot, which is in memory as a whole while it is made or read. @default 256 MiB */
@@ -84,6 +86,7 @@ export const defaultLimits: Limits = {
   stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,
+  eventBytesMax: 64 * 1024,
   outboxBytesMax: 64 * 1024 * 1024,
   snapshotBytesMax: 256 * 1024 * 1024,
   waitersMax: 32,

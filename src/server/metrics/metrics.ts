@@ -14,6 +14,7 @@ import type {
 import { countedSessions } from "../../telemetry/listed.ts";
 import { BoundedLabels } from "./bounded-labels.ts";
 import { agentsMax, HostGauges } from "./host-gauges.ts";
+import { AppEventMetrics } from "./app-event-metrics.ts";
 import { ModelMetrics } from "./model-metrics.ts";
 import { ProcessMetrics } from "./process-metrics.ts";
 
@@ -148,6 +149,7 @@ export class ServerMetrics {
     ),
   };
   readonly #models = new ModelMetrics(this.#registry);
+  readonly #appEvents = new AppEventMetrics(this.#registry);
   readonly #process: ProcessMetrics;
   readonly #sessions: Sessions;
   readonly #host: HostGauges | undefined;
@@ -156,6 +158,7 @@ export class ServerMetrics {
 
   constructor(sessions: Sessions, { host, version }: { readonly host: Host | undefined; readonly version: string }) {
     this.#process = new ProcessMetrics(this.#registry, version);
+    this.#listen("perdure:event", (news: EventNews) => this.#appEvents.count(news));
     this.#listen("perdure:turn", (news: TurnNews) => this.#models.countTurn(news));
     this.#listen("tracing:perdure:consult:asyncEnd", (answered: Consultation) => this.#models.countAnswer(answered));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));

@@ -1,23 +1,35 @@
 /** The events of a session, and those of all sessions that a key opens. */
 import { z } from "zod";
-import { eventKinds, type EventType } from "../../domain/record/event.ts";
+import { eventKinds, type AppEventType, type OwnEventType } from "../../domain/record/event.ts";
+import type { Value } from "../../domain/values/codec.ts";
 import { SessionError } from "../../errors.ts";
-import { agentName, beforePage, idInPath, instant, rangeQuery, unreadableEntries } from "../../protocol/schemas.ts";
-import { wireTenantEvent } from "../../protocol/wire.ts";
+import {
+  agentName,
+  anyJson,
+  beforePage,
+  idInPath,
+  instant,
+  rangeQuery,
+  unreadableEntries,
+} from "../../protocol/schemas.ts";
+import { wireEvent, wireTenantEvent } from "../../protocol/wire.ts";
 import { keyCheck } from "../http/authority.ts";
 import { followedEvents, parseFollowId } from "../streams/followed-events.ts";
 import { eventStream, wantsStream } from "../streams/event-stream.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { pageReply } from "../replies/list-reply.ts";
 import { eventsReply } from "../replies/log-page.ts";
-import { addRoute, type RequestContext } from "../http/route.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 
-const eventType = z.enum(Object.keys(eventKinds) as [EventType, ...EventType[]]);
+const ownType = z.enum(Object.keys(eventKinds) as [OwnEventType, ...OwnEventType[]]);
+const eventType = z.union([ownType, z.templateLiteral(["app.", z.string().max(60)])]);
+const severity = z.enum(["info", "warning", "error"]);
 
 export function addEventRoutes(shared: Shared): void {
   addSessionEventRoute(shared);
+  addRecordRoute(shared);
   addTenantEventRoute(shared);
 }
 
@@ -47,6 +59,35 @@ function addSessionEventRoute(shared: Shared): void {
   );
 }
 
+function addRecordRoute(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/events",
+      summary: "Record an event of the application in a session",
+      scope: "write",
+      params: idInPath,
+      body: z.strictObject({
+        type: z.string().max(256).meta({ description: "app. and a name, as app.order_placed" }),
+        data: anyJson.optional().meta({ description: "any value, at most 64 KiB" }),
+        severity: severity.optional(),
+      }),
+      answers: {
+        201: {
+          description: "the event",
+          schema: z.looseObject({ seq: z.number(), type: z.string(), at: instant }),
+        },
+      },
+    },
+    async (c, { params: { id }, body: { type, data, severity } }) => {
+      const session = await c.get("sessions").get(id);
+      const event = { type: type as AppEventType, data: (data ?? null) as Value };
+      return jsonAnswer(c, wireEvent(await session.record({ ...event, ...defined({ severity }) })), 201);
+    },
+  );
+}
+
 function addTenantEventRoute(shared: Shared): void {
   addRoute(
     shared,
@@ -64,11 +105,8 @@ function addTenantEventRoute(shared: Shared): void {
           .pipe(z.array(eventType))
           .optional()
           .meta({ description: "one type, or several separated by commas" }),
-        category: z.enum(["lifecycle", "lease", "handoff", "device", "waiting"]).optional(),
-        severity: z
-          .enum(["info", "warning", "error"])
-          .optional()
-          .meta({ description: "this severity or a higher one" }),
+        category: z.enum(["lifecycle", "lease", "handoff", "device", "waiting", "app"]).optional(),
+        severity: severity.optional().meta({ description: "this severity or a higher one" }),
         session: z.string().max(4096).optional(),
         agent: agentName.optional().meta({ description: "the agent of the session" }),
         since: instant.optional(),

@@ -1,3 +1,4 @@
+import { recordOn, type AppEvent, type RecordedEvent } from "../operations/record.ts";
 import { removeSession, storedInstructions, touchSession } from "../../domain/record/lifecycle.ts";
 import type { SessionEvent } from "../../domain/record/event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
@@ -230,6 +231,17 @@ export class Session {
    */
   events(range: EntryRange = {}): AsyncIterable<SessionEvent> {
     return readEvents(this.#handle, range);
+  }
+
+  /**
+   * Record an event of the application in the log of events: it is listed, filtered, followed and exported like those of the
+   * session. It moves no deadline, needs no lease and is taken in every state but `archived`.
+   * @throws SessionError `argument_invalid` for a type outside `app.` and data over `limits.eventBytesMax`,
+   *   `value_unstorable`, `session_archived`, `store_unavailable` in the fallback, which replays no events
+   */
+  async record(event: AppEvent): Promise<RecordedEvent> {
+    this.#handle.core.guardStore();
+    return await this.#handle.operate("record", () => recordOn(this.#handle, event));
   }
 
   /** Record activity: moves the sliding deadline. @throws SessionError `session_expired` … */

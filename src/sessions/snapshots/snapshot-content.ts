@@ -1,4 +1,5 @@
 /** Checks the logs of a snapshot, and its header against them. */
+import { eventSeverities, isAppEventType } from "../../domain/record/event.ts";
 import { parseChunk } from "../../domain/turns/chunk.ts";
 import { truncatedUsageLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
@@ -243,7 +244,14 @@ function guardSteps(steps: unknown, path: string, refuse: Refuse): void {
 }
 
 /** Types of a later version pass. */
-function guardEvent({ type, correlation, heldMs }: Fields, path: string, refuse: Refuse): void {
+function guardEvent({ type, correlation, heldMs, severity }: Fields, path: string, refuse: Refuse): void {
+  const isApp = isAppEventType(type);
+  if (isApp && !eventSeverities.some((known) => known === severity))
+    refuse(`${path}.severity`, { value: formatValue(severity), expected: "one_of", known: eventSeverities });
+  if (isApp) {
+    if (correlation !== undefined) idOf(correlation, `${path}.correlation`, refuse);
+    return;
+  }
   if (typeof type !== "string" || !/^[a-z][a-z_]{0,63}$/.test(type))
     refuse(`${path}.type`, { value: formatValue(type), expected: "event_type" });
   if (correlation !== undefined) idOf(correlation, `${path}.correlation`, refuse);

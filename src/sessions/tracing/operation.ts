@@ -46,6 +46,7 @@ export type OperationName =
   | "endHandoff"
   | "events"
   | "touch"
+  | "record"
   | "lease"
   | "lease.renew"
   | "lease.release"
