@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -26,3 +27,23 @@ for (const file of ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", 
   if (skip === false) await import(new URL(file, import.meta.url).href);
   else test(`the AI SDK works with the adapter: ${file}`, { skip });
 }
+
+test(
+  "the example chats across two runs, and its page is loaded again in the middle of an answer",
+  { skip },
+  async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const args = ["--import", join(import.meta.dirname, "resolve-ai.ts"), join(root, "examples/ai-sdk-chat.ts")];
+    const printed = async (): Promise<string> =>
+      (await promisify(execFile)(process.execPath, args, { cwd: folder })).stdout;
+    assert.match(
+      await printed(),
+      /^0 messages so far\nuser [^]*How many questions\?[^]*assistant [^]*This is question 1\./,
+    );
+    assert.match(
+      await printed(),
+      /^2 messages so far\nuser [^]*How many questions\?[^]*assistant [^]*This is question 2\./,
+    );
+  },
+);

@@ -400,3 +400,127 @@ test("a chat goes on with a model of Perdure, and a session of Perdure goes on a
   assert.equal(page.error, undefined);
   assert.deepEqual(page.messages.map(textOf), ["one", "A", "two", "Perdure.", "three", "B"]);
 });
+
+const ask = (id: string, text: string): object => ({ id, role: "user", parts: [{ type: "text", text }] });
+
+/** A stream of one text, in pieces. */
+function saying(...pieces: readonly string[]): ReadableStream<{ type: string }> {
+  return ReadableStream.from([
+    { type: "text-start", id: "t" },
+    ...pieces.map((delta) => ({ type: "text-delta", id: "t", delta })),
+    { type: "text-end", id: "t" },
+  ]);
+}
+
+test("a chat of another user is not found, resumed or stopped", async () => {
+  await using place = inMemory();
+  const store = chats<UIMessage>(place.sessions);
+  const chat = await store.open("c", { user: "ada" });
+  await chat.add(ask("m", "Hi"));
+  const { stream, feed } = fed();
+  const response = await chat.respond(() => stream);
+  feed.enqueue({ type: "text-start", id: "t" });
+  await assert.rejects(store.open("c", { user: "eve" }), { code: "session_not_found" });
+  assert.equal((await store.resume("c", { user: "eve" })).status, 204);
+  assert.equal(await store.stop("c", { user: "eve" }), false);
+  const resumed = await store.resume("c", { user: "ada" });
+  assert.equal(resumed.status, 200);
+  assert.equal(resumed.headers.get("x-vercel-ai-ui-message-stream"), "v1");
+  feed.close();
+  assert.equal((await resumed.text()).split("\n\n").at(-2), "data: [DONE]");
+  await response.text();
+});
+
+test("a fork is a chat of its own: both go on, also from an answer that they share", async () => {
+  await using place = inMemory();
+  const store = chats<UIMessage>(place.sessions);
+  const chat = await store.open("c");
+  await chat.add(ask("m1", "one"));
+  await (await chat.respond(() => saying("A"))).text();
+  await (await place.sessions.get("c")).fork({ as: "fork" });
+  const fork = await chats<UIMessage>(place.another()).open("fork");
+  assert.deepEqual(plain(fork.messages), plain((await store.open("c")).messages));
+  await fork.regenerate();
+  await (await fork.respond(() => saying("B"))).text();
+  await fork.add(ask("m2", "two"));
+  await (await fork.respond(() => saying("C"))).text();
+  await chat.add(ask("m3", "three"));
+  await (await chat.respond(() => saying("D"))).text();
+  assert.deepEqual((await store.open("fork")).messages.map(textOf), ["one", "B", "two", "C"]);
+  assert.deepEqual((await store.open("c")).messages.map(textOf), ["one", "A", "three", "D"]);
+});
+
+test("under a legal hold a chat goes on, and nothing of it is replaced", async () => {
+  await using place = inMemory();
+  const store = chats<UIMessage>(place.sessions);
+  const chat = await store.open("c");
+  await (await place.another().get("c")).setLegalHold("a trial");
+  await chat.add(ask("m1", "one"));
+  await (await chat.respond(() => saying("A"))).text();
+  await chat.regenerate();
+  assert.match(await (await chat.respond(() => saying("B"))).text(), /legal hold/);
+  const { messages } = await store.open("c");
+  assert.deepEqual(messages.map(textOf), ["one", "A"]);
+  await assert.rejects(chat.add(ask("m1", "ONE"), { replaces: "m1", lastSeen: messages[1]!.id }), {
+    code: "legal_hold",
+  });
+});
+
+test("a question or an answer of more than 8 MiB is a typed error, and the chat goes on", async () => {
+  await using place = inMemory();
+  const store = chats<UIMessage>(place.sessions);
+  const chat = await store.open("c");
+  const url = `data:text/plain;base64,${"A".repeat(8 * 1024 * 1024 + 1)}`;
+  const large = { id: "m0", role: "user", parts: [{ type: "file", mediaType: "text/plain", url }] };
+  await assert.rejects(chat.add(large), { code: "turn_too_large" });
+  await chat.add(ask("m1", "one"));
+  // Its parts fit the stream, and the message does not fit the turn with its native form.
+  const pieces = Array.from({ length: 5 }, () => "x".repeat(1024 * 1024));
+  const said = await (await chat.respond(() => saying(...pieces))).text();
+  assert.match(said, /bytes/);
+  const half = Array.from({ length: 9 }, () => "x".repeat(1024 * 1024));
+  await chat.add(ask("m1", "one"));
+  assert.match(await (await chat.respond(() => saying(...half))).text(), /"type":"error"/);
+  const turns = await turnsOf(place.another(), "c");
+  assert.deepEqual(
+    turns.map(({ status }) => status),
+    ["failed"],
+  );
+  await chat.add(ask("m1", "one"));
+  await (await chat.respond(() => saying("A"))).text();
+  assert.deepEqual((await store.open("c")).messages.map(textOf), ["one", "A"]);
+});
+
+test("of two processes that add at once, one is refused, and the same message from both is one", async () => {
+  await using place = inMemory();
+  const all = [place.sessions, place.another()].map((sessions) => chats<UIMessage>(sessions));
+  const open = async (): Promise<Awaited<ReturnType<(typeof all)[0]["open"]>>[]> =>
+    await Promise.all(all.map((store) => store.open("c")));
+  const same = await open();
+  const lists = await Promise.all(same.map((chat) => chat.add(ask("m1", "one"))));
+  assert.deepEqual(plain(lists[0]), plain(lists[1]));
+  const answers = await Promise.all(same.map((chat) => chat.respond(() => saying("A"))));
+  await Promise.all(answers.map((answer) => answer.text()));
+  const [{ id: lastSeen } = assert.fail()] = (await all[0]!.open("c")).messages.slice(-1);
+  const racing = await open();
+  const added = await Promise.allSettled(racing.map((chat, n) => chat.add(ask(`m2-${n}`, "two"), { lastSeen })));
+  assert.deepEqual(added.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+  const refused = added.find(({ status }) => status === "rejected") as PromiseRejectedResult;
+  assert(isCode(refused.reason, "conflict"), String(refused.reason));
+  assert.equal((await turnsOf(place.another(), "c")).length, 2);
+});
+
+test("a proxy that cuts silent connections gets comments meanwhile", async (context) => {
+  await using place = inMemory();
+  const chat = await chats<UIMessage>(place.sessions).open("c");
+  await chat.add(ask("m", "Hi"));
+  const { stream, feed } = fed();
+  context.mock.timers.enable({ apis: ["setInterval"] });
+  const reader = (await chat.respond(() => stream)).body!.getReader();
+  context.mock.timers.tick(15_000);
+  assert.equal(new TextDecoder().decode((await reader.read()).value), ": keep-alive\n\n");
+  context.mock.timers.reset();
+  feed.close();
+  await reader.cancel();
+  await until(async () => (await chat.session.refresh()).lease === null);
+});

@@ -11,6 +11,7 @@ import {
   type SessionWrite,
   type StreamProducer,
   type TurnInput,
+  type Value,
 } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { chunk, chunksOfMessage, ReceivedChunks } from "./chunks.ts";
@@ -150,10 +151,8 @@ export class AnswerInProgress {
 
   async #write(given: UiChunk): Promise<void> {
     if (this.#isOver) return;
-    const { type, delta } = fieldsOf(given);
-    const said = type === "text-delta" && typeof delta === "string" ? { said: delta } : {};
     try {
-      await this.#target.stream.write(given as unknown as Parameters<StreamProducer["write"]>[0], said);
+      await this.#target.stream.write(given as unknown as Value);
     } catch (error) {
       // A stop ends the answer with what has come.
       if (!this.#isStopped) this.#failure ??= { error };

@@ -1,5 +1,6 @@
 /** One chat: its messages, what a client adds to them, and the answers. */
 import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import {
@@ -60,6 +61,8 @@ const respondNames: OptionNames<RespondOptions> = { waitUntil: true };
 
 /** Rounds of deciding on a chat that other writers change. */
 const roundsMax = 3;
+/** A repeated question waits so often, ms, for an answer that another process begins or ends. */
+const [leaseRoundsMax, leasePauseMs] = [20, 50];
 
 /** The answer that is to be written. */
 interface Plan {
@@ -71,8 +74,8 @@ interface Plan {
   readonly base?: AnyUiMessage;
   /** The messages that a model is shown. */
   readonly messages: readonly AnyUiMessage[];
-  /** The same question was added before: its answer may run. */
-  readonly isRepeated: boolean;
+  /** The message that was added before, and was added again: its answer may run. */
+  readonly repeated?: AnyUiMessage;
   /** The stored answer to the same question. */
   readonly answer?: AnyUiMessage;
   /** An answer exists, and stays if the new one fails before its first word. */
@@ -191,14 +194,8 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     if (plan.answer !== undefined) return ReadableStream.from(chunksOfAnswer(plan.answer));
     this.#plan = undefined;
     this.#isOutdated = true;
-    let lease: SessionLease;
-    try {
-      lease = await this.session.lease();
-    } catch (error) {
-      const running = hasCode(error, "busy") && plan.isRepeated ? await this.running() : undefined;
-      if (running === undefined) throw error;
-      return running;
-    }
+    const lease = await this.#lease(plan);
+    if (lease instanceof ReadableStream) return lease;
     let stream: StreamProducer | undefined;
     try {
       await this.#guardUnchanged();
@@ -219,7 +216,26 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     } catch (error) {
       await stream?.end().catch(() => undefined);
       await lease.release();
-      throw error;
+      if (plan.repeated === undefined || !hasCode(error, "conflict")) throw error;
+      // The question was answered since.
+      await this.addSeen(plan.repeated, { seen: [] });
+      return await this.answer(make, options);
+    }
+  }
+
+  /** The lease of the session; or the answer to the same question, which runs elsewhere. */
+  async #lease({ repeated }: Plan): Promise<SessionLease | ReadableStream<UiChunk>> {
+    for (let round = 1; ; round++) {
+      try {
+        return await this.session.lease();
+      } catch (error) {
+        if (!hasCode(error, "busy") || repeated === undefined) throw error;
+        const running = await this.running();
+        if (running !== undefined) return running;
+        // The other process has the lease, and begins its answer or ends it.
+        if (round === leaseRoundsMax) throw error;
+        await pause(leasePauseMs);
+      }
     }
   }
 
@@ -261,7 +277,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     }
     if (place !== undefined) {
       if (!isSame) throw this.#keyReused(place);
-      return this.#again(stored, place);
+      return { ...this.#again(stored, place), repeated: message };
     }
     // The client must have the last message; ids that only the client knows are of answers that failed.
     const last = stored.messages.at(-1)?.id;
@@ -276,7 +292,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     const answer = turn.status === "done" ? stored.messages.at(-1) : undefined;
     const isAnswered = answer?.role === "assistant";
     const range = { from: 0, to: turn.output.length };
-    return { turn, range, messages, isRepeated: true, ...(isAnswered ? { answer } : {}) };
+    return { turn, range, messages, ...(isAnswered ? { answer } : {}) };
   }
 
   /** A turn with a question, in the place of those from `from` on. */
@@ -286,7 +302,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     const question = { input: storedForm(message), status: "interrupted" as const, ...(isKnown ? {} : { key }) };
     const turns = { turns: [question], ...defined({ from }) };
     const turn = await this.#write(stored, { turns, onto: stored.onto });
-    return { turn, range: { from: 0, to: 0 }, messages: this.#stored.messages, isRepeated: false };
+    return { turn, range: { from: 0, to: 0 }, messages: this.#stored.messages };
   }
 
   /** The last message of the assistant, with what its client has added. */
@@ -302,15 +318,14 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     if (growth.status === "same") {
       const messages = stored.messages;
       const answer = isContinued ? { answer: place.message } : {};
-      return { turn, range, base: place.message, messages, isRepeated: true, ...answer };
+      return { turn, range, base: place.message, messages, repeated: message, ...answer };
     }
     const output = [...turn.output.slice(0, range.from), ...storedForm(growth.message), ...turn.output.slice(range.to)];
     const grown = { input: turn.input, output, status: "interrupted" as const };
     const turns = { from: turn.seq, amends: true, turns: [grown] };
     const written = await this.#write(stored, { turns, onto: stored.onto });
     const { messages } = this.#stored;
-    const place2 = rangeOf(written.output, message.id);
-    return { turn: written, range: place2, base: growth.message, messages, isRepeated: false };
+    return { turn: written, range: rangeOf(written.output, message.id), base: growth.message, messages };
   }
 
   #regenerated(stored: StoredChat, place: Place, lastSeen: string | undefined): Plan {
@@ -319,7 +334,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     const isAnswer = message.role === "assistant";
     const messages = stored.messages.slice(0, isAnswer ? before : before + 1);
     const from = isAnswer ? rangeOf(turn.output, message.id).from : 0;
-    return { turn, range: { from, to: turn.output.length }, messages, isRepeated: false, regenerates: true };
+    return { turn, range: { from, to: turn.output.length }, messages, regenerates: true };
   }
 
   /** Messages behind the turn are replaced only for a client that has seen all of them. */

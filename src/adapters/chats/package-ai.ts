@@ -37,7 +37,7 @@ interface PackageAi {
 
 async function packageAi(): Promise<PackageAi> {
   try {
-    // @ts-expect-error The package is a peer, and not installed in this repository's root.
+    // @ts-ignore -- The package is a peer: its types may be absent.
     return (await import("ai")) as PackageAi;
   } catch (cause) {
     throw new SessionError("argument_invalid", { name: "ai", expected: "package" }, { cause });
