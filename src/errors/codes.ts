@@ -218,8 +218,23 @@ export interface ErrorDetails {
   readonly store_unavailable: UnavailableStore;
   readonly store_busy: { store: string; waitedMs: number };
   readonly store_full: { store?: string; file?: string };
-  /** `path`: the file or folder that this user cannot write. */
-  readonly store_read_only: { store?: string; file?: string; path?: string; schema?: string };
+  /** `path`: the file or folder that this user cannot write; `rights`: those that the role lacks on the schema. */
+  readonly store_read_only: {
+    store?: string;
+    file?: string;
+    path?: string;
+    schema?: string;
+    role?: string;
+    rights?: readonly string[];
+  };
+  /** `path`: the file or folder that this user cannot read; `rights`: those that the role lacks on the schema. */
+  readonly store_access_denied: {
+    store: string;
+    path?: string;
+    schema?: string;
+    role?: string;
+    rights?: readonly string[];
+  };
   readonly store_invalid: InvalidStore;
   readonly outbox_full: { bytes: number; bytesMax: number };
   readonly outbox_unsent: { turns: number };
@@ -518,7 +533,16 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   },
   store_busy: { status: 503, retryable: true, details: { store: "id", waitedMs: "number" } },
   store_full: { status: 507, retryable: true, details: { store: "id", file: "id" } },
-  store_read_only: { status: 503, retryable: false, details: { store: "id", file: "id", path: "id", schema: "id" } },
+  store_read_only: {
+    status: 503,
+    retryable: false,
+    details: { store: "id", file: "id", path: "id", schema: "id", role: "id", rights: "ids" },
+  },
+  store_access_denied: {
+    status: 503,
+    retryable: false,
+    details: { store: "id", path: "id", schema: "id", role: "id", rights: "ids" },
+  },
   store_invalid: {
     status: 500,
     retryable: false,

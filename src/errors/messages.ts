@@ -1,4 +1,5 @@
 /** The messages of errors: the failure, the id, the limit, the next step. */
+import { grantsOf } from "./grants.ts";
 import {
   describeExceededSteps,
   describeInterruption,
@@ -219,12 +220,17 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     if (d.file !== undefined) return `this user has no right to the file ${d.file}: ${caused}; grant the right`;
     if (d.path !== undefined)
       return `the store ${d.store} cannot be written: ${d.path} is read-only for this user (${caused})`;
+    if (d.rights !== undefined) return `the store ${d.store} cannot be written: ${caused}; ${grantAdvice(d)}`;
     const next =
       d.schema === undefined
         ? ""
         : `; a user who may create schemas runs "perdure migrate", and grants usage on ${d.schema} and all in it`;
     return `the store ${d.store} cannot be written: ${caused}${next}`;
   },
+  store_access_denied: (d, caused) =>
+    d.path === undefined
+      ? `the store ${d.store} cannot be read: ${caused}; ${grantAdvice(d)}`
+      : `the store ${d.store} cannot be read: this user may not read ${d.path} (${caused}); its owner grants the right`,
   store_invalid: describeInvalidStore,
   outbox_full: (d) =>
     `the store is unavailable, and the outbox would have ${d.bytes} bytes, the limit is ${d.bytesMax}; nothing was written; try again when the store is back, or raise limits.outboxBytesMax`,
@@ -234,6 +240,18 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `the store ${d.store} has schema ${d.found}; this version of Perdure reads schemas up to ${d.known}; upgrade Perdure`,
   closed: (d) => `${describeClosed(d)} is closed; open it again`,
 };
+
+function grantAdvice({
+  schema = "",
+  role = "",
+  rights = [],
+}: {
+  readonly schema?: string;
+  readonly role?: string;
+  readonly rights?: readonly string[];
+}): string {
+  return `the owner of the schema runs: ${grantsOf({ schema, role, rights })}`;
+}
 
 /** A wrong argument, in the words of what was expected. */
 function describeArgument(details: { readonly name: string } & Expectation): string {

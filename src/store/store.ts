@@ -215,7 +215,7 @@ export type UsageName = Pick<UsageAddition, "tenant" | "name">;
 
 /** A problem of a store. */
 export interface StoreProblem {
-  readonly kind: "orphans" | "schema" | "damage";
+  readonly kind: "orphans" | "schema" | "damage" | "rights";
   /** The problem and its place, for people. */
   readonly what: string;
   /** The repair; null if the store has none. */

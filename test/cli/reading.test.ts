@@ -118,6 +118,31 @@ test("a dry run of an import creates no store", async () => {
   assert.deepEqual(readdirSync(place.folder), ["chats.jsonl"]);
 });
 
+test("a store that this user may not read is refused as such, with the path", async (t) => {
+  await using place = await Workplace.open();
+  // The superuser may read everything: there, the user nobody reads.
+  const uid = process.getuid?.() === 0 ? 65534 : undefined;
+  await (await openSessions({ store: place.storeUrl, sweep: false })).close();
+  const file = join(place.folder, "perdure.db");
+  for (const [path, mode] of [
+    [file, 0o000],
+    [place.folder, 0o700],
+  ] as const) {
+    chmodSync(path, mode);
+    try {
+      if ((await place.run(["--version"], defined({ uid }))).code !== 0)
+        return t.skip("nobody may not read this checkout");
+      for (const args of [["sessions", "list"], ["sessions", "end", "a"], ["doctor"]]) {
+        const { code, stderr } = await place.run([...args, "--store", place.storeUrl], defined({ uid }));
+        assert.match(stderr, new RegExp(`cannot be read: this user may not read ${file} .*\\[store_access_denied\\]`));
+        assert.equal(code, 1);
+      }
+    } finally {
+      chmodSync(path, 0o755);
+    }
+  }
+});
+
 test("a store that this user may not write can be listed, exported, examined and backed up", async (t) => {
   await using place = await Workplace.open();
   // Nothing is read-only to the superuser: there, the user nobody reads.
@@ -133,6 +158,11 @@ test("a store that this user may not write can be listed, exported, examined and
         return t.skip("nobody may not read this checkout");
       for (const args of [["sessions", "list"], ["sessions", "show", "a"], ["export"], ["doctor"], ["stats"]]) {
         const { code, stdout, stderr } = await place.run(args, defined({ uid }));
+        if (args[0] === "doctor") {
+          assert.match(stdout, /^rights {2}the store: this user may read the store and not write it: .*perdure\.db/);
+          assert.equal(code, 1);
+          continue;
+        }
         assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
         if (args[0] !== "doctor" && args[0] !== "stats") assert.match(stdout, /\ba\b/, args.join(" "));
       }

@@ -92,14 +92,10 @@ test("a program without the right to change the schema runs on an existing schem
     /there is no store at .*it has no schema perdure.*perdure migrate/s,
   );
   await migratePostgres({ url: owner });
-  await failsWith({ url }, "store_read_only", /permission denied/);
-  await query(
-    owner,
-    `do $$ begin
-      grant usage on schema perdure to ${user};
-      grant select, insert, update, delete on all tables in schema perdure to ${user};
-    end $$`,
-  );
+  const tables = "on all tables in schema perdure to";
+  const all = `grant usage on schema perdure to ${user}; grant select, insert, update, delete ${tables} ${user}`;
+  await failsWith({ url }, "store_access_denied", new RegExp(`cannot be read: permission denied.* runs: ${all}$`));
+  await query(owner, `do $$ begin ${all}; end $$`);
   const store = await openPostgres({ url });
   const record = sampleRecord({ id: "s" });
   const change = creationOf(record, { splices: [sampleSplice("turns", 1, ["one"])] });
@@ -125,6 +121,47 @@ test("a program without the right to change the schema runs on an existing schem
   });
   assert.equal((await store.instances(["i"])).instances.length, 1);
   await store.close();
+});
+
+test("a role that may only read reads, and a refused write names the grant that helps", async () => {
+  const owner = await emptyDatabase();
+  const { url, user } = await strangerTo(owner);
+  await migratePostgres({ url: owner });
+  const kept = creationOf(sampleRecord({ id: "kept" }));
+  const first = await openPostgres({ url: owner });
+  await first.commit([[kept]]);
+  assert.deepEqual(await first.inspect(), [], "the owner lacks no right");
+  await first.close();
+  await query(owner, `grant usage on schema perdure to ${user}`);
+  const denied = { code: "store_access_denied", message: /permission denied for table/ };
+  await assert.rejects(openPostgres({ url }), denied);
+  await query(owner, `grant select on all tables in schema perdure to ${user}`);
+  const store = await openPostgres({ url });
+  const { sessions } = await store.load([{ key: kept.key, tails: [] }]);
+  assert.equal(sessions[0]?.record.id, "kept");
+  assert.equal((await store.stats({ tenant: "default", now: 0, by: [], limit: 1 })).sessions.states.active, 1);
+  const grant = `grant insert, update, delete on all tables in schema perdure to ${user}`;
+  await assert.rejects(store.commit([[creationOf(sampleRecord({ id: "s" }))]]), {
+    code: "store_read_only",
+    message: new RegExp(`cannot be written: permission denied for table .*; the owner of the schema runs: ${grant}$`),
+    details: {
+      store: url.replace(/\/\/[^@]*@/, "//"),
+      schema: "perdure",
+      role: user,
+      rights: ["insert", "update", "delete"],
+    },
+  });
+  const what = `the role ${user} lacks 3 rights: insert, update, delete; the owner of the schema runs: ${grant}`;
+  assert.deepEqual(await store.inspect(), [{ kind: "rights", what, fix: null, repaired: false }]);
+  await store.close();
+  await query(owner, `revoke select on perdure.entries from ${user}`);
+  const blind = await openPostgres({ url });
+  await assert.rejects(blind.read(kept.key, { log: "turns", from: 1, to: 9, order: "ascending", limit: 5 }), {
+    code: "store_access_denied",
+    message: /grant select, insert, update, delete on all tables/,
+  });
+  await assert.rejects(blind.stats({ tenant: "default", now: 0, by: [], limit: 1 }), { code: "store_access_denied" });
+  await blind.close();
 });
 
 test("a dry run lists the missing steps and changes nothing; a migration lists the steps that it applied", async () => {

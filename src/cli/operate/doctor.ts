@@ -93,8 +93,8 @@ function describe({ kind, tenant, session, what, fix, repaired }: Finding): void
     : fix === null
       ? "cannot be repaired; a backup may have it"
       : `--repair: ${fix}`;
-  // An unknown agent and a full disk are not damage: the finding itself names the cure.
-  const isDamage = kind !== "agent" && kind !== "disk";
+  // An unknown agent, a full disk and missing rights are not damage: the finding itself names the cure.
+  const isDamage = !["agent", "disk", "rights"].includes(kind);
   writeLine(`${kind}  ${where}: ${what}${isDamage ? ` (${end})` : ""}`);
 }
 

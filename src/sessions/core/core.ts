@@ -554,6 +554,12 @@ export class Core {
 
 /** False if the store's error guarantees that nothing was written. */
 function isAnswerLost(error: unknown): boolean {
-  const nothingWritten: readonly ErrorCode[] = ["store_busy", "store_full", "store_read_only", "closed"];
+  const nothingWritten: readonly ErrorCode[] = [
+    "store_busy",
+    "store_full",
+    "store_read_only",
+    "store_access_denied",
+    "closed",
+  ];
   return !(error instanceof SessionError) || !nothingWritten.includes(error.code);
 }

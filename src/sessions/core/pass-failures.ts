@@ -7,6 +7,7 @@ const ofTheStore: ReadonlySet<string> = new Set([
   "store_busy",
   "store_full",
   "store_read_only",
+  "store_access_denied",
   "store_schema_newer",
   "closed",
 ] satisfies ErrorCode[]);

@@ -62,6 +62,7 @@ const ofTheTurn: readonly ErrorCode[] = ["key_reused", "turn_too_large", "messag
 /** Codes that concern the store, or a session that the next replay creates again: the session keeps waiting. */
 const ofTheStore: readonly ErrorCode[] = [
   "store_read_only",
+  "store_access_denied",
   "store_invalid",
   "store_schema_newer",
   "session_not_found",

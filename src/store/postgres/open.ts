@@ -50,9 +50,9 @@ async function hintsOf(
 
 /** The database of these options, without a connection yet. */
 export async function connect(options: ResolvedOptions): Promise<Database> {
-  const { name, deadlineMs, attemptMs, statementTimeoutMs, prepare } = options;
+  const { name, schema, deadlineMs, attemptMs, statementTimeoutMs, prepare } = options;
   const connections = await connectionsOf(options);
-  return new Database({ name, connections, deadlineMs, attemptMs, statementTimeoutMs, prepare });
+  return new Database({ name, schema, connections, deadlineMs, attemptMs, statementTimeoutMs, prepare });
 }
 
 async function connectionsOf(options: ResolvedOptions): Promise<Connections> {

@@ -9,11 +9,13 @@ import {
   isLockTimeout,
   isLostName,
   isPassing,
+  isDenied,
   isReadOnly,
   isRefusedParameter,
   mayWaitForLock,
   sessionErrorOf,
 } from "./postgres-error.ts";
+import { describeMissing, keepsFromReading, missingRightsOf, missingRightsQuery } from "./rights.ts";
 
 /** A row of the driver. */
 export type Row = QueryResult["rows"][number];
@@ -21,6 +23,8 @@ export type Row = QueryResult["rows"][number];
 interface Options {
   /** The address without its password, for error messages. */
   readonly name: string;
+  /** The unquoted name of the schema. */
+  readonly schema: string;
   readonly connections: Connections;
   /** The time from the first try of a statement to its last. */
   readonly deadlineMs: number;
@@ -74,6 +78,7 @@ const onceMs = 2000;
  */
 export class Database {
   readonly name: string;
+  readonly #schema: string;
   readonly #connections: Connections;
   readonly #deadlineMs: number;
   readonly #attemptMs: number;
@@ -93,8 +98,9 @@ export class Database {
   readonly #administrationQueue: (() => void)[] = [];
   #closing: Promise<void> | undefined;
 
-  constructor({ name, connections, deadlineMs, attemptMs, statementTimeoutMs, prepare }: Options) {
+  constructor({ name, schema, connections, deadlineMs, attemptMs, statementTimeoutMs, prepare }: Options) {
     this.name = name;
+    this.#schema = schema;
     this.#connections = connections;
     this.#deadlineMs = deadlineMs;
     this.#attemptMs = attemptMs;
@@ -120,6 +126,13 @@ export class Database {
   /** As {@link ask}, for a statement that only calls a function, so its plan may be kept. */
   call(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(() => this.#insist({ text, values, keep: true }));
+  }
+
+  /** The rights on the schema that the role lacks, in words; undefined where it lacks none. */
+  async missingRights(): Promise<string | undefined> {
+    const [row] = await this.ask(...missingRightsQuery(this.#schema));
+    const missing = missingRightsOf(row);
+    return missing && describeMissing(missing, this.#schema);
   }
 
   /** Returns the rows of a statement, tried once and for a short time. */
@@ -154,7 +167,7 @@ export class Database {
     try {
       return (await this.#attempt(pool, statement, administerMs)).rows;
     } catch (error) {
-      throw this.#explained(error, pool);
+      throw (await this.#denied(error, pool)) ?? this.#explained(error, pool);
     }
   }
 
@@ -244,7 +257,8 @@ export class Database {
         const inTime = performance.now() + pause < deadline;
         const isWorthRetry = isPassing(error) && (this.#reached || isInterruption(error));
         const again = inTime && isWorthRetry && !(await this.#isSetReadOnly(error, pool));
-        if (!again) throw (await this.#locked(error, pool)) ?? this.#explained(error, pool);
+        if (!again)
+          throw (await this.#locked(error, pool)) ?? (await this.#denied(error, pool)) ?? this.#explained(error, pool);
         // The first retry is for a connection that broke alone.
         if (pause > pauseMs.first && isAbsence(error)) this.#retries(this.#explained(error, pool));
       }
@@ -331,6 +345,23 @@ export class Database {
     } catch {
       // The server is away; the next try of the statement says more.
       return false;
+    }
+  }
+
+  /** The error of a statement for which the role lacks rights, with those rights; undefined for other errors. */
+  async #denied(error: unknown, pool: PostgresPool): Promise<SessionError | undefined> {
+    if (!isDenied(error)) return undefined;
+    const [text, values] = missingRightsQuery(this.#schema);
+    try {
+      const { rows } = await this.#attempt(pool, { text, values, keep: false }, onceMs);
+      const missing = missingRightsOf(rows[0]);
+      if (missing === undefined) return undefined;
+      const details = { store: this.name, schema: this.#schema, role: missing.role, rights: missing.rights };
+      const code = keepsFromReading(missing) ? "store_access_denied" : "store_read_only";
+      return new SessionError(code, details, { cause: error });
+    } catch {
+      // The server is away; the error of the statement says enough.
+      return undefined;
     }
   }
 

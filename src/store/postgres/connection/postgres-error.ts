@@ -58,6 +58,11 @@ export function isReadOnly(error: unknown): boolean {
   return sqlState(error) === "25006";
 }
 
+/** True if the role lacks a right. */
+export function isDenied(error: unknown): boolean {
+  return sqlState(error) === "42501";
+}
+
 /** True if a lock that another transaction holds is the reason. */
 export function isLockTimeout(error: unknown): boolean {
   return sqlState(error) === "55P03";

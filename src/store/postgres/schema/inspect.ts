@@ -20,7 +20,7 @@ export async function problemsIn(
   repair: boolean,
 ): Promise<readonly StoreProblem[]> {
   const state = await schemaState(database, layout);
-  const steps = stepProblems(state);
+  const steps = [...(await rightsProblems(database)), ...stepProblems(state)];
   const outdated = state.pending.length > 0 ? [await outdatedProblem(database, layout, { state, repair })] : [];
   // The parts of the pending steps are missing on purpose.
   if (outdated.some(({ repaired }) => !repaired)) return [...steps, ...outdated];
@@ -35,6 +35,12 @@ export async function problemsIn(
   const areLabelled = areReadable && (comparison.hasTable("labels") || isMade);
   const labels = areLabelled ? await labelProblems(database, layout, repair) : [];
   return [...steps, ...outdated, ...schema, ...rows, ...labels];
+}
+
+/** The role of the doctor is usually that of the programs. */
+async function rightsProblems(database: Database): Promise<readonly StoreProblem[]> {
+  const missing = await database.missingRights();
+  return missing === undefined ? [] : [{ kind: "rights", what: missing, fix: null, repaired: false }];
 }
 
 function stepProblems({ found, known, skipped }: SchemaState): StoreProblem[] {

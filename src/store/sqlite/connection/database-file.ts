@@ -18,8 +18,9 @@ function guardPlace(file: string): void {
   }
 }
 
-/** @throws SessionError as {@link guardPlace}, and `store_read_only` if no database can be written there */
+/** @throws SessionError as {@link guardPlace}, `store_access_denied`, and `store_read_only` if no database can be written there */
 export function guardWritable(file: string): void {
+  guardReadable(file);
   guardPlace(file);
   // A read-only folder may have a writable database, which only SQLite finds out.
   const found = kindOf(file) === undefined ? undefined : notWritable(file);
@@ -51,12 +52,38 @@ function targetOf(file: string): string {
 
 /**
  * Guards an access that creates nothing: SQLite would create a missing file, so a mistyped name would be an empty store.
- * @throws SessionError as {@link guardPlace}, and `store_unavailable` if there is no file
+ * @throws SessionError as {@link guardPlace}, `store_access_denied`, and `store_unavailable` if there is no file
  */
 export function guardExisting(file: string): void {
+  guardReadable(file);
   guardPlace(file);
   if (kindOf(file) !== undefined) return;
   throw new SessionError("store_unavailable", { store: file, problem: "file_missing" });
+}
+
+/** @throws SessionError `store_access_denied` */
+function guardReadable(file: string): void {
+  const hidden = unreadableErrorOf(file);
+  if (hidden !== undefined) throw hidden;
+}
+
+/** The error of a file, its log, or a folder on the way to it that this user may not read; undefined for others. */
+export function unreadableErrorOf(file: string): SessionError | undefined {
+  for (const path of [file, `${file}-wal`, `${file}-shm`]) {
+    const cause = denialOf(path);
+    if (cause !== undefined) return new SessionError("store_access_denied", { store: file, path }, { cause });
+  }
+  return undefined;
+}
+
+function denialOf(path: string): Error | undefined {
+  try {
+    accessSync(path, constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    return ["EACCES", "EPERM"].includes(code) ? (error as Error) : undefined;
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { SessionError } from "../../../errors.ts";
-import { hasNoSpace, readOnlyErrorOf } from "./database-file.ts";
+import { hasNoSpace, readOnlyErrorOf, unreadableErrorOf } from "./database-file.ts";
 
 /** Primary result codes of https://sqlite.org/rescode.html. */
 const wrongStatement = 1;
@@ -71,7 +71,7 @@ export function sessionErrorOf(error: unknown, store: string): unknown {
       return readOnlyErrorOf(store) ?? new SessionError("store_read_only", { store }, cause);
     case cantOpen:
       // SQLite reports only that it cannot open the file or the log beside it; the file system has the cause.
-      return readOnlyErrorOf(store) ?? unreachable(error, store);
+      return unreadableErrorOf(store) ?? readOnlyErrorOf(store) ?? unreachable(error, store);
     case notADatabase:
       return new SessionError("store_invalid", { store, problem: "not_sqlite" }, cause);
     case corrupt:

@@ -3,21 +3,32 @@ import type { StoreProblem } from "../../store.ts";
 import type { Migration } from "../../migrations.ts";
 import { migrations } from "./schema.ts";
 import { missingSteps } from "./schema-version.ts";
+import { readOnlyErrorOf } from "../connection/database-file.ts";
 import { isMissing, isRefused } from "../connection/sqlite-error.ts";
 import { counted } from "../../../errors/counted.ts";
 
 /** The problems of the file: the check of SQLite, tables and indexes that differ from the schema, entries without a session. */
 export function problemsIn(database: DatabaseSync, store: string): readonly StoreProblem[] {
   const outdated = outdatedProblems(missingSteps(database, store), false);
+  const rights = rightsProblems(store);
   // The parts of the missing steps are missing on purpose.
-  if (outdated.length > 0) return [...damage(database), ...outdated];
+  if (outdated.length > 0) return [...rights, ...damage(database), ...outdated];
   return [
+    ...rights,
     ...damage(database),
     ...schemaProblems(database, false),
     ...whereThere(() => orphans(database)),
     ...whereThere(() => unreadable(database)),
     ...whereThere(() => labelProblems(database, false)),
   ];
+}
+
+/** A file, or a folder, that this user may read and not write; a store in memory has neither. */
+function rightsProblems(store: string): StoreProblem[] {
+  const found = store === ":memory:" ? undefined : readOnlyErrorOf(store);
+  if (found === undefined) return [];
+  const what = `this user may read the store and not write it: ${found.message}; the owner grants the right`;
+  return [{ kind: "rights", what, ...unrepairable }];
 }
 
 /** The problems with a repair, repaired where that is possible. The caller holds the write lock. */
