@@ -434,7 +434,9 @@ test("lists and counts find sessions with a turn that waits, by its reason, on e
       assert.deepEqual(await found({ waiting: true }), ["c"]);
       await (await sessions.get("c")).remove();
       assert.equal(await sessions.count({ waiting: true }), 0);
-      await assert.rejects(sessions.list({ waiting: false as never }), refused("argument_invalid"));
+      for (const waiting of [false as never, "a\u0000b", "\ud800", " ", "x".repeat(257)])
+        for (const find of [sessions.list({ waiting }), sessions.count({ waiting })])
+          await assert.rejects(find, refused("argument_invalid"));
       await assert.rejects(sessions.list({ labels: { "=waiting": true } }), refused("argument_invalid"));
     }
   } finally {

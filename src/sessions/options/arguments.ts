@@ -1,6 +1,8 @@
 /** Checks of arguments. Each returns its value and throws a SessionError `argument_invalid` before any I/O. */
 import type { Metadata } from "../../domain/record/record.ts";
+import { isPrintable } from "../../domain/values/ids.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
+import { labelTextMax } from "../../domain/values/labels.ts";
 
 /** One of the known values. */
 export function parseOneOf<T extends string>(value: T, name: string, known: readonly T[]): T {
@@ -43,4 +45,11 @@ export function parseNote(note: string, name: string, lengthMax: number): string
 export function parseReason(reason: string, lengthMax: number, name: string = "reason"): string {
   if (typeof reason === "string" && reason.trim() !== "" && reason.length <= lengthMax) return reason;
   throw invalidText(name, reason, { min: 1, max: lengthMax });
+}
+
+/** Why a turn waits: lists filter by it. */
+export function parseWaitingReason(reason: string, name: string = "reason"): string {
+  const parsed = parseReason(reason, labelTextMax, name);
+  if (isPrintable(parsed)) return parsed;
+  throw invalidArgument(name, reason, { expected: "name", min: 1, max: labelTextMax });
 }

@@ -1,6 +1,6 @@
 /** Lists and counts the sessions of a tenant. */
 import { parseId } from "../../domain/values/ids.ts";
-import { labelTextMax, parseLabelFilter, waitingFilter, type LabelFilter } from "../../domain/values/labels.ts";
+import { parseLabelFilter, waitingFilter, type LabelFilter } from "../../domain/values/labels.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { waitsAt } from "../../domain/turns/leases.ts";
 import { sessionStates } from "../../domain/record/states.ts";
@@ -8,7 +8,7 @@ import { defined } from "../../domain/values/defined.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
 import type { SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import { parseInstant, parseLimit, parseOneOf, parseReason } from "../options/arguments.ts";
+import { parseInstant, parseLimit, parseOneOf, parseWaitingReason } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { unreadableSession, type UnreadableSession } from "./unreadable-session.ts";
@@ -108,7 +108,7 @@ function parseStates(state: SessionState | readonly SessionState[]): readonly Se
 function labelsOf(labels: LabelFilter = {}, waiting: string | true | undefined): LabelFilter {
   const filter = parseLabelFilter(labels);
   if (waiting === undefined) return filter;
-  return { ...filter, ...waitingFilter(waiting === true ? waiting : parseReason(waiting, labelTextMax, "waiting")) };
+  return { ...filter, ...waitingFilter(waiting === true ? waiting : parseWaitingReason(waiting, "waiting")) };
 }
 
 /** The filter of the store for a selection, judged at the time of the store. @throws SessionError `argument_invalid`, `id_invalid` */

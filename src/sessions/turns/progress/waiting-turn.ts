@@ -1,13 +1,11 @@
 /** A turn that waits for a decision, as its writer and its resumer see it. */
 import { encode, type Value } from "../../../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../../../domain/values/duration.ts";
-import { isPrintable } from "../../../domain/values/ids.ts";
 import { invalidArgument } from "../../../domain/values/invalid-argument.ts";
-import { labelTextMax } from "../../../domain/values/labels.ts";
 import type { OptionNames } from "../../../domain/values/option-names.ts";
 import type { Waiting } from "../../../domain/record/record.ts";
 import type { Message, ReportedUsage, Resume, ToolCall, Turn } from "../../../domain/turns/turn.ts";
-import { parseReason } from "../../options/arguments.ts";
+import { parseWaitingReason } from "../../options/arguments.ts";
 
 /** How a turn waits. */
 export interface WaitOptions {
@@ -65,9 +63,10 @@ export interface ParsedWait {
 export function parseWait({ state, reason, expires }: WaitOptions): ParsedWait {
   if (state === undefined) throw invalidArgument("state", state, { expected: "value" });
   encode(state, "state");
-  const parsed = parseReason(reason, labelTextMax);
-  if (!isPrintable(parsed)) throw invalidArgument("reason", reason, { expected: "name", min: 1, max: labelTextMax });
-  return { reason: parsed, forMs: expires === undefined ? null : parseDuration(expires, "expires") };
+  return {
+    reason: parseWaitingReason(reason),
+    forMs: expires === undefined ? null : parseDuration(expires, "expires"),
+  };
 }
 
 /** A turn that waits, as its resumer sees it. */
