@@ -12,6 +12,7 @@ test("an option that is left out has the documented default", () => {
     model: undefined,
     secret: undefined,
     previousSecrets: [],
+    deviceIds: "uuid",
     ttlMs: 100 * 365 * 86_400_000,
     maxAgeMs: null,
     handoffTtlMs: 86_400_000,
