@@ -1,5 +1,11 @@
 import type { DocumentChange } from "../../domain/documents/document.ts";
-import { isDocumentChange, joined, withCommitId, type Change, type Transaction } from "../../domain/record/change.ts";
+import {
+  isDocumentChange,
+  sessionChanges,
+  withCommitId,
+  type Change,
+  type Transaction,
+} from "../../domain/record/change.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -8,7 +14,7 @@ import { chooseAgent, defaultAgent, type AgentChoice, type ProposedAgents } from
 import { sortableId } from "../../domain/values/ids.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
-import { CommitQueue } from "../../store/calls/commit-queue.ts";
+import { CommitQueue, type LateTransaction } from "../../store/calls/commit-queue.ts";
 import { UsageReads } from "../../store/calls/usage-reads.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { WriteWatch } from "../../store/calls/write-watch.ts";
@@ -41,12 +47,6 @@ export interface CoreOptions {
 export type Committed =
   | Exclude<Settled, { status: "ok" } | DocumentConflict>
   | { readonly status: "ok"; readonly changes: readonly Change[] };
-
-/** Changes of one session that follow each other, each with the id of their commit. */
-export interface FoldedChanges {
-  readonly changes: readonly [Change, ...Change[]];
-  readonly commitId: string;
-}
 
 /** A lease that a `Session` of this process holds. */
 export interface OwnLease {
@@ -358,40 +358,26 @@ export class Core {
     const changes = given.map((change, index) => this.identified(change, index === 0 ? first : own));
     const outcome = await this.#outcomeWithin(changes, documents, first);
     if (outcome.status !== "ok") return outcome;
-    this.#publish(changes);
+    this.publish(changes);
     return { status: "ok", changes };
   }
 
-  /**
-   * Commit changes of one session that follow each other as one change. They are made when the commit queue takes them; undefined
-   * if there are none.
-   * @throws SessionError as {@link commit}
-   */
-  async commitFolded(key: SessionKey, make: () => FoldedChanges | undefined): Promise<Settled | undefined> {
-    if (this.#outboxBytes !== undefined) return await this.#commitToFallback(make());
-    let folded: FoldedChanges | undefined;
-    let transaction: Transaction = [];
-    const commit = this.#queue.commitLate(key, () => {
-      folded = make();
-      return folded && (transaction = [joined(folded.changes)]);
-    });
-    let outcome: Outcome | undefined;
-    try {
-      outcome = await commit;
-    } catch (error) {
-      if (folded === undefined || !(await this.#landedDespite(error, transaction, folded.commitId))) throw error;
-      outcome = { status: "ok" };
-    }
-    if (outcome?.status === "unreadable") throw new SessionError("session_unreadable", outcome.details);
-    if (outcome?.status === "ok" && folded !== undefined) this.#publish(folded.changes);
-    return outcome;
+  /** Commit a transaction that is made when the commit queue takes it. Its outcome is not published. */
+  commitLate(late: LateTransaction): void {
+    if (this.#outboxBytes === undefined) this.#queue.commitLate(late);
+    else
+      void this.#commitToFallback(late, this.#outboxBytes).then(
+        (outcome) => late.settle(outcome),
+        (error: unknown) => late.fail(error),
+      );
   }
 
-  async #commitToFallback(folded: FoldedChanges | undefined): Promise<Settled | undefined> {
-    if (folded === undefined) return undefined;
-    const outcome = await this.#outcomeWithin([joined(folded.changes)], [], folded.commitId);
-    if (outcome.status === "ok") this.#publish(folded.changes);
-    return outcome;
+  async #commitToFallback(late: LateTransaction, outboxBytes: OutboxBytes): Promise<Outcome | undefined> {
+    const transaction = late.make();
+    if (transaction === undefined) return undefined;
+    const changes = sessionChanges(transaction);
+    const commitId = changes[0]?.record?.commitId ?? "";
+    return await outboxBytes.within(changes, () => this.#outcomeOf(transaction, commitId));
   }
 
   /** The id of a new commit. */
@@ -411,7 +397,7 @@ export class Core {
   }
 
   /** Publish what was committed. Turns of the fallback are published after their replay. */
-  #publish(changes: readonly Change[]): void {
+  publish(changes: readonly Change[]): void {
     if (this.isFallback) this.onFallbackCommit?.(changes);
     else publishCommitted(changes);
   }
@@ -454,7 +440,7 @@ export class Core {
     try {
       outcome = await this.#queue.commit(transaction);
     } catch (error) {
-      if (!(await this.#landedDespite(error, transaction, commitId))) throw error;
+      if (!(await this.landedDespite(error, transaction, commitId))) throw error;
       return { status: "ok" };
     }
     if (outcome.status === "unreadable") throw new SessionError("session_unreadable", outcome.details);
@@ -467,7 +453,7 @@ export class Core {
   }
 
   /** True if the commit landed although its call failed: its answer was lost. */
-  async #landedDespite(error: unknown, transaction: Transaction, commitId: string): Promise<boolean> {
+  async landedDespite(error: unknown, transaction: Transaction, commitId: string): Promise<boolean> {
     return isAnswerLost(error) && (await this.#landed(transaction, commitId));
   }
 

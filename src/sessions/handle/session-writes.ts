@@ -4,18 +4,18 @@
  * result or error.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { setImmediate as turnOfTheLoop } from "node:timers/promises";
-import { isSame, mayFollow, type Change } from "../../domain/record/change.ts";
+import { isSame, joined, mayFollow, type Change, type Transaction } from "../../domain/record/change.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { correlationNow } from "../tracing/correlation.ts";
 import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
-import type { Core, FoldedChanges } from "../core/core.ts";
+import type { Core } from "../core/core.ts";
 import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
 import type { Within } from "../../store/calls/async-context.ts";
-import type { Settled } from "../../store/store.ts";
+import type { LateTransaction } from "../../store/calls/commit-queue.ts";
+import type { Outcome } from "../../store/store.ts";
 
 /** Writes that fold into one commit at most, and the characters of their entries, from which on no further write joins. */
 const foldMax = { writes: 128, characters: 1024 * 1024 } as const;
@@ -77,36 +77,39 @@ interface Judged {
 const writesOf = new WeakMap<Core, Map<string, SessionWrites>>();
 
 /** The queue of the writes of this process to the session of this handle. */
-export function writesTo({ core, record }: FoldingView): SessionWrites {
+export function writesTo({ core, key }: FoldingView): SessionWrites {
   let ofCore = writesOf.get(core);
   if (ofCore === undefined) {
     ofCore = new Map();
     writesOf.set(core, ofCore);
   }
-  const text = keyText(record);
+  const text = keyText(key);
   let writes = ofCore.get(text);
   if (writes === undefined) {
-    writes = new SessionWrites(core, ofCore, text);
+    writes = new SessionWrites(core, ofCore, key);
     ofCore.set(text, writes);
   }
   return writes;
 }
 
 /** Exists while writes wait or run. */
-export class SessionWrites {
+export class SessionWrites implements LateTransaction {
   readonly #core: Core;
-  /** All queues of this process, and the place of this one. */
+  /** The queues of this process. */
   readonly #all: Map<string, SessionWrites>;
-  readonly #text: string;
-  readonly #waiting: (FoldedWrite | Alone)[] = [];
+  readonly key: SessionKey;
+  #waiting: (FoldedWrite | Alone)[] = [];
   #isRunning = false;
   /** The newest record that the writes of this queue know. */
   #newest: SessionRecord | undefined;
+  /** The writes of the commit in flight, and that commit. */
+  #judged: readonly Judged[] = none;
+  #change: Change | undefined;
 
-  constructor(core: Core, all: Map<string, SessionWrites>, text: string) {
+  constructor(core: Core, all: Map<string, SessionWrites>, key: SessionKey) {
     this.#core = core;
     this.#all = all;
-    this.#text = text;
+    this.key = key;
   }
 
   /** Apply the rule to the newest known record, and commit its change together with those of other writes that wait. */
@@ -127,7 +130,8 @@ export class SessionWrites {
 
   #add(item: FoldedWrite | Alone): void {
     this.#learn(item.handle.record);
-    this.#waiting.push(item);
+    if (this.#waiting.length === 0) this.#waiting = [item];
+    else this.#waiting.push(item);
     if (this.#isRunning) return;
     this.#isRunning = true;
     this.#next();
@@ -138,12 +142,12 @@ export class SessionWrites {
       this.#newest = record;
   }
 
-  /** Begin what is at the head of the queue. Each step of a round calls this at its end. */
-  readonly #next = (): void => {
+  /** Begin what is at the head of the queue. Each round calls this at its end. */
+  #next(): void {
     const next = this.#waiting[0];
     if (next === undefined) {
       this.#isRunning = false;
-      this.#all.delete(this.#text);
+      this.#all.delete(keyText(this.key));
     } else if ("work" in next) {
       this.#waiting.shift();
       if (this.#newest !== undefined) next.handle.learn(this.#newest);
@@ -151,56 +155,90 @@ export class SessionWrites {
         this.#learn(next.handle.record);
         this.#next();
       });
+    } else if (next.within === undefined) {
+      this.#core.commitLate(this);
     } else {
-      void this.#round(next).then(this.#next);
+      next.within(() => this.#core.commitLate(this));
     }
-  };
-
-  /** Fold the first write, and those that wait behind it when the commit begins, into one commit. */
-  async #round(first: FoldedWrite): Promise<void> {
-    let judged: readonly Judged[] = [];
-    const make = (): FoldedChanges | undefined => {
-      const commitId = this.#core.newCommitId();
-      if (this.#newest !== undefined) first.handle.learn(this.#newest);
-      judged = this.#judgeAll(first.handle.record, commitId);
-      this.#waiting.splice(0, judged.length);
-      return foldedOf(judged, commitId);
-    };
-    const commit = (): Promise<Settled | undefined> => this.#core.commitFolded(first.handle.key, make);
-    try {
-      const outcome = await (first.within === undefined ? commit() : first.within(commit));
-      if (outcome !== undefined) {
-        await this.#settle(judged, outcome);
-      } else if (judged.length > 0) {
-        await this.#settleUnwritten(judged);
-      } else {
-        this.#waiting.shift();
-        await this.#apart(first);
-      }
-    } catch (error) {
-      if (judged.length === 0) {
-        this.#waiting.shift();
-        first.reject(error);
-      }
-      for (const { write } of judged) write.reject(error);
-    }
-    // The callers of a folded commit may write again at once, so the next round waits for them.
-    if (judged.length > 1) await turnOfTheLoop();
   }
 
-  /** Undefined, or a promise where the round is to be judged again after a pause. */
-  #settle(judged: readonly Judged[], outcome: Settled): Promise<void> | undefined {
-    switch (outcome.status) {
-      case "ok":
-        this.#landed(judged);
-        return undefined;
+  /** The change of the first write, and of those that wait behind it when the commit begins. */
+  make(): Transaction | undefined {
+    const first = this.#first();
+    if (this.#newest !== undefined) first.handle.learn(this.#newest);
+    this.#judged = this.#judgeAll(first.handle.record, this.#core.newCommitId());
+    if (this.#judged.length === this.#waiting.length) this.#waiting = [];
+    else this.#waiting.splice(0, this.#judged.length);
+    this.#change = joinedOf(this.#judged);
+    return this.#change && [this.#change];
+  }
+
+  #first(): FoldedWrite {
+    const [first] = this.#waiting;
+    if (first === undefined || "work" in first) throw new Error("a round begins with a write");
+    return first;
+  }
+
+  settle(outcome: Outcome | undefined): void {
+    if (outcome?.status === "ok") {
+      const judged = this.#judged;
+      this.#landed(judged);
+      // The callers of a folded commit may write again at once, so the next round waits for them.
+      if (judged.length === 1) this.#next();
+      else setImmediate(() => this.#next());
+    } else {
+      void this.#settleLater(() => this.#refused(outcome));
+    }
+  }
+
+  fail(error: unknown): void {
+    void this.#settleLater(() => this.#failed(error));
+  }
+
+  /** Do what ends the round, which may fail it. */
+  async #settleLater(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      for (const { write } of this.#judged) write.reject(error);
+    }
+    this.#next();
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const change = this.#change;
+    if (this.#judged.length === 0) {
+      const first = this.#first();
+      this.#waiting.shift();
+      first.reject(error);
+    } else if (
+      await this.#core.landedDespite(error, change === undefined ? [] : [change], change?.record?.commitId ?? "")
+    ) {
+      this.#landed(this.#judged);
+    } else {
+      throw error;
+    }
+  }
+
+  /** Nothing was written: what becomes of the writes of the round. */
+  async #refused(outcome: Exclude<Outcome, { status: "ok" }> | undefined): Promise<void> {
+    const judged = this.#judged;
+    switch (outcome?.status) {
+      case undefined:
+        await (judged.length > 0 ? this.#settleUnwritten(judged) : this.#apart());
+        return;
       case "duplicate":
         this.#repeated(judged, outcome.entry);
-        return undefined;
+        return;
       case "conflict":
-        if (outcome.current !== undefined) return this.#judgeAgainOn(outcome.current, judged);
+        if (outcome.current !== undefined) {
+          await this.#judgeAgainOn(outcome.current, judged);
+          return;
+        }
         for (const { write, before } of judged) write.reject(new SessionError("session_not_found", sessionIds(before)));
-        return undefined;
+        return;
+      case "unreadable":
+        throw new SessionError("session_unreadable", outcome.details);
       case "document_conflict":
         throw new Error("a commit without documents met a document");
     }
@@ -254,7 +292,10 @@ export class SessionWrites {
     return judged;
   }
 
-  async #apart({ handle, rule, options, within, resolve, reject }: FoldedWrite): Promise<void> {
+  /** The first write needs more than the record of the round: it has a commit of its own. */
+  async #apart(): Promise<void> {
+    const { handle, rule, options, within, resolve, reject } = this.#first();
+    this.#waiting.shift();
     const write = (): Promise<WriteResult> => handle.writeApart(rule, options);
     await (within === undefined ? write() : within(write)).then(resolve, reject);
     this.#learn(handle.record);
@@ -269,8 +310,9 @@ export class SessionWrites {
   }
 
   #landed(judged: readonly Judged[]): void {
-    const newest = judged.findLast(({ change }) => change !== undefined)?.change?.record ?? undefined;
+    const newest = this.#change?.record ?? undefined;
     if (newest !== undefined) this.#newest = newest;
+    this.#core.publish(changesOf(judged));
     for (const { write, before, change, error } of judged) {
       if (change !== undefined) {
         if (newest !== undefined) write.handle.applied({ before, change, newest });
@@ -319,13 +361,15 @@ export class SessionWrites {
   }
 }
 
-/** The changes of a round; undefined if no write changes anything. */
-function foldedOf(judged: readonly Judged[], commitId: string): FoldedChanges | undefined {
-  let changes: [Change, ...Change[]] | undefined;
-  for (const { change } of judged) {
-    if (change === undefined) continue;
-    if (changes === undefined) changes = [change];
-    else changes.push(change);
-  }
-  return changes && { changes, commitId };
+const none: readonly never[] = [];
+
+function changesOf(judged: readonly Judged[]): readonly Change[] {
+  return judged.flatMap(({ change }) => change ?? []);
+}
+
+/** The one change of a round; undefined if no write changes anything. */
+function joinedOf(judged: readonly Judged[]): Change | undefined {
+  if (judged.length === 1) return judged[0]?.change;
+  const [first, ...others] = changesOf(judged);
+  return first && joined([first, ...others]);
 }

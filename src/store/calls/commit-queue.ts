@@ -5,18 +5,34 @@ import { storeCalls } from "./traced-store.ts";
 import type { Outcome, Store } from "../store.ts";
 import { contextFor, type Within } from "./async-context.ts";
 
+/** Gets the outcome of a transaction. Its calls do not throw. */
+interface Receiver {
+  /** Undefined if there was nothing to commit. */
+  settle(outcome: Outcome | undefined): void;
+  fail(error: unknown): void;
+}
+
+/**
+ * A transaction of one session that is made when its batch is put together: then it is of the newest record, and what waits is
+ * small.
+ */
+export interface LateTransaction extends Receiver {
+  readonly key: SessionKey;
+  /** Undefined if there is nothing to commit. */
+  make(): Transaction | undefined;
+}
+
 interface Pending {
-  /** Made when its batch is put together, where {@link CommitQueue.commitLate} was called. */
+  /** Undefined until its batch is put together, if it is late. */
   transaction: Transaction | undefined;
-  readonly make: (() => Transaction | undefined) | undefined;
+  readonly late: LateTransaction | undefined;
   /** Runs work in the async context of the caller; set while the tracing channel has subscribers. */
   readonly within: Within | undefined;
   /** The sessions and documents that it changes. */
   readonly keys: readonly string[];
   /** The characters of its entries and documents, once it is made. */
   size: number;
-  readonly resolve: (outcome: Outcome | undefined) => void;
-  readonly reject: (error: unknown) => void;
+  readonly receiver: Receiver;
 }
 
 /** The most characters of entries and documents in one batch, which is in memory as a whole; a larger transaction is sent alone. */
@@ -41,35 +57,34 @@ export class CommitQueue {
   }
 
   /** Rejects only if the store failed: a refused transaction is an outcome. */
-  async commit(transaction: Transaction): Promise<Outcome> {
-    const outcome = await this.#add({
-      transaction,
-      make: undefined,
-      keys: transaction.map(textOf),
-      size: sizeOf(transaction),
-    });
-    if (outcome === undefined) throw new Error("a transaction that was given has an outcome");
-    return outcome;
-  }
-
-  /**
-   * Commit a transaction of one session that is made when its batch is put together: then it is of the newest record, and what
-   * waits is small. Resolves with undefined if there is nothing to commit.
-   */
-  commitLate(key: SessionKey, make: () => Transaction | undefined): Promise<Outcome | undefined> {
-    return this.#add({ transaction: undefined, make, keys: [keyText(key)], size: 0 });
-  }
-
-  #add({
-    transaction,
-    make,
-    keys,
-    size,
-  }: Pick<Pending, "transaction" | "make" | "keys" | "size">): Promise<Outcome | undefined> {
+  commit(transaction: Transaction): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({ transaction, make, within: contextFor(storeCalls), keys, size, resolve, reject });
-      this.#schedule();
+      const settle = (outcome: Outcome | undefined): void => void (outcome === undefined || resolve(outcome));
+      this.#add({
+        transaction,
+        late: undefined,
+        within: contextFor(storeCalls),
+        keys: transaction.map(textOf),
+        size: sizeOf(transaction),
+        receiver: { settle, fail: reject },
+      });
     });
+  }
+
+  commitLate(late: LateTransaction): void {
+    this.#add({
+      transaction: undefined,
+      late,
+      within: contextFor(storeCalls),
+      keys: [keyText(late.key)],
+      size: 0,
+      receiver: late,
+    });
+  }
+
+  #add(pending: Pending): void {
+    this.#pending.push(pending);
+    this.#schedule();
   }
 
   /** Resolves when no transaction is pending or in flight. */
@@ -136,13 +151,14 @@ export class CommitQueue {
       // A batch is published in the context of its first transaction: that of the queue is of an earlier caller.
       const within = batch[0]?.within;
       const outcomes = await (within === undefined ? commit() : within(commit));
-      batch.forEach(({ resolve, reject }, index) => {
+      batch.forEach(({ receiver }, index) => {
         const outcome = outcomes[index];
-        if (outcome === undefined) reject(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
-        else resolve(outcome);
+        if (outcome === undefined)
+          receiver.fail(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
+        else receiver.settle(outcome);
       });
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      for (const { receiver } of batch) receiver.fail(error);
     }
     for (const { keys } of batch) for (const key of keys) this.#underWay.delete(key);
     this.#lanesInUse--;
@@ -158,13 +174,13 @@ export class CommitQueue {
 /** Make the transaction; false if there is nothing to commit. */
 function made(pending: Pending): boolean {
   try {
-    pending.transaction = pending.make?.();
+    pending.transaction = pending.late?.make();
   } catch (error) {
-    pending.reject(error);
+    pending.receiver.fail(error);
     return false;
   }
   if (pending.transaction === undefined) {
-    pending.resolve(undefined);
+    pending.receiver.settle(undefined);
     return false;
   }
   pending.size = sizeOf(pending.transaction);

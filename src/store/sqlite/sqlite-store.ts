@@ -7,6 +7,7 @@ import {
   indexOfKey,
   isDocumentChange,
   isSame,
+  lastOwn,
   sessionChanges,
   type Change,
   type CountedUsage,
@@ -56,6 +57,7 @@ import type { Patience } from "./connection/busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type PartOfLog, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
+import { AppendedEntries } from "./tables/appended-entries.ts";
 import { News } from "./tables/news.ts";
 import { UsageSums } from "./tables/usage-sums.ts";
 import { Places, type Place } from "./connection/places.ts";
@@ -161,7 +163,7 @@ export class SqliteStore implements Store {
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     const outcomes = await this.#write(() => {
-      const applied = batch.map((transaction) => this.#apply(transaction));
+      const applied = this.#applyAll(batch);
       this.#news.note(keysLanded(batch, applied));
       return applied;
     });
@@ -170,23 +172,42 @@ export class SqliteStore implements Store {
     return outcomes;
   }
 
-  #apply(transaction: Transaction): Outcome {
-    return this.#applyKnown(transaction) ?? this.#applyChecked(transaction);
+  #applyAll(batch: readonly Transaction[]): readonly Outcome[] {
+    const appended = new AppendedEntries();
+    const outcomes = batch.map((transaction) => {
+      const outcome = this.#applyKnown(transaction, appended);
+      if (outcome !== undefined) return outcome;
+      appended.write(this.#sql);
+      return this.#applyChecked(transaction);
+    });
+    appended.write(this.#sql);
+    return outcomes;
   }
 
   /**
    * Writes a change of one session that this connection wrote last, without a look for its row: the update compares the version
    * and the commit id. Undefined for any other transaction, and if the update finds another record.
    */
-  #applyKnown([change, ...others]: Transaction): Outcome | undefined {
-    if (change === undefined || others.length > 0 || isDocumentChange(change)) return undefined;
-    const { key, expected, record, claims, logsOf, additions } = change;
+  #applyKnown(transaction: Transaction, appended: AppendedEntries): Outcome | undefined {
+    const [change] = transaction;
+    if (change === undefined || transaction.length > 1 || isDocumentChange(change)) return undefined;
+    const { key, expected, record, splices, claims, logsOf, additions } = change;
     if (record === null || expected === null || claims.length > 0 || logsOf !== undefined) return undefined;
     const place = this.#places.get(key);
     if (place === undefined || !isSame(place, expected)) return undefined;
     const row = rowOf(record);
     if (!this.#update(row, place)) return undefined;
-    this.#fill(change, row, place.no, place);
+    this.#label(place.no, row, place);
+    for (const splice of splices) {
+      const { log, from, entries } = splice;
+      if (log !== "archive" && from === lastOwn(place, log) + 1) {
+        appended.add(place.no, log, entries);
+      } else {
+        appended.write(this.#sql);
+        this.#splice(place.no, splice);
+      }
+    }
+    this.#places.set(key, { row, heads: record.heads, no: place.no });
     if (additions !== undefined) for (const addition of additions) this.#usage.add(addition);
     return { status: "ok" };
   }
@@ -253,22 +274,17 @@ export class SqliteStore implements Store {
     if (labels !== null) this.#sql.insertLabels.run(session, tenant, createdAt, labels);
   }
 
-  #put(change: Change, place: Place | undefined): void {
-    const { record } = change;
+  #put({ key, record, splices }: Change, place: Place | undefined): void {
     if (record === null) {
       this.#remove(place);
       return;
     }
     const row = rowOf(record);
     if (place !== undefined) this.#update(row, place);
-    this.#fill(change, row, place?.no ?? this.#insert(row), place);
-  }
-
-  /** Writes the labels and the logs of a session whose row is written. */
-  #fill({ key, splices }: Change, row: RecordRow, no: number, place: Place | undefined): void {
+    const no = place?.no ?? this.#insert(row);
     this.#label(no, row, place);
     for (const splice of splices) this.#splice(no, splice);
-    this.#places.set(key, row, no);
+    this.#places.set(key, { row, heads: record.heads, no });
   }
 
   #insert(row: RecordRow): number {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { identityOf } from "../../domain/record/change.ts";
+import { identityOf, type Change } from "../../domain/record/change.ts";
 import { systemClock } from "../../clock.ts";
-import { creationOf, sampleRecord, sampleSplice } from "../../testing/samples.ts";
+import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
 import { Patience } from "./connection/busy-retry.ts";
 import { migrations } from "./schema/schema.ts";
 import { SqliteStore } from "./sqlite-store.ts";
@@ -68,5 +68,76 @@ test("a session that is removed leaves no entry behind", async () => {
     [{ key: { tenant: "default", id: "gone" }, expected: identityOf(record), record: null, splices: [], claims: [] }],
   ]);
   assert.deepEqual([countOf(database, "sessions"), countOf(database, "entries")], [1, 1]);
+  await store.close();
+});
+
+test("appends of a batch are written behind their logs, also where a damaged file has entries there", async () => {
+  const { database, store } = openBare();
+  const ids = Array.from({ length: 11 }, (_, index) => `s${index}`);
+  const changes = ids.map((id) => creation(id, ["one"]));
+  await store.commit(changes.map((change) => [change]));
+  database.exec(`
+    insert into entries (session, log, seq, key, at, data)
+    select no, 'turns', seq.value, null, 0, '"stray"' from sessions, json_each('[2, 3]') as seq where sessions.id in ('s1', 's9')`);
+  const appends = changes.map(({ record }) => {
+    assert.ok(record);
+    return stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
+  });
+  assert.ok((await store.commit(appends.map((change) => [change]))).every(({ status }) => status === "ok"));
+  const count = "select count(*) as count from entries group by session";
+  const counts = database.prepare(count).all();
+  assert.deepEqual(
+    counts.map((row) => row["count"]),
+    ids.map(() => 2),
+  );
+  const stray = database.prepare(`select count(*) as count from entries where data = '"stray"'`).get();
+  assert.equal(stray?.["count"], 0);
+  await store.close();
+});
+
+test("a batch may change one session several times: append, replace the end of a log, append again", async () => {
+  const { store } = openBare();
+  const first = creation("s", ["one", "two"]);
+  await store.commit([[first]]);
+  const steps: Change[] = [];
+  let record = first.record;
+  for (const splice of [
+    sampleSplice("turns", 3, ["three"]),
+    sampleSplice("turns", 2, ["zwei"]),
+    sampleSplice("turns", 3, ["drei"]),
+  ]) {
+    assert.ok(record);
+    const step = stepOf(record, { splices: [splice] });
+    steps.push(step);
+    record = step.record;
+  }
+  const outcomes = await store.commit(steps.map((step) => [step]));
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ["ok", "ok", "ok"],
+  );
+  const range = { log: "turns", from: 1, to: 9, order: "ascending", limit: 9, bytesMax: 1e6 } as const;
+  const entries = await store.read({ tenant: "default", id: "s" }, range);
+  assert.deepEqual(
+    entries.map(({ seq, data }) => [seq, data]),
+    [sampleSplice("turns", 1, ["one", "zwei", "drei"])].flatMap(({ entries: all }) =>
+      all.map(({ seq, data }) => [seq, data]),
+    ),
+  );
+  await store.close();
+});
+
+test("a session that another connection wrote meanwhile is a conflict, with the record that is stored", async () => {
+  const { database, store } = openBare();
+  const first = creation("s", ["one"]);
+  await store.commit([[first]]);
+  assert.ok(first.record);
+  const step = stepOf(first.record, { splices: [sampleSplice("turns", 2, ["two"])] });
+  for (const column of ["commit_id = 'other'", `version = ${first.record.version + 5}`]) {
+    database.exec(`update sessions set ${column}`);
+    const [outcome] = await store.commit([[step]]);
+    assert.equal(outcome?.status, "conflict");
+    assert.equal(countOf(database, "entries"), 1);
+  }
   await store.close();
 });

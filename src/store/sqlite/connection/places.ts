@@ -1,4 +1,5 @@
 import { keyText, type SessionKey } from "../../../domain/record/entry.ts";
+import type { SessionRecord } from "../../../domain/record/record.ts";
 import type { RecordRow } from "../../row.ts";
 
 /** The number of a session, the identity of its record, and its indexed columns. */
@@ -18,6 +19,9 @@ export interface Place extends Pick<
   readonly no: number;
 }
 
+/** A place, and the last seq of each log of the session. */
+interface KnownPlace extends Place, Pick<SessionRecord, "heads"> {}
+
 /** Places in one of the two maps. */
 const placesMax = 4096;
 
@@ -26,15 +30,15 @@ const placesMax = 4096;
  * the commit id, which no other record has. The places that were written least recently go, half of them at a time.
  */
 export class Places {
-  #newer = new Map<string, Place>();
-  #older = new Map<string, Place>();
+  #newer = new Map<string, KnownPlace>();
+  #older = new Map<string, KnownPlace>();
 
-  get(key: SessionKey): Place | undefined {
+  get(key: SessionKey): KnownPlace | undefined {
     const text = keyText(key);
     return this.#newer.get(text) ?? this.#older.get(text);
   }
 
-  set(key: SessionKey, row: RecordRow, no: number): void {
+  set(key: SessionKey, { row, heads, no }: { row: RecordRow; no: number } & Pick<SessionRecord, "heads">): void {
     if (this.#newer.size >= placesMax) {
       this.#older = this.#newer;
       this.#newer = new Map();
@@ -52,6 +56,7 @@ export class Places {
       createdAt,
       agent,
       labels,
+      heads,
     });
   }
 }
