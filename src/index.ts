@@ -3,6 +3,7 @@
  *
  * @module perdure
  */
+export { sharedSessions } from "./shared-sessions.ts";
 export { openSessions, type OpenOptions } from "./open.ts";
 export { Sessions } from "./sessions/sessions.ts";
 export type { ListQuery, SessionPage, SessionSelection } from "./sessions/session/session-list.ts";

@@ -78,6 +78,7 @@ export type Expected =
   | "schema_name"
   | "setting"
   | "sqlite_url"
+  | "shared_option"
   | "tagged"
   | "text"
   | "tool_calls"
@@ -175,6 +176,8 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   regular_file: () => "a new file, or a regular file to replace",
   schema_name: (e) => `a name of 1 to ${e.max} bytes without control characters that does not begin with pg_`,
   sqlite_url: () => "sqlite:FILE, with no parameters but synchronous and busyTimeout",
+  shared_option: () =>
+    "every option as in the first call of sharedSessions for this store; this one differs: pass the same value, or open sessions of your own with openSessions",
   tagged: () => "a $type that fits its value",
   text: (e) => lengths(e),
   tool_calls: (e) => `at most ${e.max} tool calls`,

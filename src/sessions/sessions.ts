@@ -52,11 +52,15 @@ export let sessionsOn: (store: Store, options?: SessionsOptions, outbox?: Store)
  */
 export let guardedSessionsOn: (store: Store, options?: SessionsOptions, outbox?: Store) => Promise<Sessions>;
 
+/** The same sessions, seen by a tenant; `close` closes this object, once, instead of the store. */
+export let viewOf: (sessions: Sessions, tenant: string, close: () => Promise<void>) => Sessions;
+
 /** The sessions of one tenant in one store. What few programs ask for is imported when it is asked for. */
 export class Sessions implements AsyncDisposable {
   static {
     coreOf = (sessions) => sessions.#core;
     fallbackOf = (sessions) => sessions.#router.fallback;
+    viewOf = (sessions, tenant, close) => new Sessions(sessions.#router, tenant, close);
     const coreFor = (store: Store, options: SessionsOptions, outbox: Store | undefined): Core => {
       parseId(options.tenant ?? "default", "tenant");
       // With a fallback, the first call that does not reach the store opens the circuit breaker.
@@ -67,7 +71,11 @@ export class Sessions implements AsyncDisposable {
       const resolved = core.options;
       const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
       const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
-      return new Sessions(new FallbackRouter(core, fallback), tenant, timer);
+      const router = new FallbackRouter(core, fallback);
+      return new Sessions(router, tenant, async () => {
+        await timer?.stop();
+        await router.close();
+      });
     };
     sessionsOn = (store, options = {}, outbox) => {
       return withCore(coreFor(store, options, outbox), options.tenant ?? "default", outbox);
@@ -88,9 +96,10 @@ export class Sessions implements AsyncDisposable {
   readonly keys: Keys;
   readonly #core: Core;
   readonly #router: FallbackRouter;
-  readonly #timer: SweepTimer | undefined;
+  readonly #close: () => Promise<void>;
+  #closing: Promise<void> | undefined;
 
-  private constructor(router: FallbackRouter, tenant: string, timer: SweepTimer | undefined) {
+  private constructor(router: FallbackRouter, tenant: string, close: () => Promise<void>) {
     const { core } = router;
     this.#router = router;
     this.#core = core;
@@ -98,7 +107,7 @@ export class Sessions implements AsyncDisposable {
     this.devices = new Devices(router, tenant);
     this.streams = new Streams(core, tenant);
     this.keys = new Keys(core);
-    this.#timer = timer;
+    this.#close = close;
   }
 
   /** The known agents by name, in their order; undefined where none were named. */
@@ -118,7 +127,7 @@ export class Sessions implements AsyncDisposable {
 
   /** The same store, seen by another tenant. Closing either closes both. */
   for(tenant: string): Sessions {
-    return new Sessions(this.#router, parseId(tenant, "tenant"), this.#timer);
+    return new Sessions(this.#router, parseId(tenant, "tenant"), () => this.close());
   }
 
   /** Documents of one scope: small values under keys, outside of any session. @throws SessionError `id_invalid` */
@@ -245,8 +254,8 @@ export class Sessions implements AsyncDisposable {
 
   /** Seal what is in progress, give back leases, let writes land and close the store. Calling it again does nothing. */
   async close(): Promise<void> {
-    await this.#timer?.stop();
-    await this.#router.close();
+    this.#closing ??= this.#close();
+    await this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
