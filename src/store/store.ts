@@ -465,7 +465,7 @@ export interface FoundNews {
   readonly changes: readonly FoundChange[];
   /** The cursor of the next page; undefined while commits that may not know of the subscription are under way. */
   readonly next: string | undefined;
-  /** More changes are stored behind the page. */
+  /** More changes may be stored behind the page; false only if the page has all that were stored when it was read. */
   readonly hasMore: boolean;
 }
 

@@ -84,7 +84,7 @@ test("a commit that lands late is in the news behind later ones, which do not wa
   ]);
 });
 
-test("pages that a limit cuts have each commit once, also those that land between the pages", async () => {
+test("pages that a limit cuts have each commit once; the last one has those that land between the pages", async () => {
   const schema = "pages";
   await using store = closing(await openPostgres({ url: server.url(), schema }));
   const first = await begun(store.store);
@@ -99,7 +99,6 @@ test("pages that a limit cuts have each commit once, also those that land betwee
     [after, hasMore] = [read.next ?? assert.fail(), read.hasMore];
     if (page === 0) await held.end("commit");
     if (page === 1) await store.store.commit([[creationOf(sampleRecord({ id: "d" }))]]);
-    if (!hasMore) hasMore = found.length < 5;
   }
   assert.deepEqual(found.toSorted(), ["a", "b", "c", "d", "held"]);
 });

@@ -28,6 +28,13 @@ export const newsBreakages: readonly NamedBreakage[] = [
     }),
   ],
   [
+    "ends the pages before changes that landed between them",
+    "news-are-bounded: a change that lands",
+    (store) => ({
+      news: async (query) => ({ ...(await store.news(query)), hasMore: false }),
+    }),
+  ],
+  [
     "has no bound of bytes for news",
     "news-are-bounded: by the bytes",
     (store) => ({ news: ({ bytesMax: _, ...query }) => store.news(query) }),

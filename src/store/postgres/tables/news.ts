@@ -73,7 +73,10 @@ function foundNews(
   const end = all.findIndex(({ isBehind }) => isBehind);
   const page = (end === -1 ? all : all.slice(0, end)).map((changed) => foundChange(tenant, changed));
   const reached = end === -1 ? (count < limit ? undefined : last) : before(all[end]?.place ?? start);
-  if (reached === undefined || reached === null) return { isReset: false, changes: page, next: whole, hasMore: false };
+  if (reached === undefined || reached === null) {
+    // The second snapshot is older than this read: later changes may be behind it.
+    return { isReset: false, changes: page, next: whole, hasMore: bounds.until !== undefined };
+  }
   const next = cursorAt(placeText({ from: bounds.from, until, place: reached }));
   return { isReset: false, changes: page, next, hasMore: true };
 }
