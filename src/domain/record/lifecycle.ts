@@ -247,13 +247,19 @@ export function expireSession(draft: Draft, context: Context): Change | null {
   return changeOf(draft);
 }
 
-/**
- * Set the state `expired` in the draft. The state begins when the time of the session was up, so retention does not depend on
- * when a sweep marks the session.
- */
+/** Set the state `expired` in the draft. */
 export function markExpired(draft: Draft, context: Context): void {
-  set(draft, { state: "expired", stateSince: draft.record.expiresAt });
+  set(draft, { state: "expired", stateSince: expiredSince(draft.record) });
   appendEvent(draft, { type: "expired" }, context);
+}
+
+/**
+ * The beginning of the state `expired`: when the time of the session was up, so retention does not depend on when a sweep marks the
+ * session. A deadline that was set in the past, or passed while the session was archived, counts from the last activity or the
+ * end of the archive.
+ */
+export function expiredSince({ expiresAt, lastActivityAt, stateSince }: SessionRecord): number {
+  return Math.max(expiresAt, lastActivityAt, stateSince);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The pass of the sweep over sessions that are due: marks them as expired, and ends expired handoffs. */
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
-import { expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
+import { expiredSince, expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { internalScope, isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
@@ -40,7 +40,7 @@ async function visitDue(run: SweepRun, record: SessionRecord, now: number): Prom
     if (isInternal || stateAt(record, now) !== "expired") return;
     run.counts.expired++;
     run.plan(record, "expire");
-    planExpired(run, { ...record, state: "expired", stateSince: record.expiresAt }, now);
+    planExpired(run, { ...record, state: "expired", stateSince: expiredSince(record) }, now);
     return;
   }
   const done = await run.attempt(record, "expire", async () => {

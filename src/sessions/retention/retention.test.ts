@@ -90,6 +90,23 @@ test("retention counts from the expiry of a session, not from the sweep that mar
   assert.deepEqual([planned.expired, planned.removed], [2, 1], "the dry run planned the same");
 });
 
+test("a session whose time was up while it was archived, or before its last activity, is kept for the whole retention", async () => {
+  await using place = inMemory({ ttl: "1d" });
+  const { sessions, clock } = place;
+  const archived = await sessions.create({ id: "archived" });
+  await archived.append({ input: "Hello" });
+  await archived.archive();
+  const shortened = await sessions.create({ id: "shortened", ttl: "never" });
+  await clock.advance(365 * day);
+  await archived.unarchive();
+  await shortened.update({ maxAge: "30d" });
+  const dry = await sweep(sessions, { retention: "90d", dryRun: true });
+  const { expired, removed } = await sweep(sessions, { retention: "90d" });
+  assert.deepEqual([expired, removed, dry.removed], [2, 0, 0]);
+  await clock.advance(91 * day);
+  assert.equal((await sweep(sessions, { retention: "90d" })).removed, 2);
+});
+
 test("a sweep by age removes all sessions whose time was up before, whatever the policies and the limits of other sweeps", async () => {
   const agents = { ceo: { retention: [{ state: "ended", after: "3650d", do: "purge" }] } } as const;
   await using place = inMemory({ agents, ttl: "1d", retention: [{ state: "expired", after: "1d", do: "archive" }] });
