@@ -29,6 +29,17 @@ async function openLarge(name: string): Promise<{ file: string; store: Store; en
   return { file, store, entries };
 }
 
+/** Whether another connection writes to the file now. */
+function isLocked(file: string): boolean {
+  using database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    database.exec("begin immediate; rollback");
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 async function remove(store: Store): Promise<void> {
   const {
     sessions: [loaded],
@@ -109,7 +120,7 @@ test("writes wait for a scrub of their own process however long it takes, reads 
   reader.exec("begin");
   reader.prepare("select count(*) from sessions").get();
   const scrubbing = store.scrub();
-  await turnOfTheLoop();
+  while (!isLocked(file)) await turnOfTheLoop();
   let isWritten = false;
   const writing = store.commit([[creationOf(sampleRecord({ id: "waits" }))]]).then((outcomes) => {
     isWritten = true;
