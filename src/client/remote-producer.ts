@@ -95,14 +95,14 @@ export class RemoteProducer implements AsyncDisposable {
 
   async #end(end: RemoteStreamEnd & { readonly failure?: string }): Promise<boolean> {
     if (this.#hasEnded) return false;
-    while (this.#buffer.length > partsMax) await this.#flush();
+    while (this.#buffer.length > partsMax && !this.signal.aborted) await this.#flush();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#sending.catch(() => undefined);
     const { aborted, reason } = this.signal;
-    // A stream that was stopped may be ended with what it has.
+    // A stream that was stopped may be ended with the next parts, as many as one request has.
     if (aborted && !isStop(reason)) throw reason;
-    const parts = this.#buffer.splice(0);
+    const parts = this.#buffer.splice(0, partsMax);
     try {
       await this.#post("end", { parts, ...end });
     } catch (error) {
@@ -126,7 +126,8 @@ export class RemoteProducer implements AsyncDisposable {
         try {
           await this.#post("parts", { parts });
         } catch (error) {
-          // A part that could not be written leaves a gap: no later part is written.
+          // No later part is written before these.
+          this.#buffer.unshift(...parts);
           this.#stop.abort(error);
           throw error;
         }

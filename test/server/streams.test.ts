@@ -1,6 +1,8 @@
 /** Streams over HTTP: parts as server-sent events, resumed at any instance, for keys of their tenant. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { connect, type RemoteProducer, type RemoteStreams } from "../../src/client/index.ts";
 import { createServer } from "../../src/server/index.ts";
 import type { StreamProducer } from "../../src/index.ts";
@@ -194,6 +196,34 @@ test("a stream that is stopped aborts its producer over HTTP, which may end it; 
     { code: "stream_failed" },
   );
   assert.deepEqual([read, await streams.status("fails")], [["one"], "error"]);
+});
+
+test("a producer that ends a stopped stream leaves out no part between others", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  let stopping: Promise<boolean> | undefined;
+  let stream: RemoteProducer | undefined;
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const sent = JSON.parse(String(init?.body ?? "{}")) as { readonly token?: string; readonly parts?: unknown[] };
+    if (stopping === undefined && sent.parts !== undefined && sent.parts.length > 0) {
+      stopping = here.sessions.streams.stop("run");
+      await stream?.write("two");
+      const ask = { key, body: { token: sent.token, after: 0, parts: [] } };
+      while ((await here.call("POST", "/v1/streams/run/parts", ask)).status === 200) await setImmediate();
+    }
+    return await here.server.fetch(new Request(url, init));
+  };
+  const { streams } = connect({ url: "http://server.test", key, fetch });
+  stream = await producerOf(streams, "run");
+  await stream.write("one");
+  await once(stream.signal, "abort");
+  assert.equal(await stream.end(), true);
+  assert.equal(await stopping, true);
+  const read = await Array.fromAsync(here.sessions.streams.read("run"));
+  assert.deepEqual(
+    read.map(({ part }) => part),
+    ["one", "two"],
+  );
 });
 
 test("a token of another producer, missing parts and wrong bodies are refused, and nothing is written", async () => {
