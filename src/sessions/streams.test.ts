@@ -327,6 +327,11 @@ test("a stream that is stopped and not ended by its producer ends as stopped, an
   const session = await place.sessions.create({ id: "chat" });
   const stream = await produce(place.sessions, "run", { session: "chat" });
   await stream.write("part");
+  const acquired = await other.streams.acquireToken("by token", { session: "chat" });
+  assert.ok(acquired.role === "producer");
+  const { token } = acquired;
+  await other.streams.append("by token", { token, after: 0, parts: [{ part: "part" }] });
+  const stoppingOther = place.sessions.streams.stop("by token");
   const stopped = new Promise((resolve) => stream.signal.addEventListener("abort", resolve, { once: true }));
   const stopping = other.streams.stop("run");
   await stopped;
@@ -335,6 +340,10 @@ test("a stream that is stopped and not ended by its producer ends as stopped, an
   await assert.rejects(reading, codeIs("stream_failed", { how: "stopped" }));
   const append = { input: "q", output: "a" };
   await assert.rejects(stream.end({ append }), codeIs("stream_failed", { how: "stopped" }));
+  assert.equal(await stoppingOther, true);
+  const byToken = other.streams.finish("by token", { token, after: 1, append });
+  await assert.rejects(byToken, codeIs("stream_failed", { how: "stopped" }));
+  await assert.rejects(Array.fromAsync(other.streams.read("by token")), codeIs("stream_failed", { how: "stopped" }));
   assert.equal((await session.refresh()).turn, 0);
   assert.equal(await other.streams.status("run"), "lost");
 });

@@ -2,7 +2,7 @@ import { headOf, isSame, type Change } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
-import { requestCancel } from "../domain/turns/leases.ts";
+import { requestCancel, tokenHolder } from "../domain/turns/leases.ts";
 import { absentStream, beginStream, streamToken, type NewStream } from "../domain/turns/stream.ts";
 import { turnOf, type Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -10,6 +10,7 @@ import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { streamScope } from "../domain/values/internal-scope.ts";
 import { hasCode } from "../errors.ts";
+import { interruptions } from "../errors/answer-problems.ts";
 import type { Loaded } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import { recordPages } from "./core/record-pages.ts";
@@ -258,6 +259,7 @@ export class Streams {
       const written = await handle.write(({ record }, context) => requestCancel(record, context));
       const { cancel } = handle.record;
       if (cancel !== null) await untilStopped(handle, cancel.turn);
+      await endWithoutProducer(handle);
       return written.status === "ok" || cancel !== null;
     });
   }
@@ -292,4 +294,11 @@ export class Streams {
       return await withStreamErrors(work);
     });
   }
+}
+
+/** No instance ends the stream of a producer with a token that does not end it itself. */
+async function endWithoutProducer(handle: Handle): Promise<void> {
+  const { record } = await handle.peek();
+  if (record.openTurn === null || record.cancel === null || record.lease?.instance !== tokenHolder) return;
+  await handle.recoverAbandoned({ recovers: "any", reason: interruptions.cancelled });
 }
