@@ -32,7 +32,7 @@ export {
   type RestoreStoreOptions,
 } from "./backup.ts";
 export type { Conversation } from "./sessions/transfer/conversation.ts";
-export type { CopyOptions, CopyProgress, CopyReport } from "./sessions/transfer/copying.ts";
+export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";
 export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
 export type { ErasureRequest } from "./sessions/erasure/erasure.ts";

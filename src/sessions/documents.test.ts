@@ -456,7 +456,21 @@ test("a copy, a backup and its restore carry documents with their versions and t
     all.filter(({ key }) => key !== "k0"),
   );
   assert.equal((await copied.documents("d").get("k0"))?.value, "newer than the source");
-  assert.equal((await copySessions(sessions, copied, { everything: true })).documents, undefined);
+  const second = await copySessions(sessions, copied, { everything: true });
+  assert.deepEqual([second.documents, second.extraDocuments], [undefined, undefined]);
+  const value = (await documents.get("k9"))?.value;
+  await documents.delete("k9");
+  await copied.for("other").documents("own").put("k", 1);
+  const extra = [
+    { tenant: "default", scope: "d", key: "k9" },
+    { tenant: "other", scope: "own", key: "k" },
+  ];
+  const third = await copySessions(sessions, copied, { everything: true });
+  assert.deepEqual([third.extraDocuments, third.complete], [{ count: 2, keys: extra }, true]);
+  const ofTenant = await copySessions(sessions, copied);
+  assert.deepEqual(ofTenant.extraDocuments, { count: 1, keys: extra.slice(0, 1) });
+  await documents.put("k9", value ?? null, { user: "ada" });
+  all.splice(0, all.length, ...(await Array.fromAsync(documents.each())));
 
   const backup = join(folder, "backup.db");
   await backupStore(source, backup);

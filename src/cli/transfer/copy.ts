@@ -87,7 +87,8 @@ export function reportCopy(
   done: CopyReport,
   { json, verb }: { readonly json: boolean | undefined; readonly verb: string },
 ): void {
-  const { restored, present, replaced, removed, skipped, orphaned, orphans, unsettled, complete } = done;
+  const { restored, present, replaced, removed, skipped, orphaned, orphans, unsettled, complete, extraDocuments } =
+    done;
   if (skipped > 0 || !complete) process.exitCode ||= 1;
   if (json === true) {
     writeJson(done);
@@ -102,6 +103,13 @@ export function reportCopy(
     `${skipped} skipped`,
   ];
   note(`${verb} and checked: ${counts.join(", ")}`);
+  if (extraDocuments !== undefined) {
+    const { count, keys } = extraDocuments;
+    const names = keys.map(({ scope, key }) => `${scope}/${key}`);
+    note(
+      `the target has ${counted(count, "document")} that the source does not have (${named(names, count)}); delete there what was deleted or erased in the source`,
+    );
+  }
   if (complete) return;
   if (orphaned > 0) {
     const names = named(orphans, orphaned);

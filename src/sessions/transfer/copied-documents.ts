@@ -1,5 +1,10 @@
 /** Copies documents into another store, with their versions and times. */
-import type { DocumentKey, DocumentPut, StoredDocument } from "../../domain/documents/document.ts";
+import {
+  documentText,
+  type DocumentKey,
+  type DocumentPut,
+  type StoredDocument,
+} from "../../domain/documents/document.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import type { FoundDocuments } from "../../store/store.ts";
@@ -32,4 +37,19 @@ export async function putDocuments(to: Core, documents: readonly StoredDocument[
 
 function putOf({ tenant, scope, key, ...content }: StoredDocument): DocumentPut {
   return { kind: "put", document: { tenant, scope, key }, ...content };
+}
+
+/** Those of the documents that another store does not have, in their own tenants or in one tenant. */
+export async function missingOf(
+  core: Core,
+  documents: readonly StoredDocument[],
+  tenant?: string,
+): Promise<readonly DocumentKey[]> {
+  if (documents.length === 0) return [];
+  const keys = documents.map(({ scope, key, tenant: own }) => ({ tenant: tenant ?? own, scope, key }));
+  const { documents: found } = await core.store.documents({ keys });
+  const known = new Set(found.map(documentText));
+  return documents.flatMap(({ tenant: own, scope, key }, index) =>
+    known.has(documentText(keys[index] ?? { tenant: own, scope, key })) ? [] : [{ tenant: own, scope, key }],
+  );
 }

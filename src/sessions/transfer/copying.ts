@@ -27,7 +27,7 @@ import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
 import { isLinkCode } from "../devices/link-code.ts";
 import { isSecretCheck, secretScope, takeSecretOf } from "../devices/secret-check.ts";
 import { inWindows } from "./batches.ts";
-import { documentPages, putDocuments } from "./copied-documents.ts";
+import { documentPages, missingOf, putDocuments } from "./copied-documents.ts";
 
 /** Options of a copy. */
 export interface CopyOptions {
@@ -43,6 +43,13 @@ export interface CopyProgress extends CopyReport {
   readonly total: number;
 }
 
+/** Documents that the target alone has. */
+export interface ExtraDocuments {
+  readonly count: number;
+  /** The first hundred of them. */
+  readonly keys: readonly { readonly tenant: string; readonly scope: string; readonly key: string }[];
+}
+
 /** The result of a copy. */
 export interface CopyReport {
   /** New in the target. */
@@ -55,6 +62,11 @@ export interface CopyReport {
   readonly removed: number;
   /** Documents that were new in the target, or newer than there; absent if none were. */
   readonly documents?: number;
+  /**
+   * Documents that the target has and the source does not: they were deleted or erased there since an earlier copy, or are the
+   * target's own. They stay in the target. Absent if there are none.
+   */
+  readonly extraDocuments?: ExtraDocuments;
   /** Characters of the snapshots of the written sessions. Each was read back from the target and has the checksum of the source. */
   readonly bytes: number;
   readonly skipped: number;
@@ -126,6 +138,10 @@ export async function copyAll(
   for await (const page of documentPages(from, everything ? undefined : tenant)) {
     if (copying.isStopped) break;
     await copying.takeDocuments(everything ? page : page.map((document) => ({ ...document, tenant: into })));
+  }
+  for await (const page of documentPages(to, everything ? undefined : into)) {
+    if (copying.isStopped) break;
+    copying.extra(await missingOf(from, page, everything ? undefined : tenant));
   }
   return copying.report(changed === 0);
 }
@@ -251,6 +267,7 @@ export class Copying {
   readonly #onProgress: ((report: CopyReport) => void) | undefined;
   readonly #counts = { restored: 0, present: 0, replaced: 0, removed: 0, bytes: 0 };
   #documents = 0;
+  #extra: ExtraDocuments = { count: 0, keys: [] };
   #passes = 0;
   #otherSecret: string | undefined;
   #skipped = new Skipped();
@@ -275,7 +292,10 @@ export class Copying {
     const skipped = this.#skipped.report;
     return {
       ...this.#counts,
-      ...defined({ documents: this.#documents === 0 ? undefined : this.#documents }),
+      ...defined({
+        documents: this.#documents === 0 ? undefined : this.#documents,
+        extraDocuments: this.#extra.count === 0 ? undefined : this.#extra,
+      }),
       ...skipped,
       orphaned: this.#orphans.count,
       orphans: this.#orphans.ids,
@@ -304,6 +324,12 @@ export class Copying {
 
   orphan(id: string): void {
     this.#orphans.add(id);
+  }
+
+  /** Documents that the target alone has. */
+  extra(found: ExtraDocuments["keys"]): void {
+    const { count, keys } = this.#extra;
+    this.#extra = { count: count + found.length, keys: [...keys, ...found].slice(0, 100) };
   }
 
   /** Take documents. One that the target has, in this or a newer version, stays. */
