@@ -53,28 +53,40 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
 
+/** Gives one number per round. */
+type Work = (round: number) => Promise<number> | number;
+
 /**
  * Run both in turns, round by round, so that other work of the machine slows both alike. Each gives one
  * number per round. The ratio is the median of the rounds' own ratios: a disk that slows down for a second moves both
  * numbers of a few rounds, and neither the ratio of the others nor the median.
  */
-export async function alternate(
+export async function alternate(rounds: number, { ours, limit }: { ours: Work; limit: Work }): Promise<Comparison> {
+  const [comparison] = await alternateAll(rounds, { ours, limits: [limit] });
+  if (comparison === undefined) throw new Error("one limit has one comparison");
+  return comparison;
+}
+
+/** As {@link alternate}, beside several limits in the same rounds. */
+export async function alternateAll(
   rounds: number,
-  { ours, limit }: { ours: (round: number) => Promise<number>; limit: (round: number) => Promise<number> | number },
-): Promise<Comparison> {
-  const all: Comparison[] = [];
+  { ours, limits }: { ours: Work; limits: readonly Work[] },
+): Promise<readonly Comparison[]> {
+  const works = [ours, ...limits];
+  const all: number[][] = [];
   for (let round = 0; round < rounds; round++) {
-    // The order alternates, because the second one meets a warm disk and the garbage of the first.
-    const first = round % 2 === 0 ? await limit(round) : await ours(round);
-    const second = round % 2 === 0 ? await ours(round) : await limit(round);
-    const [a, b] = round % 2 === 0 ? [second, first] : [first, second];
-    all.push({ ours: a, limit: b, ratio: a / b });
+    // The order alternates, because the later ones meet a warm disk and the garbage of the earlier ones.
+    const order = round % 2 === 0 ? works.toReversed() : works;
+    const found = new Map<Work, number>();
+    for (const work of order) found.set(work, await work(round));
+    all.push(works.map((work) => found.get(work) ?? Number.NaN));
   }
-  return {
-    ours: median(all.map(({ ours }) => ours)),
-    limit: median(all.map(({ limit }) => limit)),
-    ratio: median(all.map(({ ratio }) => ratio)),
-  };
+  const numbers = (index: number): number[] => all.map((round) => round[index] ?? Number.NaN);
+  return limits.map((_, index) => ({
+    ours: median(numbers(0)),
+    limit: median(numbers(index + 1)),
+    ratio: median(all.map(([a = Number.NaN, ...others]) => a / (others[index] ?? Number.NaN))),
+  }));
 }
 
 /** The median time of one call, µs, over `count` calls one after another. */
