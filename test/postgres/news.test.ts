@@ -266,6 +266,32 @@ test("old news are deleted in steps, and those without a subscription by a heart
   assert.deepEqual(await run(`select 1 from ${schema}.news_subscriptions`), []);
 });
 
+test("a scrub deletes all earlier news, also while a reader begins a subscription", async () => {
+  const schema = "scrubbed";
+  await using reader = closing(await openPostgres({ url: server.url(), schema }));
+  const first = await begun(reader.store);
+  const pool = new Pool({ connectionString: server.url() });
+  let begins = false;
+  const overtaken = {
+    query: async (text: string, values?: unknown[]) => {
+      const result = await pool.query(text, values);
+      if (text.includes("expires_at = 0")) {
+        begins = true;
+        await reader.store.news({ tenant, limit: 10 });
+        await reader.store.commit([[creationOf(sampleRecord({ id: "later" }))]]);
+      }
+      return result;
+    },
+  };
+  await using store = closing(await openPostgres({ pool: overtaken, schema }));
+  await store.store.commit([[creationOf(sampleRecord({ id: "erased" }))]]);
+  await store.store.scrub();
+  assert.equal(begins, true);
+  assert.deepEqual(await query(server.url(), `select id from ${schema}.news`), [{ id: "later" }]);
+  assert.equal((await reader.store.news({ tenant, after: first, limit: 10 })).isReset, true);
+  await pool.end();
+});
+
 test("cursors that no store has given are resets, and none fails the statement", async () => {
   await using store = closing(await openPostgres({ url: server.url(), schema: "forged" }));
   const after = await begun(store.store);

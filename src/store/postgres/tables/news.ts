@@ -156,11 +156,23 @@ export function deletingExpired(schema: string): string {
        )`;
 }
 
-/** Ends all subscriptions, and deletes their news in steps; readers begin anew. */
+/**
+ * Ends all subscriptions, and deletes their news in steps; readers begin again. A reader may begin a subscription meanwhile: its
+ * news are not in the snapshot, and all earlier news are deleted.
+ */
 export async function deleteNews(ask: Database["ask"], schema: string): Promise<void> {
-  await ask(`update ${schema}.news_subscriptions set expires_at = 0`);
+  const [row] = await ask(
+    `with ended as (update ${schema}.news_subscriptions set expires_at = 0)
+     select pg_current_snapshot()::text as ended_at`,
+  );
   for (let deleted = newsDeletedMax; deleted >= newsDeletedMax;) {
-    const [row] = await ask(`with ${deletingExpired(schema)} select count(*) as count from expired_news`);
-    deleted = Number(row?.["count"]);
+    const rows = await ask(
+      `delete from ${schema}.news news where (news.tenant, news.xid, news.no) in (
+         select old.tenant, old.xid, old.no from ${schema}.news old
+         where pg_visible_in_snapshot(old.xid, $1::pg_snapshot) limit ${newsDeletedMax} for update
+       ) returning 1`,
+      [row?.["ended_at"]],
+    );
+    deleted = rows.length;
   }
 }
