@@ -101,7 +101,7 @@ export async function openStore(
     case "postgres:":
     case "postgresql:": {
       const { openPostgres } = await import("./store/postgres/open.ts");
-      if (access === "create") return await openPostgres({ url, ...patience });
+      if (access === "create") return await openPostgres({ url, ...unlessInUrl(patience, url) });
       // Without the check of the schema at the start, which `serverless` leaves out, an older schema can be opened.
       return await openPostgres({ url, migrate: false, ...(takesAnySchema(access) ? { serverless: true } : {}) });
     }
@@ -112,6 +112,12 @@ export async function openStore(
     default:
       throw new SessionError("store_scheme_unknown", { url: redact(url), known: schemes });
   }
+}
+
+/** The timeouts that the URL does not set. */
+function unlessInUrl(patience: Partial<typeof impatience>, url: string): Partial<typeof impatience> {
+  const named = new URLSearchParams(url.split("?", 2)[1]);
+  return Object.fromEntries(Object.entries(patience).filter(([name]) => !named.has(name)));
 }
 
 /** Older versions of Node have no SQLite. */

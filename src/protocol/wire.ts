@@ -155,6 +155,15 @@ export function wireHost(
   return { memoryBytes, metrics: { ...metrics, workers }, items, ...defined({ next }) };
 }
 
+/** The stats with their instants as texts. */
+export function wireStats<Times extends { readonly at: Date; readonly since: Date | null }>({
+  at,
+  since,
+  ...stats
+}: Times): Omit<Times, "at" | "since"> & { readonly at: string; readonly since: string | null } {
+  return { ...stats, at: at.toISOString(), since: since?.toISOString() ?? null };
+}
+
 export function wireActiveAgent({ agent, since, expiresAt, note }: ActiveAgent): WireActiveAgent {
   return { agent, since: since.toISOString(), expiresAt: expiresAt.toISOString(), note };
 }

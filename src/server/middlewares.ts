@@ -90,11 +90,19 @@ function reporterOf(
   };
 }
 
-/** The caller's request id if it is a plain one, so that the logs of both sides can be compared. */
+/**
+ * The caller's request id, so that the logs of both sides can be compared: 1 to 200 visible ASCII characters. Another one is
+ * replaced, and the response says so.
+ */
 function requestIdOf(c: RequestContext): string {
-  const given = c.req.header("x-request-id") ?? "";
-  return /^[\w.-]{8,80}$/.test(given) ? given : crypto.randomUUID();
+  const given = c.req.header("x-request-id");
+  if (given !== undefined && /^[!-~]{1,200}$/.test(given)) return given;
+  if (given !== undefined) c.header(replacedHeader, "true");
+  return crypto.randomUUID();
 }
+
+/** The header of a response to a request whose id was replaced. */
+const replacedHeader = "x-request-id-replaced";
 
 function corsOf(origins: readonly string[]): MiddlewareHandler {
   return cors({
@@ -109,7 +117,7 @@ function corsOf(origins: readonly string[]): MiddlewareHandler {
       "if-none-match",
       "last-event-id",
     ],
-    exposeHeaders: ["etag", "retry-after", "x-request-id"],
+    exposeHeaders: ["etag", "retry-after", "x-request-id", replacedHeader],
     maxAge: 600,
   });
 }

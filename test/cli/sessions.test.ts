@@ -410,3 +410,18 @@ test("a reader that closes the pipe of a list is no failure", async () => {
   const { code, stderr } = await finish(child);
   assert.deepEqual([code, stderr], [0, ""]);
 });
+
+test("show has the instructions of a session and the reason of its end", async () => {
+  await using context = await setUp();
+  const { place } = context;
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const session = await sessions.create({ id: "s", instructions: "Be brief." });
+  await session.end({ reason: "the order was delivered" });
+  await sessions.close();
+  const { stdout } = await place.run(["sessions", "show", "s"]);
+  assert.match(stdout, /^instructions +Be brief\.$/m);
+  assert.match(stdout, /^ended +\d{4}-.*: the order was delivered$/m);
+  const shown = JSON.parse((await place.run(["sessions", "show", "s", "--json"])).stdout) as Record<string, unknown>;
+  assert.equal(shown["instructions"], "Be brief.");
+  assert.partialDeepStrictEqual(shown["ended"], { reason: "the order was delivered" });
+});

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Workplace } from "../cli/command-line.ts";
+import { migratePostgres } from "../../src/store/postgres/index.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { PostgresServer, query } from "./server.ts";
 
@@ -43,6 +44,17 @@ test("a dry run lists the missing steps and changes nothing, a run applies them,
     "select from pg_class where relname like 'entries\\__' and relnamespace = 'agents'::regnamespace and relkind = 'r'",
   );
   assert.equal(parts.length, 4);
+});
+
+test("of several programs that migrate at once, each reports the steps that it has applied itself", async () => {
+  const reports = await Promise.all(
+    Array.from({ length: 4 }, () => migratePostgres({ url: server.url(), schema: "crowded" })),
+  );
+  const applied = reports.flatMap(({ steps }) => steps.map(({ version }) => version)).toSorted((a, b) => a - b);
+  assert.deepEqual(
+    applied,
+    migrations.map(({ version }) => version),
+  );
 });
 
 test("the script of --print can be run by hand, and leaves nothing to do", async () => {

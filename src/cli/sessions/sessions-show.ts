@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { LeaseHolder, Message, Session, SessionInfo, Turn, UnreadableEntry } from "../../index.ts";
+import type { LeaseHolder, Message, Session, SessionInfo, Sessions, Turn, UnreadableEntry } from "../../index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, type StoreOptions } from "../program/environment.ts";
@@ -15,7 +15,10 @@ interface ShowOptions extends StoreOptions, JsonOption {
 }
 
 export function showCommand(): Command {
-  return storeCommand("show", "Show a session: counters, deadlines, lease holder, last turns")
+  return storeCommand(
+    "show",
+    "Show a session: counters, deadlines, instructions, reason of its end, lease holder, last turns",
+  )
     .argument("<id>", "the session")
     .option("--turns <n>", "how many of the last turns to show", wholeNumber, 5)
     .option(...jsonOption)
@@ -32,15 +35,38 @@ async function show(id: string, { turns, json, ...options }: ShowOptions): Promi
   const holder = await session.leaseHolder();
   const onUnreadable = ({ seq, reason }: UnreadableEntry): void => note(`turn ${seq} is not shown: ${reason}`);
   const last = await Array.fromAsync(session.turns({ last: turns, onUnreadable }));
-  if (json === true) writeJson({ ...session.info, lease: holder, turns: last.map(jsonTurn) });
-  else describe(session, holder, last);
+  const instructions = (await session.instructions()) ?? null;
+  const ended = await endOf(sessions, session.info);
+  if (json === true) writeJson({ ...session.info, lease: holder, instructions, ended, turns: last.map(jsonTurn) });
+  else describe(session, { holder, instructions, ended, turns: last });
+}
+
+/** When and why a session was ended; null if it was not, or its event is not kept any more. */
+async function endOf(sessions: Sessions, { id, state }: SessionInfo): Promise<Ended | null> {
+  if (state !== "ended" && state !== "archived") return null;
+  const { items } = await sessions.listEvents({ session: id, type: "ended", order: "descending", limit: 1 });
+  const [event] = items;
+  return event?.type === "ended" ? { at: new Date(event.at), reason: event.reason } : null;
+}
+
+interface Ended {
+  readonly at: Date;
+  readonly reason: string;
+}
+
+/** What is shown beside the session itself. */
+interface Shown {
+  readonly holder: LeaseHolder | null;
+  readonly instructions: string | null;
+  readonly ended: Ended | null;
+  readonly turns: readonly Turn[];
 }
 
 function jsonTurn({ at, ...turn }: Turn): object {
   return { ...turn, at: new Date(at) };
 }
 
-function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly Turn[]): void {
+function describe({ info }: Session, { holder, instructions, ended, turns }: Shown): void {
   const { counters } = info;
   writeTable(
     ["SESSION", info.id],
@@ -50,6 +76,8 @@ function describe({ info }: Session, holder: LeaseHolder | null, turns: readonly
       ["labels", labelTexts(info.labels).join(", ") || "-"],
       ["user", info.user ?? "-"],
       ["state", info.state],
+      ...(ended === null ? [] : [["ended", `${localTime(ended.at)}: ${ended.reason}`]]),
+      ["instructions", instructions === null ? "-" : shortened(instructions)],
       ["created", localTime(info.createdAt)],
       ["last active", localTime(info.lastActivityAt)],
       ["expires", localTime(info.expiresAt)],
@@ -111,7 +139,11 @@ const lengthMax = 300;
 function messageText({ role, content, tool_calls: calls }: Message): string {
   const text = typeof content === "string" ? content : content == null ? "" : jsonOf(content);
   const called = (calls ?? []).map((call) => `${call.function.name}(${call.function.arguments})`).join(" ");
-  const whole = printable([text, called].filter((part) => part !== "").join(" "));
+  return `${role}: ${shortened([text, called].filter((part) => part !== "").join(" "))}`;
+}
+
+function shortened(text: string): string {
+  const whole = printable(text);
   const rest = whole.length - lengthMax;
-  return `${role}: ${rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json shows them)` : whole}`;
+  return rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json shows them)` : whole;
 }

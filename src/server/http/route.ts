@@ -177,11 +177,20 @@ function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: stri
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const path = [part, ...(issue?.path ?? [])].map(String).join(".");
+  if (issue !== undefined && isMissing(value, issue.path))
+    throw new SessionError("request_invalid", { path: path.slice(0, 100), expected: "value" });
   throw new SessionError(
     "request_invalid",
     { path: path.slice(0, 100) },
     { reported: (issue?.message ?? "").slice(0, 200) },
   );
+}
+
+/** Whether the value has nothing at this path. */
+function isMissing(value: unknown, path: readonly PropertyKey[]): boolean {
+  let found: unknown = value;
+  for (const name of path) found = (found as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[name];
+  return found === undefined;
 }
 
 /** The client disconnected while sending; not an error of the server. */

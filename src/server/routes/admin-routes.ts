@@ -1,6 +1,7 @@
 /** Stats and the sweep, for operators. */
 import { z } from "zod";
 import { stats, sweep } from "../../admin.ts";
+import { wireStats } from "../../protocol/wire.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { duration, instant } from "../../protocol/schemas.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
@@ -23,7 +24,7 @@ export function addAdminRoutes(shared: Shared): void {
     },
     async (c, { query: { by, since, limit } }) => {
       const query = defined({ limit, by, since: since === undefined ? undefined : new Date(since) });
-      return jsonAnswer(c, await stats(c.get("sessions"), query));
+      return jsonAnswer(c, wireStats(await stats(c.get("sessions"), query)));
     },
   );
 

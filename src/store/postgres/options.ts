@@ -8,7 +8,7 @@ import { defined } from "../../domain/values/defined.ts";
 export interface PostgresOptions {
   /**
    * `postgres://user:password@host:port/database`, with the parameters of `pg`, such as those of SSL. Options may follow a question mark:
-   * `?schema=agents&max=8&prepare=false&serverless=true&listen=true`.
+   * `?schema=agents&max=8&prepare=false&serverless=true&listen=true&deadline=10s&attempt=3s&connectTimeout=2s`.
    */
   readonly url?: string;
   /** A pool of your own: `pg.Pool`, Neon's, Vercel's, PGlite. It is not closed with the store. */
@@ -134,7 +134,10 @@ function parseListen(listen: boolean, pool: PostgresPool | undefined): boolean {
   throw invalidArgument("listen", listen, { expected: "url_without_pool" });
 }
 
-type OfUrl = Pick<PostgresOptions, "url" | "schema" | "max" | "prepare" | "serverless" | "listen">;
+type OfUrl = Pick<
+  PostgresOptions,
+  "url" | "schema" | "max" | "prepare" | "serverless" | "listen" | "deadline" | "attempt" | "connectTimeout"
+>;
 
 /** The options of Perdure in a URL; the other parameters are for `pg`. */
 function parseUrl(text: string | undefined): OfUrl {
@@ -151,9 +154,11 @@ function parseUrl(text: string | undefined): OfUrl {
   const prepare = parseFlag(take("prepare"), "prepare");
   const serverless = parseFlag(take("serverless"), "serverless");
   const listen = parseFlag(take("listen"), "listen");
+  const [deadline, attempt, connectTimeout] = [take("deadline"), take("attempt"), take("connectTimeout")];
   return {
     url: parameters.size === 0 ? address : `${address}?${parameters.toString()}`,
     ...defined({ schema, max: max === undefined ? undefined : Number(max), prepare, serverless, listen }),
+    ...defined({ deadline, attempt, connectTimeout }),
   };
 }
 

@@ -28,24 +28,48 @@ export async function schemaState(database: Database, { schema }: Layout): Promi
   return { found, known, skipped, pending: migrations.slice(found) };
 }
 
-/** Updates the schema. Any number of programs may do so at the same time; each step is applied once. */
+/**
+ * Updates the schema, and returns the steps that this call has applied. Any number of programs may do so at the same time; each
+ * step is applied once, by one of them.
+ */
 export async function migrate(database: Database, layout: Layout): Promise<SchemaState> {
   const before = await schemaState(database, layout);
+  const applied: PostgresMigration[] = [];
   for (const step of before.pending) {
     try {
-      await database.administer(stepSql(step, layout));
+      if (await applies(database, step, layout)) applied.push(step);
     } catch (error) {
       throw explained(error, database.name, layout);
     }
   }
-  return before;
+  const [first] = applied;
+  if (before.pending.length === 0) return before;
+  return { ...before, found: first === undefined ? before.known : first.version - 1, pending: applied };
+}
+
+/** The SQLSTATE of a step that another program has applied. */
+const appliedState = "PD001";
+
+/** Whether this call applied the step, and not another program before it. */
+async function applies(database: Database, step: PostgresMigration, layout: Layout): Promise<boolean> {
+  try {
+    await database.administer(stepSql(step, layout, `raise exception 'applied' using errcode = '${appliedState}'`));
+    return true;
+  } catch (error) {
+    if (sqlState(error instanceof SessionError ? error.cause : error) === appliedState) return false;
+    throw error;
+  }
 }
 
 /**
- * One step as one statement, which the server runs as one transaction under a lock. A step that was applied does nothing. An
- * administrator may run it instead of {@link migrate}.
+ * One step as one statement, which the server runs as one transaction under a lock. A step that was applied does nothing, or
+ * what `whenApplied` says. An administrator may run it instead of {@link migrate}.
  */
-export function stepSql({ version, title, breaking, sql }: PostgresMigration, layout: Layout): string {
+export function stepSql(
+  { version, title, breaking, sql }: PostgresMigration,
+  layout: Layout,
+  whenApplied = "return",
+): string {
   const { schema } = layout;
   return `do ${quoteBody(`
 begin
@@ -68,7 +92,7 @@ begin
     );
   end if;
   if exists (select from ${schema}.migrations where version >= ${version}) then
-    return;
+    ${whenApplied};
   end if;
 ${sql(layout)}
   insert into ${schema}.migrations (version, title, breaking) values (${version}, ${quoteBody(title)}, ${breaking});
