@@ -41,10 +41,10 @@ export async function* importItems(
       if (gathered > bytesMax)
         throw new SessionError("snapshot_too_large", { source: file, bytes: gathered, bytesMax });
     } else {
-      yield itemOf(read.source, () => conversationOf(read.value, read.source));
+      yield importItem(read.source, () => conversationOf(read.value, read.source));
     }
   }
-  if (single.length > 0) yield itemOf(file, () => conversationOf(single, file));
+  if (single.length > 0) yield importItem(file, () => conversationOf(single, file));
 }
 
 type ReadDocument =
@@ -78,7 +78,8 @@ function notJson(text: string, source: string): SessionError {
   return new SessionError("snapshot_invalid", { source, expected: "json" });
 }
 
-function itemOf(source: string, convert: () => Conversation): ImportItem {
+/** The item of a conversation, or of the error of its conversion. */
+export function importItem(source: string, convert: () => Conversation): ImportItem {
   try {
     return { source, conversation: convert() };
   } catch (error) {
@@ -100,8 +101,8 @@ function isMessage(value: unknown): boolean {
 /** The fields in which the formats keep the messages of a conversation, and one that other programs use. */
 const lists = [...new Set(messageFormats.map(({ list }) => list)), "conversation"];
 
-/** @throws SessionError `message_invalid` */
-function conversationOf(value: unknown, source: string): Conversation {
+/** The conversation in a value of JSON. @throws SessionError `message_invalid` */
+export function conversationOf(value: unknown, source: string): Conversation {
   const fields = isFields(value) ? value : {};
   const given = Array.isArray(value)
     ? value

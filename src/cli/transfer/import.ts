@@ -13,17 +13,26 @@ import { Progress } from "../terminal/progress.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { importSessions, type ImportItem, type ImportOptions, type ImportReport } from "../../admin.ts";
 import { counted } from "../../errors/counted.ts";
+import { tableColumnsOf, type TableColumns } from "../../files/tables/table-columns.ts";
+import { tableItems, type TableCounts } from "../../files/tables/table-items.ts";
+import { openTable } from "../../files/tables/table-rows.ts";
+import { printable } from "../../domain/values/format-value.ts";
+import { CliError } from "../terminal/cli-error.ts";
 
 interface Options extends StoreOptions, JsonOption {
   readonly dryRun?: boolean;
   readonly onExists: NonNullable<ImportOptions["onExists"]>;
   readonly agent?: string;
+  readonly from?: string;
+  readonly table?: string;
 }
 
 /** `perdure import`: create sessions from a file. */
 export function importCommand(): Command {
   return storeCommand("import", "Import sessions: exports of Perdure, or conversations of other programs")
-    .argument("<file>", "the file to read, compressed by gzip or not; - for stdin")
+    .argument("[file]", "the file to read, compressed by gzip or not; - for stdin")
+    .option("--from <url>", "read the rows of a table in this database instead: postgres://… or sqlite:FILE")
+    .option("--table <name>", "the table, such as llm_sessions or app.conversation_states")
     .option("--dry-run", "write nothing; report what would be imported")
     .addOption(
       new Option("--on-exists <policy>", "what to do if another session has the id")
@@ -38,6 +47,7 @@ export function importCommand(): Command {
         "perdure import all.ndjson.gz --dry-run",
         "perdure import all.ndjson.gz",
         "perdure import sharegpt.json --agent tutor",
+        "perdure import --from postgres://app@db.example/app --table llm_sessions --dry-run",
         "perdure export | perdure import - --store postgres://app@db.example/app",
       ]) +
         "\nReads snapshots, OpenAI's chat format (JSONL), ShareGPT, LangChain's dumps and UIMessages of the AI SDK.\n" +
@@ -46,13 +56,27 @@ export function importCommand(): Command {
     .action(importAll);
 }
 
-async function importAll(file: string, { dryRun, onExists, agent, json, ...options }: Options): Promise<void> {
+async function importAll(
+  file: string | undefined,
+  { dryRun, onExists, agent, json, from, table: name, ...options }: Options,
+): Promise<void> {
+  const hasTable = from !== undefined && name !== undefined;
+  if ((from === undefined) !== (name === undefined) || hasTable === (file !== undefined))
+    throw new CliError("usage", "name a file, - for stdin, or a table with --from URL --table NAME");
   await untilSignalled(async (signal) => {
     await using sessions = await (dryRun === true ? openForDryRun(options) : openFor(options));
-    const source = new Counted(file, signal);
-    const total = await source.size();
+    const { snapshotBytesMax: bytesMax } = sessions.limits;
+    await using table = hasTable ? await openTable(from, name) : undefined;
+    const columns = table && tableColumnsOf(name ?? "", table.columns);
+    if (columns !== undefined && json !== true) noteColumns(name ?? "", columns);
+    const counts: TableCounts = { rows: 0, leftOut: 0 };
+    const source = new Counted(file ?? "", signal);
+    const total = table === undefined ? await source.size() : undefined;
     using progress = await Progress.begin();
-    const items = importItems(unpacked(source, file), { file, bytesMax: sessions.limits.snapshotBytesMax });
+    const items =
+      table !== undefined && columns !== undefined
+        ? tableItems(table, columns, { name: name ?? "", bytesMax, counts })
+        : importItems(unpacked(source, file ?? ""), { file: file ?? "", bytesMax });
     let sofar: ImportReport | undefined;
     const importing = importSessions(sessions, until(signal, items), {
       onExists,
@@ -72,9 +96,20 @@ async function importAll(file: string, { dryRun, onExists, agent, json, ...optio
     });
     progress[Symbol.dispose]();
     if (done.skipped > 0) process.exitCode ||= 1;
-    if (json === true) writeJson({ ...done, dryRun: dryRun === true, complete: !signal.aborted });
+    const about = columns && { name, ...columns, ...counts };
+    if (json === true)
+      writeJson({ ...done, ...defined({ table: about }), dryRun: dryRun === true, complete: !signal.aborted });
     else printResult(done, { dryRun: dryRun === true, stopped: signal.aborted });
+    if (json !== true && counts.leftOut > 0)
+      note(`${counted(counts.leftOut, "row")} of ${counts.rows} left out: without a session, or without a text`);
   });
+}
+
+/** Says which column is taken for what, and which are not imported. */
+function noteColumns(table: string, { rows, columns, unused }: TableColumns): void {
+  const taken = Object.entries(columns).map(([field, column]) => `${field} from ${printable(column)}`);
+  note(`table ${printable(table)}, a row for each ${rows === "states" ? "session" : "exchange"}: ${taken.join(", ")}`);
+  if (unused.length > 0) note(`columns left out: ${unused.map(printable).join(", ")}`);
 }
 
 /** A dry run creates no store: it compares with an empty one where there is none. */

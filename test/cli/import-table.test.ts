@@ -1,0 +1,126 @@
+/** `perdure import --from URL --table NAME`: the tables of other systems, in SQLite and PostgreSQL. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, before, test } from "node:test";
+import { openSessions } from "../../src/index.ts";
+import { PostgresServer, query } from "../postgres/server.ts";
+import { Workplace } from "./command-line.ts";
+
+let server: PostgresServer;
+before(async () => {
+  server = await PostgresServer.start();
+});
+after(() => server[Symbol.asyncDispose]());
+
+const exchanges = `
+  create table llm_sessions (
+    id integer primary key, session_id text, agent_name text, user_id text, question text, response text,
+    timestamp TIME, tokens_used integer
+  );
+  insert into llm_sessions values
+    (1, 'a', 'ceo', 'ada', 'What does a second oven cost?', 'About 900 euros.', '2026-01-02 10:00:00', 12),
+    (3, 'a', 'ceo', 'ada', 'And a third?', 'Ask the supplier.', '2026-01-02 10:05:00', 9),
+    (2, 'b', null, null, 'Hello', null, '2026-01-03 08:00:00', null),
+    (4, null, 'ceo', null, 'lost', 'lost', '2026-01-03 08:00:00', 1),
+    (5, 'c', 'ceo', null, '', null, '2026-01-03 08:00:00', 1)`;
+
+const states = `
+  create table conversation_states (session_id text primary key, active_agent text, state JSON, updated_at TIME);
+  insert into conversation_states values
+    ('d', 'sales', '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}', '2026-02-01 09:00:00'),
+    ('e', 'sales', '{"step":3,"cart":["flour"]}', '2026-02-01 09:00:00'),
+    ('f', 'sales', 'no json', '2026-02-01 09:00:00')`;
+
+const engines = {
+  async sqlite(place: Workplace): Promise<string> {
+    const file = join(place.folder, "old.db");
+    using database = new DatabaseSync(file);
+    for (const sql of [exchanges, states]) database.exec(sql.replaceAll("TIME", "text").replaceAll("JSON", "text"));
+    return `sqlite:${file}`;
+  },
+  async postgres(): Promise<string> {
+    for (const sql of [exchanges, states]) {
+      const typed = sql.replaceAll("TIME", "timestamp").replaceAll("JSON", "text");
+      for (const statement of typed.split(";")) await query(server.url(), statement);
+    }
+    return server.url();
+  },
+};
+
+for (const [engine, prepare] of Object.entries(engines)) {
+  test(`${engine}: rows of questions and answers become sessions, once, and the report says what is left out`, async () => {
+    await using place = await Workplace.open();
+    const from = await prepare(place);
+    const run = async (...args: string[]) =>
+      await place.run(["import", "--from", from, "--table", "llm_sessions", ...args]);
+    const dry = await run("--dry-run");
+    assert.equal(dry.code, 0, dry.stderr);
+    const taken =
+      "session from session_id, question from question, answer from response, time from timestamp, agent from agent_name, user from user_id";
+    assert(dry.stderr.includes(`table llm_sessions, a row for each exchange: ${taken}\n`), dry.stderr);
+    assert.match(dry.stderr, /columns left out: id, tokens_used\n/);
+    assert.match(dry.stderr, /would import 2 sessions, 3 turns, /);
+    assert.match(dry.stderr, /2 rows of 5 left out: without a session, or without a text\n/);
+    assert.equal((await run()).code, 0);
+    const again = JSON.parse((await run("--json")).stdout) as Record<string, unknown>;
+    assert.deepEqual([again["restored"], again["present"], again["skipped"]], [0, 2, 0]);
+    assert.deepEqual((again["table"] as Record<string, unknown>)["leftOut"], 2);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const session = await sessions.get("a");
+    assert.deepEqual([session.info.agent, session.info.user], ["ceo", "ada"]);
+    const turns = await Array.fromAsync(session.turns());
+    assert.deepEqual(
+      turns.map(({ at, input, output }) => [new Date(at).toISOString(), input[0]?.content, output[0]?.content]),
+      [
+        ["2026-01-02T10:00:00.000Z", "What does a second oven cost?", "About 900 euros."],
+        ["2026-01-02T10:05:00.000Z", "And a third?", "Ask the supplier."],
+      ],
+    );
+    assert.equal((await sessions.get("b")).info.turn, 1);
+  });
+
+  test(`${engine}: rows of states become sessions with their messages, or with the state as metadata`, async () => {
+    await using place = await Workplace.open();
+    const from = engine === "sqlite" ? await prepare(place) : server.url();
+    const { code, stderr } = await place.run(["import", "--from", from, "--table", "conversation_states"]);
+    assert.match(
+      stderr,
+      /table conversation_states, a row for each session: session from session_id, messages from state/,
+    );
+    assert.match(stderr, /skipped conversation_states f is not JSON: .*\[message_invalid\]/);
+    assert.equal(code, 1);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const [turn] = await Array.fromAsync((await sessions.get("d")).turns());
+    assert.deepEqual([turn?.input[0]?.content, turn?.output[0]?.content, turn?.agent], ["hi", "hello", "sales"]);
+    const { metadata, agent } = (await sessions.get("e")).info;
+    assert.deepEqual([metadata, agent], [{ state: { step: 3, cart: ["flour"] } }, "sales"]);
+  });
+
+  test(`${engine}: a table that is missing or has other columns is refused, with those that are there`, async () => {
+    await using place = await Workplace.open();
+    const from = engine === "sqlite" ? await prepare(place) : server.url();
+    const missing = await place.run(["import", "--from", from, "--table", "absent"]);
+    assert.match(missing.stderr, /table is "absent"; expected one of .*conversation_states.*llm_sessions/);
+    assert.equal(missing.code, 2);
+    if (engine === "postgres") await query(from, "create table if not exists other (a text, b text)");
+    else new DatabaseSync(from.slice("sqlite:".length)).exec("create table other (a text, b text)");
+    const other = await place.run(["import", "--from", from, "--table", "other"]);
+    assert.match(other.stderr, /table is "other"; expected a table with a session_id.*the columns a, b/);
+    assert.equal(other.code, 2);
+  });
+}
+
+test("a file and a table together, or half a table, are refused", async () => {
+  await using place = await Workplace.open();
+  for (const args of [
+    [],
+    ["a.json", "--from", "sqlite:a.db", "--table", "t"],
+    ["--from", "sqlite:a.db"],
+    ["--table", "t"],
+  ]) {
+    const { code, stderr } = await place.run(["import", ...args]);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /name a file, - for stdin, or a table with --from URL --table NAME/);
+  }
+});
