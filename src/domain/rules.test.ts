@@ -31,6 +31,7 @@ import {
 import {
   createSession,
   endSession,
+  expiredSince,
   expireSession,
   postponeSweep,
   restartSession,
@@ -238,7 +239,8 @@ interface Replayed {
   fence: number;
 }
 
-function replayAll(events: readonly SessionEvent[], expiresAt: number): Replayed {
+/** `timeUp`: when the time of the session was up, or its last activity, if that came later. */
+function replayAll(events: readonly SessionEvent[], timeUp: number): Replayed {
   const none: Replayed = {
     state: "active",
     stateSince: 0,
@@ -248,10 +250,10 @@ function replayAll(events: readonly SessionEvent[], expiresAt: number): Replayed
     waits: null,
     fence: 0,
   };
-  return events.reduce((replayed, event) => ({ ...replayed, ...replayOne(replayed, event, expiresAt) }), none);
+  return events.reduce((replayed, event) => ({ ...replayed, ...replayOne(replayed, event, timeUp) }), none);
 }
 
-function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): Partial<Replayed> {
+function replayOne(replayed: Replayed, event: SessionEvent, timeUp: number): Partial<Replayed> {
   const become = (state: Replayed["state"]): Partial<Replayed> =>
     state === replayed.state ? {} : { state, stateSince: event.at };
   switch (event.type) {
@@ -273,7 +275,7 @@ function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): 
       return replayed.state === "active" ? become("inactive") : {};
     case "expired":
       // Its time was up before a sweep marked it.
-      return { state: "expired", stateSince: expiresAt };
+      return { state: "expired", stateSince: Math.max(timeUp, replayed.stateSince) };
     case "ended":
       return become("ended");
     case "recovered":
@@ -310,7 +312,7 @@ function replayOne(replayed: Replayed, event: SessionEvent, expiresAt: number): 
 
 function checkEvents(record: SessionRecord, logs: ReadonlyMap<string, readonly Entry[]>): void {
   const events = (logs.get("events") ?? []).map(eventOf);
-  const { fence, ...replayed } = replayAll(events, record.expiresAt);
+  const { fence, ...replayed } = replayAll(events, Math.max(record.expiresAt, record.lastActivityAt));
   const { state, stateSince, agent, user, handoff, waiting, openTurn } = record;
   const waits = waiting && { turn: openTurn, reason: waiting.reason, expiresAt: waiting.expiresAt };
   assert.deepEqual(replayed, { state, stateSince, agent, user, handoff, waits });
@@ -579,7 +581,7 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
     assert.ok(after.counters[counter] >= before.counters[counter], `${counter} never goes down`);
 
   if (after.state === "expired" && before.state !== "expired")
-    assert.equal(after.stateSince, before.expiresAt, "the state expired begins when the time was up");
+    assert.equal(after.stateSince, expiredSince(before), "the state expired begins when the time was up");
   else if (after.state !== before.state) assert.equal(after.stateSince, life.now, "a new state begins now");
   else if (command.do !== "revive") assert.equal(after.stateSince, before.stateSince, "the same state goes on");
   assert.ok(after.lastActivityAt >= before.lastActivityAt);
