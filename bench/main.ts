@@ -22,6 +22,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   streams: () => import("./streams.ts"),
   logs: () => import("./logs.ts"),
   documents: () => import("./documents.ts"),
+  news: () => import("./news.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -80,6 +80,7 @@ export const tables: Readonly<Record<string, readonly string[]>> = {
     'tenant text collate "C" not null',
     "xid xid8 not null default pg_current_xact_id()",
     "no bigint not null",
+    "noted_at timestamp with time zone not null default now()",
     'kind text collate "C" not null',
     'scope text collate "C" not null',
     'id text collate "C" not null',

@@ -237,6 +237,7 @@ create table ${schema}.news (
   tenant text collate "C" not null,
   xid xid8 not null default pg_current_xact_id(),
   no bigint generated always as identity,
+  noted_at timestamptz not null default now(),
   kind text collate "C" not null,
   scope text collate "C" not null,
   id text collate "C" not null,

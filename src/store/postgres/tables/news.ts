@@ -20,6 +20,8 @@ interface Answer {
   readonly id: string;
   /** The snapshot within which the page is. */
   readonly until: string;
+  /** The time of the read, epoch ms. */
+  readonly now: number;
   /** False if the page is a reset. */
   readonly fits: boolean;
   /** The number of rows that the page is read from, and the last one. */
@@ -40,6 +42,8 @@ interface Changed extends Omit<NotedKey, "tenant"> {
 /** A reader has the news that are visible in `from`, and those in `until` up to a place. */
 interface Bounds {
   readonly from: string;
+  /** The time of the snapshot `from`, epoch ms. */
+  readonly madeAt: number;
   readonly until?: string;
   readonly place: Place;
 }
@@ -52,9 +56,9 @@ export async function findNews(call: Database["call"], schema: string, query: Ne
   const cursor = after === undefined ? undefined : decodeNewsCursor(after);
   const bounds = cursor && boundsOf(cursor.place);
   const [xid, no] = bounds?.place ?? start;
-  const values = [tenant, cursor?.id, bounds?.from, bounds?.until, xid, no, limit, bytesMax];
+  const values = [tenant, cursor?.id, bounds?.from, bounds?.madeAt, bounds?.until, xid, no, limit, bytesMax];
   const [row] = await call(
-    `select ${schema}.read_news($1, $2, $3, $4, $5, $6, $7, $8)::text as answer`,
+    `select ${schema}.read_news($1, $2, $3, $4, $5, $6, $7, $8, $9)::text as answer`,
     values.map((value) => value ?? null),
   );
   const text = row?.["answer"];
@@ -63,11 +67,13 @@ export async function findNews(call: Database["call"], schema: string, query: Ne
 }
 
 function foundNews(
-  { id, until, fits, count, last, changes }: Answer,
+  { id, until, now, fits, count, last, changes }: Answer,
   { tenant, limit, bounds }: { readonly tenant: string; readonly limit: number; readonly bounds: Bounds | undefined },
 ): FoundNews {
   const cursorAt = (place: string): string => encodeNewsCursor({ id, place });
-  const whole = cursorAt(placeText({ from: until, place: start }));
+  // The second snapshot of a limited page was made before this read.
+  const madeAt = bounds?.until === undefined ? now : bounds.madeAt;
+  const whole = cursorAt(placeText({ from: until, madeAt, place: start }));
   if (!fits || bounds === undefined) return { isReset: true, changes: [], next: whole, hasMore: false };
   const all = changes ?? [];
   const end = all.findIndex(({ isBehind }) => isBehind);
@@ -77,7 +83,7 @@ function foundNews(
     // The second snapshot is older than this read: later changes may be behind it.
     return { isReset: false, changes: page, next: whole, hasMore: bounds.until !== undefined };
   }
-  const next = cursorAt(placeText({ from: bounds.from, until, place: reached }));
+  const next = cursorAt(placeText({ ...bounds, until, place: reached }));
   return { isReset: false, changes: page, next, hasMore: true };
 }
 
@@ -92,19 +98,18 @@ function before([xid, no]: Place): Place {
   return [xid, no - 1];
 }
 
-function placeText({ from, until, place }: Bounds): string {
-  return until === undefined ? from : [from, until, ...place].join(" ");
+function placeText({ from, madeAt, until, place }: Bounds): string {
+  return [from, madeAt, ...(until === undefined ? [] : [until, ...place])].join(" ");
 }
 
 /** Undefined for the place of another store. */
 function boundsOf(text: string): Bounds | undefined {
-  const [from = "", until, xid = "", no = "", ...others] = text.split(" ");
-  if (!isSnapshot(from) || others.length > 0) return undefined;
-  if (until === undefined) return { from, place: start };
-  const number = Number(no);
-  return isSnapshot(until) && isXid(xid) && Number.isSafeInteger(number)
-    ? { from, until, place: [xid, number] }
-    : undefined;
+  const [from = "", time, until, xid = "", no = "", ...others] = text.split(" ");
+  const [madeAt, number] = [Number(time), Number(no)];
+  if (!isSnapshot(from) || !Number.isSafeInteger(madeAt) || others.length > 0) return undefined;
+  if (until === undefined) return { from, madeAt, place: start };
+  const isPlace = isSnapshot(until) && isXid(xid) && Number.isSafeInteger(number);
+  return isPlace ? { from, madeAt, until, place: [xid, number] } : undefined;
 }
 
 const xidMax = 2n ** 63n;

@@ -61,12 +61,15 @@ export function noteBatch(schema: string, { documents }: { readonly documents: b
  * - A commit looks for the subscription after it has locked the tables of sessions or documents. The commits that hold such a
  *   lock after the subscription is committed may not see it, and no page is returned until they have ended (`awaits`).
  * - A commit may see the end of a subscription before its renewal. A reader begins another one if the end is near.
+ * - A server that crashed may give ids again that were those of rolled back transactions, which an earlier snapshot takes for
+ *   ended ones. A snapshot from before the start of the server has no row that was noted after it.
  * - News are deleted up to the oldest transaction that ran at a time in the past. A later snapshot has all of them.
  */
 export function readNews(schema: string): string {
   return `
 create function ${schema}.read_news(
-  _tenant text, _id text, _from pg_snapshot, _until pg_snapshot, _xid xid8, _no bigint, _limit int, _bytes_max bigint
+  _tenant text, _id text, _from pg_snapshot, _made_at bigint, _until pg_snapshot, _xid xid8, _no bigint, _limit int,
+  _bytes_max bigint
 ) returns json language plpgsql ${planOnce}
 as ${quoteBody(body(schema))};`;
 }
@@ -84,6 +87,8 @@ declare
   _now bigint := ${nowMs};
   _standing record;
   _awaits text[];
+  _started timestamptz := pg_postmaster_start_time();
+  _isOfEarlierStart boolean := coalesce(_made_at < floor(extract(epoch from _started) * 1000), false);
 begin
   select * into _standing from ${schema}.news_subscriptions subscription where subscription.tenant = _tenant;
   if _standing.id is null or _standing.expires_at <= _now + ${expiryMarginMs} then
@@ -127,7 +132,8 @@ begin
     with bounds as (
       select subscription.id, coalesce(_until, pg_current_snapshot()) as until,
         coalesce(subscription.id = _id and pg_snapshot_xmin(_from) >= subscription.deleted
-          and pg_snapshot_xmax(coalesce(_until, _from)) <= pg_snapshot_xmax(pg_current_snapshot()), false) as fits
+          and (_isOfEarlierStart or pg_snapshot_xmax(coalesce(_until, _from)) <= pg_snapshot_xmax(pg_current_snapshot())),
+          false) as fits
       from ${schema}.news_subscriptions subscription
       where subscription.tenant = _tenant and subscription.id = _standing.id
     ), noted as materialized (
@@ -143,6 +149,12 @@ begin
           where news.tenant = _tenant and news.xid = running.xid and ${onPage}
         ) late
         where bounds.fits
+        union all
+        select restarted.* from bounds cross join lateral (
+          select news.* from ${schema}.news news
+          where news.tenant = _tenant and news.xid < pg_snapshot_xmax(_from) and news.noted_at >= _started and ${onPage}
+        ) restarted
+        where bounds.fits and _isOfEarlierStart
       ) found
       order by found.xid, found.no limit _limit
     ), changed as (
@@ -167,7 +179,7 @@ begin
       window by_place as (order by changed.xid, changed.no)
     )
     select json_build_object(
-      'id', bounds.id, 'until', bounds.until::text, 'fits', bounds.fits,
+      'id', bounds.id, 'until', bounds.until::text, 'now', _now, 'fits', bounds.fits,
       'count', (select count(*) from noted),
       'last', (
         select json_build_array(noted.xid::text, noted.no) from noted order by noted.xid desc, noted.no desc limit 1
