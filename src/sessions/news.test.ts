@@ -1,14 +1,14 @@
 /** News of a tenant: positions of its sessions, streams and documents, for any number of readers, resumed by a cursor. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { inMemory } from "../../test/support/in-memory.ts";
-import { backupStore } from "../admin.ts";
+import { backupStore, erase } from "../admin.ts";
 import { hasCode } from "../errors.ts";
-import { storeBefore, callStore } from "../store/calls/forwarding-store.ts";
+import { callStore, storeBefore, type StoreResult } from "../store/calls/forwarding-store.ts";
 import { newsDeletedMax } from "../store/news.ts";
 import { openSqlite } from "../store/sqlite/open.ts";
 import type { Store } from "../store/store.ts";
@@ -185,6 +185,37 @@ test("a slow reader has the last position of each session waiting, and reads fro
   assert.partialDeepStrictEqual(await reader.next(), [{ session: "s", turns: 6 }]);
 });
 
+test("a reader that catches up beside others gets what is committed while its page is on the way", async () => {
+  await using place = inMemory();
+  const { clock, shared } = place;
+  const arrives = Promise.withResolvers<void>();
+  let held = "none yet";
+  const store = storeBefore(shared, async (method, args) => {
+    const result: StoreResult<typeof method> = await callStore(shared, method, args);
+    const [query] = args as [{ after?: string }];
+    if (method === "news" && query.after === held) await arrives.promise;
+    return result;
+  });
+  const sessions = sessionsOn(store, { clock, sweep: false });
+  const one = new Reader(sessions, clock);
+  await one.next();
+  const old = one.cursor ?? assert.fail();
+  await sessions.create({ id: "a" });
+  await one.next();
+  held = old;
+  const other = new Reader(sessions, clock, old);
+  const first = other.news.next();
+  await clock.advance(300);
+  await sessions.create({ id: "b" });
+  assert.partialDeepStrictEqual(await one.next(), [{ session: "b" }]);
+  held = "none more";
+  arrives.resolve();
+  assert.partialDeepStrictEqual((await first).value?.items, [{ session: "a" }]);
+  assert.partialDeepStrictEqual(await other.next(), [{ session: "b" }]);
+  await Promise.all([one.news.return(), other.news.return()]);
+  await sessions.close();
+});
+
 test("a reader without changes gets a newer cursor each minute", async () => {
   await using place = inMemory();
   const reader = new Reader(place.sessions, place.clock);
@@ -263,7 +294,11 @@ async function onFile(): Promise<{
 }> {
   const file = join(folder, `${files++}.db`);
   const clock = scriptedClock();
-  const sessions = sessionsOn(await openSqlite({ url: `sqlite:${file}`, clock }), { clock, sweep: false });
+  const sessions = sessionsOn(await openSqlite({ url: `sqlite:${file}`, clock }), {
+    clock,
+    sweep: false,
+    secret: "a secret for tests",
+  });
   const rows = (table: string): number => {
     using database = new DatabaseSync(file, { readOnly: true });
     return Number(database.prepare(`select count(*) as count from ${table}`).get()?.["count"]);
@@ -313,6 +348,20 @@ test("old news are deleted in steps while a reader reads on", async () => {
   assert.equal(rows("news"), 0);
   await reader.news.return();
   await sessions.close();
+});
+
+test("an erasure leaves no key of a removed session or document in the news of a file", async () => {
+  const { sessions, clock, file } = await onFile();
+  const reader = new Reader(sessions, clock);
+  await reader.next();
+  await sessions.create({ id: "ada-at-example-org", user: "ada" });
+  await sessions.documents("profiles").put("ada-at-example-org-too", 1, { user: "ada" });
+  await reader.next();
+  await erase(sessions, { user: "ada" });
+  assert.deepEqual((await reader.next())[0], { reset: true });
+  await reader.news.return();
+  await sessions.close();
+  assert(!readFileSync(file).includes("ada-at-example-org"));
 });
 
 test("a backup has no news, so a cursor of the store is a reset in its copy", async () => {
