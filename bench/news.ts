@@ -23,7 +23,7 @@ const pollsSeconds = 5;
 interface Place {
   readonly quiet: string;
   readonly followed: string;
-  readonly insert: (n: number) => Promise<unknown> | unknown;
+  readonly insert: (n: number) => unknown;
 }
 
 export const bench: Bench = async (report) => {

@@ -334,6 +334,7 @@ test("cursors that no store has given are resets, and none fails the statement",
     `${2n ** 62n}:${2n ** 62n}:`,
     snapshot,
     `${snapshot} x`,
+    `${snapshot} 1 ${snapshot} 11 1`,
     `${snapshot} 1 ${snapshot} 11 x`,
     `${snapshot} 1 ${snapshot} 11 1 1`,
     `${snapshot} 1 ${2n ** 62n}:${2n ** 62n}: 11 1`,
@@ -342,7 +343,10 @@ test("cursors that no store has given are resets, and none fails the statement",
   ];
   for (const place of places) {
     const forged = Buffer.from(JSON.stringify([id, place])).toString("base64url");
-    assert.equal((await store.store.news({ tenant, after: forged, limit: 10 })).isReset, true, place);
+    const page = await store.store.news({ tenant, after: forged, limit: 10 });
+    assert.equal(page.isReset, true, place);
+    const next = await store.store.news({ tenant, after: page.next ?? "", limit: 10 });
+    assert.equal(next.isReset, false, `the news go on after ${place}`);
   }
 });
 

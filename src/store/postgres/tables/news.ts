@@ -71,17 +71,16 @@ function foundNews(
   { tenant, limit, bounds }: { readonly tenant: string; readonly limit: number; readonly bounds: Bounds | undefined },
 ): FoundNews {
   const cursorAt = (place: string): string => encodeNewsCursor({ id, place });
-  // The second snapshot of a limited page was made before this read.
-  const madeAt = bounds?.until === undefined ? now : bounds.madeAt;
-  const whole = cursorAt(placeText({ from: until, madeAt, place: start }));
-  if (!fits || bounds === undefined) return { isReset: true, changes: [], next: whole, hasMore: false };
+  const wholeAt = (madeAt: number): string => cursorAt(placeText({ from: until, madeAt, place: start }));
+  if (!fits || bounds === undefined) return { isReset: true, changes: [], next: wholeAt(now), hasMore: false };
   const all = changes ?? [];
   const end = all.findIndex(({ isBehind }) => isBehind);
   const page = (end === -1 ? all : all.slice(0, end)).map((changed) => foundChange(tenant, changed));
   const reached = end === -1 ? (count < limit ? undefined : last) : before(all[end]?.place ?? start);
   if (reached === undefined || reached === null) {
+    if (bounds.until === undefined) return { isReset: false, changes: page, next: wholeAt(now), hasMore: false };
     // The second snapshot is older than this read: later changes may be behind it.
-    return { isReset: false, changes: page, next: whole, hasMore: bounds.until !== undefined };
+    return { isReset: false, changes: page, next: wholeAt(bounds.madeAt), hasMore: true };
   }
   const next = cursorAt(placeText({ ...bounds, until, place: reached }));
   return { isReset: false, changes: page, next, hasMore: true };

@@ -130,11 +130,14 @@ begin
 
   return (
     with bounds as (
-      select subscription.id, coalesce(_until, pg_current_snapshot()) as until,
-        coalesce(subscription.id = _id and pg_snapshot_xmin(_from) >= subscription.deleted
+      select subscription.id, judged.fits,
+        case when judged.fits then coalesce(_until, pg_current_snapshot()) else pg_current_snapshot() end as until
+      from ${schema}.news_subscriptions subscription
+      cross join lateral (
+        select coalesce(subscription.id = _id and pg_snapshot_xmin(_from) >= subscription.deleted
           and (_isOfEarlierStart or pg_snapshot_xmax(coalesce(_until, _from)) <= pg_snapshot_xmax(pg_current_snapshot())),
           false) as fits
-      from ${schema}.news_subscriptions subscription
+      ) judged
       where subscription.tenant = _tenant and subscription.id = _standing.id
     ), noted as materialized (
       select found.* from (
