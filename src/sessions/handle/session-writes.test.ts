@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
-import { doctor } from "../../admin.ts";
+import { doctor, removeSession } from "../../admin.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { StoreCall } from "../../store/calls/store-call.ts";
 import type { WriteOutcome } from "../logs/session-write.ts";
@@ -211,4 +211,96 @@ test("events of folded writes have the correlation of their own caller, and each
   );
   assert.deepEqual(published, [1, 2, 3]);
   await assertSound(place);
+});
+
+/** The first commit of several writes lands, and its answer is lost; `meanwhile` runs before the store is asked again. */
+function losing({ store }: InMemory, meanwhile = async (): Promise<void> => undefined): { readonly lost: number } {
+  const commit = store.commit.bind(store);
+  const count = { lost: 0 };
+  store.commit = async (batch) => {
+    const outcomes = await commit(batch);
+    if (count.lost > 0 || !batch.flat().some((change) => "writes" in change && change.writes > 1)) return outcomes;
+    count.lost++;
+    await meanwhile();
+    throw new SessionError("store_unavailable", { store: "test", problem: "unreachable" });
+  };
+  return count;
+}
+
+test("a folded commit whose answer is lost is settled by the store, for all of its writes", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "s" });
+  const [one, other] = [await place.sessions.get("s"), await place.sessions.get("s")];
+  const count = losing(place);
+  const outcomes = await Promise.all([
+    settled(one.append({ input: "a" })),
+    settled(other.write({ turns: { turns: [{ input: "b", key: "k" }] } })),
+    settled(one.update({ title: "t" })),
+    settled(other.write({ logs: { notes: { entries: [{ value: 1 }] } } })),
+  ]);
+  assert.ok(
+    outcomes.every((outcome) => typeof outcome !== "string"),
+    JSON.stringify(outcomes),
+  );
+  assert.equal(count.lost, 1);
+  assert.deepEqual(await inputsOf(one), ["a", "b"]);
+  await assertSound(place);
+});
+
+test("behind a folded commit whose answer is lost and that another one followed, a key finds its turn, and the others fail", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const stranger = await place.another().get("s");
+  const count = losing(place, async () => {
+    await stranger.update({ title: "t" });
+  });
+  const [first, plain, keyed] = await Promise.all([
+    settled(session.write({ turns: { turns: [{ input: "first" }] } })),
+    settled(session.write({ turns: { turns: [{ input: "a" }] } })),
+    settled(session.write({ turns: { turns: [{ input: "b", key: "k" }] } })),
+  ]);
+  assert.equal(count.lost, 1);
+  assert.equal(typeof first, "object");
+  assert.equal(plain, "store_unavailable");
+  assert.ok(typeof keyed === "object" && keyed.status === "duplicate", JSON.stringify(keyed));
+  assert.deepEqual(await inputsOf(stranger), ["first", "a", "b"]);
+  await assertSound(place);
+});
+
+test("a superseded lease holder is fenced, and the writes that fold with its own land", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "s" });
+  const [holder, other] = [await place.sessions.get("s"), await place.sessions.get("s")];
+  await holder.lease();
+  await (await place.another().get("s")).breakLease();
+  const outcomes = await Promise.all([
+    settled(other.write({ turns: { turns: [{ input: "a" }] } })),
+    settled(holder.append({ input: "stale" })),
+    settled(holder.write({ turns: { turns: [{ input: "stale too" }] } })),
+    settled(other.write({ turns: { turns: [{ input: "b" }] } })),
+  ]);
+  assert.deepEqual([outcomes[1], outcomes[2]], ["fenced", "fenced"]);
+  assert.deepEqual(await inputsOf(other), ["a", "b"]);
+  await assertSound(place);
+});
+
+test("writes to a session that is removed meanwhile all fail, and one that is created again gets none of them", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const stranger = place.another();
+  await removeSession(stranger, "s");
+  await stranger.create({ id: "s" });
+  const writes = Array.from({ length: 3 }, (_, n) => settled(session.append({ input: `${n}` })));
+  for (const outcome of await Promise.all(writes)) assert.equal(typeof outcome, "string");
+  assert.deepEqual(await inputsOf(await stranger.get("s")), []);
+});
+
+test("close waits for the appends that it finds waiting", async () => {
+  const place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const reader = await place.another().get("s");
+  const appends = Array.from({ length: 300 }, (_, n) => settled(session.append({ input: `${n}` })));
+  await place.sessions.close();
+  for (const outcome of await Promise.all(appends)) assert.notEqual(typeof outcome, "string");
+  assert.equal((await inputsOf(reader)).length, 300);
 });
