@@ -370,7 +370,7 @@ function step(life: Life, { who, looks, command }: Step): void {
     writer.seenTurn = life.turns().length;
   }
   const { lease } = change.record;
-  if (lease !== null && lease.fence !== before.lease?.fence) writer.fence = lease.fence;
+  if (lease !== null && lease.fence !== before.lease?.fence && lease.ticket === undefined) writer.fence = lease.fence;
 }
 
 function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pass" }>): Change | null {
@@ -459,15 +459,19 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       recover(draft, life.remains(), { reason: "its writer is gone", to: null }, context);
       return changeOf(draft);
     case "release":
-      return releaseLease(record, memory.fence ?? 0);
+      return releaseLease(record, memory.fence ?? 0, context);
     case "renew":
       return renewLease(record, { fence: memory.fence ?? 0, ttlMs: command.ttlMs }, context);
     case "cancel":
       return requestCancel(record, context);
     case "join":
-      return joinQueue(record, [{ ticket: command.ticket, instance, until: life.now + command.forMs }], context);
+      return joinQueue(
+        record,
+        [{ ticket: command.ticket, instance, until: life.now + command.forMs, leaseMs: null }],
+        context,
+      );
     case "leave":
-      return leaveQueue(record, command.ticket);
+      return leaveQueue(record, command.ticket, context);
     case "touch":
       return touchSession(record, context);
     case "update":
@@ -542,8 +546,9 @@ function checkChange(life: Life, before: SessionRecord, change: Change, writer: 
     assert.ok(after.fence > before.fence, "every new lease has a greater fence than any before");
   if (after.lease !== null && after.lease.fence !== before.lease?.fence) {
     const first = before.waiters.find(({ until }) => until > life.now);
-    const ticket = command.do === "take" ? command.ticket : null;
-    const passes = command.do === "takeOver" || command.do === "resume";
+    const ticket = after.lease.ticket ?? (command.do === "take" ? command.ticket : null);
+    const isGranted = command.do === "take" && before.lease?.ticket === command.ticket;
+    const passes = command.do === "takeOver" || command.do === "resume" || isGranted;
     if (first !== undefined && !passes)
       assert.equal(ticket, first.ticket, "the lease goes to the first waiter of the queue");
     if (!passes)

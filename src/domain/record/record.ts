@@ -61,6 +61,10 @@ export interface Lease {
   readonly acquiredAt: number;
   /** The end of the lease, epoch ms, also if its instance is alive; null: it lasts as long as its instance. */
   readonly expiresAt: number | null;
+  /** The place in the queue that a lease was granted to when the one before it ended; absent for a lease that its holder took. */
+  readonly ticket?: string;
+  /** The greatest fencing token before the grant. */
+  readonly fenceBefore?: number;
 }
 
 /** A waiter in the queue for the lease of a session. */
@@ -71,6 +75,8 @@ export interface Waiter {
   readonly until: number;
   /** The idempotency key of its question. */
   readonly key?: string;
+  /** How long its lease lasts, ms; null: as long as its instance. Absent for a program that takes no granted lease. */
+  readonly leaseMs?: number | null;
   /** The question was withdrawn: its process leaves the queue, and the next one in the queue is first. */
   readonly withdrawn?: true;
 }

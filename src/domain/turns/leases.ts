@@ -165,12 +165,13 @@ export interface Acquisition {
  */
 export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: Acquisition, context: Context): void {
   const { record } = draft;
-  if (record.lease !== null) throw busy(record, record.lease, context.now);
+  const isGranted = isGrantedTo(record, ticket);
+  if (record.lease !== null && !isGranted) throw busy(record, record.lease, context.now);
   const waiters = record.waiters.filter((waiter) => waiter.until > context.now);
   if (waiters.some((waiter) => waiter.ticket === ticket && waiter.withdrawn === true)) throw withdrawn(record);
   const first = waiters.find((waiter) => waiter.withdrawn !== true);
   const isFirst = first !== undefined && first.ticket === ticket;
-  if (first !== undefined && !isFirst && !ahead) {
+  if (first !== undefined && !isFirst && !isGranted && !ahead) {
     throw busy(
       record,
       { instance: first.instance, fence: record.fence, commitId: "", acquiredAt: context.now, expiresAt: null },
@@ -192,24 +193,57 @@ export function grant(draft: Draft, { instance, ttlMs, ticket, ahead = false }: 
   });
 }
 
+/** How long a granted lease lasts until its holder confirms it, ms: a dead waiter does not block the queue for longer. */
+const grantMs = 5000;
+
+/**
+ * End the lease. In the same step the first waiter of the queue gets one, so it need not write to take it, and no other writer
+ * comes before it.
+ */
+export function passLease(draft: Draft, context: Context): void {
+  const { record } = draft;
+  const waiters = record.waiters.filter((waiter) => waiter.until > context.now);
+  const next = waiters.find((waiter) => waiter.withdrawn !== true);
+  const state = stateAt(record, context.now);
+  const takesTurns = record.openTurn === null && (state === "active" || state === "inactive");
+  if (next?.leaseMs === undefined || !takesTurns) {
+    set(draft, { lease: null });
+    return;
+  }
+  const { ticket, instance, leaseMs } = next;
+  const fence = draft.nextVersion;
+  const expiresAt = context.now + (leaseMs ?? grantMs);
+  set(draft, {
+    fence,
+    lease: { instance, fence, commitId: "", acquiredAt: context.now, expiresAt, ticket, fenceBefore: record.fence },
+    waiters: waiters.filter((waiter) => waiter !== next),
+  });
+}
+
+/** True if the lease was granted to this place in the queue. */
+export function isGrantedTo({ lease }: Pick<SessionRecord, "lease">, ticket: string | null): boolean {
+  return ticket !== null && lease?.ticket === ticket;
+}
+
 /** Release the lease. An open turn must be sealed first. */
-export function releaseLease(record: SessionRecord, fence: number): Change {
+export function releaseLease(record: SessionRecord, fence: number, context: Context): Change {
   guardFence(record, fence);
   if (record.openTurn !== null && record.waiting === null) throw turnOpen(record, record.openTurn);
   const draft = draftOf(record);
-  set(draft, { lease: null });
+  passLease(draft, context);
   return changeOf(draft);
 }
 
-/** Renew a lease that has a time limit. */
+/** Renew a lease that has a time limit; null: it lasts as long as its instance from now on. */
 export function renewLease(
   record: SessionRecord,
-  { fence, ttlMs }: { fence: number; ttlMs: number },
+  { fence, ttlMs }: { fence: number; ttlMs: number | null },
   context: Context,
 ): Change {
   guardFence(record, fence);
   const draft = draftOf(record);
-  if (record.lease !== null) set(draft, { lease: { ...record.lease, expiresAt: context.now + ttlMs } });
+  const expiresAt = ttlMs === null ? null : context.now + ttlMs;
+  if (record.lease !== null) set(draft, { lease: { ...record.lease, expiresAt } });
   return changeOf(draft);
 }
 
@@ -242,6 +276,8 @@ export function joinQueue(record: SessionRecord, joining: readonly Waiter[], con
   }
   const draft = draftOf(record);
   set(draft, { waiters });
+  // The lease may have been released before the first waiter joined.
+  if (record.lease === null) passLease(draft, context);
   return changeOf(draft);
 }
 
@@ -262,10 +298,14 @@ export function withdrawn(record: SessionRecord): SessionError<"aborted"> {
   return new SessionError("aborted", { ...sessionIds(record), waitedMs: 0 });
 }
 
-/** Leave the queue. Null if the ticket is not in it. */
-export function leaveQueue(record: SessionRecord, ticket: string): Change | null {
-  if (!record.waiters.some((waiter) => waiter.ticket === ticket)) return null;
+/** Leave the queue, or give up the lease that was granted to this place. Null if the ticket has neither. */
+export function leaveQueue(record: SessionRecord, ticket: string, context: Context): Change | null {
   const draft = draftOf(record);
+  if (isGrantedTo(record, ticket)) {
+    passLease(draft, context);
+    return changeOf(draft);
+  }
+  if (!record.waiters.some((waiter) => waiter.ticket === ticket)) return null;
   set(draft, { waiters: record.waiters.filter((waiter) => waiter.ticket !== ticket) });
   return changeOf(draft);
 }

@@ -8,7 +8,7 @@ import { changeOf, countUsage, draftOf, headOf, set, splice, type Change, type D
 import { encodeChunk, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { endSession, stayLive, use } from "../record/lifecycle.ts";
-import { grant, sealOver, type Acquisition } from "./leases.ts";
+import { grant, isGrantedTo, passLease, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
@@ -136,7 +136,7 @@ export function beginInstead(
 }
 
 function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Context): void {
-  guardLease(draft.record, writer.fence, context);
+  if (!isGrantedTo(draft.record, lease?.ticket ?? null)) guardLease(draft.record, writer.fence, context);
   guardSeen(draft.base, writer);
   guardBudget(draft.record);
   if (lease !== null) grant(draft, lease, context);
@@ -301,7 +301,7 @@ export function sealTurn(
   stayLive(draft, context);
   const ended = endReason === undefined ? null : endSession(draft, { fence, reason: endReason }, context);
   if (ended !== null) return ended;
-  if (release) set(draft, { lease: null });
+  if (release) passLease(draft, context);
   return changeOf(draft);
 }
 

@@ -398,6 +398,7 @@ export class Core {
 
   /** Publish what was committed. Turns of the fallback are published after their replay. */
   publish(changes: readonly Change[]): void {
+    this.queues.met(changes);
     if (this.isFallback) this.onFallbackCommit?.(changes);
     else publishCommitted(changes);
   }

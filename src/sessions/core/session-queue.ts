@@ -2,9 +2,9 @@
  * The callers of this process that wait for the lease of one session. They share one watch of the session and one renewal
  * of their places; only the first one is woken.
  */
-import { haveSameTurns } from "../../domain/record/change.ts";
+import { haveSameTurns, type Change } from "../../domain/record/change.ts";
 import { keyText } from "../../domain/record/entry.ts";
-import { joinQueue, leaveQueue, leaseRuns, requestCancel, withdrawn } from "../../domain/turns/leases.ts";
+import { isGrantedTo, joinQueue, leaveQueue, leaseRuns, requestCancel, withdrawn } from "../../domain/turns/leases.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
@@ -12,19 +12,24 @@ import type { Clock } from "../../clock.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import type { InstanceKeeper } from "../instances/instance.ts";
 import type { ChangePoller, Found, SessionWatch } from "../polling/change-poller.ts";
-import type { WritableSession } from "./writable-session.ts";
+import type { Rule, WritableSession, WriteOptions } from "./writable-session.ts";
 
 /** A place in the queue expires this long after its process renewed it, ms. */
 const placeMs = 5000;
 /** How often a queue checks that the lease holder is alive, ms. */
 const tickMs = 1000;
-/** A waiter behind others polls once in so many hints for each of them: a lease takes about four commits. */
+/** A waiter behind others polls once in so many hints for each of them: a turn takes about two commits. */
 const hintsPerPlace = 2;
 /**
- * A queue polls after each change sooner than the poller does, because most leases are short: after `first` ms for the first
- * waiter, twice that for the second, and so on; then at doubling intervals up to `longest`.
+ * A queue polls sooner than the poller does, because most leases are short: first when the lease should reach a waiter of this
+ * process, and not before `first` ms; then at doubling intervals up to `longest`. `hint`: a commit of this process, which the
+ * queue meets, follows its hint sooner.
  */
-const lookMs = { first: 5, longest: 150 };
+const lookMs = { first: 3, longest: 150, hint: 1 };
+/** A hint within this share of a turn is not about its end. */
+const earlyShare = 0.75;
+/** The time between two grants, before the first is known, ms. */
+const paceMs = 5;
 
 /** A place in the queue of one session. */
 export interface Place {
@@ -34,8 +39,15 @@ export interface Place {
    * @throws SessionError `aborted` if the question was withdrawn, `closed`, the store's, or the reason of the aborted signal
    */
   isFirst(patience: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }): Promise<SessionRecord>;
-  /** `record`: the newest one that the waiter knows. */
-  leave(record: SessionRecord): Promise<void>;
+  /** Leave the queue, or the lease that was granted to this place unless `view` has taken it. */
+  leave(view: TakingView): Promise<void>;
+}
+
+/** The view of the session by which a waiter takes the lease. */
+interface TakingView {
+  readonly record: SessionRecord;
+  /** The fencing token that it writes under. */
+  readonly fence: number | null;
 }
 
 /** The environment of a queue. */
@@ -80,6 +92,12 @@ export class SessionQueues {
     }
     return await queue.join(joining);
   }
+
+  /** Changes that this process has committed: a queue whose session is among them need not poll for them. */
+  met(changes: readonly Change[]): void {
+    if (this.#queues.size === 0) return;
+    for (const { key, record } of changes) if (record !== null) this.#queues.get(keyText(key))?.met(record);
+  }
 }
 
 /** A caller that joins a queue. */
@@ -88,6 +106,8 @@ interface Joining {
   readonly interrupts: boolean;
   /** The idempotency key of its question, by which it can be withdrawn. */
   readonly key: string | null;
+  /** How long its lease lasts, ms; null: as long as this instance. */
+  readonly leaseMs: number | null;
 }
 
 interface Waiter extends Joining {
@@ -114,6 +134,9 @@ class SessionQueue {
   #looks = 0;
   /** Hints since the last poll that they led to. */
   #hints = 0;
+  #hintTimer: NodeJS.Timeout | undefined;
+  /** The time between two grants of the lease, ms. */
+  #paceMs = paceMs;
   /** The key of the open turn of this record. */
   #opened: { readonly record: SessionRecord; readonly key: Promise<string | null> } | undefined;
 
@@ -130,11 +153,12 @@ class SessionQueue {
     const { ticket } = joining;
     const waiter: Waiter = { ...joining, joined: false, isTrying: false, woken: Promise.withResolvers() };
     this.#waiters.set(ticket, waiter);
+    this.#context.instance.expect(ticket);
     try {
       while (!waiter.joined) {
         await this.#renew();
         if (waiter.joined) break;
-        if (!this.#session.record.waiters.some((one) => one.ticket === ticket)) throw this.#full();
+        if (!isIn(this.#session.record, ticket)) throw this.#full();
       }
     } catch (error) {
       await this.#leave(ticket);
@@ -142,15 +166,24 @@ class SessionQueue {
     }
     this.#meetAnswer();
     this.#wakeFirst();
+    this.#lookSoon();
     return {
       isFirst: (patience) => this.#isFirst(waiter, patience),
-      leave: async (record) => {
+      leave: async ({ record, fence }) => {
         this.#session.learn(record);
-        await this.#leave(ticket);
+        const hasTaken = isGrantedTo(record, ticket) && record.lease?.fence === fence;
+        await this.#leave(ticket, { hasTaken });
         this.#meetAnswer();
         this.#wakeFirst();
       },
     };
+  }
+
+  /** Take over a record that this process has committed. */
+  met(record: SessionRecord): void {
+    clearTimeout(this.#hintTimer);
+    this.#hintTimer = undefined;
+    this.#learn(record);
   }
 
   #full(): SessionError {
@@ -179,17 +212,23 @@ class SessionQueue {
   async #place(joining: readonly Waiter[]): Promise<void> {
     const { now, instance } = this.#context;
     const until = now() + placeMs;
-    await this.#session.write(({ record }, context) => {
+    const rule: Rule = ({ record }, context) => {
       const queued = new Set(record.waiters.map(({ ticket }) => ticket));
       // A try in progress may have taken the lease, which removed its ticket: the ticket must not come back.
       const waiters = joining
-        .filter(({ ticket, isTrying }) => !isTrying || queued.has(ticket))
-        .map(({ ticket, key }) => ({ ticket, instance: instance.id, until, ...(key === null ? {} : { key }) }));
+        .filter(({ ticket, isTrying }) => queued.has(ticket) || (!isTrying && !isGrantedTo(record, ticket)))
+        .map(({ ticket, key, leaseMs }) => ({
+          ticket,
+          instance: instance.id,
+          until,
+          leaseMs,
+          ...(key === null ? {} : { key }),
+        }));
       return waiters.length === 0 ? null : joinQueue(record, waiters, context);
-    });
+    };
+    await this.#session.write(rule, folded);
     this.#placedUntil = until;
-    const queued = new Set(this.#session.record.waiters.map(({ ticket }) => ticket));
-    for (const waiter of joining) waiter.joined ||= queued.has(waiter.ticket);
+    for (const waiter of joining) waiter.joined ||= isIn(this.#session.record, waiter.ticket);
   }
 
   async #isFirst(waiter: Waiter, { waitMs, signal }: Parameters<Place["isFirst"]>[0]): ReturnType<Place["isFirst"]> {
@@ -221,11 +260,22 @@ class SessionQueue {
       for (const { woken } of this.#waiters.values()) woken.resolve();
       return;
     }
-    const { version } = this.#session.record;
-    this.#session.learn(found.view.record);
+    this.#learn(found.view.record);
+  }
+
+  #learn(record: SessionRecord): void {
+    const before = this.#session.record;
+    const aheadBefore = this.#ahead;
+    this.#session.learn(record);
+    const { version, lease } = this.#session.record;
     this.#meetAnswer();
     this.#wakeFirst();
-    if (this.#session.record.version === version) return;
+    if (version === before.version) return;
+    const places = aheadBefore - this.#ahead;
+    if (places > 0 && lease !== null && before.lease !== null) {
+      const pace = (lease.acquiredAt - before.lease.acquiredAt) / places;
+      this.#paceMs = (this.#paceMs + Math.max(0, pace)) / 2;
+    }
     this.#looks = 0;
     this.#lookSoon();
   }
@@ -233,9 +283,26 @@ class SessionQueue {
   /** Only the first waiter of a queue can continue, so the others poll once they may have come nearer. */
   #onHint(): boolean {
     this.#hints++;
-    if (this.#hints < hintsPerPlace * this.#ahead) return false;
+    if (this.#isOwn || this.#isEarly || this.#hints < hintsPerPlace * this.#ahead) return false;
     this.#hints = 0;
-    return true;
+    this.#hintTimer ??= setTimeout(() => {
+      this.#hintTimer = undefined;
+      this.#watch.look();
+    }, lookMs.hint).unref();
+    return false;
+  }
+
+  /** True if the lease can hardly have reached a waiter of this process: the timed poll comes soon enough. */
+  get #isEarly(): boolean {
+    const { lease } = this.#session.record;
+    const turns = this.#ahead + earlyShare;
+    return lease !== null && this.#context.now() - lease.acquiredAt < Math.min(this.#paceMs, lookMs.longest) * turns;
+  }
+
+  /** True while this process has the lease: it commits what the waiters wait for. */
+  get #isOwn(): boolean {
+    const { lease } = this.#session.record;
+    return lease?.instance === this.#context.instance.id;
   }
 
   /** The number of waiters before the first one of this process. */
@@ -288,6 +355,8 @@ class SessionQueue {
     const { record } = this.#session;
     for (const waiter of record.waiters)
       if (waiter.withdrawn === true) this.#waiters.get(waiter.ticket)?.woken.reject(withdrawn(record));
+    const granted = record.lease?.ticket;
+    if (granted !== undefined) this.#waiters.get(granted)?.woken.resolve();
     if (this.#isFree()) this.#first()?.woken.resolve();
   }
 
@@ -303,11 +372,18 @@ class SessionQueue {
     return first === undefined ? this.#waiters.values().next().value : this.#waiters.get(first.ticket);
   }
 
+  /** The time until the lease should reach a waiter of this process, ms. */
+  get #untilTurn(): number {
+    const { lease } = this.#session.record;
+    const now = this.#context.now();
+    return Math.max(lookMs.first, (lease?.acquiredAt ?? now) + this.#paceMs * (this.#ahead + 1) - now);
+  }
+
   /** Without a hint, poll sooner than the poller does: the nearer a waiter of this process is to the head, the sooner. */
   #lookSoon(): void {
     clearTimeout(this.#lookTimer);
-    if (this.#waiters.size === 0) return;
-    const pauseMs = lookMs.first * (this.#ahead + 1) * 2 ** this.#looks;
+    if (this.#waiters.size === 0 || this.#isOwn) return;
+    const pauseMs = this.#looks === 0 ? this.#untilTurn : Math.max(lookMs.first, this.#paceMs / 2) * 2 ** this.#looks;
     if (pauseMs > lookMs.longest) return;
     this.#lookTimer = setTimeout(() => {
       this.#looks++;
@@ -334,20 +410,31 @@ class SessionQueue {
     }
   }
 
-  async #leave(ticket: string): Promise<void> {
+  async #leave(ticket: string, { hasTaken = false }: { readonly hasTaken?: boolean } = {}): Promise<void> {
     this.#waiters.delete(ticket);
     const isEmpty = this.#waiters.size === 0;
     if (isEmpty) {
       this.#stop.abort();
       clearTimeout(this.#lookTimer);
+      clearTimeout(this.#hintTimer);
       this.#watch.stop();
       this.#ended();
     }
     try {
-      if (this.#session.record.waiters.some((one) => one.ticket === ticket))
-        await this.#session.write(({ record }) => leaveQueue(record, ticket));
+      if (!hasTaken && isIn(this.#session.record, ticket))
+        await this.#session.write(({ record }, context) => leaveQueue(record, ticket, context), folded);
     } catch {
-      // The place expires after `placeMs`; the result of the wait matters more.
+      // The place and a lease that was granted to it expire within seconds; the result of the wait matters more.
+    } finally {
+      this.#context.instance.expectNoMore(ticket);
     }
   }
+}
+
+/** The writes of a queue join those of the session that wait at the same time. */
+const folded: WriteOptions = { queued: () => undefined };
+
+/** True if the ticket has a place in the queue, or was granted the lease. */
+function isIn(record: SessionRecord, ticket: string): boolean {
+  return isGrantedTo(record, ticket) || record.waiters.some((one) => one.ticket === ticket);
 }

@@ -8,7 +8,7 @@ import {
   type Draft,
 } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
-import { recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
+import { leaseRuns, recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Lease, SessionRecord } from "../../domain/record/record.ts";
 import { endOfWait } from "../../domain/writes/waiting.ts";
 import { guardHistory, sessionIds, type Writer } from "../../domain/record/guards.ts";
@@ -32,6 +32,8 @@ import type { Proposal, Rule, WritableSession, WriteOptions, WriteResult } from 
 
 /** Tries of a write against newer records, unless its options say otherwise. */
 const attemptsDefault = 100;
+/** A waiter asks within about this time whether the lease holder is alive, ms. */
+const newLeaseMs = 1000;
 /** A lease whose commit has an unknown outcome is checked at this interval until the store answers, ms. */
 const retryMs = 2000;
 
@@ -298,7 +300,7 @@ export class Handle implements WritableSession, FoldingView {
     if (proposal?.status !== "proposed") return proposal;
     const { change, beside } = proposal;
     const transaction = [change, ...beside];
-    const outcome = await (grantsLease(change, this.core.instance)
+    const outcome = await (takesLease(change, this.core.instance)
       ? this.#commitLease(change, transaction)
       : this.core.commitWithDocuments({ changes: transaction, documents: options.documents?.changes() ?? [] }));
     if (outcome.status === "duplicate") return outcome;
@@ -348,7 +350,8 @@ export class Handle implements WritableSession, FoldingView {
     let change: Change | null;
     try {
       const draft = draftOf(record);
-      if (recovers !== undefined && this.#isAbandoned(record)) await this.#recover(draft, recovers, reason);
+      const mayRecover = recovers !== undefined && this.#isAbandoned(record) && !(queues && this.#isNewLease(record));
+      if (mayRecover) await this.#recover(draft, recovers, reason);
       const mayEndWait = recovers !== undefined || interruptsWaiting !== undefined;
       if (mayEndWait && this.#endsWait(draft.record, interruptsWaiting)) await this.#endWait(draft, interruptsWaiting);
       change = rule(draft, this.core.context(), this.#writer(this.#seen));
@@ -441,7 +444,13 @@ export class Handle implements WritableSession, FoldingView {
 
   /** True for an open turn without a lease, and for a lease of another view, which may be that of a dead holder. */
   #isAbandoned({ lease, openTurn, waiting }: SessionRecord): boolean {
-    return lease === null ? openTurn !== null && waiting === null : lease.fence !== this.fence;
+    if (lease === null) return openTurn !== null && waiting === null;
+    return lease.fence !== this.fence && !this.core.instance.expects(lease);
+  }
+
+  /** True if the lease is so new that a writer which can wait does not ask whether its holder is alive. */
+  #isNewLease({ lease }: SessionRecord): boolean {
+    return lease !== null && leaseRuns(lease, this.core.now()) && this.core.now() - lease.acquiredAt < newLeaseMs;
   }
 
   /** True for a turn that waits and is to be sealed: its time is up, or the write interrupts it. */
@@ -486,7 +495,9 @@ export class Handle implements WritableSession, FoldingView {
   }
 }
 
-/** True for a change that grants the lease of its session to this instance. */
-function grantsLease({ record }: Change, { id }: { readonly id: string }): boolean {
-  return record !== null && record.lease?.instance === id && record.lease.fence === record.version;
+/** True for a change by which this instance takes the lease of its session. */
+function takesLease({ record }: Change, { id }: { readonly id: string }): boolean {
+  const lease = record?.lease ?? null;
+  // One that is granted to a place in the queue belongs to the caller that waits there.
+  return lease !== null && lease.instance === id && lease.fence === record?.version && lease.ticket === undefined;
 }

@@ -26,6 +26,8 @@ export class InstanceKeeper {
   readonly onHeartbeatGap: Set<() => void> = new Set();
   /** Users of each lease in this process, by session and fence; a lease about to be taken counts. */
   readonly #uses = new Map<string, number>();
+  /** The places in queues that callers of this process wait on: each may be granted a lease at any time. */
+  readonly #tickets = new Set<string>();
 
   constructor({ store, clock, staleAfterMs }: { store: Store; clock: Clock; staleAfterMs: number }) {
     this.#store = store;
@@ -119,6 +121,21 @@ export class InstanceKeeper {
     else this.#uses.delete(text);
   }
 
+  /** Register a place in a queue: a lease that is granted to it is in use. */
+  expect(ticket: string): void {
+    this.#tickets.add(ticket);
+  }
+
+  /** Unregister a place whose caller has taken the lease, or waits no longer. */
+  expectNoMore(ticket: string): void {
+    this.#tickets.delete(ticket);
+  }
+
+  /** True if a caller of this process waits for this lease. */
+  expects({ ticket }: Pick<Lease, "ticket">): boolean {
+    return ticket !== undefined && this.#tickets.has(ticket);
+  }
+
   /** How many leases this process uses or is about to take. */
   get usesCount(): number {
     return this.#uses.size;
@@ -132,7 +149,7 @@ export class InstanceKeeper {
     const { now, instances } = await this.#store.instances([lease.instance]);
     if (!leaseRuns(lease, now)) return false;
     if (lease.instance === tokenHolder) return true;
-    if (lease.instance === this.id) return this.#uses.has(leaseText(key, lease.fence));
+    if (lease.instance === this.id) return this.#uses.has(leaseText(key, lease.fence)) || this.expects(lease);
     const holder = instances[0];
     return holder !== undefined && isLive(holder, { now, staleAfterMs: this.#staleAfterMs });
   }

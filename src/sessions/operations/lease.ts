@@ -1,6 +1,6 @@
 /** Takes, breaks and shows the lease of a session, and recovers from a dead lease holder. */
 import { changeOf } from "../../domain/record/change.ts";
-import { grant } from "../../domain/turns/leases.ts";
+import { grant, isGrantedTo } from "../../domain/turns/leases.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Handle } from "../handle/handle.ts";
@@ -83,8 +83,9 @@ async function takeLease(
   const { core } = handle;
   core.guardOpen();
   await core.instance.ensureAlive();
-  return await acquire(handle, { busy, waitMs }, (ticket, options) =>
+  return await acquire(handle, { busy, waitMs, leaseMs: ttlMs }, (ticket, options) =>
     core.take(async () => {
+      if (isGrantedTo(handle.record, ticket)) return SessionLease.granted(handle, ttlMs);
       await handle.write((draft, context) => {
         const ahead = options.recovers === "any";
         grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);

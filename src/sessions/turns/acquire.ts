@@ -14,6 +14,8 @@ export interface Patience {
   readonly signal?: AbortSignal | undefined;
   /** The idempotency key of the question: by it the question is withdrawn while it waits, and finds its own answer. */
   readonly key?: string | null;
+  /** How long the lease lasts, ms; null: as long as this instance. @default null */
+  readonly leaseMs?: number | null;
 }
 
 /** One try to take the session; throws `busy` if another writer has the lease or is first in the queue. */
@@ -47,14 +49,14 @@ function optionsOf({ busy }: Pick<Patience, "busy">): WriteOptions {
 
 async function waitInQueue<T>(
   handle: Handle,
-  { busy, waitMs, signal, key = null }: Patience,
+  { busy, waitMs, signal, key = null, leaseMs = null }: Patience,
   attempt: Attempt<T>,
 ): Promise<T> {
   const { core } = handle;
   const { clock } = core.options;
   const ticket = sortableId(core.now(), clock.random(16));
   const deadline = clock.now() + waitMs;
-  const place = await core.queues.join(handle, { ticket, interrupts: busy === "interrupt", key });
+  const place = await core.queues.join(handle, { ticket, interrupts: busy === "interrupt", key, leaseMs });
   try {
     for (;;) {
       handle.learn(await place.isFirst({ waitMs: Math.max(0, deadline - clock.now()), signal }));
@@ -69,7 +71,7 @@ async function waitInQueue<T>(
     }
   } finally {
     // A waiter that gives up, or that found the turn of an earlier try, has no lease and must not block the queue.
-    await place.leave(handle.record);
+    await place.leave(handle);
   }
 }
 

@@ -226,7 +226,9 @@ function conflictOver(
 function hasOnlySealed(before: SessionRecord, now: SessionRecord): boolean {
   if (haveSameTurns(before, now)) return true;
   const isSame = (log: string): boolean => headOf(before, log) === headOf(now, log);
-  return before.openTurn !== null && before.fence === now.fence && isSame("turns") && isSame(truncatedUsageLog);
+  // The end of the turn may have granted the lease to the next in the queue.
+  const fence = now.lease?.fenceBefore ?? now.fence;
+  return before.openTurn !== null && before.fence === fence && isSame("turns") && isSame(truncatedUsageLog);
 }
 
 /** Chooses the agent on the record that is written: another process may have handed off since the load. */

@@ -3,8 +3,12 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { releaseLease, renewLease } from "../../domain/turns/leases.ts";
 import { hasCode } from "../../errors.ts";
+import type { Rule } from "../core/writable-session.ts";
 import type { Handle } from "../handle/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
+
+/** A granted lease that is held for so long is confirmed, ms; an unconfirmed one lapses after a few seconds. */
+const confirmMs = 1500;
 
 /**
  * The exclusive right to write to one session, held by the `Session` on which it was taken. `release`, `await using`,
@@ -21,11 +25,34 @@ export class SessionLease implements AsyncDisposable {
 
   /** Made by `session.lease`, on a handle with a new lease. @internal */
   constructor(handle: Handle) {
-    this.fence = handle.record.fence;
-    this.#commitId = handle.record.lease?.commitId;
+    const { fence, lease } = handle.record;
+    this.fence = fence;
+    this.#commitId = lease?.commitId;
     this.#handle = handle;
     handle.takeLease();
     handle.core.leases.add(this);
+  }
+
+  /**
+   * Takes the lease that was granted to a place in the queue, without a write. `leaseMs`: how long it lasts; null: as long as this
+   * instance, which is written if the lease is held for longer than a moment. @internal
+   */
+  static granted(handle: Handle, leaseMs: number | null): SessionLease {
+    handle.core.instance.use(handle.key, handle.record.fence);
+    const lease = new SessionLease(handle);
+    if (leaseMs === null) lease.#confirmLater();
+    return lease;
+  }
+
+  #confirmLater(): void {
+    this.#handle.core.schedule(confirmMs, async () => {
+      if (this.#released !== undefined || this.#isLost) return;
+      try {
+        await this.#renew(null);
+      } catch (error) {
+        if (hasCode(error, "store_unavailable")) this.#confirmLater();
+      }
+    });
   }
 
   /** The view of the session that writes under this lease. @internal */
@@ -46,8 +73,12 @@ export class SessionLease implements AsyncDisposable {
   async renew(ttl: Duration): Promise<void> {
     await traceCall(this.#handle.about("lease.renew"), async () => {
       const ttlMs = parseDuration(ttl, "ttl");
-      await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
+      await this.#renew(ttlMs);
     });
+  }
+
+  async #renew(ttlMs: number | null): Promise<void> {
+    await this.#handle.write(({ record }, context) => renewLease(record, { fence: this.fence, ttlMs }, context));
   }
 
   /** Release the lease. A turn in progress under it is sealed as interrupted. Does nothing for a lost lease. */
@@ -61,7 +92,8 @@ export class SessionLease implements AsyncDisposable {
     try {
       for (const turn of core.turns) if (turn.isUnder(this)) await turn.settle();
       if (this.#isLost) return;
-      await this.#handle.write(({ record }) => releaseLease(record, this.fence));
+      const rule: Rule = ({ record }, context) => releaseLease(record, this.fence, context);
+      await this.#handle.write(rule, { queued: () => undefined });
       core.instance.disuse(this.key, this.fence);
     } catch (error) {
       // Superseded, or the session was removed: no lease is left to release, and each write under it has failed.
