@@ -57,6 +57,7 @@ async function onPostgres(): Promise<readonly Measure[]> {
       ours: median(polling.lagsMs),
       value: median(polling.lagsMs),
       valueUnit: "ms",
+      bar: { atMost: 60 },
     },
   ];
 }

@@ -208,6 +208,44 @@ test("without hints, one load asks for all watched sessions and finds the change
   await sessions.close();
 });
 
+test("without hints, an answer that grows is polled about as often as it is written, at one load a poll for all", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  const { sessions, calls, reset } = counting(place);
+  const turns = await Promise.all(
+    Array.from({ length: 5 }, async (_, index) =>
+      (await place.sessions.create({ id: `s${index}` })).begin("q", { flush: { ms: 60_000, length: 1 } }),
+    ),
+  );
+  let heard = 0;
+  const stop = new AbortController();
+  const watches = turns.flatMap((_, index) =>
+    Array.from({ length: 4 }, async () => {
+      for await (const { type } of (await sessions.get(`s${index}`)).watch({ after: 0, signal: stop.signal }))
+        if (type === "chunk") heard++;
+    }),
+  );
+  await pass(t, place, 1);
+  let late = 0;
+  for (let chunk = 1; chunk <= 40; chunk++) {
+    for (const turn of turns) await turn.write({ text: "word " });
+    await settled();
+    if (chunk === 20) reset();
+    await pass(t, place, 0.1);
+    if (chunk > 20 && heard < chunk * watches.length) late++;
+  }
+  assert.equal(late, 0, "each chunk is heard within 100 ms");
+  assert.ok(calls.load <= 60, `${calls.load} loads in two seconds for 20 watches`);
+  await pass(t, place, 3);
+  reset();
+  await pass(t, place, 10);
+  assert.ok(calls.load <= 40, `${calls.load} loads in ten seconds of silence`);
+  stop.abort();
+  await Promise.all(watches);
+  await Promise.all(turns.map((turn) => turn.seal()));
+  await sessions.close();
+});
+
 test("a session that cannot be read fails its own watch, and no other of the same load", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();

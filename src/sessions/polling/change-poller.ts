@@ -10,6 +10,11 @@ import { defined } from "../../domain/values/defined.ts";
 
 /** The poll interval, if the store gives no hint, ms. */
 const roundMs = 250;
+/**
+ * The poll interval of an answer with eager watches after a poll found a change without a hint, ms: about that at which answers
+ * are written. Each poll that finds nothing makes it longer, up to that of the rounds.
+ */
+const eagerMs = { first: 40, factor: 1.5 } as const;
 /** Quiet watches are polled every nth round. */
 const quietRounds = 4;
 /** Sessions of one load. */
@@ -49,6 +54,8 @@ export interface WatchNeeds {
   readonly needs: "turns" | "record";
   /** Poll once a second, ignore hints, and do not keep the process alive. @default false */
   readonly isQuiet?: boolean;
+  /** Poll at short intervals while an answer grows and the store gives no hints. @default false */
+  readonly isEager?: boolean;
   /** Called on each hint; false: the watch needs no poll for it. @default true */
   readonly onHint?: () => boolean;
 }
@@ -76,7 +83,8 @@ interface ChangePollerContext {
 
 /**
  * One poller serves all watches of a process. A hint of the store starts a poll at once. Without hints, one request for
- * all watched sessions, four times a second, finds the changes. Nothing runs while there is no watch.
+ * all watched sessions, four times a second, finds the changes; one for all answers that eager watches found growing, up to 25 times
+ * a second. Nothing runs while there is no watch.
  */
 export class ChangePoller {
   readonly #store: Pick<Store, "watch">;
@@ -88,6 +96,7 @@ export class ChangePoller {
   #loud = 0;
   #isLoading = false;
   #timer: NodeJS.Timeout | undefined;
+  #eagerTimer: NodeJS.Timeout | undefined;
   #round = 0;
   #isClosed = false;
 
@@ -120,6 +129,8 @@ export class ChangePoller {
     if (isLoud) {
       this.#loud++;
       topic.unhint ??= this.#store.watch(key, () => {
+        // Hints say sooner than any interval that the session changes.
+        topic.eager = undefined;
         if (topic.wantsHint()) this.#lookAt(topic);
       });
     }
@@ -148,6 +159,7 @@ export class ChangePoller {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#eagerTimer);
     const error = closedError();
     for (const topic of this.#topics.values()) {
       topic.dropHints();
@@ -173,7 +185,9 @@ export class ChangePoller {
   async #poll(): Promise<void> {
     this.#round++;
     const isQuietRound = this.#round % quietRounds === 0;
-    const topics = [...this.#topics.values()].filter((topic) => isQuietRound || !topic.isQuiet);
+    const topics = [...this.#topics.values()].filter(
+      (topic) => topic.eager === undefined && (isQuietRound || !topic.isQuiet),
+    );
     // A topic that was loaded since the last round is known already.
     const stale = topics.filter((topic) => !topic.isFresh && !this.#due.has(topic));
     for (const topic of topics) topic.isFresh = false;
@@ -183,12 +197,29 @@ export class ChangePoller {
     this.#schedule();
   }
 
+  #scheduleEager(): void {
+    if (this.#isClosed || this.#eagerTimer !== undefined) return;
+    if ([...this.#topics.values()].every(({ eager }) => eager === undefined)) return;
+    this.#eagerTimer = setTimeout(() => void this.#pollEager(), eagerMs.first);
+    if (this.#loud === 0) this.#eagerTimer.unref();
+  }
+
+  /** Poll the growing answers whose interval has passed, in one request. */
+  async #pollEager(): Promise<void> {
+    const due = [...this.#topics.values()].filter((topic) => topic.isEagerlyDue() && !this.#due.has(topic));
+    for (let start = 0; start < due.length; start += pageSize) await this.#compare(due.slice(start, start + pageSize));
+    this.#eagerTimer = undefined;
+    this.#scheduleEager();
+  }
+
   /** Load what each topic expects: the record to compare, or its turns as well while an answer is streamed. */
   async #compare(topics: readonly Topic[]): Promise<void> {
     const requests = topics.map((topic) => (topic.isStreaming ? topic.request() : topic.recordRequest()));
     await this.#each(topics, requests, (topic, loaded, { tails }) => {
-      if (topic.hasFound(loaded?.record)) {
-        topic.isStreaming = false;
+      const hasFound = topic.hasFound(loaded?.record);
+      topic.polled(loaded?.record, { hasChanged: !hasFound });
+      if (hasFound) {
+        if (topic.eager === undefined) topic.isStreaming = false;
         // No commit marks the end of its time to live.
         if (this.#now() >= topic.expiresAt) this.#lookAt(topic);
       } else if (loaded !== undefined && tails.length === 0 && topic.needsTurns) this.#lookAt(topic);
@@ -196,6 +227,7 @@ export class ChangePoller {
       // This round's own load says nothing about the next one.
       topic.isFresh = false;
     });
+    this.#scheduleEager();
   }
 
   #lookAt(topic: Topic): void {
@@ -261,6 +293,8 @@ class Topic {
   isFresh = false;
   /** Its last load found new chunks of an open turn, so the next poll loads the turns at once. */
   isStreaming = false;
+  /** The interval of its polls, and the time since the last one, ms; undefined: it is polled in the rounds. */
+  eager: { intervalMs: number; waitedMs: number } | undefined;
   /** The last loaded record; undefined if the session was missing, or is not loaded yet. */
   record: SessionRecord | undefined;
   /** When the session expires without a commit, epoch ms; Infinity once its watches know that it has expired. */
@@ -289,6 +323,24 @@ class Topic {
     for (const { isQuiet = false, onHint } of this.subscriptions)
       if (!isQuiet && (onHint === undefined || onHint())) wants = true;
     return wants;
+  }
+
+  /** After a poll that no hint has led to. */
+  polled(record: SessionRecord | undefined, { hasChanged }: { readonly hasChanged: boolean }): void {
+    const isAnswered = record !== undefined && record.openTurn !== null && record.waiting === null;
+    if (!isAnswered || ![...this.subscriptions].some(({ isEager }) => isEager === true)) {
+      this.eager = undefined;
+      return;
+    }
+    const intervalMs = hasChanged ? eagerMs.first : (this.eager?.intervalMs ?? roundMs) * eagerMs.factor;
+    this.eager = intervalMs < roundMs ? { intervalMs, waitedMs: 0 } : undefined;
+  }
+
+  /** Counts an interval of the eager polls; true if the topic is polled now. */
+  isEagerlyDue(): boolean {
+    if (this.eager === undefined) return false;
+    this.eager.waitedMs += eagerMs.first;
+    return this.eager.waitedMs >= this.eager.intervalMs;
   }
 
   /** Whether this is the record that was loaded last. */

@@ -107,7 +107,7 @@ class LatestView {
   constructor(core: Core, key: SessionKey, signal: AbortSignal | undefined) {
     core.guardOpen();
     this.#signal = signal;
-    const watch = core.poller.watch(key, { needs: "record" }, (found) => {
+    const watch = core.poller.watch(key, { needs: "record", isEager: true }, (found) => {
       this.#found = found;
       this.#wake();
     });

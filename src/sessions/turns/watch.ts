@@ -151,7 +151,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
       return;
     }
     signal?.addEventListener("abort", this.#end, { once: true });
-    this.#watch = this.#core.poller.watch(this.#key, { needs: "turns" }, (found) => {
+    this.#watch = this.#core.poller.watch(this.#key, { needs: "turns", isEager: true }, (found) => {
       this.#found = found;
       this.#advance();
     });
