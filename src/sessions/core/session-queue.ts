@@ -432,7 +432,7 @@ class SessionQueue {
 }
 
 /** The writes of a queue join those of the session that wait at the same time. */
-const folded: WriteOptions = { queued: () => undefined };
+const folded: WriteOptions = { queued: { open: () => undefined } };
 
 /** True if the ticket has a place in the queue, or was granted the lease. */
 function isIn(record: SessionRecord, ticket: string): boolean {

@@ -30,7 +30,7 @@ export interface WriteOptions {
   readonly documents?: DocumentsBeside | undefined;
   /**
    * The write may fold with other writes of this process to its session into one commit. Opened once it is in their queue. Such
-   * a write has no changes beside it and grants no lease. @default the write has a commit of its own
+   * a write has no changes beside it and takes no lease. @default the write has a commit of its own
    */
   readonly queued?: { open(): void } | undefined;
 }
