@@ -69,6 +69,15 @@ async function commitsAndLoads(store: Store, id: string): Promise<void> {
     splices: [sampleSplice("turns", 2, [{ key: "b", value: 2 }])],
     claims: [{ log: "turns", key: "b" }],
   });
+  const [one, two] = [" one", " two"].map((rest) =>
+    creationOf(sampleRecord({ id: `${id}${rest}` }), { splices: [sampleSplice("turns", 1, ["first"])] }),
+  );
+  assert(one && two);
+  await store.commit([[one], [two]]);
+  const appends = [one, two].map(({ record }) => [
+    stepOf(record!, { splices: [sampleSplice("turns", 2, ["second"])] }),
+  ]);
+  assert.deepEqual(await store.commit(appends), [{ status: "ok" }, { status: "ok" }]);
   const pair = [stepOf(other.record!), removeSession(gone.record!)];
   assert.deepEqual(
     (await store.commit([[append], pair])).map(({ status }) => status),

@@ -8,12 +8,15 @@ import {
 } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { SessionError } from "../../errors.ts";
 import { documentKeyOf } from "../documents.ts";
 import { conflictWith, rowOf, type RecordRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";
 import type { Copies } from "./logs/copied-logs.ts";
 import { newLogs } from "./logs/logs-number.ts";
+import { sqlState } from "./connection/postgres-error.ts";
+import { nullText, separator } from "./schema/functions/commit-appends.ts";
 
 /** A call of a function of the schema that commits. */
 export interface CommitCall {
@@ -21,23 +24,29 @@ export interface CommitCall {
   readonly values: readonly unknown[];
 }
 
+/** A batch of transactions to commit. */
+export interface Batch {
+  readonly batch: readonly Transaction[];
+  readonly copies: Copies;
+  /** An entry of the batch has the number or the key of another one, so its logs may be cut or a key be taken. @default false */
+  readonly overlaps?: boolean;
+}
+
 /** The call that commits these transactions, numbered by their places, as the next batch of a lane. */
-export function commitCall(
-  schema: string,
-  { id, number }: Lane,
-  { batch, copies }: { readonly batch: readonly Transaction[]; readonly copies: Copies },
-): CommitCall {
-  const [name, values] = functionFor(batch, copies);
+export function commitCall(schema: string, { id, number }: Lane, sent: Batch): CommitCall {
+  const [name, values] = functionFor(sent);
   const places = [id, number, ...values].map((_, index) => `$${index + 1}`);
   return { text: `select ${schema}.${name}(${places.join(", ")})::text as answer`, values: [id, number, ...values] };
 }
 
-function functionFor(batch: readonly Transaction[], copies: Copies): [name: string, values: readonly unknown[]] {
+function functionFor({ batch, copies, overlaps = false }: Batch): [name: string, values: readonly unknown[]] {
   const [transaction] = batch;
   const [change] = transaction ?? [];
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
   const values = single && !copies.has(change) ? changeValues(change) : undefined;
   if (values !== undefined) return ["commit_session", values];
+  const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
+  if (appends !== undefined) return ["commit_appends", appends];
   const documents = documentValues(batch);
   const sessions = batchValues(batch, { copies, locks: documents.length > 0 });
   return documents.length === 0
@@ -91,6 +100,36 @@ function changeValues({ key, expected, record, splices, claims, additions }: Cha
     entry?.data ?? null,
     claim?.key ?? null,
   ];
+}
+
+/** The values of `commit_appends`, a text for each column; undefined for a batch that it cannot apply. */
+function appendValues(batch: readonly Transaction[]): readonly string[] | undefined {
+  if (batch.length === 1 || batch.some(({ length }) => length !== 1)) return undefined;
+  if (batch.some(([change]) => change === undefined || isDocumentChange(change))) return undefined;
+  const rows: (readonly unknown[])[] = [];
+  for (const { n, change } of sorted(batch)) {
+    const values = changeValues(change);
+    if (values === undefined || !appendsOne(change) || !isSplittable(change)) return undefined;
+    rows.push([n, ...values.slice(0, -1)]);
+  }
+  return (rows[0] ?? []).map((_, column) => rows.map((row) => row[column] ?? nullText).join(separator));
+}
+
+/** True for the error of a batch in which an entry has the number or the key of another one. It wrote nothing. */
+export function isOverlap(error: unknown): boolean {
+  return sqlState(error instanceof SessionError ? error.cause : error) === "23505";
+}
+
+/** True for one new entry, whose key no other entry may have. */
+function appendsOne({ splices: [splice], claims: [claim] }: Change): boolean {
+  const [entry] = splice?.entries ?? [];
+  return entry !== undefined && (claim === undefined || claim.key === entry.key);
+}
+
+/** True where no value has a character that separates values; JSON escapes them. */
+function isSplittable({ key, record, splices: [splice] }: Change): boolean {
+  const texts = [key.tenant, key.id, record?.agent, record?.user, record?.title, splice?.log, splice?.entries[0]?.key];
+  return texts.every((text) => text == null || !(text.includes(separator) || text.includes(nullText)));
 }
 
 /** The values of `commit_sessions`: JSON texts, or null for an empty list. */
@@ -184,8 +223,13 @@ function sorted(batch: readonly Transaction[]): readonly Placed[] {
 }
 
 function compare(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+  if (a === b) return 0;
+  // Code units have the order of code points, but for surrogates.
+  if (!surrogate.test(a) && !surrogate.test(b)) return a < b ? -1 : 1;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
+
+const surrogate = /[\ud800-\udfff]/;
 
 /** The answer to a commit: null if all was written and nothing is left to delete. */
 export type Answer =

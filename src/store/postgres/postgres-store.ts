@@ -23,7 +23,7 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
-import { answerOf, commitCall, outcomesOf, type Answer } from "./commit-call.ts";
+import { answerOf, commitCall, isOverlap, outcomesOf, type Answer, type Batch } from "./commit-call.ts";
 import { readCall } from "./read-call.ts";
 import { CopiedLogs, isLongCut, type Copies } from "./logs/copied-logs.ts";
 import { guardGapless, guardTail } from "./log-integrity.ts";
@@ -107,13 +107,14 @@ export class PostgresStore implements Store {
     try {
       return await this.#sendWith(lane, { batch, copies: await this.#copied.ofMoves(batch) });
     } catch (error) {
+      if (isOverlap(error)) return await this.#sendWith(lane, { batch, copies: new Map(), overlaps: true });
       if (!isLongCut(error)) throw error;
       const copies = new Map([...(await this.#copied.ofMoves(batch)), ...(await this.#copied.ofCuts(batch))]);
       return await this.#sendWith(lane, { batch, copies });
     }
   }
 
-  async #sendWith(lane: Lane, sent: { batch: readonly Transaction[]; copies: Copies }): Promise<Answer> {
+  async #sendWith(lane: Lane, sent: Batch): Promise<Answer> {
     try {
       return await this.#sendNumbered(lane, sent);
     } finally {
@@ -131,7 +132,7 @@ export class PostgresStore implements Store {
   }
 
   /** Sends a batch under the next number of the lane, until its outcome is known. */
-  async #sendNumbered(lane: Lane, sent: { batch: readonly Transaction[]; copies: Copies }): Promise<Answer> {
+  async #sendNumbered(lane: Lane, sent: Batch): Promise<Answer> {
     lane.number++;
     const { text, values } = commitCall(this.#schema, lane, sent);
     try {

@@ -217,6 +217,48 @@ function batchCases(check: Check): void {
     assert.equal(await turns("fourth"), 1);
   });
 
+  for (const [what, third, outcome, left] of [
+    ["land", sampleSplice("turns", 2, ["two"]), "ok", [1, 2]],
+    ["repeat a key", sampleSplice("turns", 2, [{ key: "taken", value: "two" }]), "duplicate", [1]],
+    ["cut a log", sampleSplice("turns", 1, ["anew"]), "ok", [1]],
+  ] as const) {
+    check(`transactions-are-separate: appends of one batch, one of which may ${what}`, async (bench) => {
+      const { store } = bench;
+      const splices = [sampleSplice("turns", 1, [{ key: "taken", value: "one" }])];
+      const created: SessionRecord[] = [];
+      for (const [id, title] of [
+        ["a", "one \u001e, two \u001f"],
+        ["b", null],
+        ["c", '€ \\ " \t {}, null'],
+        ["d", ""],
+      ] as const)
+        created.push(await land(store, creationOf(bench.record({ id, title }), { splices })));
+      const steps = created.map((record) => stepOf(record, { splices: [sampleSplice("turns", 2, ['two \\ € "'])] }));
+      const [a, b, c, d] = steps;
+      assert.ok(a && b && c && d && created[2]);
+      const claims = outcome === "duplicate" ? [{ log: "turns", key: "taken" }] : [];
+      const changed = stepOf(created[2], { splices: [third], claims });
+      for (const batch of [
+        [[d], [{ ...b, expected: never }], [changed]],
+        [[a], [b]],
+      ]) {
+        const outcomes = await store.commit(batch);
+        const statuses = batch.length === 3 ? ["ok", "conflict", outcome] : ["ok", "ok"];
+        assert.deepEqual(
+          outcomes.map(({ status }) => status),
+          statuses,
+        );
+      }
+      const landed = { a, b, c: outcome === "ok" ? changed : undefined, d };
+      for (const [id, change] of Object.entries(landed)) {
+        const seen = await see(store, { tenant: bench.tenant, id }, ["turns"]);
+        assert.deepEqual(seen?.record, change?.record ?? created[2]);
+        const numbers = seen?.logs["turns"]?.map(({ seq }) => seq);
+        assert.deepEqual(numbers, id === "c" ? left : [1, 2]);
+      }
+    });
+  }
+
   check("transactions-are-separate: a large batch of every kind of change", async (bench) => {
     const { store } = bench;
     const size = Math.min(200, store.capabilities.batchMax);

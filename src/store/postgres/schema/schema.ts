@@ -1,5 +1,6 @@
 import { barCommit } from "./functions/bar-commit.ts";
 import { commitBatch, commitWithDocuments, earlierCommitBatch } from "./functions/commit-batch.ts";
+import { commitAppends } from "./functions/commit-appends.ts";
 import { commitChange, earlierCommitChange } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
@@ -217,7 +218,7 @@ ${loadSessions(schema)}`,
   },
   {
     version: 9,
-    title: "functions that read logs, sessions by agent, news, views",
+    title: "functions that read logs and append to many sessions, sessions by agent, news, views",
     breaking: false,
     // No append changes a column of the index, so appends stay HOT. Programs of the versions before note news as well: their
     // functions are replaced.
@@ -248,6 +249,7 @@ ${earlierCommitChange(schema)}
 ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
+${commitAppends(schema)}
 ${readNews(schema)}
 ${views(schema)}`,
   },
