@@ -41,6 +41,8 @@ class ByHand {
   /** The text of one turn, byte for byte what Perdure stores for it. */
   data = "";
   #seq = 0;
+  /** The versions of the rows of `heads`. */
+  readonly #versions = new Map<string, number>();
 
   private constructor(pool: Pool) {
     this.pool = pool;
@@ -49,6 +51,7 @@ class ByHand {
   static async on(url: string): Promise<ByHand> {
     const pool = new Pool({ connectionString: url, max: connections });
     await pool.query("create table turns (session text, seq bigint, data text, primary key (session, seq))");
+    await pool.query("create table heads (id text primary key, version bigint not null) with (fillfactor = 70)");
     await pool.query("create table arrays (session text primary key, turns jsonb not null)");
     return new ByHand(pool);
   }
@@ -67,6 +70,41 @@ class ByHand {
       "insert into turns (session, seq, data) select * from unnest($1::text[], $2::bigint[], $3::text[])",
       [[...sessions], sessions.map(() => ++this.#seq), sessions.map(() => this.data)],
     );
+  }
+
+  /** Make rows of `heads` for these sessions. */
+  async createHeads(sessions: readonly string[]): Promise<void> {
+    await this.pool.query("insert into heads (id, version) select id, 0 from unnest($1::text[]) id", [[...sessions]]);
+    for (const session of sessions) this.#versions.set(session, 0);
+  }
+
+  /** One row, if the session still has the version that its writer knows. */
+  async compareAndInsert(session: string): Promise<void> {
+    await this.pool.query(
+      `with moved as (update heads set version = version + 1 where id = $1 and version = $2 returning version)
+       insert into turns (session, seq, data) select $1 || ' compared', version, $3 from moved`,
+      [session, this.#nextVersion(session), this.data],
+    );
+  }
+
+  /** As {@link compareAndInsert}, for each of these sessions in one statement. */
+  async compareAndInsertMany(sessions: readonly string[]): Promise<void> {
+    await this.pool.query(
+      `with moved as (
+         update heads set version = heads.version + 1
+         from unnest($1::text[], $2::bigint[], $3::text[]) as given(id, version, data)
+         where heads.id = given.id and heads.version = given.version
+         returning heads.id, heads.version, given.data
+       )
+       insert into turns (session, seq, data) select id || ' compared', version, data from moved`,
+      [[...sessions], sessions.map((session) => this.#nextVersion(session)), sessions.map(() => this.data)],
+    );
+  }
+
+  #nextVersion(session: string): number {
+    const version = this.#versions.get(session) ?? 0;
+    this.#versions.set(session, version + 1);
+    return version;
   }
 
   /** The last turns of a session, as values: a text is not a turn yet. */
@@ -101,22 +139,25 @@ async function oneWriter(sessions: Sessions, byHand: ByHand): Promise<Measure[]>
   const append = (): Promise<unknown> => session.append(turn);
   const appendKeyed = (): Promise<unknown> => keyed.append(turn, { key: `key ${keys++}` });
   const insert = (): Promise<unknown> => byHand.insert("one writer");
-  for (const work of [append, appendKeyed, insert]) await p50Of(200, work);
+  await byHand.createHeads(["one writer"]);
+  const compareAndInsert = (): Promise<unknown> => byHand.compareAndInsert("one writer");
+  for (const work of [append, appendKeyed, insert, compareAndInsert]) await p50Of(200, work);
   const measures: Measure[] = [];
-  for (const [name, work, bar] of [
-    ["", append, { atMost: 1.25 }],
-    [" with a key", appendKeyed, undefined],
+  for (const [name, work, [limitName, byHandWork], bar] of [
+    ["", append, ["one bare insert", insert], { atMost: 1.45 }],
+    ["", append, ["compare and insert", compareAndInsert], { atMost: 1.2 }],
+    [" with a key", appendKeyed, ["one bare insert", insert], undefined],
   ] as const) {
     const { ours, limit, ratio } = await alternate(30, {
       ours: () => p50Of(25, work),
-      limit: () => p50Of(25, insert),
+      limit: () => p50Of(25, byHandWork),
     });
     measures.push({
       name: `one writer: durable append${name}, p50`,
       unit: "µs",
       ours,
       limit,
-      limitName: "one bare insert",
+      limitName,
       value: ratio,
       valueUnit: "times",
       ...defined({ bar }),
@@ -134,15 +175,27 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
   const each = 10;
   const appendAll = (): Promise<number> =>
     rateOf(writers * each, () => Promise.all(opened.map((session) => appendTimes(session, each))));
-  const inBatches = (lanes: number): Promise<number> =>
+  const inBatches = (lanes: number, work: (batch: readonly string[]) => Promise<void>): Promise<number> =>
     rateOf(writers * each, () => {
       const queue = Array.from({ length: each }, () => batches).flat();
-      return inLanes(lanes, queue, (batch) => byHand.insertMany(batch));
+      return inLanes(lanes, queue, work);
     });
+  await byHand.createHeads(ids);
+  const insertMany = (batch: readonly string[]): Promise<void> => byHand.insertMany(batch);
+  const compareAndInsertMany = (batch: readonly string[]): Promise<void> => byHand.compareAndInsertMany(batch);
   const oneByOne = (): Promise<number> => rateOf(writers, () => inLanes(connections, ids, (id) => byHand.insert(id)));
   const limits: readonly [string, () => Promise<number>, Measure["bar"]][] = [
-    [`insert … select from unnest, 100 rows, ${connections} at once`, () => inBatches(connections), { atLeast: 0.6 }],
-    ["insert … select from unnest, 100 rows, one after another", () => inBatches(1), undefined],
+    [
+      `insert … select from unnest, 100 rows, ${connections} at once`,
+      () => inBatches(connections, insertMany),
+      { atLeast: 0.55 },
+    ],
+    [
+      `compare and insert, 100 rows, ${connections} at once`,
+      () => inBatches(connections, compareAndInsertMany),
+      { atLeast: 0.8 },
+    ],
+    ["insert … select from unnest, 100 rows, one after another", () => inBatches(1, insertMany), undefined],
     [`bare inserts, ${connections} at once`, oneByOne, { atLeast: 3 }],
   ];
   await appendAll();

@@ -78,8 +78,11 @@ function documentValue(change: DocumentChange, placed: { readonly n: number; rea
 
 const expectedCodes = { absent: 0, present: -1 } as const;
 
+/** A value of a column. */
+type Cell = string | number | null;
+
 /** The values of `commit_session`; undefined for a change that it cannot apply. */
-function changeValues({ key, expected, record, splices, claims, additions }: Change): readonly unknown[] | undefined {
+function changeValues({ key, expected, record, splices, claims, additions }: Change): readonly Cell[] | undefined {
   const [splice, ...furtherSplices] = splices;
   const [entry, ...furtherEntries] = splice?.entries ?? [];
   const [claim, ...furtherClaims] = claims;
@@ -106,7 +109,7 @@ function changeValues({ key, expected, record, splices, claims, additions }: Cha
 function appendValues(batch: readonly Transaction[]): readonly string[] | undefined {
   if (batch.length === 1 || batch.some(({ length }) => length !== 1)) return undefined;
   if (batch.some(([change]) => change === undefined || isDocumentChange(change))) return undefined;
-  const rows: (readonly unknown[])[] = [];
+  const rows: (readonly Cell[])[] = [];
   for (const { n, change } of sorted(batch)) {
     const values = changeValues(change);
     if (values === undefined || !appendsOne(change) || !isSplittable(change)) return undefined;
@@ -181,7 +184,7 @@ function jsonOf(list: readonly object[]): string | null {
 }
 
 /** The columns of a session that a change writes, in the order of `commit_session`. */
-function columnsOf(record: SessionRecord): object {
+function columnsOf(record: SessionRecord): Readonly<Record<string, Cell>> {
   const row = rowOf(record);
   return {
     version: row.version,
