@@ -194,6 +194,29 @@ test("a poll is one statement for any number of readers", async () => {
   await pool.end();
 });
 
+test("a read behind many news reads none of the earlier ones", async () => {
+  const schema = "many";
+  const client = new Client({ connectionString: server.url() });
+  await client.connect();
+  const pool = { query: (text: string, values?: unknown[]) => client.query(text, values) };
+  await using store = closing(await openPostgres({ pool, schema }));
+  await begun(store.store);
+  await client.query(
+    `insert into ${schema}.news (tenant, kind, scope, id) select 'default', 'document', 's', n::text from generate_series(1, 20000) n`,
+  );
+  const { next: after = "" } = await store.store.news({ tenant, limit: 10 });
+  await client.query("begin");
+  const { changes } = await store.store.news({ tenant, after, limit: 1000 });
+  const { rows } = await client.query(
+    "select idx_tup_fetch as fetched from pg_stat_xact_user_tables where schemaname = $1 and relname = 'news'",
+    [schema],
+  );
+  await client.query("commit");
+  assert.deepEqual(changes, []);
+  assert(Number(rows[0]?.["fetched"]) <= 10, `${String(rows[0]?.["fetched"])} rows`);
+  await client.end();
+});
+
 test("without a subscription a commit notes nothing; updates stay on their pages with and without one", async () => {
   const schema = "unread";
   const store = `${server.url()}?schema=${schema}`;

@@ -87,6 +87,9 @@ declare
   _now bigint := ${nowMs};
   _standing record;
   _awaits text[];
+  -- The news of transactions that began after the snapshot are behind this place. The index takes one place as its bound.
+  _later_xid xid8 := case when _xid >= pg_snapshot_xmax(_from) then _xid else pg_snapshot_xmax(_from) end;
+  _later_no bigint := case when _xid >= pg_snapshot_xmax(_from) then _no else 0 end;
   _started timestamptz := pg_postmaster_start_time();
   _isOfEarlierStart boolean := coalesce(_made_at < floor(extract(epoch from _started) * 1000), false);
 begin
@@ -143,7 +146,9 @@ begin
       select found.* from (
         select later.* from bounds cross join lateral (
           select news.* from ${schema}.news news
-          where news.tenant = _tenant and news.xid >= pg_snapshot_xmax(_from) and ${onPage}
+          where news.tenant = _tenant and pg_visible_in_snapshot(news.xid, bounds.until)
+            and (news.xid, news.no) > (_later_xid, _later_no)
+          order by news.xid, news.no limit _limit
         ) later
         where bounds.fits
         union all
