@@ -12,6 +12,8 @@ import { eventCases } from "./conformance/event-cases.ts";
 import { findCases } from "./conformance/lists/find-cases.ts";
 import { labelCases } from "./conformance/lists/label-cases.ts";
 import { instanceCases } from "./conformance/instance-cases.ts";
+import { killedWriterCases } from "./conformance/processes/killed-writer-cases.ts";
+import { skewedClockCases } from "./conformance/processes/skewed-clock-cases.ts";
 import { keyCases } from "./conformance/key-cases.ts";
 import { newsCases } from "./conformance/news-cases.ts";
 import { readCases } from "./conformance/read-cases.ts";
@@ -57,5 +59,7 @@ export function conformanceCases(check: Check): void {
   sharingCases(check);
   instanceCases(check);
   watchCases(check);
+  killedWriterCases(check);
+  skewedClockCases(check);
   closingCases(check);
 }

@@ -20,6 +20,16 @@ export interface StoreHarness {
   readonly open: () => Promise<Store>;
   /** The clock that the store reads, where a test can set it; one case needs it. */
   readonly clock?: ScriptedClock;
+  /**
+   * The URL of a module whose default export is a function that opens the same place. The suite imports it in processes of its
+   * own, and kills them at work. @default those cases are skipped
+   */
+  readonly module?: string;
+  /**
+   * A handle on the same place, of a machine whose clock is ahead by this time, ms; behind for a negative one.
+   * @default the case of skewed clocks is skipped
+   */
+  readonly openAhead?: (ms: number) => Promise<Store>;
 }
 
 /** Registers one case: a title that begins with the name of an invariant, and what must hold. */
@@ -34,12 +44,25 @@ export class Bench implements AsyncDisposable {
 
   /** The clock of the store, where the harness can set it. */
   readonly clock: ScriptedClock | undefined;
+  /** The module that opens the place in another process. */
+  readonly module: string | undefined;
+  /** Opens a handle with another clock; closed with the bench. */
+  readonly openAhead: ((ms: number) => Promise<Store>) | undefined;
 
   private constructor(harness: StoreHarness, store: Store) {
     this.#harness = harness;
     this.store = store;
     this.#open = [store];
     this.clock = harness.clock;
+    this.module = harness.module;
+    const { openAhead } = harness;
+    this.openAhead =
+      openAhead &&
+      (async (ms) => {
+        const opened = await openAhead(ms);
+        this.#open.push(opened);
+        return opened;
+      });
   }
 
   static async open(harness: StoreHarness): Promise<Bench> {
