@@ -8,8 +8,8 @@ import { alternate, type Measure } from "./measure.ts";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** `import "perdure"` as users have it: built, in a process of its own, beside a process that imports nothing. */
-export async function importTime(folder: string): Promise<Measure> {
+/** The import of a door as users have it: built, in a process of its own, beside a process that imports nothing. */
+export async function importTime(folder: string, door: "index" | "adapters/ai" = "index"): Promise<Measure> {
   const built = join(folder, "package");
   await mkdir(built);
   await writeFile(join(built, "package.json"), JSON.stringify({ type: "module" }));
@@ -20,14 +20,14 @@ export async function importTime(folder: string): Promise<Measure> {
 
   const imports = join(built, "imports.js");
   const nothing = join(built, "nothing.js");
-  await writeFile(imports, `import ${JSON.stringify(pathToFileURL(join(built, "dist", "index.js")).href)};\n`);
+  await writeFile(imports, `import ${JSON.stringify(pathToFileURL(join(built, "dist", `${door}.js`)).href)};\n`);
   await writeFile(nothing, "");
   const { ours, limit } = await alternate(15, {
     ours: () => timeOf(imports),
     limit: () => timeOf(nothing),
   });
   return {
-    name: 'import "perdure", built',
+    name: `import "${door === "index" ? "perdure" : "perdure/ai"}", built`,
     unit: "ms",
     ours,
     limit,

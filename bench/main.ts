@@ -23,6 +23,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   logs: () => import("./logs.ts"),
   documents: () => import("./documents.ts"),
   news: () => import("./news.ts"),
+  ai: () => import("./ai.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

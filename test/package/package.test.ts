@@ -107,6 +107,18 @@ describe("the package", () => {
     assert.deepEqual(opened.trim().split("\n"), doors);
   });
 
+  test("a chat without the package ai names the package, and models of the AI SDK need none", async () => {
+    const script = `import { openSessions } from "perdure";
+      import { aiModel, chats } from "perdure/ai";
+      const sessions = await openSessions("memory:");
+      const chat = await chats(sessions).open("c");
+      await chat.add({ id: "m", role: "user", parts: [] }).catch(({ code, message }) => console.log(code, message));
+      console.log(typeof aiModel({ specificationVersion: "v4", doStream() {} }));
+      await sessions.close();`;
+    const said = await node(["--input-type=module", "--eval", script], project);
+    assert.match(said, /^argument_invalid .*\bai\b.*npm install.*\nfunction\n$/);
+  });
+
   test("the program of the README continues where its first run stopped", async () => {
     copyFileSync(join(root, "examples/quickstart.ts"), join(project, "quickstart.ts"));
     assert.match(await node(["quickstart.ts"], project), /^1 turns, 23 tokens so far$/m);
