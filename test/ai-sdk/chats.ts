@@ -278,6 +278,30 @@ test("an approval and the result of a client's tool grow the last message, and o
   assert.equal(toFormat(messages, "anthropic").length, 8);
 });
 
+test("a client that sends an approval again goes on from it, and is refused once the answer went on", async () => {
+  await using place = inMemory();
+  const tools: ToolSet = { refund: tool({ inputSchema: z.object({}), needsApproval: true, execute: () => "paid" }) };
+  const model = scripted([call("refund", {}), words("Paid.")]);
+  await using server = await chatServer(place.sessions, { model, tools });
+  const client = server.client("c");
+  await client.sendMessage({ text: "Refund" });
+  const [question, asked] = client.messages as [UIMessage, UIMessage];
+  const { approval } = asked.parts.at(-1) as { approval?: { id: string } };
+  const approved = { state: "approval-responded", approval: { ...approval, approved: true } };
+  const decided = {
+    ...asked,
+    parts: [...asked.parts.slice(0, -1), { ...asked.parts.at(-1), ...approved }],
+  } as UIMessage;
+  // The first request is lost once its decision is stored.
+  await (await chats<UIMessage>(place.another(), { tools }).open("c")).add(decided);
+  const again = server.client("c", { messages: [question, decided] });
+  await again.sendMessage();
+  assert.equal(textOf(again.lastMessage), "Paid.");
+  const late = server.client("c", { messages: [question, decided] });
+  await late.sendMessage();
+  assert(isCode(late.error, "conflict"), String(late.error));
+});
+
 test("a client cannot forge the result of a server's tool, decide twice, or speak as the system", async () => {
   await using place = inMemory();
   const tools: ToolSet = {
@@ -479,7 +503,9 @@ test("under a legal hold a chat goes on, and nothing of it is replaced", async (
   await chat.add(ask("m1", "one"));
   await (await chat.respond(() => saying("A"))).text();
   await chat.regenerate();
-  assert.match(await (await chat.respond(() => saying("B"))).text(), /legal hold/);
+  const refused = await (await chat.respond(() => saying("B"))).text();
+  assert.match(refused, /"type":"error"/);
+  assert.doesNotMatch(refused, /a trial/, "the reason is not for clients");
   const { messages } = await store.open("c");
   assert.deepEqual(messages.map(textOf), ["one", "A"]);
   await assert.rejects(chat.add(ask("m1", "ONE"), { replaces: "m1", lastSeen: messages[1]!.id }), {

@@ -41,10 +41,12 @@ export interface AnswerTarget {
   readonly write: (write: SessionWrite) => Promise<unknown>;
 }
 
+/** The failures that clients see by their message: the limits of an answer. */
+const limitCodes: ReadonlySet<string> = new Set(["turn_too_large", "turn_parts_exceeded", "value_unstorable"]);
+
 /** A text for clients: it names a limit, and no other detail of the server. */
 function textOf(error: unknown): string {
-  const isOfCaller = error instanceof SessionError && error.status < 500;
-  return isOfCaller ? clip(error.message, 1000) : lostText;
+  return error instanceof SessionError && limitCodes.has(error.code) ? clip(error.message, 1000) : lostText;
 }
 
 export class AnswerInProgress {

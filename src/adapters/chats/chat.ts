@@ -315,11 +315,9 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     if (growth.status === "conflict") throw this.#conflict(stored);
     const isContinued = place.message.parts.length > message.parts.length;
     const range = rangeOf(turn.output, message.id);
-    if (growth.status === "same") {
-      const messages = stored.messages;
-      const answer = isContinued ? { answer: place.message } : {};
-      return { turn, range, base: place.message, messages, repeated: message, ...answer };
-    }
+    // The answer went on since: the client lacks what has come.
+    if (isContinued) throw this.#conflict(stored);
+    if (growth.status === "same") return { turn, range, base: place.message, messages: stored.messages };
     const output = [...turn.output.slice(0, range.from), ...storedForm(growth.message), ...turn.output.slice(range.to)];
     const grown = { input: turn.input, output, status: "interrupted" as const };
     const turns = { from: turn.seq, amends: true, turns: [grown] };

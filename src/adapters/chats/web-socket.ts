@@ -56,7 +56,8 @@ export class ChatSocket<M extends AnyUiMessage = AnyUiMessage> {
     try {
       await this.#answer(frame, request);
     } catch (error) {
-      const errorText = error instanceof SessionError && error.status < 500 ? error.message : lostText;
+      // The client gets the code, such as `busy` or `conflict`, and no other detail of the server.
+      const errorText = error instanceof SessionError && error.status < 500 ? error.code : lostText;
       this.#send({ type: "error", requestId, errorText });
     } finally {
       this.#requests.delete(String(requestId));
