@@ -46,7 +46,8 @@ const written = columns.slice(5, 19).map(([name]) => name);
  *
  * Races with other writers are those of `commit_sessions`: an update finds another version or commit id, perhaps after a wait
  * for the row, and is refused. The rows are updated in the order of the parameters, so two batches never wait for each other.
- * Each row is looked up by its key first, and updated by its place: the planner cannot turn such a join around.
+ * Each row is looked up by its key first, and updated by its place: the planner cannot turn such a join around. The update
+ * compares the key too, in a form that no index serves: parts of a divided table may each have a row at that place.
  */
 export function commitAppends(schema: string): string {
   return `
@@ -85,6 +86,7 @@ ${findNumber(schema)}
     from given
     where session.ctid = given.place and session.version = given.expected_version
       and session.commit_id = given.expected_commit
+      and session.tenant is not distinct from given.tenant and session.id is not distinct from given.id
     returning given.n, given.tenant, given.id, session.logs, given.log, given.seq, given.key, given.at, given.entry
   ), added as (
     insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
