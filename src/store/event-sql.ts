@@ -23,3 +23,8 @@ export function eventKindSql(field: keyof EventKind, stored: string, otherwise =
   if (ofApp !== undefined) cases.push(`when ${stored} like 'app.%' then '${ofApp}'`);
   return `case ${cases.join("\n    ")} else ${otherwise} end`;
 }
+
+/** The value for events that an application records; null for others. */
+export function ofApplication(value: string): string {
+  return `case when type like 'app.%' then '${value}' end`;
+}

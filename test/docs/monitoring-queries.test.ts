@@ -37,6 +37,7 @@ async function live(store: string, backdate: (id: string, hours: number) => Prom
     finish: "stop",
     usage: { inputTokens: 5, outputTokens: 2, cachedTokens: 3 },
   });
+  await busy.record({ type: "app.paid", data: { amount: 3 }, severity: "warning" });
   await busy.handOff("scheduling");
   await sleep(20);
   // A lease does not end a handoff.
@@ -97,6 +98,7 @@ function assertTruth(results: readonly (readonly Row[])[]): void {
     [
       ["created lifecycle info ok", 6, 6],
       ["handed_off handoff info ok", 3, 2],
+      ["app.paid app warning ok", 1, 1],
       ["archived lifecycle info ok", 1, 1],
       ["ended lifecycle info ok", 1, 1],
       ["taken_over lease warning ok", 1, 1],

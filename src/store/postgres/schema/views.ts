@@ -1,5 +1,5 @@
 import { quoteBody } from "../connection/names.ts";
-import { eventKindSql, eventTypeSql } from "../../event-sql.ts";
+import { eventKindSql, eventTypeSql, ofApplication } from "../../event-sql.ts";
 import { isKept } from "./functions/removed-logs.ts";
 
 /**
@@ -116,9 +116,9 @@ create or replace view ${schema}.readable_events as
 select tenant, session, seq, ${schema}.instant(at) as at, ${eventTypeSql("type")} as type,
   data ->> 'correlation' as correlation,
   case jsonb_typeof(data) when 'object' then data - 'type' - 'correlation' else data end as data,
-  ${eventKindSql("category", "type")} as category,
+  ${eventKindSql("category", "type", ofApplication("app"))} as category,
   ${eventKindSql("severity", "type", "data ->> 'severity'")} as severity,
-  ${eventKindSql("status", "type")} as status,
+  ${eventKindSql("status", "type", ofApplication("ok"))} as status,
   case type when 'handed_off' then data ->> 'from' when 'released' then data ->> 'agent' end as previous_agent,
   ${schema}.whole_number(data -> 'heldMs') as previous_active_ms
 from (select *, data ->> 'type' as type from (

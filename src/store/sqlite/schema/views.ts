@@ -1,5 +1,5 @@
 /** The stored rows for people and their SQL, with the names and columns of the views of PostgreSQL. */
-import { eventKindSql, eventTypeSql } from "../../event-sql.ts";
+import { eventKindSql, eventTypeSql, ofApplication } from "../../event-sql.ts";
 
 /** The last moment of the year 9999, epoch ms: a session that does not expire ends behind it. */
 const lastInstantMs = 253_402_300_799_999;
@@ -98,9 +98,9 @@ export const views: string = `
   create view readable_events as
   select tenant, session, seq, ${instant("at")} as at, ${eventTypeSql("type")} as type, correlation,
     json_remove(data, '$.type', '$.correlation') as data,
-    ${eventKindSql("category", "type")} as category,
+    ${eventKindSql("category", "type", ofApplication("app"))} as category,
     ${eventKindSql("severity", "type", text("$.severity"))} as severity,
-    ${eventKindSql("status", "type")} as status,
+    ${eventKindSql("status", "type", ofApplication("ok"))} as status,
     case type when 'handed_off' then ${text("$.from")} when 'released' then ${text("$.agent")} end as previous_agent,
     ${whole("$.heldMs")} as previous_active_ms
   from (select *, ${text("$.type")} as type, ${text("$.correlation")} as correlation from (${entriesOf("events")}));
