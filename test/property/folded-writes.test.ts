@@ -1,6 +1,7 @@
 /** Random calls at once, whose writes fold into shared commits, against the same calls one after the other. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import * as fc from "fast-check";
 import { doctor } from "../../src/admin.ts";
 import { hasCode, SessionError, type Session } from "../../src/index.ts";
@@ -124,6 +125,17 @@ function meddle(place: InMemory, fates: readonly string[]): void {
   };
 }
 
+/** Let time pass until the work is done: a writer pauses after its fourth conflict. */
+async function timePasses<T>({ clock }: InMemory, work: Promise<T>): Promise<T> {
+  let isDone = false;
+  const done = work.finally(() => (isDone = true));
+  for (;;) {
+    await turnOfTheLoop();
+    if (isDone) return await done;
+    await clock.advance(1);
+  }
+}
+
 test("calls at once on one session object have the results of the same calls one after the other", async () => {
   let folded = 0;
   const property = fc.asyncProperty(batches, fc.array(fate, { minLength: 1, maxLength: 9 }), async (all, fates) => {
@@ -137,7 +149,7 @@ test("calls at once on one session object have the results of the same calls one
       return await commit(batch);
     };
     for (const batch of all) {
-      const outcomes = await Promise.all(batch.map((one) => outcomeOf(session, one)));
+      const outcomes = await timePasses(together, Promise.all(batch.map((one) => outcomeOf(session, one))));
       for (const [index, one] of batch.entries()) {
         const outcome = outcomes[index];
         // A commit that failed is the failure of all its writes. Where its answer was lost, nothing had landed.
@@ -163,7 +175,7 @@ test("writes at once of several session objects, beside another process: the ver
       const session = await place.sessions.create({ id: "s" });
       const objects = await Promise.all(Array.from({ length: 4 }, () => place.sessions.get("s")));
       if (fates.includes("lands")) meddle(place, fates);
-      const outcomes = await Promise.all(
+      const written = Promise.all(
         writes.map(async ([who, value], index) => {
           try {
             const write = {
@@ -177,6 +189,7 @@ test("writes at once of several session objects, beside another process: the ver
           }
         }),
       );
+      const outcomes = await timePasses(place, written);
       const landed = outcomes
         .flatMap((outcome, index) => (outcome?.status === "ok" ? [{ ...outcome, index }] : []))
         .toSorted((a, b) => a.version - b.version);

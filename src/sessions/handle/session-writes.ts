@@ -164,6 +164,7 @@ export class SessionWrites implements LateTransaction {
 
   /** The change of the first write, and of those that wait behind it when the commit begins. */
   make(): Transaction | undefined {
+    this.#judged = none;
     const first = this.#first();
     if (this.#newest !== undefined) first.handle.learn(this.#newest);
     this.#judged = this.#judgeAll(first.handle.record, this.#core.newCommitId());
