@@ -93,6 +93,7 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["createdAt", isInstant],
   ["lastActivityAt", isInstant],
   ["stateSince", isInstant],
+  ["restoredAt", orNull(isInstant)],
   ["ttlMs", isNumber],
   ["maxAgeMs", orNull(isNumber)],
   ["maxAgeFrom", isInstant],

@@ -10,6 +10,7 @@ test("a record comes back from its row as it was", () => {
   const record = sampleRecord({
     metadata,
     user: "ann",
+    restoredAt: 7,
     title: "Ordering flour",
     labels: { constructor: "x", "\u{1f9c1}": "", team: "ops" },
     openTurn: 3,
@@ -49,7 +50,7 @@ test("a row from before handoffs, archives, legal holds and forks is read", () =
   const record = sampleRecord();
   const row = rowOf(record);
   const { floor: _, ...data } = JSON.parse(row.data) as Record<string, unknown>;
-  for (const field of ["waiting", "archive", "hold", "parent", "inherited", "forkedAt", "resets"])
+  for (const field of ["restoredAt", "waiting", "archive", "hold", "parent", "inherited", "forkedAt", "resets"])
     assert(!(field in data), `${field} takes no room`);
   assert.deepStrictEqual(recordOf({ ...row, data: JSON.stringify(data) }), record);
 });

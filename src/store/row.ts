@@ -41,6 +41,7 @@ export interface RecordRow {
 type Rest = Omit<SessionRecord, keyof RecordRow>;
 /** Absent in most records, and in rows of older versions. */
 type OptionalFields =
+  | "restoredAt"
   | "waiting"
   | "budget"
   | "archive"
@@ -64,7 +65,7 @@ type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold" | "logMark
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
-  const { waiting, budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
+  const { restoredAt, waiting, budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
   const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
     // Of all fields only the metadata has values that JSON lacks.
     metadata: plainOf(record.metadata, "metadata") as SessionRecord["metadata"],
@@ -83,6 +84,7 @@ export function rowOf(record: SessionRecord): RecordRow {
   };
   // Every append writes the row, so absent fields and fields with columns are omitted.
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
+  if (restoredAt !== null) rest.restoredAt = restoredAt;
   if (waiting !== null) rest.waiting = waiting;
   if (budget !== null) rest.budget = budget;
   if (archive !== null) rest.archive = storedArchive(archive);
@@ -221,6 +223,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     sweepAt: row.sweepAt,
     title: row.title,
     labels: recordLabels(row.labels),
+    restoredAt: rest.restoredAt ?? null,
     metadata: rest.metadata,
     ttlMs: rest.ttlMs,
     maxAgeMs: rest.maxAgeMs,

@@ -15,6 +15,7 @@ import {
 } from "../record/record.ts";
 import { handoffOf, type StoredHandoff } from "../record/handoff.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
+import { isSettled, stateAt } from "../record/states.ts";
 import type { Staged } from "./staged.ts";
 import type { Context } from "../record/guards.ts";
 
@@ -109,18 +110,20 @@ export interface RestoredPlace {
   readonly found: SessionRecord | undefined;
   /** It is a later state of the same session, which a legal hold of the earlier state does not refuse. @default false */
   readonly isLater?: boolean;
+  /** It is the session of a copied store, whose retention goes on. @default false */
+  readonly isCopy?: boolean;
   /** The place of its logs, where they were written already; then the logs of the portable session are empty. */
   readonly staged?: Staged | undefined;
 }
 
 /**
  * Restore a session where none is, or in the place of one. Times, numbers, keys and usage stay as they were; handles that had read
- * the replaced session are stale. All logs become rows of the session, also those that it shared or had archived.
+ * the replaced session are stale. The retention of an expired, ended or archived session begins now. All logs become rows of the session, also those that it shared or had archived.
  * @throws SessionError `legal_hold`, `session_forked` of the session that it would replace
  */
 export function restoreSession(
   { record: { floor, hold, ...record }, logs }: Portable,
-  { key, found, isLater = false, staged }: RestoredPlace,
+  { key, found, isLater = false, isCopy = false, staged }: RestoredPlace,
   context: Context,
 ): Change {
   if (found !== undefined) {
@@ -131,6 +134,7 @@ export function restoreSession(
   const next = found === undefined ? firstVersion(context) : version + 1;
   const restored: SessionRecord = {
     ...record,
+    restoredAt: null,
     title: record.title ?? null,
     labels: record.labels ?? noLabels,
     legalHold: hold ?? null,
@@ -162,6 +166,8 @@ export function restoreSession(
   const draft = draftOf(restored, next);
   set(draft, { counters: record.counters });
   set(draft, deadlines(draft.record));
+  const state = stateAt(draft.record, context.now);
+  if (!isCopy && isSettled(state)) set(draft, { restoredAt: context.now });
   if (staged !== undefined) {
     set(draft, { heads: staged.heads });
     markLogs(draft, Object.keys(staged.heads));

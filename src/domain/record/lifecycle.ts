@@ -55,6 +55,7 @@ export function draftOfNew(
     createdAt: now,
     lastActivityAt: now,
     stateSince: now,
+    restoredAt: null,
     ttlMs: session.ttlMs,
     maxAgeMs: session.maxAgeMs,
     maxAgeFrom: now,
@@ -279,7 +280,7 @@ export function reviveSession(draft: Draft, context: Context): Change {
   const { now } = context;
   const { record } = draft;
   set(draft, { state: nextState(record, "revive", now), stateSince: now, lastActivityAt: now });
-  set(draft, { maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
+  set(draft, { restoredAt: null, maxAgeFrom: now, sweepAt: Number.MAX_SAFE_INTEGER });
   set(draft, deadlines(draft.record));
   appendEvent(draft, { type: "revived" }, context);
   return changeOf(draft);

@@ -186,6 +186,8 @@ export interface SessionRecord extends Identity {
   readonly lastActivityAt: number;
   /** The time of the last change of the state, epoch ms. */
   readonly stateSince: number;
+  /** The time when an expired, ended or archived session was restored: its retention begins then; null: as for its state. */
+  readonly restoredAt: number | null;
   /** The time to live after the last activity, ms. */
   readonly ttlMs: number;
   /** The time to live after `maxAgeFrom`, ms, independent of activity; null: no limit. */

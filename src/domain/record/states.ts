@@ -9,7 +9,7 @@
  * - `archived`: its logs are compressed. It can be read and counted; a restore gives it its earlier state.
  */
 import { SessionError } from "../../errors.ts";
-import type { SessionRecord, SessionState } from "./record.ts";
+import type { SessionRecord, SessionState, SettledState } from "./record.ts";
 
 export const sessionStates: readonly SessionState[] = ["active", "inactive", "expired", "ended", "archived"];
 
@@ -40,6 +40,11 @@ const exits: Readonly<Record<SessionState, Partial<Record<Transition, SessionSta
 export function stateAt(record: Pick<SessionRecord, "state" | "expiresAt">, now: number): SessionState {
   const perishable = record.state === "active" || record.state === "inactive";
   return perishable && record.expiresAt <= now ? "expired" : record.state;
+}
+
+/** True for a state on which retention policies act. */
+export function isSettled(state: SessionState): state is SettledState {
+  return state !== "active" && state !== "inactive";
 }
 
 /** The state of an archived session after its restore; `expired` for the archived session of a reset. */

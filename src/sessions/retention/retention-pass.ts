@@ -35,6 +35,7 @@ export async function retentionPass(run: SweepRun, now: number): Promise<void> {
       visit: async (record) => {
         // A session to which the policy does not apply does not count, or it would use up the rows of every sweep.
         if (isInternalScope(record.tenant) || !applies(policies, policy, record)) return;
+        if (!isOld(policy, record, now)) return;
         if (!run.isDryRun && hasFailed(run.core, record, now)) return;
         await visitSettled(run, policy, record);
       },
@@ -45,8 +46,7 @@ export async function retentionPass(run: SweepRun, now: number): Promise<void> {
 /** Plan the action of the policies on a session that the sweep would mark as expired, and then find as settled. */
 export function planExpired(run: SweepRun, record: SessionRecord, now: number): void {
   const policy = policyFor(run.policies, record);
-  if (policy === undefined || record.stateSince >= now - policy.afterMs || !applies(run.policies, policy, record))
-    return;
+  if (policy === undefined || !isOld(policy, record, now) || !applies(run.policies, policy, record)) return;
   run.plan(record, policy.action);
   count(run, policy);
 }
@@ -83,6 +83,11 @@ function remember(core: Core, record: SessionRecord): void {
   failed.set(keyText(record), core.now() + failedAgainMs);
   const [oldest] = failed.keys();
   if (failed.size > failedMax && oldest !== undefined) failed.delete(oldest);
+}
+
+/** True if the session has been in its state, and since its restore, for the time of the policy. */
+function isOld({ afterMs }: Policy, { stateSince, restoredAt }: SessionRecord, now: number): boolean {
+  return Math.max(stateSince, restoredAt ?? stateSince) < now - afterMs;
 }
 
 /** True if this policy decides about the session, and has something to do. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../../test/support/in-memory.ts";
+import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { parseAgentsFile } from "../../cli/program/agents-schema.ts";
 import type { RetentionPolicy } from "../options/options.ts";
 import { sessionsOn, type Sessions } from "../sessions.ts";
-import { removeSession, sweep } from "../../admin.ts";
+import { copySessions, importSessions, removeSession, sweep } from "../../admin.ts";
 
 const hour = 3_600_000;
 const day = 24 * hour;
@@ -105,6 +105,52 @@ test("a session whose time was up while it was archived, or before its last acti
   assert.deepEqual([expired, removed, dry.removed], [2, 0, 0]);
   await clock.advance(91 * day);
   assert.equal((await sweep(sessions, { retention: "90d" })).removed, 2);
+});
+
+test("a session that is restored or imported is kept for the whole retention from then, and a copy of a store keeps its times", async () => {
+  await using place = inMemory({ ttl: "1d" });
+  const { sessions, clock } = place;
+  await sessions.create({ id: "lapsed" });
+  await sessions.create({ id: "marked" });
+  await ended(sessions, "ended");
+  await (await sessions.create({ id: "archived" })).archive();
+  await clock.advance(2 * day);
+  const lapsed = await sessions.snapshot("lapsed");
+  await sweep(sessions);
+  const snapshots = [
+    lapsed,
+    ...(await Promise.all(["marked", "ended", "archived"].map((id) => sessions.snapshot(id)))),
+  ];
+  const archivedToo: RetentionPolicy[] = [{ state: "archived", after: "90d", do: "purge" }];
+  const elsewhere = async (): Promise<InMemory> => {
+    const other = inMemory({ retention: archivedToo });
+    await other.clock.advance(367 * day);
+    return other;
+  };
+  await using restored = await elsewhere();
+  for (const snapshot of snapshots) await restored.sessions.restore(snapshot);
+  await using imported = await elsewhere();
+  const items = snapshots.map((snapshot) => JSON.stringify(snapshot));
+  await importSessions(imported.sessions, items);
+  for (const { sessions: kept } of [restored, imported]) {
+    for (const snapshot of snapshots) assert.deepEqual(await kept.snapshot(snapshot.session.id), snapshot);
+    assert.equal((await importSessions(kept, items)).present, 4, "importing again finds the same sessions");
+    const { planned } = await sweep(kept, { retention: "90d", dryRun: true });
+    assert.deepEqual(
+      planned?.map(({ action }) => action),
+      ["expire"],
+    );
+    assert.equal((await sweep(kept, { retention: "90d" })).removed, 0);
+    await using copy = await elsewhere();
+    await copySessions(kept, copy.sessions);
+    assert.equal((await sweep(copy.sessions, { retention: "90d" })).removed, 4, "of a copy");
+  }
+  for (const { sessions: kept, clock: time } of [restored, imported]) {
+    await time.advance(89 * day);
+    assert.equal((await sweep(kept, { retention: "90d" })).removed, 0);
+    await time.advance(2 * day);
+    assert.equal((await sweep(kept, { retention: "90d" })).removed, 4);
+  }
 });
 
 test("a sweep by age removes all sessions whose time was up before, whatever the policies and the limits of other sweeps", async () => {

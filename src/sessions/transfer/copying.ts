@@ -423,6 +423,7 @@ async function copySession(
     {
       isSame: isIdentical,
       mayReplace: isBehind,
+      isCopy: true,
       dryRun: false,
       ...defined({ isEarlier, mark }),
     },

@@ -1,6 +1,7 @@
 /** Imports many sessions: each as one change, many changes in a commit, and none of them twice. */
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { encode } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -34,6 +35,8 @@ export interface ArrivalPolicy {
   readonly mayReplace: (existing: SessionSource, arriving: SessionSource) => Promise<boolean>;
   /** True for the record of an earlier state of the arriving session, which replaces it, also under a legal hold. */
   readonly isEarlier?: (existing: SessionRecord) => boolean;
+  /** True for sessions of a copied store, whose retention goes on. @default false */
+  readonly isCopy?: boolean;
   /** The commit id of the written record. @default the commit's own */
   readonly mark?: string;
   /** Only report what would happen. */
@@ -111,7 +114,12 @@ export async function arrive(
     if (fate === "present" || policy.dryRun) return { arrived: fate };
     const replaced = found && (await replaceable(core, found, { isLater }));
     session ??= await arrived(arriving, source);
-    const changes = await restoredSession(core, session, { key, found: replaced, isLater });
+    const changes = await restoredSession(core, session, {
+      key,
+      found: replaced,
+      isLater,
+      ...defined({ isCopy: policy.isCopy }),
+    });
     const outcome = await core.commit(changes, policy.mark);
     if (outcome.status === "ok") {
       arriving.taken();
