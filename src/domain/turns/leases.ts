@@ -212,7 +212,7 @@ export function passLease(draft: Draft, context: Context): void {
   }
   const { ticket, instance, leaseMs } = next;
   const fence = draft.nextVersion;
-  const expiresAt = context.now + (leaseMs ?? grantMs);
+  const expiresAt = context.now + Math.min(leaseMs ?? grantMs, grantMs);
   set(draft, {
     fence,
     lease: { instance, fence, commitId: "", acquiredAt: context.now, expiresAt, ticket, fenceBefore: record.fence },

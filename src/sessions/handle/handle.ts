@@ -90,6 +90,14 @@ export class Handle implements WritableSession, FoldingView {
     this.#lease = null;
   }
 
+  /** Lose the lease of this view if its time limit has passed: this view may then take the next one. */
+  dropLapsedLease(): void {
+    const { lease } = this.#record;
+    if (lease === null || lease.fence !== this.fence || leaseRuns(lease, this.core.now())) return;
+    this.core.loseLease(this.key, lease.fence);
+    this.dropLease();
+  }
+
   /** Refuse all further writes through this view: its owner has ended, even if its code still runs. */
   retire(): void {
     this.#retired = true;

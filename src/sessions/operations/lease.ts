@@ -85,7 +85,9 @@ async function takeLease(
   await core.instance.ensureAlive();
   return await acquire(handle, { busy, waitMs, leaseMs: ttlMs }, (ticket, options) =>
     core.take(async () => {
-      if (isGrantedTo(handle.record, ticket)) return SessionLease.granted(handle, ttlMs);
+      // A grant lapses within seconds, so a lease with a time limit is written.
+      if (ttlMs === null && isGrantedTo(handle.record, ticket)) return SessionLease.granted(handle);
+      handle.dropLapsedLease();
       await handle.write((draft, context) => {
         const ahead = options.recovers === "any";
         grant(draft, { instance: core.instance.id, ttlMs, ticket, ahead }, context);

@@ -87,6 +87,54 @@ for (const [title, isAlive] of [
   });
 }
 
+test("a lease with a time limit that is granted and not taken passes on as soon as one without", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "s" });
+  const core = coreOf(place.sessions);
+  const held = await (await place.sessions.get("s")).lease();
+  const instance = { id: "i_other", host: "h", pid: 1, machine: "elsewhere", startedAt: "0", address: null };
+  await place.shared.heartbeat({ ...instance, staleAfterMs: 600_000 });
+  const waiter = { ticket: "t", instance: "i_other", until: core.now() + 5000, leaseMs: 60_000 };
+  await core.commit([joinQueue(await record(place), [waiter], core.context())]);
+  const done = (await place.sessions.get("s")).exclusive(async () => "done", { busy: "queue", wait: "30s" });
+  while ((await record(place)).waiters.length < 2) await new Promise(setImmediate);
+  await held.release();
+  assert.equal((await record(place)).lease?.instance, "i_other");
+  await place.clock.advance(6000);
+  assert.equal((await record(place)).lease?.instance === "i_other", false);
+  assert.equal(await done, "done");
+});
+
+test("a lease with a time limit lasts that long where its caller waited for it", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const held = await session.lease();
+  const waiting = (await place.another().get("s")).lease({ ttl: "60s", wait: "30s" });
+  while ((await record(place)).waiters.length < 1) await new Promise(setImmediate);
+  await held.release();
+  const lease = await waiting;
+  const { acquiredAt, expiresAt } = (await record(place)).lease ?? assert.fail("the session has a lease");
+  assert.equal((expiresAt ?? 0) - acquiredAt, 60_000);
+  await lease.release();
+  assert.equal((await record(place)).lease, null);
+});
+
+for (const waits of [false, true])
+  test(`a session whose lease has lapsed takes the next one${waits ? ", which it waited for" : ""}`, async () => {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s" });
+    const lapsed = await session.lease({ ttl: "1s" });
+    const waiting = waits ? session.lease({ wait: "10s" }) : undefined;
+    if (waits) while ((await record(place)).waiters.length < 1) await new Promise(setImmediate);
+    await place.clock.advance(3000);
+    const next = await (waiting ?? session.lease());
+    await lapsed.release(); // releases nothing
+    assert.equal((await record(place)).lease?.fence, next.fence);
+    await session.append({ input: "one", output: "two" });
+    await next.release();
+    assert.equal((await record(place)).lease, null);
+  });
+
 test("a waiter that gives up after the grant passes the lease on", async () => {
   await using place = inMemory();
   await place.sessions.create({ id: "s" });

@@ -34,13 +34,13 @@ export class SessionLease implements AsyncDisposable {
   }
 
   /**
-   * Takes the lease that was granted to a place in the queue, without a write. `leaseMs`: how long it lasts; null: as long as this
-   * instance, which is written if the lease is held for longer than a moment. @internal
+   * Takes the lease that was granted to a place in the queue, without a write. It lasts as long as this instance, which is
+   * written if the lease is held for longer than a moment. @internal
    */
-  static granted(handle: Handle, leaseMs: number | null): SessionLease {
+  static granted(handle: Handle): SessionLease {
     handle.core.instance.use(handle.key, handle.record.fence);
     const lease = new SessionLease(handle);
-    if (leaseMs === null) lease.#confirmLater();
+    lease.#confirmLater();
     return lease;
   }
 
