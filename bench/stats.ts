@@ -114,7 +114,7 @@ function turnOf(session: number, place: number, startedAt: number): Turn {
   return {
     seq: place + 1,
     key: null,
-    at: startedAt + place * 60_000,
+    at: new Date(startedAt + place * 60_000),
     status: "done",
     agent: `agent${session % 5}`,
     model: `model${place % 3}`,

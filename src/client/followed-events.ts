@@ -19,9 +19,10 @@ export async function* followedEvents(
     lastId = id ?? lastId;
     if (event !== "event") continue;
     const happened = tenantEventOfWire(data as WireTenantEvent);
-    const identity = `${happened.at} ${happened.seq} ${happened.session}`;
+    const at = happened.at.getTime();
+    const identity = `${at} ${happened.seq} ${happened.session}`;
     if (recent.has(identity)) continue;
-    recent.set(identity, happened.at);
+    recent.set(identity, at);
     forget(recent, Number(lastId));
     yield happened;
   }

@@ -255,20 +255,20 @@ function replayAll(events: readonly SessionEvent[], timeUp: number): Replayed {
 
 function replayOne(replayed: Replayed, event: SessionEvent, timeUp: number): Partial<Replayed> {
   const become = (state: Replayed["state"]): Partial<Replayed> =>
-    state === replayed.state ? {} : { state, stateSince: event.at };
+    state === replayed.state ? {} : { state, stateSince: event.at.getTime() };
   switch (event.type) {
     case "created":
     case "reset":
-      return { state: "active", stateSince: event.at, agent: event.agent, user: event.user };
+      return { state: "active", stateSince: event.at.getTime(), agent: event.agent, user: event.user };
     case "archived":
-      return { state: "archived", stateSince: event.at, handoff: null };
+      return { state: "archived", stateSince: event.at.getTime(), handoff: null };
     case "reassigned":
     case "claimed":
       return { user: event.user };
     case "activated":
       return become("active");
     case "revived":
-      return { state: "active", stateSince: event.at };
+      return { state: "active", stateSince: event.at.getTime() };
     case "passivated":
       return become("inactive");
     case "failed":
@@ -284,7 +284,7 @@ function replayOne(replayed: Replayed, event: SessionEvent, timeUp: number): Par
     case "handed_off": {
       const { agent, note, noteFrom, at, ttlMs } = event;
       const noted = noteFrom === undefined ? { note } : { note, noteFrom };
-      return { handoff: { agent, ...noted, since: at, expiresAt: at + ttlMs } };
+      return { handoff: { agent, ...noted, since: at.getTime(), expiresAt: at.getTime() + ttlMs } };
     }
     case "handoff_ended":
       return { handoff: null };
@@ -292,7 +292,7 @@ function replayOne(replayed: Replayed, event: SessionEvent, timeUp: number): Par
       return become(event.state);
     case "turn_waiting": {
       const { turn, reason, expiresAt } = event;
-      return { waits: { turn, reason, expiresAt } };
+      return { waits: { turn, reason, expiresAt: expiresAt?.getTime() ?? null } };
     }
     case "turn_resumed":
     case "calls_decided":

@@ -710,7 +710,7 @@ for (const [name, conversation, expected] of exported) {
     const session = await place.sessions.get("x");
     assert.deepEqual([session.info.metadata, session.info.createdAt.getTime()], [{ title: "T" }, 1_700_000_000_000]);
     const [turn] = await Array.fromAsync(session.turns());
-    assert.equal(turn?.at, 1_700_000_100_000);
+    assert.equal(turn?.at.getTime(), 1_700_000_100_000);
     assert.equal(await session.instructions(), undefined);
   });
 }

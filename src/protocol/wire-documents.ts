@@ -19,18 +19,18 @@ export interface WireDocumentPage {
 export function wireDocument({ createdAt, updatedAt, expiresAt, ...document }: Document): WireDocument {
   return {
     ...document,
-    createdAt: new Date(createdAt).toISOString(),
-    updatedAt: new Date(updatedAt).toISOString(),
-    expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    createdAt: createdAt.toISOString(),
+    updatedAt: updatedAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
   };
 }
 
 export function documentOfWire({ createdAt, updatedAt, expiresAt, ...document }: WireDocument): Document {
   return {
     ...document,
-    createdAt: Date.parse(createdAt),
-    updatedAt: Date.parse(updatedAt),
-    expiresAt: expiresAt === null ? null : Date.parse(expiresAt),
+    createdAt: new Date(createdAt),
+    updatedAt: new Date(updatedAt),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt),
   };
 }
 

@@ -169,7 +169,7 @@ export function wireActiveAgent({ agent, since, expiresAt, note }: ActiveAgent):
 }
 
 export function wireTurn(turn: Turn): WireTurn {
-  return { ...turn, at: new Date(turn.at).toISOString() };
+  return { ...turn, at: turn.at.toISOString() };
 }
 
 /**
@@ -191,23 +191,29 @@ export function wireTurnFor(audience: Audience, turn: Turn): WireTurn {
 export function wireWaitingFor(audience: Audience, { since, expiresAt, state, ...rest }: WaitingTurn): WireWaitingTurn {
   return {
     ...rest,
-    since: new Date(since).toISOString(),
-    expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    since: since.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
     ...(audience === "operator" ? { state } : {}),
   };
 }
 
 export function waitingOfWire({ since, expiresAt, state = null, ...rest }: WireWaitingTurn): WaitingTurn {
-  const end = expiresAt === null ? null : Date.parse(expiresAt);
-  return { ...rest, state, since: Date.parse(since), expiresAt: end };
+  const end = expiresAt === null ? null : new Date(expiresAt);
+  return { ...rest, state, since: new Date(since), expiresAt: end };
 }
 
 export function wireEvent(event: SessionEvent): WireEvent {
-  return { ...event, at: new Date(event.at).toISOString() };
+  return { ...event, ...textsOf(event) };
 }
 
 export function wireTenantEvent(event: TenantEvent): WireTenantEvent {
-  return { ...event, at: new Date(event.at).toISOString() };
+  return { ...event, ...textsOf(event) };
+}
+
+/** The instants of an event as texts. */
+function textsOf(event: SessionEvent): { readonly at: string; readonly expiresAt?: string | null } {
+  const at = event.at.toISOString();
+  return event.type === "turn_waiting" ? { at, expiresAt: event.expiresAt?.toISOString() ?? null } : { at };
 }
 
 /** A change of a session as an event of a stream, with the id to resume from. */
@@ -277,15 +283,21 @@ export function activeAgentOfWire({ agent, since, expiresAt, note }: WireActiveA
 }
 
 export function turnOfWire(wire: WireTurn): Turn {
-  return { ...wire, at: Date.parse(wire.at) };
+  return { ...wire, at: new Date(wire.at) };
 }
 
 export function eventOfWire(wire: WireEvent): SessionEvent {
-  return { ...wire, at: Date.parse(wire.at) } as SessionEvent;
+  return { ...wire, ...datesOf(wire) } as SessionEvent;
 }
 
 export function tenantEventOfWire(wire: WireTenantEvent): TenantEvent {
-  return { ...wire, at: Date.parse(wire.at) } as TenantEvent;
+  return { ...wire, ...datesOf(wire) } as TenantEvent;
+}
+
+function datesOf(wire: WireEvent): { readonly at: Date; readonly expiresAt?: Date } {
+  const at = new Date(wire.at);
+  const expiresAt = "expiresAt" in wire && wire.type === "turn_waiting" ? wire.expiresAt : null;
+  return typeof expiresAt === "string" ? { at, expiresAt: new Date(expiresAt) } : { at };
 }
 
 /** Decodes events of {@link wireNews}; undefined for events of other kinds. */

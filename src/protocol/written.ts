@@ -39,12 +39,12 @@ export interface WireLook extends Omit<SessionLook, "info" | "tails"> {
 /** The value of the log `turns` is a turn. */
 export function wireLogEntry(log: string, { at, value, ...entry }: LogEntry): WireLogEntry {
   const sent = log === "turns" ? wireTurn(value as unknown as Turn) : value;
-  return { ...entry, at: new Date(at).toISOString(), value: sent as Value };
+  return { ...entry, at: at.toISOString(), value: sent as Value };
 }
 
 export function logEntryOfWire(log: string, { at, value, ...entry }: WireLogEntry): LogEntry {
   const read = log === "turns" ? turnOfWire(value as unknown as WireTurn) : value;
-  return { ...entry, at: Date.parse(at), value: read as unknown as Value };
+  return { ...entry, at: new Date(at), value: read as unknown as Value };
 }
 
 export function wireOutcome(outcome: WriteOutcome): WireOutcome {

@@ -33,12 +33,12 @@ export interface Document {
   readonly version: number;
   /** The user whose erasure removes the document; null for none. */
   readonly user: string | null;
-  /** When it was put where there was none, epoch ms. */
-  readonly createdAt: number;
-  /** When it was put last, epoch ms. */
-  readonly updatedAt: number;
-  /** When it expires, epoch ms; null: never. */
-  readonly expiresAt: number | null;
+  /** When it was put where there was none. */
+  readonly createdAt: Date;
+  /** When it was put last. */
+  readonly updatedAt: Date;
+  /** When it expires; null: never. */
+  readonly expiresAt: Date | null;
 }
 
 /** Which documents of a scope. */
@@ -318,5 +318,13 @@ function valueOf({ data }: StoredDocument): Value | undefined {
 
 function withValue(document: StoredDocument, value: Value): Document {
   const { key, version, user, createdAt, updatedAt, expiresAt } = document;
-  return { key, value, version, user, createdAt, updatedAt, expiresAt };
+  return {
+    key,
+    value,
+    version,
+    user,
+    createdAt: new Date(createdAt),
+    updatedAt: new Date(updatedAt),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt),
+  };
 }

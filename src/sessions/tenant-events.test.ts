@@ -58,7 +58,10 @@ test("events are found across the sessions of a tenant, by type, category, sever
   assert.equal(rest.next, undefined);
   assert.deepEqual(linesOf(await Array.fromAsync(sessions.eachEvent())), queries[0]?.[1], "or one by one");
   const [event] = (await sessions.listEvents({ type: "ended" })).items;
-  assert.deepEqual([event?.sessionAgent, event?.severity, event?.at], ["cfo", "info", began.getTime() + hour]);
+  assert.deepEqual(
+    [event?.sessionAgent, event?.severity, event?.at.getTime()],
+    ["cfo", "info", began.getTime() + hour],
+  );
 });
 
 test("internal records have no events, and a tenant never sees events of another", async () => {

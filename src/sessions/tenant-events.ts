@@ -144,11 +144,13 @@ export async function* walkEvents(
     const returned = new Map<string, number>();
     let { since } = feed;
     if (scan.since === undefined) {
-      for await (const event of pages(core, { ...scan, since }, signal)) returned.set(nameOf(event), event.at);
+      for await (const event of pages(core, { ...scan, since }, signal))
+        returned.set(nameOf(event), event.at.getTime());
     } else {
       for await (const event of pages(core, scan, signal)) {
-        if (event.at >= since) returned.set(nameOf(event), event.at);
-        reached?.(new Date(Math.min(since, event.at - eventOverlapMs)));
+        const at = event.at.getTime();
+        if (at >= since) returned.set(nameOf(event), at);
+        reached?.(new Date(Math.min(since, at - eventOverlapMs)));
         yield event;
       }
     }
@@ -164,7 +166,7 @@ export async function* walkEvents(
       for await (const event of news) {
         const name = nameOf(event);
         if (returned.has(name)) continue;
-        returned.set(name, event.at);
+        returned.set(name, event.at.getTime());
         yield event;
         if (isAborted(signal)) return;
       }
@@ -222,7 +224,7 @@ async function* pages(
 
 /** The identity of an event. A reset session numbers its events from 1 again, so the number is not enough. */
 function nameOf({ at, seq, session }: TenantEvent): string {
-  return `${at} ${seq} ${session}`;
+  return `${at.getTime()} ${seq} ${session}`;
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {

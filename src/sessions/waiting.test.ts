@@ -57,7 +57,7 @@ test("a turn that waits keeps its output and its question, has no lease, and ano
     { turn: waiting.turn, state: waiting.state, reason: waiting.reason, output: waiting.output, calls: waiting.calls },
     { turn: 2, state, reason: "approval", output, calls: [] },
   );
-  assert.equal(waiting.expiresAt, waiting.since + 7_200_000);
+  assert.equal(waiting.expiresAt?.getTime(), waiting.since.getTime() + 7_200_000);
   assert.equal(await session.leaseHolder(), null);
 
   const other = await place.another().get("s");

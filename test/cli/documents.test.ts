@@ -36,7 +36,7 @@ test("put stores the JSON of stdin or a file, and get prints it", async () => {
   assert.equal(first.stderr, `document k of scope own has version ${stored?.version}\n`);
   assert.equal(stored?.user, "ada");
   assert.equal(encodeValue(stored.value), json);
-  assert.equal(Number(stored.expiresAt) - stored.updatedAt, 3_600_000);
+  assert.equal(Number(stored.expiresAt) - stored.updatedAt.getTime(), 3_600_000);
   assert.match((await run("get", "own", "k")).stdout, /"__proto__":1/);
   const [whole] = jsonLines(await run("get", "own", "k", "--json"));
   assert.deepEqual([whole?.["key"], whole?.["version"], whole?.["user"]], ["k", stored.version, "ada"]);

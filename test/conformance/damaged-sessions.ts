@@ -21,7 +21,15 @@ const tenant = "mallory";
 
 /** Its open turn has three pieces, of which one is readable. */
 async function openTurnOfDamagedPieces(store: Store, record: SessionRecord): Promise<void> {
-  const turn = { seq: 1, key: null, at: 1, status: "open", agent: "assistant", requests: 0, output: [] } as const;
+  const turn = {
+    seq: 1,
+    key: null,
+    at: new Date(1),
+    status: "open",
+    agent: "assistant",
+    requests: 0,
+    output: [],
+  } as const;
   const question = entryOfTurn({ ...turn, input: [{ role: "user", content: "hello?" }] }, 0);
   const pieces = [{ text: "so far" }, {}, { message: { role: "stranger" } }];
   const chunks = pieces.map((piece, index): Entry => ({ seq: index + 1, key: null, at: 1, data: encode(piece) }));

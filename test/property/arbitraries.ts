@@ -65,7 +65,7 @@ export const turn: fc.Arbitrary<Turn> = fc.record(
   {
     seq: fc.integer({ min: 1, max: 1000 }),
     key: fc.option(fc.constantFrom("a", "b", "😀")),
-    at: fc.nat(),
+    at: fc.nat().map((ms) => new Date(ms)),
     status: fc.constantFrom("done", "failed", "interrupted"),
     agent: fc.constantFrom("ceo", "cfo"),
     model: fc.constantFrom("a", "b"),

@@ -117,7 +117,7 @@ test("a stream ends, and does not resume, where the turn gave its number back to
   for (const input of ["one", "two"]) await session.append({ input, output: `an answer to ${input}` });
   const [replaced] = await Array.fromAsync(session.turns({ last: 1 }));
   // Turns that begin in one millisecond are told apart by nothing.
-  while (Date.now() <= (replaced?.at ?? assert.fail())) await setImmediate();
+  while (Date.now() <= (replaced?.at.getTime() ?? assert.fail())) await setImmediate();
   const turn = await session.begin("again", { after: 1 });
   const key = await here.key("read");
   const response = await here.server.fetch(requestOf("GET", "/v1/sessions/s/stream", { key, headers: streaming }));

@@ -70,8 +70,8 @@ export async function loadChat(session: Session, streams: Streams): Promise<Stor
 }
 
 /** The stream of the answer to a turn, always the same: its next answer takes the place of the one before. */
-export function streamOf(session: string, { seq, at }: Turn): string {
-  return idFor(`${session}/${seq}/${at.toString(36)}`);
+export function streamOf(session: string, { seq, at }: Pick<Turn, "seq" | "at">): string {
+  return idFor(`${session}/${seq}/${at.getTime().toString(36)}`);
 }
 
 /** Writes what had arrived of a lost answer. False if another writer was first. */
@@ -82,7 +82,7 @@ async function keepArrived(
   parts: Awaited<ReturnType<typeof partsOfStream>>,
 ): Promise<boolean> {
   const { messageId } = fieldsOf(parts.find(({ type }) => type === "start"));
-  const id = typeof messageId === "string" ? messageId : streamOf(session.id, { seq, at: 0 } as Turn);
+  const id = typeof messageId === "string" ? messageId : streamOf(session.id, { seq, at: new Date(0) });
   // Chunks that fit no message leave the question without an answer.
   const message = await assembled(parts, { id, base: undefined }).catch(() => undefined);
   const { from, to } = rangeOf(output, id);

@@ -104,8 +104,8 @@ function writeDocument({ key, version, updatedAt, expiresAt, value }: Document):
   const whole = printable(textOf(value));
   const rest = whole.length - lengthMax;
   const text = rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json shows them)` : whole;
-  const expiry = expiresAt === null ? [] : [`expires ${localTime(new Date(expiresAt))}`];
-  writeLine([key, `version ${version}`, localTime(new Date(updatedAt)), ...expiry, text].join("  "));
+  const expiry = expiresAt === null ? [] : [`expires ${localTime(expiresAt)}`];
+  writeLine([key, `version ${version}`, localTime(updatedAt), ...expiry, text].join("  "));
 }
 
 function textOf(value: Value): string {

@@ -107,17 +107,19 @@ async function writeLast(
 }
 
 function writeEventJson({ at, ...event }: TenantEvent): void {
-  writeJson({ at: new Date(at), ...event });
+  writeJson({ at, ...event });
 }
 
 function writeEvent(event: TenantEvent): void {
   const { at, seq: _, session, sessionAgent: __, type, category: ___, severity, status: ____, ...data } = event;
   const details = Object.entries(data)
     .filter(([, value]) => value !== null)
-    .map(
-      ([name, value]) =>
-        `${name} ${typeof value === "object" || typeof value === "string" ? jsonOf(value) : String(value)}`,
-    );
-  const line = [localTime(new Date(at)), severity.padEnd(7), session, type, details.join(", ")];
+    .map(([name, value]) => `${name} ${detailText(value)}`);
+  const line = [localTime(at), severity.padEnd(7), session, type, details.join(", ")];
   writeLine(line.join("  ").trimEnd());
+}
+
+function detailText(value: unknown): string {
+  if (value instanceof Date) return localTime(value);
+  return typeof value === "object" || typeof value === "string" ? jsonOf(value) : String(value);
 }

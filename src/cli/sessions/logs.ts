@@ -146,5 +146,5 @@ function writeEntry({ seq, key, at, value }: LogEntry): void {
   const whole = printable(typeof value === "string" ? value : encodeValue(value));
   const rest = whole.length - lengthMax;
   const text = rest > 0 ? `${whole.slice(0, lengthMax)}… (${rest} more characters; --json shows them)` : whole;
-  writeLine([String(seq), localTime(new Date(at)), key ?? "-", text].join("  "));
+  writeLine([String(seq), localTime(at), key ?? "-", text].join("  "));
 }

@@ -37,7 +37,7 @@ async function show(id: string, { turns, json, ...options }: ShowOptions): Promi
   const last = await Array.fromAsync(session.turns({ last: turns, onUnreadable }));
   const instructions = (await session.instructions()) ?? null;
   const ended = await endOf(sessions, session.info);
-  if (json === true) writeJson({ ...session.info, lease: holder, instructions, ended, turns: last.map(jsonTurn) });
+  if (json === true) writeJson({ ...session.info, lease: holder, instructions, ended, turns: last });
   else describe(session, { holder, instructions, ended, turns: last });
 }
 
@@ -46,7 +46,7 @@ async function endOf(sessions: Sessions, { id, state }: SessionInfo): Promise<En
   if (state !== "ended" && state !== "archived") return null;
   const { items } = await sessions.listEvents({ session: id, type: "ended", order: "descending", limit: 1 });
   const [event] = items;
-  return event?.type === "ended" ? { at: new Date(event.at), reason: event.reason } : null;
+  return event?.type === "ended" ? { at: event.at, reason: event.reason } : null;
 }
 
 interface Ended {
@@ -60,10 +60,6 @@ interface Shown {
   readonly instructions: string | null;
   readonly ended: Ended | null;
   readonly turns: readonly Turn[];
-}
-
-function jsonTurn({ at, ...turn }: Turn): object {
-  return { ...turn, at: new Date(at) };
 }
 
 function describe({ info }: Session, { holder, instructions, ended, turns }: Shown): void {
@@ -124,7 +120,7 @@ function holderText({ instance, host, pid, fence, heldMs, alive }: LeaseHolder):
 function describeTurn(turn: Turn): void {
   const parts = [
     `turn ${turn.seq}`,
-    localTime(new Date(turn.at)),
+    localTime(turn.at),
     turn.agent,
     ...(turn.status === "done" ? [] : [turn.status]),
     ...(turn.error === undefined ? [] : [turn.error.message]),

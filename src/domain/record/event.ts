@@ -88,8 +88,8 @@ export type EventData =
       readonly type: "turn_waiting";
       readonly turn: number;
       readonly reason: string;
-      /** Epoch ms; null: as long as the session lives. */
-      readonly expiresAt: number | null;
+      /** When the wait ends; null: it lasts as long as the session. */
+      readonly expiresAt: Date | null;
       readonly calls: readonly string[];
     }
   /** A caller resumed the turn that waited. */
@@ -189,8 +189,8 @@ export type SessionEvent = (EventData | AppEventData) &
   EventKind & {
     /** Its number in the session's log of events, from 1. */
     readonly seq: number;
-    /** Epoch ms. */
-    readonly at: number;
+    /** When it happened. */
+    readonly at: Date;
     /** The name of the request or job that caused it, see `correlated`; null if it had none. */
     readonly correlation: string | null;
   };
@@ -276,8 +276,9 @@ export function appendEvent(draft: Draft, event: EventData, { now, correlation }
   splice(draft, "events", seq, [{ seq, key: null, at: now, data: encode(stored, "event") }]);
 }
 
-/** The time that an agent was active is stored as `heldMs`. */
+/** The time that an agent was active is stored as `heldMs`, and an instant in epoch ms. */
 function storedData(data: object): object {
+  if ("expiresAt" in data) return { ...data, expiresAt: data.expiresAt && Number(data.expiresAt) };
   if (!("activeMs" in data)) return data;
   const { activeMs, ...rest } = data;
   return { ...rest, heldMs: activeMs };
@@ -297,20 +298,32 @@ export function readEvent(entry: Entry): SessionEvent | string {
 /** @throws an error for data that is not of an event; {@link readEvent} returns the reason instead */
 export function eventOf({ seq, at, data }: Entry): SessionEvent {
   const decoded = decode(data) as unknown as StoredEvent;
-  const { type: stored, correlation = null, heldMs, ...rest } = decoded;
+  const { type: stored, correlation = null, heldMs, expiresAt, ...rest } = decoded;
   if (isAppEventType(stored)) {
     const { severity = "info", data: recorded = null } = decoded;
-    return { type: stored, data: recorded, category: "app", severity, status: "ok", seq, at, correlation };
+    return {
+      type: stored,
+      data: recorded,
+      category: "app",
+      severity,
+      status: "ok",
+      seq,
+      at: new Date(at),
+      correlation,
+    };
   }
   const type = typesOfStored.get(stored) ?? (stored as OwnEventType);
-  const event = { type, ...rest, ...defined({ activeMs: heldMs }) };
-  return { ...(event as unknown as EventData), ...eventKinds[type], seq, at, correlation };
+  if (typeof expiresAt === "number" && !isDate(expiresAt)) throw new RangeError(`no date has the time ${expiresAt}`);
+  const ends = typeof expiresAt === "number" ? new Date(expiresAt) : expiresAt;
+  const event = { type, ...rest, ...defined({ activeMs: heldMs, expiresAt: ends }) };
+  return { ...(event as unknown as EventData), ...eventKinds[type], seq, at: new Date(at), correlation };
 }
 
 interface StoredEvent {
   readonly type: string;
   readonly correlation?: string;
   readonly heldMs?: number | null;
+  readonly expiresAt?: number | null;
   /** Of an `app.` event. */
   readonly severity?: EventSeverity;
   readonly data?: Value;

@@ -85,7 +85,7 @@ export function sealLeft(draft: Draft, remains: AbandonedTurn, reason: string, c
     output: closeToolCalls(output, notRun),
     usage: usageSoFar(remains.turn, output),
     requests: Math.max(1, remains.turn.requests),
-    durationMs: Math.max(0, endedAt - remains.turn.at - (remains.turn.waitedMs ?? 0)),
+    durationMs: Math.max(0, endedAt - remains.turn.at.getTime() - (remains.turn.waitedMs ?? 0)),
     ...defined({ waitedMs }),
     error: isWhole
       ? { code: "interrupted", message: reason }

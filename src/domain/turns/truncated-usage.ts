@@ -52,7 +52,7 @@ export class TruncatedSums {
     const usage = turn.usage && parseUsage(turn.usage, () => estimateUsage(input, output));
     this.#messages += input.length + output.length;
     if (turn.seq <= inherited) return;
-    const hour = Math.floor(at / hourMs) * hourMs;
+    const hour = Math.floor(at.getTime() / hourMs) * hourMs;
     const key = encode([hour, agent, model ?? null]);
     const before = this.#usage.get(key);
     const { estimated: _, ...tokens } = addUsage(before?.usage ?? noUsage, usage ?? noUsage);

@@ -71,8 +71,8 @@ export interface Turn {
   /** The turn's number in its session, from 1. */
   readonly seq: number;
   readonly key: string | null;
-  /** When it began, epoch ms. */
-  readonly at: number;
+  /** When it began. */
+  readonly at: Date;
   readonly status: TurnStatus;
   readonly agent: string;
   readonly model?: string;
@@ -143,7 +143,7 @@ export function readTurn({ seq, key, at, data }: Entry): Turn | string {
     if (typeof stored.status !== "string") return "it has no status";
     if (!areMessages(stored.input) || !areMessages(stored.output)) return "its messages cannot be read";
     if (stored.error !== undefined && typeof stored.error.code !== "string") return "its error cannot be read";
-    return Object.assign({ seq, key, at }, stored);
+    return Object.assign({ seq, key, at: new Date(at) }, stored);
   } catch {
     return "its data cannot be read";
   }
@@ -188,7 +188,7 @@ export function entryOfTurn(turn: Turn, messagesBefore?: number, resume?: Resume
     error,
     resume,
   };
-  return { seq, key, at, data: encode(data, "turn") };
+  return { seq, key, at: at.getTime(), data: encode(data, "turn") };
 }
 
 const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);

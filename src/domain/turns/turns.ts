@@ -59,7 +59,7 @@ function guardWriter(draft: Draft, writer: Writer, context: Context): void {
  */
 export function placeFinished(draft: Draft, turn: NewTurn, context: Context): Turn {
   const { counters } = draft.record;
-  const placed = place(draft, { ...turn, at: turn.at ?? context.now }, context);
+  const placed = place(draft, { ...turn, at: new Date(turn.at ?? context.now) }, context);
   set(draft, { counters: countSealed(countBegun(counters, placed), placed) });
   countUsage(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
   return placed;
@@ -142,7 +142,7 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
   if (lease !== null) grant(draft, lease, context);
   // Left by a question whose turn was lost and repaired: this turn must not give way to them.
   dropReplaced(draft);
-  const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: context.now }, context);
+  const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: new Date(context.now) }, context);
   set(draft, {
     openTurn: placed.seq,
     cancel: null,

@@ -75,7 +75,7 @@ test("no sum of counters becomes inexact", () => {
   const turn: Turn = {
     seq: 1,
     key: null,
-    at: 0,
+    at: new Date(0),
     status: "done",
     agent: "a",
     input: [],

@@ -66,7 +66,8 @@ export function waitTurn(record: SessionRecord, wait: Wait, context: Context): C
   guardResumeSize(record, resume, context);
   splice(draft, "turns", seq, [entryOfTurn(kept, record.counters.messages - turn.input.length, resume)]);
   set(draft, { waiting });
-  const { reason, expiresAt } = waiting;
+  const { reason } = waiting;
+  const expiresAt = waiting.expiresAt === null ? null : new Date(waiting.expiresAt);
   appendEvent(draft, { type: "turn_waiting", turn: seq, reason, expiresAt, calls: resume.asks }, context);
   stayLive(draft, context);
   if (release) set(draft, { lease: null });

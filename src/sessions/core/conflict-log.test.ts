@@ -49,7 +49,7 @@ test("a conflict is an event with the seen and the stored version and the reques
     status: "ok",
     correlation: "job-7",
   });
-  assert.ok(at > 0 && seq === 2 && seenVersion < storedVersion);
+  assert.ok(at.getTime() > 0 && seq === 2 && seenVersion < storedVersion);
   assert.ok(!JSON.stringify(await Array.fromAsync(theirs.events())).includes("secret"));
 });
 

@@ -285,8 +285,9 @@ export class Outbox {
    * @throws SessionError `key_reused` if another turn has the key
    */
   async #write(handle: Handle, replayed: Turn): Promise<void> {
-    const { seq: _, status, ...rest } = replayed;
-    const turn = { ...rest, status: status === "open" || status === "waiting" ? "interrupted" : status } as const;
+    const { seq: _, at, status, ...rest } = replayed;
+    const sealed = status === "open" || status === "waiting" ? "interrupted" : status;
+    const turn = { ...rest, at: at.getTime(), status: sealed };
     const rule: Rule = (draft, context, writer) => appendTurn(draft, { turn, writer }, context);
     const { id: sessionId, tenant } = handle.key;
     await retryOnConflict({ sessionId, tenant, attemptsMax }, async () => {

@@ -9,15 +9,16 @@ export interface LogEntry {
   readonly seq: number;
   /** Its key, unique in the log. */
   readonly key: string | null;
-  /** When it was written, epoch ms. */
-  readonly at: number;
+  /** When it was written. */
+  readonly at: Date;
   /** The value; in the log `turns` the turn. */
   readonly value: Value;
 }
 
 /** @throws SessionError `store_invalid` for an entry that cannot be read */
 export function logEntryOf(log: LogName, entry: Entry): LogEntry {
-  const { seq, key, at } = entry;
+  const { seq, key } = entry;
+  const at = new Date(entry.at);
   if (log === "turns") return { seq, key, at, value: turnOf(entry) as unknown as Value };
   try {
     return { seq, key, at, value: decode(entry.data) };

@@ -426,7 +426,7 @@ test("an amended turn takes the place of the last one: its key stays, counters c
       { seq: 3, key: "next", status: "done", requests: 0 },
     ],
   );
-  assert.equal(amended.turns[0]?.at, at);
+  assert.deepEqual(amended.turns[0]?.at, at);
   const { counters } = session.info;
   assert.deepEqual(counters, {
     turns: 3,

@@ -85,7 +85,7 @@ async function appendNext(
   if (written.status === "unchanged") throw new Error("an append changes something");
   handle.landed();
   const { seq, at } = lastTurn(written.change);
-  return { seq, at, ...wanted };
+  return { seq, ...wanted, at: new Date(at) };
 }
 
 /**

@@ -32,7 +32,7 @@ export interface SessionView {
 }
 
 /** A turn, or the place of one that cannot be read. */
-export type WatchedTurn = Turn | (Pick<Turn, "seq" | "at" | "key"> & { readonly status: "unreadable" });
+export type WatchedTurn = Turn | (Pick<Entry, "seq" | "at" | "key"> & { readonly status: "unreadable" });
 
 export function watchedTurn(entry: Entry): WatchedTurn {
   const turn = readTurn(entry);

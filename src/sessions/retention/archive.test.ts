@@ -239,8 +239,8 @@ test("an archive of the first format, without the name of its method, is read an
   const parts = [{ ranges: [{ log: "turns", from: 1, to: 2 }], sha256 }];
   await replacePart(store, () => ({ brotli: Buffer.from(brotli, "base64") }), { parts, heads: { turns: 2 } });
   const turns = [
-    { seq: 1, key: "k1", at: 1767225600000, question: "a question \u0000 \ud800", answer: "an answer 🥖" },
-    { seq: 2, key: null, at: 1767225600001, question: "and on", answer: undefined },
+    { seq: 1, key: "k1", at: new Date(1767225600000), question: "a question \u0000 \ud800", answer: "an answer 🥖" },
+    { seq: 2, key: null, at: new Date(1767225600001), question: "and on", answer: undefined },
   ];
   const read = async (): Promise<unknown> =>
     (await Array.fromAsync((await sessions.get("s")).turns())).map(({ seq, key: own, at, input, output }) => {

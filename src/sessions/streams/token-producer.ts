@@ -135,7 +135,7 @@ function sealingOf(
   { now }: Context,
 ): Sealing {
   const output = assemble([...chunks, ...restOf(record, parts).rest]);
-  const common = { output, requests: 1, durationMs: Math.max(0, now - turn.at) };
+  const common = { output, requests: 1, durationMs: Math.max(0, now - turn.at.getTime()) };
   if (failure === undefined) return { status: "done", ...common };
   return { status: "failed", ...common, error: { code: "stream_failed", message: clip(failure, reportedLengthMax) } };
 }

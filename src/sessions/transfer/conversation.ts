@@ -50,7 +50,7 @@ export function portableConversation(core: Core, conversation: Conversation, age
   const turns = exchanges.map(({ input, output }, index): Turn => ({
     seq: index + 1,
     key: null,
-    at: Math.min(...timesOf([...input, ...output]), context.now),
+    at: new Date(Math.min(...timesOf([...input, ...output]), context.now)),
     status: "done",
     agent: session.agent,
     input,
@@ -73,7 +73,7 @@ export function portableConversation(core: Core, conversation: Conversation, age
     if (bytes > turnBytesMax)
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }
-  const createdAt = Math.min(conversation.createdAt ?? context.now, turns[0]?.at ?? context.now);
+  const createdAt = Math.min(conversation.createdAt ?? context.now, turns[0]?.at.getTime() ?? context.now);
   // A time to live begins with the import, or old conversations would have expired by then.
   const isDated = times !== undefined && times.size > 0 && record.ttlMs === durationMaxMs;
   const latest = isDated ? [...times.values()].reduce((last, at) => Math.max(last, at), createdAt) : context.now;

@@ -213,7 +213,11 @@ function running(
     if (signal?.aborted === true) stop();
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      const turn = await followAnswer(followedSession(handle), open, { emit, signal: withdraw });
+      const turn = await followAnswer(
+        followedSession(handle),
+        { seq, at: open.at.getTime() },
+        { emit, signal: withdraw },
+      );
       consultation.answer = summaryOf(turn);
       // Under these policies the caller accepts the turns that it finds.
       if (question.patience.busy !== "reject") await handle.refresh();

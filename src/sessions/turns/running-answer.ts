@@ -23,7 +23,7 @@ export interface FollowedSession {
 const sealWaitMs = 3000;
 
 /**
- * The turn whose answer is followed. With `at`, the time when it began, another turn that takes its number later is not
+ * The turn whose answer is followed. With `at`, the epoch ms when it began, another turn that takes its number later is not
  * mistaken for it: a turn that it replaced, and that its end puts back.
  */
 export type FollowedTurn = Pick<Turn, "seq"> & { readonly at?: number };
@@ -31,7 +31,7 @@ export type FollowedTurn = Pick<Turn, "seq"> & { readonly at?: number };
 /** The open turn; undefined if no answer runs. */
 export async function openTurnOf(session: Pick<FollowedSession, "turns">): Promise<FollowedTurn | undefined> {
   const [last] = await Array.fromAsync(session.turns({ last: 1 }));
-  return last?.status === "open" ? { seq: last.seq, at: last.at } : undefined;
+  return last?.status === "open" ? { seq: last.seq, at: last.at.getTime() } : undefined;
 }
 
 /** The answer of the open turn; undefined if no answer runs. */
@@ -155,7 +155,8 @@ export async function* turnNews(
   signal?: AbortSignal,
 ): AsyncGenerator<TurnNews, void, void> {
   for await (const news of session.watch(defined({ after: seq - 1, signal }))) {
-    const isAnother = news.type === "turn" && news.turn.seq === seq && news.turn.at !== (at ?? news.turn.at);
+    const isAnother =
+      news.type === "turn" && news.turn.seq === seq && at !== undefined && news.turn.at.getTime() !== at;
     if (news.type === "truncated" || isAnother)
       throw new SessionError("interrupted", { sessionId: session.id, turn: seq, how: "truncated" });
     if (news.type === "chunk") {

@@ -68,7 +68,16 @@ const optionNames: OptionNames<WatchOptions> = { after: true, afterChunk: true, 
 type Result = IteratorResult<SessionNews, void>;
 
 /** The fields that distinguish a turn from another one that took its number after a truncation. */
-type Known = Pick<Turn, "seq" | "at" | "key">;
+interface Known {
+  readonly seq: number;
+  /** Epoch ms: a reader may change the date that it got. */
+  readonly at: number;
+  readonly key: string | null;
+}
+
+function knownOf({ seq, at, key }: WatchedTurn): Known {
+  return { seq, at: Number(at), key };
+}
 
 /** A watch remembers so many of the turns that its reader has got, to find how far a truncation went. */
 const knownMax = 16;
@@ -246,8 +255,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
 
   /** A turn that waits under the token, or without one a turn that was resumed. */
   #giveAgain(turn: Turn, chunks: number, token?: string): Result {
-    const { seq, at, key } = turn;
-    this.#remember({ seq, at, key });
+    this.#remember(knownOf(turn));
     this.#token = token;
     return { done: false, value: { type: "turn", turn, chunks } };
   }
@@ -259,10 +267,10 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   }
 
   /** Passes over a finished turn that cannot be read. */
-  #pass({ seq, at, key }: Known): void {
-    this.#turn = seq;
+  #pass(turn: WatchedTurn): void {
+    this.#turn = turn.seq;
     this.#chunks = undefined;
-    this.#remember({ seq, at, key });
+    this.#remember(knownOf(turn));
   }
 
   #remember(known: Known): void {
@@ -296,7 +304,8 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   }
 
   /** Whether this turn has the number of the last one that the reader has got, and is not the same. */
-  #isAnother({ seq, at, key }: Known): boolean {
+  #isAnother(turn: WatchedTurn): boolean {
+    const { seq, at, key } = knownOf(turn);
     const known = this.#known.at(-1);
     return known?.seq === seq && (known.at !== at || known.key !== key);
   }
@@ -323,7 +332,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     let after = record.createdAt === this.#compared?.createdAt ? Math.min(last, (known[0]?.seq ?? 1) - 1) : 0;
     for (let from = after + 1; from <= last && known.length > 0;) {
       const turns = await pageOf(this.#core, view, { from, to: last });
-      for (const { seq, at, key } of turns)
+      for (const { seq, at, key } of turns.map(knownOf))
         if (known.some((one) => one.seq === seq && one.at === at && one.key === key)) after = seq;
       from = (turns.at(-1)?.seq ?? last) + 1;
     }
@@ -383,8 +392,7 @@ const chunksShared = new WeakMap<Chunk, Result>();
 function sharedOf(turn: Turn): SharedTurn {
   let shared = turnsShared.get(turn);
   if (shared === undefined) {
-    const { seq, at, key } = turn;
-    shared = { result: { done: false, value: { type: "turn", turn } }, known: { seq, at, key } };
+    shared = { result: { done: false, value: { type: "turn", turn } }, known: knownOf(turn) };
     turnsShared.set(turn, shared);
   }
   return shared;

@@ -8,8 +8,8 @@ import { publishStoreNews } from "./write-watch.ts";
 export interface BreakerState {
   /** `closed`: calls pass. `open`: calls fail at once. `probing`: one call passes, to try the store. */
   readonly state: "closed" | "open" | "probing";
-  /** Time of the first call that did not reach the store, epoch ms of this machine; null while calls do. */
-  readonly since: number | null;
+  /** When the first call did not reach the store, by the clock of this machine; null while calls reach it. */
+  readonly since: Date | null;
   /** The error of the last such call. */
   readonly reason: string | null;
 }
@@ -43,7 +43,7 @@ export class Breaker {
   get state(): BreakerState {
     const isOpen = this.#failures >= this.#failuresMax;
     const state = !isOpen ? "closed" : this.#probing || this.#clock.now() >= this.#openUntil ? "probing" : "open";
-    return { state, since: this.#since, reason: this.#reason };
+    return { state, since: this.#since === null ? null : new Date(this.#since), reason: this.#reason };
   }
 
   async #through<T>(call: () => Promise<T>): Promise<T> {

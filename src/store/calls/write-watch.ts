@@ -8,8 +8,8 @@ import { callStore, storeBefore } from "./forwarding-store.ts";
 
 /** Whether the store takes writes. */
 export interface WritesState {
-  /** Time of the first write that the store refused, epoch ms of this machine; null while it takes writes. */
-  readonly since: number | null;
+  /** When the store refused the first write, by the clock of this machine; null while it takes writes. */
+  readonly since: Date | null;
   /** The code of the last refusal. */
   readonly code: "store_full" | "store_read_only" | null;
 }
@@ -89,12 +89,12 @@ export class WriteWatch {
     const { since } = this.#state;
     if (since === null) return;
     this.#state = { since: null, code: null };
-    publishStoreNews({ state: "writable", ms: this.#clock.now() - since });
+    publishStoreNews({ state: "writable", ms: this.#clock.now() - since.getTime() });
   }
 
   #refuse({ code, message }: { readonly code: "store_full" | "store_read_only"; readonly message: string }): void {
     const { since } = this.#state;
-    this.#state = { since: since ?? this.#clock.now(), code };
+    this.#state = { since: since ?? new Date(this.#clock.now()), code };
     if (since === null) publishStoreNews({ state: "unwritable", reason: message });
     this.#refused();
   }

@@ -27,14 +27,14 @@ async function twice(sessions: readonly Transaction[]): Promise<{ file: Store; m
 
 function session(
   id: string,
-  turns: readonly Partial<Turn>[],
+  turns: readonly (Omit<Partial<Turn>, "at"> & { readonly at?: number })[],
   fields: { tenant?: string; user?: string } = {},
 ): Transaction {
-  const entries = turns.map((turn, index) =>
+  const entries = turns.map(({ at = sampleAt, ...turn }, index) =>
     entryOfTurn({
       seq: index + 1,
       key: null,
-      at: sampleAt,
+      at: new Date(at),
       status: "done",
       agent: "a",
       input: [],

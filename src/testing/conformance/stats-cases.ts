@@ -466,14 +466,18 @@ function usageOf(inputTokens: number, outputTokens: number): NonNullable<Turn["u
   return { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens };
 }
 
-function turnOf(fields: Partial<Turn>): Turn {
-  return { seq: 1, key: null, at: today, status: "done", agent: "ceo", input: [], output: [], requests: 1, ...fields };
+/** The fields of a turn, with the time when it began in epoch ms. */
+type TurnFields = Omit<Partial<Turn>, "at"> & { readonly at?: number };
+
+function turnOf({ at = today, ...fields }: TurnFields): Turn {
+  const turn = { seq: 1, key: null, status: "done", agent: "ceo", input: [], output: [], requests: 1 } as const;
+  return { ...turn, at: new Date(at), ...fields };
 }
 
 function sessionOf(
   bench: Bench,
   fields: Partial<SessionRecord> & { readonly id: string },
-  turns: readonly Partial<Turn>[],
+  turns: readonly TurnFields[],
   splices: readonly Splice[] = [],
 ): ReturnType<typeof creationOf> {
   const entries = turns.map((turn, index) => entryOfTurn(turnOf({ ...turn, seq: index + 1 })));

@@ -61,7 +61,7 @@ export function sealedUsage(
   { output, before, now }: { readonly output: readonly Message[]; readonly before: number; readonly now: number },
 ): Omit<Sealing, "status" | "output"> {
   const estimate = (): Usage => estimateUsage(open.input, output.slice(before));
-  const elapsedMs = now - open.at - (open.waitedMs ?? 0);
+  const elapsedMs = now - open.at.getTime() - (open.waitedMs ?? 0);
   const used = usage === undefined ? undefined : parseUsage(usage, estimate);
   const called = steps === undefined ? undefined : parseSteps(steps, estimate);
   return defined({

@@ -41,10 +41,10 @@ export interface WaitingTurn {
   readonly turn: number;
   readonly state: Value;
   readonly reason: string;
-  /** When the wait began, epoch ms. */
-  readonly since: number;
-  /** When the turn is interrupted if it is not resumed, epoch ms; null: it waits as long as the session lives. */
-  readonly expiresAt: number | null;
+  /** When the wait began. */
+  readonly since: Date;
+  /** When the turn is interrupted if it is not resumed; null: it waits as long as the session lives. */
+  readonly expiresAt: Date | null;
   /** Resumes the turn, once. */
   readonly token: string;
   /** The output so far. */
@@ -76,5 +76,14 @@ export function waitingTurn(
   { state, notRun, asks }: Resume,
 ): WaitingTurn {
   const calls = notRun.filter(({ id }) => asks.includes(id));
-  return { turn: seq, state, reason, since, expiresAt, token, output, calls };
+  return {
+    turn: seq,
+    state,
+    reason,
+    since: new Date(since),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt),
+    token,
+    output,
+    calls,
+  };
 }
