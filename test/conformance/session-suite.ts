@@ -328,7 +328,7 @@ export function sessionSuite(name: string, open: (options: SessionsOptions) => P
           [3, "handoff_ended"],
         ],
       );
-      assert(events.every(({ at, severity }) => Number.isFinite(at) && severity === "info"));
+      assert(events.every(({ at, severity }) => at instanceof Date && severity === "info"));
       assert.deepEqual(await Array.fromAsync(session.events({ last: 2 })), events.slice(1));
       assert.deepEqual(await Array.fromAsync(session.events({ from: 1, to: 2 })), events.slice(0, 2));
       await assert.rejects(Array.fromAsync(session.events({ from: 2, to: 1 })), { code: "range_invalid" });
