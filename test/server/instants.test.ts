@@ -13,7 +13,7 @@ test("the client gives the same dates as the library, and JSON has them as ISO 8
   await turn.wait({ state: null, reason: "approval", expires: "2h" });
   const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
     await here.server.fetch(new Request(url, init));
-  const remotes = await connect({ url: "http://server.test", key: await here.key("write"), fetch });
+  const remotes = connect({ url: "http://server.test", key: await here.key("write"), fetch });
   const remote = await remotes.get("s");
 
   const turns = await Array.fromAsync(session.turns());

@@ -121,5 +121,5 @@ function writeEvent(event: TenantEvent): void {
 
 function detailText(value: unknown): string {
   if (value instanceof Date) return localTime(value);
-  return typeof value === "object" || typeof value === "string" ? jsonOf(value) : String(value);
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : jsonOf(value);
 }
