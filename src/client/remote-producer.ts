@@ -15,12 +15,14 @@ const endNames: OptionNames<RemoteStreamEnd> = { append: true };
 
 /** How often a producer without parts asks whether it was stopped, ms; that renews its lease too. */
 const askMs = 2000;
+/** The pause before a request is sent again while the server is away, ms. */
+const pauseMs = 300;
 /** Parts of one request. */
 const partsMax = 1000;
 
 /**
  * The one producer of a stream, over HTTP. Parts are sent in groups, each request behind the one before; a request that is lost
- * is repeated, at whichever instance answers. A producer that is disposed without an end, or whose process ends, leaves a stream
+ * is repeated, at whichever instance answers, until the lease has passed since the last answer. A producer that is disposed without an end, or whose process ends, leaves a stream
  * that is lost once its lease has passed.
  */
 export class RemoteProducer implements AsyncDisposable {
@@ -29,6 +31,7 @@ export class RemoteProducer implements AsyncDisposable {
   readonly #path: string;
   readonly #token: string;
   readonly #flushes: Required<Flush>;
+  readonly #leaseMs: number;
   readonly #stop = new AbortController();
   readonly #asking: ReturnType<typeof setInterval>;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -39,17 +42,27 @@ export class RemoteProducer implements AsyncDisposable {
   #sending: Promise<void> = Promise.resolve();
   #isSending = false;
   #hasEnded = false;
+  #isClosed = false;
+  /** The time of the last answer, as of `performance.now()`: from then on its lease lasts. */
+  #answeredAt = performance.now();
 
   /** Made by `streams.acquire` of `connect`. @internal */
   constructor(
     http: Http,
-    { id, path, token, flush }: { id: string; path: string; token: string; flush: Required<Flush> },
+    {
+      id,
+      path,
+      token,
+      flush,
+      leaseMs,
+    }: { id: string; path: string; token: string; flush: Required<Flush>; leaseMs: number },
   ) {
     this.id = id;
     this.#http = http;
     this.#path = path;
     this.#token = token;
     this.#flushes = flush;
+    this.#leaseMs = leaseMs;
     this.#asking = unreferenced(setInterval(() => void this.#ask(), askMs));
   }
 
@@ -104,7 +117,7 @@ export class RemoteProducer implements AsyncDisposable {
     if (aborted && !isStop(reason)) throw reason;
     const parts = this.#buffer.splice(0, partsMax);
     try {
-      await this.#post("end", { parts, ...end });
+      await this.#deliver("end", { parts, ...end });
     } catch (error) {
       this.#buffer.unshift(...parts);
       throw error;
@@ -124,7 +137,7 @@ export class RemoteProducer implements AsyncDisposable {
         const parts = this.#buffer.splice(0, partsMax);
         this.#length = 0;
         try {
-          await this.#post("parts", { parts });
+          await this.#deliver("parts", { parts });
         } catch (error) {
           // No later part is written before these.
           this.#buffer.unshift(...parts);
@@ -147,11 +160,27 @@ export class RemoteProducer implements AsyncDisposable {
     }
   }
 
+  /** Sends a request, again and again while the server is away: the producer has its stream until its lease has passed. */
+  async #deliver(what: "parts" | "end", body: object): Promise<void> {
+    for (;;) {
+      try {
+        await this.#post(what, body);
+        return;
+      } catch (error) {
+        const isAway = error instanceof SessionError && error.code === "store_unavailable";
+        const hasLease = performance.now() - this.#answeredAt < this.#leaseMs;
+        if (!isAway || !hasLease || this.#isClosed) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+
   async #post(what: "parts" | "end", body: object): Promise<void> {
     this.#isSending = true;
     try {
       const sent = { token: this.#token, after: this.#stored, ...body };
       await this.#http.ask({ method: "POST", path: `${this.#path}/${what}`, body: sent });
+      this.#answeredAt = performance.now();
     } finally {
       this.#isSending = false;
     }
@@ -163,6 +192,7 @@ export class RemoteProducer implements AsyncDisposable {
   }
 
   #close(): void {
+    this.#isClosed = true;
     clearInterval(this.#asking);
     clearTimeout(this.#timer);
   }

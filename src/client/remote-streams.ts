@@ -9,7 +9,8 @@ import type {
   Value,
 } from "../index.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import { parseFlush } from "../domain/writes/flush.ts";
+import { parseDuration } from "../domain/values/duration.ts";
+import { leaseOfTokens, parseFlush } from "../domain/writes/flush.ts";
 import { hasCode } from "../errors.ts";
 import type { Http } from "./http.ts";
 import { RemoteProducer } from "./remote-producer.ts";
@@ -50,12 +51,13 @@ export class RemoteStreams implements OverHttp {
     guardNames(options, "acquire", acquireNames);
     const { flush, ...body } = options;
     const flushes = parseFlush(flush);
+    const leaseMs = parseDuration(options.lease ?? leaseOfTokens, "lease");
     const path = pathOf(id);
     const { body: answer } = await this.#http.ask({ method: "POST", path, body, once: true });
     const acquired = answer as AcquiredToken;
     if (acquired.role === "consumer") return acquired;
     const { token } = acquired;
-    return { role: "producer", stream: new RemoteProducer(this.#http, { id, path, token, flush: flushes }) };
+    return { role: "producer", stream: new RemoteProducer(this.#http, { id, path, token, flush: flushes, leaseMs }) };
   }
 
   /** The status of a stream. */

@@ -17,7 +17,7 @@ import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { Handle } from "./handle/handle.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import { parseFlush, type Flush } from "../domain/writes/flush.ts";
+import { leaseOfTokens, parseFlush, type Flush } from "../domain/writes/flush.ts";
 import { StreamProducer } from "./streams/producer.ts";
 import { hasLapsed, parsePlace, readParts, type StreamPart } from "./streams/reader.ts";
 import { appendParts, finishStream, type TokenEnd, type TokenWrite } from "./streams/token-producer.ts";
@@ -134,7 +134,7 @@ export class Streams {
    */
   async acquireToken(id: string, options: AcquireTokenOptions = {}): Promise<AcquiredToken> {
     guardNames(options, "acquireToken", tokenNames);
-    const { lease = "30s", ...place } = options;
+    const { lease = leaseOfTokens, ...place } = options;
     const leaseMs = parseDuration(lease, "lease");
     const token = await this.#begin(id, place, async (begin) => {
       const written = await begin({ leaseMs });

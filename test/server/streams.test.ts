@@ -169,6 +169,30 @@ test("a program produces a stream over HTTP, at whichever instance, and each par
   await assert.rejects(stream.write("late"), { code: "stream_ended" });
 });
 
+test("a producer over HTTP keeps its stream while the server is away, as long as its lease", async () => {
+  await using here = serve();
+  let away = 0;
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    if (away-- > 0) throw new TypeError("fetch failed");
+    return await here.server.fetch(new Request(url, init));
+  };
+  const { streams } = connect({ url: "http://localhost", key: await here.key("write"), fetch, retries: 0 });
+  const stream = await producerOf(streams, "run", { flush: { ms: 0, length: 1 } });
+  away = 2;
+  await stream.write("one");
+  away = 2;
+  assert.equal(await stream.end(), true);
+  const parts = await Array.fromAsync(here.sessions.streams.read("run"));
+  assert.deepEqual(
+    parts.map(({ part }) => part),
+    ["one"],
+  );
+  const lost = await producerOf(streams, "lost", { lease: "1s", flush: { ms: 0, length: 1 } });
+  away = Number.POSITIVE_INFINITY;
+  await assert.rejects(lost.write("one"), { code: "store_unavailable" });
+  assert.equal(lost.signal.aborted, true);
+});
+
 test("a stream that is stopped aborts its producer over HTTP, which may end it; a failed one gives its message", async () => {
   await using here = serve();
   const { streams } = connect({ url: "http://server.test", key: await here.key("write"), fetch: alternating(here) });

@@ -9,6 +9,9 @@ export interface Flush {
   readonly length?: number;
 }
 
+/** How long a producer with a token may write nothing before it counts as ended, by default. */
+export const leaseOfTokens = "30s";
+
 const names: OptionNames<Flush> = { ms: true, length: true };
 
 const bounds = { ms: { min: 0, max: 60_000 }, length: { min: 1, max: 1024 * 1024 } } as const;
