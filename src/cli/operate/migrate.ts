@@ -48,7 +48,7 @@ async function migrate({ dryRun = false, print = false, json, schema, partitions
   }
   const url = storeUrl(rest);
   const migration = await opened(url, () => migrated(url, layout, { dryRun }));
-  report({ ...migration, dryRun }, summary(migration, dryRun), { json });
+  report({ ...migration, dryRun }, migrationSummary(migration, dryRun), { json });
   if (json === true) return;
   for (const { version, title } of migration.steps) note(`  ${version}  ${title}`);
   if (dryRun && migration.steps.length > 0) note(advice(migration, url));
@@ -74,12 +74,18 @@ async function migrated(url: string, layout: Layout, options: { readonly dryRun:
   return await migrateSqlite(url, options);
 }
 
-function summary({ found, known, steps }: MigrationReport, dryRun: boolean): string {
+/** The line that says how the schema was migrated. Other programs may have taken some of the steps. */
+export function migrationSummary(
+  { found, known, steps }: Pick<MigrationReport, "found" | "known"> & { readonly steps: readonly unknown[] },
+  dryRun: boolean,
+): string {
   if (steps.length === 0) return `the schema is up to date (version ${found})`;
   const count = `${steps.length} ${steps.length === 1 ? "step" : "steps"}`;
-  return dryRun
-    ? `the schema is at version ${found} of ${known}; ${count} missing:`
-    : `migrated the schema from version ${found} to ${known} in ${count}:`;
+  if (dryRun) return `the schema is at version ${found} of ${known}; ${count} missing:`;
+  const isAlone = steps.length === known - found;
+  return isAlone
+    ? `migrated the schema from version ${found} to ${known} in ${count}:`
+    : `the schema is at version ${known}; this program took ${count} from version ${found} on, other programs the others:`;
 }
 
 /** The steps before the migration, and its effect on running programs. */
