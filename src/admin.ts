@@ -18,7 +18,7 @@ import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
 import { sweep as sweepTenant } from "./sessions/retention/sweep.ts";
 import type { SweepReport, SweepRequest } from "./sessions/retention/sweep-run.ts";
 import { coreOf, fallbackOf, type Sessions } from "./sessions/sessions.ts";
-import { filterOf, type SessionSelection } from "./sessions/session/session-list.ts";
+import { filterOf, selectionNames, type SessionSelection } from "./sessions/session/session-list.ts";
 import type { Stats, StatsQuery } from "./sessions/stats.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
 import type { ImportItem, ImportOptions, ImportReport } from "./sessions/transfer/importing.ts";
@@ -60,6 +60,7 @@ const sweepNames: OptionNames<SweepRequest> = {
 };
 const erasureNames: OptionNames<ErasureRequest> = { user: true, device: true, store: true, forks: true, signal: true };
 const copyNames: OptionNames<CopyOptions> = { everything: true, signal: true, onProgress: true };
+const exportNames: OptionNames<ExportQuery> = { ...selectionNames, after: true, onSkipped: true };
 const importNames: OptionNames<ImportOptions> = { dryRun: true, onExists: true, agent: true, onProgress: true };
 
 /**
@@ -183,8 +184,10 @@ export interface ExportedSession {
  */
 export async function* exportSessions(
   sessions: Sessions,
-  { after, onSkipped, ...selection }: ExportQuery = {},
+  options: ExportQuery = {},
 ): AsyncGenerator<ExportedSession, void, undefined> {
+  guardNames(options, "query", exportNames);
+  const { after, onSkipped, ...selection } = options;
   const core = openCore(sessions);
   const { tenant } = sessions;
   const behind = after === undefined ? undefined : { tenant, id: after };

@@ -33,7 +33,7 @@ export interface SessionSelection {
   readonly createdBefore?: Date;
 }
 
-const selectionNames: OptionNames<SessionSelection> = {
+export const selectionNames: OptionNames<SessionSelection> = {
   agent: true,
   user: true,
   labels: true,
@@ -59,6 +59,8 @@ export interface ListQuery extends SessionSelection, PageQuery {
   readonly order?: "recent" | "created" | "id";
 }
 
+const listNames: OptionNames<ListQuery> = { ...selectionNames, order: true, limit: true, after: true };
+
 /** One page of sessions. It may end before `limit`, at `limits.pageBytesMax`. */
 export interface SessionPage extends Page<SessionInfo> {
   /** Sessions of the page whose record cannot be read; absent where there are none. `removeSession` of `perdure/admin` removes them. */
@@ -66,12 +68,10 @@ export interface SessionPage extends Page<SessionInfo> {
 }
 
 /** @throws SessionError `argument_invalid`, `id_invalid` */
-export async function listOn(
-  core: Core,
-  tenant: string,
-  { order = "recent", limit = 100, after, ...selection }: ListQuery,
-): Promise<SessionPage> {
+export async function listOn(core: Core, tenant: string, query: ListQuery): Promise<SessionPage> {
   core.guardOpen();
+  guardNames(query, "query", listNames);
+  const { order = "recent", limit = 100, after, ...selection } = query;
   const { pageMax, pageBytesMax: bytesMax } = core.options.limits;
   const filter = await filterOf(core, selection);
   const page = await core.store.find({
