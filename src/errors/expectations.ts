@@ -77,6 +77,7 @@ export type Expected =
   | "regular_file"
   | "schema_name"
   | "setting"
+  | "signal"
   | "sqlite_url"
   | "shared_option"
   | "table_columns"
@@ -194,6 +195,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   user_content: () => "text, pictures and files only",
   uuid: () => "a UUID",
   value: () => "a value",
+  signal: () => "an AbortSignal",
   visible: () => "a text without invisible format characters",
   web_address: () => "an http or https URL without credentials",
   whole_number: ({ min = 0, max }) =>

@@ -38,6 +38,36 @@ const onSessions: Readonly<Record<string, (sessions: Sessions) => Promise<unknow
   sweep: (sessions) => sweep(sessions, misspelt),
 };
 
+/** A signal that cannot abort. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the signal is wrong on purpose
+const signal: any = { aborted: "no" };
+
+const withSignals: Readonly<Record<string, (session: Session, sessions: Sessions) => Promise<unknown>>> = {
+  consult: (session) => session.consult("q", { signal }),
+  "consult withdrawn": (session) => session.consult("q", { withdraw: signal }),
+  watch: (session) => Array.fromAsync(session.watch({ signal })),
+  follow: (session) => Array.fromAsync(session.log("jobs").follow({ signal })),
+  eachEvent: (_, sessions) => Array.fromAsync(sessions.eachEvent({ follow: true, signal })),
+  news: (_, sessions) => Array.fromAsync(sessions.news({ signal })),
+  "streams.read": (_, sessions) => Array.fromAsync(sessions.streams.read("run", { signal })),
+};
+
+for (const [name, call] of Object.entries(withSignals)) {
+  test(`${name} refuses a signal that cannot abort, and leaves no lease`, async () => {
+    await using place = inMemory({
+      model: async function* () {
+        yield "text";
+      },
+    });
+    const session = await place.sessions.create({ id: "s" });
+    await assert.rejects(async () => await call(session, place.sessions), {
+      code: "argument_invalid",
+      message: /is an object; expected an AbortSignal/,
+    });
+    assert.equal(await session.leaseHolder(), null);
+  });
+}
+
 for (const [name, call] of Object.entries(onSession)) {
   test(`${name} of a session refuses an option that does not exist, and changes nothing`, async () => {
     await using place = inMemory();

@@ -20,7 +20,7 @@ import { eachPage, type After, type Page, type PageQuery } from "../domain/value
 import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames, guardSignal, type OptionNames } from "../domain/values/option-names.ts";
 import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which events of a tenant's sessions. */
@@ -126,6 +126,7 @@ export async function* walkEvents(
   tenant: string,
   { follow = false, signal, begun, reached, ...filter }: EventWalk,
 ): AsyncGenerator<TenantEvent, void, void> {
+  guardSignal({ signal });
   const scan: EventScan = {
     ...scanOf(tenant, filter),
     order: "ascending",

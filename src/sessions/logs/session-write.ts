@@ -170,7 +170,7 @@ function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns
   if (amends && write.from === undefined)
     throw invalidArgument("turns.from", write.from, { expected: "whole_number", min: 1 });
   const from = parseFrom(write.from, "turns.from", isGuarded);
-  const written = (turns as readonly (TurnInput & WriteKey)[]).map((turn, index) =>
+  const written = Array.from(turns as readonly (TurnInput & WriteKey)[], (turn, index) =>
     parseTurn(core, turn, `turns[${index}]`),
   );
   const [first, ...rest] = written;
@@ -211,7 +211,10 @@ function parseLog(name: string, write: LogWrite, isGuarded: boolean): NewEntries
   const from = parseFrom(write.from, `logs.${log}.from`, isGuarded);
   const { entries } = write;
   if (!Array.isArray(entries)) throw invalidArgument(`logs.${log}.entries`, entries, { expected: "array" });
-  const parsed = (entries as readonly LogEntryInput[]).map((entry, index) => parseEntry(entry, `${log}[${index}]`));
+  // Unlike map, from visits the holes of a sparse array.
+  const parsed = Array.from(entries as readonly LogEntryInput[], (entry, index) =>
+    parseEntry(entry, `${log}[${index}]`),
+  );
   return defined({ log, from, entries: parsed });
 }
 

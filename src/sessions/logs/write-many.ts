@@ -53,7 +53,7 @@ export async function writeManyOn(core: Core, tenant: string, writes: readonly W
       expected: "list",
       max: sessionsMax,
     });
-  const parsed = many.map((writeTo, index) => {
+  const parsed = Array.from(many, (writeTo, index) => {
     if (typeof writeTo !== "object" || writeTo === null)
       throw invalidArgument(`writes[${index}]`, writeTo, { expected: "object" });
     const { id, ...write } = writeTo;

@@ -812,3 +812,18 @@ test("an unknown field of a turn is refused, and so is a `set` that is no object
     await assert.rejects(session.write(write as SessionWrite), { code: "argument_invalid" });
   assert.equal((await session.refresh()).turn, 0);
 });
+
+test("a hole in an array of a write is refused like undefined, and nothing is written", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const holes = new Array<never>(1);
+  const refused = { code: "argument_invalid" };
+  await assert.rejects(session.write({ logs: { jobs: { entries: holes } } }), refused);
+  await assert.rejects(session.write({ turns: { turns: holes } }), refused);
+  await assert.rejects(place.sessions.write(holes), refused);
+  const run = await place.sessions.streams.acquireToken("run");
+  const token = run.role === "producer" ? run.token : assert.fail();
+  await assert.rejects(place.sessions.streams.append("run", { token, after: 0, parts: holes }), refused);
+  const { info } = await session.look([]);
+  assert.deepEqual([info.counters.turns, info.logs], [0, {}]);
+});

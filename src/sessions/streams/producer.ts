@@ -81,6 +81,7 @@ export class StreamProducer implements AsyncDisposable {
   async write(part: Value, options: PartOptions = {}): Promise<void> {
     guardNames(options, "part", partNames);
     const { said } = options;
+    if (part === undefined) throw invalidArgument("part", part, { expected: "value" });
     await withStreamErrors(() => this.#turn.write({ part, ...defined({ said }) }));
   }
 

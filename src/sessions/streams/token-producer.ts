@@ -150,7 +150,7 @@ function parseParts({ token, after, parts }: TokenWrite): TokenParts {
       expected: "list",
       max: partsMax,
     });
-  const chunks = (parts as readonly unknown[]).map((one, index) => {
+  const chunks = Array.from(parts as readonly unknown[], (one, index) => {
     guardNames(one as PartInput, `parts[${index}]`, partNames);
     const { part } = one as PartInput;
     if (part === undefined) throw invalidArgument(`parts[${index}].part`, part, { expected: "value" });
