@@ -56,7 +56,7 @@ for (const [name, call] of Object.entries(withSignals)) {
   test(`${name} refuses a signal that cannot abort, and leaves no lease`, async () => {
     await using place = inMemory({
       model: async function* () {
-        yield "text";
+        yield { type: "text", text: "text" };
       },
     });
     const session = await place.sessions.create({ id: "s" });
