@@ -304,3 +304,21 @@ test("close waits for the appends that it finds waiting", async () => {
   for (const outcome of await Promise.all(appends)) assert.notEqual(typeof outcome, "string");
   assert.equal((await inputsOf(reader)).length, 300);
 });
+
+test("a conflict that is answered behind a newer record of the session is no restored store", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const other = await place.another().get("s");
+  const { store } = place;
+  const commit = store.commit.bind(store);
+  store.commit = async (batch) => {
+    store.commit = commit;
+    await other.update({ title: "one" });
+    const outcomes = await commit(batch); // a conflict, with this record
+    await other.update({ title: "two" });
+    await session.look([]);
+    return outcomes;
+  };
+  await session.touch();
+  assert.equal((await session.look([])).info.title, "two");
+});

@@ -345,7 +345,8 @@ export class SessionWrites implements LateTransaction {
 
   /** The store has another record: the whole round is judged again on it. */
   async #judgeAgainOn(current: SessionRecord, judged: readonly Judged[]): Promise<void> {
-    guardHistory(judged[0]?.write.handle.record ?? current, current);
+    // The view may have learnt a newer record than this answer since.
+    guardHistory(judged[0]?.before ?? current, current);
     this.#newest = current;
     const again = judged.filter(({ write }) => ++write.attempts < attemptsMax);
     this.#again(again);
