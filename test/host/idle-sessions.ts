@@ -13,7 +13,7 @@ import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { heapBytes } from "../support/heap.ts";
 import { rounds } from "../support/rounds.ts";
 
-export const count: number = rounds(100_000);
+export const count: number = rounds(50_000);
 const bytesMax = 4096;
 
 const runtime = {

@@ -73,7 +73,7 @@ function guardEmpty({ host, sessions }: Place): void {
 }
 
 /** What leaks a hundred bytes a life is seen; ten seconds of a quiet core would do for 50 000. */
-const inlineLives = rounds(20_000);
+const inlineLives = rounds(10_000);
 
 test(`inline: ${inlineLives} sessions made and ended leave no entry, timer, place or lease, and no byte to speak of`, async (t) => {
   await using here = await place({ isolation: "inline" });

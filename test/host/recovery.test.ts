@@ -14,7 +14,7 @@ import { callStore, forwardingStore } from "../../src/store/calls/forwarding-sto
 import { abandon } from "./abandoned.ts";
 import { rounds } from "../support/rounds.ts";
 
-const many = rounds(100_000);
+const many = rounds(40_000);
 const few = 1000;
 
 const runtime = { onMessage: async (): Promise<string> => "here" };

@@ -60,7 +60,7 @@ for (const engine of engineNames) {
   test(`the last positions of a reader that resumes at random are those of the store (${engine})`, async (context) => {
     const chance = chanceOf(context);
     const running = await engines.get(engine);
-    for (let round = 0; round < rounds(10); round++) {
+    for (let round = 0; round < rounds(6); round++) {
       const store = running.fresh();
       await using sessions = await openSessions({ store, sweep: false });
       await using another = await openSessions({ store, sweep: false });

@@ -326,7 +326,7 @@ test("random commands do what the model does, and reach every outcome: memory", 
     fc.asyncProperty(commands, async (some) => {
       for (const [status, count] of await play(programs, some)) all.set(status, (all.get(status) ?? 0) + count);
     }),
-    { numRuns: rounds(1000) },
+    { numRuns: rounds(600) },
   );
   for (const status of ["ok", "duplicate", "conflict"])
     assert.ok((all.get(status) ?? 0) >= 5, `${status}: ${all.get(status)}`);

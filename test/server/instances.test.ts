@@ -61,7 +61,7 @@ async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
 }
 
 /** A quick run sends a tenth of the messages. */
-const deviceCount = isThorough ? 1000 : 100;
+const deviceCount = isThorough ? 500 : 100;
 const loadedCount = isThorough ? 40 : 20;
 
 test(`${deviceCount} devices at once, ten messages each, on two instances in turn: every conversation is complete and separate`, async () => {
