@@ -12,9 +12,9 @@ import { openStore } from "../../src/open.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { callStore, forwardingStore } from "../../src/store/calls/forwarding-store.ts";
 import { abandon } from "./abandoned.ts";
-import { rounds } from "../support/rounds.ts";
+import { isThorough } from "../support/rounds.ts";
 
-const many = rounds(40_000);
+const many = isThorough ? 40_000 : 20_000;
 const few = 1000;
 
 const runtime = { onMessage: async (): Promise<string> => "here" };

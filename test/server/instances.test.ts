@@ -60,7 +60,7 @@ async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
   return ((await response.json()) as { items: Reply["turn"][] }).items;
 }
 
-/** A quick run sends a tenth of the messages. */
+/** A quick run sends a fifth of the messages. */
 const deviceCount = isThorough ? 500 : 100;
 const loadedCount = isThorough ? 40 : 20;
 
