@@ -1,6 +1,6 @@
 /**
  * Chats of the AI SDK: what a second viewer in another process feels, the processor time that a token costs beside the response
- * of the AI SDK alone, and the import of the door. Needs `npm ci --prefix test/ai-sdk`.
+ * of the AI SDK alone, and the import of the door. Needs `node test/frameworks/install.ts`.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { chats, type Chat, type UiChunk } from "../src/adapters/ai.ts";
 import { defined } from "../src/domain/values/defined.ts";
 import { openSessions } from "../src/index.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
-import "../test/ai-sdk/resolve-ai.ts";
+import "../test/frameworks/ai-sdk/resolve.ts";
 import type { Viewed, Viewing } from "./ai-child.ts";
 import { importTime } from "./import-time.ts";
 import { alternate, median, type Bench } from "./measure.ts";

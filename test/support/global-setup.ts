@@ -5,10 +5,12 @@
  * - The tests start many processes, and each loads a hundred TypeScript files. They share a compile cache.
  * - The programs that tests start most often are built, and start in half the time.
  * - Making a PostgreSQL cluster takes most of a server's start. All servers copy one cluster.
+ * - The frameworks that adapters are tested with are installed, where they are not yet.
  */
 import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { installFrameworks } from "../frameworks/install.ts";
 import { clusterVariable, createCluster } from "../postgres/server.ts";
 import { buildPrograms } from "./programs.ts";
 
@@ -16,6 +18,7 @@ const folders: string[] = [];
 
 export async function globalSetup(): Promise<void> {
   process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "node-compile-cache");
+  await installFrameworks();
   folders.push(await buildPrograms());
   const cluster = await createCluster();
   folders.push(cluster);

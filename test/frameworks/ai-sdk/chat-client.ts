@@ -16,8 +16,8 @@ import {
 import { MockLanguageModelV4 } from "ai/test";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { chats, type Chats, type Question } from "../../src/adapters/ai.ts";
-import { hasCode, SessionError, type Sessions } from "../../src/index.ts";
+import { chats, type Chats, type Question } from "../../../src/adapters/ai.ts";
+import { hasCode, SessionError, type Sessions } from "../../../src/index.ts";
 
 /** The state of a chat in memory. */
 class PlainState implements ChatState<UIMessage> {

@@ -1,6 +1,6 @@
 /** Chats whose process is killed: nothing that was acknowledged is lost, readers end with what had arrived, and the chat goes on. */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
-import "./resolve-ai.ts";
+import "./resolve.ts";
 import { streamText, validateUIMessages, type UIMessage } from "ai";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { chats, type Chat } from "../../src/adapters/ai.ts";
-import { hasCode, openSessions, type Sessions, type Turn } from "../../src/index.ts";
-import { assertSound, engineNames, Engines } from "../crash/engines.ts";
-import { endsWithTest } from "../support/ends-with-test.ts";
-import { rounds } from "../support/rounds.ts";
+import { chats, type Chat } from "../../../src/adapters/ai.ts";
+import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
+import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
+import { endsWithTest } from "../../support/ends-with-test.ts";
+import { rounds } from "../../support/rounds.ts";
 import { scripted, words } from "./chat-client.ts";
 
 const engines = new Engines();

@@ -6,8 +6,8 @@ import type {
   LanguageModelV4StreamPart,
 } from "@ai-sdk/provider";
 import type { LanguageModelV3, LanguageModelV3CallOptions, LanguageModelV3StreamPart } from "@ai-sdk/provider-v3";
-import type { CallOptions, CallOptionsV3, StreamPart } from "../../src/adapters/ai/language-model.ts";
-import { aiModel } from "../../src/adapters/ai.ts";
+import type { CallOptions, CallOptionsV3, StreamPart } from "../../../src/adapters/ai/language-model.ts";
+import { aiModel } from "../../../src/adapters/ai.ts";
 
 /** Compiles only if the adapter takes models of each version. */
 export function models(v3: LanguageModelV3, v3OfV4: LanguageModelV3OfV4, v4: LanguageModelV4): void {

@@ -21,8 +21,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { aiModel } from "../../src/adapters/ai.ts";
-import { createManager, openSessions, type Model, type Turn } from "../../src/index.ts";
+import { aiModel } from "../../../src/adapters/ai.ts";
+import { createManager, openSessions, type Model, type Turn } from "../../../src/index.ts";
 
 interface Endpoint {
   readonly fetch: typeof fetch;

@@ -1,14 +1,14 @@
 /** A process that chats, and is killed before one of its commits. Prints what it has acknowledged, a JSON object a line. */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
-import "./resolve-ai.ts";
+import "./resolve.ts";
 import { convertToModelMessages, stepCountIs, streamText, tool, type UIMessage } from "ai";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { chats, type Chat } from "../../src/adapters/ai.ts";
-import { openSessions } from "../../src/index.ts";
-import { callStore, storeBefore } from "../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../src/store/postgres/open.ts";
-import { openSqlite } from "../../src/store/sqlite/open.ts";
+import { chats, type Chat } from "../../../src/adapters/ai.ts";
+import { openSessions } from "../../../src/index.ts";
+import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
+import { openPostgres } from "../../../src/store/postgres/open.ts";
+import { openSqlite } from "../../../src/store/sqlite/open.ts";
 import { call, scripted, words } from "./chat-client.ts";
 
 const [url = "", task = "", commitsMax = "0"] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 /** Chats of the AI SDK with its own client, over HTTP: `Chat` and `DefaultChatTransport` of the package `ai`. */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
-import "./resolve-ai.ts";
+import "./resolve.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
@@ -14,9 +14,9 @@ import {
   type UIMessage,
 } from "ai";
 import { z } from "zod";
-import { chats } from "../../src/adapters/ai.ts";
-import { toFormat, type Sessions, type Turn } from "../../src/index.ts";
-import { inMemory } from "../support/in-memory.ts";
+import { chats } from "../../../src/adapters/ai.ts";
+import { toFormat, type Sessions, type Turn } from "../../../src/index.ts";
+import { inMemory } from "../../support/in-memory.ts";
 import { call, chatServer, fed, isCode, scripted, words } from "./chat-client.ts";
 
 const textOf = (message: UIMessage | undefined): string =>

@@ -1,15 +1,15 @@
 /** Messages of the AI SDK come back as they were, whatever their parts, ids and metadata; and chunks make up the same message. */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
-import "./resolve-ai.ts";
+import "./resolve.ts";
 import { readUIMessageStream, safeValidateUIMessages, type UIMessage, type UIMessageChunk } from "ai";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { chats } from "../../src/adapters/ai.ts";
-import { chunksOfMessage, ReceivedChunks } from "../../src/adapters/chats/chunks.ts";
-import { assembled } from "../../src/adapters/chats/package-ai.ts";
-import { fromFormat, toFormat, type Message } from "../../src/index.ts";
-import { inMemory } from "../support/in-memory.ts";
+import { chats } from "../../../src/adapters/ai.ts";
+import { chunksOfMessage, ReceivedChunks } from "../../../src/adapters/chats/chunks.ts";
+import { assembled } from "../../../src/adapters/chats/package-ai.ts";
+import { fromFormat, toFormat, type Message } from "../../../src/index.ts";
+import { inMemory } from "../../support/in-memory.ts";
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 

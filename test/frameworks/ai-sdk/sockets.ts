@@ -1,6 +1,6 @@
 /** `WebSocketChatTransport` of the package `ai`, and the contexts of other packages for resumable streams. */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
-import "./resolve-ai.ts";
+import "./resolve.ts";
 import { convertToModelMessages, streamText, WebSocketChatTransport, type UIMessage } from "ai";
 import {
   createResumableStreamContext as createAssistantContext,
@@ -16,8 +16,8 @@ import {
   createResumableStreamStore,
   type Chats,
   type ChatSocket,
-} from "../../src/adapters/ai.ts";
-import { inMemory } from "../support/in-memory.ts";
+} from "../../../src/adapters/ai.ts";
+import { inMemory } from "../../support/in-memory.ts";
 import { Client, fed, isCode, scripted, words } from "./chat-client.ts";
 
 /** A socket without a network: the texts of both sides, in order. */

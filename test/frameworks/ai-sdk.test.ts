@@ -1,0 +1,33 @@
+/** The adapter of the AI SDK, with the SDK itself. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { frameworkTests } from "./framework-tests.ts";
+
+const root = join(import.meta.dirname, "../..");
+const files = ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts"];
+const { skip } = await frameworkTests("ai-sdk", files);
+
+test(
+  "the example chats across two runs, and its page is loaded again in the middle of an answer",
+  { skip },
+  async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const args = ["--import", join(import.meta.dirname, "ai-sdk/resolve.ts"), join(root, "examples/ai-sdk-chat.ts")];
+    const printed = async (): Promise<string> =>
+      (await promisify(execFile)(process.execPath, args, { cwd: folder })).stdout;
+    assert.match(
+      await printed(),
+      /^0 messages so far\nuser [^]*How many questions\?[^]*assistant [^]*This is question 1\./,
+    );
+    assert.match(
+      await printed(),
+      /^2 messages so far\nuser [^]*How many questions\?[^]*assistant [^]*This is question 2\./,
+    );
+  },
+);
