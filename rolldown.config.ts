@@ -24,6 +24,8 @@ const build: RolldownOptions = {
   output: {
     cleanDir: true,
     sourcemap: true,
+    // The docstrings stand in the types; without them Node reads a quarter less.
+    comments: { jsdoc: false },
     // One folder down, as the sources are: what one of them finds beside itself or above, it finds from there.
     chunkFileNames: "parts/[name].js",
     codeSplitting: {

@@ -1,5 +1,4 @@
 /** Sessions that several parts of a process share: one store, one pool of connections, one sweep. */
-import { isDeepStrictEqual } from "node:util";
 import { invalidArgument } from "./domain/values/invalid-argument.ts";
 import { parseId } from "./domain/values/ids.ts";
 import { openSessions, type OpenOptions } from "./open.ts";
@@ -55,6 +54,8 @@ function forget(store: string, entry: Shared): void {
 }
 
 function guardSame(first: OpenOptions, later: OpenOptions): void {
+  // Node takes 4 ms to import this module, so it is loaded by the second call, and not by every import of the library.
+  const { isDeepStrictEqual } = process.getBuiltinModule("node:util");
   const names = new Set([...Object.keys(first), ...Object.keys(later)]) as Set<keyof OpenOptions>;
   for (const name of names) {
     if (isDeepStrictEqual(first[name], later[name])) continue;

@@ -1,4 +1,3 @@
-import { statfs } from "node:fs/promises";
 import type { Capabilities } from "../store.ts";
 
 /** The space of the file system that a store writes to. */
@@ -18,6 +17,7 @@ const lowBytes = 2 ** 30;
  */
 export async function diskSpaceOf({ folder, durable }: Capabilities): Promise<DiskSpace | null | undefined> {
   if (folder === null) return durable ? null : undefined;
+  const { statfs } = await import("node:fs/promises");
   try {
     const { bavail, blocks, bsize } = await statfs(folder);
     return blocks === 0 ? null : { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
