@@ -1,10 +1,11 @@
 import { isUuid } from "../domain/values/device.ts";
 import { SessionError } from "../errors.ts";
 import type { Sessions } from "../index.ts";
-import { guardRight, keyOf, shownDevice } from "./http/authority.ts";
-import type { KeyRing } from "./http/configured-keys.ts";
+import { guardRight } from "../serving/bearer.ts";
+import { keyOf, shownDevice } from "./http/authority.ts";
+import type { KeyRing } from "../serving/configured-keys.ts";
 import type { OpenStreams } from "./http/open-streams.ts";
-import type { RateLimits } from "./http/rate-limits.ts";
+import type { RateLimits } from "../serving/rate-limits.ts";
 import type { RequestContext, Scope } from "./http/route.ts";
 
 /** The parts of a server that count its callers. */

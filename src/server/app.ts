@@ -3,7 +3,7 @@ import { admit } from "./admission.ts";
 import { DeviceUsage } from "./http/device-budgets.ts";
 import { deviceDoors } from "./http/device-doors.ts";
 import { OpenStreams } from "./http/open-streams.ts";
-import { RateLimits } from "./http/rate-limits.ts";
+import { RateLimits } from "../serving/rate-limits.ts";
 import { addMethodRefusals, type Env } from "./http/route.ts";
 import type { Shared } from "./http/server-context.ts";
 import { ServerMetrics } from "./metrics/metrics.ts";
@@ -27,7 +27,8 @@ import { addStreamRoutes } from "./routes/stream-routes.ts";
 import { addTurnRoutes } from "./routes/turn-routes.ts";
 import { addWaitingRoutes } from "./routes/waiting-routes.ts";
 import { addNewsRoute, addWatchRoutes } from "./routes/watch-routes.ts";
-import { RunningWork, waitUntil } from "./running-work.ts";
+import { RunningWork } from "../serving/running-work.ts";
+import { waitUntil } from "./request-lifetime.ts";
 
 /** The context that a serverless host gives to a request: the function stays alive until the promise settles. */
 export interface RequestLifetime {

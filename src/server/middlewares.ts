@@ -16,7 +16,8 @@ import { brokenBody, type Env, type RequestContext } from "./http/route.ts";
 import type { ServerMetrics } from "./metrics/metrics.ts";
 import type { ServerSettings } from "./options.ts";
 import { failedRequest, failureEntry, routeOf, type FailedRequest } from "./request-log.ts";
-import { waitUntil, type RunningWork } from "./running-work.ts";
+import type { RunningWork } from "../serving/running-work.ts";
+import { waitUntil } from "./request-lifetime.ts";
 
 /** The parts of a server that its middlewares use. */
 export interface Surroundings {

@@ -5,12 +5,12 @@ import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import type { Agent, Duration, Sessions } from "../index.ts";
-import { KeyRing, type ConfiguredKey } from "./http/configured-keys.ts";
+import { KeyRing, type ConfiguredKey } from "../serving/configured-keys.ts";
 import type { ClientAddress } from "./http/client-address.ts";
 import type { DeviceBudgets } from "./http/device-budgets.ts";
 import type { StreamLimits } from "./http/open-streams.ts";
-import type { Rates } from "./http/rate-limits.ts";
-import type { Approve, Converse } from "./http/server-context.ts";
+import type { Rates } from "../serving/rate-limits.ts";
+import type { Approve, Converse } from "../serving/converse.ts";
 import type { LogEntry } from "./request-log.ts";
 
 /** Options of a server; all but `sessions` are optional. */

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { chat } from "../../src/client/index.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import { createServer } from "../../src/server/index.ts";
-import { Windows } from "../../src/server/http/rate-limits.ts";
+import { Windows } from "../../src/serving/rate-limits.ts";
 import type { Model } from "../../src/index.ts";
 import { assertProblem, callOn, requestOf, serve, unlimited, type Answered, type Serving } from "./serving.ts";
 

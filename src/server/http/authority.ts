@@ -1,20 +1,19 @@
 /** Authorisation: keys of operators, and devices by header or cookie. */
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { parseDeviceId } from "../../domain/values/device.ts";
-import { hasCode, SessionError } from "../../errors.ts";
-import type { KeyRight, Sessions } from "../../index.ts";
+import { bearerToken, holdsToken, verified } from "../../serving/bearer.ts";
+import type { AdmittedKey, KeyRing } from "../../serving/configured-keys.ts";
+import { SessionError } from "../../errors.ts";
+import type { Sessions } from "../../index.ts";
 import { coreOf } from "../../sessions/sessions.ts";
-import type { AdmittedKey, KeyRing } from "./configured-keys.ts";
 import type { RequestContext } from "./route.ts";
-
-const ranks: Readonly<Record<KeyRight, number>> = { read: 1, write: 2, admin: 3 };
 
 /**
  * The key of the request.
  * @throws SessionError `key_missing`, the same for a missing, an unknown and a revoked key; `key_expired`
  */
 export async function keyOf(c: RequestContext, keys: KeyRing): Promise<AdmittedKey> {
-  return await verified(tokenOf(c), keys);
+  return await verified(bearerToken(c.req.header("authorization")), keys);
 }
 
 /**
@@ -22,34 +21,7 @@ export async function keyOf(c: RequestContext, keys: KeyRing): Promise<AdmittedK
  * key stays valid.
  */
 export function keyCheck(c: RequestContext, keys: KeyRing): () => Promise<boolean> {
-  return holdsToken(tokenOf(c), keys);
-}
-
-function holdsToken(token: string | undefined, keys: KeyRing): () => Promise<boolean> {
-  return async () => {
-    try {
-      await verified(token, keys);
-      return true;
-    } catch (error) {
-      return !hasCode(error, "key_missing") && !hasCode(error, "key_expired");
-    }
-  };
-}
-
-function tokenOf(c: RequestContext): string | undefined {
-  return /^Bearer +(\S{1,200})$/i.exec(c.req.header("authorization") ?? "")?.[1];
-}
-
-async function verified(token: string | undefined, keys: KeyRing): Promise<AdmittedKey> {
-  const key = token === undefined ? null : await keys.verify(token);
-  if (key !== null) return key;
-  throw new SessionError("key_missing", { scheme: "Bearer" });
-}
-
-/** @throws SessionError `key_forbidden` */
-export function guardRight({ right }: AdmittedKey, needed: KeyRight): void {
-  if (ranks[right] >= ranks[needed]) return;
-  throw new SessionError("key_forbidden", { right, needed });
+  return holdsToken(bearerToken(c.req.header("authorization")), keys);
 }
 
 /** The header with a device's id. */

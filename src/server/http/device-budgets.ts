@@ -1,7 +1,7 @@
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import type { Answer, Session, Turn } from "../../index.ts";
-import { Windows, type Window } from "./rate-limits.ts";
+import { Windows, type Window } from "../../serving/rate-limits.ts";
 
 /** Budgets of devices per 24 hours, counted by this server. */
 export interface DeviceBudgets {

@@ -7,7 +7,7 @@ import type { Session, Sessions } from "../../index.ts";
 import { shownDevice } from "./authority.ts";
 import { addressOf, type ClientAddress } from "./client-address.ts";
 import { defined } from "../../domain/values/defined.ts";
-import type { RateLimits } from "./rate-limits.ts";
+import type { RateLimits } from "../../serving/rate-limits.ts";
 import type { RequestContext } from "./route.ts";
 import type { Shared } from "./server-context.ts";
 

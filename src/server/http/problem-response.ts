@@ -1,14 +1,11 @@
 import { HTTPException } from "hono/http-exception";
 import { hasCode, SessionError } from "../../errors.ts";
 import { problemOf, problemType } from "../../protocol/problem.ts";
+import { asSessionError as thrownError } from "../../serving/thrown.ts";
 import type { RequestContext } from "./route.ts";
 
-/** A thrown value as a SessionError; an unexpected one becomes `internal`, without its text. */
+/** A thrown value as a SessionError; one of Hono about the request is `request_invalid`. */
 export function asSessionError(error: unknown, requestId: string): SessionError {
-  // The client should retry: another instance is available, or this one restarts soon.
-  if (hasCode(error, "closed"))
-    return new SessionError("store_unavailable", { problem: "server_closing" }, { cause: error });
-  if (error instanceof SessionError) return error;
   if (error instanceof HTTPException && error.status < 500) {
     return new SessionError(
       "request_invalid",
@@ -16,7 +13,7 @@ export function asSessionError(error: unknown, requestId: string): SessionError 
       { reported: error.message || `HTTP ${error.status}` },
     );
   }
-  return new SessionError("internal", { requestId }, { cause: error });
+  return thrownError(error, requestId);
 }
 
 export function problemResponse(c: RequestContext, error: SessionError): Response {

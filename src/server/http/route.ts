@@ -4,8 +4,8 @@ import { SessionError } from "../../errors.ts";
 import type { Sessions } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { fromJson, toJson } from "../../protocol/json.ts";
-import type { AdmittedKey } from "./configured-keys.ts";
-import { guardFields, noFields } from "./body-fields.ts";
+import type { AdmittedKey } from "../../serving/configured-keys.ts";
+import { checked, guardFields, noFields } from "../../serving/known-fields.ts";
 import type { OpenStreams } from "./open-streams.ts";
 
 /** Context variables of a request. */
@@ -169,28 +169,6 @@ async function bodyOf<Body>(
   // A field in the body of a route that takes none is one that its caller relies on. An empty body is one of many clients.
   if (scope !== "open" && method !== "get" && isJson(c)) guardFields(noFields, parsedJson((await textOf(c)) || "{}"));
   return undefined as Body;
-}
-
-function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: string): T {
-  if (schema === undefined) return undefined as T;
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const path = [part, ...(issue?.path ?? [])].map(String).join(".");
-  if (issue !== undefined && isMissing(value, issue.path))
-    throw new SessionError("request_invalid", { path: path.slice(0, 100), expected: "value" });
-  throw new SessionError(
-    "request_invalid",
-    { path: path.slice(0, 100) },
-    { reported: (issue?.message ?? "").slice(0, 200) },
-  );
-}
-
-/** Whether the value has nothing at this path. */
-function isMissing(value: unknown, path: readonly PropertyKey[]): boolean {
-  let found: unknown = value;
-  for (const name of path) found = (found as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[name];
-  return found === undefined;
 }
 
 /** The client disconnected while sending; not an error of the server. */

@@ -1,14 +1,9 @@
-import type { Answer, ConsultOptions, Decisions, MessageInput, Session, Sessions } from "../../index.ts";
-import type { KeyRing } from "./configured-keys.ts";
+import type { Answer, Session, Sessions } from "../../index.ts";
+import type { Approve, Converse } from "../../serving/converse.ts";
+import type { KeyRing } from "../../serving/configured-keys.ts";
 import type { DeviceUsage } from "./device-budgets.ts";
-import type { RateLimits } from "./rate-limits.ts";
+import type { RateLimits } from "../../serving/rate-limits.ts";
 import type { RequestContext, Routes } from "./route.ts";
-
-/** Answers a chat message. */
-export type Converse = (session: Session, message: MessageInput, options: ConsultOptions) => Promise<Answer>;
-
-/** Decides on the tool calls for which a turn waits, and continues its answer. */
-export type Approve = (session: Session, token: string, decisions: Decisions) => Promise<Answer>;
 
 /** The parts of a server that all routes share. */
 export interface Shared extends Routes {

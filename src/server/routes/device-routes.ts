@@ -5,7 +5,7 @@ import { hasCode } from "../../errors.ts";
 import { instant, sessionAnswer } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
 import { defined } from "../../domain/values/defined.ts";
-import type { Counted } from "../http/rate-limits.ts";
+import type { Counted } from "../../serving/rate-limits.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import { sessionReply } from "../replies/reply.ts";
 import type { Shared } from "../http/server-context.ts";

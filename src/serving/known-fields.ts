@@ -1,6 +1,6 @@
-/** Names of fields and parameters that a request may have. */
+/** Values of requests, checked by their schemas: the fields that they may have, and what these hold. */
 import { z } from "zod";
-import { SessionError } from "../../errors.ts";
+import { SessionError } from "../errors.ts";
 
 /**
  * Refuses a field that the schema of a body does not have, also in the objects that it holds: ignored, it would silently change
@@ -55,4 +55,30 @@ function likenessOf(one: string, other: string): number {
     row = next;
   }
   return (2 * (row.at(-1) ?? 0)) / (one.length + other.length);
+}
+
+/**
+ * The value as its schema gives it; without a schema undefined.
+ * @throws SessionError `request_invalid` with the path of the first value that does not fit
+ */
+export function checked<T>(schema: z.ZodType<T> | undefined, value: unknown, part: string): T {
+  if (schema === undefined) return undefined as T;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const path = [part, ...(issue?.path ?? [])].map(String).join(".");
+  if (issue !== undefined && isMissing(value, issue.path))
+    throw new SessionError("request_invalid", { path: path.slice(0, 100), expected: "value" });
+  throw new SessionError(
+    "request_invalid",
+    { path: path.slice(0, 100) },
+    { reported: (issue?.message ?? "").slice(0, 200) },
+  );
+}
+
+/** Whether the value has nothing at this path. */
+function isMissing(value: unknown, path: readonly PropertyKey[]): boolean {
+  let found: unknown = value;
+  for (const name of path) found = (found as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[name];
+  return found === undefined;
 }

@@ -1,5 +1,5 @@
-import { guardNames } from "../../domain/values/option-names.ts";
-import { SessionError } from "../../errors.ts";
+import { guardNames } from "../domain/values/option-names.ts";
+import { SessionError } from "../errors.ts";
 
 /** Requests per minute, per server instance. */
 export interface Rates {

@@ -1,9 +1,9 @@
 /** The keys that a server admits: those of its options, and those of the store. */
 import { createHash } from "node:crypto";
-import { parseNewId } from "../../domain/values/ids.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import { SessionError } from "../../errors.ts";
-import type { KeyInfo, KeyRight, Sessions } from "../../index.ts";
+import { parseNewId } from "../domain/values/ids.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { SessionError } from "../errors.ts";
+import type { KeyInfo, KeyRight, Sessions } from "../index.ts";
 
 /** A key in the options of a server: it needs no store. */
 export interface ConfiguredKey {
