@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openSessions, type Sessions, type SessionSnapshot } from "../src/index.ts";
 import { unpacked } from "../src/files/bytes.ts";
 import { ExportFile, Piece } from "../src/files/export-file.ts";
-import { importItems } from "../src/files/import-items.ts";
+import { importItems } from "../src/imports/import-items.ts";
 import { alternate, median, type Bench, type Comparison, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 import { importSessions, exportSessions } from "../src/admin.ts";

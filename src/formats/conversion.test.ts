@@ -11,7 +11,7 @@ import { unbounded } from "../domain/request/window.ts";
 import { nativeOf } from "../domain/request/native-form.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import { decode, encode, type Value } from "../domain/values/codec.ts";
-import { importItems } from "../files/import-items.ts";
+import { importItems } from "../imports/import-items.ts";
 import { renderings } from "../files/renderings.ts";
 import { fromFormat, toFormat } from "./conversion.ts";
 import type { MessageFormatName } from "./message-format.ts";

@@ -4,9 +4,9 @@ import { gzipSync } from "node:zlib";
 import { inMemory } from "../../test/support/in-memory.ts";
 import type { Message, Sessions } from "../index.ts";
 import { nativeOf, withoutNative } from "../domain/request/native-form.ts";
-import { unpacked } from "./bytes.ts";
+import { unpacked } from "../files/bytes.ts";
 import { importItems } from "./import-items.ts";
-import { renderings } from "./renderings.ts";
+import { renderings } from "../files/renderings.ts";
 import { importSessions, type ImportReport } from "../admin.ts";
 
 /** A text as a file or a pipe delivers it: in chunks that end anywhere. */

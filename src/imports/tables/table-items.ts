@@ -4,7 +4,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
-import { conversationOf, importItem } from "../import-items.ts";
+import { conversationOf, importItem } from "../forms/conversation.ts";
 import type { TableColumns, TableField } from "./table-columns.ts";
 import type { Table, TableRow } from "./table-rows.ts";
 
