@@ -1,0 +1,119 @@
+/** Transcript lines as entries of a named log. A line that is larger than an entry may be is stored as several. */
+import { randomUUID } from "node:crypto";
+import { decode, encode } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import type { Limits, LogEntry, LogEntryInput, Value } from "../../index.ts";
+import { uuidKey } from "./keys.ts";
+
+/** One line of a transcript: the SDK defines its fields, and the store keeps all of them. */
+export interface ClaudeEntry {
+  type: string;
+  /** The idempotency key of the line. */
+  uuid?: string;
+  timestamp?: string;
+  [field: string]: unknown;
+}
+
+/** The value of an entry of the log: a line, or a part of the text of one. */
+type Stored = { readonly subpath?: string } & (
+  | { readonly entry: Value }
+  | { readonly line: string; readonly text: string; readonly isLast: boolean }
+);
+
+/** An entry to write. */
+export interface Piece {
+  readonly input: LogEntryInput;
+  /** The idempotency key of its line; undefined: the line has none. */
+  readonly lineKey: string | undefined;
+  /** The line that is whole with this entry. */
+  readonly line: ClaudeEntry | undefined;
+  readonly bytes: number;
+}
+
+/** The bytes of an entry beside the text of its line: the names of its fields, the subpath and the escapes of that. */
+const frameBytes = 4096;
+
+/**
+ * The entries for these lines; of several lines with one uuid, the first.
+ * @param place the subpath of a subagent's transcript, and the prefix of its keys
+ * @throws SessionError `value_unstorable` with the path of the value, `argument_invalid`
+ */
+export function piecesOf(
+  lines: readonly ClaudeEntry[],
+  place: { readonly subpath: string; readonly prefix: string } | undefined,
+  { entryBytesMax }: Limits,
+): readonly Piece[] {
+  const prefix = place?.prefix ?? "";
+  const known = new Set<string>();
+  return lines.flatMap((line, index): readonly Piece[] => {
+    const { uuid } = line;
+    const lineKey = typeof uuid === "string" && uuid !== "" ? prefix + uuidKey(uuid) : undefined;
+    if (lineKey !== undefined && known.has(lineKey)) return [];
+    if (lineKey !== undefined) known.add(lineKey);
+    const text = encode(line, `entries[${index}]`);
+    const bytes = Buffer.byteLength(text) + frameBytes;
+    const own = defined({ subpath: place?.subpath });
+    // The prefix finds the entries of a subagent, so each of them needs a key.
+    const unnamed = (): string | undefined => (place === undefined ? undefined : `${prefix}n${randomUUID()}`);
+    if (bytes <= entryBytesMax) {
+      const value: Stored = { ...own, entry: line as Value };
+      return [{ input: defined({ key: lineKey ?? unnamed(), value }), lineKey, line, bytes }];
+    }
+    const id = randomUUID();
+    const texts = slicesOf(text, entryBytesMax - frameBytes);
+    return texts.map((slice, at): Piece => {
+      const isLast = at === texts.length - 1;
+      const value: Stored = { ...own, line: id, text: slice, isLast };
+      const key = (isLast ? lineKey : undefined) ?? unnamed();
+      return { input: defined({ key, value }), lineKey, line: isLast ? line : undefined, bytes: entryBytesMax };
+    });
+  });
+}
+
+/** Parts of a text, each of which takes at most so many bytes as a JSON string. */
+function slicesOf(text: string, bytesMax: number): readonly string[] {
+  // A UTF-16 unit of JSON text takes up to 3 bytes. The halves of a pair that a slice parts take 6 each, within the frame.
+  const length = Math.max(1, Math.floor(bytesMax / 3));
+  return Array.from({ length: Math.ceil(text.length / length) }, (_, at) => text.slice(at * length, (at + 1) * length));
+}
+
+/** The entries in groups that fit one write each, at least one in each. */
+export function groupsOf(
+  pieces: readonly Piece[],
+  { writeEntriesMax, readMax, writeBytesMax }: Limits,
+): readonly (readonly Piece[])[] {
+  const groups: Piece[][] = [[]];
+  let bytes = 0;
+  for (const piece of pieces) {
+    const group = groups.at(-1) ?? [];
+    const isFull = group.length >= Math.min(writeEntriesMax, readMax) || bytes + piece.bytes > writeBytesMax;
+    if (isFull && group.length > 0) {
+      groups.push([piece]);
+      bytes = piece.bytes;
+    } else {
+      group.push(piece);
+      bytes += piece.bytes;
+    }
+  }
+  return groups;
+}
+
+/** The lines of entries in the order of the log. A line of which a part is missing was never acknowledged, and is left out. */
+export function linesOf(entries: readonly LogEntry[]): ClaudeEntry[] {
+  const texts = new Map<string, string[]>();
+  return entries.flatMap(({ value }): readonly ClaudeEntry[] => {
+    const stored = value as Stored;
+    if ("entry" in stored) return [stored.entry as unknown as ClaudeEntry];
+    const parts = texts.get(stored.line) ?? [];
+    texts.set(stored.line, parts);
+    parts.push(stored.text);
+    if (!stored.isLast) return [];
+    texts.delete(stored.line);
+    return [decode(parts.join("")) as unknown as ClaudeEntry];
+  });
+}
+
+/** The subpath of an entry of a subagent's transcript. */
+export function subpathOf({ value }: LogEntry): string {
+  return (value as Stored).subpath ?? "";
+}
