@@ -40,6 +40,7 @@ export const openaiAgents: MessageFormat = {
   pairsCalls: true,
   fits: (value) => {
     const { type, call_id: id, callId, content, summary } = value;
+    if (agentsItems.has(type)) return true;
     if (id !== undefined || summary !== undefined) return false;
     return (
       isItemMessage(value) ||
@@ -52,6 +53,9 @@ export const openaiAgents: MessageFormat = {
   fromCanonical: (messages, around) =>
     itemsOf(messages, around, { callOf: agentsCallOf, resultOf: agentsResultOf, messageOf: agentsMessageOf }),
 };
+
+/** Items of the Agents SDK that are no message, and that may have no `callId`. */
+const agentsItems = new Set<unknown>(["compaction", "tool_search_call", "tool_search_output", "unknown"]);
 
 const itemParts = new Set<unknown>([
   "input_text",

@@ -1,0 +1,62 @@
+/**
+ * OpenAI's Agents SDK: sessions that its Runner reads and writes. A session that another framework began continues here, and
+ * the other way round.
+ *
+ * @module perdure/openai-agents
+ */
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { idFor, SessionError, type EnsureOptions, type Sessions } from "../index.ts";
+import { OpenAiSession } from "./openai-agents/session.ts";
+import type { AgentItem } from "./openai-agents/turn-items.ts";
+
+export { OpenAiSession } from "./openai-agents/session.ts";
+export type { AgentHistoryMutation, AgentHistoryTransaction } from "./openai-agents/session.ts";
+export type { AgentRunContext } from "./openai-agents/run-usage.ts";
+export type { AgentItem } from "./openai-agents/turn-items.ts";
+
+/** How a session is opened; the options of `ensure` shape a new one. */
+export interface OpenAiSessionOptions extends EnsureOptions {
+  /**
+   * The end of a run whose items no longer follow those that it has read: `fail` with `conflict`, or `append` them to what is
+   * stored.
+   * @default "fail"
+   */
+  readonly onConflict?: "fail" | "append";
+}
+
+const optionNames: OptionNames<OpenAiSessionOptions> = {
+  agent: true,
+  user: true,
+  title: true,
+  labels: true,
+  metadata: true,
+  instructions: true,
+  ttl: true,
+  maxAge: true,
+  budget: true,
+  onExpired: true,
+  onConflict: true,
+};
+const onConflicts: readonly string[] = ["fail", "append"];
+
+/**
+ * The session with this id, as the Runner of the Agents SDK takes it; it is created where there is none. Another text than a
+ * valid id stands for a hash of it. With the type of the items, `openaiSession<AgentInputItem>`, its methods have it too.
+ * @throws SessionError `session_not_found` for the session of another user than `options.user`, `argument_invalid`, and as
+ *   `sessions.ensure`
+ */
+export async function openaiSession<Item extends AgentItem = never>(
+  sessions: Sessions,
+  id: string,
+  options: OpenAiSessionOptions = {},
+): Promise<OpenAiSession<Item>> {
+  guardNames(options, "options", optionNames);
+  const { onConflict = "fail", ...ensured } = options;
+  if (!onConflicts.includes(onConflict))
+    throw invalidArgument("onConflict", onConflict, { expected: "one_of", known: onConflicts });
+  const session = await sessions.ensure(idFor(id), ensured);
+  if (options.user !== undefined && session.info.user !== options.user)
+    throw new SessionError("session_not_found", { sessionId: session.id });
+  return new OpenAiSession(session, onConflict);
+}

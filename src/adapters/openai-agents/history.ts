@@ -1,0 +1,420 @@
+/**
+ * The items of a session of the Agents SDK, read from its turns and written as turns, each change in one commit. Every reader
+ * (a run, or a caller outside of runs) has a view: the change of the turns that it has seen last. A write is decided on it.
+ */
+import { createHash } from "node:crypto";
+import { defined } from "../../domain/values/defined.ts";
+import {
+  encodeValue,
+  hasCode,
+  idFor,
+  sameValue,
+  SessionError,
+  type LogWrite,
+  type Onto,
+  type Session,
+  type SessionInfo,
+  type SessionWrite,
+  type Turn,
+  type TurnInput,
+  type TurnsWrite,
+  type Value,
+} from "../../index.ts";
+import { noTokens, tokensOf, usageOfTurn, type AgentRunContext, type Tokens } from "./run-usage.ts";
+import { cutItems, fieldsOf, itemsOf, joinItems, placeItems, type AgentItem, type Exchange } from "./turn-items.ts";
+
+/** What a write does that finds items which its run has not seen. */
+export type OnConflict = "fail" | "append";
+
+/** The log of the ids of applied transactions. */
+const operationsLog = "openai-ops";
+/** Rounds of deciding on turns that other writers change. */
+const roundsMax = 100;
+
+/** The last turn of a session. */
+type LastTurn = Pick<Turn, "seq" | "input" | "output" | "requests" | "usage">;
+
+/** The turns at one moment. */
+interface Known {
+  readonly onto: Onto;
+  /** Undefined: there is no turn. */
+  readonly last: LastTurn | undefined;
+}
+
+/** The turns as they were read. */
+interface Looked extends Known {
+  readonly waiting: SessionInfo["waitingTurn"];
+}
+
+/** What a run, or a caller outside of runs, has seen and counted. */
+export class View {
+  /** Undefined: the turns are read before the next write. */
+  known: Known | undefined;
+  /** True once items were read: a foreign change since then is a conflict. */
+  hasRead = false;
+  /** The counts of the run that its turns have. */
+  counted: Tokens = noTokens;
+  /** The items that were stored before the Runner passed them. */
+  early: Early | undefined;
+
+  constructor(context?: AgentRunContext) {
+    if (context !== undefined) this.counted = tokensOf(context);
+  }
+}
+
+/** Items of a run that were stored while it ran. The Runner passes the final ones, which take their place. */
+interface Early {
+  /** The last turn before the run. */
+  readonly base: LastTurn | undefined;
+  /** The first turn that has some of the items. */
+  readonly from: number;
+  readonly items: readonly AgentItem[];
+}
+
+/** A change of items by a run. */
+interface ItemsWrite {
+  readonly context?: AgentRunContext | undefined;
+  /** The agent that answers. @default that of the session */
+  readonly agent?: string | undefined;
+  /** True: the items of a run so far, the earlier ones included. The Runner passes the final ones later. */
+  readonly isEarly?: boolean;
+  /** Written in the same commit. */
+  readonly operation?: { readonly key: string; readonly digest: string } | undefined;
+}
+
+export class History {
+  readonly session: Session;
+  readonly #onConflict: OnConflict;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(session: Session, onConflict: OnConflict) {
+    this.session = session;
+    this.#onConflict = onConflict;
+  }
+
+  /**
+   * The newest items, oldest first. A run does not see the items of its own that were stored while it ran.
+   * @throws SessionError `turn_waiting` to a run while a turn waits
+   */
+  async items(view: View, limit: number | undefined, isRun: boolean): Promise<readonly Value[]> {
+    if (limit !== undefined && limit <= 0) return [];
+    const newest = (turns: readonly Exchange[]): readonly Value[] => {
+      const items = turns.flatMap(itemsOf);
+      return limit === undefined ? items : items.slice(-limit);
+    };
+    return await this.#inOrder(async () => {
+      const { early } = view;
+      if (early !== undefined) {
+        const { base, from } = early;
+        const before = (await this.#turns()).filter(({ seq }) => seq < from);
+        return newest(base?.seq === from ? [...before, base] : before);
+      }
+      for (;;) {
+        const known = await this.#look();
+        if (isRun && known.waiting !== null) throw turnWaiting(this.session.id, known.waiting);
+        const turns = await this.#turns(limit);
+        // A turn that was written in between belongs to no moment that a write can be decided on.
+        if (turns.at(-1)?.seq !== known.last?.seq) continue;
+        view.known = known;
+        view.hasRead = true;
+        return newest(turns);
+      }
+    });
+  }
+
+  /** @throws SessionError `conflict` where another writer has changed the turns since the view, `turn_open` */
+  async add(view: View, items: readonly AgentItem[], write: ItemsWrite = {}): Promise<void> {
+    await this.#inOrder(() => this.#add(view, items, write));
+  }
+
+  async #add(view: View, given: readonly AgentItem[], write: ItemsWrite): Promise<void> {
+    const { isEarly = false } = write;
+    let items = given;
+    for (let round = 1; ; round++) {
+      const known = (view.known ??= await this.#look());
+      const { early } = view;
+      const base = early === undefined ? known.last : early.base;
+      const all = isEarly || early === undefined ? items : [...items, ...without(early.items, items)];
+      const turns = turnsWrite(known.last?.seq ?? 0, { base, replacedFrom: early?.from, items: all });
+      try {
+        await this.#write(view, known, { ...write, turns });
+        const from = turns.from ?? (known.last?.seq ?? 0) + 1;
+        view.early = isEarly ? { base, from, items: all } : undefined;
+        return;
+      } catch (error) {
+        if (!hasCode(error, "conflict")) throw error;
+        if ((view.hasRead && this.#onConflict === "fail") || round === roundsMax) throw error;
+        // What was stored while the run went on stays where it is, before the items of the other writer.
+        if (early !== undefined) items = without(items, early.items);
+        view.known = undefined;
+        view.early = undefined;
+      }
+    }
+  }
+
+  /** Removes the newest item. */
+  async pop(view: View): Promise<Value | undefined> {
+    return await this.#inOrder(() =>
+      this.#decide(view, async ({ last }) => {
+        if (last === undefined) return undefined;
+        const turns = itemsOf(last).length > 0 ? [last] : await this.#turns();
+        const item = turns.flatMap(itemsOf).at(-1);
+        return { turns: replacedEnd(turns, 1, []), result: item };
+      }),
+    );
+  }
+
+  /** Removes all items, and the ids of applied transactions. */
+  async clear(view: View): Promise<void> {
+    await this.#inOrder(async () => {
+      const { info } = await this.session.look();
+      const operations = operationsLog in info.logs ? { [operationsLog]: { from: 1, entries: [] } } : {};
+      await this.#write(view, undefined, { turns: { from: 1, turns: [] }, logs: operations });
+      view.early = undefined;
+    });
+  }
+
+  /** Replaces all items. @throws SessionError `conflict` where another writer has changed the turns since the view */
+  async replace(view: View, items: readonly AgentItem[], write: ItemsWrite): Promise<void> {
+    await this.#inOrder(async () => {
+      const known = view.hasRead && view.known !== undefined ? view.known : await this.#look();
+      const turns = { from: 1, turns: placeItems(undefined, items).begun.map(sealed) };
+      await this.#write(view, known, { ...write, turns });
+      view.early = undefined;
+    });
+  }
+
+  /** Replaces the items at the end, if they are those that are expected. @throws SessionError `conflict` if they are not */
+  async replaceSuffix(
+    view: View,
+    { expected, replacement }: { readonly expected: readonly AgentItem[]; readonly replacement: readonly AgentItem[] },
+    write: ItemsWrite,
+  ): Promise<void> {
+    await this.#inOrder(() =>
+      this.#decide(view, async ({ onto, last }) => {
+        const isEnough = last !== undefined && itemsOf(last).length > expected.length;
+        const turns = isEnough ? [last] : await this.#turns();
+        const items = turns.flatMap(itemsOf);
+        const at = items.length - expected.length;
+        if (at < 0 || !sameValue(items.slice(at), expected as readonly Value[])) throw this.#changed(onto);
+        return { turns: replacedEnd(turns, expected.length, replacement), write };
+      }),
+    );
+  }
+
+  /** Changes items, wherever they are. `start` makes a function that gets the items of each turn, one turn after the other. */
+  async change(view: View, start: () => (items: readonly Value[]) => readonly Value[]): Promise<void> {
+    await this.#inOrder(() =>
+      this.#decide(view, async ({ last }) => {
+        const change = start();
+        const turns = await this.#turns();
+        const changed = turns.map((turn) => changedTurn(turn, change));
+        const first = changed.findIndex((turn, index) => turn !== turns[index]);
+        if (first < 0 || last === undefined) return undefined;
+        const kept = changed.slice(first).filter(({ input, output }) => input.length + output.length > 0);
+        return { turns: rewrite(last.seq, turns[first]!.seq, kept) };
+      }),
+    );
+  }
+
+  /**
+   * Applies a transaction once.
+   * @throws SessionError `key_reused` for another transaction under a known id, and as `apply`
+   */
+  async once(
+    operation: { readonly id: string; readonly transaction: Value },
+    apply: (operation: NonNullable<ItemsWrite["operation"]>) => Promise<void>,
+  ): Promise<void> {
+    const key = idFor(operation.id);
+    const digest = createHash("sha256")
+      .update(encodeValue(ordered(operation.transaction)))
+      .digest("base64url");
+    const isApplied = async (): Promise<boolean> => {
+      const [entry] = await this.session.log(operationsLog).get([key]);
+      if (entry === undefined) return false;
+      if (entry.value === digest) return true;
+      throw new SessionError("key_reused", { sessionId: this.session.id, key, seq: entry.seq });
+    };
+    if (await isApplied()) return;
+    try {
+      await apply({ key, digest });
+    } catch (error) {
+      // The commit of an earlier try may have landed meanwhile.
+      const isSettled = hasCode(error, "conflict") || hasCode(error, "key_reused");
+      if (!isSettled || !(await isApplied())) throw error;
+    }
+  }
+
+  /** Waits for the calls before this one. */
+  async #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return await result;
+  }
+
+  /** Decides a write on what is stored, anew whenever another writer was first. */
+  async #decide<T>(view: View, decide: (known: Known) => Promise<Decision<T> | undefined>): Promise<T | undefined> {
+    for (let round = 1; ; round++) {
+      const known = await this.#look();
+      const decision = await decide(known);
+      if (decision === undefined) return undefined;
+      const { turns, write = {}, result } = decision;
+      try {
+        await this.#write(view, known, { ...write, turns });
+        view.early = undefined;
+        return result;
+      } catch (error) {
+        if (!hasCode(error, "conflict") || round === roundsMax) throw error;
+      }
+    }
+  }
+
+  async #look(): Promise<Looked> {
+    const look = await this.session.look([{ log: "turns", last: 1 }]);
+    const [entry] = look.tails[0] ?? [];
+    const { version, marks, info } = look;
+    const last =
+      entry === undefined ? undefined : { ...(entry.value as unknown as Omit<LastTurn, "seq">), seq: entry.seq };
+    return { onto: { version, marks }, last, waiting: info.waitingTurn };
+  }
+
+  async #turns(last?: number): Promise<Turn[]> {
+    return await Array.fromAsync(this.session.turns(defined({ last })));
+  }
+
+  async #write(
+    view: View,
+    known: Known | undefined,
+    {
+      context,
+      agent,
+      isEarly = false,
+      operation,
+      turns,
+      logs = {},
+    }: ItemsWrite & Pick<SessionWrite, "logs"> & { readonly turns: TurnsWrite },
+  ): Promise<void> {
+    const now = context === undefined ? view.counted : tokensOf(context);
+    const amended = turns.amends === true && turns.turns.length === 1 ? known?.last : undefined;
+    const counts = usageOfTurn(amended, { before: view.counted, now });
+    const last = turns.turns.length - 1;
+    const named = defined({ agent, status: isEarly ? ("interrupted" as const) : undefined });
+    const written = turns.turns.map((turn, index) => (index === last ? { ...turn, ...named, ...counts } : turn));
+    const entry: LogWrite | undefined =
+      operation === undefined ? undefined : { entries: [{ key: operation.key, value: operation.digest }] };
+    const outcome = await this.session.write({
+      turns: { ...turns, turns: written },
+      logs: { ...logs, ...defined({ [operationsLog]: entry }) },
+      ...defined({ onto: known?.onto }),
+    });
+    if (outcome.status === "duplicate") {
+      const { key, seq } = outcome.entry;
+      throw new SessionError("key_reused", { sessionId: this.session.id, key: key ?? "", seq });
+    }
+    view.counted = now;
+    const { from } = turns;
+    const kept = known?.last !== undefined && (from === undefined || from > known.last.seq) ? known.last : undefined;
+    // Of what stands before the written turns nothing is known where they are none.
+    const isKnown = outcome.turns.length > 0 || kept !== undefined || from === 1;
+    view.known = isKnown
+      ? { onto: { version: outcome.version, marks: {} }, last: outcome.turns.at(-1) ?? kept }
+      : undefined;
+  }
+
+  #changed(onto: Onto): SessionError {
+    const { version } = typeof onto === "number" ? { version: onto } : onto;
+    return new SessionError("conflict", { sessionId: this.session.id, log: "turns", seenVersion: version });
+  }
+}
+
+function turnWaiting(sessionId: string, waiting: NonNullable<Looked["waiting"]>): SessionError {
+  const { turn, reason, since, expiresAt } = waiting;
+  const end = expiresAt === null ? {} : { expiresAt: expiresAt.getTime() };
+  return new SessionError("turn_waiting", { sessionId, turn, reason, since: since.getTime(), ...end });
+}
+
+interface Decision<T> {
+  readonly turns: TurnsWrite;
+  readonly write?: ItemsWrite;
+  readonly result?: T;
+}
+
+/**
+ * A write that puts items behind the turn `base`. The stored turns from `replacedFrom` to `end` have earlier forms of the items,
+ * and go.
+ */
+function turnsWrite(
+  end: number,
+  {
+    base,
+    replacedFrom = Infinity,
+    items,
+  }: {
+    readonly base: LastTurn | undefined;
+    readonly replacedFrom?: number | undefined;
+    readonly items: readonly AgentItem[];
+  },
+): TurnsWrite {
+  const { extended, begun } = placeItems(base, items);
+  if (base === undefined) return rewrite(end, 1, begun);
+  if (extended !== undefined) return rewrite(end, base.seq, [extended, ...begun]);
+  return replacedFrom <= base.seq ? rewrite(end, base.seq, [base, ...begun]) : rewrite(end, base.seq + 1, begun);
+}
+
+/** A write that replaces the last items of the last turns. `turns` has all turns, or the last ones, of which
+ * items stay where `replacement` has any. */
+function replacedEnd(turns: readonly LastTurn[], count: number, replacement: readonly AgentItem[]): TurnsWrite {
+  const end = turns.at(-1)?.seq ?? 0;
+  let removed = count;
+  for (const turn of turns.toReversed()) {
+    const { length } = itemsOf(turn);
+    if (removed > 0 && removed >= length) {
+      removed -= length;
+      continue;
+    }
+    const base = removed === 0 ? turn : { ...turn, ...cutItems(turn, length - removed) };
+    return turnsWrite(end, { base, replacedFrom: removed === 0 ? undefined : turn.seq, items: replacement });
+  }
+  return rewrite(end, turns[0]?.seq ?? 1, placeItems(undefined, replacement).begun);
+}
+
+function changedTurn(turn: LastTurn, change: (items: readonly Value[]) => readonly Value[]): LastTurn {
+  const items = itemsOf(turn);
+  const next = change(items);
+  if (sameValue(items, next)) return turn;
+  const differs = items.findIndex((item, index) => !sameValue(item, next[index]));
+  return { ...turn, ...joinItems(cutItems(turn, differs), next.slice(differs) as readonly AgentItem[]) };
+}
+
+/** Where the last one of the stored turns is replaced it is amended: it keeps its key, its time and its usage. */
+function rewrite(end: number, from: number, exchanges: readonly Exchange[]): TurnsWrite {
+  const turns = exchanges.map(sealed);
+  if (from > end) return { turns };
+  return from === end && turns.length > 0 ? { from, amends: true, turns } : { from, turns };
+}
+
+/** A question without an answer is interrupted. A turn that ends with a call is done: its caller runs the tool. */
+function sealed({ input, output }: Exchange): TurnInput {
+  return { input, output, status: output.length > 0 ? "done" : "interrupted" };
+}
+
+/** The items of the first list that are not in the second one. A call, and the result of a call, is known by the id of the call. */
+function without(items: readonly AgentItem[], known: readonly AgentItem[]): readonly AgentItem[] {
+  const isSame = (a: AgentItem, b: AgentItem): boolean => {
+    const [one, other] = [fieldsOf(a), fieldsOf(b)];
+    if (one["callId"] !== undefined) return one["callId"] === other["callId"] && one["type"] === other["type"];
+    return sameValue(a as Value, b as Value);
+  };
+  return items.filter((item) => !known.some((other) => isSame(item, other)));
+}
+
+/** The value with the fields of its objects in order, so that equal values have equal texts. */
+function ordered(value: Value): Value {
+  if (Array.isArray(value)) return (value as readonly Value[]).map(ordered);
+  if (typeof value !== "object" || value === null || value instanceof Date || value instanceof Uint8Array) return value;
+  return Object.fromEntries(
+    Object.entries(value as Readonly<Record<string, Value>>)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, field]) => [name, ordered(field)]),
+  );
+}
