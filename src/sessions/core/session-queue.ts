@@ -226,7 +226,7 @@ class SessionQueue {
         }));
       return waiters.length === 0 ? null : joinQueue(record, waiters, context);
     };
-    await this.#session.write(rule, folded);
+    await this.#session.fold(rule);
     this.#placedUntil = until;
     for (const waiter of joining) waiter.joined ||= isIn(this.#session.record, waiter.ticket);
   }
@@ -422,7 +422,7 @@ class SessionQueue {
     }
     try {
       if (!hasTaken && isIn(this.#session.record, ticket))
-        await this.#session.write(({ record }, context) => leaveQueue(record, ticket, context), folded);
+        await this.#session.fold(({ record }, context) => leaveQueue(record, ticket, context));
     } catch {
       // The place and a lease that was granted to it expire within seconds; the result of the wait matters more.
     } finally {
@@ -430,9 +430,6 @@ class SessionQueue {
     }
   }
 }
-
-/** The writes of a queue join those of the session that wait at the same time. */
-const folded: WriteOptions = { queued: { open: () => undefined } };
 
 /** True if the ticket has a place in the queue, or was granted the lease. */
 function isIn(record: SessionRecord, ticket: string): boolean {

@@ -28,12 +28,10 @@ export interface WriteOptions {
   readonly beside?: readonly Change[] | ChangesBeside;
   /** Writes of documents that land in the same commit. @default none */
   readonly documents?: DocumentsBeside | undefined;
-  /**
-   * The write may fold with other writes of this process to its session into one commit. Opened once it is in their queue. Such
-   * a write has no changes beside it and takes no lease. @default the write has a commit of its own
-   */
-  readonly queued?: { open(): void } | undefined;
 }
+
+/** The options of a write that may fold with others: it has no changes beside it and takes no lease. */
+export type FoldOptions = Omit<WriteOptions, "beside" | "documents" | "attemptsMax">;
 
 /** Writes of documents for a commit that may need several tries. */
 export interface DocumentsBeside {
@@ -58,6 +56,12 @@ export type WriteResult =
   | { readonly status: "unchanged" }
   | { readonly status: "duplicate"; readonly entry: Entry };
 
+/**
+ * The result of a write that may have folded with others. It lacks the change: a thousand results may wait for their callers,
+ * and each would keep the text of its entries.
+ */
+export type FoldedResult = { readonly status: "ok" } | Exclude<WriteResult, { readonly status: "ok" }>;
+
 /** One view of one session. */
 export interface WritableSession {
   readonly key: SessionKey;
@@ -65,7 +69,10 @@ export interface WritableSession {
   readonly record: SessionRecord;
   /** Take over a record that was loaded elsewhere in this process, if it is newer. */
   learn(record: SessionRecord): void;
+  /** Apply the rule to the newest known record, and write its change in a commit of its own. */
   write(rule: Rule, options?: WriteOptions): Promise<WriteResult>;
+  /** As `write`; other writes of this process to the session may share the commit. */
+  fold(rule: Rule, options?: FoldOptions): Promise<FoldedResult>;
   /** Load the newest record, with the ends of logs. */
   peek(tails?: LoadRequest["tails"]): Promise<Loaded>;
   /** The operation to report to the tracing channel. */

@@ -292,7 +292,7 @@ export class Outbox {
     const { id: sessionId, tenant } = handle.key;
     await retryOnConflict({ sessionId, tenant, attemptsMax }, async () => {
       try {
-        const written = await writeOnce(handle, turn.key, rule, { recovers: "dead" });
+        const written = await writeOnce(handle, turn.key, () => handle.write(rule, { recovers: "dead" }));
         if (written.status === "duplicate") guardSameContent(handle, turnOf(written.entry), replayed);
         return true;
       } catch (error) {

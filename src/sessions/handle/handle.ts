@@ -28,7 +28,15 @@ import { Contention } from "./contention.ts";
 import type { Gate } from "./gate.ts";
 import { OperationQueue, type FoldingPlace } from "./operation-queue.ts";
 import { writesTo, type FoldedRule, type FoldingView } from "./session-writes.ts";
-import type { Proposal, Rule, WritableSession, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import type {
+  FoldedResult,
+  FoldOptions,
+  Proposal,
+  Rule,
+  WritableSession,
+  WriteOptions,
+  WriteResult,
+} from "../core/writable-session.ts";
 
 /** Tries of a write against newer records, unless its options say otherwise. */
 const attemptsDefault = 100;
@@ -239,18 +247,27 @@ export class Handle implements WritableSession, FoldingView {
    * @throws SessionError what the rule throws on the newest record, `session_not_found`, `contended`, or the store's
    */
   write(rule: Rule, options: WriteOptions = {}): Promise<WriteResult> {
-    if (this.core.knowsTime && options.queued !== undefined && this.#lease === null)
-      return this.#writeFolded(rule, options, options.queued);
-    return this.#writeUnder(this.fence, rule, options);
+    return this.#writeUnder(this.fence, () => this.writeApart(rule, options));
+  }
+
+  /** As {@link write}; the write may fold with others. `queued` opens once it is in their queue. */
+  fold(rule: Rule, options: FoldOptions = {}, queued?: Gate): Promise<FoldedResult> {
+    if (this.core.knowsTime && this.#lease === null) return this.#foldNow(rule, options, queued);
+    return this.#writeUnder(this.fence, () => this.#foldNow(rule, options, queued));
+  }
+
+  #foldNow(rule: Rule, options: FoldOptions, queued: Gate | undefined): Promise<FoldedResult> {
+    const written = writesTo(this).write(this, rule, options);
+    queued?.open();
+    return written;
   }
 
   /** Write, perhaps under a lease, which is lost with its session or to another holder. */
-  async #writeUnder(fence: number | null, rule: Rule, options: WriteOptions): Promise<WriteResult> {
+  async #writeUnder<Result>(fence: number | null, write: () => Promise<Result>): Promise<Result> {
     try {
       // The record may come from a list, which does not bring the time.
       if (!this.core.knowsTime) await this.core.learnTime();
-      const { queued } = options;
-      return await (queued === undefined ? this.writeApart(rule, options) : this.#writeFolded(rule, options, queued));
+      return await write();
     } catch (error) {
       const isLost = hasCode(error, "fenced") || hasCode(error, "session_not_found");
       // A change beside this one may be of a record that is lost.
@@ -259,12 +276,6 @@ export class Handle implements WritableSession, FoldingView {
       if (lost && fence !== null) this.core.loseLease(this.key, fence);
       throw error;
     }
-  }
-
-  #writeFolded(rule: Rule, options: WriteOptions, queued: { open(): void }): Promise<WriteResult> {
-    const written = writesTo(this).write(this, rule, options);
-    queued.open();
-    return written;
   }
 
   /** Commit a write in a commit of its own. */

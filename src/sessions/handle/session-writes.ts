@@ -12,7 +12,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
-import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import type { FoldedResult, FoldOptions, Rule, WriteResult } from "../core/writable-session.ts";
 import type { Within } from "../../store/calls/async-context.ts";
 import type { LateTransaction } from "../../store/calls/commit-queue.ts";
 import type { Outcome } from "../../store/store.ts";
@@ -39,13 +39,13 @@ export interface FoldingView {
   /** The change of the record `before` was committed; the same commit left `newest`. */
   applied(committed: { readonly before: SessionRecord; readonly change: Change; readonly newest: SessionRecord }): void;
   /** Commit the write in a commit of its own. */
-  writeApart(rule: Rule, options: WriteOptions): Promise<WriteResult>;
+  writeApart(rule: Rule, options: FoldOptions): Promise<WriteResult>;
 }
 
 /** The rule of a write that may fold with others. */
 export interface FoldedRule {
   readonly rule: Rule;
-  readonly options: WriteOptions;
+  readonly options: FoldOptions;
   /** The name of the request or job of the caller. */
   readonly correlation: string | undefined;
 }
@@ -54,7 +54,7 @@ interface FoldedWrite extends FoldedRule {
   readonly handle: FoldingView;
   /** Runs work in the async context of the caller; undefined if that is the context of the loop. */
   readonly within: Within | undefined;
-  readonly resolve: (result: WriteResult) => void;
+  readonly resolve: (result: FoldedResult) => void;
   readonly reject: (error: unknown) => void;
   /** The number of times that the store had another record, on which the write was judged again. */
   attempts: number;
@@ -113,7 +113,7 @@ export class SessionWrites implements LateTransaction {
   }
 
   /** Apply the rule to the newest known record, and commit its change together with those of other writes that wait. */
-  write(handle: FoldingView, rule: Rule, options: WriteOptions): Promise<WriteResult> {
+  write(handle: FoldingView, rule: Rule, options: FoldOptions): Promise<FoldedResult> {
     const within = this.#isRunning ? AsyncLocalStorage.snapshot() : undefined;
     return new Promise((resolve, reject) => {
       this.#add({ handle, rule, options, correlation: correlationNow(), within, resolve, reject, attempts: 0 });
@@ -147,6 +147,7 @@ export class SessionWrites implements LateTransaction {
     const next = this.#waiting[0];
     if (next === undefined) {
       this.#isRunning = false;
+      this.#newest = undefined;
       this.#all.delete(keyText(this.key));
     } else if ("work" in next) {
       this.#waiting.shift();
@@ -313,11 +314,14 @@ export class SessionWrites implements LateTransaction {
   #landed(judged: readonly Judged[]): void {
     const newest = this.#change?.record ?? undefined;
     if (newest !== undefined) this.#newest = newest;
+    // A queue that waited long is among the old objects: what it names would survive each collection of the young ones.
+    this.#judged = none;
+    this.#change = undefined;
     this.#core.publish(changesOf(judged));
     for (const { write, before, change, error } of judged) {
       if (change !== undefined) {
         if (newest !== undefined) write.handle.applied({ before, change, newest });
-        write.resolve({ status: "ok", change });
+        write.resolve(written);
       } else if (error === undefined) {
         write.resolve({ status: "unchanged" });
       } else {
@@ -364,6 +368,7 @@ export class SessionWrites implements LateTransaction {
 }
 
 const none: readonly never[] = [];
+const written: FoldedResult = { status: "ok" };
 
 function changesOf(judged: readonly Judged[]): readonly Change[] {
   return judged.flatMap(({ change }) => change ?? []);

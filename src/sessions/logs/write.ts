@@ -9,10 +9,11 @@ import { SessionError } from "../../errors.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
+import type { Gate } from "../handle/gate.ts";
 import type { Handle } from "../handle/handle.ts";
 import { writesTo } from "../handle/session-writes.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import type { Rule, WriteOptions } from "../core/writable-session.ts";
+import type { FoldedResult, Rule, WriteOptions } from "../core/writable-session.ts";
 import { DocumentBatch } from "../documents/document-batch.ts";
 import { parseDocumentWrites, type ScopedDocumentWrite } from "../documents/document-write.ts";
 import { logEntryOf } from "./log-entry.ts";
@@ -69,16 +70,21 @@ export function documentsOf(
   return parsed.length === 0 ? undefined : new DocumentBatch(core, parsed);
 }
 
-interface NextOptions extends Pick<WriteOptions, "beside" | "queued"> {
+interface NextOptions extends Pick<WriteOptions, "beside"> {
   readonly documents?: DocumentBatch;
+  /** The first attempt folds with other writes; opened once it is in their queue. */
+  readonly queued?: Gate;
 }
 
 async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }: NextOptions): Promise<WriteOutcome> {
   const attempt = await attemptOf(handle, write);
   return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async (number) => {
     // A later attempt must read the newest record.
-    const options: WriteOptions = { recovers: "dead", ...others, queued: number === 1 ? queued : undefined };
-    const committed = await attempt.orStanding(() => handle.write(attempt.rule, options));
+    const committed = await attempt.orStanding<FoldedResult>(() =>
+      number === 1 && queued !== undefined
+        ? handle.fold(attempt.rule, { recovers: "dead" }, queued)
+        : handle.write(attempt.rule, { recovers: "dead", ...others }),
+    );
     switch (committed.status) {
       case "ok":
         return defined({ ...attempt.result(), documents: others.documents?.versions() });

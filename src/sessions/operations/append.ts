@@ -3,7 +3,7 @@ import { guardBudget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
-import type { Rule, WriteOptions } from "../core/writable-session.ts";
+import type { FoldedResult, FoldOptions, Rule, WriteOptions } from "../core/writable-session.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import { lastTurn } from "../turns/begin.ts";
@@ -37,13 +37,15 @@ export async function appendOn(
   core.beginTake();
   try {
     if (beside !== undefined)
-      return await handle.inOrder(() => appendNext(handle, wanted, turn.agent, { recovers: "dead", beside }));
+      return await handle.inOrder(() =>
+        appendNext(handle, wanted, turn.agent, (rule) => handle.write(rule, { recovers: "dead", beside })),
+      );
     const place = handle.enterFold();
     try {
       if (place.before !== undefined) await place.before;
       // A repetition of a key shows its owner more turns, which the next append of this object must know.
-      const queued = wanted.key === null ? place.queued : kept;
-      return await appendNext(handle, wanted, turn.agent, { recovers: "dead", queued });
+      const queued = wanted.key === null ? place.queued : undefined;
+      return await appendNext(handle, wanted, turn.agent, (rule) => handle.fold(rule, recovering, queued));
     } finally {
       handle.leaveFold(place);
     }
@@ -52,25 +54,29 @@ export async function appendOn(
   }
 }
 
-/** Lets the next operation of the handle wait for the end of this one. */
-const kept = { open: () => undefined } as const;
+const recovering: FoldOptions = { recovers: "dead" };
 
 async function appendNext(
   handle: Handle,
   wanted: NewTurn,
   named: string | undefined,
-  options: WriteOptions,
+  write: (rule: Rule) => Promise<FoldedResult>,
 ): Promise<Turn> {
   const room = handle.makeRoom();
   if (room !== undefined) await room;
   const daily = dailyGuard(handle.core, handle.record);
   const guardDaily = daily && (await daily);
+  // Of the last record that the rule was applied to.
+  let seq = 0;
+  let atMs = 0;
   const rule: Rule = (draft, context, writer) => {
     guardBudget(draft.record);
     guardDaily?.();
-    return appendTurn(draft, { turn: wanted, writer }, context);
+    const change = appendTurn(draft, { turn: wanted, writer }, context);
+    ({ seq, at: atMs } = lastTurn(change));
+    return change;
   };
-  const written = await writeOnce(handle, wanted.key, rule, options);
+  const written = await writeOnce(handle, wanted.key, () => write(rule));
   if (written.status === "duplicate") {
     const earlier = turnOf(written.entry);
     guardSameContent(handle, earlier, {
@@ -84,8 +90,7 @@ async function appendNext(
   }
   if (written.status === "unchanged") throw new Error("an append changes something");
   handle.landed();
-  const { seq, at } = lastTurn(written.change);
-  return { seq, ...wanted, at: new Date(at) };
+  return { seq, ...wanted, at: new Date(atMs) };
 }
 
 /**

@@ -48,7 +48,7 @@ const patchNames: OptionNames<SessionPatch> = {
 export async function updateOn(handle: Handle, patch: SessionPatch): Promise<void> {
   const parsed = parsePatch(handle.core, patch);
   await handle.inFold((queued) =>
-    handle.write(({ record }, context) => updateSession(record, parsed, context), { queued }),
+    handle.fold(({ record }, context) => updateSession(record, parsed, context), {}, queued),
   );
 }
 

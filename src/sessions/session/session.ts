@@ -248,7 +248,7 @@ export class Session {
   async touch(): Promise<void> {
     const handle = this.#handle;
     await traceCall(handle.about("touch"), () =>
-      handle.inFold((queued) => handle.write(({ record }, context) => touchSession(record, context), { queued })),
+      handle.inFold((queued) => handle.fold(({ record }, context) => touchSession(record, context), {}, queued)),
     );
   }
 

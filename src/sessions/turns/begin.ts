@@ -79,7 +79,7 @@ async function beginTurnOn(
   const rule: Rule = (draft, context, writer) => beginTurn(draft, beginning(draft, context, writer), context);
   const write = async (): Promise<WriteResult> =>
     after === undefined
-      ? await writeOnce(handle, turn.key, rule, options)
+      ? await writeOnce(handle, turn.key, () => handle.write(rule, options))
       : await writeInstead(handle, { after, key: turn.key }, beginning, options);
   // A retry supersedes neither the writer of its own answer nor its own turn that waits.
   const first =
@@ -170,7 +170,7 @@ async function writeInstead(
       ? beginTurn(draft, begun, context)
       : beginInstead(draft, { ...begun, replacement }, context);
   };
-  return await withoutForks(handle, () => writeOnce(handle, key, rule, options));
+  return await withoutForks(handle, () => writeOnce(handle, key, () => handle.write(rule, options)));
 }
 
 /** The turns after `after`. @throws SessionError `replaced_too_large` */

@@ -4,19 +4,29 @@ import type { Turn } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
-import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import type { WriteResult } from "../core/writable-session.ts";
 
 /**
  * Write with an idempotency key. If the write fails and an entry with this key is stored, this is a repetition: the key
  * is looked up after any error, because the record has usually moved on since the first try.
  */
-export function writeOnce(handle: Handle, key: string | null, rule: Rule, options: WriteOptions): Promise<WriteResult> {
-  return key === null ? handle.write(rule, options) : writeKeyed(handle, key, rule, options);
+export function writeOnce<Result>(
+  handle: Handle,
+  key: string | null,
+  write: () => Promise<Result>,
+): Promise<Result | Duplicate> {
+  return key === null ? write() : writeKeyed(handle, key, write);
 }
 
-async function writeKeyed(handle: Handle, key: string, rule: Rule, options: WriteOptions): Promise<WriteResult> {
+type Duplicate = Extract<WriteResult, { readonly status: "duplicate" }>;
+
+async function writeKeyed<Result>(
+  handle: Handle,
+  key: string,
+  write: () => Promise<Result>,
+): Promise<Result | Duplicate> {
   try {
-    return await handle.write(rule, options);
+    return await write();
   } catch (error) {
     if (!(error instanceof SessionError)) throw error;
     const entry = await handle.entryByKey(key);

@@ -93,7 +93,7 @@ export class SessionLease implements AsyncDisposable {
       for (const turn of core.turns) if (turn.isUnder(this)) await turn.settle();
       if (this.#isLost) return;
       const rule: Rule = ({ record }, context) => releaseLease(record, this.fence, context);
-      await this.#handle.write(rule, { queued: { open: () => undefined } });
+      await this.#handle.fold(rule);
       core.instance.disuse(this.key, this.fence);
     } catch (error) {
       // Superseded, or the session was removed: no lease is left to release, and each write under it has failed.

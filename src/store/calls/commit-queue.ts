@@ -160,7 +160,11 @@ export class CommitQueue {
     } catch (error) {
       for (const { receiver } of batch) receiver.fail(error);
     }
-    for (const { keys } of batch) for (const key of keys) this.#underWay.delete(key);
+    for (const pending of batch) {
+      for (const key of pending.keys) this.#underWay.delete(key);
+      // One that waited long is among the old objects: what it names would survive each collection of the young ones.
+      pending.transaction = undefined;
+    }
     this.#lanesInUse--;
     if (this.#pending.length > 0) this.#schedule();
     else this.#idled();
