@@ -101,7 +101,7 @@ test("the text of an event begins as the store is asked for it, whatever else th
   for (const type of Object.keys(eventKinds) as OwnEventType[]) {
     const draft = draftOf(sampleRecord());
     appendEvent(draft, { agent: "a", type } as unknown as EventData, context);
-    assert.ok(draft.splices.get("events")?.entries[0]?.data.startsWith(eventBeginning(type)));
+    assert.ok(draft.splices[0]?.entries[0]?.data.startsWith(eventBeginning(type)));
   }
 });
 

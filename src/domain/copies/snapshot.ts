@@ -1,5 +1,5 @@
 /** The portable part of a session, without leases, fences, waiters and versions, and the rule that restores a session from it. */
-import { changeOf, draftOf, firstVersion, markLogs, set, splice, type Change } from "../record/change.ts";
+import { changeOf, changesLog, draftOf, firstVersion, markLogs, set, splice, type Change } from "../record/change.ts";
 import { noLabels, type Labels } from "../values/labels.ts";
 import type { SessionKey } from "../record/entry.ts";
 import { deadlines, noRecord, type Logs } from "../record/lifecycle.ts";
@@ -175,7 +175,7 @@ export function restoreSession(
   }
   for (const [log, entries] of logs) splice(draft, log, 1, entries);
   for (const log of Object.keys(found?.heads ?? {})) {
-    if (!draft.splices.has(log)) draft.splices.set(log, { log, from: 1, entries: [] });
+    if (!changesLog(draft, log)) draft.splices.push({ log, from: 1, entries: [] });
   }
   return changeOf(draft);
 }

@@ -2,7 +2,6 @@
  * The one primitive: if the stored record is still `expected`, replace it by `record`, and replace the ends of its
  * logs. Each write to a session is a {@link Change}; the rules beside this file make them.
  */
-import { defined } from "../values/defined.ts";
 import type { DocumentChange } from "../documents/document.ts";
 import { isNamedLog, truncatedUsageLog, type Entry, type LogName, type SessionKey, type Splice } from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
@@ -100,19 +99,29 @@ export function haveSameTurns(a: TurnsIdentity, b: TurnsIdentity): boolean {
 
 /** The change with the id of its commit, wherever the record names the version of this commit. */
 export function withCommitId(change: Change, commitId: string): Change {
-  const { record } = change;
-  if (record === null) return change;
-  const { version, turnsVersion } = record;
-  const turnsCommitId = turnsVersion === version ? commitId : record.turnsCommitId;
-  const lease = record.lease?.fence === version ? { ...record.lease, commitId } : record.lease;
-  const logMarks = marksWithCommitId(record, commitId);
-  return { ...change, record: { ...record, commitId, turnsCommitId, lease, logMarks } };
+  if (change.record === null) return change;
+  const record = { ...change.record };
+  nameCommit(record, commitId);
+  return { ...change, record };
 }
 
-function marksWithCommitId({ version, logMarks }: SessionRecord, commitId: string): SessionRecord["logMarks"] {
-  const marks = Object.entries(logMarks);
-  if (!marks.some(([, mark]) => mark.version === version)) return logMarks;
-  return Object.fromEntries(marks.map(([log, mark]) => [log, mark.version === version ? { version, commitId } : mark]));
+/**
+ * Write the id of its commit into a record, wherever it names the version of this commit. The record is that of a change which a
+ * rule has just made, and nothing else has it yet.
+ */
+export function nameCommit(record: EditableRecord, commitId: string): void {
+  const { version, turnsVersion, lease, logMarks } = record;
+  record.commitId = commitId;
+  if (turnsVersion === version) record.turnsCommitId = commitId;
+  if (lease?.fence === version) record.lease = { ...lease, commitId };
+  for (const log in logMarks) {
+    if (logMarks[log]?.version !== version) continue;
+    const marks = Object.entries(logMarks);
+    record.logMarks = Object.fromEntries(
+      marks.map(([name, mark]) => [name, mark.version === version ? { version, commitId } : mark]),
+    );
+    return;
+  }
 }
 
 /**
@@ -122,27 +131,31 @@ function marksWithCommitId({ version, logMarks }: SessionRecord, commitId: strin
 export function joined(changes: readonly [Change, ...Change[]]): Change {
   const [first] = changes;
   if (changes.length === 1) return first;
-  const splices = new Map<LogName, Splice>();
-  for (const change of changes)
-    for (const { log, from, entries } of change.splices)
-      splices.set(log, continued(splices.get(log), { log, from, entries }));
+  const splices: Splice[] = [];
+  for (const change of changes) for (const one of change.splices) putSplice(splices, one);
   const additions = changes.flatMap((change) => change.additions ?? []);
   return {
     key: first.key,
     expected: first.expected,
     record: changes.at(-1)?.record ?? null,
-    splices: [...splices.values()],
+    splices,
     claims: changes.flatMap(({ claims }) => claims),
     ...(additions.length === 0 ? {} : { additions }),
     writes: changes.length,
   };
 }
 
-/** The splice that does what `earlier` and then `next` do to a log. */
-function continued(earlier: Splice | undefined, next: Splice): Splice {
-  if (earlier === undefined) return next;
+/** Add a splice to the list, which has one for each log: it does what the one that is there and then `next` do. */
+function putSplice(splices: Splice[], next: Splice): void {
+  const index = splices.findIndex(({ log }) => log === next.log);
+  const earlier = splices[index];
+  if (earlier === undefined) {
+    splices.push(next);
+    return;
+  }
   const from = Math.min(next.from, earlier.from);
-  return { log: next.log, from, entries: [...earlier.entries.slice(0, next.from - from), ...next.entries] };
+  const entries = [...earlier.entries.slice(0, next.from - from), ...next.entries];
+  splices[index] = { log: next.log, from, entries };
 }
 
 /**
@@ -176,16 +189,17 @@ export interface Draft {
   readonly base: SessionRecord;
   /** The version of the new record; also the fencing token of a lease that the change grants. */
   readonly nextVersion: number;
-  /** The base itself until a field is set, then a copy that further calls of `set` edit. */
+  /** The base itself until a field is set, then a copy that later calls of `editable` and `set` give and edit. */
   record: SessionRecord;
-  readonly splices: Map<LogName, Splice>;
+  /** One for each log. */
+  readonly splices: Splice[];
   readonly claims: KeyClaim[];
   usage: CountedUsage | undefined;
 }
 
 /** `nextVersion`: that of `firstVersion` for a session that is created. */
 export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
-  return { base: record, nextVersion, record, splices: new Map(), claims: [], usage: undefined };
+  return { base: record, nextVersion, record, splices: [], claims: [], usage: undefined };
 }
 
 /**
@@ -208,10 +222,18 @@ export function unchanged(record: SessionRecord): Change {
   return changeOf(draftOf(record));
 }
 
-/** Set fields of the record. However often it is called, the base is copied once: a write calls it about four times. */
-export function set(draft: Draft, fields: Partial<SessionRecord>): void {
+/** A record whose fields may be set. */
+export type EditableRecord = { -readonly [Field in keyof SessionRecord]: SessionRecord[Field] };
+
+/** The record of the draft, to set its fields. However often it is called, the base is copied once. */
+export function editable(draft: Draft): EditableRecord {
   if (draft.record === draft.base) draft.record = { ...draft.base };
-  Object.assign(draft.record, fields);
+  return draft.record;
+}
+
+/** Set fields of the record, as {@link editable}. */
+export function set(draft: Draft, fields: Partial<SessionRecord>): void {
+  Object.assign(editable(draft), fields);
 }
 
 /** The last seq of a log, in the session's rows, its archive or its parent; 0 for an empty log. */
@@ -236,15 +258,20 @@ export function firstOwn({ parent }: Pick<SessionRecord, "parent">, log: LogName
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = lastOwn(draft.record, log);
   if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
-  draft.splices.set(log, continued(draft.splices.get(log), { log, from, entries }));
-  set(draft, { heads: { ...draft.record.heads, [log]: from + entries.length - 1 } });
+  putSplice(draft.splices, { log, from, entries });
+  editable(draft).heads = { ...draft.record.heads, [log]: from + entries.length - 1 };
+}
+
+/** True if the draft has a splice of the log. */
+export function changesLog({ splices }: Draft, name: LogName): boolean {
+  return splices.some(({ log }) => log === name);
 }
 
 /** Count what a turn of this draft uses. */
 export function countUsage(draft: Draft, { tokens, turns }: CountedUsage): void {
   if (tokens === 0 && turns === 0) return;
-  const before = draft.usage ?? { tokens: 0, turns: 0 };
-  draft.usage = { tokens: before.tokens + tokens, turns: before.turns + turns };
+  const { usage } = draft;
+  draft.usage = { tokens: (usage?.tokens ?? 0) + tokens, turns: (usage?.turns ?? 0) + turns };
 }
 
 /** Note in the record that the named ones of these logs change with the draft. */
@@ -262,7 +289,10 @@ export function namedLogs({ heads, archive }: Pick<SessionRecord, "heads" | "arc
 
 /** Put entries before the session's own entries of a log; all of those stay. */
 export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry[]): void {
-  draft.splices.set(log, { log, from: lastOwn(draft.record, log) + 1, entries });
+  const { splices } = draft;
+  const prefix = { log, from: lastOwn(draft.record, log) + 1, entries };
+  const index = splices.findIndex((one) => one.log === log);
+  splices.splice(index === -1 ? splices.length : index, 1, prefix);
 }
 
 /**
@@ -272,15 +302,17 @@ export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry
  */
 export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boolean } = {}): Change {
   const { base, splices, claims, usage, nextVersion: version } = draft;
-  const turnsVersion = (splices.has("turns") && !moves) || base.version === 0 ? version : draft.record.turnsVersion;
-  set(draft, { version, turnsVersion });
-  if (!moves) markLogs(draft, [...splices.keys()]);
-  return {
-    key: { tenant: base.tenant, id: base.id },
-    expected: identityOf(base),
-    record: draft.record,
-    splices: [...splices.values()],
-    claims,
-    ...defined({ usage }),
-  };
+  const record = editable(draft);
+  record.version = version;
+  if ((!moves && changesLog(draft, "turns")) || base.version === 0) record.turnsVersion = version;
+  if (!moves && splices.some(({ log }) => isNamedLog(log)))
+    markLogs(
+      draft,
+      splices.map(({ log }) => log),
+    );
+  const key = { tenant: base.tenant, id: base.id };
+  const expected = identityOf(base);
+  return usage === undefined
+    ? { key, expected, record, splices, claims }
+    : { key, expected, record, splices, claims, usage };
 }

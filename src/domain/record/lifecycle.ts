@@ -1,6 +1,17 @@
 /** Creation, time to live, metadata and end of a session. */
 import { SessionError } from "../../errors.ts";
-import { changeOf, draftOf, firstVersion, headOf, identityOf, set, splice, type Change, type Draft } from "./change.ts";
+import {
+  changeOf,
+  draftOf,
+  editable,
+  firstVersion,
+  headOf,
+  identityOf,
+  set,
+  splice,
+  type Change,
+  type Draft,
+} from "./change.ts";
 import { decode, encode } from "../values/codec.ts";
 import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
@@ -107,8 +118,11 @@ export function use(draft: Draft, context: Context): void {
 
 /** Move the deadline without a check of the state: a turn that began in time may end after the session expired. */
 export function stayLive(draft: Draft, { now }: Context): void {
-  const lastActivityAt = Math.max(now, draft.record.lastActivityAt);
-  set(draft, { lastActivityAt, ...deadlines(draft.record, lastActivityAt) });
+  const record = editable(draft);
+  record.lastActivityAt = Math.max(now, record.lastActivityAt);
+  const { expiresAt, sweepAt } = deadlines(record);
+  record.expiresAt = expiresAt;
+  record.sweepAt = sweepAt;
 }
 
 /** When the session expires, and when the sweep must visit it; only the sweep itself moves that time forward. */

@@ -4,7 +4,17 @@
  */
 import { SessionError } from "../../errors.ts";
 import { guardBudget } from "../record/budget.ts";
-import { changeOf, countUsage, draftOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import {
+  changeOf,
+  countUsage,
+  draftOf,
+  editable,
+  headOf,
+  set,
+  splice,
+  type Change,
+  type Draft,
+} from "../record/change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { endSession, stayLive, use } from "../record/lifecycle.ts";
@@ -59,8 +69,9 @@ function guardWriter(draft: Draft, writer: Writer, context: Context): void {
  */
 export function placeFinished(draft: Draft, turn: NewTurn, context: Context): Turn {
   const { counters } = draft.record;
-  const placed = place(draft, { ...turn, at: new Date(turn.at ?? context.now) }, context);
-  set(draft, { counters: countSealed(countBegun(counters, placed), placed) });
+  const placed = { seq: nextTurn(draft), ...turn, at: new Date(turn.at ?? context.now) };
+  place(draft, placed, context);
+  editable(draft).counters = countSealed(countBegun(counters, placed), placed);
   countUsage(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
   return placed;
 }
@@ -142,7 +153,9 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
   if (lease !== null) grant(draft, lease, context);
   // Left by a question whose turn was lost and repaired: this turn must not give way to them.
   dropReplaced(draft);
-  const placed = place(draft, { ...turn, status: "open", output: [], requests: 0, at: new Date(context.now) }, context);
+  const at = new Date(context.now);
+  const placed = { seq: nextTurn(draft), ...turn, status: "open", output: [], requests: 0, at } as const;
+  place(draft, placed, context);
   set(draft, {
     openTurn: placed.seq,
     cancel: null,
@@ -151,17 +164,20 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
   countUsage(draft, { tokens: 0, turns: 1 });
 }
 
-function place(draft: Draft, turn: Omit<Turn, "seq">, context: Context): Turn {
+/** The number of the turn that follows the last one. */
+function nextTurn({ record }: Draft): number {
+  return headOf(record, "turns") + 1;
+}
+
+function place(draft: Draft, turn: Turn, context: Context): void {
   const { record } = draft;
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
-  const placed: Turn = { seq: headOf(record, "turns") + 1, ...turn };
-  guardTurnParts(record, placed, context);
-  const entry = entryOfTurn(placed, record.counters.messages);
+  guardTurnParts(record, turn, context);
+  const entry = entryOfTurn(turn, record.counters.messages);
   guardTurnSize(record, entry.data, context);
   use(draft, context);
-  splice(draft, "turns", placed.seq, [entry]);
+  splice(draft, "turns", turn.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
-  return placed;
 }
 
 /** @throws SessionError `turn_parts_exceeded` if a turn has more tool calls than the limit */

@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { guardBudget } from "../record/budget.ts";
-import { changeOf, headOf, isSame, turnsIdentity, type Change, type Draft } from "../record/change.ts";
+import { changeOf, changesLog, headOf, isSame, turnsIdentity, type Change, type Draft } from "../record/change.ts";
 import type { Entry, LogName } from "../record/entry.ts";
 import { guardLease, turnOpen, type Context } from "../record/guards.ts";
 import { patchDraft, use, type Patch } from "../record/lifecycle.ts";
@@ -143,7 +143,7 @@ function placeTurns(
   if (from <= head) {
     // A recovery in this draft has sealed the open turn, which changed the turns that were read.
     const isRead =
-      known !== undefined && !draft.splices.has("turns") && isSame(known.identity, turnsIdentity(draft.base));
+      known !== undefined && !changesLog(draft, "turns") && isSame(known.identity, turnsIdentity(draft.base));
     if (!isRead) return unread;
     if (amendment === undefined) truncateLog(draft, { after: from - 1, truncated: known.truncated }, context);
     else if (known.last === undefined) return unread;

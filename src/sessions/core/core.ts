@@ -1,6 +1,7 @@
 import type { DocumentChange } from "../../domain/documents/document.ts";
 import {
   isDocumentChange,
+  nameCommit,
   sessionChanges,
   withCommitId,
   type Change,
@@ -388,6 +389,12 @@ export class Core {
   /** The change as the commit of this id writes it: with the id, and with what it adds to the sums that daily budgets limit. */
   identified(change: Change, commitId: string): Change {
     return this.#withAdditions(withCommitId(change, commitId));
+  }
+
+  /** As {@link identified}, for a change that a rule has just made: its own record gets the id. */
+  named(change: Change, commitId: string): Change {
+    if (change.record !== null) nameCommit(change.record, commitId);
+    return this.#withAdditions(change);
   }
 
   #outcomeWithin(changes: readonly Change[], documents: readonly DocumentChange[], commitId: string): Promise<Settled> {

@@ -13,7 +13,7 @@ export interface Seen {
 
 /** The `seen` of a caller that has seen all turns of this record. */
 export function seenOf(record: SessionRecord): Seen {
-  return { ...turnsIdentity(record), turn: headOf(record, "turns") };
+  return { version: record.turnsVersion, commitId: record.turnsCommitId, turn: headOf(record, "turns") };
 }
 
 /** True if these are all turns of the record. */

@@ -20,7 +20,7 @@ import type { Committed, Core } from "../core/core.ts";
 import { changedReferences, changesReferences } from "../marks/changed-marks.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
+import { failureOf, traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
 import { readAbandonedTurn, readReplacedTurns } from "./abandoned-turn.ts";
 import { claimsKeysElsewhere, claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
@@ -156,9 +156,19 @@ export class Handle implements WritableSession, FoldingView {
    */
   countingConflicts<T>(work: () => Promise<T>): Promise<T> {
     return work().catch((error: unknown) => {
-      if (hasCode(error, "conflict")) this.#contention.met(this, error.details);
+      this.#countConflict(error);
       throw error;
     });
+  }
+
+  #countConflict(error: unknown): void {
+    if (hasCode(error, "conflict")) this.#contention.met(this, error.details);
+  }
+
+  /** The error of a call of the owner, with the ids of the call; a conflict is counted. */
+  failureOf(operation: OperationName, error: unknown): unknown {
+    this.#countConflict(error);
+    return failureOf(error, () => this.about(operation));
   }
 
   /** A turn of the owner was committed. */
@@ -217,20 +227,25 @@ export class Handle implements WritableSession, FoldingView {
     const place = this.enterFold();
     try {
       if (place.before !== undefined) await place.before;
-      return await operation(place.queued);
+      return await operation(place);
     } finally {
       this.leaveFold(place);
     }
   }
 
-  /** As {@link inFold}, for a caller that awaits the place itself and gives it back by {@link leaveFold}. */
+  /**
+   * As {@link inFold}, for a caller that awaits the place itself and gives it back by {@link leaveFold}. `close` waits for the
+   * operation.
+   */
   enterFold(): FoldingPlace {
     this.#guardQueue();
+    this.core.beginTake();
     return this.#operations.enter();
   }
 
   leaveFold(place: FoldingPlace): void {
     this.#operations.leave(place);
+    this.core.endTake();
   }
 
   /** @throws SessionError `queue_full`, `closed` */

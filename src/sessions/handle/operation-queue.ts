@@ -1,22 +1,19 @@
 import { Gate } from "./gate.ts";
 
-/** Operations that fold, between two that do not. */
-interface Group {
+/** Operations that fold, between two that do not. Opens when all have ended. */
+class Group extends Gate {
   /** Those that have not ended. */
-  count: number;
-  /** Opens when all have ended. */
-  readonly ended: Gate;
+  count = 0;
 }
 
-/** A place in the queue, of an operation that folds. */
-export class FoldingPlace {
-  /** Opens when the next operation that folds may begin. */
-  readonly queued: Gate = new Gate();
+/** A place in the queue, of an operation that folds. Opens when the next operation that folds may begin. */
+export class FoldingPlace extends Gate {
   readonly group: Group;
   /** Resolves when the operation may begin; undefined if it may begin now. */
   readonly before: Promise<unknown> | undefined;
 
   constructor(group: Group, before: Promise<unknown> | undefined) {
+    super();
     this.group = group;
     this.before = before;
   }
@@ -43,7 +40,7 @@ export class OperationQueue {
   /** Run an operation when all earlier ones have ended. */
   async run<T>(operation: () => Promise<T>): Promise<T> {
     this.#pending++;
-    const before = this.#group === undefined ? this.#alone : this.#group.ended.passed();
+    const before = this.#group === undefined ? this.#alone : this.#group.passed();
     const result = before === undefined ? operation() : before.then(operation, operation);
     this.#alone = result;
     this.#group = undefined;
@@ -58,17 +55,18 @@ export class OperationQueue {
   /** Take a place for an operation that folds; the caller gives it back by {@link leave}. */
   enter(): FoldingPlace {
     this.#pending++;
-    const before = this.#last === undefined ? this.#alone?.then(ignore, ignore) : this.#last.queued.passed();
-    this.#group ??= { count: 0, ended: new Gate() };
+    const before = this.#last === undefined ? this.#alone?.then(ignore, ignore) : this.#last.passed();
+    this.#group ??= new Group();
     this.#group.count++;
     this.#last = new FoldingPlace(this.#group, before);
     return this.#last;
   }
 
   /** The operation of this place has ended. */
-  leave({ queued, group }: FoldingPlace): void {
-    queued.open();
-    if (--group.count === 0) group.ended.open();
+  leave(place: FoldingPlace): void {
+    const { group } = place;
+    place.open();
+    if (--group.count === 0) group.open();
     this.#left();
   }
 

@@ -77,16 +77,16 @@ interface Judged {
 const writesOf = new WeakMap<Core, Map<string, SessionWrites>>();
 
 /** The queue of the writes of this process to the session of this handle. */
-export function writesTo({ core, key }: FoldingView): SessionWrites {
+export function writesTo({ core, record }: FoldingView): SessionWrites {
   let ofCore = writesOf.get(core);
   if (ofCore === undefined) {
     ofCore = new Map();
     writesOf.set(core, ofCore);
   }
-  const text = keyText(key);
+  const text = keyText(record);
   let writes = ofCore.get(text);
   if (writes === undefined) {
-    writes = new SessionWrites(core, ofCore, key);
+    writes = new SessionWrites(core, ofCore, text);
     ofCore.set(text, writes);
   }
   return writes;
@@ -97,19 +97,19 @@ export class SessionWrites implements LateTransaction {
   readonly #core: Core;
   /** The queues of this process. */
   readonly #all: Map<string, SessionWrites>;
-  readonly key: SessionKey;
+  readonly keyText: string;
   #waiting: (FoldedWrite | Alone)[] = [];
   #isRunning = false;
   /** The newest record that the writes of this queue know. */
   #newest: SessionRecord | undefined;
   /** The writes of the commit in flight, and that commit. */
   #judged: readonly Judged[] = none;
-  #change: Change | undefined;
+  #transaction: readonly [Change] | undefined;
 
-  constructor(core: Core, all: Map<string, SessionWrites>, key: SessionKey) {
+  constructor(core: Core, all: Map<string, SessionWrites>, text: string) {
     this.#core = core;
     this.#all = all;
-    this.key = key;
+    this.keyText = text;
   }
 
   /** Apply the rule to the newest known record, and commit its change together with those of other writes that wait. */
@@ -148,7 +148,7 @@ export class SessionWrites implements LateTransaction {
     if (next === undefined) {
       this.#isRunning = false;
       this.#newest = undefined;
-      this.#all.delete(keyText(this.key));
+      this.#all.delete(this.keyText);
     } else if ("work" in next) {
       this.#waiting.shift();
       if (this.#newest !== undefined) next.handle.learn(this.#newest);
@@ -171,8 +171,9 @@ export class SessionWrites implements LateTransaction {
     this.#judged = this.#judgeAll(first.handle.record, this.#core.newCommitId());
     if (this.#judged.length === this.#waiting.length) this.#waiting = [];
     else this.#waiting.splice(0, this.#judged.length);
-    this.#change = joinedOf(this.#judged);
-    return this.#change && [this.#change];
+    const change = joinedOf(this.#judged);
+    this.#transaction = change && [change];
+    return this.#transaction;
   }
 
   #first(): FoldedWrite {
@@ -208,14 +209,12 @@ export class SessionWrites implements LateTransaction {
   }
 
   async #failed(error: unknown): Promise<void> {
-    const change = this.#change;
+    const transaction = this.#transaction ?? [];
     if (this.#judged.length === 0) {
       const first = this.#first();
       this.#waiting.shift();
       first.reject(error);
-    } else if (
-      await this.#core.landedDespite(error, change === undefined ? [] : [change], change?.record?.commitId ?? "")
-    ) {
+    } else if (await this.#core.landedDespite(error, transaction, transaction[0]?.record?.commitId ?? "")) {
       this.#landed(this.#judged);
     } else {
       throw error;
@@ -281,7 +280,7 @@ export class SessionWrites implements LateTransaction {
       }
       const { claims } = change;
       if (claims.some(({ key }) => claimed?.has(key) === true)) break;
-      change = this.#core.identified(change, commitId);
+      change = this.#core.named(change, commitId);
       judged.push({ write, before, change, error: undefined });
       record = change.record ?? record;
       // For the writes that follow, if there are any.
@@ -312,12 +311,13 @@ export class SessionWrites implements LateTransaction {
   }
 
   #landed(judged: readonly Judged[]): void {
-    const newest = this.#change?.record ?? undefined;
+    const transaction = this.#transaction;
+    const newest = transaction?.[0].record ?? undefined;
     if (newest !== undefined) this.#newest = newest;
     // A queue that waited long is among the old objects: what it names would survive each collection of the young ones.
     this.#judged = none;
-    this.#change = undefined;
-    this.#core.publish(changesOf(judged));
+    this.#transaction = undefined;
+    this.#core.publish(judged.length === 1 ? (transaction ?? none) : changesOf(judged));
     for (const { write, before, change, error } of judged) {
       if (change !== undefined) {
         if (newest !== undefined) write.handle.applied({ before, change, newest });

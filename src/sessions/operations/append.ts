@@ -3,11 +3,12 @@ import { guardBudget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
-import type { FoldedResult, FoldOptions, Rule, WriteOptions } from "../core/writable-session.ts";
+import type { FoldedResult, Rule, WriteOptions } from "../core/writable-session.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
+import type { FoldingPlace } from "../handle/operation-queue.ts";
 import { lastTurn } from "../turns/begin.ts";
-import { guardSameContent, writeOnce } from "../turns/keyed-write.ts";
+import { guardSameContent, writeKeyed, writeOnce } from "../turns/keyed-write.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { answeringAgent } from "./named-agent.ts";
 import { newTurn, type TurnInput } from "./turn-input.ts";
@@ -25,72 +26,104 @@ export function guardWriteKey(options: WriteKey): void {
   guardNames(options, "options", keyNames);
 }
 
-/** @throws SessionError as `Session.append` */
-export async function appendOn(
-  handle: Handle,
-  turn: TurnInput,
-  { key, beside }: WriteKey & Pick<WriteOptions, "beside">,
-): Promise<Turn> {
-  const { core } = handle;
-  const wanted = newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: core.turnKey(key) });
-  // `close` waits for the append.
-  core.beginTake();
+/**
+ * Append a turn. It is one asynchronous function, because a thousand appends may wait at the same time, and each function that
+ * waits keeps what it names.
+ * @throws SessionError as `Session.append`
+ */
+export async function appendOn(handle: Handle, turn: TurnInput, options: WriteKey): Promise<Turn> {
+  let place: FoldingPlace | undefined;
   try {
-    if (beside !== undefined)
-      return await handle.inOrder(() =>
-        appendNext(handle, wanted, turn.agent, (rule) => handle.write(rule, { recovers: "dead", beside })),
-      );
-    const place = handle.enterFold();
-    try {
-      if (place.before !== undefined) await place.before;
-      // A repetition of a key shows its owner more turns, which the next append of this object must know.
-      const queued = wanted.key === null ? place.queued : undefined;
-      return await appendNext(handle, wanted, turn.agent, (rule) => handle.fold(rule, recovering, queued));
-    } finally {
-      handle.leaveFold(place);
-    }
+    guardWriteKey(options);
+    const wanted = wantedOf(handle, turn, options.key);
+    place = handle.enterFold();
+    if (place.before !== undefined) await place.before;
+    const room = handle.makeRoom();
+    if (room !== undefined) await room;
+    const daily = dailyGuard(handle.core, handle.record);
+    const placed: Placed = { seq: 0, at: 0 };
+    const rule = appending(wanted, placed, daily && (await daily));
+    const written = await (wanted.key === null
+      ? handle.fold(rule, recovering, place)
+      : // A repetition of a key shows its owner more turns, which the next append of this object must know.
+        writeKeyed(handle, wanted.key, () => handle.fold(rule, recovering)));
+    if (written.status !== "ok") return await unwritten(handle, wanted, turn.agent, written);
+    return landed(handle, wanted, placed);
+  } catch (error) {
+    throw handle.failureOf("append", error);
   } finally {
-    core.endTake();
+    if (place !== undefined) handle.leaveFold(place);
   }
 }
 
-const recovering: FoldOptions = { recovers: "dead" };
+/**
+ * Append a turn in one commit with changes of other records.
+ * @throws SessionError as `Session.append`
+ */
+export async function appendWith(
+  handle: Handle,
+  turn: TurnInput,
+  { key, beside }: WriteKey & { readonly beside: NonNullable<WriteOptions["beside"]> },
+): Promise<Turn> {
+  const wanted = wantedOf(handle, turn, key);
+  return await handle.core.take(() =>
+    handle.inOrder(async () => {
+      await handle.makeRoom();
+      const placed: Placed = { seq: 0, at: 0 };
+      const rule = appending(wanted, placed, await dailyGuard(handle.core, handle.record));
+      const written = await writeOnce(handle, wanted.key, () => handle.write(rule, { ...recovering, beside }));
+      if (written.status !== "ok") return await unwritten(handle, wanted, turn.agent, written);
+      return landed(handle, wanted, placed);
+    }),
+  );
+}
 
-async function appendNext(
+const recovering = { recovers: "dead" } as const;
+
+function wantedOf(handle: Handle, turn: TurnInput, key: string | undefined): NewTurn {
+  return newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: handle.core.turnKey(key) });
+}
+
+/** The number and the time, epoch ms, that the rule gave to the turn on the last record that it was applied to. */
+interface Placed {
+  seq: number;
+  at: number;
+}
+
+function appending(turn: NewTurn, placed: Placed, guardDaily: (() => void) | undefined): Rule {
+  return (draft, context, writer) => {
+    guardBudget(draft.record);
+    guardDaily?.();
+    const change = appendTurn(draft, { turn, writer }, context);
+    const { seq, at } = lastTurn(change);
+    placed.seq = seq;
+    placed.at = at;
+    return change;
+  };
+}
+
+function landed(handle: Handle, wanted: NewTurn, { seq, at }: Placed): Turn {
+  handle.landed();
+  return { seq, ...wanted, at: new Date(at) };
+}
+
+/** The turn that is there: the append repeats it. */
+async function unwritten(
   handle: Handle,
   wanted: NewTurn,
   named: string | undefined,
-  write: (rule: Rule) => Promise<FoldedResult>,
+  written: Exclude<FoldedResult, { readonly status: "ok" }>,
 ): Promise<Turn> {
-  const room = handle.makeRoom();
-  if (room !== undefined) await room;
-  const daily = dailyGuard(handle.core, handle.record);
-  const guardDaily = daily && (await daily);
-  // Of the last record that the rule was applied to.
-  let seq = 0;
-  let atMs = 0;
-  const rule: Rule = (draft, context, writer) => {
-    guardBudget(draft.record);
-    guardDaily?.();
-    const change = appendTurn(draft, { turn: wanted, writer }, context);
-    ({ seq, at: atMs } = lastTurn(change));
-    return change;
-  };
-  const written = await writeOnce(handle, wanted.key, () => write(rule));
-  if (written.status === "duplicate") {
-    const earlier = turnOf(written.entry);
-    guardSameContent(handle, earlier, {
-      ...wanted,
-      seq: earlier.seq,
-      at: earlier.at,
-      agent: named ?? earlier.agent,
-    });
-    await seeOwn(handle, earlier.seq);
-    return earlier;
-  }
   if (written.status === "unchanged") throw new Error("an append changes something");
-  handle.landed();
-  return { seq, ...wanted, at: new Date(atMs) };
+  const earlier = turnOf(written.entry);
+  guardSameContent(handle, earlier, {
+    ...wanted,
+    seq: earlier.seq,
+    at: earlier.at,
+    agent: named ?? earlier.agent,
+  });
+  await seeOwn(handle, earlier.seq);
+  return earlier;
 }
 
 /**

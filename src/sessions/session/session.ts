@@ -12,7 +12,7 @@ import { parseNamedLog } from "../../domain/writes/named-logs.ts";
 import { SessionLog } from "../logs/session-log.ts";
 import type { SessionWrite, WriteOutcome } from "../logs/session-write.ts";
 import { writeOn } from "../logs/write.ts";
-import { appendOn, guardWriteKey, type WriteKey } from "../operations/append.ts";
+import { appendOn, type WriteKey } from "../operations/append.ts";
 import { approveOn, type ApproveOptions, type Decisions } from "../operations/approve.ts";
 import { beginTurnOn, type BeginTurnOptions } from "../operations/begin.ts";
 import { cancelOn } from "../operations/cancel.ts";
@@ -26,7 +26,7 @@ import { resumeOn, waitingOn } from "../operations/waiting.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
 import { removeStreamsOf } from "../streams/streams-of.ts";
-import { traceCall } from "../tracing/operation.ts";
+import { areTraced, traceCall, traceStep } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
 import { readMessagesAs, type MessagesQuery } from "./messages-as.ts";
 import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
@@ -93,10 +93,9 @@ export class Session {
    */
   append(turn: TurnInput, options: WriteKey = {}): Promise<Turn> {
     const handle = this.#handle;
-    return traceCall(handle.about("append"), () => {
-      guardWriteKey(options);
-      return handle.countingConflicts(() => appendOn(handle, turn, options));
-    });
+    return areTraced()
+      ? traceStep(handle.about("append"), () => appendOn(handle, turn, options))
+      : appendOn(handle, turn, options);
   }
 
   /**

@@ -7,7 +7,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
-import { appendOn, type WriteKey } from "../operations/append.ts";
+import { appendWith, type WriteKey } from "../operations/append.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { SessionWrite } from "../logs/session-write.ts";
@@ -183,7 +183,7 @@ export async function appendBeside(
   return await retryOnConflict({ sessionId: stream, tenant: session.tenant }, async () => {
     const handle = new Handle(core, (await core.load(session)).record);
     try {
-      return await appendOn(handle, exchange, { ...write, beside });
+      return await appendWith(handle, exchange, { ...write, beside });
     } catch (error) {
       // Another turn came in between: the turn goes behind it.
       if (hasCode(error, "conflict")) return undefined;

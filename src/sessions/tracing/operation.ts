@@ -88,17 +88,27 @@ const operations = tracingChannel<unknown, Operation>("perdure:operation");
 
 /** Run a call and publish it to the tracing channel; a {@link SessionError} is thrown with the ids of the call. */
 export function traceCall<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-  return operations.hasSubscribers ? traceStep(operation, () => withIds(operation, work)) : withIds(operation, work);
+  return areTraced() ? traceStep(operation, () => withIds(operation, work)) : withIds(operation, work);
 }
 
 async function withIds<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // An inner call has added more specific ids.
-    if (error instanceof SessionError && error.details.command !== undefined) throw error;
-    throw addContext(error, { command: operation.operation, ...operation });
+    throw failureOf(error, () => operation);
   }
+}
+
+/** True while the tracing channel has subscribers. */
+export function areTraced(): boolean {
+  return operations.hasSubscribers;
+}
+
+/** The error of a call, with the ids of the operation unless an inner call has added more specific ones. */
+export function failureOf(error: unknown, about: () => Operation): unknown {
+  if (!(error instanceof SessionError) || error.details.command !== undefined) return error;
+  const operation = about();
+  return addContext(error, { command: operation.operation, ...operation });
 }
 
 /** Run a step of a call and publish it to the tracing channel. */

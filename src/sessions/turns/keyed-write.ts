@@ -20,7 +20,8 @@ export function writeOnce<Result>(
 
 type Duplicate = Extract<WriteResult, { readonly status: "duplicate" }>;
 
-async function writeKeyed<Result>(
+/** As {@link writeOnce}, with a key. */
+export async function writeKeyed<Result>(
   handle: Handle,
   key: string,
   write: () => Promise<Result>,

@@ -1,4 +1,4 @@
-import { keyText, type SessionKey } from "../../domain/record/entry.ts";
+import { keyText } from "../../domain/record/entry.ts";
 import { documentText } from "../../domain/documents/document.ts";
 import { isDocumentChange, type Transaction } from "../../domain/record/change.ts";
 import { storeCalls } from "./traced-store.ts";
@@ -17,7 +17,8 @@ interface Receiver {
  * small.
  */
 export interface LateTransaction extends Receiver {
-  readonly key: SessionKey;
+  /** The key of the session, as `keyText` gives it. */
+  readonly keyText: string;
   /** Undefined if there is nothing to commit. */
   make(): Transaction | undefined;
 }
@@ -76,7 +77,7 @@ export class CommitQueue {
       transaction: undefined,
       late,
       within: contextFor(storeCalls),
-      keys: [keyText(late.key)],
+      keys: [late.keyText],
       size: 0,
       receiver: late,
     });
