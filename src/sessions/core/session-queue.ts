@@ -12,7 +12,7 @@ import type { Clock } from "../../clock.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import type { InstanceKeeper } from "../instances/instance.ts";
 import type { ChangePoller, Found, SessionWatch } from "../polling/change-poller.ts";
-import type { Rule, WritableSession, WriteOptions } from "./writable-session.ts";
+import type { Rule, WritableSession } from "./writable-session.ts";
 
 /** A place in the queue expires this long after its process renewed it, ms. */
 const placeMs = 5000;
