@@ -159,8 +159,12 @@ const harms: readonly (readonly [sql: string, what: RegExp, repaired: boolean])[
     /^function instant is not as/,
     true,
   ],
-  ["drop trigger keep_bytes on perdure.entries", /^trigger keep_bytes is missing$/, true],
-  ["alter table perdure.entries disable trigger keep_bytes", /^trigger keep_bytes is switched off$/, true],
+  ["drop trigger labels_of_changed on perdure.sessions", /^trigger labels_of_changed is missing$/, true],
+  [
+    "alter table perdure.sessions disable trigger labels_of_changed",
+    /^trigger labels_of_changed is switched off$/,
+    true,
+  ],
   [
     "create trigger mine before update on perdure.lanes for each row execute function suppress_redundant_updates_trigger()",
     /^trigger mine of lanes is not Perdure's, and may change/,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SessionRecord } from "../../src/domain/record/record.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import type { SessionFilter, Store } from "../../src/store/store.ts";
@@ -228,5 +229,31 @@ test("a list of a rare agent, or of a short time of creation, reads its index, a
     assert.doesNotMatch(await planOf({ agent: "common" }, order), /Seq Scan|Bitmap/);
   }
   assert.match(await planOf({ agent: "common" }, "recent"), /sessions_recent/);
+  await store.close();
+});
+
+test("an append names no column that a trigger watches, alone and in a batch, and a change of labels does", async () => {
+  const store = await openPostgres({ url: server.url(), schema: "watched", max: 1 });
+  await query(
+    server.url(),
+    `create function watched.refuse() returns trigger language plpgsql as $$ begin raise 'a trigger ran'; end $$;
+     create trigger refuse after update of labels, created_at on watched.sessions for each row execute function watched.refuse();`,
+  );
+  const born = ["a", "b", "c"].map((id) => creationOf(sampleRecord({ id })));
+  await store.commit(born.map((change) => [change]));
+  const grow = (turn: number) => (record: SessionRecord) =>
+    stepOf(record, { splices: [sampleSplice("turns", turn, [turn])] });
+  const records = born.map(({ record }) => record as SessionRecord);
+  const lone = grow(1)(records[0] as SessionRecord);
+  assert.deepEqual(await store.commit([[lone]]), [{ status: "ok" }]);
+  const batch = [grow(2)(lone.record as SessionRecord), ...records.slice(1).map(grow(1))];
+  assert.deepEqual(
+    (await store.commit(batch.map((change) => [change]))).map(({ status }) => status),
+    ["ok", "ok", "ok"],
+  );
+  const touch = stepOf(batch[0]?.record as SessionRecord, { fields: { lastActivityAt: 9 } });
+  assert.deepEqual(await store.commit([[touch]]), [{ status: "ok" }]);
+  const labelled = stepOf(touch.record as SessionRecord, { fields: { labels: { team: "ops" } } });
+  await assert.rejects(store.commit([[labelled]]), (error: Error) => String(error.cause).includes("a trigger ran"));
   await store.close();
 });

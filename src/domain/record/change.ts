@@ -155,7 +155,8 @@ function putSplice(splices: Splice[], next: Splice): void {
   }
   const from = Math.min(next.from, earlier.from);
   const entries = [...earlier.entries.slice(0, next.from - from), ...next.entries];
-  splices[index] = { log: next.log, from, entries };
+  const appends = earlier.appends === true && next.from >= earlier.from;
+  splices[index] = { log: next.log, from, entries, appends };
 }
 
 /**
@@ -258,7 +259,7 @@ export function firstOwn({ parent }: Pick<SessionRecord, "parent">, log: LogName
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = lastOwn(draft.record, log);
   if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
-  putSplice(draft.splices, { log, from, entries });
+  putSplice(draft.splices, { log, from, entries, appends: from > lastOwn(draft.base, log) });
   editable(draft).heads = { ...draft.record.heads, [log]: from + entries.length - 1 };
 }
 

@@ -64,4 +64,6 @@ export interface Splice {
   readonly log: LogName;
   readonly from: number;
   readonly entries: readonly Entry[];
+  /** True if the log of the expected record ends before `from`, so a store need not look for entries to replace. @default false */
+  readonly appends?: boolean;
 }

@@ -111,6 +111,7 @@ test("new instructions follow the old ones in a log of their own, and a text too
     log: "instructions",
     from: 1,
     entries: [{ seq: 1, key: null, at: sampleAt, data: encode("one") }],
+    appends: true,
   });
   const updated = updateSession(recordOf(born), { instructions: "two" }, at(sampleAt));
   assert.equal(updated.splices[0]?.from, 2);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sampleRecord, stepOf } from "../../testing/samples.ts";
+import type { Transaction } from "../../domain/record/change.ts";
+import { sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
 import { commitCall } from "./commit-call.ts";
 import { Lanes } from "./lanes.ts";
 
@@ -14,6 +15,42 @@ test("changes are sent in the order in which the server locks their rows, also b
       updates.map(({ id }) => id),
       ids.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
     );
+    return [];
+  });
+});
+
+test("a change is sent to the function that does least for it", async () => {
+  const grown = (id: string): Transaction => [
+    stepOf(sampleRecord({ id, heads: { turns: 2 } }), {
+      splices: [sampleSplice("turns", 3, [{ key: "k", value: 3 }])],
+    }),
+  ];
+  const appended = (id: string, claims = [{ log: "turns", key: "k" }]): Transaction =>
+    grown(id).map((change) => ({ ...change, claims }) as Transaction[number]);
+  const amended = (id: string): Transaction => [
+    stepOf(sampleRecord({ id, heads: { turns: 2 } }), { splices: [sampleSplice("turns", 2, ["two"])] }),
+  ];
+  const archived = (id: string): Transaction => [
+    stepOf(sampleRecord({ id }), { splices: [sampleSplice("archive", 1, ["bytes"])] }),
+  ];
+  const cases: readonly (readonly [name: string, batch: readonly Transaction[], overlaps?: boolean])[] = [
+    ["commit_append", [appended("a")]],
+    ["commit_session", [grown("a")]],
+    ["commit_session", [appended("a", [{ log: "turns", key: "another" }])]],
+    ["commit_session", [amended("a")]],
+    ["commit_session", [archived("a")]],
+    ["commit_session", [appended("a")], true],
+    ["commit_appends", [appended("a"), appended("b")]],
+    ["commit_sessions", [appended("a"), appended("b")], true],
+    ["commit_sessions", [appended("a"), amended("b")]],
+    ["commit_sessions", [appended("a"), archived("b")]],
+  ];
+  await new Lanes().within(async (lane) => {
+    for (const [name, batch, overlaps = false] of cases)
+      assert.match(
+        commitCall('"perdure"', lane, { batch, copies: new Map(), overlaps }).text,
+        new RegExp(`\\.${name}\\(`),
+      );
     return [];
   });
 });

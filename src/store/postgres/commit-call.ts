@@ -44,7 +44,10 @@ function functionFor({ batch, copies, overlaps = false }: Batch): [name: string,
   const [change] = transaction ?? [];
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
   const values = single && !copies.has(change) ? changeValues(change) : undefined;
-  if (values !== undefined) return ["commit_session", values];
+  if (values !== undefined)
+    return !overlaps && appendsOne(change as Change)
+      ? ["commit_append", values.slice(0, -1)]
+      : ["commit_session", values];
   const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
   if (appends !== undefined) return ["commit_appends", appends];
   const documents = documentValues(batch);
@@ -123,10 +126,12 @@ export function isOverlap(error: unknown): boolean {
   return sqlState(error instanceof SessionError ? error.cause : error) === "23505";
 }
 
-/** True for one new entry, whose key no other entry may have. */
+/** True for one new entry behind the end of a log, whose key, if any, no other entry may have. Entries of archives are bytes. */
 function appendsOne({ splices: [splice], claims: [claim] }: Change): boolean {
   const [entry] = splice?.entries ?? [];
-  return entry !== undefined && (claim === undefined || claim.key === entry.key);
+  return (
+    entry !== undefined && splice?.appends === true && splice.log !== "archive" && (claim?.key ?? null) === entry.key
+  );
 }
 
 /** True where no value has a character that separates values; JSON escapes them. */

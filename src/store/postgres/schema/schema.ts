@@ -1,11 +1,11 @@
 import { barCommit } from "./functions/bar-commit.ts";
 import { commitBatch, commitWithDocuments, earlierCommitBatch } from "./functions/commit-batch.ts";
 import { commitAppends } from "./functions/commit-appends.ts";
-import { commitChange, earlierCommitChange } from "./functions/commit-change.ts";
+import { commitAppend, commitChange, earlierCommitChange } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
-import { entryBytes } from "./functions/entry-bytes.ts";
-import { labelTriggers } from "./functions/label-triggers.ts";
+import { entryText, textBytes } from "./functions/entry-bytes.ts";
+import { labelsOfChanged, labelTriggers } from "./functions/label-triggers.ts";
 import { readNews } from "./functions/news.ts";
 import { loadSessions } from "./functions/load-sessions.ts";
 import { readEntries } from "./functions/read-entries.ts";
@@ -124,7 +124,7 @@ create index entries_of_events on ${schema}.entries (tenant, at, session, seq) w
     breaking: false,
     sql: ({ schema }) => `
 alter table ${schema}.entries add column bytes bytea;
-${entryBytes(schema)}`,
+${entryText(schema)}`,
   },
   {
     version: 5,
@@ -220,8 +220,7 @@ ${loadSessions(schema)}`,
     version: 9,
     title: "functions that read logs and append to many sessions, sessions by agent, news, views",
     breaking: false,
-    // No append changes a column of the index, so appends stay HOT. Programs of the versions before note news as well: their
-    // functions are replaced.
+    // No append changes a column of the index, so appends stay HOT.
     sql: ({ schema }) => `
 ${readEntries(schema)}
 create index sessions_of_agent on ${schema}.sessions (tenant, agent, created_at, id);
@@ -244,13 +243,26 @@ create table ${schema}.news (
   id text collate "C" not null,
   primary key (tenant, xid, no)
 ) with (autovacuum_vacuum_scale_factor = 0.05);
+${readNews(schema)}
+${views(schema)}`,
+  },
+  {
+    version: 10,
+    title: "appends without triggers",
+    breaking: false,
+    // The functions of programs of the versions before are replaced, so they note news and store archives as bytes too.
+    sql: ({ schema }) => `
+drop trigger if exists keep_bytes on ${schema}.entries;
+drop function if exists ${schema}.keep_bytes;
+drop trigger if exists labels_of_changed on ${schema}.sessions;
+${textBytes(schema)}
+${labelsOfChanged(schema)}
 ${earlierCommitBatch(schema)}
 ${earlierCommitChange(schema)}
 ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
-${commitAppends(schema)}
-${readNews(schema)}
-${views(schema)}`,
+${commitAppend(schema)}
+${commitAppends(schema)}`,
   },
 ];

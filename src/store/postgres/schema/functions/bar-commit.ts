@@ -1,5 +1,5 @@
 import { quoteBody } from "../../connection/names.ts";
-import { laneRow, lockLane } from "./parts.ts";
+import { laneRow, lockLane, readLane } from "./parts.ts";
 
 /**
  * `bar_commit` settles a batch whose answer was lost: it returns the transactions that the batch refused where it was
@@ -17,7 +17,8 @@ const body = (schema: string): string => `
 declare
   ${laneRow}
 begin
-${lockLane(schema)}
+${lockLane}
+${readLane(schema)}
   if _last.number = _number then return to_json(coalesce(_last.refused, '{}')); end if;
   insert into ${schema}.lanes as lane (id, number, used_at) values (_lane, _number + 1, now())
   on conflict (id) do update set number = excluded.number, refused = null, used_at = excluded.used_at

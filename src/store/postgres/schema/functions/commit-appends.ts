@@ -1,6 +1,16 @@
 import { quoteBody } from "../../connection/names.ts";
 import { isFollowed, newsTenant, notedSession } from "./news.ts";
-import { entriesLeft, findNumber, followed, keepNumber, laneRow, planOnce } from "./parts.ts";
+import {
+  isRelabelled,
+  labelled,
+  laneRow,
+  lockLane,
+  planOnce,
+  putLabelled,
+  returnSettled,
+  takeNumber,
+  taken,
+} from "./parts.ts";
 
 /** Separates the values of a column. */
 export const separator = "\u001e";
@@ -35,14 +45,18 @@ const columns = [
   ["entry", "text"],
 ] as const;
 
-/** The columns of `sessions` that it writes: those from `version` to `labels`. */
-const written = columns.slice(5, 19).map(([name]) => name);
+/** The columns of `sessions` that it writes: those from `version` to `title`, without those of {@link labelled}. */
+const written = columns
+  .slice(5, 18)
+  .map(([name]) => name)
+  .filter((name) => !labelled.includes(name));
 
 /**
  * `commit_appends` is `commit_sessions` for a batch of which each transaction adds one entry behind the end of a log of one
  * session. A parameter has the values of a column for all sessions, so the server splits them instead of parsing JSON, and
  * updates all rows in one statement. An entry that has the number or the key of another one fails the batch with
- * `unique_violation`, and the caller sends it to `commit_sessions`.
+ * `unique_violation`, and the caller sends it to `commit_sessions`. The statement has only the places of the changes as rows,
+ * and takes each value from the array of its column: rows with all values would be copied at each step of the plan.
  *
  * Races with other writers are those of `commit_sessions`: an update finds another version or commit id, perhaps after a wait
  * for the row, and is refused. The rows are updated in the order of the parameters, so two batches never wait for each other.
@@ -51,74 +65,90 @@ const written = columns.slice(5, 19).map(([name]) => name);
  */
 export function commitAppends(schema: string): string {
   return `
-create function ${schema}.commit_appends(
+create or replace function ${schema}.commit_appends(
   _lane uuid, _number bigint, ${columns.map(([name]) => `_${name} text`).join(", ")}
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
 as ${quoteBody(body(schema))};`;
 }
 
-function valuesOf([name, type]: (typeof columns)[number]): string {
-  return `string_to_array(_${name}, e'\\x1e', e'\\x1f')${type === "text" ? "" : `::${type}[]`}`;
+/** The variable with the values of a column: an array, of which the server finds each value at once. */
+function arrayOf([name, type]: (typeof columns)[number]): string {
+  return `_each_${name} ${type}[] := string_to_array(_${name}, e'\\x1e', e'\\x1f')${type === "text" ? "" : `::${type}[]`};`;
 }
+
+/** The value of a column for the change at a place. */
+const at =
+  (place: string) =>
+  (column: string): string =>
+    `_each_${column}[${place}]`;
+const given = at("given.place");
+const moved = at("moved.place");
+const placed = at("_place");
 
 const body = (schema: string): string => `
 declare
   ${laneRow}
-  ${entriesLeft}
-  ${followed}
-  _count int := cardinality(string_to_array(_id, e'\\x1e'));
+  ${taken}
+  ${columns.map(arrayOf).join("\n  ")}
   _moved int[];
+  _relabelled int[];
   _refused int[] := '{}';
+  _place int;
 begin
-${findNumber(schema)}
+${lockLane}
   with given as materialized (
-    select change.*, session.place
-    from unnest(
-      ${columns.map(valuesOf).join(",\n      ")}
-    ) as change(${columns.map(([name]) => name).join(", ")})
+    select change.place, session.at
+    from generate_subscripts(_each_id, 1) as change(place)
     cross join lateral (
-      select found.ctid as place from ${schema}.sessions found
-      where found.tenant = change.tenant and found.id = change.id limit 1
+      select found.ctid as at from ${schema}.sessions found
+      where found.tenant = ${at("change.place")("tenant")} and found.id = ${at("change.place")("id")} limit 1
     ) session
   ), moved as (
-    update ${schema}.sessions session set ${written.map((name) => `${name} = given.${name}`).join(", ")}
+    update ${schema}.sessions session set ${written.map((name) => `${name} = ${given(name)}`).join(", ")}
     from given
-    where session.ctid = given.place and session.version = given.expected_version
-      and session.commit_id = given.expected_commit
-      and session.tenant is not distinct from given.tenant and session.id is not distinct from given.id
-    returning given.n, given.tenant, given.id, session.logs, given.log, given.seq, given.key, given.at, given.entry
+    where session.ctid = given.at and session.version = ${given("expected_version")}
+      and session.commit_id = ${given("expected_commit")}
+      and session.tenant is not distinct from ${given("tenant")} and session.id is not distinct from ${given("id")}
+    returning given.place, session.logs, ${isRelabelled(given, labelled)} as relabelled
   ), added as (
     insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
-    select moved.tenant, moved.id, moved.logs, moved.log, moved.seq, moved.key, moved.at, moved.entry from moved
+    select ${moved("tenant")}, ${moved("id")}, moved.logs, ${moved("log")}, ${moved("seq")}, ${moved("key")}, ${moved("at")},
+      ${moved("entry")}
+    from moved
   )
-  select array_agg(moved.n) into _moved from moved;
+  select array_agg(moved.place), array_agg(moved.place) filter (where moved.relabelled) into _moved, _relabelled from moved;
 
-  if coalesce(cardinality(_moved), 0) < _count then
-    select array_agg(n) into _refused from generate_series(0, _count - 1) n where _moved is null or n <> all (_moved);
+  if coalesce(cardinality(_moved), 0) < cardinality(_each_id) then
+    select array_agg(${at("place")("n")}) into _refused
+    from generate_subscripts(_each_id, 1) as place
+    where _moved is null or place <> all (_moved);
   end if;
-  if cardinality(_refused) < _count then
-    ${keepNumber(schema, { refused: "_refused", isFollowed: isFollowed(schema, "true") }).replaceAll("\n", "\n  ")}
+  if _relabelled is not null then
+    foreach _place in array _relabelled loop
+      ${putLabelled(schema, placed, labelled)}
+    end loop;
+  end if;
+  if _moved is null then
+  ${returnSettled(schema).replaceAll("\n", "\n  ")}
+  else
+    ${takeNumber(schema, { refused: "_refused", isFollowed: isFollowed(schema, "true") }).replaceAll("\n", "\n  ")}
   end if;
   if _isFollowed then
     insert into ${schema}.news (tenant, kind, scope, id)
-    select ${notedSession("change.tenant", "change.id")}
-    from unnest(
-      ${columns.slice(0, 3).map(valuesOf).join(",\n      ")}
-    ) as change(n, tenant, id)
-    where change.n <> all (_refused)
-      and ${isFollowed(schema, `subscription.tenant = ${newsTenant("change.tenant")}`)};
+    select ${notedSession(moved("tenant"), moved("id"))}
+    from unnest(_moved) as moved(place)
+    where ${isFollowed(schema, `subscription.tenant = ${newsTenant(moved("tenant"))}`)};
   end if;
   if cardinality(_refused) = 0 and not _left then return null; end if;
   return ${schema}.refusal_reasons(
     _refused,
     (
-      select json_agg(json_build_object('n', change.n, 'place', 0, 'tenant', change.tenant, 'id', change.id,
-        'expected_version', change.expected_version, 'expected_commit', change.expected_commit))
-      from unnest(
-        ${columns.slice(0, 5).map(valuesOf).join(",\n        ")}
-      ) as change(n, tenant, id, expected_version, expected_commit)
-      where change.n = any (_refused)
+      select json_agg(json_build_object('n', ${at("place")("n")}, 'place', 0, 'tenant', ${at("place")("tenant")},
+        'id', ${at("place")("id")}, 'expected_version', ${at("place")("expected_version")},
+        'expected_commit', ${at("place")("expected_commit")}))
+      from generate_subscripts(_each_id, 1) as place
+      where ${at("place")("n")} = any (_refused)
     ),
     null, null, null, _left
   );

@@ -1,20 +1,26 @@
 import { quoteBody } from "../../connection/names.ts";
 import { documentRows, judgeDocuments, writeDocuments } from "./documents.ts";
+import { storedText } from "./entry-bytes.ts";
 import { isFollowed, noteBatch } from "./news.ts";
 import {
   change,
   claim,
-  entriesLeft,
-  findNumber,
-  followed,
-  keepNumber,
+  earlierLabelled,
+  isRelabelled,
+  labelled,
   laneRow,
-  withLogs,
+  lockLane,
   planOnce,
+  putLabelled,
+  relabelled,
+  returnSettled,
   row,
+  takeNumber,
+  taken,
   titledRow,
   unfit,
   usageParts,
+  withLogs,
 } from "./parts.ts";
 
 /**
@@ -47,14 +53,16 @@ export function earlierCommitBatch(schema: string): string {
 interface RowParts {
   readonly row: string;
   readonly assignments: string;
+  readonly labelled: readonly string[];
   readonly columns: string;
   readonly values: string;
 }
 
-const untitled: RowParts = { row, assignments: "", columns: "", values: "" };
+const untitled: RowParts = { row, assignments: "", labelled: earlierLabelled, columns: "", values: "" };
 const titled: RowParts = {
   row: titledRow,
-  assignments: ", title = _change.title, labels = _change.labels",
+  assignments: ", title = _change.title",
+  labelled,
   columns: ", title, labels",
   values: ", _change.title, _change.labels",
 };
@@ -92,13 +100,13 @@ const body = (
 ): string => `
 declare
   ${laneRow}
-  ${entriesLeft}
-  ${followed}
+  ${taken}
   _refused int[] := '{}';
   _change record;
-  _logs bigint;${documents ? `\n  ${documentRows}` : ""}
+  _logs bigint;
+  ${relabelled}${documents ? `\n  ${documentRows}` : ""}
 begin
-${findNumber(schema)}
+${lockLane}
   if _claims is not null then
     select coalesce(array_agg(claim.n), '{}') into _refused
     from json_to_recordset(_claims) as claim(${claim})
@@ -143,12 +151,17 @@ ${documents ? judgeDocuments(schema) : ""}
       continue when _change.n = any (_refused);
       update ${schema}.sessions session set
         version = _change.version, commit_id = _change.commit_id, state = _change.state, agent = _change.agent,
-        user_id = _change.user_id, created_at = _change.created_at, last_activity_at = _change.last_activity_at,
-        active_minute = _change.active_minute, state_since = _change.state_since, expires_at = _change.expires_at,
-        sweep_at = _change.sweep_at, data = _change.data${parts.assignments}
+        user_id = _change.user_id, last_activity_at = _change.last_activity_at, active_minute = _change.active_minute,
+        state_since = _change.state_since, expires_at = _change.expires_at, sweep_at = _change.sweep_at,
+        data = _change.data${parts.assignments}
       where session.tenant = _change.tenant and session.id = _change.id
-        and session.version = _change.expected_version and session.commit_id = _change.expected_commit;
-      if not found then _refused := _refused || _change.n; end if;
+        and session.version = _change.expected_version and session.commit_id = _change.expected_commit
+      returning ${isRelabelled(ofChange, parts.labelled)} into _isRelabelled;
+      if not found then
+        _refused := _refused || _change.n;
+      elsif _isRelabelled then
+        ${putLabelled(schema, ofChange, parts.labelled)}
+      end if;
     end loop;
   end if;
 
@@ -227,11 +240,16 @@ ${documents ? judgeDocuments(schema) : ""}
     end loop;
   end if;
   if _entries is not null then
-    insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
-    select entry.tenant, entry.id, session.logs, entry.log, entry.seq, entry.key, entry.at, entry.data
+    insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data, bytes)
+    select entry.tenant, entry.id, session.logs, entry.log, entry.seq, entry.key, entry.at,
+      ${storedText("entry.data", "kept.bytes")}, kept.bytes
     from json_to_recordset(_entries)
       as entry(n int, tenant text, id text, log text, seq bigint, key text, at bigint, data text)
     ${withLogs(schema, "entry")}
+    cross join lateral (
+      select case when entry.log = 'archive' and entry.key is null then ${schema}.text_bytes(entry.data) end as bytes
+      offset 0
+    ) kept
     where entry.n <> all (_refused);
   end if;
 ${documents ? writeDocuments(schema) : ""}
@@ -265,7 +283,9 @@ ${documents ? writeDocuments(schema) : ""}
     ) change
     where change.n <> all (_refused)
   ) then
-    ${keepNumber(schema, { refused: "_refused", isFollowed: isFollowed(schema, "true") }).replaceAll("\n", "\n  ")}
+    ${takeNumber(schema, { refused: "_refused", isFollowed: isFollowed(schema, "true") }).replaceAll("\n", "\n  ")}
+  else
+    ${returnSettled(schema).trim().replaceAll("\n", "\n  ")}
   end if;
 ${noteBatch(schema, { documents })}
   if cardinality(_refused) = 0 and not _left then return null; end if;
@@ -278,6 +298,8 @@ ${noteBatch(schema, { documents })}
       : reasons(schema)
   };
 end`;
+
+const ofChange = (column: string): string => `_change.${column}`;
 
 const reasons = (schema: string): string =>
   `${schema}.refusal_reasons(_refused, _updates, _creates, _removals, _claims, _left)`;

@@ -27,12 +27,36 @@ export const row = `version bigint, commit_id text, state text, agent text, user
 /** The columns of step 8, which programs of an earlier version do not write: {@link row} and these. */
 export const titledRow: string = `${row}, title text, labels text`;
 
-/** The row of a lane, or nulls: declared by each function that begins with {@link lockLane}. */
+/** The row of a lane, or nulls: declared by each function that calls {@link readLane}. */
 export const laneRow = "_last record;";
-/** True if removed logs have entries left: declared by each function that ends with {@link keepNumber}. */
-export const entriesLeft = "_left boolean := false;";
-/** True if the commit has to note news: declared by each function that calls {@link keepNumber}. */
-export const followed = "_isFollowed boolean := false;";
+/**
+ * Declared by each function that calls {@link takeNumber}: whether removed logs have entries left, whether this is the first
+ * commit of the lane, whether the commit has to note news.
+ */
+export const taken = `_left boolean := false;
+  _isNew boolean;
+  _isFollowed boolean := false;`;
+/** True if a change has other values of the columns that {@link putLabelled} writes: declared by each function that calls it. */
+export const relabelled = "_isRelabelled boolean;";
+/**
+ * An update of a session leaves the columns that the trigger of labels watches, because the server reads the condition of a
+ * trigger again for each statement. It returns whether they change, and {@link putLabelled} then writes them.
+ */
+export function isRelabelled(of: (column: string) => string, columns: readonly string[]): string {
+  const row = (prefix: (column: string) => string): string => columns.map(prefix).join(", ");
+  return `(${row((column) => `session.${column}`)}) is distinct from (${row(of)})`;
+}
+
+/** Write the columns that {@link isRelabelled} compares. */
+export function putLabelled(schema: string, of: (column: string) => string, columns: readonly string[]): string {
+  return `update ${schema}.sessions session set ${columns.map((column) => `${column} = ${of(column)}`).join(", ")}
+      where session.tenant = ${of("tenant")} and session.id = ${of("id")};`;
+}
+
+/** The columns that the trigger of labels watches. Programs of an earlier version write the first one alone. */
+export const labelled: readonly string[] = ["created_at", "labels"];
+export const earlierLabelled: readonly string[] = ["created_at"];
+
 /** The rows of one sum of usage, a power of two. */
 export const usageParts = 8;
 /** The number of the logs of the session in a row `alias` with the columns `tenant` and `id`. */
@@ -43,36 +67,44 @@ export function withLogs(schema: string, alias: string): string {
 }
 
 /**
- * Lock the lane, then read its row. The lock is a statement of its own, so the read after it sees what an earlier holder
- * committed. A batch that arrives twice waits for its first try and then finds its outcome. The lock ends with the
- * transaction.
+ * Lock the lane until the end of the transaction. A batch that arrives twice waits for its first try. It does not read the
+ * row of the lane: what the first try wrote does not fit again, so only a batch that is refused looks for its earlier outcome.
  */
-export function lockLane(schema: string): string {
-  return `  perform pg_advisory_xact_lock(uuid_hash_extended(_lane, 0));
-  select lane.number, lane.refused into _last from ${schema}.lanes lane where lane.id = _lane;`;
+export const lockLane = "  perform pg_advisory_xact_lock(uuid_hash_extended(_lane, 0));";
+
+/** Read the row of the lane, by a statement after {@link lockLane}: it sees what an earlier holder of the lock committed. */
+export function readLane(schema: string): string {
+  return `  select lane.number, lane.refused into _last from ${schema}.lanes lane where lane.id = _lane;`;
 }
 
-/** {@link lockLane}, and return the outcome of a batch that was committed before. */
-export function findNumber(schema: string): string {
-  return `${lockLane(schema)}
-  if _last.number >= _number then return json_build_object('settled', coalesce(_last.refused, '{}')); end if;
-`;
+/** Return the outcome of an earlier try of the batch, where this try wrote nothing. */
+export function returnSettled(schema: string): string {
+  return `${readLane(schema)}
+  if _last.number >= _number then return json_build_object('settled', coalesce(_last.refused, '{}')); end if;`;
 }
+
+/** The error of a batch whose number is taken. The caller learns its outcome by `bar_commit`. */
+export const numberTaken = "PDNUM";
 
 /**
  * Record the number of a batch that wrote something, and the transactions in it that did not; a batch that was refused as
- * a whole records nothing. A new lane deletes some that ended long ago, more than are added, so their number stays
- * bounded; it also looks for removed logs whose deletion another process did not finish. The same statement asks whether
- * the commit has to note news (`_isFollowed`), after all rows of sessions and documents are written.
+ * a whole records nothing. If the number is taken, all that this try wrote is undone: the caller has barred the batch, or an
+ * earlier try refused a transaction that fits by now. A new lane deletes some that ended long ago, more than are added, so
+ * their number stays bounded; it also looks for removed logs whose deletion another process did not finish. The same
+ * statement asks whether the commit has to note news (`_isFollowed`), after all rows of sessions and documents are written.
  */
-export function keepNumber(
+export function takeNumber(
   schema: string,
   { refused, isFollowed }: { readonly refused: string; readonly isFollowed: string },
 ): string {
   return `insert into ${schema}.lanes as lane (id, number, refused, used_at) values (_lane, _number, ${refused}, now())
   on conflict (id) do update set number = excluded.number, refused = excluded.refused, used_at = excluded.used_at
-  returning ${isFollowed} into _isFollowed;
-  if _last.number is null then
+  where lane.number < excluded.number
+  returning lane.born_at = now(), ${isFollowed} into _isNew, _isFollowed;
+  if not found then
+    raise exception using errcode = '${numberTaken}', message = 'another try settled the batch';
+  end if;
+  if _isNew then
     delete from ${schema}.lanes lane where lane.id in (
       select old.id from ${schema}.lanes old
       where old.born_at < now() - interval '1 day' and old.used_at < now() - interval '1 day'
