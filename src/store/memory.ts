@@ -23,7 +23,7 @@ import { MemoryDocuments } from "./memory/memory-documents.ts";
 import { MemoryEvents, type KeptSession } from "./memory/memory-events.ts";
 import { MemoryNews } from "./memory/memory-news.ts";
 import { beginningOf, isBehind, isNewestFirst, matches, orders, positionOf } from "./memory/session-order.ts";
-import { notedDocument, notedKeys, type NotedState } from "./news.ts";
+import { notedDocument, notedKey, type NotedState } from "./news.ts";
 import { comparePositions, entriesBetween, OrderedRows } from "./ordered-rows.ts";
 import { conflictWith, readRecord, recordOf, recordsOf, rowBytes, rowOf, type RecordRow } from "./row.ts";
 import { headOfData, inheritedLog, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "./stats.ts";
@@ -121,7 +121,7 @@ class MemoryStore implements Store {
     for (const addition of additions) this.#addUsage(addition);
     for (const change of documents) this.#documents.apply(change, now);
     batch.forEach((transaction, index) => {
-      if (outcomes[index]?.status === "ok") this.#news.note(notedKeys(transaction));
+      if (outcomes[index]?.status === "ok") this.#news.note(transaction.flatMap((change) => notedKey(change) ?? []));
     });
     this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;

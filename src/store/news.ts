@@ -3,7 +3,7 @@
  * commit that changes them, while a subscription of the tenant stands. A reader gets what the store has when it reads.
  */
 import type { DocumentKey } from "../domain/documents/document.ts";
-import { documentChanges, sessionChanges, type Transaction } from "../domain/record/change.ts";
+import { isDocumentChange, type Transaction } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { newsTenantOf } from "../domain/values/internal-scope.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
@@ -87,10 +87,15 @@ export function numberAfter(
   return number >= deleted && number <= last ? number : undefined;
 }
 
-/** The keys of what the transaction changes. A document whose time of expiry is moved keeps its version. */
-export function* notedKeys(transaction: Transaction): Generator<NotedKey, void, undefined> {
-  for (const { key } of sessionChanges(transaction)) yield notedSession(key);
-  for (const { document, kind } of documentChanges(transaction)) if (kind !== "touch") yield notedDocument(document);
+/** The tenant whose news have the change. */
+export function newsTenant(change: Transaction[number]): string {
+  return isDocumentChange(change) ? change.document.tenant : newsTenantOf(change.key.tenant);
+}
+
+/** The key of what is changed. Undefined for a document whose time of expiry is moved: it keeps its version. */
+export function notedKey(change: Transaction[number]): NotedKey | undefined {
+  if (!isDocumentChange(change)) return notedSession(change.key);
+  return change.kind === "touch" ? undefined : notedDocument(change.document);
 }
 
 function notedSession({ tenant, id }: SessionKey): NotedKey {

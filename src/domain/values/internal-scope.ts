@@ -15,6 +15,7 @@ export function isInternalScope(tenant: string): boolean {
 }
 
 const streams = "streams";
+const streamsMark = internalScope("", streams);
 
 /** The scope of a tenant's streams. */
 export function streamScope(tenant: string): string {
@@ -23,7 +24,7 @@ export function streamScope(tenant: string): string {
 
 /** True for the scope of a tenant's streams. */
 export function isStreamScope(tenant: string): boolean {
-  return tenant.endsWith(internalScope("", streams));
+  return tenant.endsWith(streamsMark);
 }
 
 /** The tenant that an internal scope belongs to. */

@@ -19,7 +19,7 @@ import type { Instance } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { isRemoved } from "../../domain/documents/document.ts";
 import { bytesIn } from "../entry-bytes.ts";
-import { decodeNewsCursor, notedDocument, notedKeys, type NotedKey, type NotedState } from "../news.ts";
+import { decodeNewsCursor, notedDocument, type NotedState } from "../news.ts";
 import type { FoundNews, NewsQuery } from "../store.ts";
 import { conflictWith, readRecord, recordOf, rowBytes, rowOf, type RecordRow } from "../row.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
@@ -163,9 +163,9 @@ export class SqliteStore implements Store {
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     const outcomes = await this.#write(() => {
-      const applied = this.#applyAll(batch);
-      this.#news.note(keysLanded(batch, applied));
-      return applied;
+      const all = this.#applyAll(batch);
+      this.#news.noteApplied(batch, all);
+      return all;
     });
     this.#watchers.wakeLanded(batch, outcomes);
     if (this.#mayHaveRemoved) this.#deleteRemoved();
@@ -207,9 +207,9 @@ export class SqliteStore implements Store {
         this.#splice(place.no, splice);
       }
     }
-    this.#places.set(key, { row, heads: record.heads, no: place.no });
+    this.#places.set(key, row, record.heads, place.no);
     if (additions !== undefined) for (const addition of additions) this.#usage.add(addition);
-    return { status: "ok" };
+    return applied;
   }
 
   /** Checks a whole transaction, then writes it. This connection has the only write lock, so no write comes between. */
@@ -244,7 +244,7 @@ export class SqliteStore implements Store {
     changes.forEach((change, index) => this.#put(change, places[index]));
     for (const { additions = [] } of changes) for (const addition of additions) this.#usage.add(addition);
     for (const change of documents) this.#documents.apply(change, now);
-    return { status: "ok" };
+    return applied;
   }
 
   #renamed(place: Place | undefined, { tenant, id }: SessionKey): Place | undefined {
@@ -284,7 +284,7 @@ export class SqliteStore implements Store {
     const no = place?.no ?? this.#insert(row);
     this.#label(no, row, place);
     for (const splice of splices) this.#splice(no, splice);
-    this.#places.set(key, { row, heads: record.heads, no });
+    this.#places.set(key, row, record.heads, no);
   }
 
   #insert(row: RecordRow): number {
@@ -619,14 +619,7 @@ export class SqliteStore implements Store {
   }
 }
 
-/** The keys of the transactions of a batch that are applied. */
-function* keysLanded(
-  batch: readonly Transaction[],
-  outcomes: readonly Outcome[],
-): Generator<NotedKey, void, undefined> {
-  for (const [index, transaction] of batch.entries())
-    if (outcomes[index]?.status === "ok") yield* notedKeys(transaction);
-}
+const applied: Outcome = { status: "ok" };
 
 function drained<T>(steps: Generator<void, T, void>): T {
   for (;;) {

@@ -20,7 +20,7 @@ export interface Place extends Pick<
 }
 
 /** A place, and the last seq of each log of the session. */
-interface KnownPlace extends Place, Pick<SessionRecord, "heads"> {}
+type KnownPlace = Place & Pick<SessionRecord, "heads">;
 
 /** Places in one of the two maps. */
 const placesMax = 4096;
@@ -30,33 +30,48 @@ const placesMax = 4096;
  * the commit id, which no other record has. The places that were written least recently go, half of them at a time.
  */
 export class Places {
-  #newer = new Map<string, KnownPlace>();
-  #older = new Map<string, KnownPlace>();
+  #newer = new Map<string, Writable<KnownPlace>>();
+  #older = new Map<string, Writable<KnownPlace>>();
 
   get(key: SessionKey): KnownPlace | undefined {
     const text = keyText(key);
     return this.#newer.get(text) ?? this.#older.get(text);
   }
 
-  set(key: SessionKey, { row, heads, no }: { row: RecordRow; no: number } & Pick<SessionRecord, "heads">): void {
+  set(key: SessionKey, row: RecordRow, heads: SessionRecord["heads"], no: number): void {
+    const text = keyText(key);
+    const place = this.#newer.get(text);
+    if (place === undefined) {
+      this.#add(text, { no, heads, ...placeFields(row) });
+      return;
+    }
+    // Places live long, and a new one for each append would be one more object to collect.
+    place.no = no;
+    place.heads = heads;
+    place.version = row.version;
+    place.commitId = row.commitId;
+    place.state = row.state;
+    place.user = row.user;
+    place.activeMinute = row.activeMinute;
+    place.stateSince = row.stateSince;
+    place.sweepAt = row.sweepAt;
+    place.createdAt = row.createdAt;
+    place.agent = row.agent;
+    place.labels = row.labels;
+  }
+
+  #add(text: string, place: KnownPlace): void {
     if (this.#newer.size >= placesMax) {
       this.#older = this.#newer;
       this.#newer = new Map();
     }
-    const { version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, agent, labels } = row;
-    this.#newer.set(keyText(key), {
-      no,
-      version,
-      commitId,
-      state,
-      user,
-      activeMinute,
-      stateSince,
-      sweepAt,
-      createdAt,
-      agent,
-      labels,
-      heads,
-    });
+    this.#newer.set(text, place);
   }
+}
+
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
+function placeFields(row: RecordRow): Omit<Place, "no"> {
+  const { version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, agent, labels } = row;
+  return { version, commitId, state, user, activeMinute, stateSince, sweepAt, createdAt, agent, labels };
 }

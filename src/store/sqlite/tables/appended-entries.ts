@@ -2,49 +2,52 @@ import type { Entry, LogName } from "../../../domain/record/entry.ts";
 import { isRefused } from "../connection/sqlite-error.ts";
 import { entriesAtOnce, type Statements } from "../statements.ts";
 
-type Row = readonly [session: number, log: LogName, seq: number, key: string | null, at: number, data: string];
+/** The values of one entry in its statement: session, log, seq, key, at, data. */
+const valuesOfOne = 6;
+const valuesAtOnce = entriesAtOnce * valuesOfOne;
+
+type Value = string | number | null;
 
 /**
  * Entries of one batch that go behind the end of their logs. Nothing is deleted before they are written, and entries of several
  * sessions share a statement.
  */
 export class AppendedEntries {
-  #rows: Row[] = [];
+  #values: Value[] = [];
 
   add(session: number, log: LogName, entries: readonly Entry[]): void {
-    for (const { seq, key, at, data } of entries) this.#rows.push([session, log, seq, key, at, data]);
+    for (const { seq, key, at, data } of entries) this.#values.push(session, log, seq, key, at, data);
   }
 
   /** Write what was added. A statement of the same batch that reads or deletes entries comes after this. */
   write(sql: Statements): void {
-    if (this.#rows.length === 0) return;
-    const rows = this.#rows;
-    this.#rows = [];
+    if (this.#values.length === 0) return;
+    const values = this.#values;
+    this.#values = [];
     let written = 0;
-    for (; rows.length - written >= entriesAtOnce; written += entriesAtOnce) {
-      const some = rows.slice(written, written + entriesAtOnce);
+    for (; values.length - written >= valuesAtOnce; written += valuesAtOnce) {
+      const some = values.slice(written, written + valuesAtOnce);
       try {
-        sql.insertEntries.run(...some.flat());
+        sql.insertEntries.run(...some);
       } catch (error) {
         if (!isRefused(error)) throw error;
-        for (const row of some) writeOne(sql, row);
+        writeEach(sql, some);
       }
     }
-    for (; written < rows.length; written++) {
-      const row = rows[written];
-      if (row !== undefined) writeOne(sql, row);
-    }
+    if (written < values.length) writeEach(sql, written === 0 ? values : values.slice(written));
   }
 }
 
 /** A damaged file may have entries behind the end of a log. They go, as before any other splice. */
-function writeOne(sql: Statements, row: Row): void {
-  try {
-    sql.insertEntry.run(...row);
-  } catch (error) {
-    if (!isRefused(error)) throw error;
-    const [session, log, seq] = row;
-    sql.cutLog.run(session, log, seq);
-    sql.insertEntry.run(...row);
+function writeEach(sql: Statements, values: readonly Value[]): void {
+  for (let from = 0; from < values.length; from += valuesOfOne) {
+    const [session = 0, log = "", seq = 0, key = null, at = 0, data = ""] = values.slice(from, from + valuesOfOne);
+    try {
+      sql.insertEntry.run(session, log, seq, key, at, data);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      sql.cutLog.run(session, log, seq);
+      sql.insertEntry.run(session, log, seq, key, at, data);
+    }
   }
 }

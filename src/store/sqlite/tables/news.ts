@@ -1,9 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Clock } from "../../../clock.ts";
+import type { Transaction } from "../../../domain/record/change.ts";
 import {
   changesOf,
   encodeNewsCursor,
   newsDeletedMax,
+  newsTenant,
+  notedKey,
   numberAfter,
   subscribed,
   type NotedKey,
@@ -11,7 +14,10 @@ import {
   type NotedState,
   type Subscription,
 } from "../../news.ts";
-import type { FoundNews, NewsQuery } from "../../store.ts";
+import type { FoundNews, NewsQuery, Outcome } from "../../store.ts";
+
+/** The number of the last news of each tenant, while one commit notes its own; undefined without a subscription. */
+type LastNumbers = Map<string, number | undefined>;
 
 /**
  * The news of a file. The rows of a tenant are numbered without gaps, in the order of the commits: a writer has the only write
@@ -55,17 +61,35 @@ export class News {
     this.#clear = [sql("delete from news"), sql("delete from news_subscriptions")];
   }
 
-  /** Notes keys, for the tenants with a subscription. The caller holds the write lock. */
+  /** Notes what the transactions of a batch change that were applied. The caller holds the write lock. */
+  noteApplied(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
+    const last: LastNumbers = new Map();
+    batch.forEach((transaction, index) => {
+      if (outcomes[index]?.status !== "ok") return;
+      for (const change of transaction) {
+        // Most tenants have no subscription, and an append of theirs makes no key.
+        const key = this.#hears(newsTenant(change), last) ? notedKey(change) : undefined;
+        if (key !== undefined) this.#noteKey(key, last);
+      }
+    });
+  }
+
+  /** Notes keys. The caller holds the write lock. */
   note(keys: Iterable<NotedKey>): void {
-    /** The number of the last news of each tenant; undefined without a subscription. */
-    const last = new Map<string, number | undefined>();
-    for (const { tenant, kind, scope, id } of keys) {
-      if (!last.has(tenant)) last.set(tenant, this.#standing(tenant));
-      const before = last.get(tenant);
-      if (before === undefined) continue;
-      this.#note.run(tenant, before + 1, kind, scope, id);
-      last.set(tenant, before + 1);
-    }
+    const last: LastNumbers = new Map();
+    for (const key of keys) if (this.#hears(key.tenant, last)) this.#noteKey(key, last);
+  }
+
+  /** True if the tenant has a subscription. */
+  #hears(tenant: string, last: LastNumbers): boolean {
+    if (!last.has(tenant)) last.set(tenant, this.#standing(tenant));
+    return last.get(tenant) !== undefined;
+  }
+
+  #noteKey({ tenant, kind, scope, id }: NotedKey, last: LastNumbers): void {
+    const no = (last.get(tenant) ?? 0) + 1;
+    this.#note.run(tenant, no, kind, scope, id);
+    last.set(tenant, no);
   }
 
   /**
