@@ -19,6 +19,34 @@ after(() => engines[Symbol.asyncDispose]());
 /** Three calls of the store in each of three operations, each with a place before and one behind it. */
 const places = 18;
 
+interface Kill {
+  readonly worker: WorkerProcess;
+  readonly chance: () => number;
+  /** The place where the worker stops. Absent: the test kills the worker at a moment of chance. */
+  readonly stallAt: number | undefined;
+  /** Looks once at what the worker writes. */
+  readonly look: () => Promise<void>;
+}
+
+/** Kills a worker. A reader looks without pause while the worker works, and waits while the worker starts. */
+async function killWhileRead({ worker, chance, stallAt, look }: Kill): Promise<void> {
+  await worker.hear("began");
+  let isOver = false;
+  const reading = (async () => {
+    do await look();
+    while (!isOver);
+  })();
+  if (stallAt === undefined) {
+    await worker.hear("did", 5);
+    await sleep(chance() * 5);
+  } else {
+    await worker.hear("stalled");
+  }
+  await worker.kill();
+  isOver = true;
+  await reading;
+}
+
 /** Looks once, and returns the number of operations that have landed. */
 async function opsSeen(session: Session): Promise<number> {
   const { tails, info } = await session.look([
@@ -42,33 +70,23 @@ for (const name of engineNames) {
     const session = await sessions.create({ id: "s" });
     await session.write({ turns: { turns: turnsAfter(0).map((input) => ({ input })) } });
     const reader = await sessions.get("s");
-    let isOver = false;
-    let looks = 0;
-    const reading = (async () => {
-      for (let seen = 0; !isOver; looks++) {
-        const now = await opsSeen(reader);
-        assert.ok(now >= seen, "no operation is lost");
-        seen = now;
-      }
-    })();
+    let [seen, looks] = [0, 0];
+    const look = async (): Promise<void> => {
+      const now = await opsSeen(reader);
+      assert.ok(now >= seen, "no operation is lost");
+      seen = now;
+      looks++;
+    };
     for (let round = 0; round < rounds(40); round++) {
       // Every place in turn, far ones first; each sixth process is killed at a moment of chance.
       const stallAt = round % 6 === 5 ? undefined : ((round * 5) % places) + 1;
       const task = { kind: "rewrite", session: "s", ...(stallAt === undefined ? {} : { stallAt }) } as const;
       const worker = new WorkerProcess({ store, task });
-      if (stallAt === undefined) {
-        await worker.hear("did", 5);
-        await sleep(chance() * 5);
-      } else {
-        await worker.hear("stalled");
-      }
-      await worker.kill();
+      await killWhileRead({ worker, chance, stallAt, look });
       const acknowledged = Number((await worker.hear("did"))["did"]);
       const landed = await opsSeen(session);
       assert.ok(landed === acknowledged || landed === acknowledged + 1, `${landed} after ${acknowledged}`);
     }
-    isOver = true;
-    await reading;
     context.diagnostic(`${looks} looks`);
     assert.ok(looks >= rounds(40));
     const types = new Set((await Array.fromAsync(session.events())).map(({ type }) => type));
@@ -112,27 +130,16 @@ for (const name of engineNames) {
     await using sessions = await openSessions({ store, sweep: false });
     const [one, two] = [await sessions.create({ id: "one" }), await sessions.create({ id: "two" })];
     const [readerOne, readerTwo] = [await sessions.get("one"), await sessions.get("two")];
-    let isOver = false;
-    const reading = (async () => {
-      while (!isOver) await seenTogether(sessions, readerOne, readerTwo);
-    })();
+    const look = async (): Promise<void> => void (await seenTogether(sessions, readerOne, readerTwo));
     for (let round = 0; round < (isThorough ? 40 : 4); round++) {
       const stallAt = round % 6 === 5 ? undefined : ((round * 5) % 10) + 1;
       const worker = new WorkerProcess({ store, task: { kind: "together", ...defined({ stallAt }) } });
-      if (stallAt === undefined) {
-        await worker.hear("did", 5);
-        await sleep(chance() * 5);
-      } else {
-        await worker.hear("stalled");
-      }
-      await worker.kill();
+      await killWhileRead({ worker, chance, stallAt, look });
       const acknowledged = Number((await worker.hear("did"))["did"]);
       const seen = await seenTogether(sessions, one, two);
       assert.ok(seen.one === acknowledged || seen.one === acknowledged + 1, `${seen.one} after ${acknowledged}`);
       assert.equal(seen.two, Math.floor(seen.one / 2));
     }
-    isOver = true;
-    await reading;
     await assertSound(sessions);
   });
 }

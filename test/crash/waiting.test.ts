@@ -147,11 +147,11 @@ for (const name of engineNames) {
     const tokens: string[] = [];
     for (let round = 0; round < rounds(40, 8); round++) {
       await session.refresh();
+      const sealing = Promise.race(workers.map((worker) => worker.hear("sealed", worker.count("sealed") + 1)));
       const turn = await session.begin("go on", { key: `k${round}` });
       const { token } = await turn.wait({ state: round, reason: "approval" });
       tokens.push(token);
-      for await (const news of session.watch({ after: turn.seq - 1 }))
-        if (news.type === "turn" && news.turn.status === "done") break;
+      await sealing;
       const sealed = await session.turnByKey(`k${round}`);
       assert(names.includes(String(sealed?.output[0]?.content)), "one process wrote the answer");
       assert.equal(sealed?.output.length, 1);

@@ -72,6 +72,7 @@ async function stalling(
 export async function together(url: string, { stallAt }: TogetherTask, say: Say): Promise<never> {
   const { sessions, arm } = await stalling(url, stallAt, say);
   const [one, two] = [await sessions.get("one"), await sessions.get("two")];
+  say({ began: one.id });
   for (let done = 0; ; done++) {
     if (done === 1) arm();
     const look = await one.look([{ log: "ops", last: 1 }]);
@@ -98,6 +99,7 @@ export async function together(url: string, { stallAt }: TogetherTask, say: Say)
 export async function rewrite(url: string, { session: id, stallAt }: RewriteTask, say: Say): Promise<never> {
   const { sessions, arm } = await stalling(url, stallAt, say);
   const session = await sessions.get(id);
+  say({ began: session.id });
   for (let done = 0; ; done++) {
     if (done === 1) arm();
     const look = await session.look([

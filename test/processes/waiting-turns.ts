@@ -118,6 +118,7 @@ async function resume(
       say({ won: token });
       await turn.write({ text: name });
       await turn.seal();
+      say({ sealed: token });
     } catch (error) {
       if (!hasCode(error, "turn_not_waiting")) throw error;
       say({ lost: token });
