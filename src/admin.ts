@@ -4,6 +4,7 @@
  * @module perdure/admin
  */
 import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
+import { invalidArgument } from "./domain/values/invalid-argument.ts";
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
 import { SessionError } from "./errors.ts";
@@ -108,10 +109,12 @@ export async function listHosts(sessions: Sessions): Promise<Page<HostInfo>> {
  *   one, `id_invalid`, the store's; the reason of the signal
  */
 export async function erase(sessions: Sessions, request: ErasureRequest): Promise<ErasureReceipt> {
+  const core = coreOf(sessions);
   return await traceCall({ operation: "erase", tenant: sessions.tenant }, async () => {
     guardNames(request, "request", erasureNames);
     const { user, device } = request;
-    await guardSecret(openCore(sessions));
+    core.guardOpen();
+    await guardSecret(core);
     const { Erasure } = await import("./sessions/erasure/erasure.ts");
     const subject = await subjectOf(sessions, device === undefined ? user : { device, user });
     // The marks of what it wrote in a shared session land when the device leaves it.
@@ -154,11 +157,12 @@ export async function copySessions(
   target: Sessions,
   options: CopyOptions = {},
 ): Promise<CopyReport> {
+  const [from, to] = [coreOf(sessions), coreOf(target)];
   const { tenant } = sessions;
   return await traceCall({ operation: "copy", tenant }, async () => {
     guardNames(options, "options", copyNames);
     const { copyAll } = await import("./sessions/transfer/copying.ts");
-    return await copyAll(coreOf(sessions), coreOf(target), { ...options, tenant, into: target.tenant });
+    return await copyAll(from, to, { ...options, tenant, into: target.tenant });
   });
 }
 
@@ -211,11 +215,15 @@ export async function importSessions(
   items: AsyncIterable<ImportItem | string> | Iterable<ImportItem | string>,
   options: ImportOptions = {},
 ): Promise<ImportReport> {
+  const core = coreOf(sessions);
   const { tenant } = sessions;
   return await traceCall({ operation: "import", tenant }, async () => {
     guardNames(options, "options", importNames);
+    const given: object = Object(items);
+    if (typeof items === "string" || !(Symbol.asyncIterator in given || Symbol.iterator in given))
+      throw invalidArgument("items", items, { expected: "iterable" });
     const { importAll } = await import("./sessions/transfer/importing.ts");
-    return await importAll(coreOf(sessions), items, { ...options, tenant });
+    return await importAll(core, items, { ...options, tenant });
   });
 }
 
@@ -233,7 +241,7 @@ async function subjectOf(
 ): Promise<Subject> {
   const { tenant } = sessions;
   const place = { core: coreOf(sessions), fallback: fallbackOf(sessions), tenant };
-  if (typeof erased !== "object") {
+  if (typeof erased !== "object" || erased === null) {
     const user = parseId(erased, "user");
     return { ...place, user, isGuest: false, hashed: user };
   }

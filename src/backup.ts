@@ -15,7 +15,8 @@ import { makeDurably, withFileErrors, removeAbandoned } from "./files/durable-fi
 import { resolveOptions } from "./sessions/options/options.ts";
 import { guardTarget } from "./files/target-file.ts";
 import type { Store } from "./store/store.ts";
-import { invalidArgument } from "./domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
+import { invalidArgument, invalidText } from "./domain/values/invalid-argument.ts";
 
 /** Contents and place of a backup. */
 export interface BackupReport {
@@ -50,6 +51,8 @@ export interface BackupOptions {
   readonly limits?: Partial<Limits>;
 }
 
+const backupNames: OptionNames<BackupOptions> = { onProgress: true, onSkipped: true, limits: true };
+
 /**
  * Writes a consistent snapshot of the whole store into a file while writers continue; reads it back, and only then
  * renames it. For SQLite the file is a database made by SQLite's own backup, for PostgreSQL it is lines of JSON.
@@ -57,7 +60,9 @@ export interface BackupOptions {
  *   `store_invalid` if something is damaged
  */
 export async function backupStore(url: string, path: string, options: BackupOptions = {}): Promise<BackupReport> {
-  const file = resolve(path);
+  guardNames(options, "options", backupNames);
+  const file = resolve(parseText(path, "path"));
+  parseText(url, "store");
   if (/^sqlite:/i.test(url)) return await backupDatabase(url, file, options);
   if (/^postgres(ql)?:/i.test(url)) return await backupAsLines(url, file, options);
   throw invalidArgument("store", `${url.split(":")[0] ?? ""}:`, { expected: "database_url" });
@@ -117,6 +122,12 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   return { file, kind: "lines", ...content, bytes: (await stat(file)).size };
 }
 
+/** A text that is not empty. */
+function parseText(text: string, name: string): string {
+  if (typeof text === "string" && text !== "") return text;
+  throw invalidText(name, text, { min: 1 });
+}
+
 /** Reads the backup to its last line, which shows whether it is complete. */
 async function checkLines(file: string, options: LinesOptions): Promise<LinesContent> {
   const sessions = sessionsIn(file, options);
@@ -157,6 +168,13 @@ export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
   readonly limits?: Partial<Limits>;
 }
 
+const restoreNames: OptionNames<RestoreStoreOptions> = {
+  signal: true,
+  onProgress: true,
+  skipDamaged: true,
+  limits: true,
+};
+
 /**
  * Restores everything in a backup into a store, each session completely or not at all, and checks it there. Existing
  * sessions are left alone, so an aborted restore can be run again. The backup is read to its end before anything is
@@ -164,7 +182,9 @@ export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
  * @throws SessionError `snapshot_invalid`, `snapshot_newer`, `store_invalid` for an incomplete backup, and the store's
  */
 export async function restoreStore(path: string, url: string, options: RestoreStoreOptions = {}): Promise<CopyReport> {
-  const file = resolve(path);
+  guardNames(options, "options", restoreNames);
+  const file = resolve(parseText(path, "path"));
+  parseText(url, "store");
   const isDatabase = (await headOf(file)).toString("latin1") === "SQLite format 3\0";
   const content = isDatabase ? undefined : await checkLines(file, options);
   const store = await openStore(url);

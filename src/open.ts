@@ -6,6 +6,7 @@ import type { SessionsOptions } from "./sessions/options/options.ts";
 import { takesAnySchema, type Access } from "./store/access.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
+import { guardObject } from "./domain/values/option-names.ts";
 import { invalidArgument } from "./domain/values/invalid-argument.ts";
 
 /** Which store to open, and how its sessions behave. */
@@ -35,9 +36,17 @@ export async function openSessions(target: string | OpenOptions = {}): Promise<S
   return await traceCall({ operation: "open", tenant: undefined }, () => open(target));
 }
 
+/** @throws SessionError `argument_invalid` for what is neither a URL nor options */
+export function openOptions(target: string | OpenOptions): OpenOptions {
+  if (typeof target === "string") return { store: target };
+  guardObject(target, "options");
+  return target;
+}
+
 async function open(target: string | OpenOptions): Promise<Sessions> {
-  const { store = "sqlite:perdure.db", fallback, ...options } = typeof target === "string" ? { store: target } : target;
+  const { store = "sqlite:perdure.db", fallback, ...options } = openOptions(target);
   const outbox = fallback === undefined ? undefined : await openOutbox(fallback, options);
+  if (typeof store !== "string") guardStore(store);
   if (typeof store !== "string") return await guardedSessionsOn(store, options, outbox);
   const { opened, isLate } = outbox === undefined ? await openAtOnce(store, options) : await openOrLate(store, options);
   // The secret is compared once the store can be reached.
@@ -49,6 +58,13 @@ async function open(target: string | OpenOptions): Promise<Sessions> {
     await outbox?.close();
     throw error;
   }
+}
+
+/** @throws SessionError `argument_invalid` for what is neither a URL nor a store */
+function guardStore(store: Store): void {
+  const { capabilities, commit } = Object(store) as Partial<Store>;
+  if (typeof commit !== "function" || typeof capabilities !== "object")
+    throw invalidArgument("store", store, { expected: "store" });
 }
 
 interface Opened {
@@ -67,7 +83,7 @@ async function openAtOnce(url: string, options: SessionsOptions): Promise<Opened
  */
 async function openOutbox(fallback: NonNullable<OpenOptions["fallback"]>, options: SessionsOptions): Promise<Store> {
   if (fallback === "stateless") return await openStore("memory:", options);
-  const url: unknown = typeof fallback === "object" ? fallback.outbox : fallback;
+  const url: unknown = typeof fallback === "object" ? (fallback as { outbox?: unknown } | null)?.outbox : fallback;
   if (typeof url === "string" && /^sqlite:/i.test(url)) return await openStore(url, options);
   throw invalidArgument("fallback", typeof url === "string" ? redact(url) : url, { expected: "outbox" });
 }

@@ -1,7 +1,7 @@
 /** Sessions that several parts of a process share: one store, one pool of connections, one sweep. */
 import { invalidArgument } from "./domain/values/invalid-argument.ts";
 import { parseId } from "./domain/values/ids.ts";
-import { openSessions, type OpenOptions } from "./open.ts";
+import { openOptions, openSessions, type OpenOptions } from "./open.ts";
 import { viewOf, type Sessions } from "./sessions/sessions.ts";
 
 interface Shared {
@@ -20,11 +20,7 @@ const shared = new Map<string, Shared>();
  *   as `openSessions`
  */
 export async function sharedSessions(target: string | OpenOptions = {}): Promise<Sessions> {
-  const {
-    store = "sqlite:perdure.db",
-    tenant = "default",
-    ...rest
-  } = typeof target === "string" ? { store: target } : target;
+  const { store = "sqlite:perdure.db", tenant = "default", ...rest } = openOptions(target);
   if (typeof store !== "string") throw invalidArgument("store", store, { expected: "url" });
   parseId(tenant, "tenant");
   const options: OpenOptions = { store, ...rest };

@@ -2,8 +2,9 @@ import type { Answer } from "../domain/turns/answer.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
+import { eachItem, pageNames, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type {
   ActiveAgent,
   BusyPolicy,
@@ -95,6 +96,7 @@ export class Chat {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
+    guardObject(range, "range");
     return turnPages(
       this.#http,
       "/v1/chat",
@@ -183,6 +185,7 @@ export class Chat {
 
   /** One page of the other devices that share this chat through a code, by names that are no device ids. */
   async listSharing(page: PageQuery = {}): Promise<Page<UserDevice>> {
+    guardNames(page, "page", pageNames);
     const { body } = await this.#http.ask({ method: "GET", path: "/v1/devices/link", query: { ...page } });
     const { items, next } = body as { items: { id: string; linkedAt: string }[]; next?: string };
     return defined({ items: items.map(({ id, linkedAt }) => ({ id, linkedAt: new Date(linkedAt) })), next });
@@ -216,12 +219,14 @@ const keptAs = "perdure-device";
 
 /**
  * The device id stored in this browser, created if missing.
- * @throws Error without such a storage
+ * @throws SessionError `argument_invalid` without such a storage
  */
 export function browserDevice(
   storage: KeyValueStorage | undefined = (globalThis as { localStorage?: KeyValueStorage }).localStorage,
 ): string {
-  if (storage === undefined) throw new Error("there is no localStorage here; pass the device's id");
+  const { getItem, setItem } = Object(storage) as Partial<KeyValueStorage>;
+  if (storage === undefined || typeof getItem !== "function" || typeof setItem !== "function")
+    throw invalidArgument("storage", storage, { expected: "storage" });
   const kept = storage.getItem(keptAs);
   if (kept !== null) return kept;
   const device = crypto.randomUUID();

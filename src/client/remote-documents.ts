@@ -1,6 +1,6 @@
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { eachItem } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -89,6 +89,7 @@ export class RemoteDocuments implements Pick<Documents, keyof Documents> {
     const { if: required, ...rest } = options;
     parseNewId(key, "key");
     guardIf(required);
+    parseFunction(change, "change");
     for (let attempt = 1; ; attempt++) {
       const found = await this.get(key);
       const expected = found?.version ?? "absent";

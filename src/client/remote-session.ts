@@ -1,7 +1,8 @@
 import type { Answer } from "../domain/turns/answer.ts";
 import { sortableId } from "../domain/values/ids.ts";
 import { parseDuration } from "../domain/values/duration.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { parseArray } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import type { Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -260,6 +261,7 @@ export class RemoteSession implements OverHttp {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   async *turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
+    guardObject(range, "range");
     const { last, before, from = 1, to = Number.MAX_SAFE_INTEGER, ...rest } = range;
     if (last !== undefined || before !== undefined || !(to >= from)) {
       // The server resolves a range from the end, and refuses an invalid range with its reason.
@@ -314,7 +316,7 @@ export class RemoteSession implements OverHttp {
    * @throws SessionError as a local session
    */
   async look(tails: readonly TailQuery[] = []): Promise<SessionLook> {
-    for (const tail of tails) guardNames(tail, "tail", tailNames);
+    for (const tail of parseArray(tails, "tails")) guardNames(tail, "tail", tailNames);
     const query = { tails: tails.map(({ log, last }) => `${log}:${last}`).join(",") };
     const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/look`, query });
     return lookOfWire(
@@ -416,6 +418,7 @@ export class RemoteSession implements OverHttp {
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
   events(range: EntryRange = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    guardObject(range, "range");
     return eventPages(
       this.#http,
       this.#path,

@@ -1,7 +1,8 @@
 import { sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
+import { parseArray, parseInstant } from "../domain/values/invalid-argument.ts";
 import { labelTexts } from "../domain/values/labels.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames, guardObject, guardSignal, type OptionNames } from "../domain/values/option-names.ts";
 import { eachItem, eachPage, type Page } from "../domain/values/pages.ts";
 import { hasCode } from "../errors.ts";
 import type {
@@ -96,6 +97,7 @@ export class RemoteSessions {
    * @throws SessionError `session_exists`, `agent_unknown`, `id_invalid` …
    */
   async create(options: CreateOptions = {}): Promise<RemoteSession> {
+    guardObject(options, "options");
     // With an id from the client, a repeated request finds the session of the lost one.
     const id =
       options.id ??
@@ -128,28 +130,21 @@ export class RemoteSessions {
   }
 
   /** One page of sessions. @throws SessionError `request_invalid` */
-  async list({
-    activeSince,
-    activeBefore,
-    createdSince,
-    createdBefore,
-    state,
-    labels,
-    waiting,
-    ...query
-  }: ListQuery & { readonly state?: SessionState } = {}): Promise<SessionPage> {
+  async list(query: ListQuery & { readonly state?: SessionState } = {}): Promise<SessionPage> {
+    guardObject(query, "query");
+    const { activeSince, activeBefore, createdSince, createdBefore, state, labels, waiting, ...rest } = query;
     const { body } = await this.#http.ask({
       method: "GET",
       path: "/v1/sessions",
       query: {
-        ...query,
+        ...rest,
         state,
         label: labels && labelTexts(labels),
         waiting: waiting === true ? "true" : waiting,
-        activeSince: activeSince?.toISOString(),
-        activeBefore: activeBefore?.toISOString(),
-        createdSince: createdSince?.toISOString(),
-        createdBefore: createdBefore?.toISOString(),
+        activeSince: instantText(activeSince, "activeSince"),
+        activeBefore: instantText(activeBefore, "activeBefore"),
+        createdSince: instantText(createdSince, "createdSince"),
+        createdBefore: instantText(createdBefore, "createdBefore"),
       },
     });
     const page = body as Page<WireSession>;
@@ -164,6 +159,7 @@ export class RemoteSessions {
   each(
     selection: SessionSelection & { readonly state?: SessionState } = {},
   ): AsyncGenerator<SessionInfo, void, undefined> {
+    guardObject(selection, "query");
     return eachItem((after) => this.list({ ...selection, order: "id", ...after }));
   }
 
@@ -172,7 +168,13 @@ export class RemoteSessions {
    * @throws SessionError as the local `write`
    */
   async write(writes: readonly WriteTo[]): Promise<WritesOutcome> {
-    const body = { writes: writes.map(({ id, ...write }) => ({ id, ...wireWrite(write) })) };
+    const body = {
+      writes: Array.from(parseArray(writes, "writes"), (one, index) => {
+        guardObject(one, `writes[${index}]`);
+        const { id, ...write } = one;
+        return { id, ...wireWrite(write) };
+      }),
+    };
     const answer = await this.#http.ask({ method: "POST", path: "/v1/write", body, once: true });
     return outcomesOfWire(answer.body as WireOutcomes);
   }
@@ -194,11 +196,10 @@ export class RemoteSessions {
    * `before` is for pages only.
    * @throws SessionError `request_invalid`, `store_unavailable` if the server stays away
    */
-  async *eachEvent({ follow = false, signal, ...filter }: Omit<EventWalk, "begun"> = {}): AsyncGenerator<
-    TenantEvent,
-    void,
-    void
-  > {
+  async *eachEvent(walk: Omit<EventWalk, "begun"> = {}): AsyncGenerator<TenantEvent, void, void> {
+    guardObject(walk, "query");
+    const { follow = false, signal, ...filter } = walk;
+    guardSignal({ signal });
     if (follow) {
       yield* followedEvents(this.#http, wireQuery(filter), signal);
       return;
@@ -248,14 +249,18 @@ export class RemoteSessions {
   }
 
   /** Erases a user, or the guest of a device. Needs a key with the right `admin`; a repeated request returns the same receipt. */
-  async erase({ signal, ...request }: ErasureRequest): Promise<ErasureReceipt> {
-    const { body } = await this.#http.ask({ method: "POST", path: "/v1/erase", body: request, signal });
+  async erase(request: ErasureRequest): Promise<ErasureReceipt> {
+    guardObject(request, "request");
+    const { signal, ...rest } = request;
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/erase", body: rest, signal });
     return body as ErasureReceipt;
   }
 
   /** Runs one bounded pass of the sweep. Needs a key with the right `admin`. */
-  async sweep({ signal, ...request }: SweepRequest = {}): Promise<SweepReport> {
-    const { body } = await this.#http.ask({ method: "POST", path: "/v1/sweep", body: request, signal });
+  async sweep(request: SweepRequest = {}): Promise<SweepReport> {
+    guardObject(request, "request");
+    const { signal, ...rest } = request;
+    const { body } = await this.#http.ask({ method: "POST", path: "/v1/sweep", body: rest, signal });
     return body as SweepReport;
   }
 
@@ -266,7 +271,7 @@ export class RemoteSessions {
     const { body } = await this.#http.ask({
       method: "GET",
       path: "/v1/stats",
-      query: { by, since: since?.toISOString(), limit },
+      query: { by, since: instantText(since, "since"), limit },
     });
     const stats = body as Stats & { at: string; since: string | null };
     return { ...stats, at: new Date(stats.at), since: stats.since === null ? null : new Date(stats.since) };
@@ -277,13 +282,20 @@ export class RemoteSessions {
   }
 }
 
-function wireQuery({ type, since, before, ...query }: EventQuery): NonNullable<HttpRequest["query"]> {
+function wireQuery(query: EventQuery): NonNullable<HttpRequest["query"]> {
+  guardObject(query, "query");
+  const { type, since, before, ...rest } = query;
   return {
-    ...query,
-    type: typeof type === "string" ? type : type?.join(","),
-    since: since?.toISOString(),
-    before: before?.toISOString(),
+    ...rest,
+    type: type === undefined || typeof type === "string" ? type : parseArray(type, "type").join(","),
+    since: instantText(since, "since"),
+    before: instantText(before, "before"),
   };
+}
+
+/** @throws SessionError `argument_invalid` */
+function instantText(date: Date | undefined, name: string): string | undefined {
+  return date === undefined ? undefined : new Date(parseInstant(date, name)).toISOString();
 }
 
 function pathOf(id: string): string {

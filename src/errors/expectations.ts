@@ -38,10 +38,12 @@ export type Expected =
   | "event_type"
   | "file_outside_store"
   | "finite_number"
+  | "function"
   | "guest"
   | "gzip"
   | "gzip_ratio"
   | "instant"
+  | "iterable"
   | "json"
   | "key_token"
   | "known_field"
@@ -76,9 +78,12 @@ export type Expected =
   | "recordings"
   | "regular_file"
   | "schema_name"
+  | "sessions"
   | "setting"
   | "signal"
   | "sqlite_url"
+  | "storage"
+  | "store"
   | "shared_option"
   | "table_columns"
   | "tagged"
@@ -148,7 +153,9 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   event_type: () => "a type of event",
   file_outside_store: () => "a file that is not part of the store",
   finite_number: () => "a finite number",
+  function: () => "a function",
   key_token: ({ min, max }) => `a secret of ${min} to ${max} visible ASCII characters`,
+  iterable: () => "an array, or another iterable",
   known_message: () => "a message in a format that docs/tasks/export-import.md lists",
   label_name: (e) => `names of 1 to ${e.max} characters without control characters and without "=", and not __proto__`,
   labels: (e) => `at most ${e.max} labels`,
@@ -177,7 +184,10 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   recordings: () => "a .jsonl file, or a folder of such files",
   regular_file: () => "a new file, or a regular file to replace",
   schema_name: (e) => `a name of 1 to ${e.max} bytes without control characters that does not begin with pg_`,
+  sessions: () => "a Sessions object of openSessions",
   sqlite_url: () => "sqlite:FILE, with no parameters but synchronous and busyTimeout",
+  storage: () => "a storage such as localStorage; where there is none, pass the device's id",
+  store: () => "an sqlite:, postgres: or memory: URL, or a store",
   shared_option: () =>
     "every option as in the first call of sharedSessions for this store; this one differs: pass the same value, or open sessions of your own with openSessions",
   table_columns: ({ known = [] }) =>

@@ -2,7 +2,7 @@ import { open, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { defined } from "../domain/values/defined.ts";
 import { parseId } from "../domain/values/ids.ts";
-import type { Page, PageQuery } from "../domain/values/pages.ts";
+import { pageNames, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import { withFileErrors, removeDurably, writeDurably } from "./durable-file.ts";
@@ -81,7 +81,9 @@ export class SnapshotDirectory {
   }
 
   /** One page of the snapshots, by id. Other files in the folder are skipped. @throws SessionError `argument_invalid` */
-  async list({ limit = 100, after }: PageQuery = {}): Promise<Page<SavedSnapshot>> {
+  async list(page: PageQuery = {}): Promise<Page<SavedSnapshot>> {
+    guardNames(page, "page", pageNames);
+    const { limit = 100, after } = page;
     const pageSize = parseLimit(limit, this.#sessions.limits.pageMax);
     const saved = (await this.#all()).filter(({ id }) => after === undefined || id > after);
     const items = saved.slice(0, pageSize);

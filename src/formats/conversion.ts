@@ -7,8 +7,9 @@ import { hash } from "node:crypto";
 import type { Fields } from "../domain/turns/known-parts.ts";
 import { callsIn } from "../domain/turns/message-steps.ts";
 import { nativeOf, withoutNative, type NativeForm } from "../domain/request/native-form.ts";
-import { closeToolCalls, type Message } from "../domain/turns/turn.ts";
+import { closeToolCalls, parseMessages, type Message } from "../domain/turns/turn.ts";
 import { base64Of, type Value } from "../domain/values/codec.ts";
+import { parseArray } from "../domain/values/invalid-argument.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
@@ -30,7 +31,8 @@ export interface ConvertedMessage {
  */
 export function fromFormat(values: readonly unknown[], format: MessageFormatName): readonly Message[] {
   const converter = formatNamed(format);
-  for (const [index, value] of values.entries())
+  // Entries of a sparse array include its holes.
+  for (const [index, value] of parseArray(values, "messages").entries())
     if (!isMessageOf(converter, value)) throw notKnown(value, `messages[${index}]`);
   return convertAll(
     values.map((value) => ({ value: value as Fields, format: converter })),
@@ -42,10 +44,11 @@ export function fromFormat(values: readonly unknown[], format: MessageFormatName
  * The messages of a session in a framework's own form. What this framework wrote comes back as it was written, unless
  * the message has changed since; all else is converted. A call without a result gets a marked one in formats that demand
  * it.
- * @throws SessionError `argument_invalid` for an unknown format
+ * @throws SessionError `message_invalid` for a value that is no message, `argument_invalid` for an unknown format
  */
 export function toFormat(messages: readonly Message[], format: MessageFormatName): readonly Value[] {
   const converter = formatNamed(format);
+  parseMessages(parseArray(messages, "messages"), "user", "messages");
   const toolNames = toolNamesIn(messages);
   const written: Value[] = [];
   let changed: Message[] = [];

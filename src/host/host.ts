@@ -1,7 +1,7 @@
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { defined } from "../domain/values/defined.ts";
 import { durationMaxMs } from "../domain/values/limits.ts";
-import type { Page, PageQuery } from "../domain/values/pages.ts";
+import { pageNames, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { keyText, type SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { hasCode, SessionError } from "../errors.ts";
@@ -264,7 +264,9 @@ export class Host implements AsyncDisposable {
   }
 
   /** One page of the live sessions, by id. @throws SessionError `argument_invalid` */
-  list({ limit = 100, after = "" }: PageQuery = {}): Page<LiveInfo> {
+  list(page: PageQuery = {}): Page<LiveInfo> {
+    guardNames(page, "page", pageNames);
+    const { limit = 100, after = "" } = page;
     parseLimit(limit, this.#core.options.limits.pageMax);
     // Sorts only a page at a time, so it stays fast with 100 000 sessions; one more shows whether a page follows.
     const most = limit + 1;
@@ -279,8 +281,8 @@ export class Host implements AsyncDisposable {
       last = found.at(-1)?.key.id;
     }
     found = found.sort(byId).slice(0, most);
-    const page = found.slice(0, limit);
-    return defined({ items: page.map(liveInfo), next: found.length > limit ? page.at(-1)?.key.id : undefined });
+    const items = found.slice(0, limit);
+    return defined({ items: items.map(liveInfo), next: found.length > limit ? items.at(-1)?.key.id : undefined });
   }
 
   /**

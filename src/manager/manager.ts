@@ -4,9 +4,9 @@
  * the same time agree. The default agent answers a message that cannot be routed and does not become active, so the
  * next message is routed again. Without a default agent this is an error, and nothing is written.
  */
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { invalidArgument, parseArray, parseFunction } from "../domain/values/invalid-argument.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import { parseMessages, type MessageInput } from "../domain/turns/turn.ts";
 import { SessionError } from "../errors.ts";
 import type { Answer } from "../domain/turns/answer.ts";
@@ -114,6 +114,7 @@ export function createManager(options: ManagerOptions): Manager {
   guardNames(options, "options", optionNames);
   const { sessions, router = routeByKeywords() } = options;
   const agents = parseAgents(sessions);
+  parseFunction(router, "router");
   const fallback = parseDefault(options.default, agents);
   const { offersHandoffs = true, stepsMax = 10 } = options;
   const handsOver = parseHandsOver(options.handsOver ?? "next");
@@ -215,7 +216,9 @@ function modelOf({ model }: Pick<SendOptions, "model">, sessions: Sessions): Mod
   };
 }
 
-function parseAgents({ agents }: Sessions): ReadonlyMap<string, Agent> {
+function parseAgents(sessions: Sessions): ReadonlyMap<string, Agent> {
+  guardObject(sessions, "sessions");
+  const { agents } = sessions;
   if (agents !== undefined && agents.size > 0) return agents;
   throw new SessionError("argument_invalid", { name: "sessions.agents", expected: "agents" });
 }
@@ -235,13 +238,14 @@ function toolsByAgent(
   agents: ReadonlyMap<string, Agent>,
   common: readonly Tool[],
 ): ReadonlyMap<string, readonly Tool[]> {
+  guardObject(own, "tools");
   const given = new Map(Object.entries(own));
   for (const name of given.keys()) {
     if (!agents.has(name)) throw new SessionError("agent_unknown", { agent: name, known: [...agents.keys()] });
   }
   return new Map(
     [...agents.keys()].map((name) => {
-      const tools = [...common, ...(given.get(name) ?? [])];
+      const tools = [...common, ...parseArray(given.get(name) ?? [], `tools.${name}`)];
       parseTools(tools);
       return [name, tools] as const;
     }),

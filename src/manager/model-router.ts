@@ -1,3 +1,5 @@
+import { parseFunction } from "../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { clip } from "../domain/values/format-value.ts";
 import type { Model } from "../sessions/options/model.ts";
 import type { Agent } from "../sessions/options/options.ts";
@@ -12,6 +14,8 @@ export interface ModelRouterOptions {
   readonly model?: Model;
 }
 
+const optionNames: OptionNames<ModelRouterOptions> = { model: true };
+
 /** The subject of a message is at its beginning, and each word costs tokens. */
 const askedLengthMax = 4000;
 
@@ -19,7 +23,10 @@ const askedLengthMax = 4000;
  * A router that asks a model to name one of the agents, by their descriptions. Only an exact agent name counts; any
  * other output means that none fits. The model gets only the message, and its usage is not counted for the session.
  */
-export function routeByModel({ model: own }: ModelRouterOptions = {}): Router {
+export function routeByModel(options: ModelRouterOptions = {}): Router {
+  guardNames(options, "options", optionNames);
+  const { model: own } = options;
+  if (own !== undefined) parseFunction(own, "model");
   return async (text, { agents, model, signal }) => {
     const lengthMax = Math.max(...[...agents.keys()].map((name) => name.length)) + 10;
     const messages = [

@@ -14,7 +14,7 @@ import { SessionError } from "../errors.ts";
 import type { DecidedCalls, Model, ModelEvent, ModelRequest } from "../sessions/options/model.ts";
 import type { Session } from "../sessions/session/session.ts";
 import { needsApproval, parseTools, refusedResult, runTool, type Tool, type ToolContext } from "./tool.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 
 /** Session and limits of a tool loop. */
 export interface ToolLoopOptions {
@@ -37,6 +37,7 @@ const optionNames: OptionNames<ToolLoopOptions> = { session: true, stepsMax: tru
 export function withTools(model: Model, tools: readonly Tool[], options: ToolLoopOptions): Model {
   guardNames(options, "withTools", optionNames);
   const { session, stepsMax = 10 } = options;
+  parseFunction(model, "model");
   parseTools(tools);
   parseStepsMax(stepsMax);
   const loop: Model = (request) => answerWithTools(model, request, { session, stepsMax, toolsOf: () => tools });

@@ -9,7 +9,8 @@ import type { Session } from "../sessions/session/session.ts";
 import type { Traced } from "../store/calls/store-call.ts";
 import { traced } from "../store/calls/traced.ts";
 import { withTimeout } from "./timeout.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { invalidArgument, parseArray, parseFunction } from "../domain/values/invalid-argument.ts";
 
 /** A function of yours that a model may call. */
 export interface Tool extends ToolDescription {
@@ -61,15 +62,26 @@ const textBytesMax = 64 * 1024;
 const mediaBytesMax = 4 * 1024 * 1024;
 const errorLengthMax = 1000;
 
+const toolNames: OptionNames<Tool> = {
+  name: true,
+  description: true,
+  parameters: true,
+  run: true,
+  approve: true,
+  timeout: true,
+};
+
 /**
  * Tools by name.
  * @throws SessionError `argument_invalid`, `duration_invalid`
  */
 export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
   const known = new Map<string, Tool>();
-  for (const tool of tools) {
-    const { name, timeout, approve } = tool;
-    if (!/^[\w-]{1,64}$/.test(name)) throw invalidArgument("tool.name", name, { expected: "tool_name", max: 64 });
+  for (const [index, tool] of parseArray(tools, "tools").entries()) {
+    guardNames(tool, `tools[${index}]`, toolNames);
+    const { name, timeout, approve, run } = tool;
+    if (typeof name !== "string" || !/^[\w-]{1,64}$/.test(name))
+      throw invalidArgument("tool.name", name, { expected: "tool_name", max: 64 });
     if (known.has(name)) throw invalidArgument("tool.name", name, { expected: "unique" });
     if (timeout !== undefined) parseDuration(timeout, `tools.${name}.timeout`);
     if (approve !== undefined && typeof approve !== "boolean" && typeof approve !== "function")
@@ -77,6 +89,7 @@ export function parseTools(tools: readonly Tool[]): ReadonlyMap<string, Tool> {
         expected: "one_of",
         known: ["true", "false", "a function"],
       });
+    parseFunction(run, `tools.${name}.run`);
     known.set(name, tool);
   }
   return known;

@@ -1,5 +1,6 @@
 /** Writes, looks and entries of logs on the wire: as in the library, with instants as ISO 8601. */
 import { defined } from "../domain/values/defined.ts";
+import { guardObject } from "../domain/values/option-names.ts";
 import type {
   LogEntry,
   Metadata,
@@ -83,7 +84,9 @@ export function lookOfWire({ info, tails, ...look }: WireLook, logs: readonly st
 }
 
 /** A write as JSON has it. A look is its version and its marks. */
-export function wireWrite({ set, onto, ...write }: SessionWrite): WriteBody {
+export function wireWrite(given: SessionWrite): WriteBody {
+  guardObject(given, "write");
+  const { set, onto, ...write } = given;
   return defined({
     ...write,
     set: set === undefined ? undefined : wirePatch(set),
@@ -96,8 +99,11 @@ export function writeOfWire({ set, ...write }: WriteBody): SessionWrite {
 }
 
 /** Metadata to remove, whose value is `undefined`, is listed. */
-export function wirePatch({ metadata, ...patch }: SessionPatch): PatchBody {
+export function wirePatch(given: SessionPatch): PatchBody {
+  guardObject(given, "patch");
+  const { metadata, ...patch } = given;
   if (metadata === undefined) return patch;
+  guardObject(metadata, "metadata");
   const entries = Object.entries(metadata);
   const removed = entries.filter(([, value]) => value === undefined).map(([key]) => key);
   return {

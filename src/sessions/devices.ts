@@ -3,7 +3,7 @@ import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
+import { eachItem, pageNames, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
@@ -31,10 +31,16 @@ import type { HandOffOptions } from "./operations/handoff.ts";
 import { Session } from "./session/session.ts";
 import { activeAgentOf, type ActiveAgent } from "./session/session-info.ts";
 import { unreadableSession, type UnreadableSession } from "./session/unreadable-session.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { invalidText, parseArray } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
-const pageNames: OptionNames<PageQuery> = { limit: true, after: true };
+const activeAgentsNames: OptionNames<ActiveAgentsOptions> = { onUnreadable: true };
+
+/** Options of `activeAgents`. */
+interface ActiveAgentsOptions {
+  readonly onUnreadable?: (device: UnreadableDevice) => void;
+}
 
 /** The session that continues if both the user and the device have one. */
 export interface ClaimOptions extends DeviceOptions {
@@ -76,7 +82,10 @@ export class Devices {
    * @throws SessionError `id_invalid` if the id is not one that `deviceIds` of `openSessions` allows, `secret_missing`, and as `create`
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
-    return await this.#perform("devices.open", () => this.#open(this.#names(deviceId), options));
+    return await this.#perform("devices.open", () => {
+      guardObject(options, "options");
+      return this.#open(this.#names(deviceId), options);
+    });
   }
 
   /**
@@ -103,6 +112,7 @@ export class Devices {
 
   /** The device id inside a sealed id, also of a previous secret; null if another secret sealed it, or the text was altered. */
   unseal(sealed: string): string | null {
+    if (typeof sealed !== "string") throw invalidText("sealed", sealed, {});
     const [text = "", seal = ""] = sealed.split(".", 2);
     try {
       const device = parseDeviceId(text, "uuid");
@@ -171,6 +181,7 @@ export class Devices {
   }
 
   async #sharing(name: string, page: PageQuery): Promise<Page<UserDevice>> {
+    guardNames(page, "page", pageNames);
     const session = await this.#ownSessionId(name);
     return session === undefined ? { items: [] } : await this.#page({ agent: session }, page);
   }
@@ -200,6 +211,7 @@ export class Devices {
   async list(user: string, page: PageQuery = {}): Promise<Page<UserDevice>> {
     return await this.#perform("devices.list", async () => {
       this.#core.guardOpen();
+      guardNames(page, "page", pageNames);
       return await this.#page({ user: parseId(user, "user") }, page);
     });
   }
@@ -211,10 +223,8 @@ export class Devices {
 
   async #page(
     linkedTo: { readonly agent: string } | { readonly user: string },
-    page: PageQuery,
+    { limit = 100, after }: PageQuery,
   ): Promise<Page<UserDevice>> {
-    guardNames(page, "page", pageNames);
-    const { limit = 100, after } = page;
     const pageSize = parseLimit(limit, this.#core.options.limits.pageMax);
     const { now } = await this.#core.store.instances([]);
     const { records, next } = await this.#core.store.find({
@@ -235,8 +245,10 @@ export class Devices {
    * @throws SessionError `claim_undecided` where both have a session with turns and `keep` does not name the one that continues;
    *   `busy` or `turn_open` while the one that is to end is answering
    */
-  async claim(deviceId: string, user: string, { keep, ...options }: ClaimOptions = {}): Promise<Session> {
+  async claim(deviceId: string, user: string, claim: ClaimOptions = {}): Promise<Session> {
     return await this.#perform("devices.claim", async () => {
+      guardObject(claim, "options");
+      const { keep, ...options } = claim;
       const core = this.#core;
       const names = this.#names(deviceId);
       parseId(user, "user");
@@ -263,9 +275,11 @@ export class Devices {
    */
   async activeAgents(
     deviceIds: readonly string[],
-    { onUnreadable }: { readonly onUnreadable?: (device: UnreadableDevice) => void } = {},
+    options: ActiveAgentsOptions = {},
   ): Promise<readonly (ActiveAgent | null)[]> {
     return await this.#perform("devices.activeAgents", async () => {
+      guardNames(options, "options", activeAgentsNames);
+      const { onUnreadable } = options;
       const routes = await this.#findRoutes(await this.#knownEach(deviceIds));
       return routes.map((route, index) => {
         if (route instanceof SessionError) {
@@ -402,6 +416,7 @@ export class Devices {
 
   async #knownEach(deviceIds: readonly string[]): Promise<readonly string[]> {
     const { pageMax } = this.#core.options.limits;
+    parseArray(deviceIds, "deviceIds");
     if (deviceIds.length > pageMax) {
       const { length } = deviceIds;
       throw new SessionError("argument_invalid", { name: "deviceIds", length, expected: "list", max: pageMax });

@@ -3,7 +3,7 @@ import { decode, type Value } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { parseArray, parseFunction } from "../domain/values/invalid-argument.ts";
 import { successorOf } from "../domain/values/key-order.ts";
 import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { SessionError } from "../errors.ts";
@@ -100,10 +100,10 @@ export class Documents {
    */
   async getMany(keys: readonly string[]): Promise<ReadonlyMap<string, Document>> {
     const { documentsMax: max } = this.#core.options.limits;
-    if (!Array.isArray(keys)) throw invalidArgument("keys", keys, { expected: "array" });
+    parseArray(keys, "keys");
     if (keys.length > max)
       throw new SessionError("argument_invalid", { name: "keys", length: keys.length, expected: "list", max });
-    const wanted = (keys as readonly string[]).map((key) => this.#keyOf(parseId(key, "key")));
+    const wanted = Array.from(keys, (key) => this.#keyOf(parseId(key, "key")));
     return await this.#perform("documents.getMany", async () => {
       if (wanted.length === 0) return new Map();
       const { documents } = await this.#core.store.documents({ keys: wanted });
@@ -139,6 +139,7 @@ export class Documents {
     options: Pick<PutOptions, "if" | "ttl"> = {},
   ): Promise<number | null> {
     guardNames(options, "update", updateNames);
+    parseFunction(change, "change");
     const required = options.if === undefined ? undefined : parseIf(options.if);
     const ttlMs = options.ttl === undefined ? undefined : parseDuration(options.ttl, "ttl");
     const document = this.#keyOf(parseNewId(key, "key"));
@@ -242,9 +243,9 @@ export class Documents {
    *   `limits.documentsMax`, or two of one key; and as `put`
    */
   async write(writes: readonly DocumentWrite[]): Promise<readonly (number | null)[]> {
-    if (!Array.isArray(writes)) throw invalidArgument("documents", writes, { expected: "array" });
+    parseArray(writes, "documents");
     guardUnscoped(writes);
-    const scoped = (writes as readonly DocumentWrite[]).map((write) =>
+    const scoped = Array.from(writes, (write) =>
       typeof write === "object" && write !== null ? { ...write, scope: this.scope } : write,
     ) as readonly ScopedDocumentWrite[];
     const parsed = parseDocumentWrites(this.#tenant, scoped, this.#core.options.limits);

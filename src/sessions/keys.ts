@@ -7,7 +7,7 @@ import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
 import { internalScope } from "../domain/values/internal-scope.ts";
 import { defined } from "../domain/values/defined.ts";
-import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
+import { eachItem, pageNames, type Page, type PageQuery } from "../domain/values/pages.ts";
 import { SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalChange, liveMetadata } from "./core/internal-record.ts";
@@ -115,8 +115,10 @@ export class Keys {
   }
 
   /** One page of the keys, the newest first. @throws SessionError `argument_invalid` */
-  async list({ limit = 100, after }: PageQuery = {}): Promise<Page<KeyInfo>> {
+  async list(page: PageQuery = {}): Promise<Page<KeyInfo>> {
     return await traceCall({ operation: "keys.list", tenant: undefined }, async () => {
+      guardNames(page, "page", pageNames);
+      const { limit = 100, after } = page;
       const core = this.#core;
       core.guardOpen();
       const pageSize = parseLimit(limit, core.options.limits.pageMax);

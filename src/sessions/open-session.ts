@@ -1,6 +1,7 @@
 /** Creates and gets sessions, in the store or, while the store is away, in the fallback. */
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import { Handle } from "./handle/handle.ts";
 import type { Seen } from "./core/seen.ts";
@@ -16,15 +17,20 @@ import {
 import { Session } from "./session/session.ts";
 import { traceCall, type Operation } from "./tracing/operation.ts";
 
+/** Options of `get`. */
+export interface GetOptions {
+  readonly seen?: Seen;
+}
+
+const getNames: OptionNames<GetOptions> = { seen: true };
+
 /** @throws SessionError as `Sessions.create` */
-export async function createSession(
-  router: FallbackRouter,
-  tenant: string,
-  { id, ...options }: CreateOptions,
-): Promise<Session> {
+export async function createSession(router: FallbackRouter, tenant: string, options: CreateOptions): Promise<Session> {
+  guardObject(options, "options");
+  const { id, ...rest } = options;
   const operation: Operation = { operation: "create", tenant };
   return await traceCall(operation, async () => {
-    const session = newSession(router.core, { tenant, id }, options);
+    const session = newSession(router.core, { tenant, id }, rest);
     Object.assign(operation, { session: session.key.id, agent: session.agent });
     const created = await router.open(async (core) => {
       // Only the store knows whether an id of the caller is taken; a generated id is free.
@@ -39,12 +45,14 @@ export async function createSession(
 export async function ensureSession(
   router: FallbackRouter,
   { tenant, id }: SessionKey,
-  { onExpired = "revive", ...options }: EnsureOptions,
+  options: EnsureOptions,
 ): Promise<Session> {
+  guardObject(options, "options");
+  const { onExpired = "revive", ...rest } = options;
   const operation: Operation = { operation: "ensure", tenant };
   return await traceCall(operation, async () => {
     const closed = { onExpired: parseOnExpired(onExpired), onEnded: "fail" } as const;
-    const fresh = newSession(router.core, { tenant, id }, options);
+    const fresh = newSession(router.core, { tenant, id }, rest);
     operation.session = fresh.key.id;
     return new Session(await router.open((core) => ensureOn(core, fresh, closed)));
   });
@@ -54,8 +62,10 @@ export async function ensureSession(
 export async function getSession(
   router: FallbackRouter,
   { tenant, id }: SessionKey,
-  { seen }: { readonly seen?: Seen },
+  options: GetOptions,
 ): Promise<Session> {
+  guardNames(options, "options", getNames);
+  const { seen } = options;
   const operation: Operation = { operation: "get", tenant };
   return await traceCall(operation, async () => {
     router.core.guardOpen();

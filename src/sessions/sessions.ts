@@ -1,6 +1,8 @@
 import type { SessionKey } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
 import type { Limits } from "../domain/values/limits.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { guardObject } from "../domain/values/option-names.ts";
 import { defined } from "../domain/values/defined.ts";
 import { eachItem } from "../domain/values/pages.ts";
 import type { Store } from "../store/store.ts";
@@ -36,7 +38,10 @@ import {
 import { traceCall } from "./tracing/operation.ts";
 import type { RestoreOptions } from "./transfer/snapshots.ts";
 
-/** The core behind a `Sessions` object, for the layers of this package that build on it. */
+/**
+ * The core behind a `Sessions` object, for the layers of this package that build on it.
+ * @throws SessionError `argument_invalid` for anything else
+ */
 export let coreOf: (sessions: Sessions) => Core;
 /** The fallback of the store, if there is one. */
 export let fallbackOf: (sessions: Sessions) => Subject["fallback"];
@@ -58,7 +63,10 @@ export let viewOf: (sessions: Sessions, tenant: string, close: () => Promise<voi
 /** The sessions of one tenant in one store. What few programs ask for is imported when it is asked for. */
 export class Sessions implements AsyncDisposable {
   static {
-    coreOf = (sessions) => sessions.#core;
+    coreOf = (sessions) => {
+      if (typeof sessions === "object" && sessions !== null && #core in sessions) return sessions.#core;
+      throw invalidArgument("sessions", sessions, { expected: "sessions" });
+    };
     fallbackOf = (sessions) => sessions.#router.fallback;
     viewOf = (sessions, tenant, close) => new Sessions(sessions.#router, tenant, close);
     const coreFor = (store: Store, options: SessionsOptions, outbox: Store | undefined): Core => {
@@ -172,6 +180,7 @@ export class Sessions implements AsyncDisposable {
    * @throws SessionError as `list`
    */
   each(selection: SessionSelection = {}): AsyncGenerator<SessionInfo, void, undefined> {
+    guardObject(selection, "query");
     return eachItem((after) => this.list({ ...selection, order: "id", ...after }));
   }
 
@@ -190,6 +199,7 @@ export class Sessions implements AsyncDisposable {
    */
   eachEvent(walk: EventWalk = {}): AsyncIterable<TenantEvent> {
     this.#core.guardOpen();
+    guardObject(walk, "query");
     return walkEvents(this.#core, this.tenant, walk);
   }
 

@@ -2,9 +2,9 @@ import { percentilesOf, type Percentiles } from "../domain/values/percentiles.ts
 import type { SessionState } from "../domain/record/record.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
 import type { Core } from "./core/core.ts";
-import { parseInstant, parseLimit } from "./options/arguments.ts";
+import { parseLimit } from "./options/arguments.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { parseInstant, invalidArgument } from "../domain/values/invalid-argument.ts";
 
 /** A query for the stats of a tenant. */
 export interface StatsQuery {

@@ -15,13 +15,14 @@ import {
 } from "../domain/record/event.ts";
 import type { UnreadableEntry } from "../domain/record/entry.ts";
 import { parseId } from "../domain/values/ids.ts";
+import { invalidArgument, parseArray, parseInstant } from "../domain/values/invalid-argument.ts";
 import { defined } from "../domain/values/defined.ts";
 import { eachPage, type After, type Page, type PageQuery } from "../domain/values/pages.ts";
 import type { EventScan, FoundEvent, FoundEvents } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
 import type { EventRound, FollowedFeed } from "./polling/event-feed.ts";
-import { guardNames, guardSignal, type OptionNames } from "../domain/values/option-names.ts";
-import { parseInstant, parseLimit, parseOneOf } from "./options/arguments.ts";
+import { guardNames, guardObject, guardSignal, type OptionNames } from "../domain/values/option-names.ts";
+import { parseLimit, parseOneOf } from "./options/arguments.ts";
 
 /** Which events of a tenant's sessions. */
 export interface EventFilter {
@@ -93,6 +94,7 @@ export interface UnreadableEvent extends UnreadableEntry {
 
 /** One page. @throws SessionError `argument_invalid`, `id_invalid` */
 export async function findEvents(core: Core, tenant: string, query: EventQuery): Promise<EventPage> {
+  guardObject(query, "query");
   const { order = "ascending", limit = 100, after, ...filter } = query;
   const scan: EventScan = {
     ...scanOf(tenant, filter),
@@ -126,6 +128,7 @@ export async function* walkEvents(
   tenant: string,
   { follow = false, signal, begun, reached, ...filter }: EventWalk,
 ): AsyncGenerator<TenantEvent, void, void> {
+  if (typeof follow !== "boolean") throw invalidArgument("follow", follow, { expected: "boolean" });
   guardSignal({ signal });
   const scan: EventScan = {
     ...scanOf(tenant, filter),
@@ -249,7 +252,7 @@ function scanOf(tenant: string, filter: EventFilter): Omit<EventScan, "order" | 
 function beginningsOf({ type, category, severity }: EventFilter): readonly string[] | undefined {
   if (type === undefined && category === undefined && severity === undefined) return undefined;
   const all = Object.keys(eventKinds) as OwnEventType[];
-  const named = type === undefined ? all : typeof type === "string" ? [type] : type;
+  const named = type === undefined ? all : typeof type === "string" ? [type] : parseArray(type, "type");
   for (const one of named) if (!isAppEventType(one)) parseOneOf(one, "type", all);
   const categories = [...new Set(all.map((one) => eventKinds[one].category)), "app"];
   if (category !== undefined) parseOneOf(category, "category", categories);

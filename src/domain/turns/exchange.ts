@@ -1,5 +1,6 @@
 import { textOf } from "./message-steps.ts";
-import type { Message } from "./turn.ts";
+import { parseArray } from "../values/invalid-argument.ts";
+import { parseMessages, type Message } from "./turn.ts";
 
 /** A question and its answer, tool calls and their results included. */
 export interface Exchange {
@@ -10,11 +11,13 @@ export interface Exchange {
 /**
  * A list of messages as exchanges: each begins with a message of the user and ends before the next one. `leading` are the
  * system messages before the first exchange.
+ * @throws SessionError `message_invalid` for a value that is no message
  */
 export function exchangesOf(messages: readonly Message[]): {
   readonly leading: readonly Message[];
   readonly exchanges: readonly Exchange[];
 } {
+  guardMessages(messages);
   const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
   const leading = first < 0 ? messages : messages.slice(0, first);
   const exchanges: { input: Message[]; output: Message[] }[] = [];
@@ -28,9 +31,15 @@ export function exchangesOf(messages: readonly Message[]): {
   return { leading, exchanges };
 }
 
-/** Messages as one text, for the startup context of a session; undefined if they are empty. */
+/** Messages as one text, for the startup context of a session; undefined if they are empty. @throws SessionError `message_invalid` */
 export function instructionsOf(leading: readonly Message[]): string | undefined {
+  guardMessages(leading);
   const texts = leading.map(({ content }) => textOf(content));
   const text = texts.filter((one) => one !== "").join("\n\n");
   return text === "" ? undefined : text;
+}
+
+/** @throws SessionError `argument_invalid`, `message_invalid` */
+function guardMessages(messages: readonly Message[]): void {
+  parseMessages(parseArray(messages, "messages"), "user", "messages");
 }

@@ -204,7 +204,8 @@ export function parseMessages(input: unknown, role: Message["role"], path: strin
     return [{ role, content: input }];
   }
   if (!Array.isArray(input)) return [parseMessage(input, path)];
-  return input.map((message, index) => parseMessage(message, `${path}[${index}]`));
+  // Unlike map, from visits the holes of a sparse array.
+  return Array.from(input as readonly unknown[], (message, index) => parseMessage(message, `${path}[${index}]`));
 }
 
 function parseMessage(value: unknown, path: string): Message {

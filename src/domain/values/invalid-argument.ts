@@ -1,3 +1,4 @@
+/** The errors of arguments with a wrong value, and the checks of arrays, functions and dates. */
 import { SessionError } from "../../errors.ts";
 import type { Expectation, Mismatch } from "../../errors/expectations.ts";
 import { defined } from "./defined.ts";
@@ -21,6 +22,25 @@ export function invalidText(
   const found = typeof value === "string" ? { length: value.length } : { value: formatValue(value) };
   const bounds = defined({ min, max });
   return new SessionError("argument_invalid", { name, ...found, expected: "text", ...bounds });
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseFunction<Callback extends (...given: never[]) => unknown>(work: Callback, name: string): Callback {
+  if (typeof work === "function") return work;
+  throw invalidArgument(name, work, { expected: "function" });
+}
+
+/** @throws SessionError `argument_invalid` */
+export function parseArray<Item>(items: readonly Item[], name: string): readonly Item[] {
+  if (Array.isArray(items)) return items;
+  throw invalidArgument(name, items, { expected: "array" });
+}
+
+/** Epoch ms of a date. @throws SessionError `argument_invalid` */
+export function parseInstant(date: Date, name: string): number {
+  const ms = date instanceof Date ? date.getTime() : Number.NaN;
+  if (Number.isFinite(ms)) return ms;
+  throw invalidArgument(name, date, { expected: "date" });
 }
 
 /** The mismatch of a rule that refused a value, and the name of the value; empty for an error of another kind. */

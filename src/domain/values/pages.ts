@@ -1,4 +1,5 @@
 /** Lists in pages: each page is asked for with the cursor of the page before. */
+import type { OptionNames } from "./option-names.ts";
 
 /** One page of a list. */
 export interface Page<Item> {
@@ -19,6 +20,9 @@ export interface PageQuery extends After {
   /** The `next` of the page before. */
   readonly after?: string;
 }
+
+/** The options of a page. */
+export const pageNames: OptionNames<PageQuery> = { limit: true, after: true };
 
 /**
  * All pages of a list, one in memory at a time: each is asked for with the `next` of the page before, the first with

@@ -4,7 +4,7 @@ import { encode, type Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseNewId, parseId } from "../../domain/values/ids.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { invalidArgument, parseArray } from "../../domain/values/invalid-argument.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
@@ -74,8 +74,7 @@ export function parseDocumentWrites(
   writes: readonly ScopedDocumentWrite[],
   limits: Limits,
 ): readonly ParsedDocumentWrite[] {
-  if (!Array.isArray(writes)) throw invalidArgument("documents", writes, { expected: "array" });
-  const many = writes as readonly ScopedDocumentWrite[];
+  const many = parseArray(writes, "documents");
   if (many.length > limits.documentsMax)
     throw new SessionError("argument_invalid", {
       name: "documents",
@@ -83,7 +82,10 @@ export function parseDocumentWrites(
       expected: "list",
       max: limits.documentsMax,
     });
-  const parsed = many.map((write, index) => parseDocumentWrite(tenant, write, { limits, path: `documents[${index}]` }));
+  // Unlike map, from visits the holes of a sparse array.
+  const parsed = Array.from(many, (write, index) =>
+    parseDocumentWrite(tenant, write, { limits, path: `documents[${index}]` }),
+  );
   const names = parsed.map(({ document: { scope, key } }) => JSON.stringify([scope, key]));
   const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
   if (twice >= 0) throw invalidArgument("documents", many[twice]?.key, { expected: "unique" });

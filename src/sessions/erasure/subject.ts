@@ -5,6 +5,7 @@ import { stagedScope } from "../../domain/copies/staged.ts";
 import { internalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
 import { parseDeviceId } from "../../domain/values/device.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
 import { internalKey, pointerOf } from "../devices/device-pointer.ts";
 import { deviceNames as namesOfDevice, isDeviceName, keyedName, keyedNames, userNames } from "../core/keyed-hash.ts";
@@ -32,7 +33,9 @@ export interface Subject {
 
 /** The text of a user or a guest whose keyed hash identifies it in receipts and marks. @throws SessionError `id_invalid` */
 export function hashedText(core: Core, erased: Erased): string {
-  return typeof erased === "string" ? erased : `device ${parseDeviceId(erased.device, core.options.deviceIds)}`;
+  if (typeof erased === "string") return erased;
+  guardObject(erased, "erased");
+  return `device ${parseDeviceId(erased.device, core.options.deviceIds)}`;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Turn } from "../../domain/turns/turn.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { invalidArgument, parseArray } from "../../domain/values/invalid-argument.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import {
   parseNamedLog,
@@ -18,10 +18,10 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import type { WriteKey } from "../operations/append.ts";
 import { namedAgent } from "../operations/named-agent.ts";
-import { newTurn, type TurnInput } from "../operations/turn-input.ts";
+import { newTurn, turnInputNames, type TurnInput } from "../operations/turn-input.ts";
 import { parsePatch, type SessionPatch } from "../operations/update.ts";
 import { parseOneOf, parseWholeNumber } from "../options/arguments.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import type { ScopedDocumentWrite } from "../documents/document-write.ts";
 import type { LogEntry } from "./log-entry.ts";
 
@@ -110,18 +110,7 @@ export interface WrittenEntries {
 
 const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, documents: true, onto: true };
 const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true };
-const turnNames: OptionNames<TurnInput & WriteKey> = {
-  key: true,
-  input: true,
-  output: true,
-  agent: true,
-  model: true,
-  usage: true,
-  durationMs: true,
-  requests: true,
-  status: true,
-  finish: true,
-};
+const turnNames: OptionNames<TurnInput & WriteKey> = { key: true, ...turnInputNames };
 const logNames: OptionNames<LogWrite> = { from: true, entries: true };
 const entryNames: OptionNames<LogEntryInput> = { key: true, value: true, ifPresent: true };
 const ifPresents = ["refuse", "skip", "replace"] as const;
@@ -131,7 +120,6 @@ const ifPresents = ["refuse", "skip", "replace"] as const;
  *   `agent_unknown`
  */
 export function parseWrite(core: Core, sessionId: string, write: SessionWrite): NewWrite {
-  guardObject(write, "write");
   guardNames(write, "write", writeNames);
   const onto = write.onto === undefined ? undefined : parseOnto(write.onto);
   const isGuarded = onto !== undefined;
@@ -162,17 +150,14 @@ function parseOnto(onto: Onto): Onto {
 }
 
 function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns {
-  guardObject(write, "turns");
   guardNames(write, "turns", turnsNames);
   const { turns, amends = false } = write;
-  if (!Array.isArray(turns)) throw invalidArgument("turns.turns", turns, { expected: "array" });
+  parseArray(turns, "turns.turns");
   if (typeof amends !== "boolean") throw invalidArgument("turns.amends", amends, { expected: "boolean" });
   if (amends && write.from === undefined)
     throw invalidArgument("turns.from", write.from, { expected: "whole_number", min: 1 });
   const from = parseFrom(write.from, "turns.from", isGuarded);
-  const written = Array.from(turns as readonly (TurnInput & WriteKey)[], (turn, index) =>
-    parseTurn(core, turn, `turns[${index}]`),
-  );
+  const written = Array.from(turns, (turn, index) => parseTurn(core, turn, `turns[${index}]`));
   const [first, ...rest] = written;
   if (!amends) return defined({ from, turns: written.map(({ turn }) => turn) });
   if (first === undefined) throw invalidArgument("turns.turns", turns, { expected: "entries" });
@@ -186,7 +171,6 @@ interface ParsedTurn {
 
 /** The turn as it is appended, and as it amends another one: with the fields that the caller names alone. */
 function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): ParsedTurn {
-  guardObject(written, path);
   guardNames(written, path, turnNames);
   const { key, ...given } = written;
   const agent = given.agent === undefined ? undefined : namedAgent(core, given.agent);
@@ -206,20 +190,16 @@ function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): Par
 
 function parseLog(name: string, write: LogWrite, isGuarded: boolean): NewEntries {
   const log = parseNamedLog(name);
-  guardObject(write, `logs.${log}`);
   guardNames(write, `logs.${log}`, logNames);
   const from = parseFrom(write.from, `logs.${log}.from`, isGuarded);
   const { entries } = write;
-  if (!Array.isArray(entries)) throw invalidArgument(`logs.${log}.entries`, entries, { expected: "array" });
+  parseArray(entries, `logs.${log}.entries`);
   // Unlike map, from visits the holes of a sparse array.
-  const parsed = Array.from(entries as readonly LogEntryInput[], (entry, index) =>
-    parseEntry(entry, `${log}[${index}]`),
-  );
+  const parsed = Array.from(entries, (entry, index) => parseEntry(entry, `${log}[${index}]`));
   return defined({ log, from, entries: parsed });
 }
 
 function parseEntry(entry: LogEntryInput, path: string): NewEntry {
-  guardObject(entry, path);
   guardNames(entry, path, entryNames);
   const { key, value, ifPresent = "refuse" } = entry;
   return {
@@ -235,11 +215,6 @@ function parseFrom(from: number | undefined, name: string, isGuarded: boolean): 
   const parsed = parseWholeNumber(from, name, 1);
   if (parsed > 1 && !isGuarded) throw invalidArgument(name, from, { expected: "with_onto" });
   return parsed;
-}
-
-function guardObject(value: unknown, name: string): void {
-  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-  if (!isObject) throw invalidArgument(name, value, { expected: "object" });
 }
 
 function guardSizes(

@@ -11,7 +11,7 @@ import { lastTurn } from "../turns/begin.ts";
 import { guardSameContent, writeKeyed, writeOnce } from "../turns/keyed-write.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { answeringAgent } from "./named-agent.ts";
-import { newTurn, type TurnInput } from "./turn-input.ts";
+import { newTurn, turnInputNames, type TurnInput } from "./turn-input.ts";
 
 /** Makes a write idempotent. */
 export interface WriteKey {
@@ -81,6 +81,7 @@ export async function appendWith(
 const recovering = { recovers: "dead" } as const;
 
 function wantedOf(handle: Handle, turn: TurnInput, key: string | undefined): NewTurn {
+  guardNames(turn, "turn", turnInputNames);
   return newTurn(turn, { agent: answeringAgent(handle, turn.agent), key: handle.core.turnKey(key) });
 }
 

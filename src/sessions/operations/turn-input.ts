@@ -2,6 +2,7 @@
 import { parseId } from "../../domain/values/ids.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import type { OptionNames } from "../../domain/values/option-names.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
 import {
   parseMessages,
@@ -36,6 +37,18 @@ export interface TurnInput {
   /** Why the answer ended, such as "stop" or "length". */
   readonly finish?: string;
 }
+
+export const turnInputNames: OptionNames<TurnInput> = {
+  input: true,
+  output: true,
+  agent: true,
+  model: true,
+  usage: true,
+  durationMs: true,
+  requests: true,
+  status: true,
+  finish: true,
+};
 
 const sealedStatuses = ["done", "failed", "interrupted"] as const;
 

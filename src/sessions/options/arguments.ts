@@ -22,13 +22,6 @@ export function parseLimit(limit: number, limitMax: number): number {
   throw invalidArgument("limit", limit, { expected: "whole_number", min: 1, max: limitMax });
 }
 
-/** Epoch ms of a date. */
-export function parseInstant(date: Date, name: string): number {
-  const ms = date instanceof Date ? date.getTime() : Number.NaN;
-  if (Number.isFinite(ms)) return ms;
-  throw invalidArgument(name, date, { expected: "date" });
-}
-
 /** A plain object; the codec checks the values in it. */
 export function parseMetadata(metadata: Metadata): Metadata {
   if (typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)) return metadata;

@@ -14,8 +14,8 @@ import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { parseOneOf } from "./arguments.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
+import { invalidArgument, invalidText, parseArray, parseFunction } from "../../domain/values/invalid-argument.ts";
 
 /** A named role that sessions are opened for. */
 export interface Agent {
@@ -227,17 +227,17 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
   const { ttl = "never", wait = "60s", staleAfter = "10s", sweep = {}, busy = "reject", budgets = {} } = options;
   return Object.freeze({
     agents: options.agents === undefined ? undefined : parseAgents(options.agents),
-    model: options.model,
+    model: options.model === undefined ? undefined : parseFunction(options.model, "model"),
     secret: options.secret === undefined ? undefined : parseSecret(options.secret),
-    previousSecrets: (options.previousSecrets ?? [])
+    previousSecrets: Array.from(parseArray(options.previousSecrets ?? [], "previousSecrets"))
       .map((secret, index) => parseSecret(secret, `previousSecrets[${index}]`))
       .filter((secret) => secret !== options.secret),
     deviceIds: parseOneOf(options.deviceIds ?? "uuid", "deviceIds", ["uuid", "any"]),
     ttlMs: parseLifetime(ttl, "ttl"),
     maxAgeMs: options.maxAge === undefined ? null : parseDuration(options.maxAge, "maxAge"),
-    ttlOfUser: options.ttlOfUser ?? (() => undefined),
+    ttlOfUser: parseFunction(options.ttlOfUser ?? (() => undefined), "ttlOfUser"),
     handoffTtlMs: parseDuration(options.handoffTtl ?? "24h", "handoffTtl"),
-    handoffTtlOfUser: options.handoffTtlOfUser ?? (() => undefined),
+    handoffTtlOfUser: parseFunction(options.handoffTtlOfUser ?? (() => undefined), "handoffTtlOfUser"),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     window: parseWindow(options.window ?? defaultWindow),
     budgets: parseDailyBudgets(budgets),
@@ -254,16 +254,14 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
             eventRetentionMs:
               sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
-    retention: [
-      ...retentionOfAgents(options.agents ?? {}),
-      ...(options.retention ?? []).map((policy, index) => parsePolicy(policy, `retention[${index}]`)),
-    ],
+    retention: [...retentionOfAgents(options.agents ?? {}), ...parsePolicies(options.retention ?? [], "retention")],
     limits: parseLimits(options.limits ?? {}),
-    clock: options.clock ?? systemClock,
+    clock: options.clock === undefined ? systemClock : parseClock(options.clock),
   } satisfies ResolvedOptions);
 }
 
 function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<string, Agent> {
+  guardObject(agents, "agents");
   const entries = Object.entries(agents);
   for (const [name, agent] of entries) {
     parseNewId(name, "agent");
@@ -282,12 +280,26 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
 }
 
 function retentionOfAgents(agents: Readonly<Record<string, Agent>>): readonly Policy[] {
-  return Object.entries(agents).flatMap(([agent, { retention = [] }]) => {
-    if (!Array.isArray(retention)) throw invalidArgument(`agents.${agent}.retention`, retention, { expected: "array" });
-    return (retention as readonly RetentionPolicy[]).map((policy, index) =>
-      parsePolicy({ ...policy, agent }, `agents.${agent}.retention[${index}]`),
-    );
+  return Object.entries(agents).flatMap(([agent, { retention = [] }]) =>
+    parsePolicies(retention, `agents.${agent}.retention`, { agent }),
+  );
+}
+
+function parsePolicies(
+  policies: readonly RetentionPolicy[],
+  name: string,
+  of: { readonly agent?: string } = {},
+): readonly Policy[] {
+  return Array.from(parseArray(policies, name), (policy, index) => {
+    guardObject(policy, `${name}[${index}]`);
+    return parsePolicy({ ...policy, ...of }, `${name}[${index}]`);
   });
+}
+
+function parseClock(clock: Clock): Clock {
+  guardObject(clock, "clock");
+  for (const name of ["now", "sleep", "random"] as const) parseFunction(clock[name], `clock.${name}`);
+  return clock;
 }
 
 const settledStates: readonly SettledState[] = ["expired", "ended", "archived"];
@@ -315,6 +327,7 @@ export function parseBusyPolicy(policy: BusyPolicy): BusyPolicy {
 }
 
 function parseLimits(limits: Partial<Limits>): Limits {
+  guardObject(limits, "limits");
   for (const [name, value] of Object.entries(limits)) {
     if (!Object.hasOwn(defaultLimits, name))
       throw invalidArgument("limits", name, { expected: "one_of", known: Object.keys(defaultLimits) });

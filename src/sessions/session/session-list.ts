@@ -1,5 +1,6 @@
 /** Lists and counts the sessions of a tenant. */
 import { parseId } from "../../domain/values/ids.ts";
+import { parseArray, parseInstant } from "../../domain/values/invalid-argument.ts";
 import { parseLabelFilter, waitingFilter, type LabelFilter } from "../../domain/values/labels.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { waitsAt } from "../../domain/turns/leases.ts";
@@ -8,7 +9,7 @@ import { defined } from "../../domain/values/defined.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
 import type { SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
-import { parseInstant, parseLimit, parseOneOf, parseWaitingReason } from "../options/arguments.ts";
+import { parseLimit, parseOneOf, parseWaitingReason } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { infoOf, type SessionInfo } from "./session-info.ts";
 import { unreadableSession, type UnreadableSession } from "./unreadable-session.ts";
@@ -101,7 +102,7 @@ export async function countOn(core: Core, tenant: string, selection: SessionSele
 
 function parseStates(state: SessionState | readonly SessionState[]): readonly SessionState[] {
   const states = typeof state === "string" ? [state] : state;
-  return states.map((one) => parseOneOf(one, "state", sessionStates));
+  return Array.from(parseArray(states, "state"), (one) => parseOneOf(one, "state", sessionStates));
 }
 
 /** @throws SessionError `argument_invalid` */

@@ -6,6 +6,7 @@ import { turnOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts
 import type { Value } from "../../domain/values/codec.ts";
 import type { Duration } from "../../domain/values/duration.ts";
 import { parseId } from "../../domain/values/ids.ts";
+import { parseFunction } from "../../domain/values/invalid-argument.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { parseNamedLog } from "../../domain/writes/named-logs.ts";
@@ -269,9 +270,10 @@ export class Session {
     work: (session: Session) => Promise<T>,
     options: { busy?: BusyPolicy; wait?: Duration } = {},
   ): Promise<T> {
-    return await traceCall(this.#handle.about("exclusive"), () =>
-      exclusiveOn(this.#handle, (handle) => work(new Session(handle)), options),
-    );
+    return await traceCall(this.#handle.about("exclusive"), () => {
+      parseFunction(work, "work");
+      return exclusiveOn(this.#handle, (handle) => work(new Session(handle)), options);
+    });
   }
 
   /**

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { parseId } from "../../domain/values/ids.ts";
+import { parseFunction } from "../../domain/values/invalid-argument.ts";
 
 const current = new AsyncLocalStorage<string>();
 
@@ -9,7 +10,7 @@ const current = new AsyncLocalStorage<string>();
  * @throws SessionError `id_invalid` for an invalid name, and the errors of `work`
  */
 export function correlated<T>(correlation: string, work: () => T): T {
-  return current.run(parseId(correlation, "correlation"), work);
+  return current.run(parseId(correlation, "correlation"), parseFunction(work, "work"));
 }
 
 /** The correlation of the running async context. */

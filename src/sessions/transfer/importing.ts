@@ -3,6 +3,7 @@ import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -257,10 +258,14 @@ export async function importAll(
   let count = 0;
   const named = (one: ImportItem | string): NamedItem => {
     const source = `item ${++count}`;
-    return typeof one === "string" ? { source, text: one } : { source, ...one };
+    if (typeof one === "string") return { source, text: one };
+    if (isItem(one)) return { source, ...one };
+    return { source, error: invalidArgument(source, one, { expected: "conversation" }) };
   };
-  const sizeOf = (one: ImportItem | string): number =>
-    (typeof one === "string" ? one : "text" in one ? one.text : "").length;
+  const sizeOf = (one: ImportItem | string): number => {
+    if (typeof one === "string") return one.length;
+    return isItem(one) && "text" in one ? one.text.length : 0;
+  };
   await inWindows(items, { max: windowMax, sizeOf }, async (window) => {
     const taken = window.map(named);
     const failures = await Promise.all(taken.map(failureOf));
@@ -268,6 +273,13 @@ export async function importAll(
     onProgress?.({ ...counts, ...skipped.report });
   });
   return { ...counts, ...skipped.report };
+}
+
+/** Callers without types pass anything. */
+function isItem(one: unknown): one is ImportItem {
+  if (typeof one !== "object" || one === null) return false;
+  const { text, conversation, error } = one as { readonly [Field in "text" | "conversation" | "error"]?: unknown };
+  return typeof text === "string" || (typeof conversation === "object" && conversation !== null) || error !== undefined;
 }
 
 function isUnreadable(error: unknown): boolean {

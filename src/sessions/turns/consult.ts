@@ -16,6 +16,7 @@ import { summaryOf, type Turn } from "../../domain/turns/turn.ts";
 import { requestCancel } from "../../domain/turns/leases.ts";
 import { estimateUsage } from "../../domain/turns/usage.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../handle/handle.ts";
 import { addContext } from "../tracing/operation.ts";
@@ -50,6 +51,7 @@ const consults = tracingChannel<unknown, Consultation>("perdure:consult");
  * a handle of its own.
  */
 export async function consult(owner: Handle, asked: Asked): Promise<Answer> {
+  guardObject(asked.options, "options");
   const { tenant, id: session } = owner.record;
   const { agent } = owner.core.chooseAgent(owner.record, { named: asked.options.agent });
   return await answerTo({ tenant, session, agent }, (consultation) => ask(owner, asked, consultation));

@@ -9,7 +9,7 @@ import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Handle } from "../handle/handle.ts";
 import { readLog } from "../core/log-reader.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import { traceCall } from "../tracing/operation.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
@@ -40,6 +40,7 @@ async function* readEntries<Item extends object>(
   range: EntryRange,
   { log, read }: { readonly log: "turns" | "events"; readonly read: (entry: Entry) => Item | string },
 ): AsyncGenerator<Item, void, undefined> {
+  guardObject(range, "range");
   const { last, from = 1, before, onUnreadable } = range;
   const to = before === undefined ? (range.to ?? Number.MAX_SAFE_INTEGER) : before - 1;
   const readable = function* (entries: readonly Entry[]): Generator<Item, void, undefined> {

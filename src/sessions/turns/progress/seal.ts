@@ -1,7 +1,16 @@
 /** How a turn in progress ends, and how callers write other records beside its seal. */
 import { defined } from "../../../domain/values/defined.ts";
+import { invalidText, parseArray } from "../../../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../../../domain/values/option-names.ts";
 import { durationMaxMs } from "../../../domain/values/limits.ts";
-import type { Message, ReportedUsage, Step, Turn, Usage } from "../../../domain/turns/turn.ts";
+import {
+  parseMessages,
+  type Message,
+  type ReportedUsage,
+  type Step,
+  type Turn,
+  type Usage,
+} from "../../../domain/turns/turn.ts";
 import type { Sealing } from "../../../domain/turns/turns.ts";
 import {
   addUsage,
@@ -13,6 +22,7 @@ import {
   parseUsage,
 } from "../../../domain/turns/usage.ts";
 import type { ChangesBeside } from "../../core/writable-session.ts";
+import { parseOneOf } from "../../options/arguments.ts";
 
 /** How a turn in progress is sealed. */
 export interface Seal {
@@ -32,6 +42,32 @@ export interface Seal {
   /** The finish reason of the provider. */
   readonly finish?: string;
   readonly error?: { readonly code: string; readonly message: string };
+}
+
+const sealNames: OptionNames<Seal> = {
+  status: true,
+  output: true,
+  usage: true,
+  agent: true,
+  model: true,
+  requests: true,
+  steps: true,
+  finish: true,
+  error: true,
+};
+
+/** @throws SessionError `argument_invalid`, `message_invalid` */
+export function guardSeal(seal: Seal): void {
+  guardNames(seal, "seal", sealNames);
+  const { status, output, steps, error } = seal;
+  if (status !== undefined) parseOneOf(status, "status", ["done", "failed", "interrupted"]);
+  if (output !== undefined) parseMessages(parseArray(output, "output"), "assistant", "output");
+  if (steps !== undefined)
+    for (const [index, step] of parseArray(steps, "steps").entries()) guardObject(step, `steps[${index}]`);
+  if (error === undefined) return;
+  guardNames(error, "error", { code: true, message: true });
+  for (const name of ["code", "message"] as const)
+    if (typeof error[name] !== "string") throw invalidText(`error.${name}`, error[name], {});
 }
 
 /** The usage of a turn since it was begun or resumed. */

@@ -23,7 +23,7 @@ import { isStreamScope } from "../../../domain/values/internal-scope.ts";
 import { traceCall } from "../../tracing/operation.ts";
 import type { Found, SessionWatch } from "../../polling/change-poller.ts";
 import { ChunkWriter } from "./chunk-writer.ts";
-import { sealedUsage, type Seal, type SealTogether, type SealUsage } from "./seal.ts";
+import { guardSeal, sealedUsage, type Seal, type SealTogether, type SealUsage } from "./seal.ts";
 import {
   parseWait,
   waitNames,
@@ -343,6 +343,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   /** As `seal`, in one commit with a change of another record. @internal */
   async sealTogether(seal: Seal, together: SealTogether): Promise<Turn> {
+    guardSeal(seal);
     clearTimeout(this.#retryTimer);
     return await traceCall(this.#handle.about("seal"), () => (this.#sealing ??= this.#seal(seal, together)));
   }

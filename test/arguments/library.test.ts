@@ -1,0 +1,423 @@
+/** Every public function of the library refuses a wrong argument with a `SessionError`. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as admin from "../../src/admin.ts";
+import * as library from "../../src/index.ts";
+import {
+  Devices,
+  Documents,
+  Keys,
+  Session,
+  SessionLease,
+  SessionLog,
+  Sessions,
+  StreamProducer,
+  Streams,
+  TurnInProgress,
+} from "../../src/index.ts";
+import { inMemory, type InMemory } from "../support/in-memory.ts";
+import { functionsOf, methodsOf, walk, type Calls } from "./walk.ts";
+
+const device = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10";
+const other = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a11";
+const stopped = (): AbortSignal => AbortSignal.abort();
+
+function open(): InMemory {
+  return inMemory({
+    secret: "s".repeat(20),
+    agents: { a: { description: "answers", default: true }, b: { description: "answers" } },
+    model: async function* () {
+      yield { type: "text", text: "text" };
+    },
+  });
+}
+
+/** Calls the tool `look` once. */
+const callingModel: library.Model = async function* ({ messages }) {
+  if (messages.some(({ role }) => role === "tool")) yield { type: "text", text: "text" };
+  const call = { id: "call", function: { name: "look", arguments: "{}" } };
+  yield { type: "message", message: { role: "assistant", content: null, tool_calls: [call] } };
+};
+const tool: library.Tool = { name: "look", description: "looks", parameters: {}, run: () => 1 };
+
+const session = async ({ sessions }: InMemory): Promise<Session> => await sessions.create({ id: "s" });
+const begun = async (place: InMemory): Promise<TurnInProgress> => await (await session(place)).begin("q");
+const producer = async (place: InMemory): Promise<StreamProducer> => {
+  const { sessions } = place;
+  await session(place);
+  const acquired = await sessions.streams.acquire("run", { session: "s" });
+  if (acquired.role !== "producer") throw new Error("the stream is new");
+  return acquired.stream;
+};
+
+const onProgress = (): undefined => undefined;
+const ofNew = {
+  agent: "a",
+  user: "ada",
+  title: "t",
+  labels: { l: "v" },
+  metadata: { m: 1 },
+  instructions: "i",
+  ttl: "1h",
+  maxAge: "1d",
+  budget: { tokens: 1000 },
+};
+const ofSelection = {
+  state: "active",
+  user: "ada",
+  agent: "a",
+  labels: { l: "v" },
+  waiting: true,
+  activeSince: new Date(0),
+  activeBefore: new Date(1),
+  createdSince: new Date(0),
+  createdBefore: new Date(1),
+};
+const ofEvents = { session: "s", agent: "a", type: ["created"], since: new Date(0), before: new Date(1) };
+const ofTurnInput = {
+  input: "q",
+  output: [{ role: "assistant", content: "a" }],
+  agent: "a",
+  model: "m",
+  usage: { inputTokens: 1 },
+  durationMs: 1,
+  requests: 1,
+  status: "done",
+  finish: "stop",
+};
+const ofConsult = (): object => ({
+  model: callingModel,
+  settings: {},
+  window: 5,
+  withdraw: new AbortController().signal,
+  key: "k",
+  after: 0,
+  agent: "a",
+  busy: "queue",
+  route: () => ({ agent: "a", becomesActive: false }),
+  flush: { ms: 1 },
+});
+const ofWrite = {
+  turns: { turns: [{ input: "q" }] },
+  logs: { jobs: { entries: [{ value: 1 }] } },
+  set: { title: "t" },
+  documents: [{ scope: "d", key: "k", value: 1 }],
+  onto: 1,
+};
+const ofSeal = {
+  status: "failed",
+  output: [],
+  usage: { inputTokens: 1 },
+  agent: "a",
+  model: "m",
+  requests: 1,
+  steps: [],
+  finish: "stop",
+  error: { code: "c", message: "m" },
+};
+const ofOpen = {
+  tenant: "t",
+  agents: { a: {} },
+  model: callingModel,
+  secret: "s".repeat(20),
+  previousSecrets: [],
+  deviceIds: "uuid",
+  ttl: "1h",
+  maxAge: "1d",
+  ttlOfUser: () => undefined,
+  handoffTtl: "1h",
+  handoffTtlOfUser: () => undefined,
+  budget: {},
+  window: 5,
+  budgets: {},
+  busy: "queue",
+  wait: "1s",
+  staleAfter: "1m",
+  sweep: false,
+  retention: [],
+  limits: {},
+  clock: library.systemClock,
+  fallback: "stateless",
+};
+
+const ofSessions: Calls<InMemory> = {
+  for: ({ sessions }) => ({ of: sessions, args: ["t"] }),
+  documents: ({ sessions }) => ({ of: sessions, args: ["scope"] }),
+  create: ({ sessions }) => ({ of: sessions, args: [{ id: "s", ...ofNew }] }),
+  ensure: ({ sessions }) => ({ of: sessions, args: ["s", { ...ofNew, onExpired: "fail" }] }),
+  get: async (place) => (await session(place), { of: place.sessions, args: ["s", {}] }),
+  list: ({ sessions }) => ({ of: sessions, args: [{ limit: 1, order: "id", ...ofSelection }] }),
+  each: ({ sessions }) => ({ of: sessions, args: [ofSelection] }),
+  listEvents: ({ sessions }) => ({ of: sessions, args: [{ limit: 1, order: "ascending", ...ofEvents }] }),
+  eachEvent: ({ sessions }) => ({ of: sessions, args: [{ follow: false, ...ofEvents }] }),
+  news: ({ sessions }) => ({ of: sessions, args: [{ signal: stopped() }] }),
+  snapshot: async (place) => (await session(place), { of: place.sessions, args: ["s"] }),
+  restore: async (place) => {
+    await session(place);
+    return { of: place.sessions, args: [await place.sessions.snapshot("s"), { onExists: "replace" }] };
+  },
+  count: ({ sessions }) => ({ of: sessions, args: [ofSelection] }),
+  write: async (place) => {
+    await session(place);
+    return { of: place.sessions, args: [[{ id: "s", logs: { jobs: { entries: [{ value: 1 }] } } }]] };
+  },
+  health: ({ sessions }) => ({ of: sessions, args: [] }),
+  close: ({ sessions }) => ({ of: sessions, args: [] }),
+};
+
+const ofSession: Calls<InMemory> = {
+  refresh: async (place) => ({ of: await session(place), args: [] }),
+  append: async (place) => ({ of: await session(place), args: [ofTurnInput, { key: "k" }] }),
+  begin: async (place) => ({ of: await session(place), args: ["q", { key: "k", agent: "a", flush: { ms: 1 } }] }),
+  consult: async (place) => ({ of: await session(place), args: ["q", ofConsult()] }),
+  running: async (place) => ({ of: await session(place), args: [] }),
+  cancel: async (place) => ({ of: await session(place), args: [{ key: "k" }] }),
+  turns: async (place) => ({ of: await session(place), args: [{ from: 1, to: 2, onUnreadable: () => undefined }] }),
+  messages: async (place) => ({ of: await session(place), args: [{ last: 1, as: "openai" }] }),
+  watch: async (place) => ({ of: await session(place), args: [{ signal: stopped() }] }),
+  instructions: async (place) => ({ of: await session(place), args: [] }),
+  truncate: async (place) => ({ of: await session(place), args: [0] }),
+  update: async (place) => ({ of: await session(place), args: [{ ...ofNew, instructions: "i" }] }),
+  handOff: async (place) => ({ of: await session(place), args: ["a", { ttl: "1h", note: "n" }] }),
+  activeAgent: async (place) => ({ of: await session(place), args: [] }),
+  endHandoff: async (place) => ({ of: await session(place), args: [] }),
+  events: async (place) => ({ of: await session(place), args: [{ last: 1 }] }),
+  record: async (place) => ({ of: await session(place), args: [{ type: "app.seen", data: {}, severity: "info" }] }),
+  touch: async (place) => ({ of: await session(place), args: [] }),
+  lease: async (place) => ({ of: await session(place), args: [{ ttl: "1m", wait: "1s" }] }),
+  exclusive: async (place) => ({ of: await session(place), args: [() => 1, { busy: "queue", wait: "1s" }] }),
+  turnByKey: async (place) => ({ of: await session(place), args: ["k"] }),
+  write: async (place) => ({ of: await session(place), args: [ofWrite] }),
+  look: async (place) => ({ of: await session(place), args: [[{ log: "turns", last: 1 }]] }),
+  log: async (place) => ({ of: await session(place), args: ["jobs"] }),
+  waiting: async (place) => ({ of: await session(place), args: [] }),
+  resume: async (place) => ({ of: await session(place), args: ["token"] }),
+  approve: async (place) => {
+    const approving = await session(place);
+    const model = library.withTools(callingModel, [{ ...tool, approve: true }], { session: approving });
+    await (
+      await approving.consult("q", { model })
+    ).done;
+    const { token = "" } = (await approving.waiting()) ?? {};
+    return { of: approving, args: [token, { call: true }, { model }] };
+  },
+  leaseHolder: async (place) => ({ of: await session(place), args: [] }),
+  recover: async (place) => ({ of: await session(place), args: [] }),
+  breakLease: async (place) => ({ of: await session(place), args: [] }),
+  end: async (place) => ({ of: await session(place), args: [{ reason: "r", after: "answer" }] }),
+  fork: async (place) => ({ of: await session(place), args: [{ as: "f", at: 0 }] }),
+  archive: async (place) => ({ of: await session(place), args: [] }),
+  unarchive: async (place) => ({ of: await session(place), args: [] }),
+  setLegalHold: async (place) => ({ of: await session(place), args: ["r"] }),
+  clearLegalHold: async (place) => ({ of: await session(place), args: [] }),
+  remove: async (place) => ({ of: await session(place), args: [] }),
+};
+
+const linked = async ({ sessions: { devices } }: InMemory): Promise<Devices> => {
+  await devices.open(device);
+  await devices.claim(device, "ada");
+  return devices;
+};
+
+const ofDevices: Calls<InMemory> = {
+  open: ({ sessions }) => ({ of: sessions.devices, args: [device, { ttl: "1h" }] }),
+  find: ({ sessions }) => ({ of: sessions.devices, args: [device] }),
+  seal: ({ sessions }) => ({ of: sessions.devices, args: [device] }),
+  unseal: ({ sessions }) => ({ of: sessions.devices, args: [device] }),
+  linkCode: async (place) => ({ of: await linked(place), args: [device] }),
+  link: async ({ sessions: { devices } }) => {
+    await devices.open(device);
+    return { of: devices, args: [other, (await devices.linkCode(device)).code, {}] };
+  },
+  unlink: async (place) => ({ of: await linked(place), args: [device] }),
+  listSharing: async (place) => ({ of: await linked(place), args: [device, {}] }),
+  eachSharing: async (place) => ({ of: await linked(place), args: [device] }),
+  endSharing: async (place) => ({ of: await linked(place), args: [device, other] }),
+  signOut: async (place) => ({ of: await linked(place), args: [device, other] }),
+  list: async (place) => ({ of: await linked(place), args: ["ada", { limit: 1 }] }),
+  each: async (place) => ({ of: await linked(place), args: ["ada"] }),
+  claim: ({ sessions }) => ({ of: sessions.devices, args: [device, "ada", {}] }),
+  activeAgents: ({ sessions }) => ({ of: sessions.devices, args: [[device]] }),
+  handOff: async (place) => ({ of: await linked(place), args: [[device], "a", { ttl: "1h" }] }),
+  endHandoffs: async (place) => ({ of: await linked(place), args: [[device]] }),
+};
+
+const ofDocuments: Calls<InMemory> = {
+  get: ({ sessions }) => ({ of: sessions.documents("d"), args: ["k"] }),
+  getMany: ({ sessions }) => ({ of: sessions.documents("d"), args: [["k"]] }),
+  put: ({ sessions }) => ({ of: sessions.documents("d"), args: ["k", 1, { ttl: "1h", if: "absent", user: "ada" }] }),
+  update: ({ sessions }) => ({ of: sessions.documents("d"), args: ["k", () => 1, { ttl: "1h", if: "absent" }] }),
+  delete: ({ sessions }) => ({ of: sessions.documents("d"), args: ["k", { if: 1 }] }),
+  touch: ({ sessions }) => ({ of: sessions.documents("d"), args: ["k", "1h"] }),
+  list: ({ sessions }) => ({ of: sessions.documents("d"), args: [{ limit: 1, prefix: "a", after: "k" }] }),
+  each: ({ sessions }) => ({ of: sessions.documents("d"), args: [{ prefix: "a" }] }),
+  count: ({ sessions }) => ({ of: sessions.documents("d"), args: [{ prefix: "a" }] }),
+  write: ({ sessions }) => ({ of: sessions.documents("d"), args: [[{ key: "k", value: 1 }]] }),
+};
+
+const ofKeys: Calls<InMemory> = {
+  create: ({ sessions }) => ({ of: sessions.keys, args: [{ name: "k", right: "read", tenant: "t", ttl: "1h" }] }),
+  list: ({ sessions }) => ({ of: sessions.keys, args: [{ limit: 1 }] }),
+  each: ({ sessions }) => ({ of: sessions.keys, args: [] }),
+  revoke: ({ sessions }) => ({ of: sessions.keys, args: ["k"] }),
+  verify: ({ sessions }) => ({ of: sessions.keys, args: ["k"] }),
+};
+
+const ofStreams: Calls<InMemory> = {
+  acquire: ({ sessions }) => ({ of: sessions.streams, args: ["run", { ttl: "1h", session: "s", flush: { ms: 1 } }] }),
+  acquireToken: ({ sessions }) => ({ of: sessions.streams, args: ["run", { ttl: "1h", session: "s", lease: "1m" }] }),
+  append: async ({ sessions: { streams } }) => {
+    const acquired = await streams.acquireToken("run");
+    const token = acquired.role === "producer" ? acquired.token : "";
+    return { of: streams, args: ["run", { token, after: 0, parts: [{ part: 1 }] }] };
+  },
+  finish: async ({ sessions }) => {
+    const { streams } = sessions;
+    await sessions.create({ id: "s" });
+    const acquired = await streams.acquireToken("run", { session: "s" });
+    const token = acquired.role === "producer" ? acquired.token : "";
+    return { of: streams, args: ["run", { token, after: 0, parts: [], append: { input: "q" } }] };
+  },
+  status: ({ sessions }) => ({ of: sessions.streams, args: ["run"] }),
+  read: async (place) => (await producer(place), { of: place.sessions.streams, args: ["run", { signal: stopped() }] }),
+  active: ({ sessions }) => ({ of: sessions.streams, args: ["s"] }),
+  stop: ({ sessions }) => ({ of: sessions.streams, args: ["run"] }),
+  delete: ({ sessions }) => ({ of: sessions.streams, args: ["run"] }),
+};
+
+const ofProducer: Calls<InMemory> = {
+  write: async (place) => ({ of: await producer(place), args: [1, { said: "s" }] }),
+  end: async (place) => ({ of: await producer(place), args: [{ append: { input: "q" } }] }),
+  fail: async (place) => ({ of: await producer(place), args: ["failed"] }),
+};
+
+const ofLog: Calls<InMemory> = {
+  entries: async (place) => ({ of: (await session(place)).log("jobs"), args: [{ last: 1 }] }),
+  get: async (place) => ({ of: (await session(place)).log("jobs"), args: [["k"]] }),
+  between: async (place) => ({ of: (await session(place)).log("jobs"), args: [{ from: "a" }, {}] }),
+  follow: async (place) => ({ of: (await session(place)).log("jobs"), args: [{ signal: stopped() }] }),
+};
+
+const ofLease: Calls<InMemory> = {
+  renew: async (place) => ({ of: await (await session(place)).lease(), args: ["1m"] }),
+  release: async (place) => ({ of: await (await session(place)).lease(), args: [] }),
+};
+
+const ofTurn: Calls<InMemory> = {
+  write: async (place) => ({ of: await begun(place), args: [{ text: "t" }] }),
+  wait: async (place) => ({ of: await begun(place), args: [{ reason: "r", state: 1, expires: "1h" }] }),
+  seal: async (place) => ({ of: await begun(place), args: [ofSeal] }),
+};
+
+const ofLibrary: Calls<InMemory> = {
+  sharedSessions: () => ({ of: library, args: [{ store: "memory:", ...ofOpen }] }),
+  openSessions: () => ({ of: library, args: [{ store: "memory:", ...ofOpen }] }),
+  correlated: () => ({ of: library, args: ["id", () => 1] }),
+  createManager: ({ sessions }) => ({
+    of: library,
+    args: [{ sessions, tools: { a: [tool] }, router: () => "a", routerTimeout: "1s", default: "a", stepsMax: 1 }],
+  }),
+  encodeValue: () => ({ of: library, args: [1] }),
+  exchangesOf: () => ({ of: library, args: [[{ role: "user", content: "q" }]] }),
+  fromFormat: () => ({ of: library, args: [[{ role: "user", content: "q" }], "openai"] }),
+  hasCode: () => ({ of: library, args: [5, "closed"] }),
+  idFor: () => ({ of: library, args: ["id"] }),
+  instructionsOf: () => ({ of: library, args: [[{ role: "user", content: "q" }]] }),
+  parseModelSettings: () => ({
+    of: library,
+    args: [{ temperature: 1, maxTokens: 1, effort: "low", timeoutMs: 1, body: {} }, "settings"],
+  }),
+  routeByKeywords: () => ({ of: library, args: [] }),
+  routeByModel: () => ({ of: library, args: [{ model: callingModel }] }),
+  sameValue: () => ({ of: library, args: [1, 1] }),
+  toFormat: () => ({ of: library, args: [[{ role: "user", content: "q" }], "openai"] }),
+  withTools: async (place) => ({
+    of: library,
+    args: [callingModel, [tool], { session: await session(place), stepsMax: 1 }],
+  }),
+};
+
+const ofAdmin: Calls<InMemory> = {
+  backupStore: () => ({
+    of: admin,
+    args: ["sqlite:/nowhere/store.db", "/nowhere/backup", { limits: {}, onProgress }],
+  }),
+  copySessions: (place) => ({
+    of: admin,
+    args: [place.sessions, place.another(), { everything: true, onProgress }],
+  }),
+  doctor: ({ sessions }) => ({ of: admin, args: [sessions, { repair: false }] }),
+  erase: ({ sessions }) => ({ of: admin, args: [sessions, { user: "ada", store: "s", forks: "keep" }] }),
+  exportSessions: ({ sessions }) => ({
+    of: admin,
+    args: [sessions, { ...ofSelection, after: "a", onSkipped: () => 1 }],
+  }),
+  findReferences: ({ sessions }) => ({ of: admin, args: [sessions, "ada"] }),
+  importSessions: ({ sessions }) => ({
+    of: admin,
+    args: [sessions, [], { dryRun: true, onExists: "skip", agent: "a", onProgress }],
+  }),
+  listHosts: ({ sessions }) => ({ of: admin, args: [sessions] }),
+  removeSession: async (place) => (await session(place), { of: admin, args: [place.sessions, "s"] }),
+  restoreStore: () => ({
+    of: admin,
+    args: ["/nowhere/backup", "memory:", { skipDamaged: true, limits: {}, onProgress }],
+  }),
+  stats: ({ sessions }) => ({ of: admin, args: [sessions, { by: ["agent"], since: new Date(0), limit: 1 }] }),
+  sweep: ({ sessions }) => ({
+    of: admin,
+    args: [sessions, { rows: 1, time: "1s", retention: "1d", eventRetention: "1d", dryRun: true }],
+  }),
+  verifyErasure: async ({ sessions }) => ({
+    of: admin,
+    args: [sessions, await admin.erase(sessions, { user: "ada" }), "ada"],
+    // A receipt comes from anywhere.
+    takes: { 1: ["null", "a number", "a text", "an array", "an array of null", "an array with a hole"] },
+  }),
+};
+
+/** Functions of classes that the package calls itself. */
+const internal: Readonly<Record<string, readonly string[]>> = {
+  SessionLease: ["isIn", "lose", "drop"],
+  TurnInProgress: [
+    "isUnder",
+    "isOf",
+    "endsSession",
+    "guardTokensLeft",
+    "interruption",
+    "waitWith",
+    "sealTogether",
+    "settle",
+  ],
+};
+const classes: Readonly<Record<string, readonly [type: { readonly prototype: object }, calls: Calls<InMemory>]>> = {
+  Sessions: [Sessions, ofSessions],
+  Session: [Session, ofSession],
+  Devices: [Devices, ofDevices],
+  Documents: [Documents, ofDocuments],
+  Keys: [Keys, ofKeys],
+  Streams: [Streams, ofStreams],
+  StreamProducer: [StreamProducer, ofProducer],
+  SessionLog: [SessionLog, ofLog],
+  SessionLease: [SessionLease, ofLease],
+  TurnInProgress: [TurnInProgress, ofTurn],
+};
+
+for (const [name, [type, calls]] of Object.entries(classes)) {
+  test(`every function of ${name} is walked`, () => {
+    const own = methodsOf(type).filter((method) => !(internal[name] ?? []).includes(method));
+    assert.deepEqual(own.toSorted(), Object.keys(calls).toSorted());
+  });
+  for (const [method, make] of Object.entries(calls))
+    test(`${name}: ${method} refuses wrong arguments`, async () => await walk(open, method, make));
+}
+for (const [name, [module, calls]] of Object.entries({
+  perdure: [library, ofLibrary],
+  "perdure/admin": [admin, ofAdmin],
+} as const)) {
+  test(`every function of ${name} is walked`, () => {
+    assert.deepEqual(functionsOf(module).toSorted(), Object.keys(calls).toSorted());
+  });
+  for (const [method, make] of Object.entries(calls))
+    test(`${name}: ${method} refuses wrong arguments`, async () => await walk(open, method, make));
+}
