@@ -61,14 +61,16 @@ async function assertFolded(store: SessionStore, key: { projectKey: string; sess
 // The model of the SDK joins the parts of a key with slashes, so these have none.
 const names = ["-home-ada-shop", "__proto__", "🙂 é", "x".repeat(300), `${"x".repeat(299)}y`, "a%2fb", "..", "\u0000"];
 const subpaths = ["subagents/agent-a", "subagents/agent-a/b", "subagents/agent-a|b", "__proto__", "é".repeat(300)];
-const keys = fc.record(
-  {
-    projectKey: fc.constantFrom(...names),
-    sessionId: fc.constantFrom(...names),
-    subpath: fc.constantFrom(...subpaths),
-  },
-  { requiredKeys: ["projectKey", "sessionId"] },
-) as fc.Arbitrary<SessionKey>;
+/** Keys of few transcripts, so that several steps meet the same one. */
+const keysOf = (few: readonly string[], subs: readonly string[]): fc.Arbitrary<SessionKey> =>
+  fc.record(
+    {
+      projectKey: fc.constantFrom(...few),
+      sessionId: fc.constantFrom(...few),
+      subpath: fc.constantFrom(...subs),
+    },
+    { requiredKeys: ["projectKey", "sessionId"] },
+  );
 const text = fc.oneof(fc.string(), fc.string({ unit: "grapheme" }), fc.constant("🙂"[0]!));
 const lines = fc.array(
   fc.record(
@@ -87,13 +89,21 @@ const lines = fc.array(
   ),
   { maxLength: 5 },
 );
-const steps = fc.array(
-  fc.oneof(
-    { weight: 6, arbitrary: fc.record({ act: fc.constant("append" as const), key: keys, lines }) },
-    { weight: 1, arbitrary: fc.record({ act: fc.constant("delete" as const), key: keys, lines: fc.constant([]) }) },
-  ),
-  { maxLength: 25 },
-);
+const steps = fc
+  .tuple(
+    fc.shuffledSubarray(names, { minLength: 1, maxLength: 2 }),
+    fc.shuffledSubarray(subpaths, { minLength: 1, maxLength: 2 }),
+  )
+  .chain(([few, subs]) => {
+    const keys = keysOf(few, subs);
+    return fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: fc.record({ act: fc.constant("append" as const), key: keys, lines }) },
+        { weight: 1, arbitrary: fc.record({ act: fc.constant("delete" as const), key: keys, lines: fc.constant([]) }) },
+      ),
+      { maxLength: 25 },
+    );
+  });
 
 test("any appends and deletions leave the transcripts, subpaths, lists and summaries of the SDK's store in memory", async () => {
   await fc.assert(
@@ -225,7 +235,13 @@ for (const name of engineNames) {
     const written = await Promise.all(
       [one, two].map(async (sessions, writer) => {
         const store = claudeStore(sessions);
-        const all = Array.from({ length: 10 }, (_, index) => ({ type: "tag", tag: `${writer}-${index}` }));
+        // Each of the first lines sets a field of the summary that no other line sets.
+        const fields = ["customTitle", "aiTitle", "lastPrompt", "summary", "gitBranch"];
+        const all = Array.from({ length: 10 }, (_, index) => ({
+          type: "tag",
+          tag: `${writer}-${index}`,
+          [fields[2 * index + writer] ?? "other"]: "set once",
+        }));
         await Promise.all([
           ...all.map((line) => store.append(key, [line])),
           store.append({ ...key, subpath: `subagents/agent-${writer}` }, all),
