@@ -1,0 +1,4 @@
+/** Resolves the packages of web frameworks for the example. */
+import { resolvePackages } from "../resolve.ts";
+
+resolvePackages(import.meta.url, ["express", "express-session", "fastify", "@fastify/cookie", "@fastify/session"]);
