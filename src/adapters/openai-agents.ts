@@ -7,11 +7,18 @@
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { idFor, SessionError, type EnsureOptions, type Sessions } from "../index.ts";
+import { History } from "./openai-agents/history.ts";
 import { OpenAiSession } from "./openai-agents/session.ts";
 import type { AgentItem } from "./openai-agents/turn-items.ts";
 
 export { OpenAiSession } from "./openai-agents/session.ts";
-export type { AgentHistoryMutation, AgentHistoryTransaction } from "./openai-agents/session.ts";
+export type {
+  AgentHistoryMutation,
+  AgentHistoryTransaction,
+  AgentRunState,
+  PauseOptions,
+} from "./openai-agents/session.ts";
+export type { AgentRunner } from "./openai-agents/durable-run.ts";
 export type { AgentRunContext } from "./openai-agents/run-usage.ts";
 export type { AgentItem } from "./openai-agents/turn-items.ts";
 
@@ -58,5 +65,5 @@ export async function openaiSession<Item extends AgentItem = never>(
   const session = await sessions.ensure(idFor(id), ensured);
   if (options.user !== undefined && session.info.user !== options.user)
     throw new SessionError("session_not_found", { sessionId: session.id });
-  return new OpenAiSession(session, onConflict);
+  return new OpenAiSession(new History(session, onConflict));
 }

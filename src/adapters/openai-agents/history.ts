@@ -11,6 +11,7 @@ import {
   sameValue,
   SessionError,
   type LogWrite,
+  type Message,
   type Onto,
   type Session,
   type SessionInfo,
@@ -19,6 +20,8 @@ import {
   type TurnInput,
   type TurnsWrite,
   type Value,
+  type WaitingTurn,
+  type WaitOptions,
 } from "../../index.ts";
 import { noTokens, tokensOf, usageOfTurn, type AgentRunContext, type Tokens } from "./run-usage.ts";
 import { cutItems, fieldsOf, itemsOf, joinItems, placeItems, type AgentItem, type Exchange } from "./turn-items.ts";
@@ -32,7 +35,7 @@ const operationsLog = "openai-ops";
 const roundsMax = 100;
 
 /** The last turn of a session. */
-type LastTurn = Pick<Turn, "seq" | "input" | "output" | "requests" | "usage">;
+type LastTurn = Pick<Turn, "seq" | "agent" | "input" | "output" | "requests" | "usage">;
 
 /** The turns at one moment. */
 interface Known {
@@ -43,6 +46,7 @@ interface Known {
 
 /** The turns as they were read. */
 interface Looked extends Known {
+  readonly version: number;
   readonly waiting: SessionInfo["waitingTurn"];
 }
 
@@ -62,34 +66,34 @@ export class View {
   }
 }
 
-/** Items of a run that were stored while it ran. The Runner passes the final ones, which take their place. */
+/** Items that a run stored while it goes on. The Runner passes the final ones later, which take their place. */
 interface Early {
-  /** The last turn before the run. */
-  readonly base: LastTurn | undefined;
-  /** The first turn that has some of the items. */
+  /** The turn behind which they are; undefined: there is none. */
+  readonly base: (Exchange & Pick<LastTurn, "seq">) | undefined;
+  /** The first turn that has some of them. */
   readonly from: number;
   readonly items: readonly AgentItem[];
 }
 
-/** A change of items by a run. */
+/** How items are written. */
 interface ItemsWrite {
   readonly context?: AgentRunContext | undefined;
   /** The agent that answers. @default that of the session */
   readonly agent?: string | undefined;
-  /** True: the items of a run so far, the earlier ones included. The Runner passes the final ones later. */
-  readonly isEarly?: boolean;
+  /** All items of the run so far that the Runner has not passed yet; they are stored behind those that it passes now. */
+  readonly later?: readonly AgentItem[];
   /** Written in the same commit. */
   readonly operation?: { readonly key: string; readonly digest: string } | undefined;
 }
 
 export class History {
   readonly session: Session;
-  readonly #onConflict: OnConflict;
+  readonly onConflict: OnConflict;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(session: Session, onConflict: OnConflict) {
     this.session = session;
-    this.#onConflict = onConflict;
+    this.onConflict = onConflict;
   }
 
   /**
@@ -127,25 +131,23 @@ export class History {
     await this.#inOrder(() => this.#add(view, items, write));
   }
 
-  async #add(view: View, given: readonly AgentItem[], write: ItemsWrite): Promise<void> {
-    const { isEarly = false } = write;
-    let items = given;
+  async #add(view: View, given: readonly AgentItem[], { later: coming = [], ...write }: ItemsWrite): Promise<void> {
+    let [items, later] = [given, coming];
     for (let round = 1; ; round++) {
       const known = (view.known ??= await this.#look());
       const { early } = view;
       const base = early === undefined ? known.last : early.base;
-      const all = isEarly || early === undefined ? items : [...items, ...without(early.items, items)];
-      const turns = turnsWrite(known.last?.seq ?? 0, { base, replacedFrom: early?.from, items: all });
+      later = withoutCallsOf(base, later);
+      const turns = turnsWrite(known.last?.seq ?? 0, { base, replacedFrom: early?.from, items: [...items, ...later] });
       try {
-        await this.#write(view, known, { ...write, turns });
-        const from = turns.from ?? (known.last?.seq ?? 0) + 1;
-        view.early = isEarly ? { base, from, items: all } : undefined;
+        await this.#write(view, known, { ...write, turns, isOpen: later.length > 0 });
+        view.early = later.length === 0 ? undefined : earlyBehind(base, items, later);
         return;
       } catch (error) {
         if (!hasCode(error, "conflict")) throw error;
-        if ((view.hasRead && this.#onConflict === "fail") || round === roundsMax) throw error;
+        if ((view.hasRead && this.onConflict === "fail") || round === roundsMax) throw error;
         // What was stored while the run went on stays where it is, before the items of the other writer.
-        if (early !== undefined) items = without(items, early.items);
+        [items, later] = [without(items, early?.items ?? []), without(later, early?.items ?? [])];
         view.known = undefined;
         view.early = undefined;
       }
@@ -245,6 +247,46 @@ export class History {
     }
   }
 
+  /** Lets the turn of the run wait with a state. @throws SessionError `conflict` where another writer has changed the turns */
+  async pause(view: View, wait: WaitOptions): Promise<WaitingTurn> {
+    const { session } = this;
+    return await this.#inOrder(async () => {
+      const known = view.known ?? (await this.#look());
+      const { last } = known;
+      await session.refresh();
+      const now = await this.#look();
+      const isSeen = now.version === session.info.version && now.last?.seq === last?.seq;
+      if (last === undefined || !isSeen || !sameValue(messagesIn(last), messagesIn(now.last ?? last)))
+        throw this.#changed(known.onto);
+      const { seq, agent, input, output } = last;
+      view.known = undefined;
+      view.early = undefined;
+      await using turn = await session.begin(input, { after: seq - 1, agent });
+      try {
+        for (const message of output) await turn.write({ message });
+        // The session has counted the usage of the turn that it replaces.
+        return await turn.wait({ ...wait, requests: 0 });
+      } catch (error) {
+        await turn.seal({ output, requests: 0 });
+        throw error;
+      }
+    });
+  }
+
+  /** The state of the turn that waits, once: the turn is done then, and the run goes on behind its items. */
+  async resume<State>(load: (state: string) => Promise<State> | State): Promise<State> {
+    const { session } = this;
+    return await this.#inOrder(async () => {
+      const waiting = await session.waiting();
+      if (waiting === null) throw new SessionError("turn_not_waiting", { sessionId: session.id });
+      // A state that cannot be loaded leaves the turn waiting.
+      const state = await load(String(waiting.state));
+      await using turn = await session.resume(waiting.token);
+      await turn.seal({ output: waiting.output, requests: 0 });
+      return state;
+    });
+  }
+
   /** Waits for the calls before this one. */
   async #inOrder<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work);
@@ -275,7 +317,7 @@ export class History {
     const { version, marks, info } = look;
     const last =
       entry === undefined ? undefined : { ...(entry.value as unknown as Omit<LastTurn, "seq">), seq: entry.seq };
-    return { onto: { version, marks }, last, waiting: info.waitingTurn };
+    return { onto: { version, marks }, last, version, waiting: info.waitingTurn };
   }
 
   async #turns(last?: number): Promise<Turn[]> {
@@ -288,17 +330,17 @@ export class History {
     {
       context,
       agent,
-      isEarly = false,
       operation,
       turns,
       logs = {},
-    }: ItemsWrite & Pick<SessionWrite, "logs"> & { readonly turns: TurnsWrite },
+      isOpen = false,
+    }: ItemsWrite & Pick<SessionWrite, "logs"> & { readonly turns: TurnsWrite; readonly isOpen?: boolean },
   ): Promise<void> {
     const now = context === undefined ? view.counted : tokensOf(context);
     const amended = turns.amends === true && turns.turns.length === 1 ? known?.last : undefined;
     const counts = usageOfTurn(amended, { before: view.counted, now });
     const last = turns.turns.length - 1;
-    const named = defined({ agent, status: isEarly ? ("interrupted" as const) : undefined });
+    const named = defined({ agent, status: isOpen ? ("interrupted" as const) : undefined });
     const written = turns.turns.map((turn, index) => (index === last ? { ...turn, ...named, ...counts } : turn));
     const entry: LogWrite | undefined =
       operation === undefined ? undefined : { entries: [{ key: operation.key, value: operation.digest }] };
@@ -339,6 +381,23 @@ interface Decision<T> {
   readonly result?: T;
 }
 
+function messagesIn({ input, output }: Exchange): readonly Message[] {
+  return [...input, ...output];
+}
+
+/** Where `later` items are behind `items`, which are behind `base`. */
+function earlyBehind(base: Early["base"], items: readonly AgentItem[], later: readonly AgentItem[]): Early {
+  const { extended, begun } = placeItems(base, items);
+  const last = begun.at(-1) ?? extended ?? base;
+  const seq = (base?.seq ?? 0) + begun.length;
+  const isExtended = last !== undefined && placeItems(last, later).extended !== undefined;
+  return {
+    base: last === undefined ? undefined : { input: last.input, output: last.output, seq },
+    from: isExtended ? seq : seq + 1,
+    items: later,
+  };
+}
+
 /**
  * A write that puts items behind the turn `base`. The stored turns from `replacedFrom` to `end` have earlier forms of the items,
  * and go.
@@ -350,7 +409,7 @@ function turnsWrite(
     replacedFrom = Infinity,
     items,
   }: {
-    readonly base: LastTurn | undefined;
+    readonly base: Early["base"];
     readonly replacedFrom?: number | undefined;
     readonly items: readonly AgentItem[];
   },
@@ -399,13 +458,20 @@ function sealed({ input, output }: Exchange): TurnInput {
 }
 
 /** The items of the first list that are not in the second one. A call, and the result of a call, is known by the id of the call. */
-function without(items: readonly AgentItem[], known: readonly AgentItem[]): readonly AgentItem[] {
+export function without(items: readonly AgentItem[], known: readonly AgentItem[]): readonly AgentItem[] {
   const isSame = (a: AgentItem, b: AgentItem): boolean => {
     const [one, other] = [fieldsOf(a), fieldsOf(b)];
     if (one["callId"] !== undefined) return one["callId"] === other["callId"] && one["type"] === other["type"];
     return sameValue(a as Value, b as Value);
   };
   return items.filter((item) => !known.some((other) => isSame(item, other)));
+}
+
+/** A run that goes on after an approval begins calls which are stored already. */
+function withoutCallsOf(turn: Exchange | undefined, items: readonly AgentItem[]): readonly AgentItem[] {
+  if (turn === undefined || items.length === 0) return items;
+  const calls = (itemsOf(turn) as readonly AgentItem[]).filter((item) => fieldsOf(item)["type"] === "function_call");
+  return without(items, calls);
 }
 
 /** The value with the fields of its objects in order, so that equal values have equal texts. */

@@ -1,7 +1,10 @@
 /** A session of OpenAI's Agents SDK: the methods that its Runner calls. */
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import type { Session, Value } from "../../index.ts";
-import { History, View, type OnConflict } from "./history.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import type { BusyPolicy, Duration, Session, Value, WaitingTurn } from "../../index.ts";
+import { durableRun, type AgentRunner, type DurableRun } from "./durable-run.ts";
+import { History, View } from "./history.ts";
 import type { AgentRunContext } from "./run-usage.ts";
 import { fieldsOf, type AgentItem } from "./turn-items.ts";
 
@@ -21,6 +24,22 @@ export type AgentHistoryTransaction =
       readonly replacement: readonly AgentItem[];
     };
 
+/** The state of a run, described by the members that are read: `RunState` of the Agents SDK is one. */
+export interface AgentRunState {
+  readonly _context: AgentRunContext;
+  toString(): string;
+}
+
+/** How a run waits. */
+export interface PauseOptions {
+  /** Why it waits: lists filter by it. @default "approval" */
+  readonly reason?: string;
+  /** The longest wait; then the turn is interrupted. @default as long as the session lives */
+  readonly expires?: Duration;
+}
+
+const pauseNames: OptionNames<PauseOptions> = { reason: true, expires: true };
+
 /** A session of Perdure as the Runner of the Agents SDK takes it. Made by `openaiSession`. */
 export class OpenAiSession<Item extends AgentItem = never> {
   /** The Runner passes the context of its run to every method. */
@@ -31,11 +50,14 @@ export class OpenAiSession<Item extends AgentItem = never> {
   /** What callers outside of runs have seen. */
   readonly #own = new View();
   readonly #views = new WeakMap<AgentRunContext, View>();
+  /** The run that alone reads and writes by this object. */
+  readonly #run: DurableRun | undefined;
 
   /** Made by `openaiSession`. @internal */
-  constructor(session: Session, onConflict: OnConflict) {
-    this.session = session;
-    this.#history = new History(session, onConflict);
+  constructor(history: History, run?: DurableRun) {
+    this.session = history.session;
+    this.#history = history;
+    this.#run = run;
   }
 
   /** The id of the session. */
@@ -48,8 +70,8 @@ export class OpenAiSession<Item extends AgentItem = never> {
    * @throws SessionError `turn_waiting` to a run while a turn waits: `resume` continues it
    */
   async getItems(limit?: number, context?: AgentRunContext): Promise<Item[]> {
-    const items = await this.#history.items(this.#viewOf(context), limit, context !== undefined);
-    return items as unknown as Item[];
+    this.#run?.bind(context);
+    return (await this.#history.items(this.#viewOf(context), limit, context !== undefined)) as unknown as Item[];
   }
 
   /**
@@ -59,7 +81,9 @@ export class OpenAiSession<Item extends AgentItem = never> {
    *   session's state
    */
   async addItems(items: readonly (Item | AgentItem)[], context?: AgentRunContext): Promise<void> {
-    if (items.length > 0) await this.#history.add(this.#viewOf(context), items, { context });
+    if (items.length === 0) return;
+    const run = this.#run?.passed(items);
+    await this.#history.add(this.#viewOf(context), items, { context, ...run });
   }
 
   /** Remove the newest item; undefined if there is none. @throws SessionError as `addItems`, `legal_hold` */
@@ -77,6 +101,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
    * @throws SessionError `conflict` for items of another writer since `getItems`, `legal_hold`, and as `addItems`
    */
   async replaceHistoryWithCompaction(items: readonly (Item | AgentItem)[], context?: AgentRunContext): Promise<void> {
+    this.#run?.replaced(items);
     await this.#history.replace(this.#viewOf(context), items, { context });
   }
 
@@ -117,7 +142,67 @@ export class OpenAiSession<Item extends AgentItem = never> {
     });
   }
 
+  /**
+   * Let the turn of an interrupted run wait for its approvals, with the state of the run. Until `resume`, in any process, no
+   * run begins on the session. `state` is that of the run's result, or its text.
+   * @throws SessionError `conflict` for items of another writer since the run, `state_too_large`, `duration_invalid`,
+   *   `legal_hold`, `busy`, that of the session's state
+   */
+  async pause(state: AgentRunState | string, options: PauseOptions = {}): Promise<WaitingTurn> {
+    guardNames(options, "options", pauseNames);
+    const { reason = "approval", expires } = options;
+    const context = typeof state === "string" ? undefined : state._context;
+    const wait = { state: String(state), reason, ...defined({ expires }) };
+    return await this.#history.pause(this.#viewOf(context), wait);
+  }
+
+  /**
+   * Take over the run that waits: `load` makes its state of the text, such as `(text) => RunState.fromString(agent, text)`.
+   * Of several callers in any processes exactly one gets it. Approve or reject its calls, then run it with this session.
+   * @throws SessionError `turn_not_waiting` if no turn waits, or another caller was first; `interrupted` if its time is up;
+   *   and the errors of `load`, after which the turn still waits
+   */
+  async resume<State>(load: (state: string) => Promise<State> | State): Promise<State> {
+    return await this.#history.resume(load);
+  }
+
+  /**
+   * Run `work` as the only writer of the session, on a session of its own.
+   * @throws SessionError `busy`, `queue_full`, and the errors of `work`
+   */
+  async exclusive<T>(
+    work: (session: OpenAiSession<Item>) => Promise<T>,
+    options: { readonly busy?: BusyPolicy; readonly wait?: Duration } = {},
+  ): Promise<T> {
+    const { onConflict } = this.#history;
+    return await this.session.exclusive(
+      (session) => work(new OpenAiSession<Item>(new History(session, onConflict))),
+      options,
+    );
+  }
+
+  /**
+   * The `run` of this Runner, for this session: each step is stored when it has ended, and the next model call begins when it is
+   * durable. A handoff makes its agent the active one. The question is stored before a model is called, so a run that would
+   * conflict is refused before.
+   */
+  durable<R extends AgentRunner>(runner: R): Pick<R, "run"> {
+    const history = this.#history;
+    return {
+      run: durableRun(runner, history, {
+        sessionOf: (run) => new OpenAiSession<Item>(history, run),
+        learnView: (context, view) => this.#views.set(context, view),
+      }),
+    };
+  }
+
+  /** Load the name of the agent that answers: the active one, else that of the session. */
+  async answeringAgent(): Promise<string> {
+    return (await this.session.activeAgent())?.agent ?? this.session.info.agent;
+  }
+
   #viewOf(context: AgentRunContext | undefined): View {
+    if (this.#run !== undefined) return this.#run.view;
     if (context === undefined) return this.#own;
     let view = this.#views.get(context);
     if (view === undefined) this.#views.set(context, (view = new View(context)));
