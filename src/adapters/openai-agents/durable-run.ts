@@ -3,7 +3,7 @@
  * process would lose the tools that ran. Its hooks say which call begins and which result has come; the filter of the model's
  * input has all items of the run, and the Runner waits for it before it calls a model.
  */
-import { sameValue, type Session, type Value } from "../../index.ts";
+import { sameValue, SessionError, type Session, type Value } from "../../index.ts";
 import { View, without, type History } from "./history.ts";
 import { tokensOf, type AgentRunContext } from "./run-usage.ts";
 import { fieldsOf, type AgentItem } from "./turn-items.ts";
@@ -23,6 +23,8 @@ interface Hooked {
 }
 
 interface RunOptions {
+  readonly conversationId?: string;
+  readonly previousResponseId?: string;
   readonly callModelInputFilter?: Filter;
   readonly sessionInputCallback?: InputCallback;
   readonly session?: object;
@@ -56,9 +58,11 @@ export function durableRun<R extends AgentRunner>(
   },
 ): R["run"] {
   const runs = runsOf.get(runner) ?? hooked(runner);
-  const { config, run } = runner as unknown as Hooked;
-  return (async (agent: unknown, input: unknown, options: RunOptions = {}) => {
+  const { config } = runner as unknown as Hooked;
+  return async (agent: unknown, input: unknown, options: RunOptions = {}) => {
     const { _context: context } = fieldsOf(input) as { readonly _context?: AgentRunContext };
+    if (options.conversationId !== undefined || options.previousResponseId !== undefined)
+      throw new SessionError("argument_invalid", { name: "options.conversationId", expected: "no_field" });
     const durable = new DurableRun(history, (bound, view) => {
       runs.set(bound, durable);
       learnView(bound, view);
@@ -66,7 +70,7 @@ export function durableRun<R extends AgentRunner>(
     if (context !== undefined) durable.bind(context);
     const filter = options.callModelInputFilter ?? config.callModelInputFilter;
     const callback = options.sessionInputCallback ?? config.sessionInputCallback ?? joined;
-    return await run.call(runner, agent, input, {
+    return await (runner as unknown as Hooked).run(agent, input, {
       ...options,
       session: sessionOf(durable),
       sessionInputCallback: async (stored, added) => {
@@ -80,7 +84,7 @@ export function durableRun<R extends AgentRunner>(
         return filter === undefined ? args.modelData : await filter(args);
       },
     } satisfies RunOptions);
-  }) as unknown as R["run"];
+  };
 }
 
 function joined(stored: readonly AgentItem[], added: readonly AgentItem[]): readonly AgentItem[] {

@@ -35,7 +35,7 @@ const operationsLog = "openai-ops";
 const roundsMax = 100;
 
 /** The last turn of a session. */
-type LastTurn = Pick<Turn, "seq" | "agent" | "input" | "output" | "requests" | "usage">;
+type LastTurn = Pick<Turn, "seq" | "status" | "agent" | "input" | "output" | "requests" | "usage">;
 
 /** The turns at one moment. */
 interface Known {
@@ -98,7 +98,7 @@ export class History {
 
   /**
    * The newest items, oldest first. A run does not see the items of its own that were stored while it ran.
-   * @throws SessionError `turn_waiting` to a run while a turn waits
+   * @throws SessionError to a run `turn_waiting` while a turn waits, `turn_open` while another writer answers one
    */
   async items(view: View, limit: number | undefined, isRun: boolean): Promise<readonly Value[]> {
     if (limit !== undefined && limit <= 0) return [];
@@ -115,7 +115,12 @@ export class History {
       }
       for (;;) {
         const known = await this.#look();
-        if (isRun && known.waiting !== null) throw turnWaiting(this.session.id, known.waiting);
+        const { waiting, last } = known;
+        if (isRun && waiting !== null) throw turnWaiting(this.session.id, waiting);
+        // The writer of an open turn may be dead: then its turn ends with what it left.
+        if (last?.status === "open" && (await this.session.recover())) continue;
+        if (isRun && last?.status === "open")
+          throw new SessionError("turn_open", { sessionId: this.session.id, turn: last.seq });
         const turns = await this.#turns(limit);
         // A turn that was written in between belongs to no moment that a write can be decided on.
         if (turns.at(-1)?.seq !== known.last?.seq) continue;
@@ -279,8 +284,9 @@ export class History {
     return await this.#inOrder(async () => {
       const waiting = await session.waiting();
       if (waiting === null) throw new SessionError("turn_not_waiting", { sessionId: session.id });
+      if (typeof waiting.state !== "string") throw turnWaiting(session.id, waiting);
       // A state that cannot be loaded leaves the turn waiting.
-      const state = await load(String(waiting.state));
+      const state = await load(waiting.state);
       await using turn = await session.resume(waiting.token);
       await turn.seal({ output: waiting.output, requests: 0 });
       return state;

@@ -67,7 +67,8 @@ export class OpenAiSession<Item extends AgentItem = never> {
 
   /**
    * The newest items, oldest first; all of them without a limit, and none for a limit of 0 or less.
-   * @throws SessionError `turn_waiting` to a run while a turn waits: `resume` continues it
+   * @throws SessionError to a run `turn_waiting` while a turn waits, which `resume` continues, and `turn_open` while another
+   *   writer answers one
    */
   async getItems(limit?: number, context?: AgentRunContext): Promise<Item[]> {
     this.#run?.bind(context);
