@@ -32,6 +32,9 @@ export interface Listening {
   close(graceMs?: number): Promise<void>;
 }
 
+/** The members of a server that a listener calls. */
+export type ListenedServer = Pick<Server, "fetch" | "drain" | "stop">;
+
 const idleMs = 50;
 const optionNames: OptionNames<ListenOptions> = { port: true, host: true, drainMs: true };
 
@@ -39,7 +42,10 @@ const optionNames: OptionNames<ListenOptions> = { port: true, host: true, drainM
  * Listens with Node's HTTP server; requests wait while the server is being created.
  * @throws the system's error, such as `EADDRINUSE`; SessionError `argument_invalid` for an option that does not exist
  */
-export async function listen(server: Server | Promise<Server>, options: ListenOptions = {}): Promise<Listening> {
+export async function listen(
+  server: ListenedServer | Promise<ListenedServer>,
+  options: ListenOptions = {},
+): Promise<Listening> {
   guardNames(options, "options", optionNames);
   const { port = 8080, host = "127.0.0.1", drainMs = 0 } = options;
   const http = createAdaptorServer({ fetch: (request, env) => answer(server, request, env) });
@@ -69,7 +75,11 @@ export async function listen(server: Server | Promise<Server>, options: ListenOp
   };
 }
 
-function answer(server: Server | Promise<Server>, request: Request, env: unknown): Response | Promise<Response> {
+function answer(
+  server: ListenedServer | Promise<ListenedServer>,
+  request: Request,
+  env: unknown,
+): Response | Promise<Response> {
   if (hasDotSegment((env as HttpBindings).incoming.url ?? ""))
     return normalised((env as HttpBindings).incoming.url ?? "");
   return server instanceof Promise ? server.then((made) => made.fetch(request, env)) : server.fetch(request, env);
@@ -92,13 +102,13 @@ function normalised(url: string): Response {
 }
 
 /** Makes the server not ready for a time; a server that was not made has no requests to drain. */
-async function drain(server: Server | Promise<Server>, ms: number): Promise<void> {
+async function drain(server: ListenedServer | Promise<ListenedServer>, ms: number): Promise<void> {
   const made = await Promise.resolve(server).catch(() => undefined);
   if (made === undefined) return;
   made.drain();
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function stop(server: Server | Promise<Server>): Promise<void> {
+async function stop(server: ListenedServer | Promise<ListenedServer>): Promise<void> {
   await (await server).stop();
 }

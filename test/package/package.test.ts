@@ -119,6 +119,16 @@ describe("the package", () => {
     assert.match(said, /^argument_invalid .*\bai\b.*npm install.*\nfunction\n$/);
   });
 
+  test("an MCP server without its package names the package, before a store is created", async () => {
+    const perdure = join(project, "node_modules/.bin/perdure");
+    const failed = await node([perdure, "mcp", "--store", "sqlite:mcp.db"], project).then(
+      () => "",
+      (error: { stderr: string }) => error.stderr,
+    );
+    assert.match(failed, /@modelcontextprotocol\/server.*npm install/);
+    assert.equal(existsSync(join(project, "mcp.db")), false);
+  });
+
   test("the program of the README continues where its first run stopped", async () => {
     copyFileSync(join(root, "examples/quickstart.ts"), join(project, "quickstart.ts"));
     assert.match(await node(["quickstart.ts"], project), /^1 turns, 23 tokens so far$/m);

@@ -127,3 +127,13 @@ function makeSecret(path: string): void {
     rmSync(draft, { force: true });
   }
 }
+
+/** As {@link serverSecret}; undefined for a PostgreSQL store without PERDURE_SECRET: hosts and MCP servers need no devices. */
+export async function secretIfSet(store: string): Promise<string | undefined> {
+  try {
+    return await serverSecret(store);
+  } catch (error) {
+    if (hasCode(error, "secret_missing")) return undefined;
+    throw error;
+  }
+}

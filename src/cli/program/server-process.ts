@@ -1,7 +1,7 @@
 /** The parts of commands that serve HTTP until they are stopped. */
 import { InvalidArgumentError } from "commander";
 import { hasCode, type KeyRight, type Sessions } from "../../index.ts";
-import type { ConfiguredKey, Listening, Server } from "../../server/index.ts";
+import type { ConfiguredKey, ListenedServer, Listening } from "../../server/index.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { variable } from "./environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
@@ -67,7 +67,10 @@ async function knowsKeys(sessions: Sessions): Promise<boolean> {
 }
 
 /** Start to listen. @throws CliError if the address or port cannot be used */
-export async function listenOn(server: Server | Promise<Server>, options: ListenOptions): Promise<Listening> {
+export async function listenOn(
+  server: ListenedServer | Promise<ListenedServer>,
+  options: ListenOptions,
+): Promise<Listening> {
   const { listen } = await import("../../server/index.ts");
   try {
     const { port, host, drain = 0 } = options;

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Host, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
-import { hasCode, openSessions, type Sessions } from "../../index.ts";
+import { openSessions, type Sessions } from "../../index.ts";
 import type { ConfiguredKey, Listening, Server } from "../../server/index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
-import { previousSecrets, serverSecret } from "../program/device-secret.ts";
+import { previousSecrets, secretIfSet } from "../program/device-secret.ts";
 import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import { componentOf, followChannels, foundStore } from "../program/log-lines.ts";
@@ -108,7 +108,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   const lifetimes = lifetimesOf(options);
   const hasModel = hasModelEndpoint() && variable("PERDURE_MODEL") !== undefined;
   const keys = configuredKeys();
-  const secret = await secretFor(store);
+  const secret = await secretIfSet(store);
   const stopLogging = followChannels(log, { serves: true });
   const sessions = await opened(store, () =>
     openSessions({
@@ -133,16 +133,6 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
   stopLogging();
   // A stop by a signal is a success.
   process.exitCode = 0;
-}
-
-/** Undefined for a PostgreSQL store without PERDURE_SECRET: a host needs no devices. */
-async function secretFor(store: string): Promise<string | undefined> {
-  try {
-    return await serverSecret(store);
-  } catch (error) {
-    if (hasCode(error, "secret_missing")) return undefined;
-    throw error;
-  }
 }
 
 interface Hosting {

@@ -3,7 +3,6 @@ import { defined } from "../../domain/values/defined.ts";
 import {
   createManager,
   openSessions,
-  type Agent,
   type Budget,
   type BusyPolicy,
   type DailyBudget,
@@ -33,6 +32,7 @@ import {
 } from "../program/server-process.ts";
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
 import { opened } from "../program/store-wait.ts";
+import { isRouted } from "../program/routed-agents.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 
@@ -195,12 +195,6 @@ async function serve(options: ServeOptions): Promise<void> {
 
 function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
   return how === "stateless" ? how : { outbox: how };
-}
-
-/** True if there are several agents, and one has keywords or a description; else the session's own agent answers. */
-function isRouted(agents: Readonly<Record<string, Agent>> = {}): boolean {
-  const all = Object.values(agents);
-  return all.length > 1 && all.some(({ description, keywords }) => description !== undefined || keywords !== undefined);
 }
 
 /** `requests=200,tokens=100000`, or one of them. */
