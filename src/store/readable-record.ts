@@ -3,7 +3,7 @@
  * wrong type would fail every page with the session.
  */
 import { dateMaxMs } from "../domain/values/limits.ts";
-import { noCounters, type SessionRecord } from "../domain/record/record.ts";
+import { counterNames, type SessionRecord } from "../domain/record/record.ts";
 import { sessionStates } from "../domain/record/states.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -23,8 +23,6 @@ const orNull =
   (is: (value: unknown) => boolean) =>
   (value: unknown): boolean =>
     value === null || is(value);
-
-const counterNames = Object.keys(noCounters);
 
 function areHeads(value: unknown): boolean {
   return isFields(value) && Object.values(value).every(Number.isSafeInteger);

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { counterNames, type Counters } from "../domain/record/record.ts";
 import { hasCode } from "../errors.ts";
 import { sampleRecord } from "../testing/samples.ts";
-import { activeMinuteOf, recordOf, rowOf } from "./row.ts";
+import { activeMinuteOf, recordOf, rowOf, shortRowOf } from "./row.ts";
 
 test("a record comes back from its row as it was", () => {
   const metadata = { z: -0, a: new Date(5), big: 7n, ["__proto__"]: "own", bytes: Uint8Array.of(1) };
@@ -32,8 +33,35 @@ test("a record comes back from its row as it was", () => {
       usageEntries: 1,
     },
   });
-  assert.deepStrictEqual(recordOf(rowOf(record)), record);
-  assert.deepStrictEqual(recordOf(structuredClone(rowOf(record))), record);
+  for (const row of [rowOf(record), shortRowOf(record)]) {
+    assert.deepStrictEqual(recordOf(row), record);
+    assert.deepStrictEqual(recordOf(structuredClone(row)), record);
+  }
+});
+
+test("a short row of a session that only appends has its time to live, counters and heads", () => {
+  const fields = { version: 7, turnsVersion: 7, commitId: "c.1", turnsCommitId: "c.1", heads: { events: 1, turns: 2 } };
+  const record = sampleRecord({ ...fields, maxAgeFrom: sampleRecord().createdAt });
+  const row = shortRowOf(record);
+  assert.deepEqual(Object.keys(JSON.parse(row.data) as object), ["metadata", "ttlMs", "counters", "heads"]);
+  assert.ok(row.data.length < rowOf(record).data.length / 2);
+  assert.deepStrictEqual(recordOf(row), record);
+});
+
+test("a short row has the counters in the order of their names", () => {
+  const counters = Object.fromEntries(counterNames.map((name, index) => [name, index + 1])) as unknown as Counters;
+  const row = shortRowOf(sampleRecord({ counters }));
+  const stored = (JSON.parse(row.data) as { counters: number[] }).counters;
+  assert.deepEqual(stored, Object.values(counters));
+  assert.deepEqual(recordOf(row).counters, counters);
+  for (const damaged of [stored.slice(1), [...stored.slice(1), "8"], []]) {
+    const data = JSON.stringify({ ...(JSON.parse(row.data) as object), counters: damaged });
+    assert.throws(
+      () => recordOf({ ...row, data }),
+      (error: unknown) => hasCode(error, "session_unreadable") && error.details.field === "counters",
+      data,
+    );
+  }
 });
 
 test("a row keeps the names of the first version on disk", () => {

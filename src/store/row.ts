@@ -1,11 +1,11 @@
 /**
- * A record as a table row: a column for each field that statements use, and the other fields as one text. Both engines use
- * the same row.
+ * A record as a table row: a column for each field that statements use, and the other fields as one text. All stores read the
+ * same row. SQLite writes it with a shorter text ({@link shortRowOf}).
  */
 import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
-import type { Archive, Identity, SessionRecord } from "../domain/record/record.ts";
+import type { Archive, Counters, Identity, SessionRecord } from "../domain/record/record.ts";
 import { noLabels, ownLabels, storedLabels, type Labels } from "../domain/values/labels.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { unreadableField } from "./readable-record.ts";
@@ -54,21 +54,32 @@ type OptionalFields =
 type StoredMark = number | readonly [version: number, commitId: string];
 /** `spent` is the number of entries of usage. */
 type StoredArchive = Omit<Archive, "usageEntries"> & { readonly spent?: number };
+/** The fields that a short text omits where they have their most frequent value. */
+type FrequentFields =
+  | "maxAgeMs"
+  | "maxAgeFrom"
+  | "turnsVersion"
+  | "openTurn"
+  | "cancel"
+  | "fence"
+  | "lease"
+  | "waiters";
 /** Rows have the names `floor`, `hold` and `spent` since the first version. */
-type StoredRest = Omit<Rest, OptionalFields | "handoff" | "legalHold" | "logMarks"> &
-  Partial<Pick<Rest, Exclude<OptionalFields, "archive">>> & {
+type StoredRest = Omit<Rest, OptionalFields | FrequentFields | "counters" | "handoff" | "legalHold" | "logMarks"> &
+  Partial<Pick<Rest, Exclude<OptionalFields, "archive"> | FrequentFields>> & {
+    /** A short text has the numbers alone, in the order of `counterNames`. */
+    counters: Counters | readonly number[];
     archive?: StoredArchive;
     floor?: StoredHandoff | null;
     hold?: SessionRecord["legalHold"];
     marks?: { readonly [log: string]: StoredMark };
   };
+type EditableRest = { -readonly [Field in keyof StoredRest]: StoredRest[Field] };
 
 export function rowOf(record: SessionRecord): RecordRow {
   // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
-  const { restoredAt, waiting, budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
-  const rest: { -readonly [Field in keyof StoredRest]: StoredRest[Field] } = {
-    // Of all fields only the metadata has values that JSON lacks.
-    metadata: plainOf(record.metadata, "metadata") as SessionRecord["metadata"],
+  return rowWith(record, {
+    metadata: plainMetadata(record),
     ttlMs: record.ttlMs,
     maxAgeMs: record.maxAgeMs,
     maxAgeFrom: record.maxAgeFrom,
@@ -81,8 +92,63 @@ export function rowOf(record: SessionRecord): RecordRow {
     fence: record.fence,
     lease: record.lease,
     waiters: record.waiters,
+  });
+}
+
+/**
+ * The row with a text that omits the most frequent values. Every append writes the row, and short rows share a page: an append
+ * of many sessions writes fewer pages.
+ */
+export function shortRowOf(record: SessionRecord): RecordRow {
+  const { maxAgeMs, maxAgeFrom, counters, openTurn, cancel, handoff, fence, lease, waiters } = record;
+  const rest: EditableRest = {
+    metadata: plainMetadata(record),
+    ttlMs: record.ttlMs,
+    counters: listed(counters),
+    heads: record.heads,
   };
-  // Every append writes the row, so absent fields and fields with columns are omitted.
+  if (maxAgeMs !== null) rest.maxAgeMs = maxAgeMs;
+  if (maxAgeFrom !== record.createdAt) rest.maxAgeFrom = maxAgeFrom;
+  if (record.turnsVersion !== record.version) rest.turnsVersion = record.turnsVersion;
+  if (openTurn !== null) rest.openTurn = openTurn;
+  if (cancel !== null) rest.cancel = cancel;
+  if (handoff !== null) rest.floor = storedHandoff(handoff);
+  if (fence !== 0) rest.fence = fence;
+  if (lease !== null) rest.lease = lease;
+  if (waiters.length > 0) rest.waiters = waiters;
+  return rowWith(record, rest);
+}
+
+/** Of all fields only the metadata has values that JSON lacks. */
+function plainMetadata({ metadata }: SessionRecord): SessionRecord["metadata"] {
+  return plainOf(metadata, "metadata") as SessionRecord["metadata"];
+}
+
+/** In the order of `counterNames`. */
+function listed({
+  turns,
+  messages,
+  requests,
+  inputTokens,
+  outputTokens,
+  totalTokens,
+  durationMs,
+  longestMs,
+}: Counters): readonly number[] {
+  return [turns, messages, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs];
+}
+
+/** A number that is missing makes the record unreadable. */
+function countersOf(stored: StoredRest["counters"]): Counters {
+  if (!Array.isArray(stored)) return stored as Counters;
+  const numbers = stored as readonly number[];
+  const [turns, messages, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs] = numbers;
+  return { turns, messages, requests, inputTokens, outputTokens, totalTokens, durationMs, longestMs } as Counters;
+}
+
+function rowWith(record: SessionRecord, rest: EditableRest): RecordRow {
+  const { restoredAt, waiting, budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
+  // Absent fields and fields with columns are omitted.
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
   if (restoredAt !== null) rest.restoredAt = restoredAt;
   if (waiting !== null) rest.waiting = waiting;
@@ -93,9 +159,11 @@ export function rowOf(record: SessionRecord): RecordRow {
   if (inherited !== 0) rest.inherited = inherited;
   if (forkedAt !== 0) rest.forkedAt = forkedAt;
   if (resets.length > 0) rest.resets = resets;
-  const marks = Object.entries(record.logMarks);
-  if (marks.length > 0)
+  for (const _ in record.logMarks) {
+    const marks = Object.entries(record.logMarks);
     rest.marks = Object.fromEntries(marks.map(([log, mark]) => [log, storedMark(mark, record.version)]));
+    break;
+  }
   return {
     tenant: record.tenant,
     id: record.id,
@@ -208,6 +276,7 @@ export function readRecord(row: RecordRow): SessionRecord | SessionError<"sessio
 }
 
 function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
+  const { turnsVersion = row.version } = rest;
   return {
     tenant: row.tenant,
     id: row.id,
@@ -226,24 +295,24 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     restoredAt: rest.restoredAt ?? null,
     metadata: rest.metadata,
     ttlMs: rest.ttlMs,
-    maxAgeMs: rest.maxAgeMs,
-    maxAgeFrom: rest.maxAgeFrom,
-    counters: rest.counters,
+    maxAgeMs: valueOr(rest.maxAgeMs, null),
+    maxAgeFrom: valueOr(rest.maxAgeFrom, row.createdAt),
+    counters: countersOf(rest.counters),
     budget: rest.budget ?? null,
     heads: rest.heads,
-    turnsVersion: rest.turnsVersion,
+    turnsVersion,
     // Absent if this commit wrote the turns, and in rows of earlier versions.
-    turnsCommitId: rest.turnsCommitId ?? (rest.turnsVersion === row.version ? row.commitId : ""),
+    turnsCommitId: rest.turnsCommitId ?? (turnsVersion === row.version ? row.commitId : ""),
     logMarks: Object.fromEntries(
       Object.entries(rest.marks ?? {}).map(([log, mark]) => [log, markOf(mark, row.commitId)]),
     ),
-    openTurn: rest.openTurn,
+    openTurn: valueOr(rest.openTurn, null),
     waiting: rest.waiting ?? null,
-    cancel: rest.cancel,
+    cancel: valueOr(rest.cancel, null),
     handoff: rest.floor ? handoffOf(rest.floor) : null,
-    fence: rest.fence,
-    lease: rest.lease,
-    waiters: rest.waiters,
+    fence: valueOr(rest.fence, 0),
+    lease: valueOr(rest.lease, null),
+    waiters: valueOr(rest.waiters, []),
     archive: rest.archive ? archiveOf(rest.archive) : null,
     legalHold: rest.hold ?? null,
     parent: rest.parent ?? null,
@@ -251,6 +320,11 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     forkedAt: rest.forkedAt ?? 0,
     resets: rest.resets ?? [],
   };
+}
+
+/** The stored value, also one that makes the record unreadable; the most frequent one where the text omits it. */
+function valueOr<T>(stored: T | undefined, frequent: T): T {
+  return stored === undefined ? frequent : stored;
 }
 
 function labelsText(labels: Labels): string | null {

@@ -48,6 +48,8 @@ export const noCounters: Counters = {
   longestMs: 0,
 };
 
+export const counterNames: readonly (keyof Counters)[] = Object.keys(noCounters) as (keyof Counters)[];
+
 /**
  * The exclusive right to write to a session. It is valid while the heartbeat of its instance is fresh, `expiresAt` is
  * in the future and no greater fencing token was granted; safety depends on the last condition only.

@@ -8,11 +8,16 @@ import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
 import { creationOf, sampleAt, sampleRecord } from "../../testing/samples.ts";
 import { openMemory } from "../memory.ts";
 import type { Store } from "../store.ts";
-import type { StoreStatsQuery } from "../stats.ts";
+import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import { openSqlite } from "./open.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-tally-"));
 after(() => rmSync(root, { recursive: true }));
+
+/** Without the bytes of the records, which a file stores in a shorter form. */
+function ofLogs({ sessions, ...stats }: StoreStats): object {
+  return { ...stats, sessions: { ...sessions, bytes: undefined } };
+}
 
 /** The same sessions in a file and in memory, which is the reference. */
 async function twice(sessions: readonly Transaction[]): Promise<{ file: Store; memory: Store }> {
@@ -69,7 +74,7 @@ test("more groups than fit into memory are summed up all the same", async () => 
   }));
   const { file, memory } = await twice([session("a", turns, { user: "ann" }), session("b", turns.slice(0, 9000))]);
   const sums = await file.stats(query);
-  assert.deepEqual(sums, await memory.stats(query));
+  assert.deepEqual(ofLogs(sums), ofLogs(await memory.stats(query)));
   assert.deepEqual([sums.turns.turns, sums.groups.agent?.length], [69_000, 20]);
   assert.deepEqual(await file.stats(query), sums, "asked again, it says the same");
   await file.close();
@@ -84,10 +89,10 @@ test("a tenant with a small part of the sessions is summed up by itself", async 
   const others = Array.from({ length: 700 }, (_, index) => session(`o${index}`, [{}, {}], { tenant: "large" }));
   const { file, memory } = await twice([...sessions, ...others]);
   const sums = await file.stats(query);
-  assert.deepEqual(sums, await memory.stats(query));
+  assert.deepEqual(ofLogs(sums), ofLogs(await memory.stats(query)));
   assert.equal(sums.turns.turns, 300);
   const large = { ...query, tenant: "large" };
-  assert.deepEqual(await file.stats(large), await memory.stats(large));
+  assert.deepEqual(ofLogs(await file.stats(large)), ofLogs(await memory.stats(large)));
   await file.close();
 });
 

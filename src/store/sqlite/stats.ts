@@ -4,6 +4,7 @@ import type { SessionState } from "../../domain/record/record.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { truncatedUsageLog } from "../../domain/record/entry.ts";
 import { exact } from "./record-columns.ts";
+import { listedCounter } from "./schema/views.ts";
 import {
   inheritedLog,
   inputMark,
@@ -79,8 +80,8 @@ function* addSessions(
   const page = arrays(
     database.prepare(`
     select no, id, user, state, ${exact("created_at")}, ${exact("last_activity_at")}, ${exact("state_since")},
-      ${exact("expires_at")}, octet_length(data), ${fact("counters.turns")}, ${fact("floor.expiresAt")}, ${fact("inherited")},
-      case when state = 'archived' then ${fact(`heads.${truncatedUsageLog}`)} - ${fact(`archive.${truncatedUsageLog}`)} end
+      ${exact("expires_at")}, octet_length(data), ${fact(listedCounter("turns"))}, ${fact("$.floor.expiresAt")}, ${fact("$.inherited")},
+      case when state = 'archived' then ${fact(`$.heads.${truncatedUsageLog}`)} - ${fact(`$.archive.${truncatedUsageLog}`)} end
     from sessions where tenant = ? and id > ? order by id limit ${sessionsAtOnce * 5}`),
   );
   const keep = database.prepare(
@@ -125,7 +126,7 @@ function* addSessions(
 
 /** A number in the record; null if it is missing, or if the record is no JSON. */
 function fact(path: string): string {
-  const value = `json_extract(data, '$.${path}')`;
+  const value = `json_extract(data, '${path}')`;
   return `case when json_valid(data) and typeof(${value}) in ('integer', 'real') then min(max(${value}, -9007199254740991), 9007199254740991) end`;
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../../testing/samples.ts";
+import type { Counters } from "../../../domain/record/record.ts";
 import { rowOf } from "../../row.ts";
 import { openSqlite } from "../open.ts";
 import { applicationId, migrations } from "./schema.ts";
@@ -12,13 +13,24 @@ import { applicationId, migrations } from "./schema.ts";
 const folder = mkdtempSync(join(tmpdir(), "perdure-migrations-"));
 after(() => rmSync(folder, { recursive: true }));
 
+const counters: Counters = {
+  turns: 1,
+  messages: 2,
+  requests: 3,
+  inputTokens: 4,
+  outputTokens: 5,
+  totalTokens: 6,
+  durationMs: 7,
+  longestMs: 8,
+};
+
 for (let from = 1; from < migrations.length; from++) {
   test(`a file of schema ${from} is migrated with its data, also if several processes open it at once`, async () => {
     const file = join(folder, `${from}.db`);
     const old = new DatabaseSync(file);
     for (const { sql } of migrations.slice(0, from)) old.exec(sql);
     old.exec(`pragma user_version = ${from}; pragma application_id = ${applicationId}`);
-    const row = rowOf({ ...sampleRecord({ id: "s" }), heads: { events: 1 } });
+    const row = rowOf({ ...sampleRecord({ id: "s", counters }), heads: { events: 1 } });
     const [event] = sampleEntries(1, [{ type: "created" }]);
     assert.ok(event);
     old
@@ -44,6 +56,7 @@ for (let from = 1; from < migrations.length; from++) {
       sessions: [loaded],
     } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
     assert.ok(loaded);
+    assert.deepEqual(loaded.record.counters, counters);
     const splices = [sampleSplice("events", 2, ["later"])];
     assert.deepEqual(await store.commit([[stepOf(loaded.record, { splices })]]), [{ status: "ok" }]);
     const { sessions } = await store.load([{ key: { tenant: "default", id: "s" }, tails: [] }]);
@@ -56,6 +69,24 @@ for (let from = 1; from < migrations.length; from++) {
     for (const one of stores) await one.close();
     const now = new DatabaseSync(file);
     assert.deepEqual({ ...now.prepare("pragma user_version").get() }, { user_version: migrations.length });
+    const [view] = now.prepare("select turns, output_tokens, duration_ms, metadata from readable_sessions").all();
+    assert.deepEqual({ ...view }, { turns: 1, output_tokens: 5, duration_ms: 7, metadata: "{}" });
     now.close();
   });
 }
+
+test("the step to shorter records leaves a record that cannot be read as it is", () => {
+  using database = new DatabaseSync(":memory:");
+  for (const { sql } of migrations.slice(0, 10)) database.exec(sql);
+  const damaged = ["", "{", "null", "5", "[]", "{}", '{"counters":7}', `{"counters":{},"x":${"[".repeat(2000)}`];
+  const insert = database.prepare(`
+    insert into sessions (no, tenant, id, version, state, agent, created_at, last_activity_at, active_minute, state_since,
+      expires_at, sweep_at, data) values (?1, 't', 's' || ?1, 1, 'active', 'a', 0, 0, 0, 0, 0, 0, ?2)`);
+  for (const [no, data] of damaged.entries()) insert.run(no, data);
+  insert.run(99, '{"metadata":{"counters":{"turns":1},"\\u0000":1e400},"counters":{"turns":"x","longestMs":[1]}}');
+  database.exec(migrations[10]?.sql ?? "");
+  const [last, ...others] = database.prepare("select data from sessions order by no desc").all();
+  assert.deepEqual(others.map(({ data }) => data).toReversed(), damaged);
+  const counted = '["x",null,null,null,null,null,null,[1]]';
+  assert.deepEqual(last?.["data"], `{"metadata":{"counters":{"turns":1},"\\u0000":1e400},"counters":${counted}}`);
+});

@@ -1,5 +1,5 @@
 import type { Migration } from "../../migrations.ts";
-import { views } from "./views.ts";
+import { viewOfListedCounters, views } from "./views.ts";
 
 /** The mark in the header of the file ("Prdr"), which distinguishes it from databases of other programs. */
 export const applicationId = 0x50726472;
@@ -162,6 +162,21 @@ export const migrations: readonly Migration[] = [
         primary key (tenant, no)
       ) strict, without rowid;
       ${views}
+    `,
+  },
+  {
+    version: 11,
+    title: "shorter records",
+    // A record that cannot be read stays as it is.
+    sql: `
+      drop view readable_sessions;
+      ${viewOfListedCounters}
+      update sessions set data = json_set(data, '$.counters', json_array(
+        data -> '$.counters.turns', data -> '$.counters.messages', data -> '$.counters.requests',
+        data -> '$.counters.inputTokens', data -> '$.counters.outputTokens', data -> '$.counters.totalTokens',
+        data -> '$.counters.durationMs', data -> '$.counters.longestMs'
+      ))
+      where case when json_valid(data) then json_type(data, '$.counters') = 'object' end;
     `,
   },
 ];

@@ -1,4 +1,5 @@
 /** The stored rows for people and their SQL, with the names and columns of the views of PostgreSQL. */
+import { counterNames, type Counters } from "../../../domain/record/record.ts";
 import { eventKindSql, eventTypeSql, ofApplication } from "../../event-sql.ts";
 
 /** The last moment of the year 9999, epoch ms: a session that does not expire ends behind it. */
@@ -36,19 +37,17 @@ function entriesOf(log: string): string {
     from entries join sessions on sessions.no = entries.session where log = '${log}' and ${isConversation}`;
 }
 
-/**
- * No stored value fails a view: a damaged value is null, and its row is shown with its other values. The SQL works with
- * SQLite 3.38 and later.
- */
-export const views: string = `
+/** The view of sessions. `counter` gives the path of a counter in the record. */
+function sessionsView(counter: (name: keyof Counters) => string): string {
+  return `
   create view readable_sessions as
   select tenant, id, agent, user as user_id, state, ${instant("created_at")} as created_at,
     ${instant("last_activity_at")} as last_activity_at, ${instant("expires_at")} as expires_at,
     data -> '$.metadata' as metadata,
-    ${whole("$.counters.turns")} as turns, ${whole("$.counters.messages")} as messages,
-    ${whole("$.counters.requests")} as requests, ${whole("$.counters.inputTokens")} as input_tokens,
-    ${whole("$.counters.outputTokens")} as output_tokens, ${whole("$.counters.totalTokens")} as total_tokens,
-    ${whole("$.counters.durationMs")} as duration_ms, ${text("$.lease.instance")} as held_by, version, title,
+    ${whole(counter("turns"))} as turns, ${whole(counter("messages"))} as messages,
+    ${whole(counter("requests"))} as requests, ${whole(counter("inputTokens"))} as input_tokens,
+    ${whole(counter("outputTokens"))} as output_tokens, ${whole(counter("totalTokens"))} as total_tokens,
+    ${whole(counter("durationMs"))} as duration_ms, ${text("$.lease.instance")} as held_by, version, title,
     ${readable("labels")} as labels,
     iif(in_force, ${text("$.floor.agent")}, null) as active_agent,
     iif(in_force, ${instant(whole("$.floor.lockedAt"))}, null) as active_since,
@@ -58,7 +57,14 @@ export const views: string = `
     select tenant, id, agent, user, state, created_at, last_activity_at, expires_at, version, title, labels,
       ${readable("data")} as data
     from sessions where ${isConversation}
-  ));
+  ));`;
+}
+
+/**
+ * No stored value fails a view: a damaged value is null, and its row is shown with its other values. The SQL works with
+ * SQLite 3.38 and later.
+ */
+export const views: string = `${sessionsView((name) => `$.counters.${name}`)}
 
   create view readable_turns as
   select tenant, session, seq, key, ${instant("at")} as at, ${text("$.status")} as status, ${text("$.agent")} as agent,
@@ -105,3 +111,11 @@ export const views: string = `
     ${whole("$.heldMs")} as previous_active_ms
   from (select *, ${text("$.type")} as type, ${text("$.correlation")} as correlation from (${entriesOf("events")}));
 `;
+
+/** The view of sessions whose record has the counters as a list. */
+export const viewOfListedCounters: string = sessionsView(listedCounter);
+
+/** The path of a counter in a record that has them as a list. */
+export function listedCounter(name: keyof Counters): string {
+  return `$.counters[${counterNames.indexOf(name)}]`;
+}
