@@ -13,6 +13,7 @@ import {
   type ModelRequest,
   type ModelSettings,
 } from "../index.ts";
+import { guardObject } from "../domain/values/option-names.ts";
 import { untilAborted } from "../sessions/turns/until-aborted.ts";
 import { StreamedAnswer } from "./ai/answer.ts";
 import { callOptions, checkBody } from "./ai/call.ts";
@@ -60,6 +61,7 @@ const versions: readonly string[] = ["v3", "v4"];
  *   connection, a stream that breaks or falls silent)
  */
 export function aiModel(model: AiLanguageModel | ((name: string) => AiLanguageModel), options: AiOptions = {}): Model {
+  guardObject(options, "aiModel");
   const { model: defaultName, ...settings } = options;
   parseModelSettings(settings, "aiModel");
   checkBody(settings, "aiModel");

@@ -14,6 +14,7 @@ import {
   type ModelRequest,
   type ModelSettings,
 } from "../index.ts";
+import { guardObject } from "../domain/values/option-names.ts";
 import { failure } from "./model/failure.ts";
 import { defaultTimeoutMs, Silence } from "./model/silence.ts";
 import { StreamedAnswer, type CompletionChunk } from "./openai/answer.ts";
@@ -64,6 +65,7 @@ interface Endpoint {
  *   401, 403, 404 …), `model_failed` (429, 5xx, no connection, a stream that breaks or falls silent)
  */
 export function openaiModel(options: OpenaiOptions = {}): Model {
+  guardObject(options, "openaiModel");
   const { baseURL, apiKey, model, client, maxRetries, providerFields, ...settings } = options;
   checkOptions({ baseURL, maxRetries });
   parseModelSettings(settings, "openaiModel");

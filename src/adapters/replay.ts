@@ -18,6 +18,8 @@ import {
   type Usage,
   type Mismatch,
 } from "../index.ts";
+import { invalidText, parseArray } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 
 export type { Exchange } from "../index.ts";
 
@@ -53,6 +55,7 @@ export async function readConversations(path: string): Promise<Conversation[]> {
  * @throws SessionError `message_invalid` with file and line
  */
 export function parseConversations(text: string, file: string): Conversation[] {
+  if (typeof text !== "string") throw invalidText("text", text, {});
   return text.split("\n").flatMap((line, index) => {
     if (line.trim() === "") return [];
     return [parseConversation(line, `${file}:${index + 1}`)];
@@ -107,12 +110,18 @@ export interface ReplayOptions {
   readonly pieceLength?: number;
 }
 
+const replayNames: OptionNames<ReplayOptions> = { conversation: true, delayMs: true, pieceLength: true };
+
 /**
  * A model that answers from a recorded conversation: it looks up the last question of the request; among equal
  * questions it takes the one whose history is most similar.
  * @throws SessionError `argument_invalid`; at the call `model_refused` for a question that was not recorded
  */
-export function replayModel({ conversation, delayMs = 0, pieceLength = 24 }: ReplayOptions): Model {
+export function replayModel(options: ReplayOptions): Model {
+  guardNames(options, "options", replayNames);
+  const { conversation, delayMs = 0, pieceLength = 24 } = options;
+  guardObject(conversation, "conversation");
+  parseArray(conversation.exchanges, "conversation.exchanges");
   const check = (name: string, value: number, min: number): void => {
     if (Number.isSafeInteger(value) && value >= min) return;
     throw new SessionError("argument_invalid", { name, value: String(value), expected: "whole_number", min });

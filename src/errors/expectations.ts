@@ -78,6 +78,7 @@ export type Expected =
   | "recordings"
   | "regular_file"
   | "schema_name"
+  | "server"
   | "sessions"
   | "setting"
   | "signal"
@@ -184,6 +185,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   recordings: () => "a .jsonl file, or a folder of such files",
   regular_file: () => "a new file, or a regular file to replace",
   schema_name: (e) => `a name of 1 to ${e.max} bytes without control characters that does not begin with pg_`,
+  server: () => "a server of createServer",
   sessions: () => "a Sessions object of openSessions",
   sqlite_url: () => "sqlite:FILE, with no parameters but synchronous and busyTimeout",
   storage: () => "a storage such as localStorage; where there is none, pass the device's id",

@@ -22,7 +22,7 @@ import { HostRecovery, parseRecover, type Recovered, type RecoverOptions, type R
 import { gaugesOf, HostCounters, type HostGauges, type HostMetrics } from "./host-metrics.ts";
 import { LeaseCheck } from "./lease-check.ts";
 import { liveInfo, storedInfo, type LiveInfo } from "./live-info.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { nextState } from "../domain/record/states.ts";
 import { countOn } from "../sessions/session/session-list.ts";
@@ -146,6 +146,7 @@ export class Host implements AsyncDisposable {
    * @throws SessionError as `sessions.ensure` and {@link send}
    */
   async ensure(id: string, options: EnsureOptions = {}): Promise<LiveInfo> {
+    guardObject(options, "options");
     if (!this.#actors.has(this.#text(id))) await this.#sessions.ensure(id, options);
     return await this.#with(id, "started", async (actor) => {
       await actor.start();

@@ -1,3 +1,5 @@
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { parseWholeNumber } from "../sessions/options/arguments.ts";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
@@ -48,6 +50,12 @@ export async function listen(
 ): Promise<Listening> {
   guardNames(options, "options", optionNames);
   const { port = 8080, host = "127.0.0.1", drainMs = 0 } = options;
+  if (typeof (Object(server) as Partial<Server>).fetch !== "function" && !(server instanceof Promise))
+    throw invalidArgument("server", server, { expected: "server" });
+  // Node takes a text as the path of a socket.
+  if (!Number.isSafeInteger(port) || port < 0 || port > 65_535)
+    throw invalidArgument("port", port, { expected: "whole_number", min: 0, max: 65_535 });
+  parseWholeNumber(drainMs, "drainMs", 0);
   const http = createAdaptorServer({ fetch: (request, env) => answer(server, request, env) });
   await new Promise<void>((resolve, reject) => {
     http.once("error", reject);

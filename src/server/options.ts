@@ -1,7 +1,8 @@
 import { version } from "../files/version.ts";
 import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import { parseDuration } from "../domain/values/duration.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { parseArray } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import type { Agent, Duration, Sessions } from "../index.ts";
@@ -147,7 +148,7 @@ const optionNames: OptionNames<ServerOptions> = {
 export function resolveOptions(options: ServerOptions): ServerSettings {
   guardNames(options, "options", optionNames);
   const { sessions, cors = [], bodyBytesMax = 8 * 1024 * 1024, deviceBodyBytesMax = 256 * 1024 } = options;
-  for (const origin of cors) guardOrigin(origin);
+  for (const origin of parseArray(cors, "cors")) guardOrigin(origin);
   guardDefaultAgent(sessions);
   return Object.freeze({
     sessions,
@@ -184,7 +185,9 @@ function guardOrigin(origin: string): void {
  * Refuses several agents without a default one: devices and most programs name no agent, so their sessions would fail.
  * @throws SessionError `argument_invalid`
  */
-function guardDefaultAgent({ agents = new Map<string, Agent>() }: Sessions): void {
+function guardDefaultAgent(sessions: Sessions): void {
+  guardObject(sessions, "sessions");
+  const { agents = new Map<string, Agent>() } = sessions;
   if (agents.size === 0 || defaultAgent(agents) !== undefined) return;
   const known = [...agents.keys()];
   throw new SessionError("argument_invalid", { name: "agents.default", expected: "default_agent", known });

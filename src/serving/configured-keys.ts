@@ -1,6 +1,7 @@
 /** The keys that a server admits: those of its options, and those of the store. */
 import { createHash } from "node:crypto";
 import { parseNewId } from "../domain/values/ids.ts";
+import { parseArray } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type { KeyInfo, KeyRight, Sessions } from "../index.ts";
@@ -33,7 +34,7 @@ export class KeyRing {
   /** @throws SessionError `argument_invalid`, `id_invalid` */
   constructor(sessions: Sessions, keys: readonly ConfiguredKey[]) {
     this.#sessions = sessions;
-    for (const [index, configured] of keys.entries()) {
+    for (const [index, configured] of parseArray(keys, "keys").entries()) {
       const at = `keys[${index}]`;
       guardNames(configured, at, keyNames);
       const { token, name = "configured", tenant = sessions.tenant, right = "write" } = configured;

@@ -1,3 +1,4 @@
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError, type Sessions } from "../index.ts";
 import { Meters } from "./meters.ts";
 import { Spans, type Api } from "./spans.ts";
@@ -26,12 +27,15 @@ export interface Instrumentation extends Disposable {
   readonly stop: () => void;
 }
 
+const optionNames: OptionNames<InstrumentOptions> = { sessions: true, tracerProvider: true, meterProvider: true };
+
 /**
  * Exports spans and metrics of this process's sessions to OpenTelemetry, without any message text. Call it once, after
  * the SDK is set up; docs/operate/telemetry.md lists all of them.
  * @throws SessionError `argument_invalid` if `@opentelemetry/api` is not installed
  */
 export async function instrument(options: InstrumentOptions = {}): Promise<Instrumentation> {
+  guardNames(options, "options", optionNames);
   const api = await loadApi();
   const { sessions, tracerProvider = api.trace, meterProvider = api.metrics } = options;
   const name = "perdure";

@@ -61,6 +61,8 @@ export async function walk<Place extends AsyncDisposable>(
       return undefined;
     } catch (error) {
       return error;
+    } finally {
+      await release(of);
     }
   };
   const place = await open();
@@ -111,9 +113,14 @@ function fieldsWait(arg: unknown): boolean {
 /** Ends what a call has made. */
 async function release(found: unknown): Promise<void> {
   if (typeof found !== "object" || found === null) return;
-  const { return: end, release: give } = found as { return?: unknown; release?: unknown };
+  const ends = found as {
+    return?: unknown;
+    close?: unknown;
+    [Symbol.asyncDispose]?: unknown;
+    [Symbol.dispose]?: unknown;
+  };
+  const end = ends.return ?? ends[Symbol.asyncDispose] ?? ends[Symbol.dispose] ?? ends.close;
   if (typeof end === "function") await end.call(found);
-  if (typeof give === "function") await give.call(found);
 }
 
 /** The error with the place that threw it. */

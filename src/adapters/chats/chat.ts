@@ -1,4 +1,5 @@
 /** One chat: its messages, what a client adds to them, and the answers. */
+import { parseFunction } from "../../domain/values/invalid-argument.ts";
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { defined } from "../../domain/values/defined.ts";
@@ -188,7 +189,9 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     make: (question: Question<M>) => AnswerSource | Promise<AnswerSource>,
     options: RespondOptions = {},
   ): Promise<ReadableStream<UiChunk>> {
+    parseFunction(make, "make");
     guardNames(options, "options", respondNames);
+    if (options.waitUntil !== undefined) parseFunction(options.waitUntil, "waitUntil");
     const plan = this.#plan;
     if (plan === undefined) throw new SessionError("argument_invalid", { name: "message", expected: "value" });
     if (plan.answer !== undefined) return ReadableStream.from(chunksOfAnswer(plan.answer));

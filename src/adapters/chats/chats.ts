@@ -1,7 +1,8 @@
 /** Chats of the AI SDK on sessions: opened by their id, answered in one process, resumed and stopped in any. */
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import { hasCode, idFor, SessionError, type EnsureOptions, type Session, type Sessions } from "../../index.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { hasCode, idFor, SessionError, Sessions, type EnsureOptions, type Session } from "../../index.ts";
 import { Chat, chunksFrom } from "./chat.ts";
 import type { ChatsOptions } from "./package-ai.ts";
 import { sseResponse } from "./sse.ts";
@@ -23,6 +24,7 @@ const ownerNames: OptionNames<ChatOwner> = { user: true };
  * @throws SessionError `argument_invalid`
  */
 export function chats<M extends AnyUiMessage = AnyUiMessage>(sessions: Sessions, options: ChatsOptions = {}): Chats<M> {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   return new Chats(sessions, options);
 }

@@ -1,4 +1,5 @@
 /** The server's side of `WebSocketChatTransport` of the package `ai`: chats over one socket, frame by frame. */
+import { parseFunction } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { type EnsureOptions, SessionError } from "../../index.ts";
@@ -37,6 +38,8 @@ export class ChatSocket<M extends AnyUiMessage = AnyUiMessage> {
   /** Made by `Chats.socket`. @internal */
   constructor(chats: SocketChats<M>, options: ChatSocketOptions<M>) {
     guardNames(options, "options", optionNames);
+    parseFunction(options.send, "send");
+    parseFunction(options.answer, "answer");
     this.#chats = chats;
     this.#options = options;
   }

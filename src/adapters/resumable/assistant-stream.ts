@@ -1,6 +1,7 @@
 /** The store of the package `assistant-stream` (0.3) for resumable streams, on the streams of sessions. */
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { hasCode, type Sessions, type StreamProducer } from "../../index.ts";
+import { hasCode, Sessions, type StreamProducer } from "../../index.ts";
 
 /** The producer's identity; opaque to callers. */
 export interface ResumableStreamLease {
@@ -53,7 +54,9 @@ const defaultTtlMs = 86_400_000;
  * The store of `assistant-stream` for `createResumableStreamContext` of that package, on the streams of sessions. Appends of a
  * stream come from the process that acquired it.
  */
-export function createResumableStreamStore({ streams }: Sessions): ResumableStreamStore {
+export function createResumableStreamStore(sessions: Sessions): ResumableStreamStore {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
+  const { streams } = sessions;
   /** The streams that this process produces, by their ids. */
   const producers = new Map<string, { readonly token: string; readonly stream: StreamProducer }>();
   let tokens = 0;

@@ -1,5 +1,6 @@
 /** The context of the package `resumable-stream` (2.2), on the streams of sessions. */
-import type { Sessions, StreamProducer, Streams } from "../../index.ts";
+import { invalidArgument, parseFunction } from "../../domain/values/invalid-argument.ts";
+import { Sessions, type StreamProducer, type Streams } from "../../index.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 
 /** The context of `resumable-stream`, as that package declares it. */
@@ -39,6 +40,8 @@ const optionNames: OptionNames<ResumableStreamOptions> = { sessions: true, waitU
 export function createResumableStreamContext(options: ResumableStreamOptions): ResumableStreamContext {
   guardNames(options, "options", optionNames);
   const { sessions, waitUntil } = options;
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
+  if (waitUntil != null) parseFunction(waitUntil, "waitUntil");
   const { streams } = sessions;
   const context: ResumableStreamContext = {
     async hasExistingStream(id) {

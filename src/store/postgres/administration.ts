@@ -1,3 +1,4 @@
+import { guardNames } from "../../domain/values/option-names.ts";
 import type { MigrationReport } from "../migrations.ts";
 import { connect } from "./open.ts";
 import { layoutOf, migrate, migrationScript, schemaState } from "./schema/migrate.ts";
@@ -10,8 +11,10 @@ import { parseSchemaName } from "./connection/names.ts";
  */
 export async function migratePostgres(
   options: PostgresOptions,
-  { dryRun = false }: { readonly dryRun?: boolean } = {},
+  how: { readonly dryRun?: boolean } = {},
 ): Promise<MigrationReport> {
+  guardNames(how, "options", { dryRun: true });
+  const { dryRun = false } = how;
   const resolved = resolveOptions(options);
   const database = await connect(resolved);
   try {
@@ -24,9 +27,8 @@ export async function migratePostgres(
 }
 
 /** All steps of the schema as SQL, for an administrator to run; a step that was applied does nothing. */
-export function postgresSchemaScript({
-  schema = "perdure",
-  partitions = 1,
-}: Pick<PostgresOptions, "schema" | "partitions"> = {}): string {
+export function postgresSchemaScript(options: Pick<PostgresOptions, "schema" | "partitions"> = {}): string {
+  guardNames(options, "options", { schema: true, partitions: true });
+  const { schema = "perdure", partitions = 1 } = options;
   return migrationScript(layoutOf({ schema: parseSchemaName(schema), partitions: parsePartitions(partitions) }));
 }

@@ -1,3 +1,4 @@
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { parseSchemaName } from "./connection/names.ts";
 import type { PostgresPool } from "./connection/pool.ts";
@@ -88,8 +89,27 @@ const defaults = {
 const partitionsMax = 1024;
 const connectionsMax = 1000;
 
+const optionNames: OptionNames<PostgresOptions> = {
+  url: true,
+  pool: true,
+  schema: true,
+  migrate: true,
+  partitions: true,
+  max: true,
+  serverless: true,
+  prepare: true,
+  listen: true,
+  deadline: true,
+  attempt: true,
+  connectTimeout: true,
+  statementTimeout: true,
+  idleTimeout: true,
+  applicationName: true,
+};
+
 /** @throws SessionError `argument_invalid`, `duration_invalid` */
 export function resolveOptions(given: PostgresOptions): ResolvedOptions {
+  guardNames(given, "options", optionNames);
   const { url, ...ofUrl }: OfUrl = parseUrl(given.url);
   const options = { ...defaults, ...ofUrl, ...defined(given) };
   const serverless = options.serverless ?? false;
@@ -142,6 +162,7 @@ type OfUrl = Pick<
 /** The options of Perdure in a URL; the other parameters are for `pg`. */
 function parseUrl(text: string | undefined): OfUrl {
   if (text === undefined) return {};
+  if (typeof text !== "string") throw invalidArgument("url", text, { expected: "database_url" });
   const [address = "", query = ""] = text.split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
   const take = (name: string): string | undefined => {

@@ -571,3 +571,20 @@ test("a proxy that cuts silent connections gets comments meanwhile", async (cont
   await reader.cancel();
   await until(async () => (await chat.session.refresh()).lease === null);
 });
+
+test("a chat refuses an answer that is no function and options that are no object, and keeps its question", async () => {
+  await using place = inMemory();
+  const open = chats<UIMessage>(place.sessions);
+  // oxlint-disable-next-line typescript/no-explicit-any -- the arguments are wrong on purpose
+  const wrong: any = 5;
+  await assert.rejects(open.open("chat-1", wrong), { code: "argument_invalid" });
+  const chat = await open.open("chat-1");
+  await chat.add({ id: "m", role: "user", parts: [{ type: "text", text: "Hi" }] });
+  await assert.rejects(chat.respond(wrong), { code: "argument_invalid" });
+  await assert.rejects(
+    chat.respond(() => wrong, wrong),
+    { code: "argument_invalid" },
+  );
+  assert.equal(chat.session.info.lease, null);
+  assert.throws(() => open.socket(wrong), { code: "argument_invalid" });
+});

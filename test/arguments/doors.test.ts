@@ -1,0 +1,103 @@
+/** The public functions of the other entry points refuse a wrong argument with a `SessionError`. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as ai from "../../src/adapters/ai.ts";
+import * as openai from "../../src/adapters/openai.ts";
+import * as replay from "../../src/adapters/replay.ts";
+import * as hosts from "../../src/host/index.ts";
+import { Host, startHost } from "../../src/host/index.ts";
+import * as server from "../../src/server/index.ts";
+import * as postgres from "../../src/store/postgres/index.ts";
+import * as telemetry from "../../src/telemetry/index.ts";
+import { inMemory, type InMemory } from "../support/in-memory.ts";
+import { functionsOf, methodsOf, walk, type Calls } from "./walk.ts";
+
+const runtime = { onMessage: () => 1 };
+const conversation = { id: "c", messages: [], instructions: undefined, exchanges: [] };
+const url = "postgres://localhost:1/nothing?connectTimeout=1&deadline=1&attempt=1";
+
+const hostOf = async ({ sessions }: InMemory): Promise<Host> => {
+  await sessions.create({ id: "s" });
+  return await startHost(sessions, { runtime });
+};
+
+const ofHost: Calls<InMemory> = {
+  send: async (place) => ({ of: await hostOf(place), args: ["s", "hello"] }),
+  start: async (place) => ({ of: await hostOf(place), args: ["s"] }),
+  ensure: async (place) => ({ of: await hostOf(place), args: ["s", { agent: "assistant", ttl: "1h" }] }),
+  stop: async (place) => ({ of: await hostOf(place), args: ["s"] }),
+  kill: async (place) => ({ of: await hostOf(place), args: ["s"] }),
+  remove: async (place) => ({ of: await hostOf(place), args: ["s"] }),
+  updateActivity: async (place) => ({ of: await hostOf(place), args: ["s", { durationMs: 1 }] }),
+  terminateIdle: async (place) => ({ of: await hostOf(place), args: [{ idleFor: "1h" }] }),
+  recover: async (place) => ({ of: await hostOf(place), args: [{ include: "stopped" }] }),
+  get: async (place) => ({ of: await hostOf(place), args: ["s"] }),
+  live: async (place) => ({ of: await hostOf(place), args: ["s"] }),
+  each: async (place) => ({ of: await hostOf(place), args: [] }),
+  list: async (place) => ({ of: await hostOf(place), args: [{ limit: 1, after: "a" }] }),
+  metrics: async (place) => ({ of: await hostOf(place), args: [] }),
+  gauges: async (place) => ({ of: await hostOf(place), args: [] }),
+  close: async (place) => ({ of: await hostOf(place), args: [] }),
+};
+
+const doors: Readonly<Record<string, readonly [module: object, calls: Calls<InMemory>]>> = {
+  "perdure/host": [
+    hosts,
+    {
+      startHost: ({ sessions }) => ({
+        of: hosts,
+        args: [sessions, { runtime, restart: {}, maxSessions: 1, stopTimeout: "1s", isolation: "inline" }],
+      }),
+    },
+  ],
+  "perdure/server": [
+    server,
+    {
+      createServer: ({ sessions }) => ({ of: server, args: [{ sessions, rates: {}, streams: {}, keys: [] }] }),
+      listen: ({ sessions }) => ({ of: server, args: [server.createServer({ sessions }), { port: 0 }] }),
+    },
+  ],
+  "perdure/postgres": [
+    postgres,
+    {
+      openPostgres: () => ({ of: postgres, args: [{ url, migrate: false }] }),
+      migratePostgres: () => ({ of: postgres, args: [{ url }] }),
+      postgresSchemaScript: () => ({ of: postgres, args: [{ schema: "s" }] }),
+    },
+  ],
+  "perdure/openai": [
+    openai,
+    { openaiModel: () => ({ of: openai, args: [{ baseURL: "http://localhost:1/v1", model: "m", maxRetries: 1 }] }) },
+  ],
+  "perdure/replay": [
+    replay,
+    {
+      parseConversations: () => ({ of: replay, args: ["", "file"] }),
+      readConversations: () => ({ of: replay, args: [import.meta.dirname] }),
+      replayModel: () => ({ of: replay, args: [{ conversation, delayMs: 0, pieceLength: 1 }] }),
+    },
+  ],
+  "perdure/opentelemetry": [telemetry, { instrument: () => ({ of: telemetry, args: [{}] }) }],
+  "perdure/ai": [
+    ai,
+    {
+      aiModel: () => ({ of: ai, args: [() => 1, { model: "m" }] }),
+      chats: ({ sessions }) => ({ of: ai, args: [sessions, { tools: {}, dataSchemas: {} }] }),
+      createResumableStreamContext: ({ sessions }) => ({ of: ai, args: [{ sessions, waitUntil: null }] }),
+      createResumableStreamStore: ({ sessions }) => ({ of: ai, args: [sessions] }),
+    },
+  ],
+};
+
+test("every function of Host is walked", () => {
+  assert.deepEqual(methodsOf(Host).toSorted(), Object.keys(ofHost).toSorted());
+});
+for (const [method, make] of Object.entries(ofHost))
+  test(`Host: ${method} refuses wrong arguments`, async () => await walk(inMemory, method, make));
+for (const [name, [module, calls]] of Object.entries(doors)) {
+  test(`every function of ${name} is walked`, () => {
+    assert.deepEqual(functionsOf(module).toSorted(), Object.keys(calls).toSorted());
+  });
+  for (const [method, make] of Object.entries(calls))
+    test(`${name}: ${method} refuses wrong arguments`, async () => await walk(inMemory, method, make));
+}
