@@ -62,7 +62,13 @@ const sweepNames: OptionNames<SweepRequest> = {
 const erasureNames: OptionNames<ErasureRequest> = { user: true, device: true, store: true, forks: true, signal: true };
 const copyNames: OptionNames<CopyOptions> = { everything: true, signal: true, onProgress: true };
 const exportNames: OptionNames<ExportQuery> = { ...selectionNames, after: true, onSkipped: true };
-const importNames: OptionNames<ImportOptions> = { dryRun: true, onExists: true, agent: true, onProgress: true };
+const importNames: OptionNames<ImportOptions> = {
+  dryRun: true,
+  onExists: true,
+  agent: true,
+  ttl: true,
+  onProgress: true,
+};
 
 /**
  * Run one bounded sweep over the sessions of the tenant: mark expired sessions, archive and remove by the retention

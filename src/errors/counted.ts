@@ -4,5 +4,6 @@ export function counted(count: number, noun: string, show: (count: number) => st
 }
 
 function plural(noun: string): string {
+  if (/(?:ch|s|x)$/.test(noun)) return `${noun}es`;
   return noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`;
 }

@@ -19,9 +19,12 @@ export type Expected =
   | "bytes"
   | "cloneable"
   | "complete"
+  | "content"
   | "content_log"
+  | "content_of_message"
   | "decision"
   | "conversation"
+  | "conversation_name"
   | "credentials"
   | "cursor"
   | "database_at_rest"
@@ -31,6 +34,7 @@ export type Expected =
   | "default_agent"
   | "depth"
   | "duration"
+  | "earlier_call"
   | "entries"
   | "etag"
   | "event_id"
@@ -47,6 +51,7 @@ export type Expected =
   | "json"
   | "key_token"
   | "known_field"
+  | "known_form"
   | "known_message"
   | "label_name"
   | "labels"
@@ -56,6 +61,7 @@ export type Expected =
   | "log_name"
   | "log_tail"
   | "message"
+  | "messages"
   | "module_address"
   | "name"
   | "no_dots"
@@ -146,6 +152,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   date: () => "a valid Date",
   default_agent: ({ known = [] }) => `"default": true for one of ${known.join(", ")}`,
   duration: () => 'a positive number of milliseconds or a text like "15m", "24h" or "7d"',
+  earlier_call: () => "the id of a call before it that has no result yet",
   entries: () => "an array with at least one entry",
   etag: () => "an ETag that the server sent for it",
   event_id: () => "an event id that this stream has sent",
@@ -225,16 +232,22 @@ const defects = {
       : `is no field of this request; the nearest is "${known[0]}", the fields here are ${known.toSorted().join(", ")}`,
   no_parameter: ({ known = [] }: Expectation) =>
     `is no parameter of this route; ${known.length === 0 ? "it has none" : `its parameters are ${known.join(", ")}`}`,
+  known_form: ({ value = "", known = [] }: Expectation) =>
+    `is ${value}: no conversation in one of the forms ${known.join(", ")}`,
   acyclic: () => "contains itself",
   alone: () => "is named beside a user; name one of them",
   beside: ({ known = [] }: Expectation) => `does not go with ${known.join(", ")}; name one of them`,
   complete: () => "was cut off",
+  content: () => "has no documents: it is empty",
+  content_of_message: () => "has no content",
+  conversation_name: () => "names no conversation, while others in its file do; no entry of the file is imported",
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,
   guest: () => "speaks for a user; erase the user",
   gzip: () => "is damaged or cut off",
   gzip_ratio: (e: Expectation) => `unpacks to more than ${e.max} times its size`,
   instant: () => "an instant such as 2026-11-20T09:30:00Z",
   json: () => "is not JSON",
+  messages: () => "has no messages",
   last_line: () => "follows the line that should be the last one",
   readable_file: () => "cannot be read",
   readable_items: (e: Expectation) => `has more than ${e.max} items that cannot be read; the import stops here`,

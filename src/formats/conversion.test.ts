@@ -353,7 +353,9 @@ async function* bytesOf(content: string | Uint8Array): AsyncGenerator<Uint8Array
 test("an imported file is exported in its format as it was", async () => {
   const conversations: readonly (readonly [MessageFormatName, object])[] = names.map((name) => {
     const { list, instructions } = messageFormats.find((one) => one.name === name)!;
-    const values = fc.sample(shapes[name], { numRuns: 20, seed: 16 });
+    // An import refuses a result without its call.
+    const isWhole = (value: unknown): boolean => fromFormat([value], name).every(({ role }) => role !== "tool");
+    const values = fc.sample(shapes[name], { numRuns: 40, seed: 16 }).filter(isWhole);
     return [name, { id: name, ...instructions?.("Be brief."), [list]: values, metadata: { title: "T" } }];
   });
   await using place = inMemory();

@@ -13,6 +13,7 @@ import { parseArray } from "../domain/values/invalid-argument.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
+import { withCallIds } from "./call-ids.ts";
 import type { MessageFormat, MessageFormatName } from "./message-format.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf } from "./registry.ts";
 
@@ -85,15 +86,18 @@ function toolNamesIn(messages: readonly Message[]): ReadonlyMap<string, string> 
 }
 
 /**
- * The messages of an import, each value with those in its place. The format is the first that all values fit; a file of
- * several formats is read message by message.
+ * The messages of an import, each value with those in its place. The format is the given one, or the first that all values
+ * fit; messages of several formats are read one by one.
  * @throws SessionError `message_invalid` for a value that is no message
  */
-export function readMessages(values: readonly unknown[], place: string): readonly ConvertedMessage[] {
-  const common = formatOfAll(values);
+export function readMessages(
+  values: readonly unknown[],
+  place: string,
+  given: MessageFormat | undefined = formatOfAll(values),
+): readonly ConvertedMessage[] {
   return convertAll(
     values.map((value, index) => {
-      const format = common ?? formatOf(value);
+      const format = given !== undefined && isMessageOf(given, value) ? given : formatOf(value);
       if (format === undefined) throw notKnown(value, `${place} messages[${index}]`);
       return { value: value as Fields, format };
     }),
@@ -107,10 +111,13 @@ interface ReadValue {
 }
 
 function convertAll(read: readonly ReadValue[], place: string): readonly ConvertedMessage[] {
+  const canonical = read.map(({ value, format }, index) => format.toCanonical(value, `${place}messages[${index}]`));
+  const identified = withCallIds(canonical.map(({ messages }) => messages));
   const converted = read.map(({ value, format }, index) => ({
     value,
     format,
-    ...format.toCanonical(value, `${place}messages[${index}]`),
+    messages: identified[index]!,
+    aside: canonical[index]!.aside,
   }));
   const toolNames = toolNamesIn(messagesIn(converted));
   const complete = converted.map((one) => saysAll(one, toolNames));

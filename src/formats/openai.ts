@@ -28,7 +28,16 @@ export function openaiMessage(value: Fields): Canonical {
   const { tool_calls: calls } = value;
   if (!Array.isArray(calls)) return canonicalMessage(value as unknown as Message);
   const whole = (calls as readonly Value[]).map((call): Value => {
-    if (!isFields(call) || !isFields(call["function"])) return call;
+    if (!isFields(call)) return call;
+    const { custom } = call;
+    // A tool that takes free text: its input is the whole text of the arguments.
+    if (call["type"] === "custom" && isFields(custom) && typeof custom["name"] === "string")
+      return {
+        id: call["id"]!,
+        type: "function",
+        function: { name: custom["name"], arguments: String(custom["input"]) },
+      };
+    if (!isFields(call["function"])) return call;
     const { arguments: given } = call["function"];
     return isFields(given) ? { ...call, function: { ...call["function"], arguments: JSON.stringify(given) } } : call;
   });

@@ -1,10 +1,11 @@
 /** Conversations of ShareGPT, in which every message is a text. */
-import type { Message } from "../domain/turns/turn.ts";
+import { isFields, jsonOf, type Fields } from "../domain/turns/known-parts.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import type { MessageFormat } from "./message-format.ts";
-import { resultText, shownParts, textIn } from "./shown-parts.ts";
+import { dataOf, resultText, shownParts, textIn } from "./shown-parts.ts";
 
 const roles: ReadonlyMap<unknown, Message["role"]> = new Map(
   Object.entries({
@@ -14,11 +15,17 @@ const roles: ReadonlyMap<unknown, Message["role"]> = new Map(
     gpt: "assistant",
     chatgpt: "assistant",
     assistant: "assistant",
+    bot: "assistant",
+    model: "assistant",
     bing: "assistant",
     bard: "assistant",
     function_call: "assistant",
+    tool_call: "assistant",
     observation: "tool",
     tool: "tool",
+    tool_response: "tool",
+    function_response: "tool",
+    ipython: "tool",
   } as const),
 );
 
@@ -29,7 +36,8 @@ export const sharegpt: MessageFormat = {
   pairsCalls: false,
   fits: ({ from, value }) => typeof from === "string" && value !== undefined,
   toCanonical: ({ from, value }, place) => {
-    const role = roles.get(from);
+    const author = (from as string).toLowerCase();
+    const role = roles.get(author);
     if (role === undefined)
       throw new SessionError("message_invalid", {
         path: `${place}.from`,
@@ -43,7 +51,9 @@ export const sharegpt: MessageFormat = {
         value: formatValue(value),
         expected: "text",
       });
-    return { messages: [{ role, content: value }], aside: 0 };
+    const calls = author === "function_call" || author === "tool_call" ? callsOf(value) : undefined;
+    const message = calls === undefined ? { role, content: value } : { role, content: null, tool_calls: calls };
+    return { messages: [message], aside: 0 };
   },
   fromCanonical: (messages, around) =>
     shownParts(messages, around).flatMap(({ role, parts }): readonly Value[] => {
@@ -61,3 +71,19 @@ export const sharegpt: MessageFormat = {
       ];
     }),
 };
+
+/** The calls in the text of a message; undefined where it is no call. Their ids are made (call-ids.ts). */
+function callsOf(text: string): readonly ToolCall[] | undefined {
+  const data = dataOf(text);
+  const calls = Array.isArray(data) ? (data as readonly Value[]) : [data];
+  const isCall = (call: Value): call is Fields => isFields(call) && typeof call["name"] === "string";
+  if (!calls.every(isCall)) return undefined;
+  return calls.map(({ name, arguments: given, parameters = given }) => ({
+    id: "",
+    type: "function",
+    function: {
+      name: name as string,
+      arguments: typeof parameters === "string" ? parameters : jsonOf(parameters ?? {}),
+    },
+  }));
+}

@@ -1,38 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { importText, messagesOf, storedMessages } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
-import type { Message, Sessions } from "../index.ts";
-import { nativeOf, withoutNative } from "../domain/request/native-form.ts";
-import { unpacked } from "../files/bytes.ts";
-import { importItems } from "./import-items.ts";
+import type { Message } from "../index.ts";
+import { nativeOf } from "../domain/request/native-form.ts";
 import { renderings } from "../files/renderings.ts";
-import { importSessions, type ImportReport } from "../admin.ts";
-
-/** A text as a file or a pipe delivers it: in chunks that end anywhere. */
-async function* inPieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
-}
-
-async function importText(
-  sessions: Sessions,
-  text: string | Uint8Array,
-  { length = 7, bytesMax = 1e6 } = {},
-): Promise<ImportReport> {
-  const bytes = typeof text === "string" ? Buffer.from(text) : text;
-  return await importSessions(sessions, importItems(unpacked(inPieces(bytes, length), "f"), { file: "f", bytesMax }));
-}
-
-/** The stored messages, without their native forms. */
-async function messagesOf(sessions: Sessions, id: string): Promise<Message[]> {
-  return (await storedMessages(sessions, id)).map(withoutNative);
-}
-
-async function storedMessages(sessions: Sessions, id: string): Promise<Message[]> {
-  const session = await sessions.get(id);
-  const turns = await Array.fromAsync(session.turns());
-  return turns.flatMap(({ input, output }) => [...input, ...output]);
-}
 
 const call = (id: string, name: string, given: object): object => ({
   id,
@@ -637,83 +610,6 @@ test("instructions in parts, and beside the messages, are text", async () => {
   await importText(place.sessions, conversations.map((one) => JSON.stringify(one)).join("\n"));
   for (const { id } of conversations) assert.equal(await (await place.sessions.get(id)).instructions(), "Be brief.");
 });
-
-const exported: readonly [string, object, readonly object[]][] = [
-  [
-    "ChatGPT's data export, the branch that was shown last",
-    {
-      title: "T",
-      create_time: 1_700_000_000,
-      conversation_id: "x",
-      current_node: "d",
-      mapping: {
-        root: { message: null, parent: null },
-        a: { message: { author: { role: "system" }, content: { content_type: "text", parts: [""] } }, parent: "root" },
-        b: {
-          message: {
-            author: { role: "user" },
-            create_time: 1_700_000_100,
-            content: {
-              content_type: "multimodal_text",
-              parts: [{ content_type: "image_asset_pointer", asset_pointer: "file-service://1" }, "What is it?"],
-            },
-          },
-          parent: "a",
-        },
-        c: {
-          message: { author: { role: "assistant" }, content: { content_type: "text", parts: ["A dog."] } },
-          parent: "b",
-        },
-        d: {
-          message: { author: { role: "assistant" }, content: { content_type: "text", parts: ["A cat."] } },
-          parent: "b",
-        },
-      },
-    },
-    [
-      {
-        role: "user",
-        content: "What is it?",
-      },
-      { role: "assistant", content: "A cat." },
-    ],
-  ],
-  [
-    "Claude's data export",
-    {
-      uuid: "x",
-      name: "T",
-      created_at: "2023-11-14T22:13:20Z",
-      chat_messages: [
-        {
-          sender: "human",
-          text: "What is it?",
-          content: [{ type: "text", text: "What is it?" }],
-          attachments: [{ file_name: "a.txt", extracted_content: "a cat" }],
-          created_at: "2023-11-14T22:15:00Z",
-        },
-        { sender: "assistant", text: "A cat.", content: [] },
-      ],
-    },
-    [
-      { role: "user", content: "a cat\n\nWhat is it?" },
-      { role: "assistant", content: "A cat." },
-    ],
-  ],
-];
-for (const [name, conversation, expected] of exported) {
-  test(`${name} is imported, with its title and times`, async () => {
-    await using place = inMemory();
-    const report = await importText(place.sessions, JSON.stringify([conversation]));
-    assert.deepEqual([report.restored, report.reasons], [1, []]);
-    assert.deepEqual(await messagesOf(place.sessions, "x"), expected);
-    const session = await place.sessions.get("x");
-    assert.deepEqual([session.info.metadata, session.info.createdAt.getTime()], [{ title: "T" }, 1_700_000_000_000]);
-    const [turn] = await Array.fromAsync(session.turns());
-    assert.equal(turn?.at.getTime(), 1_700_000_100_000);
-    assert.equal(await session.instructions(), undefined);
-  });
-}
 
 test("sessions of the Agents SDK are imported", async () => {
   await using place = inMemory();

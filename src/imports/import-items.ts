@@ -1,79 +1,236 @@
-import { SessionError } from "../errors.ts";
-import type { ImportItem } from "../sessions/transfer/importing.ts";
-import { checkJson, JsonError } from "../sessions/snapshots/located-json.ts";
-import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
-import { conversationOf, importItem } from "./forms/conversation.ts";
-import { documentsOf, type SourceDocument } from "../files/documents.ts";
+/** The sessions and conversations in the documents of a file. */
+import { isFields } from "../domain/turns/known-parts.ts";
 import type { Value } from "../domain/values/codec.ts";
-import { formatOf } from "../formats/registry.ts";
-import { isFields as areFields, type Fields } from "../domain/turns/known-parts.ts";
+import { SessionError } from "../errors.ts";
+import { documentsOf, type SourceDocument } from "../files/documents.ts";
+import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
+import type { ImportItem } from "../sessions/transfer/importing.ts";
+import { FormChoice } from "./forms/form-choice.ts";
+import type { ConversationFormat, FoundDocument, ReadOptions } from "./forms/conversation-format.ts";
+import { conversationFormats } from "./forms/registry.ts";
+import { parseValue } from "./values.ts";
 
-/** Nesting limit, deeper than any stored value. */
-const depthMax = 520;
+/** The file whose items are read. */
+export interface ItemsOptions {
+  readonly file: string;
+  /** The most bytes of one document, and of the entries of one conversation. */
+  readonly bytesMax: number;
+  /** The known forms. @default those that Perdure knows */
+  readonly formats?: readonly ConversationFormat[];
+  /** The name of the form of the file. @default the first form that all of its documents fit */
+  readonly format?: string;
+  /** @default "shown" */
+  readonly branches?: ReadOptions["branches"];
+  /** Called at the end of a file of conversations. */
+  readonly onForm?: (read: ReadFile) => void;
+}
+
+/** A file of conversations that was read. */
+export interface ReadFile {
+  readonly file: string;
+  /** The name of its form. */
+  readonly format: string;
+  /** The name of its form, for people. */
+  readonly title: string;
+  readonly conversations: number;
+}
 
 /**
- * Reads an import file: snapshots, one per line; or conversations in the formats of other programs, one per line, in an array, or as the messages of a single one.
+ * The items of a file: snapshots, one per line, or conversations in a form of another program. Its form is the first one that all
+ * of its documents fit.
+ * @throws SessionError the errors of the stream
  */
 export async function* importItems(
   stream: AsyncIterable<Uint8Array>,
-  { file, bytesMax }: { readonly file: string; readonly bytesMax: number },
+  options: ItemsOptions,
 ): AsyncGenerator<ImportItem, void, undefined> {
-  /** Collects the messages if the file is a single conversation. */
-  const single: unknown[] = [];
-  let gathered = 0;
+  const { file, bytesMax } = options;
+  const reader = new FileReader(options);
+  let isEmpty = true;
   for await (const document of documentsOf(stream, { file, bytesMax })) {
-    const read = readDocument(document);
-    if ("error" in read || "text" in read) {
-      yield read;
-    } else if (isMessage(read.value)) {
-      single.push(read.value);
-      gathered += "bytes" in document ? document.bytes.length : 0;
-      if (gathered > bytesMax)
-        throw new SessionError("snapshot_too_large", { source: file, bytes: gathered, bytesMax });
-    } else {
-      yield importItem(read.source, () => conversationOf(read.value, read.source));
-    }
+    isEmpty = false;
+    yield* reader.take(document);
   }
-  if (single.length > 0) yield importItem(file, () => conversationOf(single, file));
+  yield* reader.end();
+  if (isEmpty) yield { source: file, error: new SessionError("message_invalid", { path: file, expected: "content" }) };
 }
 
-type ReadDocument =
-  | Exclude<ImportItem, { conversation: unknown }>
-  | { readonly source: string; readonly value: unknown };
+class FileReader {
+  readonly #options: ItemsOptions;
+  readonly #choice: FormChoice;
+  readonly #entries: Entries;
+  #conversations = 0;
+  /** The error of the first document of no known form, and how many there are, until one has a known form. */
+  #unknown: { readonly item: ImportItem & { readonly error: SessionError }; count: number } | undefined;
+
+  constructor(options: ItemsOptions) {
+    const { formats = conversationFormats, format, file, bytesMax } = options;
+    this.#options = options;
+    this.#choice = new FormChoice(formats, format);
+    this.#entries = new Entries({ file, bytesMax });
+  }
+
+  *take(document: SourceDocument): Iterable<ImportItem> {
+    const read = readDocument(document);
+    if (!("value" in read)) {
+      yield read;
+      return;
+    }
+    const found = { value: read.value, place: read.source };
+    const size = "bytes" in document ? document.bytes.length : 0;
+    const items = this.#choice.fits(read.value) ? undefined : itemsIn(read.value, (value) => this.#choice.fits(value));
+    if (items === undefined) yield* this.#one(found, size);
+    else
+      for (const [index, value] of items.entries())
+        yield* this.#one({ value, place: `${found.place} item ${index + 1}` }, size / items.length);
+  }
+
+  *#one(document: FoundDocument, size: number): Iterable<ImportItem> {
+    let kind;
+    try {
+      kind = this.#choice.kindOf(document);
+    } catch (error) {
+      yield* this.#misfit(document, error);
+      return;
+    }
+    if (kind === "entry") this.#entries.add(document, size);
+    else yield* this.#read([document], size);
+  }
+
+  *#misfit(document: FoundDocument, error: unknown): Iterable<ImportItem> {
+    if (!(error instanceof SessionError)) throw error;
+    const item = { source: document.place, error };
+    if (!this.#entries.isEmpty) this.#entries.fail(document, error);
+    else if (this.#choice.form !== undefined) yield item;
+    else if (this.#unknown === undefined) this.#unknown = { item, count: 1 };
+    else this.#unknown.count++;
+  }
+
+  *#read(documents: readonly [FoundDocument, ...FoundDocument[]], size: number): Iterable<ImportItem> {
+    const form = this.#choice.form!;
+    const { branches = "shown" } = this.#options;
+    const [{ place: source }] = documents;
+    let read;
+    try {
+      read = form.read(documents, { branches });
+    } catch (error) {
+      if (!(error instanceof SessionError)) throw error;
+      yield { source, error };
+      return;
+    }
+    this.#conversations += read.length;
+    for (const conversation of read) yield { source, conversation, size: size / read.length };
+  }
+
+  *end(): Iterable<ImportItem> {
+    const { form } = this.#choice;
+    if (this.#unknown !== undefined) yield { ...this.#unknown.item, count: this.#unknown.count };
+    if (form === undefined) return;
+    for (const group of this.#entries.groups(form))
+      if ("error" in group) yield group;
+      else yield* this.#read(group.documents, group.size);
+    const { file, onForm } = this.#options;
+    if (this.#conversations > 0)
+      onForm?.({ file, format: form.name, title: form.title, conversations: this.#conversations });
+  }
+}
+
+/** Names of lists of conversations in an object around them. */
+const wrapperNames = ["conversations", "data", "sessions", "history", "chats", "threads", "items"];
+
+/** The conversations in a list, or in an object around a list; undefined for a document without them. */
+function itemsIn(value: Value, fits: (item: Value) => boolean): readonly Value[] | undefined {
+  const lists = Array.isArray(value)
+    ? [value as readonly Value[]]
+    : isFields(value)
+      ? wrapperNames.flatMap((name) => (Array.isArray(value[name]) ? [value[name] as readonly Value[]] : []))
+      : [];
+  return lists.find((list) => list.some(fits));
+}
+
+interface Entry {
+  readonly document: FoundDocument;
+  /** Its bytes. */
+  readonly size: number;
+  /** Why it cannot be read. */
+  readonly error?: SessionError;
+}
+
+/** The entries of a file: the messages of one conversation, or of several that each names. */
+class Entries {
+  readonly #file: string;
+  readonly #bytesMax: number;
+  readonly #all: Entry[] = [];
+  #bytes = 0;
+
+  constructor({ file, bytesMax }: { readonly file: string; readonly bytesMax: number }) {
+    this.#file = file;
+    this.#bytesMax = bytesMax;
+  }
+
+  get isEmpty(): boolean {
+    return this.#all.length === 0;
+  }
+
+  /** @throws SessionError `snapshot_too_large` */
+  add(document: FoundDocument, size: number): void {
+    this.#bytes += size;
+    if (this.#bytes > this.#bytesMax)
+      throw new SessionError("snapshot_too_large", {
+        source: this.#file,
+        bytes: Math.ceil(this.#bytes),
+        bytesMax: this.#bytesMax,
+      });
+    this.#all.push({ document, size });
+  }
+
+  /** The conversation of an entry that cannot be read is not imported: without the entry it would be another one. */
+  fail(document: FoundDocument, error: SessionError): void {
+    this.#all.push({ document, size: 0, error });
+  }
+
+  *groups(
+    form: ConversationFormat,
+  ): Iterable<
+    | { readonly documents: readonly [FoundDocument, ...FoundDocument[]]; readonly size: number }
+    | { readonly source: string; readonly error: SessionError }
+  > {
+    const groups = new Map<string | undefined, Entry[]>();
+    for (const one of this.#all) {
+      const name = form.groupOf?.(one.document.value);
+      const group = groups.get(name);
+      if (group === undefined) groups.set(name, [one]);
+      else group.push(one);
+    }
+    const loose = groups.get(undefined);
+    if (loose !== undefined && groups.size > 1) {
+      const path = loose[0]!.document.place;
+      const error = new SessionError("message_invalid", { path, expected: "conversation_name" });
+      yield { source: this.#file, error };
+      return;
+    }
+    for (const group of groups.values()) {
+      const [first, ...others] = group.map(({ document }) => document);
+      const failed = group.find(({ error }) => error !== undefined);
+      if (failed !== undefined) yield { source: failed.document.place, error: failed.error! };
+      else yield { documents: [first!, ...others], size: group.reduce((sum, { size }) => sum + size, 0) };
+    }
+  }
+}
+
+type ReadDocument = Exclude<ImportItem, { conversation: unknown }> | { readonly source: string; readonly value: Value };
 
 function readDocument(document: SourceDocument): ReadDocument {
   if ("error" in document) return document;
   const { source, bytes } = document;
-  let text: string | undefined;
   try {
-    text = textOf(bytes, source);
-    if (text.startsWith('{"format":"perdure.session/')) return { source, text };
-    const value: unknown = JSON.parse(text);
-    const isOurs = isFields(value) && typeof value["format"] === "string";
+    const text = textOf(bytes, source);
+    if (text.startsWith('{"format":"perdure.')) return { source, text };
+    const value = parseValue(text, source);
+    const isOurs = isFields(value) && typeof value["format"] === "string" && value["format"].startsWith("perdure.");
     return isOurs ? { source, text } : { source, value };
   } catch (error) {
     if (error instanceof SessionError) return { source, error };
-    return { source, error: notJson(text ?? "", source) };
+    throw error;
   }
-}
-
-function notJson(text: string, source: string): SessionError {
-  try {
-    checkJson(text, { depthMax });
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error;
-    const { line, column } = error.place;
-    return new SessionError("snapshot_invalid", { source, line, column }, { cause: error });
-  }
-  return new SessionError("snapshot_invalid", { source, expected: "json" });
-}
-
-/** True for an object that is no list. */
-function isFields(value: unknown): value is Fields {
-  return areFields(value as Value);
-}
-
-/** True for a message of any format; a value of JSON with other fields is a conversation. */
-function isMessage(value: unknown): boolean {
-  return formatOf(value) !== undefined;
 }

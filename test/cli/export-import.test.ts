@@ -94,8 +94,19 @@ test("a compressed file, a dry run, a report for programs, and what was skipped 
   );
   const other = ["--store", `sqlite:${join(place.folder, "other.db")}`];
   const dry = await place.run(["import", file, "--dry-run", "--json", ...other]);
-  const counts = { restored: sessions, present: 0, replaced: 0, turns, aside: 0, skipped: 0, reasons: [] };
-  assert.deepEqual(JSON.parse(dry.stdout), { ...counts, dryRun: true, complete: true });
+  const counts = {
+    restored: sessions,
+    present: 0,
+    grown: 0,
+    replaced: 0,
+    turns,
+    aside: 0,
+    leftOut: {},
+    incomplete: [],
+    skipped: 0,
+    reasons: [],
+  };
+  assert.deepEqual(JSON.parse(dry.stdout), { ...counts, files: [], dryRun: true, complete: true });
   assert.equal((await place.run(["export", ...other])).stdout, "");
   writeFileSync(join(place.folder, "half"), text.slice(0, -10));
   const half = await place.run(["import", join(place.folder, "half"), ...other]);

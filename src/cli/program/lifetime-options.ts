@@ -30,7 +30,8 @@ export function lifetimesOf({ ttl, retention }: LifetimeOptions): Pick<OpenOptio
   return defined({ ttl, sweep, handoffTtl: handoffTtlOfEnvironment() });
 }
 
-function lifetime(text: string): Lifetime {
+/** Reads an option that is a time to live. @throws InvalidArgumentError */
+export function lifetime(text: string): Lifetime {
   return checked(text, parseLifetime, 'Expected a duration such as 30d, or "never".');
 }
 

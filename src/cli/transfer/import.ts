@@ -1,12 +1,16 @@
 import { createReadStream, statSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
+import type { Lifetime } from "../../domain/values/duration.ts";
 import { unpacked } from "../../files/bytes.ts";
-import { importItems } from "../../imports/import-items.ts";
+import type { ReadOptions } from "../../imports/forms/conversation-format.ts";
+import { conversationFormats } from "../../imports/forms/registry.ts";
+import { importItems, type ReadFile } from "../../imports/import-items.ts";
 import { hasCode, type Sessions } from "../../index.ts";
 import { withFileErrors } from "../../files/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { reportSkipped } from "./copy.ts";
+import { lifetime } from "../program/lifetime-options.ts";
 import { openFor, openToRead, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -23,6 +27,9 @@ interface Options extends StoreOptions, JsonOption {
   readonly dryRun?: boolean;
   readonly onExists: NonNullable<ImportOptions["onExists"]>;
   readonly agent?: string;
+  readonly ttl?: Lifetime;
+  readonly format?: string;
+  readonly branches: ReadOptions["branches"];
   readonly from?: string;
   readonly table?: string;
 }
@@ -40,6 +47,13 @@ export function importCommand(): Command {
         .default("skip"),
     )
     .option("--agent <name>", "the agent of conversations that name none")
+    .option("--ttl <duration>", "the time to live of conversations, from now on (default: never)", lifetime)
+    .option("--format <name>", "the form of the file (default: the one that all of it fits)")
+    .addOption(
+      new Option("--branches <which>", "of a conversation with branches: the one that was shown last, or all")
+        .choices(["shown", "fork"])
+        .default("shown"),
+    )
     .option(...jsonOption)
     .addHelpText(
       "after",
@@ -50,7 +64,7 @@ export function importCommand(): Command {
         "perdure import --from postgres://app@db.example/app --table llm_sessions --dry-run",
         "perdure export | perdure import - --store postgres://app@db.example/app",
       ]) +
-        "\nReads snapshots, OpenAI's chat format (JSONL), ShareGPT, LangChain's dumps and UIMessages of the AI SDK.\n" +
+        `\nForms: ${conversationFormats.map(({ name }) => name).join(", ")}, and snapshots of Perdure.\n` +
         "Existing sessions are left unchanged: after an interruption, run the same command again.\n",
     )
     .action(importAll);
@@ -58,7 +72,7 @@ export function importCommand(): Command {
 
 async function importAll(
   file: string | undefined,
-  { dryRun, onExists, agent, json, from, table: name, ...options }: Options,
+  { dryRun, onExists, agent, ttl, format, branches, json, from, table: name, ...options }: Options,
 ): Promise<void> {
   const hasTable = from !== undefined && name !== undefined;
   if ((from === undefined) !== (name === undefined) || hasTable === (file !== undefined))
@@ -76,12 +90,19 @@ async function importAll(
     const items =
       table !== undefined && columns !== undefined
         ? tableItems(table, columns, { name: name ?? "", bytesMax, counts })
-        : importItems(unpacked(source, file ?? ""), { file: file ?? "", bytesMax });
+        : importItems(unpacked(source, file ?? ""), {
+            file: file ?? "",
+            bytesMax,
+            branches,
+            onForm: (read) => files.push(read),
+            ...defined({ format }),
+          });
+    const files: ReadFile[] = [];
     let sofar: ImportReport | undefined;
     const importing = importSessions(sessions, until(signal, items), {
       onExists,
       dryRun: dryRun === true,
-      ...defined({ agent }),
+      ...defined({ agent, ttl }),
       onProgress: (report) => {
         sofar = report;
         const { restored, present, replaced } = report;
@@ -98,8 +119,12 @@ async function importAll(
     if (done.skipped > 0) process.exitCode ||= 1;
     const about = columns && { name, ...columns, ...counts };
     if (json === true)
-      writeJson({ ...done, ...defined({ table: about }), dryRun: dryRun === true, complete: !signal.aborted });
-    else printResult(done, { dryRun: dryRun === true, stopped: signal.aborted });
+      writeJson({ ...done, files, ...defined({ table: about }), dryRun: dryRun === true, complete: !signal.aborted });
+    else {
+      for (const { file, title, conversations } of files)
+        note(`${printable(file)}: read as ${title}, ${counted(conversations, "conversation")}`);
+      printResult(done, { dryRun: dryRun === true, stopped: signal.aborted });
+    }
     if (json !== true && counts.leftOut > 0)
       note(`${counted(counts.leftOut, "row")} of ${counts.rows} left out: without a session, or without a text`);
   });
@@ -129,17 +154,27 @@ function isNoStore(error: unknown): boolean {
 
 function printResult(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
   reportSkipped(done);
-  const { restored, turns, replaced, present, aside, skipped } = done;
+  for (const { source, id, leftOut } of done.incomplete)
+    note(`${printable(id)} (${printable(source)}): left out ${leftOutText(leftOut)}`);
+  const { restored, turns, grown, replaced, present, aside, leftOut, skipped } = done;
   const counts = [
     counted(restored, "session"),
     counted(turns, "turn"),
+    ...(grown > 0 ? [`${grown} continued`] : []),
     ...(replaced > 0 ? [`${replaced} replaced`] : []),
     `${present} unchanged`,
     ...(aside > 0 ? [`${counted(aside, "part")} kept beside the text`] : []),
+    ...(Object.keys(leftOut).length > 0 ? [`left out ${leftOutText(leftOut)}`] : []),
     `${skipped} skipped`,
   ];
   note(`${dryRun ? "would import" : "imported"} ${counts.join(", ")}`);
   if (stopped) note("stopped before the end; run the same command again to continue");
+}
+
+function leftOutText(leftOut: ImportReport["leftOut"]): string {
+  return Object.entries(leftOut)
+    .map(([kind, count]) => counted(count, kind))
+    .join(", ");
 }
 
 async function* until(

@@ -1,10 +1,14 @@
 /** The rows of a table of another program, as conversations to import. */
+import { isFields } from "../../domain/turns/known-parts.ts";
 import type { Message } from "../../domain/turns/turn.ts";
+import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
-import type { Conversation } from "../../sessions/transfer/conversation.ts";
+import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
-import { conversationOf, importItem } from "../forms/conversation.ts";
+import { FormChoice } from "../forms/form-choice.ts";
+import { instantOf } from "../forms/instants.ts";
+import { conversationFormats } from "../forms/registry.ts";
 import type { TableColumns, TableField } from "./table-columns.ts";
 import type { Table, TableRow } from "./table-rows.ts";
 
@@ -55,21 +59,26 @@ type Columns = TableColumns["columns"];
 
 function itemOf(gathered: Gathered, kind: TableColumns["rows"], columns: Columns): ImportItem {
   const { source, bytes, bytesMax, rows } = gathered;
-  return importItem(source, () => {
+  try {
     if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
-    return kind === "exchanges" ? ofExchanges(gathered, columns) : ofState(gathered, rows[0] ?? {}, columns);
-  });
+    const conversation =
+      kind === "exchanges" ? ofExchanges(gathered, columns) : ofState(gathered, rows[0] ?? {}, columns);
+    return { source, conversation };
+  } catch (error) {
+    if (error instanceof SessionError) return { source, error };
+    throw error;
+  }
 }
 
 function ofExchanges({ id, rows }: Gathered, columns: Columns): Conversation {
-  const times = new Map<Message, number>();
+  const facts = new Map<Message, MessageFacts>();
   const messages = rows.flatMap((row) => {
     const exchange = exchangeOf(row, columns);
     const at = timeOf(row, columns);
-    if (at !== undefined) for (const message of exchange) times.set(message, at);
+    if (at !== undefined) for (const message of exchange) facts.set(message, { at });
     return exchange;
   });
-  return { id, messages, times, ...aboutOf(rows, columns) };
+  return { id, messages, facts, ...aboutOf(rows, columns) };
 }
 
 function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Message[] {
@@ -82,15 +91,14 @@ function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Mess
 
 /** A state with messages in a known format; any other object becomes the field `state` of the metadata. */
 function ofState({ id, source }: Gathered, row: TableRow, columns: Columns): Conversation {
-  const value = jsonIn(row[columns.messages ?? ""], source);
+  const value = jsonIn(row[columns.messages ?? ""], source) as Value;
   const about = aboutOf([row], columns);
-  try {
-    return { ...conversationOf(value, source), id, ...about };
-  } catch (error) {
-    if (!(error instanceof SessionError) || typeof value !== "object" || value === null || Array.isArray(value))
-      throw error;
-    return { id, messages: [], metadata: { state: value as Conversation["metadata"] }, ...about };
-  }
+  const choice = new FormChoice(conversationFormats, undefined);
+  const document = { value, place: source };
+  if (isFields(value) && !choice.fits(value)) return { id, messages: [], metadata: { state: value }, ...about };
+  choice.kindOf(document);
+  const [conversation] = choice.form!.read([document], { branches: "shown" });
+  return { ...conversation!, id, ...about };
 }
 
 /** The agent and the user of the first row that names one, and the time of the first row. */
@@ -115,16 +123,7 @@ function jsonIn(value: unknown, source: string): unknown {
   }
 }
 
-/** Numbers below this are seconds since the epoch. */
-const secondsBelow = 1e11;
-
 /** The time of a row, epoch ms; a text without a zone is of UTC. */
 function timeOf(row: TableRow, columns: Columns): number | undefined {
-  const text = textIn(row, columns.time).trim();
-  if (text === "") return undefined;
-  if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * (Number(text) < secondsBelow ? 1000 : 1));
-  const [, day = "", clock = "00:00", zone = ""] =
-    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?\s*(Z|[+-]\d\d(?::?\d\d)?)?$/i.exec(text) ?? [];
-  const ms = Date.parse(`${day}T${clock}${zone === "" ? "Z" : /^[+-]\d\d$/.test(zone) ? `${zone}:00` : zone}`);
-  return Number.isNaN(ms) ? undefined : ms;
+  return instantOf(textIn(row, columns.time));
 }

@@ -1,62 +1,110 @@
-import type { Value } from "../../domain/values/codec.ts";
-import type { Entry } from "../../domain/record/entry.ts";
-import { parseNewId } from "../../domain/values/ids.ts";
-import { exchangesOf, instructionsOf } from "../../domain/turns/exchange.ts";
-import { countAll } from "../../domain/turns/counters.ts";
+/** Conversations of other programs, as sessions. */
+import { createHash } from "node:crypto";
 import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
-import { entryOfTurn, parseMessages, type Message, type Turn } from "../../domain/turns/turn.ts";
+import type { Entry } from "../../domain/record/entry.ts";
 import { createSession } from "../../domain/record/lifecycle.ts";
+import { countAll } from "../../domain/turns/counters.ts";
+import { exchangesOf, instructionsOf, type Exchange } from "../../domain/turns/exchange.ts";
+import {
+  entryOfTurn,
+  parseMessages,
+  type Message,
+  type ReportedUsage,
+  type Turn,
+  type Usage,
+} from "../../domain/turns/turn.ts";
 import { guardTurnParts } from "../../domain/turns/turns.ts";
-import { durationMaxMs } from "../../domain/values/limits.ts";
+import { addCounts, isModelName, parseUsage } from "../../domain/turns/usage.ts";
+import { encode, type Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
+import { durationMaxMs } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { newSession } from "../session/opening.ts";
 
+/** What the file of another program says of a message. */
+export interface MessageFacts {
+  /** When it was written, epoch ms. */
+  readonly at?: number;
+  /** The tokens of the model call that wrote it. */
+  readonly usage?: ReportedUsage;
+  /** The model that wrote it. */
+  readonly model?: string;
+}
+
+/** How many things of each kind have no place in a session: `{ branch: 1, attachment: 2 }`. */
+export type LeftOut = { readonly [kind: string]: number };
+
 /** A conversation of another program. */
 export interface Conversation {
-  readonly id: string;
+  /** @default an id made from the whole conversation, the same at each import */
+  readonly id?: string;
+  /** In the order in which they were said; system messages before all others are the instructions. */
   readonly messages: readonly Message[];
+  /** What is known of some of the messages. */
+  readonly facts?: ReadonlyMap<Message, MessageFacts>;
+  readonly title?: string;
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: { readonly [key: string]: Value | undefined };
   /** When it began, epoch ms. @default the time of its first message, else now */
   readonly createdAt?: number;
-  /** The times of its messages, as far as they are known, epoch ms. */
-  readonly times?: ReadonlyMap<Message, number>;
+  /** When it last changed, epoch ms. @default the time of its last message, else now */
+  readonly updatedAt?: number;
   /** How many parts of its messages are kept beside their content, for the report. @default 0 */
   readonly aside?: number;
+  /** What of it is not imported, for the report. @default nothing */
+  readonly leftOut?: LeftOut;
 }
+
+/** How to make a session of a conversation. */
+export interface ConversationOptions {
+  readonly id: string;
+  /** The agent of a conversation that names none. */
+  readonly agent: string | undefined;
+  /** The time to live of the session, from the import. @default that of new sessions */
+  readonly ttl: string | number | undefined;
+}
+
+/** The most characters of a title. */
+const titleLengthMax = 256;
 
 /**
  * A conversation as a new session: the system messages before all others are its instructions, and each question with its answer
  * is a turn.
  * @throws SessionError `message_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, `metadata_too_large`, `id_invalid`
  */
-export function portableConversation(core: Core, conversation: Conversation, agentElse: string | undefined): Portable {
-  const { id, messages, user, metadata, times } = conversation;
-  const agent = conversation.agent ?? agentElse;
+export function portableConversation(
+  core: Core,
+  conversation: Conversation,
+  { id, agent: agentElse, ttl }: ConversationOptions,
+): Portable {
+  const { messages, facts = noFacts, user, metadata, title, agent = agentElse } = conversation;
   const { leading, exchanges } = exchangesOf(parseMessages(messages, "user", "messages"));
-  const instructions = instructionsOf(leading);
   const session = newSession(
     core,
     { tenant: "default", id },
-    defined({ agent, user: user === undefined ? undefined : parseNewId(user, "user"), metadata, instructions }),
+    defined({
+      agent,
+      user: user === undefined ? undefined : parseNewId(user, "user"),
+      metadata,
+      title: title?.slice(0, titleLengthMax).toWellFormed(),
+      instructions: instructionsOf(leading),
+      ttl,
+    }),
   );
   const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
-  const timesOf = (messages: readonly Message[]): number[] => messages.flatMap((one) => times?.get(one) ?? []);
-  const turns = exchanges.map(({ input, output }, index): Turn => ({
+  const turns = exchanges.map((exchange, index): Turn => ({
     seq: index + 1,
     key: null,
-    at: new Date(Math.min(...timesOf([...input, ...output]), context.now)),
     status: "done",
     agent: session.agent,
-    input,
-    output,
-    // The messages do not say whether a model wrote them.
-    requests: 0,
+    input: exchange.input,
+    output: exchange.output,
+    ...factsOf(exchange, facts, context.now),
   }));
   for (const turn of turns) guardTurnParts(record, turn, context);
   const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
@@ -68,15 +116,81 @@ export function portableConversation(core: Core, conversation: Conversation, age
   });
   logs.set("turns", entries);
   const { turnBytesMax } = context.limits;
-  for (const { data } of logs.get("turns") ?? []) {
+  for (const { data } of entries) {
     const bytes = Buffer.byteLength(data);
     if (bytes > turnBytesMax)
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }
+  const times = [...facts.values()].flatMap(({ at }) => at ?? []);
   const createdAt = Math.min(conversation.createdAt ?? context.now, turns[0]?.at.getTime() ?? context.now);
   // A time to live begins with the import, or old conversations would have expired by then.
-  const isDated = times !== undefined && times.size > 0 && record.ttlMs === durationMaxMs;
-  const latest = isDated ? [...times.values()].reduce((last, at) => Math.max(last, at), createdAt) : context.now;
-  const dated = { ...record, createdAt, lastActivityAt: Math.min(latest, context.now) };
+  const { updatedAt = Math.max(createdAt, ...latestOf(times)) } = conversation;
+  const isDated = times.length > 0 || conversation.updatedAt !== undefined;
+  const latest = isDated && record.ttlMs === durationMaxMs ? updatedAt : context.now;
+  const dated = { ...record, createdAt, lastActivityAt: Math.min(Math.max(latest, createdAt), context.now) };
   return { record: { ...portableOf(dated), counters: countAll(turns) }, logs };
+}
+
+function latestOf(times: readonly number[]): readonly number[] {
+  return times.length === 0 ? [] : [times.reduce((last, at) => Math.max(last, at))];
+}
+
+/** What the file says of an exchange: its earliest time, the tokens of its model calls, and the last model. */
+function factsOf(
+  { input, output }: Exchange,
+  all: ReadonlyMap<Message, MessageFacts>,
+  now: number,
+): Pick<Turn, "at" | "requests" | "usage" | "model"> {
+  const facts = [...input, ...output].flatMap((message) => all.get(message) ?? []);
+  const usages = facts.flatMap(({ usage }) => (usage === undefined ? [] : [parseUsage(usage, () => noUsage)]));
+  const model = facts.flatMap(({ model }) => (isModelName(model) ? [model] : [])).at(-1);
+  return {
+    at: new Date(Math.min(now, ...facts.flatMap(({ at }) => at ?? []))),
+    // A message without a usage does not say whether a model wrote it.
+    requests: usages.length,
+    ...defined({ model, usage: usages.length === 0 ? undefined : usages.reduce(sumOf) }),
+  };
+}
+
+const noFacts: ReadonlyMap<Message, MessageFacts> = new Map();
+const noUsage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+
+function sumOf(one: Usage, other: Usage): Usage {
+  const sum = (name: "cachedTokens" | "reasoningTokens"): number | undefined =>
+    one[name] === undefined && other[name] === undefined ? undefined : addCounts(one[name] ?? 0, other[name] ?? 0);
+  return {
+    inputTokens: addCounts(one.inputTokens, other.inputTokens),
+    outputTokens: addCounts(one.outputTokens, other.outputTokens),
+    totalTokens: addCounts(one.totalTokens, other.totalTokens),
+    ...defined({ cachedTokens: sum("cachedTokens"), reasoningTokens: sum("reasoningTokens") }),
+  };
+}
+
+/** The beginning of every id that an import makes. */
+export const madeIdPrefix = "import_";
+
+/**
+ * The ids that an import makes for a conversation without one: of its beginnings, up to the first exchange, up to the
+ * second, and so on; the last one is that of the whole. A conversation that has grown has its earlier id among them.
+ */
+export function madeIds(conversation: Conversation): readonly [string, ...string[]] {
+  const { messages, facts = noFacts, title, agent, user, metadata = {}, createdAt } = conversation;
+  const { leading, exchanges } = exchangesOf(messages);
+  const about = { title, agent, user, metadata: steadyOf(metadata), createdAt };
+  const hash = createHash("sha256").update(encode(about)).update(encode(leading));
+  const ids = exchanges.map(({ input, output }) => {
+    const said = [...input, ...output].map((message) => [message, facts.get(message) ?? null]);
+    return idOf(hash.update(encode(said)).copy().digest("hex"));
+  });
+  const [first = idOf(hash.copy().digest("hex")), ...others] = ids;
+  return [first, ...others];
+}
+
+/** Metadata without its numbers, such as counts of messages, which change when a conversation grows. */
+export function steadyOf(metadata: NonNullable<Conversation["metadata"]>): NonNullable<Conversation["metadata"]> {
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => typeof value !== "number"));
+}
+
+function idOf(digest: string): string {
+  return `${madeIdPrefix}${digest.slice(0, 26)}`;
 }

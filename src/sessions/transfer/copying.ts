@@ -382,7 +382,7 @@ export class Copying {
   }
 
   /** Undefined for a session that the source no longer has. */
-  async #copied(first: Arriving): Promise<{ readonly arrived: Arrived; readonly bytes: number } | undefined> {
+  async #copied(first: Arriving): Promise<{ readonly arrived: Copied; readonly bytes: number } | undefined> {
     let session: Arriving | undefined = first;
     for (let attempt = 1; session !== undefined; attempt++) {
       if ("error" in session) throw session.error;
@@ -412,22 +412,26 @@ class Listed {
   }
 }
 
+/** The fate of a copied session: a grown one is replaced as a whole. */
+type Copied = Exclude<Arrived, "grown">;
+
 /** @throws SessionError `session_exists`, `conflict` where it changed in the target before it could be checked */
 async function copySession(
   to: Core,
   { key, source, mark, isEarlier }: Extract<Arriving, { source: SessionSource }>,
-): Promise<{ readonly arrived: Arrived; readonly bytes: number }> {
-  const { arrived, session } = await arrive(
+): Promise<{ readonly arrived: Copied; readonly bytes: number }> {
+  const { arrived: fate, session } = await arrive(
     to,
     { key, source },
     {
       isSame: isIdentical,
-      mayReplace: isBehind,
+      replaces: async (existing, arriving) => ((await isBehind(existing, arriving)) ? "replaced" : undefined),
       isCopy: true,
       dryRun: false,
       ...defined({ isEarlier, mark }),
     },
   );
+  const arrived = fate === "grown" ? "replaced" : fate;
   if (session === undefined) return { arrived, bytes: 0 };
   if (!(await isThere(to, key, session.checksum))) {
     const { turns } = source.record.counters;

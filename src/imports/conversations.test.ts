@@ -1,0 +1,287 @@
+/** Conversations of files in every shape: whole or not at all, each once, with what their files say of them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { importText, messagesOf } from "../../test/support/import-text.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+
+const lines = (...documents: readonly object[]): string => documents.map((one) => JSON.stringify(one)).join("\n");
+const question = (content: string): object => ({ role: "user", content });
+const answer = (content: string): object => ({ role: "assistant", content });
+
+test("messages of several conversations are several sessions, each in the order of its times", async () => {
+  await using place = inMemory();
+  const report = await importText(
+    place.sessions,
+    lines(
+      { chatId: "a", role: "assistant", content: "Rye.", createdAt: "2025-01-01T10:00:01Z" },
+      { chatId: "a", role: "user", content: "Rye or wheat?", createdAt: "2025-01-01T10:00:00Z" },
+      { chatId: "b", role: "user", content: "My door code is 0000" },
+    ),
+  );
+  assert.equal(report.restored, 2);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "a")).map(({ content }) => content),
+    ["Rye or wheat?", "Rye."],
+  );
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "b")).map(({ content }) => content),
+    ["My door code is 0000"],
+  );
+});
+
+test("messages that name no conversation beside some that do are not imported", async () => {
+  await using place = inMemory();
+  const report = await importText(
+    place.sessions,
+    lines({ thread_id: "a", ...question("One") }, { thread_id: "b", ...question("Two") }, question("Whose?")),
+  );
+  assert.deepEqual([report.restored, report.skipped], [0, 1]);
+  assert.match(report.reasons[0]?.message ?? "", /f:3 names no conversation, while others in its file do/);
+});
+
+test("items of OpenAI's Responses are one turn, with the call and its result", async () => {
+  await using place = inMemory();
+  const items = [
+    question("Is it done?"),
+    { type: "reasoning", id: "rs_1", summary: [] },
+    { type: "function_call", call_id: "c1", name: "peek", arguments: '{"shelf":2}' },
+    { type: "function_call_output", call_id: "c1", output: "done" },
+    { type: "message", role: "assistant", content: [{ type: "output_text", text: "Yes." }] },
+  ];
+  const expected = [
+    ["user", "Is it done?"],
+    ["assistant", null],
+    ["tool", "done"],
+    ["assistant", "Yes."],
+  ];
+  for (const [id, text] of [
+    ["a", JSON.stringify({ id: "a", items })],
+    ["b", lines(...items.map((item) => ({ ...item, conversation_id: "b" })))],
+  ] as const) {
+    assert.deepEqual((await importText(place.sessions, text)).reasons, []);
+    const messages = (await messagesOf(place.sessions, id)).filter(
+      ({ content, tool_calls: calls }) => content !== "" || calls,
+    );
+    assert.deepEqual(
+      messages.map(({ role, content }) => [role, content]),
+      expected,
+    );
+    assert.equal((await place.sessions.get(id)).info.counters.turns, 1);
+  }
+});
+
+test("loose messages of which one is not understood are not imported at all, and the reason names it", async () => {
+  await using place = inMemory();
+  const report = await importText(place.sessions, lines(question("One"), { kind: "mystery" }, answer("Two")));
+  assert.deepEqual([report.restored, report.skipped], [0, 1]);
+  assert.match(report.reasons[0]?.message ?? "", /^f:2 is /);
+});
+
+test("a message without content is refused with its place", async () => {
+  await using place = inMemory();
+  const report = await importText(
+    place.sessions,
+    lines(
+      { id: "v", messages: [{ role: "user" }, answer("Hi")] },
+      { id: "w", messages: [question("Hi"), { role: "assistant" }] },
+    ),
+  );
+  assert.deepEqual(
+    report.reasons.map(({ message }) => message),
+    ["f:1 messages[0] has no content", "f:2 messages[1] has no content"],
+  );
+});
+
+test("a result without a call before it is refused with its place", async () => {
+  await using place = inMemory();
+  const report = await importText(
+    place.sessions,
+    lines({ id: "r", messages: [question("Hi"), { role: "tool", tool_call_id: "x", content: "7" }] }),
+  );
+  assert.match(
+    report.reasons[0]?.message ?? "",
+    /messages\[1\]\.tool_call_id is "x"; expected the id of a call before it/,
+  );
+});
+
+test("the same words with other instructions or metadata are other conversations; a second import makes none", async () => {
+  await using place = inMemory();
+  const said = [
+    { from: "human", value: "Hello" },
+    { from: "gpt", value: "Hi" },
+  ];
+  const file = lines(
+    { system: "Answer in French.", conversations: said },
+    { system: "Answer in Dutch.", conversations: said },
+    { tools: "[]", conversations: said },
+    { tools: "[]", conversations: said },
+  );
+  assert.equal((await importText(place.sessions, file)).restored, 4);
+  await place.clock.advance(1000);
+  const again = await importText(place.sessions, file);
+  assert.deepEqual([again.restored, again.present, again.skipped], [0, 4, 0]);
+});
+
+test("a conversation with another system text under its own id is skipped, and replaced if that is asked for", async () => {
+  await using place = inMemory();
+  const of = (system: string): string => lines({ id: "x", system, messages: [question("Hello")] });
+  await importText(place.sessions, of("Answer in French."));
+  assert.deepEqual((await importText(place.sessions, of("Answer in Dutch."))).reasons[0]?.code, "session_exists");
+  assert.equal((await importText(place.sessions, of("Answer in Dutch."), { onExists: "replace" })).replaced, 1);
+  assert.equal(await (await place.sessions.get("x")).instructions(), "Answer in Dutch.");
+});
+
+for (const id of ["g", undefined]) {
+  test(`a conversation ${id === undefined ? "without" : "with"} an id that has grown gets its new turns`, async () => {
+    await using place = inMemory();
+    const of = (...messages: readonly object[]): string => lines({ id, message_count: messages.length, messages });
+    await importText(place.sessions, of(question("One"), answer("1")));
+    const [session] = (await place.sessions.list()).items;
+    await (await place.sessions.get(session!.id)).update({ title: "Mine", labels: { kept: "yes" } });
+    const whole = of(question("One"), answer("1"), question("Two"), answer("2"), question("Three"));
+    const dry = await importText(place.sessions, whole, { dryRun: true });
+    assert.deepEqual([dry.grown, dry.turns], [1, 2]);
+    const report = await importText(place.sessions, whole);
+    assert.deepEqual([report.grown, report.turns, report.restored], [1, 2, 0]);
+    const found = (await place.sessions.list()).items;
+    assert.deepEqual(
+      found.map((one) => [one.id, one.title, one.labels, one.counters.turns, one.metadata]),
+      [[session!.id, "Mine", { kept: "yes" }, 3, { message_count: 5 }]],
+    );
+    assert.equal((await messagesOf(place.sessions, session!.id)).length, 5);
+    assert.equal((await importText(place.sessions, whole)).present, 1);
+    const other = await importText(place.sessions, of(question("One"), answer("another"), question("Two")));
+    assert.deepEqual([other.grown, other.restored, other.skipped], id === undefined ? [0, 1, 0] : [0, 0, 1]);
+  });
+}
+
+test("a session says what its file says of itself: title, user, times, tokens and model", async () => {
+  await using place = inMemory();
+  const conversation = {
+    uuid: "r",
+    title: "Second oven",
+    created_at: "2025-01-02T03:04:05Z",
+    model: "m",
+    user_id: "ada",
+    tags: ["bread"],
+    messages: [
+      { ...question("Hi"), created_at: "2025-01-02T03:04:05Z" },
+      { ...answer("Ho"), usage: { prompt_tokens: 10, completion_tokens: 5 } },
+    ],
+  };
+  await importText(place.sessions, lines(conversation));
+  const session = await place.sessions.get("r");
+  const { title, user, metadata, createdAt, counters, expiresAt } = session.info;
+  assert.deepEqual(
+    [title, user, metadata, createdAt.toISOString(), counters.inputTokens, counters.outputTokens, expiresAt],
+    [
+      "Second oven",
+      "ada",
+      { title: "Second oven", model: "m", tags: ["bread"] },
+      "2025-01-02T03:04:05.000Z",
+      10,
+      5,
+      null,
+    ],
+  );
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    [turn?.at.toISOString(), turn?.model, turn?.usage],
+    ["2025-01-02T03:04:05.000Z", "m", { inputTokens: 10, outputTokens: 5, totalTokens: 15 }],
+  );
+});
+
+test("functions of the first kind, calls without ids and custom calls are calls with their results", async () => {
+  await using place = inMemory();
+  await importText(
+    place.sessions,
+    lines(
+      {
+        id: "o",
+        messages: [
+          { role: "system", content: [{ type: "text", text: "Be brief." }] },
+          question("Weather?"),
+          { role: "assistant", content: null, function_call: { name: "get", arguments: "{}" } },
+          { role: "function", name: "get", content: "7" },
+          {
+            role: "assistant",
+            content: null,
+            tool_calls: [{ id: "k", type: "custom", custom: { name: "note", input: "x" } }],
+          },
+          { role: "tool", tool_call_id: "k", content: "ok" },
+        ],
+      },
+      {
+        id: "s",
+        conversations: [
+          { from: "human", value: "Done?" },
+          { from: "function_call", value: '{"name":"peek","arguments":{"shelf":2}}' },
+          { from: "observation", value: "yes" },
+          { from: "gpt", value: "It is." },
+        ],
+      },
+      {
+        id: "l",
+        messages: [
+          question("List"),
+          { role: "assistant", content: "", tool_calls: [{ function: { name: "ls", arguments: { path: "/" } } }] },
+          { role: "tool", tool_name: "ls", content: "a" },
+        ],
+      },
+    ),
+  );
+  const calls = async (id: string): Promise<unknown> =>
+    (await messagesOf(place.sessions, id)).flatMap(({ tool_calls: called, tool_call_id: of }) => [
+      ...(called ?? []).map(({ id, function: { name, arguments: given } }) => `${id} ${name} ${given}`),
+      ...(of === undefined ? [] : [`${of} answered`]),
+    ]);
+  assert.deepEqual(await calls("o"), ["call_1 get {}", "call_1 answered", "k note x", "k answered"]);
+  assert.equal(await (await place.sessions.get("o")).instructions(), "Be brief.");
+  assert.deepEqual(await calls("s"), ['call_1 peek {"shelf":2}', "call_1 answered"]);
+  assert.deepEqual(await calls("l"), ['call_1 ls {"path":"/"}', "call_1 answered"]);
+});
+
+test("the form of a file is said once, may be named, and an unknown file is one line", async () => {
+  await using place = inMemory();
+  const read: unknown[] = [];
+  const onForm = (file: object): void => void read.push(file);
+  const file = lines(
+    { messages: [question("Hi")] },
+    { messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t", content: "x" }] }] },
+  );
+  await importText(place.sessions, file, { onForm });
+  assert.deepEqual(read, [
+    { file: "f", format: "anthropic", title: "messages of Anthropic's format", conversations: 2 },
+  ]);
+  const named = await importText(place.sessions, lines({ messages: [question("Hi")] }), { format: "sharegpt" });
+  assert.match(
+    named.reasons[0]?.message ?? "",
+    /^f:1 is \{ messages \}: no conversation in one of the forms sharegpt$/,
+  );
+  await assert.rejects(importText(place.sessions, "{}", { format: "word" }), { code: "argument_invalid" });
+  const unknown = await importText(
+    place.sessions,
+    lines(...Array.from({ length: 3000 }, (_, n) => ({ n, text: "x" }))),
+    { length: 1000 },
+  );
+  assert.deepEqual([unknown.skipped, unknown.reasons.length], [3000, 1]);
+  assert.match(unknown.reasons[0]?.message ?? "", /is \{ n, text \}/);
+});
+
+test("large whole numbers keep their digits, and an object with a name twice is refused", async () => {
+  await using place = inMemory();
+  const said = '"messages":[{"role":"user","content":"Hi"}]';
+  const report = await importText(
+    place.sessions,
+    [
+      `{"id":1234567890123456789,${said}}`,
+      `{"id":1234567890123456788,${said},"n":12345678901234567890}`,
+      `{"id":"d",${said},${said}}`,
+      `{"id":"q","text":"\\":\\\\",${said}}`,
+      '{"format":"openai","id":"f","messages":[{"role":"user","content":"Hi"}]}',
+    ].join("\n"),
+  );
+  assert.deepEqual([report.restored, report.skipped, report.reasons[0]?.source], [4, 1, "f:3"]);
+  const { info } = await place.sessions.get("1234567890123456788");
+  assert.deepEqual(info.metadata, { n: "12345678901234567890" });
+});

@@ -1,0 +1,190 @@
+/**
+ * What programs write beside the words of a conversation: its id, its title, its user, its times, and the tokens and the
+ * model of a message. The names are those that the programs in the list of formats use.
+ */
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import type { ReportedUsage } from "../../domain/turns/turn.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
+import { instantOf } from "./instants.ts";
+
+/** The names of the id of a conversation, in its own object. */
+const ownIdNames = [
+  "id",
+  "uuid",
+  "conversation_id",
+  "conversationId",
+  "thread_id",
+  "threadId",
+  "session_id",
+  "sessionId",
+  "chat_id",
+  "chatId",
+] as const;
+
+/** The names under which a message says to which conversation it belongs. */
+const groupNames = ownIdNames.filter((name) => name !== "id" && name !== "uuid");
+const titleNames = ["title", "name", "subject"] as const;
+const userNames = ["user", "user_id", "userId", "username"] as const;
+const agentNames = ["agent", "agent_name", "agentName", "agent_role"] as const;
+const createdNames = [
+  "createdAt",
+  "created_at",
+  "create_time",
+  "timestamp",
+  "created",
+  "startTime",
+  "time",
+  "date",
+] as const;
+const updatedNames = ["updatedAt", "updated_at", "update_time", "lastUpdated", "last_updated", "saved_at"] as const;
+
+/** The text of the first of these fields that has one; a number is its digits. */
+export function textOf(fields: Fields, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (typeof value === "string" && value !== "") return value;
+    if (typeof value === "number" || typeof value === "bigint") return String(value);
+  }
+  return undefined;
+}
+
+/** The first of these fields that is a time, epoch ms. */
+export function timeIn(fields: Fields, names: readonly string[] = createdNames): number | undefined {
+  for (const name of names) {
+    const at = instantOf(fields[name]);
+    if (at !== undefined) return at;
+  }
+  return undefined;
+}
+
+/** The conversation that a message says to belong to. */
+export function groupOf(entry: Value): string | undefined {
+  return isFields(entry) ? textOf(entry, groupNames) : undefined;
+}
+
+/** The fields around the messages of a conversation; what has no place of its own becomes metadata. */
+export function aboutConversation(
+  fields: Fields,
+  used: readonly string[],
+): Pick<Conversation, "id" | "title" | "user" | "agent" | "createdAt" | "updatedAt" | "metadata"> {
+  const names = (all: readonly string[]): readonly string[] => all.filter((name) => !used.includes(name));
+  const taken = new Set<string>(used);
+  const take = <Read>(
+    all: readonly string[],
+    read: (some: readonly string[]) => Read | undefined,
+  ): Read | undefined => {
+    const found = names(all).find((name) => read([name]) !== undefined);
+    if (found === undefined) return undefined;
+    taken.add(found);
+    return read([found]);
+  };
+  const id = take(ownIdNames, (some) => textOf(fields, some));
+  const title = take(titleNames, (some) => textIn(fields, some));
+  const user = take(userNames, (some) => textOf(fields, some));
+  const agent = take(agentNames, (some) => textIn(fields, some));
+  const createdAt = take(createdNames, (some) => timeIn(fields, some));
+  const updatedAt = take(updatedNames, (some) => timeIn(fields, some));
+  const { metadata } = fields;
+  const own = isFields(metadata) ? metadata : {};
+  taken.add(isFields(metadata) ? "metadata" : "");
+  const rest = Object.fromEntries(Object.entries(fields).filter(([name, value]) => !taken.has(name) && says(value)));
+  return defined({ id, title, user, agent, createdAt, updatedAt, metadata: defined({ title, ...rest, ...own }) });
+}
+
+/** False for values that say nothing: null, an empty text, an empty list. */
+function says(value: Value): boolean {
+  if (value === null || value === "") return false;
+  return !(Array.isArray(value) && value.length === 0) && !(isFields(value) && Object.keys(value).length === 0);
+}
+
+function textIn(fields: Fields, names: readonly string[]): string | undefined {
+  return names.map((name) => fields[name]).find((value) => typeof value === "string" && value !== "") as
+    | string
+    | undefined;
+}
+
+/** The objects in which a message may have its time, its tokens and its model: itself, and those inside it. */
+function placesOf(message: Fields): readonly Fields[] {
+  const inner = ["metadata", "message", "data", "kwargs", "response_metadata", "additional_kwargs", "usageInfo"];
+  const direct = inner.map((name) => message[name]).filter((value) => isFields(value));
+  const nested = direct.map((one) => one["response_metadata"]).filter((value) => isFields(value));
+  return [message, ...direct, ...nested];
+}
+
+/** What a message says of its time, its tokens and its model. */
+export function factsOf(message: Fields): MessageFacts {
+  const places = placesOf(message);
+  return defined({
+    at: places.map((place) => timeIn(place)).find((at) => at !== undefined),
+    usage: places.map(usageIn).find((usage) => usage !== undefined),
+    model: places.map((place) => textIn(place, modelNames)).find((model) => model !== undefined),
+  });
+}
+
+const modelNames = ["model", "model_name", "modelName", "model_slug", "modelId", "model_id", "modelVersion"] as const;
+const usageNames = ["usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage", "tokens", "totalUsage"];
+
+function usageIn(place: Fields): ReportedUsage | undefined {
+  return usageNames.map((name) => usageOf(place[name])).find((usage) => usage !== undefined);
+}
+
+const inputNames = [
+  "prompt_tokens",
+  "input_tokens",
+  "inputTokens",
+  "promptTokens",
+  "promptTokenCount",
+  "input",
+  "prompt",
+];
+const outputNames = [
+  "completion_tokens",
+  "output_tokens",
+  "outputTokens",
+  "completionTokens",
+  "candidatesTokenCount",
+  "output",
+  "completion",
+];
+const totalNames = ["total_tokens", "totalTokens", "totalTokenCount", "total"];
+const cachedNames = [
+  "cached_tokens",
+  "cachedTokens",
+  "cachedInputTokens",
+  "cachedContentTokenCount",
+  "cache_read",
+  "cached",
+];
+const reasoningNames = ["reasoning_tokens", "reasoningTokens", "thoughtsTokenCount", "reasoning", "thoughts"];
+
+/** The tokens in an object of any provider; undefined where it has none. */
+export function usageOf(value: Value | undefined): ReportedUsage | undefined {
+  if (!isFields(value)) return undefined;
+  const details = [
+    "prompt_tokens_details",
+    "input_tokens_details",
+    "input_token_details",
+    "completion_tokens_details",
+    "output_tokens_details",
+    "output_token_details",
+  ].flatMap((name) => (isFields(value[name]) ? [value[name]] : []));
+  const count = (names: readonly string[], places: readonly Fields[] = [value]): number | undefined =>
+    places
+      .flatMap((place) => names.map((name) => place[name]))
+      .find((found): found is number => typeof found === "number" && Number.isFinite(found));
+  const [input, output] = [count(inputNames), count(outputNames)];
+  const total = count(totalNames);
+  if (input === undefined && output === undefined && total === undefined) return undefined;
+  // Anthropic counts what its cache holds apart from the input.
+  const read = count(["cache_read_input_tokens"]);
+  const apart = (read ?? 0) + (count(["cache_creation_input_tokens"]) ?? 0);
+  return defined({
+    inputTokens: (input ?? (total === undefined || output === undefined ? 0 : total - output)) + apart,
+    outputTokens: output ?? 0,
+    totalTokens: total,
+    cachedTokens: read ?? count(cachedNames, [value, ...details]),
+    reasoningTokens: count(reasoningNames, [value, ...details]),
+  });
+}

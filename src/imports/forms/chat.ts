@@ -1,0 +1,154 @@
+/** Conversations as lists of messages, in each of the formats that providers and frameworks write messages in. */
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import { textOf as textIn } from "../../domain/turns/message-steps.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
+import { SessionError } from "../../errors.ts";
+import { readMessages } from "../../formats/conversion.ts";
+import type { MessageFormat } from "../../formats/message-format.ts";
+import { formatOf, messageFormats } from "../../formats/registry.ts";
+import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
+import { aboutConversation, factsOf, groupOf } from "./about.ts";
+import type { ConversationFormat, DocumentKind, FoundDocument } from "./conversation-format.ts";
+
+/** The fields in which programs keep the messages of a conversation. */
+const listNames = [
+  ...new Set(messageFormats.map(({ list }) => list)),
+  "conversation",
+  "history",
+  "items",
+  "data",
+  "output",
+] as const;
+
+/** The list of messages in a conversation, with the name of its field; undefined where there is none. */
+function listIn(document: Value): { readonly name: string; readonly list: readonly Value[] } | undefined {
+  if (Array.isArray(document)) return { name: "", list: document as readonly Value[] };
+  if (!isFields(document)) return undefined;
+  const name = listNames.find((one) => Array.isArray(document[one]));
+  return name === undefined ? undefined : { name, list: document[name] as readonly Value[] };
+}
+
+/** The form of lists whose items all pass the check. */
+function chatForm(
+  name: string,
+  title: string,
+  { isMessage, format }: { readonly isMessage: (item: Value) => boolean; readonly format?: MessageFormat },
+): ConversationFormat {
+  return {
+    name,
+    title,
+    kindOf: (document): DocumentKind | undefined => {
+      if (isMessage(document)) return "entry";
+      return listIn(document)?.list.every(isMessage) === true ? "conversation" : undefined;
+    },
+    groupOf,
+    read: (documents) => {
+      const [first] = documents;
+      if (!isMessage(first.value)) return [conversationIn(first, format)];
+      return [conversationOfEntries(documents, format)];
+    },
+  };
+}
+
+/** A conversation in one document. @throws SessionError `message_invalid` for one without messages */
+function conversationIn({ value, place }: FoundDocument, format: MessageFormat | undefined): Conversation {
+  const found = listIn(value);
+  if (found === undefined || found.list.length === 0)
+    throw new SessionError("message_invalid", { path: place, value: formatValue(value), expected: "conversation" });
+  const fields = isFields(value) ? value : {};
+  const { model, ...about } = fields;
+  const rest = aboutConversation(about, [found.name, "system", "systemInstruction", "system_instruction"]);
+  const metadata = defined({ ...(model === undefined ? {} : { model }), ...rest.metadata });
+  return {
+    ...rest,
+    metadata,
+    ...messagesOf(found.list, place, {
+      instructions: instructionsIn(fields),
+      model: typeof model === "string" ? model : undefined,
+      format,
+    }),
+  };
+}
+
+/** The messages of one conversation, which stand by themselves in a file. */
+function conversationOfEntries(
+  documents: readonly [FoundDocument, ...FoundDocument[]],
+  format: MessageFormat | undefined,
+): Conversation {
+  const times = documents.map(({ value }) => factsOf(value as Fields).at);
+  const isTimed = times.every((at) => at !== undefined);
+  const order = documents.map((_, index) => index);
+  // Tables are often exported newest first.
+  const ordered = isTimed ? order.toSorted((one, other) => times[one]! - times[other]!) : order;
+  const id = groupOf(documents[0].value);
+  const values = ordered.map((index) => documents[index]!.value);
+  return {
+    ...defined({ id }),
+    ...messagesOf(values, documents[0].place, { instructions: "", model: undefined, format }),
+  };
+}
+
+interface Around {
+  /** Instructions beside the messages; "" for none. */
+  readonly instructions: string;
+  /** The model of the whole conversation. */
+  readonly model: string | undefined;
+  readonly format: MessageFormat | undefined;
+}
+
+function messagesOf(
+  values: readonly Value[],
+  place: string,
+  { instructions, model, format }: Around,
+): Pick<Conversation, "messages" | "facts" | "aside"> {
+  const read = readMessages(values, place, format);
+  const facts = new Map<Message, MessageFacts>();
+  for (const [index, { messages }] of read.entries()) {
+    const said = factsOf(values[index] as Fields);
+    const [first] = messages;
+    if (first === undefined) continue;
+    const own = first.role === "assistant" ? defined({ model, ...said }) : said;
+    // The tokens of one value are counted once.
+    facts.set(first, own);
+  }
+  const messages = read.flatMap((one) => one.messages);
+  return {
+    messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
+    facts,
+    aside: read.reduce((count, { aside }) => count + aside, 0),
+  };
+}
+
+/** Instructions beside the messages: Anthropic's `system`, a text or a list of blocks, and Gemini's `systemInstruction`. */
+function instructionsIn(fields: Fields): string {
+  const { system, systemInstruction = fields["system_instruction"] } = fields;
+  const given = system ?? systemInstruction;
+  return textIn((isFields(given) ? (given["parts"] ?? given) : (given ?? null)) as Value);
+}
+
+const titles: Readonly<Record<string, string>> = {
+  openai: "chats of OpenAI's format",
+  gemini: "contents of Gemini",
+  "ai-sdk-ui": "UIMessages of the AI SDK",
+  "openai-responses": "items of OpenAI's Responses",
+  "openai-agents": "items of OpenAI's Agents SDK",
+  anthropic: "messages of Anthropic's format",
+  "ai-sdk": "messages of the AI SDK for models",
+  langchain: "messages of LangChain",
+  sharegpt: "conversations of ShareGPT",
+};
+
+/** One form for each format of messages that conversations are kept in. */
+export const chatForms: readonly ConversationFormat[] = messageFormats
+  .filter(({ name }) => Object.hasOwn(titles, name))
+  .map((format) =>
+    chatForm(format.name, titles[format.name]!, { isMessage: (item) => isFields(item) && format.fits(item), format }),
+  );
+
+/** Lists whose messages are of several formats. */
+export const mixedChats: ConversationFormat = chatForm("messages", "messages of several formats", {
+  isMessage: (item) => formatOf(item) !== undefined,
+});

@@ -1,0 +1,216 @@
+/** Data exports of ChatGPT: `conversations.json`, whose conversations are trees of messages. */
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { SessionError } from "../../errors.ts";
+import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
+import { aboutConversation, textOf, timeIn } from "./about.ts";
+import { conversationsOfTree } from "./branched.ts";
+import type { ConversationFormat } from "./conversation-format.ts";
+import { withBeside } from "./kept-beside.ts";
+
+export const chatgpt: ConversationFormat = {
+  name: "chatgpt",
+  title: "an export of ChatGPT",
+  kindOf: (document) =>
+    isFields(document) && (isFields(document["mapping"]) || isWithoutMapping(document)) ? "conversation" : undefined,
+  read: ([{ value, place }], options) => {
+    const fields = value as Fields;
+    const { mapping, current_node: current } = fields;
+    const nodes = Object.entries(isFields(mapping) ? mapping : {}).flatMap(([id, node]) =>
+      isFields(node) ? [{ id, node, message: isFields(node["message"]) ? node["message"] : undefined }] : [],
+    );
+    const messages = new Map(nodes.flatMap(({ id, message }) => (message === undefined ? [] : [[id, message]])));
+    const tree = {
+      nodes: nodes.map(({ id, node, message }) => ({
+        id,
+        parent: typeof node["parent"] === "string" ? node["parent"] : undefined,
+        at: message && timeIn(message),
+      })),
+      current: typeof current === "string" ? current : undefined,
+      read: (ids: readonly string[]) =>
+        conversationOf(
+          fields,
+          ids.flatMap((id) => (messages.has(id) ? [{ id, message: messages.get(id)! }] : [])),
+          place,
+        ),
+    };
+    return conversationsOfTree(tree, options);
+  },
+};
+
+/** Exports have entries of conversations without any message. */
+function isWithoutMapping({ conversation_id: id, title, ...others }: Fields): boolean {
+  const isOther = ["role", "type", "content", "messages", "conversations"].some((name) => Object.hasOwn(others, name));
+  return typeof id === "string" && title !== undefined && !isOther;
+}
+
+interface NodeMessage {
+  readonly id: string;
+  readonly message: Fields;
+}
+
+/** @throws SessionError `message_invalid` for one without messages */
+function conversationOf(fields: Fields, path: readonly NodeMessage[], place: string): Conversation {
+  const about = aboutConversation(fields, [
+    "mapping",
+    "current_node",
+    "default_model_slug",
+    "conversation_template_id",
+    "moderation_results",
+  ]);
+  const reading = new Reading();
+  for (const one of path) reading.add(one);
+  const { messages, facts, leftOut, aside } = reading.end();
+  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  const id = textOf(fields, ["conversation_id", "id"]);
+  return {
+    ...about,
+    ...defined({ id }),
+    metadata: { ...about.metadata, source: "chatgpt" },
+    messages,
+    facts,
+    leftOut,
+    aside,
+  };
+}
+
+/** The kinds of contents that a model has thought, for no reader of its answer. */
+const thoughts = new Set<unknown>(["thoughts", "reasoning_recap"]);
+
+/** Reads the messages of a branch one after the other. */
+class Reading {
+  readonly #messages: Message[] = [];
+  readonly #facts = new Map<Message, MessageFacts>();
+  readonly #leftOut = new Map<string, number>();
+  /** The ids of calls without a result, by the name of their tool. */
+  readonly #open: { readonly id: string; readonly name: string }[] = [];
+  #beside: Fields[] = [];
+  #aside = 0;
+
+  add({ id, message }: NodeMessage): void {
+    const { author, content, recipient = "all", metadata } = message;
+    if (!isFields(author) || !isFields(content)) return;
+    const { role } = author;
+    const { content_type: type } = content;
+    const isHidden = isFields(metadata) && metadata["is_visually_hidden_from_conversation"] === true;
+    if (type === "user_editable_context" || type === "model_editable_context") this.#instructions(content);
+    else if (thoughts.has(type)) this.#keepBeside(message);
+    else if (isHidden || role === "system") this.#system(role, content);
+    else if (role === "tool") this.#result(message, content, textOf(author, ["name"]) ?? "tool");
+    else if (role === "assistant" && recipient !== "all") this.#call(message, { id, name: String(recipient), content });
+    else if (role === "user" || role === "assistant") this.#said(role, message, content);
+    else this.#leave("message of an unknown role");
+  }
+
+  end(): Required<Pick<Conversation, "messages" | "facts" | "leftOut" | "aside">> {
+    const [last] = this.#messages.splice(-1);
+    if (last !== undefined) this.#put(last, this.#facts.get(last) ?? {});
+    return {
+      messages: this.#messages,
+      facts: this.#facts,
+      leftOut: Object.fromEntries(this.#leftOut),
+      aside: this.#aside,
+    };
+  }
+
+  #instructions(content: Fields): void {
+    const texts = ["user_profile", "user_instructions"].flatMap((name) => textOf(content, [name]) ?? []);
+    if (texts.length > 0) this.#messages.push({ role: "system", content: texts.join("\n\n") });
+  }
+
+  #system(role: Value | undefined, content: Fields): void {
+    const text = textsIn(content).join("\n\n");
+    if (text === "") return;
+    if (role === "system") this.#messages.push({ role, content: text });
+    else this.#leave("hidden message");
+  }
+
+  #said(role: "user" | "assistant", message: Fields, content: Fields): void {
+    const parts = partsIn(content);
+    const texts = parts.filter((part) => typeof part === "string");
+    const pictures = parts.filter(isFields);
+    if (texts.length + pictures.length === 0) return;
+    for (const picture of pictures) {
+      this.#leave(isPicture(picture) ? "picture" : "attachment");
+      this.#beside.push(picture);
+    }
+    const words = parts.map((part) => ({ type: "text", text: isFields(part) ? referenceTo(part) : (part as string) }));
+    this.#put({ role, content: pictures.length === 0 ? texts.join("\n\n") : words }, factsOf(message));
+  }
+
+  #call(
+    message: Fields,
+    { id, name, content }: { readonly id: string; readonly name: string; readonly content: Fields },
+  ): void {
+    this.#open.push({ id, name });
+    const called = { id, type: "function", function: { name, arguments: textsIn(content).join("\n") } } as const;
+    this.#put({ role: "assistant", content: null, tool_calls: [called] }, factsOf(message));
+  }
+
+  /** The result of the last call of the tool that has none. */
+  #result(message: Fields, content: Fields, name: string): void {
+    const named = this.#open.findLastIndex((call) => call.name === name || name.startsWith(`${call.name}.`));
+    const [call] = this.#open.splice(named < 0 ? this.#open.length - 1 : named, 1);
+    if (call === undefined) {
+      this.#keepBeside(message);
+      return;
+    }
+    for (const part of partsIn(content)) if (isFields(part)) this.#leave(isPicture(part) ? "picture" : "attachment");
+    const text = partsIn(content).map((part) => (isFields(part) ? referenceTo(part) : (part as string)));
+    this.#put({ role: "tool", tool_call_id: call.id, content: text.join("\n\n") }, factsOf(message));
+  }
+
+  #put(message: Message, facts: MessageFacts): void {
+    const whole = withBeside(message, "chatgpt", this.#beside);
+    this.#beside = [];
+    this.#messages.push(whole);
+    this.#facts.set(whole, facts);
+  }
+
+  #keepBeside(message: Fields): void {
+    this.#beside.push(message);
+    this.#aside++;
+  }
+
+  #leave(kind: string): void {
+    this.#leftOut.set(kind, (this.#leftOut.get(kind) ?? 0) + 1);
+  }
+}
+
+function factsOf(message: Fields): MessageFacts {
+  const { metadata } = message;
+  const model = isFields(metadata) ? textOf(metadata, ["model_slug"]) : undefined;
+  return defined({
+    at: timeIn(message),
+    model: (message["author"] as Fields)["role"] === "assistant" ? model : undefined,
+  });
+}
+
+/** Texts, and parts that are objects, such as pictures of which the export has the names only. */
+function partsIn(content: Fields): readonly Value[] {
+  const { parts, text, result } = content;
+  const list = Array.isArray(parts) ? (parts as readonly Value[]) : [text ?? result ?? contentOf(content)];
+  return list.filter((part) => isFields(part) || (typeof part === "string" && part !== ""));
+}
+
+/** The content itself, where its kind has no text. */
+function contentOf({ content_type: type, ...content }: Fields): Value {
+  return Object.keys(content).length === 0 ? "" : { content_type: type ?? "unknown", ...content };
+}
+
+function textsIn(content: Fields): readonly string[] {
+  return partsIn(content).filter((part): part is string => typeof part === "string");
+}
+
+function isPicture({ content_type: type }: Fields): boolean {
+  return type === "image_asset_pointer";
+}
+
+/** The name of a thing that the export does not have. */
+function referenceTo(part: Fields): string {
+  const kind = isPicture(part) ? "image" : (textOf(part, ["content_type"]) ?? "attachment").replaceAll("_", " ");
+  const name = textOf(part, ["asset_pointer", "name", "title"]);
+  return name === undefined ? `[${kind}]` : `[${kind} ${name}]`;
+}
