@@ -30,12 +30,13 @@ export function openaiMessage(value: Fields): Canonical {
   const whole = (calls as readonly Value[]).map((call): Value => {
     if (!isFields(call)) return call;
     const { custom } = call;
+    const input = isFields(custom) ? custom["input"] : undefined;
     // A tool that takes free text: its input is the whole text of the arguments.
     if (call["type"] === "custom" && isFields(custom) && typeof custom["name"] === "string")
       return {
         id: call["id"]!,
         type: "function",
-        function: { name: custom["name"], arguments: String(custom["input"]) },
+        function: { name: custom["name"], arguments: typeof input === "string" ? input : "" },
       };
     if (!isFields(call["function"])) return call;
     const { arguments: given } = call["function"];

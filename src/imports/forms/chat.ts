@@ -126,7 +126,7 @@ function messagesOf(
 function instructionsIn(fields: Fields): string {
   const { system, systemInstruction = fields["system_instruction"] } = fields;
   const given = system ?? systemInstruction;
-  return textIn((isFields(given) ? (given["parts"] ?? given) : (given ?? null)) as Value);
+  return textIn(isFields(given) ? (given["parts"] ?? given) : (given ?? null));
 }
 
 const titles: Readonly<Record<string, string>> = {

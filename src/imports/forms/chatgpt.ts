@@ -99,7 +99,8 @@ class Reading {
     else if (thoughts.has(type)) this.#keepBeside(message);
     else if (isHidden || role === "system") this.#system(role, content);
     else if (role === "tool") this.#result(message, content, textOf(author, ["name"]) ?? "tool");
-    else if (role === "assistant" && recipient !== "all") this.#call(message, { id, name: String(recipient), content });
+    else if (role === "assistant" && typeof recipient === "string" && recipient !== "all")
+      this.#call(message, { id, name: recipient, content });
     else if (role === "user" || role === "assistant") this.#said(role, message, content);
     else this.#leave("message of an unknown role");
   }
