@@ -61,7 +61,7 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
   const fields = isFields(value) ? value : {};
   const { model, ...about } = fields;
   const rest = aboutConversation(about, [found.name, "system", "systemInstruction", "system_instruction"]);
-  const metadata = defined({ ...(model === undefined ? {} : { model }), ...rest.metadata });
+  const metadata = defined({ model, ...rest.metadata });
   return {
     ...rest,
     metadata,
