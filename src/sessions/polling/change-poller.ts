@@ -11,10 +11,15 @@ import { defined } from "../../domain/values/defined.ts";
 /** The poll interval, if the store gives no hint, ms. */
 const roundMs = 250;
 /**
- * The poll interval of an answer with eager watches after a poll found a change without a hint, ms: about that at which answers
- * are written. Each poll that finds nothing makes it longer, up to that of the rounds.
+ * The poll interval of an answer with eager watches after a poll found a change without a hint, ms: a little less than that at
+ * which answers are written.
  */
-const eagerMs = { first: 40, factor: 1.5 } as const;
+const eagerMs = 40;
+/**
+ * The interval as a share of the time since the last change: an answer that pauses is polled less often, down to the interval
+ * of the rounds. The first polls that find nothing change no interval, because an answer may be written at longer intervals.
+ */
+const eagerShare = 0.5;
 /** Quiet watches are polled every nth round. */
 const quietRounds = 4;
 /** Sessions of one load. */
@@ -197,19 +202,21 @@ export class ChangePoller {
     this.#schedule();
   }
 
-  #scheduleEager(): void {
+  /** `tookMs`: the time of the poll before, which is part of the interval. */
+  #scheduleEager(tookMs = 0): void {
     if (this.#isClosed || this.#eagerTimer !== undefined) return;
     if ([...this.#topics.values()].every(({ eager }) => eager === undefined)) return;
-    this.#eagerTimer = setTimeout(() => void this.#pollEager(), eagerMs.first);
+    this.#eagerTimer = setTimeout(() => void this.#pollEager(), Math.max(eagerMs - tookMs, eagerMs / 2));
     if (this.#loud === 0) this.#eagerTimer.unref();
   }
 
   /** Poll the growing answers whose interval has passed, in one request. */
   async #pollEager(): Promise<void> {
+    const startedAt = performance.now();
     const due = [...this.#topics.values()].filter((topic) => topic.isEagerlyDue() && !this.#due.has(topic));
     for (let start = 0; start < due.length; start += pageSize) await this.#compare(due.slice(start, start + pageSize));
     this.#eagerTimer = undefined;
-    this.#scheduleEager();
+    this.#scheduleEager(performance.now() - startedAt);
   }
 
   /** Load what each topic expects: the record to compare, or its turns as well while an answer is streamed. */
@@ -293,8 +300,8 @@ class Topic {
   isFresh = false;
   /** Its last load found new chunks of an open turn, so the next poll loads the turns at once. */
   isStreaming = false;
-  /** The interval of its polls, and the time since the last one, ms; undefined: it is polled in the rounds. */
-  eager: { intervalMs: number; waitedMs: number } | undefined;
+  /** The times since the last change and since the last poll, ms; undefined: it is polled in the rounds. */
+  eager: { unchangedMs: number; waitedMs: number } | undefined;
   /** The last loaded record; undefined if the session was missing, or is not loaded yet. */
   record: SessionRecord | undefined;
   /** When the session expires without a commit, epoch ms; Infinity once its watches know that it has expired. */
@@ -332,15 +339,16 @@ class Topic {
       this.eager = undefined;
       return;
     }
-    const intervalMs = hasChanged ? eagerMs.first : (this.eager?.intervalMs ?? roundMs) * eagerMs.factor;
-    this.eager = intervalMs < roundMs ? { intervalMs, waitedMs: 0 } : undefined;
+    const unchangedMs = hasChanged ? 0 : (this.eager?.unchangedMs ?? Infinity);
+    this.eager = unchangedMs * eagerShare < roundMs ? { unchangedMs, waitedMs: 0 } : undefined;
   }
 
   /** Counts an interval of the eager polls; true if the topic is polled now. */
   isEagerlyDue(): boolean {
     if (this.eager === undefined) return false;
-    this.eager.waitedMs += eagerMs.first;
-    return this.eager.waitedMs >= this.eager.intervalMs;
+    this.eager.unchangedMs += eagerMs;
+    this.eager.waitedMs += eagerMs;
+    return this.eager.waitedMs >= this.eager.unchangedMs * eagerShare;
   }
 
   /** Whether this is the record that was loaded last. */

@@ -7,7 +7,7 @@ import {
   type Transaction,
 } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Identity, SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { documentKeyOf } from "../documents.ts";
 import { conflictWith, rowOf, type RecordRow } from "../row.ts";
@@ -35,19 +35,31 @@ export interface Batch {
 /** The call that commits these transactions, numbered by their places, as the next batch of a lane. */
 export function commitCall(schema: string, { id, number }: Lane, sent: Batch): CommitCall {
   const [name, values] = functionFor(sent);
-  const places = [id, number, ...values].map((_, index) => `$${index + 1}`);
-  return { text: `select ${schema}.${name}(${places.join(", ")})::text as answer`, values: [id, number, ...values] };
+  return { text: callText(schema, name, values.length + 2), values: [id, number, ...values] };
+}
+
+const texts = new Map<string, string>();
+
+/** The statement that calls a function. */
+function callText(schema: string, name: string, count: number): string {
+  const called = `${schema}.${name}`;
+  let text = texts.get(called);
+  if (text === undefined) {
+    const places = Array.from({ length: count }, (_, index) => `$${index + 1}`);
+    text = `select ${called}(${places.join(", ")})::text as answer`;
+    texts.set(called, text);
+  }
+  return text;
 }
 
 function functionFor({ batch, copies, overlaps = false }: Batch): [name: string, values: readonly unknown[]] {
   const [transaction] = batch;
   const [change] = transaction ?? [];
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
-  const values = single && !copies.has(change) ? changeValues(change) : undefined;
-  if (values !== undefined)
-    return !overlaps && appendsOne(change as Change)
-      ? ["commit_append", values.slice(0, -1)]
-      : ["commit_session", values];
+  if (single && !copies.has(change) && isSmall(change)) {
+    if (!overlaps && appendsOne(change)) return ["commit_append", changeValues(change)];
+    return ["commit_session", [...changeValues(change), change.claims[0]?.key ?? null]];
+  }
   const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
   if (appends !== undefined) return ["commit_appends", appends];
   const documents = documentValues(batch);
@@ -84,41 +96,72 @@ const expectedCodes = { absent: 0, present: -1 } as const;
 /** A value of a column. */
 type Cell = string | number | null;
 
-/** The values of `commit_session`; undefined for a change that it cannot apply. */
-function changeValues({ key, expected, record, splices, claims, additions }: Change): readonly Cell[] | undefined {
-  const [splice, ...furtherSplices] = splices;
-  const [entry, ...furtherEntries] = splice?.entries ?? [];
-  const [claim, ...furtherClaims] = claims;
-  if (record === null || expected === null || additions !== undefined) return undefined;
-  if (furtherSplices.length + furtherEntries.length + furtherClaims.length > 0) return undefined;
-  if (claim !== undefined && claim.log !== splice?.log) return undefined;
-  if (entry !== undefined && entry.seq !== splice?.from) return undefined;
+/** A change of a stored session. */
+type Update = Change & { readonly expected: Identity; readonly record: SessionRecord };
+
+/** True for a change that `commit_session` can apply. */
+function isSmall({ expected, record, splices, claims, additions }: Change): boolean {
+  if (record === null || expected === null || additions !== undefined) return false;
+  if (splices.length > 1 || claims.length > 1) return false;
+  const [splice] = splices;
+  const [claim] = claims;
+  if (claim !== undefined && claim.log !== splice?.log) return false;
+  const entries = splice?.entries ?? [];
+  return entries.length === 0 || (entries.length === 1 && entries[0]?.seq === splice?.from);
+}
+
+/** The values of `commit_append`, and those of `commit_session` without the last one, for a change that {@link isSmall}. */
+function changeValues(change: Change): readonly Cell[] {
+  const { key, expected, record, splices } = change as Update;
+  const [splice] = splices;
+  const entry = splice?.entries[0];
+  const row = rowOf(record);
   return [
     key.tenant,
     key.id,
     expected.version,
     expected.commitId,
-    ...Object.values(columnsOf(record)),
+    row.version,
+    row.commitId,
+    row.state,
+    row.agent,
+    row.user,
+    row.createdAt,
+    row.lastActivityAt,
+    row.activeMinute,
+    row.stateSince,
+    row.expiresAt,
+    row.sweepAt,
+    row.data,
+    row.title,
+    row.labels,
     splice?.log ?? null,
     splice?.from ?? null,
     entry?.key ?? null,
     entry?.at ?? null,
     entry?.data ?? null,
-    claim?.key ?? null,
   ];
 }
 
 /** The values of `commit_appends`, a text for each column; undefined for a batch that it cannot apply. */
 function appendValues(batch: readonly Transaction[]): readonly string[] | undefined {
-  if (batch.length === 1 || batch.some(({ length }) => length !== 1)) return undefined;
-  if (batch.some(([change]) => change === undefined || isDocumentChange(change))) return undefined;
-  const rows: (readonly Cell[])[] = [];
-  for (const { n, change } of sorted(batch)) {
-    const values = changeValues(change);
-    if (values === undefined || !appendsOne(change) || !isSplittable(change)) return undefined;
-    rows.push([n, ...values.slice(0, -1)]);
+  if (batch.length === 1 || !batch.every(isAppend)) return undefined;
+  const changes = sorted(batch);
+  const rows = changes.map(({ change }) => changeValues(change));
+  const cells: Cell[] = changes.map(({ n }) => n);
+  const columns = [cells.join(separator)];
+  for (let column = 0; column < (rows[0]?.length ?? 0); column++) {
+    for (let index = 0; index < rows.length; index++) cells[index] = rows[index]?.[column] ?? nullText;
+    columns.push(cells.join(separator));
   }
-  return (rows[0] ?? []).map((_, column) => rows.map((row) => row[column] ?? nullText).join(separator));
+  return columns;
+}
+
+/** True for a transaction that adds one entry behind the end of a log, with values that can be split. */
+function isAppend(transaction: Transaction): boolean {
+  const [change] = transaction;
+  if (change === undefined || transaction.length > 1 || isDocumentChange(change)) return false;
+  return isSmall(change) && appendsOne(change) && isSplittable(change);
 }
 
 /** True for the error of a batch in which an entry has the number or the key of another one. It wrote nothing. */
@@ -188,7 +231,7 @@ function jsonOf(list: readonly object[]): string | null {
   return list.length === 0 ? null : JSON.stringify(list);
 }
 
-/** The columns of a session that a change writes, in the order of `commit_session`. */
+/** The columns of a session that a change writes. */
 function columnsOf(record: SessionRecord): Readonly<Record<string, Cell>> {
   const row = rowOf(record);
   return {
@@ -225,15 +268,19 @@ function sorted(batch: readonly Transaction[]): readonly Placed[] {
   const changes = batch.flatMap((transaction, n) =>
     sessionChanges(transaction).map((change, place): Placed => ({ n, place, change })),
   );
+  // Code units have the order of code points, but for surrogates.
+  const hasSurrogates = changes.some(({ change: { key } }) => surrogate.test(key.tenant) || surrogate.test(key.id));
+  const compare = hasSurrogates ? compareBytes : compareUnits;
   return changes.sort(
     ({ change: { key: a } }, { change: { key: b } }) => compare(a.tenant, b.tenant) || compare(a.id, b.id),
   );
 }
 
-function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  // Code units have the order of code points, but for surrogates.
-  if (!surrogate.test(a) && !surrogate.test(b)) return a < b ? -1 : 1;
+function compareUnits(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 

@@ -89,15 +89,25 @@ export class PostgresStore implements Store {
   }
 
   async #commitIn(lane: Lane, batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    if (batch.length === 0) return [];
+    const answer = await this.#send(lane, batch);
+    if (answer === null) return batch.map(() => landed);
+    return await this.#judge(lane, batch, answer);
+  }
+
+  /** The outcomes of a batch with this answer. What an earlier try refused is sent again. */
+  async #judge(lane: Lane, batch: readonly Transaction[], first: Answer): Promise<readonly Outcome[]> {
     const outcomes = new Map<Transaction, Outcome>();
-    for (let pending = batch; pending.length > 0; pending = pending.filter((one) => !outcomes.has(one))) {
-      const answer = await this.#send(lane, pending);
+    let answer = first;
+    for (let pending = batch; ; answer = await this.#send(lane, pending)) {
       if (answer !== null && "left" in answer && answer.left) this.#removed.deleteSoon();
       const judged = outcomesOf(answer, pending.length);
       pending.forEach((transaction, n) => {
         const outcome = judged[n];
         if (outcome !== undefined) outcomes.set(transaction, outcome);
       });
+      pending = pending.filter((one) => !outcomes.has(one));
+      if (pending.length === 0) break;
     }
     return batch.map((transaction) => outcomes.get(transaction) as Outcome);
   }
@@ -105,6 +115,7 @@ export class PostgresStore implements Store {
   /** Sends a batch. Logs of which the batch moves or cuts many entries are copied before, in bounded statements. */
   async #send(lane: Lane, batch: readonly Transaction[]): Promise<Answer> {
     try {
+      if (!batch.some(moves)) return await this.#sendNumbered(lane, { batch, copies: noCopies });
       return await this.#sendWith(lane, { batch, copies: await this.#copied.ofMoves(batch) });
     } catch (error) {
       if (isOverlap(error)) return await this.#sendWith(lane, { batch, copies: new Map(), overlaps: true });
@@ -382,6 +393,14 @@ export class PostgresStore implements Store {
       return await work();
     }
   }
+}
+
+const landed: Outcome = { status: "ok" };
+const noCopies: Copies = new Map();
+
+/** True if a change takes over the logs of another session. */
+function moves(transaction: Transaction): boolean {
+  return transaction.some((change) => "logsOf" in change);
 }
 
 /** The same error, where it is unknown whether the commit was applied. */

@@ -224,18 +224,21 @@ export class Database {
 
   /** @throws SessionError `closed` */
   guardOpen(): void {
-    if (this.#closing !== undefined) throw new SessionError("closed", { name: "store", store: this.name });
+    if (this.#closing !== undefined) throw this.#closed();
   }
 
-  async #track<T>(work: () => Promise<T>): Promise<T> {
-    this.guardOpen();
+  #closed(): SessionError {
+    return new SessionError("closed", { name: "store", store: this.name });
+  }
+
+  /** Runs `work`, for which `close` waits. Each commit runs through it, so it is no async function. */
+  #track<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) return Promise.reject(this.#closed());
     const promise = work();
+    const end = (): void => void this.#underWay.delete(promise);
     this.#underWay.add(promise);
-    try {
-      return await promise;
-    } finally {
-      this.#underWay.delete(promise);
-    }
+    promise.then(end, end);
+    return promise;
   }
 
   async #insist(statement: Statement): Promise<readonly Row[]> {
@@ -280,17 +283,21 @@ export class Database {
     publishStoreNews({ state: "answering", ms });
   }
 
-  async #attempt(pool: PostgresPool, statement: Statement, ms: number): Promise<QueryResult> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      const numbers = numbersOf(pool);
-      reject(new Error(`no answer within ${Math.round(ms)} ms${numbers === "" ? "" : ` (${numbers})`}`));
-    }, ms);
-    try {
-      return await Promise.race([this.#query(pool, statement), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #attempt(pool: PostgresPool, statement: Statement, ms: number): Promise<QueryResult> {
+    return new Promise((resolve, reject) => {
+      const answered = this.#query(pool, statement);
+      const timer = setTimeout(() => {
+        const numbers = numbersOf(pool);
+        reject(new Error(`no answer within ${Math.round(ms)} ms${numbers === "" ? "" : ` (${numbers})`}`));
+      }, ms);
+      const settled =
+        <Value>(settle: (value: Value) => void) =>
+        (value: Value): void => {
+          clearTimeout(timer);
+          settle(value);
+        };
+      answered.then(settled(resolve), settled(reject));
+    });
   }
 
   #isNamed({ keep, values }: Statement): boolean {
