@@ -127,7 +127,7 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
     let to = from;
     while (complete[to] === true && converted[to]?.format === format) to++;
     const run = converted.slice(from, to);
-    const isAlone = run.length < 2 && !format.pairsCalls;
+    const isAlone = run.length < 2 && !(format.pairsCalls && messagesIn(run).some(hasCalls));
     if (!isAlone && run.length > 0 && !comesBack(run, () => messagesIn(converted.slice(to)), toolNames))
       complete.fill(false, from, to);
     from = Math.max(to, from + 1);
@@ -159,6 +159,10 @@ function comesBack(
     back,
     run.map(({ value }) => value),
   );
+}
+
+function hasCalls(message: Message): boolean {
+  return callsIn(message).length > 0;
 }
 
 function messagesIn(converted: readonly ConvertedMessage[]): readonly Message[] {

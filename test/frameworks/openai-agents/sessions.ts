@@ -13,12 +13,16 @@ import {
 } from "@openai/agents";
 import { assistantMessage, functionCall, modelError, ScriptedModel } from "@openai/agents/testing";
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { z } from "zod";
 import { openaiSession, type OpenAiSession } from "../../../src/adapters/openai-agents.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
 import { engineNames, Engines } from "../../crash/engines.ts";
 import { inMemory } from "../../support/in-memory.ts";
+import { rounds } from "../../support/rounds.ts";
 
 setTracingDisabled(true);
 
@@ -320,4 +324,89 @@ test("a session is passed where the Agents SDK takes one, with every method that
     isSessionHistoryTransactionAwareSession,
   ])
     assert.equal(isAware?.(session), true);
+});
+
+test("what cannot be stored is refused with its place, and nothing is written", async () => {
+  await using place = inMemory();
+  const session = await openaiSession<AgentInputItem>(place.sessions, "s");
+  await session.addItems([user("1")]);
+  class Price {
+    readonly cents = 1;
+  }
+  const withData = (value: unknown): AgentInputItem => ({ ...said("2"), providerData: { price: value } });
+  for (const value of [() => 1, new Price(), Symbol("s"), new Map()]) {
+    const refused = (error: unknown): boolean =>
+      hasCode(error, "value_unstorable") && error.details.path.endsWith("providerData.price");
+    await assert.rejects(session.addItems([said("fine"), withData(value)]), refused);
+    const operation = { operationId: "o", transaction: { type: "append_items", items: [withData(value)] } } as const;
+    await assert.rejects(session.applyHistoryTransaction(operation), { code: "value_unstorable" });
+  }
+  for (const item of [null, 1, {}, { type: "message", role: "robot", content: "x" }])
+    await assert.rejects(
+      session.addItems([said("fine"), item as never]),
+      (error) => hasCode(error, "message_invalid") && error.details.path === "items[1]",
+    );
+  await assert.rejects(session.addItems([said("x".repeat(8 * 1024 * 1024))]), { code: "turn_too_large" });
+  assert.deepEqual(await session.getItems(), [user("1")]);
+  await assert.rejects(openaiSession(place.sessions, "s", { onConflict: "ask" } as object), {
+    code: "argument_invalid",
+  });
+  await assert.rejects(openaiSession(place.sessions, "s", { onConflicts: "fail" } as object), {
+    code: "argument_invalid",
+  });
+});
+
+test("a session keeps its items through a legal hold, a fork, an archive and a snapshot", async () => {
+  await using place = inMemory();
+  const session = await openaiSession<AgentInputItem>(place.sessions, "s 🙂");
+  const data = { signature: "s", bytes: new Uint8Array([1, 2]) };
+  const items = [user("1"), { ...said("2"), providerData: data } as AgentInputItem];
+  await session.addItems(items);
+  await session.session.setLegalHold("a case");
+  for (const change of [() => session.popItem(), () => session.clearSession()])
+    await assert.rejects(change, { code: "legal_hold" });
+  await session.addItems([said("3")]);
+  await session.session.clearLegalHold();
+  items.push(said("3"));
+  await session.session.fork({ as: "f" });
+  const fork = await openaiSession<AgentInputItem>(place.another(), "f");
+  await fork.addItems([user("in the fork")]);
+  await fork.popItem();
+  await fork.popItem();
+  assert.deepEqual(await fork.getItems(), items.slice(0, -1));
+  await session.session.refresh();
+  await session.session.archive();
+  assert.deepEqual(await session.getItems(), items);
+  await session.session.unarchive();
+  const snapshot = await place.sessions.snapshot("s 🙂");
+  await place.sessions.restore(snapshot, { as: "again" });
+  assert.deepEqual(await (await openaiSession(place.another(), "again")).getItems(), items);
+});
+
+test("a session grows by the same bytes with each run, and a run is one commit", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-agents-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "s.db");
+  const sizes: number[] = [];
+  // 1000 runs in all.
+  const runs = rounds(250, 50);
+  for (let part = 0; part < 4; part++) {
+    await using sessions = await openSessions({ store: `sqlite:${path}`, sweep: false });
+    const session = await openaiSession<AgentInputItem>(sessions, "s");
+    const { version } = session.session.info;
+    for (let run = 0; run < runs; run++)
+      await session.addItems([
+        user(`question ${run} ${"x".repeat(200)}`),
+        functionCall("look", {}, { callId: `c${run}` }),
+        { type: "function_call_result", name: "look", callId: `c${run}`, status: "completed", output: "seen" },
+        said(`answer ${run} ${"x".repeat(200)}`),
+      ]);
+    assert.equal((await session.session.refresh()).version - version, runs);
+    await sessions.close();
+    sizes.push(statSync(path).size);
+  }
+  const grown = sizes.slice(1).map((size, index) => size - sizes[index]!);
+  const [first, , last] = grown as [number, number, number];
+  assert(Math.abs(last - first) < first * 0.15, String(grown));
+  assert(first / runs < 2500, `${first / runs} bytes a run`);
 });
