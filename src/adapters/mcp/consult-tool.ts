@@ -19,7 +19,7 @@ export function consultTool(consulting: Consulting): SessionTool {
     name: "session_consult",
     title: "Ask the agent of a session",
     description:
-      "Ask the agent of a session, which answers with the turns of the session as context. Question and answer are stored as a turn. With the same key again the result is the same answer; after a failure before its first word the agent is asked again.",
+      "Ask the agent of a session, which answers with the turns of the session as context. Question and answer are stored as a turn. With the same key again the result is the same answer; after a failure the agent is asked again in the same turn, unless tools may have run.",
     right: "write",
     annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true },
     input: z.strictObject({

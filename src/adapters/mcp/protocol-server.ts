@@ -13,7 +13,6 @@ import type { Consulting } from "./consulting.ts";
 import type { McpContext, McpHandler, McpServerLike, PackageMcp, ProtocolServer } from "./package-mcp.ts";
 import { listPrompts, promptOf } from "./prompts.ts";
 import { listResources, readResource, sessionTemplate } from "./resources.ts";
-import type { Plain } from "./shown.ts";
 import { cancelTask, findTask, knowsTasks, taskForm, tasksExtension, updateTask, type FoundTask } from "./tasks.ts";
 import type { Caller, ClientCapabilities, SessionTool } from "./tool.ts";
 
@@ -54,7 +53,7 @@ interface Request {
 }
 
 const taskParams = z.looseObject({ taskId: z.string() });
-type TaskParams = { readonly taskId: string; readonly inputResponses?: unknown };
+type TaskParams = { readonly taskId: string };
 
 /** @param subscribes the connection can carry changes of resources */
 export function protocolServer(
@@ -133,7 +132,7 @@ export function protocolServer(
   const handleTask = (
     method: string,
     right: KeyRight,
-    work: (task: FoundTask, params: TaskParams) => Promise<object>,
+    work: (task: FoundTask, context: McpContext) => Promise<object>,
   ): void =>
     server.setRequestHandler(method, { params: taskParams }, (async (params: TaskParams, context: McpContext) => {
       if (!knowsTasks(capabilitiesOf(server, context)))
@@ -141,14 +140,14 @@ export function protocolServer(
           requiredCapabilities: { extensions: { [tasksExtension]: {} } },
         });
       const task = await guarded(right, async () => await findTask(caller.sessions, params.taskId));
-      if (task !== undefined) return await guarded(right, async () => await work(task, params));
+      if (task !== undefined) return await guarded(right, async () => await work(task, context));
       const answer = await others(method, params, context);
       if (answer !== undefined) return answer;
       throw new sdk.ProtocolError(invalidParams, `no task has the id ${JSON.stringify(params.taskId.slice(0, 100))}`);
     }) as McpHandler);
   handleTask("tasks/get", "read", async (task) => await taskForm(task));
-  handleTask("tasks/update", "write", async (task, { inputResponses }) => {
-    await updateTask(task, Object(inputResponses) as Plain, { ...consulting, waitUntil: caller.waitUntil });
+  handleTask("tasks/update", "write", async (task, { mcpReq: { inputResponses = {} } }) => {
+    await updateTask(task, inputResponses, { ...consulting, waitUntil: caller.waitUntil });
     return {};
   });
   handleTask("tasks/cancel", "write", async (task) => {

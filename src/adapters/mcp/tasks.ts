@@ -58,8 +58,9 @@ export async function findTask(sessions: Sessions, id: string): Promise<FoundTas
   try {
     const session = await sessions.get(named.session);
     let turn = await turnAt(session, named.turn);
-    // A task whose server has died ends here: its turn is sealed with the part that had arrived.
-    if (turn?.status === "open" && (await session.recover())) turn = await turnAt(session, named.turn);
+    // A task whose server has died, or whose wait is over, ends here: its turn is sealed with the part that had arrived.
+    const hasWaited = turn?.status === "waiting" && session.info.waitingTurn === null;
+    if ((turn?.status === "open" || hasWaited) && (await session.recover())) turn = await turnAt(session, named.turn);
     return turn?.key != null && hashOf(turn.key) === named.hash ? { id, session, turn } : undefined;
   } catch (error) {
     if (hasCode(error, "session_not_found") || hasCode(error, "id_invalid")) return undefined;

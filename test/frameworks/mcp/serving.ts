@@ -4,7 +4,7 @@ import { Client, StreamableHTTPClientTransport, type ClientOptions } from "@mode
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { z } from "zod";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createMcpServer, type McpServer, type McpServerOptions } from "../../../src/adapters/mcp.ts";
 import type { Sessions } from "../../../src/index.ts";
 
@@ -23,8 +23,8 @@ export interface ClientHow {
   readonly era?: Era;
   readonly key?: string;
   readonly capabilities?: ClientOptions["capabilities"];
-  /** Called with each request over HTTP before it is sent. */
-  readonly before?: (url: string | URL, init: RequestInit) => RequestInit;
+  /** Sends a request over HTTP. */
+  readonly fetch?: typeof fetch;
 }
 
 /** The capabilities of a client that takes tasks. */
@@ -42,9 +42,9 @@ export function clientOf({ era = "2026", capabilities = {} }: ClientHow = {}): C
 
 export async function connected(url: URL, how: ClientHow = {}): Promise<Client> {
   const client = clientOf(how);
-  const { key, before = (_, init) => init } = how;
+  const { key } = how;
   const transport = new StreamableHTTPClientTransport(url, {
-    fetch: async (to, init = {}) => await fetch(to, before(to, init)),
+    ...(how.fetch === undefined ? {} : { fetch: how.fetch }),
     ...(key === undefined ? {} : { requestInit: { headers: { authorization: `Bearer ${key}` } } }),
   });
   await client.connect(transport);
@@ -69,7 +69,8 @@ export async function serving(sessions: Sessions, options: Partial<McpServerOpti
     },
     async [Symbol.asyncDispose]() {
       for (const client of clients) await client.close();
-      await mcp.close();
+      // It waits for answers that still run: the end of their sessions ends them.
+      void mcp.close();
       (server as unknown as { closeAllConnections(): void }).closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
@@ -96,17 +97,52 @@ export function problemIn(result: Structured): Structured {
   return JSON.parse(result.content[0].text);
 }
 
-const anything = z.looseObject({});
-
-/** A request that the client has no method for; over HTTP the client sends the header with the id of the task. */
-export async function raw(client: Client, method: string, params: object): Promise<Structured> {
-  return await client.request({ method, params: { ...params } }, anything);
+/** A request of the revision 2026-07-28 as a client sends it that takes tasks; the official client takes none. */
+export async function post(
+  url: URL | string,
+  method: string,
+  params: object,
+  {
+    key,
+    capabilities = withTasks,
+    signal,
+  }: { readonly key?: string | undefined; readonly capabilities?: object; readonly signal?: AbortSignal } = {},
+): Promise<Structured> {
+  const { name = "", taskId = name } = params as { readonly name?: string; readonly taskId?: string };
+  const _meta = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1.0.0" },
+    "io.modelcontextprotocol/clientCapabilities": capabilities,
+  };
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-protocol-version": "2026-07-28",
+      "mcp-method": method,
+      "mcp-name": taskId,
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, _meta } }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return await response.json();
 }
 
-/** Sends the header that requests for a task carry; clients without support for tasks do not. */
-export function nameTask(_: string | URL, init: RequestInit): RequestInit {
-  const { params } = JSON.parse(String(init.body ?? "{}")) as { params?: { taskId?: string } };
-  const headers = new Headers(init.headers);
-  if (params?.taskId !== undefined) headers.set("mcp-name", params.taskId);
-  return { ...init, headers };
+/** The result of a request that succeeds. */
+export async function posted(...args: Parameters<typeof post>): Promise<Structured> {
+  const answer = await post(...args);
+  assert.equal(answer.error, undefined, JSON.stringify(answer.error));
+  return answer.result;
+}
+
+/** The task in this status; asks again until then. */
+export async function taskIn(url: URL | string, taskId: string, status: string, key?: string): Promise<Structured> {
+  for (;;) {
+    const task = await posted(url, "tasks/get", { taskId }, { key });
+    if (task.status === status) return task;
+    assert.equal(task.status, "working", JSON.stringify(task));
+    await sleep(10);
+  }
 }
