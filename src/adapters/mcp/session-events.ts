@@ -12,12 +12,17 @@ import { resourceUri } from "./resources.ts";
 /** The pause before the news are read again after a failure, ms. */
 const againMs = 1000;
 
+/** With more sessions the list counts as changed once more for each. */
+const knownMax = 10_000;
+
 export class SessionEvents implements McpEventBus {
   readonly #sessions: Sessions;
   readonly #report: (error: unknown) => void;
   readonly #listeners = new Set<(event: McpEvent) => void>();
   /** Called where changes may be missing: the subscribers begin again. */
   readonly #lost: () => void;
+  /** Sessions that exist: those that were heard of. */
+  readonly #known = new Set<string>();
   #reading: { readonly stop: AbortController; readonly begun: Promise<void> } | undefined;
 
   constructor(
@@ -71,7 +76,7 @@ export class SessionEvents implements McpEventBus {
           if (cursor !== undefined && items.some((item) => "reset" in item)) this.#lost();
           cursor = next;
           begun();
-          for (const item of items) this.#publishItem(item);
+          this.#publishItems(items);
         }
         return;
       } catch (error) {
@@ -82,10 +87,22 @@ export class SessionEvents implements McpEventBus {
     }
   }
 
-  #publishItem(item: NewsItem): void {
-    if (!("session" in item)) return;
-    this.publish({ kind: "resource_updated", uri: resourceUri(item.session) });
-    const isNew = "version" in item && item.version === 1;
-    if (isNew || "removed" in item) this.publish({ kind: "resources_list_changed" });
+  /** The list of sessions changes where one is removed, and where one that was not heard of changes: it may be new. */
+  #publishItems(items: readonly NewsItem[]): void {
+    let isListChanged = false;
+    for (const item of items) {
+      if (!("session" in item)) continue;
+      const { session } = item;
+      if ("removed" in item) this.#known.delete(session);
+      isListChanged ||= !this.#known.has(session);
+      if (!("removed" in item)) this.#learn(session);
+      this.publish({ kind: "resource_updated", uri: resourceUri(session) });
+    }
+    if (isListChanged) this.publish({ kind: "resources_list_changed" });
+  }
+
+  #learn(session: string): void {
+    if (this.#known.size >= knownMax) this.#known.clear();
+    this.#known.add(session);
   }
 }

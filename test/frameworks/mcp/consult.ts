@@ -9,7 +9,12 @@ import { inMemory } from "../../support/in-memory.ts";
 import { call, post, posted, problemIn, serving, taskIn, withTasks, type Structured } from "./serving.ts";
 
 /** A model that says what its test feeds it. */
-function fed(): { readonly model: Model; say(text: string): void; end(): void; readonly calls: () => number } {
+function fed(): {
+  readonly model: Model;
+  readonly say: (text: string) => void;
+  readonly end: () => void;
+  readonly calls: () => number;
+} {
   let calls = 0;
   const texts: string[] = [];
   let isOver = false;
@@ -300,7 +305,7 @@ test("a turn that waits in vain ends its task", async () => {
   const { taskId } = await posted(server.url, "tools/call", consult, { capabilities: withTasks });
   const waits = await posted(server.url, "tasks/get", { taskId });
   assert.deepEqual([waits.status, waits.statusMessage], ["working", "The turn waits: mail"]);
-  place.clock.advance(61_000);
+  await place.clock.advance(61_000);
   const { result } = await taskIn(server.url, taskId, "completed");
   assert.equal(problemIn(result).code, "interrupted");
 });
