@@ -2,16 +2,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
-import { PostgresServer, query } from "../postgres/server.ts";
+import { serverOfFile } from "../postgres/of-file.ts";
+import { query } from "../postgres/server.ts";
 import { Workplace } from "./command-line.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(() => server[Symbol.asyncDispose]());
+const server = await serverOfFile();
 
 const exchanges = `
   create table llm_sessions (

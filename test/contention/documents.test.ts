@@ -5,21 +5,15 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { backupStore, restoreStore } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
-import { PostgresServer } from "../postgres/server.ts";
+import { serverOfFile } from "../postgres/of-file.ts";
 import { endsWithTest } from "../support/ends-with-test.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-documents-"));
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+after(() => rmSync(folder, { recursive: true }));
+const server = await serverOfFile();
 
 const processes = 8;
 const steps = 12;

@@ -32,7 +32,7 @@ interface Source {
 const sources = new Map<string, Promise<Source>>();
 
 /** A store with sessions of every kind, and so many bytes in plain sessions. */
-async function source(name: EngineName, { bytes = isThorough ? 6_000_000 : 3_000_000 } = {}): Promise<Source> {
+async function source(name: EngineName, { bytes = 3_000_000 } = {}): Promise<Source> {
   const id = `${name} ${bytes}`;
   const made = sources.get(id) ?? stock((await engines.get(name)).fresh(), bytes);
   sources.set(id, made);

@@ -23,7 +23,7 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A step takes 80 entries or 16 KiB: a session of a few hundred turns is dozens of them. */
+/** A step takes 80 entries or 16 KiB: a session of a hundred turns is a dozen of them. */
 const limits = { readMax: 20, readBytesMax: 4096 };
 
 async function open(store: string): Promise<Sessions> {
@@ -76,12 +76,12 @@ for (const name of engineNames) {
     const engine = await engines.get(name);
     const store = engine.fresh();
     await using sessions = await open(store);
-    const session = await sessions.restore(await snapshotOf(200));
+    const session = await sessions.restore(await snapshotOf(100));
     const turns = await Array.fromAsync(session.turns());
     const check = async (): Promise<void> => {
       const { state, archive, counters } = await session.refresh();
       assert.equal(state === "archived", archive !== null);
-      assert.equal(counters.turns, 200);
+      assert.equal(counters.turns, 100);
       assert.deepEqual(await Array.fromAsync(session.turns()), turns);
       assert.equal(await session.instructions(), "Be brief.");
     };
@@ -98,7 +98,7 @@ for (const name of engineNames) {
   test(`a process killed while it restores in steps leaves the session of before or the restored one, and restoring again completes: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const store = engine.fresh();
-    const texts = [await snapshotOf(150), await snapshotOf(100)];
+    const texts = [await snapshotOf(90), await snapshotOf(60)];
     const files = texts.map((text, index) => {
       const file = join(folder, `${name}-${index}.json`);
       writeFileSync(file, text);
@@ -123,13 +123,13 @@ for (const name of engineNames) {
     const engine = await engines.get(name);
     const [from, to] = [(await engines.get("SQLite")).fresh(), engine.fresh()];
     await using source = await open(from);
-    await source.restore(await snapshotOf(150));
+    await source.restore(await snapshotOf(90));
     await using target = await open(to);
     const turnsIn = async (sessions: Sessions): Promise<unknown[]> =>
       await Array.fromAsync((await sessions.get("s")).turns());
     const check = async (): Promise<void> => {
       const [copied, all] = [await turnsIn(target), await turnsIn(source)];
-      assert.ok(copied.length > 150, `${copied.length} turns`);
+      assert.ok(copied.length > 90, `${copied.length} turns`);
       assert.deepEqual(copied, all.slice(0, copied.length));
     };
     await disturb({ context, engine, store: to, task: { kind: "copy", from, session: "s" }, check });

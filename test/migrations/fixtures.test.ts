@@ -4,11 +4,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { doctor } from "../../src/admin.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
-import { PostgresServer, query } from "../postgres/server.ts";
+import { serverOfFile } from "../postgres/of-file.ts";
+import { query } from "../postgres/server.ts";
 import { inputsOf } from "../support/inputs-of.ts";
 
 const secret = "a secret for fixtures only";
@@ -17,14 +18,8 @@ const otherDevice = "7d2c9e14-3f6a-4b8d-8e5c-1a9b7f3d2e00";
 
 const fixtures = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".sql"));
 const folder = mkdtempSync(join(tmpdir(), "perdure-fixtures-"));
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+after(() => rmSync(folder, { recursive: true }));
+const server = await serverOfFile();
 
 async function rebuilt(fixture: string): Promise<string> {
   const sql = readFileSync(join(import.meta.dirname, fixture), "utf8");

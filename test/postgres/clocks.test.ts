@@ -1,17 +1,12 @@
 /** Instances whose clocks disagree, on one database. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, systemClock, type Clock } from "../../src/index.ts";
-import { PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 test("instances with clocks two hours apart agree on leases, expiry and live instances", async () => {
   const clockAt = (aheadMs: number): Clock => ({ ...systemClock, now: () => Date.now() + aheadMs });

@@ -1,4 +1,4 @@
-/** The conformance suite on PostgreSQL: with own connections, in a pool of the caller, in partitions, and behind PgBouncer. */
+/** The conformance suite on PostgreSQL, with each way to open a store, some of them together. */
 import { after, before, test } from "node:test";
 import { storeConformance } from "../../src/testing/conformance.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
@@ -9,6 +9,7 @@ import { isThorough } from "../support/rounds.ts";
 let database: Awaited<ReturnType<typeof someDatabase>>;
 let bouncer: PgBouncer;
 let pool: Pool;
+let nonConforming: Pool;
 const missing =
   process.env["PERDURE_TEST_POSTGRES_URL"] === undefined
     ? missingPgBouncer()
@@ -16,36 +17,29 @@ const missing =
 before(async () => {
   database = await someDatabase();
   pool = new Pool({ connectionString: database.url });
+  // Its connections read a backslash in a literal as an escape.
+  const options = "-c standard_conforming_strings=off";
+  nonConforming = new Pool({ connectionString: database.url, options });
   if (database.server !== undefined && missing === undefined) bouncer = await PgBouncer.start(database.server);
 });
 after(async () => {
   await pool.end();
+  await nonConforming.end();
   if (missing === undefined) await bouncer[Symbol.asyncDispose]();
   await database[Symbol.asyncDispose]();
 });
 
-// A quick run takes each way to open a store once, some of them together.
-const oddSchema = `our "agents'; $body$ --`;
+// Connections of its own, in a quick run, are those behind PgBouncer.
 if (isThorough || missing !== undefined)
   storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
-if (isThorough) {
-  storeConformance({
-    name: "the PostgreSQL store in a schema of another name, on a pool of the caller",
-    open: () => openPostgres({ pool, schema: oddSchema }),
-  });
-  storeConformance({
-    name: "the PostgreSQL store with its entries in 8 partitions, on a pool of the caller",
-    open: () => openPostgres({ pool, schema: "parts", partitions: 8 }),
-  });
-} else {
-  storeConformance({
-    name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
-    open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
-  });
-}
+const oddSchema = `our "agents'; $body$ --`;
 storeConformance({
-  name: "the PostgreSQL store without prepared statements and with standard_conforming_strings off",
-  open: () => openPostgres({ url: nonConforming(database.url), schema: "unprepared", prepare: false }),
+  name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
+  open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
+});
+storeConformance({
+  name: "the PostgreSQL store without prepared statements and with standard_conforming_strings off, on a pool of the caller",
+  open: () => openPostgres({ pool: nonConforming, schema: "unprepared", prepare: false }),
 });
 if (missing === undefined) {
   storeConformance({
@@ -57,11 +51,4 @@ if (missing === undefined) {
     if (process.env["CI"] === "true") throw new Error(missing);
     context.skip(missing);
   });
-}
-
-/** The URL of connections that read a backslash in a literal as an escape. */
-function nonConforming(url: string): string {
-  const changed = new URL(url);
-  changed.searchParams.set("options", "-c standard_conforming_strings=off");
-  return changed.href;
 }

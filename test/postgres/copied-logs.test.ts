@@ -1,6 +1,6 @@
 /** Long logs are moved and truncated in bounded statements, which may end at any point. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { hasCode } from "../../src/errors.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import type { Change, Transaction } from "../../src/domain/record/change.ts";
@@ -9,15 +9,10 @@ import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { boundedPlace, openBounded, rowsMax, until } from "./bounded-statements.ts";
-import { Pool, PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { Pool, query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 /** A session with this many turns, which the server itself adds. */
 async function fill(

@@ -1,16 +1,9 @@
-import { after, before } from "node:test";
 import { openStore } from "../../src/open.ts";
 import { damagedSessionSuite } from "../conformance/damaged-sessions.ts";
-import { someDatabase } from "./server.ts";
+import { databaseOfFile } from "./of-file.ts";
 
-let database: Awaited<ReturnType<typeof someDatabase>>;
+const database = await databaseOfFile();
 let opened = 0;
-before(async () => {
-  database = await someDatabase();
-});
-after(async () => {
-  await database[Symbol.asyncDispose]();
-});
 
 damagedSessionSuite("damaged sessions on PostgreSQL", async () => {
   const store = await openStore(`${database.url}?schema=damaged_${process.pid}_${++opened}`);

@@ -1,6 +1,6 @@
 /** The doctor on a PostgreSQL store that somebody else has written to. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { hasCode } from "../../src/errors.ts";
 import type { Finding } from "../../src/sessions/doctor.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
@@ -11,19 +11,14 @@ import type { StoreProblem } from "../../src/store/store.ts";
 import { creationOf, sampleRecord } from "../../src/testing/samples.ts";
 import { Workplace } from "../cli/command-line.ts";
 import { isThorough } from "../support/rounds.ts";
-import { PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query } from "./server.ts";
 import { doctor, stats, removeSession, exportSessions, sweep } from "../../src/admin.ts";
 
 /** The newest version of the schema. */
 const known = migrations.length;
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 test("the doctor finds gaps, lost ends and entries without a session, and repairs what it can on request", async () => {
   const url = server.url();

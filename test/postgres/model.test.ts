@@ -1,6 +1,6 @@
 /** Random steps have the same outcomes on PostgreSQL as on the reference, also where every commit loses its connection once. */
 import { randomUUID } from "node:crypto";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import * as fc from "fast-check";
 import { openMemory } from "../../src/store/memory.ts";
 import { openPostgres } from "../../src/store/postgres/index.ts";
@@ -8,16 +8,11 @@ import type { Store } from "../../src/store/store.ts";
 import { broken } from "../conformance/broken-stores/breakage.ts";
 import { compareStores, steps } from "../property/compare-stores.ts";
 import { cuts, Proxy } from "./proxy.ts";
-import { PostgresServer, someDatabase } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { someDatabase } from "./server.ts";
 import { rounds } from "../support/rounds.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 async function compare(store: Store, runs: number): Promise<void> {
   await fc.assert(
@@ -31,7 +26,7 @@ async function compare(store: Store, runs: number): Promise<void> {
 test("PostgreSQL does what the reference does", async () => {
   await using database = await someDatabase();
   const store = await openPostgres({ url: database.url });
-  await compare(store, 150);
+  await compare(store, 100);
   await store.close();
 });
 
@@ -46,6 +41,6 @@ test("PostgreSQL does what the reference does though each commit's connection is
       return outcomes;
     },
   }));
-  await compare(cutting, 50);
+  await compare(cutting, 40);
   await store.close();
 });

@@ -3,24 +3,18 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { copySessions, exportSessions, importSessions, backupStore, restoreStore } from "../../src/admin.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
 import { createConversations, createNasty } from "../support/nasty-sessions.ts";
-import { someDatabase } from "./server.ts";
+import { databaseOfFile } from "./of-file.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-moving-"));
-let database: Awaited<ReturnType<typeof someDatabase>>;
+after(() => rmSync(root, { recursive: true }));
+const database = await databaseOfFile();
 let opened = 0;
-before(async () => {
-  database = await someDatabase();
-});
-after(async () => {
-  await database[Symbol.asyncDispose]();
-  rmSync(root, { recursive: true });
-});
 
 const freshUrl = (): string => `${database.url}?schema=moving_${process.pid}_${++opened}`;
 const open = async (store: string): Promise<Sessions> => await openSessions({ store, sweep: false });

@@ -1,6 +1,6 @@
 /** News on PostgreSQL: commits that land late, a first reader among writers, poolers, lost connections, deletion in steps. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { newsDeletedMax } from "../../src/store/news.ts";
@@ -11,15 +11,10 @@ import { WorkerProcess } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
 import { NewsFollower, sorted, versionsIn } from "../support/news-follower.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
+import { serverOfFile } from "./of-file.ts";
 import { Client, Pool, PostgresServer, query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 const tenant = "default";
 

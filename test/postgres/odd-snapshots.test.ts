@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { openSessions } from "../../src/open.ts";
 import { chanceOf } from "../support/chance.ts";
 import { offerOdd } from "../odd-snapshots.ts";
-import { someDatabase } from "./server.ts";
+import { databaseOfFile } from "./of-file.ts";
 
-let database: Awaited<ReturnType<typeof someDatabase>>;
-before(async () => {
-  database = await someDatabase();
-});
-after(async () => {
-  await database[Symbol.asyncDispose]();
-});
+const database = await databaseOfFile();
 
 test("a snapshot with an odd value is refused, or changes no other data of the tenant (PostgreSQL)", async (context) => {
   const store = `${database.url}?schema=odd_${process.pid}`;

@@ -1,6 +1,6 @@
 /** Opening a store: many processes at once, few rights, schemas of other programs, wrong addresses. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import { hasCode, type ErrorCode } from "../../src/errors.ts";
 import { migratePostgres, openPostgres, postgresSchemaScript } from "../../src/store/postgres/index.ts";
@@ -11,18 +11,13 @@ import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { Proxy } from "./proxy.ts";
-import { freePort, PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { freePort, query } from "./server.ts";
 
 /** The newest version of the schema. */
 const known = migrations.length;
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 let databases = 0;
 /** The URL of an empty database. */

@@ -7,20 +7,15 @@ import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import type { SessionFilter, Store } from "../../src/store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
-import { PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  const explain = { log_min_duration: 0, log_nested_statements: "on" };
-  server = await PostgresServer.start({
-    settings: {
-      session_preload_libraries: "auto_explain",
-      ...Object.fromEntries(Object.entries(explain).map(([name, value]) => [`auto_explain.${name}`, value])),
-    },
-  });
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
+const server = await serverOfFile({
+  settings: {
+    session_preload_libraries: "auto_explain",
+    "auto_explain.log_min_duration": 0,
+    "auto_explain.log_nested_statements": "on",
+  },
 });
 
 /** The plans of everything that the server runs while `work` does. */

@@ -1,18 +1,13 @@
 /** Commands that only read neither create the schema of a PostgreSQL store nor migrate it. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Workplace } from "../cli/command-line.ts";
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
-import { PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 const tables =
   "select table_schema, table_name from information_schema.tables where table_schema !~ '^(pg_|information)'";

@@ -1,6 +1,6 @@
 /** Large sessions are removed and replaced in bounded statements, which any process continues. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { erase } from "../../src/admin.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../src/domain/record/record.ts";
@@ -9,15 +9,10 @@ import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
 import { boundedPlace, openBounded, rowsMax, until } from "./bounded-statements.ts";
-import { Pool, PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { Pool, query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 const turns = 9000;
 

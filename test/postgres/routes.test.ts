@@ -1,19 +1,13 @@
 /** Documents, named logs and streams over HTTP on PostgreSQL, through two servers of one store. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { connect, hasCode, type RemoteSessions } from "../../src/client/index.ts";
 import type { ErrorCode, Value } from "../../src/index.ts";
 import { openPostgres } from "../../src/store/postgres/index.ts";
 import { serve, type Serving } from "../server/serving.ts";
-import { PostgresServer } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 interface Servers extends AsyncDisposable {
   readonly one: RemoteSessions;

@@ -1,21 +1,16 @@
 /** Settings of the role or of the database that change how the server reads SQL, and poolers before it. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { doctor, stats } from "../../src/admin.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { quoteBody } from "../../src/store/postgres/connection/names.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
-import { PostgresServer, query, user } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query, user } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 const odd = "a\u0000b \\u0000 \\\u0000 \ud83d\ude00 \udead \\";
 const shown = "a\ufffdb \\u0000 \\\ufffd \ud83d\ude00 \ufffd \\";

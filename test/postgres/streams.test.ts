@@ -1,20 +1,15 @@
 /** Streams on PostgreSQL: with and without notifications, behind a pooler, and while connections end. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { numbersUpTo, readInPieces } from "../streams/read-in-pieces.ts";
 import { chanceOf } from "../support/chance.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
-import { PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 const task = { kind: "produce", stream: "run", parts: 100, pauseMs: 10 } as const;
 

@@ -2,20 +2,15 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { promisify } from "node:util";
 import { openSessions, type SessionNews } from "../../src/index.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { creationOf, sampleRecord, stepOf } from "../../src/testing/samples.ts";
-import { PostgresServer, query } from "./server.ts";
+import { serverOfFile } from "./of-file.ts";
+import { query } from "./server.ts";
 
-let server: PostgresServer;
-before(async () => {
-  server = await PostgresServer.start();
-});
-after(async () => {
-  await server[Symbol.asyncDispose]();
-});
+const server = await serverOfFile();
 
 /** Resolves at the first wake after `work`. */
 async function wakes(watch: (wake: () => void) => () => void, work: () => Promise<unknown>): Promise<void> {

@@ -1,20 +1,14 @@
 /** Several server processes on one PostgreSQL: chats continue while processes start, stop and are killed. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PostgresServer } from "../postgres/server.ts";
+import { serverOfFile } from "../postgres/of-file.ts";
 import { InstanceProcess, type InstanceOptions } from "./instance-process.ts";
 import { isThorough } from "../support/rounds.ts";
 import { eventsOf } from "./serving.ts";
 
-let postgres: PostgresServer;
-before(async () => {
-  postgres = await PostgresServer.start();
-});
-after(async () => {
-  await postgres[Symbol.asyncDispose]();
-});
+const postgres = await serverOfFile();
 
 const start = (options: Partial<InstanceOptions> = {}): Promise<InstanceProcess> =>
   InstanceProcess.start({ store: postgres.url(), ...options });
@@ -60,18 +54,19 @@ async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
   return ((await response.json()) as { items: Reply["turn"][] }).items;
 }
 
-/** A quick run sends a fifth of the messages. */
+const messages = 5;
+/** A quick run has a fifth of the devices. */
 const deviceCount = isThorough ? 500 : 100;
 const loadedCount = isThorough ? 40 : 20;
 
-test(`${deviceCount} devices at once, ten messages each, on two instances in turn: every conversation is complete and separate`, async () => {
+test(`${deviceCount} devices at once, five messages each, on two instances in turn: every conversation is complete and separate`, async () => {
   const instances = await Promise.all([start(), start()]);
   const urls = instances.map(({ url }) => url);
   try {
     const devices = Array.from({ length: deviceCount }, () => randomUUID());
     await Promise.all(
       devices.map(async (device) => {
-        for (let index = 1; index <= 10; index++) {
+        for (let index = 1; index <= messages; index++) {
           // The instances answer in turn.
           const turned = () => (index % 2 === 0 ? urls : urls.toReversed());
           const { text, turn } = await say(turned, device, `${device} ${index}`);
@@ -84,7 +79,7 @@ test(`${deviceCount} devices at once, ten messages each, on two instances in tur
       const inputs = (await turnsOf(urls[0] ?? "", device)).map(({ input }) => input[0]?.content);
       assert.deepEqual(
         inputs,
-        Array.from({ length: 10 }, (_, index) => `${device} ${index + 1}`),
+        Array.from({ length: messages }, (_, index) => `${device} ${index + 1}`),
       );
     }
   } finally {

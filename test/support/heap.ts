@@ -11,7 +11,7 @@ const holdsCode = /^(code|trusted|shared_trusted)_/;
 
 /** The bytes of the objects in the heap, without garbage and compiled code. */
 export async function heapBytes(): Promise<number> {
-  for (let pass = 0; pass < 4; pass++) {
+  for (let pass = 0; pass < 2; pass++) {
     await new Promise((resolve) => setImmediate(resolve));
     collect();
   }
