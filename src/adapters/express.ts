@@ -1,14 +1,89 @@
 /**
- * Express. `expressStore`: the sessions of `express-session` in the store of Perdure. The program brings `express-session`.
+ * Express. `perdure`: a middleware that puts the session of the user, or of the device, on each request. `expressStore`: the sessions
+ * of `express-session` in the store of Perdure; the program brings that package.
  *
  * @module perdure/express
  */
-import type { Sessions } from "../index.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { SessionError, type Sessions } from "../index.ts";
+import { cookieName, cookiesNamed, setCookie } from "./web/device-cookie.ts";
+import {
+  problemParts,
+  requestIdHeader,
+  requestIdOf,
+  RequestSession,
+  settingsOf,
+  underId,
+  type PerdureOptions,
+} from "./web/request-session.ts";
 import { webSessionStore, type WebSessionStore } from "./web/session-store.ts";
 import type { WebSessionsOptions } from "./web/web-sessions.ts";
 
 export type { Callback, WebSessionStore } from "./web/session-store.ts";
 export type { WebSession, WebSessionsOptions } from "./web/web-sessions.ts";
+
+export { RequestSession, type PerdureOptions, type UserOf } from "./web/request-session.ts";
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** The session of the user, or of the device. */
+      perdure: RequestSession;
+    }
+  }
+}
+
+/** A middleware of Express, and of every server that has `(request, response, next)`. */
+export type ExpressHandler<Request extends IncomingMessage> = (
+  request: Request,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
+
+/**
+ * A middleware that sets `req.perdure`.
+ * @throws SessionError `argument_invalid`, `secret_missing`
+ */
+export function perdure<Request extends IncomingMessage>(
+  sessions: Sessions,
+  options: PerdureOptions<Request> = {},
+): ExpressHandler<Request> {
+  const settings = settingsOf(sessions, options);
+  const { user, isSecure } = settings;
+  return (request, response, next) => {
+    const id = requestIdOf(request.headers[requestIdHeader]);
+    const session = new RequestSession(settings, {
+      id,
+      cookies: cookiesNamed(cookieName(isSecure), request.headers.cookie),
+      user: user && (() => user(request)),
+      giveCookie: (sealed) => void response.appendHeader("set-cookie", setCookie(sealed, isSecure)),
+    });
+    Object.assign(request, { perdure: session });
+    response.setHeader(requestIdHeader, id);
+    underId(id, () => next());
+  };
+}
+
+/**
+ * A handler of errors, behind all routes: a SessionError about the request, such as a conflict, becomes a response with the status of
+ * its code. Other errors go to the next handler.
+ */
+export function perdureErrors(): (
+  error: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void {
+  return (error, request, response, next) => {
+    const { perdure: session } = request as { readonly perdure?: RequestSession };
+    if (!(error instanceof SessionError) || error.status >= 500 || response.headersSent) {
+      next(error);
+      return;
+    }
+    const { status, type, body } = problemParts(error, session?.requestId ?? requestIdOf(undefined));
+    response.writeHead(status, { "content-type": type }).end(body);
+  };
+}
 
 /** The package `express-session`, described by the class of its stores. */
 export interface ExpressSession<Store extends object> {

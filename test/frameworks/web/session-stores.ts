@@ -167,10 +167,10 @@ for (const framework of frameworks) {
     await browser.get(`${server.url}/?begun=1`);
     const twice = browser.get(`${server.url}/twice`);
     await saved.promise;
-    await browser.get(`${server.url}/?between=1`);
+    await browser.get(`${server.url}/?between=1&first=2`);
     other.resolve();
     await twice;
-    assert.deepEqual(await browser.get(`${server.url}/`), { begun: "1", first: "1", between: "1", second: "1" });
+    assert.deepEqual(await browser.get(`${server.url}/`), { begun: "1", first: "2", between: "1", second: "1" });
   });
 
   test(`a session that is only read is prolonged once a minute, by a touch: ${framework}`, async () => {
