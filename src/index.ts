@@ -9,7 +9,13 @@ export { Sessions } from "./sessions/sessions.ts";
 export type { ListQuery, SessionPage, SessionSelection } from "./sessions/session/session-list.ts";
 export type { CreateOptions, EnsureOptions, NewSessionOptions } from "./sessions/session/opening.ts";
 export type { UnreadableSession } from "./sessions/session/unreadable-session.ts";
-export { Devices, type ClaimOptions, type UnreadableDevice, type UserDevice } from "./sessions/devices.ts";
+export {
+  Devices,
+  type ActiveAgentsOptions,
+  type ClaimOptions,
+  type UnreadableDevice,
+  type UserDevice,
+} from "./sessions/devices.ts";
 export {
   Streams,
   type AcquiredStream,

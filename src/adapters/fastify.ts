@@ -36,12 +36,13 @@ export interface FastifyReplyLike {
   send(body: unknown): unknown;
 }
 
-type Hook<Request> = (request: Request, reply: FastifyReplyLike, done: () => void) => void;
+/** A hook of Fastify. */
+export type FastifyHook<Request> = (request: Request, reply: FastifyReplyLike, done: () => void) => void;
 
 /** An instance of Fastify, described by the methods that are called. */
 export interface FastifyLike<Request> {
   decorateRequest(name: "perdure", value: null): unknown;
-  addHook(name: "onRequest" | "preHandler", hook: Hook<Request>): unknown;
+  addHook(name: "onRequest" | "preHandler", hook: FastifyHook<Request>): unknown;
 }
 
 /**

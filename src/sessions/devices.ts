@@ -38,7 +38,7 @@ import { parseLimit, parseOneOf } from "./options/arguments.ts";
 const activeAgentsNames: OptionNames<ActiveAgentsOptions> = { onUnreadable: true };
 
 /** Options of `activeAgents`. */
-interface ActiveAgentsOptions {
+export interface ActiveAgentsOptions {
   readonly onUnreadable?: (device: UnreadableDevice) => void;
 }
 
