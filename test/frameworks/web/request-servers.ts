@@ -111,7 +111,7 @@ export async function serveRequests(
 }
 
 /** A cookie as Next.js sends it. */
-function serialized(cookie: Parameters<ResponseCookies["set"]>[0]): string {
+function serialized(cookie: ReturnType<ResponseCookies["getAll"]>[number]): string {
   const set = new ResponseCookies(new Headers());
   set.set(cookie);
   return set.toString();
