@@ -1,10 +1,10 @@
 import { noCounters, type Counters } from "../record/record.ts";
 import type { TruncatedUsage } from "./truncated-usage.ts";
-import { isSealed, type Turn } from "./turn.ts";
+import { isSealed, type Turn, type TurnContent } from "./turn.ts";
 import { addCounts } from "./usage.ts";
 
 /** The counters after a turn began: it and its input are in the log. */
-export function countBegun(counters: Counters, turn: Turn): Counters {
+export function countBegun(counters: Counters, turn: Pick<Turn, "input">): Counters {
   return {
     ...counters,
     turns: counters.turns + 1,
@@ -13,7 +13,7 @@ export function countBegun(counters: Counters, turn: Turn): Counters {
 }
 
 /** The counters after a turn in progress was sealed: adds its output and its usage. */
-export function countSealed(counters: Counters, turn: Turn): Counters {
+export function countSealed(counters: Counters, turn: TurnContent): Counters {
   const durationMs = turn.durationMs ?? 0;
   return {
     turns: counters.turns,

@@ -168,9 +168,24 @@ export function resumeOf(entry: Entry): Resume | undefined {
   return (decode(entry.data) as unknown as TurnData).resume;
 }
 
-/** The entry that stores a turn. The usage comes before the messages, so that aggregate queries need not read them. */
+/** The entry that stores a turn. */
 export function entryOfTurn(turn: Turn, messagesBefore?: number, resume?: Resume): Entry {
-  const { seq, key, at, status, agent, model, usage, requests, durationMs, waitedMs } = turn;
+  return entryAt({ seq: turn.seq, at: turn.at.getTime() }, turn, messagesBefore, resume);
+}
+
+/** A turn without its place in the log. */
+export type TurnContent = Omit<Turn, "seq" | "at">;
+
+/**
+ * The entry that stores a turn at this place. The usage comes before the messages, so that aggregate queries need not read them.
+ */
+export function entryAt(
+  { seq, at }: Pick<Entry, "seq" | "at">,
+  turn: TurnContent,
+  messagesBefore?: number,
+  resume?: Resume,
+): Entry {
+  const { key, status, agent, model, usage, requests, durationMs, waitedMs } = turn;
   const { input, output, steps, finish, error } = turn;
   const data = {
     status,
@@ -188,7 +203,7 @@ export function entryOfTurn(turn: Turn, messagesBefore?: number, resume?: Resume
     error,
     resume,
   };
-  return { seq, key, at: at.getTime(), data: encode(data, "turn") };
+  return { seq, key, at, data: encode(data, "turn") };
 }
 
 const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);

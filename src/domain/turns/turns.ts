@@ -24,7 +24,7 @@ import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
 import { appendTruncatedUsage, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
-import { entryOfTurn, type Message, type Step, type Turn, type Usage } from "./turn.ts";
+import { entryAt, type Message, type Step, type Turn, type TurnContent, type Usage } from "./turn.ts";
 import { countToolCalls } from "./message-steps.ts";
 import {
   guardFence,
@@ -53,7 +53,7 @@ export function appendTurn(
   context: Context,
 ): Change {
   guardWriter(draft, writer, context);
-  placeFinished(draft, turn, context);
+  finish(draft, turn, context);
   return changeOf(draft);
 }
 
@@ -68,12 +68,16 @@ function guardWriter(draft: Draft, writer: Writer, context: Context): void {
  * @throws SessionError `turn_open`, `turn_too_large`, `turn_parts_exceeded`, or that of the session's state
  */
 export function placeFinished(draft: Draft, turn: NewTurn, context: Context): Turn {
+  const { seq, at } = finish(draft, turn, context);
+  return { seq, ...turn, at: new Date(at) };
+}
+
+function finish(draft: Draft, turn: NewTurn, context: Context): Entry {
   const { counters } = draft.record;
-  const placed = { seq: nextTurn(draft), ...turn, at: new Date(turn.at ?? context.now) };
-  place(draft, placed, context);
-  editable(draft).counters = countSealed(countBegun(counters, placed), placed);
-  countUsage(draft, { tokens: placed.usage?.totalTokens ?? 0, turns: 1 });
-  return placed;
+  const entry = place(draft, turn, turn.at ?? context.now, context);
+  editable(draft).counters = countSealed(countBegun(counters, turn), turn);
+  countUsage(draft, { tokens: turn.usage?.totalTokens ?? 0, turns: 1 });
+  return entry;
 }
 
 /** A turn to begin. */
@@ -153,31 +157,26 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
   if (lease !== null) grant(draft, lease, context);
   // Left by a question whose turn was lost and repaired: this turn must not give way to them.
   dropReplaced(draft);
-  const at = new Date(context.now);
-  const placed = { seq: nextTurn(draft), ...turn, status: "open", output: [], requests: 0, at } as const;
-  place(draft, placed, context);
+  const { seq } = place(draft, { ...turn, status: "open", output: [], requests: 0 }, context.now, context);
   set(draft, {
-    openTurn: placed.seq,
+    openTurn: seq,
     cancel: null,
-    counters: countBegun(draft.record.counters, placed),
+    counters: countBegun(draft.record.counters, turn),
   });
   countUsage(draft, { tokens: 0, turns: 1 });
 }
 
-/** The number of the turn that follows the last one. */
-function nextTurn({ record }: Draft): number {
-  return headOf(record, "turns") + 1;
-}
-
-function place(draft: Draft, turn: Turn, context: Context): void {
+/** Put a turn behind the last one. `at`: when it began, epoch ms. */
+function place(draft: Draft, turn: TurnContent, at: number, context: Context): Entry {
   const { record } = draft;
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   guardTurnParts(record, turn, context);
-  const entry = entryOfTurn(turn, record.counters.messages);
+  const entry = entryAt({ seq: headOf(record, "turns") + 1, at }, turn, record.counters.messages);
   guardTurnSize(record, entry.data, context);
   use(draft, context);
-  splice(draft, "turns", turn.seq, [entry]);
+  splice(draft, "turns", entry.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
+  return entry;
 }
 
 /** @throws SessionError `turn_parts_exceeded` if a turn has more tool calls than the limit */

@@ -16,6 +16,7 @@ function turnKeys({ claims }: Change): readonly string[] {
 
 /** True where the change writes two turns with a key that it claims. */
 export function claimsTwice(change: Change): boolean {
+  if (change.claims.length === 0) return false;
   const keys = turnKeys(change);
   const turns = keys.length === 0 ? [] : (change.splices.find(({ log }) => log === "turns")?.entries ?? []);
   return keys.some((key) => turns.filter((entry) => entry.key === key).length > 1);
@@ -23,6 +24,7 @@ export function claimsTwice(change: Change): boolean {
 
 /** True where a key that the change claims may be a key of turns that the store does not compare. */
 export function claimsKeysElsewhere(record: SessionRecord, change: Change): boolean {
+  if (change.claims.length === 0) return false;
   const isElsewhere = record.parent !== null || headOf(record, replacedKeysLog) > 0 || record.resets.length > 0;
   return isElsewhere && turnKeys(change).length > 0;
 }

@@ -1,6 +1,6 @@
 /** Parses a finished turn that the caller appends. */
 import { parseId } from "../../domain/values/ids.ts";
-import { defined } from "../../domain/values/defined.ts";
+import type { SessionError } from "../../errors.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { OptionNames } from "../../domain/values/option-names.ts";
 import { countMax, durationMaxMs } from "../../domain/values/limits.ts";
@@ -56,22 +56,26 @@ const sealedStatuses = ["done", "failed", "interrupted"] as const;
 export function newTurn(turn: TurnInput, { agent, key }: { agent: string; key: string | null }): NewTurn {
   const output = turn.output === undefined ? [] : parseMessages(turn.output, "assistant", "output");
   const hasModel = turn.model !== undefined || turn.usage !== undefined;
-  const { status = "done", requests = hasModel && output.length > 0 ? 1 : 0, durationMs } = turn;
+  const { status = "done", requests = hasModel && output.length > 0 ? 1 : 0, model, usage, durationMs, finish } = turn;
   parseOneOf(status, "status", sealedStatuses);
   const input = parseMessages(turn.input, "user", "input");
-  return defined({
+  const parsed: EditableTurn = {
     key: key === null ? null : parseId(key, "key"),
     status,
     agent,
-    model: turn.model === undefined ? undefined : parseModelName(turn.model),
     input,
     output,
-    usage: turn.usage === undefined ? undefined : usageOf(turn.usage, { input, output }),
     requests: parseCount(requests, "requests"),
-    durationMs: durationMs === undefined ? undefined : parseDurationMs(durationMs),
-    finish: turn.finish === undefined ? undefined : parseFinish(turn.finish),
-  });
+  };
+  // Field by field: a thousand appends may wait with their turns.
+  if (model !== undefined) parsed.model = parseModelName(model);
+  if (usage !== undefined) parsed.usage = usageOf(usage, { input, output });
+  if (durationMs !== undefined) parsed.durationMs = parseDurationMs(durationMs);
+  if (finish !== undefined) parsed.finish = parseFinish(finish);
+  return parsed;
 }
+
+type EditableTurn = { -readonly [Field in keyof NewTurn]: NewTurn[Field] };
 
 const usageNames = ["inputTokens", "outputTokens", "totalTokens", "cachedTokens", "reasoningTokens"] as const;
 const usageFields: readonly string[] = [...usageNames, "estimated"];
@@ -84,7 +88,8 @@ function usageOf(usage: ReportedUsage, { input, output }: Pick<Turn, "input" | "
   }
   for (const name of usageNames) {
     const value: unknown = usage?.[name];
-    if (value !== undefined && value !== null && !Number.isNaN(value)) parseCount(value, `usage.${name}`);
+    const isUnknown = value === undefined || value === null || Number.isNaN(value);
+    if (!isUnknown && !isCount(value)) throw notCount(value, `usage.${name}`);
   }
   return parseUsage(usage, () => estimateUsage(input, output));
 }
@@ -107,5 +112,9 @@ function parseDurationMs(ms: number): number {
 
 function parseCount(value: unknown, name: string): number {
   if (isCount(value)) return value;
-  throw invalidArgument(name, value, { expected: "whole_number", min: 0, max: countMax });
+  throw notCount(value, name);
+}
+
+function notCount(value: unknown, name: string): SessionError {
+  return invalidArgument(name, value, { expected: "whole_number", min: 0, max: countMax });
 }
