@@ -92,6 +92,16 @@ export function newsTenant(change: Transaction[number]): string {
   return isDocumentChange(change) ? change.document.tenant : newsTenantOf(change.key.tenant);
 }
 
+/** The key by which a store is watched for all news of a tenant: no session has an empty id. */
+export function newsKey(tenant: string): SessionKey {
+  return { tenant, id: "" };
+}
+
+/** True for a key of {@link newsKey}. */
+export function isNewsKey({ id }: SessionKey): boolean {
+  return id === "";
+}
+
 /** The key of what is changed. Undefined for a document whose time of expiry is moved: it keeps its version. */
 export function notedKey(change: Transaction[number]): NotedKey | undefined {
   if (!isDocumentChange(change)) return notedSession(change.key);

@@ -190,7 +190,8 @@ export interface Store {
 
   /**
    * Calls `wake` when this session may have changed, until the caller calls the returned function. A wake is a hint: the
-   * caller reads the session to learn what changed. A session that does not exist may be watched.
+   * caller reads the session to learn what changed. A session that does not exist may be watched. A key with an empty id stands
+   * for the news of its tenant: a change of any session, stream or document.
    * INVARIANT own-changes-wake: a commit through this object wakes before `commit` resolves. A commit of another process may
    *   wake or not, and `wake` may be called without a change.
    */

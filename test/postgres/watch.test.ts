@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { openSessions, type SessionNews } from "../../src/index.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
-import { creationOf, sampleRecord, stepOf } from "../../src/testing/samples.ts";
+import { creationOf, samplePut, sampleRecord, stepOf } from "../../src/testing/samples.ts";
 import { serverOfFile } from "./of-file.ts";
 import { query } from "./server.ts";
 
@@ -56,6 +56,22 @@ test("a store that listens is woken by what another instance commits, also after
         ),
       ),
   );
+  stop();
+  await ours.close();
+  await theirs.close();
+});
+
+test("a store that listens is woken for the news of a tenant by what another instance commits", async () => {
+  const schema = "hinted_news";
+  const ours = await openPostgres({ url: server.url(), schema, listen: true });
+  const theirs = await openPostgres({ url: server.url(), schema, listen: true });
+  const key = { tenant: "default", id: "" };
+  const stop = ours.watch(key, () => undefined);
+  await listening(1);
+  const watch = (wake: () => void): (() => void) => ours.watch(key, wake);
+  await wakes(watch, () => theirs.commit([[creationOf(sampleRecord({ id: "of news" }))]]));
+  const document = { tenant: "default", scope: "news", key: "k" };
+  await wakes(watch, () => theirs.commit([[samplePut(document, { version: 1 })]]));
   stop();
   await ours.close();
   await theirs.close();

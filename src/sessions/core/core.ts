@@ -25,6 +25,7 @@ import { publishCommitted } from "../tracing/committed.ts";
 import { correlationNow } from "../tracing/correlation.ts";
 import { ConflictLog } from "./conflict-log.ts";
 import { EventFeeds } from "../polling/event-feed.ts";
+import { newsKey } from "../../store/news.ts";
 import { NewsFeeds } from "../polling/news-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
 import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
@@ -149,6 +150,7 @@ export class Core {
         this.guardOpen();
         return await this.store.news(query);
       },
+      watch: (tenant, wake) => this.store.watch(newsKey(tenant), wake),
       now: () => this.now(),
     });
     this.instance = new InstanceKeeper({

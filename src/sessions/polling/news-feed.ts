@@ -5,8 +5,10 @@ import { SessionError } from "../../errors.ts";
 import type { FoundNews, NewsQuery } from "../../store/store.ts";
 import { mergedItem, type MergedItem, type NewsItem } from "./news-item.ts";
 
-/** The pause between two reads of a tenant, ms. */
+/** The pause between two reads of a tenant without a hint of the store, ms. */
 const pollMs = 250;
+/** The shortest pause between two reads, ms: one read for the changes of many commits. */
+const hintedMs = 40;
 /** The pause before the store is asked again for a first cursor, ms. */
 const beginMs = 20;
 /** The changes that a page is read from. */
@@ -38,6 +40,8 @@ export interface NewsSource {
   /** The bytes of records on one page. */
   readonly pageBytesMax: number;
   readonly news: (query: NewsQuery) => Promise<FoundNews>;
+  /** Calls `wake` when the tenant may have news, until the returned function is called. */
+  readonly watch: (tenant: string, wake: () => void) => () => void;
   /** The store's time, epoch ms. */
   readonly now: () => number;
 }
@@ -72,7 +76,7 @@ export class NewsFeeds {
 
 /**
  * The news of one tenant. States: *waiting*, until a reader has a cursor to continue from or has none; *running*: it reads a
- * round, hands it to all readers, and pauses; *over*: without readers, or after an error.
+ * round, hands it to all readers, and pauses until a hint of the store or the next poll; *over*: without readers, or after an error.
  */
 class TenantNews {
   readonly #tenant: string;
@@ -81,6 +85,10 @@ class TenantNews {
   readonly #readers = new Set<NewsReader>();
   readonly #over = new AbortController();
   #isRunning = false;
+  /** The store has called since the last read began. */
+  #isHinted = false;
+  /** Ends the rest of a pause. */
+  #rest: AbortController | undefined;
   /** The end of the last round. */
   #cursor: string | undefined;
 
@@ -131,14 +139,19 @@ class TenantNews {
     if (this.#isRunning) return;
     this.#isRunning = true;
     this.#cursor = cursor;
-    void this.#readRounds();
+    const stop = this.#source.watch(this.#tenant, () => {
+      this.#isHinted = true;
+      this.#rest?.abort();
+    });
+    void this.#readRounds().finally(stop);
   }
 
   async #readRounds(): Promise<void> {
     let pauseMs = this.#cursor === undefined ? 0 : pollMs;
     try {
       while (!this.#over.signal.aborted) {
-        if (pauseMs > 0) await this.pause(pauseMs);
+        if (pauseMs > 0) await this.#untilDue(pauseMs);
+        this.#isHinted = false;
         const round = await this.page(this.#cursor);
         pauseMs = round === undefined ? beginMs : round.hasMore ? 0 : pollMs;
         if (round === undefined) continue;
@@ -147,6 +160,22 @@ class TenantNews {
       }
     } catch (error) {
       if (!this.#over.signal.aborted) this.fail(error);
+    }
+  }
+
+  /** A hint ends the pause, but for its first part. */
+  async #untilDue(ms: number): Promise<void> {
+    const first = Math.min(ms, hintedMs);
+    await this.pause(first);
+    if (this.#isHinted || first === ms) return;
+    const rest = new AbortController();
+    this.#rest = rest;
+    try {
+      await this.#source.clock.sleep(ms - first, AbortSignal.any([this.#over.signal, rest.signal]));
+    } catch (error) {
+      if (!rest.signal.aborted) throw error;
+    } finally {
+      this.#rest = undefined;
     }
   }
 

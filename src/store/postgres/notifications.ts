@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { sessionChanges, type Transaction } from "../../domain/record/change.ts";
 import { keyText } from "../../domain/record/entry.ts";
+import { newsKey, newsTenant } from "../news.ts";
 import type { Outcome } from "../store.ts";
 import type { Watchers } from "../watchers.ts";
 import type { Database } from "./connection/database.ts";
@@ -22,7 +23,7 @@ interface Options {
 }
 
 /**
- * Notifies other instances of the sessions that have changed, and receives their notifications. A hint may be lost:
+ * Notifies other instances of the sessions and tenants that have changed, and receives their notifications. A hint may be lost:
  * nothing depends on it. A payload holds hashes, because every user of the database may listen. A notification within
  * the commit would make all commits of the database wait for each other, so it follows the commit, for many sessions at
  * a time.
@@ -47,10 +48,13 @@ export class Hints {
 
   /** Notifies of the transactions of a batch that landed, without a wait for the database. */
   say(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
+    const tenants = new Set<string>();
     batch.forEach((transaction, index) => {
       if (outcomes[index]?.status !== "ok") return;
       for (const { key } of sessionChanges(transaction)) this.#unsaid.add(hash(keyText(key)));
+      for (const change of transaction) tenants.add(newsTenant(change));
     });
+    for (const tenant of tenants) this.#unsaid.add(hash(keyText(newsKey(tenant))));
     if (this.#unsaid.size > 0) void this.#sayAll();
   }
 

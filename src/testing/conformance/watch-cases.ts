@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import { hasCode } from "../../errors.ts";
-import { creationOf, stepOf } from "../samples.ts";
+import { streamScope } from "../../domain/values/internal-scope.ts";
+import { creationOf, samplePut, stepOf } from "../samples.ts";
 import { commitOne, keyOf, land, refuse, type Check } from "./bench.ts";
 
 export function watchCases(check: Check): void {
@@ -53,6 +54,23 @@ export function watchCases(check: Check): void {
       stopOther();
       assert.equal(woken, 0);
       assert.equal(next.version, record.version + 1);
+    },
+  );
+
+  check(
+    "own-changes-wake: the news of a tenant, for its sessions, streams and documents, and for no other tenant",
+    async (bench) => {
+      const { store, tenant } = bench;
+      const woken: string[] = [];
+      const stops = [tenant, `${tenant} other`].map((one) =>
+        store.watch({ tenant: one, id: "" }, () => woken.push(one)),
+      );
+      await land(store, creationOf(bench.record({ id: "of-news" })));
+      await land(store, creationOf(bench.record({ id: "of-news", tenant: streamScope(tenant) })));
+      const document = { tenant, scope: "news", key: "k" };
+      await store.commit([[samplePut(document, { version: 1 })]]);
+      assert.deepEqual(woken, [tenant, tenant, tenant]);
+      for (const stop of stops) stop();
     },
   );
 

@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { isNewsKey } from "../../news.ts";
 import type { Watchers } from "../../watchers.ts";
 
 /**
@@ -76,8 +77,12 @@ export class ForeignCommits {
       this.#version ??= this.#database.prepare(
         "select version || ' ' || commit_id as version from sessions where tenant = ? and id = ?",
       );
-      for (const [text, { tenant, id }] of this.#watchers.watched())
-        versions.set(text, String(this.#version.get(tenant, id)?.["version"]));
+      // Each commit may be of any tenant.
+      for (const [text, key] of this.#watchers.watched())
+        versions.set(
+          text,
+          String(isNewsKey(key) ? this.#lastDataVersion : this.#version.get(key.tenant, key.id)?.["version"]),
+        );
     } catch {
       return; // as above
     }
