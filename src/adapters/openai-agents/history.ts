@@ -33,6 +33,8 @@ export type OnConflict = "fail" | "append";
 const operationsLog = "openai-ops";
 /** Rounds of deciding on turns that other writers change. */
 const roundsMax = 100;
+/** Rounds of reading turns that other writers change. A turn that cannot be read is left out in each of them. */
+const readRoundsMax = 3;
 
 /** The last turn of a session. */
 type LastTurn = Pick<Turn, "seq" | "status" | "agent" | "input" | "output" | "requests" | "usage">;
@@ -113,7 +115,7 @@ export class History {
         const before = (await this.#turns()).filter(({ seq }) => seq < from);
         return newest(base?.seq === from ? [...before, base] : before);
       }
-      for (;;) {
+      for (let round = 1; ; round++) {
         const known = await this.#look();
         const { waiting, last } = known;
         if (isRun && waiting !== null) throw turnWaiting(this.session.id, waiting);
@@ -122,8 +124,8 @@ export class History {
         if (isRun && last?.status === "open")
           throw new SessionError("turn_open", { sessionId: this.session.id, turn: last.seq });
         const turns = await this.#turns(limit);
-        // A turn that was written in between belongs to no moment that a write can be decided on.
-        if (turns.at(-1)?.seq !== known.last?.seq) continue;
+        // A turn that was written in between would make the next write a conflict.
+        if (turns.at(-1)?.seq !== last?.seq && round < readRoundsMax) continue;
         view.known = known;
         view.hasRead = true;
         return newest(turns);
@@ -281,16 +283,16 @@ export class History {
   /** The state of the turn that waits, once: the turn is done then, and the run goes on behind its items. */
   async resume<State>(load: (state: string) => Promise<State> | State): Promise<State> {
     const { session } = this;
-    return await this.#inOrder(async () => {
-      const waiting = await session.waiting();
-      if (waiting === null) throw new SessionError("turn_not_waiting", { sessionId: session.id });
-      if (typeof waiting.state !== "string") throw turnWaiting(session.id, waiting);
-      // A state that cannot be loaded leaves the turn waiting.
-      const state = await load(waiting.state);
+    const waiting = await session.waiting();
+    if (waiting === null) throw new SessionError("turn_not_waiting", { sessionId: session.id });
+    if (typeof waiting.state !== "string") throw turnWaiting(session.id, waiting);
+    // A state that cannot be loaded leaves the turn waiting.
+    const state = await load(waiting.state);
+    await this.#inOrder(async () => {
       await using turn = await session.resume(waiting.token);
       await turn.seal({ output: waiting.output, requests: 0 });
-      return state;
     });
+    return state;
   }
 
   /** Waits for the calls before this one. */

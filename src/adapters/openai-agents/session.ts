@@ -82,6 +82,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
    *   session's state
    */
   async addItems(items: readonly (Item | AgentItem)[], context?: AgentRunContext): Promise<void> {
+    guardItems(items, "items");
     if (items.length === 0) return;
     const run = this.#run?.passed(items);
     await this.#history.add(this.#viewOf(context), items, { context, ...run });
@@ -102,12 +103,14 @@ export class OpenAiSession<Item extends AgentItem = never> {
    * @throws SessionError `conflict` for items of another writer since `getItems`, `legal_hold`, and as `addItems`
    */
   async replaceHistoryWithCompaction(items: readonly (Item | AgentItem)[], context?: AgentRunContext): Promise<void> {
+    guardItems(items, "items");
     this.#run?.replaced(items);
     await this.#history.replace(this.#viewOf(context), items, { context });
   }
 
   /** Replace calls in one commit: the first one of each id, and no later one stays. @throws SessionError as `popItem` */
   async applyHistoryMutations({ mutations }: { readonly mutations: readonly AgentHistoryMutation[] }): Promise<void> {
+    if (!Array.isArray(mutations)) throw invalidArgument("mutations", mutations, { expected: "array" });
     await this.#history.change(this.#own, () => {
       const replaced = new Set<string>();
       return (items) =>
@@ -134,6 +137,16 @@ export class OpenAiSession<Item extends AgentItem = never> {
     const view = this.#viewOf(context);
     if (typeof operationId !== "string" || operationId.trim() === "")
       throw invalidArgument("operationId", operationId, { expected: "text", min: 1 });
+    const { type, items, expectedSuffix, replacement } = fieldsOf(transaction);
+    if (type === "append_items") guardItems(items, "transaction.items");
+    else if (type === "replace_suffix") {
+      guardItems(expectedSuffix, "transaction.expectedSuffix");
+      guardItems(replacement, "transaction.replacement");
+    } else
+      throw invalidArgument("transaction.type", type, {
+        expected: "one_of",
+        known: ["append_items", "replace_suffix"],
+      });
     await this.#history.once({ id: operationId, transaction: transaction as unknown as Value }, async (operation) => {
       if (transaction.type === "append_items") await this.#history.add(view, transaction.items, { context, operation });
       else {
@@ -164,6 +177,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
    *   and the errors of `load`, after which the turn still waits
    */
   async resume<State>(load: (state: string) => Promise<State> | State): Promise<State> {
+    if (typeof load !== "function") throw invalidArgument("load", load, { expected: "function" });
     return await this.#history.resume(load);
   }
 
@@ -189,6 +203,8 @@ export class OpenAiSession<Item extends AgentItem = never> {
    */
   durable<R extends AgentRunner>(runner: R): Pick<R, "run"> {
     const history = this.#history;
+    const { run: runs } = fieldsOf(runner);
+    if (typeof runs !== "function") throw invalidArgument("runner.run", runs, { expected: "function" });
     return {
       run: durableRun(runner, history, {
         sessionOf: (run) => new OpenAiSession<Item>(history, run),
@@ -209,4 +225,9 @@ export class OpenAiSession<Item extends AgentItem = never> {
     if (view === undefined) this.#views.set(context, (view = new View(context)));
     return view;
   }
+}
+
+/** @throws SessionError `argument_invalid` */
+function guardItems(items: unknown, name: string): asserts items is readonly AgentItem[] {
+  if (!Array.isArray(items)) throw invalidArgument(name, items, { expected: "array" });
 }

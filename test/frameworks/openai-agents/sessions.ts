@@ -346,6 +346,18 @@ test("what cannot be stored is refused with its place, and nothing is written", 
       session.addItems([said("fine"), item as never]),
       (error) => hasCode(error, "message_invalid") && error.details.path === "items[1]",
     );
+  const wrong: unknown[] = [null, "x", { type: "move" }, { type: "append_items", items: "x" }];
+  for (const transaction of wrong)
+    await assert.rejects(session.applyHistoryTransaction({ operationId: "o", transaction: transaction as never }), {
+      code: "argument_invalid",
+    });
+  for (const items of [null, "x", {}]) {
+    await assert.rejects(session.addItems(items as never), { code: "argument_invalid" });
+    await assert.rejects(session.replaceHistoryWithCompaction(items as never), { code: "argument_invalid" });
+    await assert.rejects(session.applyHistoryMutations({ mutations: items as never }), { code: "argument_invalid" });
+  }
+  await assert.rejects(session.resume("state" as never), { code: "argument_invalid" });
+  assert.throws(() => session.durable({} as never), { code: "argument_invalid" });
   await assert.rejects(session.addItems([said("x".repeat(8 * 1024 * 1024))]), { code: "turn_too_large" });
   assert.deepEqual(await session.getItems(), [user("1")]);
   await assert.rejects(openaiSession(place.sessions, "s", { onConflict: "ask" } as object), {
