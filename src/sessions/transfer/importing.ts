@@ -251,7 +251,7 @@ export type ImportItem =
   | { readonly source?: string; readonly text: string }
   /** `size`: its bytes in the file, which bound what is in memory at the same time. */
   | { readonly source: string; readonly conversation: Conversation; readonly size?: number }
-  /** `count`: the items of a file that have this error. @default 1 */
+  /** `count`: the items of a file that have this error; one without it. */
   | { readonly source: string; readonly error: SessionError; readonly count?: number };
 
 /** How to import. */
