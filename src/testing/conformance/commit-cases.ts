@@ -101,6 +101,34 @@ function staleCases(check: Check): void {
     });
   }
 
+  for (const [invariant, what, expectedOf] of unfit) {
+    check(
+      `${invariant}: an append that expects ${what} is a conflict, alone and in a batch of appends`,
+      async (bench) => {
+        const { store } = bench;
+        const records: SessionRecord[] = [];
+        for (const id of ["a", "b", "c"]) records.push(await land(store, creationOf(bench.record({ id }))));
+        const [a, b, c] = records;
+        assert.ok(a && b && c);
+        const append = (record: SessionRecord): Change =>
+          stepOf(record, { splices: [sampleSplice("turns", 1, ["one"])] });
+        const unfitted = (record: SessionRecord): Change => ({ ...append(record), expected: expectedOf(record) });
+        assert.deepEqual(await refuse(store, unfitted(a)), a);
+        assert.deepEqual(await store.commit([[unfitted(a)], [append(b)], [unfitted(c)]]), [
+          { status: "conflict", current: a },
+          { status: "ok" },
+          { status: "conflict", current: c },
+        ]);
+        for (const [record, turns] of [
+          [a, 0],
+          [b, 1],
+          [c, 0],
+        ] as const)
+          assert.equal((await see(store, keyOf(record), ["turns"]))?.logs["turns"]?.length, turns);
+      },
+    );
+  }
+
   check("stale-version-writes-nothing: a change of a record that is missing is a conflict", async (bench) => {
     const { store } = bench;
     const missing = bench.record({ id: "missing" });
