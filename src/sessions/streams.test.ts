@@ -619,3 +619,36 @@ test("the end of a producer with a token is one commit with a turn of the sessio
   assert.equal(await streams.finish("run 2", again), true);
   assert.deepEqual([await streams.status("run 2"), (await session.refresh()).counters.turns], ["done", 2]);
 });
+
+test("a part that does not fit is refused alone, and the stream goes on and ends", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 1000 } });
+  const stream = await produce(place.sessions, "run");
+  await stream.write("a");
+  await assert.rejects(stream.write("x".repeat(2000)), codeIs("turn_too_large", { bytesMax: 1000 }));
+  await stream.write("b");
+  assert.equal(await stream.end(), true);
+  assert.deepEqual((await readAll(place.another(), "run")).parts, ["a", "b"]);
+});
+
+test("errors of streams speak of streams, not of turns and sessions", async () => {
+  await using place = inMemory({ limits: { turnBytesMax: 1000, chunksMax: 3 } });
+  const { streams } = place.sessions;
+  const acquired = await streams.acquireToken("run");
+  const token = acquired.role === "producer" ? acquired.token : "";
+  const part = { part: "a" };
+  const refused: readonly (readonly [ErrorCode, () => Promise<unknown>])[] = [
+    ["fenced", () => streams.append("run", { token: "1.other", after: 0, parts: [part] })],
+    ["turn_too_large", () => streams.append("run", { token, after: 0, parts: [{ part: "x".repeat(2000) }] })],
+    ["turn_parts_exceeded", () => streams.append("run", { token, after: 0, parts: [part, part, part, part] })],
+    ["range_invalid", () => streams.append("run", { token, after: 2, parts: [part] })],
+    ["stream_not_found", () => streams.append("none", { token, after: 0, parts: [part] })],
+  ];
+  for (const [code, call] of refused) {
+    await assert.rejects(call, (error: SessionError) => {
+      assert.equal(error.code, code);
+      assert.match(error.message, /stream (run|none)/);
+      assert.doesNotMatch(error.message, /\bturns?\b|\bsession\b/);
+      return true;
+    });
+  }
+});

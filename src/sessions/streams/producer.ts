@@ -74,7 +74,7 @@ export class StreamProducer implements AsyncDisposable {
 
   /**
    * Write a part. Resolves at once, before the part is durable, unless the store lags behind. Later changes of the value by
-   * its caller do not change the part.
+   * its caller do not change the part. A part that does not fit into the stream (`turn_too_large`) is refused alone.
    * @throws SessionError `fenced`, `stream_not_found`, `stream_ended`, `stream_failed` once it is stopped,
    *   `argument_invalid`, `value_unstorable`, `turn_too_large`, `turn_parts_exceeded`, or the store's, of this or an earlier part
    */

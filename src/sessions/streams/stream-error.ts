@@ -18,7 +18,29 @@ export function streamError(error: unknown): unknown {
     const how = error.details.how === "cancelled" ? "stopped" : "lost";
     return new SessionError("stream_failed", { ...about, how });
   }
-  return new SessionError(error.code, { ...error.details, tenant }, { cause: error.cause, message: error.message });
+  const message = wordsOf(stream, error) ?? error.message;
+  return new SessionError(error.code, { ...error.details, tenant }, { cause: error.cause, message });
+}
+
+/** The message of an error that speaks of a turn or a session otherwise: a stream is stored as a session with one turn. */
+function wordsOf(stream: string, error: SessionError): string | undefined {
+  if (hasCode(error, "fenced"))
+    return `another producer has taken the place of this one in stream ${stream}; nothing was written; acquire another id`;
+  if (hasCode(error, "turn_too_large")) {
+    const { bytes, bytesMax } = error.details;
+    return `stream ${stream} would have ${bytes} bytes of parts, the limit is ${bytesMax}; nothing was written; store large data elsewhere and write a reference, or raise limits.turnBytesMax`;
+  }
+  if (hasCode(error, "turn_parts_exceeded")) {
+    const { count, countMax } = error.details;
+    return `stream ${stream} would have ${count} parts, the limit is ${countMax}; write fewer and larger parts, or raise limits.chunksMax`;
+  }
+  if (hasCode(error, "range_invalid"))
+    return `after is ${error.details.from}, but stream ${stream} has ${error.details.to} parts; send the parts before these first`;
+  if (hasCode(error, "contended"))
+    return `other writers changed stream ${stream} during each of ${error.details.attempts} attempts; try again`;
+  if (hasCode(error, "session_unreadable"))
+    return `the record of stream ${stream} cannot be read: its field ${error.details.field} is damaged; delete it with streams.delete()`;
+  return undefined;
 }
 
 /** Runs a step of a stream, and throws its errors as {@link streamError} says. */

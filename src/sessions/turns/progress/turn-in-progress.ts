@@ -165,7 +165,7 @@ export class TurnInProgress implements AsyncDisposable {
 
   /**
    * Write a chunk of the answer. Resolves at once, before the chunk is durable, unless the store lags behind. An empty
-   * text is dropped.
+   * text is dropped. A part that does not fit is refused alone: others may follow.
    * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`, `message_invalid`,
    *   `value_unstorable`, or the store's, of this or an earlier chunk
    */
@@ -177,6 +177,7 @@ export class TurnInProgress implements AsyncDisposable {
     parseChunk(given);
     const kept = keptChunk(given);
     if ("message" in kept.chunk) this.#guardMessage(kept.chunk.message);
+    if ("part" in kept.chunk) this.#guardRoom(kept.length);
     await this.#chunks.add(kept);
   }
 
@@ -190,6 +191,14 @@ export class TurnInProgress implements AsyncDisposable {
     const used = (this.open.usage?.totalTokens ?? 0) + tokens;
     guardTokensLeft(record, used);
     await guardDailyTokens(core, record, used);
+  }
+
+  /** Refuse a part before it is added: the parts before it are written, and others may follow. */
+  #guardRoom(length: number): void {
+    const { record, core } = this.#handle;
+    const { turnBytesMax: bytesMax } = core.options.limits;
+    const bytes = this.#chunks.bytes + length;
+    if (bytes > bytesMax) throw new SessionError("turn_too_large", { ...sessionIds(record), bytes, bytesMax });
   }
 
   /** Refuse a message before it is added, so that the output before it can be sealed. */
