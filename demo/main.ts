@@ -1,5 +1,5 @@
 /**
- * The main job, on real input: conversations that go on across operating-system processes on one SQLite file, one of
+ * The main job, on real input: conversations that continue across operating-system processes on one SQLite file, one of
  * which is killed in the middle of an answer. Every promise is checked against what the processes said while they
  * lived; a broken one makes the exit code 1.
  */
@@ -68,12 +68,12 @@ function speaks({ exchanges }: Told, index: number): boolean {
   return spokenText(exchanges[index]?.output ?? []).length > 100;
 }
 
-/** Two turns, one more in the next process, one broken off by SIGKILL, and the process that goes on after it. */
+/** Two turns, one more in the next process, one broken off by SIGKILL, and the process that continues after it. */
 async function tellStory(told: Told): Promise<void> {
   const session = told.id;
   heading(session);
   await played(told, { from: 0, to: 2 }, "creates the session, plays two turns and exits");
-  await played(told, { from: 2, to: 3 }, "goes on where it stopped");
+  await played(told, { from: 2, to: 3 }, "continues where it stopped");
 
   const killed = start(told, { from: 3, to: 4, delayMs: 60, pieceLength: 8 }, (said) => {
     if (said.kind === "text" && ++pieces === 9) killed.kill();
@@ -90,7 +90,7 @@ async function tellStory(told: Told): Promise<void> {
   const [process, ms] = await played(
     told,
     { from: 3, to: 5 },
-    "finds all that, seals the broken turn, asks again and goes on",
+    "finds all that, seals the broken turn, asks again and continues",
   );
   const after = await look(session);
   const [asked] = process.said;
@@ -106,7 +106,7 @@ async function tellShort(told: Told): Promise<void> {
   heading(told.id);
   await played(told, { from: 0, to: 1 }, "asks the first question and exits");
   const before = await look(told.id);
-  const [process, ms] = await played(told, { from: 1, to: 2 }, "goes on");
+  const [process, ms] = await played(told, { from: 1, to: 2 }, "continues");
   const after = await look(told.id);
   const [asked] = process.said;
   const next = asked?.kind === "asked" ? asked.sinceStartMs : ms;
@@ -140,7 +140,7 @@ async function conclude(): Promise<void> {
   const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length), 16));
   const line = (cells: readonly string[]): string =>
     cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ");
-  console.log(styleText("bold", line(["session", "turns", "tokens", "goes on after"])));
+  console.log(styleText("bold", line(["session", "turns", "tokens", "continues after"])));
   for (const row of rows) console.log(line(row));
   await using sessions = await openSessions({ store, sweep: false });
   const broken = await ledger.broken(sessions, "shared");

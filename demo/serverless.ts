@@ -18,7 +18,7 @@ export async function serverlessChat(input: ChatServerInput, { exchanges }: Conv
     await inFreshProcess(input, phone, async (mine, pid) => {
       const turn = await (await mine.say(question)).done;
       expect(turn.seq === index + 1, `turn ${turn.seq} where ${index + 1} was expected`);
-      say(pid, `answers message ${index + 1} of the phone, and is gone`);
+      say(pid, `answers message ${index + 1} of the phone, and exits`);
     });
   }
   await inFreshProcess(input, phone, async (mine, pid) => {

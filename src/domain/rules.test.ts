@@ -456,7 +456,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       return changeOf(draft);
     case "recover":
       if (record.lease === null) return null;
-      recover(draft, life.remains(), { reason: "its writer is gone", to: null }, context);
+      recover(draft, life.remains(), { reason: "its writer is no longer alive", to: null }, context);
       return changeOf(draft);
     case "release":
       return releaseLease(record, memory.fence ?? 0, context);

@@ -47,8 +47,8 @@ export const interruptions: { readonly [How in Exclude<Interruption, "other">]: 
   taken_over: "another writer took over",
   truncated: "the turn was truncated",
   waiting_expired: "it was not resumed in time",
-  writer_gone: "its writer is gone",
-  writer_gone_expired: "its writer is gone and the session expired",
+  writer_gone: "its writer is no longer alive",
+  writer_gone_expired: "its writer is no longer alive and the session expired",
 };
 
 export function describeInterruption({ how, reported }: Pick<InterruptedAnswer, "how" | "reported">): string {

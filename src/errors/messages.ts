@@ -262,7 +262,7 @@ function describeArgument(details: { readonly name: string } & Expectation): str
 const streamEnds: Readonly<Record<StreamFailure, string>> = {
   failed: "its producer failed",
   stopped: "it was stopped",
-  lost: "its producer is gone",
+  lost: "its producer is no longer alive",
 };
 
 function placeOf({ path, line, column }: InDocument): string {

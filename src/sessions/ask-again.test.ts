@@ -57,7 +57,7 @@ test("a retry asks again where the writer of the first try died, and where it wa
   const session = await place.sessions.create({ id: "s" });
   const turn = await session.begin("hello", { key: "job-1" });
   await turn.write({ text: "Hel" });
-  await turn.seal({ status: "interrupted", error: { code: "interrupted", message: "its writer is gone" } });
+  await turn.seal({ status: "interrupted", error: { code: "interrupted", message: "its writer is no longer alive" } });
   const answer = await session.consult("hello", { key: "job-1" });
   assert.equal(await answer.text(), "fine");
   assert.equal((await Array.fromAsync(session.turns())).length, 1);

@@ -343,7 +343,7 @@ async function repairFindings(
       ? ({ kind: "open_turn", what: `turn ${openTurn} is open, and no instance holds the session`, fix: end } as const)
       : ({
           kind: "lease",
-          what: `instance ${lease.instance}, which is gone, holds its lease${isOpen ? " and left a turn open" : ""}`,
+          what: `instance ${lease.instance}, which is no longer alive, holds its lease${isOpen ? " and left a turn open" : ""}`,
           fix: `the lease is cleared${isOpen ? `, ${end}` : ""}`,
         } as const);
   return [...findings, { ...finding, tenant, session, repaired: repairs && (await clearLease(core, record)) }];

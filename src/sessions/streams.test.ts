@@ -435,7 +435,7 @@ test("the stream in progress of a session is found by it, in its tenant alone", 
   assert.equal(await streams.active("chat"), "second");
   assert.equal(await place.sessions.for("another").streams.active("chat"), null);
   await place.clock.advance(60_000);
-  assert.equal(await place.another().streams.active("chat"), null, "its producer is gone");
+  assert.equal(await place.another().streams.active("chat"), null, "its producer is no longer alive");
 });
 
 test("streams are in no list, count, sum or event of their tenant", async () => {
@@ -557,7 +557,7 @@ test("an aborted signal ends a reader without an error, and a reader that leaves
   await stream.end();
 });
 
-test("a producer with a token writes through any process, and is gone once its lease has passed", async () => {
+test("a producer with a token writes through any process, and is no longer alive once its lease has passed", async () => {
   await using place = inMemory({ limits: { turnBytesMax: 200 } });
   const { streams } = place.sessions;
   const elsewhere = place.another({ limits: { turnBytesMax: 200 } }).streams;

@@ -36,7 +36,7 @@ export interface Store {
    * INVARIANT logs-move-whole: a change with `logsOf` replaces the entries of its session by all entries of the other one, of
    *   any tenant, unchanged; its own splices continue them. The change of the other session in the same transaction removes
    *   that session, or begins with empty logs. The size of the call does not depend on the logs.
-   * INVARIANT removed-is-gone: no call finds the entries of a removed session, or those that `logsOf` replaced, also while the
+   * INVARIANT removed-is-not-found: no call finds the entries of a removed session, or those that `logsOf` replaced, also while the
    *   store still deletes them, and after a process was killed meanwhile. A store deletes many entries after the commit, in
    *   bounded steps; another or a later process continues. A session that is created under the same id does not have them.
    * INVARIANT usage-adds-up: the `additions` of a transaction are added to their sums with its changes, or not at all,
@@ -203,7 +203,7 @@ export interface Store {
    * administrator of the database must erase the text.
    * INVARIANT removed-is-deleted: once the promise resolves, no table has entries of sessions or logs that were removed or
    *   replaced before, by this process or another one.
-   * INVARIANT scrubbed-is-gone: once the promise resolves, no file of the store has text that was removed before.
+   * INVARIANT scrubbed-is-deleted: once the promise resolves, no file of the store has text that was removed before.
    */
   scrub(): Promise<void>;
 

@@ -345,7 +345,7 @@ test("a command that waits for a database without a free connection says so, on 
     child.kill("SIGKILL");
     assert.equal(
       output,
-      `still waiting for the store postgres://127.0.0.1:${port}/app: it is away, locked, without a free connection, or being migrated; the command goes on\n`,
+      `still waiting for the store postgres://127.0.0.1:${port}/app: it is away, locked, without a free connection, or being migrated; the command continues\n`,
     );
   }
 });

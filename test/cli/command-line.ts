@@ -5,6 +5,8 @@ import { closeSync, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
+import { openSessions, type Sessions } from "../../src/index.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import { endsWithTest } from "../support/ends-with-test.ts";
 import { programOf } from "../support/programs.ts";
@@ -98,6 +100,17 @@ export class Workplace implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.folder, { recursive: true });
   }
+}
+
+/** A workplace and the sessions of its store, for the tests of the file that calls this. */
+export async function workplaceOfFile(): Promise<{ readonly place: Workplace; readonly sessions: Sessions }> {
+  const place = await Workplace.open();
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  after(async () => {
+    await sessions.close();
+    await place[Symbol.asyncDispose]();
+  });
+  return { place, sessions };
 }
 
 export async function finish(child: ChildProcess): Promise<Finished> {

@@ -3,21 +3,11 @@ import assert from "node:assert/strict";
 import { readdirSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { encodeValue, openSessions, type Sessions } from "../../src/index.ts";
-import { Workplace, jsonLines, type Finished } from "./command-line.ts";
+import { test } from "node:test";
+import { encodeValue } from "../../src/index.ts";
+import { Workplace, workplaceOfFile, jsonLines, type Finished } from "./command-line.ts";
 
-let place: Workplace;
-let sessions: Sessions;
-
-before(async () => {
-  place = await Workplace.open();
-  sessions = await openSessions({ store: place.storeUrl, sweep: false });
-});
-after(async () => {
-  await sessions.close();
-  await place[Symbol.asyncDispose]();
-});
+const { place, sessions } = await workplaceOfFile();
 
 async function run(command: string, ...args: string[]): Promise<Finished> {
   return await place.run(["documents", command, ...args]);

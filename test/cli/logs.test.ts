@@ -3,21 +3,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { openSessions, type Sessions } from "../../src/index.ts";
-import { finish, outputUntil, Workplace, jsonLines, type Finished } from "./command-line.ts";
+import { test } from "node:test";
+import { finish, outputUntil, workplaceOfFile, jsonLines, type Finished } from "./command-line.ts";
 
-let place: Workplace;
-let sessions: Sessions;
-
-before(async () => {
-  place = await Workplace.open();
-  sessions = await openSessions({ store: place.storeUrl, sweep: false });
-});
-after(async () => {
-  await sessions.close();
-  await place[Symbol.asyncDispose]();
-});
+const { place, sessions } = await workplaceOfFile();
 
 async function write(id: string, document: unknown, ...args: string[]): Promise<Finished> {
   const input = typeof document === "string" ? document : JSON.stringify(document);

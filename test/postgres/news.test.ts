@@ -1,6 +1,7 @@
 /** News on PostgreSQL: commits that land late, a first reader among writers, poolers, lost connections, deletion in steps. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { newsDeletedMax } from "../../src/store/news.ts";
@@ -219,21 +220,24 @@ test("a read behind many news reads none of the earlier ones", async () => {
 test("without a subscription a commit notes nothing; updates stay on their pages with and without one", async () => {
   const schema = "unread";
   const store = `${server.url()}?schema=${schema}`;
-  await using sessions = await openSessions({ store, sweep: false });
-  const session = await sessions.create({ id: "s" });
   const count = async (): Promise<number> =>
     Number((await query(server.url(), `select count(*) as count from ${schema}.news`))[0]?.["count"]);
-  for (let n = 0; n < 20; n++) await session.append({ input: `${n}` });
-  await sessions.documents("state").put("k", 1);
-  assert.equal(await count(), 0);
-  const news = sessions.news();
-  await news.next();
-  for (let n = 0; n < 20; n++) await session.append({ input: `${n}` });
-  assert.equal(await count(), 20);
-  await sessions.documents("state").put("k", 2);
-  assert.equal(await count(), 21);
-  await news.return();
+  {
+    await using sessions = await openSessions({ store, sweep: false });
+    const session = await sessions.create({ id: "s" });
+    for (let n = 0; n < 20; n++) await session.append({ input: `${n}` });
+    await sessions.documents("state").put("k", 1);
+    assert.equal(await count(), 0);
+    const news = sessions.news();
+    await news.next();
+    for (let n = 0; n < 20; n++) await session.append({ input: `${n}` });
+    assert.equal(await count(), 20);
+    await sessions.documents("state").put("k", 2);
+    assert.equal(await count(), 21);
+    await news.return();
+  }
 
+  // A connection that ends reports its statistics, soon after it is closed.
   const stats = async (): Promise<Record<string, unknown>> => {
     for (;;) {
       const [row] = await query(
@@ -242,13 +246,15 @@ test("without a subscription a commit notes nothing; updates stay on their pages
         [schema],
       );
       if (Number(row?.["updates"]) >= 40) return row ?? {};
+      await sleep(10);
     }
   };
   const { updates, hot } = await stats();
   assert.equal(hot, updates);
 
   await query(server.url(), `update ${schema}.news_subscriptions set expires_at = 1`);
-  await session.append({ input: "unread" });
+  await using sessions = await openSessions({ store, sweep: false });
+  await (await sessions.get("s")).append({ input: "unread" });
   assert.equal(await count(), 21);
 });
 

@@ -2,83 +2,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { defined } from "../../src/domain/values/defined.ts";
 import { connect } from "../../src/client/index.ts";
-import { systemClock } from "../../src/clock.ts";
 import type { TenantEvent } from "../../src/index.ts";
-import { createServer, listen, type Listening } from "../../src/server/index.ts";
-import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
-import { openMemory } from "../../src/store/memory.ts";
+import { createServer } from "../../src/server/index.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { assertProblem, callOn, eventsOf, requestOf, serve } from "./serving.ts";
-
-interface Place extends AsyncDisposable {
-  readonly sessions: Sessions;
-  readonly url: string;
-  readonly key: string;
-  /** Stop the server, as for a new version, and start it again at the same address. */
-  restart(): Promise<void>;
-}
-
-async function place(): Promise<Place> {
-  const sessions = sessionsOn(openMemory({ clock: systemClock }), { sweep: false });
-  const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
-  const start = (port: number): Promise<Listening> => listen(createServer({ sessions }), { port });
-  let listening = await start(0);
-  return {
-    sessions,
-    url: listening.url,
-    key,
-    async restart() {
-      await listening.close(0);
-      listening = await start(Number(new URL(listening.url).port));
-    },
-    async [Symbol.asyncDispose]() {
-      await listening.close(0);
-      await sessions.close();
-    },
-  };
-}
-
-/** One stream, read block by block. */
-async function follow(
-  { url, key }: Pick<Place, "url" | "key">,
-  { query = "", lastId }: { readonly query?: string; readonly lastId?: string } = {},
-) {
-  const response = await fetch(`${url}/v1/events${query}`, {
-    headers: {
-      accept: "text/event-stream",
-      authorization: `Bearer ${key}`,
-      ...defined({ "last-event-id": lastId }),
-    },
-  });
-  assert.equal(response.headers.get("content-type"), "text/event-stream");
-  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  return {
-    async next(): Promise<{ event: string; id: string; data: Record<string, unknown> }> {
-      while (!text.includes("\n\n")) text += (await reader.read()).value ?? assert.fail("it ended");
-      const block = text.slice(0, text.indexOf("\n\n"));
-      text = text.slice(text.indexOf("\n\n") + 2);
-      const field = (name: string): string => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1] ?? "";
-      return { event: field("event"), id: field("id"), data: JSON.parse(field("data")) };
-    },
-    leave: async () => await reader.cancel(),
-  };
-}
+import { follow, followedServer } from "./followed-server.ts";
 
 test("a stream of events begins now and resumes where it was lost, also before the first event", async () => {
-  await using here = await place();
+  await using here = await followedServer();
   const { sessions } = here;
   await sessions.create({ id: "before" });
   await sleep(5);
-  const stream = await follow(here);
+  const stream = await follow(here, "/v1/events");
   const begun = await stream.next();
   assert.equal(begun.event, "following");
   assert.equal(Date.parse(String(begun.data["since"])), Number(begun.id));
   await stream.leave();
   await sessions.create({ id: "meanwhile" });
-  const resumed = await follow(here, { lastId: begun.id });
+  const resumed = await follow(here, "/v1/events", begun.id);
   assert.equal((await resumed.next()).id, begun.id);
   const { event, data } = await resumed.next();
   assert.deepEqual([event, data["session"], data["type"]], ["event", "meanwhile", "created"]);
@@ -89,13 +31,13 @@ test("a stream of events begins now and resumes where it was lost, also before t
 });
 
 test("a stream of events has the requested filters and start, and only its own tenant's events", async () => {
-  await using here = await place();
+  await using here = await followedServer();
   const { sessions } = here;
   await sessions.for("other").create({ id: "another tenant's" });
   const session = await sessions.create({ id: "a", agent: "ceo" });
   await sessions.create({ id: "b" });
   await session.handOff("cto");
-  const stream = await follow(here, { query: "?since=2020-01-01T00:00:00Z&agent=ceo&type=created,handed_off" });
+  const stream = await follow(here, "/v1/events?since=2020-01-01T00:00:00Z&agent=ceo&type=created,handed_off");
   await stream.next();
   const received = [await stream.next(), await stream.next()];
   assert.deepEqual(
@@ -112,7 +54,7 @@ test("a stream of events has the requested filters and start, and only its own t
 });
 
 test("the client reports each event once, however often the connection breaks and the server restarts", async () => {
-  await using here = await place();
+  await using here = await followedServer();
   const { sessions, url, key } = here;
   const remote = connect({ url, key });
   const leaving = new AbortController();
@@ -180,7 +122,7 @@ test("an event committed late is sent by the stream that was resumed meanwhile",
 });
 
 test("a client continues to follow where streams without news end cleanly, however often", async () => {
-  await using here = await place();
+  await using here = await followedServer();
   let streams = 0;
   const emptyAtFirst: typeof fetch = async (...request) =>
     ++streams <= 8 ? new Response("", { headers: { "content-type": "text/event-stream" } }) : await fetch(...request);
@@ -198,7 +140,7 @@ test("a client continues to follow where streams without news end cleanly, howev
 });
 
 test("a client whose server stays away, or whose key is refused, throws the error", async () => {
-  const here = await place();
+  const here = await followedServer();
   const { url, key } = here;
   const refused = connect({ url, key: "pdk_wrong" }).eachEvent({ follow: true });
   await assert.rejects(refused.next(), { code: "key_missing" });

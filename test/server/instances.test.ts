@@ -36,12 +36,12 @@ async function say(urls: () => readonly string[], device: string, message: strin
       });
       const body = (await response.json()) as Reply & { code?: string };
       if (response.ok) return body;
-      // Busy with the try before, whose instance may be gone: its turn is found out soon.
+      // Busy with the try before, whose instance may have been killed: the next look finds its turn.
       const maySucceed = ["busy", "turn_open", "conflict", "interrupted", "store_unavailable", "closed"];
       assert(maySucceed.includes(body.code ?? ""), `${response.status} ${JSON.stringify(body)}`);
       if (body.code === "interrupted") return body;
     } catch (error) {
-      // A connection to an instance that is gone: the next one.
+      // The instance was stopped: the next one.
       if (error instanceof assert.AssertionError) throw error;
     }
     await sleep(20 + Math.random() * 50);
@@ -174,7 +174,7 @@ test("a stream whose instance is killed resumes at another one with the received
     });
     const events = eventsOf(await resumed.text());
     assert.equal(events[0]?.data["text"], "1", "the text before the kill");
-    assert.equal(events.at(-1)?.data["code"], "interrupted", "the answer ends although its writer is gone");
+    assert.equal(events.at(-1)?.data["code"], "interrupted", "the answer ends although its writer is no longer alive");
     const next = await say(() => [other.url], device, "Again");
     assert.equal(next.turn.seq, 2);
   } finally {

@@ -1,80 +1,29 @@
 /** News over real HTTP: as a stream, by the client, through breaks and restarts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defined } from "../../src/domain/values/defined.ts";
 import { connect } from "../../src/client/index.ts";
-import { systemClock } from "../../src/clock.ts";
-import type { News, NewsItem } from "../../src/index.ts";
-import { createServer, listen, type Listening } from "../../src/server/index.ts";
-import { coreOf, sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
-import { openMemory } from "../../src/store/memory.ts";
+import type { News } from "../../src/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
 import { assertProblem, requestOf, serve } from "./serving.ts";
-
-interface Place extends AsyncDisposable {
-  readonly sessions: Sessions;
-  readonly url: string;
-  readonly key: string;
-  /** Stop the server, as for a new version, and start it again at the same address. */
-  restart(): Promise<void>;
-}
-
-async function place(): Promise<Place> {
-  const sessions = sessionsOn(openMemory({ clock: systemClock }), { sweep: false });
-  const { token: key } = await sessions.keys.create({ name: "test", right: "read" });
-  const start = (port: number): Promise<Listening> => listen(createServer({ sessions }), { port });
-  let listening = await start(0);
-  return {
-    sessions,
-    url: listening.url,
-    key,
-    async restart() {
-      await listening.close(0);
-      listening = await start(Number(new URL(listening.url).port));
-    },
-    async [Symbol.asyncDispose]() {
-      await listening.close(0);
-      await sessions.close();
-    },
-  };
-}
-
-/** One stream, read event by event. */
-async function follow(
-  { url, key }: Pick<Place, "url" | "key">,
-  { query = "", lastId }: { readonly query?: string; readonly lastId?: string } = {},
-) {
-  const response = await fetch(`${url}/v1/news${query}`, {
-    headers: { authorization: `Bearer ${key}`, ...defined({ "last-event-id": lastId }) },
-  });
-  assert.equal(response.headers.get("content-type"), "text/event-stream");
-  const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  return {
-    async next(): Promise<{ event: string; id: string; items: readonly NewsItem[] }> {
-      while (!text.includes("\n\n")) text += (await reader.read()).value ?? assert.fail("it ended");
-      const block = text.slice(0, text.indexOf("\n\n"));
-      text = text.slice(text.indexOf("\n\n") + 2);
-      const field = (name: string): string => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1] ?? "";
-      return { event: field("event"), id: field("id"), items: JSON.parse(field("data")).items };
-    },
-    leave: async () => await reader.cancel(),
-  };
-}
+import { follow, followedServer } from "./followed-server.ts";
 
 test("a stream of news has the cursor as its id, and is resumed by Last-Event-ID or by a parameter", async () => {
-  await using here = await place();
+  await using here = await followedServer();
   const { sessions } = here;
-  const stream = await follow(here);
+  const stream = await follow(here, "/v1/news");
   const begun = await stream.next();
-  assert.deepEqual([begun.event, begun.items], ["news", [{ reset: true }]]);
+  assert.deepEqual([begun.event, begun.data["items"]], ["news", [{ reset: true }]]);
   const session = await sessions.create({ id: "s" });
   const created = await stream.next();
-  assert.partialDeepStrictEqual(created.items, [{ session: "s", turns: 0 }]);
+  assert.partialDeepStrictEqual(created.data["items"], [{ session: "s", turns: 0 }]);
   await stream.leave();
   await session.append({ input: "meanwhile" });
-  for (const how of [{ lastId: created.id }, { query: `?after=${created.id}` }]) {
-    const resumed = await follow(here, how);
-    assert.partialDeepStrictEqual((await resumed.next()).items, [{ session: "s", turns: 1 }]);
+  for (const [path, lastId] of [
+    ["/v1/news", created.id],
+    [`/v1/news?after=${created.id}`, undefined],
+  ] as const) {
+    const resumed = await follow(here, path, lastId);
+    assert.partialDeepStrictEqual((await resumed.next()).data["items"], [{ session: "s", turns: 1 }]);
     await resumed.leave();
   }
 });
@@ -103,7 +52,7 @@ test("a key reads the news of its tenant; devices, missing keys and wrong cursor
 });
 
 test("the client gets all news, however often the server restarts, and continues from its cursor", async () => {
-  await using here = await place();
+  await using here = await followedServer();
   const { sessions, url, key } = here;
   const remote = connect({ url, key });
   const leaving = new AbortController();

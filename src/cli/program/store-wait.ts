@@ -7,7 +7,7 @@ const quietMs = 2000;
 export async function opened<T>(url: string, open: () => Promise<T>): Promise<T> {
   const say = (): void =>
     note(
-      `still waiting for the store ${withoutSecrets(url)}: it is away, locked, without a free connection, or being migrated; the command goes on`,
+      `still waiting for the store ${withoutSecrets(url)}: it is away, locked, without a free connection, or being migrated; the command continues`,
     );
   const timer = setTimeout(say, quietMs);
   try {

@@ -1,4 +1,4 @@
-/** How much the outbox holds: every change counts, and one that would grow it beyond its limit is refused. */
+/** The size of the outbox: each change counts, and one that would grow the outbox beyond its limit is refused. */
 import type { Change } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { eachPage } from "../../domain/values/pages.ts";
@@ -6,6 +6,7 @@ import { keyText, type Entry, type LogName } from "../../domain/record/entry.ts"
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import type { Settled, Store } from "../../store/store.ts";
+import { onceDone } from "./once-done.ts";
 
 /**
  * The approximate bytes of a record and of an entry beside their texts, so that the limit of bytes also bounds their
@@ -31,9 +32,10 @@ export class OutboxBytes {
   readonly #bytesMax: number;
   readonly #sizes = new Map<string, StoredSizes>();
   #total = 0;
-  /** Asked for by commits under way. */
+  /** The growth by commits that are in flight. */
   #reserved = 0;
-  #counting: Promise<void> | undefined;
+  /** Counts what an earlier process of the same file could not replay. */
+  readonly #countStored = onceDone(() => this.#countAll());
 
   constructor(store: Store, bytesMax: number) {
     this.#store = store;
@@ -42,7 +44,7 @@ export class OutboxBytes {
 
   /** Commit within the limit. @throws SessionError `outbox_full`, before anything is written */
   async within(changes: readonly Change[], commit: () => Promise<Settled>): Promise<Settled> {
-    await this.#countedAll();
+    await this.#countStored();
     const grows = changes.reduce((sum, change) => sum + this.#growthOf(change), 0);
     const reserves = Math.max(0, grows);
     const bytes = this.#total + this.#reserved + grows;
@@ -81,17 +83,6 @@ export class OutboxBytes {
     this.#sizes.set(text, stored);
     stored.record = sizeOfRecord(record);
     for (const { log, from, entries } of splices) addSizes(stored, { log, from, entries });
-  }
-
-  /** A file may hold what an earlier process could not send. */
-  async #countedAll(): Promise<void> {
-    this.#counting ??= this.#countAll();
-    try {
-      await this.#counting;
-    } catch (error) {
-      this.#counting = undefined;
-      throw error;
-    }
   }
 
   async #countAll(): Promise<void> {

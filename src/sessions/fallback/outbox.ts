@@ -29,6 +29,7 @@ import { knownName } from "../devices/device-names.ts";
 import { openRoute, findRoute } from "../devices/device-route.ts";
 import { Handle } from "../handle/handle.ts";
 import type { Rule } from "../core/writable-session.ts";
+import { onceDone } from "../core/once-done.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ensureOn } from "../session/opening.ts";
 import { OutboxSums, type OutboxState } from "./outbox-sums.ts";
@@ -77,8 +78,9 @@ export class Outbox {
   /** Parked sessions, with the code of the refusal. */
   readonly #parked = new Map<string, ErrorCode>();
   readonly #sums = new OutboxSums();
-  #counting: Promise<void> | undefined;
-  #isCounted = false;
+  /** Counts the sessions of an earlier process; from then on each commit updates the sums. */
+  readonly #countStored = onceDone(() => this.#countAll());
+  #isCounting = false;
   /** Sessions that changed while the outbox was being counted. */
   readonly #changed = new Set<string>();
   /** Changed sessions whose progress this process has not read. */
@@ -93,39 +95,32 @@ export class Outbox {
   }
 
   async state(): Promise<OutboxState> {
-    await this.#countedAll();
+    await this.#countStored();
     for (const record of this.#unread.values()) await this.#read(record);
     return this.#sums.state;
   }
 
-  /** Sessions of an earlier process are counted once; from then on each commit updates the sums. */
-  async #countedAll(): Promise<void> {
-    this.#counting ??= this.#countAll();
-    try {
-      await this.#counting;
-    } catch (error) {
-      this.#counting = undefined;
-      throw error;
-    }
-  }
-
   async #countAll(): Promise<void> {
-    const found: SessionRecord[] = [];
-    await this.#eachRecord(async (record) => void found.push(record));
-    for (const record of found.toSorted((a, b) => a.lastActivityAt - b.lastActivityAt)) {
-      const key = keyText(record);
-      await this.#progress.of(record);
-      if (!this.#changed.has(key)) this.#count(record);
+    this.#isCounting = true;
+    try {
+      const found: SessionRecord[] = [];
+      await this.#eachRecord(async (record) => void found.push(record));
+      for (const record of found.toSorted((a, b) => a.lastActivityAt - b.lastActivityAt)) {
+        const key = keyText(record);
+        await this.#progress.of(record);
+        if (!this.#changed.has(key)) this.#count(record);
+      }
+      this.#changed.clear();
+    } finally {
+      this.#isCounting = false;
     }
-    this.#changed.clear();
-    this.#isCounted = true;
   }
 
   #onCommit(changes: readonly Change[]): void {
     for (const { key, record } of changes) {
       const text = keyText(key);
       if (isInternalScope(key.tenant)) continue;
-      if (this.#counting !== undefined && !this.#isCounted) this.#changed.add(text);
+      if (this.#isCounting) this.#changed.add(text);
       if (record !== null) {
         this.#count(record);
         continue;
@@ -157,7 +152,7 @@ export class Outbox {
   /** Replay the whole outbox; false once it is empty. @throws SessionError `store_unavailable` */
   async replay(): Promise<boolean> {
     // Counted here, while little has changed, so that health checks need not.
-    await this.#countedAll();
+    await this.#countStored();
     let isEmpty = true;
     await this.#eachRecord(async (record) => {
       isEmpty = false;

@@ -7,7 +7,7 @@ import type { Watchers } from "../watchers.ts";
 import type { Database } from "./connection/database.ts";
 import { untilLate, type OwnClient } from "./connection/pool.ts";
 
-/** Pauses before the connection that listens is opened anew: the first and the longest, ms. */
+/** Pauses before the connection that listens is opened again: the first and the longest, ms. */
 const pauseMs = { first: 100, longest: 30_000 };
 /** A notification holds 8000 bytes; a name of 16 characters and a comma each fit. */
 const namesMax = 450;

@@ -42,7 +42,7 @@ export function closingCases(check: Check): void {
     },
   );
 
-  check("scrubbed-is-gone: stored data stays as it is, also under concurrent writes", async (bench) => {
+  check("scrubbed-is-deleted: stored data stays as it is, also under concurrent writes", async (bench) => {
     const { store } = bench;
     const splices = [sampleSplice("turns", 1, ["a", { key: "k", value: "b" }])];
     const kept = await land(store, creationOf(bench.record({ id: "kept" }), { splices }));

@@ -73,7 +73,7 @@ function staleCases(check: Check): void {
   const foreign: typeof stale = [
     ["the version with another commit id", ({ version }) => ({ version, commitId: sampleCommitId() })],
     ["the version with an empty commit id", ({ version }) => ({ version, commitId: "" })],
-    ["the version with a commit id that goes on", ({ version, commitId }) => ({ version, commitId: `${commitId}0` })],
+    ["the version with a commit id that is longer", ({ version, commitId }) => ({ version, commitId: `${commitId}0` })],
     [
       "the version with a commit id in capitals",
       ({ version, commitId }) => ({ version, commitId: commitId.toUpperCase() }),
@@ -182,7 +182,7 @@ function staleCases(check: Check): void {
     );
   });
 
-  check("another-commit-id-writes-nothing: a session that was removed and created anew is another", async (bench) => {
+  check("another-commit-id-writes-nothing: a session that was removed and created again is another", async (bench) => {
     const { store } = bench;
     const first = await land(store, creationOf(bench.record({ id: "again" })));
     assert.deepEqual(await commitOne(store, removeSession(first)), { status: "ok" });
@@ -248,7 +248,7 @@ function batchCases(check: Check): void {
   for (const [what, third, outcome, left] of [
     ["land", sampleSplice("turns", 2, ["two"]), "ok", [1, 2]],
     ["repeat a key", sampleSplice("turns", 2, [{ key: "taken", value: "two" }]), "duplicate", [1]],
-    ["cut a log", sampleSplice("turns", 1, ["anew"]), "ok", [1]],
+    ["cut a log", sampleSplice("turns", 1, ["new"]), "ok", [1]],
   ] as const) {
     check(`transactions-are-separate: appends of one batch, one of which may ${what}`, async (bench) => {
       const { store } = bench;

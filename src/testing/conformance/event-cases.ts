@@ -75,7 +75,7 @@ export function eventCases(check: Check): void {
     }
   });
 
-  check("events-are-bounded: a page ends where its bytes are reached, and the next one goes on", async (bench) => {
+  check("events-are-bounded: a page ends where its bytes are reached, and the next one continues", async (bench) => {
     const { store } = bench;
     const sizes = [10, 20_000, 30_000, 90_000, 10, 20_000, 20_000, 20_000, 20_000, 10];
     for (const [index, size] of sizes.entries()) {
@@ -207,7 +207,7 @@ export function eventCases(check: Check): void {
     },
   );
 
-  check("deleted-events-leave-the-rest: records, other logs and numbers stay, and the log goes on", async (bench) => {
+  check("deleted-events-leave-the-rest: records, other logs and numbers stay, and the log continues", async (bench) => {
     const { store, tenant } = bench;
     const splices = [splice(1, [1, 2, 3]), sampleSplice("turns", 1, ["old", "older"])];
     const record = await land(store, creationOf(bench.record({ id: "s" }), { splices }));

@@ -29,20 +29,23 @@ export function instanceCases(check: Check): void {
     assert.deepEqual((await store.instances([])).instances, []);
   });
 
-  check("heartbeats: an instance that leaves is gone, and leaving twice does nothing", async ({ store, tenant }) => {
-    const [gone, stays] = [sampleInstance(`${tenant} gone`), sampleInstance(`${tenant} stays`)];
-    await store.heartbeat(gone);
-    await store.heartbeat(stays);
-    await store.heartbeat(gone, { leaving: true });
-    await store.heartbeat(gone, { leaving: true });
-    const { instances } = await store.instances([gone.id, stays.id]);
-    assert.deepEqual(
-      instances.map(({ id }) => id),
-      [stays.id],
-    );
-    await store.heartbeat(gone, { leaving: false });
-    assert.equal((await store.instances([gone.id])).instances.length, 1);
-  });
+  check(
+    "heartbeats: an instance that leaves is no longer listed, and leaving twice does nothing",
+    async ({ store, tenant }) => {
+      const [gone, stays] = [sampleInstance(`${tenant} gone`), sampleInstance(`${tenant} stays`)];
+      await store.heartbeat(gone);
+      await store.heartbeat(stays);
+      await store.heartbeat(gone, { leaving: true });
+      await store.heartbeat(gone, { leaving: true });
+      const { instances } = await store.instances([gone.id, stays.id]);
+      assert.deepEqual(
+        instances.map(({ id }) => id),
+        [stays.id],
+      );
+      await store.heartbeat(gone, { leaving: false });
+      assert.equal((await store.instances([gone.id])).instances.length, 1);
+    },
+  );
 
   check("dead-instances-are-deleted: after a day, when another one lives", async (bench, context) => {
     const { store, tenant, clock } = bench;

@@ -51,7 +51,7 @@ export function keyCases(check: Check): void {
     const { store } = bench;
     const record = await land(store, append(await born(bench), "k", "stands"));
     const change = stepOf(record, {
-      splices: [sampleSplice("turns", 1, [{ key: "k", value: "anew" }])],
+      splices: [sampleSplice("turns", 1, [{ key: "k", value: "new" }])],
       claims: [{ log: "turns", key: "k" }],
     });
     assert.equal((await duplicate(store, change)).data, '"stands"');
@@ -131,7 +131,7 @@ export function keyCases(check: Check): void {
     );
   });
 
-  check("key-is-once: the keys of a removed session are gone with it", async (bench) => {
+  check("key-is-once: the keys of a removed session are removed with it", async (bench) => {
     const { store } = bench;
     const record = await land(store, append(await born(bench), "k", "stands"));
     await commitOne(store, removeSession(record));

@@ -237,7 +237,7 @@ export function newsCases(check: Check): void {
     },
   );
 
-  check("scrubbed-is-gone: the keys in the news, so its cursors are resets", async (bench) => {
+  check("scrubbed-is-deleted: the keys in the news, so its cursors are resets", async (bench) => {
     const { store, tenant } = bench;
     const after = await begun(bench);
     await land(store, creationOf(bench.record({ id: "named" })));

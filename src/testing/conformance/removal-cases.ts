@@ -12,27 +12,30 @@ const pageMax = 10_000;
 
 /** Sessions with more entries than one step deletes. A process that closes its store at once stops between two steps. */
 export function removalCases(check: Check): void {
-  check("removed-is-gone: no call finds a large session that a process removed and did not delete", async (bench) => {
-    const record = await large(bench, "gone");
-    await inAnotherProcess(bench, async (store) => {
-      assert.deepEqual(await commitOne(store, removeSession(record)), { status: "ok" });
-    });
-    await assertGone(bench, record);
-    await assertHas(bench, []);
-    await bench.store.scrub();
-    await assertHas(bench, []);
-  });
+  check(
+    "removed-is-not-found: no call finds a large session that a process removed and did not delete",
+    async (bench) => {
+      const record = await large(bench, "gone");
+      await inAnotherProcess(bench, async (store) => {
+        assert.deepEqual(await commitOne(store, removeSession(record)), { status: "ok" });
+      });
+      await assertGone(bench, record);
+      await assertHas(bench, []);
+      await bench.store.scrub();
+      await assertHas(bench, []);
+    },
+  );
 
   check(
-    "removed-is-gone: a session that is created anew has its own entries, also once the old ones are deleted",
+    "removed-is-not-found: a session that is created again has its own entries, also once the old ones are deleted",
     async (bench) => {
-      const record = await large(bench, "anew");
+      const record = await large(bench, "again");
       await inAnotherProcess(bench, async (store) => {
         assert.deepEqual(await commitOne(store, removeSession(record)), { status: "ok" });
       });
       const again = await land(
         bench.store,
-        creationOf(bench.record({ id: "anew" }), {
+        creationOf(bench.record({ id: "again" }), {
           splices: [sampleSplice("turns", 1, [{ key: "k1", value: "new" }])],
           claims: [{ log: "turns", key: "k1" }],
         }),
@@ -43,14 +46,14 @@ export function removalCases(check: Check): void {
       // A second removal in the meantime does not stop the first one.
       const grown = await land(bench.store, stepOf(again, { splices: [sampleSplice("turns", 2, many("grown "))] }));
       assert.deepEqual(await commitOne(bench.store, removeSession(grown)), { status: "ok" });
-      const third = await land(bench.store, creationOf(bench.record({ id: "anew" })));
+      const third = await land(bench.store, creationOf(bench.record({ id: "again" })));
       await assertHas(bench, [], third);
       await bench.store.scrub();
       await assertHas(bench, [], third);
     },
   );
 
-  check("removed-is-gone: many entries that a session replaces by the logs of another one", async (bench) => {
+  check("removed-is-not-found: many entries that a session replaces by the logs of another one", async (bench) => {
     const record = await large(bench, "replaced");
     const giver = await land(
       bench.store,

@@ -68,7 +68,7 @@ export function spliceCases(check: Check): void {
     assert.deepEqual(seen.record.heads, sealed.record?.heads);
   });
 
-  check("commit-is-whole: a log goes on after it was emptied", async (bench) => {
+  check("commit-is-whole: a log continues after it was emptied", async (bench) => {
     const { store } = bench;
     let record = await land(store, creationOf(bench.record({ id: "emptied" })));
     for (const round of ["first", "second", "third"]) {
@@ -185,12 +185,12 @@ export function spliceCases(check: Check): void {
     const moved = creationOf(bench.record({ id: "moved" }));
     assert.ok(moved.record);
     const taking = (record: SessionRecord): Transaction => {
-      const anew = stepOf(
+      const again = stepOf(
         { ...record, heads: {} },
         { splices: [sampleSplice("turns", 1, [{ key: "k", value: "new" }])] },
       );
       const heads = { ...born.heads, events: 4 };
-      return [{ ...moved, logsOf: keyOf(born), splices: [event], record: { ...moved.record!, heads } }, anew];
+      return [{ ...moved, logsOf: keyOf(born), splices: [event], record: { ...moved.record!, heads } }, again];
     };
     const touched = await land(store, stepOf(born));
     assert.equal((await store.commit([taking(born)]))[0]?.status, "conflict");
@@ -285,7 +285,7 @@ export function spliceCases(check: Check): void {
     assert.equal(await see(store, keyOf(record), logs), undefined);
     const page = await store.find({ order: "recent", tenant: bench.tenant, now: 0, limit: 10 });
     assert.deepEqual(page.records, []);
-    assert.equal(await refuse(store, removeSession(record)), undefined, "it is gone already");
+    assert.equal(await refuse(store, removeSession(record)), undefined, "it was removed before");
 
     // A new session under the same id has free keys, and its seq begins at 1.
     const again = creationOf(bench.record({ id: "removed" }), {

@@ -39,10 +39,10 @@ export const commitBreakages: readonly NamedBreakage[] = [
   ],
   ["keeps the old record", "commit-is-whole", keepsOldRecord],
   ["keeps the logs of what is removed", "commit-is-whole: a removal", keepsLogs],
-  ["keeps the logs of what is removed for a session of the same id", "removed-is-gone: a session", keepsLogs],
+  ["keeps the logs of what is removed for a session of the same id", "removed-is-not-found: a session", keepsLogs],
   [
     "adds the logs that a session takes over to those that it has",
-    "removed-is-gone: many entries",
+    "removed-is-not-found: many entries",
     mapChanges(({ logsOf: _, ...change }) => change),
   ],
   ["writes a batch one by one until one fails", "commit-is-whole: a batch that fails", oneByOne],

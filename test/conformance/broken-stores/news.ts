@@ -51,7 +51,7 @@ export const newsBreakages: readonly NamedBreakage[] = [
       },
     }),
   ],
-  ["keeps the news at a scrub", "scrubbed-is-gone: the keys", () => ({ scrub: async () => undefined })],
+  ["keeps the news at a scrub", "scrubbed-is-deleted: the keys", () => ({ scrub: async () => undefined })],
   [
     "takes a cursor of any form",
     "a cursor of another form",

@@ -125,8 +125,8 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   check(again.messages.slice(0, -2), (await turnsOf(sessions)).slice(0, -1), did);
   assert.equal((await again.session.refresh()).lease, null);
   assert.equal(await sessions.streams.active("c"), null);
-  // The stream of an answer that was being regenerated is lost, and goes when its time has passed.
-  await assertSound(sessions, /which is gone, holds its lease and left a turn open/);
+  // The stream of an answer that was being regenerated is lost, and is deleted when its time has passed.
+  await assertSound(sessions, /which is no longer alive, holds its lease and left a turn open/);
   return did.has("closed");
 }
 

@@ -114,7 +114,7 @@ async function labelProblems(
   return wrong.map(({ tenant, id }) => ({
     kind: "damage",
     what: `lists do not find session ${String(id)} of tenant ${String(tenant)} by its labels`,
-    fix: "the rows of its labels are written anew",
+    fix: "the rows of its labels are written again",
     repaired: repair,
   }));
 }

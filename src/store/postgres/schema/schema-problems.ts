@@ -88,10 +88,10 @@ export class SchemaComparison {
         yield { what: `index ${index} is missing`, ...repairedBy(isDivided ? sql : concurrently(sql), "it is built") };
       else if (there.text !== expected) yield { what: `index ${index} is not as this version makes it: ${there.text}` };
       else if (!there.valid) {
-        const anew = isDivided ? undefined : `reindex index concurrently ${this.#layout.schema}.${index}`;
+        const rebuild = isDivided ? undefined : `reindex index concurrently ${this.#layout.schema}.${index}`;
         yield {
           what: `index ${index} is invalid: the server does not use it`,
-          ...repairedBy(anew, "it is built anew"),
+          ...repairedBy(rebuild, "it is built again"),
         };
       }
     }

@@ -194,7 +194,7 @@ for (const [what, sql] of [
     const problem = {
       kind: "damage",
       what: "lists do not find session labelled of tenant default by its labels",
-      fix: "the rows of its labels are written anew",
+      fix: "the rows of its labels are written again",
     } as const;
     assert.deepEqual(await store.inspect(), [{ ...problem, repaired: false }]);
     assert.deepEqual(await store.inspect({ repair: true }), [{ ...problem, repaired: true }]);

@@ -144,7 +144,7 @@ function labelProblems(database: DatabaseSync, repair: boolean): StoreProblem[] 
       id === null
         ? `labels of a session number ${String(no)}, which there is not`
         : `lists do not find session ${String(id)} of tenant ${String(tenant)} by its labels`,
-    fix: "the rows of its labels are written anew",
+    fix: "the rows of its labels are written again",
     repaired: repair,
   }));
 }

@@ -157,7 +157,7 @@ export class News {
     this.#forgetExpired.run(now);
   }
 
-  /** Deletes all news and subscriptions; readers begin anew. */
+  /** Deletes all news and subscriptions; readers begin again. */
   clear(): void {
     for (const statement of this.#clear) statement.run();
   }

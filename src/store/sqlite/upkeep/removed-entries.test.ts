@@ -101,7 +101,7 @@ test("the heartbeat of a process that runs deletes what another process left", a
   assert.equal(entries(), 0);
 });
 
-test("scrubbed-is-gone: also what was removed and not yet deleted, while the event loop turns", async () => {
+test("scrubbed-is-deleted: also what was removed and not yet deleted, while the event loop turns", async () => {
   const { file, store, entries } = await openLarge("scrubbed.db");
   await remove(store);
   const scrubbing = store.scrub().then(() => true);

@@ -11,7 +11,7 @@ export async function vacuumInThread(file: string, busyTimeoutMs: number): Promi
   const failure = await new Promise<Failure | null>((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);
-    worker.once("exit", () => reject(new Error("the thread that writes the file anew ended early")));
+    worker.once("exit", () => reject(new Error("the thread that rewrites the file ended early")));
   });
   if (failure === "busy") throw busyError();
   if (failure !== null) throw Object.assign(new Error(failure.message), { errcode: failure.errcode });

@@ -330,7 +330,7 @@ function pageCases(check: Check): void {
     }
   });
 
-  check("pages-are-bounded: a page ends where its bytes are reached, and the next one goes on", async (bench) => {
+  check("pages-are-bounded: a page ends where its bytes are reached, and the next one continues", async (bench) => {
     const { store, tenant } = bench;
     const sizes = [10, 20_000, 30_000, 90_000, 10, 20_000, 20_000, 20_000, 20_000, 10];
     const fields = sizes.map((size, index) => ({
