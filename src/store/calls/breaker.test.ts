@@ -102,3 +102,18 @@ test("many calls under way when the store goes away count as one failure for the
   await breaker.store.instances([]);
   assert.equal(breaker.state.state, "closed");
 });
+
+test("a store without types may answer or throw at once: both count as answers of a promise do", async () => {
+  const { place } = awayStore();
+  const untyped = {
+    ...openMemory(),
+    count: () => 7,
+    find: () => {
+      throw place.error();
+    },
+  } as unknown as Store;
+  const behind = new Breaker(untyped, { clock: place.clock, failuresMax: 1 });
+  assert.equal(await behind.store.count({ now: 0 }), 7);
+  await assert.rejects(behind.store.find({ order: "key", limit: 1, now: 0 }), away);
+  assert.equal(behind.state.state, "open");
+});

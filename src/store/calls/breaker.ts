@@ -46,24 +46,36 @@ export class Breaker {
     return { state, since: this.#since === null ? null : new Date(this.#since), reason: this.#reason };
   }
 
-  async #through<T>(call: () => Promise<T>): Promise<T> {
-    const probes = this.#failures >= this.#failuresMax;
-    if (probes) {
-      const waitMs = this.#openUntil - this.#clock.now();
-      if (waitMs > 0 || this.#probing) throw this.#openError(Math.max(0, waitMs));
-      this.#probing = true;
-    }
+  #through<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#failures >= this.#failuresMax) return this.#probe(call);
+    const answer = call();
+    // The caller gets the same promise, and waits for no other. The breaker comes first, so the caller meets its new state.
+    void answer.then(this.#answered, this.#failed);
+    return answer;
+  }
+
+  async #probe<T>(call: () => Promise<T>): Promise<T> {
+    const waitMs = this.#openUntil - this.#clock.now();
+    if (waitMs > 0 || this.#probing) throw this.#openError(Math.max(0, waitMs));
+    this.#probing = true;
     try {
       const result = await call();
       this.#heal();
       return result;
     } catch (error) {
-      if (hasCode(error, "store_unavailable")) this.#fail(error.message, probes);
-      else this.#heal();
+      this.#judge(error, true);
       throw error;
     } finally {
-      if (probes) this.#probing = false;
+      this.#probing = false;
     }
+  }
+
+  readonly #answered = (): void => this.#heal();
+  readonly #failed = (error: unknown): void => this.#judge(error, false);
+
+  #judge(error: unknown, probes: boolean): void {
+    if (hasCode(error, "store_unavailable")) this.#fail(error.message, probes);
+    else this.#heal();
   }
 
   #heal(): void {

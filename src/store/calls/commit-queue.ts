@@ -148,10 +148,11 @@ export class CommitQueue {
     this.#schedule();
     try {
       const transactions = batch.map(({ transaction = [] }) => transaction);
-      const commit = (): Promise<readonly Outcome[]> => this.#store.commit(transactions);
       // A batch is published in the context of its first transaction: that of the queue is of an earlier caller.
       const within = batch[0]?.within;
-      const outcomes = await (within === undefined ? commit() : within(commit));
+      const outcomes = await (within === undefined
+        ? this.#store.commit(transactions)
+        : within(() => this.#store.commit(transactions)));
       batch.forEach(({ receiver }, index) => {
         const outcome = outcomes[index];
         if (outcome === undefined)

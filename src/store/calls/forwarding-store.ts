@@ -58,5 +58,10 @@ export function callStore<Method extends StoreMethod>(
   const call = store[method] as ((...given: Parameters<Store[Method]>) => Promise<StoreResult<Method>>) | undefined;
   if (call === undefined)
     return Promise.reject(new SessionError("store_invalid", { problem: "method_missing", method }));
-  return Reflect.apply(call, store, args);
+  try {
+    // A store that was written without types may give its answer at once, or throw.
+    return Promise.resolve(Reflect.apply(call, store, args));
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }

@@ -72,18 +72,20 @@ export class WriteWatch {
       .every((change) => !isDocumentChange(change) && this.#ignored.has(change.key));
   }
 
-  async #watched<Result>(call: Promise<Result>, isIgnored: () => boolean): Promise<Result> {
-    try {
-      const result = await call;
-      // A heartbeat returns nothing.
-      if (!Array.isArray(result) || hasWritten(result as readonly Outcome[])) this.#took();
-      return result;
-    } catch (error) {
+  /** The caller gets the same promise. The watch comes first, so the caller meets its new state. */
+  #watched<Result>(call: Promise<Result>, isIgnored: () => boolean): Promise<Result> {
+    void call.then(this.#answered, (error: unknown) => {
       const isRefused = hasCode(error, "store_full") || hasCode(error, "store_read_only");
       if (isRefused && !isIgnored()) this.#refuse(error);
-      throw error;
-    }
+    });
+    return call;
   }
+
+  readonly #answered = (result: unknown): void => {
+    if (this.#state.since === null) return;
+    // A heartbeat returns nothing.
+    if (!Array.isArray(result) || hasWritten(result as readonly Outcome[])) this.#took();
+  };
 
   #took(): void {
     const { since } = this.#state;

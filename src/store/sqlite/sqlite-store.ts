@@ -161,15 +161,18 @@ export class SqliteStore implements Store {
     }
   }
 
-  async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-    const outcomes = await this.#write(() => {
-      const all = this.#applyAll(batch);
-      this.#news.noteApplied(batch, all);
-      return all;
-    });
-    this.#watchers.wakeLanded(batch, outcomes);
-    if (this.#mayHaveRemoved) this.#deleteRemoved();
-    return outcomes;
+  commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return this.#write(
+      () => {
+        const outcomes = this.#applyAll(batch);
+        this.#news.noteApplied(batch, outcomes);
+        return outcomes;
+      },
+      (outcomes) => {
+        this.#watchers.wakeLanded(batch, outcomes);
+        if (this.#mayHaveRemoved) this.#deleteRemoved();
+      },
+    );
   }
 
   #applyAll(batch: readonly Transaction[]): readonly Outcome[] {
@@ -594,16 +597,20 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
-  /** Runs `work` in one transaction, which is rolled back if `work` throws. */
-  #write<T>(work: () => T): Promise<T> {
-    if (this.#vacuuming !== undefined) return this.#writeLater(work);
-    return this.#run(() => this.#transactions.writing(work));
+  /** Runs `work` in one transaction, which is rolled back if `work` throws, and `landed` once it is committed. */
+  #write<T>(work: () => T, landed?: (result: T) => void): Promise<T> {
+    if (this.#vacuuming !== undefined) return this.#writeLater(work, landed);
+    return this.#run(() => {
+      const result = this.#transactions.writing(work);
+      landed?.(result);
+      return result;
+    });
   }
 
   /** Waits for the end of this store's own vacuum, however long it takes, and then as for any other writer. */
-  async #writeLater<T>(work: () => T): Promise<T> {
+  async #writeLater<T>(work: () => T, landed: ((result: T) => void) | undefined): Promise<T> {
     while (this.#vacuuming !== undefined) await this.#vacuuming;
-    return await this.#write(work);
+    return await this.#write(work, landed);
   }
 
   /** Runs `work`, and retries it while another process has the lock. The store may be closed during the wait. */

@@ -25,20 +25,32 @@ export class Patience {
   }
 
   /** Runs `work`, and retries it while another connection has the lock. @throws SessionError `store_busy` */
-  async when<T>(work: () => T): Promise<T> {
+  when<T>(work: () => T): Promise<T> {
+    this.#share.begin();
+    try {
+      const result = work();
+      return this.#share.isUsedUp ? turnOfTheLoop(result) : Promise.resolve(result);
+    } catch (error) {
+      return this.#again(work, error);
+    }
+  }
+
+  /** Retries work that failed. */
+  async #again<T>(work: () => T, failure: unknown): Promise<T> {
     // Real time, not the store's clock: the lock is that of a real process.
     const startedAt = performance.now();
-    this.#share.begin();
+    let error = failure;
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 1.5, pauseMaxMs)) {
+      const waitedMs = Math.round(performance.now() - startedAt);
+      if (!isBusy(error) || waitedMs >= this.busyTimeoutMs) throw this.failureOf(error, waitedMs);
+      await sleep(pauseMs * (0.5 + Math.random()));
       try {
         const result = work();
         if (this.#share.isUsedUp) await turnOfTheLoop();
         return result;
-      } catch (error) {
-        const waitedMs = Math.round(performance.now() - startedAt);
-        if (!isBusy(error) || waitedMs >= this.busyTimeoutMs) throw this.failureOf(error, waitedMs);
+      } catch (another) {
+        error = another;
       }
-      await sleep(pauseMs * (0.5 + Math.random()));
     }
   }
 
