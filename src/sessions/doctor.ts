@@ -172,12 +172,15 @@ function isUnderEarlierSecret(core: Core, record: SessionRecord, secret: SecretS
 
 /**
  * The error that keeps the store from serving any session, such as a missing function; reported once instead of for each
- * session. The read asks for a session that does not exist, so that no state of a session matters.
+ * session. The reads ask for sessions that do not exist, so that no state of a session matters; a store may load one session
+ * and several in different ways.
  */
 async function whyUnreadable({ store }: Core): Promise<string | null> {
   const absent = { tenant: internalScope("", "doctor"), id: "nothing" };
   try {
-    await store.load([{ key: absent, tails: [{ log: "turns", last: 1 }] }]);
+    const request = { key: absent, tails: [{ log: "turns", last: 1 }] };
+    await store.load([request]);
+    await store.load([request, { ...request, key: { ...absent, id: "nothing else" } }]);
     await store.read(absent, { log: "turns", from: 1, to: 1, order: "ascending", limit: 1 });
     await store.instances([absent.id]);
     return null;

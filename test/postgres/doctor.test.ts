@@ -329,6 +329,7 @@ test("perdure doctor reports the schema without changing it, and repairs it on r
 test("a schema in which no session can be read is one finding, not one of each session", async () => {
   for (const sql of [
     "drop function perdure.load_records",
+    "drop function perdure.load_session",
     "drop function perdure.entry_text cascade",
     "alter table perdure.entries drop column bytes cascade",
     "drop table perdure.instances",

@@ -261,10 +261,10 @@ test("a schema of a newer version is refused where it breaks this one, and only 
 test("a store with a dropped function is refused, and the error names the function", async () => {
   const url = await emptyDatabase();
   const store = await openPostgres({ url });
-  await query(url, "drop function perdure.load_records");
+  await query(url, "drop function perdure.load_session");
   await assert.rejects(
     store.load([{ key: sampleRecord(), tails: [] }]),
-    (error: Error) => hasCode(error, "store_invalid") && error.message.includes("load_records"),
+    (error: Error) => hasCode(error, "store_invalid") && error.message.includes("load_session"),
   );
   await store.close();
 });

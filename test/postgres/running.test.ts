@@ -75,11 +75,32 @@ test("a hundred sums at once share a few connections, and none of them fails", a
   while ((await connections()) > 4) await sleep(20);
 });
 
-test("a pool with only the method query is enough, with any numbers", async () => {
+/** Texts of all lengths in bytes go to the server in one batch and come back. */
+async function appendSixth(on: Store, records: readonly ReturnType<typeof sampleRecord>[]): Promise<void> {
+  const values = ["a€\u{1f600}\u0000\u001e\u001f", ""];
+  const steps = records.map((record, index) => [
+    stepOf(record, { splices: [sampleSplice("turns", 6, [values[index] as string])] }),
+  ]);
+  assert.deepEqual(
+    await on.commit(steps),
+    records.map(() => ({ status: "ok" })),
+  );
+  for (const [index, record] of records.entries()) {
+    const [entry] = await on.read(record, { log: "turns", from: 6, to: 6, order: "ascending", limit: 1 });
+    assert.deepEqual(entry, sampleEntries(6, [values[index] as string])[0]);
+  }
+}
+
+test("a batch of appends keeps every character", async () => {
+  await appendSixth(store, [await five(), await five()]);
+});
+
+test("a pool with only the method query is enough, with any numbers, and gets no bytes", async () => {
   const pool = new Pool({ connectionString: server.url(), max: 1 });
   const own = await openPostgres({
     pool: {
       async query(text, values) {
+        for (const value of values ?? []) assert.ok(value === null || typeof value !== "object", text);
         const { rows } = await pool.query(text, values);
         // As a driver of another kind may give bigints.
         return {
@@ -103,6 +124,7 @@ test("a pool with only the method query is enough, with any numbers", async () =
       [1, 2, 3, 4, 5].map((value) => ({ key: `k${value}`, value })),
     ),
   );
+  await appendSixth(own, [record, await five(own)]);
   await own.close();
   await pool.end();
 });

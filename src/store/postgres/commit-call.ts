@@ -144,17 +144,30 @@ function changeValues(change: Change): readonly Cell[] {
 }
 
 /** The values of `commit_appends`, a text for each column; undefined for a batch that it cannot apply. */
-function appendValues(batch: readonly Transaction[]): readonly string[] | undefined {
+function appendValues(batch: readonly Transaction[]): readonly (string | Buffer)[] | undefined {
   if (batch.length === 1 || !batch.every(isAppend)) return undefined;
   const changes = sorted(batch);
   const rows = changes.map(({ change }) => changeValues(change));
   const cells: Cell[] = changes.map(({ n }) => n);
-  const columns = [cells.join(separator)];
-  for (let column = 0; column < (rows[0]?.length ?? 0); column++) {
+  const columns: (string | Buffer)[] = [cells.join(separator)];
+  const last = (rows[0]?.length ?? 0) - 1;
+  for (let column = 0; column < last; column++) {
     for (let index = 0; index < rows.length; index++) cells[index] = rows[index]?.[column] ?? nullText;
     columns.push(cells.join(separator));
   }
+  columns.push(joinedBytes(rows.map((row) => String(row[last]))));
   return columns;
+}
+
+/** Long texts with separators between them, as bytes: one text of all of them would be written twice. */
+function joinedBytes(texts: readonly string[]): Buffer {
+  const bytes = Buffer.allocUnsafe(texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, -1));
+  let end = 0;
+  texts.forEach((text, index) => {
+    if (index > 0) end += bytes.write(separator, end);
+    end += bytes.write(text, end);
+  });
+  return bytes;
 }
 
 /** True for a transaction that adds one entry behind the end of a log, with values that can be split. */

@@ -13,6 +13,7 @@ import type {
   FoundEvents,
   EventScan,
   InspectOptions,
+  Loaded,
   LoadRequest,
   Look,
   LogRange,
@@ -177,6 +178,8 @@ export class PostgresStore implements Store {
 
   async load(requests: readonly LoadRequest[]): Promise<Look> {
     this.#database.guardOpen();
+    const [request, ...more] = requests;
+    if (request !== undefined && more.length === 0 && isLone(request)) return await this.#loadOne(request);
     const sessions = requests.map(({ key: { tenant, id } }, request) => ({ request, tenant, id }));
     const tails = requests.flatMap(({ key: { tenant, id }, tails }, request) =>
       tails
@@ -188,6 +191,25 @@ export class PostgresStore implements Store {
       [JSON.stringify(sessions), JSON.stringify(tails)],
     );
     return this.#assemble(requests, rows);
+  }
+
+  async #loadOne({ key: { tenant, id }, tails }: LoadRequest): Promise<Look> {
+    const [tail] = tails;
+    const [head, ...rows] = await this.#call(
+      `select seq, key, at, data from ${this.#schema}.load_session($1, $2, $3, $4)`,
+      [tenant, id, tail?.log ?? null, tail?.last ?? 0],
+    );
+    const now = Number(head?.["at"]);
+    const row = parsed(head?.["data"]) as RecordRow | null;
+    if (row === null) return { now, sessions: [undefined] };
+    return { now, sessions: [this.#loaded(row, tails, tail === undefined ? [] : [rows.map(entryOf).toReversed()])] };
+  }
+
+  /** @throws SessionError `session_unreadable`, `store_invalid` */
+  #loaded(row: RecordRow, tails: LoadRequest["tails"], entries: readonly (readonly Entry[])[]): Loaded {
+    const record = recordOf(row);
+    tails.forEach((tail, index) => guardTail(entries[index] ?? [], { store: this.#database.name, record, ...tail }));
+    return { record, tails: entries };
   }
 
   #assemble(requests: readonly LoadRequest[], rows: readonly Row[]): Look {
@@ -203,10 +225,11 @@ export class PostgresStore implements Store {
     const sessions = requests.map(({ tails }, request) => {
       const head = heads[request];
       if (head === undefined) return undefined;
-      const record = recordOf(head);
-      const entries = (logs[request] ?? []).map((log) => log.sort((a, b) => a.seq - b.seq));
-      tails.forEach((tail, index) => guardTail(entries[index] ?? [], { store: this.#database.name, record, ...tail }));
-      return { record, tails: entries };
+      return this.#loaded(
+        head,
+        tails,
+        (logs[request] ?? []).map((log) => log.sort((a, b) => a.seq - b.seq)),
+      );
     });
     return { now, sessions };
   }
@@ -397,6 +420,11 @@ export class PostgresStore implements Store {
 
 const landed: Outcome = { status: "ok" };
 const noCopies: Copies = new Map();
+
+/** True for a request that `load_session` can answer. */
+function isLone({ tails: [tail, ...more] }: LoadRequest): boolean {
+  return more.length === 0 && (tail === undefined || (tail.bytesMax === undefined && tail.last > 0));
+}
 
 /** True if a change takes over the logs of another session. */
 function moves(transaction: Transaction): boolean {

@@ -307,6 +307,8 @@ export class Database {
   #query(pool: PostgresPool, statement: Statement): Promise<QueryResult> {
     const { text, values } = statement;
     if (values === undefined) return pool.query(text);
+    // A pool of the caller may be that of a driver which takes no bytes for a text.
+    if (this.#connections.kind === "given") return pool.query(text, values.map(textOf));
     if (!this.#isNamed(statement)) return pool.query(text, [...values]);
     return (pool as OwnPool).query({ name: nameOf(text), text, values: [...values] });
   }
@@ -387,6 +389,10 @@ interface Statement {
 /** The pool removes an idle connection that the server has ended; the next statement opens another. */
 function ignoreIdleError(): void {
   // Without a listener the event ends the process.
+}
+
+function textOf(value: unknown): unknown {
+  return Buffer.isBuffer(value) ? value.toString() : value;
 }
 
 const names = new Map<string, string>();

@@ -7,7 +7,7 @@ import { documentRefusals } from "./functions/documents.ts";
 import { entryText, textBytes } from "./functions/entry-bytes.ts";
 import { labelsOfChanged, labelTriggers } from "./functions/label-triggers.ts";
 import { readNews } from "./functions/news.ts";
-import { loadSessions } from "./functions/load-sessions.ts";
+import { loadSession, loadSessions } from "./functions/load-sessions.ts";
 import { readEntries } from "./functions/read-entries.ts";
 import { refusals } from "./functions/refusals.ts";
 import { removedLogs } from "./functions/removed-logs.ts";
@@ -248,7 +248,7 @@ ${views(schema)}`,
   },
   {
     version: 10,
-    title: "appends without triggers",
+    title: "appends and loads that cost less",
     breaking: false,
     // The functions of programs of the versions before are replaced, so they note news and store archives as bytes too.
     sql: ({ schema }) => `
@@ -263,6 +263,7 @@ ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
 ${commitAppend(schema)}
-${commitAppends(schema)}`,
+${commitAppends(schema)}
+${loadSession(schema)}`,
   },
 ];
