@@ -32,7 +32,7 @@ export {
   type BackupReport,
   type RestoreStoreOptions,
 } from "./backup.ts";
-export type { Conversation } from "./sessions/transfer/conversation.ts";
+export type { Conversation, LeftOut, MessageFacts } from "./sessions/transfer/conversation.ts";
 export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";
 export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
@@ -42,7 +42,13 @@ export type { Erased } from "./sessions/erasure/subject.ts";
 export type { DocumentReferences, References } from "./sessions/erasure/references.ts";
 export type { SharedForks } from "./sessions/erasure/shared-forks.ts";
 export type { HostInfo } from "./sessions/hosts.ts";
-export type { ImportItem, ImportOptions, ImportReport, SkippedItem } from "./sessions/transfer/importing.ts";
+export type {
+  ImportItem,
+  ImportOptions,
+  ImportReport,
+  IncompleteItem,
+  SkippedItem,
+} from "./sessions/transfer/importing.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
 export type { StatsKind, UnreadableCounts } from "./store/stats.ts";
 export type { Percentiles } from "./domain/values/percentiles.ts";
