@@ -1,9 +1,11 @@
 /**
- * LangGraph: a checkpointer whose threads are sessions. The program brings the packages `@langchain/langgraph-checkpoint` and
+ * LangGraph: a checkpointer whose threads are sessions, a store of memories and a cache of nodes on documents. The program brings the packages `@langchain/langgraph-checkpoint` and
  * `@langchain/core`, which this entry point loads.
  *
  * @module perdure/langgraph
  */
+export { PerdureCache, perdureCache, type CacheKey } from "./langgraph/cache.ts";
+export { PerdureStore, perdureStore, type StoreOperation } from "./langgraph/store.ts";
 export { PerdureSaver, perdureSaver, type ListOptions, type SaverOptions } from "./langgraph/saver.ts";
 export type {
   ChannelVersion,
@@ -11,6 +13,7 @@ export type {
   CheckpointMetadata,
   CheckpointTuple,
   DeltaChannelHistory,
+  Item,
   PendingWrite,
   RunnableConfig,
   Serializer,

@@ -4,4 +4,4 @@ import { frameworkTests } from "./framework-tests.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
 import "./langgraph/resolve.ts";
 
-await frameworkTests("langgraph", ["validation.ts", "graphs.ts"]);
+await frameworkTests("langgraph", ["validation.ts", "graphs.ts", "memories.ts", "values.ts"]);

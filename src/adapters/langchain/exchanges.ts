@@ -2,7 +2,7 @@
 import { fromFormat, type Message, type TurnInput } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "./fields.ts";
-import { fieldsOfMessage, nameOf, type LangchainMessage } from "./package-core.ts";
+import { fieldsOfMessage, messageOf, nameOf, type LangchainMessage } from "./package-core.ts";
 
 /** Messages that are one turn: `from` is the number of the first one, `to` is behind the last one. */
 export interface ExchangeRange {
@@ -55,7 +55,8 @@ function beginsTurn(message: LangchainMessage, previous: LangchainMessage): bool
   return isAnswer(previous) && kindOf(message) === "ai";
 }
 
-function isQuestion(message: LangchainMessage): boolean {
+/** True for a message of the user or the system: others answer it. */
+export function isQuestion(message: LangchainMessage): boolean {
   return ["human", "system"].includes(kindOf(message));
 }
 
@@ -90,18 +91,32 @@ export function turnOf(messages: readonly LangchainMessage[], { from, to, isAnsw
 
 /** Messages as every framework reads them. Their own forms are not stored a second time: the graph has them. */
 function canonical(messages: readonly LangchainMessage[]): Message[] {
-  return messages.flatMap((message) =>
-    fromFormat([{ type: kindOf(message), data: dataOf(message) }], "langchain").map(
-      ({ native: _, ...shown }) => shown as Message,
-    ),
-  );
+  return messages.flatMap((message) => {
+    const fields = fieldsOfMessage(message);
+    const data = Object.fromEntries(shownFields.map((name) => [name, fields.get(name)]));
+    const converted = fromFormat([{ type: kindOf(message), data: defined(data) }], "langchain");
+    return converted.map(({ native: _, ...shown }) => shown as Message);
+  });
 }
 
 /** The fields of a message that other frameworks know. */
-function dataOf(message: LangchainMessage): object {
-  const fields = fieldsOfMessage(message);
-  const named = ["content", "name", "role", "tool_calls", "tool_call_id", "status"];
-  return defined(Object.fromEntries(named.map((name) => [name, fields.get(name)])));
+const shownFields = ["content", "name", "role", "tool_calls", "tool_call_id", "status"];
+
+/** A message in LangChain's own stored form. */
+export interface StoredForm {
+  readonly type: string;
+  readonly data: object;
+}
+
+/** The stored form of a message, with all its fields. */
+export function storedForm(message: LangchainMessage): StoredForm {
+  return { type: kindOf(message), data: Object.fromEntries(fieldsOfMessage(message)) };
+}
+
+/** The message of a stored form. @throws Error for a type that is no message */
+export function messageOfForm({ type, data }: StoredForm): LangchainMessage {
+  const name = Object.keys(kinds).find((one) => kinds[one] === type);
+  return messageOf(name ?? type, data);
 }
 
 function usageOf(answers: readonly LangchainMessage[]): TurnInput["usage"] {

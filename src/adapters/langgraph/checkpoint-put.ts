@@ -6,6 +6,7 @@ import {
   type LogEntryInput,
   type Session,
   type SessionWrite,
+  type Value,
 } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "../langchain/fields.ts";
@@ -178,6 +179,9 @@ class CheckpointPut {
       const plan = this.#thread.lists.plan(listKey(ns, channel), values, { alone: this.#alone });
       const entries = plan.fresh.flatMap(({ key, value, index }) => {
         const path = `${channel}[${index}]`;
+        const written = this.#thread.lists.writtenPlaceOf(value);
+        if (written !== undefined)
+          return [{ key, value: { $lg: "written", key: written.key, at: written.at } as unknown as Value }];
         return this.#thread.entriesOf({ key, value: toStored(value, path) }, path);
       });
       const runs: StoredChannel = { runs: plan.runs, ...defined({ delta: isDelta ? (true as const) : undefined }) };

@@ -1,12 +1,14 @@
 /** Keys of entries and documents, of parts that may be any text: `state|messages|00000003.k2f9x1`. */
 import { createHash, randomBytes } from "node:crypto";
 
-/** A longer part is its hash: all parts of a key together have at most 256 characters. */
+/** The most characters of a key. */
+export const keyLengthMax = 256;
+/** A longer part is its hash, so that three of them fit into a key. */
 const partLengthMax = 72;
 
 /** The key of these parts. Different parts have different keys. */
 export function keyOf(...parts: readonly string[]): string {
-  return parts.map(escaped).join("|");
+  return parts.map(keyPart).join("|");
 }
 
 /** The text that the keys begin with whose first parts are these. */
@@ -17,7 +19,8 @@ export function prefixOf(...parts: readonly string[]): string {
 /** Control characters, format characters and halves of surrogate pairs are no characters of keys. */
 const special = /[|%~/]|\p{C}|\p{Zl}|\p{Zp}/gu;
 
-function escaped(part: string): string {
+/** A text as part of a key: itself, with its special characters escaped, or a hash where it is long. */
+export function keyPart(part: string): string {
   const text = part.replace(special, (character) =>
     Array.from(character, (one) => `%${(one.codePointAt(0) ?? 0).toString(16)}.`).join(""),
   );

@@ -1,16 +1,6 @@
 /** The checkpointer of a graph: checkpoints and pending writes in sessions. */
 import { randomBytes } from "node:crypto";
-import {
-  encodeValue,
-  hasCode,
-  idFor,
-  sameValue,
-  SessionError,
-  type LogEntry,
-  type Sessions,
-  type Value,
-} from "../../index.ts";
-import { decode } from "../../domain/values/codec.ts";
+import { hasCode, idFor, sameValue, SessionError, type LogEntry, type Sessions, type Value } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { addressOf, configOf, required } from "./address.ts";
@@ -24,9 +14,9 @@ import {
   type CheckpointTuple,
   type DeltaChannelHistory,
   type RunnableConfig,
-  type Serializer,
 } from "./package-checkpoint.ts";
-import { fromStored, toStored } from "./stored-values.ts";
+import { serializer } from "./serializer.ts";
+import { toStored } from "./stored-values.ts";
 import { ThreadReader } from "./thread-reader.ts";
 import { checkpointsLog, isCheckpoint, Thread, threadLabel, writesLog, type StoredCheckpoint } from "./thread.ts";
 
@@ -56,13 +46,6 @@ const threadsMax = 1000;
 
 const optionNames: OptionNames<SaverOptions> = { onFork: true };
 const forks = ["refuse", "keep"] as const;
-
-/** Values as bytes, with all that the saver keeps of them. */
-const serializer: Serializer = {
-  dumpsTyped: async (value) => ["json", new TextEncoder().encode(encodeValue(toStored(value, "value")))],
-  loadsTyped: async (_, data) =>
-    await fromStored(decode(typeof data === "string" ? data : new TextDecoder().decode(data))),
-};
 
 /** A checkpointer whose threads are sessions. Made by {@link perdureSaver}. */
 export class PerdureSaver extends BaseCheckpointSaver {
@@ -170,9 +153,13 @@ export class PerdureSaver extends BaseCheckpointSaver {
     const path = writes.map(([channel]) => channel).join(", ");
     await thread.withSession(async (session) => {
       for (;;) {
-        const entries = thread.entriesOf({ key: keyOf(address.ns ?? "", id, freshName()), value }, path);
+        const key = keyOf(address.ns ?? "", id, freshName());
+        const entries = thread.entriesOf({ key, value }, path);
         const outcome = await session.write({ logs: { [writesLog]: { entries } } });
-        if (outcome.status === "ok") return;
+        if (outcome.status !== "ok") continue;
+        const values = writes.map(([, one]) => one);
+        thread.lists.rememberWritten(key, values);
+        return;
       }
     });
   }

@@ -1,5 +1,5 @@
 /**
- * Lists of channels. Each element is an entry of its own, written once; the value of the channel names runs of entries:
+ * Lists of channels. Each element is an entry of its own, written once, which names the write of the task that has made it; the value of the channel names runs of entries:
  * `[["k2f9x1q0", 0, 998], ["m1z8h3aa", 0, 6]]`. A list that grows, loses elements or is changed in the middle writes what is new. A
  * fork that appends to the same list begins another run.
  *
@@ -20,6 +20,12 @@ export interface Place {
   readonly index: number;
   /** The fields that the element had; undefined for a value without identity. */
   readonly fields: readonly unknown[] | undefined;
+}
+
+/** The place of a value in the pending writes of a task: the key of the entry, the number of the write, the number in its list. */
+export interface WrittenPlace {
+  readonly key: string;
+  readonly at: readonly [write: number, item?: number];
 }
 
 /** The elements of a channel, and their places. */
@@ -46,6 +52,7 @@ export class StoredLists {
   /** The first number behind each list that may still grow. */
   readonly #ends = new Map<string, number>();
   readonly #last = new Map<string, PlacedList>();
+  readonly #written = new WeakMap<object, WrittenPlace & { readonly fields: readonly unknown[] | undefined }>();
 
   /** @param alone true: no list that is stored grows, since another writer may have done so */
   plan(channel: string, values: readonly unknown[], { alone }: { readonly alone: boolean }): ListPlan {
@@ -93,6 +100,23 @@ export class StoredLists {
     return last !== undefined && index < last.values.length && Object.is(last.values[index], value)
       ? last.places[index]
       : undefined;
+  }
+
+  /** A task has written these values: an element that is one of them need not be stored again. */
+  rememberWritten(key: string, values: readonly unknown[]): void {
+    const add = (value: unknown, at: WrittenPlace["at"]): void => {
+      if (typeof value === "object" && value !== null && lengthOf(value) > referenceLengthMin)
+        this.#written.set(value, { key, at, fields: fieldsOf(value) });
+    };
+    for (const [write, value] of values.entries())
+      if (Array.isArray(value)) for (const [item, element] of value.entries()) add(element, [write, item]);
+      else add(value, [write]);
+  }
+
+  /** The write that has this value, as it is now; undefined if there is none. */
+  writtenPlaceOf(value: unknown): WrittenPlace | undefined {
+    const place = typeof value === "object" && value !== null ? this.#written.get(value) : undefined;
+    return place !== undefined && sameFields(fieldsOf(value), place.fields) ? place : undefined;
   }
 
   /** The list is stored: its elements are known again. */
@@ -155,6 +179,8 @@ export function isStoredByElements(values: readonly unknown[]): boolean {
   return values.some((value) => (length += lengthOf(value)) > inlineLengthMax);
 }
 
+/** Characters of an element that may be stored as a reference to a write. */
+const referenceLengthMin = 200;
 /** Characters of a list that is stored as one value. */
 const inlineLengthMax = 512;
 

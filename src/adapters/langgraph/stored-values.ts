@@ -222,9 +222,21 @@ async function instanceOf(stored: Stored): Promise<unknown> {
     : await loaded(stored["value"] ?? null);
 }
 
+const errorClasses: readonly ErrorConstructor[] = [
+  Error,
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+];
+
+/** An error of a class of JavaScript; one of another class is an `Error` with its name. */
 function errorOf(name: string, message: string): Error {
-  const error = new Error(message);
-  if (name !== "Error") error.name = name;
+  const ErrorClass = errorClasses.find((one) => one.name === name) ?? Error;
+  const error = new ErrorClass(message);
+  if (error.name !== name) error.name = name;
   return error;
 }
 

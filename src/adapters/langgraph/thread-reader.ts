@@ -1,5 +1,5 @@
 /** Reads the checkpoints of a thread. Elements of lists that several checkpoints share are read once. */
-import type { Value } from "../../index.ts";
+import { SessionError, type Value } from "../../index.ts";
 import { configOf } from "./address.ts";
 import { keyOf, prefixOf } from "./keys.ts";
 import type {
@@ -11,7 +11,7 @@ import type {
   PendingWrite,
 } from "./package-checkpoint.ts";
 import { deltaSnapshot } from "./package-checkpoint.ts";
-import { placesOf, type Place, type Run } from "./stored-lists.ts";
+import { placesOf, type Place, type Run, type WrittenPlace } from "./stored-lists.ts";
 import { fromStored } from "./stored-values.ts";
 import { tasksChannel, writesInOrder, type StoredWrites } from "./stored-writes.ts";
 import { valuesLog, writesLog, type StoredCheckpoint, type Thread } from "./thread.ts";
@@ -152,19 +152,47 @@ export class ThreadReader {
     return delta ? deltaSnapshot(values) : values;
   }
 
+  /** The elements, those that are in writes of tasks read from there. @throws SessionError `store_invalid` if a write is missing */
+  async #fromWrites(elements: readonly Value[]): Promise<readonly Value[]> {
+    const places = elements.filter(isWritten) as unknown as readonly Written[];
+    if (places.length === 0) return elements;
+    const keys = [...new Set(places.map(({ key }) => key))];
+    const log = (await this.#thread.opened()).log(writesLog);
+    const calls = new Map<string, StoredWrites>();
+    for (let at = 0; at < keys.length; at += keysMax)
+      for (const { key, value } of await log.get(keys.slice(at, at + keysMax)))
+        calls.set(key ?? "", (await this.#thread.whole(writesLog, value)) as unknown as StoredWrites);
+    return elements.map((element) => {
+      if (!isWritten(element)) return element;
+      const { key, at } = element as unknown as Written;
+      const value = calls.get(key)?.writes[at[0]]?.[1];
+      const found = at[1] === undefined ? value : (value as readonly Value[] | undefined)?.[at[1]];
+      if (found === undefined)
+        throw new SessionError("store_invalid", { problem: "entry_invalid", log: writesLog, seq: 0 });
+      return found;
+    });
+  }
+
   async #elementsOf([list, from, to]: Run): Promise<readonly Value[]> {
     const read = this.#elements.get(list);
     if (read !== undefined && read.from <= from && to <= read.from + read.values.length)
       return read.values.slice(from - read.from, to - read.from);
-    const values = await this.#thread.elements(valuesLog, [[list, from, to]]);
+    const values = await this.#fromWrites(await this.#thread.elements(valuesLog, [[list, from, to]]));
     const whole = await Promise.all(values.map((value) => this.#thread.whole(valuesLog, value)));
     if (read === undefined || read.values.length < whole.length) this.#elements.set(list, { from, values: whole });
     return whole;
   }
 }
 
+/** An element that the write of a task has. */
+type Written = WrittenPlace & { readonly $lg: "written" };
+
+function isWritten(value: Value): boolean {
+  return (value as { readonly $lg?: Value } | null)?.$lg === "written";
+}
+
 /** Keys of one read. */
-const keysMax = 100;
+const keysMax = 250;
 
 /** Checkpoints of earlier formats have the sends of their parent as a channel. */
 function addSends(checkpoint: Checkpoint, writes: readonly PendingWrite[]): void {

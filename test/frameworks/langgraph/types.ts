@@ -1,9 +1,16 @@
-/** Compiled only: the adapter's own types of LangGraph fit those of its packages, as published. */
-import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
-import { perdureSaver } from "../../../src/adapters/langgraph.ts";
+/** Compiled only: the adapters' own types of LangGraph and LangChain fit those of the packages, as published. */
+import type { BaseListChatMessageHistory } from "@langchain/core/chat_history";
+import type { BaseCache, BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
+import { chatHistory } from "../../../src/adapters/langchain.ts";
+import { perdureCache, perdureSaver, perdureStore } from "../../../src/adapters/langgraph.ts";
 import type { Sessions } from "../../../src/index.ts";
 
-/** Compiles only if a graph takes the saver. */
-export function compiled(sessions: Sessions): BaseCheckpointSaver {
-  return perdureSaver(sessions);
+/** Compiles only if a graph takes what the adapter makes. */
+export function compiled(sessions: Sessions): readonly [BaseCheckpointSaver, BaseStore, BaseCache] {
+  return [perdureSaver(sessions), perdureStore(sessions), perdureCache(sessions)];
+}
+
+/** Compiles only if a runnable takes the history, as the value of a function. */
+export function history(sessions: Sessions): Pick<BaseListChatMessageHistory, "getMessages" | "addMessages" | "clear"> {
+  return chatHistory(sessions, "s");
 }

@@ -1,0 +1,117 @@
+/**
+ * LangChain: the history of a chat as a session. The program brings the package `@langchain/core`, which this entry point loads.
+ *
+ * @module perdure/langchain
+ */
+import {
+  fromFormat,
+  hasCode,
+  idFor,
+  SessionError,
+  toFormat,
+  type Message,
+  type Session,
+  type Sessions,
+  type SessionWrite,
+  type Turn,
+} from "../index.ts";
+import {
+  endsAnswered,
+  exchangesIn,
+  isQuestion,
+  messageOfForm,
+  storedForm,
+  type StoredForm,
+} from "./langchain/exchanges.ts";
+import type { LangchainMessage } from "./langchain/package-core.ts";
+import { BaseListChatMessageHistory } from "./langchain/package-history.ts";
+
+/** Tries of an addition against newer turns, before it fails with `contended`. */
+const attemptsMax = 100;
+
+/** The messages of a session, as a history of LangChain. Made by {@link chatHistory}. */
+export class ChatHistory extends BaseListChatMessageHistory {
+  readonly lc_namespace: string[] = ["perdure"];
+  readonly #open: () => Promise<Session>;
+
+  /** @internal */
+  constructor(open: () => Promise<Session>) {
+    super();
+    this.#open = open;
+  }
+
+  /** All messages, those of other frameworks converted. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- messages of the program's own copy of the package
+  async getMessages(): Promise<any[]> {
+    const session = await this.#open();
+    const forms = await session.messages({ as: "langchain" });
+    return forms.map((form) => messageOfForm(form as unknown as StoredForm));
+  }
+
+  /** Adds a message, as `addMessages`. */
+  async addMessage(message: LangchainMessage): Promise<void> {
+    await this.addMessages([message]);
+  }
+
+  /**
+   * Adds messages in one commit: a message of the user after an answer begins a turn, all others continue the last one.
+   * @throws SessionError `message_invalid`, `value_unstorable`, and as `Session.write`
+   */
+  async addMessages(messages: LangchainMessage[]): Promise<void> {
+    const session = await this.#open();
+    for (let attempt = 1; attempt <= attemptsMax; attempt++)
+      try {
+        const look = await session.look([{ log: "turns", last: 1 }]);
+        const last = look.tails[0]?.[0]?.value as unknown as Turn | undefined;
+        await session.write({ turns: turnsOf(messages, last), onto: look });
+        return;
+      } catch (error) {
+        if (!hasCode(error, "conflict")) throw error;
+      }
+    throw new SessionError("contended", { sessionId: session.id, attempts: attemptsMax });
+  }
+
+  /** Deletes all messages. @throws SessionError `legal_hold` */
+  async clear(): Promise<void> {
+    const session = await this.#open();
+    await session.write({ turns: { from: 1, turns: [] } });
+  }
+}
+
+/** The turns that these messages make behind the last turn, of which the first may be its later version. */
+function turnsOf(messages: readonly LangchainMessage[], last: Turn | undefined): NonNullable<SessionWrite["turns"]> {
+  const stored = last === undefined ? [] : formsOf([...last.input, ...last.output]);
+  const all = [...stored, ...messages];
+  const ranges = exchangesIn(all, 0).filter(({ to }) => to > stored.length);
+  const turns = ranges.map(({ from, to, isAnswered }) => {
+    const [earlier, added] = [from < stored.length ? last : undefined, all.slice(Math.max(from, stored.length), to)];
+    const questions = (earlier?.output.length ?? 0) > 0 ? 0 : added.findIndex((message) => !isQuestion(message));
+    const end = questions === -1 ? added.length : questions;
+    return {
+      input: [...(earlier?.input ?? []), ...canonical(added.slice(0, end))],
+      output: [...(earlier?.output ?? []), ...canonical(added.slice(end))],
+      status: isAnswered || endsAnswered(all, to) ? ("done" as const) : ("interrupted" as const),
+    };
+  });
+  const amends = last !== undefined && ranges[0] !== undefined && ranges[0].from < stored.length;
+  return amends ? { from: last.seq, amends, turns } : { turns };
+}
+
+function formsOf(messages: readonly Message[]): readonly LangchainMessage[] {
+  return toFormat(messages, "langchain").map((form) => messageOfForm(form as unknown as StoredForm));
+}
+
+function canonical(messages: readonly LangchainMessage[]): readonly Message[] {
+  return fromFormat(
+    messages.map((message) => storedForm(message)),
+    "langchain",
+  );
+}
+
+/**
+ * The history of a chat: `new RunnableWithMessageHistory({ getMessageHistory: (id) => chatHistory(sessions, id), … })`. The session
+ * is created where there is none; its id is the given one, or a hash of it where it is no valid one.
+ */
+export function chatHistory(sessions: Sessions, id: string): ChatHistory {
+  return new ChatHistory(() => sessions.ensure(idFor(id)));
+}

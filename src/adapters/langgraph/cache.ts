@@ -1,0 +1,79 @@
+/** The cache of a graph's nodes: its values as documents that expire. */
+import { createHash } from "node:crypto";
+import type { Documents, DocumentWrite, Sessions, Value } from "../../index.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { BaseCache } from "./package-checkpoint.ts";
+import { serializer } from "./serializer.ts";
+import { fromStored, toStored } from "./stored-values.ts";
+
+/** A namespace and a key in it. */
+export type CacheKey = [namespace: string[], key: string];
+
+/** The scope of the documents. */
+const scope = "langgraph-cache";
+
+/** Results of nodes, as documents. Made by {@link perdureCache}. */
+export class PerdureCache<V = unknown> extends BaseCache {
+  readonly #documents: Documents;
+  readonly #documentsMax: number;
+
+  constructor(sessions: Sessions) {
+    super(serializer);
+    this.#documents = sessions.documents(scope);
+    this.#documentsMax = sessions.limits.documentsMax;
+  }
+
+  /** The values that are stored under these keys. */
+  async get(keys: CacheKey[]): Promise<{ key: CacheKey; value: V }[]> {
+    const found: { key: CacheKey; value: V }[] = [];
+    for (const batch of batchesOf(keys, this.#documentsMax)) {
+      const documents = await this.#documents.getMany([...new Set(batch.map(documentKey))]);
+      for (const key of batch) {
+        const document = documents.get(documentKey(key));
+        if (document !== undefined) found.push({ key, value: (await fromStored(document.value)) as V });
+      }
+    }
+    return found;
+  }
+
+  /** Stores values; `ttl` in seconds. @throws SessionError `value_unstorable`, `document_too_large` */
+  async set(pairs: { key: CacheKey; value: V; ttl?: number }[]): Promise<void> {
+    const writes = new Map<string, DocumentWrite>();
+    for (const { key, value, ttl } of pairs) {
+      const document = documentKey(key);
+      const stored: Value = toStored(value, key[1]);
+      const ttlMs = ttl === undefined ? undefined : Math.max(1, Math.round(ttl * 1000));
+      writes.set(document, { key: document, value: stored, ...defined({ ttl: ttlMs }) });
+    }
+    for (const batch of batchesOf([...writes.values()], this.#documentsMax)) await this.#documents.write(batch);
+  }
+
+  /** Deletes the values of the namespaces, or of all where none is named. */
+  async clear(namespaces: string[][]): Promise<void> {
+    const prefixes = namespaces.length === 0 ? [""] : namespaces.map(prefixOf);
+    for (const prefix of prefixes)
+      for await (const { key } of this.#documents.each({ prefix })) await this.#documents.delete(key);
+  }
+}
+
+/** Namespaces and keys are hashes of any length already; their hash here has one. */
+function documentKey([namespace, key]: CacheKey): string {
+  return prefixOf(namespace) + hashed(key);
+}
+
+function prefixOf(namespace: readonly string[]): string {
+  return `${hashed(JSON.stringify(namespace))}/`;
+}
+
+function hashed(text: string): string {
+  return createHash("sha256").update(JSON.stringify(text)).digest("base64url");
+}
+
+function* batchesOf<T>(items: readonly T[], size: number): Generator<readonly T[], void, void> {
+  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
+}
+
+/** A cache for graphs: `graph.compile({ cache: perdureCache(sessions) })`. Its values are documents. */
+export function perdureCache(sessions: Sessions): PerdureCache {
+  return new PerdureCache(sessions);
+}

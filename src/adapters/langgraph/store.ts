@@ -1,0 +1,182 @@
+/** The store of a graph, for memories that outlive threads: its items as documents. */
+import {
+  SessionError,
+  type Document,
+  type Documents,
+  type DocumentWrite,
+  type Sessions,
+  type Value,
+} from "../../index.ts";
+import { isFields } from "../langchain/fields.ts";
+import { keyPart, keyLengthMax } from "./keys.ts";
+import { BaseStore, type Item } from "./package-checkpoint.ts";
+import { fromStored, toStored } from "./stored-values.ts";
+
+/** An operation of a batch, as the package declares it. */
+export type StoreOperation =
+  | { readonly namespace: string[]; readonly key: string }
+  | {
+      readonly namespace: string[];
+      readonly key: string;
+      readonly value: Record<string, unknown> | null;
+      readonly index?: false | string[];
+    }
+  | {
+      readonly namespacePrefix: string[];
+      readonly filter?: Record<string, unknown>;
+      readonly limit?: number;
+      readonly offset?: number;
+      readonly query?: string;
+    }
+  | {
+      readonly matchConditions?: readonly {
+        readonly matchType: "prefix" | "suffix";
+        readonly path: readonly string[];
+      }[];
+      readonly maxDepth?: number;
+      readonly limit: number;
+      readonly offset: number;
+    };
+
+type Put = Extract<StoreOperation, { value: unknown }>;
+type Search = Extract<StoreOperation, { namespacePrefix: unknown }>;
+type List = Extract<StoreOperation, { offset: number }>;
+
+/** An item as it is stored. */
+interface StoredItem {
+  readonly ns: readonly string[];
+  readonly key: string;
+  readonly value: Value;
+}
+
+/** The scope of the documents. */
+const scope = "langgraph-store";
+
+/** The memories of graphs, as documents. Made by {@link perdureStore}. */
+export class PerdureStore extends BaseStore {
+  readonly #documents: Documents;
+  readonly #writesMax: number;
+
+  constructor(sessions: Sessions) {
+    super();
+    this.#documents = sessions.documents(scope);
+    this.#writesMax = sessions.limits.documentsMax;
+  }
+
+  /**
+   * Does operations: reads see the state before the writes. Up to `limits.documentsMax` writes are one commit.
+   * @throws SessionError `argument_invalid` for a search by meaning, which documents have no vectors for, and for a name that is too
+   *   long; `value_unstorable`, `document_too_large`
+   */
+  // oxlint-disable-next-line typescript/no-explicit-any -- the types of the results follow from those of the operations
+  async batch(operations: readonly StoreOperation[]): Promise<any> {
+    const writes = new Map<string, DocumentWrite>();
+    for (const operation of operations) if (isPut(operation)) writes.set(documentKey(operation), writeOf(operation));
+    const results = await Promise.all(operations.map((operation) => this.#read(operation)));
+    const all = [...writes.values()];
+    for (let at = 0; at < all.length; at += this.#writesMax)
+      await this.#documents.write(all.slice(at, at + this.#writesMax));
+    return results;
+  }
+
+  async #read(operation: StoreOperation): Promise<unknown> {
+    if (isPut(operation)) return null;
+    if ("namespacePrefix" in operation) return await this.#search(operation);
+    if (!("namespace" in operation)) return await this.#namespaces(operation);
+    const document = await this.#documents.get(documentKey(operation));
+    return document === null ? null : await itemOf(document);
+  }
+
+  /** The items below the prefix whose value fits the filter, by namespace and key. */
+  async #search({ namespacePrefix, filter = {}, limit = 10, offset = 0, query }: Search): Promise<Item[]> {
+    if (query !== undefined)
+      throw new SessionError("argument_invalid", { name: "query", value: "a text", expected: "no_field" });
+    const items: Item[] = [];
+    let found = 0;
+    for await (const document of this.#documents.each({ prefix: prefixOf(namespacePrefix) })) {
+      if (items.length >= limit) break;
+      const item = await itemOf(document);
+      if (fits(item.value, filter) && found++ >= offset) items.push(item);
+    }
+    return items;
+  }
+
+  async #namespaces({ matchConditions = [], maxDepth, limit, offset }: List): Promise<string[][]> {
+    const exact = matchConditions.find(({ matchType, path }) => matchType === "prefix" && !path.includes("*"));
+    const found = new Map<string, string[]>();
+    for await (const { value } of this.#documents.each({ prefix: prefixOf(exact?.path ?? []) })) {
+      const { ns } = value as unknown as StoredItem;
+      if (!matchConditions.every((condition) => matches(ns, condition))) continue;
+      const name = ns.slice(0, maxDepth);
+      found.set(JSON.stringify(name), [...name]);
+    }
+    return [...found.values()].slice(offset, offset + limit);
+  }
+}
+
+function isPut(operation: StoreOperation): operation is Put {
+  return "value" in operation;
+}
+
+function writeOf(put: Put): DocumentWrite {
+  const { namespace: ns, key, value } = put;
+  const document = documentKey(put);
+  if (value === null) return { key: document, delete: true };
+  return { key: document, value: { ns, key, value: toStored(value, key) } };
+}
+
+/** The keys of a namespace begin with its names, so that those of all below it are next to each other. */
+function documentKey({ namespace, key }: { readonly namespace: readonly string[]; readonly key: string }): string {
+  const text = `${prefixOf(namespace)}/${keyPart(key)}`;
+  if (text.length <= keyLengthMax) return text;
+  throw new SessionError("argument_invalid", {
+    name: "namespace",
+    length: text.length,
+    expected: "text",
+    max: keyLengthMax,
+  });
+}
+
+function prefixOf(namespace: readonly string[]): string {
+  return namespace.map((name) => `${keyPart(name)}/`).join("");
+}
+
+async function itemOf({ value: stored, createdAt, updatedAt }: Document): Promise<Item> {
+  const { ns, key, value } = stored as unknown as StoredItem;
+  return { value: (await fromStored(value)) as Item["value"], key, namespace: [...ns], createdAt, updatedAt };
+}
+
+function matches(
+  ns: readonly string[],
+  { matchType, path }: { readonly matchType: "prefix" | "suffix"; readonly path: readonly string[] },
+): boolean {
+  const from = matchType === "prefix" ? 0 : ns.length - path.length;
+  return from >= 0 && path.every((name, index) => name === "*" || name === ns[from + index]);
+}
+
+/** True where the fields of the value are as the filter says, which compares as the package does. */
+function fits(value: Item["value"], filter: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(filter).every(([name, wanted]) => compares(value[name], wanted));
+}
+
+const operators: Readonly<Record<string, (value: unknown, wanted: unknown) => boolean>> = {
+  $eq: (value, wanted) => value === wanted,
+  $ne: (value, wanted) => value !== wanted,
+  $gt: (value, wanted) => Number(value) > Number(wanted),
+  $gte: (value, wanted) => Number(value) >= Number(wanted),
+  $lt: (value, wanted) => Number(value) < Number(wanted),
+  $lte: (value, wanted) => Number(value) <= Number(wanted),
+  $in: (value, wanted) => Array.isArray(wanted) && wanted.includes(value),
+  $nin: (value, wanted) => !Array.isArray(wanted) || !wanted.includes(value),
+};
+
+function compares(value: unknown, wanted: unknown): boolean {
+  if (!isFields(wanted) || !Object.keys(wanted).every((name) => Object.hasOwn(operators, name)))
+    return value === wanted;
+  return Object.entries(wanted).every(([name, one]) => operators[name]?.(value, one) === true);
+}
+
+/** A store for graphs: `graph.compile({ store: perdureStore(sessions) })`. Its items are documents. */
+export function perdureStore(sessions: Sessions): PerdureStore {
+  return new PerdureStore(sessions);
+}
