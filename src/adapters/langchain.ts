@@ -26,6 +26,8 @@ import {
 import type { LangchainMessage } from "./langchain/package-core.ts";
 import { BaseListChatMessageHistory } from "./langchain/package-history.ts";
 
+export type { LangchainMessage } from "./langchain/package-core.ts";
+
 /** Tries of an addition against newer turns, before it fails with `contended`. */
 const attemptsMax = 100;
 
