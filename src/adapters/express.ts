@@ -4,7 +4,6 @@
  *
  * @module perdure/express
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { SessionError, type Sessions } from "../index.ts";
 import { cookieName, cookiesNamed, setCookie } from "./web/device-cookie.ts";
 import {
@@ -33,10 +32,23 @@ declare global {
   }
 }
 
+/** A request of Express, and of every server of `node:http`, as far as it is read here. */
+export interface ExpressRequestLike {
+  readonly headers: { readonly [name: string]: string | string[] | undefined };
+}
+
+/** A response of Express, and of every server of `node:http`, described by the methods that are called. */
+export interface ExpressResponseLike {
+  readonly headersSent: boolean;
+  setHeader(name: string, value: string): unknown;
+  appendHeader(name: string, value: string): unknown;
+  writeHead(status: number, headers: { readonly "content-type": string }): { end(body: string): unknown };
+}
+
 /** A middleware of Express, and of every server that has `(request, response, next)`. */
-export type ExpressHandler<Request extends IncomingMessage> = (
+export type ExpressHandler<Request extends ExpressRequestLike> = (
   request: Request,
-  response: ServerResponse,
+  response: ExpressResponseLike,
   next: (error?: unknown) => void,
 ) => void;
 
@@ -44,7 +56,7 @@ export type ExpressHandler<Request extends IncomingMessage> = (
  * A middleware that sets `req.perdure`.
  * @throws SessionError `argument_invalid`, `secret_missing`
  */
-export function perdure<Request extends IncomingMessage>(
+export function perdure<Request extends ExpressRequestLike>(
   sessions: Sessions,
   options: PerdureOptions<Request> = {},
 ): ExpressHandler<Request> {
@@ -52,9 +64,10 @@ export function perdure<Request extends IncomingMessage>(
   const { user, isSecure } = settings;
   return (request, response, next) => {
     const id = requestIdOf(request.headers[requestIdHeader]);
+    const { cookie } = request.headers;
     const session = new RequestSession(settings, {
       id,
-      cookies: cookiesNamed(cookieName(isSecure), request.headers.cookie),
+      cookies: cookiesNamed(cookieName(isSecure), typeof cookie === "string" ? cookie : undefined),
       user: user && (() => user(request)),
       giveCookie: (sealed) => void response.appendHeader("set-cookie", setCookie(sealed, isSecure)),
     });
@@ -70,12 +83,12 @@ export function perdure<Request extends IncomingMessage>(
  */
 export function perdureErrors(): (
   error: unknown,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: ExpressRequestLike,
+  response: ExpressResponseLike,
   next: (error?: unknown) => void,
 ) => void {
   return (error, request, response, next) => {
-    const { perdure: session } = request as { readonly perdure?: RequestSession };
+    const { perdure: session } = request as unknown as { readonly perdure?: RequestSession };
     if (!(error instanceof SessionError) || error.status >= 500 || response.headersSent) {
       next(error);
       return;
