@@ -224,7 +224,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     const next =
       d.schema === undefined
         ? ""
-        : `; a user who may create schemas runs "perdure migrate", and grants usage on ${d.schema} and all in it`;
+        : `; a role that may create schemas runs "perdure migrate", and grants usage on ${d.schema} and all in it`;
     return `the store ${d.store} cannot be written: ${caused}${next}`;
   },
   store_access_denied: (d, caused) =>
