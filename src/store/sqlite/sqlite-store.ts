@@ -361,9 +361,7 @@ export class SqliteStore implements Store {
   /** The row of a session, and its number in `entries`. */
   #row({ tenant, id }: SessionKey): { readonly no: number; readonly row: RecordRow } | undefined {
     const found = this.#sql.record.get(tenant, id) as unknown as (RecordRow & { no: number }) | undefined;
-    if (found === undefined) return undefined;
-    const { no, ...row } = found;
-    return { no, row };
+    return found && { no: found.no, row: found };
   }
 
   async load(requests: readonly LoadRequest[]): Promise<Look> {
