@@ -5,9 +5,12 @@
  */
 import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
 import { invalidArgument } from "./domain/values/invalid-argument.ts";
+import { defined } from "./domain/values/defined.ts";
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
 import { SessionError } from "./errors.ts";
+import type { FilesOptions } from "./imports/file-items.ts";
+import type { ReadFile } from "./imports/import-items.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import type { DoctorReport, DoctorRequest } from "./sessions/doctor.ts";
 import type { ErasureRequest } from "./sessions/erasure/erasure.ts";
@@ -32,6 +35,13 @@ export {
   type BackupReport,
   type RestoreStoreOptions,
 } from "./backup.ts";
+export type {
+  ConversationFormat,
+  DocumentKind,
+  FoundDocument,
+  BranchOptions,
+} from "./imports/forms/conversation-format.ts";
+export type { ReadFile } from "./imports/import-items.ts";
 export type { Conversation, LeftOut, MessageFacts } from "./sessions/transfer/conversation.ts";
 export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";
 export type { ProblemKind } from "./domain/copies/session-check.ts";
@@ -74,6 +84,12 @@ const importNames: OptionNames<ImportOptions> = {
   agent: true,
   ttl: true,
   onProgress: true,
+};
+const importFilesNames: OptionNames<ImportFilesOptions> = {
+  ...importNames,
+  formats: true,
+  format: true,
+  branches: true,
 };
 
 /**
@@ -237,6 +253,44 @@ export async function importSessions(
     const { importAll } = await import("./sessions/transfer/importing.ts");
     return await importAll(core, items, { ...options, tenant });
   });
+}
+
+/** How files are imported. */
+export interface ImportFilesOptions extends ImportOptions, Pick<FilesOptions, "formats" | "format" | "branches"> {}
+
+/** The result of an import of files. */
+export interface ImportFilesReport extends ImportReport {
+  /** The files of conversations, each with its form; files of snapshots are not among them. */
+  readonly files: readonly ReadFile[];
+}
+
+/**
+ * Import files of conversations and snapshots: paths of files, of folders, and of zip archives. The
+ * form of each file is the first one that all of its documents fit. `formats` adds forms of your own, before those that
+ * Perdure knows.
+ * @throws SessionError `argument_invalid` for a path that does not exist, before anything is imported; the store's
+ */
+export async function importFiles(
+  sessions: Sessions,
+  paths: readonly string[],
+  options: ImportFilesOptions = {},
+): Promise<ImportFilesReport> {
+  guardNames(options, "options", importFilesNames);
+  const { formats = [], format, branches, ...importing } = options;
+  const [{ sourcesOf }, { fileItems }, { conversationFormats }] = await Promise.all([
+    import("./imports/sources.ts"),
+    import("./imports/file-items.ts"),
+    import("./imports/forms/registry.ts"),
+  ]);
+  const sources = await sourcesOf(paths);
+  const files: ReadFile[] = [];
+  const items = fileItems(sources, {
+    bytesMax: sessions.limits.snapshotBytesMax,
+    formats: [...formats, ...conversationFormats],
+    onForm: (file) => files.push(file),
+    ...defined({ format, branches }),
+  });
+  return { ...(await importSessions(sessions, items, importing)), files };
 }
 
 /** @throws SessionError `closed` */

@@ -12,6 +12,7 @@ export type Expected =
   | "agents"
   | "agents_object"
   | "array"
+  | "array_end"
   | "bigint"
   | "backup_session"
   | "beside"
@@ -40,7 +41,9 @@ export type Expected =
   | "event_id"
   | "event_stream"
   | "event_type"
+  | "existing_file"
   | "file_outside_store"
+  | "files_of_json"
   | "finite_number"
   | "function"
   | "guest"
@@ -49,6 +52,7 @@ export type Expected =
   | "instant"
   | "iterable"
   | "json"
+  | "json_or_lines"
   | "key_token"
   | "known_field"
   | "known_form"
@@ -64,8 +68,11 @@ export type Expected =
   | "messages"
   | "module_address"
   | "name"
+  | "no_bzip2"
+  | "no_database"
   | "no_dots"
   | "no_field"
+  | "no_html"
   | "no_page"
   | "no_parameter"
   | "no_segment_of_dots"
@@ -105,6 +112,8 @@ export type Expected =
   | "url_without_pool"
   | "user_content"
   | "utf8"
+  | "zip"
+  | "zip_on_disk"
   | "uuid"
   | "value"
   | "visible"
@@ -237,6 +246,7 @@ const defects = {
   acyclic: () => "contains itself",
   alone: () => "is named beside a user; name one of them",
   beside: ({ known = [] }: Expectation) => `does not go with ${known.join(", ")}; name one of them`,
+  array_end: () => "has an array that does not end: it was cut off behind its last item",
   complete: () => "was cut off",
   content: () => "has no documents: it is empty",
   content_of_message: () => "has no content",
@@ -246,7 +256,16 @@ const defects = {
   gzip: () => "is damaged or cut off",
   gzip_ratio: (e: Expectation) => `unpacks to more than ${e.max} times its size`,
   instant: () => "an instant such as 2026-11-20T09:30:00Z",
+  existing_file: () => "does not exist",
+  files_of_json: () => "has no files of JSON (.json, .jsonl, .ndjson)",
   json: () => "is not JSON",
+  json_or_lines: () => "is neither JSON nor lines of JSON",
+  no_html: () => "is a page of HTML or XML, no export; look for a .json file beside it",
+  no_bzip2: () => "is compressed by bzip2; unpack it first",
+  no_database: () =>
+    'is an SQLite database; copy it with "perdure copy --from sqlite:FILE", or import a table of it with --from and --table',
+  zip: () => "is a damaged zip archive",
+  zip_on_disk: () => "is a zip archive; name the file instead of a pipe",
   messages: () => "has no messages",
   last_line: () => "follows the line that should be the last one",
   readable_file: () => "cannot be read",

@@ -1,4 +1,4 @@
-/** The JSON documents of a file: one per line, the items of one array, or the whole file as one. */
+/** The JSON documents of a file: one per line, the items of arrays, or objects one after the other. */
 import { SessionError } from "../errors.ts";
 import type { ByteRange } from "./bytes.ts";
 
@@ -20,6 +20,10 @@ export async function* documentsOf(
     count++;
     const source = `${file}:${splitter?.unit === "line" ? "" : "item "}${splitter?.unit === "line" ? piece.number : count}`;
     if ("bytes" in piece) return { source, bytes: piece.bytes };
+    if ("isCut" in piece) {
+      const error = new SessionError("snapshot_invalid", { source: file, expected: "array_end" });
+      return { source: file, error, range: { start: 0, end: 0 } };
+    }
     const { length, end } = piece;
     const error = new SessionError("snapshot_too_large", { source, bytes: length, bytesMax });
     return { source, error, range: { start: markLength + end - length, end: markLength + end } };
@@ -35,7 +39,10 @@ export async function* documentsOf(
     }
     for (const piece of splitter?.take(bytes) ?? []) yield named(piece);
   }
-  if (splitter === undefined) for (const piece of (splitter = new Lines(bytesMax)).take(head)) yield named(piece);
+  if (splitter === undefined) {
+    splitter = splitterFor(head, bytesMax, true)!;
+    for (const piece of splitter.take(head)) yield named(piece);
+  }
   for (const piece of splitter.end()) yield named(piece);
 }
 
@@ -44,10 +51,11 @@ function withoutMark(head: Buffer): Buffer {
   return head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? head.subarray(3) : head;
 }
 
-/** A document, or the length of one that exceeded the limit, and where it ends in the stream. */
+/** A document, the length of one that exceeded the limit and where it ends in the stream, or an array that does not end. */
 type Piece = { readonly number: number } & (
   | { readonly bytes: Buffer }
   | { readonly length: number; readonly end: number }
+  | { readonly isCut: true }
 );
 
 interface Splitter {
@@ -59,13 +67,33 @@ interface Splitter {
 const newline = 0x0a;
 const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === newline || byte === 0x0d;
 
-/** Chooses the splitter by the beginning of the file; undefined if more bytes are needed. */
-function splitterFor(head: Buffer, bytesMax: number): Splitter | undefined {
-  const [, opening, space = "", next] = /^\s*(\S)(\s*)(\S)?/.exec(head.toString("latin1", 0, 4096)) ?? [];
-  if (opening === "[") return new Items(bytesMax);
-  if (opening === undefined || next === undefined) return head.length < 4096 ? undefined : new Lines(bytesMax);
-  // An opening brace alone on its line: one document laid out for people.
-  return opening === "{" && space.includes("\n") ? new Whole(bytesMax) : new Lines(bytesMax);
+/** As much of a file's beginning as the choice of a splitter looks at. */
+const headBytes = 65_536;
+
+/** Chooses the splitter by the first two lines of the file; undefined if more bytes are needed. */
+function splitterFor(head: Buffer, bytesMax: number, isWhole = false): Splitter | undefined {
+  const lines = head.toString("latin1", 0, headBytes).split("\n");
+  const isSeen = isWhole || head.length >= headBytes;
+  const [first = "", second = ""] = (isSeen ? lines : lines.slice(0, -1)).filter((line) => line.trim() !== "");
+  if (second === "" && !isSeen) return undefined;
+  const isArray = first.trimStart().startsWith("[");
+  // A first line that is longer than what is looked at.
+  if (second === "" && !isWhole) return isArray ? new Values(bytesMax) : new Lines(bytesMax);
+  if (depthAfter(first) > 0) {
+    // A document that is laid out for people has open brackets at the end of its first line. The first line of a damaged
+    // file of lines has too; then the second line is a document of its own.
+    const isDamagedLine = !isArray && /^\{\s*"/.test(second) && !/[[{,:]\s*$/.test(first);
+    return isDamagedLine ? new Lines(bytesMax) : new Values(bytesMax);
+  }
+  // An array on each line is a conversation on each line.
+  const areArrays = second.trimStart().startsWith("[") && depthAfter(second) === 0;
+  return isArray && !areArrays ? new Values(bytesMax) : new Lines(bytesMax);
+}
+
+/** How many brackets of a text are open at its end. */
+function depthAfter(text: string): number {
+  const brackets = text.replaceAll(/"(?:[^"\\]|\\.)*"?/g, "").match(/[[{]|[\]}]/g) ?? [];
+  return brackets.reduce((depth, bracket) => depth + (bracket === "{" || bracket === "[" ? 1 : -1), 0);
 }
 
 /** Collects the bytes of one document, up to a limit. */
@@ -131,31 +159,17 @@ class Lines implements Splitter {
   }
 }
 
-class Whole implements Splitter {
-  readonly unit = "item";
-  readonly #gathered: Gathered;
-
-  constructor(bytesMax: number) {
-    this.#gathered = new Gathered(bytesMax);
-  }
-
-  take(chunk: Buffer): Iterable<Piece> {
-    this.#gathered.add(chunk);
-    return [];
-  }
-
-  *end(): Iterable<Piece> {
-    const piece = this.#gathered.take(1);
-    if (piece !== undefined) yield piece;
-  }
-}
-
-/** Splits an array into its items at its own commas: those outside of strings, objects and arrays. */
-class Items implements Splitter {
+/**
+ * Splits a file at the brackets of its documents: arrays at their own commas, and objects that stand one after the other. An
+ * array that does not end is told behind its items.
+ */
+class Values implements Splitter {
   readonly unit = "item";
   readonly #gathered: Gathered;
   #number = 1;
   #depth = 0;
+  /** The depth of the documents: 1 inside an array of them, else 0. */
+  #base = 0;
   #inText = false;
   #escaped = false;
 
@@ -166,10 +180,12 @@ class Items implements Splitter {
   *take(chunk: Buffer): Iterable<Piece> {
     let start = 0;
     for (let at = 0; at < chunk.length; at++) {
-      if (!this.#cutsAt(chunk[at] ?? 0)) continue;
-      this.#gathered.add(chunk.subarray(start, at));
+      const cut = this.#cutAt(chunk[at] ?? 0);
+      if (cut === undefined) continue;
+      const end = cut === "behind" ? at + 1 : at;
+      this.#gathered.add(chunk.subarray(start, end));
       const piece = this.#gathered.take(this.#number++);
-      this.#gathered.skip(1);
+      if (cut === "before") this.#gathered.skip(1);
       if (piece !== undefined) yield piece;
       start = at + 1;
     }
@@ -179,28 +195,35 @@ class Items implements Splitter {
   *end(): Iterable<Piece> {
     const piece = this.#gathered.take(this.#number);
     if (piece !== undefined) yield piece;
+    if (this.#base > 0 && this.#depth > 0) yield { number: this.#number, isCut: true };
   }
 
-  /** True for brackets and commas of the array itself. */
-  #cutsAt(byte: number): boolean {
+  /**
+   * Where a document ends: `before` a bracket or comma of an array of documents, `behind` the last bracket of an object.
+   */
+  #cutAt(byte: number): "before" | "behind" | undefined {
     if (this.#inText) {
       if (this.#escaped) this.#escaped = false;
       else if (byte === 0x5c) this.#escaped = true;
       else if (byte === 0x22) this.#inText = false;
-      return false;
+      return undefined;
     }
     switch (byte) {
       case 0x22: // "
         this.#inText = true;
-        return false;
+        return undefined;
       case 0x5b: // [
       case 0x7b: // {
-        return this.#depth++ === 0;
+        if (this.#depth++ > 0) return undefined;
+        this.#base = byte === 0x5b ? 1 : 0;
+        return this.#base === 1 ? "before" : undefined;
       case 0x5d: // ]
       case 0x7d: // }
-        return --this.#depth === 0;
+        if (this.#depth > 0) this.#depth--;
+        if (this.#depth > 0) return undefined;
+        return this.#base === 1 ? "before" : "behind";
       default:
-        return byte === 0x2c && this.#depth === 1; // ,
+        return byte === 0x2c && this.#depth === this.#base ? "before" : undefined; // ,
     }
   }
 }

@@ -285,3 +285,59 @@ test("large whole numbers keep their digits, and an object with a name twice is 
   const { info } = await place.sessions.get("1234567890123456788");
   assert.deepEqual(info.metadata, { n: "12345678901234567890" });
 });
+
+test("documents stand on lines, in arrays, laid out one after the other, and in lists inside an object", async () => {
+  const one = (id: string): object => ({ id, messages: [question(`${id} [{"`)] });
+  const laidOut = (value: object): string => JSON.stringify(value, null, 2);
+  const files: readonly [string, string][] = [
+    ["laid out", `${laidOut(one("a"))}\n${laidOut(one("b"))}\n`],
+    [
+      "the first name beside the brace",
+      `{"id":"a",\n "messages":[{"role":"user","content":"x"}]}\n{"id":"b",\n "messages":[{"role":"user","content":"y"}]}`,
+    ],
+    ["two arrays", `${JSON.stringify([one("a")])}\n\n${laidOut([one("b")])}`],
+    ["arrays of messages on lines", `${JSON.stringify([question("a")])}\n${JSON.stringify([question("b")])}\n`],
+    ["a list inside an object", laidOut({ exported: "today", conversations: [one("a"), one("b")] })],
+    ["a list of lists", JSON.stringify([[question("a")], [question("b")]])],
+  ];
+  for (const [name, text] of files)
+    for (const length of [1, 1000]) {
+      await using place = inMemory();
+      const report = await importText(place.sessions, text, { length });
+      assert.deepEqual([report.restored, report.reasons], [2, []], name);
+    }
+});
+
+test("a damaged first line of a file of lines does not take the others along; an array that does not end is told", async () => {
+  await using place = inMemory();
+  const good = JSON.stringify({ id: "a", messages: [question("Hi")] });
+  const lost = await importText(place.sessions, `{"id":"x","messages":[{"role"\n${good}\n`);
+  assert.deepEqual([lost.restored, lost.skipped], [1, 1]);
+  for (const end of ["", ",", ",\n"]) {
+    await using other = inMemory();
+    const cut = await importText(other.sessions, `[${good},${good.replace('"a"', '"b"')}${end}`);
+    assert.deepEqual([cut.restored, cut.skipped], [2, 1], end);
+    assert.match(cut.reasons[0]?.message ?? "", /has an array that does not end/);
+  }
+  const empty = await importText(place.sessions, "[]\n");
+  assert.match(empty.reasons[0]?.message ?? "", /^f has no documents: it is empty$/);
+});
+
+test("a dry run counts as the import does, and writes nothing", async () => {
+  await using place = inMemory();
+  const grown = [question("One"), answer("1")];
+  const file = lines(
+    { id: "a", messages: grown },
+    { id: "a", messages: grown },
+    { id: "a", messages: [...grown, question("Two")] },
+    { id: "a", messages: [question("Another")] },
+    { messages: grown },
+    { messages: grown },
+    { id: "b", messages: [{ role: "user" }] },
+  );
+  const dry = await importText(place.sessions, file, { dryRun: true });
+  assert.equal(await place.sessions.count(), 0);
+  const real = await importText(place.sessions, file);
+  assert.deepEqual(dry, real);
+  assert.deepEqual([real.restored, real.present, real.grown, real.skipped], [3, 1, 1, 2]);
+});

@@ -6,7 +6,7 @@ import { documentsOf, type SourceDocument } from "../files/documents.ts";
 import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { FormChoice } from "./forms/form-choice.ts";
-import type { ConversationFormat, FoundDocument, ReadOptions } from "./forms/conversation-format.ts";
+import type { ConversationFormat, FoundDocument, BranchOptions } from "./forms/conversation-format.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
 
@@ -20,7 +20,7 @@ export interface ItemsOptions {
   /** The name of the form of the file. @default the first form that all of its documents fit */
   readonly format?: string;
   /** @default "shown" */
-  readonly branches?: ReadOptions["branches"];
+  readonly branches?: BranchOptions["branches"];
   /** Called at the end of a file of conversations. */
   readonly onForm?: (read: ReadFile) => void;
 }

@@ -1,13 +1,12 @@
-import { createReadStream, statSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Lifetime } from "../../domain/values/duration.ts";
-import { unpacked } from "../../files/bytes.ts";
-import type { ReadOptions } from "../../imports/forms/conversation-format.ts";
+import type { BranchOptions } from "../../imports/forms/conversation-format.ts";
 import { conversationFormats } from "../../imports/forms/registry.ts";
-import { importItems, type ReadFile } from "../../imports/import-items.ts";
+import { fileItems } from "../../imports/file-items.ts";
+import type { ReadFile } from "../../imports/import-items.ts";
+import { sourcesOf, type ImportSource } from "../../imports/sources.ts";
 import { hasCode, type Sessions } from "../../index.ts";
-import { withFileErrors } from "../../files/durable-file.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { reportSkipped } from "./copy.ts";
 import { lifetime } from "../program/lifetime-options.ts";
@@ -29,7 +28,7 @@ interface Options extends StoreOptions, JsonOption {
   readonly agent?: string;
   readonly ttl?: Lifetime;
   readonly format?: string;
-  readonly branches: ReadOptions["branches"];
+  readonly branches: BranchOptions["branches"];
   readonly from?: string;
   readonly table?: string;
 }
@@ -37,7 +36,7 @@ interface Options extends StoreOptions, JsonOption {
 /** `perdure import`: create sessions from a file. */
 export function importCommand(): Command {
   return storeCommand("import", "Import sessions: exports of Perdure, or conversations of other programs")
-    .argument("[file]", "the file to read, compressed by gzip or not; - for stdin")
+    .argument("[paths...]", "files, folders and zip archives to read, compressed by gzip or not; - for stdin")
     .option("--from <url>", "read the rows of a table in this database instead: postgres://… or sqlite:FILE")
     .option("--table <name>", "the table, such as llm_sessions or app.conversation_states")
     .option("--dry-run", "write nothing; report what would be imported")
@@ -60,6 +59,7 @@ export function importCommand(): Command {
       examples([
         "perdure import all.ndjson.gz --dry-run",
         "perdure import all.ndjson.gz",
+        "perdure import chatgpt-export.zip claude-export.zip --dry-run",
         "perdure import sharegpt.json --agent tutor",
         "perdure import --from postgres://app@db.example/app --table llm_sessions --dry-run",
         "perdure export | perdure import - --store postgres://app@db.example/app",
@@ -71,12 +71,14 @@ export function importCommand(): Command {
 }
 
 async function importAll(
-  file: string | undefined,
+  paths: readonly string[],
   { dryRun, onExists, agent, ttl, format, branches, json, from, table: name, ...options }: Options,
 ): Promise<void> {
   const hasTable = from !== undefined && name !== undefined;
-  if ((from === undefined) !== (name === undefined) || hasTable === (file !== undefined))
-    throw new CliError("usage", "name a file, - for stdin, or a table with --from URL --table NAME");
+  if ((from === undefined) !== (name === undefined) || hasTable === paths.length > 0)
+    throw new CliError("usage", "name files or folders, - for stdin, or a table with --from URL --table NAME");
+  // A wrong path makes no store.
+  const sources = await sourcesOfPaths(paths);
   await untilSignalled(async (signal) => {
     await using sessions = await (dryRun === true ? openForDryRun(options) : openFor(options));
     const { snapshotBytesMax: bytesMax } = sessions.limits;
@@ -84,20 +86,22 @@ async function importAll(
     const columns = table && tableColumnsOf(name ?? "", table.columns);
     if (columns !== undefined && json !== true) noteColumns(name ?? "", columns);
     const counts: TableCounts = { rows: 0, leftOut: 0 };
-    const source = new Counted(file ?? "", signal);
-    const total = table === undefined ? await source.size() : undefined;
+    const files: ReadFile[] = [];
+    let bytes = 0;
+    const sizes = sources.map(({ size }) => size);
+    const total =
+      sizes.length === 0 || sizes.includes(undefined) ? undefined : sizes.reduce((sum = 0, size = 0) => sum + size, 0);
     using progress = await Progress.begin();
     const items =
       table !== undefined && columns !== undefined
         ? tableItems(table, columns, { name: name ?? "", bytesMax, counts })
-        : importItems(unpacked(source, file ?? ""), {
-            file: file ?? "",
+        : fileItems(sources, {
             bytesMax,
             branches,
             onForm: (read) => files.push(read),
+            onRead: (length) => (bytes += length),
             ...defined({ format }),
           });
-    const files: ReadFile[] = [];
     let sofar: ImportReport | undefined;
     const importing = importSessions(sessions, until(signal, items), {
       onExists,
@@ -105,8 +109,8 @@ async function importAll(
       ...defined({ agent, ttl }),
       onProgress: (report) => {
         sofar = report;
-        const { restored, present, replaced } = report;
-        progress.show({ done: source.read, total, sessions: restored + present + replaced, bytes: source.read });
+        const { restored, present, replaced, grown } = report;
+        progress.show({ done: bytes, total, sessions: restored + present + replaced + grown, bytes });
       },
     });
     const done = await importing.catch((error: unknown) => {
@@ -128,6 +132,17 @@ async function importAll(
     if (json !== true && counts.leftOut > 0)
       note(`${counted(counts.leftOut, "row")} of ${counts.rows} left out: without a session, or without a text`);
   });
+}
+
+/** @throws CliError for a path that does not exist */
+async function sourcesOfPaths(paths: readonly string[]): Promise<readonly ImportSource[]> {
+  try {
+    return await sourcesOf(paths, process.stdin);
+  } catch (error) {
+    if (hasCode(error, "argument_invalid") && error.details.expected === "existing_file")
+      throw new CliError("not_found", `${printable(error.details.name)} does not exist`);
+    throw error;
+  }
 }
 
 /** Says which column is taken for what, and which are not imported. */
@@ -177,56 +192,20 @@ function leftOutText(leftOut: ImportReport["leftOut"]): string {
     .join(", ");
 }
 
+/** The items until the signal aborts: a pipe may be silent for long. */
 async function* until(
   signal: AbortSignal,
-  items: AsyncIterable<ImportItem>,
+  items: AsyncGenerator<ImportItem, void, undefined>,
 ): AsyncGenerator<ImportItem, void, undefined> {
-  try {
-    for await (const item of items) {
-      if (signal.aborted) return;
-      yield item;
-    }
-  } catch (error) {
-    // The signal has closed the source in the middle of an item.
-    if (!signal.aborted) throw error;
-  }
-}
-
-/** The bytes of a file or of stdin, counted as they are read, until the signal aborts. */
-class Counted implements AsyncIterable<Uint8Array> {
-  readonly #file: string;
-  readonly #signal: AbortSignal;
-  read = 0;
-
-  constructor(file: string, signal: AbortSignal) {
-    this.#file = file;
-    this.#signal = signal;
-  }
-
-  /** Undefined for stdin. @throws SessionError `store_unavailable` for a missing file */
-  async size(): Promise<number | undefined> {
-    if (this.#file === "-") return undefined;
-    return await withFileErrors(this.#file, async () => statSync(this.#file).size);
-  }
-
-  /** @throws SessionError `store_unavailable` for a file that cannot be read, such as a folder */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    const stream = this.#file === "-" ? process.stdin : createReadStream(this.#file, { highWaterMark: 128 * 1024 });
-    const chunks = (stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
-    // A pipe may be silent for long.
-    const stop = (): void => void stream.destroy();
-    this.#signal.addEventListener("abort", stop);
-    if (this.#signal.aborted) stop();
-    try {
-      for (;;) {
-        const { done, value } = await withFileErrors(this.#file, () => chunks.next());
-        if (done === true) return;
-        this.read += value.length;
-        yield value;
-      }
-    } finally {
-      this.#signal.removeEventListener("abort", stop);
-      await chunks.return?.();
-    }
+  const stopped = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  for (;;) {
+    const next = await Promise.race([items.next(), stopped]);
+    // The reader of a silent pipe would keep the process.
+    if (next === undefined) process.stdin.destroy();
+    if (next === undefined || next.done === true) return;
+    yield next.value;
   }
 }

@@ -1,7 +1,7 @@
 /** The conversations in a tree of messages: the branch that was shown last, and the others if they are asked for. */
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { branchesOf, type TreeNode } from "./branches.ts";
-import type { ReadOptions } from "./conversation-format.ts";
+import type { BranchOptions } from "./conversation-format.ts";
 
 /** A tree, and the conversation that one of its branches is. */
 export interface Tree {
@@ -14,7 +14,7 @@ export interface Tree {
 /** The branch that was shown last first; the report counts the others, unless they are conversations of their own. */
 export function conversationsOfTree(
   { nodes, current, read }: Tree,
-  { branches }: ReadOptions,
+  { branches }: BranchOptions,
 ): readonly Conversation[] {
   const { shown, others } = branchesOf(nodes, current);
   const first = read(shown);

@@ -13,7 +13,7 @@ export interface FoundDocument {
 export type DocumentKind = "conversation" | "entry";
 
 /** How to read conversations that have several branches. */
-export interface ReadOptions {
+export interface BranchOptions {
   /** `shown`: the branch that was shown last; `fork`: each other branch is a conversation of its own too. */
   readonly branches: "shown" | "fork";
 }
@@ -40,6 +40,6 @@ export interface ConversationFormat {
    */
   readonly read: (
     documents: readonly [FoundDocument, ...FoundDocument[]],
-    options: ReadOptions,
+    options: BranchOptions,
   ) => readonly Conversation[];
 }

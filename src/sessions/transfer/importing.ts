@@ -21,6 +21,7 @@ import {
   type LeftOut,
 } from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
+import { DryRun } from "./dry-run.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
@@ -355,6 +356,12 @@ function sizeOf(one: ImportItem | string): number {
 
 type NamedItem = ImportItem & { readonly source: string };
 
+/** An item, and the id of a conversation that names none. */
+interface CheckedItem {
+  readonly item: NamedItem;
+  readonly made?: MadeId;
+}
+
 /** One import: what it has done so far, and the ids that it has made. */
 class ImportRun {
   readonly #core: Core;
@@ -368,6 +375,7 @@ class ImportRun {
   readonly #made = new Map<string, number>();
   /** True where an earlier import has made ids in this tenant. */
   #hasMadeBefore: Promise<boolean> | undefined;
+  readonly #dryRun = new DryRun();
   #taken = 0;
   #unreadable = 0;
 
@@ -395,15 +403,33 @@ class ImportRun {
     });
     // The numbers of equal conversations are those of their order in the file.
     const checked = taken.map((item) => this.#checked(item));
-    const failures = await Promise.all(checked.map(({ item, made }) => this.#failureOf(item, made)));
+    const failures = await this.#failuresOf(checked);
     failures.forEach((failure, index) => {
       const item = taken[index]!;
       if (failure !== undefined) this.#skipped.add(item.source, failure.error, "count" in item ? item.count : 1);
     });
   }
 
+  /** The failures of the items of a window. Those of one conversation are taken in the order of the file. */
+  async #failuresOf(checked: readonly CheckedItem[]): Promise<readonly ({ readonly error: unknown } | undefined)[]> {
+    const last = new Map<string, Promise<unknown>>();
+    return await Promise.all(
+      checked.map(({ item, made }) => {
+        const name =
+          this.#options.dryRun === true ? "" : "conversation" in item && (item.conversation.id ?? made?.ids[0]);
+        if (typeof name !== "string") return this.#failureOf(item, made);
+        const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failureOf(item, made));
+        last.set(
+          name,
+          failure.catch(() => undefined),
+        );
+        return failure;
+      }),
+    );
+  }
+
   /** The item, or the error of a conversation that is not whole, and the id of one that names none. */
-  #checked(item: NamedItem): { readonly item: NamedItem; readonly made?: MadeId } {
+  #checked(item: NamedItem): CheckedItem {
     if (!("conversation" in item)) return { item };
     const { source, conversation } = item;
     try {
@@ -462,10 +488,25 @@ class ImportRun {
   async #arrive(source: SessionSource, policy: Pick<ArrivalPolicy, "isSame" | "replaces">): Promise<Arrived> {
     const { tenant, dryRun = false } = this.#options;
     const key = { tenant, id: parseNewId(source.record.id, "sessionId") };
-    const { arrived: fate, turnsBefore = 0 } = await arrive(this.#core, { key, source }, { ...policy, dryRun });
+    const met = dryRun ? await this.#metInDryRun(source) : undefined;
+    const { arrived: fate, turnsBefore = 0 } =
+      met ?? (await arrive(this.#core, { key, source }, { ...policy, dryRun }));
+    if (dryRun) await this.#dryRun.write(source);
     this.#counts[fate]++;
     if (fate !== "present") this.#counts.turns += source.record.counters.turns - turnsBefore;
     return fate;
+  }
+
+  /** The fate beside a session that this dry run would have written before. @throws SessionError `session_exists` */
+  async #metInDryRun(
+    source: SessionSource,
+  ): Promise<{ readonly arrived: Arrived; readonly turnsBefore?: number } | undefined> {
+    const met = await this.#dryRun.compare(source);
+    if (met === undefined) return undefined;
+    if (met.relation === "same") return { arrived: "present" };
+    if (met.relation === "grown") return { arrived: "grown", turnsBefore: met.turns };
+    if (this.#replacesOthers) return { arrived: "replaced" };
+    throw new SessionError("session_exists", { sessionId: source.record.id, tenant: this.#options.tenant });
   }
 
   #numberOf(conversation: Conversation): MadeId | undefined {

@@ -1,0 +1,79 @@
+/** The encodings of files: which are text, and their text in UTF-8. */
+import { open } from "node:fs/promises";
+import { SessionError } from "../errors.ts";
+
+/** Beginnings of files that are no text, with the names of their formats. */
+const otherFiles: readonly (readonly [
+  beginning: RegExp,
+  expected: "no_database" | "no_html" | "no_bzip2" | "zip_on_disk",
+])[] = [
+  [/^SQLite format 3\0/, "no_database"],
+  [/^\s*<(?:!doctype|html|\?xml)/i, "no_html"],
+  [/^BZh[1-9]1AY/, "no_bzip2"],
+  [/^PK\u0003\u0004/, "zip_on_disk"],
+];
+
+/** True for a file that begins as a zip archive. */
+export async function isZip(file: string): Promise<boolean> {
+  await using handle = await open(file);
+  const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(4) });
+  return bytesRead === 4 && buffer.readUInt32BE() === 0x504b0304;
+}
+
+/** The same text in UTF-8, if its mark says that it is UTF-16, as PowerShell writes it. */
+export async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let decoder: InstanceType<typeof TextDecoder> | undefined;
+  let isFirst = true;
+  let held: Uint8Array | undefined;
+  for await (const chunk of stream) {
+    const bytes: Uint8Array = held === undefined ? chunk : Buffer.concat([held, chunk]);
+    held = undefined;
+    if (isFirst) {
+      if (bytes.length < 2) {
+        held = bytes;
+        continue;
+      }
+      isFirst = false;
+      const mark = (bytes[0]! << 8) | bytes[1]!;
+      if (mark === 0xfffe) decoder = new TextDecoder("utf-16le");
+      else if (mark === 0xfeff) decoder = new TextDecoder("utf-16be");
+    }
+    yield decoder === undefined ? bytes : Buffer.from(decoder.decode(bytes, { stream: true }));
+  }
+  if (held !== undefined) yield held;
+  const rest = decoder?.decode() ?? "";
+  if (rest !== "") yield Buffer.from(rest);
+}
+
+/**
+ * The stream, if it begins as JSON may.
+ * @throws SessionError `snapshot_invalid` for a file of another kind, once for the whole file
+ */
+export async function* guardText(
+  stream: AsyncIterable<Uint8Array>,
+  source: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let head: Buffer = Buffer.alloc(0);
+  let isChecked = false;
+  for await (const chunk of stream) {
+    if (!isChecked) {
+      head = Buffer.concat([head, chunk]);
+      if (head.length < 16) continue;
+      guardHead(head, source);
+      isChecked = true;
+      yield head;
+    } else yield chunk;
+  }
+  if (isChecked || head.length === 0) return;
+  guardHead(head, source);
+  yield head;
+}
+
+function guardHead(head: Buffer, source: string): void {
+  const text = head.toString("latin1", 0, 4096);
+  const expected = otherFiles.find(([beginning]) => beginning.test(text))?.[1];
+  if (expected !== undefined) throw new SessionError("snapshot_invalid", { source, expected });
+  // The first line of a damaged file may be anything that begins as a value of JSON.
+  const begins = /^(?:\u00ef\u00bb\u00bf)?\s*(?:$|[[{"\d\-tfn])/.test(text);
+  if (!begins) throw new SessionError("snapshot_invalid", { source, expected: "json_or_lines" });
+}

@@ -1,0 +1,155 @@
+/** The files of an import: files, the conversations in folders and zip archives, and standard input. */
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { SessionError } from "../errors.ts";
+import { unpacked } from "../files/bytes.ts";
+import { withFileErrors } from "../files/durable-file.ts";
+import { asUtf8, guardText, isZip } from "./encodings.ts";
+
+/** A file, an entry of an archive, or standard input. */
+export interface ImportSource {
+  readonly name: string;
+  /** Its bytes on disk, before they are unpacked; undefined for standard input. */
+  readonly size: number | undefined;
+  /** Its text in UTF-8; `onRead` is called with the length of each piece on disk. */
+  readonly bytes: (onRead: (length: number) => void) => AsyncIterable<Uint8Array>;
+}
+
+/** Deeper folders are not read. */
+const depthMax = 16;
+/** The most files of one folder or archive. */
+const filesMax = 100_000;
+/** An archive that unpacks to more than this many times its size is no export. */
+const ratioMax = 500;
+
+/**
+ * The sources of the paths, in their order. A folder or an archive stands for its `conversations*.json`, as ChatGPT and Claude
+ * export them, or else for all its files of JSON; `-` is `stdin`, if it is given.
+ * @throws SessionError `argument_invalid` for a path that does not exist, or with nothing to read
+ */
+export async function sourcesOf(
+  paths: readonly string[],
+  stdin?: AsyncIterable<Uint8Array>,
+): Promise<readonly ImportSource[]> {
+  const sources: ImportSource[] = [];
+  for (const path of paths) {
+    if (path !== "-" || stdin === undefined) sources.push(...(await sourcesAt(path)));
+    else sources.push({ name: path, size: undefined, bytes: (onRead) => textOf(stdin, path, onRead) });
+  }
+  return sources;
+}
+
+async function sourcesAt(path: string): Promise<readonly ImportSource[]> {
+  const found = await stat(path).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+    throw new SessionError("argument_invalid", { name: path, expected: "existing_file" }, { cause });
+  });
+  if (found.isDirectory()) return await sourcesIn(path);
+  if (found.isFile() && (await isZip(path))) return await entriesIn(path);
+  return [fileSource(path, found.isFile() ? found.size : undefined)];
+}
+
+function fileSource(path: string, size: number | undefined): ImportSource {
+  return {
+    name: path,
+    size,
+    bytes: (onRead) => textOf(createReadStream(path, { highWaterMark: 128 * 1024 }), path, onRead),
+  };
+}
+
+/** The text of a stream, unpacked if it is gzip. */
+async function* textOf(
+  stream: AsyncIterable<Uint8Array>,
+  name: string,
+  onRead: (length: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const counted = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    const chunks = stream[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { done, value } = await withFileErrors(name, () => chunks.next());
+        if (done === true) return;
+        onRead(value.length);
+        yield value;
+      }
+    } finally {
+      await chunks.return?.();
+    }
+  };
+  yield* guardText(asUtf8(unpacked(counted(), name)), name);
+}
+
+const isConversations = (name: string): boolean => /^conversations.*\.json(?:\.gz)?$/i.test(basename(name));
+const isOfJson = (name: string): boolean => /\.(?:json|jsonl|ndjson)(?:\.gz)?$/i.test(name);
+
+/** Those of an export where there are some, else all files of JSON. @throws SessionError `argument_invalid` for none */
+function chosen<Named extends { readonly name: string }>(path: string, all: readonly Named[]): readonly Named[] {
+  const exported = all.filter(({ name }) => isConversations(name));
+  const files = exported.length > 0 ? exported : all.filter(({ name }) => isOfJson(name));
+  if (files.length > 0) return files;
+  throw new SessionError("argument_invalid", { name: path, expected: "files_of_json" });
+}
+
+async function sourcesIn(folder: string): Promise<readonly ImportSource[]> {
+  const found: { readonly name: string; readonly size: number }[] = [];
+  const walk = async (path: string, depth: number): Promise<void> => {
+    for (const entry of (await readdir(path, { withFileTypes: true })).toSorted(byName)) {
+      if (entry.name.startsWith(".") || found.length >= filesMax) continue;
+      const name = join(path, entry.name);
+      if (entry.isDirectory() && depth < depthMax) await walk(name, depth + 1);
+      else if (entry.isFile() && isOfJson(name)) found.push({ name, size: (await stat(name)).size });
+    }
+  };
+  await withFileErrors(folder, () => walk(folder, 0));
+  return chosen(folder, found).map(({ name, size }) => fileSource(name, size));
+}
+
+function byName(one: { readonly name: string }, other: { readonly name: string }): number {
+  return one.name < other.name ? -1 : 1;
+}
+
+async function entriesIn(path: string): Promise<readonly ImportSource[]> {
+  const { openPromise } = await import("yauzl");
+  const damaged = (cause: unknown): SessionError =>
+    new SessionError("snapshot_invalid", { source: path, expected: "zip" }, { cause });
+  const archive = async () =>
+    await openPromise(path, { autoClose: false }).catch((error: unknown) => {
+      throw damaged(error);
+    });
+  const list: { name: string; size: number; unpackedSize: number }[] = [];
+  const listed = await archive();
+  try {
+    for await (const { fileName: name, compressedSize: size, uncompressedSize: unpackedSize } of listed.eachEntry())
+      if (list.length < filesMax) list.push({ name, size, unpackedSize });
+  } catch (error) {
+    throw damaged(error);
+  } finally {
+    listed.close();
+  }
+  const ofJson = list.filter(({ name }) => isOfJson(name)).toSorted(byName);
+  return chosen(path, ofJson).map(({ name, size, unpackedSize }): ImportSource => {
+    const source = `${path}:${name}`;
+    if (unpackedSize > ratioMax * Math.max(size, 1024))
+      throw new SessionError("snapshot_invalid", { source, expected: "gzip_ratio", max: ratioMax });
+    return {
+      name: source,
+      size,
+      bytes: async function* (onRead) {
+        const zip = await archive();
+        try {
+          for await (const entry of zip.eachEntry()) {
+            if (entry.fileName !== name) continue;
+            yield* textOf(await zip.openReadStreamPromise(entry), source, () => undefined);
+            onRead(size);
+            return;
+          }
+        } catch (error) {
+          throw error instanceof SessionError ? error : damaged(error);
+        } finally {
+          zip.close();
+        }
+      },
+    };
+  });
+}
