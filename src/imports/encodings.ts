@@ -1,16 +1,14 @@
 /** The encodings of files: which are text, and their text in UTF-8. */
 import { open } from "node:fs/promises";
 import { SessionError } from "../errors.ts";
+import type { Expected } from "../errors/expectations.ts";
 
 /** Beginnings of files that are no text, with the names of their formats. */
-const otherFiles: readonly (readonly [
-  beginning: RegExp,
-  expected: "no_database" | "no_html" | "no_bzip2" | "zip_on_disk",
-])[] = [
-  [/^SQLite format 3\0/, "no_database"],
+const otherFiles: readonly (readonly [beginning: RegExp, expected: Expected])[] = [
+  [/^SQLite format 3/, "no_database"],
   [/^\s*<(?:!doctype|html|\?xml)/i, "no_html"],
   [/^BZh[1-9]1AY/, "no_bzip2"],
-  [/^PK\u0003\u0004/, "zip_on_disk"],
+  [/^PK[^\w\s]{2}/, "zip_on_disk"],
 ];
 
 /** True for a file that begins as a zip archive. */
