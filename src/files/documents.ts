@@ -161,7 +161,7 @@ class Lines implements Splitter {
 
 /**
  * Splits a file at the brackets of its documents: arrays at their own commas, and objects that stand one after the other. An
- * array that does not end is told behind its items.
+ * array that does not end is an error behind its items.
  */
 class Values implements Splitter {
   readonly unit = "item";
