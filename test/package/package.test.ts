@@ -91,20 +91,22 @@ describe("the package", () => {
 
   after(() => rmSync(folder, { recursive: true }));
 
-  test("every door opens, without any optional peer installed", async () => {
-    const opened = await node(
-      [
-        "--input-type=module",
-        "--eval",
-        `for (const door of process.argv.slice(1)) {
-           const { length } = Object.keys(await import(door));
-           if (length > 0) console.log(door);
-         }`,
-        ...doors,
-      ],
-      project,
+  test("every door opens without any optional peer, but those whose classes extend a peer's, which name it", async () => {
+    const script = `for (const door of process.argv.slice(1)) {
+      const found = await import(door).catch(({ code, message }) => (code === "ERR_MODULE_NOT_FOUND" ? message : code));
+      if (typeof found === "string") console.log(door, found.match(/'(.*?)'/)?.[1]);
+      else if (Object.keys(found).length > 0) console.log(door);
+    }`;
+    const opened = await node(["--input-type=module", "--eval", script, ...doors], project);
+    const extending = ["perdure/langchain", "perdure/langgraph"];
+    const said = opened.trim().split("\n");
+    assert.deepEqual(
+      said.map((line) => line.split(" ")[0]),
+      doors,
     );
-    assert.deepEqual(opened.trim().split("\n"), doors);
+    const failed = said.filter((line) => line.includes(" "));
+    assert.deepEqual(failed.map((line) => line.split(" ")[0]).sort(), extending);
+    for (const line of failed) assert.match(line, / @langchain\//);
   });
 
   test("a chat without the package ai names the package, and models of the AI SDK need none", async () => {
