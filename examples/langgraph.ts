@@ -31,4 +31,4 @@ if (tasks.length === 0) {
 // The conversation, as people and other frameworks read it.
 const session = await sessions.get("support-42");
 for await (const { status, input, output } of session.turns())
-  console.log(`${status}: ${String(input[0]?.content)} → ${String(output[0]?.content ?? "…")}`);
+  console.log(`${status}:`, input[0]?.content, "→", output[0]?.content ?? "…");
