@@ -124,14 +124,16 @@ for (const name of engineNames) {
     }
     await session.refresh();
     const keys = new Set((await Array.fromAsync(session.turns())).map(({ key }) => key));
-    for (const [id, heard] of reports) {
+    // Together: a reader waits until it finds that a producer is no longer alive.
+    const check = async (id: string, heard: "began" | "ended"): Promise<void> => {
       const { parts, error } = await readToEnd(sessions, id);
       const isDone = (await sessions.streams.status(id)) === "done";
       assert.equal(keys.has(id), isDone, `${id}: its turn and its end`);
       if (heard === "ended") assert(isDone, "an acknowledged end stands");
       if (isDone) assert.deepEqual([parts, error], [[1, 2, 3], undefined]);
       else assert.deepEqual(parts, numbersUpTo(parts.length));
-    }
+    };
+    await Promise.all([...reports].map(([id, heard]) => check(id, heard)));
     assert.equal(keys.size, (await session.refresh()).turn, "no turn twice");
   });
 
