@@ -14,8 +14,10 @@ import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/in
 import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { rounds } from "../../support/rounds.ts";
+import { workerProgram } from "../worker-program.ts";
 import { scripted, words } from "./chat-client.ts";
 
+const program = await workerProgram(join(import.meta.dirname, "chat-worker.ts"));
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
@@ -29,7 +31,7 @@ function worker(...args: readonly string[]): {
   kill(): void;
 } {
   const child = endsWithTest(
-    spawn(process.execPath, [join(import.meta.dirname, "chat-worker.ts"), ...args], {
+    spawn(process.execPath, [program, ...args], {
       stdio: ["ignore", "pipe", "inherit"],
     }),
   );

@@ -34,8 +34,10 @@ import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
+import { workerProgram } from "../worker-program.ts";
 import { conversation } from "./lines.ts";
 
+const program = await workerProgram(join(import.meta.dirname, "worker.ts"));
 const engines = new Engines();
 const folder = mkdtempSync(join(tmpdir(), "perdure-claude-"));
 process.env["CLAUDE_CONFIG_DIR"] = folder;
@@ -295,7 +297,7 @@ for (const name of engineNames) {
     ];
     const killedAfter = async (commits: number): Promise<boolean> => {
       const url = engine.fresh();
-      const args = [join(import.meta.dirname, "worker.ts"), url, JSON.stringify(batches), String(commits)];
+      const args = [program, url, JSON.stringify(batches), String(commits)];
       const child = endsWithTest(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] }));
       let said = "";
       child.stdout.setEncoding("utf8").on("data", (chunk: string) => (said += chunk));
