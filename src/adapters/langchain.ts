@@ -1,5 +1,5 @@
 /**
- * LangChain: the history of a chat as a session. The program brings the package `@langchain/core`, which this entry point loads.
+ * LangChain: the history of a chat as a session. The program brings the package `@langchain/core`, which is loaded when a message is first read.
  *
  * @module perdure/langchain
  */
@@ -23,8 +23,7 @@ import {
   storedForm,
   type StoredForm,
 } from "./langchain/exchanges.ts";
-import type { LangchainMessage } from "./langchain/package-core.ts";
-import { BaseListChatMessageHistory } from "./langchain/package-history.ts";
+import { messageClasses, messageOf, type LangchainMessage, type MessageClasses } from "./langchain/package-core.ts";
 
 export type { LangchainMessage } from "./langchain/package-core.ts";
 
@@ -32,13 +31,12 @@ export type { LangchainMessage } from "./langchain/package-core.ts";
 const attemptsMax = 100;
 
 /** The messages of a session, as a history of LangChain. Made by {@link chatHistory}. */
-export class ChatHistory extends BaseListChatMessageHistory {
+export class ChatHistory {
   readonly lc_namespace: string[] = ["perdure"];
   readonly #open: () => Promise<Session>;
 
   /** @internal */
   constructor(open: () => Promise<Session>) {
-    super();
     this.#open = open;
   }
 
@@ -47,7 +45,16 @@ export class ChatHistory extends BaseListChatMessageHistory {
   async getMessages(): Promise<any[]> {
     const session = await this.#open();
     const forms = await session.messages({ as: "langchain" });
-    return forms.map((form) => messageOfForm(form as unknown as StoredForm));
+    const classes = await messageClasses();
+    return forms.map((form) => messageOfForm(classes, form as unknown as StoredForm));
+  }
+
+  async addUserMessage(text: string): Promise<void> {
+    await this.addMessage(messageOf(await messageClasses(), "HumanMessage", { content: text }));
+  }
+
+  async addAIMessage(text: string): Promise<void> {
+    await this.addMessage(messageOf(await messageClasses(), "AIMessage", { content: text }));
   }
 
   /** Adds a message, as `addMessages`. */
@@ -60,12 +67,12 @@ export class ChatHistory extends BaseListChatMessageHistory {
    * @throws SessionError `message_invalid`, `value_unstorable`, and as `Session.write`
    */
   async addMessages(messages: LangchainMessage[]): Promise<void> {
-    const session = await this.#open();
+    const [session, classes] = await Promise.all([this.#open(), messageClasses()]);
     for (let attempt = 1; attempt <= attemptsMax; attempt++)
       try {
         const look = await session.look([{ log: "turns", last: 1 }]);
         const last = look.tails[0]?.[0]?.value as unknown as Turn | undefined;
-        await session.write({ turns: turnsOf(messages, last), onto: look });
+        await session.write({ turns: turnsOf(classes, messages, last), onto: look });
         return;
       } catch (error) {
         if (!hasCode(error, "conflict")) throw error;
@@ -81,8 +88,13 @@ export class ChatHistory extends BaseListChatMessageHistory {
 }
 
 /** The turns that these messages make behind the last turn, of which the first may be its later version. */
-function turnsOf(messages: readonly LangchainMessage[], last: Turn | undefined): NonNullable<SessionWrite["turns"]> {
-  const stored = last === undefined ? [] : formsOf([...last.input, ...last.output]);
+function turnsOf(
+  classes: MessageClasses,
+  messages: readonly LangchainMessage[],
+  last: Turn | undefined,
+): NonNullable<SessionWrite["turns"]> {
+  const forms = last === undefined ? [] : toFormat([...last.input, ...last.output], "langchain");
+  const stored = forms.map((form) => messageOfForm(classes, form as unknown as StoredForm));
   const all = [...stored, ...messages];
   const ranges = exchangesIn(all, 0).filter(({ to }) => to > stored.length);
   const turns = ranges.map(({ from, to, isAnswered }) => {
@@ -97,10 +109,6 @@ function turnsOf(messages: readonly LangchainMessage[], last: Turn | undefined):
   });
   const amends = last !== undefined && ranges[0] !== undefined && ranges[0].from < stored.length;
   return amends ? { from: last.seq, amends, turns } : { turns };
-}
-
-function formsOf(messages: readonly Message[]): readonly LangchainMessage[] {
-  return toFormat(messages, "langchain").map((form) => messageOfForm(form as unknown as StoredForm));
 }
 
 function canonical(messages: readonly LangchainMessage[]): readonly Message[] {

@@ -2,7 +2,7 @@
 import { fromFormat, type Message, type TurnInput } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "./fields.ts";
-import { fieldsOfMessage, messageOf, nameOf, type LangchainMessage } from "./package-core.ts";
+import { fieldsOfMessage, messageOf, nameOf, type LangchainMessage, type MessageClasses } from "./package-core.ts";
 
 /** Messages that are one turn: `from` is the number of the first one, `to` is behind the last one. */
 export interface ExchangeRange {
@@ -114,9 +114,9 @@ export function storedForm(message: LangchainMessage): StoredForm {
 }
 
 /** The message of a stored form. @throws Error for a type that is no message */
-export function messageOfForm({ type, data }: StoredForm): LangchainMessage {
+export function messageOfForm(classes: MessageClasses, { type, data }: StoredForm): LangchainMessage {
   const name = Object.keys(kinds).find((one) => kinds[one] === type);
-  return messageOf(name ?? type, data);
+  return messageOf(classes, name ?? type, data);
 }
 
 function usageOf(answers: readonly LangchainMessage[]): TurnInput["usage"] {

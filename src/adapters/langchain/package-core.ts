@@ -1,6 +1,5 @@
-/** The package `@langchain/core`, described by the members that are used. */
-// @ts-ignore -- The package is a peer: its types may be absent.
-import * as messagesPackage from "@langchain/core/messages";
+/** The package `@langchain/core`, described by the members that are used. It is loaded when a message is first made. */
+import { SessionError } from "../../index.ts";
 import { isFields } from "./fields.ts";
 
 /** A message of LangChain. Versions and copies of the package differ, so its class says nothing. */
@@ -14,7 +13,27 @@ export interface LangchainMessage {
 
 type MessageClass = new (fields: object) => LangchainMessage;
 
-const classes = messagesPackage as unknown as Readonly<Record<string, MessageClass | undefined>>;
+/** The classes of messages. The package may be absent, and has another set of them in another version. */
+export type MessageClasses = Readonly<Record<string, MessageClass | undefined>>;
+
+const kinds = ["Human", "AI", "System", "Tool", "Function", "Chat"];
+
+/** The names of the classes of messages that are kept. */
+const known: ReadonlySet<string> = new Set([
+  ...kinds.flatMap((kind) => [`${kind}Message`, `${kind}MessageChunk`]),
+  "RemoveMessage",
+]);
+
+/** @throws SessionError `argument_invalid` if the package is not installed */
+export async function messageClasses(): Promise<MessageClasses> {
+  try {
+    // @ts-ignore -- The package is a peer: its types may be absent.
+    const loaded: unknown = await import("@langchain/core/messages");
+    return loaded as MessageClasses;
+  } catch (cause) {
+    throw new SessionError("argument_invalid", { name: "@langchain/core", expected: "package" }, { cause });
+  }
+}
 
 /** True for a message of a class of LangChain; false for one of a class that extends it under another name. */
 export function isMessage(value: unknown): value is LangchainMessage {
@@ -26,7 +45,7 @@ export function isMessage(value: unknown): value is LangchainMessage {
     namespace[0] === "langchain_core" &&
     namespace[1] === "messages" &&
     isFields(kwargs) &&
-    typeof classes[nameOf(value as unknown as LangchainMessage)] === "function"
+    known.has(nameOf(value as unknown as LangchainMessage))
   );
 }
 
@@ -36,7 +55,7 @@ export function nameOf(message: LangchainMessage): string {
 }
 
 /** A message of the class with this name. @throws Error if the installed package has no such class */
-export function messageOf(name: string, fields: object): LangchainMessage {
+export function messageOf(classes: MessageClasses, name: string, fields: object): LangchainMessage {
   const messageClass = classes[name];
   if (messageClass === undefined) throw new Error(`the installed @langchain/core has no message class ${name}`);
   return new messageClass(fields);

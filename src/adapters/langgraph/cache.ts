@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Documents, DocumentWrite, Sessions, Value } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { BaseCache } from "./package-checkpoint.ts";
+import type { Serializer } from "./package-checkpoint.ts";
 import { serializer } from "./serializer.ts";
 import { fromStored, toStored } from "./stored-values.ts";
 
@@ -13,12 +13,12 @@ export type CacheKey = [namespace: string[], key: string];
 const scope = "langgraph-cache";
 
 /** Results of nodes, as documents. Made by {@link perdureCache}. */
-export class PerdureCache<V = unknown> extends BaseCache {
+export class PerdureCache<V = unknown> {
+  serde: Serializer = serializer;
   readonly #documents: Documents;
   readonly #documentsMax: number;
 
   constructor(sessions: Sessions) {
-    super(serializer);
     this.#documents = sessions.documents(scope);
     this.#documentsMax = sessions.limits.documentsMax;
   }

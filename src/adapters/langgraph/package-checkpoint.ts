@@ -1,9 +1,7 @@
 /**
- * The package `@langchain/langgraph-checkpoint`, described by the members that are used. Its classes are the bases of the saver,
- * the store and the cache, so this module needs the package.
+ * The package `@langchain/langgraph-checkpoint`, described by its shapes. Nothing of it is loaded: a graph takes a saver, a store and
+ * a cache by their methods.
  */
-// @ts-ignore -- The package is a peer: its types may be absent.
-import * as checkpointPackage from "@langchain/langgraph-checkpoint";
 
 /** The configuration of a run, as far as savers read it. */
 export interface RunnableConfig {
@@ -57,18 +55,6 @@ export interface Serializer {
   loadsTyped(this: void, type: string, data: Uint8Array | string): Promise<any>;
 }
 
-/** What the saver has of its base. */
-export interface SaverBase {
-  serde: Serializer;
-  toJSON(): string;
-  get(config: RunnableConfig): Promise<Checkpoint | undefined>;
-}
-
-/** What the cache has of its base. */
-export interface CacheBase {
-  serde: Serializer;
-}
-
 /** A value of the store. */
 export interface Item {
   // oxlint-disable-next-line typescript/no-explicit-any -- as the package declares it
@@ -79,44 +65,12 @@ export interface Item {
   updatedAt: Date;
 }
 
-/** What the store has of its base, which makes operations of its methods. */
-export interface StoreBase {
-  get(namespace: string[], key: string): Promise<Item | null>;
-  search(
-    namespacePrefix: string[],
-    options?: { filter?: Record<string, unknown>; limit?: number; offset?: number; query?: string },
-  ): Promise<Item[]>;
-  put(namespace: string[], key: string, value: Record<string, unknown>, index?: false | string[]): Promise<void>;
-  delete(namespace: string[], key: string): Promise<void>;
-  listNamespaces(options?: {
-    prefix?: string[];
-    suffix?: string[];
-    maxDepth?: number;
-    limit?: number;
-    offset?: number;
-  }): Promise<string[][]>;
-  start(): void | Promise<void>;
-  stop(): void | Promise<void>;
-}
+/** A snapshot of a channel that is stored as differences: the package knows it by the name. */
+export class DeltaSnapshot {
+  readonly lg_name: string = "DeltaSnapshot";
+  readonly value: unknown;
 
-interface CheckpointPackage {
-  readonly BaseCheckpointSaver: abstract new (serde?: Serializer) => SaverBase;
-  readonly BaseStore: abstract new () => StoreBase;
-  readonly BaseCache: abstract new (serde?: Serializer) => CacheBase;
-  /** Absent in versions without delta channels. */
-  readonly DeltaSnapshot?: new (value: unknown) => object;
-}
-
-const found = checkpointPackage as unknown as CheckpointPackage;
-
-export const BaseCheckpointSaver: abstract new (serde?: Serializer) => SaverBase = found.BaseCheckpointSaver;
-export const BaseStore: abstract new () => StoreBase = found.BaseStore;
-export const BaseCache: abstract new (serde?: Serializer) => CacheBase = found.BaseCache;
-
-/** A snapshot of a channel that is stored as differences. @throws Error if the installed package knows none */
-export function deltaSnapshot(value: unknown): object {
-  const { DeltaSnapshot } = found;
-  if (DeltaSnapshot === undefined)
-    throw new Error("the installed @langchain/langgraph-checkpoint has no DeltaSnapshot");
-  return new DeltaSnapshot(value);
+  constructor(value: unknown) {
+    this.value = value;
+  }
 }

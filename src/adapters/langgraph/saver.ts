@@ -6,14 +6,14 @@ import { guardNames, type OptionNames } from "../../domain/values/option-names.t
 import { addressOf, configOf, required } from "./address.ts";
 import { putCheckpoint } from "./checkpoint-put.ts";
 import { freshName, keyOf, prefixOf } from "./keys.ts";
-import {
-  BaseCheckpointSaver,
-  type ChannelVersion,
-  type Checkpoint,
-  type CheckpointMetadata,
-  type CheckpointTuple,
-  type DeltaChannelHistory,
-  type RunnableConfig,
+import type {
+  ChannelVersion,
+  Checkpoint,
+  CheckpointMetadata,
+  CheckpointTuple,
+  DeltaChannelHistory,
+  RunnableConfig,
+  Serializer,
 } from "./package-checkpoint.ts";
 import { serializer } from "./serializer.ts";
 import { toStored } from "./stored-values.ts";
@@ -48,7 +48,8 @@ const optionNames: OptionNames<SaverOptions> = { onFork: true };
 const forks = ["refuse", "keep"] as const;
 
 /** A checkpointer whose threads are sessions. Made by {@link perdureSaver}. */
-export class PerdureSaver extends BaseCheckpointSaver {
+export class PerdureSaver {
+  serde: Serializer = serializer;
   readonly #sessions: Sessions;
   readonly #onFork: "refuse" | "keep";
   /** The threads, the least recently used one first. */
@@ -56,7 +57,6 @@ export class PerdureSaver extends BaseCheckpointSaver {
 
   /** @throws SessionError `argument_invalid` */
   constructor(sessions: Sessions, options: SaverOptions = {}) {
-    super(serializer);
     guardNames(options, "perdureSaver", optionNames);
     const { onFork = "refuse" } = options;
     if (!forks.includes(onFork))
@@ -68,6 +68,16 @@ export class PerdureSaver extends BaseCheckpointSaver {
       });
     this.#sessions = sessions;
     this.#onFork = onFork;
+  }
+
+  /** Keeps the store out of the JSON of configurations. */
+  toJSON(): string {
+    return "[PerdureSaver]";
+  }
+
+  /** The checkpoint of `getTuple`, without its surroundings. */
+  async get(config: RunnableConfig): Promise<Checkpoint | undefined> {
+    return (await this.getTuple(config))?.checkpoint;
   }
 
   /** The checkpoint that the configuration names, else the newest one of its namespace; undefined if there is none. */

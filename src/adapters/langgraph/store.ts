@@ -7,9 +7,10 @@ import {
   type Sessions,
   type Value,
 } from "../../index.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "../langchain/fields.ts";
 import { keyPart, keyLengthMax } from "./keys.ts";
-import { BaseStore, type Item } from "./package-checkpoint.ts";
+import type { Item } from "./package-checkpoint.ts";
 import { fromStored, toStored } from "./stored-values.ts";
 
 /** An operation of a batch, as the package declares it. */
@@ -49,19 +50,69 @@ interface StoredItem {
   readonly value: Value;
 }
 
+/** How to search. */
+export interface SearchOptions {
+  /** Fields of the value, compared by equality or by `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in` and `$nin`. */
+  filter?: Record<string, unknown>;
+  limit?: number;
+  offset?: number;
+  /** Refused: documents have no vectors. */
+  query?: string;
+}
+
 /** The scope of the documents. */
 const scope = "langgraph-store";
 
 /** The memories of graphs, as documents. Made by {@link perdureStore}. */
-export class PerdureStore extends BaseStore {
+export class PerdureStore {
   readonly #documents: Documents;
   readonly #writesMax: number;
 
   constructor(sessions: Sessions) {
-    super();
     this.#documents = sessions.documents(scope);
     this.#writesMax = sessions.limits.documentsMax;
   }
+
+  /** The item with this key; null if there is none. */
+  async get(namespace: string[], key: string): Promise<Item | null> {
+    const [item] = (await this.batch([{ namespace, key }])) as [Item | null];
+    return item;
+  }
+
+  /** The items of the namespaces below the prefix. @throws SessionError as `batch` */
+  async search(namespacePrefix: string[], options: SearchOptions = {}): Promise<Item[]> {
+    const [items] = (await this.batch([{ namespacePrefix, ...options }])) as [Item[]];
+    return items;
+  }
+
+  /** Puts an item in place of the one with this key. @throws SessionError `argument_invalid`, and as `batch` */
+  async put(namespace: string[], key: string, value: Record<string, unknown>, index?: false | string[]): Promise<void> {
+    guardNamespace(namespace);
+    await this.batch([{ namespace, key, value, ...defined({ index }) }]);
+  }
+
+  async delete(namespace: string[], key: string): Promise<void> {
+    await this.batch([{ namespace, key, value: null }]);
+  }
+
+  async listNamespaces(
+    options: { prefix?: string[]; suffix?: string[]; maxDepth?: number; limit?: number; offset?: number } = {},
+  ): Promise<string[][]> {
+    const { prefix, suffix, maxDepth, limit = 100, offset = 0 } = options;
+    const matchConditions = (["prefix", "suffix"] as const).flatMap((matchType) => {
+      const path = matchType === "prefix" ? prefix : suffix;
+      return path === undefined ? [] : [{ matchType, path }];
+    });
+    const operation = { matchConditions, limit, offset, ...defined({ maxDepth }) };
+    const [names] = (await this.batch([operation])) as [string[][]];
+    return names;
+  }
+
+  /** Does nothing: operations begin at once. */
+  start(): void {}
+
+  /** Does nothing: the sessions are closed by the program that opened them. */
+  stop(): void {}
 
   /**
    * Does operations: reads see the state before the writes. Up to `limits.documentsMax` writes are one commit.
@@ -112,6 +163,14 @@ export class PerdureStore extends BaseStore {
     }
     return [...found.values()].slice(offset, offset + limit);
   }
+}
+
+/** Names of namespaces, as the package takes them. @throws SessionError `argument_invalid` */
+function guardNamespace(namespace: readonly string[]): void {
+  const invalid = namespace.find((name) => typeof name !== "string" || name === "" || /[.:\0]/.test(name));
+  if (namespace.length > 0 && invalid === undefined && namespace[0] !== "langgraph") return;
+  const value = JSON.stringify(invalid ?? namespace);
+  throw new SessionError("argument_invalid", { name: "namespace", value, expected: "text", min: 1 });
 }
 
 function isPut(operation: StoreOperation): operation is Put {

@@ -6,8 +6,15 @@
  */
 import { SessionError, type Value } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { fieldsOfMessage, isMessage, messageOf, nameOf } from "../langchain/package-core.ts";
-import { deltaSnapshot } from "./package-checkpoint.ts";
+import {
+  fieldsOfMessage,
+  isMessage,
+  messageClasses,
+  messageOf,
+  nameOf,
+  type MessageClasses,
+} from "../langchain/package-core.ts";
+import { DeltaSnapshot } from "./package-checkpoint.ts";
 
 type Stored = { readonly [name: string]: Value };
 
@@ -147,21 +154,25 @@ class Encoder {
 
 /** @throws Error for a message or an object that the installed packages of LangChain do not have */
 export async function fromStored(stored: Value): Promise<unknown> {
-  const decoder = new Decoder();
+  if (typeof stored !== "object" || stored === null) return stored;
+  const classes = await messageClasses();
+  const decoder = new Decoder(classes);
   const value = decoder.decode(stored);
   if (decoder.missing.size === 0) return value;
   const made = await Promise.all(
     Array.from(decoder.missing, async (fields) => [fields, await instanceOf(fields)] as const),
   );
-  return new Decoder(new Map(made)).decode(stored);
+  return new Decoder(classes, new Map(made)).decode(stored);
 }
 
 /** Decodes at once. An object that can only be made asynchronously is taken from those that were made, or noted as missing. */
 class Decoder {
+  readonly #classes: MessageClasses;
   readonly #made: ReadonlyMap<Stored, unknown>;
   readonly missing = new Set<Stored>();
 
-  constructor(made: ReadonlyMap<Stored, unknown> = new Map()) {
+  constructor(classes: MessageClasses, made: ReadonlyMap<Stored, unknown> = new Map()) {
+    this.#classes = classes;
     this.#made = made;
   }
 
@@ -194,7 +205,7 @@ class Decoder {
       case "object":
         return this.#fields(value);
       case "message":
-        return messageOf(stored["class"] as string, this.#fields(stored["fields"] ?? null));
+        return messageOf(this.#classes, stored["class"] as string, this.#fields(stored["fields"] ?? null));
       case "map":
         return new Map(this.#list(value) as [unknown, unknown][]);
       case "set":
@@ -204,7 +215,7 @@ class Decoder {
       case "error":
         return errorOf(stored["name"] as string, stored["message"] as string);
       case "delta":
-        return deltaSnapshot(this.decode(value));
+        return new DeltaSnapshot(this.decode(value));
       case "document":
       case "lc":
         if (!this.#made.has(stored)) this.missing.add(stored);

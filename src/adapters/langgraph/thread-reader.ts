@@ -10,7 +10,7 @@ import type {
   DeltaChannelHistory,
   PendingWrite,
 } from "./package-checkpoint.ts";
-import { deltaSnapshot } from "./package-checkpoint.ts";
+import { DeltaSnapshot } from "./package-checkpoint.ts";
 import { placesOf, type Place, type Run, type WrittenPlace } from "./stored-lists.ts";
 import { fromStored } from "./stored-values.ts";
 import { tasksChannel, writesInOrder, type StoredWrites } from "./stored-writes.ts";
@@ -149,7 +149,7 @@ export class ThreadReader {
     const elements = (await Promise.all(runs.map((run) => this.#elementsOf(run)))).flat();
     const values = await Promise.all(elements.map((element) => fromStored(element)));
     this.#thread.lists.remember(key, { values, places: placesOf(runs, values) });
-    return delta ? deltaSnapshot(values) : values;
+    return delta ? new DeltaSnapshot(values) : values;
   }
 
   /** The elements, those that are in writes of tasks read from there. @throws SessionError `store_invalid` if a write is missing */
