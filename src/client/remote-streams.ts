@@ -95,7 +95,10 @@ export class RemoteStreams implements OverHttp {
     return status === 204 ? null : (body as { readonly stream: string }).stream;
   }
 
-  /** Stops a stream, wherever it is produced; false if it is not in progress. */
+  /**
+   * Stops a stream, wherever it is produced; false if it is not in progress, also where the request was repeated because the answer
+   * to its first try was lost.
+   */
   async stop(id: string): Promise<boolean> {
     const { body } = await this.#http.ask({ method: "POST", path: `${pathOf(id)}/stop` });
     return (body as { readonly stopped: boolean }).stopped;

@@ -61,3 +61,14 @@ test("a watch whose signal aborts while it asks for the session's state ends tha
   stop.abort();
   assert.equal((await next).done, true);
 });
+
+test("a stream whose connection breaks again and again fails with store_unavailable, and the cause", async () => {
+  const broken = new TypeError("terminated");
+  const fetch = async (): Promise<Response> => {
+    const body = new ReadableStream({ pull: (controller) => controller.error(broken) });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  };
+  const http = new Http({ url: "http://server.test", headers: {}, fetch });
+  const events = resumeEvents(http, { method: "GET", path: "/v1/streams/run/parts" }, { breaksMax: 1 });
+  await assert.rejects(events.next(), { code: "store_unavailable", cause: broken });
+});

@@ -50,7 +50,7 @@ export async function* resumeEvents(
       if (isAborted(request)) return;
       // An error without a code is one of the connection.
       if (error instanceof SessionError && !isTemporary(error)) throw error;
-      if (breaks >= breaksMax) throw error;
+      if (breaks >= breaksMax) throw error instanceof SessionError ? error : streamBroken(error);
     }
     try {
       if (continues !== undefined && !(await continues())) return;
