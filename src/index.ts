@@ -29,19 +29,17 @@ export {
   type TokenEnd,
   type TokenWrite,
 } from "./sessions/streams.ts";
-export {
-  Documents,
-  type Document,
-  type DocumentListQuery,
-  type DocumentPage,
-  type DocumentSelection,
-} from "./sessions/documents.ts";
+export { Documents, type Document, type DocumentPage } from "./sessions/documents.ts";
+export type {
+  DocumentListQuery,
+  DocumentSelection,
+  IfVersion,
+  PutOptions,
+} from "./domain/documents/document-options.ts";
 export type {
   DocumentDeletion,
   DocumentPutWrite,
   DocumentWrite,
-  IfVersion,
-  PutOptions,
   ScopedDocumentWrite,
 } from "./sessions/documents/document-write.ts";
 export { StreamProducer, type PartOptions, type StreamEnd } from "./sessions/streams/producer.ts";

@@ -1,7 +1,15 @@
+import {
+  attemptsMax,
+  deleteNames,
+  listNames,
+  putNames,
+  selectionNames,
+  updateNames,
+} from "../domain/documents/document-options.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
 import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames } from "../domain/values/option-names.ts";
 import { eachItem } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import type {
@@ -25,15 +33,6 @@ import {
 } from "../protocol/wire-documents.ts";
 import type { Http, HttpRequest } from "./http.ts";
 import { batchesOf } from "./key-batches.ts";
-
-const selectionNames: OptionNames<DocumentSelection> = { prefix: true };
-const listNames: OptionNames<DocumentListQuery> = { prefix: true, after: true, limit: true };
-const putNames: OptionNames<PutOptions> = { if: true, ttl: true, user: true };
-const updateNames: OptionNames<Pick<PutOptions, "if" | "ttl">> = { if: true, ttl: true };
-const deleteNames: OptionNames<{ if: number }> = { if: true };
-
-/** Attempts of one update, while other writers change the same document. */
-const attemptsMax = 100;
 
 /** Documents of one scope, over HTTP. A write is sent once; a read and a touch are repeated where they are lost. */
 export class RemoteDocuments implements Pick<Documents, keyof Documents> {

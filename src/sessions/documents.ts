@@ -1,11 +1,22 @@
 import type { DocumentKey, StoredDocument } from "../domain/documents/document.ts";
+import {
+  attemptsMax,
+  deleteNames,
+  listNames,
+  putNames,
+  selectionNames,
+  updateNames,
+  type DocumentListQuery,
+  type DocumentSelection,
+  type PutOptions,
+} from "../domain/documents/document-options.ts";
 import { decode, type Value } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
 import { parseArray, parseFunction } from "../domain/values/invalid-argument.ts";
 import { successorOf } from "../domain/values/key-order.ts";
-import { eachItem, type Page, type PageQuery } from "../domain/values/pages.ts";
+import { eachItem, type Page } from "../domain/values/pages.ts";
 import { SessionError } from "../errors.ts";
 import type { DocumentConflict, DocumentRange } from "../store/store.ts";
 import type { Core } from "./core/core.ts";
@@ -18,10 +29,9 @@ import {
   parsePut,
   type DocumentWrite,
   type ParsedDocumentWrite,
-  type PutOptions,
   type ScopedDocumentWrite,
 } from "./documents/document-write.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames } from "../domain/values/option-names.ts";
 import { parseLimit, parseWholeNumber } from "./options/arguments.ts";
 import { traceCall, type OperationName } from "./tracing/operation.ts";
 
@@ -41,32 +51,11 @@ export interface Document {
   readonly expiresAt: Date | null;
 }
 
-/** Which documents of a scope. */
-export interface DocumentSelection {
-  /** The keys begin with this. @default all */
-  readonly prefix?: string;
-}
-
-/** The documents to list, and the page of them. */
-export interface DocumentListQuery extends DocumentSelection, PageQuery {
-  /** The page begins behind this key: the `next` of the page before. */
-  readonly after?: string;
-}
-
 /** One page of documents, by key in code point order. It may end before `limit`, at `limits.pageBytesMax`. */
 export interface DocumentPage extends Page<Document> {
   /** The keys of documents of the page whose value cannot be read; absent where there are none. */
   readonly unreadable?: readonly string[];
 }
-
-const selectionNames: OptionNames<DocumentSelection> = { prefix: true };
-const listNames: OptionNames<DocumentListQuery> = { prefix: true, after: true, limit: true };
-const putNames: OptionNames<PutOptions> = { if: true, ttl: true, user: true };
-const updateNames: OptionNames<Pick<PutOptions, "if" | "ttl">> = { if: true, ttl: true };
-const deleteNames: OptionNames<{ if: number }> = { if: true };
-
-/** Attempts of one write, while other writers change the same documents. */
-const attemptsMax = 100;
 
 /**
  * Documents of one scope: small values under keys, outside of any session. A document that has expired is not found; the sweep

@@ -1,27 +1,15 @@
 /** Writes of documents as plain data, and their parser: everything that a write can be refused for without the store. */
 import type { DocumentKey } from "../../domain/documents/document.ts";
+import { putNames, type IfVersion, type PutOptions } from "../../domain/documents/document-options.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { parseDuration, type Duration } from "../../domain/values/duration.ts";
+import { parseDuration } from "../../domain/values/duration.ts";
 import { parseNewId, parseId } from "../../domain/values/ids.ts";
 import { invalidArgument, parseArray } from "../../domain/values/invalid-argument.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseOneOf, parseWholeNumber } from "../options/arguments.ts";
-
-/** The condition of a write: the document is stored with this version, or does not exist. */
-export type IfVersion = number | "absent";
-
-/** Options of a put. */
-export interface PutOptions {
-  /** The version that must be stored, or `"absent"`. @default any */
-  readonly if?: IfVersion;
-  /** The document expires after this time. @default never */
-  readonly ttl?: Duration;
-  /** The user whose erasure removes the document. @default none */
-  readonly user?: string;
-}
 
 /** The document and its new value, which replaces the whole document. */
 export interface DocumentPutWrite extends PutOptions {
@@ -51,13 +39,11 @@ export interface ParsedDocumentWrite {
   readonly put?: { readonly data: string; readonly ttlMs: number | null; readonly user: string | null };
 }
 
-const putNames: OptionNames<DocumentPutWrite & { scope: string }> = {
+const putWriteNames: OptionNames<DocumentPutWrite & { scope: string }> = {
   scope: true,
   key: true,
   value: true,
-  if: true,
-  ttl: true,
-  user: true,
+  ...putNames,
 };
 const deletionNames: OptionNames<DocumentDeletion & { scope: string }> = {
   scope: true,
@@ -97,7 +83,7 @@ export function parseDocumentWrites(
  * @throws SessionError `argument_invalid`
  */
 export function guardUnscoped(writes: readonly unknown[]): void {
-  const { scope: _, ...put } = putNames;
+  const { scope: _, ...put } = putWriteNames;
   const { scope: __, ...deletion } = deletionNames;
   for (const [index, write] of writes.entries()) {
     if (typeof write !== "object" || write === null) continue;
@@ -119,7 +105,7 @@ function parseDocumentWrite(
     const document = { tenant, scope: parseId(write.scope, "scope"), key: parseId(write.key, "key") };
     return defined({ document, expected: write.if === undefined ? undefined : parseWholeNumber(write.if, "if", 1) });
   }
-  guardNames(write, path, putNames);
+  guardNames(write, path, putWriteNames);
   const document = { tenant, scope: parseNewId(write.scope, "scope"), key: parseNewId(write.key, "key") };
   return parsePut(document, write, limits);
 }
