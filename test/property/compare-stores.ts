@@ -219,7 +219,8 @@ export async function compareStores(
         const query = { ...one.query, tenant: scope + one.query.tenant };
         await same(
           (either) => either.stats(query),
-          (sums) => sums,
+          // Each store has a form of its own for records.
+          ({ sessions, ...sums }) => ({ ...sums, sessions: { ...sessions, bytes: undefined } }),
         );
         break;
       }
