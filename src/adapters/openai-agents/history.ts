@@ -145,6 +145,7 @@ export class History {
       const { early } = view;
       const base = early === undefined ? known.last : early.base;
       later = withoutCallsOf(base, later);
+      if (early === undefined && items.length + later.length === 0) return;
       const turns = turnsWrite(known.last?.seq ?? 0, { base, replacedFrom: early?.from, items: [...items, ...later] });
       try {
         await this.#write(view, known, { ...write, turns, isOpen: later.length > 0 });

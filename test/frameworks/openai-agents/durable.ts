@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import { openaiSession } from "../../../src/adapters/openai-agents.ts";
+import { History, View } from "../../../src/adapters/openai-agents/history.ts";
 import type { Sessions } from "../../../src/index.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
@@ -273,4 +274,42 @@ test("a run under a lease keeps other writers out", async () => {
   const agent = new Agent({ name: "a", model });
   await session.exclusive((own) => own.durable(new Runner()).run(agent, "1"));
   assert.deepEqual(await session.getItems(), [user("1"), assistantMessage("1")]);
+});
+
+test("under a legal hold a run only adds to what is stored", async () => {
+  await using place = inMemory();
+  const session = await openaiSession<AgentInputItem>(place.sessions, "s");
+  await session.session.setLegalHold("a case");
+  const reasoning: AgentInputItem = { type: "reasoning", content: [{ type: "input_text", text: "Hm." }] };
+  const model = new ScriptedModel([[reasoning, call("c1")], [assistantMessage("Done.")]]);
+  const agent = new Agent({ name: "a", model, tools: [toolOf("look", () => "seen")] });
+  assert.equal((await session.durable(new Runner()).run(agent, "1")).finalOutput, "Done.");
+  assert.deepEqual(await itemsIn(place.another()), [
+    user("1"),
+    reasoning,
+    stored("c1"),
+    result("c1", "seen"),
+    assistantMessage("Done."),
+  ]);
+});
+
+test("a run does not read the items of its own that it has stored early, and every other reader does", async () => {
+  await using place = inMemory();
+  const history = new History(await place.sessions.create({ id: "s" }), "fail");
+  const [run, other] = [new View(), new View()];
+  await history.add(run, [user("1")]);
+  assert.deepEqual(await history.items(run, undefined, true), [user("1")]);
+  const { version } = history.session.info;
+  await history.add(run, [], { later: [] });
+  assert.equal((await history.session.refresh()).version, version, "nothing is written");
+  for (const later of [[stored("c1")], [stored("c1"), result("c1", "seen")]]) {
+    await history.add(run, [], { later });
+    assert.deepEqual(await history.items(run, undefined, true), [user("1")]);
+    assert.deepEqual(await history.items(other, 2, true), [user("1"), ...later].slice(-2));
+  }
+  await history.add(run, [stored("c1")], { later: [result("c1", "seen")] });
+  assert.deepEqual(await history.items(run, undefined, true), [user("1"), stored("c1")]);
+  await history.add(run, [result("c1", "seen"), user("2")]);
+  const all = [user("1"), stored("c1"), result("c1", "seen"), user("2")];
+  for (const view of [run, other]) assert.deepEqual(await history.items(view, undefined, true), all);
 });

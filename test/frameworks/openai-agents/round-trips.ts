@@ -219,12 +219,20 @@ test("any items come back deep-equal after any changes, in another process too, 
 });
 
 test("every item that the Agents SDK knows is stored", () => {
+  // Its canonical form says all of it, but for a call without a result.
+  const call: AgentInputItem = {
+    type: "function_call",
+    callId: "c",
+    name: "look",
+    status: "completed",
+    arguments: "{}",
+  };
   fc.assert(
     fc.property(item, (made) => {
       fc.pre(protocol.ModelItem.safeParse(made).success);
       const back = toFormat(fromFormat([made], "openai-agents"), "openai-agents");
       assert.deepEqual(back, [made as unknown as Value]);
     }),
-    { numRuns: rounds(3000, 300) },
+    { numRuns: rounds(3000, 300), examples: [[call]] },
   );
 });
