@@ -145,7 +145,8 @@ export class History {
       const { early } = view;
       const base = early === undefined ? known.last : early.base;
       later = withoutCallsOf(base, later);
-      if (early === undefined && items.length + later.length === 0) return;
+      const isEmpty = early === undefined && items.length + later.length === 0;
+      if (isEmpty && write.operation === undefined) return;
       const turns = turnsWrite(known.last?.seq ?? 0, { base, replacedFrom: early?.from, items: [...items, ...later] });
       try {
         await this.#write(view, known, { ...write, turns, isOpen: later.length > 0 });

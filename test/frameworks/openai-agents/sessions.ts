@@ -235,6 +235,8 @@ test("a transaction is applied once, and refused with another body, and with ite
   await assert.rejects(session.applyHistoryTransaction(outdated), { code: "conflict" });
   await assert.rejects(session.applyHistoryTransaction({ ...replace, operationId: " " }), { code: "argument_invalid" });
   assert.deepEqual(await session.getItems(), [user("3"), said("4")]);
+  await session.applyHistoryTransaction({ operationId: "c", transaction: { type: "append_items", items: [] } });
+  await assert.rejects(session.applyHistoryTransaction({ ...other, operationId: "c" }), { code: "key_reused" });
   await session.clearSession();
   await session.applyHistoryTransaction(other);
   await session.applyHistoryTransaction(other);
