@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { frameworkTests } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("mcp", ["tools.ts", "consult.ts", "processes.ts", "stdio.ts"]);
+const { skip } = await frameworkTests("mcp", ["tools.ts", "consult.ts", "processes.ts", "stdio.ts", "conformance.ts"]);
 
 test("the example asks through an MCP client, and a repeated call is answered once", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -7,7 +7,7 @@ export function listPrompts({ agents }: Sessions): readonly object[] {
   return [...(agents ?? [])].map(([name, { description }]) => ({
     name,
     title: name,
-    ...defined({ description }),
+    description: description ?? `The instructions of the agent ${name}`,
     arguments: [{ name: "message", description: "the message to the agent", required: false }],
   }));
 }

@@ -114,7 +114,10 @@ for (const era of eras) {
     const { prompts } = await client.listPrompts();
     assert.deepEqual(
       prompts.map(({ name, description }) => [name, description]),
-      [...place.sessions.agents!].map(([name, { description }]) => [name, description]),
+      [...place.sessions.agents!].map(([name, { description = `The instructions of the agent ${name}` }]) => [
+        name,
+        description,
+      ]),
     );
     const { messages } = await client.getPrompt({ name: "ceo", arguments: { message: "Shall we?" } });
     assert.deepEqual(
