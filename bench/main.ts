@@ -24,6 +24,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   documents: () => import("./documents.ts"),
   news: () => import("./news.ts"),
   ai: () => import("./ai.ts"),
+  mcp: () => import("./mcp.ts"),
   "openai-agents": () => import("./openai-agents.ts"),
 };
 
