@@ -16,8 +16,7 @@ import { errorOf } from "../../protocol/problem.ts";
 import { answerForm, answerResult } from "./answer-result.ts";
 import { approvalRequests, decisionsOf } from "./approvals.ts";
 import type { Plain } from "./shown.ts";
-import { failed, type Caller, type ClientCapabilities } from "./tool.ts";
-import type { Consulting } from "./consulting.ts";
+import { failed, type Caller, type ClientCapabilities, type Consulting } from "./tool.ts";
 
 /** The name of the extension. */
 export const tasksExtension = "io.modelcontextprotocol/tasks";

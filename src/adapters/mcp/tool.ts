@@ -1,9 +1,10 @@
 /** A tool: its description, and a call of it. A call that fails is a result with the problem, which a model can read. */
 import { z } from "zod";
 import type { SessionError } from "../../errors.ts";
-import type { KeyRight, Sessions } from "../../index.ts";
+import type { Answer, KeyRight, Sessions } from "../../index.ts";
 import { problemOf } from "../../protocol/problem.ts";
 import { guardRight } from "../../serving/bearer.ts";
+import type { Approve, Converse } from "../../serving/converse.ts";
 import { checked, guardFields } from "../../serving/known-fields.ts";
 import { asSessionError } from "../../serving/thrown.ts";
 import type { McpContext } from "./package-mcp.ts";
@@ -16,6 +17,15 @@ export interface Caller {
   readonly right: KeyRight;
   /** Keeps a serverless host alive until the work settles. */
   readonly waitUntil: (work: Promise<unknown>) => void;
+}
+
+/** How a server asks, and what it does beside an answer. */
+export interface Consulting {
+  readonly converse: Converse;
+  readonly approve: Approve;
+  /** Tracks an answer that outlives its request. */
+  readonly outlive: (answer: Answer) => void;
+  readonly report: (error: SessionError) => void;
 }
 
 /** A call of a tool. */
