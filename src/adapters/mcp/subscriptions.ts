@@ -4,7 +4,8 @@
  */
 import type { McpHttpHandler } from "./package-mcp.ts";
 import { SessionEvents } from "./session-events.ts";
-import type { Caller } from "./tool.ts";
+import { knowsTasks, tasksExtension } from "./tasks.ts";
+import type { Caller, ClientCapabilities } from "./tool.ts";
 
 /** The pause between two checks of the key of a subscription, ms. */
 const keyCheckMs = 15_000;
@@ -39,6 +40,8 @@ export class Subscriptions {
     caller: Caller,
     { authInfo, admitted }: { readonly authInfo: object; readonly admitted: () => Promise<boolean> },
   ): Promise<Response> {
+    const refused = await refusalOf(request);
+    if (refused !== undefined) return refused;
     const { tenant: name } = caller.sessions;
     const tenant = this.#tenants.get(name) ?? this.#begin(name, caller);
     tenant.open++;
@@ -78,6 +81,36 @@ export class Subscriptions {
     this.#tenants.set(name, tenant);
     return tenant;
   }
+}
+
+/** A request that names what it listens to is short. */
+const listenBytesMax = 64 * 1024;
+
+/** The refusal of a client that asks for news of tasks without knowing tasks; undefined for others. */
+async function refusalOf(request: Request): Promise<Response | undefined> {
+  if (Number(request.headers.get("content-length") ?? Infinity) > listenBytesMax) return undefined;
+  // The package refuses a body that is no request.
+  const message = Object(
+    await request
+      .clone()
+      .json()
+      .catch(() => undefined),
+  ) as ListenMessage;
+  const { notifications, _meta: meta } = Object(message.params) as NonNullable<ListenMessage["params"]>;
+  const client = Object(meta?.["io.modelcontextprotocol/clientCapabilities"]) as ClientCapabilities;
+  if (notifications?.taskIds === undefined || knowsTasks(client)) return undefined;
+  const data = { requiredCapabilities: { extensions: { [tasksExtension]: {} } } };
+  const error = { code: -32_021, message: "Missing required client capability", data };
+  return Response.json({ jsonrpc: "2.0", id: message.id ?? null, error }, { status: 400 });
+}
+
+/** A request that opens a subscription, as far as it is read here. */
+interface ListenMessage {
+  readonly id?: unknown;
+  readonly params?: {
+    readonly notifications?: { readonly taskIds?: unknown };
+    readonly _meta?: { readonly [name: string]: unknown };
+  };
 }
 
 /** The response, with a call once its body has ended or its reader has left. */

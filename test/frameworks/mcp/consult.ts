@@ -210,6 +210,9 @@ test("a task is unknown to other tenants, without its session, its turn or its k
       assert.equal(await codeOf(method, id, { key: write }), -32602, `${method} of ${id}`);
   }
   assert.equal(await codeOf("tasks/cancel", taskId, { key: read }), -32602, "a key that only reads cancels nothing");
+  const listen = { notifications: { taskIds: [taskId] } };
+  const { error } = await post(server.url, "subscriptions/listen", listen, { key: write, capabilities: {} });
+  assert.equal(error?.code, -32021, "news of tasks without tasks");
   const session = await place.sessions.get("s");
   await session.truncate(0);
   await session.append({ input: "another turn" }, { key: "other" });
