@@ -12,7 +12,13 @@ import { frameworkTests } from "./framework-tests.ts";
 import "./langgraph/resolve.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("langgraph", ["validation.ts", "graphs.ts", "memories.ts", "values.ts"]);
+const { skip } = await frameworkTests("langgraph", [
+  "validation.ts",
+  "graphs.ts",
+  "memories.ts",
+  "values.ts",
+  "crash.ts",
+]);
 
 test("the example asks a person, and goes on in its second run", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));
