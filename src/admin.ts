@@ -4,7 +4,7 @@
  * @module perdure/admin
  */
 import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
-import { invalidArgument } from "./domain/values/invalid-argument.ts";
+import { invalidArgument, invalidText, parseArray } from "./domain/values/invalid-argument.ts";
 import { defined } from "./domain/values/defined.ts";
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
@@ -275,6 +275,9 @@ export async function importFiles(
   paths: readonly string[],
   options: ImportFilesOptions = {},
 ): Promise<ImportFilesReport> {
+  coreOf(sessions);
+  for (const [index, path] of parseArray(paths, "paths").entries())
+    if (typeof path !== "string" || path === "") throw invalidText(`paths[${index}]`, path, { min: 1 });
   guardNames(options, "options", importFilesNames);
   const { formats = [], format, branches, ...importing } = options;
   const [{ sourcesOf }, { fileItems }, { conversationFormats }] = await Promise.all([
@@ -286,7 +289,7 @@ export async function importFiles(
   const files: ReadFile[] = [];
   const items = fileItems(sources, {
     bytesMax: sessions.limits.snapshotBytesMax,
-    formats: [...formats, ...conversationFormats],
+    formats: [...parseArray(formats, "formats"), ...conversationFormats],
     onForm: (file) => files.push(file),
     ...defined({ format, branches }),
   });

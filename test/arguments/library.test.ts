@@ -353,6 +353,10 @@ const ofAdmin: Calls<InMemory> = {
     args: [sessions, { ...ofSelection, after: "a", onSkipped: () => 1 }],
   }),
   findReferences: ({ sessions }) => ({ of: admin, args: [sessions, "ada"] }),
+  importFiles: ({ sessions }) => ({
+    of: admin,
+    args: [sessions, [], { dryRun: true, onExists: "skip", agent: "a", formats: [], onProgress }],
+  }),
   importSessions: ({ sessions }) => ({
     of: admin,
     args: [sessions, [], { dryRun: true, onExists: "skip", agent: "a", onProgress }],
