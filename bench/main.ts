@@ -25,6 +25,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   news: () => import("./news.ts"),
   ai: () => import("./ai.ts"),
   mcp: () => import("./mcp.ts"),
+  langgraph: () => import("./langgraph.ts"),
   "openai-agents": () => import("./openai-agents.ts"),
 };
 
