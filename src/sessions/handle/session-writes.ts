@@ -186,8 +186,8 @@ export class SessionWrites implements LateTransaction {
     if (outcome?.status === "ok") {
       const judged = this.#judged;
       this.#landed(judged);
-      // The callers of a folded commit may write again at once, so the next round waits for them.
-      if (judged.length === 1) this.#next();
+      // The callers of the commit may write again at once. A round that others wait for waits for them as well.
+      if (judged.length === 1 && this.#waiting.length === 0) this.#next();
       else setImmediate(() => this.#next());
     } else {
       void this.#settleLater(() => this.#refused(outcome));
