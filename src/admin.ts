@@ -4,7 +4,7 @@
  * @module perdure/admin
  */
 import { guardNames, type OptionNames } from "./domain/values/option-names.ts";
-import { invalidArgument, invalidText, parseArray } from "./domain/values/invalid-argument.ts";
+import { invalidArgument, invalidText, parseArray, parseFunction } from "./domain/values/invalid-argument.ts";
 import { defined } from "./domain/values/defined.ts";
 import { parseId } from "./domain/values/ids.ts";
 import type { Page } from "./domain/values/pages.ts";
@@ -268,7 +268,7 @@ export interface ImportFilesReport extends ImportReport {
  * Import files of conversations and snapshots: paths of files, of folders, and of zip archives. The
  * form of each file is the first one that all of its documents fit. `formats` adds forms of your own, before those that
  * Perdure knows.
- * @throws SessionError `argument_invalid` for a path that does not exist, before anything is imported; the store's
+ * @throws SessionError `argument_invalid` for a wrong option or a path that does not exist, before anything is imported; the store's
  */
 export async function importFiles(
   sessions: Sessions,
@@ -280,6 +280,12 @@ export async function importFiles(
     if (typeof path !== "string" || path === "") throw invalidText(`paths[${index}]`, path, { min: 1 });
   guardNames(options, "options", importFilesNames);
   const { formats = [], format, branches, ...importing } = options;
+  for (const [index, { kindOf, read }] of parseArray(formats, "formats").entries()) {
+    parseFunction(kindOf, `formats[${index}].kindOf`);
+    parseFunction(read, `formats[${index}].read`);
+  }
+  if (branches !== undefined && branches !== "shown" && branches !== "fork")
+    throw invalidArgument("branches", branches, { expected: "one_of", known: ["shown", "fork"] });
   const [{ sourcesOf }, { fileItems }, { conversationFormats }] = await Promise.all([
     import("./imports/sources.ts"),
     import("./imports/file-items.ts"),

@@ -23,9 +23,11 @@ export const openai: MessageFormat = {
   fromCanonical: (messages) => messages.flatMap(writtenMessages),
 };
 
-/** Any message with a role. Some programs write the arguments of a call as an object. */
+/** Any message with a role. Some programs write the arguments of a call as an object. A refusal stands beside an absent content. */
 export function openaiMessage(value: Fields): Canonical {
-  const { tool_calls: calls } = value;
+  const { tool_calls: calls, content, refusal, ...others } = value;
+  if (typeof refusal === "string" && calls === undefined && (content ?? "") === "")
+    return canonicalMessage({ ...others, content: [{ type: "refusal", refusal }] } as unknown as Message);
   if (!Array.isArray(calls)) return canonicalMessage(value as unknown as Message);
   const whole = (calls as readonly Value[]).map((call): Value => {
     if (!isFields(call)) return call;

@@ -1,8 +1,9 @@
 /** Conversations of files in every shape: whole or not at all, each once, with what their files say of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { importText, messagesOf } from "../../test/support/import-text.ts";
+import { importText, messagesOf, storedMessages } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
+import type { Value } from "../domain/values/codec.ts";
 
 const lines = (...documents: readonly object[]): string => documents.map((one) => JSON.stringify(one)).join("\n");
 const question = (content: string): object => ({ role: "user", content });
@@ -90,6 +91,17 @@ test("a message without content is refused with its place", async () => {
     report.reasons.map(({ message }) => message),
     ["f:1 messages[0] has no content", "f:2 messages[1] has no content"],
   );
+});
+
+test("a refusal of a chat completion is the content of its message", async () => {
+  await using place = inMemory();
+  const refused = { role: "assistant", content: null, refusal: "No." };
+  const report = await importText(place.sessions, lines({ id: "n", messages: [question("Hi"), refused] }));
+  assert.deepEqual(report.reasons, []);
+  const [, stored] = await messagesOf(place.sessions, "n");
+  assert.deepEqual(stored?.content, [{ type: "refusal", refusal: "No." }]);
+  const [, whole] = await storedMessages(place.sessions, "n");
+  assert.deepEqual((whole!.native as { readonly value: Value }).value, refused);
 });
 
 test("a result without a call before it is refused with its place", async () => {

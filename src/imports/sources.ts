@@ -140,7 +140,8 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
         try {
           for await (const entry of zip.eachEntry()) {
             if (entry.fileName !== name) continue;
-            yield* textOf(await zip.openReadStreamPromise(entry), source, () => undefined);
+            const stream = await zip.openReadStreamPromise(entry);
+            yield* textOf(unbroken(stream, damaged), source, () => undefined);
             onRead(size);
             return;
           }
@@ -152,4 +153,16 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
       },
     };
   });
+}
+
+/** The bytes of an entry. Its errors are those of the archive: the file itself could be opened. */
+async function* unbroken(
+  stream: AsyncIterable<Uint8Array>,
+  damaged: (cause: unknown) => SessionError,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* stream;
+  } catch (error) {
+    throw damaged(error);
+  }
 }

@@ -52,11 +52,16 @@ test("a path that does not exist is exit code 3, and makes no store", async () =
 
 test("files of other kinds are one line each, and exit code 1", async () => {
   await using place = await Workplace.open();
+  const name = "conversations.json";
+  const damagedZip = zipOf({ [name]: said("x") });
+  // The first byte of the packed text names a kind of block that does not exist.
+  damagedZip[30 + name.length] = 0x07;
   const files: readonly [string, string | Buffer, RegExp][] = [
     ["page.html", "<!doctype html><html>", /is a page of HTML or XML/],
     ["data.db", "SQLite format 3\0rest of the file", /is an SQLite database; copy it/],
     ["rows.csv", "id,role,content\n1,user,Hi\n", /is neither JSON nor lines of JSON/],
     ["bad.zip", "PK\u0003\u0004 and nothing else", /is a damaged zip archive/],
+    ["bad-entry.zip", damagedZip, /is a damaged zip archive: invalid/],
     ["cut.gz", gzipSync(said("x")).subarray(0, -12), /is damaged or cut off/],
     ["empty.jsonl", "", /has no documents: it is empty/],
   ];

@@ -263,6 +263,8 @@ test("wrong usage is reported before anything is opened", async () => {
   assert.match(ttl.stderr, /DEFAULT_SESSION_TTL is "1h".* seconds/);
   const secret = await place.run(["serve", "--store", "postgres://nobody@127.0.0.1:1/none"]);
   assert.match(secret.stderr, /PERDURE_SECRET/);
+  const folder = await place.run(["serve", "--store", `sqlite:${join(place.folder, "missing", "a.db")}`]);
+  assert.match(folder.stderr, /cannot be opened: the folder .*missing does not exist; create it first/);
   const { child, url } = await serve(place);
   const taken = await place.run(["serve", "--port", new URL(url).port]);
   assert.equal(taken.code, 2);

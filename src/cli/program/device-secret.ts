@@ -11,9 +11,11 @@ import {
 } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hasCode, SessionError, type Sessions } from "../../index.ts";
+import { withFileErrors } from "../../files/durable-file.ts";
 import { checkOf, secretId } from "../../sessions/core/keyed-hash.ts";
 import { storedSecret } from "../../sessions/devices/secret-check.ts";
 import { coreOf } from "../../sessions/sessions.ts";
+import { guardWritable } from "../../store/sqlite/connection/database-file.ts";
 import { openWith, variable } from "./environment.ts";
 import { fileOfStore } from "./store-file.ts";
 
@@ -30,13 +32,15 @@ export function previousSecrets(): readonly string[] {
 /**
  * The secret that keys the hashes of devices: `PERDURE_SECRET`, else the content of a file beside the SQLite file. The file
  * is created if it is missing, readable to its owner only. A PostgreSQL store needs the variable.
- * @throws SessionError `secret_missing`, `argument_invalid` for a wrong URL of SQLite
+ * @throws SessionError `secret_missing`, `argument_invalid` for a wrong URL of SQLite, `store_unavailable` and `store_read_only` if
+ *   there can be no file
  */
 export async function serverSecret(storeUrl: string): Promise<string> {
   const found = await existingSecret(storeUrl);
   if (found !== undefined) return found;
   const file = await fileOfStore(storeUrl);
   if (file !== undefined) {
+    guardWritable(file);
     // The devices of a restored store are known under the secret of the first one: another secret would only be refused.
     try {
       await guardUnknownSecret(storeUrl, file);
@@ -46,7 +50,7 @@ export async function serverSecret(storeUrl: string): Promise<string> {
       if (made === undefined) throw error;
       return made;
     }
-    return madeSecret(`${file}.secret`);
+    return await withFileErrors(`${file}.secret`, async () => await Promise.resolve(madeSecret(`${file}.secret`)));
   }
   if (/^(memory|sqlite):/i.test(storeUrl)) return newSecret();
   throw new SessionError("secret_missing", { name: "devices" });

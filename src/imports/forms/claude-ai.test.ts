@@ -69,3 +69,22 @@ test("the messages of an older export of Claude, which name no parents, are in t
     ["user", "assistant"],
   );
 });
+
+test("calls of Claude without ids get some, and each result the id of its call", async () => {
+  await using place = inMemory();
+  const used = (q: string) => ({ type: "tool_use", id: null, name: "search", input: { q } });
+  const found = (text: string) => ({ type: "tool_result", name: "search", content: [{ type: "text", text }] });
+  const answer = (uuid: string, ...content: object[]) => ({ uuid, sender: "assistant", content });
+  const asked = { uuid: "1", sender: "human", text: "How long?" };
+  const answers = [answer("2", used("a"), found("1 h")), answer("3", used("b"), found("2 h"))];
+  const report = await importText(place.sessions, JSON.stringify([{ uuid: "i", chat_messages: [asked, ...answers] }]));
+  assert.equal(report.restored, 1);
+  const messages = await messagesOf(place.sessions, "i");
+  assert.deepEqual(
+    messages.flatMap(({ tool_calls: calls = [], tool_call_id: id }) => [
+      ...calls.map((call) => call.id),
+      ...(id === undefined ? [] : [id]),
+    ]),
+    ["call_1", "call_1", "call_2", "call_2"],
+  );
+});

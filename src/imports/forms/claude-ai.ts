@@ -4,6 +4,7 @@ import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
+import { withCallIds } from "../../formats/call-ids.ts";
 import { canonicalParts } from "../../formats/message-parts.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import { aboutConversation, textOf, timeIn } from "./about.ts";
@@ -45,14 +46,17 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
   const facts = new Map<Message, MessageFacts>();
   let aside = 0;
   let files = 0;
-  for (const value of list) {
-    const read = canonicalParts({ role: roleOf(value["sender"]), content: contentOf(value) });
-    const [first, ...others] = read.messages;
+  const read = list.map((value) => canonicalParts({ role: roleOf(value["sender"]), content: contentOf(value) }));
+  // Calls and results of some exports have no ids.
+  const identified = withCallIds(read.map((one) => one.messages));
+  for (const [index, value] of list.entries()) {
+    const [first, ...others] = identified[index]!;
+    const besides = read[index]!.aside;
     files += listOf(value["files"]).length + listOf(value["attachments"]).filter((one) => !hasText(one)).length;
-    aside += read.aside;
+    aside += besides;
     const isEmpty = first?.role !== "assistant" && others.length === 0 && first?.content === "";
     if (first === undefined || isEmpty) continue;
-    const whole = read.aside === 0 ? first : withBeside(first, "claude", [value]);
+    const whole = besides === 0 ? first : withBeside(first, "claude", [value]);
     facts.set(whole, defined({ at: timeIn(value) }));
     messages.push(whole, ...others);
   }
