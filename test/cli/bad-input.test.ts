@@ -76,15 +76,16 @@ test("without an endpoint the variables to set are named", async () => {
   assert.match(stderr, /OPENAI_BASE_URL .* OPENAI_API_KEY/);
 });
 
-test("an import of a folder, or of no file, is a typed error", async () => {
+test("an import of an empty folder, or of a file that does not exist, is refused before there is a store", async () => {
   await using context = await setUp(() => ({ kind: "answer", texts: ["ok"], usage: [1, 1] }));
   const { place } = context;
   await mkdir(join(place.folder, "folder"));
-  for (const file of ["folder", "missing"]) {
-    const { code, stderr } = await place.run(["import", file]);
-    assert.equal(code, 1);
-    assert.match(stderr, /cannot be opened: E\w+: .* \[store_unavailable\]/);
-  }
+  const empty = await place.run(["import", "folder"]);
+  assert.equal(empty.code, 2);
+  assert.match(empty.stderr, /folder has no files of JSON \(\.json, \.jsonl, \.ndjson\).* \[argument_invalid\]/);
+  const missing = await place.run(["import", "missing"]);
+  assert.equal(missing.code, 3);
+  assert.match(missing.stderr, /missing does not exist \[not_found\]/);
 });
 
 test("an error with --json is one JSON object on stderr", async () => {

@@ -118,6 +118,6 @@ test("a file and a table together, or half a table, are refused", async () => {
   ]) {
     const { code, stderr } = await place.run(["import", ...args]);
     assert.equal(code, 2, stderr);
-    assert.match(stderr, /name a file, - for stdin, or a table with --from URL --table NAME/);
+    assert.match(stderr, /name files or folders, - for stdin, or a table with --from URL --table NAME/);
   }
 });
