@@ -59,9 +59,10 @@ for (const name of engineNames)
       await assertSound(sessions);
       return first !== undefined;
     };
-    // Every call on SQLite in a thorough run; each run imports LangGraph, so a quick one takes a few.
+    // Each run imports LangGraph, so a quick test takes a few calls. A thorough one takes every second call on SQLite, the even ones of
+    // one durability and the odd ones of the other.
     const [step, durabilities] = isThorough
-      ? [name === "SQLite" ? 1 : 4, ["async", "sync"]]
+      ? [name === "SQLite" ? 2 : 6, ["async", "sync"]]
       : [name === "SQLite" ? 8 : 12, ["async"]];
     const lanes = durabilities.map(async (durability, lane) => {
       for (let calls = 3 + lane; !(await killedAfter(calls, durability)); calls += step);
