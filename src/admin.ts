@@ -280,9 +280,11 @@ export async function importFiles(
     if (typeof path !== "string" || path === "") throw invalidText(`paths[${index}]`, path, { min: 1 });
   guardNames(options, "options", importFilesNames);
   const { formats = [], format, branches, ...importing } = options;
-  for (const [index, { kindOf, read }] of parseArray(formats, "formats").entries()) {
-    parseFunction(kindOf, `formats[${index}].kindOf`);
-    parseFunction(read, `formats[${index}].read`);
+  for (const [index, form] of parseArray(formats, "formats").entries()) {
+    if (typeof form !== "object" || form === null)
+      throw invalidArgument(`formats[${index}]`, form, { expected: "object" });
+    parseFunction(form.kindOf, `formats[${index}].kindOf`);
+    parseFunction(form.read, `formats[${index}].read`);
   }
   if (branches !== undefined && branches !== "shown" && branches !== "fork")
     throw invalidArgument("branches", branches, { expected: "one_of", known: ["shown", "fork"] });
@@ -295,7 +297,7 @@ export async function importFiles(
   const files: ReadFile[] = [];
   const items = fileItems(sources, {
     bytesMax: sessions.limits.snapshotBytesMax,
-    formats: [...parseArray(formats, "formats"), ...conversationFormats],
+    formats: [...formats, ...conversationFormats],
     onForm: (file) => files.push(file),
     ...defined({ format, branches }),
   });
