@@ -132,6 +132,8 @@ test("the same words with other instructions or metadata are other conversations
   await place.clock.advance(1000);
   const again = await importText(place.sessions, file);
   assert.deepEqual([again.restored, again.present, again.skipped], [0, 4, 0]);
+  const other = await importText(place.sessions, lines({ tools: "none", conversations: said }));
+  assert.deepEqual([other.restored, other.skipped], [1, 0]);
 });
 
 test("a conversation with another system text under its own id is skipped, and replaced if that is asked for", async () => {
