@@ -11,16 +11,8 @@ import type { Core } from "../core/core.ts";
 import { markCopied } from "../marks/shared-marks.ts";
 import { marksScope } from "../marks/mark.ts";
 import { eachSession, recordPages } from "./exporting.ts";
-import {
-  arrive,
-  isBehind,
-  isIdentical,
-  Skipped,
-  windowMax,
-  type ArrivalPolicy,
-  type Arrived,
-  type SkippedItem,
-} from "./importing.ts";
+import { arrive, isBehind, isIdentical, type ArrivalPolicy, type Arrived } from "./arriving.ts";
+import { Skipped, windowMax, type SkippedItem } from "./importing.ts";
 import { endsPass } from "../core/pass-failures.ts";
 import { loadedWhole, SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 import { checksumOf, type SessionSource } from "../snapshots/session-source.ts";
