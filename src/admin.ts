@@ -40,7 +40,7 @@ export type {
   DocumentKind,
   FoundDocument,
   BranchOptions,
-} from "./imports/forms/conversation-format.ts";
+} from "./imports/conversations/conversation-format.ts";
 export type { ReadFile } from "./imports/import-items.ts";
 export type { Conversation, LeftOut, MessageFacts } from "./sessions/transfer/conversation.ts";
 export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";

@@ -6,7 +6,7 @@ import { documentsOf, type SourceDocument } from "../files/documents.ts";
 import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { FormChoice } from "./forms/form-choice.ts";
-import type { ConversationFormat, FoundDocument, BranchOptions } from "./forms/conversation-format.ts";
+import type { ConversationFormat, FoundDocument, BranchOptions } from "./conversations/conversation-format.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
 

@@ -1,7 +1,7 @@
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Lifetime } from "../../domain/values/duration.ts";
-import type { BranchOptions } from "../../imports/forms/conversation-format.ts";
+import type { BranchOptions } from "../../imports/conversations/conversation-format.ts";
 import { conversationFormats } from "../../imports/forms/registry.ts";
 import { fileItems } from "../../imports/file-items.ts";
 import type { ReadFile } from "../../imports/import-items.ts";

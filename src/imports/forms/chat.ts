@@ -1,17 +1,15 @@
 /** Conversations as lists of messages, in each of the formats that providers and frameworks write messages in. */
 import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
-import { textOf as textIn } from "../../domain/turns/message-steps.ts";
-import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
-import { readMessages } from "../../formats/conversion.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { formatOf, messageFormats } from "../../formats/registry.ts";
-import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf } from "./about.ts";
-import type { ConversationFormat, DocumentKind, FoundDocument } from "./conversation-format.ts";
+import type { Conversation } from "../../sessions/transfer/conversation.ts";
+import { aboutConversation, factsOf, groupOf } from "../conversations/about.ts";
+import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
+import { instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 
 /** The fields in which programs keep the messages of a conversation. */
 const listNames = [
@@ -65,7 +63,7 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
   return {
     ...rest,
     metadata,
-    ...messagesOf(found.list, place, {
+    ...listedMessages(found.list, place, {
       instructions: instructionsIn(fields),
       model: typeof model === "string" ? model : undefined,
       format,
@@ -87,46 +85,8 @@ function conversationOfEntries(
   const values = ordered.map((index) => documents[index]!.value);
   return {
     ...defined({ id }),
-    ...messagesOf(values, documents[0].place, { instructions: "", model: undefined, format }),
+    ...listedMessages(values, documents[0].place, { instructions: "", model: undefined, format }),
   };
-}
-
-interface Around {
-  /** Instructions beside the messages; "" for none. */
-  readonly instructions: string;
-  /** The model of the whole conversation. */
-  readonly model: string | undefined;
-  readonly format: MessageFormat | undefined;
-}
-
-function messagesOf(
-  values: readonly Value[],
-  place: string,
-  { instructions, model, format }: Around,
-): Pick<Conversation, "messages" | "facts" | "aside"> {
-  const read = readMessages(values, place, format);
-  const facts = new Map<Message, MessageFacts>();
-  for (const [index, { messages }] of read.entries()) {
-    const said = factsOf(values[index] as Fields);
-    const [first] = messages;
-    if (first === undefined) continue;
-    const own = first.role === "assistant" ? defined({ model, ...said }) : said;
-    // The tokens of one value are counted once.
-    facts.set(first, own);
-  }
-  const messages = read.flatMap((one) => one.messages);
-  return {
-    messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
-    facts,
-    aside: read.reduce((count, { aside }) => count + aside, 0),
-  };
-}
-
-/** Instructions beside the messages: Anthropic's `system`, a text or a list of blocks, and Gemini's `systemInstruction`. */
-function instructionsIn(fields: Fields): string {
-  const { system, systemInstruction = fields["system_instruction"] } = fields;
-  const given = system ?? systemInstruction;
-  return textIn(isFields(given) ? (given["parts"] ?? given) : (given ?? null));
 }
 
 const titles: Readonly<Record<string, string>> = {

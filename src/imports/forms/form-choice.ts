@@ -4,7 +4,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import { formatValue, printable } from "../../domain/values/format-value.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
-import type { ConversationFormat, DocumentKind, FoundDocument } from "./conversation-format.ts";
+import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 
 /** The names of an unknown document that an error lists. */
 const namesMax = 12;

@@ -7,7 +7,7 @@ import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
 import { FormChoice } from "../forms/form-choice.ts";
-import { instantOf } from "../forms/instants.ts";
+import { instantOf } from "../conversations/instants.ts";
 import { conversationFormats } from "../forms/registry.ts";
 import type { TableColumns, TableField } from "./table-columns.ts";
 import type { Table, TableRow } from "./table-rows.ts";

@@ -1,14 +1,14 @@
 /** Data exports of ChatGPT: `conversations.json`, whose conversations are trees of messages. */
-import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
-import type { Message } from "../../domain/turns/turn.ts";
-import type { Value } from "../../domain/values/codec.ts";
-import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
-import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, textOf, timeIn } from "./about.ts";
-import { conversationsOfTree } from "./branched.ts";
-import type { ConversationFormat } from "./conversation-format.ts";
-import { withBeside } from "./kept-beside.ts";
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Message } from "../../../domain/turns/turn.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { withBeside } from "../../conversations/kept-beside.ts";
 
 export const chatgpt: ConversationFormat = {
   name: "chatgpt",

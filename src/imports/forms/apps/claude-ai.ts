@@ -1,16 +1,16 @@
 /** Data exports of Claude: `conversations.json`, whose conversations are lists of messages that name their parents. */
-import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
-import type { Message } from "../../domain/turns/turn.ts";
-import type { Value } from "../../domain/values/codec.ts";
-import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
-import { withCallIds } from "../../formats/call-ids.ts";
-import { canonicalParts } from "../../formats/message-parts.ts";
-import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, textOf, timeIn } from "./about.ts";
-import { conversationsOfTree } from "./branched.ts";
-import type { ConversationFormat } from "./conversation-format.ts";
-import { withBeside } from "./kept-beside.ts";
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Message } from "../../../domain/turns/turn.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import { withCallIds } from "../../../formats/call-ids.ts";
+import { canonicalParts } from "../../../formats/message-parts.ts";
+import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { withBeside } from "../../conversations/kept-beside.ts";
 
 export const claudeAi: ConversationFormat = {
   name: "claude",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { importText, messagesOf } from "../../../test/support/import-text.ts";
-import { inMemory } from "../../../test/support/in-memory.ts";
+import { importText, messagesOf } from "../../../../test/support/import-text.ts";
+import { inMemory } from "../../../../test/support/in-memory.ts";
 
 const bread = {
   uuid: "c",

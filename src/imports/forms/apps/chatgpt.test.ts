@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { importText, messagesOf, storedMessages } from "../../../test/support/import-text.ts";
-import { inMemory } from "../../../test/support/in-memory.ts";
-import { nativeOf } from "../../domain/request/native-form.ts";
+import { importText, messagesOf, storedMessages } from "../../../../test/support/import-text.ts";
+import { inMemory } from "../../../../test/support/in-memory.ts";
+import { nativeOf } from "../../../domain/request/native-form.ts";
 
 const said = (role: string, at: number, content: object, more: object = {}): object => ({
   author: { role },
