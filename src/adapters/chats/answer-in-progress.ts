@@ -81,8 +81,10 @@ export class AnswerInProgress {
 
   async #run(): Promise<void> {
     const { stream, lease } = this.#target;
-    const stop = (): void => void this.#source.cancel(stream.signal.reason);
-    stream.signal.addEventListener("abort", stop, { once: true });
+    const signal = AbortSignal.any([stream.signal, lease.signal]);
+    const stop = (): void => void this.#source.cancel(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
     let last: UiChunk | undefined;
     try {
       await this.#receive();
@@ -92,7 +94,7 @@ export class AnswerInProgress {
       await stream.fail(lostText).catch(() => undefined);
       last = chunk("error", { errorText: textOf(error) });
     } finally {
-      stream.signal.removeEventListener("abort", stop);
+      signal.removeEventListener("abort", stop);
       await stream[Symbol.asyncDispose]().catch(() => undefined);
       // A client that has the end may write the next message at once.
       await lease.release().catch(() => undefined);
@@ -168,10 +170,12 @@ export class AnswerInProgress {
   /** Write the answer; the last chunk for the client. */
   async #seal(): Promise<UiChunk | undefined> {
     const { base } = this.#target;
-    const message = this.#isEmpty ? undefined : await this.#message(base);
-    if (this.#failure !== undefined) await this.#source.cancel(this.#failure.error);
     const { status: ended, requests, finish, used } = this.#source;
-    const status = this.#isStopped ? "interrupted" : this.#failure === undefined ? ended : "failed";
+    // A finished answer that adds nothing to the message that it continues leaves that message as it is.
+    const unchanged = ended === "done" ? base : undefined;
+    const message = this.#isEmpty ? unchanged : await this.#message(base);
+    if (this.#failure !== undefined) await this.#source.cancel(this.#failure.error);
+    const status = this.#statusOf(message);
     const end: AnswerEnd = { status, message, requests, ...used, ...defined({ finish }) };
     try {
       await this.#end(end);
@@ -185,10 +189,19 @@ export class AnswerInProgress {
     return this.#isStopped ? chunk("abort") : this.#finish;
   }
 
-  /** The received chunks as a message; undefined if they make up none. */
+  /** An answer without a message is not `done`: its question may be asked again. */
+  #statusOf(message: AnyUiMessage | undefined): AnswerEnd["status"] {
+    if (this.#isStopped) return "interrupted";
+    if (this.#failure !== undefined) return "failed";
+    const { status } = this.#source;
+    return status === "done" && message === undefined ? "interrupted" : status;
+  }
+
+  /** The received chunks as a message; undefined if they make up none, or one without parts. */
   async #message(base: AnyUiMessage | undefined): Promise<AnyUiMessage | undefined> {
     try {
-      return await assembled(this.#received, { id: this.#id, base });
+      const message = await assembled(this.#received, { id: this.#id, base });
+      return message.parts.length === 0 ? undefined : message;
     } catch (error) {
       this.#failure ??= { error };
       return undefined;

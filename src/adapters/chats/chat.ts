@@ -46,7 +46,7 @@ export interface RegenerateOptions {
 export interface Question<M extends AnyUiMessage> {
   /** The messages of the chat, up to the question. */
   readonly messages: M[];
-  /** Aborts when the answer is stopped, in any process. */
+  /** Aborts when the answer is stopped, in any process, and when another writer takes the session over. */
   readonly signal: AbortSignal;
 }
 
@@ -203,7 +203,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     try {
       await this.#guardUnchanged();
       stream = await this.#acquire(plan.turn);
-      const { signal } = stream;
+      const signal = AbortSignal.any([stream.signal, lease.signal]);
       const source = await make({ messages: [...plan.messages] as M[], signal });
       const answer = new AnswerInProgress(source, {
         stream,

@@ -304,6 +304,7 @@ class Topic {
   eager: { unchangedMs: number; waitedMs: number } | undefined;
   /** The last loaded record; undefined if the session was missing, or is not loaded yet. */
   record: SessionRecord | undefined;
+  #isLoaded = false;
   /** When the session expires without a commit, epoch ms; Infinity once its watches know that it has expired. */
   expiresAt = Infinity;
   #view: SessionView | undefined;
@@ -351,9 +352,9 @@ class Topic {
     return this.eager.waitedMs >= this.eager.unchangedMs * eagerShare;
   }
 
-  /** Whether this is the record that was loaded last. */
+  /** Whether this is the record that was loaded last. A session that is missing at the first load is news. */
   hasFound(record: SessionRecord | undefined): boolean {
-    return this.record?.version === record?.version && this.record?.commitId === record?.commitId;
+    return this.#isLoaded && this.record?.version === record?.version && this.record?.commitId === record?.commitId;
   }
 
   dropHints(): void {
@@ -398,6 +399,7 @@ class Topic {
     const expiresAt = view?.record.expiresAt ?? Infinity;
     this.expiresAt = now < expiresAt ? expiresAt : Infinity;
     this.isFresh = true;
+    this.#isLoaded = true;
     this.isStreaming = view?.turn?.status === "open";
     this.#view = view?.turn === undefined ? undefined : view;
     this.record = view?.record;

@@ -91,6 +91,27 @@ test("a handle continues after a retry of a write that had landed", async () => 
   assert.equal((await session.append({ input: "next" })).seq, 2);
 });
 
+test("the signal of a lease aborts once another writer takes it over or the session is removed, and not when it is released", async (context) => {
+  await using place = inMemory();
+  // The poll of a lease keeps no process alive.
+  const alive = setInterval(() => undefined, 60_000);
+  context.after(() => clearInterval(alive));
+  const [over, removed, released] = await Promise.all(
+    ["over", "removed", "released"].map(async (id) => await (await place.sessions.create({ id })).lease()),
+  );
+  const aborts = [over!, removed!].map(
+    ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true })),
+  );
+  const { signal } = released!;
+  await released!.release();
+  await (await place.another().get("over")).exclusive(async () => undefined, { busy: "take-over" });
+  await (await place.another().get("removed")).remove();
+  await Promise.all(aborts);
+  assert.equal(over!.signal.reason.code, "fenced");
+  assert.equal(removed!.signal.reason.code, "session_not_found");
+  assert.equal(signal.aborted, false);
+});
+
 test("the same key with other content is an error and writes nothing", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

@@ -1,10 +1,12 @@
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { fenced, sessionIds } from "../../domain/record/guards.ts";
 import { releaseLease, renewLease } from "../../domain/turns/leases.ts";
-import { hasCode } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Rule } from "../core/writable-session.ts";
 import type { Handle } from "../handle/handle.ts";
+import type { Found, SessionWatch } from "../polling/change-poller.ts";
 import { traceCall } from "../tracing/operation.ts";
 
 /** A granted lease that is held for so long is confirmed, ms; an unconfirmed one lapses after a few seconds. */
@@ -22,6 +24,9 @@ export class SessionLease implements AsyncDisposable {
   readonly #handle: Handle;
   #released: Promise<void> | undefined;
   #isLost = false;
+  /** Aborted when the lease is lost; undefined until a caller asks for its signal. */
+  #stop: AbortController | undefined;
+  #watch: SessionWatch | undefined;
 
   /** Made by `session.lease`, on a handle with a new lease. @internal */
   constructor(handle: Handle) {
@@ -53,6 +58,34 @@ export class SessionLease implements AsyncDisposable {
         if (hasCode(error, "store_unavailable")) this.#confirmLater();
       }
     });
+  }
+
+  /**
+   * Aborts within about a second once another writer has taken the lease over, or the session was removed; the reason is a
+   * `SessionError`. A lease that is released does not abort it. The session is polled from the first read of this property on.
+   */
+  get signal(): AbortSignal {
+    if (this.#stop === undefined) {
+      this.#stop = new AbortController();
+      const { core, key } = this.#handle;
+      if (this.#isLost) this.#stop.abort(fenced(this.#handle.record, this.fence));
+      else if (this.#released === undefined)
+        this.#watch = core.poller.watch(key, { needs: "record", isQuiet: true }, (found) => this.#onFound(found));
+    }
+    return this.#stop.signal;
+  }
+
+  /** A store that is unavailable says nothing about the lease. */
+  #onFound(found: Found): void {
+    if (found.status === "failed") return;
+    const handle = this.#handle;
+    if (found.status === "found") {
+      handle.learn(found.view.record);
+      if (!this.isIn(handle.record)) handle.core.loseLease(this.key, this.fence);
+      return;
+    }
+    this.#stop?.abort(new SessionError("session_not_found", sessionIds(handle.record)));
+    handle.core.loseLease(this.key, this.fence);
   }
 
   /** The view of the session that writes under this lease. @internal */
@@ -89,6 +122,7 @@ export class SessionLease implements AsyncDisposable {
 
   async #release(): Promise<void> {
     const { core } = this.#handle;
+    this.#watch?.stop();
     try {
       for (const turn of core.turns) if (turn.isUnder(this)) await turn.settle();
       if (this.#isLost) return;
@@ -113,6 +147,8 @@ export class SessionLease implements AsyncDisposable {
   lose(): void {
     if (this.#isLost) return;
     this.#isLost = true;
+    this.#watch?.stop();
+    this.#stop?.abort(fenced(this.#handle.record, this.fence));
     const { core } = this.#handle;
     core.leases.delete(this);
     core.instance.disuse(this.key, this.fence);
@@ -122,6 +158,7 @@ export class SessionLease implements AsyncDisposable {
   drop(): void {
     const { core } = this.#handle;
     this.#released ??= Promise.resolve();
+    this.#watch?.stop();
     core.leases.delete(this);
     core.instance.disuse(this.key, this.fence);
   }

@@ -389,6 +389,76 @@ test("a model that fails, half an answer, and a value that cannot be stored: the
   assert.deepEqual([half?.status, half?.output[0]?.content], ["interrupted", "half"]);
 });
 
+test("an answer without a part is interrupted, its question is answered anew, and it replaces no stored answer", async () => {
+  await using place = inMemory();
+  const chat = await chats<UIMessage>(place.sessions).open("c");
+  const transient = { type: "data-note", data: "gone", transient: true };
+  const empty = [
+    [],
+    [{ type: "start" }, { type: "start-step" }, { type: "finish-step" }, { type: "finish" }],
+    [transient],
+  ];
+  for (const chunks of empty) {
+    await chat.add(ask("m", "Hi"));
+    await (await chat.respond(() => ReadableStream.from(chunks))).text();
+    const [turn, ...others] = await turnsOf(place.another(), "c");
+    assert.deepEqual([turn?.status, turn?.output, others], ["interrupted", [], []]);
+  }
+  await chat.add(ask("m", "Hi"));
+  await (await chat.respond(() => saying("Hello."))).text();
+  await chat.regenerate();
+  await (await chat.respond(() => ReadableStream.from([{ type: "start" }, { type: "finish" }]))).text();
+  assert.equal((await turnsOf(place.another(), "c"))[0]?.output[0]?.content, "Hello.");
+});
+
+test("an answer that adds nothing to the message that it continues leaves that message, and is done", async () => {
+  await using place = inMemory();
+  const tools: ToolSet = { locate: tool(weather) };
+  const chat = await chats<UIMessage>(place.sessions).open("c");
+  await chat.add(ask("m", "Where am I?"));
+  await (
+    await chat.respond(() => streamText({ model: scripted([call("locate", { city: "x" })]), tools, prompt: "?" }))
+  ).text();
+  const [, asked] = (await chats<UIMessage>(place.another()).open("c")).messages;
+  const [part] = asked!.parts.slice(-1);
+  const found = { ...part, state: "output-available", output: "Hamburg" };
+  await chat.add({ ...asked, parts: [...asked!.parts.slice(0, -1), found] });
+  await (await chat.respond(() => ReadableStream.from([{ type: "start" }, { type: "finish" }]))).text();
+  const [turn] = await turnsOf(place.another(), "c");
+  assert.deepEqual([turn?.status, turn?.output.map(({ role }) => role)], ["done", ["assistant", "tool"]]);
+});
+
+test("a writer that takes the session over stops the model soon, and its turn stands", async (context) => {
+  await using place = inMemory();
+  const store = chats<UIMessage>(place.sessions);
+  const chat = await store.open("c");
+  await chat.add(ask("m", "Hi"));
+  const { stream, feed } = fed();
+  let signal: AbortSignal | undefined;
+  const response = await chat.respond((question) => {
+    ({ signal } = question);
+    return stream;
+  });
+  feed.enqueue({ type: "text-start", id: "t" });
+  // The poll of a lease keeps no process alive.
+  const alive = setInterval(() => undefined, 60_000);
+  context.after(() => clearInterval(alive));
+  const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
+  const taking = await place.another().get("c");
+  await taking.exclusive((own) => own.append({ input: "Stop", output: "Stopped." }), { busy: "take-over" });
+  await aborted;
+  assert(isCode(signal?.reason, "fenced"), String(signal?.reason));
+  assert.match(await response.text(), /"type":"error"/);
+  const turns = await turnsOf(place.another(), "c");
+  assert.deepEqual(
+    turns.map(({ input, output }) => [input[0]?.content, output[0]?.content]),
+    [
+      ["Hi", undefined],
+      ["Stop", "Stopped."],
+    ],
+  );
+});
+
 test("a stream of one's own keeps data parts, and an error of its function reaches the caller", async () => {
   await using place = inMemory();
   const store = chats<UIMessage>(place.sessions);
