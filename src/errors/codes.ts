@@ -80,7 +80,8 @@ export interface ErrorDetails {
   // The session
   /** `sessionId`: absent if a device has no session. */
   readonly session_not_found: Partial<InSession>;
-  readonly session_exists: InSession;
+  /** `problem`: a session that arrives is not the one that stands under its id. */
+  readonly session_exists: InSession & { readonly problem?: "differs" };
   readonly session_expired: InSession & { expiresAt: number };
   readonly session_ended: InSession;
   readonly session_archived: InSession;
@@ -357,7 +358,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
 
   // The session
   session_not_found: { status: 404, retryable: false, details: { sessionId: "id" } },
-  session_exists: { status: 409, retryable: false, details: { sessionId: "id" } },
+  session_exists: { status: 409, retryable: false, details: { sessionId: "id", problem: "code" } },
   session_expired: { status: 410, retryable: false, details: { sessionId: "id", expiresAt: "number" } },
   session_ended: { status: 409, retryable: false, details: { sessionId: "id" } },
   session_archived: { status: 409, retryable: false, details: { sessionId: "id" } },

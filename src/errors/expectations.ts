@@ -86,6 +86,7 @@ export type Expected =
   | "percent_encoded"
   | "plain_data"
   | "provider_options"
+  | "readable_by_form"
   | "readable_file"
   | "readable_items"
   | "recordings"
@@ -118,6 +119,7 @@ export type Expected =
   | "value"
   | "visible"
   | "web_address"
+  | "whole_characters"
   | "whole_number"
   | "window"
   | "with_onto"
@@ -183,6 +185,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   message: () => "{ role, content }",
   module_address: () => "the path or URL of a module, because functions cannot be sent to another thread",
   name: (e) => `${lengths(e)} without control characters`,
+  whole_characters: () => "a text without halves of surrogate pairs",
   no_dots: () => 'another id than "." and "..", which URLs cannot hold',
   no_field: () => "no such field",
   no_page: () => "no such parameter: a stream has no pages",
@@ -268,6 +271,7 @@ const defects = {
   zip_on_disk: () => "is a zip archive; name the file instead of a pipe",
   messages: () => "has no messages",
   last_line: () => "follows the line that should be the last one",
+  readable_by_form: ({ known = [] }: Expectation) => `cannot be read as ${known.join(", ")}`,
   readable_file: () => "cannot be read",
   readable_items: (e: Expectation) => `has more than ${e.max} items that cannot be read; the import stops here`,
   with_onto: () => "needs onto, unless it is 1",

@@ -73,7 +73,10 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     d.sessionId === undefined
       ? "this device has no session; send a message first"
       : `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
-  session_exists: (d) => `session ${d.sessionId} already exists; open it with sessions.get() or sessions.ensure()`,
+  session_exists: (d) =>
+    d.problem === "differs"
+      ? `session ${d.sessionId} exists already, and differs from the one that arrives; it stays as it is; import with --on-exists replace (onExists: "replace") to put the other in its place`
+      : `session ${d.sessionId} already exists; open it with sessions.get() or sessions.ensure()`,
   session_expired: (d) =>
     `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read; to write to it, call sessions.ensure() with onExpired "revive" or "reset"`,
   session_ended: (d) => `session ${d.sessionId} has ended; it can be read; create a new session to continue`,
@@ -265,9 +268,11 @@ const streamEnds: Readonly<Record<StreamFailure, string>> = {
   lost: "its producer is no longer alive",
 };
 
-function placeOf({ path, line, column }: InDocument): string {
+function placeOf({ source = "", path, line, column }: InDocument & { readonly source?: string }): string {
   if (path !== undefined) return path;
-  return line === undefined ? "the document" : `line ${line}, column ${column}`;
+  if (line === undefined) return "the document";
+  // A source that is a line of a file names the line itself.
+  return line === 1 && /:\d+$/.test(source) ? `column ${column}` : `line ${line}, column ${column}`;
 }
 
 /** The subject of the message of a closed object. */

@@ -72,6 +72,6 @@ function guardHead(head: Buffer, source: string): void {
   const expected = otherFiles.find(([beginning]) => beginning.test(text))?.[1];
   if (expected !== undefined) throw new SessionError("snapshot_invalid", { source, expected });
   // The first line of a damaged file may be anything that begins as a value of JSON.
-  const begins = /^(?:\u00ef\u00bb\u00bf)?\s*(?:$|[[{"\d\-tfn])/.test(text);
+  const begins = /^(?:\u00ef\u00bb\u00bf)?\s*(?:$|[[{\d\-tfn])/.test(text);
   if (!begins) throw new SessionError("snapshot_invalid", { source, expected: "json_or_lines" });
 }

@@ -1,7 +1,8 @@
-/** Wrong arguments of an import of files are named before any file is read. */
+/** `importFiles`: its arguments, and forms of the caller. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { importFiles } from "../admin.ts";
+import { importFiles, type ConversationFormat } from "../admin.ts";
+import { importText } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 
 test("wrong forms and branches of an import are refused by their names", async () => {
@@ -16,4 +17,59 @@ test("wrong forms and branches of an import are refused by their names", async (
   ];
   for (const { options, message } of wrong)
     await assert.rejects(importFiles(place.sessions, [], options), { code: "argument_invalid", message });
+});
+
+/** A form of the caller. Its functions do what the document says. */
+const notes = (fields: Partial<ConversationFormat> = {}): ConversationFormat => ({
+  name: "notes",
+  title: "notes",
+  kindOf: (document) => (Object.hasOwn(Object(document), "said") ? "conversation" : undefined),
+  read: ([{ value }]) => {
+    const { said } = value as { said: string };
+    return [{ id: said.trim(), messages: [{ role: "user", content: said }] }];
+  },
+  ...fields,
+});
+const three = ['{"said":"a"}', '{"said":1}', '{"said":"c"}'].join("\n");
+
+test("a form of the caller that fails refuses that conversation with its place, and the others come in", async () => {
+  const isBroken = (value: unknown): boolean => (value as { said: unknown }).said === 1;
+  const fail = (): never => {
+    throw new TypeError("no reader");
+  };
+  const forms: readonly [form: ConversationFormat, restored: number, message: RegExp][] = [
+    [notes(), 2, /^f:2 cannot be read as notes: said\.trim is not a function$/],
+    [
+      notes({ kindOf: (value) => (isBroken(value) ? fail() : "conversation") }),
+      2,
+      /^f:2 cannot be read as notes: no re/,
+    ],
+    [notes({ read: () => undefined as never }), 0, /^f:1 cannot be read as notes: /],
+    [notes({ read: () => [null as never] }), 0, /^f:1 is null; expected a snapshot, or a conversation with messages/],
+    [
+      notes({ kindOf: () => "entry", groupOf: (value) => (isBroken(value) ? fail() : "one") }),
+      0,
+      /^f:2 cannot be read as notes: no reader$/,
+    ],
+    [notes({ read: ([{ value }]) => [{ messages: [{ role: "user", content: "x" }], facts: value as never }] }), 0, /f/],
+  ];
+  for (const [form, restored, message] of forms) {
+    await using place = inMemory();
+    const report = await importText(place.sessions, three, { formats: [form] });
+    assert.equal(report.restored, restored);
+    assert.match(report.reasons[0]?.message ?? "", message);
+  }
+});
+
+test("conversations without messages are counted by themselves", async () => {
+  await using place = inMemory();
+  const file = ['{"id":"e","messages":[]}', '{"id":"a","messages":[{"role":"user","content":"Hi"}]}', "{"].join("\n");
+  const { restored, skipped, empty, reasons } = await importText(place.sessions, file);
+  assert.deepEqual([restored, skipped, empty, reasons[0]?.message], [1, 2, 1, "f:1 has no messages"]);
+});
+
+test("half a surrogate pair in an id is named", async () => {
+  await using place = inMemory();
+  const { reasons } = await importText(place.sessions, '{"id":"a\\ud800","messages":[{"role":"user","content":"Hi"}]}');
+  assert.match(reasons[0]?.message ?? "", /expected a text without halves of surrogate pairs/);
 });

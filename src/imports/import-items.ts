@@ -5,7 +5,7 @@ import { SessionError } from "../errors.ts";
 import { documentsOf, type SourceDocument } from "../files/documents.ts";
 import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
-import { FormChoice } from "./forms/form-choice.ts";
+import { FormChoice, readBy } from "./forms/form-choice.ts";
 import type { ConversationFormat, FoundDocument, BranchOptions } from "./conversations/conversation-format.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
@@ -78,7 +78,14 @@ class FileReader {
     }
     const found = { value: read.value, place: read.source };
     const size = "bytes" in document ? document.bytes.length : 0;
-    const items = this.#choice.fits(read.value) ? undefined : itemsIn(read.value, (value) => this.#choice.fits(value));
+    let items;
+    try {
+      const fits = (value: Value): boolean => this.#choice.fits({ value, place: found.place });
+      items = fits(found.value) ? undefined : itemsIn(found.value, fits);
+    } catch (error) {
+      yield* this.#misfit(found, error);
+      return;
+    }
     if (items === undefined) yield* this.#one(found, size);
     else
       for (const [index, value] of items.entries())
@@ -112,7 +119,7 @@ class FileReader {
     const [{ place: source }] = documents;
     let read;
     try {
-      read = form.read(documents, { branches });
+      read = readBy(form, source, () => [...form.read(documents, { branches })]);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
       yield { source, error };
@@ -197,7 +204,16 @@ class Entries {
   > {
     const groups = new Map<string | undefined, Entry[]>();
     for (const one of this.#all) {
-      const name = form.groupOf?.(one.document.value);
+      const { value, place } = one.document;
+      let name: string | undefined;
+      try {
+        name = readBy(form, place, () => form.groupOf?.(value));
+      } catch (error) {
+        if (!(error instanceof SessionError)) throw error;
+        // Without its name, the entry may belong to any conversation of the file.
+        yield { source: this.#file, error };
+        return;
+      }
       const group = groups.get(name);
       if (group === undefined) groups.set(name, [one]);
       else group.push(one);

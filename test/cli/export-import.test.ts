@@ -103,6 +103,7 @@ test("a compressed file, a dry run, a report for programs, and what was skipped 
     aside: 0,
     leftOut: {},
     incomplete: [],
+    empty: 0,
     skipped: 0,
     reasons: [],
   };
@@ -114,7 +115,7 @@ test("a compressed file, a dry run, a report for programs, and what was skipped 
   assert.match(
     half.stderr,
     new RegExp(
-      `^skipped .*half:${sessions} is not a valid snapshot: line 1, column \\d+.*\\[snapshot_invalid\\]\nimported ${sessions - 1} `,
+      `^skipped .*half:${sessions} is not a valid snapshot: column \\d+.*\\[snapshot_invalid\\]\nimported ${sessions - 1} `,
     ),
   );
 });

@@ -19,8 +19,10 @@ export function isPrintable(text: string): boolean {
  */
 export function parseId(value: unknown, name: string): string {
   const bounds = { expected: "name", min: 1, max: idLengthMax } as const;
-  if (typeof value !== "string" || value === "" || !isPrintable(value))
+  if (typeof value !== "string" || value === "" || (value.isWellFormed() && !isPrintable(value)))
     throw new SessionError("id_invalid", { name, value: formatValue(value), ...bounds });
+  if (!value.isWellFormed())
+    throw new SessionError("id_invalid", { name, value: formatValue(value), expected: "whole_characters" });
   if (value.length > idLengthMax) throw new SessionError("id_invalid", { name, length: value.length, ...bounds });
   return value;
 }

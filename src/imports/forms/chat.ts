@@ -2,7 +2,6 @@
 import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { formatOf, messageFormats } from "../../formats/registry.ts";
@@ -55,7 +54,7 @@ function chatForm(
 function conversationIn({ value, place }: FoundDocument, format: MessageFormat | undefined): Conversation {
   const found = listIn(value);
   if (found === undefined || found.list.length === 0)
-    throw new SessionError("message_invalid", { path: place, value: formatValue(value), expected: "conversation" });
+    throw new SessionError("message_invalid", { path: place, expected: "messages" });
   const fields = isFields(value) ? value : {};
   const { model, ...about } = fields;
   const rest = aboutConversation(about, [found.name, "system", "systemInstruction", "system_instruction"]);

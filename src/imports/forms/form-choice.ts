@@ -4,6 +4,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import { formatValue, printable } from "../../domain/values/format-value.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
+import { messageOfFailure } from "../../sessions/core/pass-failures.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 
 /** The names of an unknown document that an error lists. */
@@ -31,16 +32,17 @@ export class FormChoice {
     return this.#hasFit ? this.#open[0] : undefined;
   }
 
-  /** True for a document of a form that the file may have. */
-  fits(value: Value): boolean {
-    return this.#open.some((form) => form.kindOf(value) !== undefined);
+  /** True for a document of a form that the file may have. @throws SessionError `message_invalid` where a form fails */
+  fits(document: FoundDocument): boolean {
+    return this.#open.some((form) => kindIn(form, document) !== undefined);
   }
 
-  /** The kind of the next document. @throws SessionError `message_invalid` where it is of another form */
-  kindOf({ value, place }: FoundDocument): DocumentKind {
-    const fitting = this.#open.filter((form) => form.kindOf(value) !== undefined);
+  /** The kind of the next document. @throws SessionError `message_invalid` where it is of another form, or a form fails */
+  kindOf(document: FoundDocument): DocumentKind {
+    const { value, place } = document;
+    const fitting = this.#open.filter((form) => kindIn(form, document) !== undefined);
     const [form] = fitting;
-    const kind = form?.kindOf(value);
+    const kind = form && kindIn(form, document);
     if (kind === undefined) throw this.#misfit(value, place);
     this.#open = fitting;
     this.#hasFit = true;
@@ -52,5 +54,23 @@ export class FormChoice {
     const found = names === undefined ? formatValue(value) : `{ ${names} }`;
     const known = this.#hasFit ? this.#open.map(({ title }) => title) : this.#known.map(({ name }) => name);
     return new SessionError("message_invalid", { path: place, value: found, expected: "known_form", known });
+  }
+}
+
+function kindIn(form: ConversationFormat, { value, place }: FoundDocument): DocumentKind | undefined {
+  return readBy(form, place, () => form.kindOf(value));
+}
+
+/**
+ * The result of a function of a form. A form of the caller may fail in any way.
+ * @throws SessionError `message_invalid` with the place, for an error that has none
+ */
+export function readBy<Result>({ title }: ConversationFormat, place: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SessionError) throw error;
+    const details = { path: place, expected: "readable_by_form", known: [title] } as const;
+    throw new SessionError("message_invalid", details, { cause: error, reported: messageOfFailure(error) });
   }
 }

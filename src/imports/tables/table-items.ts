@@ -95,7 +95,7 @@ function ofState({ id, source }: Gathered, row: TableRow, columns: Columns): Con
   const about = aboutOf([row], columns);
   const choice = new FormChoice(conversationFormats, undefined);
   const document = { value, place: source };
-  if (isFields(value) && !choice.fits(value)) return { id, messages: [], metadata: { state: value }, ...about };
+  if (isFields(value) && !choice.fits(document)) return { id, messages: [], metadata: { state: value }, ...about };
   choice.kindOf(document);
   const [conversation] = choice.form!.read([document], { branches: "shown" });
   return { ...conversation!, id, ...about };

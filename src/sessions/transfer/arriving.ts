@@ -182,7 +182,8 @@ async function judge(
     const fate = policy.isEarlier ? "replaced" : await policy.replaces(existing, source);
     return fate === "grown" ? { existing } : (fate ?? "other");
   });
-  if (judged === "other") throw new SessionError("session_exists", sessionIds(existing.stored));
+  if (judged === "other")
+    throw new SessionError("session_exists", { ...sessionIds(existing.stored), problem: "differs" });
   return judged ?? "moved";
 }
 

@@ -24,6 +24,7 @@ test("an export of imported sessions is the same, byte for byte, and importing i
     aside: 0,
     leftOut: {},
     incomplete: [],
+    empty: 0,
     skipped: 0,
     reasons: [],
   });

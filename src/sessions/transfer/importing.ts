@@ -58,6 +58,8 @@ export interface ImportReport {
   /** The first hundred conversations of which something was left out. */
   readonly incomplete: readonly IncompleteItem[];
   readonly skipped: number;
+  /** Those of the skipped that are conversations without messages: nothing of them is missing. */
+  readonly empty: number;
   /** The reasons for the first hundred of them. */
   readonly reasons: readonly SkippedItem[];
 }
@@ -128,10 +130,11 @@ function sizeOf(one: ImportItem | string): number {
 
 type NamedItem = ImportItem & { readonly source: string };
 
-/** An item, and the id of a conversation that names none. */
+/** An item, and the id of a conversation that names none, or why it is not imported. */
 interface CheckedItem {
   readonly item: NamedItem;
   readonly made?: MadeId;
+  readonly failure?: { readonly error: unknown };
 }
 
 /** One import: what it has done so far, and the ids that it has made. */
@@ -149,6 +152,7 @@ class ImportRun {
   #hasMadeBefore: Promise<boolean> | undefined;
   readonly #dryRun = new DryRun();
   #taken = 0;
+  #empty = 0;
   #unreadable = 0;
 
   constructor(core: Core, options: Omit<ImportOptions, "onProgress"> & { readonly tenant: string }) {
@@ -162,6 +166,7 @@ class ImportRun {
       ...this.#counts,
       leftOut: Object.fromEntries(this.#leftOut),
       incomplete: [...this.#incomplete],
+      empty: this.#empty,
       ...this.#skipped.report,
     };
   }
@@ -171,14 +176,20 @@ class ImportRun {
       const source = `item ${++this.#taken}`;
       if (typeof one === "string") return { source, text: one };
       if (isItem(one)) return { source, ...one };
-      return { source, error: invalidArgument(source, one, { expected: "conversation" }) };
+      // A form of the caller may make a conversation that is none.
+      const { source: place, conversation = one } = Object(one) as { source?: unknown; conversation?: unknown };
+      const name = typeof place === "string" ? place : source;
+      return { source: name, error: invalidArgument(name, conversation, { expected: "conversation" }) };
     });
     // The numbers of equal conversations are those of their order in the file.
     const checked = taken.map((item) => this.#checked(item));
     const failures = await this.#failuresOf(checked);
     failures.forEach((failure, index) => {
       const item = taken[index]!;
-      if (failure !== undefined) this.#skipped.add(item.source, failure.error, "count" in item ? item.count : 1);
+      if (failure === undefined) return;
+      const { count = 1 } = "count" in item ? item : {};
+      if (isEmpty(failure.error)) this.#empty += count;
+      this.#skipped.add(item.source, failure.error, count);
     });
   }
 
@@ -186,11 +197,12 @@ class ImportRun {
   async #failuresOf(checked: readonly CheckedItem[]): Promise<readonly ({ readonly error: unknown } | undefined)[]> {
     const last = new Map<string, Promise<unknown>>();
     return await Promise.all(
-      checked.map(({ item, made }) => {
+      checked.map((one) => {
+        const { item, made } = one;
         const name =
           this.#options.dryRun === true ? "" : "conversation" in item && (item.conversation.id ?? made?.ids[0]);
-        if (typeof name !== "string") return this.#failureOf(item, made);
-        const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failureOf(item, made));
+        if (typeof name !== "string") return this.#failureOf(one);
+        const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failureOf(one));
         last.set(
           name,
           failure.catch(() => undefined),
@@ -200,7 +212,7 @@ class ImportRun {
     );
   }
 
-  /** The item, or the error of a conversation that is not whole, and the id of one that names none. */
+  /** The item, the id of a conversation that names none, and the error of one that is not whole. */
   #checked(item: NamedItem): CheckedItem {
     if (!("conversation" in item)) return { item };
     const { source, conversation } = item;
@@ -208,14 +220,15 @@ class ImportRun {
       guardWhole(conversation.messages, source);
       return { item, ...defined({ made: this.#numberOf(conversation) }) };
     } catch (error) {
-      if (!(error instanceof SessionError)) throw error;
-      return { item: { source, error } };
+      // A form of the caller may make anything.
+      return { item, failure: { error } };
     }
   }
 
   /** Undefined where the item was imported. */
-  async #failureOf(item: NamedItem, made: MadeId | undefined): Promise<{ readonly error: unknown } | undefined> {
+  async #failureOf({ item, made, failure }: CheckedItem): Promise<{ readonly error: unknown } | undefined> {
     try {
+      if (failure !== undefined) throw failure.error;
       if ("error" in item) throw item.error;
       await ("text" in item ? this.#snapshot(item) : this.#conversation(item, made));
       return undefined;
@@ -278,7 +291,8 @@ class ImportRun {
     if (met.relation === "same") return { arrived: "present" };
     if (met.relation === "grown") return { arrived: "grown", turnsBefore: met.turns };
     if (this.#replacesOthers) return { arrived: "replaced" };
-    throw new SessionError("session_exists", { sessionId: source.record.id, tenant: this.#options.tenant });
+    const { tenant } = this.#options;
+    throw new SessionError("session_exists", { sessionId: source.record.id, tenant, problem: "differs" });
   }
 
   #numberOf(conversation: Conversation): MadeId | undefined {
@@ -325,6 +339,10 @@ function isItem(one: unknown): one is ImportItem {
   if (typeof one !== "object" || one === null) return false;
   const { text, conversation, error } = one as { readonly [Field in "text" | "conversation" | "error"]?: unknown };
   return typeof text === "string" || (typeof conversation === "object" && conversation !== null) || error !== undefined;
+}
+
+function isEmpty(error: unknown): boolean {
+  return hasCode(error, "message_invalid") && error.details.expected === "messages";
 }
 
 function isUnreadable(error: unknown): boolean {
