@@ -1,13 +1,11 @@
 /** The messages of a conversation that is a list, in any format of messages. */
 import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import { textOf as textIn } from "../../domain/turns/message-steps.ts";
-import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
-import { defined } from "../../domain/values/defined.ts";
-import { readMessages } from "../../formats/conversion.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
-import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
+import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { factsOf } from "./about.ts";
+import { messagesOfWritten } from "./written-messages.ts";
 
 /** What stands around a list of messages. */
 export interface Around {
@@ -27,22 +25,15 @@ export function listedMessages(
   place: string,
   { instructions, model, format }: Around,
 ): Pick<Conversation, "messages" | "facts" | "aside"> {
-  const read = readMessages(values, place, format);
-  const facts = new Map<Message, MessageFacts>();
-  for (const [index, { messages }] of read.entries()) {
-    const said = factsOf(values[index] as Fields);
-    const [first] = messages;
-    if (first === undefined) continue;
-    const own = first.role === "assistant" ? defined({ model, ...said }) : said;
-    // The tokens of one value are counted once.
-    facts.set(first, own);
-  }
-  const messages = read.flatMap((one) => one.messages);
-  return {
-    messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
-    facts,
-    aside: read.reduce((count, { aside }) => count + aside, 0),
-  };
+  const read = messagesOfWritten(
+    values.map((value) => ({ value, facts: isFields(value) ? factsOf(value) : {} })),
+    { place, instructions, format },
+  );
+  if (model === undefined) return read;
+  const facts = [...read.facts].map(
+    ([message, said]) => [message, message.role === "assistant" ? { model, ...said } : said] as const,
+  );
+  return { ...read, facts: new Map(facts) };
 }
 
 /** Instructions beside the messages: Anthropic's `system`, a text or a list of blocks, and Gemini's `systemInstruction`. */

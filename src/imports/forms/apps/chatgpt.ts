@@ -9,6 +9,7 @@ import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts"
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
 
 export const chatgpt: ConversationFormat = {
   name: "chatgpt",
@@ -83,7 +84,7 @@ const thoughts = new Set<unknown>(["thoughts", "reasoning_recap"]);
 class Reading {
   readonly #messages: Message[] = [];
   readonly #facts = new Map<Message, MessageFacts>();
-  readonly #leftOut = new Map<string, number>();
+  readonly #leftOut = new LeftOutCounts();
   /** The ids of calls without a result, by the name of their tool. */
   readonly #open: { readonly id: string; readonly name: string }[] = [];
   #beside: Fields[] = [];
@@ -102,7 +103,7 @@ class Reading {
     else if (role === "assistant" && typeof recipient === "string" && recipient !== "all")
       this.#call(message, { id, name: recipient, content });
     else if (role === "user" || role === "assistant") this.#said(role, message, content);
-    else this.#leave("message of an unknown role");
+    else this.#leftOut.add("message of an unknown role");
   }
 
   end(): Required<Pick<Conversation, "messages" | "facts" | "leftOut" | "aside">> {
@@ -111,7 +112,7 @@ class Reading {
     return {
       messages: this.#messages,
       facts: this.#facts,
-      leftOut: Object.fromEntries(this.#leftOut),
+      leftOut: this.#leftOut.all,
       aside: this.#aside,
     };
   }
@@ -125,7 +126,7 @@ class Reading {
     const text = textsIn(content).join("\n\n");
     if (text === "") return;
     if (role === "system") this.#messages.push({ role, content: text });
-    else this.#leave("hidden message");
+    else this.#leftOut.add("hidden message");
   }
 
   #said(role: "user" | "assistant", message: Fields, content: Fields): void {
@@ -134,7 +135,7 @@ class Reading {
     const pictures = parts.filter(isFields);
     if (texts.length + pictures.length === 0) return;
     for (const picture of pictures) {
-      this.#leave(isPicture(picture) ? "picture" : "attachment");
+      this.#leftOut.add(isPicture(picture) ? "picture" : "attachment");
       this.#beside.push(picture);
     }
     const words = parts.map((part) => ({ type: "text", text: isFields(part) ? referenceTo(part) : (part as string) }));
@@ -158,7 +159,8 @@ class Reading {
       this.#keepBeside(message);
       return;
     }
-    for (const part of partsIn(content)) if (isFields(part)) this.#leave(isPicture(part) ? "picture" : "attachment");
+    for (const part of partsIn(content))
+      if (isFields(part)) this.#leftOut.add(isPicture(part) ? "picture" : "attachment");
     const text = partsIn(content).map((part) => (isFields(part) ? referenceTo(part) : (part as string)));
     this.#put({ role: "tool", tool_call_id: call.id, content: text.join("\n\n") }, factsOf(message));
   }
@@ -173,10 +175,6 @@ class Reading {
   #keepBeside(message: Fields): void {
     this.#beside.push(message);
     this.#aside++;
-  }
-
-  #leave(kind: string): void {
-    this.#leftOut.set(kind, (this.#leftOut.get(kind) ?? 0) + 1);
   }
 }
 

@@ -1,0 +1,156 @@
+/** Session logs of Claude Code: a file of lines for each session, and one for each of its sub-agents. */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import { anthropic } from "../../../formats/anthropic.ts";
+import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
+import { textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
+import { blocksOf, ClaudeLog, type Step, type Thread } from "./claude-code-log.ts";
+
+export const claudeCode: ConversationFormat = {
+  name: "claude-code",
+  title: "a session of Claude Code",
+  kindOf: (document) => {
+    if (!isFields(document)) return undefined;
+    if (isLine(document)) return "entry";
+    return isListing(document) ? "conversation" : undefined;
+  },
+  read: (documents, options) => {
+    const [{ value, place }] = documents;
+    if (isListing(value as Fields)) return [];
+    const log = new ClaudeLog(documents.map((document) => document.value as Fields));
+    const { threads } = log;
+    if (threads.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    const subAgents = threads.filter(({ agent }) => agent !== undefined);
+    const sessions = threads.filter(({ agent }) => agent === undefined);
+    // The file of a sub-agent has no other lines.
+    const areAll = options.branches === "fork" || sessions.length === 0;
+    return (areAll ? threads : sessions).flatMap((thread) => {
+      const own = areAll ? [] : subAgents.filter(({ session }) => session === thread.session);
+      const steps = stepsOf(thread);
+      const byId = new Map(steps.map((step) => [step.id, step]));
+      return conversationsOfTree(
+        {
+          nodes: steps.map(({ id, parent, lines: [line] }) => ({ id, parent: parent?.id, at: timeIn(line) })),
+          current: thread.steps.at(-1)?.id,
+          read: (ids) =>
+            conversationOf(thread, {
+              steps: ids.map((id) => byId.get(id)!),
+              title: thread.agent === undefined ? log.titleOf(thread) : undefined,
+              subAgents: own,
+              place,
+            }),
+        },
+        options,
+      );
+    });
+  },
+};
+
+/** Fields of lines, of which each line has one. */
+const lineFields = ["sessionId", "session_id", "uuid", "parentUuid", "leafUuid", "snapshot"] as const;
+
+/** A line has a type. Messages of LangChain have their fields in `data` or `kwargs`, and name no session. */
+function isLine(fields: Fields): boolean {
+  const { type, message, payload, data, kwargs } = fields;
+  const isOther = payload !== undefined || isFields(data) || isFields(kwargs) || typeof message === "string";
+  if (typeof type !== "string" || isOther) return false;
+  return lineFields.some((name) => fields[name] !== undefined) || (isFields(message) && message["role"] === type);
+}
+
+/** The files beside the logs of a project: the index of its sessions, and the description of a sub-agent. */
+function isListing({ entries, agentType, type }: Fields): boolean {
+  const list = Array.isArray(entries) ? (entries as readonly Value[]) : [];
+  const isIndex = list.length > 0 && list.every((entry) => isFields(entry) && typeof entry["sessionId"] === "string");
+  return type === undefined && (isIndex || typeof agentType === "string");
+}
+
+/** The steps of a thread, and those of another session that it continues. */
+function stepsOf({ steps }: Thread): readonly Step[] {
+  const all = new Set<Step>();
+  for (const last of steps)
+    for (let step: Step | undefined = last; step !== undefined && !all.has(step); step = step.parent) all.add(step);
+  return [...all];
+}
+
+interface Branch {
+  readonly steps: readonly Step[];
+  readonly title: string | undefined;
+  /** The sub-agents whose lines are in the file of the session. */
+  readonly subAgents: readonly Thread[];
+  readonly place: string;
+}
+
+function conversationOf(
+  { session, agent, first, leftOut }: Thread,
+  { steps, title, subAgents, place }: Branch,
+): Conversation {
+  const read = messagesOfWritten(steps.flatMap(writtenIn), { place, format: anthropic });
+  const { messages, loose } = withoutLooseResults(read.messages);
+  const isSubAgent = agent !== undefined;
+  const id = isSubAgent ? `${session ?? "session"}-agent-${agent}` : session;
+  const { cwd, gitBranch, version } = first;
+  return {
+    ...defined({ id, title, createdAt: timeIn(first) }),
+    metadata: defined({
+      source: "claude-code",
+      cwd,
+      gitBranch,
+      version,
+      subAgentOf: isSubAgent ? session : undefined,
+    }),
+    ...read,
+    messages,
+    leftOut: {
+      ...leftOut.all,
+      "stray result": loose,
+      "sub-agent message": subAgents.reduce(
+        (count, { steps: all }) => count + all.flatMap(({ lines }) => lines).length,
+        0,
+      ),
+    },
+  };
+}
+
+/** The messages of a step: the lines of one answer as one message, and each line of the user. */
+function writtenIn({ lines }: Step): readonly WrittenMessage[] {
+  const answers = lines.filter(({ type }) => type === "assistant");
+  const [answer] = answers;
+  const others = lines
+    .filter(({ type }) => type !== "assistant")
+    .map((line) => ({ value: { role: "user", content: wordsIn(line) }, facts: defined({ at: timeIn(line) }) }));
+  if (answer === undefined) return others;
+  return [
+    { value: { role: "assistant", content: plainContent(answers.flatMap(blocksOf)) }, facts: factsOf(answers) },
+    ...others,
+  ];
+}
+
+/** The text of a content that is one text. */
+function plainContent(content: Value): Value {
+  const [block, ...others] = Array.isArray(content) ? (content as readonly Value[]) : [];
+  const isText = others.length === 0 && isFields(block) && block["type"] === "text" && Object.keys(block).length === 2;
+  return isText ? (block["text"] ?? "") : content;
+}
+
+/** A queued command has the words of the user in its attachment. */
+function wordsIn({ message, attachment }: Fields): Value {
+  const content = isFields(message) ? message["content"] : isFields(attachment) ? attachment["prompt"] : undefined;
+  return plainContent(content ?? "");
+}
+
+/** Each line repeats the tokens of its answer, as they were by then. */
+function factsOf(answers: readonly Fields[]): MessageFacts {
+  const messages = answers.map(({ message }) => message).filter(isFields);
+  const model = messages.map((message) => textOf(message, ["model"])).at(-1);
+  return defined({
+    at: answers.map((line) => timeIn(line)).find((at) => at !== undefined),
+    // Claude Code writes answers of its own, such as notes of an interruption.
+    model: model === "<synthetic>" ? undefined : model,
+    usage: messages.flatMap(({ usage }) => usageOf(usage) ?? []).at(-1),
+  });
+}
