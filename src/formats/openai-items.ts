@@ -69,7 +69,12 @@ const itemParts = new Set<unknown>([
 ]);
 
 const roles = new Set<unknown>(["system", "developer", "user", "assistant"]);
-const results = new Set<unknown>(["function_call_output", "function_call_result"]);
+const results = new Set<unknown>([
+  "function_call_output",
+  "function_call_result",
+  "custom_tool_call_output",
+  "local_shell_call_output",
+]);
 
 /** True for a message, with or without its type. */
 function isItemMessage({ role, type = "message", content, parts }: Fields): boolean {

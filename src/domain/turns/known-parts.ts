@@ -70,6 +70,10 @@ const readers: Readonly<Record<string, (part: Part) => KnownPart | undefined>> =
   // OpenAI's Responses, and the same in the sessions of its Agents SDK
   function_call: ({ call_id: id, callId = id, name, arguments: input }) => callOf({ id: callId, name, input }),
   function_call_output: ({ call_id: id, output: content }) => resultOf({ id, content }),
+  custom_tool_call: ({ call_id: id, callId = id, name, input }) => callOf({ id: callId, name, input }),
+  custom_tool_call_output: ({ call_id: id, output: content }) => resultOf({ id, content }),
+  local_shell_call: ({ call_id: id, action }) => callOf({ id, name: "local_shell", input: action }),
+  local_shell_call_output: ({ call_id, id = call_id, output: content }) => resultOf({ id, content }),
   function_call_result: ({ callId: id, output }) =>
     resultOf({ id, content: isFields(output) && typeof output["type"] === "string" ? [output] : output }),
   // LangChain

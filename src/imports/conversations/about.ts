@@ -153,11 +153,19 @@ const cachedNames = [
   "cached_tokens",
   "cachedTokens",
   "cachedInputTokens",
+  "cached_input_tokens",
   "cachedContentTokenCount",
   "cache_read",
   "cached",
 ];
-const reasoningNames = ["reasoning_tokens", "reasoningTokens", "thoughtsTokenCount", "reasoning", "thoughts"];
+const reasoningNames = [
+  "reasoning_tokens",
+  "reasoningTokens",
+  "reasoning_output_tokens",
+  "thoughtsTokenCount",
+  "reasoning",
+  "thoughts",
+];
 
 /** The tokens in an object of any provider; undefined where it has none. */
 export function usageOf(value: Value | undefined): ReportedUsage | undefined {

@@ -1,15 +1,20 @@
 /** The forms that an import knows. */
 import { claudeCode } from "./agents/claude-code.ts";
+import { codex } from "./agents/codex.ts";
 import { chatForms, mixedChats } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 
-/** In the order in which a file is compared with them: a form of an application precedes those of plain messages. */
+/**
+ * In the order in which a file is compared with them: a form of an application precedes those of plain messages. Rollouts of Codex
+ * are last, because items alone are messages.
+ */
 export const conversationFormats: readonly ConversationFormat[] = [
   chatgpt,
   claudeAi,
   claudeCode,
   ...chatForms,
   mixedChats,
+  codex,
 ];

@@ -1,0 +1,162 @@
+/**
+ * Rollouts of Codex: a file of lines for each session. A line is `{timestamp, type, payload}`, and the payloads of
+ * `response_item` are items of OpenAI's Responses. In the older form the items stand by themselves behind a header.
+ */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import { textOf as textIn } from "../../../domain/turns/message-steps.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { sameValue } from "../../../domain/values/same-value.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { SessionError } from "../../../errors.ts";
+import { openaiResponses } from "../../../formats/openai-items.ts";
+import { isMessageOf } from "../../../formats/registry.ts";
+import type { Conversation } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, timeIn, usageOf } from "../../conversations/about.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
+
+export const codex: ConversationFormat = {
+  name: "codex",
+  title: "a session of Codex",
+  kindOf: (document) => {
+    if (!isFields(document)) return undefined;
+    const isOne = isLine(document) || isHeader(document) || isState(document) || isMessageOf(openaiResponses, document);
+    return isOne ? "entry" : undefined;
+  },
+  read: (documents) => {
+    const [{ place }] = documents;
+    const rollouts: Rollout[] = [];
+    for (const { value } of documents) {
+      const line = value as Fields;
+      const { type, payload } = line;
+      const header = isHeader(line) ? line : type === "session_meta" && isFields(payload) ? payload : undefined;
+      const last = rollouts.at(-1);
+      // A fork begins with its own header and that of the session that it continues.
+      const isNext = last === undefined || (header !== undefined && last.isAnother(header));
+      const rollout = isNext ? new Rollout() : last;
+      if (isNext) rollouts.push(rollout);
+      if (header !== undefined) rollout.begin(header, line);
+      else rollout.add(line);
+    }
+    return rollouts.map((rollout) => rollout.end(place));
+  },
+};
+
+/** A line of the newer form. */
+function isLine({ type, payload, timestamp }: Fields): boolean {
+  return typeof type === "string" && isFields(payload) && typeof timestamp === "string";
+}
+
+/** The first line of the older form. */
+function isHeader({ id, timestamp, instructions, type, role }: Fields): boolean {
+  const isText = typeof instructions === "string" || instructions === null;
+  return typeof id === "string" && typeof timestamp === "string" && isText && type === undefined && role === undefined;
+}
+
+/** A line of the older form that says nothing. */
+function isState({ record_type: type }: Fields): boolean {
+  return type === "state";
+}
+
+/** What Codex tells the model before the words of the user. */
+const contexts = /^\s*(?:<environment_context>|<user_instructions>|# AGENTS\.md instructions )/;
+
+/** Reads the lines of one session one after the other. */
+class Rollout {
+  #header: Fields | undefined;
+  #written: WrittenMessage[] = [];
+  readonly #leftOut = new LeftOutCounts();
+  #model: string | undefined;
+  #begunAt: number | undefined;
+  #total: Value | undefined;
+
+  isAnother({ id }: Fields): boolean {
+    return this.#written.length > 0 && this.#header?.["id"] !== id;
+  }
+
+  begin(header: Fields, line: Fields): void {
+    this.#header ??= header;
+    this.#begunAt ??= timeIn(header) ?? timeIn(line);
+  }
+
+  add(line: Fields): void {
+    const { type, payload } = line;
+    if (!isFields(payload) || !isLine(line)) {
+      if (!isState(line)) this.#item(line, undefined);
+    } else if (type === "response_item") this.#item(payload, timeIn(line));
+    else if (type === "event_msg") this.#event(payload);
+    else if (type === "turn_context") this.#model = typeof payload["model"] === "string" ? payload["model"] : undefined;
+    else this.#leftOut.add(type === "compacted" ? "compaction summary" : "other entry");
+  }
+
+  /** @throws SessionError `message_invalid` for a session without messages */
+  end(place: string): Conversation {
+    if (this.#written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    const { instructions, base_instructions: base, dynamic_tools: tools, source, ...header } = this.#header ?? {};
+    if (Array.isArray(tools)) this.#leftOut.add("tool definition", tools.length);
+    const about = aboutConversation(header, []);
+    const read = messagesOfWritten(this.#written, {
+      place,
+      format: openaiResponses,
+      instructions: textIn(isFields(base) ? (base["text"] ?? null) : (instructions ?? null)),
+    });
+    const { messages, loose } = withoutLooseResults(read.messages);
+    this.#leftOut.add("stray result", loose);
+    return {
+      ...about,
+      ...defined({ createdAt: about.createdAt ?? this.#begunAt }),
+      metadata: defined({ ...about.metadata, sessionSource: source, source: "codex" }),
+      ...read,
+      messages,
+      leftOut: this.#leftOut.all,
+    };
+  }
+
+  #item(item: Fields, at: number | undefined): void {
+    if (!isMessageOf(openaiResponses, item)) {
+      this.#leftOut.add("other entry");
+      return;
+    }
+    const isContext = item["role"] === "user" && contexts.test(textIn(item["content"]));
+    // The items of the older form have no times.
+    const time = at ?? (this.#written.length === 0 ? this.#begunAt : undefined);
+    this.#written.push({
+      value: isContext ? { ...item, role: "developer" } : item,
+      facts: defined({ at: time, model: isOfModel(item) ? this.#model : undefined }),
+    });
+  }
+
+  /** Most events repeat what the items say. */
+  #event({ type, info, num_turns: turns }: Fields): void {
+    if (type === "thread_rolled_back" && typeof turns === "number") this.#rollBack(turns);
+    else if (type === "token_count" && isFields(info)) this.#count(info);
+  }
+
+  #rollBack(turns: number): void {
+    const questions = this.#written.flatMap(({ value }, index) =>
+      (value as Fields)["role"] === "user" ? [index] : [],
+    );
+    const undone = questions.slice(-Math.max(turns, 1));
+    this.#written = this.#written.slice(0, undone[0]);
+    this.#leftOut.add("withdrawn turn", undone.length);
+  }
+
+  /** The tokens of the last model call. An event with the same total repeats the one before it. */
+  #count({ total_token_usage: total, last_token_usage: last }: Fields): void {
+    const usage = usageOf(last);
+    const isRepeated = total !== undefined && this.#total !== undefined && sameValue(total, this.#total);
+    this.#total = total;
+    if (usage === undefined || isRepeated) return;
+    const index = this.#written.findLastIndex(
+      ({ value, facts }) => facts.usage === undefined && isOfModel(value as Fields),
+    );
+    const written = this.#written[index];
+    if (written !== undefined) this.#written[index] = { ...written, facts: { ...written.facts, usage } };
+  }
+}
+
+/** True for an item that a model wrote. */
+function isOfModel({ role = "assistant", type }: Fields): boolean {
+  return role === "assistant" && !(typeof type === "string" && type.endsWith("_output"));
+}
