@@ -11,7 +11,7 @@ import {
 import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "../langchain/fields.ts";
 import type { Address } from "./address.ts";
-import { keyOf } from "./keys.ts";
+import { keyOf } from "../keys/composed-keys.ts";
 import type { ChannelVersion, Checkpoint, CheckpointMetadata } from "./package-checkpoint.ts";
 import { messagesIn, projected, type EarlierMessages, type Projection } from "./projection.ts";
 import { isStoredByElements, lengthOf, type ListPlan } from "./stored-lists.ts";

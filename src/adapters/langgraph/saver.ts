@@ -5,7 +5,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { addressOf, configOf, required } from "./address.ts";
 import { putCheckpoint } from "./checkpoint-put.ts";
-import { freshName, keyOf, prefixOf } from "./keys.ts";
+import { freshName, keyOf, prefixOf } from "../keys/composed-keys.ts";
 import type {
   ChannelVersion,
   Checkpoint,

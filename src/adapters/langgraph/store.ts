@@ -9,7 +9,7 @@ import {
 } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "../langchain/fields.ts";
-import { keyPart, keyLengthMax } from "./keys.ts";
+import { keyPart, keyLengthMax } from "../keys/composed-keys.ts";
 import type { Item } from "./package-checkpoint.ts";
 import { fromStored, toStored } from "./stored-values.ts";
 

@@ -9,7 +9,7 @@
  */
 
 import { isMessage } from "../langchain/package-core.ts";
-import { freshName, keyOf, ordinal } from "./keys.ts";
+import { freshName, keyOf, ordinal } from "../keys/composed-keys.ts";
 
 /** A run of elements: `from` is its first number, `to` is behind its last one. */
 export type Run = readonly [list: string, from: number, to: number];

@@ -1,7 +1,7 @@
 /** Reads the checkpoints of a thread. Elements of lists that several checkpoints share are read once. */
 import { SessionError, type Value } from "../../index.ts";
 import { configOf } from "./address.ts";
-import { keyOf, prefixOf } from "./keys.ts";
+import { keyOf, prefixOf } from "../keys/composed-keys.ts";
 import type {
   ChannelVersion,
   Checkpoint,

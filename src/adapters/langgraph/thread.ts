@@ -16,7 +16,7 @@ import {
   type Value,
 } from "../../index.ts";
 import { decode } from "../../domain/values/codec.ts";
-import { freshName, keyOf, ordinal, prefixOf } from "./keys.ts";
+import { freshName, keyOf, ordinal, prefixOf } from "../keys/composed-keys.ts";
 import type { Checkpoint } from "./package-checkpoint.ts";
 import { elementKey, StoredLists, type Place, type Run } from "./stored-lists.ts";
 import type { ProjectedTurns } from "./projection.ts";
