@@ -31,8 +31,12 @@ export const aiSdkUi: MessageFormat = {
   fromCanonical: uiMessages,
 };
 
-/** Any message with parts or `toolInvocations` beside its content. */
-export function uiToCanonical({ role, content, parts, toolInvocations }: Fields): Canonical {
+/**
+ * Any message with parts or `toolInvocations` beside its content. Words that the user wrote while the answer was in progress
+ * stand among its parts: they are a message of the user.
+ */
+export function uiToCanonical(value: Fields): Canonical {
+  const { role, content, parts, toolInvocations } = value;
   const all: readonly Value[] = Array.isArray(parts)
     ? (parts as readonly Value[])
     : [
@@ -42,8 +46,31 @@ export function uiToCanonical({ role, content, parts, toolInvocations }: Fields)
           toolInvocation: invoked,
         })),
       ];
-  if (role === "assistant" && all.length === 0) return { messages: [], aside: 0 };
-  return canonicalParts({ role: role as Message["role"], content: all });
+  if (role !== "assistant") {
+    const attached = [value["experimental_attachments"], value["attachments"]].flatMap(attachedFiles);
+    return canonicalParts({ role: role as Message["role"], content: [...all, ...attached] });
+  }
+  const said: { role: "assistant" | "user"; content: Value[] }[] = [];
+  for (const part of all) {
+    const steering = isFields(part) && part["type"] === "steering-message" ? part["parts"] : undefined;
+    if (Array.isArray(steering)) said.push({ role: "user", content: steering as Value[] });
+    else if (said.at(-1)?.role === role) said.at(-1)!.content.push(part);
+    else said.push({ role, content: [part] });
+  }
+  const read = said.map(canonicalParts);
+  return {
+    messages: read.flatMap(({ messages }) => messages),
+    aside: read.reduce((sum, { aside }) => sum + aside, 0),
+  };
+}
+
+/** The files of a message of version 4, and of messages in tables of applications. */
+function attachedFiles(attachments: Value | undefined): readonly Value[] {
+  if (!Array.isArray(attachments)) return [];
+  return (attachments as readonly Value[]).filter(isFields).map((file): Value => {
+    const { name, filename = name, contentType, mediaType = contentType, url } = file;
+    return defined({ type: "file", filename, mediaType, url });
+  });
 }
 
 interface UiMessage {

@@ -27,23 +27,41 @@ const roles: ReadonlyMap<unknown, Message["role"]> = new Map(
   } as const),
 );
 
+/** `chat` messages name any author. */
+const chatRoles: ReadonlyMap<unknown, Message["role"]> = new Map([
+  ...roles,
+  ["user", "user"] as const,
+  ["assistant", "assistant"] as const,
+]);
+
 export const langchain: MessageFormat = {
   name: "langchain",
   version: 1,
   list: "messages",
   pairsCalls: true,
-  fits: ({ type, data, kwargs, content }) =>
-    typeof type === "string" && (isFields(data) || isFields(kwargs) || content !== undefined),
+  // Lines of the logs of agents have types and contents too, and name their session.
+  fits: ({ type, data, kwargs, content, uuid, sessionId }) =>
+    typeof type === "string" &&
+    (isFields(data) || isFields(kwargs) || content !== undefined) &&
+    uuid === undefined &&
+    sessionId === undefined,
   /** `{type, data}` of messages_to_dict, `{lc, type: "constructor", id: […], kwargs}` of dumps, `{type, content}` of model_dump. */
   toCanonical: (value, place) => {
     const { type, id, data, kwargs } = value;
     const isDump = type === "constructor" && isFields(kwargs);
     const fields = isDump ? kwargs : isFields(data) ? data : value;
     const named = isDump && Array.isArray(id) ? (id as readonly Value[]).at(-1) : type;
-    const kind = named === "chat" || named === "ChatMessage" ? fields["role"] : named;
-    const role = roles.get(kind);
+    // It asks a graph to remove a message from its state, and has no words.
+    if (named === "remove" || named === "RemoveMessage") return { messages: [], aside: 0 };
+    const isChat = named === "chat" || named === "ChatMessage";
+    const known = isChat ? chatRoles : roles;
+    const kind = isChat ? fields["role"] : named;
+    const role = known.get(kind);
     if (role === undefined)
-      throw invalid(`${place}.type`, kind, { expected: "one_of", known: [...roles.keys()] as string[] });
+      throw invalid(`${place}.${isChat ? "role" : "type"}`, kind, {
+        expected: "one_of",
+        known: [...known.keys()] as string[],
+      });
     const { name, tool_call_id: callId, additional_kwargs: more, status } = fields;
     // Older versions keep the calls in OpenAI's format.
     const calls = [fields["tool_calls"], isFields(more) ? more["tool_calls"] : undefined].find(

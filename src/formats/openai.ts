@@ -23,9 +23,15 @@ export const openai: MessageFormat = {
   fromCanonical: (messages) => messages.flatMap(writtenMessages),
 };
 
-/** Any message with a role. Some programs write the arguments of a call as an object. A refusal stands beside an absent content. */
+/**
+ * Any message with a role. Some programs write the arguments of a call as an object, or name the content `value` or `text`. A
+ * refusal stands beside an absent content.
+ */
 export function openaiMessage(value: Fields): Canonical {
   const { tool_calls: calls, content, refusal, ...others } = value;
+  const { value: words = others["text"], text: _, ...unnamed } = others;
+  if (content === undefined && calls === undefined && typeof words === "string")
+    return canonicalMessage({ ...unnamed, content: words } as unknown as Message);
   if (typeof refusal === "string" && calls === undefined && (content ?? "") === "")
     return canonicalMessage({ ...others, content: [{ type: "refusal", refusal }] } as unknown as Message);
   if (!Array.isArray(calls)) return canonicalMessage(value as unknown as Message);

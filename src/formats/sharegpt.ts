@@ -29,13 +29,24 @@ const roles: ReadonlyMap<unknown, Message["role"]> = new Map(
   } as const),
 );
 
+/** The authors that some programs write as `role`, beside the roles of OpenAI's format. */
+const ownRoles: ReadonlySet<unknown> = new Set(
+  [...roles.keys()].filter((name) => !["system", "user", "assistant", "tool", "model"].includes(name as string)),
+);
+
 export const sharegpt: MessageFormat = {
   name: "sharegpt",
   version: 1,
   list: "conversations",
   pairsCalls: false,
-  fits: ({ from, value }) => typeof from === "string" && value !== undefined,
-  toCanonical: ({ from, value }, place) => {
+  fits: ({ from, value, role, content, type }) =>
+    from === undefined
+      ? typeof role === "string" &&
+        ownRoles.has(role.toLowerCase()) &&
+        typeof content === "string" &&
+        type === undefined
+      : typeof from === "string" && value !== undefined,
+  toCanonical: ({ role: named, content, from = named, value = content }, place) => {
     const author = (from as string).toLowerCase();
     const role = roles.get(author);
     if (role === undefined)
@@ -51,9 +62,11 @@ export const sharegpt: MessageFormat = {
         value: formatValue(value),
         expected: "text",
       });
-    const calls = author === "function_call" || author === "tool_call" ? callsOf(value) : undefined;
+    const isCall = author === "function_call" || author === "tool_call";
+    const calls = isCall ? callsOf(value) : undefined;
     const message = calls === undefined ? { role, content: value } : { role, content: null, tool_calls: calls };
-    return { messages: [message], aside: 0 };
+    // A call that cannot be read is a text, and its author is in the native form alone.
+    return { messages: [message], aside: isCall && calls === undefined ? 1 : 0 };
   },
   fromCanonical: (messages, around) =>
     shownParts(messages, around).flatMap(({ role, parts }): readonly Value[] => {

@@ -37,7 +37,8 @@ export function knownPart(value: Value): KnownPart {
 
 /** The kinds of parts by their type. A reader answers undefined for a part without the fields of its kind. */
 const readers: Readonly<Record<string, (part: Part) => KnownPart | undefined>> = {
-  text: (part) => textPart(part["text"], part),
+  // Data sets of Hugging Face have the text in `value`.
+  text: (part) => (part["text"] === undefined ? textPart(part["value"]) : textPart(part["text"], part)),
   input_text: ({ text }) => textPart(text),
   output_text: ({ text }) => textPart(text),
   refusal: ({ refusal }) => textPart(refusal),
@@ -87,7 +88,7 @@ const readers: Readonly<Record<string, (part: Part) => KnownPart | undefined>> =
     const { toolCallId: id, toolName: name, args, result } = toolInvocation;
     const call = callOf({ id, name, input: args });
     return call?.kind === "call" && result !== undefined
-      ? { ...call, result: resultMessage({ id, content: contentOfData(result) }) }
+      ? { ...call, result: resultMessage({ id, content: contentOfData(result ?? "null") }) }
       : call;
   },
 };
@@ -107,7 +108,8 @@ function uiCall(part: Part): KnownPart | undefined {
     const reason = isFields(approval) ? approval["reason"] : undefined;
     return { ...call, result: resultMessage({ id, content: denial(reason), isError: true }) };
   }
-  if (output !== undefined) return { ...call, result: resultMessage({ id, content: contentOfData(output) }) };
+  // A tool that returned null has a result.
+  if (output !== undefined) return { ...call, result: resultMessage({ id, content: contentOfData(output ?? "null") }) };
   if (errorText === undefined) return call;
   return { ...call, result: resultMessage({ id, content: textOrJson(errorText), isError: true }) };
 }
@@ -200,7 +202,7 @@ function aiResult(part: Part): KnownPart | undefined {
     kind: "result",
     result: resultMessage({
       id,
-      content: type === "json" ? contentOfData(value) : textOrJson(value),
+      content: type === "json" ? contentOfData(value ?? "null") : textOrJson(value),
       isError: isFailure,
     }),
   };

@@ -38,7 +38,17 @@ const createdNames = [
   "time",
   "date",
 ] as const;
-const updatedNames = ["updatedAt", "updated_at", "update_time", "lastUpdated", "last_updated", "saved_at"] as const;
+const updatedNames = [
+  "updatedAt",
+  "updated_at",
+  "update_time",
+  "lastUpdated",
+  "last_updated",
+  "saved_at",
+  "last_query_at",
+  "last_activity",
+  "lastActivityAt",
+] as const;
 
 /** The text of the first of these fields that has one; a number is its digits. */
 export function textOf(fields: Fields, names: readonly string[]): string | undefined {
@@ -62,6 +72,11 @@ export function timeIn(fields: Fields, names: readonly string[] = createdNames):
 /** The conversation that a message says to belong to. */
 export function groupOf(entry: Value): string | undefined {
   return isFields(entry) ? textOf(entry, groupNames) : undefined;
+}
+
+/** The user that a message, or a conversation, names. */
+export function userOf(value: Value): string | undefined {
+  return isFields(value) ? textOf(value, userNames) : undefined;
 }
 
 /** The fields around the messages of a conversation; what has no place of its own becomes metadata. */
@@ -94,7 +109,7 @@ export function aboutConversation(
 }
 
 /** False for values that say nothing: null, an empty text, an empty list. */
-function says(value: Value): boolean {
+export function says(value: Value): boolean {
   if (value === null || value === "") return false;
   return !(Array.isArray(value) && value.length === 0) && !(isFields(value) && Object.keys(value).length === 0);
 }
@@ -103,6 +118,23 @@ function textIn(fields: Fields, names: readonly string[]): string | undefined {
   return names.map((name) => fields[name]).find((value) => typeof value === "string" && value !== "") as
     | string
     | undefined;
+}
+
+/** The fields of a message that have no place in one: neither those named here, nor its time, its tokens and its model. */
+export function restOf(message: Fields, placed: readonly string[]): Fields | undefined {
+  const isRead = (name: string, value: Value): boolean =>
+    placed.includes(name) ||
+    (isIn(createdNames, name) && instantOf(value) !== undefined) ||
+    (isIn(usageNames, name) && usageOf(value) !== undefined) ||
+    (isIn(modelNames, name) && typeof value === "string");
+  const rest = Object.entries(message).filter(
+    ([name, value]) => says(value) && value !== false && !isRead(name, value),
+  );
+  return rest.length === 0 ? undefined : Object.fromEntries(rest);
+}
+
+function isIn(names: readonly string[], name: string): boolean {
+  return names.includes(name);
 }
 
 /** The objects in which a message may have its time, its tokens and its model: itself, and those inside it. */

@@ -24,7 +24,7 @@ export function listedMessages(
   values: readonly Value[],
   place: string,
   { instructions, model, format }: Around,
-): Pick<Conversation, "messages" | "facts" | "aside"> {
+): Pick<Conversation, "messages" | "facts" | "aside" | "leftOut"> {
   const read = messagesOfWritten(
     values.map((value) => ({ value, facts: isFields(value) ? factsOf(value) : {} })),
     { place, instructions, format },
@@ -36,9 +36,18 @@ export function listedMessages(
   return { ...read, facts: new Map(facts) };
 }
 
-/** Instructions beside the messages: Anthropic's `system`, a text or a list of blocks, and Gemini's `systemInstruction`. */
+/** The names of instructions beside the messages: Anthropic's `system`, a text or a list of blocks, Gemini's `systemInstruction`, and others. */
+export const instructionNames = [
+  "system",
+  "systemInstruction",
+  "system_instruction",
+  "system_prompt",
+  "systemPrompt",
+  "startup_context",
+] as const;
+
+/** Instructions beside the messages; "" for none. */
 export function instructionsIn(fields: Fields): string {
-  const { system, systemInstruction = fields["system_instruction"] } = fields;
-  const given = system ?? systemInstruction;
+  const given = instructionNames.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
   return textIn(isFields(given) ? (given["parts"] ?? given) : (given ?? null));
 }

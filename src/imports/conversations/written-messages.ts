@@ -28,7 +28,7 @@ export interface ReadingOptions {
 export function messagesOfWritten(
   written: readonly WrittenMessage[],
   { place, format, instructions = "" }: ReadingOptions,
-): Required<Pick<Conversation, "messages" | "facts" | "aside">> {
+): Required<Pick<Conversation, "messages" | "facts" | "aside" | "leftOut">> {
   const values = written.map(({ value }) => value);
   const read = readMessages(values, place, format);
   const facts = new Map<Message, MessageFacts>();
@@ -42,6 +42,7 @@ export function messagesOfWritten(
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,
     aside: read.reduce((count, { aside }) => count + aside, 0),
+    leftOut: { "message without content": read.filter((one) => one.messages.length === 0).length },
   };
 }
 

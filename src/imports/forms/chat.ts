@@ -6,14 +6,15 @@ import { SessionError } from "../../errors.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { formatOf, messageFormats } from "../../formats/registry.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf } from "../conversations/about.ts";
+import { aboutConversation, factsOf, groupOf, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
-import { instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 
 /** The fields in which programs keep the messages of a conversation. */
 const listNames = [
   ...new Set(messageFormats.map(({ list }) => list)),
   "conversation",
+  "conversation_history",
   "history",
   "items",
   "data",
@@ -57,7 +58,7 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
     throw new SessionError("message_invalid", { path: place, expected: "messages" });
   const fields = isFields(value) ? value : {};
   const { model, ...about } = fields;
-  const rest = aboutConversation(about, [found.name, "system", "systemInstruction", "system_instruction"]);
+  const rest = aboutConversation(about, [found.name, ...instructionNames]);
   const metadata = defined({ model, ...rest.metadata });
   return {
     ...rest,
@@ -82,8 +83,9 @@ function conversationOfEntries(
   const ordered = isTimed ? order.toSorted((one, other) => times[one]! - times[other]!) : order;
   const id = groupOf(documents[0].value);
   const values = ordered.map((index) => documents[index]!.value);
+  const user = values.map(userOf).find((one) => one !== undefined);
   return {
-    ...defined({ id }),
+    ...defined({ id, user }),
     ...listedMessages(values, documents[0].place, { instructions: "", model: undefined, format }),
   };
 }

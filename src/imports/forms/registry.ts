@@ -4,6 +4,8 @@ import { codex } from "./agents/codex.ts";
 import { chatForms, mixedChats } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
+import { exchanges } from "./exchanges.ts";
+import { savedState } from "./saved-state.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 
 /**
@@ -14,7 +16,9 @@ export const conversationFormats: readonly ConversationFormat[] = [
   chatgpt,
   claudeAi,
   claudeCode,
+  exchanges,
   ...chatForms,
   mixedChats,
+  savedState,
   codex,
 ];

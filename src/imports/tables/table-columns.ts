@@ -1,5 +1,6 @@
 /** Recognises the columns of a table of conversations by their names. */
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { answerNames, questionNames } from "../conversations/exchange-names.ts";
 
 /** What a column holds. */
 export type TableField = "session" | "question" | "answer" | "messages" | "time" | "agent" | "user";
@@ -7,8 +8,8 @@ export type TableField = "session" | "question" | "answer" | "messages" | "time"
 /** The names of columns, the usual one first. */
 const names: Readonly<Record<TableField, readonly string[]>> = {
   session: ["session_id", "conversation_id", "chat_id", "thread_id", "session", "id"],
-  question: ["question", "prompt", "user_message", "query", "user_input", "input"],
-  answer: ["response", "answer", "assistant_message", "completion", "reply", "output"],
+  question: questionNames,
+  answer: answerNames,
   messages: ["messages", "history", "conversation_history", "conversation", "state", "session_data", "context", "data"],
   time: ["timestamp", "created_at", "time", "date", "created", "updated_at"],
   agent: ["agent", "agent_name", "agent_type", "active_agent", "agent_id"],

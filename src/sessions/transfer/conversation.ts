@@ -48,7 +48,7 @@ export interface Conversation {
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: { readonly [key: string]: Value | undefined };
-  /** When it began, epoch ms. @default the time of its first message, else now */
+  /** When it began, epoch ms. @default the time of its first message, else that of its last change, else now */
   readonly createdAt?: number;
   /** When it last changed, epoch ms. @default the time of its last message, else now */
   readonly updatedAt?: number;
@@ -97,6 +97,8 @@ export function portableConversation(
   const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
+  // What has no time of its own is no later than the last change.
+  const unknown = Math.min(context.now, conversation.updatedAt ?? context.now);
   const turns = exchanges.map((exchange, index): Turn => ({
     seq: index + 1,
     key: null,
@@ -104,7 +106,7 @@ export function portableConversation(
     agent: session.agent,
     input: exchange.input,
     output: exchange.output,
-    ...factsOf(exchange, facts, context.now),
+    ...factsOf(exchange, facts, unknown),
   }));
   for (const turn of turns) guardTurnParts(record, turn, context);
   const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
@@ -122,7 +124,7 @@ export function portableConversation(
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }
   const times = [...facts.values()].flatMap(({ at }) => at ?? []);
-  const createdAt = Math.min(conversation.createdAt ?? context.now, turns[0]?.at.getTime() ?? context.now);
+  const createdAt = Math.min(conversation.createdAt ?? unknown, turns[0]?.at.getTime() ?? unknown);
   // A time to live begins with the import, or old conversations would have expired by then.
   const { updatedAt = Math.max(createdAt, ...latestOf(times)) } = conversation;
   const isDated = times.length > 0 || conversation.updatedAt !== undefined;
@@ -139,13 +141,13 @@ function latestOf(times: readonly number[]): readonly number[] {
 function factsOf(
   { input, output }: Exchange,
   all: ReadonlyMap<Message, MessageFacts>,
-  now: number,
+  unknown: number,
 ): Pick<Turn, "at" | "requests" | "usage" | "model"> {
   const facts = [...input, ...output].flatMap((message) => all.get(message) ?? []);
   const usages = facts.flatMap(({ usage }) => (usage === undefined ? [] : [parseUsage(usage, () => noUsage)]));
   const model = facts.flatMap(({ model }) => (isModelName(model) ? [model] : [])).at(-1);
   return {
-    at: new Date(Math.min(now, ...facts.flatMap(({ at }) => at ?? []))),
+    at: new Date(Math.min(unknown, ...facts.flatMap(({ at }) => at ?? []))),
     // A message without a usage does not say whether a model wrote it.
     requests: usages.length,
     ...defined({ model, usage: usages.length === 0 ? undefined : usages.reduce(sumOf) }),

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { importText, messagesOf, storedMessages } from "../../../test/support/import-text.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { nativeOf } from "../../domain/request/native-form.ts";
+
+const bakery = {
+  session_id: "ceo-1",
+  agent_role: "ceo",
+  startup_context: "You run a bakery.",
+  conversation_history: [{ question: "An oven?", response: "Yes.", timestamp: "2025-01-01T10:00:00.5" }],
+  turn_count: 1,
+  total_tokens: 12,
+  created_at: "2025-01-01T09:59:00",
+  last_query_at: "2025-01-01T10:00:00.5",
+};
+
+test("a session of questions and answers keeps its agent, instructions, times and counts", async () => {
+  await using place = inMemory({ ttl: "never" });
+  assert.equal((await importText(place.sessions, JSON.stringify(bakery))).restored, 1);
+  assert.deepEqual(await messagesOf(place.sessions, "ceo-1"), [
+    { role: "user", content: "An oven?" },
+    { role: "assistant", content: "Yes." },
+  ]);
+  const session = await place.sessions.get("ceo-1");
+  const { agent, metadata, createdAt, lastActivityAt } = session.info;
+  assert.deepEqual(
+    [agent, metadata, createdAt.toISOString(), lastActivityAt.toISOString(), await session.instructions()],
+    [
+      "ceo",
+      { turn_count: 1, total_tokens: 12 },
+      "2025-01-01T09:59:00.000Z",
+      "2025-01-01T10:00:00.500Z",
+      "You run a bakery.",
+    ],
+  );
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.equal(turn?.at.toISOString(), "2025-01-01T10:00:00.500Z");
+});
+
+test("a session of questions and answers that has grown gets its new turns", async () => {
+  await using place = inMemory();
+  await importText(place.sessions, JSON.stringify(bakery));
+  const later = { question: "A mixer?", response: "Later.", timestamp: "2025-01-02T10:00:00" };
+  const grown = {
+    ...bakery,
+    conversation_history: [...bakery.conversation_history, later],
+    turn_count: 2,
+    total_tokens: 20,
+    last_query_at: "2025-01-02T10:00:00",
+  };
+  const report = await importText(place.sessions, JSON.stringify(grown));
+  assert.deepEqual([report.grown, report.turns], [1, 1]);
+});
+
+test("what else an exchange has stays beside its answer; a question without an answer is a turn", async () => {
+  await using place = inMemory();
+  const history = [
+    { question: "An oven?", response: "Yes.", model: "m", usage: { input_tokens: 3, output_tokens: 1 }, mood: "calm" },
+    { question: "A mixer?", response: null },
+  ];
+  const report = await importText(place.sessions, JSON.stringify({ session_id: "x", conversation_history: history }));
+  assert.deepEqual([report.restored, report.aside], [1, 1]);
+  const [, answer, open] = await storedMessages(place.sessions, "x");
+  assert.deepEqual([nativeOf(answer!)?.value, open?.content], [[{ mood: "calm" }], "A mixer?"]);
+  const session = await place.sessions.get("x");
+  const [turn] = await Array.fromAsync(session.turns());
+  assert.deepEqual([turn?.model, turn?.usage?.totalTokens, session.info.counters.turns], ["m", 4, 2]);
+});
+
+for (const item of [
+  { human: "Hello", assistant: "Hi" },
+  { input: "Hello", output: "Hi" },
+  { user: "Hello", bot: "Hi" },
+]) {
+  test(`a conversation of ${Object.keys(item).join(" and ")} is one of questions and answers`, async () => {
+    await using place = inMemory();
+    for (const name of ["conversations", "conversation"])
+      await importText(place.sessions, JSON.stringify({ id: name, [name]: [item] }));
+    for (const name of ["conversations", "conversation"])
+      assert.deepEqual(
+        (await messagesOf(place.sessions, name)).map(({ content }) => content),
+        ["Hello", "Hi"],
+      );
+  });
+}
+
+test("a session without a question is skipped, with the reason", async () => {
+  await using place = inMemory();
+  const report = await importText(place.sessions, JSON.stringify({ ...bakery, conversation_history: [] }));
+  assert.deepEqual([report.restored, report.reasons[0]?.message], [0, "f:1 has no messages"]);
+});

@@ -1,0 +1,41 @@
+/** Sessions as a runtime saves them: the id of a session beside its state, which has the messages. */
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { SessionError } from "../../errors.ts";
+import { aboutConversation, says } from "../conversations/about.ts";
+import type { ConversationFormat } from "../conversations/conversation-format.ts";
+import { chatForms, mixedChats } from "./chat.ts";
+import { exchanges } from "./exchanges.ts";
+
+/** The forms of a state. */
+const stateForms: readonly ConversationFormat[] = [exchanges, ...chatForms, mixedChats];
+
+export const savedState: ConversationFormat = {
+  name: "saved-state",
+  title: "saved states of sessions",
+  // A folder of saved sessions may have both: those with a state, and those with the messages themselves.
+  kindOf: (document) =>
+    isFields(document) &&
+    typeof document["session_id"] === "string" &&
+    (isFields(document["state"]) || formOf(document) !== undefined)
+      ? "conversation"
+      : undefined,
+  read: ([{ value, place }], options) => {
+    const { state, ...fields } = value as Fields;
+    if (!isFields(state)) return formOf(value)!.read([{ value, place }], options);
+    const form = formOf(state);
+    if (form === undefined) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    const about = aboutConversation(fields, []);
+    return form.read([{ value: state, place: `${place} state` }], options).map(({ metadata, ...conversation }) => ({
+      ...conversation,
+      ...about,
+      // What else the state has.
+      metadata: defined({ ...about.metadata, state: metadata && says(metadata as Fields) ? metadata : undefined }),
+    }));
+  },
+};
+
+function formOf(state: Value): ConversationFormat | undefined {
+  return stateForms.find(({ kindOf }) => kindOf(state) === "conversation");
+}

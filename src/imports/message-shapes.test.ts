@@ -1,0 +1,219 @@
+/** Messages in the shapes that programs write beside the documented ones. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { importText, messagesOf, storedMessages } from "../../test/support/import-text.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import { toFormat } from "../formats/conversion.ts";
+import type { Message } from "../index.ts";
+
+const roleAndContent = ({ role, content }: Message): unknown[] => [role, content];
+
+test("rows of a table of UIMessages, newest first, are sessions in order, with user, attachments and times", async () => {
+  await using place = inMemory();
+  const row = (id: string, chatId: string, role: string, text: string, more: object) => ({
+    id,
+    chatId,
+    role,
+    parts: [{ type: "text", text }],
+    attachments: [],
+    ...more,
+  });
+  const rows = [
+    row("4", "b", "user", "My door code is 0000", { createdAt: "2025-01-01T11:00:00Z", userId: "bob" }),
+    row("2", "a", "assistant", "Rye.", { createdAt: "2025-01-01T10:00:01Z" }),
+    row("1", "a", "user", "Rye or wheat?", {
+      createdAt: "2025-01-01T10:00:00Z",
+      userId: "ada",
+      attachments: [{ name: "a.png", contentType: "image/png", url: "https://bread.example/a.png" }],
+    }),
+  ];
+  const report = await importText(place.sessions, JSON.stringify(rows));
+  assert.deepEqual([report.restored, report.skipped], [2, 0]);
+  assert.deepEqual((await messagesOf(place.sessions, "a")).map(roleAndContent), [
+    [
+      "user",
+      [
+        { type: "text", text: "Rye or wheat?" },
+        { type: "image_url", image_url: { url: "https://bread.example/a.png" } },
+      ],
+    ],
+    ["assistant", "Rye."],
+  ]);
+  const infos = await Promise.all(["a", "b"].map(async (id) => (await place.sessions.get(id)).info));
+  assert.deepEqual(
+    infos.map(({ user, createdAt }) => [user, createdAt.toISOString()]),
+    [
+      ["ada", "2025-01-01T10:00:00.000Z"],
+      ["bob", "2025-01-01T11:00:00.000Z"],
+    ],
+  );
+});
+
+test("words of the user in an answer of the AI SDK are a question, and a result of null is one", async () => {
+  await using place = inMemory();
+  const answer = {
+    role: "assistant",
+    parts: [
+      {
+        type: "tool-plan",
+        toolCallId: "c1",
+        state: "output-denied",
+        input: {},
+        approval: { id: "a", approved: false, reason: "too many" },
+      },
+      { type: "steering-message", id: "s", parts: [{ type: "text", text: "Only four, please." }] },
+      { type: "tool-plan", toolCallId: "c2", state: "output-available", input: {}, output: null },
+      { type: "text", text: "Four." },
+      { type: "file", mimeType: "image/png", data: "AA==" },
+      { type: "source-url", sourceId: "1", url: "https://bread.example" },
+    ],
+  };
+  const question = {
+    role: "user",
+    parts: [{ type: "text", text: "What is it?" }],
+    experimental_attachments: [{ name: "a.png", contentType: "image/png", url: "data:image/png;base64,AA==" }],
+  };
+  const report = await importText(place.sessions, JSON.stringify({ id: "u", messages: [question, answer] }));
+  assert.deepEqual([report.restored, report.turns, report.aside], [1, 2, 1]);
+  const picture = { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } };
+  assert.deepEqual((await messagesOf(place.sessions, "u")).map(roleAndContent), [
+    ["user", [{ type: "text", text: "What is it?" }, picture]],
+    ["assistant", null],
+    ["tool", "The call was denied: too many"],
+    ["user", "Only four, please."],
+    ["assistant", null],
+    ["tool", "null"],
+    ["assistant", [{ type: "text", text: "Four." }, picture]],
+  ]);
+  assert.deepEqual(toFormat(await storedMessages(place.sessions, "u"), "ai-sdk-ui"), [question, answer]);
+});
+
+test("lines of the log of an agent are no messages of LangChain", async () => {
+  await using place = inMemory();
+  const line = { type: "system", subtype: "compact_boundary", content: "Conversation compacted", uuid: "b" };
+  const report = await importText(place.sessions, JSON.stringify({ ...line, sessionId: "s" }));
+  assert.equal(report.restored, 0);
+});
+
+test("LangChain's chat messages have any author, a call stands once, and a removal is counted", async () => {
+  await using place = inMemory();
+  const messages = [
+    { type: "chat", data: { role: "user", content: "Hi" } },
+    {
+      type: "ai",
+      data: {
+        content: [
+          { type: "text", text: "Let me look." },
+          { type: "tool_use", id: "c", name: "peek", input: {} },
+        ],
+        tool_calls: [{ id: "c", name: "peek", args: {} }],
+        usage_metadata: { input_tokens: 3, output_tokens: 4, total_tokens: 7 },
+        response_metadata: { model_name: "m" },
+      },
+    },
+    { type: "tool", data: { content: "no oven", tool_call_id: "c", status: "error" } },
+    { type: "remove", data: { id: "x", content: "" } },
+    { type: "chat", data: { role: "assistant", content: "No." } },
+  ];
+  const report = await importText(place.sessions, JSON.stringify({ id: "l", messages }));
+  assert.deepEqual([report.restored, report.leftOut], [1, { "message without content": 1 }]);
+  assert.deepEqual(await messagesOf(place.sessions, "l"), [
+    { role: "user", content: "Hi" },
+    {
+      role: "assistant",
+      content: "Let me look.",
+      tool_calls: [{ id: "c", type: "function", function: { name: "peek", arguments: "{}" } }],
+    },
+    { role: "tool", tool_call_id: "c", content: "no oven", is_error: true },
+    { role: "assistant", content: "No." },
+  ]);
+  const [turn] = await Array.fromAsync((await place.sessions.get("l")).turns());
+  assert.deepEqual([turn?.model, turn?.usage?.totalTokens], ["m", 7]);
+});
+
+const call = '{"name":"peek","arguments":{"shelf":2}}';
+const authors: readonly [string, readonly object[]][] = [
+  [
+    "in any case",
+    [
+      { from: "Human", value: "Done?" },
+      { from: "Function_Call", value: call },
+      { from: "ipython", value: "yes" },
+      { from: "Bot", value: "It is." },
+    ],
+  ],
+  [
+    "as roles",
+    [
+      { role: "user", content: "Done?" },
+      { role: "tool_call", content: call },
+      { role: "tool_response", content: "yes" },
+      { role: "assistant", content: "It is." },
+    ],
+  ],
+];
+
+for (const [name, messages] of authors) {
+  test(`the authors of ShareGPT are known ${name}`, async () => {
+    await using place = inMemory();
+    const report = await importText(place.sessions, JSON.stringify({ id: "s", messages }));
+    assert.deepEqual(report.reasons, []);
+    const stored = await messagesOf(place.sessions, "s");
+    assert.deepEqual(stored.map(roleAndContent), [
+      ["user", "Done?"],
+      ["assistant", null],
+      ["tool", "yes"],
+      ["assistant", "It is."],
+    ]);
+    const called = { id: "call_1", type: "function", function: { name: "peek", arguments: '{"shelf":2}' } };
+    assert.deepEqual([stored[1]?.tool_calls, stored[2]?.tool_call_id], [[called], "call_1"]);
+  });
+}
+
+test("a call of ShareGPT that cannot be read is a text, and counted", async () => {
+  await using place = inMemory();
+  const conversations = [
+    { from: "human", value: "Done?" },
+    { from: "function_call", value: "peek at shelf 2" },
+  ];
+  const report = await importText(place.sessions, JSON.stringify({ id: "s", conversations }));
+  assert.deepEqual([report.restored, report.aside], [1, 1]);
+  assert.deepEqual((await messagesOf(place.sessions, "s")).map(roleAndContent), [
+    ["user", "Done?"],
+    ["assistant", "peek at shelf 2"],
+  ]);
+});
+
+test("a content named value or text is read, in messages and in parts", async () => {
+  await using place = inMemory();
+  const lines = [
+    {
+      id: "v",
+      conversations: [
+        { role: "user", value: "Hello" },
+        { role: "assistant", text: "Hi" },
+      ],
+    },
+    {
+      id: "w",
+      images: ["a.png"],
+      label: 1,
+      messages: [
+        { role: "system", content: [{ type: "text", value: "Be brief." }] },
+        { role: "user", content: [{ type: "text", value: "Hello" }] },
+        { role: "assistant", content: [{ type: "text", value: "Hi" }] },
+      ],
+    },
+  ];
+  for (const line of lines) await importText(place.sessions, JSON.stringify(line));
+  for (const id of ["v", "w"])
+    assert.deepEqual(
+      (await messagesOf(place.sessions, id)).map(({ content }) => content),
+      ["Hello", "Hi"],
+    );
+  const session = await place.sessions.get("w");
+  assert.deepEqual(
+    [await session.instructions(), session.info.metadata],
+    ["Be brief.", { images: ["a.png"], label: 1 }],
+  );
+});
