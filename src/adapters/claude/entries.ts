@@ -1,6 +1,6 @@
 /** Transcript lines as entries of a named log. A line that is larger than an entry may be is stored as several. */
 import { randomUUID } from "node:crypto";
-import { decode, encode } from "../../domain/values/codec.ts";
+import { decode, encode, slicesOf } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Limits, LogEntry, LogEntryInput, Value } from "../../index.ts";
 import { uuidKey } from "./keys.ts";
@@ -68,13 +68,6 @@ export function piecesOf(
       return { input: defined({ key, value }), lineKey, line: isLast ? line : undefined, bytes: entryBytesMax };
     });
   });
-}
-
-/** Parts of a text, each of which takes at most so many bytes as a JSON string. */
-function slicesOf(text: string, bytesMax: number): readonly string[] {
-  // A UTF-16 unit of JSON text takes up to 3 bytes. The halves of a pair that a slice parts take 6 each, within the frame.
-  const length = Math.max(1, Math.floor(bytesMax / 3));
-  return Array.from({ length: Math.ceil(text.length / length) }, (_, at) => text.slice(at * length, (at + 1) * length));
 }
 
 /** The entries in groups that fit one write each, at least one in each. */

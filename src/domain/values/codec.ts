@@ -273,3 +273,10 @@ function setOwn(target: Record<string, unknown>, key: string, value: unknown): v
     target[key] = value;
   }
 }
+
+/** Parts of a text, each of which takes at most so many bytes as a JSON string. */
+export function slicesOf(text: string, bytesMax: number): readonly string[] {
+  // A UTF-16 unit of JSON text takes up to 3 bytes. The halves of a pair that a slice parts take 6 each: leave room for those.
+  const length = Math.max(1, Math.floor(bytesMax / 3));
+  return Array.from({ length: Math.ceil(text.length / length) }, (_, at) => text.slice(at * length, (at + 1) * length));
+}
