@@ -15,7 +15,6 @@ import { openSessions } from "../src/index.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
 import "../test/frameworks/ai-sdk/resolve.ts";
 import type { Viewed, Viewing } from "./ai-child.ts";
-import { importTime } from "./import-time.ts";
 import { alternate, median, type Bench } from "./measure.ts";
 import { momentNow } from "./streams-child.ts";
 
@@ -47,7 +46,6 @@ export const bench: Bench = async (report) => {
       valueUnit: "µs",
       bar: { atMost: 20 },
     });
-    report(await importTime(folder, "adapters/ai"));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -23,6 +23,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   logs: () => import("./logs.ts"),
   documents: () => import("./documents.ts"),
   news: () => import("./news.ts"),
+  "entry-points": () => import("./entry-points.ts"),
   ai: () => import("./ai.ts"),
   mcp: () => import("./mcp.ts"),
   langgraph: () => import("./langgraph.ts"),

@@ -9,7 +9,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { openSessions, type Session, type Sessions } from "../src/index.ts";
 import { idleSession } from "./idle-session.ts";
-import { importTime } from "./import-time.ts";
+import { buildPackage, importTime } from "./import-time.ts";
 import { alternate, alternateAll, median, p50Of, p50OfSync, rateOf, type Bench, type Measure } from "./measure.ts";
 import { turn } from "./workload.ts";
 
@@ -34,7 +34,7 @@ export const bench: Bench = async (report) => {
     report(await hotRead(sessions));
     await sessions.close();
     byHand.close();
-    report(await importTime(folder));
+    report(await importTime(await buildPackage(folder), "perdure"));
     report(await idleSession(folder));
   } finally {
     rmSync(folder, { recursive: true });
