@@ -1,4 +1,4 @@
-/** The adapter of the AI SDK, with the SDK itself. */
+/** The adapter of the AI SDK, with the SDK itself: its newest version, the lowest one that is supported, and those between. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -6,11 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { frameworkTests } from "./framework-tests.ts";
+import { isThorough } from "../support/rounds.ts";
+import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const files = ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts"];
 const { skip } = await frameworkTests("ai-sdk", files);
+
+testsWithPeers("ai-sdk", { word: "lowest", files: ["chats.ts"], skip });
+const between = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
+for (const word of ["newest-6", "lowest-7"]) testsWithPeers("ai-sdk", { word, files: ["chats.ts"], skip: between });
 
 test(
   "the example chats across two runs, and its page is loaded again in the middle of an answer",

@@ -6,10 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { frameworkTests } from "./framework-tests.ts";
+import { isThorough } from "../support/rounds.ts";
+import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const { skip } = await frameworkTests("claude", ["store.ts"]);
+
+const lowest = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
+testsWithPeers("claude", { word: "lowest", files: ["store.ts"], skip: lowest });
 
 test("the example continues a session in its second run, and forks it", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

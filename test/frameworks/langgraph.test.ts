@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { frameworkTests } from "./framework-tests.ts";
+import { isThorough } from "../support/rounds.ts";
+import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 // The adapters load the packages at once, so they are found before the tests are loaded.
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
 import "./langgraph/resolve.ts";
@@ -19,6 +20,9 @@ const { skip } = await frameworkTests("langgraph", [
   "values.ts",
   "crash.ts",
 ]);
+
+const lowest = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
+testsWithPeers("langgraph", { word: "lowest", files: ["graphs.ts", "values.ts"], skip: lowest });
 
 test("the example asks a person, and goes on in its second run", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { frameworkTests } from "./framework-tests.ts";
+import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const folder = join(import.meta.dirname, "openai-agents");
@@ -14,14 +14,7 @@ const files = ["sessions.ts", "round-trips.ts", "durable.ts", "crash.ts"];
 const { skip } = await frameworkTests("openai-agents", files);
 const run = promisify(execFile);
 
-test("runs, approvals and handoffs are stored with the lowest version that is supported", { skip }, async () => {
-  const env = { ...process.env, PERDURE_TEST_PEER: "lowest" };
-  // A file by itself, not a test that reports to this one.
-  delete env["NODE_TEST_CONTEXT"];
-  const { stdout } = await run(process.execPath, ["--test", join(folder, "durable.ts")], { env });
-  assert.match(stdout, /^. fail 0$/m);
-  assert.match(stdout, /^. pass [1-9]/m);
-});
+testsWithPeers("openai-agents", { word: "lowest", files: ["sessions.ts", "durable.ts"], skip });
 
 test("the example waits for an approval, and a second run of it goes on", { skip }, async (context) => {
   const place = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -23,14 +23,23 @@ const doors = new Map(
 
 /**
  * Resolves `packages`, and what is below them, from the folder of `importer`, and the doors of Perdure to their sources.
+ * Where PERDURE_TEST_PEER is a word such as `lowest`, a package is the one that the folder has under its name with that word
+ * behind it: `ai-lowest` for `ai`, wherever it is imported.
  *
  * @param importer the address of a module in the folder that has the packages
  */
 export function resolvePackages(importer: string, packages: readonly string[]): void {
+  const { devDependencies } = JSON.parse(readFileSync(new URL("package.json", importer), "utf8")) as {
+    readonly devDependencies: Readonly<Record<string, string>>;
+  };
+  const word = process.env["PERDURE_TEST_PEER"] ?? "";
   registerHooks({
     resolve: (specifier, context, next) => {
-      const isListed = packages.some((name) => specifier === name || specifier.startsWith(`${name}/`));
-      return next(doors.get(specifier) ?? specifier, isListed ? { ...context, parentURL: importer } : context);
+      const name = packages.find((one) => specifier === one || specifier.startsWith(`${one}/`));
+      if (name === undefined) return next(doors.get(specifier) ?? specifier, context);
+      const other = `${name}-${word}`;
+      const chosen = Object.hasOwn(devDependencies, other) ? other + specifier.slice(name.length) : specifier;
+      return next(chosen, { ...context, parentURL: importer });
     },
   });
 }

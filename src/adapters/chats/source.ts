@@ -9,6 +9,7 @@ import { fieldsOf, type UiChunk } from "./ui-message.ts";
 export interface StreamResult {
   toUIMessageStream(options?: {
     messageMetadata?: (options: { part: { type: string } }) => undefined;
+    onError?: (error: unknown) => string;
   }): ReadableStream<UiChunk>;
 }
 
@@ -23,6 +24,9 @@ export interface Used {
   readonly model?: string;
   readonly usage: ReportedUsage;
 }
+
+/** Clients get no message of a model's error: early releases of version 6 of the package would send it. */
+const errorText = "An error occurred.";
 
 /** A turn stores no longer name. */
 const modelLengthMax = 256;
@@ -47,7 +51,7 @@ export class SourceReader {
       throw invalidArgument("answer", given, { expected: "one_of", known: ["a result of streamText", "a stream"] });
     const messageMetadata = ({ part }: { part: { type: string } }): undefined => this.#observe(part);
     const stream = this.#finishes
-      ? (source as StreamResult).toUIMessageStream({ messageMetadata })
+      ? (source as StreamResult).toUIMessageStream({ messageMetadata, onError: () => errorText })
       : (source as ReadableStream<UiChunk>);
     this.#reader = stream.getReader();
   }

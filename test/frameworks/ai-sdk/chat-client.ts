@@ -13,7 +13,8 @@ import {
   type ToolSet,
   type UIMessage,
 } from "ai";
-import { MockLanguageModelV4 } from "ai/test";
+import * as modelsOfTests from "ai/test";
+import type { MockLanguageModelV4 } from "ai/test";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { chats, type Chats, type Question } from "../../../src/adapters/ai.ts";
@@ -47,6 +48,12 @@ export const usage = {
   outputTokens: { total: 5, text: 5, reasoning: 0 },
 };
 
+/** Version 6 of the package has no models of the specification v4. */
+const testing: object = modelsOfTests;
+const MockLanguageModel = (
+  "MockLanguageModelV4" in testing ? testing.MockLanguageModelV4 : Reflect.get(testing, "MockLanguageModelV3")
+) as typeof MockLanguageModelV4;
+
 type Part = Parameters<MockLanguageModelV4["doStream"]>[0] extends never ? never : object;
 
 /** The parts of an answer in words. */
@@ -73,7 +80,7 @@ export function call(toolName: string, input: object, toolCallId = "call_1"): Pa
 /** A model that gives these answers, one for each call; `gate` holds the parts behind the first word back. */
 export function scripted(answers: readonly (readonly Part[] | ReadableStream)[]): MockLanguageModelV4 {
   let calls = 0;
-  return new MockLanguageModelV4({
+  return new MockLanguageModel({
     doStream: async () => {
       const parts = answers[calls++];
       if (parts === undefined) throw new Error(`the script has no answer ${calls}`);

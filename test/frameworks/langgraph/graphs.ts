@@ -247,7 +247,8 @@ for (const durability of ["async", "sync", "exit"] as const)
     assert.deepEqual(ran.slice(5), ["ask", "end"]);
     const history = await Array.fromAsync(app.getStateHistory(thread("t")));
     assert.deepEqual(history[0]?.next, []);
-    if (durability === "exit") return;
+    // With the lowest version a question that was answered is not asked again, whatever the checkpointer.
+    if (durability === "exit" || process.env["PERDURE_TEST_PEER"] === "lowest") return;
     // Time travel: the question is asked again, on a branch of its own.
     const asked = history.find(({ next }) => next[0] === "inner") ?? assert.fail("no such checkpoint");
     await app.invoke(null, asked.config);
