@@ -198,15 +198,18 @@ async function* until(
   signal: AbortSignal,
   items: AsyncGenerator<ImportItem, void, undefined>,
 ): AsyncGenerator<ImportItem, void, undefined> {
-  const stopped = new Promise<undefined>((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
-  for (;;) {
-    const next = await Promise.race([items.next(), stopped]);
-    // The reader of a silent pipe would keep the process.
-    if (next === undefined) process.stdin.destroy();
-    if (next === undefined || next.done === true) return;
+  let stop = (): void => undefined;
+  signal.addEventListener("abort", () => stop(), { once: true });
+  while (!signal.aborted) {
+    // A race with one promise for the whole import would keep every item until its end.
+    const next = await new Promise<IteratorResult<ImportItem, void> | undefined>((resolve, reject) => {
+      stop = () => resolve(undefined);
+      items.next().then(resolve, reject);
+    });
+    if (next === undefined) break;
+    if (next.done === true) return;
     yield next.value;
   }
+  // The reader of a silent pipe would keep the process.
+  process.stdin.destroy();
 }
