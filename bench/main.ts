@@ -14,6 +14,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   stats: () => import("./stats.ts"),
   lists: () => import("./lists.ts"),
   moving: () => import("./moving.ts"),
+  imports: () => import("./imports.ts"),
   keeping: () => import("./keeping.ts"),
   host: () => import("./host.ts"),
   polling: () => import("./polling.ts"),

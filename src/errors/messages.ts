@@ -94,7 +94,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   snapshot_newer: (d) =>
     `${d.source} has format ${d.found}; this version of Perdure reads formats up to ${d.known}; upgrade Perdure`,
   snapshot_too_large: (d) =>
-    `${d.source ?? `the snapshot of session ${d.sessionId}`} has ${d.bytes} bytes, the limit is ${d.bytesMax}; raise limits.snapshotBytesMax if the process has the memory`,
+    `${d.source ?? `the snapshot of session ${d.sessionId}`} has ${d.bytes} bytes, the limit is ${d.bytesMax}; split it, or open the sessions in a program with a larger limits.snapshotBytesMax`,
   snapshot_not_found: (d) =>
     `the folder ${d.folder} has no snapshot of session ${d.sessionId}; save one with "perdure snapshot save"`,
 

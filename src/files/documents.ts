@@ -1,6 +1,7 @@
 /** The JSON documents of a file: one per line, the items of arrays, or objects one after the other. */
 import { SessionError } from "../errors.ts";
 import type { ByteRange } from "./bytes.ts";
+import { isSpace, Lines, ListItems, openBrace, Values, type Piece, type Splitter } from "./splitters.ts";
 
 /** A document, or the error that prevented reading it. */
 export type SourceDocument =
@@ -8,17 +9,34 @@ export type SourceDocument =
   /** `range` is the place of a document that exceeds the limit. */
   | { readonly source: string; readonly error: SessionError; readonly range: ByteRange };
 
+/** Lists whose items are documents of their own, in an object that is too long to be read at once. */
+export interface DocumentLists {
+  readonly names: readonly string[];
+  /** True where the first item of a list shows that its items are documents. */
+  readonly isDocument: (item: Buffer) => boolean;
+}
+
+/** The file that is read. */
+export interface DocumentsOptions {
+  readonly file: string;
+  /** The most bytes of one document. */
+  readonly bytesMax: number;
+  /** @default none */
+  readonly lists?: DocumentLists;
+}
+
 /** @throws SessionError the errors of the stream */
 export async function* documentsOf(
   stream: AsyncIterable<Uint8Array>,
-  { file, bytesMax }: { readonly file: string; readonly bytesMax: number },
+  options: DocumentsOptions,
 ): AsyncGenerator<SourceDocument, void, undefined> {
+  const { file, bytesMax } = options;
   let splitter: Splitter | undefined;
   let count = 0;
   let markLength = 0;
   const named = (piece: Piece): SourceDocument => {
     count++;
-    const source = `${file}:${splitter?.unit === "line" ? "" : "item "}${splitter?.unit === "line" ? piece.number : count}`;
+    const source = `${file}:${splitter?.unit === "line" ? piece.number : `item ${count}`}`;
     if ("bytes" in piece) return { source, bytes: piece.bytes };
     if ("isCut" in piece) {
       const error = new SessionError("snapshot_invalid", { source: file, expected: "array_end" });
@@ -28,22 +46,34 @@ export async function* documentsOf(
     const error = new SessionError("snapshot_too_large", { source, bytes: length, bytesMax });
     return { source, error, range: { start: markLength + end - length, end: markLength + end } };
   };
-  let head: Buffer = Buffer.alloc(0);
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  let wantedBytes = 0;
+  const choose = (isWhole: boolean): Buffer => {
+    const marked = Buffer.concat(held);
+    const head = withoutMark(marked);
+    markLength = marked.length - head.length;
+    const chosen = splitterFor(head, options, isWhole);
+    if (typeof chosen === "number") wantedBytes = chosen;
+    else splitter = chosen;
+    held = splitter === undefined ? [marked] : [];
+    return head;
+  };
   for await (const chunk of stream) {
-    let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    let bytes: Buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (splitter === undefined) {
-      const marked = Buffer.concat([head, bytes]);
-      bytes = head = withoutMark(marked);
-      markLength += marked.length - head.length;
-      splitter = splitterFor(head, bytesMax);
+      held.push(bytes);
+      heldBytes += bytes.length;
+      if (heldBytes < wantedBytes) continue;
+      bytes = choose(false);
     }
     for (const piece of splitter?.take(bytes) ?? []) yield named(piece);
   }
   if (splitter === undefined) {
-    splitter = splitterFor(head, bytesMax, true)!;
-    for (const piece of splitter.take(head)) yield named(piece);
+    const head = choose(true);
+    for (const piece of splitter!.take(head)) yield named(piece);
   }
-  for (const piece of splitter.end()) yield named(piece);
+  for (const piece of splitter!.end()) yield named(piece);
 }
 
 /** Some editors put a byte order mark in front of a file. */
@@ -51,27 +81,31 @@ function withoutMark(head: Buffer): Buffer {
   return head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? head.subarray(3) : head;
 }
 
-/** A document, the length of one that exceeded the limit and where it ends in the stream, or an array that does not end. */
-type Piece = { readonly number: number } & (
-  | { readonly bytes: Buffer }
-  | { readonly length: number; readonly end: number }
-  | { readonly isCut: true }
-);
-
-interface Splitter {
-  readonly unit: "line" | "item";
-  take(chunk: Buffer): Iterable<Piece>;
-  end(): Iterable<Piece>;
-}
-
-const newline = 0x0a;
-const isSpace = (byte: number): boolean => byte === 0x20 || byte === 0x09 || byte === newline || byte === 0x0d;
-
 /** As much of a file's beginning as the choice of a splitter looks at. */
 const headBytes = 65_536;
 
+/** An object that is longer than this may be read item by item. */
+const longBytes = 1024 * 1024;
+/** An object with a longer first item is read at once. */
+const searchedBytes = 16 * 1024 * 1024;
+
+/** Chooses the splitter by the beginning of the file; the number of bytes that are needed, if more are. */
+function splitterFor(head: Buffer, { bytesMax, lists }: DocumentsOptions, isWhole: boolean): Splitter | number {
+  const splitter = splitterByLines(head, bytesMax, isWhole);
+  if (splitter === undefined) return head.length + 1;
+  if (isWhole || lists === undefined || head.find((byte) => !isSpace(byte)) !== openBrace) return splitter;
+  const items = new ListItems(lists.names, Number.MAX_SAFE_INTEGER);
+  const [first] = [...items.take(head)];
+  if (items.isClosed) return splitter;
+  if (head.length < longBytes) return longBytes;
+  if (first !== undefined && "bytes" in first)
+    return lists.isDocument(first.bytes) ? new ListItems(lists.names, bytesMax) : splitter;
+  // The first item of the list may end later.
+  return items.isInList && head.length < searchedBytes ? 2 * head.length : splitter;
+}
+
 /** Chooses the splitter by the first two lines of the file; undefined if more bytes are needed. */
-function splitterFor(head: Buffer, bytesMax: number, isWhole = false): Splitter | undefined {
+function splitterByLines(head: Buffer, bytesMax: number, isWhole: boolean): Splitter | undefined {
   const lines = head.toString("latin1", 0, headBytes).split("\n");
   const isSeen = isWhole || head.length >= headBytes;
   const [first = "", second = ""] = (isSeen ? lines : lines.slice(0, -1)).filter((line) => line.trim() !== "");
@@ -94,136 +128,4 @@ function splitterFor(head: Buffer, bytesMax: number, isWhole = false): Splitter 
 function depthAfter(text: string): number {
   const brackets = text.replaceAll(/"(?:[^"\\]|\\.)*"?/g, "").match(/[[{]|[\]}]/g) ?? [];
   return brackets.reduce((depth, bracket) => depth + (bracket === "{" || bracket === "[" ? 1 : -1), 0);
-}
-
-/** Collects the bytes of one document, up to a limit. */
-class Gathered {
-  readonly #bytesMax: number;
-  #parts: Buffer[] = [];
-  #length = 0;
-  /** The bytes of the stream so far. */
-  #at = 0;
-
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-
-  /** Skips bytes that belong to no document. */
-  skip(length: number): void {
-    this.#at += length;
-  }
-
-  add(part: Buffer): void {
-    this.#at += part.length;
-    this.#length += part.length;
-    if (this.#length > this.#bytesMax) this.#parts = [];
-    else this.#parts.push(part);
-  }
-
-  /** Returns the collected bytes and starts again; undefined if there is only whitespace. */
-  take(number: number): Piece | undefined {
-    const [parts, length] = [this.#parts, this.#length];
-    this.#parts = [];
-    this.#length = 0;
-    if (length > this.#bytesMax) return { number, length, end: this.#at };
-    const [first] = parts;
-    const bytes = parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
-    return bytes.every(isSpace) ? undefined : { number, bytes };
-  }
-}
-
-class Lines implements Splitter {
-  readonly unit = "line";
-  readonly #gathered: Gathered;
-  #number = 1;
-
-  constructor(bytesMax: number) {
-    this.#gathered = new Gathered(bytesMax);
-  }
-
-  *take(chunk: Buffer): Iterable<Piece> {
-    let start = 0;
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      this.#gathered.add(chunk.subarray(start, end));
-      const piece = this.#gathered.take(this.#number++);
-      this.#gathered.skip(1);
-      if (piece !== undefined) yield piece;
-      start = end + 1;
-    }
-    this.#gathered.add(chunk.subarray(start));
-  }
-
-  *end(): Iterable<Piece> {
-    const piece = this.#gathered.take(this.#number);
-    if (piece !== undefined) yield piece;
-  }
-}
-
-/**
- * Splits a file at the brackets of its documents: arrays at their own commas, and objects that stand one after the other. An
- * array that does not end is an error behind its items.
- */
-class Values implements Splitter {
-  readonly unit = "item";
-  readonly #gathered: Gathered;
-  #number = 1;
-  #depth = 0;
-  /** The depth of the documents: 1 inside an array of them, else 0. */
-  #base = 0;
-  #inText = false;
-  #escaped = false;
-
-  constructor(bytesMax: number) {
-    this.#gathered = new Gathered(bytesMax);
-  }
-
-  *take(chunk: Buffer): Iterable<Piece> {
-    let start = 0;
-    for (let at = 0; at < chunk.length; at++) {
-      const cut = this.#cutAt(chunk[at] ?? 0);
-      if (cut === undefined) continue;
-      const end = cut === "behind" ? at + 1 : at;
-      this.#gathered.add(chunk.subarray(start, end));
-      const piece = this.#gathered.take(this.#number++);
-      if (cut === "before") this.#gathered.skip(1);
-      if (piece !== undefined) yield piece;
-      start = at + 1;
-    }
-    this.#gathered.add(chunk.subarray(start));
-  }
-
-  *end(): Iterable<Piece> {
-    const piece = this.#gathered.take(this.#number);
-    if (piece !== undefined) yield piece;
-    if (this.#base > 0 && this.#depth > 0) yield { number: this.#number, isCut: true };
-  }
-
-  /**
-   * Where a document ends: `before` a bracket or comma of an array of documents, `behind` the last bracket of an object.
-   */
-  #cutAt(byte: number): "before" | "behind" | undefined {
-    if (this.#inText) {
-      if (this.#escaped) this.#escaped = false;
-      else if (byte === 0x5c) this.#escaped = true;
-      else if (byte === 0x22) this.#inText = false;
-      return undefined;
-    }
-    switch (byte) {
-      case 0x22: // "
-        this.#inText = true;
-        return undefined;
-      case 0x5b: // [
-      case 0x7b: // {
-        if (this.#depth++ > 0) return undefined;
-        this.#base = byte === 0x5b ? 1 : 0;
-        return this.#base === 1 ? "before" : undefined;
-      case 0x5d: // ]
-      case 0x7d: // }
-        if (this.#depth > 0) this.#depth--;
-        if (this.#depth > 0) return undefined;
-        return this.#base === 1 ? "before" : "behind";
-      default:
-        return byte === 0x2c && this.#depth === this.#base ? "before" : undefined; // ,
-    }
-  }
 }

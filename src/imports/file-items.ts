@@ -1,5 +1,5 @@
 /** The items of several files, one file after the other. */
-import { SessionError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { importItems, type ItemsOptions } from "./import-items.ts";
 import type { ImportSource } from "./sources.ts";
@@ -10,7 +10,7 @@ export interface FilesOptions extends Omit<ItemsOptions, "file"> {
   readonly onRead?: (length: number) => void;
 }
 
-/** The items of the sources. A file that is damaged or of another kind is an item with its error. */
+/** The items of the sources. A file that is damaged, of another kind, or with too many messages of no conversation of their own is an item with its error. */
 export async function* fileItems(
   sources: readonly ImportSource[],
   { onRead = () => undefined, ...options }: FilesOptions,
@@ -19,7 +19,7 @@ export async function* fileItems(
     try {
       yield* importItems(bytes(onRead), { ...options, file: name });
     } catch (error) {
-      if (!(error instanceof SessionError) || error.code !== "snapshot_invalid") throw error;
+      if (!hasCode(error, "snapshot_invalid") && !hasCode(error, "snapshot_too_large")) throw error;
       yield { source: name, error };
     }
   }

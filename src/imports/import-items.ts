@@ -47,7 +47,8 @@ export async function* importItems(
   const { file, bytesMax } = options;
   const reader = new FileReader(options);
   let isEmpty = true;
-  for await (const document of documentsOf(stream, { file, bytesMax })) {
+  const lists = { names: wrapperNames, isDocument: (item: Buffer) => reader.isConversation(item) };
+  for await (const document of documentsOf(stream, { file, bytesMax, lists })) {
     isEmpty = false;
     yield* reader.take(document);
   }
@@ -68,6 +69,19 @@ class FileReader {
     this.#options = options;
     this.#choice = new FormChoice(formats, format);
     this.#entries = new Entries({ file, bytesMax });
+  }
+
+  /** True for a conversation of a form that the file may have. */
+  isConversation(bytes: Buffer): boolean {
+    const { file: source } = this.#options;
+    const read = readDocument({ source, bytes });
+    try {
+      return "value" in read && this.#choice.isConversation({ value: read.value, place: source });
+    } catch (error) {
+      // The same error refuses the document when it is read.
+      if (error instanceof SessionError) return false;
+      throw error;
+    }
   }
 
   *take(document: SourceDocument): Iterable<ImportItem> {

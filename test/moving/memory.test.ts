@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { backupPieces } from "../../src/files/backup-lines.ts";
 import { openSessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { finish, Workplace } from "../cli/command-line.ts";
+import { isThorough } from "../support/rounds.ts";
 
 /** The most memory that a process ever had, in MB, as long as it can be asked. */
 async function peakOf(place: Workplace, args: readonly string[]): Promise<number> {
@@ -89,4 +90,26 @@ test("a session of 80 MB is archived, unarchived, copied, backed up and restored
   }
   await using sessions = await openSessions({ store: `sqlite:${join(place.folder, "from-lines.db")}`, sweep: false });
   assert.equal((await sessions.get("large")).info.turn, 2000);
+});
+
+test("files of 80 MB with many chats are imported in less than 200 MB: lines, and a list in an object", async (context) => {
+  if (!existsSync("/proc/self/status") || !isThorough) {
+    context.skip("only Linux tells what a process ever needed, and the import takes seconds");
+    return;
+  }
+  await using place = await Workplace.open();
+  const said = { role: "user", content: "x".repeat(1000) };
+  const chats = Array.from({ length: 800 }, (_, number) =>
+    JSON.stringify({ id: `c${number}`, messages: Array.from({ length: 100 }, () => said) }),
+  );
+  for (const [name, text] of Object.entries({
+    "lines.jsonl": chats.join("\n"),
+    "list.json": `{"conversations":[${chats.join()}]}`,
+  })) {
+    const file = join(place.folder, name);
+    await writeFile(file, text);
+    const peak = await peakOf(place, ["import", file, "--store", `sqlite:${join(place.folder, `${name}.db`)}`]);
+    assert(peak < 200, `${name} took ${peak} MB`);
+    context.diagnostic(`${name}: ${Math.round(peak)} MB`);
+  }
 });

@@ -37,6 +37,12 @@ export class FormChoice {
     return this.#open.some((form) => kindIn(form, document) !== undefined);
   }
 
+  /** True for a whole conversation in the first form that fits. @throws SessionError `message_invalid` where a form fails */
+  isConversation(document: FoundDocument): boolean {
+    const form = this.#open.find((one) => kindIn(one, document) !== undefined);
+    return form !== undefined && kindIn(form, document) === "conversation";
+  }
+
   /** The kind of the next document. @throws SessionError `message_invalid` where it is of another form, or a form fails */
   kindOf(document: FoundDocument): DocumentKind {
     const { value, place } = document;

@@ -7,7 +7,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { eachPage } from "../../domain/values/pages.ts";
-import { hasCode, type SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
 import type { Loaded, FoundRecords, SessionFilter } from "../../store/store.ts";
@@ -60,6 +60,7 @@ export async function* snapshotTexts(
   core: Core,
   query: TransferQuery,
 ): AsyncGenerator<SnapshotOfSession, void, undefined> {
+  const { snapshotBytesMax: bytesMax } = core.options.limits;
   for await (const found of eachSession(core, query)) {
     if ("error" in found) {
       yield found;
@@ -67,7 +68,7 @@ export async function* snapshotTexts(
     }
     const { key } = found;
     try {
-      yield { key, ...(await atOneMoment(core, key, textOf, found.source)) };
+      yield { key, ...(await atOneMoment(core, key, (source) => textOf(source, bytesMax), found.source)) };
     } catch (error) {
       if (hasCode(error, "session_not_found")) continue; // it was removed meanwhile
       if (endsPass(error)) throw error;
@@ -76,8 +77,13 @@ export async function* snapshotTexts(
   }
 }
 
-/** @throws SessionError `store_invalid` for an entry that is not JSON: no reader could read the snapshot */
-async function textOf(source: SessionSource): Promise<{ readonly record: PortableRecord; readonly text: string }> {
+/**
+ * @throws SessionError `store_invalid` for an entry that is not JSON: no reader could read the snapshot, `snapshot_too_large`
+ */
+async function textOf(
+  source: SessionSource,
+  bytesMax: number,
+): Promise<{ readonly record: PortableRecord; readonly text: string }> {
   const { record } = source;
   const entries = async function* (): ReturnType<SessionSource["entries"]> {
     for await (const logged of source.entries()) {
@@ -86,7 +92,13 @@ async function textOf(source: SessionSource): Promise<{ readonly record: Portabl
     }
   };
   let text = "";
-  for await (const piece of snapshotPieces({ ...source, entries })) text += piece;
+  let bytes = 0;
+  for await (const piece of snapshotPieces({ ...source, entries })) {
+    bytes += Buffer.byteLength(piece);
+    // An import holds the text to the same limit.
+    if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { sessionId: record.id, bytes, bytesMax });
+    text += piece;
+  }
   return { record, text };
 }
 

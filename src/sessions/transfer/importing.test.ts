@@ -118,3 +118,21 @@ test("an import stops at the 10 001st item that cannot be read", async () => {
   });
   assert(read < 20_000, `${read} were read`);
 });
+
+test("a conversation is imported if and only if its session can be exported and imported again", async () => {
+  const limits = { snapshotBytesMax: 5000, metadataBytesMax: 1000 };
+  const lengths = Array.from({ length: 300 }, (_, index) => 4000 + index);
+  await using place = inMemory({ limits });
+  await using other = inMemory({ limits });
+  const items = lengths.map((length) => {
+    const id = `c${length}`;
+    return { source: id, conversation: { id, messages: [{ role: "user", content: "x".repeat(length) }] } } as const;
+  });
+  const { restored, skipped, reasons } = await importSessions(place.sessions, items);
+  assert(restored > 0 && skipped > 0, `${restored} and ${skipped}`);
+  assert.deepEqual([...new Set(reasons.map(({ code }) => code))], ["snapshot_too_large"]);
+  const lines = await linesOf(place.sessions);
+  assert.equal(Math.max(...lines.map((line) => line.length)), limits.snapshotBytesMax);
+  assert.equal((await importSessions(other.sessions, lines)).restored, restored);
+  assert.equal((await importSessions(place.sessions, items, { dryRun: true })).skipped, skipped);
+});

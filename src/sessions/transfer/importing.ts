@@ -9,8 +9,9 @@ import type { Core } from "../core/core.ts";
 import { madeIdPrefix, madeIds, portableConversation, type Conversation, type LeftOut } from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { DryRun } from "./dry-run.ts";
+import { entryBytes } from "../../store/within-bytes.ts";
 import { encodeCursor } from "../../store/cursor.ts";
-import { sourceOf, type SessionSource } from "../snapshots/session-source.ts";
+import { snapshotPieces, sourceOf, type SessionSource } from "../snapshots/session-source.ts";
 import { readSnapshot } from "../snapshots/snapshot-reader.ts";
 import { arrive, hasGrown, isIdentical, saysTheSame, type Arrived, type ArrivalPolicy } from "./arriving.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
@@ -82,6 +83,8 @@ export interface IncompleteItem {
 /** The sessions, or the characters of their texts, that are under way at the same time. */
 export const windowMax: WindowMax = { count: 64, size: 1024 * 1024 };
 const reasonsMax = 100;
+/** The most bytes in a snapshot of the fields of a turn beside its data, and of a record beside its metadata. */
+const aroundBytes = { turn: 256, record: 64 * 1024 } as const;
 /** A file with more items that cannot be read is no file of sessions, and the import ends. */
 const unreadableMax = 10_000;
 
@@ -254,6 +257,7 @@ class ImportRun {
     const { agent, ttl = "never" } = this.#options;
     const id = conversation.id ?? (await this.#idOf(made!));
     const source = sourceOf(portableConversation(this.#core, conversation, { id, agent, ttl }));
+    await this.#guardSize(source, name);
     const fate = await this.#arrive(source, {
       isSame: saysTheSame,
       replaces: async (existing, arriving) => {
@@ -268,6 +272,18 @@ class ImportRun {
     for (const [kind, count] of kinds) this.#leftOut.set(kind, (this.#leftOut.get(kind) ?? 0) + count);
     if (kinds.length > 0 && this.#incomplete.length < reasonsMax)
       this.#incomplete.push({ source: name, id, leftOut: Object.fromEntries(kinds) });
+  }
+
+  /** A session that no export would write is not imported. @throws SessionError `snapshot_too_large` */
+  async #guardSize(session: ReturnType<typeof sourceOf>, source: string): Promise<void> {
+    const { snapshotBytesMax: bytesMax, metadataBytesMax } = this.#core.options.limits;
+    let most = aroundBytes.record + metadataBytesMax;
+    for (const entries of session.inMemory.logs.values())
+      for (const entry of entries) most += aroundBytes.turn + entryBytes(entry);
+    if (most <= bytesMax) return;
+    let bytes = 0;
+    for await (const piece of snapshotPieces(session)) bytes += Buffer.byteLength(piece);
+    if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
   }
 
   async #arrive(source: SessionSource, policy: Pick<ArrivalPolicy, "isSame" | "replaces">): Promise<Arrived> {
