@@ -1,6 +1,9 @@
 /** The forms that an import knows. */
+import { adk } from "./agents/adk.ts";
 import { claudeCode } from "./agents/claude-code.ts";
 import { codex } from "./agents/codex.ts";
+import { geminiCli } from "./agents/gemini-cli.ts";
+import { langgraph } from "./agents/langgraph.ts";
 import { chatForms, mixedChats } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
@@ -16,6 +19,9 @@ export const conversationFormats: readonly ConversationFormat[] = [
   chatgpt,
   claudeAi,
   claudeCode,
+  geminiCli,
+  adk,
+  langgraph,
   exchanges,
   ...chatForms,
   mixedChats,

@@ -1,0 +1,122 @@
+/** Sessions of Google's Agent Development Kit: a list of events, whose contents are those of Gemini. */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import { gemini } from "../../../formats/gemini.ts";
+import type { Conversation } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, factsOf, groupOf, textOf, timeIn } from "../../conversations/about.ts";
+import type { ConversationFormat, FoundDocument } from "../../conversations/conversation-format.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
+
+export const adk: ConversationFormat = {
+  name: "adk",
+  title: "a session of the Agent Development Kit",
+  kindOf: (document) => {
+    if (isEvent(document)) return "entry";
+    return isFields(document) && isSession(document) ? "conversation" : undefined;
+  },
+  groupOf,
+  read: (documents) => {
+    const [{ value, place }] = documents;
+    const fields = value as Fields;
+    if (isSession(fields)) return [conversationOf(fields, fields["events"] as readonly Fields[], place)];
+    return [conversationOf(defined({ id: groupOf(value) }), inTime(documents), place)];
+  },
+};
+
+function isSession({ events }: Fields): boolean {
+  return Array.isArray(events) && events.length > 0 && (events as readonly Value[]).every(isEvent);
+}
+
+function isEvent(value: Value): value is Fields {
+  if (!isFields(value)) return false;
+  const { author, content, actions, role } = value;
+  const isTold = invocationOf(value) !== undefined || isFields(actions) || isFields(content);
+  return (
+    typeof author === "string" && role === undefined && isTold && (isFields(content) || (content ?? null) === null)
+  );
+}
+
+/** Python writes the names of fields with underscores. */
+function invocationOf(event: Fields): string | undefined {
+  return textOf(event, ["invocationId", "invocation_id"]);
+}
+
+/** Events of a table may be in any order. */
+function inTime(documents: readonly FoundDocument[]): readonly Fields[] {
+  const events = documents.map(({ value }) => value as Fields);
+  const times = new Map(events.map((event) => [event, timeIn(event)]));
+  if ([...times.values()].includes(undefined)) return events;
+  return events.toSorted((one, other) => times.get(one)! - times.get(other)!);
+}
+
+/** A larger state is not kept: metadata have a limit. */
+const stateLengthMax = 16_384;
+
+/** @throws SessionError `message_invalid` for a session without messages */
+function conversationOf(session: Fields, events: readonly Fields[], place: string): Conversation {
+  const leftOut = new LeftOutCounts();
+  const written = events.flatMap((event) => writtenIn(event, leftOut));
+  if (written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  const { state, ...fields } = session;
+  const isKept = JSON.stringify(state ?? {}).length <= stateLengthMax;
+  if (!isKept && isFields(state)) leftOut.add("state value", Object.keys(state).length);
+  const about = aboutConversation({ ...fields, ...(isKept && state !== undefined ? { state } : {}) }, [
+    "events",
+    "lastUpdateTime",
+    "last_update_time",
+  ]);
+  const agents = [...new Set(events.map(({ author }) => author as string))].filter((author) => author !== "user");
+  const read = messagesOfWritten(written, { place, format: gemini });
+  const { messages, loose } = withoutLooseResults(read.messages);
+  leftOut.add("stray result", loose);
+  return {
+    ...about,
+    ...defined({
+      agent: agents[0] ?? textOf(session, ["appName", "app_name"]),
+      updatedAt: about.updatedAt ?? timeIn(session, ["lastUpdateTime", "last_update_time"]),
+    }),
+    metadata: { ...about.metadata, ...(agents.length > 1 ? { agents } : {}), source: "adk" },
+    ...read,
+    messages,
+    leftOut: leftOut.all,
+  };
+}
+
+/** The content of an event; none for changes of the state, and for pieces of an answer, which a later event has whole. */
+function writtenIn(event: Fields, leftOut: LeftOutCounts): readonly WrittenMessage[] {
+  const { author, content, partial } = event;
+  if (partial === true) return [];
+  const { role, parts } = isFields(content) ? content : {};
+  const list = Array.isArray(parts) ? (parts as readonly Value[]).filter(isFields).map(withoutNulls) : [];
+  const said = list.length > 0 ? list : transcriptsIn(event);
+  if (said.length === 0) {
+    const error = textOf(event, ["errorCode", "error_code", "errorMessage", "error_message"]);
+    leftOut.add(error === undefined ? "event without content" : "error");
+    return [];
+  }
+  const isOfUser = role === undefined || role === null ? author === "user" : role === "user";
+  return [{ value: { role: isOfUser ? "user" : "model", parts: said }, facts: factsOf(event) }];
+}
+
+/** The words of a spoken conversation. */
+function transcriptsIn(event: Fields): readonly Fields[] {
+  return ["inputTranscription", "input_transcription", "outputTranscription", "output_transcription"].flatMap(
+    (name) => {
+      const transcript = event[name];
+      const text = isFields(transcript) && transcript["finished"] !== false ? textOf(transcript, ["text"]) : undefined;
+      return text === undefined ? [] : [{ text }];
+    },
+  );
+}
+
+/** Python writes all fields that a part may have, most of them as null. */
+function withoutNulls(part: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(part)
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, isFields(value) ? withoutNulls(value) : value]),
+  );
+}
