@@ -15,7 +15,7 @@ const call = ({
   id: string;
   tool: string;
   input: Record<string, unknown>;
-}): AgentInputItem => functionCall(name, input, { callId: id }) as AgentInputItem;
+}): AgentInputItem => functionCall(name, input, { callId: id });
 
 const resultOf = ({ id, tool: name }: { id: string; tool: string }, text: string): AgentInputItem => ({
   type: "function_call_result",
@@ -48,12 +48,9 @@ export const participant: Participant = {
       call(failed),
       resultOf(found, found.result),
       resultOf(failed, failed.failure),
-      assistantMessage(sample.answer) as AgentInputItem,
+      assistantMessage(sample.answer),
     ]);
-    await session.addItems([
-      { role: "user", content: sample.thanks },
-      assistantMessage(sample.welcome) as AgentInputItem,
-    ]);
+    await session.addItems([{ role: "user", content: sample.thanks }, assistantMessage(sample.welcome)]);
   },
   async read(sessions, id) {
     return plain(await (await openaiSession(sessions, id)).getItems());
