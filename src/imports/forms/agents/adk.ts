@@ -63,11 +63,7 @@ function conversationOf(session: Fields, events: readonly Fields[], place: strin
   const { state, ...fields } = session;
   const isKept = JSON.stringify(state ?? {}).length <= stateLengthMax;
   if (!isKept && isFields(state)) leftOut.add("state value", Object.keys(state).length);
-  const about = aboutConversation({ ...fields, ...(isKept && state !== undefined ? { state } : {}) }, [
-    "events",
-    "lastUpdateTime",
-    "last_update_time",
-  ]);
+  const about = aboutConversation(isKept ? session : fields, ["events", "lastUpdateTime", "last_update_time"]);
   const agents = [...new Set(events.map(({ author }) => author as string))].filter((author) => author !== "user");
   const read = messagesOfWritten(written, { place, format: gemini });
   const { messages, loose } = withoutLooseResults(read.messages);

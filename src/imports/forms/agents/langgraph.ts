@@ -69,7 +69,7 @@ function messagesIn(state: Fields): readonly Value[] {
   return Array.isArray(list) ? (list as readonly Value[]) : [];
 }
 
-/** The older state first. States without times are told apart by their steps, and by the number of their messages. */
+/** The older state first. States without times are ordered by their steps, then by the number of their messages. */
 function byAge(one: Fields, other: Fields): number {
   const ages = [one, other].map((state) => {
     const { metadata } = state;
