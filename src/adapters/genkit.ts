@@ -1,0 +1,27 @@
+/**
+ * Genkit: a store of the sessions of its agents. The program brings the package `genkit`, of which only an error is ever loaded.
+ *
+ * @module perdure/genkit
+ */
+import { parseLifetime } from "../domain/values/duration.ts";
+import { parseFunction } from "../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import type { Sessions } from "../index.ts";
+import { GenkitStore, type GenkitStoreOptions } from "./genkit/store.ts";
+
+export { GenkitStore, type GenkitStoreOptions } from "./genkit/store.ts";
+export type { GenkitContext, GenkitSnapshot, GenkitSnapshotInput, GenkitState } from "./genkit/package-genkit.ts";
+
+const optionNames: OptionNames<GenkitStoreOptions> = { user: true, ttl: true, rejectBranchingSessions: true };
+
+/**
+ * A store of sessions: `ai.defineAgent({ name, model, store: genkitStore(sessions) })`. A session of genkit is the Perdure session
+ * `genkit/SESSION`.
+ * @throws SessionError `argument_invalid`, `duration_invalid`
+ */
+export function genkitStore<S = unknown>(sessions: Sessions, options: GenkitStoreOptions = {}): GenkitStore<S> {
+  guardNames(options, "options", optionNames);
+  if (options.user !== undefined) parseFunction(options.user, "user");
+  if (options.ttl !== undefined) parseLifetime(options.ttl, "ttl");
+  return new GenkitStore<S>(sessions, options);
+}

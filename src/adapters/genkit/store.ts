@@ -1,0 +1,269 @@
+/** The session store of genkit: the snapshots of a session in two logs of it, and a document that leads from a snapshot to its session. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { defined } from "../../domain/values/defined.ts";
+import { invalidArgument, invalidText, parseFunction } from "../../domain/values/invalid-argument.ts";
+import {
+  hasCode,
+  SessionError,
+  type Documents,
+  type Lifetime,
+  type Session,
+  type SessionLook,
+  type Sessions,
+  type Value,
+} from "../../index.ts";
+import { keyPart } from "../keys/composed-keys.ts";
+import { fieldsOf, leafOf } from "./leaf.ts";
+import type { GenkitContext, GenkitSnapshot, GenkitSnapshotInput } from "./package-genkit.ts";
+import { itemsOf, snapshotOf, storedSnapshot, type StoredSnapshot } from "./stored-snapshot.ts";
+
+/** Options of a session store. */
+export interface GenkitStoreOptions {
+  /**
+   * The user of a call, by its context: new sessions belong to this user, and those of others are not found. Undefined: no user is
+   * compared.
+   * @default no user
+   */
+  readonly user?: (context: GenkitContext | undefined) => string | undefined;
+  /** The time to live of new sessions after their last snapshot. @default that of the user, or `openSessions` */
+  readonly ttl?: Lifetime;
+  /** `getSnapshot` by a session that has several latest snapshots throws `FAILED_PRECONDITION`. @default false: the newest */
+  readonly rejectBranchingSessions?: boolean;
+}
+
+/** The log of the snapshots, by their ids; that of their messages, artifacts and custom states; that of the changes of a status. */
+const [snapshotsLog, itemsLog, changesLog] = ["genkit", "genkit-items", "genkit-changes"] as const;
+
+/** The scope of the documents that lead from a snapshot to its session. */
+const scope = "genkit";
+
+/** Attempts of one save while other writers change the same session. */
+const attemptsMax = 100;
+
+/** Between two looks for a snapshot that is not there yet, and before a watch goes on after an error. */
+const watchPauseMs = 500;
+
+/** A stored snapshot, and the look at its session that it was read after. */
+interface Found {
+  readonly session: Session;
+  readonly look: SessionLook;
+  readonly stored: StoredSnapshot;
+}
+
+/** Whether a snapshot is stored, and the version of the document that leads to it. */
+interface Place {
+  readonly found: Found | undefined;
+  readonly version: number | "absent";
+}
+
+/** The `SessionStore` of genkit. Made by `genkitStore`. */
+export class GenkitStore<S = unknown> {
+  readonly #sessions: Sessions;
+  readonly #documents: Documents;
+  readonly #options: GenkitStoreOptions;
+
+  /** @internal */
+  constructor(sessions: Sessions, options: GenkitStoreOptions) {
+    this.#sessions = sessions;
+    this.#documents = sessions.documents(scope);
+    this.#options = options;
+  }
+
+  /**
+   * The snapshot with this id, or the latest one of a session; undefined if there is none.
+   * @throws SessionError `argument_invalid` for both or neither id, `store_invalid`
+   * @throws GenkitError `FAILED_PRECONDITION` for a session without a latest snapshot
+   */
+  async getSnapshot(options: {
+    snapshotId?: string;
+    sessionId?: string;
+    context?: GenkitContext;
+  }): Promise<GenkitSnapshot<S> | undefined> {
+    const { snapshotId, sessionId, context } = options;
+    if (isName(snapshotId)) {
+      if (isName(sessionId))
+        throw invalidArgument("sessionId", sessionId, { expected: "beside", known: ["snapshotId"] });
+      const found = await this.#find(snapshotId, context);
+      return found === undefined ? undefined : await assembled(found.session, found.stored);
+    }
+    if (!isName(sessionId)) throw invalidText("sessionId", sessionId, { min: 1 });
+    const session = await this.#open(sessionPath(sessionId));
+    if (session === undefined || !this.#isOwn(session, context)) return undefined;
+    const entries = await Array.fromAsync(session.log(snapshotsLog).between({}));
+    // By their numbers, they are in the order in which they were first saved.
+    const all = entries.sort((a, b) => a.seq - b.seq).map(({ value }) => value as unknown as StoredSnapshot);
+    const leaf = await leafOf(sessionId, all, this.#options.rejectBranchingSessions === true);
+    return leaf === undefined ? undefined : await assembled(session, leaf);
+  }
+
+  /**
+   * Save what `mutator` makes of the stored snapshot, in one commit. If another writer was faster, `mutator` is called again with the newer
+   * snapshot. Returns the id; null if `mutator` returned null.
+   * @throws SessionError what `mutator` throws, `value_unstorable` with the path of the value, `write_too_large`, `contended`,
+   *   `session_not_found` for the session of another user
+   */
+  async saveSnapshot(
+    snapshotId: string | undefined,
+    mutator: (current: GenkitSnapshot<S> | undefined) => GenkitSnapshotInput<S> | null,
+    options: { context?: GenkitContext } = {},
+  ): Promise<string | null> {
+    for (let attempt = 1; ; attempt++) {
+      const given = isName(snapshotId) ? await this.#placeOf(snapshotId, options.context) : undefined;
+      const current = given?.found && (await assembled<S>(given.found.session, given.found.stored));
+      const result = mutator(current);
+      if (result === null) return null;
+      const id = [snapshotId, result.snapshotId].find(isName) ?? randomUUID();
+      const place = given ?? (await this.#placeOf(id, options.context));
+      try {
+        await this.#save({ ...result, snapshotId: id }, place, options.context);
+        return id;
+      } catch (error) {
+        if (!hasCode(error, "conflict") && !hasCode(error, "document_conflict")) throw error;
+        if (attempt === attemptsMax)
+          throw new SessionError("contended", { sessionId: sessionIdOf(id, result), attempts: attempt });
+      }
+    }
+  }
+
+  /**
+   * Calls back with a snapshot as it is now, once it is there, and after each change of its status, by any process. Returns a function that
+   * ends it.
+   */
+  onSnapshotStateChange(
+    snapshotId: string,
+    callback: (snapshot: GenkitSnapshot<S>) => void,
+    options: { context?: GenkitContext } = {},
+  ): () => void {
+    parseFunction(callback, "callback");
+    const ending = new AbortController();
+    void this.#watch(snapshotId, { callback, context: options.context, signal: ending.signal });
+    return () => ending.abort();
+  }
+
+  async #save(
+    snapshot: GenkitSnapshot<S>,
+    { found, version }: Place,
+    context: GenkitContext | undefined,
+  ): Promise<void> {
+    const { snapshotId } = snapshot;
+    const id = sessionIdOf(snapshotId, snapshot);
+    if (found !== undefined && found.session.id !== id)
+      throw invalidArgument("sessionId", id, { expected: "one_of", known: [found.session.id] });
+    const user = this.#options.user?.(context);
+    const session = await this.#sessions.ensure(id, defined({ user, ttl: this.#options.ttl }));
+    if (!this.#isOwn(session, context)) throw new SessionError("session_not_found", { sessionId: id });
+    const look = found?.look ?? (await lookAt(session));
+    const { parentId } = snapshot;
+    const before = found?.stored ?? (isName(parentId) ? await storedIn(session, parentId) : undefined);
+    const base = before && (await itemsOf(session.log(itemsLog), before));
+    const { stored, entries } = storedSnapshot(snapshot, base, look.info.logs[itemsLog]?.end ?? 0);
+    const isChanged = found !== undefined && fieldsOf(found.stored).status !== snapshot.status;
+    const key = keyPart(snapshotId);
+    await session.write({
+      logs: {
+        [snapshotsLog]: { entries: [{ key, value: stored as unknown as Value, ifPresent: "replace" }] },
+        ...(entries.length === 0 ? {} : { [itemsLog]: { entries } }),
+        ...(isChanged ? { [changesLog]: { entries: [{ value: snapshotId }] } } : {}),
+      },
+      documents: found === undefined ? [{ scope, key, value: id, if: version, ...defined({ user }) }] : [],
+      onto: look,
+    });
+  }
+
+  async #watch(
+    snapshotId: string,
+    {
+      callback,
+      context,
+      signal,
+    }: {
+      readonly callback: (snapshot: GenkitSnapshot<S>) => void;
+      readonly context: GenkitContext | undefined;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<void> {
+    const tell = async (found: Found | undefined): Promise<void> => {
+      const snapshot = found && (await assembled<S>(found.session, found.stored));
+      if (snapshot !== undefined && !signal.aborted) callback(snapshot);
+    };
+    while (!signal.aborted) {
+      try {
+        const found = await this.#find(snapshotId, context);
+        await tell(found);
+        const after = found?.look.info.logs[changesLog]?.end ?? 0;
+        for await (const { value } of found?.session.log(changesLog).follow({ after, signal }) ?? [])
+          if (value === snapshotId) await tell(await this.#find(snapshotId, context));
+      } catch (error) {
+        if (hasCode(error, "closed")) return;
+      }
+      await pause(watchPauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** The stored snapshot with this id, unless it belongs to the session of another user. */
+  async #find(snapshotId: string, context: GenkitContext | undefined): Promise<Found | undefined> {
+    try {
+      return (await this.#placeOf(snapshotId, context)).found;
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) return undefined;
+      throw error;
+    }
+  }
+
+  /** @throws SessionError `session_not_found` for a snapshot of another user */
+  async #placeOf(snapshotId: string, context: GenkitContext | undefined): Promise<Place> {
+    const document = await this.#documents.get(keyPart(snapshotId));
+    if (document === null) return { found: undefined, version: "absent" };
+    const { value, version } = document;
+    const session = await this.#open(value as string);
+    if (session === undefined) return { found: undefined, version };
+    if (!this.#isOwn(session, context)) throw new SessionError("session_not_found", { sessionId: session.id });
+    const look = await lookAt(session);
+    const stored = await storedIn(session, snapshotId);
+    return { found: stored && { session, look, stored }, version };
+  }
+
+  async #open(id: string): Promise<Session | undefined> {
+    try {
+      return await this.#sessions.get(id);
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) return undefined;
+      throw error;
+    }
+  }
+
+  #isOwn({ info }: Session, context: GenkitContext | undefined): boolean {
+    const user = this.#options.user?.(context);
+    return user === undefined || info.user === user;
+  }
+}
+
+/** A look at a session, for a save that is decided on its snapshots. */
+function lookAt(session: Session): Promise<SessionLook> {
+  return session.look([snapshotsLog, itemsLog].map((log) => ({ log, last: 0 })));
+}
+
+async function storedIn(session: Session, snapshotId: string): Promise<StoredSnapshot | undefined> {
+  const [entry] = await session.log(snapshotsLog).get([keyPart(snapshotId)]);
+  return entry?.value as unknown as StoredSnapshot | undefined;
+}
+
+async function assembled<S>(session: Session, stored: StoredSnapshot): Promise<GenkitSnapshot<S>> {
+  return snapshotOf<S>(stored, await itemsOf(session.log(itemsLog), stored));
+}
+
+/** An empty id stands for none, as in genkit. */
+function isName(id: string | undefined): id is string {
+  return id !== undefined && id !== "";
+}
+
+function sessionPath(sessionId: string): string {
+  return `genkit/${keyPart(sessionId)}`;
+}
+
+/** The session that a snapshot belongs to: that of its id, or one of its own. */
+function sessionIdOf(snapshotId: string, { sessionId, state }: GenkitSnapshotInput): string {
+  const id = sessionId ?? state?.sessionId;
+  return isName(id) ? sessionPath(id) : `genkit-snapshot/${keyPart(snapshotId)}`;
+}
