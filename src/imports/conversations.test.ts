@@ -205,6 +205,19 @@ test("a session says what its file says of itself: title, user, times, tokens an
   );
 });
 
+test("a turn without a time has that of the one before it, and the first one that of the last change", async () => {
+  await using place = inMemory({ ttl: "never" });
+  const messages = [question("One"), { ...question("Two"), timestamp: "2025-01-03T00:00:00Z" }, question("Three")];
+  const said = messages.flatMap((one) => [one, answer("ok")]);
+  await importText(place.sessions, lines({ id: "t", updated_at: "2025-01-02T00:00:00Z", messages: said }));
+  const session = await place.sessions.get("t");
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    [...turns.map(({ at }) => at), session.info.createdAt].map((at) => at.toISOString().slice(0, 10)),
+    ["2025-01-02", "2025-01-03", "2025-01-03", "2025-01-02"],
+  );
+});
+
 test("functions of the first kind, calls without ids and custom calls are calls with their results", async () => {
   await using place = inMemory();
   await importText(

@@ -7,6 +7,10 @@ import { langgraph } from "./agents/langgraph.ts";
 import { chatForms, mixedChats } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
+import { chatbotUi } from "./apps/chatbot-ui.ts";
+import { librechat } from "./apps/librechat.ts";
+import { lobechat } from "./apps/lobechat.ts";
+import { openWebui } from "./apps/open-webui.ts";
 import { exchanges } from "./exchanges.ts";
 import { savedState } from "./saved-state.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
@@ -18,6 +22,10 @@ import type { ConversationFormat } from "../conversations/conversation-format.ts
 export const conversationFormats: readonly ConversationFormat[] = [
   chatgpt,
   claudeAi,
+  librechat,
+  openWebui,
+  lobechat,
+  chatbotUi,
   claudeCode,
   geminiCli,
   adk,

@@ -97,17 +97,23 @@ export function portableConversation(
   const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
-  // What has no time of its own is no later than the last change.
+  // A turn without a time has that of the one before it; the first one is no later than the last change.
   const unknown = Math.min(context.now, conversation.updatedAt ?? context.now);
-  const turns = exchanges.map((exchange, index): Turn => ({
-    seq: index + 1,
-    key: null,
-    status: "done",
-    agent: session.agent,
-    input: exchange.input,
-    output: exchange.output,
-    ...factsOf(exchange, facts, unknown),
-  }));
+  let at = unknown;
+  const turns = exchanges.map((exchange, index): Turn => {
+    const { at: known = at, ...said } = factsOf(exchange, facts);
+    at = Math.min(known, context.now);
+    return {
+      seq: index + 1,
+      key: null,
+      status: "done",
+      agent: session.agent,
+      input: exchange.input,
+      output: exchange.output,
+      at: new Date(at),
+      ...said,
+    };
+  });
   for (const turn of turns) guardTurnParts(record, turn, context);
   const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
   let messagesBefore = 0;
@@ -141,16 +147,19 @@ function latestOf(times: readonly number[]): readonly number[] {
 function factsOf(
   { input, output }: Exchange,
   all: ReadonlyMap<Message, MessageFacts>,
-  unknown: number,
-): Pick<Turn, "at" | "requests" | "usage" | "model"> {
+): Pick<Turn, "requests" | "usage" | "model"> & { readonly at?: number } {
   const facts = [...input, ...output].flatMap((message) => all.get(message) ?? []);
   const usages = facts.flatMap(({ usage }) => (usage === undefined ? [] : [parseUsage(usage, () => noUsage)]));
   const model = facts.flatMap(({ model }) => (isModelName(model) ? [model] : [])).at(-1);
+  const times = facts.flatMap(({ at }) => at ?? []);
   return {
-    at: new Date(Math.min(unknown, ...facts.flatMap(({ at }) => at ?? []))),
     // A message without a usage does not say whether a model wrote it.
     requests: usages.length,
-    ...defined({ model, usage: usages.length === 0 ? undefined : usages.reduce(sumOf) }),
+    ...defined({
+      at: times.length === 0 ? undefined : Math.min(...times),
+      model,
+      usage: usages.length === 0 ? undefined : usages.reduce(sumOf),
+    }),
   };
 }
 

@@ -1,0 +1,41 @@
+/** Exports of Chatbot UI: each conversation of `history`. */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import { aboutConversation, textOf } from "../../conversations/about.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { listedMessages } from "../../conversations/listed-messages.ts";
+
+export const chatbotUi: ConversationFormat = {
+  name: "chatbot-ui",
+  title: "an export of Chatbot UI",
+  kindOf: (document) => (isFields(document) && isConversation(document) ? "conversation" : undefined),
+  read: ([{ value, place }]) => {
+    const { messages, prompt, model, ...fields } = value as Fields;
+    const list = messages as readonly Value[];
+    if (list.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    const modelId = textOf(model as Fields, ["id"]);
+    const instructions = typeof prompt === "string" ? prompt : "";
+    const about = aboutConversation(fields, []);
+    return [
+      {
+        ...about,
+        metadata: defined({ ...about.metadata, model: modelId, source: "chatbot-ui" }),
+        ...listedMessages(list.map(withoutType), place, { instructions, model: modelId, format: undefined }),
+      },
+    ];
+  },
+};
+
+function isConversation({ messages, model, prompt, folderId }: Fields): boolean {
+  const hasModel = isFields(model) && typeof model["id"] === "string";
+  return Array.isArray(messages) && hasModel && (typeof prompt === "string" || folderId !== undefined);
+}
+
+/** Later versions write the type of a content beside it. */
+function withoutType(message: Value): Value {
+  if (!isFields(message) || message["type"] !== "text") return message;
+  const { type: _, ...others } = message;
+  return others;
+}

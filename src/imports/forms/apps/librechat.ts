@@ -1,0 +1,182 @@
+/** Conversations of LibreChat: lists and trees of messages, and the messages of its database. */
+import { isFields, jsonOf, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import type { Conversation } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, restOf, says, textOf, timeIn, userOf } from "../../conversations/about.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { ConversationFormat, DocumentKind } from "../../conversations/conversation-format.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { partsOfFiles } from "./app-files.ts";
+import { messagesOfApp, type AppMessage } from "./app-messages.ts";
+
+export const librechat: ConversationFormat = {
+  name: "librechat",
+  title: "an export of LibreChat",
+  kindOf: (document): DocumentKind | undefined => {
+    if (isMessage(document)) return "entry";
+    const list = isFields(document) ? listIn(document) : undefined;
+    return list !== undefined && list.length > 0 && list.every(isMessage) ? "conversation" : undefined;
+  },
+  groupOf: (entry) => textOf(entry as Fields, ["conversationId"]),
+  read: (documents, options) => {
+    const [{ value, place }] = documents;
+    const isEntry = isMessage(value);
+    const fields = isEntry ? defined({ conversationId: (value as Fields)["conversationId"] }) : (value as Fields);
+    const written = isEntry
+      ? documents.map((document) => ({ message: document.value as Fields, above: undefined }))
+      : flat((value as Fields)["messagesTree"] ?? (value as Fields)["messages"]);
+    const ids = written.map(({ message }) => message["messageId"] as string);
+    const known = new Set(ids);
+    const parents = written.map(({ message, above }) => above ?? textOf(message, ["parentMessageId"]));
+    // Without parents the list is in its order.
+    const isTree = parents.some((parent) => parent !== undefined && known.has(parent));
+    const messages = new Map(written.map(({ message }, index) => [ids[index]!, message]));
+    const nodes = written.map(({ message }, index) => ({
+      id: ids[index]!,
+      parent: isTree ? parents[index] : ids[index - 1],
+      at: timeIn(message),
+    }));
+    const read = (path: readonly string[]): Conversation =>
+      conversationOf(
+        fields,
+        path.map((id) => messages.get(id)!),
+        place,
+      );
+    return conversationsOfTree({ nodes, current: undefined, read }, options);
+  },
+};
+
+function listIn(document: Fields): readonly Value[] | undefined {
+  const list = document["messagesTree"] ?? document["messages"];
+  return Array.isArray(list) ? (list as readonly Value[]) : undefined;
+}
+
+function isMessage(value: Value): boolean {
+  if (!isFields(value) || typeof value["messageId"] !== "string") return false;
+  return typeof value["isCreatedByUser"] === "boolean" && (typeof value["text"] === "string" || hasContent(value));
+}
+
+function hasContent({ content }: Fields): boolean {
+  return Array.isArray(content) && content.length > 0;
+}
+
+interface Placed {
+  readonly message: Fields;
+  /** The id of the message that it is a child of. */
+  readonly above: string | undefined;
+}
+
+/** The messages of a tree, each before its children. A tree may be deeper than the stack. */
+function flat(list: Value | undefined): readonly Placed[] {
+  const found: Placed[] = [];
+  const childrenOf = (values: Value | undefined, above: string | undefined): Placed[] =>
+    (Array.isArray(values) ? (values as readonly Value[]) : [])
+      .flatMap((message) => (isFields(message) && isMessage(message) ? [{ message, above }] : []))
+      .toReversed();
+  const waiting = childrenOf(list, undefined);
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    found.push(next);
+    waiting.push(...childrenOf(next.message["children"], textOf(next.message, ["messageId"])));
+  }
+  return found;
+}
+
+/** The fields of an export that say nothing of the conversation: another export has others. */
+const exportNames = ["messages", "messagesTree", "exportAt", "branches", "recursive", "options"];
+
+/** @throws SessionError `message_invalid` for one without messages */
+function conversationOf(fields: Fields, list: readonly Fields[], place: string): Conversation {
+  const options = isFields(fields["options"]) ? fields["options"] : {};
+  const { promptPrefix = options["promptPrefix"], ...named } = fields;
+  const { promptPrefix: _, title: __, ...others } = options;
+  const about = aboutConversation(named, exportNames);
+  const leftOut = new LeftOutCounts();
+  const read = messagesOfApp(
+    list.map((message) => appMessage(message, textOf(options, ["model"]), leftOut)),
+    { format: "librechat", place, instructions: typeof promptPrefix === "string" ? promptPrefix : "", leftOut },
+  );
+  const user = list.map(userOf).find((one) => one !== undefined);
+  return {
+    ...defined({ user }),
+    ...about,
+    metadata: defined({ ...about.metadata, options: says(others) ? others : undefined, source: "librechat" }),
+    ...read,
+  };
+}
+
+/** The fields of a message that have a place in a session, or none outside of LibreChat's database. */
+const placedNames = [
+  "_id",
+  "__v",
+  "messageId",
+  "parentMessageId",
+  "conversationId",
+  "isCreatedByUser",
+  "text",
+  "content",
+  "children",
+  "files",
+  "user",
+  "endpoint",
+  "updatedAt",
+  "unfinished",
+  "tokenCount",
+  "promptTokens",
+];
+
+function appMessage(message: Fields, model: string | undefined, leftOut: LeftOutCounts): AppMessage {
+  const isAsked = message["isCreatedByUser"] === true;
+  // What a user was shown in place of an answer is no answer.
+  const isError = message["error"] === true;
+  const text = textOf(message, ["text"]);
+  const own: readonly Value[] = hasContent(message)
+    ? (message["content"] as readonly Value[]).flatMap((part) => knownParts(part, leftOut))
+    : text === undefined
+      ? []
+      : [{ type: "text", text }];
+  const named = textOf(message, ["model"]) ?? model;
+  const sender = textOf(message, ["sender"]);
+  const placed = isError ? placedNames.filter((name) => name !== "text" && name !== "content") : placedNames;
+  // The name of an assistant is beside its answers, unless it is that of the model.
+  const isSenderPlaced = isAsked || named === undefined || named === sender;
+  const rest = restOf(message, isSenderPlaced ? [...placed, "sender"] : placed);
+  const { promptTokens, tokenCount } = message;
+  const outputTokens = typeof tokenCount === "number" ? tokenCount : undefined;
+  const inputTokens = typeof promptTokens === "number" ? promptTokens : undefined;
+  const isCounted = !isAsked && (inputTokens ?? outputTokens) !== undefined;
+  return {
+    message: {
+      role: isAsked ? "user" : "assistant",
+      content: isError ? [] : [...partsOfFiles(message["files"], leftOut), ...own],
+    },
+    facts: defined({
+      at: timeIn(message),
+      model: isAsked ? undefined : (named ?? sender),
+      usage: isCounted ? { inputTokens: inputTokens ?? 0, outputTokens: outputTokens ?? 0 } : undefined,
+    }),
+    beside: rest === undefined ? [] : [rest],
+  };
+}
+
+/** A part of an answer in known shapes: a call with its result, a text that may have annotations, a picture by name. */
+function knownParts(part: Value, leftOut: LeftOutCounts): readonly Value[] {
+  if (!isFields(part)) return part === null ? [] : [part];
+  const { type, text, tool_call: call, image_file: picture } = part;
+  if (type === "text") return [{ type, text: isFields(text) ? (text["value"] ?? "") : (text ?? "") }];
+  if (type === "image_file" && isFields(picture)) return partsOfFiles([{ ...picture, type: "image" }], leftOut);
+  return type === "tool_call" && isFields(call) ? callAndResult(call) : [part];
+}
+
+/** A call of an agent, or of an assistant of OpenAI with a field named like its type. */
+function callAndResult(call: Fields): readonly Value[] {
+  const { type } = call;
+  const inner = typeof type === "string" && isFields(call[type]) ? call[type] : call;
+  const { name = type ?? "tool", args = inner["arguments"] ?? inner["input"] ?? {}, output = inner["outputs"] } = inner;
+  const id = textOf(call, ["id"]) ?? "";
+  const used = { type: "tool_use", id, name, input: args };
+  const isDone = output !== undefined && output !== null && (output !== "" || call["progress"] === 1);
+  if (!isDone) return [used];
+  const content = typeof output === "string" ? output : jsonOf(output);
+  return [used, { type: "tool_result", tool_use_id: id, content }];
+}

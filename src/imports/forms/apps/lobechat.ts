@@ -1,0 +1,261 @@
+/** Exports of LobeChat: its messages in one list, which name their topics, in the forms of the browser and of PostgreSQL. */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Message } from "../../../domain/turns/turn.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, restOf, says, textOf, timeIn } from "../../conversations/about.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { partsOfFiles } from "./app-files.ts";
+import { messagesOfApp, type AppMessage } from "./app-messages.ts";
+
+export const lobechat: ConversationFormat = {
+  name: "lobechat",
+  title: "an export of LobeChat",
+  kindOf: (document) => (tablesIn(document) === undefined ? undefined : "conversation"),
+  read: ([{ value, place }], { branches }) => {
+    const tables = tablesIn(value)!;
+    const topics = topicsIn(tables);
+    if (topics.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    const threads = topics.filter(({ thread }) => thread !== undefined);
+    const shown =
+      branches === "fork" ? topics : topics.filter((topic) => !threads.includes(topic) || isAlone(topic, topics));
+    return shown.map((topic) => {
+      const beside = threads.filter((thread) => thread !== topic && thread.topic === topic.topic);
+      return conversationOf(topic, { tables, place, threads: branches === "fork" ? 0 : beside.length });
+    });
+  },
+};
+
+/** True for a thread whose topic has no messages in the export. */
+function isAlone(thread: Topic, all: readonly Topic[]): boolean {
+  return !all.some((other) => other.thread === undefined && other.topic === thread.topic);
+}
+
+interface Tables {
+  readonly messages: readonly Fields[];
+  readonly sessions: ReadonlyMap<string, Fields>;
+  readonly topics: ReadonlyMap<string, Fields>;
+  readonly agents: ReadonlyMap<string, Fields>;
+  /** The agents of sessions, by the ids of the sessions. */
+  readonly agentOf: ReadonlyMap<string, string>;
+  /** The calls of results, by the ids of their messages. */
+  readonly plugins: ReadonlyMap<string, Fields>;
+  /** The rows of files, by the ids of their messages. */
+  readonly files: ReadonlyMap<string, readonly Fields[]>;
+}
+
+/** The tables of an export: `state` of the browser, `data` of the database; undefined for a document of another form. */
+function tablesIn(document: Value): Tables | undefined {
+  if (!isFields(document)) return undefined;
+  const { state, data, exportType, schemaHash } = document;
+  const tables = typeof exportType === "string" ? state : typeof schemaHash === "string" ? data : undefined;
+  if (!isFields(tables)) return undefined;
+  const rows = (name: string): readonly Fields[] => {
+    const list = tables[name];
+    return Array.isArray(list) ? (list as readonly Value[]).filter(isFields) : [];
+  };
+  const byId = (name: string): ReadonlyMap<string, Fields> =>
+    new Map(rows(name).map((row) => [textOf(row, ["id"]) ?? "", row]));
+  return {
+    messages: rows("messages"),
+    sessions: byId("sessions"),
+    topics: byId("topics"),
+    agents: byId("agents"),
+    agentOf: new Map(
+      rows("agentsToSessions").map((row) => [textOf(row, ["sessionId"]) ?? "", textOf(row, ["agentId"]) ?? ""]),
+    ),
+    plugins: byId("messagePlugins"),
+    files: Map.groupBy(rows("messagesFiles"), (row) => textOf(row, ["messageId"]) ?? ""),
+  };
+}
+
+/** Messages of one topic, of a session outside of its topics, or of a thread beside a topic. */
+interface Topic {
+  readonly topic: string | undefined;
+  readonly thread: string | undefined;
+  readonly session: string | undefined;
+  readonly messages: readonly Fields[];
+}
+
+/** The topics in the order of their first messages. The messages of an export are in no order. */
+function topicsIn({ messages, topics }: Tables): readonly Topic[] {
+  const ordered = messages.toSorted((one, other) => (timeIn(one) ?? 0) - (timeIn(other) ?? 0));
+  const groups = Map.groupBy(ordered, (message) =>
+    ["threadId", "topicId", "sessionId"].map((name) => textOf(message, [name])).find((id) => id !== undefined),
+  );
+  return [...groups.values()].map((all): Topic => {
+    const [first] = all as [Fields, ...Fields[]];
+    const topic = textOf(first, ["topicId"]);
+    const session = textOf(first, ["sessionId"]) ?? textOf(topics.get(topic ?? "") ?? {}, ["sessionId"]);
+    return { topic, thread: textOf(first, ["threadId"]), session, messages: all };
+  });
+}
+
+interface Around {
+  readonly tables: Tables;
+  readonly place: string;
+  /** How many threads beside the topic are not imported. */
+  readonly threads: number;
+}
+
+/** The fields of topics and sessions that say nothing of the conversation; the time of its last message is that of its last change. */
+const storedNames = ["accessedAt", "updatedAt", "clientId", "slug", "meta", "config", "type", "group"];
+
+/** @throws SessionError `message_invalid` for one without messages */
+function conversationOf({ topic, thread, session = "inbox", messages }: Topic, around: Around): Conversation {
+  const { tables, place, threads } = around;
+  const row = tables.sessions.get(session) ?? {};
+  const { config, meta } = row;
+  const agent = tables.agents.get(tables.agentOf.get(session) ?? session) ?? {};
+  const instructions = (isFields(config) ? textOf(config, ["systemRole"]) : undefined) ?? textOf(agent, ["systemRole"]);
+  const assistant =
+    (isFields(meta) ? textOf(meta, ["title"]) : undefined) ?? textOf(row, ["title"]) ?? textOf(agent, ["title"]);
+  const own = topic === undefined ? { ...row, title: assistant ?? "" } : (tables.topics.get(topic) ?? {});
+  const about = aboutConversation(own, storedNames);
+  const leftOut = new LeftOutCounts();
+  leftOut.add("branch", threads);
+  const calls = new Set(messages.flatMap((message) => toolsIn(message).map((tool) => textOf(tool, ["id"]))));
+  const id = thread ?? topic ?? session;
+  return {
+    ...about,
+    id,
+    metadata: defined({
+      ...about.metadata,
+      assistant,
+      branchOf: thread === undefined ? undefined : topic,
+      source: "lobechat",
+    }),
+    ...messagesOfApp(
+      messages.map((message) => appMessage(message, { tables, calls, leftOut })),
+      { format: "lobechat", place: `${place} ${id}`, instructions: instructions ?? "", leftOut },
+    ),
+  };
+}
+
+/** The fields of a message that have a place in a session, or none outside of LobeChat's database. */
+const placedNames = [
+  ...storedNames.filter((name) => name !== "meta"),
+  "id",
+  "role",
+  "content",
+  "parentId",
+  "sessionId",
+  "topicId",
+  "threadId",
+  "agentId",
+  "groupId",
+  "userId",
+  "traceId",
+  "observationId",
+  "quotaId",
+  "fromModel",
+  "fromProvider",
+  "provider",
+  "favorite",
+  "files",
+  "imageList",
+  "fileList",
+  "plugin",
+  "tools",
+  "tool_call_id",
+  "metadata",
+  "extra",
+];
+
+interface Reading {
+  readonly tables: Tables;
+  /** The ids of the calls of the conversation. */
+  readonly calls: ReadonlySet<string | undefined>;
+  readonly leftOut: LeftOutCounts;
+}
+
+function appMessage(message: Fields, { tables, calls, leftOut }: Reading): AppMessage {
+  const { role, content, error, extra, metadata } = message;
+  const id = textOf(message, ["id"]) ?? "";
+  const more = isFields(extra) ? extra : {};
+  const counts = isFields(metadata) ? metadata : {};
+  const plugin = isFields(message["plugin"]) ? message["plugin"] : tables.plugins.get(id);
+  const rest = restOf(message, placedNames) ?? {};
+  const beside = {
+    ...rest,
+    ...pluginsOf(message, plugin),
+    ...Object.fromEntries(Object.entries(more).filter(([name, value]) => says(value) && !name.startsWith("from"))),
+    ...Object.fromEntries(Object.entries(counts).filter(([name, value]) => says(value) && !/tokens$/i.test(name))),
+  };
+  const facts = defined({
+    at: timeIn(message),
+    model: textOf(message, ["model", "fromModel"]) ?? textOf(more, ["fromModel"]),
+    usage: usageIn(counts),
+  });
+  const whole = (one: Message): AppMessage => ({
+    message: one,
+    facts: one.role === "user" ? defined({ at: facts.at }) : facts,
+    beside: Object.keys(beside).length === 0 ? [] : [beside],
+  });
+  const text = typeof content === "string" ? content : "";
+  if (role === "tool" || role === "function") {
+    const callId = textOf(message, ["tool_call_id"]) ?? (plugin && textOf(plugin, ["toolCallId"]));
+    const isError = says(message["pluginError"] ?? plugin?.["error"] ?? null);
+    if (callId !== undefined && calls.has(callId))
+      return whole({ role: "tool", tool_call_id: callId, content: text, ...(isError ? { is_error: true } : {}) });
+    // Older versions have a call in the message of its result alone.
+    if (plugin === undefined) return { ...whole({ role: "assistant", content: [] }), beside: [message] };
+    const called = callId ?? `call_${id}`;
+    return whole({
+      role: "assistant",
+      content: [
+        { type: "tool_use", id: called, name: nameOf(plugin), input: plugin["arguments"] ?? {} },
+        { type: "tool_result", tool_use_id: called, content: text, is_error: isError },
+      ],
+    });
+  }
+  const tools = toolsIn(message).map((tool): Value => ({
+    type: "tool_use",
+    id: textOf(tool, ["id"]) ?? "",
+    name: nameOf(tool),
+    input: tool["arguments"] ?? {},
+  }));
+  // Three dots stand in place of an answer that has not come.
+  const words = text === "..." && error !== undefined && error !== null ? "" : text;
+  const pictures = listOf(message["imageList"]).map((file): Value => ({
+    ...(isFields(file) ? file : {}),
+    type: "image",
+  }));
+  const named = [...pictures, ...listOf(message["fileList"])];
+  const files = named.length > 0 ? named : [...listOf(message["files"]), ...fileIds(tables.files.get(id))];
+  return whole({
+    role: role === "assistant" || role === "system" ? role : "user",
+    content: [...partsOfFiles(files, leftOut), ...(words === "" ? [] : [words]), ...tools],
+  });
+}
+
+/** What calls and results say of their plugins beside the names, arguments and ids of the calls. */
+function pluginsOf(message: Fields, plugin: Fields | undefined): Fields {
+  const tools = toolsIn(message).map(({ apiName: _, arguments: __, ...others }): Value => others);
+  const rest = plugin && restOf(plugin, ["id", "toolCallId", "apiName", "arguments", "clientId"]);
+  return defined({ tools: tools.length === 0 ? undefined : tools, plugin: rest });
+}
+
+function nameOf(plugin: Fields): string {
+  return textOf(plugin, ["apiName", "identifier"]) ?? "tool";
+}
+
+function toolsIn({ tools }: Fields): readonly Fields[] {
+  return listOf(tools).filter(isFields);
+}
+
+function listOf(value: Value | undefined): readonly Value[] {
+  return Array.isArray(value) ? (value as readonly Value[]) : [];
+}
+
+function fileIds(rows: readonly Fields[] = []): readonly Value[] {
+  return rows.flatMap((row) => textOf(row, ["fileId"]) ?? []);
+}
+
+function usageIn({ totalInputTokens: inputTokens, totalOutputTokens: outputTokens }: Fields): MessageFacts["usage"] {
+  if (typeof inputTokens !== "number" || typeof outputTokens !== "number") return undefined;
+  return { inputTokens, outputTokens };
+}

@@ -1,0 +1,137 @@
+/** Exports of Open WebUI: a chat is a tree of messages, or in older versions a list. */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import type { Conversation } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, factsOf, restOf, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { partsOfFiles } from "./app-files.ts";
+import { messagesOfApp, type AppMessage } from "./app-messages.ts";
+import { partsOfDetails, partsOfOutput } from "./open-webui-content.ts";
+
+export const openWebui: ConversationFormat = {
+  name: "open-webui",
+  title: "an export of Open WebUI",
+  kindOf: (document) => (messagesIn(chatIn(document)) === undefined ? undefined : "conversation"),
+  read: ([{ value, place }], options) => {
+    const chat = chatIn(value);
+    const { history } = chat;
+    const list = messagesIn(chat)!;
+    const messages = new Map(list.map(([id, message]) => [id, message]));
+    const isTree = list.some(([, message]) => messages.has(parentOf(message) ?? ""));
+    const nodes = list.map(([id, message], index) => ({
+      id,
+      // Without parents the messages are in their order.
+      parent: isTree ? parentOf(message) : list[index - 1]?.[0],
+      at: timeIn(message),
+    }));
+    const current = isFields(history) ? textOf(history, ["currentId"]) : undefined;
+    const read = (path: readonly string[]): Conversation =>
+      conversationOf(
+        { outer: value as Fields, chat },
+        path.map((id) => messages.get(id)!),
+        place,
+      );
+    return conversationsOfTree({ nodes, current, read }, options);
+  },
+};
+
+/** The chat inside a row of the export, or the document itself. */
+function chatIn(document: Value): Fields {
+  if (!isFields(document)) return {};
+  return isFields(document["chat"]) ? document["chat"] : document;
+}
+
+/** The messages of a chat by their ids; undefined for a document of another form. */
+function messagesIn(chat: Fields): readonly (readonly [id: string, message: Fields])[] | undefined {
+  const { history, messages: list, models } = chat;
+  const tree = isFields(history) ? history["messages"] : undefined;
+  if (isFields(tree))
+    return Object.entries(tree).flatMap(([id, message]) => (isFields(message) ? [[id, message] as const] : []));
+  // Older exports have the list alone, with the models that were asked.
+  if (!Array.isArray(list) || !Array.isArray(models)) return undefined;
+  return (list as readonly Value[])
+    .filter(isFields)
+    .map((message, index) => [textOf(message, ["id"]) ?? `${index}`, message] as const);
+}
+
+function parentOf(message: Fields): string | undefined {
+  return textOf(message, ["parentId"]);
+}
+
+interface Around {
+  readonly outer: Fields;
+  readonly chat: Fields;
+}
+
+/** The fields of a chat that have a place in a session, or repeat what has one. */
+const chatNames = ["id", "title", "history", "messages", "timestamp", "files", "system", "params", "chat"];
+
+/** @throws SessionError `message_invalid` for one without messages */
+function conversationOf({ outer, chat }: Around, list: readonly Fields[], place: string): Conversation {
+  const { params, system = isFields(params) ? params["system"] : undefined } = chat;
+  const others = isFields(params) ? Object.entries(params).filter(([name]) => name !== "system") : [];
+  const own = Object.fromEntries(Object.entries(chat).filter(([name]) => !chatNames.includes(name)));
+  const { title, id, timestamp } = chat;
+  // A row of the export says more than the chat in it.
+  const about = aboutConversation(
+    defined({ title, id, timestamp, ...own, params: Object.fromEntries(others), ...outer }),
+    outer === chat ? chatNames.filter((name) => !["id", "title", "timestamp", "params"].includes(name)) : ["chat"],
+  );
+  const leftOut = new LeftOutCounts();
+  const documents = partsOfFiles(chat["files"], new LeftOutCounts()).length;
+  leftOut.add("document of the chat", documents);
+  return {
+    ...about,
+    metadata: { ...about.metadata, source: "open-webui" },
+    ...messagesOfApp(
+      list.map((message) => appMessage(message, leftOut)),
+      { format: "open-webui", place, instructions: typeof system === "string" ? system : "", leftOut },
+    ),
+  };
+}
+
+/** The fields of a message that have a place in a session, or none outside of Open WebUI's pages. */
+const placedNames = [
+  "id",
+  "parentId",
+  "childrenIds",
+  "role",
+  "content",
+  "output",
+  "files",
+  "models",
+  "modelName",
+  "modelIdx",
+  "done",
+  "lastSentence",
+  "completedAt",
+  "user",
+];
+
+function appMessage(message: Fields, leftOut: LeftOutCounts): AppMessage {
+  const { role, content, output, error, info } = message;
+  const isAnswer = role === "assistant";
+  const text = typeof content === "string" ? content : "";
+  // What a user was shown in place of an answer is no answer.
+  const isError = isAnswer && error === true;
+  const rest = restOf(
+    message,
+    placedNames.filter((name) => !(isError && name === "content")),
+  );
+  const { info: _, ...others } = rest ?? {};
+  const used = usageOf(info);
+  const besides = used === undefined ? (rest ?? {}) : others;
+  const own = Array.isArray(content) ? (content as readonly Value[]) : isAnswer ? partsOfDetails(text) : [text];
+  const parts = isAnswer && Array.isArray(output) ? partsOfOutput(output as readonly Value[], own) : own;
+  return {
+    message: {
+      role: isAnswer || role === "system" ? role : "user",
+      content: isError ? [] : [...partsOfFiles(message["files"], leftOut), ...parts.filter((part) => part !== "")],
+    },
+    facts: defined({ usage: used, ...factsOf(message) }),
+    beside: Object.keys(besides).length === 0 ? [] : [besides],
+  };
+}
