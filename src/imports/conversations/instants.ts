@@ -17,6 +17,7 @@ const dateAndTime = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?))
 export function instantOf(value: unknown): number | undefined {
   // MongoDB writes its times so.
   if (typeof value === "object" && value !== null && "$date" in value) return instantOf(value.$date);
+  if (typeof value === "object" && value !== null && "$numberLong" in value) return instantOf(value.$numberLong);
   const ms = typeof value === "number" ? ofNumber(value) : typeof value === "string" ? ofText(value.trim()) : undefined;
   return ms !== undefined && ms > 0 && ms < instantMaxMs ? Math.floor(ms) : undefined;
 }

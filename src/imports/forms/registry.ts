@@ -7,7 +7,9 @@ import { langgraph } from "./agents/langgraph.ts";
 import { chatForms, mixedChats } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
+import { aiStudio } from "./apps/ai-studio.ts";
 import { chatbotUi } from "./apps/chatbot-ui.ts";
+import { grok } from "./apps/grok.ts";
 import { librechat } from "./apps/librechat.ts";
 import { lobechat } from "./apps/lobechat.ts";
 import { openWebui } from "./apps/open-webui.ts";
@@ -26,6 +28,8 @@ export const conversationFormats: readonly ConversationFormat[] = [
   openWebui,
   lobechat,
   chatbotUi,
+  grok,
+  aiStudio,
   claudeCode,
   geminiCli,
   adk,
