@@ -1,17 +1,12 @@
 /** The tests of one framework's adapter, with the framework itself, in a folder that has packages of its own. */
-import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
-
-const root = join(import.meta.dirname, "../..");
 
 /**
- * Checks the types of the folder, then loads its files of tests. Where its packages are not installed, each file is a
- * skipped test.
+ * Loads the files of tests of a folder. Where its packages are not installed, each file is a skipped test. The types of
+ * the folder are checked by `npm run types`.
  *
  * @param files paths inside the folder
  * @returns the option of further tests that need the packages
@@ -22,14 +17,6 @@ export async function frameworkTests(
 ): Promise<{ readonly skip: string | false }> {
   const folder = join(import.meta.dirname, name);
   const skip = existsSync(join(folder, "node_modules")) ? false : "run node test/frameworks/install.ts";
-  test(`the types of the adapter fit those of the framework: ${name}`, { skip }, async () => {
-    const tsc = promisify(execFile)(join(root, "node_modules/.bin/tsc"), ["--noEmit", "-p", folder]);
-    const found = await tsc.then(
-      () => "",
-      (error: unknown) => String((error as { readonly stdout?: unknown }).stdout),
-    );
-    assert.equal(found, "");
-  });
   // The addresses keep the compiler of the project from the packages that only the folder has.
   for (const file of files) {
     if (skip === false) await import(pathToFileURL(join(folder, file)).href);

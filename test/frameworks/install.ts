@@ -9,15 +9,23 @@ import { promisify } from "node:util";
 
 /** @throws Error if `npm ci` fails in a folder, with its output */
 export async function installFrameworks(): Promise<void> {
-  for (const lock of globSync("*/package-lock.json", { cwd: import.meta.dirname }).toSorted()) {
-    const folder = join(import.meta.dirname, lock, "..");
-    const wanted = readFileSync(join(folder, "package-lock.json"), "utf8");
-    const installed = join(folder, "node_modules/.installed-lock.json");
-    if (existsSync(installed) && readFileSync(installed, "utf8") === wanted) continue;
-    const args = ["ci", "--prefix", folder, "--silent", "--no-audit", "--no-fund"];
-    await promisify(execFile)("npm", args, { timeout: 300_000, shell: process.platform === "win32" });
-    writeFileSync(installed, wanted);
-  }
+  const locks = globSync("*/package-lock.json", { cwd: import.meta.dirname }).toSorted();
+  // Three at a time, since an installation waits for the registry and for the disk.
+  const next = async (): Promise<void> => {
+    for (let lock = locks.shift(); lock !== undefined; lock = locks.shift()) {
+      await install(join(import.meta.dirname, lock, ".."));
+    }
+  };
+  await Promise.all([next(), next(), next()]);
+}
+
+async function install(folder: string): Promise<void> {
+  const wanted = readFileSync(join(folder, "package-lock.json"), "utf8");
+  const installed = join(folder, "node_modules/.installed-lock.json");
+  if (existsSync(installed) && readFileSync(installed, "utf8") === wanted) return;
+  const args = ["ci", "--prefix", folder, "--silent", "--no-audit", "--no-fund"];
+  await promisify(execFile)("npm", args, { timeout: 300_000, shell: process.platform === "win32" });
+  writeFileSync(installed, wanted);
 }
 
 if (import.meta.main) await installFrameworks();

@@ -33,13 +33,21 @@ after(async () => {
 if (isThorough || missing !== undefined)
   storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
 const oddSchema = `our "agents'; $body$ --`;
+if (isThorough)
+  storeConformance({
+    name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
+    open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
+  });
+const unprepared = "without prepared statements and with standard_conforming_strings off, on a pool of the caller";
+// A quick run has the partitions and the odd name here.
 storeConformance({
-  name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
-  open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
-});
-storeConformance({
-  name: "the PostgreSQL store without prepared statements and with standard_conforming_strings off, on a pool of the caller",
-  open: () => openPostgres({ pool: nonConforming, schema: "unprepared", prepare: false }),
+  name: `the PostgreSQL store ${unprepared}`,
+  open: () =>
+    openPostgres({
+      pool: nonConforming,
+      prepare: false,
+      ...(isThorough ? { schema: "unprepared" } : { schema: oddSchema, partitions: 8 }),
+    }),
 });
 if (missing === undefined) {
   storeConformance({

@@ -12,6 +12,7 @@ import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { Proxy } from "./proxy.ts";
 import { serverOfFile } from "./of-file.ts";
+import { isThorough } from "../support/rounds.ts";
 import { freePort, query } from "./server.ts";
 
 /** The newest version of the schema. */
@@ -171,6 +172,8 @@ test("a dry run lists the missing steps and changes nothing; a migration lists t
 test("each older schema is migrated with its data", async () => {
   for (const partitions of [1, 3]) {
     for (let from = 1; from < known; from++) {
+      // A quick run takes the first and the last step with partitions, a thorough run each.
+      if (!isThorough && partitions > 1 && from > 1 && from < known - 1) continue;
       const url = await emptyDatabase();
       const layout = layoutOf({ schema: "perdure", partitions });
       for (const step of migrations.slice(0, from)) await query(url, stepSql(step, layout));
@@ -216,6 +219,7 @@ test("each older schema is migrated with its data", async () => {
         assert.deepEqual([found?.commitId, found?.title, found?.labels], ["older", "The first", { team: "ops" }]);
         assert.equal(await store.count(filter), 1);
       }
+      assert.deepEqual(await store.inspect(), [], "the doctor finds nothing");
       await store.close();
     }
   }

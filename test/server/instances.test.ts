@@ -56,7 +56,7 @@ async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
 
 const messages = 5;
 /** A quick run has a fifth of the devices. */
-const deviceCount = isThorough ? 500 : 100;
+const deviceCount = isThorough ? 500 : 50;
 const loadedCount = isThorough ? 40 : 20;
 
 test(`${deviceCount} devices at once, five messages each, on two instances in turn: every conversation is complete and separate`, async () => {

@@ -18,9 +18,8 @@ const folders: string[] = [];
 
 export async function globalSetup(): Promise<void> {
   process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "node-compile-cache");
-  await installFrameworks();
-  folders.push(await buildPrograms());
-  const cluster = await createCluster();
+  const [, built, cluster] = await Promise.all([installFrameworks(), buildPrograms(), createCluster()]);
+  folders.push(built);
   folders.push(cluster);
   process.env[clusterVariable] = cluster;
 }

@@ -17,7 +17,7 @@ import { openMemory } from "../../../src/store/memory.ts";
 import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
-import { rounds } from "../../support/rounds.ts";
+import { isThorough } from "../../support/rounds.ts";
 import {
   RequestBrowser,
   requestFrameworks,
@@ -310,7 +310,7 @@ for (const name of engineNames)
       return answered.length === steps.length;
     };
     // A part of the commits, all of them in a thorough run.
-    for (let commits = 1; !(await killedAfter(commits)); commits += 2 / rounds(2, 1));
+    for (let commits = 1; !(await killedAfter(commits)); commits += isThorough ? 1 : 3);
   });
 
 /** A server of Express in a process of its own. */

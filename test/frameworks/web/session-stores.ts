@@ -13,7 +13,7 @@ import { openMemory } from "../../../src/store/memory.ts";
 import { engineNames, Engines } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
-import { rounds } from "../../support/rounds.ts";
+import { isThorough } from "../../support/rounds.ts";
 import { Browser, frameworks, serve, type Framework, type Handler } from "./servers.ts";
 
 const engines = new Engines();
@@ -293,7 +293,7 @@ for (const framework of frameworks) {
         return answered === steps.length;
       };
       // A part of the commits, all of them in a thorough run.
-      for (let commits = 0; !(await killedAfter(commits)); commits += 2 / rounds(2, 1));
+      for (let commits = 0; !(await killedAfter(commits)); commits += isThorough ? 1 : 3);
     });
   }
 }
