@@ -1,5 +1,6 @@
 /** The forms that an import knows. */
 import { adk } from "./agents/adk.ts";
+import { assistants } from "./agents/assistants.ts";
 import { claudeCode } from "./agents/claude-code.ts";
 import { codex } from "./agents/codex.ts";
 import { geminiCli } from "./agents/gemini-cli.ts";
@@ -34,6 +35,7 @@ export const conversationFormats: readonly ConversationFormat[] = [
   geminiCli,
   adk,
   langgraph,
+  assistants,
   exchanges,
   ...chatForms,
   mixedChats,

@@ -1,0 +1,189 @@
+/**
+ * Threads of OpenAI's Assistants: messages, with the runs and the steps of runs where the file has them. Lists of the API begin
+ * with the newest.
+ */
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import type { Message } from "../../../domain/turns/turn.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { withBeside } from "../../conversations/kept-beside.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+
+export const assistants: ConversationFormat = {
+  name: "assistants",
+  title: "a thread of OpenAI's Assistants",
+  kindOf: (document) => {
+    if (isEntry(document)) return "entry";
+    return isFields(document) && listIn(document) !== undefined ? "conversation" : undefined;
+  },
+  groupOf: (entry) => textOf(entry as Fields, ["thread_id"]),
+  read: (documents) => {
+    const [{ value, place }] = documents;
+    const list = listIn(value as Fields);
+    const entries = list ?? documents.map((document) => document.value as Fields);
+    const isThread = list !== undefined;
+    return [conversationOf(isThread ? (value as Fields) : {}, entries, place)];
+  },
+};
+
+const objects = new Set<unknown>(["thread.message", "thread.run", "thread.run.step"]);
+
+function isEntry(value: Value): value is Fields {
+  return isFields(value) && (objects.has(value["object"]) || isMessage(value));
+}
+
+/** A message whose texts are objects: `{type: "text", text: {value}}`. */
+function isMessage({ role, content }: Fields): boolean {
+  const parts = Array.isArray(content) ? (content as readonly Value[]) : [];
+  return typeof role === "string" && parts.some((part) => isFields(part) && isFields(part["text"]));
+}
+
+/** The messages of a thread that are in the same document, or a list of the API; undefined for another document. */
+function listIn(fields: Fields): readonly Fields[] | undefined {
+  const { messages, data, object } = fields;
+  const list = isFields(messages) ? messages["data"] : (messages ?? (object === "list" ? data : undefined));
+  if (!Array.isArray(list)) return undefined;
+  const isThread = object === "thread" || list.length > 0;
+  return isThread && (list as readonly Value[]).every(isEntry) ? (list as readonly Fields[]) : undefined;
+}
+
+/** Fields that say nothing of the thread. */
+const aroundNames = ["messages", "data", "object", "first_id", "last_id", "has_more"];
+
+/** @throws SessionError `message_invalid` for a thread without messages */
+function conversationOf(thread: Fields, entries: readonly Fields[], place: string): Conversation {
+  const reading = new Reading(entries.filter(({ object }) => object === "thread.run"));
+  for (const entry of inOrder(entries)) reading.add(entry);
+  const { messages, ...read } = reading.end();
+  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  const { thread: inner, ...fields } = thread;
+  const about = aboutConversation(isFields(inner) ? { ...fields, ...inner } : fields, aroundNames);
+  const id = about.id ?? entries.map((entry) => textOf(entry, ["thread_id"])).find((one) => one !== undefined);
+  const assistant = entries.map((entry) => textOf(entry, ["assistant_id"])).find((one) => one !== undefined);
+  return {
+    ...about,
+    ...defined({ id }),
+    metadata: defined({ assistant_id: assistant, ...about.metadata, source: "assistants" }),
+    messages,
+    ...read,
+  };
+}
+
+/** By their times. Those of one second are in the order of the list, which may begin with the newest. */
+function inOrder(entries: readonly Fields[]): readonly Fields[] {
+  const said = entries.filter(({ object }) => object !== "thread.run");
+  const times = new Map(said.map((entry) => [entry, timeIn(entry)]));
+  if ([...times.values()].includes(undefined)) return said;
+  const [first, last] = [said[0], said.at(-1)].map((entry) => (entry === undefined ? 0 : times.get(entry)!));
+  const forward = first! > last! ? said.toReversed() : said;
+  return forward.toSorted((one, other) => times.get(one)! - times.get(other)!);
+}
+
+/** Reads messages and steps of runs one after the other. */
+class Reading {
+  readonly #runs: ReadonlyMap<string | undefined, Fields>;
+  readonly #used = new Set<string>();
+  readonly #messages: Message[] = [];
+  readonly #facts = new Map<Message, MessageFacts>();
+  readonly #leftOut = new LeftOutCounts();
+  #aside = 0;
+
+  constructor(runs: readonly Fields[]) {
+    this.#runs = new Map(runs.map((run) => [textOf(run, ["id"]), run]));
+    const instructions = runs.map((run) => textOf(run, ["instructions"])).find((text) => text !== undefined);
+    if (instructions !== undefined) this.#messages.push({ role: "system", content: instructions });
+  }
+
+  add(entry: Fields): void {
+    if (entry["object"] === "thread.run.step") this.#step(entry);
+    else this.#message(entry);
+  }
+
+  end(): Required<Pick<Conversation, "messages" | "facts" | "leftOut" | "aside">> {
+    const messages = this.#messages.every(({ role }) => role === "system") ? [] : this.#messages;
+    return { messages, facts: this.#facts, leftOut: this.#leftOut.all, aside: this.#aside };
+  }
+
+  #message(entry: Fields): void {
+    const { role, content, attachments, metadata } = entry;
+    const parts = (Array.isArray(content) ? (content as readonly Value[]) : []).filter(isFields);
+    const read = parts.map((part) => this.#part(part));
+    const beside = parts.filter(isCited);
+    const files = Array.isArray(attachments) ? (attachments as readonly Value[]) : [];
+    this.#leftOut.add("attachment", files.length);
+    if (files.length > 0) beside.push({ attachments: files });
+    if (isFields(metadata) && Object.keys(metadata).length > 0) beside.push({ metadata });
+    this.#aside += beside.length;
+    const texts = read.flatMap((part) => (part["type"] === "text" ? [part["text"] as string] : []));
+    const whole = texts.length === read.length ? texts.join("\n\n") : read;
+    const message: Message = { role: role === "assistant" ? "assistant" : "user", content: whole };
+    this.#put(withBeside(message, "assistants", beside), entry);
+  }
+
+  /** A part as one of chat completions. Of a file of OpenAI the export has the id only. */
+  #part(part: Fields): Fields {
+    const { type, text, image_file: file } = part;
+    if (type === "text") return { type, text: isFields(text) ? (text["value"] ?? "") : (text ?? "") };
+    if (type === "refusal") return { type: "text", text: part["refusal"] ?? "" };
+    if (type !== "image_file" || !isFields(file)) return part;
+    this.#leftOut.add("picture");
+    return { type: "text", text: `[image ${textOf(file, ["file_id"]) ?? ""}]` };
+  }
+
+  /** The calls of a step, each with its output. The message that a step wrote is in the list of messages. */
+  #step(entry: Fields): void {
+    const { step_details: details } = entry;
+    const calls =
+      isFields(details) && Array.isArray(details["tool_calls"]) ? (details["tool_calls"] as readonly Value[]) : [];
+    const read = calls.filter(isFields).flatMap(callIn);
+    if (read.length === 0) return;
+    this.#put({ role: "assistant", content: null, tool_calls: read.map(({ call }) => call) }, entry);
+    for (const { call, output } of read)
+      if (output !== undefined) this.#put({ role: "tool", tool_call_id: call.id, content: output }, {});
+  }
+
+  /** The first message of a run has its model, and its tokens. */
+  #put(message: Message, entry: Fields): void {
+    const runId = textOf(entry, ["run_id"]);
+    const run =
+      message.role === "assistant" && runId !== undefined && !this.#used.has(runId) ? this.#runs.get(runId) : undefined;
+    if (run !== undefined) this.#used.add(runId!);
+    this.#messages.push(message);
+    this.#facts.set(
+      message,
+      defined({ at: timeIn(entry), usage: usageOf(run?.["usage"]), model: run && textOf(run, ["model"]) }),
+    );
+  }
+}
+
+/** True for a text that cites files. */
+function isCited({ text }: Fields): boolean {
+  const notes = isFields(text) ? text["annotations"] : undefined;
+  return Array.isArray(notes) && notes.length > 0;
+}
+
+/** A call of a function, or of a tool of OpenAI, which has its output in its own field. */
+function callIn(
+  call: Fields,
+): readonly { call: NonNullable<Message["tool_calls"]>[number]; output: string | undefined }[] {
+  const { type } = call;
+  const own = typeof type === "string" ? call[type] : undefined;
+  const id = textOf(call, ["id"]);
+  if (!isFields(own) || id === undefined) return [];
+  if (type === "function") {
+    const { name = "function", arguments: given = "{}", output } = own as Readonly<Record<string, string | null>>;
+    return [{ call: { id, type, function: { name: name!, arguments: given! } }, output: output ?? undefined }];
+  }
+  const { input, outputs, results = outputs, ...others } = own;
+  const given = typeof input === "string" ? input : JSON.stringify(others);
+  return [
+    {
+      call: { id, type: "function", function: { name: type as string, arguments: given } },
+      output: results === undefined || results === null ? undefined : JSON.stringify(results),
+    },
+  ];
+}
