@@ -1,0 +1,6 @@
+/** A message as assistant-ui has it; its text is its id. */
+export function messageOf(id: string, role: "user" | "assistant"): { readonly id: string } {
+  const common = { id, role, createdAt: new Date(0), content: [{ type: "text", text: id }], metadata: { custom: {} } };
+  if (role === "user") return { ...common, attachments: [] } as { id: string };
+  return { ...common, status: { type: "complete", reason: "stop" } } as { id: string };
+}
