@@ -4,7 +4,8 @@ import * as fc from "fast-check";
 import { counterNames, type Counters } from "../domain/record/record.ts";
 import { hasCode } from "../errors.ts";
 import { sampleRecord } from "../testing/samples.ts";
-import { activeMinuteOf, recordOf, rowOf, shortRowOf } from "./row.ts";
+import { earlierRowOf } from "../../test/support/earlier-row.ts";
+import { activeMinuteOf, recordOf, rowOf } from "./row.ts";
 
 test("a record comes back from its row as it was", () => {
   const metadata = { z: -0, a: new Date(5), big: 7n, ["__proto__"]: "own", bytes: Uint8Array.of(1) };
@@ -33,24 +34,24 @@ test("a record comes back from its row as it was", () => {
       usageEntries: 1,
     },
   });
-  for (const row of [rowOf(record), shortRowOf(record)]) {
+  for (const row of [rowOf(record), earlierRowOf(record)]) {
     assert.deepStrictEqual(recordOf(row), record);
     assert.deepStrictEqual(recordOf(structuredClone(row)), record);
   }
 });
 
-test("a short row of a session that only appends has its time to live, counters and heads", () => {
+test("the row of a session that only appends has its time to live, counters and heads", () => {
   const fields = { version: 7, turnsVersion: 7, commitId: "c.1", turnsCommitId: "c.1", heads: { events: 1, turns: 2 } };
   const record = sampleRecord({ ...fields, maxAgeFrom: sampleRecord().createdAt });
-  const row = shortRowOf(record);
+  const row = rowOf(record);
   assert.deepEqual(Object.keys(JSON.parse(row.data) as object), ["metadata", "ttlMs", "counters", "heads"]);
-  assert.ok(row.data.length < rowOf(record).data.length / 2);
+  assert.ok(row.data.length < earlierRowOf(record).data.length / 2);
   assert.deepStrictEqual(recordOf(row), record);
 });
 
-test("a short row has the counters in the order of their names", () => {
+test("a row has the counters in the order of their names", () => {
   const counters = Object.fromEntries(counterNames.map((name, index) => [name, index + 1])) as unknown as Counters;
-  const row = shortRowOf(sampleRecord({ counters }));
+  const row = rowOf(sampleRecord({ counters }));
   const stored = (JSON.parse(row.data) as { counters: number[] }).counters;
   assert.deepEqual(stored, Object.values(counters));
   assert.deepEqual(recordOf(row).counters, counters);

@@ -1,6 +1,6 @@
 /**
  * A record as a table row: a column for each field that statements use, and the other fields as one text. All stores read the
- * same row. SQLite writes it with a shorter text ({@link shortRowOf}).
+ * same row.
  */
 import { decode, plainOf } from "../domain/values/codec.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
@@ -54,7 +54,7 @@ type OptionalFields =
 type StoredMark = number | readonly [version: number, commitId: string];
 /** `spent` is the number of entries of usage. */
 type StoredArchive = Omit<Archive, "usageEntries"> & { readonly spent?: number };
-/** The fields that a short text omits where they have their most frequent value. */
+/** The fields that the text omits where they have their most frequent value. Texts of earlier steps have all of them. */
 type FrequentFields =
   | "maxAgeMs"
   | "maxAgeFrom"
@@ -67,7 +67,7 @@ type FrequentFields =
 /** Rows have the names `floor`, `hold` and `spent` since the first version. */
 type StoredRest = Omit<Rest, OptionalFields | FrequentFields | "counters" | "handoff" | "legalHold" | "logMarks"> &
   Partial<Pick<Rest, Exclude<OptionalFields, "archive"> | FrequentFields>> & {
-    /** A short text has the numbers alone, in the order of `counterNames`. */
+    /** The numbers, in the order of `counterNames`. Texts of earlier steps have them by name. */
     counters: Counters | readonly number[];
     archive?: StoredArchive;
     floor?: StoredHandoff | null;
@@ -76,30 +76,12 @@ type StoredRest = Omit<Rest, OptionalFields | FrequentFields | "counters" | "han
   };
 type EditableRest = { -readonly [Field in keyof StoredRest]: StoredRest[Field] };
 
-export function rowOf(record: SessionRecord): RecordRow {
-  // Field by field, which the compiler checks. Copying "the rest" costs more than encoding it.
-  return rowWith(record, {
-    metadata: plainMetadata(record),
-    ttlMs: record.ttlMs,
-    maxAgeMs: record.maxAgeMs,
-    maxAgeFrom: record.maxAgeFrom,
-    counters: record.counters,
-    heads: record.heads,
-    turnsVersion: record.turnsVersion,
-    openTurn: record.openTurn,
-    cancel: record.cancel,
-    floor: record.handoff && storedHandoff(record.handoff),
-    fence: record.fence,
-    lease: record.lease,
-    waiters: record.waiters,
-  });
-}
-
 /**
- * The row with a text that omits the most frequent values. Every append writes the row, and short rows share a page: an append
- * of many sessions writes fewer pages.
+ * The row of a record. Its text omits the most frequent values. Every append writes the row, and short rows share a page: an
+ * append of many sessions writes fewer pages, and less write-ahead log. Fields are named one by one, which the compiler checks:
+ * copying "the rest" costs more than encoding it.
  */
-export function shortRowOf(record: SessionRecord): RecordRow {
+export function rowOf(record: SessionRecord): RecordRow {
   const { maxAgeMs, maxAgeFrom, counters, openTurn, cancel, handoff, fence, lease, waiters } = record;
   const rest: EditableRest = {
     metadata: plainMetadata(record),

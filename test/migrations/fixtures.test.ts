@@ -8,6 +8,8 @@ import { after, test } from "node:test";
 import { doctor } from "../../src/admin.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
+import { migratePostgres } from "../../src/store/postgres/index.ts";
+import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import { serverOfFile } from "../postgres/of-file.ts";
 import { query } from "../postgres/server.ts";
 import { inputsOf } from "../support/inputs-of.ts";
@@ -150,5 +152,30 @@ for (const fixture of fixtures) {
     await using alone = await openSessions({ store, secret: another, sweep: false });
     assert.deepEqual(await inputsOf(await alone.devices.open(device)), ["hello"]);
     await assert.rejects(openSessions({ store, secret, sweep: false }), { code: "secret_mismatch" });
+  });
+}
+
+const lastBreaking = migrations.findLast(({ breaking }) => breaking)?.version ?? 0;
+
+for (const fixture of fixtures.filter((name) => name.endsWith(".postgres.sql"))) {
+  if (Number.parseInt(fixture.replace("schema-", ""), 10) >= lastBreaking) continue;
+  test(`a program of before a breaking step finds no function by which it commits or loads: ${fixture}`, async () => {
+    const url = await rebuilt(fixture);
+    const functions = async (): Promise<readonly string[]> => {
+      const rows = await query(
+        url,
+        `select oid::regprocedure::text as name from pg_proc
+         where pronamespace = 'perdure'::regnamespace and proname ~ '^(commit|load)_'`,
+      );
+      return rows.map(({ name }) => String(name));
+    };
+    const before = await functions();
+    await migratePostgres({ url });
+    const after = await functions();
+    assert.ok(before.length > 0);
+    assert.deepEqual(
+      before.filter((name) => after.includes(name)),
+      [],
+    );
   });
 }

@@ -58,7 +58,7 @@ test("a damaged row fails no pass on PostgreSQL, is named, and its session can b
     ),
     "update perdure.sessions set data = '{' where id = $1",
     "update perdure.sessions set data = '{}' where id = $1",
-    'update perdure.sessions set data = replace(data, \'"turns":1\', \'"turns":"x"\') where id = $1',
+    'update perdure.sessions set data = replace(data, \'"counters":[1\', \'"counters":["x"\') where id = $1',
     "update perdure.entries set at = 9223372036854775807 where session = $1 and log = 'events'",
     "update perdure.entries set data = '{' where session = $1 and log in ('events', 'turns')",
   ];
@@ -133,7 +133,7 @@ test("the doctor finds nothing in an unaltered schema: fresh, partitioned, of an
 const harms: readonly (readonly [sql: string, what: RegExp, repaired: boolean])[] = [
   ["drop index perdure.sessions_due", /^index sessions_due is missing$/, true],
   ["drop index perdure.entries_by_key", /^index entries_by_key is missing$/, true],
-  ["drop function perdure.load_records", /^function load_records is missing$/, true],
+  ["drop function perdure.load_many", /^function load_many is missing$/, true],
   ["drop function perdure.entry_text", /^function entry_text is missing$/, true],
   [
     "alter function perdure.commit_session reset lock_timeout",
@@ -321,8 +321,8 @@ test("perdure doctor reports the schema without changing it, and repairs it on r
 
 test("a schema in which no session can be read is one finding, not one of each session", async () => {
   for (const sql of [
-    "drop function perdure.load_records",
-    "drop function perdure.load_session",
+    "drop function perdure.load_many",
+    "drop function perdure.load_one",
     "drop function perdure.entry_text cascade",
     "alter table perdure.entries drop column bytes cascade",
     "drop table perdure.instances",
@@ -352,7 +352,7 @@ test("a schema in which no session can be read is one finding, not one of each s
   await using place = await Workplace.open({ PERDURE_STORE: url });
   const looked = await place.run(["doctor"]);
   assert.deepEqual([looked.code, looked.stderr], [1, `1 session checked, 3 problems\n${space}`]);
-  await query(url, "drop function perdure.load_records");
+  await query(url, "drop function perdure.load_many");
   const result = await place.run(["doctor"]);
   assert.match(result.stderr, /^0 sessions checked, 4 problems, no session can be read until /);
 });

@@ -238,7 +238,7 @@ test("a connection that hangs is given up, and its commit settled on another", a
 test("reads are tried again on another connection", async () => {
   const record = await born();
   for (const cut of cuts) {
-    const cutting = proxy.cutAt(cut, "load_session");
+    const cutting = proxy.cutAt(cut, "load_one");
     const {
       sessions: [loaded],
     } = await store.load([{ key: record, tails: [] }]);

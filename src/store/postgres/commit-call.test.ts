@@ -33,17 +33,24 @@ test("a change is sent to the function that does least for it", async () => {
   const archived = (id: string): Transaction => [
     stepOf(sampleRecord({ id }), { splices: [sampleSplice("archive", 1, ["bytes"])] }),
   ];
+  const appendedTo = (id: string, logs: readonly string[]): Transaction => [
+    stepOf(sampleRecord({ id }), { splices: logs.map((log) => ({ ...sampleSplice(log, 1, ["one"]), appends: true })) }),
+  ];
+  const touched = (id: string): Transaction => [stepOf(sampleRecord({ id }))];
   const cases: readonly (readonly [name: string, batch: readonly Transaction[], overlaps?: boolean])[] = [
     ["commit_append", [appended("a")]],
+    ["commit_append", [appendedTo("a", ["turns", "steps"])]],
+    ["commit_session", [appendedTo("a", ["turns", "steps", "events"])]],
+    ["commit_session", [touched("a")]],
     ["commit_session", [grown("a")]],
     ["commit_session", [appended("a", [{ log: "turns", key: "another" }])]],
     ["commit_session", [amended("a")]],
     ["commit_session", [archived("a")]],
     ["commit_session", [appended("a")], true],
-    ["commit_appends", [appended("a"), appended("b")]],
-    ["commit_sessions", [appended("a"), appended("b")], true],
-    ["commit_sessions", [appended("a"), amended("b")]],
-    ["commit_sessions", [appended("a"), archived("b")]],
+    ["commit_append_batch", [appended("a"), appended("b")]],
+    ["commit_batch", [appended("a"), appended("b")], true],
+    ["commit_batch", [appended("a"), amended("b")]],
+    ["commit_batch", [appended("a"), archived("b")]],
   ];
   await new Lanes().within(async (lane) => {
     for (const [name, batch, overlaps = false] of cases)

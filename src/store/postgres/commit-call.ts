@@ -56,20 +56,22 @@ function functionFor({ batch, copies, overlaps = false }: Batch): [name: string,
   const [transaction] = batch;
   const [change] = transaction ?? [];
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
-  if (single && !copies.has(change) && isSmall(change)) {
-    if (!overlaps && appendsOne(change)) return ["commit_append", changeValues(change)];
-    return ["commit_session", [...changeValues(change), change.claims[0]?.key ?? null]];
+  if (single && !copies.has(change) && isUpdate(change)) {
+    const count = overlaps ? 0 : appendedCount(change);
+    if (count === 1) return ["commit_append", [...appendedValues(change), ...noEntry]];
+    if (count === 2) return ["commit_append", appendedValues(change)];
+    return ["commit_session", [...recordValues(change), ...logValues(change)]];
   }
   const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
-  if (appends !== undefined) return ["commit_appends", appends];
+  if (appends !== undefined) return ["commit_append_batch", appends];
   const documents = documentValues(batch);
   const sessions = batchValues(batch, { copies, locks: documents.length > 0 });
   return documents.length === 0
-    ? ["commit_sessions", sessions]
-    : ["commit_with_documents", [...sessions, JSON.stringify(documents)]];
+    ? ["commit_batch", sessions]
+    : ["commit_batch_with_documents", [...sessions, JSON.stringify(documents)]];
 }
 
-/** The changes of documents, for `commit_with_documents`. */
+/** The changes of documents, for `commit_batch_with_documents`. */
 function documentValues(batch: readonly Transaction[]): readonly object[] {
   return batch.flatMap((transaction, n) =>
     documentChanges(transaction).map((change, place) => documentValue(change, { n, place })),
@@ -100,21 +102,32 @@ type Cell = string | number | null;
 type Update = Change & { readonly expected: Identity; readonly record: SessionRecord };
 
 /** True for a change that `commit_session` can apply. */
-function isSmall({ expected, record, splices, claims, additions }: Change): boolean {
-  if (record === null || expected === null || additions !== undefined) return false;
-  if (splices.length > 1 || claims.length > 1) return false;
-  const [splice] = splices;
-  const [claim] = claims;
-  if (claim !== undefined && claim.log !== splice?.log) return false;
-  const entries = splice?.entries ?? [];
-  return entries.length === 0 || (entries.length === 1 && entries[0]?.seq === splice?.from);
+function isUpdate({ expected, record, additions, logsOf }: Change): boolean {
+  return record !== null && expected !== null && additions === undefined && logsOf === undefined;
 }
 
-/** The values of `commit_append`, and those of `commit_session` without the last one, for a change that {@link isSmall}. */
-function changeValues(change: Change): readonly Cell[] {
-  const { key, expected, record, splices } = change as Update;
-  const [splice] = splices;
-  const entry = splice?.entries[0];
+/**
+ * The number of entries of a change that only adds entries behind the ends of logs, whose keys, if any, no other entry may
+ * have; 0 for other changes. Entries of archives are bytes.
+ */
+function appendedCount({ splices, claims }: Change): number {
+  let count = 0;
+  let keys = 0;
+  for (const { log, appends, entries } of splices) {
+    if (!appends || log === "archive" || entries.length === 0) return 0;
+    count += entries.length;
+    for (const { key } of entries) {
+      if (key === null) continue;
+      if (!claims.some((claim) => claim.key === key && claim.log === log)) return 0;
+      keys++;
+    }
+  }
+  return keys === claims.length ? count : 0;
+}
+
+/** The values of the record of a change, in the order of the parameters of each function for one session. */
+function recordValues(change: Change): Cell[] {
+  const { key, expected, record } = change as Update;
   const row = rowOf(record);
   return [
     key.tenant,
@@ -135,19 +148,34 @@ function changeValues(change: Change): readonly Cell[] {
     row.data,
     row.title,
     row.labels,
-    splice?.log ?? null,
-    splice?.from ?? null,
-    entry?.key ?? null,
-    entry?.at ?? null,
-    entry?.data ?? null,
   ];
 }
 
-/** The values of `commit_appends`, a text for each column; undefined for a batch that it cannot apply. */
+/** The values of the record of a change and those of its entries. */
+function appendedValues(change: Change): Cell[] {
+  const values = recordValues(change);
+  for (const { log, entries } of change.splices)
+    for (const { seq, key, at, data } of entries) values.push(log, seq, key, at, data);
+  return values;
+}
+
+/** The values of a second entry that is absent. */
+const noEntry: readonly null[] = [null, null, null, null, null];
+
+/** The lists of `commit_session`: cuts of logs, entries, keys. */
+function logValues({ splices, claims }: Change): readonly (string | null)[] {
+  const cuts = splices.map(({ log, from }) => ({ log, from }));
+  const entries = splices.flatMap(({ log, entries: added }) =>
+    added.map(({ seq, key, at, data }) => ({ log, seq, key, at, data })),
+  );
+  return [cuts, entries, claims].map(jsonOf);
+}
+
+/** The values of `commit_append_batch`, a text for each column; undefined for a batch that it cannot apply. */
 function appendValues(batch: readonly Transaction[]): readonly (string | Buffer)[] | undefined {
   if (batch.length === 1 || !batch.every(isAppend)) return undefined;
   const changes = sorted(batch);
-  const rows = changes.map(({ change }) => changeValues(change));
+  const rows = changes.map(({ change }) => appendedValues(change));
   const cells: Cell[] = changes.map(({ n }) => n);
   const columns: (string | Buffer)[] = [cells.join(separator)];
   const last = (rows[0]?.length ?? 0) - 1;
@@ -174,20 +202,12 @@ function joinedBytes(texts: readonly string[]): Buffer {
 function isAppend(transaction: Transaction): boolean {
   const [change] = transaction;
   if (change === undefined || transaction.length > 1 || isDocumentChange(change)) return false;
-  return isSmall(change) && appendsOne(change) && isSplittable(change);
+  return isUpdate(change) && appendedCount(change) === 1 && isSplittable(change);
 }
 
 /** True for the error of a batch in which an entry has the number or the key of another one. It wrote nothing. */
 export function isOverlap(error: unknown): boolean {
   return sqlState(error instanceof SessionError ? error.cause : error) === "23505";
-}
-
-/** True for one new entry behind the end of a log, whose key, if any, no other entry may have. Entries of archives are bytes. */
-function appendsOne({ splices: [splice], claims: [claim] }: Change): boolean {
-  const [entry] = splice?.entries ?? [];
-  return (
-    entry !== undefined && splice?.appends === true && splice.log !== "archive" && (claim?.key ?? null) === entry.key
-  );
 }
 
 /** True where no value has a character that separates values; JSON escapes them. */
@@ -196,7 +216,7 @@ function isSplittable({ key, record, splices: [splice] }: Change): boolean {
   return texts.every((text) => text == null || !(text.includes(separator) || text.includes(nullText)));
 }
 
-/** The values of `commit_sessions`: JSON texts, or null for an empty list. */
+/** The values of `commit_batch`: JSON texts, or null for an empty list. */
 function batchValues(
   batch: readonly Transaction[],
   { copies, locks: mayWait }: { readonly copies: Copies; readonly locks: boolean },
@@ -323,7 +343,7 @@ type RefusedDocument = StoredDocument & {
   readonly isLive: boolean;
 };
 
-/** The answer of a function of the schema; that of `commit_with_documents` has the reasons for sessions apart. */
+/** The answer of a function of the schema; that of `commit_batch_with_documents` has the reasons for sessions apart. */
 export function answerOf(text: string | null): Answer {
   const answer =
     text === null ? null : (JSON.parse(text) as Answer | { sessions: Answer; documents: RefusedDocument[] });

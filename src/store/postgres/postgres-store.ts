@@ -186,17 +186,17 @@ export class PostgresStore implements Store {
         .map(({ log, last, bytesMax }, tail) => ({ request, tail, tenant, id, log, last, bytes_max: bytesMax }))
         .filter(({ last }) => last > 0),
     );
-    const rows = await this.#call(
-      `select request, tail, seq, key, at, data from ${this.#schema}.load_records($1, $2)`,
-      [JSON.stringify(sessions), JSON.stringify(tails)],
-    );
+    const rows = await this.#call(`select request, tail, seq, key, at, data from ${this.#schema}.load_many($1, $2)`, [
+      JSON.stringify(sessions),
+      JSON.stringify(tails),
+    ]);
     return this.#assemble(requests, rows);
   }
 
   async #loadOne({ key: { tenant, id }, tails }: LoadRequest): Promise<Look> {
     const [tail] = tails;
     const [head, ...rows] = await this.#call(
-      `select seq, key, at, data from ${this.#schema}.load_session($1, $2, $3, $4)`,
+      `select seq, key, at, data from ${this.#schema}.load_one($1, $2, $3, $4)`,
       [tenant, id, tail?.log ?? null, tail?.last ?? 0],
     );
     const now = Number(head?.["at"]);
@@ -421,7 +421,7 @@ export class PostgresStore implements Store {
 const landed: Outcome = { status: "ok" };
 const noCopies: Copies = new Map();
 
-/** True for a request that `load_session` can answer. */
+/** True for a request that `load_one` can answer. */
 function isLone({ tails: [tail, ...more] }: LoadRequest): boolean {
   return more.length === 0 && (tail === undefined || (tail.bytesMax === undefined && tail.last > 0));
 }

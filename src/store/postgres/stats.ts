@@ -2,6 +2,7 @@ import type { Histogram, SessionDay, StoreStats, StatsKind, StoreStatsQuery, Tur
 import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
 import type { Row } from "./connection/database.ts";
 import { isKept } from "./schema/functions/removed-logs.ts";
+import { counterIn } from "./schema/views.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
 import { truncatedUsageLog } from "../../domain/record/entry.ts";
 
@@ -127,12 +128,13 @@ function sessionFacts(schema: string): string {
       select case when live and expires_at <= $2 then 'expired' else state end as state,
         case when not live then state_since when expires_at <= $2 then expires_at end as settled_at,
         created_at, last_activity_at, last_activity_at - created_at as life_ms, octet_length(data) as bytes,
-        coalesce((fact #>> '{counters,turns}')::bigint, 0) as turns,
-        jsonb_typeof(fact #> '{counters,turns}') is distinct from 'number' or ${instants.map(isBeyondDate).join(" or ")} as damaged,
+        coalesce((turns_counted #>> '{}')::bigint, 0) as turns, jsonb_typeof(turns_counted) is distinct from 'number' or ${instants.map(isBeyondDate).join(" or ")} as damaged,
         (fact #>> '{floor,expiresAt}')::bigint as floor_expires_at
       from (
-        select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
-        from ${schema}.sessions where tenant = $1 offset 0
+        select *, ${counterIn("fact", "turns")} as turns_counted from (
+          select *, state in ('active', 'inactive') as live, ${readable(schema, "data")} as fact
+          from ${schema}.sessions where tenant = $1 offset 0
+        ) stored
       ) session
     ) session
     where last_activity_at >= $3 or settled_at >= $3`;

@@ -21,7 +21,7 @@ import { isRemoved } from "../../domain/documents/document.ts";
 import { bytesIn } from "../entry-bytes.ts";
 import { decodeNewsCursor, notedDocument, type NotedState } from "../news.ts";
 import type { FoundNews, NewsQuery } from "../store.ts";
-import { conflictWith, readRecord, recordOf, rowBytes, shortRowOf, type RecordRow } from "../row.ts";
+import { conflictWith, readRecord, recordOf, rowBytes, rowOf, type RecordRow } from "../row.ts";
 import type { StoreStats, StoreStatsQuery } from "../stats.ts";
 import { Watchers } from "../watchers.ts";
 import { withinBytes } from "../within-bytes.ts";
@@ -198,7 +198,7 @@ export class SqliteStore implements Store {
     if (record === null || expected === null || claims.length > 0 || logsOf !== undefined) return undefined;
     const place = this.#places.get(key);
     if (place === undefined || !isSame(place, expected)) return undefined;
-    const row = shortRowOf(record);
+    const row = rowOf(record);
     if (!this.#update(row, place)) return undefined;
     this.#label(place.no, row, place);
     for (const splice of splices) {
@@ -282,7 +282,7 @@ export class SqliteStore implements Store {
       this.#remove(place);
       return;
     }
-    const row = shortRowOf(record);
+    const row = rowOf(record);
     if (place !== undefined) this.#update(row, place);
     const no = place?.no ?? this.#insert(row);
     this.#label(no, row, place);

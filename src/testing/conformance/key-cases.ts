@@ -116,6 +116,31 @@ export function keyCases(check: Check): void {
     await land(store, stepOf(record, { splices, claims }));
   });
 
+  check("key-is-once: a key of either log refuses a change of two logs, which writes neither", async (bench) => {
+    const { store } = bench;
+    const twoLogs = (onto: SessionRecord, keys: Readonly<Record<"turns" | "steps", string>>): Change => {
+      const logs = ["turns", "steps"] as const;
+      return stepOf(onto, {
+        splices: logs.map((log) =>
+          sampleSplice(log, (onto.heads[log] ?? 0) + 1, [{ key: keys[log], value: keys[log] }]),
+        ),
+        claims: logs.map((log) => ({ log, key: keys[log] })),
+      });
+    };
+    const record = await land(store, twoLogs(await born(bench), { turns: "t", steps: "s" }));
+    const before = await see(store, keyOf(record), ["turns", "steps"]);
+    for (const [keys, standing] of [
+      [{ turns: "t", steps: "new" }, "t"],
+      [{ turns: "new", steps: "s" }, "s"],
+    ] as const) {
+      assert.equal((await duplicate(store, twoLogs(record, keys))).key, standing);
+      const stale = { ...twoLogs(record, keys), expected: { version: 99, commitId: record.commitId } };
+      assert.equal((await duplicate(store, stale)).key, standing, "also on another version");
+    }
+    assert.deepEqual(await see(store, keyOf(record), ["turns", "steps"]), before);
+    await land(store, twoLogs(record, { turns: "s", steps: "t" }));
+  });
+
   check("key-is-once: keys are compared exactly", async (bench) => {
     const { store } = bench;
     let record = await born(bench);

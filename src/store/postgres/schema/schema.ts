@@ -1,7 +1,7 @@
 import { barCommit } from "./functions/bar-commit.ts";
-import { commitBatch, commitWithDocuments, earlierCommitBatch } from "./functions/commit-batch.ts";
+import { commitBatch, commitWithDocuments } from "./functions/commit-batch.ts";
 import { commitAppends } from "./functions/commit-appends.ts";
-import { commitAppend, commitChange, earlierCommitChange } from "./functions/commit-change.ts";
+import { commitAppend, commitChange } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
 import { entryText, textBytes } from "./functions/entry-bytes.ts";
@@ -213,8 +213,7 @@ create table ${schema}.labels (
 create index labels_by_value on ${schema}.labels (tenant, name, value, created_at, session);
 ${labelTriggers(schema)}
 ${refusals(schema)}
-${documentRefusals(schema)}
-${loadSessions(schema)}`,
+${documentRefusals(schema)}`,
   },
   {
     version: 9,
@@ -243,27 +242,34 @@ create table ${schema}.news (
   id text collate "C" not null,
   primary key (tenant, xid, no)
 ) with (autovacuum_vacuum_scale_factor = 0.05);
-${readNews(schema)}
-${views(schema)}`,
+${readNews(schema)}`,
   },
   {
     version: 10,
     title: "appends and loads that cost less",
     breaking: false,
-    // The functions of programs of the versions before are replaced, so they note news and store archives as bytes too.
     sql: ({ schema }) => `
 drop trigger if exists keep_bytes on ${schema}.entries;
 drop function if exists ${schema}.keep_bytes;
 drop trigger if exists labels_of_changed on ${schema}.sessions;
 ${textBytes(schema)}
-${labelsOfChanged(schema)}
-${earlierCommitBatch(schema)}
-${earlierCommitChange(schema)}
+${labelsOfChanged(schema)}`,
+  },
+  {
+    version: 11,
+    title: "writes of several logs that cost less, shorter records",
+    breaking: true,
+    // Earlier programs cannot read the shorter records, so they stop: their functions are gone.
+    sql: ({ schema }) => `
+drop function if exists ${schema}.commit_transactions, ${schema}.commit_update, ${schema}.commit_session, ${schema}.commit_append,
+  ${schema}.commit_appends, ${schema}.commit_sessions, ${schema}.commit_with_documents, ${schema}.load_session, ${schema}.load_records;
 ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
 ${commitAppend(schema)}
 ${commitAppends(schema)}
-${loadSession(schema)}`,
+${loadSession(schema)}
+${loadSessions(schema)}
+${views(schema)}`,
   },
 ];

@@ -1,3 +1,4 @@
+import { counterNames, type Counters } from "../../../domain/record/record.ts";
 import { quoteBody } from "../connection/names.ts";
 import { eventKindSql, eventTypeSql, ofApplication } from "../../event-sql.ts";
 import { isKept } from "./functions/removed-logs.ts";
@@ -20,6 +21,11 @@ create or replace function ${schema}.readable(_data text) returns jsonb language
 as ${quoteBody(body)};`;
 }
 
+/** A counter in the jsonb of a record. Records of steps before 11 have the counters by name, others as a list. */
+export function counterIn(data: string, name: keyof Counters): string {
+  return `coalesce(${data} #> '{counters,${name}}', ${data} #> '{counters,${counterNames.indexOf(name)}}')`;
+}
+
 /** False for streams, pointers of devices and other internal records, whose scope has a control character in its name. */
 const isConversation = "position(chr(1) in tenant) = 0";
 
@@ -40,6 +46,7 @@ end`;
     case when _value::numeric between -9223372036854775808 and 9223372036854775807 then _value::numeric::bigint end
   end`;
   const instant = "select case when _ms >= -62135596800000 then to_timestamp(least(_ms, 253402300799999) / 1000.0) end";
+  const counter = (name: keyof Counters): string => `${schema}.whole_number(${counterIn("data", name)})`;
   const list = (value: string): string => `case jsonb_typeof(${value}) when 'array' then ${value} end`;
   return `
 create or replace function ${schema}.readable_or_null(_data text) returns jsonb language plpgsql immutable strict
@@ -55,13 +62,13 @@ create or replace view ${schema}.readable_sessions as
 select tenant, id, agent, user_id, state, ${schema}.instant(created_at) as created_at,
   ${schema}.instant(last_activity_at) as last_activity_at, ${schema}.instant(expires_at) as expires_at,
   data -> 'metadata' as metadata,
-  ${schema}.whole_number(data #> '{counters,turns}') as turns,
-  ${schema}.whole_number(data #> '{counters,messages}') as messages,
-  ${schema}.whole_number(data #> '{counters,requests}') as requests,
-  ${schema}.whole_number(data #> '{counters,inputTokens}') as input_tokens,
-  ${schema}.whole_number(data #> '{counters,outputTokens}') as output_tokens,
-  ${schema}.whole_number(data #> '{counters,totalTokens}') as total_tokens,
-  ${schema}.whole_number(data #> '{counters,durationMs}') as duration_ms,
+  ${counter("turns")} as turns,
+  ${counter("messages")} as messages,
+  ${counter("requests")} as requests,
+  ${counter("inputTokens")} as input_tokens,
+  ${counter("outputTokens")} as output_tokens,
+  ${counter("totalTokens")} as total_tokens,
+  ${counter("durationMs")} as duration_ms,
   data #>> '{lease,instance}' as held_by, version, title, ${schema}.readable_or_null(labels) as labels,
   case when active_until > now() then data #>> '{floor,agent}' end as active_agent,
   case when active_until > now() then ${schema}.instant(${schema}.whole_number(data #> '{floor,lockedAt}')) end as active_since,

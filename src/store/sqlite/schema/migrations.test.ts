@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../../testing/samples.ts";
 import type { Counters } from "../../../domain/record/record.ts";
+import { earlierRowOf } from "../../../../test/support/earlier-row.ts";
 import { rowOf } from "../../row.ts";
 import { openSqlite } from "../open.ts";
 import { applicationId, migrations } from "./schema.ts";
@@ -30,7 +31,7 @@ for (let from = 1; from < migrations.length; from++) {
     const old = new DatabaseSync(file);
     for (const { sql } of migrations.slice(0, from)) old.exec(sql);
     old.exec(`pragma user_version = ${from}; pragma application_id = ${applicationId}`);
-    const row = rowOf({ ...sampleRecord({ id: "s", counters }), heads: { events: 1 } });
+    const row = (from < 11 ? earlierRowOf : rowOf)({ ...sampleRecord({ id: "s", counters }), heads: { events: 1 } });
     const [event] = sampleEntries(1, [{ type: "created" }]);
     assert.ok(event);
     old

@@ -52,20 +52,20 @@ const written = columns
   .filter((name) => !labelled.includes(name));
 
 /**
- * `commit_appends` is `commit_sessions` for a batch of which each transaction adds one entry behind the end of a log of one
+ * `commit_append_batch` is `commit_batch` for a batch of which each transaction adds one entry behind the end of a log of one
  * session. A parameter has the values of a column for all sessions, so the server splits them instead of parsing JSON, and
  * updates all rows in one statement. An entry that has the number or the key of another one fails the batch with
- * `unique_violation`, and the caller sends it to `commit_sessions`. The statement has only the places of the changes as rows,
+ * `unique_violation`, and the caller sends it to `commit_batch`. The statement has only the places of the changes as rows,
  * and takes each value from the array of its column: rows with all values would be copied at each step of the plan.
  *
- * Races with other writers are those of `commit_sessions`: an update finds another version or commit id, perhaps after a wait
+ * Races with other writers are those of `commit_batch`: an update finds another version or commit id, perhaps after a wait
  * for the row, and is refused. The rows are updated in the order of the parameters, so two batches never wait for each other.
  * Each row is looked up by its key first, and updated by its place: the planner cannot turn such a join around. The update
  * compares the key too, in a form that no index serves: parts of a divided table may each have a row at that place.
  */
 export function commitAppends(schema: string): string {
   return `
-create or replace function ${schema}.commit_appends(
+create function ${schema}.commit_append_batch(
   _lane uuid, _number bigint, ${columns.map(([name]) => `_${name} text`).join(", ")}
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
@@ -110,7 +110,7 @@ ${lockLane}
     where session.ctid = given.at and session.version = ${given("expected_version")}
       and session.commit_id = ${given("expected_commit")}
       and session.tenant is not distinct from ${given("tenant")} and session.id is not distinct from ${given("id")}
-    returning given.place, session.logs, ${isRelabelled(given, labelled)} as relabelled
+    returning given.place, session.logs, ${isRelabelled(given)} as relabelled
   ), added as (
     insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
     select ${moved("tenant")}, ${moved("id")}, moved.logs, ${moved("log")}, ${moved("seq")}, ${moved("key")}, ${moved("at")},
@@ -126,7 +126,7 @@ ${lockLane}
   end if;
   if _relabelled is not null then
     foreach _place in array _relabelled loop
-      ${putLabelled(schema, placed, labelled)}
+      ${putLabelled(schema, placed)}
     end loop;
   end if;
   if _moved is null then

@@ -5,9 +5,7 @@ import { isFollowed, noteBatch } from "./news.ts";
 import {
   change,
   claim,
-  earlierLabelled,
   isRelabelled,
-  labelled,
   laneRow,
   lockLane,
   planOnce,
@@ -17,14 +15,13 @@ import {
   row,
   takeNumber,
   taken,
-  titledRow,
   unfit,
   usageParts,
   withLogs,
 } from "./parts.ts";
 
 /**
- * `commit_sessions` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction
+ * `commit_batch` applies a batch of transactions, numbered by `n`, in one statement of the caller and one transaction
  * of the server. Each statement in it sees what was committed before that statement began, so a check that follows a row
  * lock checks the newest version of the row.
  *
@@ -41,63 +38,32 @@ import {
  * other. Where an outcome depends on several rows (`_locks`), all are locked before the first check.
  */
 export function commitBatch(schema: string): string {
-  return made(schema, "commit_sessions", titled);
-}
-
-/** `commit_sessions` for programs of an earlier version. */
-export function earlierCommitBatch(schema: string): string {
-  return made(schema, "commit_transactions", untitled);
-}
-
-/** The parts of the statements that write rows of sessions. */
-interface RowParts {
-  readonly row: string;
-  readonly assignments: string;
-  readonly labelled: readonly string[];
-  readonly columns: string;
-  readonly values: string;
-}
-
-const untitled: RowParts = { row, assignments: "", labelled: earlierLabelled, columns: "", values: "" };
-const titled: RowParts = {
-  row: titledRow,
-  assignments: ", title = _change.title",
-  labelled,
-  columns: ", title, labels",
-  values: ", _change.title, _change.labels",
-};
-
-function made(schema: string, name: string, parts: RowParts): string {
   return `
-create or replace function ${schema}.${name}(
+create function ${schema}.commit_batch(
   _lane uuid, _number bigint,
   _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
   _locks boolean
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema, parts))};`;
+as ${quoteBody(body(schema))};`;
 }
 
 /**
- * `commit_with_documents` is `commit_sessions` for a batch with changes of documents. A batch locks rows in one order:
+ * `commit_batch_with_documents` is `commit_batch` for a batch with changes of documents. A batch locks rows in one order:
  * sessions, documents, sums of usage.
  */
 export function commitWithDocuments(schema: string): string {
   return `
-create or replace function ${schema}.commit_with_documents(
+create function ${schema}.commit_batch_with_documents(
   _lane uuid, _number bigint,
   _updates json, _creates json, _removals json, _moves json, _splices json, _entries json, _claims json, _additions json,
   _locks boolean, _documents json
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema, titled, { documents: true }))};`;
+as ${quoteBody(body(schema, { documents: true }))};`;
 }
 
-const body = (
-  schema: string,
-  parts: RowParts,
-  { documents = false }: { readonly documents?: boolean } = {},
-): string => `
+const body = (schema: string, { documents = false }: { readonly documents?: boolean } = {}): string => `
 declare
   ${laneRow}
   ${taken}
@@ -147,34 +113,34 @@ ${lockLane}
   end if;
 ${documents ? judgeDocuments(schema) : ""}
   if _updates is not null then
-    for _change in select * from json_to_recordset(_updates) as change(${change}, ${parts.row}) loop
+    for _change in select * from json_to_recordset(_updates) as change(${change}, ${row}) loop
       continue when _change.n = any (_refused);
       update ${schema}.sessions session set
         version = _change.version, commit_id = _change.commit_id, state = _change.state, agent = _change.agent,
         user_id = _change.user_id, last_activity_at = _change.last_activity_at, active_minute = _change.active_minute,
         state_since = _change.state_since, expires_at = _change.expires_at, sweep_at = _change.sweep_at,
-        data = _change.data${parts.assignments}
+        data = _change.data, title = _change.title
       where session.tenant = _change.tenant and session.id = _change.id
         and session.version = _change.expected_version and session.commit_id = _change.expected_commit
-      returning ${isRelabelled(ofChange, parts.labelled)} into _isRelabelled;
+      returning ${isRelabelled(ofChange)} into _isRelabelled;
       if not found then
         _refused := _refused || _change.n;
       elsif _isRelabelled then
-        ${putLabelled(schema, ofChange, parts.labelled)}
+        ${putLabelled(schema, ofChange)}
       end if;
     end loop;
   end if;
 
   if _creates is not null then
-    for _change in select * from json_to_recordset(_creates) as change(${change}, ${parts.row}, logs bigint) loop
+    for _change in select * from json_to_recordset(_creates) as change(${change}, ${row}, logs bigint) loop
       continue when _change.n = any (_refused);
       insert into ${schema}.sessions (
         tenant, id, version, commit_id, state, agent, user_id, created_at, last_activity_at, active_minute, state_since,
-        expires_at, sweep_at, data, logs${parts.columns}
+        expires_at, sweep_at, data, logs, title, labels
       ) values (
         _change.tenant, _change.id, _change.version, _change.commit_id, _change.state, _change.agent, _change.user_id,
         _change.created_at, _change.last_activity_at, _change.active_minute, _change.state_since, _change.expires_at, _change.sweep_at,
-        _change.data, _change.logs${parts.values}
+        _change.data, _change.logs, _change.title, _change.labels
       ) on conflict do nothing;
       if not found then
         -- The transaction may have changed other rows: all is undone, and the next try finds the other writer's session.

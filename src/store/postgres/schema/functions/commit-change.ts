@@ -2,9 +2,7 @@ import { quoteBody } from "../../connection/names.ts";
 import { storedText } from "./entry-bytes.ts";
 import { isFollowed, notedSession, newsTenant } from "./news.ts";
 import {
-  earlierLabelled,
   isRelabelled,
-  labelled,
   laneRow,
   lockLane,
   planOnce,
@@ -16,92 +14,102 @@ import {
 } from "./parts.ts";
 
 /**
- * `commit_session` is `commit_sessions` for one update of one session that touches at most one log, at or near its end, and
- * adds at most one entry. Its arguments are plain values, which cost the server less than JSON.
- * Absent values are null. A refused update writes nothing.
+ * `commit_session` is `commit_batch` for one update of one session. Its arguments are plain values, which cost the server
+ * less than JSON, but for its lists: cuts of logs, entries, keys. Absent values and empty lists are null. A refused update
+ * writes nothing.
  */
 export function commitChange(schema: string): string {
-  return made(schema, "commit_session", titled, anywhere(schema));
-}
-
-/** `commit_session` for programs of an earlier version. */
-export function earlierCommitChange(schema: string): string {
-  return made(schema, "commit_update", untitled, anywhere(schema));
+  return made(schema, "commit_session", anywhere(schema));
 }
 
 /**
- * `commit_append` is `commit_session` for the most frequent change: one entry behind the end of a log, whose key, if any, no
- * other entry may have. The server does not look for entries to replace. An entry that has the number of another one, or a key
- * that another transaction adds at the same time, fails with `unique_violation`, and the caller sends it to `commit_sessions`.
+ * `commit_append` is `commit_session` for the most frequent changes: one or two entries behind the ends of logs, whose keys, if
+ * any, no other entry may have. The server does not look for entries to replace. An entry that has the number of another one,
+ * or a key that another transaction adds at the same time, fails with `unique_violation`, and the caller sends the change to
+ * `commit_session`.
  */
 export function commitAppend(schema: string): string {
-  return made(schema, "commit_append", titled, atEnd(schema));
+  return made(schema, "commit_append", atEnds(schema));
 }
 
-/** What a version of Perdure writes of a record. */
-interface RecordParts {
-  readonly parameters: string;
-  readonly assignments: string;
-  readonly labelled: readonly string[];
-}
-
-const titled: RecordParts = { parameters: ", _title text, _labels text", assignments: ", title = _title", labelled };
-const untitled: RecordParts = { parameters: "", assignments: "", labelled: earlierLabelled };
-
-/** What a function writes of a log. */
+/** What a function writes of the logs. */
 interface LogParts {
   readonly parameters: string;
-  /** The parameter with the key that must not be in the log; null for none. */
-  readonly claim: string;
   readonly variables: string;
+  /** True if the change has keys. */
+  readonly hasClaims: string;
+  /** Rows `claim (log, key)`: keys that must not be in the logs. Null is no key. */
+  readonly claims: string;
   readonly write: string;
 }
 
-const atEnd = (schema: string): LogParts => ({
-  parameters: "_log text, _seq bigint, _key text, _at bigint, _entry text",
-  claim: "_key",
-  variables: "",
-  write: `
-  insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
-  values (_tenant, _id, _logs, _log, _seq, _key, _at, _entry);`,
-});
+const atEnds = (schema: string): LogParts => {
+  const first = "(_tenant, _id, _logs, _log, _seq, _key, _at, _entry)";
+  const second = "(_tenant, _id, _logs, _second_log, _second_seq, _second_key, _second_at, _second_entry)";
+  const insert = `insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)`;
+  return {
+    parameters: `_log text, _seq bigint, _key text, _at bigint, _entry text,
+  _second_log text, _second_seq bigint, _second_key text, _second_at bigint, _second_entry text`,
+    variables: "",
+    hasClaims: "_key is not null or _second_key is not null",
+    claims: "(values (_log, _key), (_second_log, _second_key)) as claim(log, key)",
+    write: `
+  if _second_log is null then
+    ${insert}
+    values ${first};
+  else
+    ${insert}
+    values ${first},
+      ${second};
+  end if;`,
+  };
+};
 
 const anywhere = (schema: string): LogParts => ({
-  parameters: "_log text, _from bigint, _key text, _at bigint, _entry text, _claim text",
-  claim: "_claim",
-  variables: "\n  _bytes bytea;",
+  parameters: "_cuts json, _entries json, _claims json",
+  variables: "\n  _cut record;",
+  hasClaims: "_claims is not null",
+  claims: "json_to_recordset(_claims) as claim(log text, key text)",
   write: `
-  if _log is not null then
-    if exists (
-      select from ${schema}.entries entry
-      where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = _log
-        and entry.seq >= _from
-    ) then
-      perform ${schema}.cut_log(_tenant, _id, _logs, _log, _from);
-    end if;
-    if _entry is not null then
-      if _log = 'archive' and _key is null then _bytes := ${schema}.text_bytes(_entry); end if;
-      insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data, bytes)
-      values (_tenant, _id, _logs, _log, _from, _key, _at, ${storedText("_entry", "_bytes")}, _bytes);
-    end if;
+  if _cuts is not null then
+    for _cut in
+      select cut.log, cut."from" from json_to_recordset(_cuts) as cut(log text, "from" bigint)
+      cross join lateral (
+        select from ${schema}.entries entry
+        where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = cut.log
+          and entry.seq >= cut."from"
+        limit 1
+      ) standing
+    loop
+      perform ${schema}.cut_log(_tenant, _id, _logs, _cut.log, _cut."from");
+    end loop;
+  end if;
+  if _entries is not null then
+    insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data, bytes)
+    select _tenant, _id, _logs, entry.log, entry.seq, entry.key, entry.at, ${storedText("entry.data", "kept.bytes")}, kept.bytes
+    from json_to_recordset(_entries) as entry(log text, seq bigint, key text, at bigint, data text)
+    cross join lateral (
+      select case when entry.log = 'archive' and entry.key is null then ${schema}.text_bytes(entry.data) end as bytes
+      offset 0
+    ) kept;
   end if;`,
 });
 
-function made(schema: string, name: string, record: RecordParts, log: LogParts): string {
+function made(schema: string, name: string, log: LogParts): string {
   return `
-create or replace function ${schema}.${name}(
+create function ${schema}.${name}(
   _lane uuid, _number bigint, _tenant text, _id text, _expected_version bigint, _expected_commit text,
   _version bigint, _commit_id text, _state text, _agent text, _user_id text, _created_at bigint, _last_activity_at bigint,
-  _active_minute bigint, _state_since bigint, _expires_at bigint, _sweep_at bigint, _data text${record.parameters},
+  _active_minute bigint, _state_since bigint, _expires_at bigint, _sweep_at bigint, _data text, _title text, _labels text,
   ${log.parameters}
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema, record, log))};`;
+as ${quoteBody(body(schema, log))};`;
 }
 
 const ofParameter = (column: string): string => `_${column}`;
 
-const body = (schema: string, record: RecordParts, { claim, variables, write }: LogParts): string => `
+const body = (schema: string, { variables, hasClaims, claims, write }: LogParts): string => `
 declare
   ${laneRow}
   ${taken}
@@ -110,12 +118,20 @@ declare
   ${relabelled}${variables}
 begin
 ${lockLane}
-  if ${claim} is not null then
-    select session.logs into _logs from ${schema}.sessions session where session.tenant = _tenant and session.id = _id;
+  if ${hasClaims} then
     _isClaimed := exists (
-      select from ${schema}.entries entry
-      where entry.tenant = _tenant and entry.session = _id and entry.logs = _logs and entry.log = _log
-        and entry.key = ${claim}
+      select from ${claims}
+      cross join lateral (
+        select from ${schema}.sessions session
+        join lateral (
+          select from ${schema}.entries found
+          where found.tenant = _tenant and found.session = _id and found.logs = session.logs and found.log = claim.log
+            and found.key = claim.key
+          limit 1
+        ) entry on true
+        where session.tenant = _tenant and session.id = _id
+        limit 1
+      ) standing
     );
   end if;
 
@@ -123,10 +139,10 @@ ${lockLane}
     update ${schema}.sessions session set
       version = _version, commit_id = _commit_id, state = _state, agent = _agent, user_id = _user_id,
       last_activity_at = _last_activity_at, active_minute = _active_minute, state_since = _state_since,
-      expires_at = _expires_at, sweep_at = _sweep_at, data = _data${record.assignments}
+      expires_at = _expires_at, sweep_at = _sweep_at, data = _data, title = _title
     where session.tenant = _tenant and session.id = _id
       and session.version = _expected_version and session.commit_id = _expected_commit
-    returning session.logs, ${isRelabelled(ofParameter, record.labelled)} into _logs, _isRelabelled;
+    returning session.logs, ${isRelabelled(ofParameter)} into _logs, _isRelabelled;
   end if;
 
   if _isRelabelled is null then
@@ -136,13 +152,15 @@ ${lockLane}
       json_build_array(json_build_object('n', 0, 'place', 0, 'tenant', _tenant, 'id', _id,
         'expected_version', _expected_version, 'expected_commit', _expected_commit)),
       null, null,
-      case when ${claim} is not null then
-        json_build_array(json_build_object('n', 0, 'place', 0, 'tenant', _tenant, 'id', _id, 'log', _log, 'key', ${claim}))
-      end,
+      case when ${hasClaims} then (
+        select json_agg(json_build_object('n', 0, 'place', claim.place, 'tenant', _tenant, 'id', _id,
+          'log', claim.log, 'key', claim.key))
+        from (select claim.*, row_number() over () as place from ${claims}) claim
+      ) end,
       false
     );
   elsif _isRelabelled then
-    ${putLabelled(schema, ofParameter, record.labelled)}
+    ${putLabelled(schema, ofParameter)}
   end if;
 ${write}
   ${takeNumber(schema, { refused: "null", isFollowed: isFollowed(schema, `subscription.tenant = ${newsTenant("_tenant")}`) })}

@@ -3,7 +3,7 @@ import { nowMs } from "./load-sessions.ts";
 import { planOnce } from "./parts.ts";
 
 /**
- * The parts of `commit_with_documents` for the changes of documents, which are judged and written in the order of their keys.
+ * The parts of `commit_batch_with_documents` for the changes of documents, which are judged and written in the order of their keys.
  * A removed document is a row that expired at time 0, without data.
  *
  * Races with other writers of a document:

@@ -11,7 +11,7 @@ export function bytesUpTo(column: string, order: string): string {
 }
 
 /**
- * `load_session` is `load_records` for the most frequent load: one session with the end of at most one log, without a bound of
+ * `load_one` is `load_many` for the most frequent load: one session with the end of at most one log, without a bound of
  * bytes, which costs the server a third less. The first row has the time of the store in `at`, and the columns of the record in
  * `data`, or null for a missing session. The entries follow, from the last one on.
  */
@@ -31,14 +31,14 @@ begin
   end if;
 end`;
   return `
-create function ${schema}.load_session(_tenant text, _id text, _log text, _last bigint)
+create function ${schema}.load_one(_tenant text, _id text, _log text, _last bigint)
 returns table (seq bigint, key text, at bigint, data text)
 language plpgsql stable ${planOnce}
 as ${quoteBody(body)};`;
 }
 
 /**
- * `load_records` returns the time of the store, the requested records, and the last entries of each log, all from one
+ * `load_many` returns the time of the store, the requested records, and the last entries of each log, all from one
  * snapshot: the function is stable, so it has that of the calling statement. A row without `request` has the time; a row
  * without `tail` has the columns of a record in `data`.
  */
@@ -70,7 +70,7 @@ begin
     ) entry;
 end`;
   return `
-create or replace function ${schema}.load_records(_sessions json, _tails json)
+create function ${schema}.load_many(_sessions json, _tails json)
 returns table (request int, tail int, seq bigint, key text, at bigint, data text)
 language plpgsql stable ${planOnce}
 as ${quoteBody(body)};`;

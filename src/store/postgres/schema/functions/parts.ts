@@ -22,40 +22,35 @@ export const unfit =
 export const claim = "n int, place int, tenant text, id text, log text, key text";
 /** The other columns of a session. */
 export const row = `version bigint, commit_id text, state text, agent text, user_id text, created_at bigint, last_activity_at bigint,
-      active_minute bigint, state_since bigint, expires_at bigint, sweep_at bigint, data text`;
-
-/** The columns of step 8, which programs of an earlier version do not write: {@link row} and these. */
-export const titledRow: string = `${row}, title text, labels text`;
+      active_minute bigint, state_since bigint, expires_at bigint, sweep_at bigint, data text, title text, labels text`;
 
 /** The row of a lane, or nulls: declared by each function that calls {@link readLane}. */
 export const laneRow = "_last record;";
 /**
- * Declared by each function that calls {@link takeNumber}: whether removed logs have entries left, whether this is the first
- * commit of the lane, whether the commit has to note news.
+ * Declared by each function that calls {@link takeNumber}: whether removed logs have entries left, whether the commit has to
+ * note news.
  */
 export const taken = `_left boolean := false;
-  _isNew boolean;
   _isFollowed boolean := false;`;
 /** True if a change has other values of the columns that {@link putLabelled} writes: declared by each function that calls it. */
 export const relabelled = "_isRelabelled boolean;";
+/** The columns that the trigger of labels watches. */
+export const labelled: readonly string[] = ["created_at", "labels"];
+
 /**
  * An update of a session leaves the columns that the trigger of labels watches, because the server reads the condition of a
  * trigger again for each statement. It returns whether they change, and {@link putLabelled} then writes them.
  */
-export function isRelabelled(of: (column: string) => string, columns: readonly string[]): string {
-  const row = (prefix: (column: string) => string): string => columns.map(prefix).join(", ");
+export function isRelabelled(of: (column: string) => string): string {
+  const row = (prefix: (column: string) => string): string => labelled.map(prefix).join(", ");
   return `(${row((column) => `session.${column}`)}) is distinct from (${row(of)})`;
 }
 
 /** Write the columns that {@link isRelabelled} compares. */
-export function putLabelled(schema: string, of: (column: string) => string, columns: readonly string[]): string {
-  return `update ${schema}.sessions session set ${columns.map((column) => `${column} = ${of(column)}`).join(", ")}
+export function putLabelled(schema: string, of: (column: string) => string): string {
+  return `update ${schema}.sessions session set ${labelled.map((column) => `${column} = ${of(column)}`).join(", ")}
       where session.tenant = ${of("tenant")} and session.id = ${of("id")};`;
 }
-
-/** The columns that the trigger of labels watches. Programs of an earlier version write the first one alone. */
-export const labelled: readonly string[] = ["created_at", "labels"];
-export const earlierLabelled: readonly string[] = ["created_at"];
 
 /** The rows of one sum of usage, a power of two. */
 export const usageParts = 8;
@@ -89,7 +84,8 @@ export const numberTaken = "PDNUM";
 /**
  * Record the number of a batch that wrote something, and the transactions in it that did not; a batch that was refused as
  * a whole records nothing. If the number is taken, all that this try wrote is undone: the caller has barred the batch, or an
- * earlier try refused a transaction that fits by now. A new lane deletes some that ended long ago, more than are added, so
+ * earlier try refused a transaction that fits by now. The row of a lane is missing at its first commit alone: an update costs
+ * less than an insert that finds a row. A new lane deletes some that ended long ago, more than are added, so
  * their number stays bounded; it also looks for removed logs whose deletion another process did not finish. The same
  * statement asks whether the commit has to note news (`_isFollowed`), after all rows of sessions and documents are written.
  */
@@ -97,14 +93,16 @@ export function takeNumber(
   schema: string,
   { refused, isFollowed }: { readonly refused: string; readonly isFollowed: string },
 ): string {
-  return `insert into ${schema}.lanes as lane (id, number, refused, used_at) values (_lane, _number, ${refused}, now())
-  on conflict (id) do update set number = excluded.number, refused = excluded.refused, used_at = excluded.used_at
-  where lane.number < excluded.number
-  returning lane.born_at = now(), ${isFollowed} into _isNew, _isFollowed;
+  return `update ${schema}.lanes lane set number = _number, refused = ${refused}, used_at = now()
+  where lane.id = _lane and lane.number < _number
+  returning ${isFollowed} into _isFollowed;
   if not found then
-    raise exception using errcode = '${numberTaken}', message = 'another try settled the batch';
-  end if;
-  if _isNew then
+    insert into ${schema}.lanes (id, number, refused, used_at) values (_lane, _number, ${refused}, now())
+    on conflict do nothing
+    returning ${isFollowed} into _isFollowed;
+    if not found then
+      raise exception using errcode = '${numberTaken}', message = 'another try settled the batch';
+    end if;
     delete from ${schema}.lanes lane where lane.id in (
       select old.id from ${schema}.lanes old
       where old.born_at < now() - interval '1 day' and old.used_at < now() - interval '1 day'
