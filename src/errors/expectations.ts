@@ -212,7 +212,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   shared_option: () =>
     "every option as in the first call of sharedSessions for this store; this one differs: pass the same value, or open sessions of your own with openSessions",
   table_columns: ({ known = [] }) =>
-    `a table with a session_id, and a question with a response, or messages; it has the columns ${known.join(", ")}`,
+    `a table with a session_id, and a question with a response, a role with a content, or messages; it has the columns ${known.join(", ")}`,
   tagged: () => "a $type that fits its value",
   text: (e) => lengths(e),
   tool_calls: (e) => `at most ${e.max} tool calls`,

@@ -16,6 +16,7 @@ const roles: ReadonlyMap<unknown, Message["role"]> = new Map(
     chatgpt: "assistant",
     assistant: "assistant",
     bot: "assistant",
+    ai: "assistant",
     model: "assistant",
     bing: "assistant",
     bard: "assistant",

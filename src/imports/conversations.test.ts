@@ -218,6 +218,19 @@ test("a turn without a time has that of the one before it, and the first one tha
   );
 });
 
+test("a document that is nested too deep is refused alone, also one with long numbers", async () => {
+  await using place = inMemory();
+  const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`;
+  const file = [
+    `{"id":"a","metadata":{"deep":${deep}},"messages":[{"role":"user","content":"Hi"}]}`,
+    `{"id":12345678901234567890,"metadata":{"deep":${deep}},"messages":[{"role":"user","content":"Hi"}]}`,
+    lines({ id: "c", messages: [question("Hi")] }),
+  ];
+  const report = await importText(place.sessions, file.join("\n"));
+  assert.equal(report.restored, 1);
+  for (const { message } of report.reasons) assert.match(message, /nested too deep/);
+});
+
 test("functions of the first kind, calls without ids and custom calls are calls with their results", async () => {
   await using place = inMemory();
   await importText(

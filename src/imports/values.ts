@@ -4,8 +4,8 @@ import type { Value } from "../domain/values/codec.ts";
 import { SessionError } from "../errors.ts";
 import { checkJson, JsonError } from "../sessions/snapshots/located-json.ts";
 
-/** Nesting limit, deeper than any stored value. */
-const depthMax = 520;
+/** Nesting limit. Trees of applications nest each message in the one before it; what is stored has a limit of its own. */
+const depthMax = 2048;
 
 /**
  * The value of a text. A whole number that JavaScript cannot hold is its digits, as a text; an object with a name twice is refused.
@@ -16,7 +16,8 @@ export function parseValue(text: string, source: string): Value {
   try {
     value = (/\d{16}/.test(text) ? JSON.parse(text, digitsOf) : JSON.parse(text)) as Value;
   } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
+    // A value that is nested deeper than the stack is a RangeError.
+    if (!(cause instanceof SyntaxError || cause instanceof RangeError)) throw cause;
     check(text, source);
     throw new SessionError("snapshot_invalid", { source, expected: "json" }, { cause });
   }
@@ -43,16 +44,22 @@ function digitsOf(this: unknown, _name: string, value: unknown, context?: { read
 }
 
 /** The names of all objects in a value; NaN for a value that is nested too deep. */
-function namesIn(value: Value, depth = 0): number {
-  if (typeof value !== "object" || value === null) return 0;
-  if (depth > depthMax) return Number.NaN;
+function namesIn(value: Value): number {
   let count = 0;
-  if (Array.isArray(value)) {
-    for (const item of value as readonly Value[]) count += namesIn(item, depth + 1);
-    return count;
+  // Level by level: a deep value is deeper than the stack.
+  let level: readonly Value[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > depthMax) return Number.NaN;
+    const next: Value[] = [];
+    for (const one of level) {
+      if (typeof one !== "object" || one === null) continue;
+      const isList = Array.isArray(one);
+      const values = isList ? (one as readonly Value[]) : Object.values(one as Fields);
+      if (!isList) count += values.length;
+      for (const item of values) if (typeof item === "object" && item !== null) next.push(item);
+    }
+    level = next;
   }
-  const fields = value as Fields;
-  for (const name of Object.keys(fields)) count += 1 + namesIn(fields[name]!, depth + 1);
   return count;
 }
 

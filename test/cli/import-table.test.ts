@@ -29,15 +29,32 @@ const states = `
     ('e', 'sales', '{"step":3,"cart":["flour"]}', '2026-02-01 09:00:00'),
     ('f', 'sales', 'no json', '2026-02-01 09:00:00')`;
 
+const messages = `
+  create table chat_messages (
+    id integer primary key, "chatId" text, role text, parts JSON, attachments JSON, model text, "createdAt" TIME
+  );
+  insert into chat_messages values
+    (2, 'a', 'assistant', '[{"type":"reasoning","text":"hm"},{"type":"text","text":"Rye."}]', '[]', 'm', '2026-01-02 10:00:01'),
+    (1, 'a', 'user', '[{"type":"text","text":"Rye or wheat?"}]',
+      '[{"name":"a.png","contentType":"image/png","url":"https://e.example/a.png"}]', null, '2026-01-02 10:00:00'),
+    (3, 'b', 'user', '[{"type":"text","text":"My door code is 0000"}]', null, null, '2026-01-02 11:00:00'),
+    (4, 'b', 'user', null, null, null, '2026-01-02 11:00:00');
+  create table plain_messages (conversation_id text, role text, content text, tool_calls JSON, tool_call_id text, user_id text);
+  insert into plain_messages values
+    ('c', 'user', '[1, 2]', null, null, 'ada'),
+    ('c', 'assistant', null, '[{"id":"t","type":"function","function":{"name":"sum","arguments":"{}"}}]', null, null),
+    ('c', 'tool', '3', null, 't', null)`;
+
 const engines = {
   async sqlite(place: Workplace): Promise<string> {
     const file = join(place.folder, "old.db");
     using database = new DatabaseSync(file);
-    for (const sql of [exchanges, states]) database.exec(sql.replaceAll("TIME", "text").replaceAll("JSON", "text"));
+    for (const sql of [exchanges, states, messages])
+      database.exec(sql.replaceAll("TIME", "text").replaceAll("JSON", "text"));
     return `sqlite:${file}`;
   },
   async postgres(): Promise<string> {
-    for (const sql of [exchanges, states]) {
+    for (const sql of [exchanges, states, messages]) {
       const typed = sql.replaceAll("TIME", "timestamp").replaceAll("JSON", "text");
       for (const statement of typed.split(";")) await query(server.url(), statement);
     }
@@ -92,6 +109,32 @@ for (const [engine, prepare] of Object.entries(engines)) {
     assert.deepEqual([turn?.input[0]?.content, turn?.output[0]?.content, turn?.agent], ["hi", "hello", "sales"]);
     const { metadata, agent } = (await sessions.get("e")).info;
     assert.deepEqual([metadata, agent], [{ state: { step: 3, cart: ["flour"] } }, "sales"]);
+  });
+
+  test(`${engine}: rows of messages become sessions, in the order of their times`, async () => {
+    await using place = await Workplace.open();
+    const from = engine === "sqlite" ? await prepare(place) : server.url();
+    const { code, stderr } = await place.run(["import", "--from", from, "--table", "chat_messages"]);
+    assert.equal(code, 0, stderr);
+    const taken =
+      "session from chatId, role from role, content from parts, model from model, attachments from attachments, time from createdAt";
+    assert(stderr.includes(`table chat_messages, a row for each message: ${taken}\n`), stderr);
+    assert.match(stderr, /1 row of 4 left out/);
+    assert.equal((await place.run(["import", "--from", from, "--table", "plain_messages"])).code, 0);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const [turn, ...others] = await Array.fromAsync((await sessions.get("a")).turns());
+    const picture = { type: "image_url", image_url: { url: "https://e.example/a.png" } };
+    assert.deepEqual(
+      [others.length, turn?.input[0]?.content, turn?.output[0]?.content, turn?.model, turn?.at.toISOString()],
+      [0, [{ type: "text", text: "Rye or wheat?" }, picture], "Rye.", "m", "2026-01-02T10:00:00.000Z"],
+    );
+    assert.equal((await sessions.get("b")).info.turn, 1);
+    const called = await sessions.get("c");
+    const [exchange] = await Array.fromAsync(called.turns());
+    assert.deepEqual(
+      [called.info.user, exchange?.input[0]?.content, exchange?.output.map(({ role }) => role)],
+      ["ada", "[1, 2]", ["assistant", "tool"]],
+    );
   });
 
   test(`${engine}: a table that is missing or has other columns is refused, with those that are there`, async () => {

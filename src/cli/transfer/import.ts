@@ -146,10 +146,12 @@ async function sourcesOfPaths(paths: readonly string[]): Promise<readonly Import
   }
 }
 
+const rowNames = { exchanges: "exchange", messages: "message", states: "session" } as const;
+
 /** Says which column is taken for what, and which are not imported. */
 function noteColumns(table: string, { rows, columns, unused }: TableColumns): void {
   const taken = Object.entries(columns).map(([field, column]) => `${field} from ${printable(column)}`);
-  note(`table ${printable(table)}, a row for each ${rows === "states" ? "session" : "exchange"}: ${taken.join(", ")}`);
+  note(`table ${printable(table)}, a row for each ${rowNames[rows]}: ${taken.join(", ")}`);
   if (unused.length > 0) note(`columns left out: ${unused.map(printable).join(", ")}`);
 }
 

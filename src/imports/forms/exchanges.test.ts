@@ -90,3 +90,14 @@ test("a session without a question is skipped, with the reason", async () => {
   const report = await importText(place.sessions, JSON.stringify({ ...bakery, conversation_history: [] }));
   assert.deepEqual([report.restored, report.reasons[0]?.message], [0, "f:1 has no messages"]);
 });
+
+test("a file may have conversations of several shapes", async () => {
+  await using place = inMemory();
+  const file = [
+    { id: "a", conversations: [{ human: "Hello", assistant: "Hi" }] },
+    { id: "b", items: [{ from: "human", value: "Hello" }] },
+    { id: "c", messages: [{ role: "user", content: "Hello" }] },
+  ];
+  const report = await importText(place.sessions, file.map((line) => JSON.stringify(line)).join("\n"));
+  assert.deepEqual([report.restored, report.reasons], [3, []]);
+});

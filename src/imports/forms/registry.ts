@@ -5,7 +5,7 @@ import { claudeCode } from "./agents/claude-code.ts";
 import { codex } from "./agents/codex.ts";
 import { geminiCli } from "./agents/gemini-cli.ts";
 import { langgraph } from "./agents/langgraph.ts";
-import { chatForms, mixedChats } from "./chat.ts";
+import { chatForms } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
 import { aiStudio } from "./apps/ai-studio.ts";
@@ -15,6 +15,7 @@ import { librechat } from "./apps/librechat.ts";
 import { lobechat } from "./apps/lobechat.ts";
 import { openWebui } from "./apps/open-webui.ts";
 import { exchanges } from "./exchanges.ts";
+import { mixed } from "./mixed.ts";
 import { savedState } from "./saved-state.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 
@@ -38,7 +39,7 @@ export const conversationFormats: readonly ConversationFormat[] = [
   assistants,
   exchanges,
   ...chatForms,
-  mixedChats,
+  mixed,
   savedState,
   codex,
 ];

@@ -5,11 +5,12 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import { aboutConversation, says } from "../conversations/about.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
-import { chatForms, mixedChats } from "./chat.ts";
+import { chatForms } from "./chat.ts";
 import { exchanges } from "./exchanges.ts";
+import { mixed } from "./mixed.ts";
 
 /** The forms of a state. */
-const stateForms: readonly ConversationFormat[] = [exchanges, ...chatForms, mixedChats];
+const stateForms: readonly ConversationFormat[] = [exchanges, ...chatForms, mixed];
 
 export const savedState: ConversationFormat = {
   name: "saved-state",

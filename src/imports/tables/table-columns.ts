@@ -3,22 +3,54 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { answerNames, questionNames } from "../conversations/exchange-names.ts";
 
 /** What a column holds. */
-export type TableField = "session" | "question" | "answer" | "messages" | "time" | "agent" | "user";
+export type TableField =
+  | "session"
+  | "question"
+  | "answer"
+  | "role"
+  | "content"
+  | "calls"
+  | "call"
+  | "tool"
+  | "model"
+  | "attachments"
+  | "messages"
+  | "time"
+  | "agent"
+  | "user";
 
 /** The names of columns, the usual one first. */
 const names: Readonly<Record<TableField, readonly string[]>> = {
-  session: ["session_id", "conversation_id", "chat_id", "thread_id", "session", "id"],
+  session: [
+    "session_id",
+    "conversation_id",
+    "chat_id",
+    "thread_id",
+    "sessionid",
+    "conversationid",
+    "chatid",
+    "threadid",
+    "session",
+    "id",
+  ],
   question: questionNames,
   answer: answerNames,
+  role: ["role", "sender", "author"],
+  content: ["parts", "content", "text", "message", "body"],
+  calls: ["tool_calls"],
+  call: ["tool_call_id"],
+  tool: ["tool_name"],
+  model: ["model"],
+  attachments: ["attachments"],
   messages: ["messages", "history", "conversation_history", "conversation", "state", "session_data", "context", "data"],
-  time: ["timestamp", "created_at", "time", "date", "created", "updated_at"],
+  time: ["timestamp", "created_at", "createdat", "time", "date", "created", "updated_at"],
   agent: ["agent", "agent_name", "agent_type", "active_agent", "agent_id"],
-  user: ["user_id", "user", "username"],
+  user: ["user_id", "userid", "user", "username"],
 };
 
-/** The columns of a table: a row is an exchange, a question with its answer, or the whole state of a session. */
+/** The columns of a table: a row is an exchange, a question with its answer, a message, or the whole state of a session. */
 export interface TableColumns {
-  readonly rows: "exchanges" | "states";
+  readonly rows: "exchanges" | "messages" | "states";
   readonly columns: { readonly [Field in TableField]?: string };
   /** The columns that are not imported. */
   readonly unused: readonly string[];
@@ -31,16 +63,34 @@ export function tableColumnsOf(table: string, found: readonly string[]): TableCo
     const name = names[field].flatMap((known) => found.filter((column) => column.toLowerCase() === known))[0];
     if (name !== undefined) columns[field] = name;
   }
-  const isExchange = columns.question !== undefined && columns.answer !== undefined;
-  if (columns.session === undefined || (!isExchange && columns.messages === undefined))
-    throw invalidArgument("table", table, { expected: "table_columns", known: found });
-  const fields: readonly TableField[] = isExchange
-    ? ["session", "question", "answer", "time", "agent", "user"]
-    : ["session", "messages", "time", "agent", "user"];
+  const rows = rowsOf(columns);
+  if (rows === undefined) throw invalidArgument("table", table, { expected: "table_columns", known: found });
+  const fields = [...fieldsOf[rows], "time", "agent", "user"] as const;
   const used = Object.fromEntries(fields.flatMap((field) => (columns[field] ? [[field, columns[field]]] : [])));
   return {
-    rows: isExchange ? "exchanges" : "states",
+    rows,
     columns: used,
     unused: found.filter((column) => !Object.values(used).includes(column)),
   };
+}
+
+const fieldsOf: Readonly<Record<TableColumns["rows"], readonly TableField[]>> = {
+  exchanges: ["session", "question", "answer"],
+  messages: ["session", "role", "content", "calls", "call", "tool", "model", "attachments"],
+  states: ["session", "messages"],
+};
+
+function rowsOf({
+  session,
+  question,
+  answer,
+  role,
+  content,
+  messages,
+}: TableColumns["columns"]): TableColumns["rows"] | undefined {
+  if (session === undefined) return undefined;
+  if (question !== undefined && answer !== undefined) return "exchanges";
+  // The id of a message is that of no session.
+  if (role !== undefined && content !== undefined && session.toLowerCase() !== "id") return "messages";
+  return messages === undefined ? undefined : "states";
 }

@@ -8,6 +8,7 @@ import type { Conversation, MessageFacts } from "../../sessions/transfer/convers
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
 import { FormChoice } from "../forms/form-choice.ts";
 import { instantOf } from "../conversations/instants.ts";
+import { messagesOfWritten } from "../conversations/written-messages.ts";
 import { conversationFormats } from "../forms/registry.ts";
 import type { TableColumns, TableField } from "./table-columns.ts";
 import type { Table, TableRow } from "./table-rows.ts";
@@ -33,7 +34,7 @@ export async function* tableItems(
   for await (const row of table.rows(Object.values(columns), order)) {
     counts.rows++;
     const id = textIn(row, columns.session);
-    if (id === "" || (kind === "exchanges" && exchangeOf(row, columns).length === 0)) {
+    if (id === "" || isEmpty(row, kind, columns)) {
       counts.leftOut++;
       continue;
     }
@@ -57,16 +58,64 @@ interface Gathered {
 
 type Columns = TableColumns["columns"];
 
+/** True for a row without a text. */
+function isEmpty(row: TableRow, kind: TableColumns["rows"], columns: Columns): boolean {
+  if (kind === "exchanges") return exchangeOf(row, columns).length === 0;
+  return kind === "messages" && textIn(row, columns.content) === "" && textIn(row, columns.calls) === "";
+}
+
 function itemOf(gathered: Gathered, kind: TableColumns["rows"], columns: Columns): ImportItem {
-  const { source, bytes, bytesMax, rows } = gathered;
+  const { source, bytes, bytesMax } = gathered;
   try {
     if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
-    const conversation =
-      kind === "exchanges" ? ofExchanges(gathered, columns) : ofState(gathered, rows[0] ?? {}, columns);
-    return { source, conversation };
+    return { source, conversation: readers[kind](gathered, columns) };
   } catch (error) {
     if (error instanceof SessionError) return { source, error };
     throw error;
+  }
+}
+
+const readers = { exchanges: ofExchanges, messages: ofMessages, states: ofState } as const;
+
+function ofMessages({ id, source, rows }: Gathered, columns: Columns): Conversation {
+  const written = rows.map((row) => ({
+    value: messageOf(row, columns),
+    facts: defined({ at: timeOf(row, columns), model: textIn(row, columns.model) || undefined }),
+  }));
+  return { id, ...messagesOfWritten(written, { place: source }), ...aboutOf(rows, columns) };
+}
+
+/** The message of a row, as a program writes it. */
+function messageOf(row: TableRow, columns: Columns): Value {
+  const { content = "", role, calls, call, tool, attachments } = columns;
+  const text = (column: string | undefined): string | undefined => textIn(row, column) || undefined;
+  const said = text(content);
+  const isParts = content.toLowerCase() === "parts";
+  return defined({
+    role: text(role),
+    content: isParts ? undefined : ((said && contentOf(said)) ?? null),
+    parts: isParts ? parsed(said) : undefined,
+    tool_calls: parsed(text(calls)),
+    tool_call_id: text(call),
+    name: text(tool),
+    attachments: parsed(text(attachments)),
+  });
+}
+
+/** A list of parts in JSON, else the words. */
+function contentOf(text: string): Value {
+  const value = /^\s*\[/.test(text) ? parsed(text) : undefined;
+  const isParts = Array.isArray(value) && (value as readonly Value[]).every((part) => isFields(part) && "type" in part);
+  return isParts ? value : text;
+}
+
+/** The value of a JSON text; a text that is none is itself. */
+function parsed(text: string | undefined): Value | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Value;
+  } catch {
+    return text;
   }
 }
 
@@ -90,7 +139,7 @@ function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Mess
 }
 
 /** A state with messages in a known format; any other object becomes the field `state` of the metadata. */
-function ofState({ id, source }: Gathered, row: TableRow, columns: Columns): Conversation {
+function ofState({ id, source, rows: [row = {}] }: Gathered, columns: Columns): Conversation {
   const value = jsonIn(row[columns.messages ?? ""], source) as Value;
   const about = aboutOf([row], columns);
   const choice = new FormChoice(conversationFormats, undefined);

@@ -135,3 +135,14 @@ test("errors in place of an answer stay beside it, files are named and counted, 
   const later = await importText(place.sessions, JSON.stringify({ ...about, exportAt: "11:00", messages }));
   assert.equal(later.present, 1);
 });
+
+test("a tree of LibreChat may have a thousand messages, each inside the one before it", async () => {
+  await using place = inMemory();
+  let tree: object[] = [];
+  for (let at = 1000; at > 0; at--)
+    tree = [{ messageId: `m${at}`, isCreatedByUser: at % 2 === 1, text: `${at}`, children: tree }];
+  const report = await importText(place.sessions, JSON.stringify({ conversationId: "k", messagesTree: tree }), {
+    length: 65_536,
+  });
+  assert.deepEqual([report.restored, report.turns], [1, 500]);
+});
