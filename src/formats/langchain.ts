@@ -82,7 +82,7 @@ export const langchain: MessageFormat = {
 
 const types = { system: "system", user: "human", assistant: "ai", tool: "tool" } as const;
 
-function writtenMessage({ role, parts }: ShownMessage): Value {
+function writtenMessage({ role, name, parts }: ShownMessage): Value {
   const type = types[role];
   const [first] = parts;
   if (first?.kind === "result") {
@@ -96,7 +96,12 @@ function writtenMessage({ role, parts }: ShownMessage): Value {
       : [],
   );
   const shown = parts.filter(({ kind }) => kind === "text" || kind === "media");
-  return { type, data: { content: contentOf(shown), ...(calls.length === 0 ? {} : { tool_calls: calls }) } };
+  const data = {
+    content: contentOf(shown),
+    ...defined({ name }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls }),
+  };
+  return { type, data };
 }
 
 function contentOf(parts: readonly ShownPart[]): Value {

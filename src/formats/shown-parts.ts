@@ -26,6 +26,8 @@ export interface ShownResult {
 /** Parts that one message says. */
 export interface ShownMessage {
   readonly role: "system" | "user" | "assistant" | "tool";
+  /** The name of its author, where the message has one. */
+  readonly name?: string;
   readonly parts: readonly ShownPart[];
 }
 
@@ -36,7 +38,7 @@ export function shownParts(messages: readonly Message[], { toolNames }: Surround
     .map(withoutNative)
     .flatMap(shownMessages)
     .map((message): ShownMessage => {
-      const { content, tool_calls: calls, tool_call_id: id = "" } = message;
+      const { content, tool_calls: calls, tool_call_id: id = "", name } = message;
       const role = message.role as ShownMessage["role"];
       if (role === "tool") {
         const given = typeof content === "string" ? content : (contentParts(content) as readonly Part[]);
@@ -51,6 +53,7 @@ export function shownParts(messages: readonly Message[], { toolNames }: Surround
       for (const call of calls ?? []) names.set(call.id, call.function.name);
       return {
         role,
+        ...(typeof name === "string" ? { name } : {}),
         parts: [...(contentParts(content) as readonly (string | Part)[]).map(asShown), ...(calls ?? []).map(asCall)],
       };
     });

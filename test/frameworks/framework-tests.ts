@@ -1,8 +1,11 @@
 /** The tests of one framework's adapter, with the framework itself, in a folder that has packages of its own. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 
 /**
  * Loads the files of tests of a folder. Where its packages are not installed, each file is a skipped test. The types of

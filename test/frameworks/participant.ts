@@ -13,6 +13,8 @@ export interface Participant {
   readonly format: MessageFormatName;
   /** The id of the session that this framework names `id`. */
   sessionOf(id: string): string;
+  /** False where the framework reads the messages alone that it has written. @default true */
+  readonly readsOthers?: boolean;
   /** Begins a session with {@link sample}, as far as the framework can express it, in its own form. */
   begin(sessions: Sessions, id: string): Promise<void>;
   /** The messages of the session in the framework's own form, as plain data. */

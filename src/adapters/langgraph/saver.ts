@@ -159,6 +159,7 @@ export class PerdureSaver {
     const thread = this.#thread(required(address.thread, "thread_id"));
     const id = required(address.id, "checkpoint_id");
     const stored = writes.map(([channel, value]): Value => [channel, toStored(value, channel)]);
+    const remember = thread.lists.writing(writes.map(([, one]) => one));
     const value = { task: taskId, ...defined({ path: taskPath || undefined }), writes: stored };
     const path = writes.map(([channel]) => channel).join(", ");
     await thread.withSession(async (session) => {
@@ -167,8 +168,7 @@ export class PerdureSaver {
         const entries = thread.entriesOf({ key, value }, path);
         const outcome = await session.write({ logs: { [writesLog]: { entries } } });
         if (outcome.status !== "ok") continue;
-        const values = writes.map(([, one]) => one);
-        thread.lists.rememberWritten(key, values);
+        remember(key);
         return;
       }
     });

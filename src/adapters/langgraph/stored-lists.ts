@@ -102,15 +102,22 @@ export class StoredLists {
       : undefined;
   }
 
-  /** A task has written these values: an element that is one of them need not be stored again. */
-  rememberWritten(key: string, values: readonly unknown[]): void {
+  /**
+   * Remembers values that a task writes, as they are now: an element that is one of them need not be stored again. The caller names
+   * the key once they are stored. A graph may change a value meanwhile, such as the id of a message; it is then another one.
+   */
+  writing(values: readonly unknown[]): (key: string) => void {
+    const found: { readonly value: object; readonly at: WrittenPlace["at"]; readonly fields: FieldsOf }[] = [];
     const add = (value: unknown, at: WrittenPlace["at"]): void => {
       if (typeof value === "object" && value !== null && lengthOf(value) > referenceLengthMin)
-        this.#written.set(value, { key, at, fields: fieldsOf(value) });
+        found.push({ value, at, fields: fieldsOf(value) });
     };
     for (const [write, value] of values.entries())
       if (Array.isArray(value)) for (const [item, element] of value.entries()) add(element, [write, item]);
       else add(value, [write]);
+    return (key) => {
+      for (const { value, at, fields } of found) this.#written.set(value, { key, at, fields });
+    };
   }
 
   /** The write that has this value, as it is now; undefined if there is none. */
@@ -159,14 +166,17 @@ function runsOf(places: readonly Place[]): readonly Run[] {
   return runs;
 }
 
-function fieldsOf(value: unknown): readonly unknown[] | undefined {
+/** The fields of a value; undefined for one without identity. */
+type FieldsOf = readonly unknown[] | undefined;
+
+function fieldsOf(value: unknown): FieldsOf {
   if (typeof value !== "object" || value === null) return undefined;
   if (value instanceof Map || value instanceof Set) return [...value].flat();
   if (value instanceof Date) return [value.getTime()];
   return Object.values(value);
 }
 
-function sameFields(now: readonly unknown[] | undefined, then: readonly unknown[] | undefined): boolean {
+function sameFields(now: FieldsOf, then: FieldsOf): boolean {
   if (now === undefined || then === undefined || now.length !== then.length) return false;
   return now.every((field, index) => Object.is(field, then[index]));
 }

@@ -296,7 +296,8 @@ function recordingOf(part: Part): KnownPart {
  * completions take no file at an address, but for pictures.
  */
 function fileOf(part: Part): KnownPart {
-  const { file, filename = part["title"] } = part;
+  const { file, metadata } = part;
+  const filename = part["filename"] ?? part["title"] ?? (isFields(metadata) ? metadata["filename"] : undefined);
   if (isFields(file)) {
     const isSent = typeof file["file_id"] === "string" || /^(?!https?:)./i.test(stringOf(file["file_data"]));
     return part.type === "file" && isSent ? { kind: "media", part } : unreadable;

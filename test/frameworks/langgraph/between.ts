@@ -81,6 +81,7 @@ const langchain: Participant = {
 
 const langgraph: Participant = {
   name: "LangGraph",
+  readsOthers: false,
   page: "langgraph.md",
   format: "langchain",
   sessionOf: (id) => id,

@@ -256,6 +256,34 @@ for (const durability of ["async", "sync", "exit"] as const)
     assert.equal(again.parts.at(-1), "said no");
   });
 
+test("ids that the graph gives to messages are stored, and turns of others in between leave its own turns alone", async () => {
+  await using memory = inMemory();
+  const run = async (text: string): Promise<readonly unknown[]> => {
+    const app = new StateGraph(MessagesAnnotation)
+      .addNode("model", () => ({ messages: [new AIMessage(`You said ${text}.`)] }))
+      .addEdge(START, "model")
+      .addEdge("model", END)
+      .compile({ checkpointer: perdureSaver(memory.another()) });
+    const { messages } = await app.invoke({ messages: [new HumanMessage(text)] }, thread("t"));
+    const state = await app.getState(thread("t"));
+    const idsOf = (all: readonly { readonly id?: string }[]): readonly unknown[] => all.map(({ id }) => id);
+    assert.deepEqual(idsOf(state.values.messages), idsOf(messages));
+    return idsOf(messages);
+  };
+  const first = await run("one");
+  await (await memory.another().get("t")).append({ input: "two", output: "Another framework." });
+  assert.deepEqual((await run("three")).slice(0, 2), first);
+  const turns = await Array.fromAsync((await memory.another().get("t")).turns());
+  assert.deepEqual(
+    turns.map(({ input, output }) => [input[0]?.content, output[0]?.content]),
+    [
+      ["one", "You said one."],
+      ["two", "Another framework."],
+      ["three", "You said three."],
+    ],
+  );
+});
+
 const Answers = Annotation.Root({ ...MessagesAnnotation.spec });
 
 /** A model with a tool: asks for it once for each question, then answers. */
