@@ -19,6 +19,7 @@ import { promisify } from "node:util";
 import { checkPackage, createPackageFromTarballData, type Problem } from "@arethetypeswrong/core";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import { isThorough } from "../support/rounds.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const run = promisify(execFile);
@@ -199,6 +200,23 @@ describe("the package", () => {
       assert.equal(output, "");
     });
   }
+
+  test(
+    "no peer keeps the package from being installed by itself",
+    { skip: isThorough ? false : "it asks the registry" },
+    async (context) => {
+      const empty = join(folder, "empty");
+      mkdirSync(empty);
+      writeFileSync(join(empty, "package.json"), JSON.stringify({ name: "empty", private: true }));
+      const args = ["install", "--package-lock-only", "--no-audit", "--no-fund", join(folder, packed.filename)];
+      const failed = await run("npm", args, { cwd: empty, env: environment }).then(
+        () => "",
+        (error: { readonly stderr: string }) => error.stderr,
+      );
+      if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT/.test(failed)) context.skip("no registry can be reached");
+      else assert.equal(failed, "");
+    },
+  );
 
   test("the command line starts and lists its commands", async () => {
     const perdure = join(project, "node_modules/.bin/perdure");
