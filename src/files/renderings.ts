@@ -1,64 +1,78 @@
 /** Renders a session for other programs, and for people. */
-import { decode } from "../domain/values/codec.ts";
-import { requestMessages } from "../domain/request/model-request.ts";
-import { jsonOf } from "../domain/turns/known-parts.ts";
-import type { Message, TurnData } from "../domain/turns/turn.ts";
-import { toFormat } from "../formats/conversion.ts";
+import { decode, type Value } from "../domain/values/codec.ts";
+import { pairCalls } from "../domain/request/paired-calls.ts";
+import { withoutResultMedia } from "../domain/request/result-media.ts";
+import { shownMessages } from "../domain/request/shown-message.ts";
+import { isFields, jsonOf, type Fields } from "../domain/turns/known-parts.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import { defined } from "../domain/values/defined.ts";
+import { readMessages, toFormat } from "../formats/conversion.ts";
 import type { MessageFormat, MessageFormatName } from "../formats/message-format.ts";
 import { messageFormats } from "../formats/registry.ts";
-import { unbounded } from "../domain/request/window.ts";
-import type { SessionSnapshot, SnapshotEntry } from "../sessions/snapshots/snapshot-text.ts";
-import { counted } from "../errors/counted.ts";
+import type { SessionSnapshot } from "../sessions/snapshots/snapshot-text.ts";
+import type { LeftOut } from "../sessions/transfer/conversation.ts";
+import { contentsOf, lostBetween, sumOf } from "./left-out.ts";
+import { markdownOf, type NumberedTurn } from "./markdown.ts";
+
+/** A session in another format, and what that cannot carry. */
+export interface Rendered {
+  readonly text: string;
+  readonly leftOut: LeftOut;
+}
 
 /** Renders the text of a snapshot. */
-export type Rendering = (text: string) => string;
+export type Rendering = (text: string) => Rendered;
 
 /** Formats of an export. */
 export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatName, Rendering>> = {
   /** Snapshots, one per line: complete, for import into Perdure. */
-  perdure: (text) => `${text}\n`,
+  perdure: (text) => ({ text: `${text}\n`, leftOut: {} }),
   /** Formats of frameworks and providers, one conversation per line. */
   ...(Object.fromEntries(
     messageFormats.map((format) => [
       format.name,
-      (text: string): string => conversationLine(JSON.parse(text) as SessionSnapshot, format),
+      (text: string): Rendered => conversationIn(partsOf(JSON.parse(text) as SessionSnapshot), format),
     ]),
   ) as Record<MessageFormatName, Rendering>),
-  /** OpenAI's chat format, as a request to a model shows the conversation. */
-  openai: (text) => openaiLine(JSON.parse(text) as SessionSnapshot),
+  /** OpenAI's chat format: its own fields and parts alone, each call with its result. */
+  openai: (text) => openaiConversation(partsOf(JSON.parse(text) as SessionSnapshot)),
   /** For people. */
-  markdown: (text) => markdownOf(JSON.parse(text) as SessionSnapshot),
+  markdown: (text) => {
+    const { session, ...rest } = partsOf(JSON.parse(text) as SessionSnapshot);
+    const { "unshown part": parts = 0, picture = 0, recording = 0, file = 0 } = contentsOf(messagesOf(rest));
+    const leftOut = sumOf({ "unshown part": parts, picture, recording, file });
+    return { text: markdownOf(session, rest), leftOut };
+  },
 };
 
-/** All messages of the session, as the format writes them: `{"id", "messages"}` or the format's own fields. */
-function conversationLine({ session, logs }: SessionSnapshot, format: MessageFormat): string {
-  const text = instructionsIn(logs);
-  const own = systemMessages(text);
-  const messages = turnMessages(logs);
-  const beside = text === undefined ? undefined : format.instructions?.(text);
-  const line = {
-    id: session.id,
-    ...beside,
-    [format.list]: toFormat(beside === undefined ? [...own, ...messages] : messages, format.name),
-    ...metadataOf(session),
-  };
-  return `${jsonOf(line)}\n`;
+/** The parts of a session that other formats have. */
+interface SessionParts {
+  readonly session: SessionSnapshot["session"];
+  readonly instructions: string | undefined;
+  readonly turns: readonly NumberedTurn[];
+}
+
+function partsOf({ session, logs }: SessionSnapshot): SessionParts {
+  const turns = (logs["turns"] ?? []).map(({ seq, at, data }): NumberedTurn => {
+    // Values that JSON lacks are tagged.
+    const turn = decode(JSON.stringify(data)) as unknown as NumberedTurn;
+    return { ...turn, seq, at };
+  });
+  return { session, instructions: instructionsIn(logs), turns };
 }
 
 /** All messages of a session; its instructions are the first one. */
-export function messagesIn({ logs }: SessionSnapshot): readonly Message[] {
-  return [...systemMessages(instructionsIn(logs)), ...turnMessages(logs)];
+export function messagesIn(snapshot: SessionSnapshot): readonly Message[] {
+  const parts = partsOf(snapshot);
+  return [...systemMessages(parts), ...messagesOf(parts)];
 }
 
-function systemMessages(instructions: string | undefined): readonly Message[] {
+function systemMessages({ instructions }: Pick<SessionParts, "instructions">): readonly Message[] {
   return instructions === undefined ? [] : [{ role: "system", content: instructions }];
 }
 
-function turnMessages(logs: SessionSnapshot["logs"]): readonly Message[] {
-  return (logs["turns"] ?? []).flatMap(({ data }) => {
-    const { input, output } = turnData(data);
-    return [...input, ...output];
-  });
+function messagesOf({ turns }: Pick<SessionParts, "turns">): readonly Message[] {
+  return turns.flatMap(({ input, output }) => [...input, ...output]);
 }
 
 function instructionsIn(logs: SessionSnapshot["logs"]): string | undefined {
@@ -66,83 +80,64 @@ function instructionsIn(logs: SessionSnapshot["logs"]): string | undefined {
   return typeof instructions === "string" && instructions !== "" ? instructions : undefined;
 }
 
-function metadataOf({ metadata }: SessionSnapshot["session"]): object {
-  return Object.keys(metadata as object).length === 0 ? {} : { metadata };
+/** All messages of the session, as the format writes them: `{"id", "messages"}` or the format's own fields. */
+function conversationIn(parts: SessionParts, format: MessageFormat): Rendered {
+  const { instructions } = parts;
+  const beside = instructions === undefined ? undefined : format.instructions?.(instructions);
+  const messages = beside === undefined ? [...systemMessages(parts), ...messagesOf(parts)] : messagesOf(parts);
+  const written = toFormat(messages, format.name);
+  const read = readMessages(written, "", format).flatMap((one) => one.messages);
+  return lineOf(parts, {
+    fields: { ...beside, [format.list]: written },
+    leftOut: lostBetween(messages, read),
+  });
 }
 
-function openaiLine({ session, logs }: SessionSnapshot): string {
-  const messages = requestMessages(
-    {
-      turns: (logs["turns"] ?? []).map(({ seq, data }) => ({ seq, ...turnData(data) })),
-      question: [],
-      instructions: instructionsIn(logs),
-    },
-    { window: unbounded },
-  );
-  const line = { id: session.id, messages: messages.map(sentFields), ...metadataOf(session) };
-  return `${jsonOf(line)}\n`;
+function openaiConversation(parts: SessionParts): Rendered {
+  const shown = parts.turns.map(({ input, output }) => [...input, ...output].flatMap(shownMessages));
+  const messages = [...systemMessages(parts), ...withoutResultMedia(pairCalls(shown).flat())].map(sentFields);
+  const stored = [...systemMessages(parts), ...messagesOf(parts)];
+  const leftOut = lostBetween(stored, messages);
+  return lineOf(parts, { fields: { messages }, leftOut });
 }
 
-/** The data of an entry in a snapshot, where values that JSON lacks are tagged. */
-function turnData(data: unknown): TurnData {
-  return decode(JSON.stringify(data)) as unknown as TurnData;
+/** The fields that OpenAI takes: https://platform.openai.com/docs/api-reference/chat/create */
+function sentFields({ role, content = null, name, tool_calls: calls, tool_call_id: callId }: Message): Message {
+  const called = calls?.map(({ id, function: { name: tool, arguments: given } }) => ({
+    id,
+    type: "function" as const,
+    function: { name: tool, arguments: given },
+  }));
+  // A result has no name.
+  const own = { name: role === "tool" ? undefined : (name ?? undefined), tool_call_id: callId };
+  return { role, ...defined(own), content, ...defined({ tool_calls: called }) };
 }
 
-/** The message without the fields that no endpoint is sent. */
-function sentFields({ native: _, synthetic: __, ...message }: Message): object {
-  return message;
+/** A conversation on a line. Its metadata says what no format of messages has a place for. */
+function lineOf(
+  { session, turns }: SessionParts,
+  { fields, leftOut }: { readonly fields: Fields; readonly leftOut: LeftOut },
+): Rendered {
+  const { id, user, metadata } = session;
+  const own = isFields(metadata as Value) ? (metadata as Fields) : {};
+  const about = aboutOf(session);
+  const hidden = Object.keys(about).filter((name) => Object.hasOwn(own, name) && own[name] !== about[name]).length;
+  const line = { id, ...fields, ...defined({ user: user ?? undefined }), metadata: { ...own, ...about } };
+  const unfinished = turns.filter(({ status }) => status !== "done").length;
+  return {
+    text: `${jsonOf(line)}\n`,
+    leftOut: sumOf(leftOut, { "status of a turn": unfinished, "field of the metadata": hidden }),
+  };
 }
 
-function markdownOf({ session, logs }: SessionSnapshot): string {
-  const { id, agent, user, state, createdAt, counters } = session;
-  const about = [
-    `agent ${agent}`,
-    ...(user === null ? [] : [`user ${user}`]),
-    state,
-    `created ${instantText(createdAt)}`,
-  ];
-  const usage = `${counted(counters.turns, "turn")}, ${counted(counters.totalTokens, "token")}`;
-  const instructions = instructionsIn(logs);
-  const parts = [
-    `# ${oneLine(id)}`,
-    oneLine([...about, usage].join(" · ")),
-    ...(instructions !== undefined ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
-    ...(logs["turns"] ?? []).map(turnText),
-  ];
-  return `${parts.join("\n\n")}\n\n`;
-}
-
-function turnText({ seq, at, data }: SnapshotEntry): string {
-  const { status, agent, input, output, error } = turnData(data);
-  const ending = status === "done" ? "" : ` · ${status}${error === undefined ? "" : ` (${error.message})`}`;
-  const heading = oneLine(`## Turn ${seq} · ${instantText(at)} · ${agent}${ending}`);
-  return [heading, ...[...input, ...output].map(messageText)].join("\n\n");
-}
-
-function messageText({ role, name, content, tool_calls: calls, tool_call_id: callId }: Message): string {
-  const about = [role, name, callId].filter((one) => one !== undefined && one !== null).join(" ");
-  const isOutput = role === "tool" || role === "function";
-  const text = typeof content === "string" ? content : content == null ? "" : fenced(jsonOf(content, 2), "json");
-  const body = isOutput && typeof content === "string" ? fenced(content, "") : text;
-  const called = (calls ?? []).map(
-    ({ id, function: { name: called, arguments: given } }) => `calls ${called} (${id})\n\n${fenced(given, "json")}`,
-  );
-  return [`**${oneLine(about)}**`, ...(body === "" ? [] : [body]), ...called].join("\n\n");
-}
-
-/** Uses a fence longer than any within the text. */
-function fenced(text: string, language: string): string {
-  let longest = 2;
-  for (const [ticks] of text.matchAll(/`+/g)) longest = Math.max(longest, ticks.length);
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${language}\n${text}\n${fence}`;
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ");
-}
-
-function instantText(ms: number): string {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
+/** The title, the agent, the times and the tokens of a session, under the names that an import reads. */
+function aboutOf({ title, agent, createdAt, lastActivityAt, counters }: SessionSnapshot["session"]): Fields {
+  const { inputTokens, outputTokens, totalTokens } = counters;
+  return {
+    ...(title == null ? {} : { title }),
+    agent,
+    created_at: new Date(createdAt).toISOString(),
+    updated_at: new Date(lastActivityAt).toISOString(),
+    usage: { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens },
+  };
 }

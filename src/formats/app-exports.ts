@@ -4,7 +4,7 @@ import type { Message } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import type { MessageFormat } from "./message-format.ts";
 import { canonicalParts } from "./message-parts.ts";
-import { resultText, shownParts, textIn, type ShownMessage } from "./shown-parts.ts";
+import { shownParts, textIn, type ShownMessage } from "./shown-parts.ts";
 
 /** The messages of an export: Claude's list, or the branch of ChatGPT's tree that was shown last; undefined for others. */
 export function exportedMessages(conversation: Fields): readonly Value[] | undefined {
@@ -77,13 +77,13 @@ export const claude: MessageFormat = {
   fromCanonical: (messages, around) =>
     shownParts(messages, around).flatMap(({ role, parts }): readonly Value[] => {
       const text = textOf({ role, parts });
-      const sender = role === "user" || role === "system" ? "human" : "assistant";
-      return text === "" ? [] : [{ sender, text, content: [{ type: "text", text }] }];
+      const sender = role === "user" ? "human" : "assistant";
+      // Claude has no messages of the system.
+      return text === "" || role === "system" ? [] : [{ sender, text, content: [{ type: "text", text }] }];
     }),
 };
 
-/** The words of a message. These applications export no calls; their results are texts. */
+/** The words of a message. The exports of these applications have no ids of calls: calls and results are left out. */
 function textOf({ parts }: ShownMessage): string {
-  const results = parts.flatMap((part) => (part.kind === "result" ? [resultText(part.result)] : []));
-  return [textIn(parts), ...results].filter((text) => text !== "").join("\n\n");
+  return textIn(parts);
 }

@@ -237,6 +237,8 @@ for (const name of names) {
       fc.property(fc.array(shapes[name], { minLength: 1, maxLength: 6 }), fc.nat(), (values, nth) => {
         const messages = stored(fromFormat(values, name));
         const at = nth % messages.length;
+        // ChatGPT has no calls: a result of one is left out.
+        if (name === "chatgpt" && messages[at]!.role === "tool") return;
         const changed = messages.map((message, index) => (index === at ? { ...message, content: "CHANGED" } : message));
         const written = toFormat(changed, name);
         const [first] = [messages[at]!].filter((message) => nativeOf(message) !== undefined);
@@ -365,8 +367,9 @@ test("an imported file is exported in its format as it was", async () => {
   for (const [name, conversation] of conversations) {
     // OpenAI's chat format is exported as a request has it.
     if (name === "openai") continue;
-    const line = renderings[name](JSON.stringify(await place.sessions.snapshot(name)));
-    assert.deepEqual(JSON.parse(line), conversation);
+    const line = renderings[name](JSON.stringify(await place.sessions.snapshot(name))).text;
+    const { metadata, ...exported } = JSON.parse(line) as { metadata: { title: string } };
+    assert.deepEqual({ ...exported, metadata: { title: metadata.title } }, conversation);
   }
 });
 

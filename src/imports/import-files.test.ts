@@ -45,7 +45,7 @@ test("a form of the caller that fails refuses that conversation with its place, 
       /^f:2 cannot be read as notes: no re/,
     ],
     [notes({ read: () => undefined as never }), 0, /^f:1 cannot be read as notes: /],
-    [notes({ read: () => [null as never] }), 0, /^f:1 is null; expected a snapshot, or a conversation with messages/],
+    [notes({ read: () => [null as never] }), 0, /^f:1 cannot be read as notes: /],
     [
       notes({ kindOf: () => "entry", groupOf: (value) => (isBroken(value) ? fail() : "one") }),
       0,

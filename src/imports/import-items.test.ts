@@ -172,7 +172,7 @@ test("an answer with more runs of backticks than a call takes arguments is writt
   const session = await place.sessions.create({ id: "x" });
   const content = "` ".repeat(300_000);
   await session.append({ input: "q", output: [{ role: "tool", tool_call_id: "a", content }] });
-  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x")));
+  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x"))).text;
   assert.ok(markdown.includes(`\n\`\`\`\n${content}\n\`\`\`\n`));
 });
 
@@ -190,30 +190,42 @@ test("an image in a UIMessage becomes one of OpenAI's", async () => {
   ]);
 });
 
-test("an export to OpenAI's format closes tool calls without a result, as a request to a model does", async () => {
+test("an export to OpenAI's format closes tool calls without a result", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "x" });
   const call = { id: "c1", function: { name: "weather", arguments: "{}" } };
   await session.append({ input: "q", output: [{ role: "assistant", tool_calls: [call] }] });
   await session.append({ input: "and?", output: "a" });
-  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
+  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x"))).text;
   const { messages } = JSON.parse(line) as { messages: readonly Message[] };
   assert.deepEqual(
     messages.map(({ role, tool_call_id: id }) => id ?? role),
-    ["user", "assistant", "c1", "assistant", "user", "assistant"],
+    ["user", "assistant", "c1", "user", "assistant"],
   );
 });
 
 test("text before the first exchange becomes the instructions, and survives an export to OpenAI's format", async () => {
   await using place = inMemory();
-  const line = `${JSON.stringify({ id: "x", messages: [{ role: "system", content: "Be brief." }, ...conversation], metadata: { a: 1 } })}\n`;
+  const messages = [{ role: "system", content: "Be brief." }, ...conversation];
+  const line = JSON.stringify({ id: "x", messages, metadata: { a: 1 } });
   await importText(place.sessions, line);
   const session = await place.sessions.get("x");
   assert.equal(await session.instructions(), "Be brief.");
-  assert.equal(renderings.openai(JSON.stringify(await place.sessions.snapshot("x"))), line);
-  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x")));
+  const exported = renderings.openai(JSON.stringify(await place.sessions.snapshot("x"))).text;
+  assert.deepEqual(JSON.parse(exported), {
+    id: "x",
+    messages,
+    metadata: {
+      a: 1,
+      agent: "assistant",
+      created_at: session.info.createdAt.toISOString(),
+      updated_at: session.info.lastActivityAt.toISOString(),
+      usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+    },
+  });
+  const markdown = renderings.markdown(JSON.stringify(await place.sessions.snapshot("x"))).text;
   assert.match(markdown, /^# x\n\nagent assistant · active · .* 2 turns.*\n\n> Be brief\.\n\n## Turn 1 · /);
-  assert.match(markdown, /calls weather \(c1\)\n\n```json\n\{"city":"Ghent"\}\n```/);
+  assert.match(markdown, /<summary>calls weather \(c1\)<\/summary>\n\n```json\n\{"city":"Ghent"\}\n```/);
 });
 
 test("an invalid conversation does not block the others, and is reported with its place", async () => {
@@ -563,14 +575,14 @@ test("an export in OpenAI's format has no field of Perdure", async () => {
   const session = await place.sessions.create({ id: "x" });
   const output = { role: "assistant", content: "fine", native: { parts: [] } } as const;
   await session.append({ input: "hi", output });
-  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
+  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x"))).text;
   assert.ok(!line.includes("native"), line);
 });
 
 test("an export in OpenAI's format shows the pictures of imported results", async () => {
   await using place = inMemory();
   await importText(place.sessions, JSON.stringify({ id: "x", messages: media[0]![1] }));
-  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x")));
+  const line = renderings.openai(JSON.stringify(await place.sessions.snapshot("x"))).text;
   const { messages } = JSON.parse(line) as { messages: readonly Message[] };
   assert.deepEqual(
     messages.map(({ role }) => role),
@@ -591,9 +603,9 @@ test("values that JSON lacks are texts in exports for other programs", async () 
     output: { role: "tool", tool_call_id: "c1", content: { receipt: 4711n } },
   });
   const text = JSON.stringify(await place.sessions.snapshot("x"));
-  assert.ok(renderings.openai(text).includes("data:image/png;base64,AAAA"), renderings.openai(text));
-  assert.ok(renderings.openai(text).includes(String.raw`{\"receipt\":\"4711\"}`), renderings.openai(text));
-  assert.ok(renderings.markdown(text).includes('"receipt": "4711"'));
+  assert.ok(renderings.openai(text).text.includes("data:image/png;base64,AAAA"), renderings.openai(text).text);
+  assert.ok(renderings.openai(text).text.includes(String.raw`{\"receipt\":\"4711\"}`), renderings.openai(text).text);
+  assert.ok(renderings.markdown(text).text.includes('"receipt": "4711"'));
 });
 
 test("instructions in parts, and beside the messages, are text", async () => {

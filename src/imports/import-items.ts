@@ -7,6 +7,7 @@ import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { FormChoice, readBy } from "./forms/form-choice.ts";
 import type { ConversationFormat, FoundDocument, BranchOptions } from "./conversations/conversation-format.ts";
+import { asExported } from "./conversations/exported-session.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
 
@@ -133,7 +134,7 @@ class FileReader {
     const [{ place: source }] = documents;
     let read;
     try {
-      read = readBy(form, source, () => [...form.read(documents, { branches })]);
+      read = readBy(form, source, () => form.read(documents, { branches }).map(asExported));
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
       yield { source, error };

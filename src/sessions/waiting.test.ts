@@ -367,7 +367,7 @@ test("a turn that waits goes with a snapshot and a copy, and is resumed there; e
   await using _ = place;
   const snapshot = await place.sessions.snapshot("s");
   for (const [format, render] of Object.entries(renderings)) {
-    const text = render(JSON.stringify(snapshot));
+    const { text } = render(JSON.stringify(snapshot));
     assert.equal(text.includes("opaque"), format === "perdure", `${format}: ${text}`);
     assert.ok(text.includes("Let me ask."), format);
   }

@@ -145,9 +145,12 @@ test("sessions are exported by agent, user, state and time, for other programs a
       { role: "user", content: "hi" },
       { role: "assistant", content: "ho" },
     ],
+    user: "ada",
   };
   const chosen = ["--agent", "ceo", "--user", "ada", "--state", "active", "--since", "1h"];
-  assert.deepEqual(JSON.parse((await place.run(["export", ...chosen, "--format", "openai"])).stdout), line);
+  const { metadata, ...exported } = JSON.parse((await place.run(["export", ...chosen, "--format", "openai"])).stdout);
+  assert.deepEqual(exported, line);
+  assert.deepEqual(Object.keys(metadata), ["agent", "created_at", "updated_at", "usage"]);
   assert.match(
     (await place.run(["export", "--user", "ada", "--format", "markdown"])).stdout,
     /\*\*user\*\*\n\nhi\n\n\*\*assistant\*\*\n\nho/,

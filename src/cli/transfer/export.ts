@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import type { SessionError, SessionSelection, SessionState } from "../../index.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { ExportFile, packedPiece, Piece, type ExportPosition } from "../../files/export-file.ts";
+import { sumOf } from "../../files/left-out.ts";
 import { renderings } from "../../files/renderings.ts";
 import { labelFilterOf } from "../../domain/values/labels.ts";
 import { instant, label } from "../terminal/arguments.ts";
@@ -15,6 +16,7 @@ import { untilSignalled } from "../terminal/signals.ts";
 import { fileOfStore } from "../program/store-file.ts";
 import { exportSessions } from "../../admin.ts";
 import { counted } from "../../errors/counted.ts";
+import type { LeftOut } from "../../sessions/transfer/conversation.ts";
 import { typedFailure } from "../../sessions/core/pass-failures.ts";
 
 interface ExportOptions extends StoreOptions, JsonOption {
@@ -79,8 +81,8 @@ async function exportAll(options: ExportOptions): Promise<void> {
     const { out, agent, user, state, label: labels, since, format, after, tenant, gzip, json } = options;
     if (out === undefined) {
       const target = new StandardOutput(after);
-      await exportTo(target, options, signal);
-      note(`exported ${countOf(target.position)}`);
+      const { leftOut } = await exportTo(target, options, signal);
+      note(`exported ${countOf(target.position)}${leftOutText(leftOut)}`);
       return;
     }
     const store = storeUrl(options);
@@ -88,19 +90,28 @@ async function exportAll(options: ExportOptions): Promise<void> {
     await using file = await ExportFile.open(out, of, await fileOfStore(store));
     const { sessions: earlier } = file.position;
     if (earlier > 0) note(`continuing after ${counted(earlier, "session")} already written`);
-    if (await exportTo(file, options, signal)) {
-      await file.finish();
-      const { sessions, turns } = file.position;
-      report({ file: file.file, sessions, turns }, `exported ${countOf(file.position)} to ${file.file}`, { json });
-    } else {
+    const { isStopped, leftOut } = await exportTo(file, options, signal);
+    if (isStopped) {
       await file.keep();
       note(`stopped after ${countOf(file.position)}; run the same command again to continue`);
+      return;
     }
+    await file.finish();
+    const { sessions, turns } = file.position;
+    const text = `exported ${countOf(file.position)} to ${file.file}${leftOutText(leftOut)}`;
+    report({ file: file.file, sessions, turns, leftOut }, text, { json });
   });
 }
 
-/** False if the signal stopped the export. */
-async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<boolean> {
+/** The end of an export. */
+interface Exported {
+  /** True if the signal stopped it. */
+  readonly isStopped: boolean;
+  /** What the format cannot carry of the sessions that this run wrote. */
+  readonly leftOut: LeftOut;
+}
+
+async function exportTo(target: Target, options: ExportOptions, signal: AbortSignal): Promise<Exported> {
   await using sessions = await openToRead(options);
   const { agent, user, state, label: labels, since, format } = options;
   const selection: SessionSelection = defined({
@@ -128,10 +139,12 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
   const exported = exportSessions(sessions, { ...selection, onSkipped, ...defined({ after }) });
   // A file or a pipe gets the exact text; on a terminal control characters are escaped.
   const isShown = options.out === undefined && process.stdout.isTTY;
+  let leftOut: LeftOut = {};
   const render = (id: string, text: string): string | undefined => {
     try {
       const rendered = renderings[format](text);
-      return isShown ? printableLines(rendered) : rendered;
+      leftOut = sumOf(leftOut, rendered.leftOut);
+      return isShown ? printableLines(rendered.text) : rendered.text;
     } catch (error) {
       // A damaged turn may be JSON, but not have the fields that the format needs.
       onSkipped(id, typedFailure({ tenant: sessions.tenant, id }, error));
@@ -155,7 +168,12 @@ async function exportTo(target: Target, options: ExportOptions, signal: AbortSig
     if (signal.aborted || !isWanted) break;
   }
   if (isWanted && position.sessions > target.position.sessions) await write();
-  return !signal.aborted;
+  return { isStopped: signal.aborted, leftOut };
+}
+
+function leftOutText(leftOut: LeftOut): string {
+  const kinds = Object.entries(leftOut).map(([kind, count]) => counted(count, kind));
+  return kinds.length === 0 ? "" : `; the format left out ${kinds.join(", ")}`;
 }
 
 class StandardOutput implements Target {

@@ -24,7 +24,7 @@ export function listedMessages(
   values: readonly Value[],
   place: string,
   { instructions, model, format }: Around,
-): Pick<Conversation, "messages" | "facts" | "aside" | "leftOut"> {
+): Required<Pick<Conversation, "messages" | "facts" | "aside" | "leftOut">> {
   const read = messagesOfWritten(
     values.map((value) => ({ value, facts: isFields(value) ? factsOf(value) : {} })),
     { place, instructions, format },

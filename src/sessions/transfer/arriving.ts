@@ -59,9 +59,11 @@ export async function saysTheSame(existing: SessionSource, arriving: SessionSour
 
 /** True where the arriving conversation begins with all of the existing one. */
 export async function hasGrown(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  const [one, other] = [existing, arriving].map(({ record: { user, metadata } }) =>
-    encode({ user, metadata: steadyOf(metadata) }),
-  );
+  const [one, other] = [existing, arriving].map(({ record: { user, metadata } }) => {
+    // An import keeps the title in the metadata too.
+    const { title: _, ...about } = steadyOf(metadata);
+    return encode({ user, metadata: about });
+  });
   if (one !== other || (await instructionsOf(existing)) !== (await instructionsOf(arriving))) return false;
   return await continues(existing, arriving, (turn, later) => turn.data === later.data);
 }

@@ -1,0 +1,101 @@
+/** What an export cannot carry: the contents of messages, counted as they are stored and as they are read from the export. */
+import { nativeOf } from "../domain/request/native-form.ts";
+import { isFields, knownPart, type Fields, type KnownPart } from "../domain/turns/known-parts.ts";
+import { callsIn, stepsOf } from "../domain/turns/message-steps.ts";
+import type { Message } from "../domain/turns/turn.ts";
+import { messageFormats } from "../formats/registry.ts";
+import type { LeftOut } from "../sessions/transfer/conversation.ts";
+
+/** The kinds of media, by the types of their parts. */
+const mediaKinds: Readonly<Record<string, string>> = { image_url: "picture", input_audio: "recording", file: "file" };
+
+/** The name of a picture, a recording or a file. */
+export function mediaKind(part: Fields): string {
+  return mediaKinds[part["type"] as string] ?? "file";
+}
+
+const knownFields = new Set([
+  "role",
+  "content",
+  "name",
+  "tool_calls",
+  "tool_call_id",
+  "is_error",
+  "native",
+  "synthetic",
+  "refusal",
+  "parts",
+  "toolInvocations",
+]);
+
+/** How many contents of each kind the messages have. */
+export function contentsOf(messages: readonly Message[]): LeftOut {
+  const counts: Record<string, number> = {};
+  const add = (kind: string, count = 1): void => {
+    counts[kind] = (counts[kind] ?? 0) + count;
+  };
+  for (const message of messages) {
+    const { role, name, is_error: isError } = message;
+    if (role === "user") add("message of the user");
+    if (role === "system" || role === "developer") add("message of the system");
+    if (name != null && role !== "tool" && role !== "function") add("name");
+    if (isError === true) add("mark of a failure");
+    if (role === "tool" && stepsOf(message).every(({ results }) => results.length === 0)) add("result");
+    for (const { content, calls, results, aside } of stepsOf(message)) {
+      add("call", calls.length);
+      add("result", results.length);
+      add("unshown part", aside.length);
+      for (const part of content) {
+        const known = knownPart(part);
+        if (known.kind === "media" || isMedium(known)) add(mediaKind(part as Fields));
+      }
+    }
+    add("unshown part", besideOf(message));
+    const own = Object.entries(message).filter(([field, value]) => !knownFields.has(field) && value != null);
+    add("field of a message", own.length);
+  }
+  return counts;
+}
+
+function isMedium(known: KnownPart): boolean {
+  return known.kind === "other" && known.isMedia === true;
+}
+
+/** The number of parts that are in the native form of a message alone. */
+function besideOf(message: Message): number {
+  const native = nativeOf(message);
+  if (native === undefined) return 0;
+  const { format, value, hash } = native;
+  if (Array.isArray(value)) return value.length;
+  // The adapter of a model keeps its reasoning there.
+  if (hash === undefined) return 1;
+  const converter = messageFormats.find(({ name }) => name === format);
+  if (converter === undefined || !isFields(value) || !converter.fits(value)) return 0;
+  return converter.toCanonical(value, "").aside;
+}
+
+/** What the stored messages have, and those that are read from an export have not. */
+export function lostBetween(stored: readonly Message[], read: readonly Message[]): LeftOut {
+  const missing = missingIn(contentsOf(stored), contentsOf(read));
+  const [before, after] = [stored.flatMap(callsIn), read.flatMap(callsIn)];
+  const others = before.filter(({ id }, index) => id !== after[index]?.id).length;
+  return sumOf(missing, { "id of a call": before.length === after.length ? others : 0 });
+}
+
+/** What is in the first counts, and not in the second. */
+function missingIn(before: LeftOut, after: LeftOut): LeftOut {
+  return Object.fromEntries(
+    Object.entries(before).flatMap(([kind, count]) => {
+      const missing = count - (after[kind] ?? 0);
+      return missing > 0 ? [[kind, missing]] : [];
+    }),
+  );
+}
+
+/** The sum of several counts. */
+export function sumOf(...all: readonly LeftOut[]): LeftOut {
+  const sum: Record<string, number> = {};
+  for (const counts of all)
+    for (const [kind, count] of Object.entries(counts)) if (count > 0) sum[kind] = (sum[kind] ?? 0) + count;
+  return sum;
+}

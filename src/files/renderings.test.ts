@@ -1,0 +1,135 @@
+/** Exports in the formats of others: their shapes, what they say of a session, and what they leave out. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { turn } from "../../test/property/arbitraries.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import { rounds } from "../../test/support/rounds.ts";
+import type { Message, Sessions } from "../index.ts";
+import { renderings, type Rendered } from "./renderings.ts";
+
+const rendered = async (sessions: Sessions, format: keyof typeof renderings): Promise<Rendered> =>
+  renderings[format](JSON.stringify(await sessions.snapshot("s")));
+
+const fieldsOf: Readonly<Record<string, readonly string[]>> = {
+  system: ["role", "content", "name"],
+  user: ["role", "content", "name"],
+  assistant: ["role", "content", "name", "tool_calls"],
+  tool: ["role", "content", "tool_call_id"],
+};
+const partsOf: Readonly<Record<string, readonly string[]>> = {
+  text: ["type", "text"],
+  image_url: ["type", "image_url"],
+  input_audio: ["type", "input_audio"],
+  file: ["type", "file"],
+};
+
+/** Why OpenAI would refuse the messages; undefined where it accepts them. */
+function refusal(messages: readonly Message[]): string | undefined {
+  let open: string[] = [];
+  for (const [index, message] of messages.entries()) {
+    const { role, content, tool_calls: calls, tool_call_id: id = "" } = message;
+    const unknown = Object.keys(message).find((field) => fieldsOf[role]?.includes(field) !== true);
+    if (unknown !== undefined) return `${role} has ${unknown} at ${index}`;
+    if (role === "tool" ? !open.includes(id) : open.length > 0) return `calls and results do not pair at ${index}`;
+    open = role === "tool" ? open.filter((one) => one !== id) : (calls ?? []).map((call) => call.id);
+    if (calls?.length === 0 || new Set(open).size !== open.length) return `calls at ${index}`;
+    if (content === null) {
+      if (calls === undefined) return `no content at ${index}`;
+      continue;
+    }
+    if (typeof content === "string") continue;
+    const parts = content as readonly { readonly type: string }[];
+    const isKnown = (part: { readonly type: string }): boolean =>
+      Object.keys(part).every((field) => partsOf[part.type]?.includes(field) === true);
+    if (role !== "user" || parts.length === 0 || !parts.every(isKnown)) return `parts at ${index}`;
+  }
+  return open.length > 0 ? "a call without a result at the end" : undefined;
+}
+
+test("OpenAI accepts the messages of every export in its format, whatever was stored", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(turn, { maxLength: 6 }), async (turns) => {
+      await using place = inMemory();
+      const session = await place.sessions.create({ id: "s", instructions: "Be brief." });
+      for (const { seq: _, key: _key, at: _at, status: _status, ...content } of turns) await session.append(content);
+      const { messages } = JSON.parse((await rendered(place.sessions, "openai")).text) as { messages: Message[] };
+      assert.equal(refusal(messages), undefined, JSON.stringify(messages));
+    }),
+    { numRuns: rounds(300) },
+  );
+});
+
+const png = "A".repeat(16_000);
+const odd: readonly Message[] = [
+  { role: "user", content: "Is it done?", chatId: "a" },
+  {
+    role: "assistant",
+    content: "Let me look.",
+    reasoning_content: "hm",
+    tool_calls: [{ id: "c1", type: "function", function: { name: "peek", arguments: '{"shelf":2}' }, index: 0 }],
+  },
+  { role: "tool", tool_call_id: "c1", content: "burnt", is_error: true },
+  {
+    role: "assistant",
+    content: [
+      { type: "text", text: "See:" },
+      { type: "file", filename: "a.png", mediaType: "image/png", data: png },
+      { type: "source-url", sourceId: "1", url: "https://bread.example" },
+    ],
+  },
+];
+
+async function createOdd(sessions: Sessions): Promise<void> {
+  const about = { user: "ada", title: "Second oven", metadata: { source: "bakery" } };
+  const session = await sessions.create({ id: "s", agent: "baker", ...about });
+  await session.append({ input: [odd[0]!], output: odd.slice(1), usage: { inputTokens: 10, outputTokens: 5 } });
+  await session.append({
+    input: { role: "user", content: [{ type: "image_url", image_url: { url: `data:image/png;base64,${png}` } }] },
+    output: "A loaf.",
+  });
+}
+
+test("an export in OpenAI's format has its fields and parts alone, and says what it left out", async () => {
+  await using place = inMemory();
+  await createOdd(place.sessions);
+  const { text, leftOut } = await rendered(place.sessions, "openai");
+  const line = JSON.parse(text) as { messages: Message[]; user: string; metadata: Record<string, unknown> };
+  assert.equal(refusal(line.messages), undefined, text);
+  const { info } = await place.sessions.get("s");
+  assert.deepEqual(line.metadata, {
+    source: "bakery",
+    title: "Second oven",
+    agent: "baker",
+    created_at: info.createdAt.toISOString(),
+    updated_at: info.lastActivityAt.toISOString(),
+    usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+  });
+  assert.equal(line.user, "ada");
+  assert.deepEqual(leftOut, { "field of a message": 2, "mark of a failure": 1, picture: 1, "unshown part": 1 });
+});
+
+test("an export as snapshots leaves nothing out; metadata of the session with a name of the export's is told", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", metadata: { agent: "other" } });
+  await session.append({ input: "Hi", output: "Ho" });
+  assert.deepEqual((await rendered(place.sessions, "perdure")).leftOut, {});
+  assert.deepEqual((await rendered(place.sessions, "anthropic")).leftOut, { "field of the metadata": 1 });
+});
+
+test("Markdown names pictures with their size, and folds calls and results", async () => {
+  await using place = inMemory();
+  await createOdd(place.sessions);
+  const { text, leftOut } = await rendered(place.sessions, "markdown");
+  const called = `<details><summary>calls peek (c1)</summary>\n\n\`\`\`json\n{"shelf":2}\n\`\`\`\n\n</details>`;
+  const failed = "<details><summary>failure of peek (c1)</summary>\n\n```\nburnt\n```\n\n</details>";
+  assert.ok(text.startsWith("# Second oven (s)\n\nagent baker · user ada · active · "), text);
+  assert.ok(
+    text.includes(`**assistant**\n\nLet me look.\n\n${called}\n\n${failed}\n\n**assistant**\n\nSee:\n\n`),
+    text,
+  );
+  assert.ok(text.includes("\n\n[picture a.png, image/png, 12 KB]\n\n[source-url]\n\n"), text);
+  assert.ok(text.includes("**user**\n\n[picture, image/png, 12 KB]\n\n"), text);
+  assert.ok(!text.includes("AAAA"));
+  assert.deepEqual(leftOut, { "unshown part": 1, picture: 2 });
+});
