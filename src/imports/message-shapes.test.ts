@@ -116,7 +116,7 @@ test("LangChain's chat messages have any author, a call stands once, and a remov
     { type: "chat", data: { role: "assistant", content: "No." } },
   ];
   const report = await importText(place.sessions, JSON.stringify({ id: "l", messages }));
-  assert.deepEqual([report.restored, report.leftOut], [1, { "message without content": 1 }]);
+  assert.deepEqual([report.restored, report.leftOut], [1, { "empty message": 1 }]);
   assert.deepEqual(await messagesOf(place.sessions, "l"), [
     { role: "user", content: "Hi" },
     {

@@ -42,7 +42,7 @@ export function messagesOfWritten(
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,
     aside: read.reduce((count, { aside }) => count + aside, 0),
-    leftOut: { "message without content": read.filter((one) => one.messages.length === 0).length },
+    leftOut: { "empty message": read.filter((one) => one.messages.length === 0).length },
   };
 }
 

@@ -9,8 +9,7 @@ import type { LeftOutCounts } from "../../conversations/left-out.ts";
  * which counts as left out.
  */
 export function partsOfFiles(files: Value | undefined, leftOut: LeftOutCounts): readonly Value[] {
-  if (!Array.isArray(files)) return [];
-  return (files as readonly Value[]).flatMap((file): Value => {
+  return listOf(files).flatMap((file): Value => {
     const fields = isFields(file) ? file : { name: file };
     const isPicture = kindOf(fields).startsWith("image");
     const name = nameOf(fields);
@@ -23,6 +22,11 @@ export function partsOfFiles(files: Value | undefined, leftOut: LeftOutCounts): 
     const kind = isPicture ? "image" : "attachment";
     return { type: "text", text: `[${name === undefined ? kind : `${kind} ${name}`}]\n\n` };
   });
+}
+
+/** The values of a list; none for anything else. */
+export function listOf(value: Value | undefined): readonly Value[] {
+  return Array.isArray(value) ? (value as readonly Value[]) : [];
 }
 
 function kindOf(file: Fields): string {

@@ -47,7 +47,7 @@ export function messagesOfApp(
     const parts = stepsOf(one.message).flatMap((step) => step.aside);
     const beside = [...parts.filter((part) => !isBlank(part)), ...one.beside];
     if (first === undefined || (others.length === 0 && beside.length === 0 && saysNothing(first))) {
-      leftOut.add("message without content");
+      leftOut.add("empty message");
       continue;
     }
     const whole = withBeside(first, format, beside);

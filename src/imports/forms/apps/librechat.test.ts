@@ -75,14 +75,15 @@ test("a conversation of LibreChat has the branch with the newest message, its ca
 
 test("a tree of LibreChat has the same messages, also without metadata, parents and children", async () => {
   const bare = (messageId: string, isCreatedByUser: boolean, text: string, ...children: object[]): object => ({
-    messageId,
+    ...(messageId === "" ? {} : { messageId }),
     isCreatedByUser,
     text,
     ...(children.length === 0 ? {} : { children }),
   });
   const tree = [bare("a", true, "One?", bare("b", false, "1"), bare("c", false, "I", bare("d", true, "Two?")))];
   const flat = [bare("a", true, "One?"), bare("c", false, "I"), bare("d", true, "Two?")];
-  for (const messages of [{ messagesTree: tree }, { messages: tree }, { messages: flat }]) {
+  const unnamed = [bare("", true, "One?"), bare("", false, "I"), bare("", true, "Two?")];
+  for (const messages of [{ messagesTree: tree }, { messages: tree }, { messages: flat }, { messages: unnamed }]) {
     await using place = inMemory();
     const report = await importText(place.sessions, JSON.stringify({ conversationId: "k", ...messages }));
     assert.deepEqual([report.restored, report.reasons], [1, []]);

@@ -7,7 +7,7 @@ import { aboutConversation, restOf, says, textOf, timeIn, userOf } from "../../c
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat, DocumentKind } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { partsOfFiles } from "./app-files.ts";
+import { listOf, partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
 export const librechat: ConversationFormat = {
@@ -23,18 +23,13 @@ export const librechat: ConversationFormat = {
     const [{ value, place }] = documents;
     const isEntry = isMessage(value);
     const fields = isEntry ? defined({ conversationId: (value as Fields)["conversationId"] }) : (value as Fields);
-    const written = isEntry
-      ? documents.map((document) => ({ message: document.value as Fields, above: undefined }))
-      : flat((value as Fields)["messagesTree"] ?? (value as Fields)["messages"]);
-    const ids = written.map(({ message }) => message["messageId"] as string);
-    const known = new Set(ids);
-    const parents = written.map(({ message, above }) => above ?? textOf(message, ["parentMessageId"]));
+    const written = flat(isEntry ? documents.map((document) => document.value) : listIn(fields)!);
+    const messages = new Map(written.map(({ id, message }) => [id, message]));
     // Without parents the list is in its order.
-    const isTree = parents.some((parent) => parent !== undefined && known.has(parent));
-    const messages = new Map(written.map(({ message }, index) => [ids[index]!, message]));
-    const nodes = written.map(({ message }, index) => ({
-      id: ids[index]!,
-      parent: isTree ? parents[index] : ids[index - 1],
+    const isTree = written.some(({ parent }) => parent !== undefined && messages.has(parent));
+    const nodes = written.map(({ id, parent, message }, index) => ({
+      id,
+      parent: isTree ? parent : written[index - 1]?.id,
       at: timeIn(message),
     }));
     const read = (path: readonly string[]): Conversation =>
@@ -53,8 +48,8 @@ function listIn(document: Fields): readonly Value[] | undefined {
 }
 
 function isMessage(value: Value): boolean {
-  if (!isFields(value) || typeof value["messageId"] !== "string") return false;
-  return typeof value["isCreatedByUser"] === "boolean" && (typeof value["text"] === "string" || hasContent(value));
+  if (!isFields(value) || typeof value["isCreatedByUser"] !== "boolean") return false;
+  return typeof value["text"] === "string" || hasContent(value);
 }
 
 function hasContent({ content }: Fields): boolean {
@@ -62,22 +57,27 @@ function hasContent({ content }: Fields): boolean {
 }
 
 interface Placed {
+  readonly id: string;
+  /** The id of the message before it. */
+  readonly parent: string | undefined;
   readonly message: Fields;
-  /** The id of the message that it is a child of. */
-  readonly above: string | undefined;
 }
 
 /** The messages of a tree, each before its children. A tree may be deeper than the stack. */
-function flat(list: Value | undefined): readonly Placed[] {
+function flat(list: readonly Value[]): readonly Placed[] {
   const found: Placed[] = [];
-  const childrenOf = (values: Value | undefined, above: string | undefined): Placed[] =>
-    (Array.isArray(values) ? (values as readonly Value[]) : [])
-      .flatMap((message) => (isFields(message) && isMessage(message) ? [{ message, above }] : []))
+  const placed = (values: Value | undefined, parent?: string): readonly Omit<Placed, "id">[] =>
+    listOf(values)
+      .filter(isFields)
+      .filter(isMessage)
+      .map((message) => ({ parent: parent ?? textOf(message, ["parentMessageId"]), message }))
       .toReversed();
-  const waiting = childrenOf(list, undefined);
+  const waiting = [...placed(list)];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    found.push(next);
-    waiting.push(...childrenOf(next.message["children"], textOf(next.message, ["messageId"])));
+    const { message, parent } = next;
+    const id = textOf(message, ["messageId", "_id"]) ?? `${found.length}`;
+    found.push({ id, parent, message });
+    waiting.push(...placed(message["children"], id));
   }
   return found;
 }

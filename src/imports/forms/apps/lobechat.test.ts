@@ -141,6 +141,13 @@ test("errors, reasoning and results without a call stay beside; files are named 
   for (const word of ["OllamaBizError", "lost", "brown"]) assert.ok(beside.includes(word), beside);
 });
 
+test("an export of LobeChat is known by its tables alone", async () => {
+  await using place = inMemory();
+  const messages = [row("b", 2, "assistant", "Yes."), row("a", 1, "user", "Is it done?")];
+  const report = await importText(place.sessions, JSON.stringify({ state: { messages, topics }, version: 7 }));
+  assert.deepEqual([report.restored, (await place.sessions.get("k")).info.title], [1, "Oven"]);
+});
+
 test("a thread beside a topic is a branch of it, and a session of its own if that is asked for", async () => {
   const messages = [row("a", 1, "user", "One?"), row("b", 2, "user", "Aside?", { threadId: "h" })];
   const text = JSON.stringify({ exportType: "sessions", version: 7, state: { messages, topics } });

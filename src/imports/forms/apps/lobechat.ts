@@ -8,7 +8,7 @@ import type { Conversation, MessageFacts } from "../../../sessions/transfer/conv
 import { aboutConversation, restOf, says, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { partsOfFiles } from "./app-files.ts";
+import { listOf, partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
 export const lobechat: ConversationFormat = {
@@ -51,8 +51,10 @@ interface Tables {
 function tablesIn(document: Value): Tables | undefined {
   if (!isFields(document)) return undefined;
   const { state, data, exportType, schemaHash } = document;
-  const tables = typeof exportType === "string" ? state : typeof schemaHash === "string" ? data : undefined;
+  const tables = isFields(state) ? state : data;
   if (!isFields(tables)) return undefined;
+  const hasTopics = Array.isArray(tables["topics"]) && Array.isArray(tables["messages"]);
+  if (typeof exportType !== "string" && typeof schemaHash !== "string" && !hasTopics) return undefined;
   const rows = (name: string): readonly Fields[] => {
     const list = tables[name];
     return Array.isArray(list) ? (list as readonly Value[]).filter(isFields) : [];
@@ -245,10 +247,6 @@ function nameOf(plugin: Fields): string {
 
 function toolsIn({ tools }: Fields): readonly Fields[] {
   return listOf(tools).filter(isFields);
-}
-
-function listOf(value: Value | undefined): readonly Value[] {
-  return Array.isArray(value) ? (value as readonly Value[]) : [];
 }
 
 function fileIds(rows: readonly Fields[] = []): readonly Value[] {

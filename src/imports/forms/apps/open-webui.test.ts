@@ -135,8 +135,10 @@ test("files of Open WebUI are pictures, texts with their names, or names that ar
     c: { parentId: "b", role: "user", content: "Sure?" },
     d: { parentId: "c", role: "assistant", content: "", error: { content: "no model" } },
   };
-  const report = await importText(place.sessions, JSON.stringify({ id: "k", chat: { history: { messages } } }));
-  assert.deepEqual([report.restored, report.leftOut, report.aside], [1, { picture: 1, attachment: 1 }, 2]);
+  const chat = { files: [...files, { type: "file", name: "later.txt" }], history: { messages } };
+  const report = await importText(place.sessions, JSON.stringify({ id: "k", chat }));
+  const leftOut = { "chat document": 1, picture: 1, attachment: 1 };
+  assert.deepEqual([report.restored, report.leftOut, report.aside], [1, leftOut, 2]);
   const [question, answered, , failed] = await storedMessages(place.sessions, "k");
   assert.deepEqual(question?.content, [
     { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },

@@ -7,7 +7,7 @@ import { aboutConversation, factsOf, restOf, textOf, timeIn, usageOf } from "../
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { partsOfFiles } from "./app-files.ts";
+import { listOf, partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 import { partsOfDetails, partsOfOutput } from "./open-webui-content.ts";
 
@@ -81,8 +81,9 @@ function conversationOf({ outer, chat }: Around, list: readonly Fields[], place:
     outer === chat ? chatNames.filter((name) => !["id", "title", "timestamp", "params"].includes(name)) : ["chat"],
   );
   const leftOut = new LeftOutCounts();
-  const documents = partsOfFiles(chat["files"], new LeftOutCounts()).length;
-  leftOut.add("document of the chat", documents);
+  // The documents of a chat, without those of its messages.
+  const placed = new Set(list.flatMap(({ files }) => listOf(files).map(keyOf)));
+  leftOut.add("chat document", listOf(chat["files"]).filter((file) => !placed.has(keyOf(file))).length);
   return {
     ...about,
     metadata: { ...about.metadata, source: "open-webui" },
@@ -91,6 +92,10 @@ function conversationOf({ outer, chat }: Around, list: readonly Fields[], place:
       { format: "open-webui", place, instructions: typeof system === "string" ? system : "", leftOut },
     ),
   };
+}
+
+function keyOf(file: Value): string {
+  return (isFields(file) ? textOf(file, ["id", "url", "name"]) : undefined) ?? "";
 }
 
 /** The fields of a message that have a place in a session, or none outside of Open WebUI's pages. */
