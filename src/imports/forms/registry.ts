@@ -5,6 +5,8 @@ import { claudeCode } from "./agents/claude-code.ts";
 import { codex } from "./agents/codex.ts";
 import { geminiCli } from "./agents/gemini-cli.ts";
 import { langgraph } from "./agents/langgraph.ts";
+import { modelCalls } from "./agents/model-calls.ts";
+import { openaiConversation } from "./agents/openai-conversation.ts";
 import { chatForms } from "./chat.ts";
 import { chatgpt } from "./apps/chatgpt.ts";
 import { claudeAi } from "./apps/claude-ai.ts";
@@ -37,6 +39,8 @@ export const conversationFormats: readonly ConversationFormat[] = [
   adk,
   langgraph,
   assistants,
+  openaiConversation,
+  modelCalls,
   exchanges,
   ...chatForms,
   mixed,

@@ -1,0 +1,178 @@
+/**
+ * Logs of calls of a model: requests with their responses, of OpenAI, Anthropic and Gemini. A request has the whole conversation
+ * so far, or it names the response or the conversation that it continues. So calls are a tree, and its leaves are conversations.
+ */
+import { createHash } from "node:crypto";
+import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
+import { textOf as textIn } from "../../../domain/turns/message-steps.ts";
+import type { Value } from "../../../domain/values/codec.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import type { Conversation } from "../../../sessions/transfer/conversation.ts";
+import { aboutConversation, groupOf } from "../../conversations/about.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { messagesOfWritten, type WrittenMessage } from "../../conversations/written-messages.ts";
+import { callIn, type ModelCall } from "./model-call.ts";
+
+export const modelCalls: ConversationFormat = {
+  name: "model-calls",
+  title: "a log of calls of a model",
+  kindOf: (document) => (isFields(document) && callIn(document) !== undefined ? "entry" : undefined),
+  read: (documents, options) => {
+    const [{ place }] = documents;
+    const calls = inTime(documents.map(({ value }) => callIn(value as Fields)!));
+    const log = new CallLog();
+    for (const call of calls) log.add(call);
+    const names = new Map<string, number>();
+    const conversations = log.trees.flatMap((nodes) => {
+      const [root] = nodes as [CallNode, ...CallNode[]];
+      const name = nameOf(root.call);
+      const number = (names.get(name ?? "") ?? 0) + 1;
+      if (name !== undefined) names.set(name, number);
+      const id = name === undefined || number === 1 ? name : `${name}-${number}`;
+      const byId = new Map(nodes.map((node) => [node.id, node]));
+      const tree = {
+        nodes: nodes.map((node) => ({ id: node.id, parent: node.parent?.id, at: node.call.facts.at })),
+        current: undefined,
+        read: (ids: readonly string[]) =>
+          conversationOf(
+            ids.map((one) => byId.get(one)!),
+            id,
+            place,
+          ),
+      };
+      return conversationsOfTree(tree, options);
+    });
+    if (conversations.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    return conversations;
+  },
+};
+
+interface CallNode {
+  readonly id: string;
+  readonly parent: CallNode | undefined;
+  readonly call: ModelCall;
+  /** The conversation up to the answer. */
+  readonly written: readonly WrittenMessage[];
+}
+
+/** The calls of a file, each behind the one that it continues. */
+class CallLog {
+  readonly #nodes: CallNode[] = [];
+  /** The nodes by their responses, by the conversations that they are the last of, and by what was asked. */
+  readonly #responses = new Map<string, CallNode>();
+  readonly #conversations = new Map<string, CallNode>();
+  readonly #asked = new Map<string, CallNode[]>();
+
+  add(call: ModelCall): void {
+    const digests = digestsOf(call.input);
+    const named = this.#named(call);
+    const parent = named ?? this.#continued(call, digests);
+    const known = parent?.written ?? [];
+    const input = call.input.map((value, index): WrittenMessage => ({
+      value,
+      // What an earlier request or response had keeps its time and its tokens.
+      facts:
+        named === undefined ? (known[index]?.facts ?? defined({ at: call.facts.at })) : defined({ at: call.facts.at }),
+    }));
+    const output = call.output.map((value, index): WrittenMessage => ({ value, facts: index === 0 ? call.facts : {} }));
+    const before = named === undefined ? [] : known;
+    const node = { id: `${this.#nodes.length}`, parent, call, written: [...before, ...input, ...output] };
+    this.#nodes.push(node);
+    if (call.id !== undefined) this.#responses.set(call.id, node);
+    if (call.conversation !== undefined) this.#conversations.set(call.conversation, node);
+    const key = digests.at(-1);
+    if (named === undefined && key !== undefined) this.#asked.set(key, [...(this.#asked.get(key) ?? []), node]);
+  }
+
+  /** The nodes of each tree, its root first. */
+  get trees(): readonly (readonly CallNode[])[] {
+    const trees = new Map<CallNode, CallNode[]>();
+    const roots = new Map<CallNode, CallNode>();
+    for (const node of this.#nodes) {
+      const root = (node.parent && roots.get(node.parent)) ?? node;
+      roots.set(node, root);
+      const tree = trees.get(root);
+      if (tree === undefined) trees.set(root, [node]);
+      else tree.push(node);
+    }
+    return [...trees.values()].filter((nodes) => nodes.some(({ written }) => written.length > 0));
+  }
+
+  #named({ previous, conversation }: ModelCall): CallNode | undefined {
+    const node = previous === undefined ? undefined : this.#responses.get(previous);
+    return node ?? (conversation === undefined ? undefined : this.#conversations.get(conversation));
+  }
+
+  /**
+   * The call whose messages are the beginning of this one's: the longest, and of equal ones that with the same answer. A call that
+   * failed is continued by the one that asks the same again.
+   */
+  #continued({ input }: ModelCall, digests: readonly string[]): CallNode | undefined {
+    const failed = this.#asked.get(digests.at(-1) ?? "")?.findLast(({ call }) => call.output.length === 0);
+    if (failed !== undefined) return failed;
+    for (let length = digests.length - 1; length > 0; length--) {
+      const nodes = this.#asked.get(digests[length - 1]!) ?? [];
+      const answer = wordsIn(input[length]);
+      const node = nodes.findLast(({ call }) => wordsIn(call.output[0]) === answer) ?? nodes.at(-1);
+      if (node !== undefined) return node;
+    }
+    return undefined;
+  }
+}
+
+function inTime(calls: readonly ModelCall[]): readonly ModelCall[] {
+  if (calls.some(({ facts }) => facts.at === undefined)) return calls;
+  return calls.toSorted((one, other) => one.facts.at! - other.facts.at!);
+}
+
+/** The digest of each beginning of a list: of its first value, of its first two, and so on. */
+function digestsOf(values: readonly Value[]): readonly string[] {
+  const hash = createHash("sha256");
+  return values.map((value) =>
+    hash
+      .update(`${JSON.stringify(value, steady)}\n`)
+      .copy()
+      .digest("base64"),
+  );
+}
+
+/** Marks of a cache move from request to request, and make a list of a text. */
+function steady(name: string, value: unknown): unknown {
+  if (name === "cache_control") return undefined;
+  if (name !== "content" || !Array.isArray(value)) return value;
+  const blocks = value as readonly Value[];
+  const isText = blocks.every((block) => isFields(block) && block["type"] === "text");
+  return isText ? textIn(blocks) : value;
+}
+
+function wordsIn(message: Value | undefined): string {
+  return isFields(message) ? textIn(message["content"] ?? message["parts"]) : "";
+}
+
+/** The name of a conversation: its own, else that of its first call. */
+function nameOf({ conversation, about, id }: ModelCall): string | undefined {
+  return conversation ?? groupOf(about) ?? aboutConversation(about, []).id ?? id;
+}
+
+function conversationOf(path: readonly CallNode[], id: string | undefined, place: string): Conversation {
+  const [{ call }] = path as [CallNode, ...CallNode[]];
+  const { written, call: last } = path.at(-1)!;
+  const { id: _, ...about } = aboutConversation(call.about, [...callFields]);
+  const read = messagesOfWritten(written, { place, instructions: last.instructions, format: last.format });
+  const calls = path.map((node) => node.call);
+  return {
+    ...about,
+    ...defined({ id }),
+    ...read,
+    leftOut: {
+      error: calls.filter(({ output }) => output.length === 0).length,
+      "other choice": calls.reduce((count, { otherChoices }) => count + otherChoices, 0),
+      "tool definition": Math.max(...calls.map(({ tools }) => tools)),
+    },
+  };
+}
+
+/** Fields of a call that say nothing of its conversation. */
+const callFields = ["request_id", "previous_response_id", "conversation", "status", "object"] as const;
