@@ -57,8 +57,11 @@ export class ClaudeLog {
   readonly #agents = new Map<string, string>();
   readonly #titles = new Map<string, { readonly rank: number; readonly title: string }>();
   readonly #isLinked: boolean;
+  /** The words of the user that have a line of their own in the tree. */
+  readonly #queued: ReadonlySet<unknown>;
 
   constructor(lines: readonly Fields[]) {
+    this.#queued = new Set(lines.filter(isQueued).map(({ attachment }) => (attachment as Fields)["prompt"]));
     this.#isLinked = lines.some((line) => typeof line["parentUuid"] === "string");
     // Lines without a session, such as copies of files, may be the first ones.
     let session = lines.map(sessionOf).find((one) => one !== undefined);
@@ -90,11 +93,22 @@ export class ClaudeLog {
     // The log of a session that was resumed may repeat lines.
     if (uuid !== undefined && this.#steps.has(uuid)) return;
     const thread = this.#threadOf(line, { uuid, session });
+    const last = thread.steps.at(-1);
+    if (last !== undefined && this.#isSteering(line)) {
+      last.lines.push(line);
+      return;
+    }
     const parent = this.#parentOf(line, thread);
     const kind = kindOf(line, parent);
     if (kind !== "message") thread.leftOut.add(kind);
     const step = kind === "message" ? this.#stepOf(line, { thread, parent, uuid }) : parent;
     if (uuid !== undefined) this.#steps.set(uuid, step);
+  }
+
+  /** True for words of the user that the model took from the queue while it answered: some versions write no other line. */
+  #isSteering({ type, operation, content }: Fields): boolean {
+    const isTaken = type === "queue-operation" && operation === "remove" && typeof content === "string";
+    return isTaken && content.trim() !== "" && !content.startsWith("<task-notification>") && !this.#queued.has(content);
   }
 
   #addTitle(line: Fields): void {

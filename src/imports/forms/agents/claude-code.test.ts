@@ -193,6 +193,66 @@ test("a session goes on across a compaction; lines without words of the conversa
   assert.equal(turn?.model, undefined);
 });
 
+test("words that the model took from the queue while it answered follow its results", async () => {
+  await using place = inMemory();
+  const queue = (operation: string, content: string): object => ({
+    type: "queue-operation",
+    operation,
+    content,
+    sessionId: "s",
+  });
+  const report = await importText(
+    place.sessions,
+    lines(
+      said("u", null, "Bake."),
+      answered("a", "u", called("t1")),
+      queue("enqueue", "Only rye."),
+      queue("remove", "Only rye."),
+      queue("remove", "<task-notification>done</task-notification>"),
+      said("r", "a", [result("t1", "ok")]),
+      answered("b", "r", text("Rye it is.")),
+    ),
+  );
+  assert.deepEqual([report.restored, report.leftOut], [1, { "other entry": 2 }]);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "s")).map(({ content }) => content),
+    ["Bake.", null, "ok", "Only rye.", "Rye it is."],
+  );
+});
+
+test("messages that a compaction kept stand behind it, and are read at their place", async () => {
+  await using place = inMemory();
+  const report = await importText(
+    place.sessions,
+    lines(
+      said("u", null, "Start"),
+      answered("a", "u", text("Ready")),
+      said("left", "a", "First attempt"),
+      said("v", "a", "Second attempt"),
+      {
+        type: "system",
+        subtype: "compact_boundary",
+        uuid: "b",
+        parentUuid: null,
+        logicalParentUuid: "w",
+        sessionId: "s",
+      },
+      said("c", "b", "This session is being continued …", { isCompactSummary: true }),
+      answered("w", "c", text("Second answer")),
+      said("x", "w", "And now?"),
+      { type: "user", uuid: "odd", parentUuid: "x", sessionId: "s", message: "not an object" },
+    ),
+  );
+  assert.deepEqual(
+    [report.restored, report.skipped, report.leftOut],
+    [1, 0, { "other entry": 2, "compaction summary": 1, branch: 1 }],
+  );
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "s")).map(({ content }) => content),
+    ["Start", "Ready", "Second attempt", "Second answer", "And now?"],
+  );
+});
+
 test("a compaction whose earlier lines are in another file begins with its summary", async () => {
   await using place = inMemory();
   const begun = [

@@ -57,7 +57,9 @@ const lineFields = ["sessionId", "session_id", "uuid", "parentUuid", "leafUuid",
 /** A line has a type. Messages of LangChain have their fields in `data` or `kwargs`, and name no session. */
 function isLine(fields: Fields): boolean {
   const { type, message, payload, data, kwargs } = fields;
-  const isOther = payload !== undefined || isFields(data) || isFields(kwargs) || typeof message === "string";
+  // A log of Gemini CLI has the words of the user as `message`, and no ids.
+  const isPrompt = typeof message === "string" && fields["uuid"] === undefined;
+  const isOther = payload !== undefined || isFields(data) || isFields(kwargs) || isPrompt;
   if (typeof type !== "string" || isOther) return false;
   return lineFields.some((name) => fields[name] !== undefined) || (isFields(message) && message["role"] === type);
 }
@@ -120,9 +122,12 @@ function conversationOf(
 function writtenIn({ lines }: Step): readonly WrittenMessage[] {
   const answers = lines.filter(({ type }) => type === "assistant");
   const [answer] = answers;
-  const others = lines
-    .filter(({ type }) => type !== "assistant")
-    .map((line) => ({ value: { role: "user", content: wordsIn(line) }, facts: defined({ at: timeIn(line) }) }));
+  const ofUser = lines.filter(({ type }) => type !== "assistant");
+  const results = ofUser.filter(hasResult);
+  const others = [...results, ...ofUser.filter((line) => !hasResult(line))].map((line) => ({
+    value: { role: "user", content: wordsIn(line) },
+    facts: defined({ at: timeIn(line) }),
+  }));
   if (answer === undefined) return others;
   return [
     { value: { role: "assistant", content: plainContent(answers.flatMap(blocksOf)) }, facts: factsOf(answers) },
@@ -137,9 +142,13 @@ function plainContent(content: Value): Value {
   return isText ? (block["text"] ?? "") : content;
 }
 
-/** A queued command has the words of the user in its attachment. */
-function wordsIn({ message, attachment }: Fields): Value {
-  const content = isFields(message) ? message["content"] : isFields(attachment) ? attachment["prompt"] : undefined;
+function hasResult(line: Fields): boolean {
+  return blocksOf(line).some((block) => isFields(block) && block["type"] === "tool_result");
+}
+
+/** A queued command has the words of the user in its attachment, and an operation of the queue beside its type. */
+function wordsIn({ message, attachment, content: own }: Fields): Value {
+  const content = isFields(message) ? message["content"] : isFields(attachment) ? attachment["prompt"] : own;
   return plainContent(content ?? "");
 }
 

@@ -119,6 +119,19 @@ test("calls of shells and of custom tools have their results; reasoning stays be
   assert.deepEqual(session.info.metadata, { sessionSource: "cli", source: "codex" });
 });
 
+test("a question that only an event has is a message too", async () => {
+  await using place = inMemory();
+  const report = await importText(
+    place.sessions,
+    lines(meta(1, { id: "e" }), event(2, { type: "user_message", message: "List." }), item(3, answered("One."))),
+  );
+  assert.equal(report.restored, 1);
+  assert.deepEqual(await messagesOf(place.sessions, "e"), [
+    { role: "user", content: "List." },
+    { role: "assistant", content: "One." },
+  ]);
+});
+
 test("an older rollout has its items behind a header, which has its id, its time and its instructions", async () => {
   await using place = inMemory();
   const report = await importText(

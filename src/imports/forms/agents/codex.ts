@@ -70,6 +70,8 @@ class Rollout {
   #model: string | undefined;
   #begunAt: number | undefined;
   #total: Value | undefined;
+  /** A question that only an event has, so far. */
+  #asked: WrittenMessage | undefined;
 
   isAnother({ id }: Fields): boolean {
     return this.#written.length > 0 && this.#header?.["id"] !== id;
@@ -85,13 +87,14 @@ class Rollout {
     if (!isFields(payload) || !isLine(line)) {
       if (!isState(line)) this.#item(line, undefined);
     } else if (type === "response_item") this.#item(payload, timeIn(line));
-    else if (type === "event_msg") this.#event(payload);
+    else if (type === "event_msg") this.#event(payload, timeIn(line));
     else if (type === "turn_context") this.#model = typeof payload["model"] === "string" ? payload["model"] : undefined;
     else this.#leftOut.add(type === "compacted" ? "compaction summary" : "other entry");
   }
 
   /** @throws SessionError `message_invalid` for a session without messages */
   end(place: string): Conversation {
+    this.#ask();
     if (this.#written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
     const { instructions, base_instructions: base, dynamic_tools: tools, source, ...header } = this.#header ?? {};
     if (Array.isArray(tools)) this.#leftOut.add("tool definition", tools.length);
@@ -119,6 +122,8 @@ class Rollout {
       return;
     }
     const isContext = item["role"] === "user" && contexts.test(textIn(item["content"]));
+    if (item["role"] === "user" && !isContext) this.#asked = undefined;
+    else if (isOfModel(item)) this.#ask();
     // The items of the older form have no times.
     const time = at ?? (this.#written.length === 0 ? this.#begunAt : undefined);
     this.#written.push({
@@ -128,12 +133,21 @@ class Rollout {
   }
 
   /** Most events repeat what the items say. */
-  #event({ type, info, num_turns: turns }: Fields): void {
-    if (type === "thread_rolled_back" && typeof turns === "number") this.#rollBack(turns);
+  #event({ type, info, message, num_turns: turns }: Fields, at: number | undefined): void {
+    const isAsked = (this.#written.at(-1)?.value as Fields | undefined)?.["role"] === "user";
+    if (type === "user_message" && typeof message === "string" && message !== "" && !isAsked)
+      this.#asked = { value: { type: "message", role: "user", content: message }, facts: defined({ at }) };
+    else if (type === "thread_rolled_back" && typeof turns === "number") this.#rollBack(turns);
     else if (type === "token_count" && isFields(info)) this.#count(info);
   }
 
+  #ask(): void {
+    if (this.#asked !== undefined) this.#written.push(this.#asked);
+    this.#asked = undefined;
+  }
+
   #rollBack(turns: number): void {
+    this.#ask();
     const questions = this.#written.flatMap(({ value }, index) =>
       (value as Fields)["role"] === "user" ? [index] : [],
     );
