@@ -4,6 +4,7 @@ import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
+import { callsInText, responsesInText } from "./hermes.ts";
 import type { MessageFormat } from "./message-format.ts";
 import { dataOf, resultText, shownParts, textIn } from "./shown-parts.ts";
 
@@ -63,6 +64,11 @@ export const sharegpt: MessageFormat = {
         value: formatValue(value),
         expected: "text",
       });
+    const spoken = role === "assistant" ? callsInText(value) : undefined;
+    if (spoken !== undefined)
+      return { messages: [{ role, content: spoken.content, tool_calls: spoken.calls.map(toolCallOf) }], aside: 0 };
+    const responses = role === "tool" ? responsesInText(value) : undefined;
+    if (responses !== undefined) return { messages: responses.map((text) => ({ role, content: text })), aside: 0 };
     const isCall = author === "function_call" || author === "tool_call";
     const calls = isCall ? callsOf(value) : undefined;
     const message = calls === undefined ? { role, content: value } : { role, content: null, tool_calls: calls };
@@ -91,13 +97,10 @@ function callsOf(text: string): readonly ToolCall[] | undefined {
   const data = dataOf(text);
   const calls = Array.isArray(data) ? (data as readonly Value[]) : [data];
   const isCall = (call: Value): call is Fields => isFields(call) && typeof call["name"] === "string";
-  if (!calls.every(isCall)) return undefined;
-  return calls.map(({ name, arguments: given, parameters = given }) => ({
-    id: "",
-    type: "function",
-    function: {
-      name: name as string,
-      arguments: typeof parameters === "string" ? parameters : jsonOf(parameters ?? {}),
-    },
-  }));
+  return calls.every(isCall) ? calls.map(toolCallOf) : undefined;
+}
+
+function toolCallOf({ name, arguments: given, parameters = given }: Fields): ToolCall {
+  const text = typeof parameters === "string" ? parameters : jsonOf(parameters ?? {});
+  return { id: "", type: "function", function: { name: name as string, arguments: text } };
 }
