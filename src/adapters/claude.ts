@@ -175,7 +175,9 @@ export class ClaudeStore {
   async #ensure(key: ClaudeSessionKey): Promise<Session> {
     const labels = { [projectLabel]: projectOf(key.projectKey) };
     const session = await this.#sessions.ensure(sessionIdOf(key), { ...this.#options, labels, onExpired: "revive" });
-    if (!this.#isOwn(session.info)) throw new SessionError("session_not_found", { sessionId: session.id });
+    const problem = session.info.user === null ? ("no_user" as const) : undefined;
+    if (!this.#isOwn(session.info))
+      throw new SessionError("session_not_found", { sessionId: session.id, ...defined({ problem }) });
     return session;
   }
 

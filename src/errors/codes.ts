@@ -78,8 +78,8 @@ export interface ErrorDetails {
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
   // The session
-  /** `sessionId`: absent if a device has no session. */
-  readonly session_not_found: Partial<InSession>;
+  /** `sessionId`: absent if a device has no session. `problem`: the caller names a user, and the session has none. */
+  readonly session_not_found: Partial<InSession> & { readonly problem?: "no_user" };
   /** `problem`: a session that arrives is not the one that stands under its id. */
   readonly session_exists: InSession & { readonly problem?: "differs" };
   readonly session_expired: InSession & { expiresAt: number };
@@ -357,7 +357,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },
 
   // The session
-  session_not_found: { status: 404, retryable: false, details: { sessionId: "id" } },
+  session_not_found: { status: 404, retryable: false, details: { sessionId: "id", problem: "code" } },
   session_exists: { status: 409, retryable: false, details: { sessionId: "id", problem: "code" } },
   session_expired: { status: 410, retryable: false, details: { sessionId: "id", expiresAt: "number" } },
   session_ended: { status: 409, retryable: false, details: { sessionId: "id" } },

@@ -72,7 +72,9 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   session_not_found: (d) =>
     d.sessionId === undefined
       ? "this device has no session; send a message first"
-      : `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
+      : d.problem === "no_user"
+        ? `session ${d.sessionId} belongs to no user; open it without a user, or give it one with session.update({ user })`
+        : `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
   session_exists: (d) =>
     d.problem === "differs"
       ? `session ${d.sessionId} exists already, and differs from the one that arrives; it stays as it is; import with --on-exists replace (onExists: "replace") to put the other in its place`

@@ -119,7 +119,9 @@ export class Chats<M extends AnyUiMessage = AnyUiMessage> {
 
 /** @throws SessionError `session_not_found`: also for the chat of another user */
 function guardOwner({ id, info }: Session, { user }: ChatOwner): void {
-  if (user !== undefined && info.user !== user) throw new SessionError("session_not_found", { sessionId: id });
+  const problem = info.user === null ? ("no_user" as const) : undefined;
+  if (user !== undefined && info.user !== user)
+    throw new SessionError("session_not_found", { sessionId: id, ...defined({ problem }) });
 }
 
 function invalidBody(path: string): SessionError {

@@ -228,7 +228,9 @@ export class CopilotRunner {
   async #ensure(threadId: string): Promise<Session> {
     const { user, ttl } = this.#options;
     const session = await this.#sessions.ensure(idFor(threadId), { ...defined({ user, ttl }), onExpired: "revive" });
-    if (!this.#isOwn(session)) throw new SessionError("session_not_found", { sessionId: session.id });
+    const problem = session.info.user === null ? ("no_user" as const) : undefined;
+    if (!this.#isOwn(session))
+      throw new SessionError("session_not_found", { sessionId: session.id, ...defined({ problem }) });
     return session;
   }
 

@@ -152,7 +152,9 @@ export class GenkitStore<S = unknown> {
       throw invalidArgument("sessionId", id, { expected: "one_of", known: [found.session.id] });
     const user = this.#options.user?.(context);
     const session = await this.#sessions.ensure(id, defined({ user, ttl: this.#options.ttl }));
-    if (!this.#isOwn(session, context)) throw new SessionError("session_not_found", { sessionId: id });
+    const problem = session.info.user === null ? ("no_user" as const) : undefined;
+    if (!this.#isOwn(session, context))
+      throw new SessionError("session_not_found", { sessionId: id, ...defined({ problem }) });
     const look = found?.look ?? (await lookAt(session));
     const { parentId } = snapshot;
     const before = found?.stored ?? (isName(parentId) ? await storedIn(session, parentId) : undefined);

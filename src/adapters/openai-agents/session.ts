@@ -2,7 +2,7 @@
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
-import type { BusyPolicy, Duration, Session, Value, WaitingTurn } from "../../index.ts";
+import { hasCode, type BusyPolicy, type Duration, type Session, type Value, type WaitingTurn } from "../../index.ts";
 import { durableRun, type AgentRunner, type DurableRun } from "./durable-run.ts";
 import { History, View } from "./history.ts";
 import type { AgentRunContext } from "./run-usage.ts";
@@ -23,6 +23,29 @@ export type AgentHistoryTransaction =
       readonly expectedSuffix: readonly AgentItem[];
       readonly replacement: readonly AgentItem[];
     };
+
+/** What the Runner says of a turn that it has stored: `OpenAIResponsesCompactionArgs` of the Agents SDK. */
+export interface CompactionArguments {
+  /** The id of the last response, for `previous_response_id`. */
+  readonly responseId?: string | undefined;
+  readonly compactionMode?: "previous_response_id" | "input" | "auto";
+  /** True if the provider keeps the response. */
+  readonly store?: boolean;
+  /** True for a caller that wants it whatever the length. */
+  readonly force?: boolean;
+}
+
+/** Shorter items, and the usage of the request that made them: `RequestUsage` of the Agents SDK. */
+export interface AgentCompaction<Item> {
+  readonly items: readonly (Item | AgentItem)[];
+  // oxlint-disable-next-line typescript/no-explicit-any -- the class of the package, whose types may be absent
+  readonly usage?: any;
+}
+
+/** Makes shorter items of all items of a session; null: they stay. */
+export type AgentCompact<Item extends AgentItem> = (
+  given: CompactionArguments & { readonly items: readonly Item[] },
+) => Promise<AgentCompaction<Item> | null> | AgentCompaction<Item> | null;
 
 /** The state of a run, described by the members that are read: `RunState` of the Agents SDK is one. */
 export interface AgentRunState {
@@ -52,12 +75,43 @@ export class OpenAiSession<Item extends AgentItem = never> {
   readonly #views = new WeakMap<AgentRunContext, View>();
   /** The run that alone reads and writes by this object. */
   readonly #run: DurableRun | undefined;
+  readonly #compact: AgentCompact<Item> | undefined;
+  /**
+   * Shorten the items by the option `compact`, in one commit. The Runner calls it after each turn that it has stored, and finds it
+   * by its name, so it is there with the option only. Items of another writer meanwhile stay, and nothing is replaced.
+   */
+  // oxlint-disable-next-line typescript/no-explicit-any -- the usage is of a class of the package, whose types may be absent
+  readonly runCompaction?: (given?: CompactionArguments, context?: AgentRunContext) => Promise<{ usage: any } | null>;
 
   /** Made by `openaiSession`. @internal */
-  constructor(history: History, run?: DurableRun) {
+  constructor(
+    history: History,
+    { run, compact }: { readonly run?: DurableRun; readonly compact?: AgentCompact<Item> } = {},
+  ) {
     this.session = history.session;
     this.#history = history;
     this.#run = run;
+    this.#compact = compact;
+    if (compact !== undefined)
+      this.runCompaction = async (given = {}, context) => await this.#shorten(compact, given, context);
+  }
+
+  async #shorten(
+    compact: AgentCompact<Item>,
+    given: CompactionArguments,
+    context: AgentRunContext | undefined,
+  ): Promise<{ usage: unknown } | null> {
+    const items = await this.getItems(undefined, context);
+    const compaction = await compact({ ...given, items });
+    if (compaction === null) return null;
+    try {
+      await this.replaceHistoryWithCompaction(compaction.items, context);
+    } catch (error) {
+      // The run is stored, and the request is paid: the next turn is compacted anew.
+      if (!hasCode(error, "conflict")) throw error;
+    }
+    const { usage } = compaction as { readonly usage?: unknown };
+    return usage === undefined ? null : { usage };
   }
 
   /** The id of the session. */
@@ -191,7 +245,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
   ): Promise<T> {
     const { onConflict } = this.#history;
     return await this.session.exclusive(
-      (session) => work(new OpenAiSession<Item>(new History(session, onConflict))),
+      (session) => work(new OpenAiSession<Item>(new History(session, onConflict), defined({ compact: this.#compact }))),
       options,
     );
   }
@@ -207,7 +261,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
     if (typeof runs !== "function") throw invalidArgument("runner.run", runs, { expected: "function" });
     return {
       run: durableRun(runner, history, {
-        sessionOf: (run) => new OpenAiSession<Item>(history, run),
+        sessionOf: (run) => new OpenAiSession<Item>(history, { run, ...defined({ compact: this.#compact }) }),
         learnView: (context, view) => this.#views.set(context, view),
       }),
     };

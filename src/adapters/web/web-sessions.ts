@@ -133,9 +133,15 @@ export class WebSessions {
     this.#noteTouch(key, ttlMs);
   }
 
-  /** Prolong the session, at most once a minute; one that does not exist is not revived. */
+  /**
+   * Prolong the session, at most once a minute; one that does not exist is not revived. A framework that compares sessions as JSON
+   * takes one with a new function for unchanged, and touches it.
+   * @throws SessionError `value_unstorable` with the path of the value
+   */
   async touch(id: string, session: object): Promise<void> {
-    await this.#prolong(keyOf(id), this.#seenOf(session), this.#ttlOf(fieldsOf(session)));
+    const fields = fieldsOf(session);
+    textsOf(fields);
+    await this.#prolong(keyOf(id), this.#seenOf(session), this.#ttlOf(fields));
   }
 
   /** Delete the session. */

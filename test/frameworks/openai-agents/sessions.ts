@@ -3,6 +3,7 @@
 import "./resolve.ts";
 import {
   Agent,
+  RequestUsage,
   Runner,
   RunState,
   setTracingDisabled,
@@ -97,7 +98,17 @@ for (const engine of engineNames)
       status: "completed",
       content: [{ type: "output_text", text: "Well." }],
     });
-    await assert.rejects(openaiSession(sessions, "s", { user: "eve" }), { code: "session_not_found" });
+    await assert.rejects(openaiSession(sessions, "s", { user: "eve" }), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "session_not_found");
+      assert.match(error.message, /does not exist/, "it does not say that the session of another user exists");
+      return true;
+    });
+    await sessions.ensure("unowned");
+    await assert.rejects(openaiSession(sessions, "unowned", { user: "ada" }), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "session_not_found");
+      assert.match(error.message, /belongs to no user/);
+      return true;
+    });
   });
 
 test("a limit gives the newest items, and a limit of 0 or less none", async () => {
@@ -278,6 +289,54 @@ test("an approval goes on in another process: the state says which items it has 
   const result = await runner.run(agent, state, { session: await openaiSession(place.another(), "s") });
   assert.equal(result.finalOutput, "Paid.");
   assert.deepEqual(await shape(place.sessions, "s"), [[["Pay"], ["c", "c", "Paid."]]]);
+});
+
+test("the Runner shortens the items after each turn, in one commit, and counts the request", async () => {
+  await using place = inMemory();
+  const seen: unknown[] = [];
+  let commits = 0;
+  const usage = new RequestUsage({ inputTokens: 5, outputTokens: 2, totalTokens: 7 });
+  const session = await openaiSession<AgentInputItem>(place.sessions, "s", {
+    compact: ({ items, ...given }) => {
+      seen.push(items.length, given.responseId);
+      commits = place.store.commits;
+      return items.length < 4 ? null : { items: [user("summary"), ...items.slice(-1)], usage };
+    },
+  });
+  const model = new ScriptedModel([[assistantMessage("A.")], [assistantMessage("B.")], [assistantMessage("C.")]]);
+  const agent = new Agent({ name: "a", model });
+  const runs = [runner, session.durable(runner), runner];
+  const totals: number[] = [];
+  for (const [index, one] of runs.entries()) {
+    const result = await one.run(agent, String(index), { session });
+    totals.push(result.state.usage.totalTokens);
+    if (index === 1) assert.equal(place.store.commits - commits, 1);
+  }
+  assert.deepEqual(
+    seen.filter((one) => typeof one === "number"),
+    [2, 4, 4],
+  );
+  assert.equal(totals[1]! - totals[0]!, 7);
+  const items = await session.getItems();
+  assert.deepEqual(items, [user("summary"), said("C.")]);
+  const plain = await openaiSession(place.sessions, "s");
+  assert.equal("runCompaction" in plain && plain.runCompaction !== undefined, false);
+  await assert.rejects(openaiSession(place.sessions, "s", { compact: 1 as never }), { code: "argument_invalid" });
+});
+
+test("items of another writer that come while the items are shortened stay", async () => {
+  await using place = inMemory();
+  const other = await openaiSession<AgentInputItem>(place.another(), "s");
+  const session = await openaiSession<AgentInputItem>(place.sessions, "s", {
+    compact: async () => {
+      await other.addItems([user("meanwhile")]);
+      return { items: [user("summary")] };
+    },
+  });
+  const agent = new Agent({ name: "a", model: new ScriptedModel([[assistantMessage("A.")]]) });
+  const result = await runner.run(agent, "1", { session });
+  assert.equal(result.finalOutput, "A.");
+  assert.equal((await other.getItems()).length, 3);
 });
 
 test("a compaction of the model takes the place of all items in one commit", async () => {

@@ -54,6 +54,32 @@ const setFields: Handler = async ({ path, query, session: fields, destroy, regen
 /** A session as JSON, without its cookie. */
 const shown = (fields: object | undefined): unknown => JSON.parse(JSON.stringify({ ...fields, cookie: undefined }));
 
+test("a function that is all that a request has changed is refused by its name: Express", async () => {
+  await using place = inMemory();
+  await using server = await serve("Express", place.sessions, async (asked) => {
+    if (asked.path === "/function") asked.now()!["run"] = () => 1;
+    return await setFields(asked);
+  });
+  const store = server.store ?? assert.fail("no store");
+  const touch = store.touch?.bind(store) ?? assert.fail("no touch");
+  const touched: unknown[] = [];
+  // The framework compares sessions as JSON, in which a function does not occur.
+  store.touch = (sid, fields, callback) =>
+    touch(sid, fields, (error?: unknown) => {
+      touched.push(error);
+      callback?.();
+    });
+  const browser = new Browser();
+  await browser.get(`${server.url}/?name=Ada`);
+  await browser.get(`${server.url}/function`);
+  assert.deepEqual(
+    touched.map((error) => (error as SessionError).code),
+    ["value_unstorable"],
+  );
+  assert.match(String(touched[0]), /\brun\b/);
+  assert.deepEqual(await browser.get(`${server.url}/`), { name: "Ada" });
+});
+
 for (const framework of frameworks) {
   for (const name of engineNames)
     test(`a session is created, read, changed, regenerated, reloaded and destroyed: ${framework}, ${name}`, async () => {
