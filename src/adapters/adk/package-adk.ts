@@ -1,5 +1,5 @@
 /** The package `@google/adk`, described by the members that are used. It is loaded at the first append. */
-// @ts-ignore -- The package is a peer: its types may be absent.
+/** @ts-ignore -- The package is a peer: its types may be absent. The declarations have this comment too. */
 import type { BaseSessionService } from "@google/adk";
 import { SessionError } from "../../index.ts";
 

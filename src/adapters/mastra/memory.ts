@@ -1,0 +1,605 @@
+/** The memory of Mastra: threads as sessions, messages as entries of their logs, resources as documents. */
+import { randomUUID } from "node:crypto";
+import { defined } from "../../domain/values/defined.ts";
+import { invalidText } from "../../domain/values/invalid-argument.ts";
+import {
+  encodeValue,
+  hasCode,
+  idFor,
+  sameValue,
+  SessionError,
+  type Documents,
+  type Lifetime,
+  type LogEntryInput,
+  type ScopedDocumentWrite,
+  type Session,
+  type Sessions,
+  type SessionWrite,
+} from "../../index.ts";
+import {
+  boundsOf,
+  inOrder,
+  isDescending,
+  isName,
+  messagePage,
+  messagesAround,
+  type OpenThread,
+} from "./message-pages.ts";
+import type {
+  MastraCopyRequest,
+  MastraMessage,
+  MastraMessagesRequest,
+  MastraMessageUpdate,
+  MastraPage,
+  MastraResource,
+  MastraThread,
+  MastraThreadsRequest,
+} from "./package-mastra.ts";
+import { getResource, saveResource, updateResource } from "./resources.ts";
+import {
+  changedContent,
+  documentKeyOf,
+  entryKeyOf,
+  hasFields,
+  isAt,
+  messageOf,
+  scope,
+  storedMessage,
+  type Place,
+} from "./stored-message.ts";
+import {
+  deletionsLog,
+  fieldsOf,
+  messagesLog,
+  sessionIdOf,
+  threadLabels,
+  threadOf,
+  threadWrite,
+} from "./stored-thread.ts";
+
+/** Attempts of one write while other writers change the same threads. */
+const attemptsMax = 100;
+
+/** A message that is known by its document. */
+interface Known extends Place {
+  /** The version of the document. */
+  readonly version: number;
+}
+
+/** The changes of one thread that a write collects. */
+interface Changes {
+  readonly open: OpenThread;
+  readonly entries: LogEntryInput[];
+  additions: number;
+  deletions: number;
+}
+
+/** The memory of Mastra, in the methods of its storage domain. Made by `perdureMemory`. */
+export class MastraMemory {
+  readonly #sessions: Sessions;
+  readonly #documents: Documents;
+  readonly #ttl: Lifetime | undefined;
+
+  constructor(sessions: Sessions, ttl: Lifetime | undefined) {
+    this.#sessions = sessions;
+    this.#documents = sessions.documents(scope);
+    this.#ttl = ttl;
+  }
+
+  /** Delete all threads, messages and resources. @throws SessionError `legal_hold` */
+  async dangerouslyClearAll(): Promise<void> {
+    for await (const { id } of this.#sessions.each({ labels: threadLabels() })) await this.#remove(id);
+    for await (const { key } of this.#documents.each()) await this.#documents.delete(key);
+  }
+
+  /** The thread; null if there is none, or if it is that of another resource. */
+  async getThreadById({
+    threadId,
+    resourceId,
+  }: {
+    threadId: string;
+    resourceId?: string;
+  }): Promise<MastraThread | null> {
+    const thread = (await this.#open(threadId))?.thread;
+    return thread === undefined || (resourceId !== undefined && thread.resourceId !== resourceId) ? null : thread;
+  }
+
+  /** Put a thread in place of the stored one; its messages stay. @throws SessionError `metadata_too_large`, `value_unstorable` */
+  async saveThread({ thread }: { thread: MastraThread }): Promise<MastraThread> {
+    const fields = fieldsOf(thread);
+    const options = { ...fields, ...defined({ ttl: this.#ttl }) };
+    const session = await this.#sessions.ensure(sessionIdOf(thread.id), options);
+    const isNew = sameValue(session.info.metadata["mastra"], fields.metadata.mastra);
+    if (!isNew) await session.write(threadWrite(thread));
+    return thread;
+  }
+
+  /** Change the title, and fields of the metadata. @throws SessionError `session_not_found` and as `saveThread` */
+  async updateThread({
+    id,
+    title,
+    metadata,
+  }: {
+    id: string;
+    title?: string;
+    metadata?: Record<string, unknown>;
+  }): Promise<MastraThread> {
+    const changed = await this.#changeThread(id, (thread) => ({
+      ...thread,
+      ...merged(thread, defined({ title, metadata })),
+    }));
+    if (changed === undefined) throw new SessionError("session_not_found", { sessionId: sessionIdOf(id) });
+    return changed;
+  }
+
+  /**
+   * Change fields of the metadata by what they are. If another writer of any process was faster, `update` is called again. Null if there is
+   * no such thread of the resource.
+   */
+  async updateThreadMetadata({
+    id,
+    resourceId,
+    update,
+  }: {
+    id: string;
+    resourceId?: string;
+    update: (thread: MastraThread) => Record<string, unknown> | undefined;
+  }): Promise<MastraThread | null> {
+    const changed = await this.#changeThread(id, (thread) => {
+      if (resourceId !== undefined && thread.resourceId !== resourceId) return undefined;
+      const metadata = update(thread);
+      return metadata === undefined ? thread : { ...thread, ...merged(thread, { metadata }) };
+    });
+    return changed ?? null;
+  }
+
+  /** Give a thread and all of its messages to another resource. @throws SessionError `session_not_found` */
+  async updateThreadResourceId({
+    threadId,
+    resourceId,
+  }: {
+    threadId: string;
+    resourceId: string;
+  }): Promise<MastraThread> {
+    const before = await this.#open(threadId);
+    if (before?.thread.resourceId === resourceId) return before.thread;
+    const changed = await this.#changeThread(threadId, (thread) => ({ ...thread, resourceId }));
+    if (changed === undefined) throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
+    const open = { session: before?.session ?? (await this.#sessions.get(sessionIdOf(threadId))), thread: changed };
+    const page = await messagePage([open], { perPage: false });
+    // Those that had a resource of their own, and the documents, which an erasure of the resource deletes.
+    for (const messages of groups(page.messages, this.#sessions.limits.documentsMax)) {
+      const places = await this.#places(messages.map(({ id }) => id));
+      const documents = messages.flatMap(({ id }) => {
+        const place = places.get(id);
+        return place === undefined ? [] : [documentWrite(id, place, { user: idFor(resourceId), if: place.version })];
+      });
+      const entries = messages.flatMap((message): readonly LogEntryInput[] => {
+        const key = places.get(message.id)?.key;
+        if (message.resourceId === resourceId || key === undefined) return [];
+        return [{ key, value: storedMessage({ ...message, resourceId }, changed), ifPresent: "replace" }];
+      });
+      await open.session.write({ logs: { [messagesLog]: { entries } }, documents });
+    }
+    return changed;
+  }
+
+  /** Delete a thread with its messages. @throws SessionError `legal_hold`, `busy` */
+  async deleteThread({ threadId }: { threadId: string }): Promise<void> {
+    const open = await this.#open(threadId);
+    if (open === undefined) return;
+    const { messages } = await messagePage([open], { perPage: false });
+    await this.#remove(open.session.id);
+    for (const group of groups(messages, this.#sessions.limits.documentsMax))
+      await this.#documents.write(group.map(({ id }) => ({ key: documentKeyOf(id), delete: true })));
+  }
+
+  /** One page of threads. @throws SessionError `argument_invalid` */
+  async listThreads(request: MastraThreadsRequest): Promise<MastraPage & { threads: MastraThread[] }> {
+    const { filter = {}, orderBy = {}, page = 0 } = request;
+    const { offset, limit } = boundsOf(request, 100);
+    const { resourceId, metadata = {} } = filter;
+    const found: MastraThread[] = [];
+    for await (const info of this.#sessions.each({
+      labels: threadLabels(isName(resourceId) ? resourceId : undefined),
+    })) {
+      const thread = threadOf(info);
+      if (thread !== undefined && hasFields(thread.metadata, metadata)) found.push(thread);
+    }
+    const by = orderBy.field === "updatedAt" ? "updatedAt" : "createdAt";
+    const sign = orderBy.direction === "ASC" ? 1 : -1;
+    found.sort((a, b) => sign * (a[by].getTime() - b[by].getTime()));
+    const threads = found.slice(offset, offset + limit);
+    const hasMore = offset + limit < found.length;
+    return { threads, total: found.length, page, perPage: limit === Infinity ? false : limit, hasMore };
+  }
+
+  /** One page of the messages of threads, by their times, and messages of any thread beside it. @throws SessionError `argument_invalid` */
+  async listMessages(
+    request: MastraMessagesRequest & { readonly threadId: string | readonly string[] },
+  ): Promise<MastraPage & { messages: MastraMessage[] }> {
+    const ids = [request.threadId].flat();
+    if (ids.length === 0 || ids.some((id) => id.trim() === "")) throw invalidText("threadId", "", { min: 1 });
+    const threads = await Promise.all([...new Set(ids)].map((id) => this.#open(id)));
+    return await this.#page(
+      threads.filter((one) => one !== undefined),
+      request,
+    );
+  }
+
+  /** One page of the messages of all threads of a resource, as `listMessages`. @throws SessionError `argument_invalid` */
+  async listMessagesByResourceId(
+    request: MastraMessagesRequest & { readonly resourceId: string },
+  ): Promise<MastraPage & { messages: MastraMessage[] }> {
+    const threads: OpenThread[] = [];
+    for await (const info of this.#sessions.each({ labels: threadLabels(request.resourceId) })) {
+      const thread = threadOf(info);
+      const open = thread && (await this.#open(thread.id));
+      if (open !== undefined) threads.push(open);
+    }
+    return await this.#page(threads, request);
+  }
+
+  /** The messages with these ids, by their times; those that are not stored are left out. */
+  async listMessagesById({ messageIds }: { messageIds: string[] }): Promise<{ messages: MastraMessage[] }> {
+    const found = await this.#messages(messageIds);
+    return {
+      messages: inOrder(
+        [...found.values()].map(({ message }) => message),
+        false,
+      ),
+    };
+  }
+
+  /**
+   * Store messages of threads, those with known ids in place of the stored ones. Messages up to the limits of one write are one commit.
+   * @throws SessionError `session_not_found` for a thread that does not exist, `value_unstorable` with the path of the value,
+   *   `write_too_large`, `contended`
+   */
+  async saveMessages({ messages }: { messages: MastraMessage[] }): Promise<{ messages: MastraMessage[] }> {
+    const last = [...new Map(messages.map((message) => [message.id, message])).values()];
+    for (const group of this.#groupsToWrite(last)) await this.#retried(() => this.#save(group));
+    return { messages };
+  }
+
+  /** Change messages: content and its metadata field by field. Those that are not stored are left out. @throws as `saveMessages` */
+  async updateMessages({ messages }: { messages: MastraMessageUpdate[] }): Promise<MastraMessage[]> {
+    const updated: MastraMessage[] = [];
+    for (const group of groups(messages, this.#sessions.limits.documentsMax))
+      await this.#retried(async () => {
+        const stored = await this.#messages(group.map(({ id }) => id));
+        const changed = group.flatMap((change): readonly MastraMessage[] => {
+          const before = stored.get(change.id)?.message;
+          if (before === undefined) return [];
+          const content =
+            change.content === undefined ? before.content : changedContent(before.content, change.content);
+          return [{ ...before, ...defined({ ...change }), content }];
+        });
+        // What it was decided on is guarded by the versions of the sessions that were read.
+        await this.#save(changed, new Map([...stored.values()].map(({ open }) => [open.thread.id, open])));
+        updated.push(...changed);
+      });
+    return updated;
+  }
+
+  /** Delete messages. @throws SessionError `legal_hold`, `contended` */
+  async deleteMessages(messageIds: string[]): Promise<void> {
+    for (const ids of groups([...new Set(messageIds)], this.#sessions.limits.documentsMax))
+      await this.#retried(async () => {
+        const stored = await this.#messages(ids);
+        const changes = new Map<string, Changes>();
+        for (const { open, place } of stored.values()) remove(changesOf(changes, open), place.key);
+        const documents = [...stored].map(([id, { place }]) => ({
+          scope,
+          key: documentKeyOf(id),
+          delete: true as const,
+          if: place.version,
+        }));
+        await this.#write([...changes.values()], documents);
+      });
+  }
+
+  /**
+   * Copy a thread and its messages to a new thread. It is there once all of it is copied.
+   * @throws SessionError `session_not_found`, `session_exists`
+   */
+  async copyThread(
+    request: MastraCopyRequest,
+  ): Promise<{ thread: MastraThread; messageIdMap: Record<string, string> }> {
+    const { sourceThreadId, newThreadId, resourceId, title, metadata, options = {} } = request;
+    const source = await this.#open(sourceThreadId);
+    if (source === undefined) throw new SessionError("session_not_found", { sessionId: sessionIdOf(sourceThreadId) });
+    const { startDate: start, endDate: end, messageIds = [] } = options.messageFilter ?? {};
+    const filter = { dateRange: defined({ start, end }) };
+    let { messages } = await messagePage([source], { perPage: false, filter });
+    if (messageIds.length > 0) messages = messages.filter(({ id }) => messageIds.includes(id));
+    if (options.messageLimit !== undefined && options.messageLimit > 0)
+      messages = messages.slice(-options.messageLimit);
+
+    const now = new Date();
+    const lastMessageId = messages.at(-1)?.id;
+    const thread: MastraThread = defined({
+      id: newThreadId ?? randomUUID(),
+      resourceId: isName(resourceId) ? resourceId : source.thread.resourceId,
+      title: isName(title) ? title : source.thread.title && `Clone of ${source.thread.title}`,
+      metadata: { ...metadata, clone: defined({ sourceThreadId, clonedAt: now, lastMessageId }) },
+      createdAt: now,
+      updatedAt: now,
+    });
+    const open = { session: await this.#emptySession(thread), thread };
+    const messageIdMap = Object.fromEntries(messages.map(({ id }) => [id, randomUUID()]));
+    const copies = messages.map((message) => ({
+      ...message,
+      id: messageIdMap[message.id] ?? "",
+      threadId: thread.id,
+      resourceId: isName(resourceId) ? resourceId : (message.resourceId ?? thread.resourceId),
+    }));
+    for (const group of this.#groupsToWrite(copies))
+      await this.#retried(() => this.#save(group, new Map([[thread.id, open]])));
+    await open.session.write(threadWrite(thread));
+    return { thread, messageIdMap };
+  }
+
+  /** The resource, with the memory that its threads share; null if there is none. */
+  async getResourceById({ resourceId }: { resourceId: string }): Promise<MastraResource | null> {
+    return await getResource(this.#documents, resourceId);
+  }
+
+  /** Put a resource in place of the stored one. @throws SessionError `value_unstorable`, `document_too_large` */
+  async saveResource({ resource }: { resource: MastraResource }): Promise<MastraResource> {
+    return await saveResource(this.#documents, resource);
+  }
+
+  /** Change a resource, or make one: what is undefined stays. @throws SessionError as `saveResource`, `contended` */
+  async updateResource(change: {
+    resourceId: string;
+    workingMemory?: string;
+    metadata?: Record<string, unknown>;
+  }): Promise<MastraResource> {
+    return await updateResource(this.#documents, change);
+  }
+
+  async #page(
+    threads: readonly OpenThread[],
+    request: MastraMessagesRequest,
+  ): Promise<MastraPage & { messages: MastraMessage[] }> {
+    const page = await messagePage(threads, request);
+    const { include = [], resourceId } = request;
+    if (include.length === 0) return page;
+    const messages = new Map(page.messages.map((message) => [message.id, message]));
+    const targets = await this.#messages(include.map(({ id }) => id));
+    for (const { id, withPreviousMessages: before = 0, withNextMessages: after = 0 } of include) {
+      const target = targets.get(id);
+      if (target === undefined || (isName(resourceId) && target.message.resourceId !== resourceId)) continue;
+      const around = await messagesAround(target.open, target.place.key, { before, after, ...defined({ resourceId }) });
+      for (const message of around) if (!messages.has(message.id)) messages.set(message.id, message);
+    }
+    const all = inOrder([...messages.values()], isDescending(request));
+    const asked = new Set(threads.map(({ thread }) => thread.id));
+    const given = all.filter(({ threadId }) => asked.has(threadId ?? "")).length;
+    return { ...page, messages: all, hasMore: page.hasMore && given < page.total };
+  }
+
+  /** The thread with its session, which is looked at anew. */
+  async #open(threadId: string): Promise<OpenThread | undefined> {
+    try {
+      const session = await this.#sessions.get(sessionIdOf(threadId));
+      const thread = threadOf(session.info);
+      return thread && { session, thread };
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) return undefined;
+      throw error;
+    }
+  }
+
+  /** The session of a thread that is copied: a copy that was cut is begun anew. @throws SessionError `session_exists` */
+  async #emptySession({ id, resourceId }: MastraThread): Promise<Session> {
+    const options = defined({ user: idFor(resourceId), ttl: this.#ttl });
+    const session = await this.#sessions.ensure(sessionIdOf(id), options);
+    if (threadOf(session.info) !== undefined) throw new SessionError("session_exists", { sessionId: session.id });
+    if (session.info.logs[messagesLog] === undefined) return session;
+    await this.#remove(session.id);
+    return await this.#sessions.ensure(session.id, options);
+  }
+
+  /** The thread after a change; undefined if there is none, or if `change` returns undefined. The same thread is not written. */
+  async #changeThread(
+    id: string,
+    change: (thread: MastraThread) => MastraThread | undefined,
+  ): Promise<MastraThread | undefined> {
+    return await this.#retried(async () => {
+      const open = await this.#open(id);
+      const changed = open && change(open.thread);
+      if (changed === undefined || changed === open?.thread) return changed;
+      const { session } = open!;
+      await session.write({ ...threadWrite(changed), onto: session.info.version });
+      return threadOf(session.info);
+    });
+  }
+
+  /** The stored messages with these ids, and where they are. */
+  async #messages(
+    ids: readonly string[],
+  ): Promise<
+    ReadonlyMap<string, { readonly message: MastraMessage; readonly open: OpenThread; readonly place: Known }>
+  > {
+    const before = await this.#places(ids);
+    const threads = new Map<string, OpenThread>();
+    for (const id of new Set([...before.values()].map(({ thread }) => thread))) {
+      const open = await this.#open(id);
+      if (open !== undefined) threads.set(id, open);
+    }
+    // Once more, behind the look at their sessions: a message that moves later is a conflict of a write.
+    const found = new Map<string, { message: MastraMessage; open: OpenThread; place: Known }>();
+    for (const [id, place] of await this.#places([...before.keys()])) {
+      const open = threads.get(place.thread);
+      const [entry] = open === undefined ? [] : await open.session.log(messagesLog).get([place.key]);
+      const message = entry && open && messageOf(entry, open.thread);
+      if (message !== undefined && open !== undefined) found.set(id, { message, open, place });
+    }
+    return found;
+  }
+
+  /** Where messages are, by their ids. */
+  async #places(ids: readonly string[]): Promise<ReadonlyMap<string, Known>> {
+    const found = new Map<string, Known>();
+    for (const group of groups([...new Set(ids)], this.#sessions.limits.documentsMax)) {
+      const documents = await this.#documents.getMany(group.map(documentKeyOf));
+      for (const id of group) {
+        const document = documents.get(documentKeyOf(id));
+        if (document !== undefined)
+          found.set(id, { ...(document.value as unknown as Place), version: document.version });
+      }
+    }
+    return found;
+  }
+
+  /** Stores messages in one commit. @param known threads that are open already, and are not looked at again */
+  async #save(messages: readonly MastraMessage[], known: ReadonlyMap<string, OpenThread> = new Map()): Promise<void> {
+    const threads = new Map<string, OpenThread>(known);
+    const openOf = async (id: string): Promise<OpenThread | undefined> => {
+      const open = threads.get(id) ?? (await this.#open(id));
+      if (open !== undefined) threads.set(id, open);
+      return open;
+    };
+    for (const { threadId = "" } of messages)
+      if ((await openOf(threadId)) === undefined)
+        throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
+    const places = await this.#places(messages.map(({ id }) => id));
+    const changes = new Map<string, Changes>();
+    const documents: ScopedDocumentWrite[] = [];
+    for (const message of messages) {
+      const { id, threadId = "" } = message;
+      const own = changesOf(changes, threads.get(threadId)!);
+      const before = places.get(id);
+      const stays = before?.thread === threadId && isAt(before.key, message);
+      const value = storedMessage(message, own.open.thread);
+      if (stays) {
+        own.entries.push({ key: before.key, value, ifPresent: "replace" });
+        continue;
+      }
+      const key = entryKeyOf(message, nextSeq(own));
+      own.entries.push({ key, value });
+      own.additions++;
+      const user = idFor(own.open.thread.resourceId);
+      documents.push(documentWrite(id, { thread: threadId, key }, { user, if: before?.version ?? "absent" }));
+      const old = before && (await openOf(before.thread));
+      if (old !== undefined) remove(changesOf(changes, old), before!.key);
+    }
+    await this.#write([...changes.values()], documents);
+  }
+
+  /** Writes changes of threads in one commit, each decided on the session as it was opened. */
+  async #write(changes: readonly Changes[], documents: readonly ScopedDocumentWrite[]): Promise<void> {
+    const writes = changes.map(({ open: { session }, entries, deletions }) => {
+      const gone = Array.from({ length: deletions }, () => ({ value: null }));
+      const logs = {
+        [messagesLog]: { entries },
+        ...(deletions > 0 ? { [deletionsLog]: { entries: gone } } : {}),
+      };
+      return { session, write: { logs, onto: session.info.version } satisfies SessionWrite };
+    });
+    const [first, ...others] = writes;
+    if (first === undefined) return;
+    const written =
+      others.length === 0
+        ? await first.session.write({ ...first.write, documents })
+        : await this.#sessions.write([
+            { ...first.write, id: first.session.id, documents },
+            ...others.map(({ session, write }) => ({ ...write, id: session.id })),
+          ]);
+    if (written.status === "duplicate")
+      throw new SessionError("conflict", { sessionId: first.session.id, log: messagesLog });
+  }
+
+  /** Repeats work that another writer was faster than, and work on a session whose time to live has passed, once it is revived. */
+  async #retried<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        const { sessionId = "" } = (error instanceof SessionError ? error.details : {}) as {
+          readonly sessionId?: string;
+        };
+        if (hasCode(error, "session_expired")) await this.#sessions.ensure(sessionId, { onExpired: "revive" });
+        else if (!hasCode(error, "conflict") && !hasCode(error, "document_conflict")) throw error;
+        if (attempt === attemptsMax)
+          throw new SessionError("contended", { sessionId, attempts: attempt }, { cause: error });
+      }
+    }
+  }
+
+  async #remove(sessionId: string): Promise<void> {
+    try {
+      const session = await this.#sessions.get(sessionId);
+      await session.remove();
+    } catch (error) {
+      if (!hasCode(error, "session_not_found")) throw error;
+    }
+  }
+
+  /**
+   * The messages in groups that fit one write each.
+   * @throws SessionError `value_unstorable`, `write_too_large` for a message that fits none
+   */
+  #groupsToWrite(messages: readonly MastraMessage[]): readonly (readonly MastraMessage[])[] {
+    const { documentsMax, writeBytesMax, entryBytesMax: countMax } = this.#sessions.limits;
+    const sizes = messages.map((message, index) => {
+      const count = Buffer.byteLength(encodeValue(message, `messages[${index}]`));
+      if (count <= countMax) return count;
+      const sessionId = sessionIdOf(message.threadId ?? "");
+      throw new SessionError("write_too_large", { sessionId, part: "entryBytes", log: messagesLog, count, countMax });
+    });
+    const all: MastraMessage[][] = [];
+    let bytes = 0;
+    for (const [index, message] of messages.entries()) {
+      const size = sizes[index] ?? 0;
+      const group = all.at(-1);
+      if (group === undefined || group.length >= documentsMax || bytes + size > writeBytesMax) {
+        all.push([message]);
+        bytes = size;
+      } else {
+        group.push(message);
+        bytes += size;
+      }
+    }
+    return all;
+  }
+}
+
+/** The fields of a thread that a change makes. */
+function merged(
+  thread: MastraThread,
+  { title, metadata }: { readonly title?: string; readonly metadata?: Record<string, unknown> },
+): Partial<MastraThread> {
+  return defined({ title: title ?? thread.title, metadata: { ...thread.metadata, ...metadata } });
+}
+
+function changesOf(all: Map<string, Changes>, open: OpenThread): Changes {
+  const changes = all.get(open.session.id) ?? { open, entries: [], additions: 0, deletions: 0 };
+  all.set(open.session.id, changes);
+  return changes;
+}
+
+/** The number of the next new entry of a thread. */
+function nextSeq({ open, additions }: Changes): number {
+  return (open.session.info.logs[messagesLog]?.end ?? 0) + additions + 1;
+}
+
+/** An entry without a message stays in the place of one that was deleted, or moved. */
+function remove(changes: Changes, key: string): void {
+  changes.entries.push({ key, value: null, ifPresent: "replace" });
+  changes.deletions++;
+}
+
+function documentWrite(
+  messageId: string,
+  { thread, key }: Place,
+  options: { readonly user: string; readonly if: number | "absent" },
+): ScopedDocumentWrite {
+  return { scope, key: documentKeyOf(messageId), value: { thread, key }, ...options };
+}
+
+function groups<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));
+}

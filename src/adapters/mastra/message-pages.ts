@@ -1,0 +1,117 @@
+/** Pages of the messages of threads. */
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { defined } from "../../domain/values/defined.ts";
+import type { Session } from "../../index.ts";
+import type { MastraMessage, MastraMessagesRequest, MastraPage, MastraThread } from "./package-mastra.ts";
+import { hasFields, messageOf, metadataOf, timeKey, timeOf } from "./stored-message.ts";
+import { deletionsLog, messagesLog } from "./stored-thread.ts";
+
+/** A thread and its session. */
+export interface OpenThread {
+  readonly session: Session;
+  readonly thread: MastraThread;
+}
+
+/** The bounds of a page. */
+interface Bounds {
+  readonly offset: number;
+  readonly limit: number;
+}
+
+/** @throws SessionError `argument_invalid` */
+export function boundsOf(
+  { perPage, page = 0 }: { readonly perPage?: number | false; readonly page?: number },
+  perPageDefault: number,
+): Bounds {
+  const limit = perPage === false ? Infinity : (perPage ?? perPageDefault);
+  if (limit !== Infinity && (!Number.isSafeInteger(limit) || limit < 0))
+    throw invalidArgument("perPage", perPage, { expected: "whole_number", min: 0 });
+  if (!Number.isSafeInteger(page) || page < 0 || (limit === Infinity && page > 0))
+    throw invalidArgument("page", page, { expected: "whole_number", min: 0 });
+  return { offset: limit === Infinity ? 0 : page * limit, limit };
+}
+
+/** The messages of a page, those around it left out, and where it is. @throws SessionError `argument_invalid` */
+export async function messagePage(
+  threads: readonly OpenThread[],
+  request: MastraMessagesRequest,
+): Promise<MastraPage & { messages: MastraMessage[] }> {
+  const { filter = {}, resourceId, includeTotal = true, page = 0 } = request;
+  const { offset, limit } = boundsOf(request, 40);
+  const perPage = limit === Infinity ? false : limit;
+  if (limit === 0) return { messages: [], total: 0, page, perPage, hasMore: false };
+  const isWhole = filter.dateRange === undefined && filter.metadata === undefined && !isName(resourceId);
+  // What is filtered is counted one by one.
+  const enough = isWhole || !includeTotal ? offset + limit + 1 : Infinity;
+  const found: MastraMessage[] = [];
+  for (const open of threads) {
+    let given = 0;
+    for await (const message of matching(open, request)) {
+      found.push(message);
+      if (++given >= enough) break;
+    }
+  }
+  const messages = inOrder(found, isDescending(request)).slice(offset, offset + limit);
+  const total = isWhole ? threads.reduce((sum, { session }) => sum + countOf(session), 0) : found.length;
+  return { messages, total, page, perPage, hasMore: offset + messages.length < Math.max(total, found.length) };
+}
+
+/** The messages, from the first or from the last one on. */
+export function inOrder(messages: readonly MastraMessage[], isDescending: boolean): MastraMessage[] {
+  return messages.toSorted((a, b) => (isDescending ? timeOf(b) - timeOf(a) : timeOf(a) - timeOf(b)));
+}
+
+export function isDescending({ orderBy }: MastraMessagesRequest): boolean {
+  return orderBy?.direction === "DESC";
+}
+
+/** An empty name stands for none, as in Mastra. */
+export function isName(name: string | undefined): name is string {
+  return name !== undefined && name !== "";
+}
+
+/** How many messages a thread has. */
+function countOf({ info: { logs } }: Session): number {
+  return (logs[messagesLog]?.end ?? 0) - (logs[deletionsLog]?.end ?? 0);
+}
+
+/** The messages of a thread that a request asks for, in its order. */
+async function* matching(
+  { session, thread }: OpenThread,
+  request: MastraMessagesRequest,
+): AsyncGenerator<MastraMessage, void, undefined> {
+  const { filter = {}, resourceId } = request;
+  const { start, end, startExclusive = false, endExclusive = false } = filter.dateRange ?? {};
+  const range = defined({
+    from: start === undefined ? undefined : timeKey(start.getTime() + (startExclusive ? 1 : 0)),
+    to: end === undefined ? undefined : timeKey(end.getTime() + (endExclusive ? 0 : 1)),
+  });
+  const order = isDescending(request) ? "descending" : "ascending";
+  for await (const entry of session.log(messagesLog).between(range, { order })) {
+    const message = messageOf(entry, thread);
+    if (message === undefined) continue;
+    if (isName(resourceId) && message.resourceId !== resourceId) continue;
+    if (filter.metadata === undefined || hasFields(metadataOf(message), filter.metadata)) yield message;
+  }
+}
+
+/** The message with this key and those around it, of one resource if it is named. */
+export async function messagesAround(
+  { session, thread }: OpenThread,
+  key: string,
+  { before, after, resourceId }: { readonly before: number; readonly after: number; readonly resourceId?: string },
+): Promise<MastraMessage[]> {
+  const log = session.log(messagesLog);
+  const take = async (order: "ascending" | "descending", count: number): Promise<MastraMessage[]> => {
+    const taken: MastraMessage[] = [];
+    if (count <= 0) return taken;
+    for await (const entry of log.between(order === "ascending" ? { from: key } : { to: key }, { order })) {
+      const message = messageOf(entry, thread);
+      if (message === undefined || (isName(resourceId) && message.resourceId !== resourceId)) continue;
+      if (taken.push(message) >= count) break;
+    }
+    return taken;
+  };
+  const [earlier, [target, ...later]] = await Promise.all([take("descending", before), take("ascending", after + 1)]);
+  return target === undefined ? [] : [...earlier.toReversed(), target, ...later];
+}
