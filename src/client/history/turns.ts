@@ -155,14 +155,14 @@ export function foreignMessages(turn: Turn, format: string): readonly Omit<Store
   };
   const all = [...turn.input, ...turn.output];
   const results = new Map(
-    all.flatMap(({ role, tool_call_id: id, content }) => (role === "tool" ? [[id, content] as const] : [])),
+    all.flatMap((message) => (message.role === "tool" ? [[message.tool_call_id, message] as const] : [])),
   );
   for (const { role, content, tool_calls: calls = [] } of all) {
-    const texts = textParts(content);
-    if (role === "user") add("user", texts);
-    else if (role === "system" || role === "developer") add("system", texts);
+    const parts = shownParts(content, format);
+    if (role === "user") add("user", parts);
+    else if (role === "system" || role === "developer") add("system", parts);
     else if (role === "assistant")
-      add("assistant", [...texts, ...calls.map((call) => callPart(call, results.get(call.id), format))]);
+      add("assistant", [...parts, ...calls.map((call) => callPart(call, results.get(call.id), format))]);
   }
   return shown.map(({ role, parts }, index) => {
     const id = `turn-${turn.seq}-${index + 1}`;
@@ -171,19 +171,32 @@ export function foreignMessages(turn: Turn, format: string): readonly Omit<Store
   });
 }
 
-function textParts(content: Value | undefined): readonly Fields[] {
+/** The texts, pictures and files of a message. */
+function shownParts(content: Value | undefined, format: string): readonly Fields[] {
   if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
-  return Array.isArray(content)
-    ? (content as readonly Value[]).flatMap((part) => {
-        const text = textOf(fieldsOf(part)["text"]);
-        return text === undefined ? [] : [{ type: "text", text }];
-      })
-    : [];
+  if (!Array.isArray(content)) return [];
+  return (content as readonly Value[]).flatMap((part): readonly Fields[] => {
+    const { text, image_url: picture, file } = fieldsOf(part);
+    const said = textOf(text);
+    if (said !== undefined) return [{ type: "text", text: said }];
+    const image = textOf(fieldsOf(picture)["url"]);
+    const { file_data: data, filename } = fieldsOf(file);
+    const url = image ?? textOf(data);
+    if (url === undefined) return [];
+    const mediaType = /^data:([^;,]+)/.exec(url)?.[1] ?? (image === undefined ? "application/octet-stream" : "image/*");
+    const named = defined({ filename: textOf(filename) });
+    if (format !== ownFormat) return [{ type: "file", mediaType, url, ...named }];
+    return [
+      image === undefined ? { type: "file", mimeType: mediaType, data: url, ...named } : { type: "image", image },
+    ];
+  });
 }
 
-function callPart({ id, function: called }: ToolCall, result: Value | undefined, format: string): Fields {
+function callPart({ id, function: called }: ToolCall, answer: Message | undefined, format: string): Fields {
   const { name, arguments: argsText } = called;
   const args = parsedOf(argsText);
+  const result = answer?.content;
+  const isError = answer?.["is_error"] === true;
   if (format === ownFormat)
     return {
       type: "tool-call",
@@ -191,11 +204,12 @@ function callPart({ id, function: called }: ToolCall, result: Value | undefined,
       toolName: name,
       args,
       argsText,
-      ...defined({ result }),
+      ...defined({ result, isError: isError ? true : undefined }),
     };
   const about = { type: "dynamic-tool", toolName: name, toolCallId: id, input: args };
-  return result === undefined
-    ? { ...about, state: "input-available" }
+  if (result === undefined) return { ...about, state: "input-available" };
+  return isError
+    ? { ...about, state: "output-error", errorText: asText(result) }
     : { ...about, state: "output-available", output: result };
 }
 
