@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { isThorough } from "../support/rounds.ts";
-import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
+import { engineNames } from "../crash/engines.ts";
+import { frameworkTests, runFile, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const files = ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts"];
@@ -16,6 +17,11 @@ const { skip } = await frameworkTests("ai-sdk", files);
 testsWithPeers("ai-sdk", { word: "lowest", files: ["chats.ts"], skip });
 const between = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
 for (const word of ["newest-6", "lowest-7"]) testsWithPeers("ai-sdk", { word, files: ["chats.ts"], skip: between });
+
+for (const engine of engineNames)
+  test(`chats over HTTP: ${engine}`, { skip: between }, () =>
+    runFile("ai-sdk", "chats.ts", { PERDURE_TEST_ENGINE: engine }),
+  );
 
 test(
   "the example chats across two runs, and its page is loaded again in the middle of an answer",

@@ -30,23 +30,27 @@ export async function frameworkTests(
 
 /**
  * Runs files of a folder with other versions of its packages: those that it has under their names with `word` behind them.
- * Each file is a process, which resolves the packages before it loads them.
  */
 export function testsWithPeers(
   name: string,
   { word, files, skip }: { readonly word: string; readonly files: readonly string[]; readonly skip: string | false },
 ): void {
-  const folder = join(import.meta.dirname, name);
   for (const file of files)
-    test(`the framework works with the adapter: ${name}/${file}, ${word}`, { skip }, async () => {
-      const env: NodeJS.ProcessEnv = { ...process.env, PERDURE_TEST_PEER: word };
-      // A file by itself, not a test that reports to this one.
-      delete env["NODE_TEST_CONTEXT"];
-      const args = ["--import", join(folder, "resolve.ts"), "--test-reporter=tap", join(folder, file)];
-      const { stdout } = await promisify(execFile)(process.execPath, args, { env }).catch((error: unknown) => {
-        throw new Error(`${file} has failed:\n${String((error as { readonly stdout?: unknown }).stdout)}`);
-      });
-      assert.match(stdout, /^# fail 0$/m);
-      assert.match(stdout, /^# pass [1-9]/m);
-    });
+    test(`the framework works with the adapter: ${name}/${file}, ${word}`, { skip }, () =>
+      runFile(name, file, { PERDURE_TEST_PEER: word }),
+    );
+}
+
+/** Runs a file of tests as a process, which resolves the packages of its folder before it loads them. */
+export async function runFile(name: string, file: string, environment: NodeJS.ProcessEnv): Promise<void> {
+  const folder = join(import.meta.dirname, name);
+  const env: NodeJS.ProcessEnv = { ...process.env, ...environment };
+  // A file by itself, not a test that reports to this one.
+  delete env["NODE_TEST_CONTEXT"];
+  const args = ["--import", join(folder, "resolve.ts"), "--test-reporter=tap", join(folder, file)];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env }).catch((error: unknown) => {
+    throw new Error(`${file} has failed:\n${String((error as { readonly stdout?: unknown }).stdout)}`);
+  });
+  assert.match(stdout, /^# fail 0$/m);
+  assert.match(stdout, /^# pass [1-9]/m);
 }

@@ -52,7 +52,7 @@ export function inMemory(options: SessionsOptions = {}): InMemory {
 }
 
 /** A view of the store that refuses every call once it is closed; the store stays open. */
-function closable(store: Store): Store {
+export function closable(store: Store): Store {
   let isClosed = false;
   const guarded = { close: async () => void (isClosed = true), watch: store.watch.bind(store) };
   return new Proxy(store, {

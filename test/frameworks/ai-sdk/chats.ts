@@ -16,8 +16,8 @@ import {
 import { z } from "zod";
 import { chats } from "../../../src/adapters/ai.ts";
 import { toFormat, type Sessions, type Turn } from "../../../src/index.ts";
-import { inMemory } from "../../support/in-memory.ts";
 import { call, chatServer, fed, isCode, scripted, words } from "./chat-client.ts";
+import { somewhere } from "./place.ts";
 
 const textOf = (message: UIMessage | undefined): string =>
   (message?.parts ?? []).flatMap((part) => (part.type === "text" ? [part.text] : [])).join("");
@@ -25,7 +25,7 @@ const textOf = (message: UIMessage | undefined): string =>
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 test("a chat is stored as a session, and another process has the messages that the client has", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   await using server = await chatServer(place.sessions, { model: scripted([words("Hel", "lo."), words("Yes.")]) });
   const client = server.client("chat-1");
   await client.sendMessage({ text: "Hi" });
@@ -64,7 +64,7 @@ async function until(check: () => boolean | Promise<boolean>): Promise<void> {
 const word = (delta: string): object => ({ type: "text-delta", id: "t", delta });
 
 test("an answer goes on when its client leaves, and a client that comes back gets all of it", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const { stream, feed } = fed();
   await using server = await chatServer(place.sessions, { model: scripted([stream]) });
   const parts = words("one ", "two ", "three");
@@ -90,7 +90,7 @@ test("an answer goes on when its client leaves, and a client that comes back get
 });
 
 test("an answer is stopped from another process: what has come is stored as interrupted", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const { stream, feed } = fed();
   await using server = await chatServer(place.sessions, { model: scripted([stream, words("Next.")]) });
   await using other = await chatServer(place.another(), { model: scripted([]) });
@@ -113,7 +113,7 @@ test("an answer is stopped from another process: what has come is stored as inte
 });
 
 test("a regenerated answer takes the place of the stored one in one commit, and no reader sees the chat without an answer", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const { stream, feed } = fed();
   await using server = await chatServer(place.sessions, { model: scripted([words("First."), stream, []]) });
   const client = server.client("c");
@@ -141,7 +141,7 @@ test("a regenerated answer takes the place of the stored one in one commit, and 
 });
 
 test("an earlier message is edited by a client that has seen all later ones, and by no other", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const model = scripted(["A", "B", "C"].map((text) => words(text)));
   await using server = await chatServer(place.sessions, { model });
   const client = server.client("c");
@@ -162,7 +162,7 @@ test("an earlier message is edited by a client that has seen all later ones, and
 });
 
 test("of two tabs, the one that has not seen the last message is refused, and so is a second question meanwhile", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const { stream, feed } = fed();
   const model = scripted([words("A"), words("B"), stream]);
   await using server = await chatServer(place.sessions, { model });
@@ -188,7 +188,7 @@ test("of two tabs, the one that has not seen the last message is refused, and so
 });
 
 test("the same message again calls no model: it gets the answer that runs, then the one that is stored", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const { stream, feed } = fed();
   const model = scripted([stream]);
   await using server = await chatServer(place.sessions, { model });
@@ -220,7 +220,7 @@ test("the same message again calls no model: it gets the answer that runs, then 
 const weather = { inputSchema: z.object({ city: z.string() }) };
 
 test("an approval and the result of a client's tool grow the last message, and other frameworks read paired calls", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const ran: unknown[] = [];
   const tools: ToolSet = {
     refund: tool({
@@ -279,7 +279,7 @@ test("an approval and the result of a client's tool grow the last message, and o
 });
 
 test("a client that sends an approval again goes on from it, and is refused once the answer went on", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const tools: ToolSet = { refund: tool({ inputSchema: z.object({}), needsApproval: true, execute: () => "paid" }) };
   const model = scripted([call("refund", {}), words("Paid.")]);
   await using server = await chatServer(place.sessions, { model, tools });
@@ -303,7 +303,7 @@ test("a client that sends an approval again goes on from it, and is refused once
 });
 
 test("a client cannot forge the result of a server's tool, decide twice, or speak as the system", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const tools: ToolSet = {
     refund: tool({ inputSchema: z.object({}), needsApproval: true, execute: () => "paid" }),
   };
@@ -334,7 +334,7 @@ test("a client cannot forge the result of a server's tool, decide twice, or spea
 });
 
 test("the result of a server's tool is not taken from a client, also once its call was approved", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const tools: ToolSet = { refund: tool({ inputSchema: z.object({}), needsApproval: true, execute: () => "paid" }) };
   const chat = await chats<UIMessage>(place.sessions, { tools }).open("c");
   await chat.add({ id: "m", role: "user", parts: [{ type: "text", text: "Refund" }] });
@@ -354,7 +354,7 @@ test("the result of a server's tool is not taken from a client, also once its ca
 });
 
 test("a model that fails, half an answer, and a value that cannot be stored: the turn is failed or interrupted, never done", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const failing = words("Half ")
     .slice(0, 4)
     .concat([{ type: "error", error: new Error("secret") }]);
@@ -390,7 +390,7 @@ test("a model that fails, half an answer, and a value that cannot be stored: the
 });
 
 test("an answer without a part is interrupted, its question is answered anew, and it replaces no stored answer", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const chat = await chats<UIMessage>(place.sessions).open("c");
   const transient = { type: "data-note", data: "gone", transient: true };
   const empty = [
@@ -412,7 +412,7 @@ test("an answer without a part is interrupted, its question is answered anew, an
 });
 
 test("an answer that adds nothing to the message that it continues leaves that message, and is done", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const tools: ToolSet = { locate: tool(weather) };
   const chat = await chats<UIMessage>(place.sessions).open("c");
   await chat.add(ask("m", "Where am I?"));
@@ -429,7 +429,7 @@ test("an answer that adds nothing to the message that it continues leaves that m
 });
 
 test("a writer that takes the session over stops the model soon, and its turn stands", async (context) => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
   await chat.add(ask("m", "Hi"));
@@ -460,7 +460,7 @@ test("a writer that takes the session over stops the model soon, and its turn st
 });
 
 test("a stream of one's own keeps data parts, and an error of its function reaches the caller", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
   await chat.add({ id: "m", role: "user", parts: [{ type: "text", text: "Hi" }] });
@@ -489,7 +489,7 @@ test("a stream of one's own keeps data parts, and an error of its function reach
 });
 
 test("a chat goes on with a model of Perdure, and a session of Perdure goes on as a chat", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   await using server = await chatServer(place.sessions, { model: scripted([words("A"), words("B")]) });
   const client = server.client("c");
   await client.sendMessage({ text: "one" });
@@ -528,7 +528,7 @@ function saying(...pieces: readonly string[]): ReadableStream<{ type: string }> 
 }
 
 test("a chat of another user is not found, resumed or stopped", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c", { user: "ada" });
   await chat.add(ask("m", "Hi"));
@@ -547,7 +547,7 @@ test("a chat of another user is not found, resumed or stopped", async () => {
 });
 
 test("a fork is a chat of its own: both go on, also from an answer that they share", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
   await chat.add(ask("m1", "one"));
@@ -566,7 +566,7 @@ test("a fork is a chat of its own: both go on, also from an answer that they sha
 });
 
 test("under a legal hold a chat goes on, and nothing of it is replaced", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
   await (await place.another().get("c")).setLegalHold("a trial");
@@ -584,7 +584,7 @@ test("under a legal hold a chat goes on, and nothing of it is replaced", async (
 });
 
 test("a question or an answer of more than 8 MiB is a typed error, and the chat goes on", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
   const url = `data:text/plain;base64,${"A".repeat(8 * 1024 * 1024 + 1)}`;
@@ -609,7 +609,7 @@ test("a question or an answer of more than 8 MiB is a typed error, and the chat 
 });
 
 test("of two processes that add at once, one is refused, and the same message from both is one", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const all = [place.sessions, place.another()].map((sessions) => chats<UIMessage>(sessions));
   const open = async (): Promise<Awaited<ReturnType<(typeof all)[0]["open"]>>[]> =>
     await Promise.all(all.map((store) => store.open("c")));
@@ -628,7 +628,7 @@ test("of two processes that add at once, one is refused, and the same message fr
 });
 
 test("a proxy that cuts silent connections gets comments meanwhile", async (context) => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const chat = await chats<UIMessage>(place.sessions).open("c");
   await chat.add(ask("m", "Hi"));
   const { stream, feed } = fed();
@@ -643,7 +643,7 @@ test("a proxy that cuts silent connections gets comments meanwhile", async (cont
 });
 
 test("a chat refuses an answer that is no function and options that are no object, and keeps its question", async () => {
-  await using place = inMemory();
+  await using place = await somewhere();
   const open = chats<UIMessage>(place.sessions);
   // oxlint-disable-next-line typescript/no-explicit-any -- the arguments are wrong on purpose
   const wrong: any = 5;
