@@ -4,6 +4,8 @@ export function counted(count: number, noun: string, show: (count: number) => st
 }
 
 function plural(noun: string): string {
+  const [, head, rest = ""] = /^(.+?)( (?:of|without) .+)$/.exec(noun) ?? [];
+  if (head !== undefined) return `${plural(head)}${rest}`;
   if (/(?:ch|s|x)$/.test(noun)) return `${noun}es`;
   return noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`;
 }

@@ -14,7 +14,7 @@ import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
 import { withCallIds } from "./call-ids.ts";
-import type { MessageFormat, MessageFormatName } from "./message-format.ts";
+import { isListOf, type MessageFormat, type MessageFormatName } from "./message-format.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf } from "./registry.ts";
 
 /** A value of a format, and the messages in its place. */
@@ -111,8 +111,15 @@ interface ReadValue {
 }
 
 function convertAll(read: readonly ReadValue[], place: string): readonly ConvertedMessage[] {
-  const canonical = read.map(({ value, format }, index) => format.toCanonical(value, `${place}messages[${index}]`));
+  const pathOf = (index: number): string => `${place}messages[${index}]`;
+  const canonical = read.map(({ value, format }, index) => {
+    guardCalls(value, pathOf(index));
+    return format.toCanonical(value, pathOf(index));
+  });
   const identified = withCallIds(canonical.map(({ messages }) => messages));
+  // The conversions below read calls as they are in messages.
+  for (const [index, messages] of identified.entries())
+    for (const message of messages) parseMessages(message, "user", pathOf(index));
   const converted = read.map(({ value, format }, index) => ({
     value,
     format,
@@ -133,6 +140,13 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
     from = Math.max(to, from + 1);
   }
   return converted.map((one, index) => (complete[index] === true ? one : withNative(one)));
+}
+
+/** @throws SessionError `message_invalid` for calls that are no list of objects */
+function guardCalls({ tool_calls: calls }: Fields, path: string): void {
+  if (calls === undefined || calls === null || isListOf(calls, () => true)) return;
+  const details = { path: `${path}.tool_calls`, value: formatValue(calls), expected: "tool_call_list" } as const;
+  throw new SessionError("message_invalid", details);
 }
 
 interface ConvertedValue extends ConvertedMessage, ReadValue {}

@@ -73,3 +73,26 @@ test("half a surrogate pair in an id is named", async () => {
   const { reasons } = await importText(place.sessions, '{"id":"a\\ud800","messages":[{"role":"user","content":"Hi"}]}');
   assert.match(reasons[0]?.message ?? "", /expected a text without halves of surrogate pairs/);
 });
+
+test("calls that are none are refused with their place, and so is an entry of no form between others", async () => {
+  const texts: readonly [text: string, message: RegExp][] = [
+    [
+      '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","tool_calls":" "}]}',
+      /^f:1 messages\[1\]\.tool_calls is/,
+    ],
+    [
+      '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","tool_calls":[{}]}]}',
+      /^f:1 messages\[1\]\.tool_calls is/,
+    ],
+    [
+      '{"data":[{"object":"thread.message","thread_id":"k","role":"user","content":[{"type":"text","text":{"value":"Hi"}}]},null]}',
+      /^f:1 item 2 is null/,
+    ],
+  ];
+  for (const [text, message] of texts) {
+    await using place = inMemory();
+    const { restored, reasons } = await importText(place.sessions, text);
+    assert.equal(restored, 0);
+    assert.match(reasons[0]?.message ?? "", message);
+  }
+});

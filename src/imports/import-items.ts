@@ -225,8 +225,8 @@ class Entries {
         name = readBy(form, place, () => form.groupOf?.(value));
       } catch (error) {
         if (!(error instanceof SessionError)) throw error;
-        // Without its name, the entry may belong to any conversation of the file.
-        yield { source: this.#file, error };
+        // Without its name, the entry may belong to any conversation of the file. One of another form has an error already.
+        yield { source: this.#file, error: one.error ?? error };
         return;
       }
       const group = groups.get(name);
