@@ -345,6 +345,19 @@ test("a system line of Claude Code alone is no conversation of LangChain", async
   assert.match(report.reasons[0]?.message ?? "", /has no messages/);
 });
 
+test("rows of LangChain's messages that name their session are no lines of Claude Code", async () => {
+  await using place = inMemory();
+  const rows = [
+    { session_id: "a", type: "system", content: "Be brief." },
+    { session_id: "a", type: "human", content: "Hi" },
+    { session_id: "a", type: "ai", content: "Ho" },
+  ];
+  const forms: string[] = [];
+  await importText(place.sessions, lines(...rows), { onForm: ({ format }) => forms.push(format) });
+  assert.deepEqual(forms, ["langchain"]);
+  assert.equal((await messagesOf(place.sessions, "a")).length, 2);
+});
+
 test("a project folder has a session for each log, and for each sub-agent", async (context) => {
   const folder = await mkdtemp(join(tmpdir(), "claude-"));
   context.after(async () => await rm(folder, { recursive: true }));

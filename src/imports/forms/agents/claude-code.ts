@@ -54,15 +54,19 @@ export const claudeCode: ConversationFormat = {
 /** Fields of lines, of which each line has one. */
 const lineFields = ["sessionId", "session_id", "uuid", "parentUuid", "leafUuid", "snapshot"] as const;
 
-/** A line has a type. Messages of LangChain have their fields in `data` or `kwargs`, and name no session. */
+/** A line has a type. Messages of LangChain have one too, and may name a session; their fields are in the line, or in `data`. */
 function isLine(fields: Fields): boolean {
-  const { type, message, payload, data, kwargs } = fields;
+  const { type, message, content, payload, data, kwargs } = fields;
   // A log of Gemini CLI has the words of the user as `message`, and no ids.
   const isPrompt = typeof message === "string" && fields["uuid"] === undefined;
-  const isOther = payload !== undefined || isFields(data) || isFields(kwargs) || isPrompt;
+  const isSaid = content !== undefined && message === undefined && !typesWithContent.has(type);
+  const isOther = payload !== undefined || isFields(data) || isFields(kwargs) || isPrompt || isSaid;
   if (typeof type !== "string" || isOther) return false;
   return lineFields.some((name) => fields[name] !== undefined) || (isFields(message) && message["role"] === type);
 }
+
+/** The types of lines that have a content beside their type. */
+const typesWithContent = new Set<unknown>(["system", "queue-operation"]);
 
 /** The files beside the logs of a project: the index of its sessions, and the description of a sub-agent. */
 function isListing({ entries, agentType, type }: Fields): boolean {
