@@ -81,6 +81,20 @@ test("an export in another format skips and names a session with a damaged turn"
   }
 });
 
+test("an export says what its format leaves out", async () => {
+  await using place = await Workplace.open();
+  const sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const question = { role: "user", name: "ada", content: "hi" } as const;
+  await (await sessions.create({ id: "a" })).append({ input: question, output: "ho" });
+  await sessions.close();
+  const { stderr } = await place.run(["export", "--format", "anthropic"]);
+  assert.equal(stderr, "exported 1 session with 1 turn; the format left out 1 name\n");
+  const file = join(place.folder, "all.jsonl");
+  const { stdout } = await place.run(["export", "--format", "anthropic", "--out", file, "--json"]);
+  assert.deepEqual(JSON.parse(stdout), { file, sessions: 1, turns: 1, leftOut: { name: 1 } });
+  assert.equal((await place.run(["export"])).stderr, "exported 1 session with 1 turn\n");
+});
+
 test("a compressed file, a dry run, a report for programs, and what was skipped with exit code 1", async () => {
   await using place = await stocked();
   const file = join(place.folder, "all.ndjson.gz");
