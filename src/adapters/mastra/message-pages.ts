@@ -1,10 +1,13 @@
 /** Pages of the messages of threads. */
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
-import type { Session } from "../../index.ts";
+import type { LogEntry, Session } from "../../index.ts";
 import type { MastraMessage, MastraMessagesRequest, MastraPage, MastraThread } from "./package-mastra.ts";
 import { hasFields, messageOf, metadataOf, timeKey, timeOf } from "./stored-message.ts";
 import { deletionsLog, messagesLog } from "./stored-thread.ts";
+
+/** The most entries of one read. */
+const entriesMax = 1000;
 
 /** A thread and its session. */
 export interface OpenThread {
@@ -46,7 +49,7 @@ export async function messagePage(
   const found: MastraMessage[] = [];
   for (const open of threads) {
     let given = 0;
-    for await (const message of matching(open, request)) {
+    for await (const message of matching(open, request, enough)) {
       found.push(message);
       if (++given >= enough) break;
     }
@@ -75,10 +78,14 @@ function countOf({ info: { logs } }: Session): number {
   return (logs[messagesLog]?.end ?? 0) - (logs[deletionsLog]?.end ?? 0);
 }
 
-/** The messages of a thread that a request asks for, in its order. */
+/**
+ * The messages of a thread that a request asks for, in its order.
+ * @param enough about as many as are wanted
+ */
 async function* matching(
   { session, thread }: OpenThread,
   request: MastraMessagesRequest,
+  enough: number,
 ): AsyncGenerator<MastraMessage, void, undefined> {
   const { filter = {}, resourceId } = request;
   const { start, end, startExclusive = false, endExclusive = false } = filter.dateRange ?? {};
@@ -87,11 +94,29 @@ async function* matching(
     to: end === undefined ? undefined : timeKey(end.getTime() + (endExclusive ? 0 : 1)),
   });
   const order = isDescending(request) ? "descending" : "ascending";
-  for await (const entry of session.log(messagesLog).between(range, { order })) {
+  for await (const entry of entriesIn(session, range, { order, enough })) {
     const message = messageOf(entry, thread);
     if (message === undefined) continue;
     if (isName(resourceId) && message.resourceId !== resourceId) continue;
     if (filter.metadata === undefined || hasFields(metadataOf(message), filter.metadata)) yield message;
+  }
+}
+
+/** The entries in a range of keys, of which no more are read at a time than are wanted. */
+async function* entriesIn(
+  session: Session,
+  range: { readonly from?: string; readonly to?: string },
+  { order, enough }: { readonly order: "ascending" | "descending"; readonly enough: number },
+): AsyncGenerator<LogEntry, void, undefined> {
+  const limit = Math.min(enough, entriesMax);
+  for (let { from, to } = range; ;) {
+    const entries = await Array.fromAsync(session.log(messagesLog).between(defined({ from, to }), { order, limit }));
+    yield* entries;
+    const last = entries.at(-1)?.key;
+    if (last == null || entries.length < limit) return;
+    // No key begins with another one, so the next one is behind this.
+    if (order === "ascending") from = `${last}~`;
+    else to = last;
   }
 }
 
@@ -101,11 +126,11 @@ export async function messagesAround(
   key: string,
   { before, after, resourceId }: { readonly before: number; readonly after: number; readonly resourceId?: string },
 ): Promise<MastraMessage[]> {
-  const log = session.log(messagesLog);
   const take = async (order: "ascending" | "descending", count: number): Promise<MastraMessage[]> => {
     const taken: MastraMessage[] = [];
     if (count <= 0) return taken;
-    for await (const entry of log.between(order === "ascending" ? { from: key } : { to: key }, { order })) {
+    const range = order === "ascending" ? { from: key } : { to: key };
+    for await (const entry of entriesIn(session, range, { order, enough: count })) {
       const message = messageOf(entry, thread);
       if (message === undefined || (isName(resourceId) && message.resourceId !== resourceId)) continue;
       if (taken.push(message) >= count) break;

@@ -1,7 +1,7 @@
 /** A thread as a session: its fields in the metadata, its messages in a log. */
 import { idFor, type SessionInfo, type SessionWrite, type Value } from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { freshName, keyPart } from "../keys/composed-keys.ts";
+import { keyPart } from "../keys/composed-keys.ts";
 import type { MastraThread } from "./package-mastra.ts";
 
 /** The log of messages: those that were deleted are entries without a value. */
@@ -64,7 +64,7 @@ export function fieldsOf({ id, resourceId, title, createdAt, metadata }: MastraT
 export function threadWrite(thread: MastraThread): Pick<SessionWrite, "set" | "logs"> {
   return {
     set: fieldsOf(thread),
-    logs: { [threadLog]: { entries: [{ key: "thread", value: freshName(), ifPresent: "replace" }] } },
+    logs: { [threadLog]: { entries: [{ key: "thread", value: true, ifPresent: "replace" }] } },
   };
 }
 

@@ -14,6 +14,8 @@ import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
 import { perdureMemory } from "../../../src/adapters/mastra.ts";
 import { openSessions, type Sessions } from "../../../src/index.ts";
+import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
+import { openMemory } from "../../../src/store/memory.ts";
 import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
@@ -311,8 +313,15 @@ for (const name of engineNames) {
 }
 
 test("a page of a long thread reads the messages of the page alone", async () => {
-  await using place = inMemory();
-  const memory = await perdureMemory(place.sessions);
+  const reads: number[] = [];
+  const store = openMemory();
+  const counted = storeBefore(store, (method, args) => {
+    const result = callStore(store, method, args);
+    if (method === "read") void result.then((found) => reads.push((found as readonly unknown[]).length));
+    return result;
+  });
+  await using sessions = await openSessions({ store: counted, sweep: false });
+  const memory = await perdureMemory(sessions);
   await memory.saveThread({ thread: threadOf("t") });
   const messages = Array.from({ length: 1500 }, (_, at) => messageOf(`m${at}`, { at, text: `${at}` }));
   await memory.saveMessages({ messages });
@@ -337,6 +346,24 @@ test("a page of a long thread reads the messages of the page alone", async () =>
     include: [{ id: "m700", withPreviousMessages: 1, withNextMessages: 2 }],
   });
   assert.deepEqual(textsOf(around.messages), ["699", "700", "701", "702"]);
+  // With one behind each page, which tells whether there are more.
+  assert(Math.max(...reads) <= 4, String(reads));
+});
+
+test("messages of one millisecond are in the order in which they came, also with deleted ones between them", async () => {
+  await using place = inMemory();
+  const memory = await perdureMemory(place.sessions);
+  await memory.saveThread({ thread: threadOf("t") });
+  const [a, b, c, d, e, f] = ["a", "b", "c", "d", "e", "f"].map((id) => messageOf(id, { at: 1, text: id }));
+  await memory.saveMessages({ messages: [c!, a!] });
+  await memory.saveMessages({ messages: [a!, f!, b!] });
+  await memory.deleteMessages(["a", "f"]);
+  await memory.saveMessages({ messages: [e!, f!, d!] });
+  const pages = [0, 1, 2].map((page) => memory.listMessages({ threadId: "t", perPage: 2, page }));
+  const texts = (await Promise.all(pages)).map(({ messages }) => textsOf(messages));
+  assert.deepEqual(texts, [["c", "b"], ["e", "f"], ["d"]]);
+  const [last] = (await memory.listMessages({ threadId: "t", perPage: 1, orderBy: { direction: "DESC" } })).messages;
+  assert.equal(last?.id, "d");
 });
 
 test("a thread whose time to live has passed is revived by the next message, and one that is missing is refused", async () => {
