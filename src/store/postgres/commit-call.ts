@@ -58,9 +58,8 @@ function functionFor({ batch, copies, overlaps = false }: Batch): [name: string,
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
   if (single && !copies.has(change) && isUpdate(change)) {
     const count = overlaps ? 0 : appendedCount(change);
-    if (count === 1) return ["commit_append", [...appendedValues(change), ...noEntry]];
-    if (count === 2) return ["commit_append", appendedValues(change)];
-    return ["commit_session", [...recordValues(change), ...logValues(change)]];
+    if (count === 1 || count === 2) return ["commit_append", [...changeValues(change), ...secondValues(change)]];
+    return ["commit_session", [...changeValues(change).slice(0, recordLength), ...logValues(change)]];
   }
   const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
   if (appends !== undefined) return ["commit_append_batch", appends];
@@ -125,9 +124,14 @@ function appendedCount({ splices, claims }: Change): number {
   return keys === claims.length ? count : 0;
 }
 
-/** The values of the record of a change, in the order of the parameters of each function for one session. */
-function recordValues(change: Change): Cell[] {
-  const { key, expected, record } = change as Update;
+/**
+ * The values of the record of a change and of its first entry, in the order of the parameters of each function for one session.
+ * Each append makes one such list, so it is a literal, which has its length from the beginning.
+ */
+function changeValues(change: Change): readonly Cell[] {
+  const { key, expected, record, splices } = change as Update;
+  const [splice] = splices;
+  const entry = splice?.entries[0];
   const row = rowOf(record);
   return [
     key.tenant,
@@ -148,18 +152,25 @@ function recordValues(change: Change): Cell[] {
     row.data,
     row.title,
     row.labels,
+    splice?.log ?? null,
+    entry?.seq ?? null,
+    entry?.key ?? null,
+    entry?.at ?? null,
+    entry?.data ?? null,
   ];
 }
 
-/** The values of the record of a change and those of its entries. */
-function appendedValues(change: Change): Cell[] {
-  const values = recordValues(change);
-  for (const { log, entries } of change.splices)
-    for (const { seq, key, at, data } of entries) values.push(log, seq, key, at, data);
-  return values;
+/** The number of the values of {@link changeValues} that are those of the record. */
+const recordLength = 18;
+
+/** The values of the second entry of a change, or nulls: it is behind the first one, or the first one of another log. */
+function secondValues({ splices: [splice, another] }: Change): readonly Cell[] {
+  const second = splice?.entries[1];
+  const entry = second ?? another?.entries[0];
+  if (entry === undefined) return noEntry;
+  return [(second === undefined ? another : splice)?.log ?? null, entry.seq, entry.key, entry.at, entry.data];
 }
 
-/** The values of a second entry that is absent. */
 const noEntry: readonly null[] = [null, null, null, null, null];
 
 /** The lists of `commit_session`: cuts of logs, entries, keys. */
@@ -175,7 +186,7 @@ function logValues({ splices, claims }: Change): readonly (string | null)[] {
 function appendValues(batch: readonly Transaction[]): readonly (string | Buffer)[] | undefined {
   if (batch.length === 1 || !batch.every(isAppend)) return undefined;
   const changes = sorted(batch);
-  const rows = changes.map(({ change }) => appendedValues(change));
+  const rows = changes.map(({ change }) => changeValues(change));
   const cells: Cell[] = changes.map(({ n }) => n);
   const columns: (string | Buffer)[] = [cells.join(separator)];
   const last = (rows[0]?.length ?? 0) - 1;
@@ -212,8 +223,19 @@ export function isOverlap(error: unknown): boolean {
 
 /** True where no value has a character that separates values; JSON escapes them. */
 function isSplittable({ key, record, splices: [splice] }: Change): boolean {
-  const texts = [key.tenant, key.id, record?.agent, record?.user, record?.title, splice?.log, splice?.entries[0]?.key];
-  return texts.every((text) => text == null || !(text.includes(separator) || text.includes(nullText)));
+  return (
+    isPart(key.tenant) &&
+    isPart(key.id) &&
+    isPart(record?.agent) &&
+    isPart(record?.user) &&
+    isPart(record?.title) &&
+    isPart(splice?.log) &&
+    isPart(splice?.entries[0]?.key)
+  );
+}
+
+function isPart(text: string | null | undefined): boolean {
+  return text == null || !(text.includes(separator) || text.includes(nullText));
 }
 
 /** The values of `commit_batch`: JSON texts, or null for an empty list. */
