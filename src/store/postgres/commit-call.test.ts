@@ -38,8 +38,8 @@ test("a change is sent to the function that does least for it", async () => {
   ];
   const touched = (id: string): Transaction => [stepOf(sampleRecord({ id }))];
   const cases: readonly (readonly [name: string, batch: readonly Transaction[], overlaps?: boolean])[] = [
-    ["commit_append", [appended("a")]],
-    ["commit_append", [appendedTo("a", ["turns", "steps"])]],
+    ["commit_entry", [appended("a")]],
+    ["commit_two_entries", [appendedTo("a", ["turns", "steps"])]],
     ["commit_session", [appendedTo("a", ["turns", "steps", "events"])]],
     ["commit_session", [touched("a")]],
     ["commit_session", [grown("a")]],

@@ -58,7 +58,8 @@ function functionFor({ batch, copies, overlaps = false }: Batch): [name: string,
   const single = batch.length === 1 && transaction?.length === 1 && change !== undefined && !isDocumentChange(change);
   if (single && !copies.has(change) && isUpdate(change)) {
     const count = overlaps ? 0 : appendedCount(change);
-    if (count === 1 || count === 2) return ["commit_append", [...changeValues(change), ...secondValues(change)]];
+    if (count === 1) return ["commit_entry", changeValues(change)];
+    if (count === 2) return ["commit_two_entries", [...changeValues(change), ...secondValues(change)]];
     return ["commit_session", [...changeValues(change).slice(0, recordLength), ...logValues(change)]];
   }
   const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
@@ -163,15 +164,12 @@ function changeValues(change: Change): readonly Cell[] {
 /** The number of the values of {@link changeValues} that are those of the record. */
 const recordLength = 18;
 
-/** The values of the second entry of a change, or nulls: it is behind the first one, or the first one of another log. */
+/** The values of the second entry of a change: it is behind the first one, or the first one of another log. */
 function secondValues({ splices: [splice, another] }: Change): readonly Cell[] {
-  const second = splice?.entries[1];
-  const entry = second ?? another?.entries[0];
-  if (entry === undefined) return noEntry;
-  return [(second === undefined ? another : splice)?.log ?? null, entry.seq, entry.key, entry.at, entry.data];
+  const { log, entries = [] } = (splice?.entries.length === 2 ? splice : another) ?? {};
+  const entry = entries.at(-1);
+  return [log ?? null, entry?.seq ?? null, entry?.key ?? null, entry?.at ?? null, entry?.data ?? null];
 }
-
-const noEntry: readonly null[] = [null, null, null, null, null];
 
 /** The lists of `commit_session`: cuts of logs, entries, keys. */
 function logValues({ splices, claims }: Change): readonly (string | null)[] {

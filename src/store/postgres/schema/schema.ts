@@ -1,7 +1,7 @@
 import { barCommit } from "./functions/bar-commit.ts";
 import { commitBatch, commitWithDocuments } from "./functions/commit-batch.ts";
 import { commitAppends } from "./functions/commit-appends.ts";
-import { commitAppend, commitChange } from "./functions/commit-change.ts";
+import { commitChange, commitEntries } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
 import { entryText, textBytes } from "./functions/entry-bytes.ts";
@@ -266,7 +266,7 @@ drop function if exists ${schema}.commit_transactions, ${schema}.commit_update, 
 ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
-${commitAppend(schema)}
+${commitEntries(schema)}
 ${commitAppends(schema)}
 ${loadSession(schema)}
 ${loadSessions(schema)}

@@ -23,52 +23,72 @@ export function commitChange(schema: string): string {
 }
 
 /**
- * `commit_append` is `commit_session` for the most frequent changes: one or two entries behind the ends of logs, whose keys, if
- * any, no other entry may have. The server does not look for entries to replace. An entry that has the number of another one,
- * or a key that another transaction adds at the same time, fails with `unique_violation`, and the caller sends the change to
- * `commit_session`.
+ * `commit_entry` and `commit_two_entries` are `commit_session` for the most frequent changes: one or two entries behind the ends
+ * of logs, whose keys, if any, no other entry may have. The server does not look for entries to replace. An entry that has the
+ * number of another one, or a key that another transaction adds at the same time, fails with `unique_violation`, and the caller
+ * sends the change to `commit_session`.
  */
-export function commitAppend(schema: string): string {
-  return made(schema, "commit_append", atEnds(schema));
+export function commitEntries(schema: string): string {
+  return made(schema, "commit_entry", atEnds(schema, [1])) + made(schema, "commit_two_entries", atEnds(schema, [1, 2]));
 }
 
 /** What a function writes of the logs. */
 interface LogParts {
   readonly parameters: string;
   readonly variables: string;
-  /** True if the change has keys. */
-  readonly hasClaims: string;
-  /** Rows `claim (log, key)`: keys that must not be in the logs. Null is no key. */
+  /** Sets `_isClaimed` if a key of the change is in its log. */
+  readonly judge: string;
+  /** Rows `claim (log, key)`: the keys of the change. Null is no key. */
   readonly claims: string;
   readonly write: string;
 }
 
-const atEnds = (schema: string): LogParts => {
-  const first = "(_tenant, _id, _logs, _log, _seq, _key, _at, _entry)";
-  const second = "(_tenant, _id, _logs, _second_log, _second_seq, _second_key, _second_at, _second_entry)";
-  const insert = `insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)`;
-  return {
-    parameters: `_log text, _seq bigint, _key text, _at bigint, _entry text,
-  _second_log text, _second_seq bigint, _second_key text, _second_at bigint, _second_entry text`,
-    variables: "",
-    hasClaims: "_key is not null or _second_key is not null",
-    claims: "(values (_log, _key), (_second_log, _second_key)) as claim(log, key)",
-    write: `
-  if _second_log is null then
-    ${insert}
-    values ${first};
-  else
-    ${insert}
-    values ${first},
-      ${second};
+/** For as many entries as there are numbers. A look for each key costs the server less than a join of the keys. */
+const atEnds = (schema: string, numbers: readonly number[]): LogParts => ({
+  parameters: numbers
+    .map((n) => `_log_${n} text, _seq_${n} bigint, _key_${n} text, _at_${n} bigint, _entry_${n} text`)
+    .join(", "),
+  variables: "",
+  judge: numbers
+    .map(
+      (n) => `
+  if _key_${n} is not null and not _isClaimed then
+    _isClaimed := exists (
+      select from ${schema}.entries found
+      where found.tenant = _tenant and found.session = _id and found.log = _log_${n} and found.key = _key_${n}
+        and found.logs = (
+          select session.logs from ${schema}.sessions session where session.tenant = _tenant and session.id = _id
+        )
+    );
   end if;`,
-  };
-};
+    )
+    .join(""),
+  claims: `(values ${numbers.map((n) => `(_log_${n}, _key_${n})`).join(", ")}) as claim(log, key)`,
+  write: `
+  insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
+  values ${numbers.map((n) => `(_tenant, _id, _logs, _log_${n}, _seq_${n}, _key_${n}, _at_${n}, _entry_${n})`).join(",\n    ")};`,
+});
 
 const anywhere = (schema: string): LogParts => ({
   parameters: "_cuts json, _entries json, _claims json",
   variables: "\n  _cut record;",
-  hasClaims: "_claims is not null",
+  judge: `
+  if _claims is not null then
+    _isClaimed := exists (
+      select from json_to_recordset(_claims) as claim(log text, key text)
+      cross join lateral (
+        select from ${schema}.sessions session
+        join lateral (
+          select from ${schema}.entries found
+          where found.tenant = _tenant and found.session = _id and found.logs = session.logs and found.log = claim.log
+            and found.key = claim.key
+          limit 1
+        ) entry on true
+        where session.tenant = _tenant and session.id = _id
+        limit 1
+      ) standing
+    );
+  end if;`,
   claims: "json_to_recordset(_claims) as claim(log text, key text)",
   write: `
   if _cuts is not null then
@@ -109,7 +129,7 @@ as ${quoteBody(body(schema, log))};`;
 
 const ofParameter = (column: string): string => `_${column}`;
 
-const body = (schema: string, { variables, hasClaims, claims, write }: LogParts): string => `
+const body = (schema: string, { variables, judge, claims, write }: LogParts): string => `
 declare
   ${laneRow}
   ${taken}
@@ -117,23 +137,7 @@ declare
   _logs bigint;
   ${relabelled}${variables}
 begin
-${lockLane}
-  if ${hasClaims} then
-    _isClaimed := exists (
-      select from ${claims}
-      cross join lateral (
-        select from ${schema}.sessions session
-        join lateral (
-          select from ${schema}.entries found
-          where found.tenant = _tenant and found.session = _id and found.logs = session.logs and found.log = claim.log
-            and found.key = claim.key
-          limit 1
-        ) entry on true
-        where session.tenant = _tenant and session.id = _id
-        limit 1
-      ) standing
-    );
-  end if;
+${lockLane}${judge}
 
   if not _isClaimed then
     update ${schema}.sessions session set
@@ -152,11 +156,11 @@ ${lockLane}
       json_build_array(json_build_object('n', 0, 'place', 0, 'tenant', _tenant, 'id', _id,
         'expected_version', _expected_version, 'expected_commit', _expected_commit)),
       null, null,
-      case when ${hasClaims} then (
+      (
         select json_agg(json_build_object('n', 0, 'place', claim.place, 'tenant', _tenant, 'id', _id,
           'log', claim.log, 'key', claim.key))
         from (select claim.*, row_number() over () as place from ${claims}) claim
-      ) end,
+      ),
       false
     );
   elsif _isRelabelled then
