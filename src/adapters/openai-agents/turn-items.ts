@@ -56,8 +56,29 @@ function isInputItem(item: AgentItem): boolean {
   return role === "user" || role === "system" || role === "developer";
 }
 
+/**
+ * The message of an item that is a text and nothing else, which says all of the item. Most items are such, and the general conversion
+ * compares each with what it would be written as.
+ */
+function textMessage(item: AgentItem): Message | undefined {
+  const { type, role, content, status, ...others } = fieldsOf(item);
+  if (type !== "message" || Object.keys(others).length > 0) return undefined;
+  if (role === "user") return status === undefined && isText(content) ? { role, content } : undefined;
+  if (role !== "assistant" || status !== "completed" || !Array.isArray(content) || content.length !== 1)
+    return undefined;
+  const { type: kind, text, ...more } = fieldsOf(content[0]);
+  const isWhole = kind === "output_text" && isText(text) && Object.keys(more).length === 0;
+  return isWhole ? { role, content: text } : undefined;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
 /** Each item is converted by itself: it comes back as it was whatever stands beside it later. */
 function messagesOf(item: AgentItem, index: number): readonly Message[] {
+  const text = textMessage(item);
+  if (text !== undefined) return [text];
   try {
     return fromFormat([item], format);
   } catch (error) {

@@ -158,24 +158,24 @@ function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns
     throw invalidArgument("turns.from", write.from, { expected: "whole_number", min: 1 });
   const from = parseFrom(write.from, "turns.from", isGuarded);
   const written = Array.from(turns, (turn, index) => parseTurn(core, turn, `turns[${index}]`));
+  if (!amends) return defined({ from, turns: written });
   const [first, ...rest] = written;
-  if (!amends) return defined({ from, turns: written.map(({ turn }) => turn) });
-  if (first === undefined) throw invalidArgument("turns.turns", turns, { expected: "entries" });
-  return defined({ from, turns: rest.map(({ turn }) => turn), amendment: first.amendment });
+  const [given] = turns;
+  if (first === undefined || given === undefined) throw invalidArgument("turns.turns", turns, { expected: "entries" });
+  return defined({ from, turns: rest, amendment: amendmentOf(given, first) });
 }
 
-interface ParsedTurn {
-  readonly turn: WrittenTurn;
-  readonly amendment: NonNullable<NewTurns["amendment"]>;
-}
-
-/** The turn as it is appended, and as it amends another one: with the fields that the caller names alone. */
-function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): ParsedTurn {
+/** The turn as it is appended. */
+function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): WrittenTurn {
   guardNames(written, path, turnNames);
   const { key, ...given } = written;
   const agent = given.agent === undefined ? undefined : namedAgent(core, given.agent);
-  const { agent: _, ...parsed } = newTurn(given, { agent: agent ?? "", key: key ?? null });
-  const { output, requests, status, ...named } = parsed;
+  return { ...newTurn(given, { agent: agent ?? "", key: key ?? null }), agent };
+}
+
+/** The turn as it amends another one: with the fields that the caller names alone. */
+function amendmentOf(given: TurnInput, parsed: WrittenTurn): NonNullable<NewTurns["amendment"]> {
+  const { output, requests, status, agent, ...named } = parsed;
   const amendment: Amendment = {
     ...named,
     ...defined({
@@ -185,7 +185,7 @@ function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): Par
       status: given.status === undefined ? undefined : status,
     }),
   };
-  return { turn: { ...parsed, agent }, amendment: { ...amendment, key: parsed.key } };
+  return { ...amendment, key: parsed.key };
 }
 
 function parseLog(name: string, write: LogWrite, isGuarded: boolean): NewEntries {
