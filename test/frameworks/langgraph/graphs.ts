@@ -17,7 +17,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { perdureSaver, type PerdureSaver } from "../../../src/adapters/langgraph.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { engineNames, Engines } from "../../crash/engines.ts";
+import { Engines } from "../../crash/engines.ts";
+import { frameworkEngines } from "../framework-engines.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
 const engines = new Engines();
@@ -92,7 +93,7 @@ async function wordsOf(saver: PerdureSaver, id: string): Promise<readonly string
   return words;
 }
 
-for (const name of engineNames) {
+for (const name of frameworkEngines) {
   test(`a fork of an old checkpoint runs with its own values: ${name}`, async () => {
     await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
     const seen: string[] = [];
@@ -309,7 +310,7 @@ function agent(saver: PerdureSaver) {
     .compile({ checkpointer: saver });
 }
 
-for (const name of engineNames)
+for (const name of frameworkEngines)
   test(`the messages are turns of the session, with calls paired, whatever the graph makes of them: ${name}`, async () => {
     await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
     const app = agent(perdureSaver(sessions));

@@ -7,15 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { engineNames, Engines } from "../../crash/engines.ts";
-import { isThorough } from "../../support/rounds.ts";
+import { Engines } from "../../crash/engines.ts";
+import { frameworkEngines } from "../framework-engines.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 const here = import.meta.dirname;
 
-// A quick run has the suite on SQLite.
-for (const name of isThorough ? engineNames : (["SQLite"] as const))
+for (const name of frameworkEngines)
   test(`LangChain's tests of checkpointers pass, those of delta channels too: ${name}`, async (context) => {
     const folder = await mkdtemp(join(tmpdir(), "perdure-vitest-"));
     context.after(() => rm(folder, { recursive: true }));

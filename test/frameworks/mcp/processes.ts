@@ -11,7 +11,8 @@ import { after, test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
 import { openSessions, type Model, type Sessions } from "../../../src/index.ts";
 import { coreOf } from "../../../src/sessions/sessions.ts";
-import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
+import { assertSound, Engines } from "../../crash/engines.ts";
+import { frameworkEngines } from "../framework-engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { call, connected, posted, problemIn, serving, taskIn } from "./serving.ts";
@@ -55,7 +56,7 @@ async function listener(
   };
 }
 
-for (const engine of engineNames) {
+for (const engine of frameworkEngines) {
   test(`the task of a server that is killed is served by another one, and its key asks again in the same task, on ${engine}`, async () => {
     const store = (await engines.get(engine)).fresh();
     const model: Model = async function* () {

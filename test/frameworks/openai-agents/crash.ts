@@ -14,7 +14,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { openaiSession, type OpenAiSession } from "../../../src/adapters/openai-agents.ts";
 import { hasCode, openSessions } from "../../../src/index.ts";
-import { assertSound, engineNames, Engines } from "../../crash/engines.ts";
+import { assertSound, Engines } from "../../crash/engines.ts";
+import { frameworkEngines } from "../framework-engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { isThorough, rounds } from "../../support/rounds.ts";
 
@@ -123,7 +124,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   return did.has("closed");
 }
 
-for (const name of engineNames) {
+for (const name of frameworkEngines) {
   test(`a process that is killed before any of its commits loses nothing acknowledged, and its session goes on: ${name}`, async () => {
     const engine = await engines.get(name);
     // A thorough run kills before every commit of SQLite, a quick one before every sixth.
