@@ -80,6 +80,7 @@ export type Expected =
   | "object"
   | "one_default_agent"
   | "one_of"
+  | "one_user"
   | "origin"
   | "outbox"
   | "package"
@@ -103,6 +104,7 @@ export type Expected =
   | "table_columns"
   | "tagged"
   | "text"
+  | "tool_call"
   | "tool_calls"
   | "tool_call_list"
   | "tool_name"
@@ -215,6 +217,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
     `a table with a session_id, and a question with a response, a role with a content, or messages; it has the columns ${known.join(", ")}`,
   tagged: () => "a $type that fits its value",
   text: (e) => lengths(e),
+  tool_call: () => "a call with a name, such as { id, function: { name, arguments } }",
   tool_calls: (e) => `at most ${e.max} tool calls`,
   tool_call_list: () => "an array of { id, function: { name, arguments } } with texts",
   tool_name: (e) => `1 to ${e.max} of the characters a-z, A-Z, 0-9, _ and -`,
@@ -254,6 +257,8 @@ const defects = {
   content: () => "has no documents: it is empty",
   content_of_message: () => "has no content",
   conversation_name: () => "names no conversation, while others in its file do; no entry of the file is imported",
+  one_user: ({ value = "", known = [] }: Expectation) =>
+    `is ${value}, while messages beside it name ${known.join(", ")}; a session belongs to one user: name the conversation of each message`,
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,
   guest: () => "speaks for a user; erase the user",
   gzip: () => "is damaged or cut off",

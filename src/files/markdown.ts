@@ -46,12 +46,13 @@ function turnText(
 }
 
 function messageText(message: Message, toolNames: Map<string, string>): string {
-  const { role, name, content, tool_calls: calls = [], tool_call_id: callId } = message;
+  const { role, name, content, tool_calls: calls, tool_call_id: callId } = message;
   if (role === "tool" && callId !== undefined)
     return resultText({ id: callId, content, isError: message["is_error"] === true }, toolNames);
   const about = [role, name].filter((one) => one !== undefined && one !== null).join(" ");
   const shown = partsOf(message).map((part) => partText(part, toolNames));
-  const called = calls.map((call) => callText(call, toolNames));
+  // Recorded answers without calls may have null there.
+  const called = (calls ?? []).map((call) => callText(call, toolNames));
   return [`**${oneLine(about)}**`, ...shown, ...called].filter((text) => text !== "").join("\n\n");
 }
 

@@ -133,3 +133,10 @@ test("Markdown names pictures with their size, and folds calls and results", asy
   assert.ok(!text.includes("AAAA"));
   assert.deepEqual(leftOut, { "unshown part": 1, picture: 2 });
 });
+
+test("Markdown writes an answer whose list of calls is null", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "baker" });
+  await session.append({ input: "Hi", output: [{ role: "assistant", content: "Ho", tool_calls: null } as never] });
+  assert.match((await rendered(place.sessions, "markdown")).text, /\*\*assistant\*\*\n\nHo/);
+});

@@ -18,8 +18,13 @@ export const gemini: MessageFormat = {
   list: "contents",
   instructions: (text) => ({ systemInstruction: { parts: [{ text }] } }),
   pairsCalls: true,
-  fits: ({ role, parts }) => roles.has(role) && isListOf(parts, ({ type }) => type === undefined),
-  toCanonical: ({ role, parts }) => {
+  // An answer that was stopped at once has no parts; a content of the user may have no role.
+  fits: ({ role, parts, ...others }) =>
+    role === undefined
+      ? isListOf(parts, isOwnPart) && (parts as readonly Value[]).length > 0
+      : (roles.has(role) && isListOf(parts, ({ type }) => type === undefined)) ||
+        (role === "model" && parts === undefined && Object.keys(others).length === 0),
+  toCanonical: ({ role = "user", parts = [] }) => {
     const content = parts as readonly Value[];
     if (role === "model" && content.length === 0) return { messages: [], aside: 0 };
     return canonicalParts({ role: roles.get(role)!, content });
@@ -36,6 +41,12 @@ export const gemini: MessageFormat = {
     return written.map(({ role, parts }) => ({ role, parts }));
   },
 };
+
+const ownNames = ["text", "inlineData", "inline_data", "fileData", "functionCall", "functionResponse"];
+
+function isOwnPart(part: Fields): boolean {
+  return part["type"] === undefined && ownNames.some((name) => part[name] !== undefined);
+}
 
 function partOf(shown: ShownPart): Value {
   switch (shown.kind) {

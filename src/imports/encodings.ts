@@ -18,7 +18,10 @@ export async function isZip(file: string): Promise<boolean> {
   return bytesRead === 4 && buffer.readUInt32BE() === 0x504b0304;
 }
 
-/** The same text in UTF-8, if its mark says that it is UTF-16, as PowerShell writes it. */
+/**
+ * The same text in UTF-8, if it is UTF-16, as PowerShell writes it: it begins with a mark, or every other byte of its first
+ * character, which is ASCII in JSON, is 0.
+ */
 export async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let decoder: InstanceType<typeof TextDecoder> | undefined;
   let isFirst = true;
@@ -33,8 +36,10 @@ export async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator
       }
       isFirst = false;
       const mark = (bytes[0]! << 8) | bytes[1]!;
-      if (mark === 0xfffe) decoder = new TextDecoder("utf-16le");
-      else if (mark === 0xfeff) decoder = new TextDecoder("utf-16be");
+      const isLittleEndian = mark === 0xfffe || (bytes[0] !== 0 && bytes[1] === 0);
+      const isBigEndian = mark === 0xfeff || (bytes[0] === 0 && bytes[1] !== 0);
+      if (isLittleEndian) decoder = new TextDecoder("utf-16le");
+      else if (isBigEndian) decoder = new TextDecoder("utf-16be");
     }
     yield decoder === undefined ? bytes : Buffer.from(decoder.decode(bytes, { stream: true }));
   }

@@ -160,14 +160,15 @@ class FileReader {
 /** Names of lists of conversations in an object around them. */
 const wrapperNames = ["conversations", "data", "sessions", "history", "chats", "threads", "items"];
 
-/** The conversations in a list, or in an object around a list; undefined for a document without them. */
+/** The conversations in a list, or in an object around lists; undefined for a document without them. */
 function itemsIn(value: Value, fits: (item: Value) => boolean): readonly Value[] | undefined {
   const lists = Array.isArray(value)
     ? [value as readonly Value[]]
     : isFields(value)
       ? wrapperNames.flatMap((name) => (Array.isArray(value[name]) ? [value[name] as readonly Value[]] : []))
       : [];
-  return lists.find((list) => list.some(fits));
+  const fitting = lists.filter((list) => list.some(fits));
+  return fitting.length === 0 ? undefined : fitting.flat();
 }
 
 interface Entry {

@@ -217,3 +217,147 @@ test("a content named value or text is read, in messages and in parts", async ()
     ["Be brief.", { images: ["a.png"], label: 1 }],
   );
 });
+
+test("blocks of Bedrock are words, pictures, calls and results", async () => {
+  await using place = inMemory();
+  const messages = [
+    { role: "user", content: [{ text: "Done?" }, { image: { format: "png", source: { bytes: "AAAA" } } }] },
+    {
+      role: "assistant",
+      content: [{ text: "Let me look." }, { toolUse: { toolUseId: "t1", name: "peek", input: {} } }],
+    },
+    {
+      role: "user",
+      content: [{ toolResult: { toolUseId: "t1", status: "error", content: [{ json: { a: 1 } }, { text: "no" }] } }],
+    },
+    { role: "assistant", content: [{ reasoningContent: { reasoningText: { text: "Hm" } } }, { text: "Yes." }] },
+  ];
+  const text = JSON.stringify({ id: "b", system: [{ text: "You bake." }], messages });
+  const report = await importText(place.sessions, text);
+  assert.deepEqual([report.restored, report.turns, report.aside], [1, 1, 1]);
+  assert.equal(await (await place.sessions.get("b")).instructions(), "You bake.");
+  assert.deepEqual(await messagesOf(place.sessions, "b"), [
+    {
+      role: "user",
+      content: [
+        { type: "text", text: "Done?" },
+        { type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } },
+      ],
+    },
+    {
+      role: "assistant",
+      content: "Let me look.",
+      tool_calls: [{ id: "t1", type: "function", function: { name: "peek", arguments: "{}" } }],
+    },
+    { role: "tool", tool_call_id: "t1", content: '{"a":1}\n\nno', is_error: true },
+    { role: "assistant", content: "Yes." },
+  ]);
+});
+
+test("calls with their name beside the id, without arguments or with a list of them are calls", async () => {
+  await using place = inMemory();
+  const calls =
+    '[{"id":"a","name":"peek","arguments":{"shelf":2}},{"id":"b","function":{"name":"peek","arguments":null}},' +
+    '{"id":"c","function":{"name":"peek","arguments":[1]}}]';
+  const results = ["a", "b", "c"].map((id) => `{"role":"tool","tool_call_id":"${id}","content":"no"}`).join();
+  const text = `{"id":"f","messages":[{"role":"user","content":"Done?"},{"role":"assistant","content":null,"tool_calls":${calls}},${results}]}`;
+  const report = await importText(place.sessions, text);
+  assert.deepEqual([report.restored, report.reasons], [1, []]);
+  const [, answer] = await messagesOf(place.sessions, "f");
+  assert.deepEqual(answer!.tool_calls, [
+    { id: "a", type: "function", function: { name: "peek", arguments: '{"shelf":2}' } },
+    { id: "b", type: "function", function: { name: "peek", arguments: "{}" } },
+    { id: "c", type: "function", function: { name: "peek", arguments: "[1]" } },
+  ]);
+});
+
+test("what is no call is named by its place", async () => {
+  await using place = inMemory();
+  const wrong: readonly (readonly [calls: unknown, message: RegExp])[] = [
+    [[null], /^f:1 messages\[0\]\.tool_calls\[0\] is null; expected a call with a name/],
+    [["peek"], /tool_calls\[0\] is "peek"; expected a call/],
+    [[{ id: "a", function: {} }], /tool_calls\[0\] is an object; expected a call/],
+    [{}, /tool_calls is an object; expected a call/],
+  ];
+  for (const [calls, message] of wrong) {
+    const text = JSON.stringify({ id: "f", messages: [{ role: "assistant", content: "x", tool_calls: calls }] });
+    const report = await importText(place.sessions, text);
+    assert.equal(report.restored, 0);
+    assert.match(report.reasons[0]?.message ?? "", message);
+  }
+});
+
+test("pictures of Ollama are in its message, and names of pictures are left beside it", async () => {
+  await using place = inMemory();
+  const text = [
+    { id: "o", messages: [{ role: "user", content: "What is it?", images: ["/9j/AAAA"] }] },
+    { id: "n", messages: [{ role: "user", content: "What is it?", images: ["a.png"] }] },
+  ]
+    .map((one) => JSON.stringify(one))
+    .join("\n");
+  assert.equal((await importText(place.sessions, text)).restored, 2);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "o")).map(({ content }) => content),
+    [
+      [
+        { type: "text", text: "What is it?" },
+        { type: "image_url", image_url: { url: "data:image/jpeg;base64,/9j/AAAA" } },
+      ],
+    ],
+  );
+  assert.deepEqual((await messagesOf(place.sessions, "n")).map(roleAndContent), [["user", "What is it?"]]);
+});
+
+test("contents of Gemini may have no role, and an answer that was stopped no parts", async () => {
+  await using place = inMemory();
+  const contents = [{ parts: [{ text: "Done?" }] }, { role: "model", parts: [{ text: "No." }] }, { role: "model" }];
+  const report = await importText(place.sessions, JSON.stringify({ id: "g", contents }));
+  assert.deepEqual([report.restored, report.leftOut, report.reasons], [1, { "empty message": 1 }, []]);
+  assert.deepEqual((await messagesOf(place.sessions, "g")).map(roleAndContent), [
+    ["user", "Done?"],
+    ["assistant", "No."],
+  ]);
+});
+
+test("messages of several users are no session of one of them", async () => {
+  const row = (user: string, content: string, role = "user"): object => ({ chatId: "a", userId: user, role, content });
+  const bothIn = [row("ada", "My door code is 0000"), row("bob", "Hello")];
+  for (const rows of [bothIn, bothIn.map((one) => ({ ...one, chatId: undefined }))]) {
+    await using place = inMemory();
+    const report = await importText(place.sessions, rows.map((one) => JSON.stringify(one)).join("\n"));
+    assert.equal(report.restored, 0);
+    assert.match(report.reasons[0]!.message, /^f:2 user is "bob", while messages beside it name "ada"; a session bel/);
+  }
+  await using place = inMemory();
+  const answered = [row("ada", "Done?"), row("baker", "Yes.", "assistant")];
+  await importText(place.sessions, JSON.stringify(answered));
+  assert.equal((await place.sessions.get("a")).info.user, "ada");
+});
+
+test("messages are grouped by ids of MongoDB, and those of one moment are in their order, newest first too", async () => {
+  await using place = inMemory();
+  const at = "2025-01-01T10:00:00Z";
+  const rows = [
+    { conversation: { $oid: "65b" }, role: "user", content: "My door code is 0000", time: "2025-01-01T11:00:00Z" },
+    { conversation: { $oid: "65a" }, role: "user", content: "And wheat?", time: "2025-01-01T10:00:01Z" },
+    { conversation: { $oid: "65a" }, role: "assistant", content: "Rye.", time: at },
+    { conversation: { $oid: "65a" }, role: "user", content: "Rye?", time: at },
+    { conversation: { $oid: "65b" }, role: "user", content: "Hello", time: at },
+  ];
+  const report = await importText(place.sessions, JSON.stringify(rows));
+  assert.equal(report.restored, 2);
+  const words = (await messagesOf(place.sessions, "65a")).map(({ content }) => content);
+  assert.deepEqual(words, ["Rye?", "Rye.", "And wheat?"]);
+  await importText(
+    place.sessions,
+    JSON.stringify({ _id: { $oid: "65c" }, messages: [{ role: "user", content: "Hi" }] }),
+  );
+  assert.equal((await place.sessions.get("65c")).info.counters.turns, 1);
+});
+
+test("conversations in several lists of one object all come in", async () => {
+  await using place = inMemory();
+  const chat = (id: string): object => ({ id, messages: [{ role: "user", content: "Hi" }] });
+  const text = JSON.stringify({ user: "ada", chats: [chat("a")], sessions: [chat("b")], threads: [] });
+  assert.equal((await importText(place.sessions, text)).restored, 2);
+});

@@ -1,7 +1,7 @@
 /** The files of an import: files, the conversations in folders and zip archives, and standard input. */
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { SessionError } from "../errors.ts";
 import { unpacked } from "../files/bytes.ts";
 import { withFileErrors } from "../files/durable-file.ts";
@@ -24,8 +24,9 @@ const filesMax = 100_000;
 const ratioMax = 500;
 
 /**
- * The sources of the paths, in their order. A folder or an archive stands for its `conversations*.json`, as ChatGPT and Claude
- * export them, or else for all its files of JSON; `-` is `stdin`, if it is given.
+ * The sources of the paths, in their order. A folder or an archive stands for its files of JSON; where it has
+ * `conversations*.json`, as ChatGPT and Claude export them, the files beside and below them are not read. `-` is `stdin`, if it
+ * is given.
  * @throws SessionError `argument_invalid` for a path that does not exist, or with nothing to read
  */
 export async function sourcesOf(
@@ -83,10 +84,22 @@ async function* textOf(
 const isConversations = (name: string): boolean => /^conversations.*\.json(?:\.gz)?$/i.test(basename(name));
 const isOfJson = (name: string): boolean => /\.(?:json|jsonl|ndjson)(?:\.gz)?$/i.test(name);
 
-/** Those of an export where there are some, else all files of JSON. @throws SessionError `argument_invalid` for none */
+/** True for a hidden file, and for what macOS writes beside the files of an archive. */
+const isHidden = (name: string): boolean => name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
+
+/**
+ * All files of JSON, but for those beside and below the conversations of an export: they are about its account.
+ * @throws SessionError `argument_invalid` for none
+ */
 function chosen<Named extends { readonly name: string }>(path: string, all: readonly Named[]): readonly Named[] {
-  const exported = all.filter(({ name }) => isConversations(name));
-  const files = exported.length > 0 ? exported : all.filter(({ name }) => isOfJson(name));
+  const folders = new Set(all.flatMap(({ name }) => (isConversations(name) ? [dirname(name)] : [])));
+  const isBeside = (name: string): boolean => {
+    for (let folder = dirname(name); ; folder = dirname(folder)) {
+      if (folders.has(folder)) return true;
+      if (folder === dirname(folder)) return false;
+    }
+  };
+  const files = all.filter(({ name }) => isConversations(name) || !isBeside(name));
   if (files.length > 0) return files;
   throw new SessionError("argument_invalid", { name: path, expected: "files_of_json" });
 }
@@ -127,7 +140,7 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
   } finally {
     listed.close();
   }
-  const ofJson = list.filter(({ name }) => isOfJson(name)).toSorted(byName);
+  const ofJson = list.filter(({ name }) => isOfJson(name) && !isHidden(name)).toSorted(byName);
   return chosen(path, ofJson).map(({ name, size, unpackedSize }): ImportSource => {
     const source = `${path}:${name}`;
     if (unpackedSize > ratioMax * Math.max(size, 1024))

@@ -42,8 +42,29 @@ test("files, folders and zip archives are read in one command, each with its for
   assert.match(text.stderr, /one\.jsonl: read as chats of OpenAI's format, 1 conversation\n/);
 });
 
-test("a path that does not exist is exit code 3, and makes no store", async () => {
+test("an export hides the files of its account alone, and archives the files that macOS adds", async () => {
   await using place = await Workplace.open();
+  const at = (name: string): string => join(place.folder, name);
+  mkdirSync(at("chats/export/projects"), { recursive: true });
+  writeFileSync(at("chats/export/conversations.json"), `[${said("a")}]`);
+  for (const name of ["users.json", "projects/one.json"]) writeFileSync(at(`chats/export/${name}`), '{"about":"ada"}');
+  writeFileSync(at("chats/other.jsonl"), said("b"));
+  writeFileSync(at("chats/utf16.jsonl"), Buffer.from(said("ü"), "utf16le"));
+  writeFileSync(
+    at("mac.zip"),
+    zipOf({ "one.jsonl": said("c"), "__MACOSX/._one.jsonl": "\0\u0005", "x/.two.json": "?" }),
+  );
+  const { code, stdout, stderr } = await place.run(["import", at("chats"), at("mac.zip"), "--json"]);
+  const { restored, skipped } = JSON.parse(stdout) as { restored: number; skipped: number };
+  assert.deepEqual([code, restored, skipped], [0, 4, 0], stdout + stderr);
+});
+
+test("a path that does not exist is exit code 3, a form that does not 2, and both make no store", async () => {
+  await using place = await Workplace.open();
+  const file = join(place.folder, "a.jsonl");
+  writeFileSync(file, said("a"));
+  const misnamed = await place.run(["import", file, "--format", "nonsense"]);
+  assert.deepEqual([misnamed.code, existsSync(join(place.folder, "perdure.db"))], [2, false], misnamed.stderr);
   const { code, stderr } = await place.run(["import", join(place.folder, "nope.jsonl")]);
   assert.equal(code, 3);
   assert.match(stderr, /nope\.jsonl does not exist/);

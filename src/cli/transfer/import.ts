@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Lifetime } from "../../domain/values/duration.ts";
 import type { BranchOptions } from "../../imports/conversations/conversation-format.ts";
+import { formsNamed } from "../../imports/forms/form-choice.ts";
 import { conversationFormats } from "../../imports/forms/registry.ts";
 import { fileItems } from "../../imports/file-items.ts";
 import type { ReadFile } from "../../imports/import-items.ts";
@@ -77,7 +78,8 @@ async function importAll(
   const hasTable = from !== undefined && name !== undefined;
   if ((from === undefined) !== (name === undefined) || hasTable === paths.length > 0)
     throw new CliError("usage", "name files or folders, - for stdin, or a table with --from URL --table NAME");
-  // A wrong path makes no store.
+  // A wrong form or path makes no store.
+  formsNamed(conversationFormats, format);
   const sources = await sourcesOfPaths(paths);
   await untilSignalled(async (signal) => {
     await using sessions = await (dryRun === true ? openForDryRun(options) : openFor(options));

@@ -143,8 +143,39 @@ function geminiPart(fields: Fields): KnownPart | undefined {
   )
     return other;
   const isText = Object.keys(fields).every((name) => geminiTextFields.has(name));
-  if (!isText || typeof fields["text"] !== "string") return undefined;
+  if (!isText || typeof fields["text"] !== "string") return bedrockPart(fields);
   return fields["thought"] === true ? other : textPart(fields["text"]);
+}
+
+/** Blocks of Bedrock's Converse have no type: each has one field with its content. */
+function bedrockPart(fields: Fields): KnownPart | undefined {
+  const [name, ...others] = Object.keys(fields);
+  const content = name === undefined || others.length > 0 ? undefined : fields[name];
+  if (name === undefined || !isFields(content)) return undefined;
+  const { source, format, name: title } = content;
+  const { bytes: data = null, text } = isFields(source) ? source : {};
+  switch (name) {
+    case "toolUse":
+      return callOf({ id: content["toolUseId"], name: content["name"], input: content["input"] });
+    case "toolResult": {
+      const blocks = Array.isArray(content["content"]) ? (content["content"] as readonly Value[]) : [];
+      const parts = blocks.map((block): Value => (isFields(block) && "json" in block ? jsonOf(block["json"]) : block));
+      return resultOf({ id: content["toolUseId"], content: parts, isError: content["status"] === "error" });
+    }
+    case "image":
+      return pictureOf({ type: "image", data, mediaType: `image/${stringOf(format)}` });
+    case "document":
+      if (text !== undefined) return textPart(text);
+      return fileOf({ type: "file", data, mediaType: `application/${stringOf(format)}`, filename: title ?? null });
+    case "reasoningContent":
+    case "cachePoint":
+      return other;
+    case "video":
+    case "audio":
+      return unreadable;
+    default:
+      return undefined;
+  }
 }
 
 /** A response is an object: `output` alone has the output, `error` alone the reason of a failure. */

@@ -6,6 +6,8 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { ReportedUsage } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
+import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import { instantOf } from "./instants.ts";
 
@@ -21,10 +23,21 @@ const ownIdNames = [
   "sessionId",
   "chat_id",
   "chatId",
+  "_id",
 ] as const;
 
 /** The names under which a message says to which conversation it belongs. */
-const groupNames = ownIdNames.filter((name) => name !== "id" && name !== "uuid");
+const groupNames = [
+  ...ownIdNames.filter((name) => !["id", "uuid", "_id"].includes(name)),
+  "conversation_uuid",
+  "conversationUuid",
+  "dialog_id",
+  "dialogue_id",
+  "conversation",
+  "session",
+  "thread",
+  "chat",
+] as const;
 const titleNames = ["title", "name", "subject"] as const;
 const userNames = ["user", "user_id", "userId", "username"] as const;
 const agentNames = ["agent", "agent_name", "agentName", "agent_role"] as const;
@@ -53,7 +66,9 @@ const updatedNames = [
 /** The text of the first of these fields that has one; a number is its digits. */
 export function textOf(fields: Fields, names: readonly string[]): string | undefined {
   for (const name of names) {
-    const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    const given = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    // MongoDB writes its ids so.
+    const value = isFields(given) && typeof given["$oid"] === "string" ? given["$oid"] : given;
     if (typeof value === "string" && value !== "") return value;
     if (typeof value === "number" || typeof value === "bigint") return String(value);
   }
@@ -77,6 +92,27 @@ export function groupOf(entry: Value): string | undefined {
 /** The user that a message, or a conversation, names. */
 export function userOf(value: Value): string | undefined {
   return isFields(value) ? textOf(value, userNames) : undefined;
+}
+
+/**
+ * The one user of the messages of a conversation: a session belongs to one user, and its words are shown to that user.
+ * @throws SessionError `message_invalid` for a second one
+ */
+export function onlyUser(
+  named: readonly { readonly user: string | undefined; readonly place: string }[],
+): string | undefined {
+  const user = named.find((one) => one.user !== undefined)?.user;
+  const other = named.find((one) => one.user !== undefined && one.user !== user);
+  if (other === undefined) return user;
+  const details = { path: `${other.place} user`, value: formatValue(other.user), expected: "one_user" } as const;
+  throw new SessionError("message_invalid", { ...details, known: [formatValue(user)] });
+}
+
+/** True for a message that a user wrote, in the formats that messages stand by themselves in. */
+export function isOfUser(message: Value): boolean {
+  if (!isFields(message)) return false;
+  const { role = message["type"] ?? message["from"] ?? message["sender"] } = message;
+  return typeof role === "string" && ["user", "human"].includes(role.toLowerCase());
 }
 
 /** The fields around the messages of a conversation; what has no place of its own becomes metadata. */

@@ -6,7 +6,7 @@ import { SessionError } from "../../errors.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { formatOf, messageFormats } from "../../formats/registry.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf, userOf } from "../conversations/about.ts";
+import { aboutConversation, factsOf, groupOf, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 
@@ -79,11 +79,15 @@ function conversationOfEntries(
   const times = documents.map(({ value }) => factsOf(value as Fields).at);
   const isTimed = times.every((at) => at !== undefined);
   const order = documents.map((_, index) => index);
-  // Tables are often exported newest first.
+  // Tables are often exported newest first; so are the messages of one moment then.
+  if (isTimed && times[0]! > times.at(-1)!) order.reverse();
   const ordered = isTimed ? order.toSorted((one, other) => times[one]! - times[other]!) : order;
   const id = groupOf(documents[0].value);
   const values = ordered.map((index) => documents[index]!.value);
-  const user = values.map(userOf).find((one) => one !== undefined);
+  const named = documents.map(({ value, place }) => ({ user: userOf(value), place }));
+  // Answers may name the author as their user.
+  const asked = named.filter((one, index) => one.user !== undefined && isOfUser(documents[index]!.value));
+  const user = onlyUser(asked.length > 0 ? asked : named);
   return {
     ...defined({ id, user }),
     ...listedMessages(values, documents[0].place, { instructions: "", model: undefined, format }),

@@ -21,9 +21,7 @@ export class FormChoice {
 
   /** @throws SessionError `argument_invalid` for a name that no form has */
   constructor(formats: readonly ConversationFormat[], name: string | undefined) {
-    this.#known = name === undefined ? formats : formats.filter((format) => format.name === name);
-    if (name !== undefined && this.#known.length === 0)
-      throw invalidArgument("format", name, { expected: "one_of", known: formats.map((format) => format.name) });
+    this.#known = formsNamed(formats, name);
     this.#open = this.#known;
   }
 
@@ -61,6 +59,16 @@ export class FormChoice {
     const known = this.#hasFit ? this.#open.map(({ title }) => title) : this.#known.map(({ name }) => name);
     return new SessionError("message_invalid", { path: place, value: found, expected: "known_form", known });
   }
+}
+
+/** The forms of this name, or all for none. @throws SessionError `argument_invalid` for a name that no form has */
+export function formsNamed(
+  formats: readonly ConversationFormat[],
+  name: string | undefined,
+): readonly ConversationFormat[] {
+  const named = name === undefined ? formats : formats.filter((format) => format.name === name);
+  if (named.length > 0) return named;
+  throw invalidArgument("format", name, { expected: "one_of", known: formats.map((format) => format.name) });
 }
 
 function kindIn(form: ConversationFormat, { value, place }: FoundDocument): DocumentKind | undefined {

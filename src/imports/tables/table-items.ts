@@ -7,6 +7,7 @@ import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
 import { FormChoice } from "../forms/form-choice.ts";
+import { isOfUser, onlyUser } from "../conversations/about.ts";
 import { instantOf } from "../conversations/instants.ts";
 import { messagesOfWritten } from "../conversations/written-messages.ts";
 import { conversationFormats } from "../forms/registry.ts";
@@ -77,12 +78,13 @@ function itemOf(gathered: Gathered, kind: TableColumns["rows"], columns: Columns
 
 const readers = { exchanges: ofExchanges, messages: ofMessages, states: ofState } as const;
 
-function ofMessages({ id, source, rows }: Gathered, columns: Columns): Conversation {
+function ofMessages(gathered: Gathered, columns: Columns): Conversation {
+  const { id, source, rows } = gathered;
   const written = rows.map((row) => ({
     value: messageOf(row, columns),
     facts: defined({ at: timeOf(row, columns), model: textIn(row, columns.model) || undefined }),
   }));
-  return { id, ...messagesOfWritten(written, { place: source }), ...aboutOf(rows, columns) };
+  return { id, ...messagesOfWritten(written, { place: source }), ...aboutOf(gathered, columns) };
 }
 
 /** The message of a row, as a program writes it. */
@@ -119,7 +121,8 @@ function parsed(text: string | undefined): Value | undefined {
   }
 }
 
-function ofExchanges({ id, rows }: Gathered, columns: Columns): Conversation {
+function ofExchanges(gathered: Gathered, columns: Columns): Conversation {
+  const { id, rows } = gathered;
   const facts = new Map<Message, MessageFacts>();
   const messages = rows.flatMap((row) => {
     const exchange = exchangeOf(row, columns);
@@ -127,7 +130,7 @@ function ofExchanges({ id, rows }: Gathered, columns: Columns): Conversation {
     if (at !== undefined) for (const message of exchange) facts.set(message, { at });
     return exchange;
   });
-  return { id, messages, facts, ...aboutOf(rows, columns) };
+  return { id, messages, facts, ...aboutOf(gathered, columns) };
 }
 
 function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Message[] {
@@ -141,7 +144,7 @@ function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Mess
 /** A state with messages in a known format; any other object becomes the field `state` of the metadata. */
 function ofState({ id, source, rows: [row = {}] }: Gathered, columns: Columns): Conversation {
   const value = jsonIn(row[columns.messages ?? ""], source) as Value;
-  const about = aboutOf([row], columns);
+  const about = aboutOf({ source, rows: [row] }, columns);
   const choice = new FormChoice(conversationFormats, undefined);
   const document = { value, place: source };
   if (isFields(value) && !choice.fits(document)) return { id, messages: [], metadata: { state: value }, ...about };
@@ -150,11 +153,21 @@ function ofState({ id, source, rows: [row = {}] }: Gathered, columns: Columns): 
   return { ...conversation!, id, ...about };
 }
 
-/** The agent and the user of the first row that names one, and the time of the first row. */
-function aboutOf(rows: readonly TableRow[], columns: Columns): Pick<Conversation, "agent" | "user" | "createdAt"> {
+/**
+ * The agent of the first row that names one, the user of the rows, and the time of the first row.
+ * @throws SessionError `message_invalid` for several users
+ */
+function aboutOf(
+  { source, rows }: Pick<Gathered, "source" | "rows">,
+  columns: Columns,
+): Pick<Conversation, "agent" | "user" | "createdAt"> {
   const first = (field: TableField): string | undefined =>
     rows.map((row) => textIn(row, columns[field])).find((text) => text !== "");
-  return defined({ agent: first("agent"), user: first("user"), createdAt: timeOf(rows[0] ?? {}, columns) });
+  const roleOf = (row: TableRow): Value => ({ role: textIn(row, columns.role) || "user" });
+  const named = rows.map((row) => ({ user: textIn(row, columns.user) || undefined, place: source, row }));
+  const asked = named.filter((one) => one.user !== undefined && isOfUser(roleOf(one.row)));
+  const user = onlyUser(asked.length > 0 ? asked : named);
+  return defined({ agent: first("agent"), user, createdAt: timeOf(rows[0] ?? {}, columns) });
 }
 
 function textIn(row: TableRow, column: string | undefined): string {
