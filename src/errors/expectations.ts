@@ -104,7 +104,6 @@ export type Expected =
   | "table_columns"
   | "tagged"
   | "text"
-  | "tool_call"
   | "tool_calls"
   | "tool_call_list"
   | "tool_name"
@@ -217,7 +216,6 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
     `a table with a session_id, and a question with a response, a role with a content, or messages; it has the columns ${known.join(", ")}`,
   tagged: () => "a $type that fits its value",
   text: (e) => lengths(e),
-  tool_call: () => "a call with a name, such as { id, function: { name, arguments } }",
   tool_calls: (e) => `at most ${e.max} tool calls`,
   tool_call_list: () => "an array of { id, function: { name, arguments } } with texts",
   tool_name: (e) => `1 to ${e.max} of the characters a-z, A-Z, 0-9, _ and -`,

@@ -135,8 +135,9 @@ test("Markdown names pictures with their size, and folds calls and results", asy
 });
 
 test("Markdown writes an answer whose list of calls is null", async () => {
+  const said = JSON.parse('{"role":"assistant","content":"Ho","tool_calls":null}') as Message;
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s", agent: "baker" });
-  await session.append({ input: "Hi", output: [{ role: "assistant", content: "Ho", tool_calls: null } as never] });
+  await session.append({ input: "Hi", output: [said] });
   assert.match((await rendered(place.sessions, "markdown")).text, /\*\*assistant\*\*\n\nHo/);
 });

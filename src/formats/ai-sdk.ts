@@ -3,7 +3,7 @@ import { isFields, type Fields, type Part } from "../domain/turns/known-parts.ts
 import type { Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Value } from "../domain/values/codec.ts";
-import { isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
+import { hasUiFields, isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
 import { canonicalMessage, canonicalParts } from "./message-parts.ts";
 import {
   dataOf,
@@ -23,10 +23,12 @@ export const aiSdkUi: MessageFormat = {
   version: 1,
   list: "messages",
   pairsCalls: false,
-  fits: ({ role, parts, toolInvocations }) =>
-    (role === "system" || role === "user" || role === "assistant") &&
-    (isListOf(parts, ({ type }) => typeof type === "string") ||
-      (parts === undefined && isListOf(toolInvocations, () => true))),
+  fits: (value) => {
+    const { role, parts, toolInvocations = [], experimental_attachments: attachments = [] } = value;
+    if (role !== "system" && role !== "user" && role !== "assistant") return false;
+    if (parts !== undefined) return isListOf(parts, ({ type }) => typeof type === "string");
+    return hasUiFields(value) && [toolInvocations, attachments].every((list) => isListOf(list, () => true));
+  },
   toCanonical: uiToCanonical,
   fromCanonical: uiMessages,
 };
@@ -41,7 +43,7 @@ export function uiToCanonical(value: Fields): Canonical {
     ? (parts as readonly Value[])
     : [
         ...(typeof content === "string" && content === "" ? [] : [content ?? ""]),
-        ...(toolInvocations as readonly Value[]).map((invoked): Value => ({
+        ...(Array.isArray(toolInvocations) ? (toolInvocations as readonly Value[]) : []).map((invoked): Value => ({
           type: "tool-invocation",
           toolInvocation: invoked,
         })),
@@ -154,9 +156,10 @@ export const aiSdk: MessageFormat = {
   version: 1,
   list: "messages",
   pairsCalls: true,
-  fits: ({ role, type: kind, content, parts }) => {
+  fits: (value) => {
+    const { role, type: kind, content, parts } = value;
     const known = typeof role === "string" && Object.hasOwn(modelParts, role) ? modelParts[role] : undefined;
-    if (known === undefined || kind !== undefined || parts !== undefined) return false;
+    if (known === undefined || kind !== undefined || parts !== undefined || hasUiFields(value)) return false;
     if (typeof content === "string") return role !== "tool";
     return isListOf(
       content,

@@ -3,7 +3,7 @@ import { isFields, type Fields } from "../domain/turns/known-parts.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
-import { isListOf, type MessageFormat } from "./message-format.ts";
+import { hasUiFields, isListOf, type MessageFormat } from "./message-format.ts";
 import { canonicalMessage } from "./message-parts.ts";
 import { mediumOf, resultParts, shownParts, textOrParts, type ShownPart } from "./shown-parts.ts";
 
@@ -25,11 +25,11 @@ export const anthropic: MessageFormat = {
   list: "messages",
   instructions: (text) => ({ system: text }),
   pairsCalls: true,
-  fits: ({ role, type = "message", content, parts }) =>
-    (role === "user" || role === "assistant") &&
-    type === "message" &&
-    parts === undefined &&
-    (typeof content === "string" || isListOf(content, isBlock)),
+  fits: (value) => {
+    const { role, type = "message", content, parts } = value;
+    const isMessage = (role === "user" || role === "assistant") && type === "message" && parts === undefined;
+    return isMessage && !hasUiFields(value) && (typeof content === "string" || isListOf(content, isBlock));
+  },
   toCanonical: (value) => canonicalMessage(value as unknown as Message),
   fromCanonical: (messages, around) => {
     const written: { role: "user" | "assistant"; content: Value[] }[] = [];

@@ -58,3 +58,8 @@ export interface Canonical {
 export function isListOf(value: Value | undefined, isOne: (item: Fields) => boolean): value is readonly Fields[] {
   return Array.isArray(value) && (value as readonly Value[]).every((item) => isFields(item) && isOne(item));
 }
+
+/** True for a message of the AI SDK's version 4 that has calls or files beside its content. */
+export function hasUiFields({ toolInvocations, experimental_attachments: attachments }: Fields): boolean {
+  return Array.isArray(toolInvocations) || (Array.isArray(attachments) && attachments.length > 0);
+}

@@ -3,7 +3,7 @@ import type { Fields } from "../domain/turns/known-parts.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
-import { isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
+import { hasUiFields, isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
 import { canonicalMessage, canonicalParts } from "./message-parts.ts";
 import {
   mediumOf,
@@ -77,9 +77,10 @@ const results = new Set<unknown>([
 ]);
 
 /** True for a message, with or without its type. */
-function isItemMessage({ role, type = "message", content, parts }: Fields): boolean {
+function isItemMessage(value: Fields): boolean {
+  const { role, type = "message", content, parts } = value;
   const isContent = typeof content === "string" || isListOf(content, (part) => itemParts.has(part["type"]));
-  return roles.has(role) && type === "message" && parts === undefined && isContent;
+  return roles.has(role) && type === "message" && parts === undefined && isContent && !hasUiFields(value);
 }
 
 function isCall(type: Value | undefined): boolean {

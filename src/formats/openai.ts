@@ -5,9 +5,7 @@ import { contentParts, hasOwnParts } from "../domain/turns/message-steps.ts";
 import { withoutNative } from "../domain/request/native-form.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
-import { formatValue } from "../domain/values/format-value.ts";
-import { SessionError } from "../errors.ts";
-import type { Canonical, MessageFormat } from "./message-format.ts";
+import { hasUiFields, type Canonical, type MessageFormat } from "./message-format.ts";
 import { canonicalMessage, isOfChatCompletions } from "./message-parts.ts";
 
 const roles = new Set<unknown>(["system", "developer", "user", "assistant", "tool", "function"]);
@@ -17,8 +15,9 @@ export const openai: MessageFormat = {
   version: 1,
   list: "messages",
   pairsCalls: false,
-  fits: ({ role, type, content, parts, toolInvocations }) => {
-    const isOther = type !== undefined || Array.isArray(parts) || Array.isArray(toolInvocations);
+  fits: (value) => {
+    const { role, type, content, parts } = value;
+    const isOther = type !== undefined || Array.isArray(parts) || hasUiFields(value);
     return roles.has(role) && !isOther && (!Array.isArray(content) || content.every(isOfChatCompletions));
   },
   toCanonical: openaiMessage,
@@ -28,9 +27,8 @@ export const openai: MessageFormat = {
 /**
  * Any message with a role. Some programs write the arguments of a call as an object, or name the content `value` or `text`. A
  * refusal stands beside an absent content.
- * @throws SessionError `message_invalid` for a call without a name
  */
-export function openaiMessage(given: Fields, place: string): Canonical {
+export function openaiMessage(given: Fields): Canonical {
   const value = withPictures(given);
   const { tool_calls: calls, content, refusal, ...others } = value;
   const { value: words = others["text"], text: _, ...unnamed } = others;
@@ -38,15 +36,13 @@ export function openaiMessage(given: Fields, place: string): Canonical {
     return canonicalMessage({ ...unnamed, content: words } as unknown as Message);
   if (typeof refusal === "string" && calls === undefined && (content ?? "") === "")
     return canonicalMessage({ ...others, content: [{ type: "refusal", refusal }] } as unknown as Message);
-  if (calls === undefined || calls === null) return canonicalMessage(value as unknown as Message);
-  if (!Array.isArray(calls)) throw noCall(`${place}.tool_calls`, calls);
-  const whole = (calls as readonly Value[]).map((call, index) => wholeCall(call, `${place}.tool_calls[${index}]`));
-  return canonicalMessage({ ...value, tool_calls: whole } as unknown as Message);
+  if (!Array.isArray(calls)) return canonicalMessage(value as unknown as Message);
+  return canonicalMessage({ ...value, tool_calls: (calls as readonly Value[]).map(wholeCall) } as unknown as Message);
 }
 
 /** A call of chat completions; others have its name and arguments beside its id, or no type. */
-function wholeCall(call: Value, place: string): Value {
-  if (!isFields(call)) throw noCall(place, call);
+function wholeCall(call: Value): Value {
+  if (!isFields(call)) return call;
   const { function: called, custom, name, args, input = args, arguments: given = input, ...others } = call;
   // A tool that takes free text: its input is the whole text of the arguments.
   const isCustom = call["type"] === "custom" && isFields(custom);
@@ -55,14 +51,10 @@ function wholeCall(call: Value, place: string): Value {
     : isFields(called)
       ? { name: called["name"], given: called["arguments"] }
       : { name, given };
-  if (typeof read.name !== "string") throw noCall(place, call);
+  if (typeof read.name !== "string") return call;
   if (isFields(called) && typeof read.given === "string" && !isCustom) return call;
   const text = typeof read.given === "string" ? read.given : jsonOf(read.given ?? {});
   return { ...others, type: "function", function: { name: read.name, arguments: text } };
-}
-
-function noCall(path: string, value: Value): SessionError {
-  return new SessionError("message_invalid", { path, value: formatValue(value), expected: "tool_call" });
 }
 
 /** The beginnings of pictures in base64, with their media types. */

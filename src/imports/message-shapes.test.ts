@@ -271,22 +271,6 @@ test("calls with their name beside the id, without arguments or with a list of t
   ]);
 });
 
-test("what is no call is named by its place", async () => {
-  await using place = inMemory();
-  const wrong: readonly (readonly [calls: unknown, message: RegExp])[] = [
-    [[null], /^f:1 messages\[0\]\.tool_calls\[0\] is null; expected a call with a name/],
-    [["peek"], /tool_calls\[0\] is "peek"; expected a call/],
-    [[{ id: "a", function: {} }], /tool_calls\[0\] is an object; expected a call/],
-    [{}, /tool_calls is an object; expected a call/],
-  ];
-  for (const [calls, message] of wrong) {
-    const text = JSON.stringify({ id: "f", messages: [{ role: "assistant", content: "x", tool_calls: calls }] });
-    const report = await importText(place.sessions, text);
-    assert.equal(report.restored, 0);
-    assert.match(report.reasons[0]?.message ?? "", message);
-  }
-});
-
 test("pictures of Ollama are in its message, and names of pictures are left beside it", async () => {
   await using place = inMemory();
   const text = [
@@ -360,4 +344,40 @@ test("conversations in several lists of one object all come in", async () => {
   const chat = (id: string): object => ({ id, messages: [{ role: "user", content: "Hi" }] });
   const text = JSON.stringify({ user: "ada", chats: [chat("a")], sessions: [chat("b")], threads: [] });
   assert.equal((await importText(place.sessions, text)).restored, 2);
+});
+
+test("calls and files beside the content of messages of the AI SDK's version 4 are read without parts", async () => {
+  await using place = inMemory();
+  const messages = [
+    {
+      id: "1",
+      role: "user",
+      content: "What is it?",
+      experimental_attachments: [{ contentType: "image/png", url: "data:image/png;base64,AA==" }],
+    },
+    {
+      id: "2",
+      role: "assistant",
+      content: "",
+      toolInvocations: [{ state: "result", toolCallId: "c", toolName: "peek", args: {}, result: "rye" }],
+    },
+    { id: "3", role: "assistant", content: "Rye." },
+    { id: "4", role: "user", content: "Thanks", experimental_attachments: [] },
+  ];
+  await importText(place.sessions, JSON.stringify({ id: "v", messages }));
+  const stored = await messagesOf(place.sessions, "v");
+  assert.deepEqual(
+    stored.map(({ role, tool_calls: calls, tool_call_id: id }) => [role, calls?.[0]?.id ?? id]),
+    [
+      ["user", undefined],
+      ["assistant", "c"],
+      ["tool", "c"],
+      ["assistant", undefined],
+      ["user", undefined],
+    ],
+  );
+  assert.deepEqual(stored[0]!.content, [
+    { type: "text", text: "What is it?" },
+    { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
+  ]);
 });

@@ -371,3 +371,22 @@ test("a project folder has a session for each log, and for each sub-agent", asyn
   const report = await importFiles(place.sessions, [folder]);
   assert.deepEqual([report.restored, report.skipped], [2, 0]);
 });
+
+test("lines of progress between two messages are no messages", async () => {
+  await using place = inMemory();
+  const line = (uuid: string, parentUuid: string | null, more: object): string =>
+    JSON.stringify({ uuid, parentUuid, sessionId: "s", ...more });
+  const lines = [
+    line("u", null, { type: "user", message: { role: "user", content: "Done?" } }),
+    line("p", "u", { type: "progress", data: { type: "hook_progress" } }),
+    line("a", "p", {
+      type: "assistant",
+      message: { id: "m", role: "assistant", content: [{ type: "text", text: "Yes." }] },
+    }),
+  ];
+  assert.equal((await importText(place.sessions, lines.join("\n"))).restored, 1);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "s")).map(({ content }) => content),
+    ["Done?", "Yes."],
+  );
+});

@@ -56,11 +56,13 @@ const lineFields = ["sessionId", "session_id", "uuid", "parentUuid", "leafUuid",
 
 /** A line has a type. Messages of LangChain have one too, and may name a session; their fields are in the line, or in `data`. */
 function isLine(fields: Fields): boolean {
-  const { type, message, content, payload, data, kwargs } = fields;
+  const { type, message, content, payload, data, kwargs, uuid, sessionId } = fields;
   // A log of Gemini CLI has the words of the user as `message`, and no ids.
-  const isPrompt = typeof message === "string" && fields["uuid"] === undefined;
+  const isPrompt = typeof message === "string" && uuid === undefined;
+  // The progress of a hook or a tool has `data`, too.
+  const isLangchain = (isFields(data) || isFields(kwargs)) && (uuid === undefined || sessionId === undefined);
   const isSaid = content !== undefined && message === undefined && !typesWithContent.has(type);
-  const isOther = payload !== undefined || isFields(data) || isFields(kwargs) || isPrompt || isSaid;
+  const isOther = payload !== undefined || isLangchain || isPrompt || isSaid;
   if (typeof type !== "string" || isOther) return false;
   return lineFields.some((name) => fields[name] !== undefined) || (isFields(message) && message["role"] === type);
 }

@@ -127,3 +127,33 @@ test("without a current message the newest leaf ends the branch; a system messag
     ["One?", "Newer.", "Now in German.", "Two?"],
   );
 });
+
+test("spoken words are words, and files beside a message are told once", async () => {
+  await using place = inMemory();
+  const picture = { content_type: "image_asset_pointer", asset_pointer: "file-service://file-1" };
+  const spoken = [
+    { content_type: "audio_transcription", text: "Is it done?" },
+    { content_type: "audio_asset_pointer", asset_pointer: "sediment://file-3" },
+    picture,
+  ];
+  const attachments = [
+    { id: "file-1", name: "oven.png" },
+    { id: "file-2", name: "rye.pdf" },
+  ];
+  const mapping = {
+    a: {
+      parent: null,
+      message: {
+        author: { role: "user" },
+        content: { content_type: "multimodal_text", parts: spoken },
+        metadata: { attachments },
+      },
+    },
+  };
+  const report = await importText(place.sessions, JSON.stringify([{ conversation_id: "k", mapping }]));
+  assert.deepEqual(report.leftOut, { attachment: 2, picture: 1 });
+  const [question] = await storedMessages(place.sessions, "k");
+  const [words] = question!.content as { text: string }[];
+  assert.equal(words!.text, "Is it done?");
+  assert.match(JSON.stringify(question!["native"]), /rye\.pdf/);
+});

@@ -130,9 +130,10 @@ class Reading {
   }
 
   #said(role: "user" | "assistant", message: Fields, content: Fields): void {
-    const parts = partsIn(content);
+    const parts = partsIn(content).map(spokenText);
     const texts = parts.filter((part) => typeof part === "string");
     const pictures = parts.filter(isFields);
+    this.#attachments(message, pictures);
     if (texts.length + pictures.length === 0) return;
     for (const picture of pictures) {
       this.#leftOut.add(isPicture(picture) ? "picture" : "attachment");
@@ -140,6 +141,18 @@ class Reading {
     }
     const words = parts.map((part) => ({ type: "text", text: isFields(part) ? referenceTo(part) : (part as string) }));
     this.#put({ role, content: pictures.length === 0 ? texts.join("\n\n") : words }, factsOf(message));
+  }
+
+  /** The files of a message are beside its content, pictures are parts of it too. The export has their names only. */
+  #attachments({ metadata }: Fields, pictures: readonly Fields[]): void {
+    const attached = isFields(metadata) && Array.isArray(metadata["attachments"]) ? metadata["attachments"] : [];
+    const pointers = pictures.map((picture) => textOf(picture, ["asset_pointer"]) ?? "");
+    for (const attachment of (attached as readonly Value[]).filter(isFields)) {
+      const id = textOf(attachment, ["id"]);
+      if (id !== undefined && pointers.some((pointer) => pointer.endsWith(id))) continue;
+      this.#leftOut.add("attachment");
+      this.#beside.push(attachment);
+    }
   }
 
   #call(
@@ -197,6 +210,12 @@ function partsIn(content: Fields): readonly Value[] {
 /** The content itself, where its kind has no text. */
 function contentOf({ content_type: type, ...content }: Fields): Value {
   return Object.keys(content).length === 0 ? "" : { content_type: type ?? "unknown", ...content };
+}
+
+/** The words that were spoken, in place of a part that is what was heard. */
+function spokenText(part: Value): Value {
+  const isSpoken = isFields(part) && part["content_type"] === "audio_transcription";
+  return (isSpoken ? textOf(part, ["text"]) : undefined) ?? part;
 }
 
 function textsIn(content: Fields): readonly string[] {
