@@ -67,6 +67,7 @@ test("only fields known to providers are sent", async () => {
     { role: "user", content: "go", mood: "calm", ...({ name: null } as object) },
     { role: "assistant", tool_calls: [{ id: "c", function: { name: "f", arguments: "{}" } }] },
     { role: "tool", tool_call_id: "c", content: "?", synthetic: true },
+    { role: "user", name: "Ada <Lovelace>", content: "Hi" },
   ];
   await Array.fromAsync(model({ messages, agent: "a", signal: AbortSignal.timeout(5000) }));
   assert.deepEqual(server.requests[0]?.messages, [
@@ -77,6 +78,8 @@ test("only fields known to providers are sent", async () => {
       tool_calls: [{ id: "c", type: "function", function: { name: "f", arguments: "{}" } }],
     },
     { role: "tool", content: "?", tool_call_id: "c" },
+    // The API refuses spaces and angle brackets in names.
+    { role: "user", name: "Ada_Lovelace_", content: "Hi" },
   ]);
 });
 

@@ -24,9 +24,9 @@ const filesMax = 100_000;
 const ratioMax = 500;
 
 /**
- * The sources of the paths, in their order. A folder or an archive stands for its files of JSON; where it has
- * `conversations*.json`, as ChatGPT and Claude export them, the files beside and below them are not read. `-` is `stdin`, if it
- * is given.
+ * The sources of the paths, in their order. An archive stands for its `conversations*.json`, as ChatGPT and Claude export them,
+ * or else for all its files of JSON; a folder for those, and for the files that are neither beside nor below them. `-` is
+ * `stdin`, if it is given.
  * @throws SessionError `argument_invalid` for a path that does not exist, or with nothing to read
  */
 export async function sourcesOf(
@@ -87,11 +87,8 @@ const isOfJson = (name: string): boolean => /\.(?:json|jsonl|ndjson)(?:\.gz)?$/i
 /** True for a hidden file, and for what macOS writes beside the files of an archive. */
 const isHidden = (name: string): boolean => name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
 
-/**
- * All files of JSON, but for those beside and below the conversations of an export: they are about its account.
- * @throws SessionError `argument_invalid` for none
- */
-function chosen<Named extends { readonly name: string }>(path: string, all: readonly Named[]): readonly Named[] {
+/** The files, but for those beside and below the conversations of an export: they are about its account. */
+function outsideExports<Named extends { readonly name: string }>(all: readonly Named[]): readonly Named[] {
   const folders = new Set(all.flatMap(({ name }) => (isConversations(name) ? [dirname(name)] : [])));
   const isBeside = (name: string): boolean => {
     for (let folder = dirname(name); ; folder = dirname(folder)) {
@@ -99,9 +96,12 @@ function chosen<Named extends { readonly name: string }>(path: string, all: read
       if (folder === dirname(folder)) return false;
     }
   };
-  const files = all.filter(({ name }) => isConversations(name) || !isBeside(name));
-  if (files.length > 0) return files;
-  throw new SessionError("argument_invalid", { name: path, expected: "files_of_json" });
+  return all.filter(({ name }) => isConversations(name) || !isBeside(name));
+}
+
+/** @throws SessionError `argument_invalid` for none */
+function guardSome(path: string, files: readonly unknown[]): void {
+  if (files.length === 0) throw new SessionError("argument_invalid", { name: path, expected: "files_of_json" });
 }
 
 async function sourcesIn(folder: string): Promise<readonly ImportSource[]> {
@@ -115,7 +115,9 @@ async function sourcesIn(folder: string): Promise<readonly ImportSource[]> {
     }
   };
   await withFileErrors(folder, () => walk(folder, 0));
-  return chosen(folder, found).map(({ name, size }) => fileSource(name, size));
+  const files = outsideExports(found);
+  guardSome(folder, files);
+  return files.map(({ name, size }) => fileSource(name, size));
 }
 
 function byName(one: { readonly name: string }, other: { readonly name: string }): number {
@@ -141,7 +143,10 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
     listed.close();
   }
   const ofJson = list.filter(({ name }) => isOfJson(name) && !isHidden(name)).toSorted(byName);
-  return chosen(path, ofJson).map(({ name, size, unpackedSize }): ImportSource => {
+  const exported = ofJson.filter(({ name }) => isConversations(name));
+  const files = exported.length > 0 ? exported : ofJson;
+  guardSome(path, files);
+  return files.map(({ name, size, unpackedSize }): ImportSource => {
     const source = `${path}:${name}`;
     if (unpackedSize > ratioMax * Math.max(size, 1024))
       throw new SessionError("snapshot_invalid", { source, expected: "gzip_ratio", max: ratioMax });

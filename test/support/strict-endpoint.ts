@@ -23,6 +23,7 @@ export function refusal(messages: readonly Message[]): string | undefined {
     if (role === "tool" && !open.delete(id)) return `a result without a call at ${index}`;
     for (const call of calls) {
       if (call.id === "" || open.has(call.id)) return `an id that is not unique at ${index}`;
+      if (!/^[\w-]{1,64}$/.test(call.function.name)) return `the name of a tool at ${index}`;
       if (typeof JSON.parse(call.function.arguments) !== "object") return `arguments at ${index}`;
       open.add(call.id);
     }

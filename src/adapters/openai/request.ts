@@ -64,7 +64,7 @@ function toWire(message: Message, { providerFields }: EndpointLimits): Record<st
   const wire = {
     role,
     content: content ?? null,
-    ...(name == null ? {} : { name }),
+    ...(name == null || name === "" ? {} : { name: wireName(name) }),
     ...(toolCalls === undefined || toolCalls === null || toolCalls.length === 0
       ? {}
       : { tool_calls: toolCalls.map((call) => callToWire(call, providerFields)) }),
@@ -72,6 +72,11 @@ function toWire(message: Message, { providerFields }: EndpointLimits): Record<st
     ...Object.fromEntries(extra),
   };
   return wellFormed(wire) as Record<string, unknown>;
+}
+
+/** The API refuses names of authors with spaces and some other characters, and longer ones. */
+function wireName(name: string): string {
+  return name.replaceAll(/[\s<|\\/>]+/g, "_").slice(0, 64);
 }
 
 function callToWire(

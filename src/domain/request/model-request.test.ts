@@ -172,6 +172,27 @@ test("a result at the beginning of the next turn answers the call of the turn be
   assert.deepEqual(shown([closed], [result("c1", "approved")]).slice(1), [call("c1"), result("c1", "approved")]);
 });
 
+test("names of tools that endpoints refuse are shown with other characters", () => {
+  const names = ["dalle.text2im", "", "x".repeat(70)];
+  const calls = names.map((name, index) => ({
+    id: `c${index}`,
+    type: "function" as const,
+    function: { name, arguments: "{}" },
+  }));
+  const past: PastTurn = {
+    seq: 1,
+    status: "done",
+    requests: 1,
+    input: [{ role: "user", content: "go" }],
+    output: [{ role: "assistant", content: null, tool_calls: calls }],
+  };
+  const [, shown] = requestMessages({ turns: [past], question: [] }, { window: unbounded });
+  assert.deepEqual(
+    shown?.tool_calls?.map((call) => call.function.name),
+    ["dalle_text2im", "unknown", "x".repeat(64)],
+  );
+});
+
 test("a result that comes too late, or for no call, is shown as text", () => {
   const called = past(1, { output: [call("c1")] });
   const late = shown([called, past(2, {})], [result("c1", "approved")]);

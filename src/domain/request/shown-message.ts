@@ -137,13 +137,20 @@ function withContent(message: Message, content: Value): Message {
   return message.content === content ? message : { ...message, content };
 }
 
-/** Endpoints parse the arguments; a text that is no JSON object is shown as a field of one. */
+/** The most characters of the name of a tool. */
+const toolNameLengthMax = 64;
+
+/**
+ * Endpoints parse the arguments; a text that is no JSON object is shown as a field of one. They refuse names of tools with other
+ * characters than those of `[a-zA-Z0-9_-]`, which imported calls have, such as `dalle.text2im`.
+ */
 function shownCall(call: ToolCall): ToolCall {
-  const { arguments: text, name } = call.function;
+  const { arguments: text, name: given } = call.function;
+  const name = given.replaceAll(/[^\w-]/g, "_").slice(0, toolNameLengthMax) || "unknown";
   let args = text;
   if (text.trim() === "") args = "{}";
   else if (!isJsonObject(text)) args = JSON.stringify({ arguments: text });
-  return args === text ? call : { ...call, function: { name, arguments: args } };
+  return args === text && name === given ? call : { ...call, function: { name, arguments: args } };
 }
 
 function isJsonObject(text: string): boolean {
