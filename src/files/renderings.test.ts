@@ -134,6 +134,27 @@ test("Markdown names pictures with their size, and folds calls and results", asy
   assert.deepEqual(leftOut, { "unshown part": 1, picture: 2 });
 });
 
+test("ShareGPT, which has no ids, has results in the order of their calls", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "baker" });
+  const calls = ["a", "b"].map((id) => ({ id, type: "function" as const, function: { name: id, arguments: "{}" } }));
+  await session.append({
+    input: "Hi",
+    output: [
+      { role: "assistant", content: null, tool_calls: calls },
+      { role: "tool", tool_call_id: "b", content: "of b" },
+      { role: "tool", tool_call_id: "a", content: "of a" },
+    ],
+  });
+  const { conversations } = JSON.parse((await rendered(place.sessions, "sharegpt")).text) as {
+    conversations: { from: string; value: string }[];
+  };
+  assert.deepEqual(
+    conversations.filter(({ from }) => from === "observation").map(({ value }) => value),
+    ["of a", "of b"],
+  );
+});
+
 test("Markdown writes an answer whose list of calls is null", async () => {
   const said = JSON.parse('{"role":"assistant","content":"Ho","tool_calls":null}') as Message;
   await using place = inMemory();

@@ -1,5 +1,6 @@
 /** Conversations of ShareGPT, in which every message is a text. */
 import { isFields, jsonOf, type Fields } from "../domain/turns/known-parts.ts";
+import { callsIn } from "../domain/turns/message-steps.ts";
 import type { Message, ToolCall } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { formatValue } from "../domain/values/format-value.ts";
@@ -76,7 +77,7 @@ export const sharegpt: MessageFormat = {
     return { messages: [message], aside: isCall && calls === undefined ? 1 : 0 };
   },
   fromCanonical: (messages, around) =>
-    shownParts(messages, around).flatMap(({ role, parts }): readonly Value[] => {
+    shownParts(inOrderOfCalls(messages), around).flatMap(({ role, parts }): readonly Value[] => {
       const text = textIn(parts);
       const from = role === "system" ? role : role === "user" ? "human" : "gpt";
       return [
@@ -91,6 +92,30 @@ export const sharegpt: MessageFormat = {
       ];
     }),
 };
+
+/** The messages, with neighbouring results in the order of their calls: without ids, their order pairs them. */
+function inOrderOfCalls(messages: readonly Message[]): readonly Message[] {
+  const places = new Map<string | undefined, number>();
+  let count = 0;
+  const ordered: Message[] = [];
+  let results: Message[] = [];
+  const placeOf = ({ tool_call_id: id }: Message): number => places.get(id) ?? count;
+  const end = (): void => {
+    ordered.push(...results.toSorted((one, other) => placeOf(one) - placeOf(other)));
+    results = [];
+  };
+  for (const message of messages) {
+    if (message.role === "tool") {
+      results.push(message);
+      continue;
+    }
+    end();
+    for (const { id } of callsIn(message)) places.set(id, count++);
+    ordered.push(message);
+  }
+  end();
+  return ordered;
+}
 
 /** The calls in the text of a message; undefined where it is no call. Their ids are made (call-ids.ts). */
 function callsOf(text: string): readonly ToolCall[] | undefined {

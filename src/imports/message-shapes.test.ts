@@ -381,3 +381,12 @@ test("calls and files beside the content of messages of the AI SDK's version 4 a
     { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
   ]);
 });
+
+test("a message of no known format is named by its place", async () => {
+  await using place = inMemory();
+  const messages = [{ role: "user", content: "Hi" }, { speaker: "ada", words: "Ho" }, null];
+  const text = [{ messages }, { messages: messages.slice(0, 1) }].map((one) => JSON.stringify(one)).join("\n");
+  const report = await importText(place.sessions, text);
+  assert.deepEqual([report.restored, report.skipped], [1, 1]);
+  assert.match(report.reasons[0]!.message, /^f:1 messages\[1\] is an object; expected a message in a format that/);
+});

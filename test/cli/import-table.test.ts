@@ -164,3 +164,18 @@ test("a file and a table together, or half a table, are refused", async () => {
     assert.match(stderr, /name files or folders, - for stdin, or a table with --from URL --table NAME/);
   }
 });
+
+test("a session of a table whose questions name several users is refused, the others come in", async () => {
+  await using place = await Workplace.open();
+  const file = join(place.folder, "old.db");
+  using database = new DatabaseSync(file);
+  database.exec("create table chats (session_id text, role text, content text, user_id text)");
+  database.exec(
+    `insert into chats values ('a', 'user', 'My door code is 0000', 'ada'), ('a', 'user', 'Hello', 'bob'),
+      ('b', 'user', 'Done?', 'ada'), ('b', 'assistant', 'Yes.', 'baker')`,
+  );
+  const { code, stderr } = await place.run(["import", "--from", `sqlite:${file}`, "--table", "chats"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /skipped chats a.* user is "bob", while messages beside it name "ada"/);
+  assert.match(stderr, /imported 1 session, 1 turn/);
+});

@@ -29,6 +29,14 @@ function listIn(document: Value): { readonly name: string; readonly list: readon
   return name === undefined ? undefined : { name, list: document[name] as readonly Value[] };
 }
 
+/** The first message of a list that is in no known format, where others of the list are. */
+export function unknownMessageIn(document: Value): { readonly path: string; readonly value: Value } | undefined {
+  const { name, list } = listIn(document) ?? { name: "", list: [] };
+  const index = list.findIndex((item) => formatOf(item) === undefined);
+  if (index < 0 || !list.some((item) => formatOf(item) !== undefined)) return undefined;
+  return { path: `${name}[${index}]`, value: list[index]! };
+}
+
 /** The form of lists whose items all pass the check. */
 function chatForm(
   name: string,

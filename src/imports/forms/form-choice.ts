@@ -6,6 +6,7 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import { messageOfFailure } from "../../sessions/core/pass-failures.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
+import { unknownMessageIn } from "./chat.ts";
 
 /** The names of an unknown document that an error lists. */
 const namesMax = 12;
@@ -54,6 +55,13 @@ export class FormChoice {
   }
 
   #misfit(value: Value, place: string): SessionError {
+    const unknown = unknownMessageIn(value);
+    if (unknown !== undefined)
+      return new SessionError("message_invalid", {
+        path: `${place} ${unknown.path}`,
+        value: formatValue(unknown.value),
+        expected: "known_message",
+      });
     const names = isFields(value) ? printable(Object.keys(value).slice(0, namesMax).join(", ")) : undefined;
     const found = names === undefined ? formatValue(value) : `{ ${names} }`;
     const known = this.#hasFit ? this.#open.map(({ title }) => title) : this.#known.map(({ name }) => name);
