@@ -390,3 +390,15 @@ test("a message of no known format is named by its place", async () => {
   assert.deepEqual([report.restored, report.skipped], [1, 1]);
   assert.match(report.reasons[0]!.message, /^f:1 messages\[1\] is an object; expected a message in a format that/);
 });
+
+test("rows of several conversations in one object are sessions of their own, unless the object has an id", async () => {
+  await using place = inMemory();
+  const row = (chatId: string, role: string, content: string): object => ({ chatId, role, content });
+  const messages = [row("a", "user", "Hi"), row("a", "assistant", "Ho"), row("b", "user", "My door code is 0000")];
+  const text = [{ data: messages }, { id: "c", messages }, { messages: [...messages, { role: "user", content: "x" }] }];
+  const report = await importText(place.sessions, text.map((one) => JSON.stringify(one)).join("\n"));
+  assert.deepEqual([report.restored, report.turns, report.skipped], [3, 4, 1]);
+  assert.match(report.reasons[0]!.message, /^f:3 messages\[3\] names no conversation, while others/);
+  assert.equal((await messagesOf(place.sessions, "a")).length, 2);
+  assert.equal((await messagesOf(place.sessions, "c")).length, 3);
+});

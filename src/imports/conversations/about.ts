@@ -84,6 +84,11 @@ export function timeIn(fields: Fields, names: readonly string[] = createdNames):
   return undefined;
 }
 
+/** True for an object with the id of a conversation. */
+export function hasOwnId(value: Value): boolean {
+  return isFields(value) && textOf(value, ownIdNames) !== undefined;
+}
+
 /** The conversation that a message says to belong to. */
 export function groupOf(entry: Value): string | undefined {
   return isFields(entry) ? textOf(entry, groupNames) : undefined;

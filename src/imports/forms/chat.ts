@@ -6,7 +6,7 @@ import { SessionError } from "../../errors.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { formatOf, messageFormats } from "../../formats/registry.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
+import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 
@@ -53,10 +53,36 @@ function chatForm(
     groupOf,
     read: (documents) => {
       const [first] = documents;
-      if (!isMessage(first.value)) return [conversationIn(first, format)];
+      if (!isMessage(first.value)) return conversationsIn(first, format);
       return [conversationOfEntries(documents, format)];
     },
   };
+}
+
+/**
+ * The conversations in one document: those that its messages name, where it has no id and they name several, as rows of a table
+ * in one object.
+ * @throws SessionError `message_invalid` for one without messages, and for a message that names none where others do
+ */
+function conversationsIn(document: FoundDocument, format: MessageFormat | undefined): readonly Conversation[] {
+  const { value, place } = document;
+  const list = listIn(value)?.list ?? [];
+  const groups = Map.groupBy(list.entries(), ([, message]) => groupOf(message));
+  const isOne = hasOwnId(value) || groups.size - (groups.has(undefined) ? 1 : 0) < 2;
+  if (isOne) return [conversationIn(document, format)];
+  const [loose] = groups.get(undefined) ?? [];
+  if (loose !== undefined)
+    throw new SessionError("message_invalid", {
+      path: `${place} messages[${loose[0]}]`,
+      expected: "conversation_name",
+    });
+  return [...groups.values()].map((messages) => {
+    const [first, ...others] = messages.map(([index, message]) => ({
+      value: message,
+      place: `${place} messages[${index}]`,
+    }));
+    return conversationOfEntries([first!, ...others], format);
+  });
 }
 
 /** A conversation in one document. @throws SessionError `message_invalid` for one without messages */

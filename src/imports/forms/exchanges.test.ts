@@ -101,3 +101,17 @@ test("a file may have conversations of several shapes", async () => {
   const report = await importText(place.sessions, file.map((line) => JSON.stringify(line)).join("\n"));
   assert.deepEqual([report.restored, report.reasons], [3, []]);
 });
+
+test("exchanges of several sessions in one object are sessions of their own", async () => {
+  await using place = inMemory();
+  const items = ["ada", "bob", "ada"].map((user, index) => ({
+    session_id: `of-${user}`,
+    user_id: user,
+    question: `question ${index}`,
+    response: "Yes.",
+  }));
+  const report = await importText(place.sessions, JSON.stringify({ items }));
+  assert.deepEqual([report.restored, report.turns], [2, 3]);
+  const { info } = await place.sessions.get("of-ada");
+  assert.deepEqual([info.user, info.counters.turns], ["ada", 2]);
+});

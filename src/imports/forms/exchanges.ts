@@ -5,7 +5,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, restOf } from "../conversations/about.ts";
+import { aboutConversation, factsOf, groupOf, hasOwnId, onlyUser, restOf, userOf } from "../conversations/about.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 import { answerNames, questionNames } from "../conversations/exchange-names.ts";
 import { withBeside } from "../conversations/kept-beside.ts";
@@ -15,7 +15,19 @@ export const exchanges: ConversationFormat = {
   name: "exchanges",
   title: "lists of questions and answers",
   kindOf: (document) => (isFields(document) && listNameIn(document) !== undefined ? "conversation" : undefined),
-  read: ([{ value, place }]) => [conversationOf(value as Fields, place)],
+  read: ([{ value, place }]) => {
+    const fields = value as Fields;
+    const name = listNameIn(fields)!;
+    const list = fields[name] as readonly Value[];
+    const groups = Map.groupBy(list, groupOf);
+    if (hasOwnId(fields) || groups.size < 2) return [conversationOf(fields, place)];
+    // Rows of a table in one object.
+    return [...groups].map(([id, items]) => {
+      if (id === undefined) throw new SessionError("message_invalid", { path: place, expected: "conversation_name" });
+      const user = userOf(fields) ?? onlyUser(items.map((item) => ({ user: userOf(item), place })));
+      return conversationOf({ ...fields, ...defined({ user }), id, [name]: items }, place);
+    });
+  },
 };
 
 /** The fields of a conversation that may have its exchanges; an empty list stands under the first name alone. */
