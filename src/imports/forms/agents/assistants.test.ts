@@ -148,3 +148,15 @@ test("citations and attachments stay beside the message; pictures of which only 
   const stored = await storedMessages(place.sessions, "th");
   assert.match(JSON.stringify(stored.map(nativeOf)), /file-2.*file_citation/);
 });
+
+test("messages of several threads in one list are sessions of their own", async () => {
+  await using place = inMemory();
+  const data = ["a", "b"].map((id) => ({
+    object: "thread.message",
+    thread_id: id,
+    role: "user",
+    content: [{ type: "text", text: { value: `of ${id}` } }],
+  }));
+  assert.equal((await importText(place.sessions, JSON.stringify({ object: "list", data }))).restored, 2);
+  assert.equal((await messagesOf(place.sessions, "b"))[0]?.content, "of b");
+});

@@ -8,7 +8,7 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { SessionError } from "../../../errors.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { aboutConversation, hasOwnId, textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
@@ -25,8 +25,15 @@ export const assistants: ConversationFormat = {
     const [{ value, place }] = documents;
     const list = listIn(value as Fields);
     const entries = list ?? documents.map((document) => document.value as Fields);
-    const isThread = list !== undefined;
-    return [conversationOf(isThread ? (value as Fields) : {}, entries, place)];
+    if (list === undefined) return [conversationOf({}, entries, place)];
+    const around = value as Fields;
+    const threads = Map.groupBy(entries, ({ thread_id: id }) => id);
+    const isOne = threads.size < 2 || hasOwnId(around) || isFields(around["thread"]);
+    if (isOne) return [conversationOf(around, entries, place)];
+    return [...threads].map(([id, own]) => {
+      if (typeof id === "string") return conversationOf(around, own, place);
+      throw new SessionError("message_invalid", { path: place, expected: "conversation_name" });
+    });
   },
 };
 

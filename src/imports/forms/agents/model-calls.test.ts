@@ -159,3 +159,24 @@ test("calls of different conversations are a session each", async () => {
   const [turn] = await Array.fromAsync(session.turns());
   assert.deepEqual([await session.instructions(), turn?.model, turn?.usage?.inputTokens], ["Be brief.", "gm", 3]);
 });
+
+test("calls of several users that begin alike are sessions of their own", async () => {
+  await using place = inMemory();
+  const call = (user: string, ...words: string[]): string =>
+    JSON.stringify({
+      request: {
+        user,
+        messages: words.map((content, index) => ({ role: index % 2 === 0 ? "user" : "assistant", content })),
+      },
+      response: { choices: [{ message: { role: "assistant", content: "Hello." } }] },
+    });
+  const lines = [
+    call("ada", "Hi"),
+    call("bob", "Hi", "Hello.", "My door code is 0000"),
+    call("ada", "Hi", "Hello.", "Rye?"),
+  ];
+  const report = await importText(place.sessions, lines.join("\n"));
+  assert.deepEqual([report.restored, report.turns], [2, 4]);
+  const { items } = await place.sessions.list({});
+  assert.deepEqual(new Set(items.map(({ user }) => user)), new Set(["ada", "bob"]));
+});

@@ -9,7 +9,7 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { SessionError } from "../../../errors.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, groupOf } from "../../conversations/about.ts";
+import { aboutConversation, groupOf, userOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { messagesOfWritten, type WrittenMessage } from "../../conversations/written-messages.ts";
@@ -66,7 +66,7 @@ class CallLog {
   readonly #asked = new Map<string, CallNode[]>();
 
   add(call: ModelCall): void {
-    const digests = digestsOf(call.input);
+    const digests = digestsOf(call);
     const named = this.#named(call);
     const parent = named ?? this.#continued(call, digests);
     const known = parent?.written ?? [];
@@ -127,10 +127,13 @@ function inTime(calls: readonly ModelCall[]): readonly ModelCall[] {
   return calls.toSorted((one, other) => one.facts.at! - other.facts.at!);
 }
 
-/** The digest of each beginning of a list: of its first value, of its first two, and so on. */
-function digestsOf(values: readonly Value[]): readonly string[] {
-  const hash = createHash("sha256");
-  return values.map((value) =>
+/**
+ * The digest of each beginning of what was asked: of its first value, of its first two, and so on. Conversations of several users
+ * may begin alike.
+ */
+function digestsOf({ input, about }: ModelCall): readonly string[] {
+  const hash = createHash("sha256").update(`${JSON.stringify(userOf(about) ?? null)}\n`);
+  return input.map((value) =>
     hash
       .update(`${JSON.stringify(value, steady)}\n`)
       .copy()

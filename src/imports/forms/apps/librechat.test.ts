@@ -147,3 +147,12 @@ test("a tree of LibreChat may have a thousand messages, each inside the one befo
   });
   assert.deepEqual([report.restored, report.turns], [1, 500]);
 });
+
+test("messages of several users in one conversation of the database are refused", async () => {
+  await using place = inMemory();
+  const row = (user: string, messageId: string): string =>
+    JSON.stringify({ messageId, conversationId: "l", user, isCreatedByUser: true, text: "Hi" });
+  const report = await importText(place.sessions, `${row("ada", "1")}\n${row("bob", "2")}`);
+  assert.equal(report.restored, 0);
+  assert.match(report.reasons[0]!.message, /user is "bob", while messages beside it name "ada"/);
+});

@@ -3,7 +3,7 @@ import { isFields, jsonOf, type Fields } from "../../../domain/turns/known-parts
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, restOf, says, textOf, timeIn, userOf } from "../../conversations/about.ts";
+import { aboutConversation, onlyUser, restOf, says, textOf, timeIn, userOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat, DocumentKind } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
@@ -96,7 +96,7 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
     list.map((message) => appMessage(message, textOf(options, ["model"]), leftOut)),
     { format: "librechat", place, instructions: typeof promptPrefix === "string" ? promptPrefix : "", leftOut },
   );
-  const user = list.map(userOf).find((one) => one !== undefined);
+  const user = onlyUser(list.map((message) => ({ user: userOf(message), place })));
   return {
     ...defined({ user }),
     ...about,
