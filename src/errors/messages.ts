@@ -77,7 +77,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
         : `session ${d.sessionId} does not exist; create it with sessions.create() or sessions.ensure()`,
   session_exists: (d) =>
     d.problem === "differs"
-      ? `session ${d.sessionId} exists already, and differs from the one that arrives; it stays as it is; import with --on-exists replace (onExists: "replace") to put the other in its place`
+      ? `session ${d.sessionId} exists already, and differs from the one that arrives; it stays as it is: a copy never replaces it, an import does with --on-exists replace (onExists: "replace")`
       : `session ${d.sessionId} already exists; open it with sessions.get() or sessions.ensure()`,
   session_expired: (d) =>
     `session ${d.sessionId} expired at ${new Date(d.expiresAt).toISOString()}; it can be read; to write to it, call sessions.ensure() with onExpired "revive" or "reset"`,
