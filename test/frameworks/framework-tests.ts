@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { loadTests } from "../support/load-tests.ts";
 
 /**
  * Loads the files of tests of a folder. Where its packages are not installed, each file is a skipped test. The types of
@@ -21,10 +22,8 @@ export async function frameworkTests(
   const folder = join(import.meta.dirname, name);
   const skip = existsSync(join(folder, "node_modules")) ? false : "run node test/frameworks/install.ts";
   // The addresses keep the compiler of the project from the packages that only the folder has.
-  for (const file of files) {
-    if (skip === false) await import(pathToFileURL(join(folder, file)).href);
-    else test(`the framework works with the adapter: ${name}/${file}`, { skip });
-  }
+  if (skip === false) await loadTests(files.map((file) => pathToFileURL(join(folder, file)).href));
+  else for (const file of files) test(`the framework works with the adapter: ${name}/${file}`, { skip });
   return { skip };
 }
 

@@ -4,6 +4,7 @@
  */
 import { globSync } from "node:fs";
 import { enableCompileCache } from "node:module";
+import { loadTests } from "../support/load-tests.ts";
 
 const project = new URL("../../", import.meta.url);
 
@@ -14,5 +15,6 @@ export const sessionUnits: RegExp = /^src\/(sessions|manager)\//;
 export async function importUnits(isWanted: (path: string) => boolean): Promise<void> {
   enableCompileCache();
   const paths = globSync("src/**/*.test.ts", { cwd: project }).map((path) => path.replaceAll("\\", "/"));
-  for (const path of paths.filter(isWanted).toSorted()) await import(new URL(path, project).href);
+  const wanted = paths.filter(isWanted).toSorted();
+  await loadTests(wanted.map((path) => new URL(path, project).href));
 }
