@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Sessions } from "../../src/index.ts";
 import { query, someDatabase } from "../postgres/server.ts";
 import { doctor, type Finding } from "../../src/admin.ts";
+import { isThorough } from "../support/rounds.ts";
 
 /** An engine that runs for the tests of one file. */
 export interface Engine extends AsyncDisposable {
@@ -20,6 +21,11 @@ export interface Engine extends AsyncDisposable {
 
 export type EngineName = "SQLite" | "PostgreSQL";
 export const engineNames: readonly EngineName[] = ["SQLite", "PostgreSQL"];
+
+/** The engines that a run takes for tests that repeat much: both in a thorough run, this one in a quick run. */
+export function enginesOfRun(quick: EngineName): readonly EngineName[] {
+  return isThorough ? engineNames : [quick];
+}
 
 /** Starts an engine when a test first needs it, and stops all together. */
 export class Engines implements AsyncDisposable {

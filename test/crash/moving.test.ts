@@ -10,7 +10,7 @@ import { linesOf } from "../support/backup-cases.ts";
 import { chanceOf } from "../support/chance.ts";
 import { finish, Workplace, type Finished } from "../cli/command-line.ts";
 import { createNasty } from "../support/nasty-sessions.ts";
-import { assertSound, engineNames, Engines, type Engine, type EngineName } from "./engines.ts";
+import { assertSound, engineNames, Engines, enginesOfRun, type Engine, type EngineName } from "./engines.ts";
 import { isThorough, rounds } from "../support/rounds.ts";
 
 const engines = new Engines();
@@ -129,7 +129,7 @@ function assertSame(found: readonly string[], expected: readonly string[]): void
   assert.equal(other, -1, `line ${other} is another: ${found[other]?.slice(0, 200)}`);
 }
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a killed save leaves the old file or the new one whole: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const store = engine.fresh();

@@ -6,12 +6,12 @@ import { WorkerProcess } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
 import { NewsFollower, sorted, versionsIn } from "../support/news-follower.ts";
 import { rounds } from "../support/rounds.ts";
-import { engineNames, Engines } from "./engines.ts";
+import { Engines, enginesOfRun } from "./engines.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("PostgreSQL")) {
   test(`a reader misses nothing of writers that are killed: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const store = (await engines.get(name)).fresh();

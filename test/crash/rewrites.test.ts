@@ -11,7 +11,7 @@ import { turnsAfter } from "../processes/log-writers.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
 import { isThorough, rounds } from "../support/rounds.ts";
-import { assertSound, engineNames, Engines } from "./engines.ts";
+import { assertSound, Engines, enginesOfRun } from "./engines.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
@@ -62,7 +62,7 @@ async function opsSeen(session: Session): Promise<number> {
   return landed;
 }
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("SQLite")) {
   test(`regenerate and pop, killed between any two calls of the store: the earlier turn or the later one, never a gap, never both: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const store = (await engines.get(name)).fresh();
@@ -123,7 +123,7 @@ async function seenTogether(sessions: Sessions, one: Session, two: Session): Pro
   return { one: after, two: inTwo };
 }
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("SQLite")) {
   test(`turns, logs, fields, documents and a second session in one commit, killed between any two calls of the store: all or nothing: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const store = (await engines.get(name)).fresh();

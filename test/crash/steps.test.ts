@@ -14,7 +14,7 @@ import { WorkerProcess } from "../processes/worker-process.ts";
 import type { Task } from "../processes/worker.ts";
 import { chanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
-import { assertSound, engineNames, Engines, type Engine } from "./engines.ts";
+import { assertSound, Engines, enginesOfRun, type Engine } from "./engines.ts";
 
 const engines = new Engines();
 const folder = mkdtempSync(join(tmpdir(), "perdure-steps-"));
@@ -79,7 +79,7 @@ function inputsUpTo(turns: number): readonly string[] {
   return Array.from({ length: turns }, (_, index) => `turn ${index + 1}`);
 }
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("PostgreSQL")) {
   test(`a process killed while it archives and unarchives in steps leaves the session whole, and archiving again completes: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const store = engine.fresh();

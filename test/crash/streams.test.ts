@@ -7,7 +7,7 @@ import { WorkerProcess } from "../processes/worker-process.ts";
 import { numbersUpTo, readInPieces } from "../streams/read-in-pieces.ts";
 import { chanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
-import { engineNames, Engines } from "./engines.ts";
+import { Engines, enginesOfRun } from "./engines.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
@@ -23,7 +23,7 @@ async function readToEnd(sessions: Sessions, id: string): Promise<{ parts: unkno
   return { parts, error: undefined };
 }
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("SQLite")) {
   test(`readers that come and go get each part of a producer in another process once, in order: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const store = (await engines.get(name)).fresh();

@@ -10,7 +10,7 @@ import { actingModel } from "../processes/waiting-turns.ts";
 import { WorkerProcess, type Report } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
-import { assertSound, engineNames, Engines } from "./engines.ts";
+import { assertSound, Engines, enginesOfRun } from "./engines.ts";
 
 const engines = new Engines();
 const folder = mkdtempSync(join(tmpdir(), "perdure-waiting-"));
@@ -55,7 +55,7 @@ function unlessResumed(error: unknown): undefined {
   if (!hasCode(error, "turn_not_waiting")) throw error;
 }
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("PostgreSQL")) {
   test(`a process killed between asking, waiting, resuming and sealing loses no turn that waits, and seals none twice: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const store = (await engines.get(name)).fresh();

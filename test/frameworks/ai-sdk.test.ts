@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { isThorough } from "../support/rounds.ts";
-import { frameworkEngines } from "./framework-engines.ts";
+import { enginesOfRun } from "../crash/engines.ts";
 import { frameworkTests, runFile, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -18,7 +18,7 @@ testsWithPeers("ai-sdk", { word: "lowest", files: ["chats.ts"], skip });
 const between = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
 for (const word of ["newest-6", "lowest-7"]) testsWithPeers("ai-sdk", { word, files: ["chats.ts"], skip: between });
 
-for (const engine of frameworkEngines)
+for (const engine of enginesOfRun("SQLite"))
   test(`chats over HTTP: ${engine}`, { skip: between }, () =>
     runFile("ai-sdk", "chats.ts", { PERDURE_TEST_ENGINE: engine }),
   );

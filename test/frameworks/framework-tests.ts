@@ -1,12 +1,12 @@
 /** The tests of one framework's adapter, with the framework itself, in a folder that has packages of its own. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { loadTests } from "../support/load-tests.ts";
+import { leftOut } from "./install.ts";
 
 /**
  * Loads the files of tests of a folder. Where its packages are not installed, each file is a skipped test. The types of
@@ -20,7 +20,7 @@ export async function frameworkTests(
   files: readonly string[],
 ): Promise<{ readonly skip: string | false }> {
   const folder = join(import.meta.dirname, name);
-  const skip = existsSync(join(folder, "node_modules")) ? false : "run node test/frameworks/install.ts";
+  const skip = leftOut(name);
   // The addresses keep the compiler of the project from the packages that only the folder has.
   if (skip === false) await loadTests(files.map((file) => pathToFileURL(join(folder, file)).href));
   else for (const file of files) test(`the framework works with the adapter: ${name}/${file}`, { skip });

@@ -4,12 +4,29 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { isThorough } from "../support/rounds.ts";
 
-/** @throws Error if `npm ci` fails in a folder, with its output */
-export async function installFrameworks(): Promise<void> {
-  const locks = globSync("*/package-lock.json", { cwd: import.meta.dirname }).toSorted();
+/** Folders that only a thorough run tests: they take longer to install than all others together. */
+const rare: ReadonlySet<string> = new Set(["adk", "copilotkit", "genkit", "lowest-peers", "mastra"]);
+
+/** Why this run leaves out the tests of a folder, false where it has them. */
+export function leftOut(folder: string): string | false {
+  if (rare.has(folder) && !isThorough) return "PERDURE_TEST_THOROUGH is not set";
+  const isInstalled = existsSync(join(import.meta.dirname, folder, "node_modules"));
+  return isInstalled ? false : "run node test/frameworks/install.ts";
+}
+
+/**
+ * Installs all folders, or those that this run tests.
+ *
+ * @throws Error if `npm ci` fails in a folder, with its output
+ */
+export async function installFrameworks(which: "all" | "of this run" = "all"): Promise<void> {
+  const locks = globSync("*/package-lock.json", { cwd: import.meta.dirname })
+    .filter((lock) => which === "all" || isThorough || !rare.has(dirname(lock)))
+    .toSorted();
   // Three at a time, since an installation waits for the registry and for the disk.
   const next = async (): Promise<void> => {
     for (let lock = locks.shift(); lock !== undefined; lock = locks.shift()) {

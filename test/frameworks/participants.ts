@@ -1,7 +1,8 @@
 /** The frameworks that take part in the tests between frameworks. */
-import { existsSync, globSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { globSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { leftOut } from "./install.ts";
 import type { Participant } from "./participant.ts";
 
 /** The modules that export participants: Perdure's, and those of the frameworks. */
@@ -13,11 +14,11 @@ export const participantModules: readonly string[] = [
 ];
 
 /** The option of tests that need the packages of all of them. */
-export const skip: string | false = participantModules
-  .slice(1)
-  .every((one) => existsSync(join(dirname(one), "node_modules")))
-  ? false
-  : "run node test/frameworks/install.ts";
+export const skip: string | false =
+  participantModules
+    .slice(1)
+    .map((module) => leftOut(basename(dirname(module))))
+    .find((reason) => reason !== false) ?? false;
 
 /** The participants of a module, once their packages can be found. */
 export async function participantsOf(module: string): Promise<readonly Participant[]> {

@@ -29,30 +29,25 @@ after(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-// Connections of its own, in a quick run, are those behind PgBouncer.
-if (isThorough || missing !== undefined)
-  storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
+// A quick run has connections of its own, those behind PgBouncer where there is one, and the partitions of the odd schema.
 const oddSchema = `our "agents'; $body$ --`;
-if (isThorough)
+if (isThorough) {
   storeConformance({
     name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
     open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
   });
-const unprepared = "without prepared statements and with standard_conforming_strings off, on a pool of the caller";
-// A quick run has the partitions and the odd name here.
-storeConformance({
-  name: `the PostgreSQL store ${unprepared}`,
-  open: () =>
-    openPostgres({
-      pool: nonConforming,
-      prepare: false,
-      ...(isThorough ? { schema: "unprepared" } : { schema: oddSchema, partitions: 8 }),
-    }),
-});
+  storeConformance({
+    name: "the PostgreSQL store without prepared statements and with standard_conforming_strings off, on a pool of the caller",
+    open: () => openPostgres({ pool: nonConforming, schema: "unprepared", prepare: false }),
+  });
+}
+const layout = isThorough ? {} : { schema: oddSchema, partitions: 8 };
+if (isThorough || missing !== undefined)
+  storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url, ...layout }) });
 if (missing === undefined) {
   storeConformance({
     name: "the PostgreSQL store behind PgBouncer in transaction mode",
-    open: () => openPostgres({ url: bouncer.url(), schema: "bounced" }),
+    open: () => openPostgres({ url: bouncer.url(), schema: "bounced", ...layout }),
   });
 } else {
   test("the PostgreSQL store behind PgBouncer in transaction mode", (context) => {

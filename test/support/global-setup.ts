@@ -18,7 +18,7 @@ const folders: string[] = [];
 
 export async function globalSetup(): Promise<void> {
   process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "node-compile-cache");
-  const [, built, cluster] = await Promise.all([installFrameworks(), buildPrograms(), createCluster()]);
+  const [, built, cluster] = await Promise.all([installFrameworks("of this run"), buildPrograms(), createCluster()]);
   folders.push(built);
   folders.push(cluster);
   process.env[clusterVariable] = cluster;

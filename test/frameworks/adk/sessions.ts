@@ -20,8 +20,7 @@ import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
 import { adkSessions } from "../../../src/adapters/adk.ts";
 import { openSessions, type Sessions } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -142,7 +141,7 @@ async function run(
   return await Array.fromAsync(runner.runAsync({ userId, sessionId, newMessage, ...runConfig }));
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a run in one process goes on in another, with its events and the three scopes of its state: ${name}`, async () => {
     const url = (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });

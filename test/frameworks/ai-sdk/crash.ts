@@ -11,8 +11,7 @@ import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chats, type Chat } from "../../../src/adapters/ai.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { isThorough } from "../../support/rounds.ts";
 import { workerProgram } from "../worker-program.ts";
@@ -133,7 +132,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   return did.has("closed");
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a process that is killed before any of its commits loses nothing acknowledged, and the chat goes on: ${name}`, async () => {
     const engine = await engines.get(name);
     // A thorough run takes every commit on SQLite.

@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { assistantHistory } from "../../../src/client/assistant-ui.ts";
 import { openSessions, type Turn } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { isThorough } from "../../support/rounds.ts";
 import { workerProgram } from "../worker-program.ts";
 import { messageOf } from "./messages.ts";
@@ -46,7 +45,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   return stored.includes("closed");
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a process that is killed before any of its commits loses no stored message, and its thread goes on: ${name}`, async () => {
     const engine = await engines.get(name);
     const step = isThorough ? 1 : 3;

@@ -30,8 +30,7 @@ import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
 import { claudeStore } from "../../../src/adapters/claude.ts";
 import { openSessions } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -154,7 +153,7 @@ test("any appends and deletions leave the transcripts, subpaths, lists and summa
 
 const projectKey = "-home-ada-shop";
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`the SDK's functions list, read, fork, rename, tag, import and delete sessions: ${name}`, async () => {
     await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
     const sessionStore: SessionStore = claudeStore(sessions);

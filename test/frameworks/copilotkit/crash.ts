@@ -9,8 +9,7 @@ import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { isThorough } from "../../support/rounds.ts";
 import { workerProgram } from "../worker-program.ts";
@@ -93,7 +92,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   return did.includes("closed");
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a process that is killed before any of its commits loses nothing acknowledged, and the thread goes on: ${name}`, async () => {
     const engine = await engines.get(name);
     const step = (name === "SQLite" ? 1 : 2) * (isThorough ? 1 : 3);

@@ -12,8 +12,7 @@ import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
 import { genkitStore } from "../../../src/adapters/genkit.ts";
 import { openSessions } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -98,7 +97,7 @@ function agentOn(store: SessionStore<{ turns: number }>) {
   });
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a chat in one process goes on in another, by its session and by a snapshot: ${name}`, async () => {
     const url = (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });

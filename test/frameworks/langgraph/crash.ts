@@ -7,8 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { openSessions } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { isThorough } from "../../support/rounds.ts";
 
 const engines = new Engines();
@@ -38,7 +37,7 @@ function assertNoneTwice(log: string): void {
   }
 }
 
-for (const name of frameworkEngines)
+for (const name of enginesOfRun("SQLite"))
   test(`a graph that is killed between any two calls of its saver goes on, and no stored task runs again: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const folder = mkdtempSync(join(tmpdir(), "perdure-graph-"));

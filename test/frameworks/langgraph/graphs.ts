@@ -17,8 +17,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { perdureSaver, type PerdureSaver } from "../../../src/adapters/langgraph.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { Engines, enginesOfRun } from "../../crash/engines.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
 const engines = new Engines();
@@ -93,7 +92,7 @@ async function wordsOf(saver: PerdureSaver, id: string): Promise<readonly string
   return words;
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a fork of an old checkpoint runs with its own values: ${name}`, async () => {
     await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
     const seen: string[] = [];
@@ -310,7 +309,7 @@ function agent(saver: PerdureSaver) {
     .compile({ checkpointer: saver });
 }
 
-for (const name of frameworkEngines)
+for (const name of enginesOfRun("SQLite"))
   test(`the messages are turns of the session, with calls paired, whatever the graph makes of them: ${name}`, async () => {
     await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
     const app = agent(perdureSaver(sessions));

@@ -10,8 +10,7 @@ import { after, test } from "node:test";
 import { chatHistory } from "../../../src/adapters/langchain.ts";
 import { perdureCache, perdureSaver, perdureStore } from "../../../src/adapters/langgraph.ts";
 import { hasCode, openSessions } from "../../../src/index.ts";
-import { Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { Engines, enginesOfRun } from "../../crash/engines.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
 const engines = new Engines();
@@ -49,7 +48,7 @@ async function answers(store: BaseStore): Promise<unknown> {
   ];
 }
 
-for (const name of frameworkEngines)
+for (const name of enginesOfRun("SQLite"))
   test(`the store answers as the one of LangGraph, in every process: ${name}`, async () => {
     const url = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });

@@ -7,14 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { Engines, enginesOfRun } from "../../crash/engines.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 const here = import.meta.dirname;
 
-for (const name of frameworkEngines)
+for (const name of enginesOfRun("SQLite"))
   test(`LangChain's tests of checkpointers pass, those of delta channels too: ${name}`, async (context) => {
     const folder = await mkdtemp(join(tmpdir(), "perdure-vitest-"));
     context.after(() => rm(folder, { recursive: true }));

@@ -16,8 +16,7 @@ import { perdureMemory } from "../../../src/adapters/mastra.ts";
 import { openSessions, type Sessions } from "../../../src/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -199,7 +198,7 @@ async function agentOn(sessions: Sessions, spy?: (request: { prompt: unknown }) 
   return new Agent({ id: "support", name: "support", instructions: "Help.", model: model as never, memory });
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`an agent in one process remembers what it heard in another: ${name}`, async () => {
     const url = (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });

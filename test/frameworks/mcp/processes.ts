@@ -11,8 +11,7 @@ import { after, test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
 import { openSessions, type Model, type Sessions } from "../../../src/index.ts";
 import { coreOf } from "../../../src/sessions/sessions.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { call, connected, posted, problemIn, serving, taskIn } from "./serving.ts";
@@ -56,7 +55,7 @@ async function listener(
   };
 }
 
-for (const engine of frameworkEngines) {
+for (const engine of enginesOfRun("SQLite")) {
   test(`the task of a server that is killed is served by another one, and its key asks again in the same task, on ${engine}`, async () => {
     const store = (await engines.get(engine)).fresh();
     const model: Model = async function* () {

@@ -14,8 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { openaiSession, type OpenAiSession } from "../../../src/adapters/openai-agents.ts";
 import { hasCode, openSessions } from "../../../src/index.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { isThorough, rounds } from "../../support/rounds.ts";
 
@@ -124,7 +123,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   return did.has("closed");
 }
 
-for (const name of frameworkEngines) {
+for (const name of enginesOfRun("SQLite")) {
   test(`a process that is killed before any of its commits loses nothing acknowledged, and its session goes on: ${name}`, async () => {
     const engine = await engines.get(name);
     // A thorough run kills before every commit of SQLite, a quick one before every sixth.

@@ -21,8 +21,7 @@ import { after, test } from "node:test";
 import { z } from "zod";
 import { openaiSession, type OpenAiSession } from "../../../src/adapters/openai-agents.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { Engines, enginesOfRun } from "../../crash/engines.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
 
@@ -54,7 +53,7 @@ async function shape(sessions: Sessions, id: string): Promise<unknown[]> {
   ]);
 }
 
-for (const engine of frameworkEngines)
+for (const engine of enginesOfRun("SQLite"))
   test(`runs are turns that any process and framework reads, with calls paired: ${engine}`, async () => {
     const url = (await engines.get(engine)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });

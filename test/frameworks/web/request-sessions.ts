@@ -14,8 +14,7 @@ import { openSessions, type Sessions } from "../../../src/index.ts";
 import { createServer } from "../../../src/server/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
-import { assertSound, Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { isThorough } from "../../support/rounds.ts";
@@ -50,7 +49,7 @@ async function appended(browser: RequestBrowser, url: string): Promise<Appended>
 }
 
 for (const framework of requestFrameworks) {
-  for (const name of frameworkEngines)
+  for (const name of enginesOfRun("SQLite"))
     test(`a browser gets a sealed cookie when its session is opened, and the session again with it: ${framework}, ${name}`, async () => {
       await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false, secret });
       await using server = await serveRequests(framework, sessions, appends);
@@ -283,7 +282,7 @@ test("options are checked before a request comes", async () => {
   }
 });
 
-for (const name of frameworkEngines)
+for (const name of enginesOfRun("SQLite"))
   test(`a server that is killed before any of its commits loses no turn that it has answered, and its browser goes on: ${name}`, async () => {
     const engine = await engines.get(name);
     const killedAfter = async (commits: number): Promise<boolean> => {

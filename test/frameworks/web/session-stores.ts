@@ -10,8 +10,7 @@ import { expressStore, type WebSession, type WebSessionStore } from "../../../sr
 import { SessionError, openSessions, type Sessions } from "../../../src/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
-import { Engines } from "../../crash/engines.ts";
-import { frameworkEngines } from "../framework-engines.ts";
+import { Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { isThorough } from "../../support/rounds.ts";
@@ -82,7 +81,7 @@ test("a function that is all that a request has changed is refused by its name: 
 });
 
 for (const framework of frameworks) {
-  for (const name of frameworkEngines)
+  for (const name of enginesOfRun("SQLite"))
     test(`a session is created, read, changed, regenerated, reloaded and destroyed: ${framework}, ${name}`, async () => {
       await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
       await using server = await serve(framework, sessions, setFields, { maxAge: 3_600_000 });
@@ -269,7 +268,7 @@ for (const framework of frameworks) {
     assert.deepEqual(await browser.get(`${server.url}/`), { name: "Ada", at: "1970-01-01T00:00:00.005Z" });
   });
 
-  for (const name of frameworkEngines) {
+  for (const name of enginesOfRun("SQLite")) {
     test(`requests in two processes keep the changes of both: ${framework}, ${name}`, async () => {
       const url = (await engines.get(name)).fresh();
       const servers = await Promise.all([worker(url, framework), worker(url, framework)]);
