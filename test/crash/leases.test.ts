@@ -6,7 +6,7 @@ import { hasCode, openSessions, type Session, type SessionLease, type Turn } fro
 import { WorkerProcess, type Report } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
-import { engineNames, Engines, type EngineName } from "./engines.ts";
+import { Engines, enginesOfRun, type EngineName } from "./engines.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
@@ -26,7 +26,7 @@ const crowds: Readonly<Record<EngineName, Crowd>> = {
 /** A worker writes so often before it is killed or paused. */
 const writesMin = 6;
 
-for (const name of engineNames) {
+for (const name of enginesOfRun("SQLite")) {
   const crowd = crowds[name];
 
   test(`of ${crowd.workers} processes with leases on ${crowd.sessions} sessions, killed and paused, no superseded lease holder writes: ${name}`, async (context) => {

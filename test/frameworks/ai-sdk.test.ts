@@ -14,9 +14,9 @@ const root = join(import.meta.dirname, "../..");
 const files = ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts"];
 const { skip } = await frameworkTests("ai-sdk", files);
 
-testsWithPeers("ai-sdk", { word: "lowest", files: ["chats.ts"], skip });
 const between = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
-for (const word of ["newest-6", "lowest-7"]) testsWithPeers("ai-sdk", { word, files: ["chats.ts"], skip: between });
+for (const word of ["lowest", "newest-6", "lowest-7"])
+  testsWithPeers("ai-sdk", { word, files: ["chats.ts"], skip: between });
 
 for (const engine of enginesOfRun("SQLite"))
   test(`chats over HTTP: ${engine}`, { skip: between }, () =>

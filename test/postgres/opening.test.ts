@@ -172,8 +172,9 @@ test("a dry run lists the missing steps and changes nothing; a migration lists t
 test("each older schema is migrated with its data", async () => {
   for (const partitions of [1, 3]) {
     for (let from = 1; from < known; from++) {
-      // A quick run takes the first and the last step with partitions, a thorough run each.
-      if (!isThorough && partitions > 1 && from > 1 && from < known - 1) continue;
+      // A quick run takes every third step, and with partitions the first and the last one.
+      const isTaken = from === 1 || from === known - 1 || (partitions === 1 && from % 3 === 0);
+      if (!isThorough && !isTaken) continue;
       const url = await emptyDatabase();
       const layout = layoutOf({ schema: "perdure", partitions });
       for (const step of migrations.slice(0, from)) await query(url, stepSql(step, layout));

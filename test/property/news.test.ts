@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { openSessions, type Sessions } from "../../src/index.ts";
-import { engineNames, Engines } from "../crash/engines.ts";
+import { Engines, enginesOfRun } from "../crash/engines.ts";
 import { makeChanges } from "../processes/changes.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
@@ -56,7 +56,7 @@ test("the last positions of a reader that resumes at random are those of the sto
   }
 });
 
-for (const engine of engineNames) {
+for (const engine of enginesOfRun("PostgreSQL")) {
   test(`the last positions of a reader that resumes at random are those of the store (${engine})`, async (context) => {
     const chance = chanceOf(context);
     const running = await engines.get(engine);

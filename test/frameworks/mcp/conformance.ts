@@ -30,6 +30,7 @@ import { answerResult } from "../../../src/adapters/mcp/answer-result.ts";
 import { knowsTasks, newTask, tasksExtension } from "../../../src/adapters/mcp/tasks.ts";
 import { createManager, openSessions, type Model, type Sessions, type Tool } from "../../../src/index.ts";
 import { serving } from "./serving.ts";
+import { isThorough } from "../../support/rounds.ts";
 
 const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 const wav = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA=";
@@ -380,10 +381,10 @@ test("the conformance suite passes, in both generations", async () => {
       taskFixtures(mcp, sessions, manager);
     },
   });
-  const [now, before] = await Promise.all([
-    failures(server.url, "--requirements", "2026-07-28"),
-    failures(server.url, "--spec-version", "2025-11-25"),
-  ]);
+  const now = await failures(server.url, "--requirements", "2026-07-28");
   assert.deepEqual(now, { failed: notServed["2026-07-28"], count: 50 });
+  // A quick run has the newer generation.
+  if (!isThorough) return;
+  const before = await failures(server.url, "--spec-version", "2025-11-25");
   assert.deepEqual(before, { failed: notServed["2025-11-25"], count: 31 });
 });
