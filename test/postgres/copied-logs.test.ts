@@ -11,6 +11,7 @@ import { creationOf, sampleRecord, sampleSplice, stepOf } from "../../src/testin
 import { boundedPlace, openBounded, rowsMax, until } from "./bounded-statements.ts";
 import { serverOfFile } from "./of-file.ts";
 import { Pool, query } from "./server.ts";
+import { isThorough } from "../support/rounds.ts";
 
 const server = await serverOfFile();
 
@@ -61,6 +62,8 @@ const moves: Readonly<Record<string, (record: SessionRecord) => Transaction>> = 
 };
 
 for (const [index, [which, transaction]] of Object.entries(moves).entries()) {
+  // A quick run has the first one.
+  if (!isThorough && index > 0) break;
   test(`a session takes over the long logs ${which} in bounded statements`, async () => {
     const { url, count } = await boundedPlace(server, `moved_${index}`);
     await using store = await openBounded({ url });

@@ -14,6 +14,7 @@ import { linesOf } from "../support/backup-cases.ts";
 import { assertSound } from "../crash/engines.ts";
 import { mountSmall, skipFor } from "../support/small-disk.ts";
 import { owner, PostgresServer, query } from "./server.ts";
+import { isThorough } from "../support/rounds.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-full-"));
 const closing = new DisposableStack();
@@ -50,6 +51,9 @@ const ways: readonly Way[] = ["on a full file system", "on a server that says so
 async function smallDatabase(way: Way, context: TestContext): Promise<Small | undefined> {
   const isReal = way === "on a full file system";
   if (isReal && skipFor(mountProblem, context)) return undefined;
+  // A quick run has the full file system where it may mount one.
+  const isSeen = !isReal && !isThorough && mountProblem === undefined;
+  if (isSeen && skipFor("PERDURE_TEST_THOROUGH is not set", context)) return undefined;
   const name = `full_${++databases}`;
   const url = await server.createDatabase(name, isReal ? "tablespace small" : "");
   await (await openSessions({ store: url, sweep: false })).close();

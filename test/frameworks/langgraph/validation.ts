@@ -7,14 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { Engines, enginesOfRun } from "../../crash/engines.ts";
+import { engineNames, Engines } from "../../crash/engines.ts";
+import { isThorough } from "../../support/rounds.ts";
 
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 const here = import.meta.dirname;
+const skip = isThorough ? false : "PERDURE_TEST_THOROUGH is not set";
 
-for (const name of enginesOfRun("SQLite"))
-  test(`LangChain's tests of checkpointers pass, those of delta channels too: ${name}`, async (context) => {
+for (const name of engineNames)
+  test(`LangChain's tests of checkpointers pass, those of delta channels too: ${name}`, { skip }, async (context) => {
     const folder = await mkdtemp(join(tmpdir(), "perdure-vitest-"));
     context.after(() => rm(folder, { recursive: true }));
     const report = join(folder, "report.json");
