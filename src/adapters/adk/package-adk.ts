@@ -1,7 +1,7 @@
 /** The package `@google/adk`, described by the members that are used. It is loaded at the first append. */
 /** @ts-ignore -- The package is a peer: its types may be absent. The declarations have this comment too. */
 import type { BaseSessionService } from "@google/adk";
-import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 
 /** The class of the package. It has private members, so that no other class has its type. */
 export type { BaseSessionService };
@@ -69,20 +69,19 @@ export interface AdkSessionList {
 /** What the base class does at an append to a session in memory: it trims `temp:` keys and applies the changes of the state. */
 type AppendInMemory = (append: { readonly session: AdkSession; readonly event: AdkEvent }) => Promise<AdkEvent>;
 
+interface PackageAdk {
+  readonly BaseSessionService: { readonly prototype: { readonly appendEvent: AppendInMemory } };
+}
+
 /** @throws SessionError `argument_invalid` if the package is not installed, or has another form */
 export async function appendInMemory(): Promise<AppendInMemory> {
-  const missing = (cause?: unknown): SessionError =>
-    new SessionError("argument_invalid", { name: "@google/adk", expected: "package" }, { cause });
-  let loaded: { readonly BaseSessionService?: { readonly prototype: { readonly appendEvent?: AppendInMemory } } };
-  try {
+  const { BaseSessionService: service } = await loadPeer<PackageAdk>(
+    "@google/adk",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    loaded = (await import("@google/adk")) as typeof loaded;
-  } catch (cause) {
-    throw missing(cause);
-  }
-  const { prototype } = loaded.BaseSessionService ?? {};
-  if (typeof prototype?.appendEvent !== "function") throw missing();
+    () => import("@google/adk"),
+    ["BaseSessionService"],
+  );
   // The method calls others of its class, and reads no field.
-  const base = Object.create(prototype) as { readonly appendEvent: AppendInMemory };
+  const base = Object.create(service.prototype) as { readonly appendEvent: AppendInMemory };
   return (append) => base.appendEvent(append);
 }

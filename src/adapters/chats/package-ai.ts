@@ -1,5 +1,6 @@
 /** The package `ai`, described by the functions that are called. It is loaded when a chat first needs it. */
 import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 import type { AnyUiMessage, UiChunk } from "./ui-message.ts";
 
 /** What messages of clients are checked with, as `validateUIMessages` of the package `ai` takes it. */
@@ -36,12 +37,11 @@ interface PackageAi {
 }
 
 async function packageAi(): Promise<PackageAi> {
-  try {
+  return await loadPeer<PackageAi>(
+    "ai",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    return (await import("ai")) as PackageAi;
-  } catch (cause) {
-    throw new SessionError("argument_invalid", { name: "ai", expected: "package" }, { cause });
-  }
+    () => import("ai"),
+  );
 }
 
 /**

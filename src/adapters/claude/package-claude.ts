@@ -1,5 +1,5 @@
 /** The package of the Claude Agent SDK, described by the function that is called. It is loaded at the first append. */
-import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 import type { ClaudeEntry } from "./entries.ts";
 import type { ClaudeSessionKey } from "./keys.ts";
 
@@ -24,16 +24,10 @@ interface PackageClaude {
 
 /** @throws SessionError `argument_invalid` if the package is not installed, or has another form */
 export async function packageClaude(): Promise<PackageClaude> {
-  const missing = (cause?: unknown): SessionError =>
-    new SessionError("argument_invalid", { name: "@anthropic-ai/claude-agent-sdk", expected: "package" }, { cause });
-  let loaded: Partial<PackageClaude>;
-  try {
+  return await loadPeer<PackageClaude>(
+    "@anthropic-ai/claude-agent-sdk",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    loaded = (await import("@anthropic-ai/claude-agent-sdk")) as Partial<PackageClaude>;
-  } catch (cause) {
-    throw missing(cause);
-  }
-  const { foldSessionSummary } = loaded;
-  if (typeof foldSessionSummary !== "function") throw missing();
-  return { foldSessionSummary };
+    () => import("@anthropic-ai/claude-agent-sdk"),
+    ["foldSessionSummary"],
+  );
 }

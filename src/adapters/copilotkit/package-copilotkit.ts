@@ -1,5 +1,5 @@
 /** The packages `@copilotkit/runtime`, `@ag-ui/client` and `rxjs`, described by the members that are used. */
-import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 
 /** An event of AG-UI: other fields depend on the type. */
 export interface AgUiEvent {
@@ -74,17 +74,10 @@ export interface PackageRxjs {
 
 /** @throws SessionError `argument_invalid` if the package is not installed, or has another form */
 export async function packageRxjs(): Promise<PackageRxjs> {
-  const missing = (cause?: unknown): SessionError =>
-    new SessionError("argument_invalid", { name: "rxjs", expected: "package" }, { cause });
-  let loaded: Partial<PackageRxjs>;
-  try {
+  return await loadPeer<PackageRxjs>(
+    "rxjs",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    const found: unknown = await import("rxjs");
-    loaded = found as Partial<PackageRxjs>;
-  } catch (cause) {
-    throw missing(cause);
-  }
-  const { Observable, ReplaySubject } = loaded;
-  if (typeof Observable !== "function" || typeof ReplaySubject !== "function") throw missing();
-  return { Observable, ReplaySubject };
+    () => import("rxjs"),
+    ["Observable", "ReplaySubject"],
+  );
 }

@@ -1,5 +1,5 @@
 /** The package `genkit`, described by the shapes that are used. Its class of errors is loaded when one is thrown. */
-import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 
 /** The conversation at the time of a snapshot. */
 export interface GenkitState<S = unknown> {
@@ -37,14 +37,17 @@ export interface GenkitContext {
   [name: string]: any;
 }
 
-/** @throws SessionError `argument_invalid` if the package is not installed */
+interface PackageGenkit {
+  readonly GenkitError: new (options: { status: string; message: string }) => Error;
+}
+
+/** @throws SessionError `argument_invalid` if the package is not installed, or has another form */
 export async function failedPrecondition(message: string): Promise<Error> {
-  let loaded: { readonly GenkitError: new (options: { status: string; message: string }) => Error };
-  try {
+  const { GenkitError } = await loadPeer<PackageGenkit>(
+    "genkit",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    loaded = (await import("genkit")) as typeof loaded;
-  } catch (cause) {
-    throw new SessionError("argument_invalid", { name: "genkit", expected: "package" }, { cause });
-  }
-  return new loaded.GenkitError({ status: "FAILED_PRECONDITION", message });
+    () => import("genkit"),
+    ["GenkitError"],
+  );
+  return new GenkitError({ status: "FAILED_PRECONDITION", message });
 }

@@ -1,5 +1,5 @@
 /** The package `@langchain/core`, described by the members that are used. It is loaded when a message is first made. */
-import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 import { isFields } from "./fields.ts";
 
 /** A message of LangChain. Versions and copies of the package differ, so its class says nothing. */
@@ -26,13 +26,11 @@ const known: ReadonlySet<string> = new Set([
 
 /** @throws SessionError `argument_invalid` if the package is not installed */
 export async function messageClasses(): Promise<MessageClasses> {
-  try {
+  return await loadPeer<MessageClasses>(
+    "@langchain/core",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    const loaded: unknown = await import("@langchain/core/messages");
-    return loaded as MessageClasses;
-  } catch (cause) {
-    throw new SessionError("argument_invalid", { name: "@langchain/core", expected: "package" }, { cause });
-  }
+    () => import("@langchain/core/messages"),
+  );
 }
 
 /** True for a message of a class of LangChain; false for one of a class that extends it under another name. */

@@ -1,7 +1,7 @@
 /** The package `@mastra/core`, described by the members that are used. It is loaded when a memory is made. */
 /** @ts-ignore -- The package is a peer: its types may be absent. The declarations have this comment too. */
 import type { MemoryStorage } from "@mastra/core/storage";
-import { SessionError } from "../../index.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 
 /** The class of the package. It has private members, so that no other class has its type. */
 export type { MemoryStorage };
@@ -102,17 +102,17 @@ export interface MastraPage {
   hasMore: boolean;
 }
 
+interface PackageMastra {
+  readonly MemoryStorage: new () => object;
+}
+
 /** @throws SessionError `argument_invalid` if the package is not installed, or has another form */
 export async function newMemoryStorage(): Promise<object> {
-  const missing = (cause?: unknown): SessionError =>
-    new SessionError("argument_invalid", { name: "@mastra/core", expected: "package" }, { cause });
-  let loaded: { readonly MemoryStorage?: new () => object };
-  try {
+  const loaded = await loadPeer<PackageMastra>(
+    "@mastra/core",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    loaded = (await import("@mastra/core/storage")) as typeof loaded;
-  } catch (cause) {
-    throw missing(cause);
-  }
-  if (typeof loaded.MemoryStorage !== "function") throw missing();
+    () => import("@mastra/core/storage"),
+    ["MemoryStorage"],
+  );
   return new loaded.MemoryStorage();
 }

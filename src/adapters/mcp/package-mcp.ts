@@ -1,5 +1,5 @@
 /** The package `@modelcontextprotocol/server`, described by the members that are called. It is loaded when a server is made. */
-import { SessionError } from "../../errors.ts";
+import { loadPeer } from "../peers/load-peer.ts";
 
 /** The context of a request, as the package hands it to a handler. */
 export interface McpContext {
@@ -104,28 +104,18 @@ export interface PackageStdio {
 
 /** @throws SessionError `argument_invalid` where the package is not installed */
 export async function packageMcp(): Promise<PackageMcp> {
-  return await installed(async () => {
+  return await loadPeer<PackageMcp>(
+    "@modelcontextprotocol/server",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    return (await import("@modelcontextprotocol/server")) as PackageMcp;
-  });
+    () => import("@modelcontextprotocol/server"),
+  );
 }
 
 /** @throws SessionError `argument_invalid` where the package is not installed */
 export async function packageStdio(): Promise<PackageStdio> {
-  return await installed(async () => {
+  return await loadPeer<PackageStdio>(
+    "@modelcontextprotocol/server",
     // @ts-ignore -- The package is a peer: its types may be absent.
-    return (await import("@modelcontextprotocol/server/stdio")) as PackageStdio;
-  });
-}
-
-async function installed<T>(load: () => Promise<T>): Promise<T> {
-  try {
-    return await load();
-  } catch (cause) {
-    throw new SessionError(
-      "argument_invalid",
-      { name: "@modelcontextprotocol/server", expected: "package" },
-      { cause },
-    );
-  }
+    () => import("@modelcontextprotocol/server/stdio"),
+  );
 }

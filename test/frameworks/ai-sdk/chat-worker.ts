@@ -6,9 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { chats, type Chat } from "../../../src/adapters/ai.ts";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 import { call, scripted, words } from "./chat-client.ts";
 
 const [url = "", task = "", commitsMax = "0"] = process.argv.slice(2);
@@ -32,13 +30,8 @@ async function answered(chat: Chat<UIMessage>, model: ReturnType<typeof scripted
   await response.text();
 }
 
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && task === "chat" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
-const sessions = await openSessions({ store: counted, sweep: false });
+const store = await mortalStore(url, task === "chat" ? Number(commitsMax) : Infinity);
+const sessions = await openSessions({ store, sweep: false });
 const all = chats<UIMessage>(sessions);
 
 if (task === "endless") {

@@ -3,17 +3,14 @@
 import "./resolve.ts";
 import { streamText, validateUIMessages, type UIMessage } from "ai";
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chats, type Chat } from "../../../src/adapters/ai.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
 import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
-import { endsWithTest } from "../../support/ends-with-test.ts";
 import { isThorough } from "../../support/rounds.ts";
+import { reportingProcess, type Report, type ReportingProcess } from "../reporting-process.ts";
 import { workerProgram } from "../worker-program.ts";
 import { scripted, words } from "./chat-client.ts";
 
@@ -21,40 +18,7 @@ const program = await workerProgram(join(import.meta.dirname, "chat-worker.ts"))
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
-type Said = Readonly<Record<string, unknown>>;
-
-/** A chatting process; `said` grows as it prints. */
-function worker(...args: readonly string[]): {
-  readonly said: Said[];
-  readonly ended: Promise<unknown>;
-  hear(field: string, count: number): Promise<void>;
-  kill(): void;
-} {
-  const child = endsWithTest(
-    spawn(process.execPath, [program, ...args], {
-      stdio: ["ignore", "pipe", "inherit"],
-    }),
-  );
-  const said: Said[] = [];
-  const lines = createInterface({ input: child.stdout });
-  let wake = (): void => undefined;
-  lines.on("line", (line) => {
-    if (line.endsWith("}")) said.push(JSON.parse(line) as Said);
-    wake();
-  });
-  const ended = Promise.all([once(child, "close"), once(lines, "close")]);
-  return {
-    said,
-    ended,
-    async hear(field, count) {
-      while (said.filter((line) => line[field] !== undefined).length < count) {
-        assert(child.exitCode === null && child.signalCode === null, "the worker has ended");
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
-    },
-    kill: () => void child.kill("SIGKILL"),
-  };
-}
+const worker = (...args: readonly string[]): ReportingProcess => reportingProcess(program, args);
 
 const textOf = (message: UIMessage | undefined): string =>
   (message?.parts ?? []).flatMap((part) => (part.type === "text" ? [part.text] : [])).join("");
@@ -115,7 +79,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   await chatting.ended;
   await using sessions = await openSessions({ store, sweep: false });
   const chat = await chats<UIMessage>(sessions).open("c");
-  const did = new Set(chatting.said.map((line) => line["did"]));
+  const did = new Set(chatting.reports.map((line) => line["did"]));
   const { messages } = chat;
   if (messages.length > 0) await validateUIMessages({ messages });
   check(messages, await turnsOf(sessions), did);
@@ -147,13 +111,13 @@ for (const name of enginesOfRun("SQLite")) {
     const store = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const producer = worker(store, "endless");
-    await producer.hear("said", 20);
+    await producer.reported("said", 20);
     const reading = (await chats<UIMessage>(sessions).running("c")) ?? assert.fail("no answer runs");
-    const chunks: Said[] = [];
+    const chunks: Report[] = [];
     const read = (async () => {
-      for await (const chunk of reading) chunks.push(chunk as unknown as Said);
+      for await (const chunk of reading) chunks.push(chunk as unknown as Report);
     })();
-    await producer.hear("said", 80);
+    await producer.reported("said", 80);
     producer.kill();
     await read;
     assert.equal(chunks.at(-1)?.["type"], "error");

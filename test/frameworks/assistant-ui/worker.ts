@@ -1,20 +1,13 @@
 /** A process that writes the history of a thread, and is killed before one of its commits. Prints each message that it has stored. */
 import { assistantHistory } from "../../../src/client/assistant-ui.ts";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 import { messageOf } from "./messages.ts";
 
 const [url = "", name = "", commitsMax = "Infinity"] = process.argv.slice(2);
 
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
-const sessions = await openSessions({ store: counted, sweep: false });
+const store = await mortalStore(url, Number(commitsMax));
+const sessions = await openSessions({ store, sweep: false });
 const history = assistantHistory(sessions, "t");
 const { headId } = await history.load();
 let parentId = headId;

@@ -3,19 +3,12 @@
 import "./resolve.ts";
 import { claudeStore, type ClaudeEntry, type ClaudeSessionKey } from "../../../src/adapters/claude.ts";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 
 const [url = "", batches = "", commitsMax = ""] = process.argv.slice(2);
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
+const store = await mortalStore(url, Number(commitsMax));
 const sessions = await openSessions({
-  store: counted,
+  store,
   sweep: false,
   limits: { entryBytesMax: 8192, writeBytesMax: 16_384 },
 });

@@ -2,16 +2,13 @@
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
 import "./resolve.ts";
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, type Sessions, type Turn } from "../../../src/index.ts";
 import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
-import { endsWithTest } from "../../support/ends-with-test.ts";
 import { isThorough } from "../../support/rounds.ts";
+import { reportingProcess, type ReportingProcess } from "../reporting-process.ts";
 import { workerProgram } from "../worker-program.ts";
 import { runtimeOf, says, ScriptedAgent } from "./agents.ts";
 
@@ -19,31 +16,7 @@ const program = await workerProgram(join(import.meta.dirname, "worker.ts"));
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
-type Said = Readonly<Record<string, unknown>>;
-
-/** A running process; `said` grows as it prints. */
-function worker(...args: readonly string[]) {
-  const child = endsWithTest(spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] }));
-  const said: Said[] = [];
-  const lines = createInterface({ input: child.stdout });
-  let wake = (): void => undefined;
-  lines.on("line", (line) => {
-    if (line.endsWith("}")) said.push(JSON.parse(line) as Said);
-    wake();
-  });
-  const ended = Promise.all([once(child, "close"), once(lines, "close")]);
-  return {
-    said,
-    ended,
-    async hear(count: number): Promise<void> {
-      while (said.length < count) {
-        assert(child.exitCode === null && child.signalCode === null, "the worker has ended");
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
-    },
-    kill: () => void child.kill("SIGKILL"),
-  };
-}
+const worker = (...args: readonly string[]): ReportingProcess => reportingProcess(program, args);
 
 async function turnsOf(sessions: Sessions): Promise<Turn[]> {
   return await Array.fromAsync((await sessions.get("t")).turns());
@@ -66,7 +39,7 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   const running = worker(store, "runs", String(commits));
   await running.ended;
   await using sessions = await openSessions({ store, sweep: false });
-  const did = running.said.map((line) => line["did"]);
+  const did = running.reports.map((line) => line["did"]);
   await goOn(sessions);
   const turns = await turnsOf(sessions);
   const keys = turns.map(({ key }) => key);
@@ -106,11 +79,11 @@ for (const name of enginesOfRun("SQLite")) {
     const store = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const producer = worker(store, "endless");
-    await producer.hear(20);
+    await producer.reported("said", 20);
     const runtime = await runtimeOf(sessions, new ScriptedAgent(() => says("m2", "Then.")));
     const page = runtime.client("t");
     const following = page.follow();
-    await producer.hear(80);
+    await producer.reported("said", 80);
     assert.equal(await runtime.runner.isRunning({ threadId: "t" }), true);
     producer.kill();
     await following;

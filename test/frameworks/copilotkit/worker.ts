@@ -5,9 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lastValueFrom } from "rxjs";
 import { copilotRunner, type AgUiEvent } from "../../../src/adapters/copilotkit.ts";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 
 const [url = "", task = "", commitsMax = "0"] = process.argv.slice(2);
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -28,13 +26,8 @@ function agentOf(words: AsyncIterable<string> | Iterable<string>, runId: string)
   };
 }
 
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && task === "runs" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
-const sessions = await openSessions({ store: counted, sweep: false });
+const store = await mortalStore(url, task === "runs" ? Number(commitsMax) : Infinity);
+const sessions = await openSessions({ store, sweep: false });
 const runner = await copilotRunner(sessions);
 
 async function run(runId: string, words: AsyncIterable<string> | Iterable<string>): Promise<AgUiEvent> {

@@ -3,19 +3,12 @@
 import "./resolve.ts";
 import { perdureMemory } from "../../../src/adapters/mastra.ts";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 import { messageOf, threadOf } from "./messages.ts";
 
 const [url = "", thread = "", commitsMax = ""] = process.argv.slice(2);
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
-const memory = await perdureMemory(await openSessions({ store: counted, sweep: false }));
+const store = await mortalStore(url, Number(commitsMax));
+const memory = await perdureMemory(await openSessions({ store, sweep: false }));
 const done = (): void => void process.stdout.write("done\n");
 await memory.saveThread({ thread: threadOf(thread) });
 done();

@@ -7,22 +7,15 @@ import { setImmediate as tick } from "node:timers/promises";
 import { z } from "zod";
 import { openaiSession } from "../../../src/adapters/openai-agents.ts";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 
 setTracingDisabled(true);
 
 const [url = "", task = "", commitsMax = "0"] = process.argv.slice(2);
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && task === "runs" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
-const sessions = await openSessions({ store: counted, sweep: false });
+const store = await mortalStore(url, task === "runs" ? Number(commitsMax) : Infinity);
+const sessions = await openSessions({ store, sweep: false });
 const session = await openaiSession<AgentInputItem>(sessions, "s");
 const runner = new Runner();
 const { run } = session.durable(runner);

@@ -4,19 +4,12 @@
  */
 import { createInterface } from "node:readline";
 import { openSessions } from "../../../src/index.ts";
-import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { openPostgres } from "../../../src/store/postgres/open.ts";
-import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import { mortalStore } from "../mortal-store.ts";
 import { serve, type Framework } from "./servers.ts";
 
 const [url = "", framework = "Express", commitsMax = "Infinity"] = process.argv.slice(2);
-const store = await (url.startsWith("sqlite:") ? openSqlite({ url }) : openPostgres({ url }));
-let commits = 0;
-const counted = storeBefore(store, (method, args) => {
-  if (method === "commit" && ++commits > Number(commitsMax)) process.kill(process.pid, "SIGKILL");
-  return callStore(store, method, args);
-});
-const sessions = await openSessions({ store: counted, sweep: false });
+const store = await mortalStore(url, Number(commitsMax));
+const sessions = await openSessions({ store, sweep: false });
 const lines = createInterface({ input: process.stdin });
 
 const server = await serve(framework as Framework, sessions, async ({ path, query, session, destroy }) => {
