@@ -43,7 +43,11 @@ const messages = `
   insert into plain_messages values
     ('c', 'user', '[1, 2]', null, null, 'ada'),
     ('c', 'assistant', null, '[{"id":"t","type":"function","function":{"name":"sum","arguments":"{}"}}]', null, null),
-    ('c', 'tool', '3', null, 't', null)`;
+    ('c', 'tool', '3', null, 't', null);
+  create table message_store (id integer primary key, session_id text, message JSON);
+  insert into message_store values
+    (2, 'm', '{"type":"ai","content":"Rye.","tool_calls":[],"additional_kwargs":{}}'),
+    (1, 'm', '{"type":"human","data":{"content":"Rye or wheat?"}}')`;
 
 const engines = {
   async sqlite(place: Workplace): Promise<string> {
@@ -135,6 +139,16 @@ for (const [engine, prepare] of Object.entries(engines)) {
       [called.info.user, exchange?.input[0]?.content, exchange?.output.map(({ role }) => role)],
       ["ada", "[1, 2]", ["assistant", "tool"]],
     );
+  });
+
+  test(`${engine}: rows with a whole message, as LangChain and n8n keep them, become sessions`, async () => {
+    await using place = await Workplace.open();
+    const from = engine === "sqlite" ? await prepare(place) : server.url();
+    const { code, stderr } = await place.run(["import", "--from", from, "--table", "message_store"]);
+    assert.equal(code, 0, stderr);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const [turn] = await Array.fromAsync((await sessions.get("m")).turns());
+    assert.deepEqual([turn?.input[0]?.content, turn?.output[0]?.content], ["Rye or wheat?", "Rye."]);
   });
 
   test(`${engine}: a table that is missing or has other columns is refused, with those that are there`, async () => {

@@ -44,6 +44,8 @@ export const writtenForms: Readonly<Record<string, WrittenForm>> = {
   ),
   "rows of a table": (written) =>
     all(written).map((message, index) => ({ conversation_id: "k", created_at: at(index), user_id: "ada", ...message })),
+  "rows with a message": (written) =>
+    toFormat(all(written), "langchain").map((message, id) => ({ id, session_id: "k", message })),
   "old functions": (written) => [
     {
       messages: all(written).map((message) => {

@@ -21,6 +21,7 @@ const ownIdNames = [
   "threadId",
   "session_id",
   "sessionId",
+  "SessionId",
   "chat_id",
   "chatId",
   "_id",

@@ -9,6 +9,7 @@ import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { messagesOfWritten, type WrittenMessage } from "../conversations/written-messages.ts";
 
 /** The fields in which programs keep the messages of a conversation. */
 const listNames = [
@@ -105,10 +106,11 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
   };
 }
 
-/** The messages of one conversation, which stand by themselves in a file. */
-function conversationOfEntries(
+/** The messages of one conversation, which stand by themselves in a file: each is a document, or in a field of one. */
+export function conversationOfEntries(
   documents: readonly [FoundDocument, ...FoundDocument[]],
   format: MessageFormat | undefined,
+  messageIn: (document: Value) => Value = (document) => document,
 ): Conversation {
   const times = documents.map(({ value }) => factsOf(value as Fields).at);
   const isTimed = times.every((at) => at !== undefined);
@@ -117,14 +119,18 @@ function conversationOfEntries(
   if (isTimed && times[0]! > times.at(-1)!) order.reverse();
   const ordered = isTimed ? order.toSorted((one, other) => times[one]! - times[other]!) : order;
   const id = groupOf(documents[0].value);
-  const values = ordered.map((index) => documents[index]!.value);
+  const written = ordered.map((index): WrittenMessage => {
+    const { value } = documents[index]!;
+    const message = messageIn(value);
+    return { value: message, facts: { ...factsOf(message as Fields), ...factsOf(value as Fields) } };
+  });
   const named = documents.map(({ value, place }) => ({ user: userOf(value), place }));
   // Answers may name the author as their user.
-  const asked = named.filter((one, index) => one.user !== undefined && isOfUser(documents[index]!.value));
+  const asked = named.filter((one, index) => one.user !== undefined && isOfUser(messageIn(documents[index]!.value)));
   const user = onlyUser(asked.length > 0 ? asked : named);
   return {
     ...defined({ id, user }),
-    ...listedMessages(values, documents[0].place, { instructions: "", model: undefined, format }),
+    ...messagesOfWritten(written, { place: documents[0].place, format }),
   };
 }
 

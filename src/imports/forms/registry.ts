@@ -17,6 +17,7 @@ import { librechat } from "./apps/librechat.ts";
 import { lobechat } from "./apps/lobechat.ts";
 import { openWebui } from "./apps/open-webui.ts";
 import { exchanges } from "./exchanges.ts";
+import { messageRows } from "./message-rows.ts";
 import { mixed } from "./mixed.ts";
 import { savedState } from "./saved-state.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
@@ -41,6 +42,7 @@ export const conversationFormats: readonly ConversationFormat[] = [
   assistants,
   openaiConversation,
   modelCalls,
+  messageRows,
   exchanges,
   ...chatForms,
   mixed,

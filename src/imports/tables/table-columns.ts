@@ -48,7 +48,10 @@ const names: Readonly<Record<TableField, readonly string[]>> = {
   user: ["user_id", "userid", "user", "username"],
 };
 
-/** The columns of a table: a row is an exchange, a question with its answer, a message, or the whole state of a session. */
+/**
+ * The columns of a table: a row is an exchange, a question with its answer, a message, or the whole state of a session. Without a
+ * column of roles the content is the whole message, as JSON.
+ */
 export interface TableColumns {
   readonly rows: "exchanges" | "messages" | "states";
   readonly columns: { readonly [Field in TableField]?: string };
@@ -91,6 +94,8 @@ function rowsOf({
   if (session === undefined) return undefined;
   if (question !== undefined && answer !== undefined) return "exchanges";
   // The id of a message is that of no session.
-  if (role !== undefined && content !== undefined && session.toLowerCase() !== "id") return "messages";
-  return messages === undefined ? undefined : "states";
+  const isMessage = content !== undefined && session.toLowerCase() !== "id";
+  if (isMessage && role !== undefined) return "messages";
+  if (messages !== undefined) return "states";
+  return isMessage && content.toLowerCase() === "message" ? "messages" : undefined;
 }

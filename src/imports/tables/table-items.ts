@@ -81,7 +81,7 @@ const readers = { exchanges: ofExchanges, messages: ofMessages, states: ofState 
 function ofMessages(gathered: Gathered, columns: Columns): Conversation {
   const { id, source, rows } = gathered;
   const written = rows.map((row) => ({
-    value: messageOf(row, columns),
+    value: columns.role === undefined ? (jsonIn(row[columns.content ?? ""], source) as Value) : messageOf(row, columns),
     facts: defined({ at: timeOf(row, columns), model: textIn(row, columns.model) || undefined }),
   }));
   return { id, ...messagesOfWritten(written, { place: source }), ...aboutOf(gathered, columns) };

@@ -1,0 +1,53 @@
+/**
+ * Rows of a table with a whole message in one column, `{id, session_id, message}`: the chat memory of LangChain and of n8n. The
+ * message is an object, or its JSON: https://github.com/langchain-ai/langchain-postgres
+ */
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { formatOf } from "../../formats/registry.ts";
+import { groupOf } from "../conversations/about.ts";
+import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
+import { conversationOfEntries } from "./chat.ts";
+
+export const messageRows: ConversationFormat = {
+  name: "message-rows",
+  title: "rows of messages, as the chat memory of LangChain and n8n has them",
+  kindOf: (document) => (isFields(document) && isRow(document) ? "entry" : undefined),
+  groupOf,
+  read: (documents) => [conversationOfEntries(inOrder(documents), undefined, (row) => messageIn(row as Fields)!)],
+};
+
+/** A line of the log of an agent has a type beside its message. */
+function isRow(row: Fields): boolean {
+  const { type, role } = row;
+  return type === undefined && role === undefined && groupOf(row) !== undefined && messageIn(row) !== undefined;
+}
+
+/** The names of the column, the usual one first. */
+const messageNames = ["message", "History"] as const;
+
+/** The message of a row; undefined where it has none in a known format. */
+function messageIn(row: Fields): Value | undefined {
+  const [given] = messageNames.flatMap((name) => row[name] ?? []);
+  const message = typeof given === "string" && given.startsWith("{") ? parsed(given) : given;
+  return formatOf(message) === undefined ? undefined : message;
+}
+
+function parsed(text: string): Value | undefined {
+  try {
+    return JSON.parse(text) as Value;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
+  }
+}
+
+/** By the number of the row, where each has one: most of these tables have no times. */
+function inOrder(
+  documents: readonly [FoundDocument, ...FoundDocument[]],
+): readonly [FoundDocument, ...FoundDocument[]] {
+  const numbers = new Map(documents.map((document) => [document, (document.value as Fields)["id"]]));
+  if (![...numbers.values()].every((id) => typeof id === "number")) return documents;
+  const numberOf = (document: FoundDocument): number => numbers.get(document) as number;
+  return documents.toSorted((one, other) => numberOf(one) - numberOf(other)) as [FoundDocument, ...FoundDocument[]];
+}
