@@ -78,6 +78,7 @@ export type {
   LogWrite,
   SessionWrite,
   TurnsWrite,
+  TurnWait,
   WriteOutcome,
   WriteResult,
   WrittenEntries,

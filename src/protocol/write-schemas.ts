@@ -1,7 +1,7 @@
 /** Schemas of turns, named logs, fields of sessions and documents in writes, and of what reads of named logs send. */
 import { z } from "zod";
 import type { Onto } from "../domain/writes/named-logs.ts";
-import type { Metadata, Seen, SessionPatch, SessionWrite, TurnInput, WriteKey } from "../index.ts";
+import type { Metadata, Seen, SessionPatch, SessionWrite, TurnInput, Value, WriteKey } from "../index.ts";
 import { scopedDocuments, versions } from "./document-schemas.ts";
 import {
   agentName,
@@ -16,6 +16,7 @@ import {
   sessionAnswer,
   title,
   turnAnswer,
+  waitingAnswer,
 } from "./schemas.ts";
 
 const turnFields = {
@@ -121,6 +122,14 @@ const writeFields = {
       from: z.number().optional().meta({ description: "the first turn to replace, with all behind it" }),
       turns: z.array(keyedTurnBody),
       amends: z.boolean().optional().meta({ description: "the first turn is a later version of the last one" }),
+      wait: z
+        .strictObject({
+          state: anything<Value>({ description: "the data that the resumer needs; any JSON value" }),
+          reason: z.string(),
+          expires: duration.optional(),
+        })
+        .optional()
+        .meta({ description: "the last turn waits" }),
     })
     .optional(),
   logs: logs.optional(),
@@ -159,6 +168,7 @@ const writeResult = z.object({
   status: z.literal("ok"),
   version: z.number(),
   turns: z.array(turnAnswer),
+  waiting: waitingAnswer.optional().meta({ description: "the turn that waits" }),
   logs: z.record(
     z.string(),
     z.object({

@@ -13,7 +13,17 @@ import type {
   WriteResult,
   WritesOutcome,
 } from "../index.ts";
-import { infoOfWire, turnOfWire, wireSession, wireTurn, type WireSession, type WireTurn } from "./wire.ts";
+import {
+  infoOfWire,
+  turnOfWire,
+  waitingOfWire,
+  wireSession,
+  wireTurn,
+  wireWaitingFor,
+  type WireSession,
+  type WireTurn,
+  type WireWaitingTurn,
+} from "./wire.ts";
 import type { PatchBody, WriteBody } from "./write-schemas.ts";
 
 /** An entry of a log. */
@@ -21,7 +31,10 @@ export interface WireLogEntry extends Omit<LogEntry, "at"> {
   readonly at: string;
 }
 
-type WireResult = Omit<WriteResult, "turns"> & { readonly turns: readonly WireTurn[] };
+type WireResult = Omit<WriteResult, "turns" | "waiting"> & {
+  readonly turns: readonly WireTurn[];
+  readonly waiting?: WireWaitingTurn;
+};
 
 /** The key of a write is in its log already. */
 type WireDuplicate = Omit<Extract<WriteOutcome, { status: "duplicate" }>, "entry"> & { readonly entry: WireLogEntry };
@@ -49,7 +62,7 @@ export function logEntryOfWire(log: string, { at, value, ...entry }: WireLogEntr
 }
 
 export function wireOutcome(outcome: WriteOutcome): WireOutcome {
-  if (outcome.status === "ok") return { ...outcome, turns: outcome.turns.map(wireTurn) };
+  if (outcome.status === "ok") return wireResult(outcome);
   return { ...outcome, entry: wireLogEntry(outcome.log, outcome.entry) };
 }
 
@@ -58,13 +71,19 @@ export function outcomeOfWire(wire: WireOutcome): WriteOutcome {
   return { ...wire, entry: logEntryOfWire(wire.log, wire.entry) };
 }
 
-function resultOfWire(wire: WireResult): WriteResult {
-  return { ...wire, turns: wire.turns.map(turnOfWire) };
+function wireResult({ turns, waiting, ...result }: WriteResult): WireResult {
+  const sent = waiting === undefined ? undefined : wireWaitingFor("operator", waiting);
+  return defined({ ...result, turns: turns.map(wireTurn), waiting: sent });
+}
+
+function resultOfWire({ turns, waiting, ...result }: WireResult): WriteResult {
+  const read = waiting === undefined ? undefined : waitingOfWire(waiting);
+  return defined({ ...result, turns: turns.map(turnOfWire), waiting: read });
 }
 
 export function wireOutcomes(outcome: WritesOutcome): WireOutcomes {
   if (outcome.status === "duplicate") return { ...outcome, entry: wireLogEntry(outcome.log, outcome.entry) };
-  return { ...outcome, writes: outcome.writes.map((write) => ({ ...write, turns: write.turns.map(wireTurn) })) };
+  return { ...outcome, writes: outcome.writes.map(wireResult) };
 }
 
 export function outcomesOfWire(wire: WireOutcomes): WritesOutcome {

@@ -43,13 +43,20 @@ class Model {
   lists: Lists = { turns: [], a: [], b: [] };
   changes: Changes = { turns: 0, a: 0, b: 0 };
   looks: ModelLook[] = [];
+  /** The output of the last turn, if it waits. */
+  waiting: unknown;
 }
 
 /** A write, with `from` counted back from the end: 0 is behind the last one. */
 interface WriteCommand {
   readonly do: "write";
   readonly who: number;
-  readonly turns: { back: number | null; items: { key: string | null; value: string }[]; amends: boolean } | null;
+  readonly turns: {
+    back: number | null;
+    items: { key: string | null; value: string }[];
+    amends: boolean;
+    waits: boolean;
+  } | null;
   readonly logs: Partial<Record<"a" | "b", { back: number | null; entries: (Item & { ifPresent: IfPresent })[] }>>;
   readonly onto: "nothing" | "fresh" | "stale" | "version";
 }
@@ -57,7 +64,7 @@ interface WriteCommand {
 type Command =
   | WriteCommand
   | { readonly do: "look"; readonly who: number; readonly logs: Name[] }
-  | { readonly do: "append" | "touch" | "archive" | "fork" | "restore"; readonly who: number };
+  | { readonly do: "append" | "touch" | "archive" | "fork" | "restore" | "resume"; readonly who: number };
 
 // So few keys that they come back.
 const key = fc.option(fc.constantFrom("k1", "k2", "k3", "k4"));
@@ -89,6 +96,7 @@ const write = fc.record(
             },
           ),
           amends: fc.boolean(),
+          waits: fc.boolean(),
         },
         plain,
       ),
@@ -100,7 +108,7 @@ const write = fc.record(
 ) as fc.Arbitrary<WriteCommand>;
 const others = fc.oneof(
   fc.record({ do: fc.constant("look" as const), who, logs: fc.subarray([...names]) }, plain),
-  fc.record({ do: fc.constantFrom("append", "touch", "archive", "fork", "restore"), who }, plain),
+  fc.record({ do: fc.constantFrom("append", "touch", "archive", "fork", "restore", "resume"), who }, plain),
 ) as fc.Arbitrary<Command>;
 const commands = fc.array(fc.oneof({ arbitrary: write, weight: 4 }, { arbitrary: others, weight: 1 }), {
   minLength: 1,
@@ -132,12 +140,15 @@ function writeOf(command: WriteCommand, model: Model, onto: ModelLook | undefine
     from: fromOf("turns", turns.back),
     turns: turns.items.map(({ key: named, value }) => ({
       input: `t${value}`,
+      output: `o${value}`,
       ...(named === null ? {} : { key: named }),
     })),
     amends: turns.amends,
+    ...(turns.waits ? { wait: { state: { of: turns.items.length }, reason: "approval" } } : {}),
   };
   if (wanted !== null && isLoose(wanted.from)) return undefined;
   if (wanted !== null && wanted.amends && (wanted.from === undefined || wanted.turns.length === 0)) return undefined;
+  if (wanted?.wait !== undefined && wanted.turns.length <= (wanted.amends ? 1 : 0)) return undefined;
   const { from, ...rest } = wanted ?? {};
   return {
     ...(wanted === null
@@ -169,6 +180,7 @@ function applied(model: Model, write: SessionWrite, onto: ModelLook | undefined,
   const next: Lists = { ...model.lists };
   const changed: Name[] = [];
   if (turns !== undefined) {
+    if (model.waiting !== undefined) return { status: "turn_waiting" };
     const head = next.turns.length;
     const from = turns.from ?? head + 1;
     if (from > head + 1 || (turns.amends === true && (from !== head || head === 0))) return { status: "range_invalid" };
@@ -214,6 +226,7 @@ function applied(model: Model, write: SessionWrite, onto: ModelLook | undefined,
     next[log as Name] = list;
     if (isChanged) changed.push(log as Name);
   }
+  if (turns?.wait !== undefined) model.waiting = turns.turns.at(-1)?.output;
   model.lists = next;
   for (const log of changed) model.changes = { ...model.changes, [log]: model.changes[log] + 1 };
   return { status: "ok", seqs };
@@ -230,7 +243,7 @@ async function outcomeOf(work: Promise<WriteOutcome>): Promise<Outcome> {
     const seqs = Object.fromEntries(Object.entries(outcome.logs).map(([log, { seqs: ofLog }]) => [log, ofLog]));
     return { status: "ok", seqs };
   } catch (error) {
-    for (const code of ["conflict", "range_invalid", "argument_invalid"] as const)
+    for (const code of ["conflict", "range_invalid", "argument_invalid", "turn_waiting"] as const)
       if (hasCode(error, code)) return { status: code };
     throw error;
   }
@@ -270,7 +283,20 @@ async function play(programs: readonly Sessions[], some: readonly Command[]): Pr
       const look = await lookAt(session, logs);
       return { look, logs, changes: { ...model.changes } };
     };
+    // Other commands need the turn that waits to be done.
+    const goesOn = command.do !== "look" && command.do !== "touch" && command.do !== "write";
+    if (goesOn && model.waiting !== undefined) {
+      const waiting = await session.waiting();
+      assert.deepEqual(waiting?.output, [{ role: "assistant", content: model.waiting }]);
+      const turn = await session.resume(waiting.token);
+      const { output } = await turn.seal();
+      assert.deepEqual(output, waiting.output);
+      model.waiting = undefined;
+      model.changes = { ...model.changes, turns: model.changes.turns + 1 };
+    }
     switch (command.do) {
+      case "resume":
+        break;
       case "look":
         model.looks = [...model.looks, await take(command.logs)].slice(-3);
         break;
@@ -328,7 +354,7 @@ test("random commands do what the model does, and reach every outcome: memory", 
     }),
     { numRuns: rounds(600) },
   );
-  for (const status of ["ok", "duplicate", "conflict"])
+  for (const status of ["ok", "duplicate", "conflict", "turn_waiting"])
     assert.ok((all.get(status) ?? 0) >= 5, `${status}: ${all.get(status)}`);
   assert.equal((await doctor(place.sessions)).findings, 0);
 });

@@ -59,6 +59,23 @@ test("a write of turns, named logs and fields is one commit, and a look has all 
   });
 });
 
+test("a write whose last turn waits brings the turn with its token, over HTTP and by the client", async () => {
+  await using here = serve();
+  await here.sessions.create({ id: "s" });
+  const session = await (await remoteOf(here)).get("s");
+  const state = { at: new Date(7) };
+  const turns = { turns: [{ input: "Pay", output: "May I?" }], wait: { state, reason: "approval" } };
+  const outcome = await session.write({ turns });
+  assert.ok(outcome.status === "ok");
+  assert.deepEqual(outcome.waiting, await session.waiting());
+  assert.deepEqual([outcome.waiting?.turn, outcome.waiting?.state], [1, state]);
+  const turn = await (await here.sessions.get("s")).resume(outcome.waiting?.token ?? "");
+  assert.equal((await turn.seal()).output[0]?.content, "May I?");
+  await assert.rejects(session.write({ turns: { ...turns, wait: { reason: "approval" } as never } }), {
+    code: "request_invalid",
+  });
+});
+
 test("a write is decided on a version, a look or an ETag: a later change of a log refuses it, a touch does not", async () => {
   await using here = serve();
   const key = await here.key("write");

@@ -11,7 +11,6 @@ import {
   sameValue,
   SessionError,
   type LogWrite,
-  type Message,
   type Onto,
   type Session,
   type SessionInfo,
@@ -19,9 +18,9 @@ import {
   type Turn,
   type TurnInput,
   type TurnsWrite,
+  type TurnWait,
   type Value,
   type WaitingTurn,
-  type WaitOptions,
 } from "../../index.ts";
 import { noTokens, tokensOf, usageOfTurn, type AgentRunContext, type Tokens } from "./run-usage.ts";
 import { cutItems, fieldsOf, itemsOf, joinItems, placeItems, type AgentItem, type Exchange } from "./turn-items.ts";
@@ -257,28 +256,20 @@ export class History {
   }
 
   /** Lets the turn of the run wait with a state. @throws SessionError `conflict` where another writer has changed the turns */
-  async pause(view: View, wait: WaitOptions): Promise<WaitingTurn> {
-    const { session } = this;
+  async pause(view: View, wait: TurnWait): Promise<WaitingTurn> {
     return await this.#inOrder(async () => {
       const known = view.known ?? (await this.#look());
-      const { last } = known;
-      await session.refresh();
-      const now = await this.#look();
-      const isSeen = now.version === session.info.version && now.last?.seq === last?.seq;
-      if (last === undefined || !isSeen || !sameValue(messagesIn(last), messagesIn(now.last ?? last)))
-        throw this.#changed(known.onto);
+      const { last, onto } = known;
+      if (last === undefined) throw this.#changed(onto);
       const { seq, agent, input, output } = last;
+      // The session has counted the usage of the turn that it replaces.
+      const turn: TurnInput = { input, output, agent, requests: 0 };
+      const outcome = await this.session.write({ turns: { from: seq, turns: [turn], wait }, onto });
       view.known = undefined;
       view.early = undefined;
-      await using turn = await session.begin(input, { after: seq - 1, agent });
-      try {
-        for (const message of output) await turn.write({ message });
-        // The session has counted the usage of the turn that it replaces.
-        return await turn.wait({ ...wait, requests: 0 });
-      } catch (error) {
-        await turn.seal({ output, requests: 0 });
-        throw error;
-      }
+      if (outcome.status === "duplicate" || outcome.waiting === undefined)
+        throw new Error("a turn without a key waits");
+      return outcome.waiting;
     });
   }
 
@@ -389,10 +380,6 @@ interface Decision<T> {
   readonly turns: TurnsWrite;
   readonly write?: ItemsWrite;
   readonly result?: T;
-}
-
-function messagesIn({ input, output }: Exchange): readonly Message[] {
-  return [...input, ...output];
 }
 
 /** Where `later` items are behind `items`, which are behind `base`. */

@@ -155,15 +155,24 @@ function begin(draft: Draft, { turn, writer, lease }: Beginning, context: Contex
   guardSeen(draft.base, writer);
   guardBudget(draft.record);
   if (lease !== null) grant(draft, lease, context);
+  placeOpen(draft, turn, context);
+}
+
+/**
+ * Put an open turn behind the last one, in the draft, without output.
+ * @throws SessionError `turn_open`, `turn_too_large`, `turn_parts_exceeded`, or that of the session's state
+ */
+export function placeOpen(draft: Draft, turn: OpenTurn, context: Context): Entry {
   // Left by a question whose turn was lost and repaired: this turn must not give way to them.
   dropReplaced(draft);
-  const { seq } = place(draft, { ...turn, status: "open", output: [], requests: 0 }, context.now, context);
+  const entry = place(draft, { ...turn, status: "open", output: [], requests: 0 }, context.now, context);
   set(draft, {
-    openTurn: seq,
+    openTurn: entry.seq,
     cancel: null,
     counters: countBegun(draft.record.counters, turn),
   });
   countUsage(draft, { tokens: 0, turns: 1 });
+  return entry;
 }
 
 /** Put a turn behind the last one. `at`: when it began, epoch ms. */

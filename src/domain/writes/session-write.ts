@@ -13,6 +13,7 @@ import { amendLast, type Amendment } from "../turns/amended-turn.ts";
 import { entryOfTurn, type Turn } from "../turns/turn.ts";
 import { placeFinished, truncateLog, type NewTurn } from "../turns/turns.ts";
 import type { TruncatedTurns } from "../turns/truncated-usage.ts";
+import type { Value } from "../values/codec.ts";
 import { invalidArgument } from "../values/invalid-argument.ts";
 import {
   guardOnto,
@@ -22,6 +23,7 @@ import {
   type Onto,
   type PlacedEntries,
 } from "./named-logs.ts";
+import { placeWaiting, type WaitingWrite } from "./waiting.ts";
 
 /** A turn to write; the agent of a turn that names none is chosen when it is written. */
 export type WrittenTurn = Omit<NewTurn, "agent" | "at"> & { readonly agent: string | undefined };
@@ -33,6 +35,18 @@ export interface NewTurns {
   readonly turns: readonly WrittenTurn[];
   /** The later version of the last turn, which `from` names; `turns` follow it. */
   readonly amendment?: Amendment & { readonly key: string | null };
+  /** The last of the turns waits. */
+  readonly wait?: NewWait;
+}
+
+/** How the last turn of a write waits. */
+export interface NewWait {
+  readonly state: Value;
+  readonly reason: string;
+  /** The longest wait, ms; null: as long as the session lives. */
+  readonly forMs: number | null;
+  /** The token that resumes it. */
+  readonly token: string;
 }
 
 /** A write. */
@@ -88,8 +102,8 @@ const unread = { status: "unread" } as const;
 /**
  * Write.
  * @throws SessionError `busy`, `fenced`, `conflict`, `argument_invalid`, `range_invalid`, `turn_open`, `turn_too_large`,
- *   `turn_parts_exceeded`, `write_too_large`, `metadata_too_large`, `budget_exceeded`, `legal_hold`, `session_forked`, or that of
- *   the session's state
+ *   `turn_parts_exceeded`, `state_too_large`, `write_too_large`, `metadata_too_large`, `budget_exceeded`, `legal_hold`,
+ *   `session_forked`, or that of the session's state
  */
 export function writeSession(draft: Draft, { write, known, fence, agentOf }: WriteParts, context: Context): Written {
   guardLease(draft.record, fence, context);
@@ -149,14 +163,27 @@ function placeTurns(
     else if (known.last === undefined) return unread;
     else placed.push(amendLast(draft, { earlier: known.last, amendment: ofSameKey(known.last, amendment) }, context));
   }
-  for (const turn of write.turns) {
+  for (const [index, turn] of write.turns.entries()) {
     const same = turn.key === null ? undefined : placed.find(({ key }) => key === turn.key);
     if (same !== undefined) return { status: "duplicate", log: "turns", entry: entryOfTurn(same) };
     guardBudget(draft.record);
     const agent = turn.agent ?? agentOf(draft.record);
-    placed.push(placeFinished(draft, { ...turn, agent }, context));
+    const isLast = index === write.turns.length - 1;
+    placed.push(
+      isLast && write.wait !== undefined
+        ? placeWaiting(draft, { turn: { ...turn, agent }, wait: waitAt(write.wait, context.now) }, context)
+        : placeFinished(draft, { ...turn, agent }, context),
+    );
   }
   return { status: "placed", turns: placed };
+}
+
+/** The wait that begins now. */
+export function waitAt({ state, reason, forMs, token }: NewWait, now: number): WaitingWrite {
+  return {
+    resume: { state, notRun: [], asks: [] },
+    waiting: { token, reason, since: now, expiresAt: forMs === null ? null : now + forMs },
+  };
 }
 
 /** An amended turn keeps its key. @throws SessionError `argument_invalid` for another one */

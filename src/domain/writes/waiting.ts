@@ -1,6 +1,7 @@
 /**
  * Rules of turns that wait. A turn in progress may wait for a decision, such as the approval of a tool call: its writer stores
- * a state and gives up the lease. The turn stays the open one, without a writer, until:
+ * a state and gives up the lease. A turn that its caller has run without Perdure is written as a waiting one. The turn stays the
+ * open one, without a writer, until:
  *
  * - a caller resumes it with its token, once: the turn is open again, and that caller is its writer;
  * - it is interrupted: by a caller, by the end of its time, or with its session. Its seal is that of `recover`.
@@ -14,7 +15,15 @@ import type { SessionRecord, Waiting } from "../record/record.ts";
 import { nextState } from "../record/states.ts";
 import { grant, waitedAt, waitsAt, type Acquisition } from "../turns/leases.ts";
 import { entryOfTurn, type Resume, type Step, type Turn, type Usage } from "../turns/turn.ts";
-import { appendChunks, guardTurnParts, guardTurnSize, type NewChunks } from "../turns/turns.ts";
+import {
+  appendChunks,
+  guardTurnParts,
+  guardTurnSize,
+  placeOpen,
+  type NewChunks,
+  type NewTurn,
+} from "../turns/turns.ts";
+import { keptChunk } from "../turns/chunk.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import { defined } from "../values/defined.ts";
 import { encode } from "../values/codec.ts";
@@ -59,6 +68,54 @@ export function waitTurn(record: SessionRecord, wait: Wait, context: Context): C
   // A turn of a session that takes no writes could not be resumed.
   nextState(record, "use", context.now);
   const draft = draftOf(record);
+  beginWait(draft, { turn, usageSoFar, resume, waiting, rest }, context);
+  stayLive(draft, context);
+  if (release) set(draft, { lease: null });
+  return changeOf(draft);
+}
+
+/** A turn that waits from its first commit on. */
+export interface WaitingWrite {
+  readonly resume: Resume;
+  readonly waiting: Waiting;
+}
+
+/**
+ * Write a turn that waits behind the last one, in the draft. The lease stays as it is.
+ * @throws SessionError `turn_open`, `turn_too_large`, `turn_parts_exceeded`, `state_too_large`, that of the session's state
+ */
+export function placeWaiting(
+  draft: Draft,
+  { turn, wait }: { readonly turn: NewTurn; readonly wait: WaitingWrite },
+  context: Context,
+): Turn {
+  const { key, agent, model, input, output, usage, requests } = turn;
+  const { seq, at } = placeOpen(draft, { key, agent, input, ...defined({ model }) }, context);
+  const open: Turn = {
+    seq,
+    key,
+    at: new Date(at),
+    status: "open",
+    agent,
+    input,
+    output,
+    requests,
+    ...defined({ model }),
+  };
+  const kept = output.map((message) => keptChunk({ message }));
+  const chunkBytes = kept.reduce((sum, { length }) => sum + length, 0);
+  const rest: NewChunks = { chunks: kept.map(({ chunk }) => chunk), chunkBytes };
+  return beginWait(draft, { ...wait, turn: open, usageSoFar: { requests, ...defined({ usage }) }, rest }, context);
+}
+
+/** Let the open turn wait, in the draft. */
+function beginWait(
+  draft: Draft,
+  { turn, usageSoFar, resume, waiting, rest }: Omit<Wait, "fence" | "release">,
+  context: Context,
+): Turn {
+  const { record } = draft;
+  const { seq } = turn;
   if (rest.chunks.length > 0) appendChunks(draft, rest, context);
   const kept: Turn = { ...turn, ...usageSoFar, status: "waiting" };
   guardTurnParts(record, kept, context);
@@ -69,9 +126,7 @@ export function waitTurn(record: SessionRecord, wait: Wait, context: Context): C
   const { reason } = waiting;
   const expiresAt = waiting.expiresAt === null ? null : new Date(waiting.expiresAt);
   appendEvent(draft, { type: "turn_waiting", turn: seq, reason, expiresAt, calls: resume.asks }, context);
-  stayLive(draft, context);
-  if (release) set(draft, { lease: null });
-  return changeOf(draft);
+  return kept;
 }
 
 /** @throws SessionError `state_too_large` */

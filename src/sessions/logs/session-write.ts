@@ -3,7 +3,7 @@ import type { Amendment } from "../../domain/turns/amended-turn.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { parseId } from "../../domain/values/ids.ts";
+import { parseId, sortableId } from "../../domain/values/ids.ts";
 import { invalidArgument, parseArray } from "../../domain/values/invalid-argument.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import {
@@ -13,11 +13,12 @@ import {
   type NewEntry,
   type Onto,
 } from "../../domain/writes/named-logs.ts";
-import type { NewTurns, NewWrite, WrittenTurn } from "../../domain/writes/session-write.ts";
+import type { NewTurns, NewWait, NewWrite, WrittenTurn } from "../../domain/writes/session-write.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import type { WriteKey } from "../operations/append.ts";
 import { namedAgent } from "../operations/named-agent.ts";
+import { parseWait, type WaitingTurn, type WaitOptions } from "../turns/progress/waiting-turn.ts";
 import { newTurn, turnInputNames, type TurnInput } from "../operations/turn-input.ts";
 import { parsePatch, type SessionPatch } from "../operations/update.ts";
 import { parseOneOf, parseWholeNumber } from "../options/arguments.ts";
@@ -54,7 +55,16 @@ export interface TurnsWrite {
    * @default false
    */
   readonly amends?: boolean;
+  /**
+   * The last of the turns waits: its output is the output so far, its usage and requests are those so far, and it has no status,
+   * duration or finish reason. `session.resume` continues it. A later version of the last turn cannot wait.
+   * @default all turns are finished
+   */
+  readonly wait?: TurnWait;
 }
+
+/** How a turn waits that is written as a waiting one. */
+export type TurnWait = Pick<WaitOptions, "state" | "reason" | "expires">;
 
 /** Entries to write to a named log. */
 export interface LogWrite {
@@ -95,6 +105,8 @@ export interface WriteResult {
   readonly version: number;
   /** The turns that it wrote. */
   readonly turns: readonly Turn[];
+  /** The turn that waits; absent where none of them does. */
+  readonly waiting?: WaitingTurn;
   readonly logs: { readonly [name: string]: WrittenEntries };
   /** The version of each document, in the order of the writes; null for a deletion. Absent without documents. */
   readonly documents?: readonly (number | null)[];
@@ -109,7 +121,8 @@ export interface WrittenEntries {
 }
 
 const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, documents: true, onto: true };
-const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true };
+const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true, wait: true };
+const waitNames: OptionNames<TurnWait> = { state: true, reason: true, expires: true };
 const turnNames: OptionNames<TurnInput & WriteKey> = { key: true, ...turnInputNames };
 const logNames: OptionNames<LogWrite> = { from: true, entries: true };
 const entryNames: OptionNames<LogEntryInput> = { key: true, value: true, ifPresent: true };
@@ -152,17 +165,34 @@ function parseOnto(onto: Onto): Onto {
 function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns {
   guardNames(write, "turns", turnsNames);
   const { turns, amends = false } = write;
+  const wait = write.wait === undefined ? undefined : parseTurnWait(core, write.wait);
   parseArray(turns, "turns.turns");
   if (typeof amends !== "boolean") throw invalidArgument("turns.amends", amends, { expected: "boolean" });
   if (amends && write.from === undefined)
     throw invalidArgument("turns.from", write.from, { expected: "whole_number", min: 1 });
   const from = parseFrom(write.from, "turns.from", isGuarded);
   const written = Array.from(turns, (turn, index) => parseTurn(core, turn, `turns[${index}]`));
-  if (!amends) return defined({ from, turns: written });
+  const least = (amends ? 1 : 0) + (wait === undefined ? 0 : 1);
+  if (written.length < least) throw invalidArgument("turns.turns", turns, { expected: "entries" });
+  if (wait !== undefined) guardUnfinished(turns.at(-1), `turns[${turns.length - 1}]`);
+  if (!amends) return defined({ from, turns: written, wait });
   const [first, ...rest] = written;
   const [given] = turns;
-  if (first === undefined || given === undefined) throw invalidArgument("turns.turns", turns, { expected: "entries" });
-  return defined({ from, turns: rest, amendment: amendmentOf(given, first) });
+  if (first === undefined || given === undefined) throw new Error("an amended turn is given");
+  return defined({ from, turns: rest, amendment: amendmentOf(given, first), wait });
+}
+
+/** @throws SessionError `argument_invalid`, `duration_invalid`, `value_unstorable` */
+function parseTurnWait({ options }: Core, wait: TurnWait): NewWait {
+  guardNames(wait, "turns.wait", waitNames);
+  const { clock } = options;
+  return { ...parseWait(wait), state: wait.state, token: sortableId(clock.now(), clock.random(16)) };
+}
+
+/** A turn that waits has no end yet. @throws SessionError `argument_invalid` */
+function guardUnfinished(turn: TurnInput | undefined, path: string): void {
+  for (const name of ["status", "durationMs", "finish"] as const)
+    if (turn?.[name] !== undefined) throw invalidArgument(`${path}.${name}`, turn[name], { expected: "no_field" });
 }
 
 /** The turn as it is appended. */

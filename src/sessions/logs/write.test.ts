@@ -460,6 +460,77 @@ test("an amended turn takes the place of the last one: its key stays, counters c
   await assertSound(place);
 });
 
+test("the last turn of a write waits, in one commit, and another process resumes it with its output", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "a" });
+  await session.append({ input: "Pay", usage: { inputTokens: 1, outputTokens: 2 } });
+  const { version } = await session.refresh();
+  const output: readonly Message[] = [
+    { role: "assistant", tool_calls: [{ id: "c1", function: { name: "pay", arguments: "{}" } }] },
+  ];
+  const outcome = await written(session, {
+    turns: {
+      from: 1,
+      turns: [{ input: "Pay", output, usage: { inputTokens: 3, outputTokens: 4 } }],
+      wait: { state: { run: 1 }, reason: "approval", expires: "1h" },
+    },
+    onto: version,
+  });
+  assert.equal(outcome.version, version + 1);
+  assert.deepEqual(outcome.waiting, await session.waiting());
+  assert.deepEqual(
+    outcome.turns.map(({ seq, status }) => [seq, status]),
+    [[1, "waiting"]],
+  );
+  assert.deepEqual(
+    [outcome.waiting?.state, outcome.waiting?.output, outcome.waiting?.expiresAt?.getTime()],
+    [{ run: 1 }, output, place.clock.now() + 3_600_000],
+  );
+  await assertSound(place);
+  await assert.rejects(session.write({ turns: { turns: [{ input: "More" }] } }), { code: "turn_waiting" });
+  assert.equal((await written(session, notes("a"))).status, "ok");
+  const other = await place.another().get("s");
+  const token = outcome.waiting?.token ?? "";
+  await using resumed = await other.resume(token);
+  assert.deepEqual(resumed.output, output);
+  await resumed.write({ message: { role: "tool", tool_call_id: "c1", content: "paid" } });
+  const turn = await resumed.seal({ usage: { inputTokens: 5, outputTokens: 6 } });
+  assert.deepEqual([turn.status, turn.output.length, turn.usage?.totalTokens, turn.requests], ["done", 2, 18, 2]);
+  const { counters } = await session.refresh();
+  assert.deepEqual([counters.turns, counters.messages, counters.totalTokens], [1, 3, 21]);
+  assert.deepEqual((await eventTypes(session)).slice(-2), ["turn_waiting", "turn_resumed"]);
+  const again = { turns: [{ input: "Again", output }], wait: { state: 2, reason: "approval" } };
+  await written(session, { turns: again });
+  assert.equal(await other.cancel(), true);
+  const [, left] = await Array.fromAsync(session.turns());
+  assert.deepEqual([left?.status, left?.output.map(({ role }) => role)], ["interrupted", ["assistant", "tool"]]);
+  await assertSound(place);
+});
+
+test("a write whose last turn waits is refused with its place where it cannot wait, and writes nothing", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "a" });
+  const { version } = session.info;
+  const wait = { state: 1, reason: "approval" };
+  const refused = [
+    { turns: [], wait },
+    { turns: [{ input: "a", status: "done" as const }], wait },
+    { turns: [{ input: "a", durationMs: 1 }], wait },
+    { turns: [{ input: "a", finish: "stop" }], wait },
+    { from: 1, amends: true, turns: [{ input: "a" }], wait },
+    { turns: [{ input: "a" }], wait: { ...wait, reason: "" } },
+    { turns: [{ input: "a" }], wait: { ...wait, usage: {} } },
+    { turns: [{ input: "a" }], wait: { reason: "approval" } as never },
+  ];
+  for (const turns of refused)
+    await assert.rejects(session.write({ turns }), { code: "argument_invalid" }, JSON.stringify(turns));
+  await assert.rejects(session.write({ turns: { turns: [{ input: "a" }], wait: { ...wait, expires: "soon" } } }), {
+    code: "duration_invalid",
+  });
+  assert.equal((await session.refresh()).version, version);
+  await assertSound(place);
+});
+
 test("a legal hold refuses what deletes: truncation, clearing, replacing; a turn may grow", async () => {
   await using place = inMemory();
   const session = await place.sessions.create({ id: "s" });

@@ -3,7 +3,7 @@ import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { NewEntry } from "../../domain/writes/named-logs.ts";
-import { writeSession, type Known, type NewWrite, type Written } from "../../domain/writes/session-write.ts";
+import { waitAt, writeSession, type Known, type NewWrite, type Written } from "../../domain/writes/session-write.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
@@ -16,6 +16,8 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { FoldedResult, Rule, WriteOptions } from "../core/writable-session.ts";
 import { DocumentBatch } from "../documents/document-batch.ts";
 import { parseDocumentWrites, type ScopedDocumentWrite } from "../documents/document-write.ts";
+import { waitingTurn, type WaitingTurn } from "../turns/progress/waiting-turn.ts";
+import type { Turn } from "../../domain/turns/turn.ts";
 import { logEntryOf } from "./log-entry.ts";
 import { entriesOfKeys, knownFor, nothingKnown } from "./known-entries.ts";
 import { parseWrite, type SessionWrite, type WriteOutcome, type WriteResult } from "./session-write.ts";
@@ -117,6 +119,8 @@ export class WriteAttempt {
   readonly #guardDaily: (() => void) | undefined;
   #known: Known = nothingKnown;
   #written: Written | undefined;
+  /** When the rule was applied last, epoch ms. */
+  #at = 0;
 
   constructor(handle: Handle, write: NewWrite, guardDaily: (() => void) | undefined) {
     this.#handle = handle;
@@ -127,6 +131,7 @@ export class WriteAttempt {
   /** The rule of the write; null where it writes nothing, and {@link unwritten} says why. */
   readonly rule: Rule = (draft, context, { fence }) => {
     this.#guardDaily?.();
+    this.#at = context.now;
     const agentOf = (record: SessionRecord): string => this.#handle.core.chooseAgent(record, {}).agent;
     const parts = { write: this.#write, known: this.#known, fence, agentOf };
     this.#written = writeSession(draft, parts, context);
@@ -139,7 +144,22 @@ export class WriteAttempt {
     const record = written?.status === "written" ? written.change.record : undefined;
     if (written?.status !== "written" || record == null) throw new Error("a write that was committed has a result");
     const logs = [...written.logs].map(([log, { seqs, end }]) => [log, { seqs, end }] as const);
-    return { status: "ok", version: record.version, turns: written.turns, logs: Object.fromEntries(logs) };
+    const { version } = record;
+    return defined({
+      status: "ok" as const,
+      version,
+      turns: written.turns,
+      waiting: this.#waiting(written.turns.at(-1)),
+      logs: Object.fromEntries(logs),
+    });
+  }
+
+  /** The turn that waits; undefined where the write has none. */
+  #waiting(turn: Turn | undefined): WaitingTurn | undefined {
+    const wait = this.#write.turns?.wait;
+    if (wait === undefined || turn === undefined) return undefined;
+    const waits = waitAt(wait, this.#at);
+    return waitingTurn(turn, waits.waiting, waits.resume);
   }
 
   /** Why the rule wrote nothing: two entries have one key; or undefined, once what it replaces was read. */

@@ -210,8 +210,10 @@ test("an approval waits in the session, and exactly one process resumes it", asy
       isDurable ? own.durable(new Runner()) : new Runner();
     const asked = await runnerOf(session).run(agent, "Pay", { session });
     assert.equal(asked.interruptions.length, 1);
+    const { version } = await session.session.refresh();
     const waiting = await session.pause(asked.state);
     assert.equal(waiting.reason, "approval");
+    assert.equal((await session.session.refresh()).version, version + 1, "a wait is one commit");
     const { items } = await place.sessions.list({ waiting: "approval" });
     assert.deepEqual(
       items.map(({ id }) => id),
