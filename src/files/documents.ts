@@ -1,19 +1,39 @@
 /** The JSON documents of a file: one per line, the items of arrays, or objects one after the other. */
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import type { ByteRange } from "./bytes.ts";
-import { isSpace, Lines, ListItems, openBrace, Values, type Piece, type Splitter } from "./splitters.ts";
+import {
+  isSpace,
+  Lines,
+  ListItems,
+  newline,
+  openBrace,
+  Values,
+  type FieldNames,
+  type Piece,
+  type Splitter,
+} from "./splitters.ts";
 
 /** A document, or the error that prevented reading it. */
 export type SourceDocument =
-  | { readonly source: string; readonly bytes: Buffer }
+  /** `list` is the name of the list of an object that the document is an item of. */
+  | { readonly source: string; readonly bytes: Buffer; readonly list?: string }
   /** `range` is the place of a document that exceeds the limit. */
   | { readonly source: string; readonly error: SessionError; readonly range: ByteRange };
 
-/** Lists whose items are documents of their own, in an object that is too long to be read at once. */
+/** The fields beside the lists of an object, behind the items of its lists. */
+export interface BesideLists {
+  readonly source: string;
+  readonly beside: FieldNames;
+}
+
+/** Lists whose items are documents of their own, in an object around them. */
 export interface DocumentLists {
   readonly names: readonly string[];
-  /** True where the first item of a list shows that its items are documents. */
+  /** True for an item that shows that the lists have documents. */
   readonly isDocument: (item: Buffer) => boolean;
+  /** True where the object itself is a document. */
+  readonly isWhole: (object: Buffer) => boolean;
 }
 
 /** The file that is read. */
@@ -26,18 +46,27 @@ export interface DocumentsOptions {
 }
 
 /** @throws SessionError the errors of the stream */
+export function documentsOf(
+  stream: AsyncIterable<Uint8Array>,
+  options: Omit<DocumentsOptions, "lists">,
+): AsyncGenerator<SourceDocument, void, undefined>;
+export function documentsOf(
+  stream: AsyncIterable<Uint8Array>,
+  options: DocumentsOptions,
+): AsyncGenerator<SourceDocument | BesideLists, void, undefined>;
 export async function* documentsOf(
   stream: AsyncIterable<Uint8Array>,
   options: DocumentsOptions,
-): AsyncGenerator<SourceDocument, void, undefined> {
+): AsyncGenerator<SourceDocument | BesideLists, void, undefined> {
   const { file, bytesMax } = options;
   let splitter: Splitter | undefined;
-  let count = 0;
   let markLength = 0;
-  const named = (piece: Piece): SourceDocument => {
-    count++;
-    const source = `${file}:${splitter?.unit === "line" ? piece.number : `item ${count}`}`;
-    if ("bytes" in piece) return { source, bytes: piece.bytes };
+  const named = (piece: Piece): SourceDocument | BesideLists => {
+    const { number, list } = piece;
+    const document = `${file}:${splitter?.unit === "line" ? number : `item ${number}`}`;
+    const source = list === undefined ? document : `${document} item ${list.item}`;
+    if ("bytes" in piece) return { source, bytes: piece.bytes, ...defined({ list: list?.name }) };
+    if ("beside" in piece) return { source, beside: piece.beside };
     if ("isCut" in piece) {
       const error = new SessionError("snapshot_invalid", { source: file, expected: "array_end" });
       return { source: file, error, range: { start: 0, end: 0 } };
@@ -84,24 +113,34 @@ function withoutMark(head: Buffer): Buffer {
 /** As much of a file's beginning as the choice of a splitter looks at. */
 const headBytes = 65_536;
 
-/** An object that is longer than this may be read item by item. */
+/** An object that is longer than this is read item by item without a look at its end. */
 const longBytes = 1024 * 1024;
-/** An object with a longer first item is read at once. */
+/** An object without a document in this many bytes, or in this many items, is read at once. */
 const searchedBytes = 16 * 1024 * 1024;
+const searchedItems = 100;
 
 /** Chooses the splitter by the beginning of the file; the number of bytes that are needed, if more are. */
 function splitterFor(head: Buffer, { bytesMax, lists }: DocumentsOptions, isWhole: boolean): Splitter | number {
   const splitter = splitterByLines(head, bytesMax, isWhole);
   if (splitter === undefined) return head.length + 1;
-  if (isWhole || lists === undefined || head.find((byte) => !isSpace(byte)) !== openBrace) return splitter;
-  const items = new ListItems(lists.names, Number.MAX_SAFE_INTEGER);
-  const [first] = [...items.take(head)];
-  if (items.isClosed) return splitter;
-  if (head.length < longBytes) return longBytes;
-  if (first !== undefined && "bytes" in first)
-    return lists.isDocument(first.bytes) ? new ListItems(lists.names, bytesMax) : splitter;
-  // The first item of the list may end later.
-  return items.isInList && head.length < searchedBytes ? 2 * head.length : splitter;
+  const start = head.findIndex((byte) => !isSpace(byte));
+  if (lists === undefined || head[start] !== openBrace) return splitter;
+  const { unit } = splitter;
+  const lineEnd = unit === "line" ? head.indexOf(newline, start) : -1;
+  const object = head.subarray(start, lineEnd < 0 ? undefined : lineEnd);
+  const items = new ListItems(lists.names, { bytesMax: Number.MAX_SAFE_INTEGER, unit });
+  const pieces = [...items.take(object)].flatMap((piece) => ("bytes" in piece && piece.list ? [piece.bytes] : []));
+  const { isClosed, isInList } = items;
+  // A line that ends within the object is damaged.
+  if (lineEnd >= 0 && !isClosed) return splitter;
+  const isSeen = isWhole || isClosed;
+  if (!isSeen && head.length < longBytes) return longBytes;
+  const hasDocuments = pieces.slice(0, searchedItems).some((item) => lists.isDocument(item));
+  if (hasDocuments)
+    return isClosed && lists.isWhole(object) ? splitter : new ListItems(lists.names, { bytesMax, unit });
+  // The first document may follow, or end later.
+  const mayFollow = !isSeen && head.length < searchedBytes && pieces.length < searchedItems;
+  return mayFollow && (isInList || pieces.length > 0) ? 2 * head.length : splitter;
 }
 
 /** Chooses the splitter by the first two lines of the file; undefined if more bytes are needed. */
@@ -111,8 +150,8 @@ function splitterByLines(head: Buffer, bytesMax: number, isWhole: boolean): Spli
   const [first = "", second = ""] = (isSeen ? lines : lines.slice(0, -1)).filter((line) => line.trim() !== "");
   if (second === "" && !isSeen) return undefined;
   const isArray = first.trimStart().startsWith("[");
-  // A first line that is longer than what is looked at.
-  if (second === "" && !isWhole) return isArray ? new Values(bytesMax) : new Lines(bytesMax);
+  // A first line that is longer than what is looked at, or the only one.
+  if (second === "" && !(isWhole && isArray)) return isArray ? new Values(bytesMax) : new Lines(bytesMax);
   if (depthAfter(first) > 0) {
     // A document that is laid out for people has open brackets at the end of its first line. The first line of a damaged
     // file of lines has too; then the second line is a document of its own.

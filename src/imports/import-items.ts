@@ -2,11 +2,13 @@
 import { isFields } from "../domain/turns/known-parts.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { SessionError } from "../errors.ts";
-import { documentsOf, type SourceDocument } from "../files/documents.ts";
+import { documentsOf, type BesideLists, type SourceDocument } from "../files/documents.ts";
+import { FieldCount, type FieldNames } from "../files/splitters.ts";
 import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { FormChoice, readBy } from "./forms/form-choice.ts";
 import type { ConversationFormat, FoundDocument, BranchOptions } from "./conversations/conversation-format.ts";
+import { says } from "./conversations/about.ts";
 import { asExported } from "./conversations/exported-session.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
@@ -48,7 +50,11 @@ export async function* importItems(
   const { file, bytesMax } = options;
   const reader = new FileReader(options);
   let isEmpty = true;
-  const lists = { names: wrapperNames, isDocument: (item: Buffer) => reader.isConversation(item) };
+  const lists = {
+    names: wrapperNames,
+    isDocument: (item: Buffer) => reader.isConversation(item),
+    isWhole: (object: Buffer) => reader.isConversation(object),
+  };
   for await (const document of documentsOf(stream, { file, bytesMax, lists })) {
     isEmpty = false;
     yield* reader.take(document);
@@ -61,6 +67,8 @@ class FileReader {
   readonly #options: ItemsOptions;
   readonly #choice: FormChoice;
   readonly #entries: Entries;
+  /** The lists of the object whose items are read. */
+  #lists: ObjectLists | undefined;
   #conversations = 0;
   /** The error of the first document of no known form, and how many there are, until one has a known form. */
   #unknown: { readonly item: ImportItem & { readonly error: SessionError }; count: number } | undefined;
@@ -85,7 +93,12 @@ class FileReader {
     }
   }
 
-  *take(document: SourceDocument): Iterable<ImportItem> {
+  *take(document: SourceDocument | BesideLists): Iterable<ImportItem> {
+    if ("beside" in document) {
+      yield* this.#endObject(document.source, document.beside);
+      return;
+    }
+    const list = "bytes" in document ? document.list : undefined;
     const read = readDocument(document);
     if (!("value" in read)) {
       yield read;
@@ -93,18 +106,68 @@ class FileReader {
     }
     const found = { value: read.value, place: read.source };
     const size = "bytes" in document ? document.bytes.length : 0;
-    let items;
+    if (list !== undefined) {
+      yield* this.#item(found, { list, size });
+      return;
+    }
+    let lists;
     try {
       const fits = (value: Value): boolean => this.#choice.fits({ value, place: found.place });
-      items = fits(found.value) ? undefined : itemsIn(found.value, fits);
+      lists = fits(found.value) ? undefined : listsIn(found.value, fits);
     } catch (error) {
       yield* this.#misfit(found, error);
       return;
     }
-    if (items === undefined) yield* this.#one(found, size);
-    else
-      for (const [index, value] of items.entries())
-        yield* this.#one({ value, place: `${found.place} item ${index + 1}` }, size / items.length);
+    if (lists === undefined) yield* this.#one(found, size);
+    else yield* this.#object(found, { lists, size });
+  }
+
+  /** The items of the lists of an object, or of a list alone. */
+  *#object(
+    { value, place }: FoundDocument,
+    { lists, size }: { readonly lists: readonly NamedList[]; readonly size: number },
+  ): Iterable<ImportItem> {
+    const count = lists.reduce((sum, { items }) => sum + items.length, 0);
+    let number = 0;
+    for (const { name: list, items } of lists)
+      for (const item of items)
+        yield* this.#item({ value: item, place: `${place} item ${++number}` }, { list, size: size / count });
+    const beside = new FieldCount();
+    for (const [name, field] of isFields(value) ? Object.entries(value) : [])
+      if (says(field) && !lists.some((one) => one.name === name)) beside.add(name);
+    yield* this.#endObject(place, beside);
+  }
+
+  /** An item of a list. The first items wait for one that fits: a list without one is a field like others. */
+  *#item(
+    document: FoundDocument,
+    { list, size }: { readonly list: string; readonly size: number },
+  ): Iterable<ImportItem> {
+    const lists = (this.#lists ??= new ObjectLists());
+    if (!lists.isRead(list) && !(lists.mayBeRead(list) && this.#mayFit(document))) {
+      lists.wait(list, { document, size });
+      return;
+    }
+    for (const waiting of lists.read(list)) yield* this.#one(waiting.document, waiting.size);
+    yield* this.#one(document, size);
+  }
+
+  /** True for a document that fits, or that a form fails on: its error is that of the document. */
+  #mayFit(document: FoundDocument): boolean {
+    try {
+      return this.#choice.fits(document);
+    } catch (error) {
+      if (error instanceof SessionError) return true;
+      throw error;
+    }
+  }
+
+  /** The fields of an object beside the lists that were read. */
+  *#endObject(source: string, { names, count }: FieldNames): Iterable<ImportItem> {
+    const unread = this.#lists?.unread ?? [];
+    this.#lists = undefined;
+    const all = count + unread.length;
+    if (all > 0) yield { source, leftOut: { "field of the file": all }, fields: [...names, ...unread] };
   }
 
   *#one(document: FoundDocument, size: number): Iterable<ImportItem> {
@@ -160,15 +223,62 @@ class FileReader {
 /** Names of lists of conversations in an object around them. */
 const wrapperNames = ["conversations", "data", "sessions", "history", "chats", "threads", "items"];
 
-/** The conversations in a list, or in an object around lists; undefined for a document without them. */
-function itemsIn(value: Value, fits: (item: Value) => boolean): readonly Value[] | undefined {
+interface NamedList {
+  /** "" for a list alone. */
+  readonly name: string;
+  readonly items: readonly Value[];
+}
+
+/** The lists of a document, if it is a list or an object around lists, and one of them has an item that fits. */
+function listsIn(value: Value, fits: (item: Value) => boolean): readonly NamedList[] | undefined {
   const lists = Array.isArray(value)
-    ? [value as readonly Value[]]
-    : isFields(value)
-      ? wrapperNames.flatMap((name) => (Array.isArray(value[name]) ? [value[name] as readonly Value[]] : []))
-      : [];
-  const fitting = lists.filter((list) => list.some(fits));
-  return fitting.length === 0 ? undefined : fitting.flat();
+    ? [{ name: "", items: value as readonly Value[] }]
+    : Object.entries(isFields(value) ? value : {}).flatMap(([name, items]) =>
+        wrapperNames.includes(name) && Array.isArray(items) ? [{ name, items: items as readonly Value[] }] : [],
+      );
+  return lists.some(({ items }) => items.slice(0, waitingMax).some(fits)) ? lists : undefined;
+}
+
+interface WaitingItem {
+  readonly document: FoundDocument;
+  readonly size: number;
+}
+
+/** A list with more items before the first one that fits is no list of conversations. */
+const waitingMax = 100;
+
+/** The lists of one object: those whose items are read, and those without an item that fits so far. */
+class ObjectLists {
+  readonly #read = new Set<string>();
+  readonly #waiting = new Map<string, WaitingItem[]>();
+
+  isRead(list: string): boolean {
+    return this.#read.has(list);
+  }
+
+  /** False for a list that has too many items without one that fits. */
+  mayBeRead(list: string): boolean {
+    return (this.#waiting.get(list)?.length ?? 0) < waitingMax;
+  }
+
+  wait(list: string, item: WaitingItem): void {
+    const waiting = this.#waiting.get(list) ?? [];
+    if (waiting.length < waitingMax) waiting.push(item);
+    this.#waiting.set(list, waiting);
+  }
+
+  /** Reads the list from now on; the items that have waited for that. */
+  read(list: string): readonly WaitingItem[] {
+    const waiting = this.#waiting.get(list) ?? [];
+    this.#waiting.delete(list);
+    this.#read.add(list);
+    return waiting;
+  }
+
+  /** The names of the lists that are not read. */
+  get unread(): readonly string[] {
+    return [...this.#waiting.keys()];
+  }
 }
 
 interface Entry {
@@ -250,7 +360,9 @@ class Entries {
   }
 }
 
-type ReadDocument = Exclude<ImportItem, { conversation: unknown }> | { readonly source: string; readonly value: Value };
+type ReadDocument =
+  | Exclude<ImportItem, { conversation: unknown } | { leftOut: unknown }>
+  | { readonly source: string; readonly value: Value };
 
 function readDocument(document: SourceDocument): ReadDocument {
   if ("error" in document) return document;

@@ -38,6 +38,31 @@ test("a list of conversations in a long object is read item by item", async () =
     }
 });
 
+test("fields beside lists of conversations are counted by name, alike in short and in long objects", async () => {
+  const about = `"version":4,"us\\u0065r":{"name":"[x"},"none":null,"empty": [ ],"nothing":"","map":{ },`;
+  const layouts: readonly ((list: string) => string)[] = [
+    (list) => `{${about}"data":[${list}],"history":["a",{"conversations":[1]}],"end":[{}],"chats":3}`,
+    (list) => `{\n ${about}\n "data": [\n${list}\n],\n "history":[ "a" ],\n "end":[{}], "chats":3\n}\n`,
+    (list) => `\n{${about}"history":[7],"data":[${list}],"chats":3,"end":0}\n${chat("behind", 1)}\n`,
+    (list) => `{${about}"history":[7],"data":[null,${list}],"chats":3,"end":0}`,
+    (list) => `{${about}"data":[${list},{"id":3,}],"history":[7],"chats":3,"end":0}`,
+    (list) => `{${about}"data":[${list}],"chats":3,"end":0,"history":[7]`,
+  ];
+  for (const layout of layouts) {
+    const reports = [];
+    for (const length of [10, 700_000]) {
+      await using place = inMemory();
+      const text = layout(`${chat("a", length)},${chat("b", length)}`);
+      const { leftOut, incomplete, reasons, restored } = await importText(place.sessions, text, { length: 50_000 });
+      reports.push({ leftOut, incomplete, reasons: reasons.map(({ source }) => source), restored });
+    }
+    assert.deepEqual(reports[0], reports[1]);
+    assert.deepEqual(reports[0]?.leftOut, { "field of the file": 5 });
+    const [file] = reports[0]?.incomplete ?? [];
+    assert.deepEqual(file?.fields?.toSorted(), ["chats", "end", "history", "user", "version"]);
+  }
+});
+
 test("the first item of a list may be long itself, and a long conversation is one session", async () => {
   const said = Array.from({ length: 300 }, (_, n) => ({ from: n % 2 ? "gpt" : "human", value: "x".repeat(5000) }));
   const files: readonly [text: string, sessions: number][] = [

@@ -174,8 +174,11 @@ function isNoStore(error: unknown): boolean {
 
 function printResult(done: ImportReport, { dryRun, stopped }: { dryRun: boolean; stopped: boolean }): void {
   reportSkipped(done);
-  for (const { source, id, leftOut } of done.incomplete)
-    note(`${printable(id)} (${printable(source)}): left out ${leftOutText(leftOut)}`);
+  for (const { source, id, leftOut, fields = [] } of done.incomplete) {
+    const place = id === undefined ? printable(source) : `${printable(id)} (${printable(source)})`;
+    const names = fields.length === 0 ? "" : `: ${fields.map(printable).join(", ")}`;
+    note(`${place}: left out ${leftOutText(leftOut)}${names}`);
+  }
   const { restored, turns, grown, replaced, present, aside, leftOut, skipped } = done;
   const counts = [
     counted(restored, "session"),

@@ -18,15 +18,17 @@ import { inWindows, type WindowMax } from "./batches.ts";
 import { parseOneOf } from "../options/arguments.ts";
 
 /**
- * An item to import: the text of a snapshot, a conversation of another program, or the error that prevented reading it. `source` is
- * its name in the report.
+ * An item to import: the text of a snapshot, a conversation of another program, the error that prevented reading it, or what a
+ * file has beside its conversations. `source` is its name in the report.
  */
 export type ImportItem =
   | { readonly source?: string; readonly text: string }
   /** `size`: its bytes in the file, which bound what is in memory at the same time. */
   | { readonly source: string; readonly conversation: Conversation; readonly size?: number }
   /** `count`: the items of a file that have this error; one without it. */
-  | { readonly source: string; readonly error: SessionError; readonly count?: number };
+  | { readonly source: string; readonly error: SessionError; readonly count?: number }
+  /** `fields`: the names of what was left out, if it has names. */
+  | { readonly source: string; readonly leftOut: LeftOut; readonly fields?: readonly string[] };
 
 /** How to import. */
 export interface ImportOptions {
@@ -56,7 +58,7 @@ export interface ImportReport {
   readonly aside: number;
   /** How many things of each kind have no place in a session and were not imported: `{ branch: 1, attachment: 2 }`. */
   readonly leftOut: LeftOut;
-  /** The first hundred conversations of which something was left out. */
+  /** The first hundred conversations and files of which something was left out. */
   readonly incomplete: readonly IncompleteItem[];
   readonly skipped: number;
   /** Those of the skipped that are conversations without messages: nothing of them is missing. */
@@ -72,12 +74,14 @@ export interface SkippedItem {
   readonly message: string;
 }
 
-/** A conversation of which something was not imported. */
+/** A conversation of which something was not imported, or a file with something beside its conversations. */
 export interface IncompleteItem {
   readonly source: string;
-  /** The id of its session. */
-  readonly id: string;
+  /** The id of the session of the conversation; absent for a file. */
+  readonly id?: string;
   readonly leftOut: LeftOut;
+  /** The first hundred names of the fields that a file has beside its conversations. */
+  readonly fields?: readonly string[];
 }
 
 /** The sessions, or the characters of their texts, that are under way at the same time. */
@@ -233,7 +237,8 @@ class ImportRun {
     try {
       if (failure !== undefined) throw failure.error;
       if ("error" in item) throw item.error;
-      await ("text" in item ? this.#snapshot(item) : this.#conversation(item, made));
+      if ("leftOut" in item) this.#countLeftOut(item);
+      else await ("text" in item ? this.#snapshot(item) : this.#conversation(item, made));
       return undefined;
     } catch (error) {
       if (endsPass(error)) throw error;
@@ -268,10 +273,14 @@ class ImportRun {
     if (fate === "present") return;
     const { aside = 0, leftOut = {} } = conversation;
     this.#counts.aside += aside;
+    this.#countLeftOut({ source: name, id, leftOut });
+  }
+
+  #countLeftOut({ leftOut, ...item }: IncompleteItem): void {
     const kinds = Object.entries(leftOut).filter(([, count]) => count > 0);
     for (const [kind, count] of kinds) this.#leftOut.set(kind, (this.#leftOut.get(kind) ?? 0) + count);
     if (kinds.length > 0 && this.#incomplete.length < reasonsMax)
-      this.#incomplete.push({ source: name, id, leftOut: Object.fromEntries(kinds) });
+      this.#incomplete.push({ ...item, leftOut: Object.fromEntries(kinds) });
   }
 
   /** A session that no export would write is not imported. @throws SessionError `snapshot_too_large` */
@@ -353,8 +362,11 @@ async function hasMadeIds(core: Core, tenant: string): Promise<boolean> {
 /** Callers without types pass anything. */
 function isItem(one: unknown): one is ImportItem {
   if (typeof one !== "object" || one === null) return false;
-  const { text, conversation, error } = one as { readonly [Field in "text" | "conversation" | "error"]?: unknown };
-  return typeof text === "string" || (typeof conversation === "object" && conversation !== null) || error !== undefined;
+  const { text, conversation, error, leftOut } = one as {
+    readonly [Field in "text" | "conversation" | "error" | "leftOut"]?: unknown;
+  };
+  const isObject = [conversation, leftOut].some((value) => typeof value === "object" && value !== null);
+  return typeof text === "string" || isObject || error !== undefined;
 }
 
 function isEmpty(error: unknown): boolean {
