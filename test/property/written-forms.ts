@@ -210,5 +210,13 @@ export const writtenForms: Readonly<Record<string, WrittenForm>> = {
       total_tokens: 12,
     },
   ],
+  "rows of exchanges": (written) =>
+    written.turns.map((turn, index) => ({
+      session_id: "k",
+      user_id: written.user,
+      question: wordsOf(turn[0]!),
+      response: wordsOf(turn.at(-1)!),
+      timestamp: at(index),
+    })),
   "a saved state": (written) => [{ session_id: "k", state: { messages: all(written), floor: "ceo" }, saved_at: at(0) }],
 };

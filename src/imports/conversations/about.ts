@@ -28,7 +28,7 @@ const ownIdNames = [
 ] as const;
 
 /** The names under which a message says to which conversation it belongs. */
-const groupNames = [
+export const groupNames: readonly string[] = [
   ...ownIdNames.filter((name) => !["id", "uuid", "_id"].includes(name)),
   "conversation_uuid",
   "conversationUuid",
@@ -38,10 +38,10 @@ const groupNames = [
   "session",
   "thread",
   "chat",
-] as const;
+];
 const titleNames = ["title", "name", "subject"] as const;
-const userNames = ["user", "user_id", "userId", "username"] as const;
-const agentNames = ["agent", "agent_name", "agentName", "agent_role"] as const;
+export const userNames: readonly string[] = ["user", "user_id", "userId", "username"];
+export const agentNames: readonly string[] = ["agent", "agent_name", "agentName", "agent_role"];
 const createdNames = [
   "createdAt",
   "created_at",

@@ -9,6 +9,7 @@ import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { inTimeOrder } from "../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../conversations/written-messages.ts";
 
 /** The fields in which programs keep the messages of a conversation. */
@@ -70,6 +71,9 @@ function conversationsIn(document: FoundDocument, format: MessageFormat | undefi
   const list = listIn(value)?.list ?? [];
   const groups = Map.groupBy(list.entries(), ([, message]) => groupOf(message));
   const isOne = hasOwnId(value) || groups.size - (groups.has(undefined) ? 1 : 0) < 2;
+  const [[name] = []] = groups;
+  if (isOne && name !== undefined && groups.size === 1 && !hasOwnId(value))
+    return [{ ...conversationIn(document, format), id: name }];
   if (isOne) return [conversationIn(document, format)];
   const [loose] = groups.get(undefined) ?? [];
   if (loose !== undefined)
@@ -112,15 +116,9 @@ export function conversationOfEntries(
   format: MessageFormat | undefined,
   messageIn: (document: Value) => Value = (document) => document,
 ): Conversation {
-  const times = documents.map(({ value }) => factsOf(value as Fields).at);
-  const isTimed = times.every((at) => at !== undefined);
-  const order = documents.map((_, index) => index);
-  // Tables are often exported newest first; so are the messages of one moment then.
-  if (isTimed && times[0]! > times.at(-1)!) order.reverse();
-  const ordered = isTimed ? order.toSorted((one, other) => times[one]! - times[other]!) : order;
+  const ordered = inTimeOrder(documents, ({ value }) => factsOf(value as Fields).at);
   const id = groupOf(documents[0].value);
-  const written = ordered.map((index): WrittenMessage => {
-    const { value } = documents[index]!;
+  const written = ordered.map(({ value }): WrittenMessage => {
     const message = messageIn(value);
     return { value: message, facts: { ...factsOf(message as Fields), ...factsOf(value as Fields) } };
   });

@@ -115,3 +115,60 @@ test("exchanges of several sessions in one object are sessions of their own", as
   const { info } = await place.sessions.get("of-ada");
   assert.deepEqual([info.user, info.counters.turns], ["ada", 2]);
 });
+
+test("rows of questions and answers are the sessions that they name, in the order of their times", async () => {
+  await using place = inMemory();
+  const rows = [
+    { session_id: "a", question: "And wheat?", response: "No.", timestamp: "2025-01-01T10:01:00Z", tokens: 4 },
+    {
+      session_id: "a",
+      user_id: "ada",
+      agent_name: "ceo",
+      question: "Rye?",
+      response: "Yes.",
+      timestamp: "2025-01-01T10:00:00Z",
+    },
+    { session_id: "b", prompt: "My door code is 0000", completion: null },
+  ];
+  const report = await importText(place.sessions, rows.map((row) => JSON.stringify(row)).join("\n"));
+  assert.deepEqual([report.restored, report.turns, report.aside, report.reasons], [2, 3, 1, []]);
+  const words = (await messagesOf(place.sessions, "a")).map(({ content }) => content);
+  assert.deepEqual(words, ["Rye?", "Yes.", "And wheat?", "No."]);
+  const { user, agent, createdAt } = (await place.sessions.get("a")).info;
+  assert.deepEqual([user, agent, createdAt.toISOString()], ["ada", "ceo", "2025-01-01T10:00:00.000Z"]);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "b")).map(({ content }) => content),
+    ["My door code is 0000"],
+  );
+});
+
+test("rows whose questions are named user belong to no user, and rows of two users are no session", async () => {
+  await using place = inMemory();
+  const rows = [
+    { chat_id: "a", user: "Hello", bot: "Hi" },
+    { chat_id: "a", user: "Rye?", bot: "Yes." },
+    { chat_id: "b", question: "Hello", answer: "Hi", user_id: "ada" },
+    { chat_id: "b", question: "My door code is 0000", answer: "Hm.", user_id: "bob" },
+  ];
+  const report = await importText(place.sessions, rows.map((row) => JSON.stringify(row)).join("\n"));
+  assert.deepEqual([report.restored, report.skipped], [1, 1]);
+  assert.match(report.reasons[0]!.message, /^f:4 user is "bob", while messages beside it name "ada"/);
+  const { info } = await place.sessions.get("a");
+  assert.deepEqual([info.user, info.counters.turns], [null, 2]);
+});
+
+test("a question and an answer that name no session are no conversation", async () => {
+  await using place = inMemory();
+  const report = await importText(place.sessions, JSON.stringify({ question: "Rye?", response: "Yes." }));
+  assert.equal(report.restored, 0);
+});
+
+for (const item of [
+  { chatId: "a", role: "user", content: "Hi" },
+  { session_id: "a", question: "Hi", response: "Ho" },
+])
+  test(`a list around ${Object.keys(item).join()} of one conversation has the id of that`, async () => {
+    await using place = inMemory();
+    await importText(place.sessions, JSON.stringify({ items: [item] }));
+    assert.equal((await messagesOf(place.sessions, "a"))[0]?.content, "Hi");
+  });

@@ -5,30 +5,83 @@ import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf, hasOwnId, onlyUser, restOf, userOf } from "../conversations/about.ts";
-import type { ConversationFormat } from "../conversations/conversation-format.ts";
+import {
+  aboutConversation,
+  agentNames,
+  factsOf,
+  groupNames,
+  groupOf,
+  hasOwnId,
+  onlyUser,
+  restOf,
+  textOf,
+  userNames,
+  userOf,
+} from "../conversations/about.ts";
+import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
 import { answerNames, questionNames } from "../conversations/exchange-names.ts";
 import { withBeside } from "../conversations/kept-beside.ts";
 import { instructionNames, instructionsIn } from "../conversations/listed-messages.ts";
+import { inTimeOrder } from "../conversations/time-order.ts";
 
 export const exchanges: ConversationFormat = {
   name: "exchanges",
   title: "lists of questions and answers",
-  kindOf: (document) => (isFields(document) && listNameIn(document) !== undefined ? "conversation" : undefined),
-  read: ([{ value, place }]) => {
+  kindOf: (document) => {
+    if (!isFields(document)) return undefined;
+    if (listNameIn(document) !== undefined) return "conversation";
+    return isRow(document) ? "entry" : undefined;
+  },
+  groupOf,
+  read: (documents) => {
+    const [{ value, place }] = documents;
     const fields = value as Fields;
-    const name = listNameIn(fields)!;
-    const list = fields[name] as readonly Value[];
-    const groups = Map.groupBy(list, groupOf);
-    if (hasOwnId(fields) || groups.size < 2) return [conversationOf(fields, place)];
+    const name = listNameIn(fields);
+    if (name === undefined) return [conversationOfRows({}, documents)];
+    const rows = (fields[name] as readonly Value[]).map((row) => ({ value: row, place }));
+    const groups = Map.groupBy(rows, (row) => groupOf(row.value));
+    if (hasOwnId(fields) || [...groups.keys()].every((id) => id === undefined)) return [conversationOf(fields, place)];
     // Rows of a table in one object.
-    return [...groups].map(([id, items]) => {
-      if (id === undefined) throw new SessionError("message_invalid", { path: place, expected: "conversation_name" });
-      const user = userOf(fields) ?? onlyUser(items.map((item) => ({ user: userOf(item), place })));
-      return conversationOf({ ...fields, ...defined({ user }), id, [name]: items }, place);
+    const { [name]: _, ...around } = fields;
+    return [...groups].map(([id, own]) => {
+      if (id !== undefined) return conversationOfRows(around, own);
+      throw new SessionError("message_invalid", { path: place, expected: "conversation_name" });
     });
   },
 };
+
+/** True for a row of a table: an exchange that names its conversation. */
+function isRow(document: Fields): boolean {
+  return groupOf(document) !== undefined && isExchange(document);
+}
+
+/** @throws SessionError `message_invalid` for rows without messages, and for rows of several users */
+function conversationOfRows(around: Fields, rows: readonly FoundDocument[]): Conversation {
+  const ordered = inTimeOrder(
+    rows.map(({ value, place }) => ({ row: value as Fields, place })),
+    ({ row }) => factsOf(row).at,
+  );
+  const [{ row: first, place }] = ordered as readonly [(typeof ordered)[0], ...typeof ordered];
+  const said = ordered.map((one) => ({ ...one, beside: besideOf(one.row) }));
+  const user = userOf(around) ?? onlyUser(said.map(({ beside, place: of }) => ({ user: userOf(beside), place: of })));
+  const agent = said.map(({ beside }) => textOf(beside, agentNames)).find((name) => name !== undefined);
+  const rowNames = [...groupNames, ...userNames, ...agentNames];
+  const list = said.map(({ row, beside }) =>
+    Object.fromEntries(
+      Object.entries(row).filter(([name]) => !rowNames.includes(name) || !Object.hasOwn(beside, name)),
+    ),
+  );
+  return conversationOf(
+    { ...around, ...defined({ id: groupOf(first), user, agent }), conversation_history: list },
+    place,
+  );
+}
+
+/** The fields of a row beside its question and its answer: one of them may be named `user`. */
+function besideOf(row: Fields): Fields {
+  const { names } = exchangeIn(row);
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !names.includes(name)));
+}
 
 /** The fields of a conversation that may have its exchanges; an empty list stands under the first name alone. */
 const listNames = [

@@ -6,8 +6,9 @@ import { SessionError } from "../../../errors.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, textOf, timeIn } from "../../conversations/about.ts";
-import type { ConversationFormat, FoundDocument } from "../../conversations/conversation-format.ts";
+import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { inTimeOrder } from "../../conversations/time-order.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
 export const adk: ConversationFormat = {
@@ -22,7 +23,12 @@ export const adk: ConversationFormat = {
     const [{ value, place }] = documents;
     const fields = value as Fields;
     if (isSession(fields)) return [conversationOf(fields, fields["events"] as readonly Fields[], place)];
-    return [conversationOf(defined({ id: groupOf(value) }), inTime(documents), place)];
+    // Events of a table may be in any order.
+    const events = inTimeOrder(
+      documents.map((document) => document.value as Fields),
+      (event) => timeIn(event),
+    );
+    return [conversationOf(defined({ id: groupOf(value) }), events, place)];
   },
 };
 
@@ -42,14 +48,6 @@ function isEvent(value: Value): value is Fields {
 /** Python writes the names of fields with underscores. */
 function invocationOf(event: Fields): string | undefined {
   return textOf(event, ["invocationId", "invocation_id"]);
-}
-
-/** Events of a table may be in any order. */
-function inTime(documents: readonly FoundDocument[]): readonly Fields[] {
-  const events = documents.map(({ value }) => value as Fields);
-  const times = new Map(events.map((event) => [event, timeIn(event)]));
-  if ([...times.values()].includes(undefined)) return events;
-  return events.toSorted((one, other) => times.get(one)! - times.get(other)!);
 }
 
 /** A larger state is not kept: metadata have a limit. */

@@ -12,6 +12,7 @@ import { aboutConversation, hasOwnId, textOf, timeIn, usageOf } from "../../conv
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { inTimeOrder } from "../../conversations/time-order.ts";
 
 export const assistants: ConversationFormat = {
   name: "assistants",
@@ -64,7 +65,8 @@ const aroundNames = ["messages", "data", "object", "first_id", "last_id", "has_m
 /** @throws SessionError `message_invalid` for a thread without messages */
 function conversationOf(thread: Fields, entries: readonly Fields[], place: string): Conversation {
   const reading = new Reading(entries.filter(({ object }) => object === "thread.run"));
-  for (const entry of inOrder(entries)) reading.add(entry);
+  const said = entries.filter(({ object }) => object !== "thread.run");
+  for (const entry of inTimeOrder(said, (one) => timeIn(one))) reading.add(entry);
   const { messages, ...read } = reading.end();
   if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
   const { thread: inner, ...fields } = thread;
@@ -78,16 +80,6 @@ function conversationOf(thread: Fields, entries: readonly Fields[], place: strin
     messages,
     ...read,
   };
-}
-
-/** By their times. Those of one second are in the order of the list, which may begin with the newest. */
-function inOrder(entries: readonly Fields[]): readonly Fields[] {
-  const said = entries.filter(({ object }) => object !== "thread.run");
-  const times = new Map(said.map((entry) => [entry, timeIn(entry)]));
-  if ([...times.values()].includes(undefined)) return said;
-  const [first, last] = [said[0], said.at(-1)].map((entry) => (entry === undefined ? 0 : times.get(entry)!));
-  const forward = first! > last! ? said.toReversed() : said;
-  return forward.toSorted((one, other) => times.get(one)! - times.get(other)!);
 }
 
 /** Reads messages and steps of runs one after the other. */

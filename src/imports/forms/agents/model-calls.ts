@@ -12,6 +12,7 @@ import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, groupOf, userOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { inTimeOrder } from "../../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../../conversations/written-messages.ts";
 import { callIn, type ModelCall } from "./model-call.ts";
 
@@ -21,7 +22,10 @@ export const modelCalls: ConversationFormat = {
   kindOf: (document) => (isFields(document) && callIn(document) !== undefined ? "entry" : undefined),
   read: (documents, options) => {
     const [{ place }] = documents;
-    const calls = inTime(documents.map(({ value }) => callIn(value as Fields)!));
+    const calls = inTimeOrder(
+      documents.map(({ value }) => callIn(value as Fields)!),
+      ({ facts }) => facts.at,
+    );
     const log = new CallLog();
     for (const call of calls) log.add(call);
     const names = new Map<string, number>();
@@ -120,11 +124,6 @@ class CallLog {
     }
     return undefined;
   }
-}
-
-function inTime(calls: readonly ModelCall[]): readonly ModelCall[] {
-  if (calls.some(({ facts }) => facts.at === undefined)) return calls;
-  return calls.toSorted((one, other) => one.facts.at! - other.facts.at!);
 }
 
 /**
