@@ -210,6 +210,17 @@ export const writtenForms: Readonly<Record<string, WrittenForm>> = {
       total_tokens: 12,
     },
   ],
+  preferences: (written) => {
+    const messages = all(written);
+    const rejected = { role: "assistant", content: "No." };
+    return [
+      {
+        input: { messages: messages.slice(0, -1) },
+        preferred_output: messages.slice(-1),
+        non_preferred_output: [rejected],
+      },
+    ];
+  },
   "rows of exchanges": (written) =>
     written.turns.map((turn, index) => ({
       session_id: "k",

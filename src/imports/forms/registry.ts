@@ -19,6 +19,7 @@ import { openWebui } from "./apps/open-webui.ts";
 import { exchanges } from "./exchanges.ts";
 import { messageRows } from "./message-rows.ts";
 import { mixed } from "./mixed.ts";
+import { preferences } from "./preferences.ts";
 import { savedState } from "./saved-state.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 
@@ -44,6 +45,7 @@ export const conversationFormats: readonly ConversationFormat[] = [
   modelCalls,
   messageRows,
   exchanges,
+  preferences,
   ...chatForms,
   mixed,
   savedState,
