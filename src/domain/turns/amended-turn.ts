@@ -35,7 +35,7 @@ export function amendLast(
   guardTurnParts(record, turn, context);
   const { counters } = record;
   const entry = entryOfTurn(turn, counters.messages - earlier.input.length - earlier.output.length);
-  guardTurnSize(record, entry.data, context);
+  guardTurnSize(record, turn, entry, context);
   // The usage of a turn that another session has is counted there; the amended turn is this session's own.
   const counted = seq > record.inherited ? earlier : withoutUsage(earlier);
   use(draft, context);

@@ -2,7 +2,7 @@ import { decode, encode, type Value } from "../values/codec.ts";
 import { invalidText } from "../values/invalid-argument.ts";
 import type { Entry } from "../record/entry.ts";
 import { GrowingText } from "../values/growing-text.ts";
-import { parseMessages, type Message } from "./turn.ts";
+import { nativeText, parseMessages, type Message } from "./turn.ts";
 
 /**
  * A part of an answer as it arrives: some text, some of the model's reasoning, a whole message such as a tool call or its
@@ -39,7 +39,9 @@ export function keptChunk(chunk: Chunk): { readonly chunk: Chunk; readonly lengt
   if ("text" in chunk) return { chunk, length: chunk.text.length };
   if ("reasoning" in chunk) return { chunk, length: chunk.reasoning.length };
   const text = encodeChunk(chunk);
-  return { chunk: decode(text) as Chunk, length: text.length };
+  // As in the size of a turn, the native form of a message does not count beside the message.
+  const native = "message" in chunk ? nativeText(chunk.message).length : 0;
+  return { chunk: decode(text) as Chunk, length: Math.max(text.length - native, native) };
 }
 
 /** The chunk of an entry; undefined if the entry contains none. */

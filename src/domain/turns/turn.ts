@@ -210,6 +210,25 @@ export function entryAt(
   return { seq, key, at, data: encode(data, "turn") };
 }
 
+/**
+ * The bytes of a turn as its limit counts them. The native form of a message repeats the message, so the native forms of a turn
+ * have the limit of a turn for themselves: the larger part counts.
+ */
+export function turnBytes(data: string, { input, output }: Pick<Turn, "input" | "output">): number {
+  const native = nativeBytes([...input, ...output]);
+  return Math.max(Buffer.byteLength(data) - native, native);
+}
+
+/** The encoded bytes of the native forms of these messages. */
+export function nativeBytes(messages: readonly Message[]): number {
+  return messages.reduce((sum, message) => sum + Buffer.byteLength(nativeText(message)), 0);
+}
+
+/** The encoded native form of a message; "" where it has none. */
+export function nativeText({ native }: Message): string {
+  return native === undefined ? "" : encode(native, "native");
+}
+
 const roles = new Set(["system", "developer", "user", "assistant", "tool", "function"]);
 
 /**

@@ -24,7 +24,7 @@ import { guardForks, guardLegalHold } from "../record/retention.ts";
 import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
 import { appendTruncatedUsage, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
-import { entryAt, type Message, type Step, type Turn, type TurnContent, type Usage } from "./turn.ts";
+import { entryAt, turnBytes, type Message, type Step, type Turn, type TurnContent, type Usage } from "./turn.ts";
 import { countToolCalls } from "./message-steps.ts";
 import {
   guardFence,
@@ -181,7 +181,7 @@ function place(draft: Draft, turn: TurnContent, at: number, context: Context): E
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   guardTurnParts(record, turn, context);
   const entry = entryAt({ seq: headOf(record, "turns") + 1, at }, turn, record.counters.messages);
-  guardTurnSize(record, entry.data, context);
+  guardTurnSize(record, turn, entry, context);
   use(draft, context);
   splice(draft, "turns", entry.seq, [entry]);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
@@ -201,10 +201,15 @@ export function guardToolCalls(record: SessionRecord, count: number, { limits }:
 }
 
 /** @throws SessionError `turn_too_large` */
-export function guardTurnSize(record: SessionRecord, data: string, { limits }: Context): void {
+export function guardTurnSize(
+  record: SessionRecord,
+  turn: Pick<Turn, "input" | "output">,
+  { data }: Entry,
+  { limits }: Context,
+): void {
   // A UTF-16 unit is at most three bytes of UTF-8: short texts need no count.
   if (data.length * 3 <= limits.turnBytesMax) return;
-  const bytes = Buffer.byteLength(data);
+  const bytes = turnBytes(data, turn);
   if (bytes <= limits.turnBytesMax) return;
   throw new SessionError("turn_too_large", {
     ...sessionIds(record),
@@ -320,7 +325,7 @@ export function sealTurn(
   // Without output it is hardly larger than at its beginning, and it must end regardless of the limits.
   if (sealing.output.length > 0 || sealing.steps !== undefined) {
     guardTurnParts(record, turn, context);
-    guardTurnSize(record, entry.data, context);
+    guardTurnSize(record, turn, entry, context);
   }
   stayLive(draft, context);
   const ended = endReason === undefined ? null : endSession(draft, { fence, reason: endReason }, context);

@@ -4,7 +4,7 @@ import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
 import { noCounters } from "../record/record.ts";
 import { countSealed } from "./counters.ts";
 import type { Turn, Usage } from "./turn.ts";
-import { addUsage, parseSteps, parseUsage } from "./usage.ts";
+import { addUsage, estimateTokens, parseSteps, parseUsage } from "./usage.ts";
 
 const estimate = (): Usage => ({ inputTokens: 7, outputTokens: 5, totalTokens: 12, estimated: true });
 const unusable: readonly unknown[] = [
@@ -91,4 +91,18 @@ test("no sum of counters becomes inexact", () => {
   assert.equal(addUsage(full, most).totalTokens, counterMax);
   const odd = { ...turn, usage: { inputTokens: "3", outputTokens: Number.NaN, totalTokens: -5 } } as unknown as Turn;
   assert.equal(countSealed(noCounters, odd).totalTokens, 0);
+});
+
+test("a call that a part of its message repeats counts once in an estimate", () => {
+  const call = {
+    id: "c1",
+    type: "function",
+    function: { name: "find", arguments: `{"text":"${"x".repeat(400)}"}` },
+  } as const;
+  const input = { text: "x".repeat(400) };
+  const part = { type: "tool-find", toolCallId: "c1", state: "input-available", input };
+  const once = estimateTokens([{ role: "assistant", parts: [part] }]);
+  assert.equal(estimateTokens([{ role: "assistant", parts: [part], tool_calls: [call] }]), once);
+  const other = { ...call, id: "c2" };
+  assert.ok(estimateTokens([{ role: "assistant", parts: [part], tool_calls: [call, other] }]) >= once + 100);
 });

@@ -2,7 +2,7 @@ import { encode, type Value } from "../values/codec.ts";
 import { counterMax, countMax, durationMaxMs } from "../values/limits.ts";
 import { knownPart } from "./known-parts.ts";
 import { contentParts, hasOwnParts, partsOf } from "./message-steps.ts";
-import type { Message, Step, Usage } from "./turn.ts";
+import type { Message, Step, ToolCall, Usage } from "./turn.ts";
 import { defined } from "../values/defined.ts";
 
 /** True for a count of tokens or calls: a whole number from 0 to {@link countMax}. */
@@ -82,14 +82,25 @@ const mediaTokens = 700;
 export function estimateTokens(messages: readonly Message[]): number {
   let tokens = 0;
   for (const message of messages) {
-    const { content, tool_calls: calls } = message;
-    let weight = calls === undefined || calls === null ? 0 : textWeight(encode(calls));
-    if (typeof content === "string" && !hasOwnParts(message)) weight += textWeight(content);
-    else for (const part of partsOf(message)) weight += partWeight(part);
+    const { content } = message;
+    // Most messages have no parts, and need no list of them.
+    const isText = typeof content === "string" && !hasOwnParts(message);
+    const parts = isText ? [] : partsOf(message);
+    let weight = isText ? textWeight(content) : 0;
+    for (const part of parts) weight += partWeight(part);
+    const calls = notRepeated(message.tool_calls ?? [], parts);
+    if (calls.length > 0) weight += textWeight(encode(calls));
     if (weight === 0 && (content === undefined || content === null)) weight += 2;
     tokens += 4 + Math.ceil(weight / 4);
   }
   return tokens;
+}
+
+/** The calls that no part of their message repeats. */
+function notRepeated(calls: readonly ToolCall[], parts: readonly Value[]): readonly ToolCall[] {
+  if (calls.length === 0 || parts.length === 0) return calls;
+  const ids = new Set(parts.map(knownPart).flatMap((known) => (known.kind === "call" ? [known.call.id] : [])));
+  return calls.filter(({ id }) => !ids.has(id));
 }
 
 function partWeight(part: Value): number {

@@ -20,7 +20,7 @@ export const counterMax = 1_000_000_000_000_000;
 
 /** The limits that an application may set. */
 export interface Limits {
-  /** The encoded bytes of one turn. @default 8 MiB */
+  /** The encoded bytes of one turn; the native forms of its messages may have as many beside it. @default 8 MiB */
   readonly turnBytesMax: number;
   /** The tool calls of one turn. @default 4096 */
   readonly toolCallsMax: number;

@@ -119,7 +119,7 @@ function beginWait(
   if (rest.chunks.length > 0) appendChunks(draft, rest, context);
   const kept: Turn = { ...turn, ...usageSoFar, status: "waiting" };
   guardTurnParts(record, kept, context);
-  guardTurnSize(record, entryOfTurn(kept).data, context);
+  guardTurnSize(record, kept, entryOfTurn(kept), context);
   guardResumeSize(record, resume, context);
   splice(draft, "turns", seq, [entryOfTurn(kept, record.counters.messages - turn.input.length, resume)]);
   set(draft, { waiting });

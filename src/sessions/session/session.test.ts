@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import type { SessionError } from "../../errors.ts";
+import { fromFormat } from "../../formats/conversion.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
 
@@ -301,6 +304,35 @@ test("a reader gets whole turns, also during appends and truncations", async () 
     if (seq === 2) await session.truncate(3);
   }
   assert.deepEqual(seqs, [1, 2, 3]);
+});
+
+test("the native form of a message has the limit of a turn beside its turn", async () => {
+  const limits = { turnBytesMax: 2000 };
+  await using place = inMemory({ limits });
+  const session = await place.sessions.create({ id: "s" });
+  const saying = (text: string): readonly Message[] =>
+    fromFormat([{ id: "m1", role: "user", parts: [{ type: "text", text }] }], "ai-sdk-ui");
+  await session.append({ input: saying("x".repeat(1500)) });
+  await session.write({
+    turns: { from: 1, amends: true, turns: [{ input: saying("y".repeat(1500)) }] },
+    onto: session.info.version,
+  });
+  await using turn = await session.begin("More");
+  await turn.write({ message: { ...saying("z".repeat(1500))[0], role: "assistant" } });
+  await turn.seal();
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  await place.sessions.restore(text, { onExists: "replace" });
+  const restored = await place.sessions.get("s");
+  assert.equal((await Array.fromAsync(restored.turns())).length, 2);
+  const large = restored.append({ input: saying("x".repeat(2500)) });
+  await assert.rejects(large, (error: SessionError<"turn_too_large">) => {
+    assert.equal(error.code, "turn_too_large");
+    assert.ok(error.details.bytes > 2500 && error.details.bytes < 3000, String(error.details.bytes));
+    return true;
+  });
+  const [message] = saying("x");
+  const aside = { ...message, role: "user" as const, native: { format: "f", version: 1, value: "x".repeat(2000) } };
+  await assert.rejects(restored.append({ input: [aside] }), { code: "turn_too_large" });
 });
 
 test("a turn over its limit, too many operations, a full queue: typed errors with the limit, and nothing written", async () => {

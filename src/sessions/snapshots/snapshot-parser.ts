@@ -4,6 +4,7 @@
  */
 import { isContent } from "../../domain/copies/archive.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
+import { nativeBytes, type Message, type TurnData } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { isNamedLog, type Entry } from "../../domain/record/entry.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
@@ -201,7 +202,7 @@ function entryOf(
   const { seq: found, key, at, data } = fieldsOf(fields, path, entryFields, refuse);
   if (found !== seq) refuse(`${path}.seq`, { value: formatValue(found), expected: "one_of", known: [String(seq)] });
   const { text, value } = dataOf(data, `${path}.data`, refuse);
-  guardBytes(text, `${path}.data`, { bytesMax: entryBytesMax(log, value, limits), refuse });
+  guardBytes(text, `${path}.data`, { bytesMax: entryBytesMax(log, { text, value }, limits), refuse });
   const entry = {
     seq,
     key: key === null ? null : idOf(key, `${path}.key`, refuse),
@@ -212,11 +213,19 @@ function entryOf(
 }
 
 /** The bytes that an entry of this log may have in a store. */
-function entryBytesMax(log: string, value: unknown, { turnBytesMax, ...limits }: Limits): number {
+function entryBytesMax(
+  log: string,
+  { text, value }: { readonly text: string; readonly value: unknown },
+  { turnBytesMax, ...limits }: Limits,
+): number {
   if (isNamedLog(log)) return limits.entryBytesMax;
   // A character has up to six bytes as JSON.
   if (log === "instructions") return 6 * limits.instructionsLengthMax + 2;
-  // A turn that waits has its state, and the calls that did not run, beside the turn: each has the limit of a turn.
-  const isWaiting = log === "turns" && Object(value)["resume"] !== undefined;
-  return isWaiting ? 3 * turnBytesMax : turnBytesMax;
+  if (log !== "turns" || text.length * 3 <= turnBytesMax) return turnBytesMax;
+  const { input, output, resume } = Object(value) as Partial<TurnData>;
+  const messages = [input, output].flatMap((list) => (Array.isArray(list) ? (list as readonly Message[]) : []));
+  const native = nativeBytes(messages.filter((message) => typeof message === "object" && message !== null));
+  // A turn that waits has its state, and the calls that did not run, beside the turn, and each turn has its native forms: each of
+  // these has the limit of a turn.
+  return (resume === undefined ? 1 : 3) * turnBytesMax + Math.min(native, turnBytesMax);
 }

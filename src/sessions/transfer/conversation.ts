@@ -8,6 +8,7 @@ import { exchangesOf, instructionsOf, type Exchange } from "../../domain/turns/e
 import {
   entryOfTurn,
   parseMessages,
+  turnBytes,
   type Message,
   type ReportedUsage,
   type Turn,
@@ -124,8 +125,8 @@ export function portableConversation(
   });
   logs.set("turns", entries);
   const { turnBytesMax } = context.limits;
-  for (const { data } of entries) {
-    const bytes = Buffer.byteLength(data);
+  for (const [index, { data }] of entries.entries()) {
+    const bytes = turnBytes(data, turns[index]!);
     if (bytes > turnBytesMax)
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }

@@ -590,22 +590,27 @@ test("a question or an answer of more than 8 MiB is a typed error, and the chat 
   const url = `data:text/plain;base64,${"A".repeat(8 * 1024 * 1024 + 1)}`;
   const large = { id: "m0", role: "user", parts: [{ type: "file", mediaType: "text/plain", url }] };
   await assert.rejects(chat.add(large), { code: "turn_too_large" });
-  await chat.add(ask("m1", "one"));
-  // Its parts fit the stream, and the message does not fit the turn with its native form.
+  const question = "q".repeat(4 * 1024 * 1024);
+  await chat.add(ask("m1", question));
+  // Its parts fit the stream, and the message does not fit the turn beside the question.
   const pieces = Array.from({ length: 5 }, () => "x".repeat(1024 * 1024));
   const said = await (await chat.respond(() => saying(...pieces))).text();
   assert.match(said, /bytes/);
   const half = Array.from({ length: 9 }, () => "x".repeat(1024 * 1024));
-  await chat.add(ask("m1", "one"));
+  await chat.add(ask("m1", question));
   assert.match(await (await chat.respond(() => saying(...half))).text(), /"type":"error"/);
   const turns = await turnsOf(place.another(), "c");
   assert.deepEqual(
     turns.map(({ status }) => status),
     ["failed"],
   );
-  await chat.add(ask("m1", "one"));
+  await chat.add(ask("m1", question));
   await (await chat.respond(() => saying("A"))).text();
-  assert.deepEqual((await store.open("c")).messages.map(textOf), ["one", "A"]);
+  assert.deepEqual((await store.open("c")).messages.map(textOf), [question, "A"]);
+  // The message and its native form, which has its text once more, are over 8 MiB.
+  await chat.add(ask("m2", "two"));
+  await (await chat.respond(() => saying(...pieces))).text();
+  assert.equal((await store.open("c")).messages.map(textOf).at(-1), pieces.join(""));
 });
 
 test("of two processes that add at once, one is refused, and the same message from both is one", async () => {
