@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   events: async () => (await import("./operate/events.ts")).eventsCommand(),
   news: async () => (await import("./operate/news.ts")).newsCommand(),
   serve: async () => (await import("./serve/serve.ts")).serveCommand(),
+  studio: async () => (await import("./serve/studio.ts")).studioCommand(),
   mcp: async () => (await import("./serve/mcp.ts")).mcpCommand(),
   host: async () => (await import("./serve/host.ts")).hostCommand(),
   keys: async () => (await import("./operate/keys.ts")).keysCommand(),

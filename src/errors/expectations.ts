@@ -111,6 +111,7 @@ export type Expected =
   | "unique"
   | "url"
   | "url_or_pool"
+  | "url_path"
   | "url_without_pool"
   | "user_content"
   | "utf8"
@@ -222,6 +223,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   unreserved: () => "a name that does not begin with perdure, which is reserved",
   unique: () => "a value that occurs once",
   url: () => "a URL such as http://127.0.0.1:11434/v1",
+  url_path: () => "a path such as /studio, without a slash at its end",
   url_or_pool: () => "either a url, or a pool with a method query",
   url_without_pool: () => "a url instead of a pool, because LISTEN needs a connection of its own",
   user_content: () => "text, pictures and files only",

@@ -19,6 +19,7 @@ import { addDocumentRoutes } from "./routes/documents/document-routes.ts";
 import { addEventRoutes } from "./routes/event-routes.ts";
 import { addHandoffRoutes } from "./routes/handoff-routes.ts";
 import { addHostRoutes } from "./routes/host-routes.ts";
+import { addInspectionRoutes } from "./routes/inspection/inspection-routes.ts";
 import { addListRoutes } from "./routes/list-routes.ts";
 import { addLogRoutes } from "./routes/log-routes.ts";
 import { addOperationRoutes } from "./routes/operation-routes.ts";
@@ -119,6 +120,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addEventRoutes(shared);
   addNewsRoute(shared);
   addAdminRoutes(shared);
+  addInspectionRoutes(shared);
   addOperationRoutes(shared, { metrics, version, openMetrics });
   addMethodRefusals(shared);
 }

@@ -132,8 +132,9 @@ async function serve(options: ServeOptions): Promise<void> {
   const keys = configuredKeys();
   const secret = await serverSecret(store);
   const stopLogging = followChannels(log, { serves: true });
-  const [{ createServer }, sessions] = await Promise.all([
+  const [{ createServer }, { withStudio }, sessions] = await Promise.all([
     import("../../server/index.ts"),
+    import("../../studio/with-studio.ts"),
     opened(store, () =>
       openSessions({
         store,
@@ -170,8 +171,8 @@ async function serve(options: ServeOptions): Promise<void> {
       log: (entry) => log.write({ component: componentOf(entry.event), ...entry }),
     });
     await untilSignalled(async (signal) => {
-      const listening = await listenOn(made, options);
-      note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs)`);
+      const listening = await listenOn(withStudio(made), options);
+      note(`perdure listens on ${listening.url} (docs at ${listening.url}/docs, studio at ${listening.url}/studio)`);
       if (!hasKey)
         note(
           'the store has no key that is valid, so programs cannot use sessions; create one with "perdure keys create --name operator", or set PERDURE_SERVER_KEYS',
