@@ -3,7 +3,14 @@ import { isFields, type Fields, type Part } from "../domain/turns/known-parts.ts
 import type { Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Value } from "../domain/values/codec.ts";
-import { hasUiFields, isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
+import {
+  hasUiFields,
+  isListOf,
+  noMessage,
+  type Canonical,
+  type MessageFormat,
+  type Surroundings,
+} from "./message-format.ts";
 import { canonicalMessage, canonicalParts } from "./message-parts.ts";
 import {
   dataOf,
@@ -25,6 +32,7 @@ export const aiSdkUi: MessageFormat = {
   pairsCalls: false,
   fits: (value) => {
     const { role, parts, toolInvocations = [], experimental_attachments: attachments = [] } = value;
+    if (isData(value)) return true;
     if (role !== "system" && role !== "user" && role !== "assistant") return false;
     if (parts !== undefined) return isListOf(parts, ({ type }) => typeof type === "string");
     return hasUiFields(value) && [toolInvocations, attachments].every((list) => isListOf(list, () => true));
@@ -38,6 +46,7 @@ export const aiSdkUi: MessageFormat = {
  * stand among its parts: they are a message of the user.
  */
 export function uiToCanonical(value: Fields): Canonical {
+  if (isData(value)) return noMessage("data message");
   const { role, content, parts, toolInvocations } = value;
   const all: readonly Value[] = Array.isArray(parts)
     ? (parts as readonly Value[])
@@ -64,6 +73,11 @@ export function uiToCanonical(value: Fields): Canonical {
     messages: read.flatMap(({ messages }) => messages),
     aside: read.reduce((sum, { aside }) => sum + aside, 0),
   };
+}
+
+/** True for what a program of version 4 sends to its page. */
+function isData({ role, content, data }: Fields): boolean {
+  return role === "data" && (typeof content === "string" || data !== undefined);
 }
 
 /** The files of a message of version 4, and of messages in tables of applications. */

@@ -10,18 +10,21 @@ import { nativeOf, withoutNative, type NativeForm } from "../domain/request/nati
 import { closeToolCalls, parseMessages, type Message } from "../domain/turns/turn.ts";
 import { base64Of, type Value } from "../domain/values/codec.ts";
 import { parseArray } from "../domain/values/invalid-argument.ts";
+import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
 import { withCallIds } from "./call-ids.ts";
 import { isListOf, type MessageFormat, type MessageFormatName } from "./message-format.ts";
-import { formatNamed, formatOf, formatOfAll, isMessageOf } from "./registry.ts";
+import { formatNamed, formatOf, formatOfAll, isMessageOf, messageIn } from "./registry.ts";
 
 /** A value of a format, and the messages in its place. */
 export interface ConvertedMessage {
   readonly messages: readonly Message[];
   /** The number of parts of the value that are in its native form alone. */
   readonly aside: number;
+  /** The kind of a value that is no message of a conversation, for reports. */
+  readonly leftOut?: string;
 }
 
 /**
@@ -36,7 +39,7 @@ export function fromFormat(values: readonly unknown[], format: MessageFormatName
   for (const [index, value] of parseArray(values, "messages").entries())
     if (!isMessageOf(converter, value)) throw notKnown(value, `messages[${index}]`);
   return convertAll(
-    values.map((value) => ({ value: value as Fields, format: converter })),
+    values.map((value) => ({ value: messageIn(value)!, format: converter })),
     "",
   ).flatMap(({ messages }) => messages);
 }
@@ -99,7 +102,7 @@ export function readMessages(
     values.map((value, index) => {
       const format = given !== undefined && isMessageOf(given, value) ? given : formatOf(value);
       if (format === undefined) throw notKnown(value, `${place} messages[${index}]`);
-      return { value: value as Fields, format };
+      return { value: messageIn(value)!, format };
     }),
     `${place} `,
   );
@@ -125,6 +128,7 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
     format,
     messages: identified[index]!,
     aside: canonical[index]!.aside,
+    ...defined({ leftOut: canonical[index]!.leftOut }),
   }));
   const toolNames = toolNamesIn(messagesIn(converted));
   const complete = converted.map((one) => saysAll(one, toolNames));

@@ -6,7 +6,7 @@ import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import type { Expectation } from "../errors/expectations.ts";
-import type { MessageFormat } from "./message-format.ts";
+import { noMessage, type MessageFormat } from "./message-format.ts";
 import { canonicalMessage } from "./message-parts.ts";
 import { resultParts, shownParts, textIn, type ShownMessage, type ShownPart } from "./shown-parts.ts";
 
@@ -52,7 +52,7 @@ export const langchain: MessageFormat = {
     const fields = isDump ? kwargs : isFields(data) ? data : value;
     const named = isDump && Array.isArray(id) ? (id as readonly Value[]).at(-1) : type;
     // It asks a graph to remove a message from its state, and has no words.
-    if (named === "remove" || named === "RemoveMessage") return { messages: [], aside: 0 };
+    if (named === "remove" || named === "RemoveMessage") return noMessage("message removal");
     const isChat = named === "chat" || named === "ChatMessage";
     const known = isChat ? chatRoles : roles;
     const kind = isChat ? fields["role"] : named;

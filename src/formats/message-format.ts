@@ -52,6 +52,13 @@ export interface Canonical {
   readonly messages: readonly Message[];
   /** The number of its parts that are in the native form alone, such as sources and reasoning. */
   readonly aside: number;
+  /** The kind of a value that is no message of a conversation, for reports: a noun in the singular. */
+  readonly leftOut?: string;
+}
+
+/** The canonical form of a value that is no message of a conversation. */
+export function noMessage(leftOut: string): Canonical {
+  return { messages: [], aside: 0, leftOut };
 }
 
 /** True for a list of which every item is an object that passes the check. */

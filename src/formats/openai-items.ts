@@ -3,7 +3,14 @@ import type { Fields } from "../domain/turns/known-parts.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
-import { hasUiFields, isListOf, type Canonical, type MessageFormat, type Surroundings } from "./message-format.ts";
+import {
+  hasUiFields,
+  isListOf,
+  noMessage,
+  type Canonical,
+  type MessageFormat,
+  type Surroundings,
+} from "./message-format.ts";
 import { canonicalMessage, canonicalParts } from "./message-parts.ts";
 import {
   mediumOf,
@@ -25,7 +32,11 @@ export const openaiResponses: MessageFormat = {
     const { type, call_id: id, callId, summary } = value;
     if (callId !== undefined) return false;
     return (
-      isItemMessage(value) || typeof id === "string" || (type === "reasoning" && summary !== undefined) || isCall(type)
+      isItemMessage(value) ||
+      typeof id === "string" ||
+      (type === "reasoning" && summary !== undefined) ||
+      type === reference ||
+      isCall(type)
     );
   },
   toCanonical: itemToCanonical,
@@ -87,8 +98,12 @@ function isCall(type: Value | undefined): boolean {
   return typeof type === "string" && /^[a-z_]+_call$/.test(type);
 }
 
-/** Any item: a message, a call, a result or reasoning. */
+/** The type of an item that names another one, which the provider has stored. */
+const reference = "item_reference";
+
+/** Any item: a message, a call, a result, reasoning or a reference. */
 export function itemToCanonical(value: Fields): Canonical {
+  if (value["type"] === reference) return noMessage("item reference");
   if (value["role"] !== undefined) {
     const { type: _, id: _id, status: _status, providerData: _data, ...message } = value;
     return canonicalMessage(message as unknown as Message);

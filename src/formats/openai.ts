@@ -26,9 +26,11 @@ export const openai: MessageFormat = {
 
 /**
  * Any message with a role. Some programs write the arguments of a call as an object, or name the content `value` or `text`. A
- * refusal stands beside an absent content.
+ * refusal, and the transcript of a spoken answer, stand beside an absent content.
  */
 export function openaiMessage(given: Fields): Canonical {
+  const spoken = withTranscript(given);
+  if (spoken !== undefined) return { ...openaiMessage(spoken), aside: 1 };
   const value = withPictures(given);
   const { tool_calls: calls, content, refusal, ...others } = value;
   const { value: words = others["text"], text: _, ...unnamed } = others;
@@ -64,6 +66,17 @@ const pictures = [
   ["R0lGOD", "image/gif"],
   ["UklGR", "image/webp"],
 ] as const;
+
+/**
+ * A spoken answer with its words as its content; the recording stays in the native form. A request names an earlier one by its id.
+ * Undefined for another message. https://platform.openai.com/docs/guides/audio
+ */
+function withTranscript({ audio, content, ...others }: Fields): Fields | undefined {
+  if (others["role"] !== "assistant" || !isFields(audio) || (content ?? "") !== "") return undefined;
+  const { transcript, id } = audio;
+  if (typeof transcript === "string" && transcript !== "") return { ...others, content: transcript };
+  return typeof id === "string" ? { ...others, content: `[audio ${id}]` } : undefined;
+}
 
 /** The message of a user with its pictures as parts: Ollama has them in base64 beside the content. */
 function withPictures(message: Fields): Fields {

@@ -51,20 +51,36 @@ export function formatNamed(name: MessageFormatName): MessageFormat {
 
 /** True for a message of this format. */
 export function isMessageOf(format: MessageFormat, value: unknown): value is Fields {
-  if (!isFields(value as Value)) return false;
-  const fields = value as Fields;
-  return format.fits(fields) || looseShapes.some((loose) => loose.format === format && loose.fits(fields));
+  if (fitsFormat(format, value)) return true;
+  const fields = messageIn(value);
+  return fields !== undefined && looseShapes.some((loose) => loose.format === format && loose.fits(fields));
+}
+
+/** True for a message in the documented form of this format. */
+export function fitsFormat({ fits }: MessageFormat, value: unknown): value is Fields {
+  const fields = messageIn(value);
+  return fields !== undefined && fits(fields);
 }
 
 /** The first format that all of these values fit; undefined where none is, and where there are no values. */
 export function formatOfAll(values: readonly unknown[]): MessageFormat | undefined {
-  if (values.length === 0 || !values.every((value) => isFields(value as Value))) return undefined;
-  return messageFormats.find(({ fits }) => values.every((value) => fits(value as Fields)));
+  const all = values.map(messageIn);
+  if (all.length === 0 || all.includes(undefined)) return undefined;
+  return messageFormats.find(({ fits }) => all.every((fields) => fits(fields!)));
 }
 
 /** The format of one message; undefined where the value is none. */
 export function formatOf(value: unknown): MessageFormat | undefined {
+  const fields = messageIn(value);
+  if (fields === undefined) return undefined;
+  return formatOfAll([fields]) ?? looseShapes.find(({ fits }) => fits(fields))?.format;
+}
+
+/** The object that a message is, its role in lower case: some programs write `User` and `ASSISTANT`. Undefined for another value. */
+export function messageIn(value: unknown): Fields | undefined {
   if (!isFields(value as Value)) return undefined;
   const fields = value as Fields;
-  return formatOfAll([fields]) ?? looseShapes.find(({ fits }) => fits(fields))?.format;
+  const { role } = fields;
+  const plain = typeof role === "string" ? role.toLowerCase() : role;
+  return role === plain ? fields : { ...fields, role: plain! };
 }

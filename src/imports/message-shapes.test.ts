@@ -116,7 +116,7 @@ test("LangChain's chat messages have any author, a call stands once, and a remov
     { type: "chat", data: { role: "assistant", content: "No." } },
   ];
   const report = await importText(place.sessions, JSON.stringify({ id: "l", messages }));
-  assert.deepEqual([report.restored, report.leftOut], [1, { "empty message": 1 }]);
+  assert.deepEqual([report.restored, report.leftOut], [1, { "message removal": 1 }]);
   assert.deepEqual(await messagesOf(place.sessions, "l"), [
     { role: "user", content: "Hi" },
     {
@@ -402,3 +402,88 @@ test("rows of several conversations in one object are sessions of their own, unl
   assert.equal((await messagesOf(place.sessions, "a")).length, 2);
   assert.equal((await messagesOf(place.sessions, "c")).length, 3);
 });
+
+test("the words of a spoken answer are its content, and an answer that is named alone stands as its id", async () => {
+  await using place = inMemory();
+  const spoken = {
+    role: "assistant",
+    content: null,
+    refusal: null,
+    audio: { id: "audio_1", expires_at: 1, data: "AA==", transcript: "Rye." },
+  };
+  const messages = [
+    { role: "user", content: "Rye or wheat?" },
+    spoken,
+    { role: "user", content: "Sure?" },
+    { role: "assistant", audio: { id: "audio_2" } },
+  ];
+  const report = await importText(place.sessions, JSON.stringify({ id: "a", messages }));
+  assert.deepEqual([report.restored, report.aside, report.reasons], [1, 2, []]);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "a")).map(({ content }) => content),
+    ["Rye or wheat?", "Rye.", "Sure?", "[audio audio_2]"],
+  );
+  assert.deepEqual(toFormat(await storedMessages(place.sessions, "a"), "openai")[1], spoken);
+});
+
+test("data messages of the AI SDK's version 4 and references of the Responses are left out and counted", async () => {
+  await using place = inMemory();
+  const files = [
+    {
+      id: "d",
+      messages: [
+        { id: "1", role: "user", content: "Rye?" },
+        { id: "2", role: "data", content: "", data: { step: 1 } },
+        { id: "3", role: "assistant", content: "Yes.", parts: [{ type: "text", text: "Yes." }] },
+      ],
+    },
+    {
+      id: "r",
+      items: [
+        { type: "message", role: "user", content: [{ type: "input_text", text: "Rye?" }] },
+        { type: "item_reference", id: "msg_1" },
+        { type: "message", role: "assistant", content: [{ type: "output_text", text: "Yes." }] },
+      ],
+    },
+  ];
+  const reports = [];
+  for (const file of files) reports.push((await importText(place.sessions, JSON.stringify(file))).leftOut);
+  assert.deepEqual(reports, [{ "data message": 1 }, { "item reference": 1 }]);
+  for (const id of ["d", "r"])
+    assert.deepEqual((await messagesOf(place.sessions, id)).map(roleAndContent), [
+      ["user", "Rye?"],
+      ["assistant", "Yes."],
+    ]);
+});
+
+for (const [format, messages] of Object.entries({
+  openai: [
+    { role: "System", content: "You bake." },
+    { role: "User", content: "Done?" },
+    {
+      role: "ASSISTANT",
+      content: null,
+      tool_calls: [{ id: "c", type: "function", function: { name: "peek", arguments: "{}" } }],
+    },
+    { role: "Tool", tool_call_id: "c", content: "done" },
+  ],
+  anthropic: [
+    { role: "SYSTEM", content: "You bake." },
+    { role: "USER", content: "Done?" },
+    { role: "ASSISTANT", content: [{ type: "tool_use", id: "c", name: "peek", input: {} }] },
+    { role: "USER", content: [{ type: "tool_result", tool_use_id: "c", content: "done" }] },
+  ],
+  gemini: [
+    { role: "USER", parts: [{ text: "Done?" }] },
+    { role: "MODEL", parts: [{ functionCall: { id: "c", name: "peek", args: {} } }] },
+    { role: "User", parts: [{ functionResponse: { id: "c", name: "peek", response: { output: "done" } } }] },
+  ],
+}))
+  test(`roles of ${format} are known in any case`, async () => {
+    await using place = inMemory();
+    const report = await importText(place.sessions, JSON.stringify({ id: "c", messages }));
+    assert.deepEqual([report.restored, report.turns, report.reasons], [1, 1, []]);
+    assert.deepEqual((await storedMessages(place.sessions, "c")).map(roleAndContent).at(0), ["user", "Done?"]);
+    const instructions = await (await place.sessions.get("c")).instructions();
+    assert.equal(instructions, format === "gemini" ? undefined : "You bake.");
+  });

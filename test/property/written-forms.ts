@@ -28,6 +28,12 @@ function chained<One>(
 const anthropicLines = (written: WrittenConversation): readonly { role: string; content: unknown }[] =>
   toFormat(all(written), "anthropic") as unknown as readonly { role: string; content: unknown }[];
 
+const completionOf = (written: WrittenConversation): object => ({
+  id: "k",
+  object: "chat.completion",
+  choices: [{ index: 0, message: all(written).at(-1)! }],
+});
+
 /** The forms by their names. */
 export const writtenForms: Readonly<Record<string, WrittenForm>> = {
   ...Object.fromEntries(
@@ -221,6 +227,24 @@ export const writtenForms: Readonly<Record<string, WrittenForm>> = {
       },
     ];
   },
+  "roles in capitals": (written) => [
+    { id: "k", messages: all(written).map((message) => ({ ...message, role: message.role.toUpperCase() })) },
+  ],
+  "spoken answers": (written) => [
+    {
+      id: "k",
+      messages: all(written).map((message) =>
+        message.role === "assistant" && message.content !== null
+          ? { ...message, content: null, audio: { id: "a", data: "AA==", transcript: wordsOf(message) } }
+          : message,
+      ),
+    },
+  ],
+  "a chat completion": (written) => [completionOf(written)],
+  "a batch": (written) => [
+    { custom_id: "k", body: { model: "m", messages: all(written).slice(0, -1) } },
+    { custom_id: "k", response: { status_code: 200, body: completionOf(written) } },
+  ],
   "rows of exchanges": (written) =>
     written.turns.map((turn, index) => ({
       session_id: "k",

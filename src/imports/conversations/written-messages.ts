@@ -4,6 +4,7 @@ import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { readMessages } from "../../formats/conversion.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
+import { LeftOutCounts } from "./left-out.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 
 /** A message as its program writes it. */
@@ -38,11 +39,13 @@ export function messagesOfWritten(
     if (first !== undefined) facts.set(first, written[index]!.facts);
   }
   const messages = read.flatMap((one) => one.messages);
+  const leftOut = new LeftOutCounts();
+  for (const one of read) if (one.messages.length === 0) leftOut.add(one.leftOut ?? "empty message");
   return {
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,
     aside: read.reduce((count, { aside }) => count + aside, 0),
-    leftOut: { "empty message": read.filter((one) => one.messages.length === 0).length },
+    leftOut: leftOut.all,
   };
 }
 

@@ -4,7 +4,7 @@ import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
-import { formatOf, messageFormats } from "../../formats/registry.ts";
+import { fitsFormat, formatOf, messageFormats } from "../../formats/registry.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
@@ -148,7 +148,7 @@ const titles: Readonly<Record<string, string>> = {
 export const chatForms: readonly ConversationFormat[] = messageFormats
   .filter(({ name }) => Object.hasOwn(titles, name))
   .map((format) =>
-    chatForm(format.name, titles[format.name]!, { isMessage: (item) => isFields(item) && format.fits(item), format }),
+    chatForm(format.name, titles[format.name]!, { isMessage: (item) => fitsFormat(format, item), format }),
   );
 
 /** Lists whose messages are of several formats. */

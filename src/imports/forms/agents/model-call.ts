@@ -22,8 +22,11 @@ export interface ModelCall {
   readonly format: MessageFormat;
   readonly instructions: string;
   readonly input: readonly Value[];
-  /** Empty for a call that failed. */
   readonly output: readonly Value[];
+  /** False for a request whose response is not in its document. */
+  readonly hasResponse: boolean;
+  /** The name of a call in a batch, whose request and response are documents of their own. */
+  readonly batchName: string | undefined;
   /** Answers beside the first one. */
   readonly otherChoices: number;
   readonly tools: number;
@@ -46,8 +49,15 @@ interface Provider {
 const inChoices = (name: string) => (choices: readonly Value[]) =>
   choices.flatMap((choice) => (isFields(choice) && isFields(choice[name]) ? [choice[name]] : []));
 
+const openaiProvider: Provider = {
+  format: openai,
+  input: "messages",
+  output: "choices",
+  answers: inChoices("message"),
+};
+
 const providers: readonly Provider[] = [
-  { format: openai, input: "messages", output: "choices", answers: inChoices("message") },
+  openaiProvider,
   { format: openaiResponses, input: "input", output: "output", answers: (items) => items },
   { format: gemini, input: "contents", output: "candidates", answers: inChoices("content") },
   {
@@ -58,13 +68,55 @@ const providers: readonly Provider[] = [
   },
 ];
 
-/** The call in a document: `{request, response}`, or both in one object; undefined for another document. */
+/**
+ * The call in a document: `{request, response}`, both in one object, a request or a response of a batch, or a response alone;
+ * undefined for another document.
+ */
 export function callIn(document: Fields): ModelCall | undefined {
   const { request, response, ...around } = document;
   if (isFields(request) && isFields(response)) return callOf(bodyOf(request), bodyOf(response), around);
   const isOne =
-    document["object"] === "response" || (Array.isArray(document["choices"]) && Array.isArray(document["messages"]));
-  return isOne ? callOf(document, document, {}) : undefined;
+    document["object"] === "response" ||
+    document["object"] === "chat.completion" ||
+    inChoices("message")(listOf(document["choices"])).length > 0 ||
+    inChoices("content")(listOf(document["candidates"])).length > 0;
+  return isOne ? callOf(document, document, {}) : batchedCallIn(document);
+}
+
+/**
+ * A line of a batch: of OpenAI `{custom_id, body}` and `{custom_id, response: {body}}`, of Anthropic `{custom_id, params}` and
+ * `{custom_id, result: {message}}`, of Gemini `{key, request}` and `{key, response}`.
+ * https://developers.openai.com/api/docs/guides/batch, https://docs.anthropic.com/en/api/creating-message-batches
+ */
+function batchedCallIn(document: Fields): ModelCall | undefined {
+  const { body, params, request } = document;
+  const batchName = textOf(document, ["custom_id", "key"]);
+  const asked = [body, params, request].find(isFields);
+  const answered = batchedResponseIn(document);
+  if (batchName === undefined || (asked ?? answered) === undefined) return undefined;
+  const usual = answered && openaiProvider;
+  const call = callOf(asked ?? {}, answered ?? {}, { custom_id: batchName }, usual);
+  return call && { ...call, batchName, hasResponse: answered !== undefined };
+}
+
+/** The response of a line of a batch, without fields for a call that failed; undefined for a request. */
+function batchedResponseIn({ response, result, error }: Fields): Fields | undefined {
+  if (isFields(response)) return bodyOf(response);
+  if (!isFields(result)) return isFields(error) ? {} : undefined;
+  return isFields(result["message"]) ? result["message"] : {};
+}
+
+/** A request and a response of a batch as one call. It has no id, as its request has none: an import of both finds that. */
+export function joinedCall(request: ModelCall, response: ModelCall): ModelCall {
+  const { output, otherChoices, hasResponse } = response;
+  return {
+    ...request,
+    id: undefined,
+    output,
+    otherChoices,
+    hasResponse,
+    facts: { ...request.facts, ...response.facts },
+  };
 }
 
 /** A proxy logs the body beside the headers. */
@@ -72,10 +124,12 @@ function bodyOf(message: Fields): Fields {
   return isFields(message["body"]) ? message["body"] : message;
 }
 
-function callOf(request: Fields, response: Fields, around: Fields): ModelCall | undefined {
+/** `usual` is the provider of a call that says nothing of its own, such as one that failed. */
+function callOf(request: Fields, response: Fields, around: Fields, usual?: Provider): ModelCall | undefined {
   const provider =
     providers.find(({ output }) => Array.isArray(response[output])) ??
-    providers.find(({ input }) => request[input] !== undefined);
+    providers.find(({ input }) => request[input] !== undefined) ??
+    usual;
   if (provider === undefined) return undefined;
   const { format, input, output } = provider;
   const answers = provider.answers(listOf(response[output]));
@@ -92,6 +146,8 @@ function callOf(request: Fields, response: Fields, around: Fields): ModelCall | 
     instructions: isOfItems ? textIn(request["instructions"] ?? response["instructions"]) : instructionsIn(request),
     input: isOfItems || format === gemini ? asMessages(request[input], format) : listOf(request[input]),
     output: isOfItems ? answers : answers.slice(0, 1),
+    hasResponse: true,
+    batchName: undefined,
     otherChoices: isOfItems ? 0 : Math.max(answers.length - 1, 0),
     tools: Array.isArray(tools) ? tools.length : 0,
     facts: defined({

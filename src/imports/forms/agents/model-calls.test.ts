@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { importText, messagesOf } from "../../../../test/support/import-text.ts";
 import { inMemory } from "../../../../test/support/in-memory.ts";
+import { textOf } from "../../../domain/turns/message-steps.ts";
 
 const lines = (...all: readonly object[]): string => all.map((line) => `${JSON.stringify(line)}\n`).join("");
 const at = (second: number): string => new Date(Date.UTC(2025, 0, 2, 3, 4, second)).toISOString();
@@ -179,4 +180,113 @@ test("calls of several users that begin alike are sessions of their own", async 
   assert.deepEqual([report.restored, report.turns], [2, 4]);
   const { items } = await place.sessions.list({});
   assert.deepEqual(new Set(items.map(({ user }) => user)), new Set(["ada", "bob"]));
+});
+
+const completion = (id: string, content: string): object => ({
+  id,
+  object: "chat.completion",
+  created: 1_735_787_041,
+  model: "m",
+  choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
+  usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 },
+});
+
+test("a response alone is an answer without its question, with its model, its time and its tokens", async () => {
+  await using place = inMemory();
+  const candidate = { content: { role: "model", parts: [{ text: "Rye." }] }, finishReason: "STOP" };
+  const gemini = { responseId: "g1", modelVersion: "g", candidates: [candidate] };
+  for (const [id, response] of Object.entries({ "chatcmpl-1": completion("chatcmpl-1", "Rye."), g1: gemini })) {
+    const report = await importText(place.sessions, JSON.stringify(response));
+    assert.deepEqual([report.restored, report.reasons], [1, []]);
+    assert.deepEqual(await messagesOf(place.sessions, id), [{ role: "assistant", content: "Rye." }]);
+  }
+  const [turn] = await Array.fromAsync((await place.sessions.get("chatcmpl-1")).turns());
+  assert.deepEqual(
+    [turn?.model, turn?.usage?.totalTokens, turn?.at.toISOString()],
+    ["m", 7, "2025-01-02T03:04:01.000Z"],
+  );
+});
+
+const batches: Readonly<Record<string, readonly [request: object, response: object]>> = {
+  OpenAI: [
+    { custom_id: "r1", method: "POST", url: "/v1/chat/completions", body: { model: "m", messages: [user("Rye?")] } },
+    {
+      id: "batch_req_1",
+      custom_id: "r1",
+      response: { status_code: 200, request_id: "q", body: completion("chatcmpl-1", "Yes.") },
+      error: null,
+    },
+  ],
+  Anthropic: [
+    { custom_id: "r1", params: { model: "m", max_tokens: 9, messages: [user("Rye?")] } },
+    {
+      custom_id: "r1",
+      result: {
+        type: "succeeded",
+        message: { id: "msg_1", type: "message", role: "assistant", model: "m", content: [text("Yes.")] },
+      },
+    },
+  ],
+  Gemini: [
+    { key: "r1", request: { contents: [{ role: "user", parts: [{ text: "Rye?" }] }] } },
+    {
+      key: "r1",
+      response: { modelVersion: "m", candidates: [{ content: { role: "model", parts: [{ text: "Yes." }] } }] },
+    },
+  ],
+};
+
+for (const [provider, [request, response]] of Object.entries(batches))
+  test(`the requests of a batch of ${provider} are questions, and go on with their responses`, async () => {
+    await using place = inMemory();
+    const asked = await importText(place.sessions, lines(request));
+    assert.deepEqual([asked.restored, asked.turns, asked.leftOut, asked.reasons], [1, 1, {}, []]);
+    const answers = await importText(place.sessions, lines(response));
+    assert.deepEqual([answers.restored, answers.reasons], [1, []]);
+    await using other = inMemory();
+    const both = await importText(other.sessions, lines(request, response));
+    assert.deepEqual([both.restored, both.turns, both.leftOut, both.reasons], [1, 1, {}, []]);
+    const [session] = (await other.sessions.list()).items;
+    const [turn] = await Array.fromAsync((await other.sessions.get(session!.id)).turns());
+    assert.deepEqual(
+      [turn?.input[0]?.content, textOf(turn?.output[0]?.content), turn?.model, session!.metadata["custom_id"]],
+      ["Rye?", "Yes.", "m", "r1"],
+    );
+  });
+
+test("calls of a batch that ask the same are conversations of their own, and failed ones are counted", async () => {
+  await using place = inMemory();
+  const [request, response] = batches["OpenAI"]!;
+  const failed = {
+    id: "batch_req_3",
+    custom_id: "r3",
+    response: { status_code: 400, request_id: "q", body: { error: { message: "too long" } } },
+    error: null,
+  };
+  const report = await importText(
+    place.sessions,
+    lines(request, { ...request, custom_id: "r2" }, { ...request, custom_id: "r3" }, response, failed),
+  );
+  assert.deepEqual([report.restored, report.turns, report.leftOut], [3, 3, { error: 1 }]);
+  await using other = inMemory();
+  const answers = await importText(other.sessions, lines(response, failed));
+  assert.deepEqual([answers.restored, answers.leftOut], [1, { error: 1 }]);
+  const none = await importText(other.sessions, lines(failed));
+  assert.deepEqual([none.restored, none.reasons[0]?.message], [0, "f:1 has no messages"]);
+});
+
+test("a reference to an item of an earlier response is that item", async () => {
+  await using place = inMemory();
+  const answer = { id: "msg_1", type: "message", role: "assistant", content: [{ type: "output_text", text: "Yes." }] };
+  const calls = [
+    { request: { model: "m", input: [user("Rye?")] }, response: { id: "resp_1", output: [answer] } },
+    {
+      request: { model: "m", input: [user("Rye?"), { type: "item_reference", id: "msg_1" }, user("Sure?")] },
+      response: { id: "resp_2", output: [{ ...answer, id: "msg_2" }] },
+    },
+  ];
+  const report = await importText(place.sessions, lines(...calls));
+  assert.deepEqual([report.restored, report.turns, report.leftOut], [1, 2, {}]);
+  const words = (await messagesOf(place.sessions, "resp_1")).map(({ content }) => content);
+  assert.deepEqual(words, ["Rye?", "Yes.", "Sure?", "Yes."]);
 });

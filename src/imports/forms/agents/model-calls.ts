@@ -1,6 +1,7 @@
 /**
- * Logs of calls of a model: requests with their responses, of OpenAI, Anthropic and Gemini. A request has the whole conversation
- * so far, or it names the response or the conversation that it continues. So calls are a tree, and its leaves are conversations.
+ * Logs of calls of a model: requests with their responses, of OpenAI, Anthropic and Gemini, and the files of their batches. A
+ * request has the whole conversation so far, or it names the response or the conversation that it continues. So calls are a tree,
+ * and its leaves are conversations. The calls of a batch are conversations of their own.
  */
 import { createHash } from "node:crypto";
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
@@ -14,7 +15,7 @@ import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../../conversations/written-messages.ts";
-import { callIn, type ModelCall } from "./model-call.ts";
+import { callIn, joinedCall, type ModelCall } from "./model-call.ts";
 
 export const modelCalls: ConversationFormat = {
   name: "model-calls",
@@ -23,13 +24,13 @@ export const modelCalls: ConversationFormat = {
   read: (documents, options) => {
     const [{ place }] = documents;
     const calls = inTimeOrder(
-      documents.map(({ value }) => callIn(value as Fields)!),
+      withBatches(documents.map(({ value }) => callIn(value as Fields)!)),
       ({ facts }) => facts.at,
     );
     const log = new CallLog();
     for (const call of calls) log.add(call);
     const names = new Map<string, number>();
-    const conversations = log.trees.flatMap((nodes) => {
+    const conversations = log.trees.filter(hasWords).flatMap((nodes) => {
       const [root] = nodes as [CallNode, ...CallNode[]];
       const name = nameOf(root.call);
       const number = (names.get(name ?? "") ?? 0) + 1;
@@ -48,10 +49,29 @@ export const modelCalls: ConversationFormat = {
       };
       return conversationsOfTree(tree, options);
     });
-    if (conversations.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
-    return conversations;
+    const [first, ...others] = conversations;
+    if (first === undefined) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    // A failed call of a batch whose request is in another file is counted with the first conversation.
+    const { error = 0, ...leftOut } = first.leftOut ?? {};
+    return [{ ...first, leftOut: { ...leftOut, error: error + log.silent } }, ...others];
   },
 };
+
+/** The calls, with each request of a batch and the response of its name as one call. */
+function withBatches(calls: readonly ModelCall[]): readonly ModelCall[] {
+  const isRequest = ({ input, hasResponse }: ModelCall): boolean => input.length > 0 && !hasResponse;
+  const responses = new Map(
+    calls.filter(({ hasResponse, input }) => hasResponse && input.length === 0).map((call) => [call.batchName, call]),
+  );
+  const joined = new Set<ModelCall>();
+  const all = calls.map((call) => {
+    const response = call.batchName !== undefined && isRequest(call) ? responses.get(call.batchName) : undefined;
+    if (response === undefined || joined.has(response)) return call;
+    joined.add(response);
+    return joinedCall(call, response);
+  });
+  return all.filter((call) => !joined.has(call));
+}
 
 interface CallNode {
   readonly id: string;
@@ -61,6 +81,10 @@ interface CallNode {
   readonly written: readonly WrittenMessage[];
 }
 
+function hasWords(nodes: readonly CallNode[]): boolean {
+  return nodes.some(({ written }) => written.length > 0);
+}
+
 /** The calls of a file, each behind the one that it continues. */
 class CallLog {
   readonly #nodes: CallNode[] = [];
@@ -68,11 +92,14 @@ class CallLog {
   readonly #responses = new Map<string, CallNode>();
   readonly #conversations = new Map<string, CallNode>();
   readonly #asked = new Map<string, CallNode[]>();
+  /** Items of OpenAI's Responses, by their ids. */
+  readonly #items = new Map<string, Value>();
 
-  add(call: ModelCall): void {
+  add(given: ModelCall): void {
+    const call = { ...given, input: given.input.map((item) => this.#referenced(item)) };
     const digests = digestsOf(call);
     const named = this.#named(call);
-    const parent = named ?? this.#continued(call, digests);
+    const parent = named ?? (call.batchName === undefined ? this.#continued(call, digests) : undefined);
     const known = parent?.written ?? [];
     const input = call.input.map((value, index): WrittenMessage => ({
       value,
@@ -84,6 +111,8 @@ class CallLog {
     const before = named === undefined ? [] : known;
     const node = { id: `${this.#nodes.length}`, parent, call, written: [...before, ...input, ...output] };
     this.#nodes.push(node);
+    for (const item of [...call.input, ...call.output])
+      if (isFields(item) && typeof item["id"] === "string") this.#items.set(item["id"], item);
     if (call.id !== undefined) this.#responses.set(call.id, node);
     if (call.conversation !== undefined) this.#conversations.set(call.conversation, node);
     const key = digests.at(-1);
@@ -101,7 +130,18 @@ class CallLog {
       if (tree === undefined) trees.set(root, [node]);
       else tree.push(node);
     }
-    return [...trees.values()].filter((nodes) => nodes.some(({ written }) => written.length > 0));
+    return [...trees.values()];
+  }
+
+  /** The calls without any message. */
+  get silent(): number {
+    return this.trees.filter((nodes) => !hasWords(nodes)).flat().length;
+  }
+
+  /** The item that a reference names, where an earlier call has it. */
+  #referenced(item: Value): Value {
+    const isReference = isFields(item) && item["type"] === "item_reference" && typeof item["id"] === "string";
+    return isReference ? (this.#items.get(item["id"] as string) ?? item) : item;
   }
 
   #named({ previous, conversation }: ModelCall): CallNode | undefined {
@@ -169,7 +209,7 @@ function conversationOf(path: readonly CallNode[], id: string | undefined, place
     ...defined({ id }),
     ...read,
     leftOut: {
-      error: calls.filter(({ output }) => output.length === 0).length,
+      error: calls.filter(({ output, hasResponse }) => hasResponse && output.length === 0).length,
       "other choice": calls.reduce((count, { otherChoices }) => count + otherChoices, 0),
       "tool definition": Math.max(...calls.map(({ tools }) => tools)),
     },
