@@ -94,7 +94,15 @@ async function openOrLate(url: string, options: SessionsOptions): Promise<Opened
     return { opened: await openStore(url, options, impatience), isLate: false };
   } catch (error) {
     if (!hasCode(error, "store_unavailable")) throw error;
-    const assumed = { durable: true, shared: true, batchMax: 128, lanes: 1, scrubs: false, folder: null };
+    const assumed = {
+      durable: true,
+      shared: true,
+      batchMax: 128,
+      lanes: 1,
+      scrubs: false,
+      searches: true,
+      folder: null,
+    };
     return { opened: lateStore(() => openStore(url, options, impatience), assumed), isLate: true };
   }
 }

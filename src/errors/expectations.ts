@@ -126,6 +126,7 @@ export type Expected =
   | "window"
   | "with_onto"
   | "without_range"
+  | "without_selection"
   | "without_to";
 
 /** A value that was expected, and the one that was found. */
@@ -236,6 +237,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
     max === undefined ? `a whole number, ${min} or more` : `a whole number from ${min} to ${max}`,
   window: () => "a number of turns, or { turns, tokens }",
   without_to: () => "a whole number, 1 or more, without to",
+  without_selection: () => "the id of a session, without agent, user, labels and state",
   without_range: () => "a whole number, 0 or more, without from and to",
 };
 

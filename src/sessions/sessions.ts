@@ -20,6 +20,7 @@ import { createSession, ensureSession, getSession } from "./open-session.ts";
 import type { Model } from "./options/model.ts";
 import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import type { News } from "./polling/news-feed.ts";
+import type { SearchPage, SearchQuery } from "./search/search.ts";
 import { Streams } from "./streams.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { CreateOptions, EnsureOptions } from "./session/opening.ts";
@@ -246,6 +247,19 @@ export class Sessions implements AsyncDisposable {
   async count(selection: SessionSelection = {}): Promise<number> {
     const { tenant } = this;
     return await traceCall({ operation: "count", tenant }, () => countOn(this.#core, tenant, selection));
+  }
+
+  /**
+   * One page of the messages and titles that have all words of a text, the newest first. The first search builds the index,
+   * and later ones bring it up to date: the result has what was committed before the call, unless `isCurrent` is false.
+   * @throws SessionError `argument_invalid`, `id_invalid`, `session_not_found` for a `session` that does not exist
+   */
+  async search(query: SearchQuery): Promise<SearchPage> {
+    const { tenant } = this;
+    return await traceCall({ operation: "search", tenant }, async () => {
+      const { searchOn } = await import("./search/search.ts");
+      return await searchOn(this.#core, tenant, query);
+    });
   }
 
   /**

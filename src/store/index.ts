@@ -17,7 +17,10 @@ export type {
   FoundDocuments,
   FoundEvent,
   FoundEvents,
+  FoundMessage,
+  FoundMessages,
   FoundNews,
+  IndexProgress,
   InspectOptions,
   Loaded,
   LoadRequest,
@@ -26,6 +29,7 @@ export type {
   NewsQuery,
   Outcome,
   FoundRecords,
+  MessageQuery,
   SessionFilter,
   SessionQuery,
   Store,
@@ -76,3 +80,6 @@ export type {
   SettledState,
   Waiter,
 } from "../domain/record/record.ts";
+export type { SearchedWord } from "../domain/search/search-terms.ts";
+export { searchedMessages, titleSeq, type SearchedMessage } from "../domain/search/searched-messages.ts";
+export { wordsOf } from "../domain/search/words.ts";

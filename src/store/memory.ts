@@ -37,8 +37,10 @@ import type {
   DocumentRange,
   FoundDocuments,
   FoundEvents,
+  FoundMessages,
   FoundNews,
   EventScan,
+  IndexProgress,
   Loaded,
   LoadRequest,
   Look,
@@ -71,6 +73,7 @@ class MemoryStore implements Store {
     batchMax: 1000,
     lanes: 1,
     scrubs: true,
+    searches: false,
     folder: null,
   };
   readonly #clock: Clock;
@@ -318,6 +321,16 @@ class MemoryStore implements Store {
       document: (key) => this.#documents.find({ keys: [key] }, this.#clock.now()).documents[0]?.version,
     };
     return this.#news.find(query, state);
+  }
+
+  async index(): Promise<IndexProgress> {
+    this.#guardOpen();
+    return { isCurrent: true, left: 0 };
+  }
+
+  async search(): Promise<FoundMessages> {
+    this.#guardOpen();
+    return { messages: [], next: undefined };
   }
 
   async heartbeat(

@@ -7,6 +7,7 @@ import type { DocumentKey, StoredDocument } from "../domain/documents/document.t
 import type { CountedUsage, Transaction, UsageAddition } from "../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../domain/record/entry.ts";
 import type { Instance, SessionRecord, SessionState, SettledState } from "../domain/record/record.ts";
+import type { SearchedWord } from "../domain/search/search-terms.ts";
 import type { LabelFilter } from "../domain/values/labels.ts";
 import type { ErrorDetails, SessionError } from "../errors.ts";
 import type { StoreStats, StoreStatsQuery } from "./stats.ts";
@@ -173,6 +174,26 @@ export interface Store {
   news(query: NewsQuery): Promise<FoundNews>;
 
   /**
+   * Brings the index of `search` forward by a bounded step, and begins it at the first call; until then commits cost
+   * nothing for it. Without `capabilities.searches` it returns that the index is current.
+   * INVARIANT index-is-built-when-asked: after calls until one returns `isCurrent`, `search` finds every message that was
+   *   committed before the first of them, whichever process committed it.
+   * INVARIANT indexers-share-the-work: of several processes that call it at once, each part of the work is done by one.
+   */
+  index(): Promise<IndexProgress>;
+
+  /**
+   * Returns one page of the messages that have all words, the newest first. It reads the words of `searchedMessages` in the
+   * log `turns` of sessions that are not archived, and of titles. A message may be found that does not have the words any
+   * more: callers read it. A store without `capabilities.searches` finds nothing, and callers read all messages.
+   * INVARIANT indexed-is-found: a message that is indexed and does not change meanwhile is on exactly one page.
+   * INVARIANT removed-is-not-found: no page has a message that was removed before the index was brought forward, nor one of a
+   *   session that is removed.
+   * INVARIANT scope-is-in-the-key: a query for one tenant never returns a message of another.
+   */
+  search(query: MessageQuery): Promise<FoundMessages>;
+
+  /**
    * Records that this instance is alive: its `seenAt` becomes the store's current time. `leaving` removes the instance.
    * INVARIANT dead-instances-are-deleted: a heartbeat also removes instances that were not seen for a day.
    */
@@ -242,6 +263,8 @@ export interface Capabilities {
   readonly lanes: number;
   /** `scrub` erases. */
   readonly scrubs: boolean;
+  /** It has an index of the words of messages. Where it has none, callers of `search` read all messages. */
+  readonly searches: boolean;
   /** The folder of the store's files; null for a store in memory or behind a network. */
   readonly folder: string | null;
 }
@@ -445,6 +468,47 @@ export interface SessionFilter {
 /** The sessions to count, of one tenant or of all. */
 export interface CountQuery extends SessionFilter {
   readonly tenant?: string;
+}
+
+/** How far the index of `search` is. */
+export interface IndexProgress {
+  /** It has all that was committed before this call. */
+  readonly isCurrent: boolean;
+  /** About how many entries are left. */
+  readonly left: number;
+}
+
+/** The messages to search. */
+export interface MessageQuery extends SessionFilter {
+  readonly tenant: string;
+  /** All of these words; at least one. */
+  readonly words: readonly SearchedWord[];
+  /** Only messages of these sessions, each up to a turn. */
+  readonly sessions?: readonly { readonly id: string; readonly to: number }[];
+  /** Only messages of turns that began at or after this, and titles of sessions created then, epoch ms. */
+  readonly since?: number;
+  /** Only those before this, epoch ms. */
+  readonly before?: number;
+  readonly limit: number;
+  /** The `next` of the page before. */
+  readonly after?: string;
+}
+
+/** A message that has the words of a search. */
+export interface FoundMessage {
+  /** The id of its session. */
+  readonly session: string;
+  /** Its turn; 0: it is the title of the session. */
+  readonly seq: number;
+  /** The place of the message in its turn, from 0. */
+  readonly message: number;
+}
+
+/** One page of messages. */
+export interface FoundMessages {
+  readonly messages: readonly FoundMessage[];
+  /** The cursor of the next page, for `after`; undefined on the last page. */
+  readonly next: string | undefined;
 }
 
 /** A page of news. */

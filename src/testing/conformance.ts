@@ -19,6 +19,7 @@ import { newsCases } from "./conformance/news-cases.ts";
 import { readCases } from "./conformance/read-cases.ts";
 import { removalCases } from "./conformance/removal-cases.ts";
 import { scopeCases } from "./conformance/scope-cases.ts";
+import { searchCases } from "./conformance/lists/search-cases.ts";
 import { sharingCases } from "./conformance/sharing-cases.ts";
 import { spliceCases } from "./conformance/splice-cases.ts";
 import { statsCases } from "./conformance/stats-cases.ts";
@@ -55,6 +56,7 @@ export function conformanceCases(check: Check): void {
   documentCommitCases(check);
   documentReadCases(check);
   newsCases(check);
+  searchCases(check);
   scopeCases(check);
   sharingCases(check);
   instanceCases(check);

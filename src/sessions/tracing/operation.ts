@@ -18,6 +18,7 @@ export type OperationName =
   | "list"
   | "listEvents"
   | "count"
+  | "search"
   | "snapshot"
   | "restore"
   | "import"

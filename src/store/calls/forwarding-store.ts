@@ -30,6 +30,8 @@ export function forwardingStore(own: Omit<Store, StoreMethod>, forward: Forward)
     countDocuments: (...args) => forward("countDocuments", args),
     deleteDocuments: (...args) => forward("deleteDocuments", args),
     news: (...args) => forward("news", args),
+    index: (...args) => forward("index", args),
+    search: (...args) => forward("search", args),
     heartbeat: (...args) => forward("heartbeat", args),
     instances: (...args) => forward("instances", args),
     scrub: (...args) => forward("scrub", args),

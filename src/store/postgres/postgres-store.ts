@@ -11,6 +11,8 @@ import type {
   DocumentRange,
   FoundDocuments,
   FoundEvents,
+  FoundMessages,
+  IndexProgress,
   EventScan,
   InspectOptions,
   Loaded,
@@ -78,7 +80,15 @@ export class PostgresStore implements Store {
     this.#hints = hints;
     this.#removed = new RemovedLogs(database, layout.schema);
     this.#copied = new CopiedLogs((text, values) => this.#call(text, values), layout.schema);
-    this.capabilities = { durable: true, shared: true, batchMax: 128, lanes, scrubs: false, folder: null };
+    this.capabilities = {
+      durable: true,
+      shared: true,
+      batchMax: 128,
+      lanes,
+      scrubs: false,
+      searches: false,
+      folder: null,
+    };
   }
 
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -321,6 +331,16 @@ export class PostgresStore implements Store {
   async news(query: NewsQuery): Promise<FoundNews> {
     this.#database.guardOpen();
     return await findNews((text, values) => this.#call(text, values), this.#schema, query);
+  }
+
+  async index(): Promise<IndexProgress> {
+    this.#database.guardOpen();
+    return { isCurrent: true, left: 0 };
+  }
+
+  async search(): Promise<FoundMessages> {
+    this.#database.guardOpen();
+    return { messages: [], next: undefined };
   }
 
   async heartbeat(

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { defined } from "../../domain/values/defined.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
@@ -29,14 +29,20 @@ export function countFound(database: DatabaseSync, query: CountQuery): number {
   const { tenant, labels = {}, now: _, ...others } = query;
   const isByLabels = tenant !== undefined && Object.keys(others).length === 0 && Object.keys(labels).length > 0;
   if (isByLabels) return countLabelled(database, tenant, labels);
+  const { sql, values } = numbersFound(database, query);
+  return Number(database.prepare(`select count(*) as count from (${sql})`).get(...values)?.["count"]);
+}
+
+/** A statement that returns the numbers of the sessions that match, and the values it binds. */
+export function numbersFound(database: DatabaseSync, query: CountQuery): { sql: string; values: SQLInputValue[] } {
   const where = new Where();
-  if (tenant !== undefined) where.and("tenant = ?", tenant);
+  if (query.tenant !== undefined) where.and("tenant = ?", query.tenant);
   filter(where, query, "count");
   const source = sourceOf(database, where, { ...query, order: "count" });
-  const statement = database.prepare(
-    `select count(*) as count from ${source.sql} where ${where.conditions.join(" and ") || "true"}`,
-  );
-  return Number(statement.get(...source.values, ...where.values)?.["count"]);
+  return {
+    sql: `select no from ${source.sql} where ${where.conditions.join(" and ") || "true"}`,
+    values: [...source.values, ...where.values],
+  };
 }
 
 function orderOf(query: SessionQuery, { createdAt }: Source): string {

@@ -33,7 +33,9 @@ import type {
   DocumentRange,
   FoundDocuments,
   FoundEvents,
+  FoundMessages,
   EventScan,
+  IndexProgress,
   InspectOptions,
   Loaded,
   LoadRequest,
@@ -41,6 +43,7 @@ import type {
   LogRange,
   Outcome,
   FoundRecords,
+  MessageQuery,
   SessionQuery,
   Store,
   StoreProblem,
@@ -58,6 +61,7 @@ import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type PartOfLog, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
 import { AppendedEntries } from "./tables/appended-entries.ts";
+import { MessageIndex } from "./tables/message-index.ts";
 import { News } from "./tables/news.ts";
 import { UsageSums } from "./tables/usage-sums.ts";
 import { Places, type Place } from "./connection/places.ts";
@@ -97,6 +101,7 @@ export class SqliteStore implements Store {
   #preparedUsage: UsageSums | undefined;
   #preparedDocuments: Documents | undefined;
   #preparedNews: News | undefined;
+  #preparedIndex: MessageIndex | undefined;
   /** The file may have entries of removed sessions, also of an earlier process. */
   #mayHaveRemoved = true;
   /** The deletion of entries of removed sessions, while it runs. */
@@ -122,7 +127,7 @@ export class SqliteStore implements Store {
       if (!isMissing(error)) throw error;
     }
     const durable = folder !== null;
-    this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true, folder };
+    this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true, searches: true, folder };
   }
 
   get #sql(): Statements {
@@ -143,6 +148,11 @@ export class SqliteStore implements Store {
   get #news(): News {
     this.#preparedNews ??= new News(this.#database, this.#clock);
     return this.#preparedNews;
+  }
+
+  get #index(): MessageIndex {
+    this.#preparedIndex ??= new MessageIndex(this.#database);
+    return this.#preparedIndex;
   }
 
   get #removed(): RemovedEntries {
@@ -511,6 +521,15 @@ export class SqliteStore implements Store {
     };
   }
 
+  async index(): Promise<IndexProgress> {
+    const progress = await this.#run(() => this.#index.progress());
+    return progress.isCurrent ? progress : await this.#write(() => this.#index.step());
+  }
+
+  async search(query: MessageQuery): Promise<FoundMessages> {
+    return await this.#run(() => this.#transactions.reading(() => this.#index.find(query)));
+  }
+
   async heartbeat(
     instance: Omit<Instance, "seenAt">,
     { leaving = false }: { readonly leaving?: boolean } = {},
@@ -556,6 +575,7 @@ export class SqliteStore implements Store {
   async scrub(): Promise<void> {
     while (await this.#write(() => this.#removed.step())) await turnOfTheLoop();
     await this.#write(() => this.#news.clear());
+    while (await this.#write(() => this.#index.scrubStep())) await turnOfTheLoop();
     if (!this.capabilities.durable) return await this.#run(() => this.#database.exec("vacuum"));
     while (this.#vacuuming !== undefined) await this.#vacuuming;
     this.#guardOpen();

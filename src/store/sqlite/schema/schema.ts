@@ -1,4 +1,5 @@
 import type { Migration } from "../../migrations.ts";
+import { searchTables } from "./search-tables.ts";
 import { viewOfListedCounters, views } from "./views.ts";
 
 /** The mark in the header of the file ("Prdr"), which distinguishes it from databases of other programs. */
@@ -178,5 +179,10 @@ export const migrations: readonly Migration[] = [
       ))
       where case when json_valid(data) then json_type(data, '$.counters') = 'object' end;
     `,
+  },
+  {
+    version: 12,
+    title: "words of messages",
+    sql: searchTables,
   },
 ];

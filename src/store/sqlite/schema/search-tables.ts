@@ -1,0 +1,52 @@
+/**
+ * The index of search. It stays empty until the first search, which writes the row of `search_state`.
+ *
+ * - `search_messages` has a row for each message of a turn, and for each title, with seq 0. The place has the order of the
+ *   results: the second of the message, then a number within it.
+ * - `search_words` has the words of each message under the same number. It keeps no text.
+ * - `search_state` has the last row of `entries` that is indexed. Each entry is written as a new row behind all others, so
+ *   an append writes nothing for the index. A deletion at the end of the table frees numbers of rows, which are given again.
+ * - `search_changes` has turns to look at again: entries that were deleted, titles, sessions under another key. No append
+ *   writes to it.
+ */
+export const searchTables = `
+      create table search_state (id integer primary key check (id = 1), up_to integer not null) strict;
+      create table search_changes (
+        session integer not null,
+        seq integer not null,
+        primary key (session, seq)
+      ) strict, without rowid;
+      create table search_messages (
+        place integer primary key,
+        session integer not null,
+        seq integer not null,
+        message integer not null,
+        at integer not null
+      ) strict;
+      create index search_messages_of_turn on search_messages (session, seq);
+      create virtual table search_words using fts5(
+        words, content='', contentless_delete=1, detail=none, tokenize='ascii'
+      );
+      create trigger search_entry_deleted after delete on entries when exists (select 1 from search_state) begin
+        update search_state set up_to = (select coalesce(max(rowid), 0) from entries)
+        where up_to > (select coalesce(max(rowid), 0) from entries);
+        insert or ignore into search_changes select old.session, old.seq where old.log = 'turns';
+      end;
+      create trigger search_session_created after insert on sessions
+      when new.title is not null and exists (select 1 from search_state) begin
+        insert or ignore into search_changes values (new.no, 0);
+      end;
+      create trigger search_title_changed after update of title on sessions
+      when old.title is not new.title and exists (select 1 from search_state) begin
+        insert or ignore into search_changes values (new.no, 0);
+      end;
+      create trigger search_session_renamed after update of tenant on sessions when exists (select 1 from search_state) begin
+        insert or ignore into search_changes values (new.no, 0);
+        insert or ignore into search_changes
+        select session, seq from entries where session = new.no and log = 'turns';
+      end;
+      create trigger search_session_removed after delete on sessions when exists (select 1 from search_state) begin
+        insert or ignore into search_changes values (old.no, 0);
+        insert or ignore into search_changes select session, seq from search_messages where session = old.no;
+      end;
+    `;
