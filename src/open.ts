@@ -2,7 +2,7 @@ import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import { traceCall } from "./sessions/tracing/operation.ts";
 import { guardedSessionsOn, sessionsOn, type Sessions } from "./sessions/sessions.ts";
-import type { SessionsOptions } from "./sessions/options/options.ts";
+import { checkedOptions, type SessionsOptions } from "./sessions/options/options.ts";
 import { takesAnySchema, type Access } from "./store/access.ts";
 import { lateStore } from "./store/calls/lazy-store.ts";
 import type { Store } from "./store/store.ts";
@@ -45,6 +45,8 @@ export function openOptions(target: string | OpenOptions): OpenOptions {
 
 async function open(target: string | OpenOptions): Promise<Sessions> {
   const { store = "sqlite:perdure.db", fallback, ...options } = openOptions(target);
+  // Wrong options make no store.
+  checkedOptions(options);
   const outbox = fallback === undefined ? undefined : await openOutbox(fallback, options);
   if (typeof store !== "string") guardStore(store);
   if (typeof store !== "string") return await guardedSessionsOn(store, options, outbox);

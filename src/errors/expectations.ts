@@ -43,6 +43,7 @@ export type Expected =
   | "event_type"
   | "existing_file"
   | "file_outside_store"
+  | "fewer_files"
   | "files_of_json"
   | "finite_number"
   | "function"
@@ -56,6 +57,7 @@ export type Expected =
   | "key_token"
   | "known_field"
   | "known_form"
+  | "known_format"
   | "known_message"
   | "label_name"
   | "labels"
@@ -115,6 +117,7 @@ export type Expected =
   | "url_without_pool"
   | "user_content"
   | "utf8"
+  | "whole_utf16"
   | "zip"
   | "zip_on_disk"
   | "uuid"
@@ -251,6 +254,8 @@ const defects = {
     `is no parameter of this route; ${known.length === 0 ? "it has none" : `its parameters are ${known.join(", ")}`}`,
   known_form: ({ value = "", known = [] }: Expectation) =>
     `is ${value}: no conversation in one of the forms ${known.join(", ")}`,
+  known_format: ({ value = "", known = [] }: Expectation) =>
+    `is ${value}: no document of the format ${known.join(", ")}; import conversations of other programs with "perdure import"`,
   acyclic: () => "contains itself",
   alone: () => "is named beside a user; name one of them",
   beside: ({ known = [] }: Expectation) => `does not go with ${known.join(", ")}; name one of them`,
@@ -263,6 +268,7 @@ const defects = {
     `is ${value}, while messages beside it name ${known.join(", ")}; a session belongs to one user: name the conversation of each message`,
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,
   guest: () => "speaks for a user; erase the user",
+  fewer_files: (e: Expectation) => `has more than ${e.max} files; name its folders`,
   gzip: () => "is damaged or cut off",
   gzip_ratio: (e: Expectation) => `unpacks to more than ${e.max} times its size`,
   instant: () => "an instant such as 2026-11-20T09:30:00Z",
@@ -284,6 +290,7 @@ const defects = {
   with_onto: () => "needs onto, unless it is 1",
   setting: ({ known = [] }: Expectation) => `is no setting; the settings are ${known.join(", ")}`,
   utf8: () => "is not UTF-8",
+  whole_utf16: () => "ends within a character of UTF-16: it was cut off",
 };
 
 const units: { readonly [Code in Expected]?: string } = {

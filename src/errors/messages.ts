@@ -91,8 +91,12 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `forks share the turns of session ${d.sessionId} up to ${d.forkedAt}, and new forks were created while those turns were copied to the forks; try again`,
 
   // Snapshots
-  snapshot_invalid: (d, caused) =>
-    `${d.source ?? "the document"} is not a valid snapshot: ${describeAt(placeOf(d), d, caused)}`,
+  snapshot_invalid: (d, caused) => {
+    const source = d.source ?? "the document";
+    if (d.path !== undefined) return `${source} is not a valid snapshot: ${describeAt(d.path, d, caused)}`;
+    if (d.line === undefined) return describeAt(source, d, caused);
+    return `${source} cannot be read as JSON: ${describeAt(positionOf(d), d, caused)}`;
+  },
   snapshot_newer: (d) =>
     `${d.source} has format ${d.found}; this version of Perdure reads formats up to ${d.known}; upgrade Perdure`,
   snapshot_too_large: (d) =>
@@ -263,16 +267,14 @@ function describeArgument(details: { readonly name: string } & Expectation): str
   return describeMismatch(details.name, details);
 }
 
-/** The subject of a sentence about a place in a document. */
 const streamEnds: Readonly<Record<StreamFailure, string>> = {
   failed: "its producer failed",
   stopped: "it was stopped",
   lost: "its producer is no longer alive",
 };
 
-function placeOf({ source = "", path, line, column }: InDocument & { readonly source?: string }): string {
-  if (path !== undefined) return path;
-  if (line === undefined) return "the document";
+/** The subject of a sentence about a place in a document. */
+function positionOf({ source = "", line, column }: InDocument & { readonly source?: string }): string {
   // A source that is a line of a file names the line itself.
   return line === 1 && /:\d+$/.test(source) ? `column ${column}` : `line ${line}, column ${column}`;
 }

@@ -19,7 +19,7 @@ import { eachSession } from "../sessions/transfer/exporting.ts";
 import type { ByteRange, RangedFile } from "./bytes.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
 import type { Mismatch } from "../errors/expectations.ts";
-import { formatValue, clip } from "../domain/values/format-value.ts";
+import { clip, formatNames, formatValue } from "../domain/values/format-value.ts";
 
 const format = "perdure.backup/1";
 
@@ -269,8 +269,11 @@ function storedDocument(found: unknown, source: string): StoredDocument {
 }
 
 function guardFormat(text: string, source: string): void {
-  const { format: found } = fieldsOf(text, source);
+  const fields = fieldsOf(text, source);
+  const { format: found } = fields;
   if (found === format) return;
+  if (found === undefined)
+    throw invalid(source, { value: formatNames(Object.keys(fields)), expected: "known_format", known: [format] });
   if (typeof found === "string" && /^perdure\.backup\/\d{1,9}$/.test(found)) {
     throw new SessionError("snapshot_newer", { source, found, known: format });
   }

@@ -88,15 +88,24 @@ export async function* documentsOf(
     held = splitter === undefined ? [marked] : [];
     return head;
   };
-  for await (const chunk of stream) {
-    let bytes: Buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    if (splitter === undefined) {
-      held.push(bytes);
-      heldBytes += bytes.length;
-      if (heldBytes < wantedBytes) continue;
-      bytes = choose(false);
+  try {
+    for await (const chunk of stream) {
+      let bytes: Buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+      if (splitter === undefined) {
+        held.push(bytes);
+        heldBytes += bytes.length;
+        if (heldBytes < wantedBytes) continue;
+        bytes = choose(false);
+      }
+      for (const piece of splitter?.take(bytes) ?? []) yield named(piece);
     }
-    for (const piece of splitter?.take(bytes) ?? []) yield named(piece);
+  } catch (error) {
+    // The documents before the damage of a short file are read, as those of a long one are.
+    if (splitter === undefined && held.length > 0) {
+      const head = choose(true);
+      for (const piece of splitter!.take(head)) yield named(piece);
+    }
+    throw error;
   }
   if (splitter === undefined) {
     const head = choose(true);

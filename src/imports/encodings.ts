@@ -21,12 +21,18 @@ export async function isZip(file: string): Promise<boolean> {
 /**
  * The same text in UTF-8, if it is UTF-16, as PowerShell writes it: it begins with a mark, or every other byte of its first
  * character, which is ASCII in JSON, is 0.
+ * @throws SessionError `snapshot_invalid` behind the text of a file that ends within a character of UTF-16
  */
-export async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* asUtf8(
+  stream: AsyncIterable<Uint8Array>,
+  source: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let decoder: InstanceType<typeof TextDecoder> | undefined;
+  let length = 0;
   let isFirst = true;
   let held: Uint8Array | undefined;
   for await (const chunk of stream) {
+    length += chunk.length;
     const bytes: Uint8Array = held === undefined ? chunk : Buffer.concat([held, chunk]);
     held = undefined;
     if (isFirst) {
@@ -44,7 +50,9 @@ export async function* asUtf8(stream: AsyncIterable<Uint8Array>): AsyncGenerator
     yield decoder === undefined ? bytes : Buffer.from(decoder.decode(bytes, { stream: true }));
   }
   if (held !== undefined) yield held;
-  const rest = decoder?.decode() ?? "";
+  if (decoder === undefined) return;
+  if (length % 2 === 1) throw new SessionError("snapshot_invalid", { source, expected: "whole_utf16" });
+  const rest = decoder.decode();
   if (rest !== "") yield Buffer.from(rest);
 }
 

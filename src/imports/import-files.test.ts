@@ -68,6 +68,23 @@ test("conversations without messages are counted by themselves", async () => {
   assert.deepEqual([restored, skipped, empty, reasons[0]?.message], [1, 2, 1, "f:1 has no messages"]);
 });
 
+test("damaged JSON is named as such, and unknown JSON by its names and the known forms, on one line", async () => {
+  const texts: readonly [text: string, message: RegExp][] = [
+    ['{"id":"a"', /^f:1 cannot be read as JSON: column 10: found the end of the file, expected/],
+    ['[{"id":"a"},{"id":}]', /^f:item 2 cannot be read as JSON: line 1, column 7: found/],
+    ['{"foo":1,"b\\nr":2}', /^f:1 is \{ foo, b\\nr \}: no conversation in one of the forms chatgpt, .*, codex$/],
+    ["{}", /^f:1 is \{\}: no conversation in one of the forms chatgpt, /],
+  ];
+  for (const [text, message] of texts) {
+    await using place = inMemory();
+    const { reasons } = await importText(place.sessions, text);
+    assert(
+      reasons.some((reason) => message.test(reason.message)),
+      JSON.stringify(reasons),
+    );
+  }
+});
+
 test("half a surrogate pair in an id is named", async () => {
   await using place = inMemory();
   const { reasons } = await importText(place.sessions, '{"id":"a\\ud800","messages":[{"role":"user","content":"Hi"}]}');

@@ -4,7 +4,6 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { SessionError } from "../errors.ts";
 import { unpacked } from "../files/bytes.ts";
-import { withFileErrors } from "../files/durable-file.ts";
 import { asUtf8, guardText, isZip } from "./encodings.ts";
 
 /** A file, an entry of an archive, or standard input. */
@@ -12,8 +11,13 @@ export interface ImportSource {
   readonly name: string;
   /** Its bytes on disk, before they are unpacked; undefined for standard input. */
   readonly size: number | undefined;
-  /** Its text in UTF-8; `onRead` is called with the length of each piece on disk. */
+  /**
+   * Its text in UTF-8; `onRead` is called with the length of each piece on disk.
+   * @throws SessionError `snapshot_invalid` where it is damaged or cannot be read
+   */
   readonly bytes: (onRead: (length: number) => void) => AsyncIterable<Uint8Array>;
+  /** Why it has no bytes. */
+  readonly error?: SessionError;
 }
 
 /** Deeper folders are not read. */
@@ -24,7 +28,7 @@ const filesMax = 100_000;
 const ratioMax = 500;
 
 /**
- * The sources of the paths, in their order. An archive stands for its `conversations*.json`, as ChatGPT and Claude export them,
+ * The sources of the paths, in their order. One that cannot be read has its error, and the others are read. An archive stands for its `conversations*.json`, as ChatGPT and Claude export them,
  * or else for all its files of JSON; a folder for those, and for the files that are neither beside nor below them. `-` is
  * `stdin`, if it is given.
  * @throws SessionError `argument_invalid` for a path that does not exist, or with nothing to read
@@ -42,13 +46,30 @@ export async function sourcesOf(
 }
 
 async function sourcesAt(path: string): Promise<readonly ImportSource[]> {
-  const found = await stat(path).catch((cause: unknown) => {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-    throw new SessionError("argument_invalid", { name: path, expected: "existing_file" }, { cause });
-  });
-  if (found.isDirectory()) return await sourcesIn(path);
-  if (found.isFile() && (await isZip(path))) return await entriesIn(path);
-  return [fileSource(path, found.isFile() ? found.size : undefined)];
+  try {
+    const found = await stat(path);
+    if (found.isDirectory()) return await sourcesIn(path);
+    if (found.isFile() && (await isZip(path))) return await entriesIn(path);
+    return [fileSource(path, found.isFile() ? found.size : undefined)];
+  } catch (cause) {
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes((cause as NodeJS.ErrnoException).code ?? ""))
+      throw new SessionError("argument_invalid", { name: path, expected: "existing_file" }, { cause });
+    return [brokenSource(path, unreadable(path, cause))];
+  }
+}
+
+function brokenSource(name: string, error: SessionError): ImportSource {
+  // eslint-disable-next-line @typescript-eslint/require-await, require-yield -- its only step is the error
+  const bytes = async function* (): AsyncGenerator<never, void, undefined> {
+    throw error;
+  };
+  return { name, size: 0, bytes, error };
+}
+
+/** The error of the file system as that of the source. @throws another error, as it is */
+function unreadable(source: string, cause: unknown): SessionError {
+  if ((cause as NodeJS.ErrnoException).syscall === undefined) throw cause;
+  return new SessionError("snapshot_invalid", { source, expected: "readable_file" }, { cause });
 }
 
 function fileSource(path: string, size: number | undefined): ImportSource {
@@ -69,7 +90,9 @@ async function* textOf(
     const chunks = stream[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const { done, value } = await withFileErrors(name, () => chunks.next());
+        const { done, value } = await chunks.next().catch((error: unknown) => {
+          throw error instanceof SessionError ? error : unreadable(name, error);
+        });
         if (done === true) return;
         onRead(value.length);
         yield value;
@@ -78,7 +101,7 @@ async function* textOf(
       await chunks.return?.();
     }
   };
-  yield* guardText(asUtf8(unpacked(counted(), name)), name);
+  yield* guardText(asUtf8(unpacked(counted(), name), name), name);
 }
 
 const isConversations = (name: string): boolean => /^conversations.*\.json(?:\.gz)?$/i.test(basename(name));
@@ -106,18 +129,36 @@ function guardSome(path: string, files: readonly unknown[]): void {
 
 async function sourcesIn(folder: string): Promise<readonly ImportSource[]> {
   const found: { readonly name: string; readonly size: number }[] = [];
+  const broken: ImportSource[] = [];
+  const refuse = (source: string, expected: "depth" | "fewer_files", max: number): void => {
+    broken.push(brokenSource(source, new SessionError("snapshot_invalid", { source, expected, max })));
+  };
+  const add = async (name: string): Promise<void> => {
+    const { size } = await stat(name);
+    if (found.length < filesMax) found.push({ name, size });
+    else if (broken.length === 0) refuse(folder, "fewer_files", filesMax);
+  };
   const walk = async (path: string, depth: number): Promise<void> => {
+    if (depth > depthMax) {
+      refuse(path, "depth", depthMax);
+      return;
+    }
     for (const entry of (await readdir(path, { withFileTypes: true })).toSorted(byName)) {
-      if (entry.name.startsWith(".") || found.length >= filesMax) continue;
+      if (entry.name.startsWith(".")) continue;
       const name = join(path, entry.name);
-      if (entry.isDirectory() && depth < depthMax) await walk(name, depth + 1);
-      else if (entry.isFile() && isOfJson(name)) found.push({ name, size: (await stat(name)).size });
+      const isFile = (entry.isFile() || entry.isSymbolicLink()) && isOfJson(name);
+      if (!isFile && !entry.isDirectory()) continue;
+      try {
+        await (isFile ? add(name) : walk(name, depth + 1));
+      } catch (error) {
+        broken.push(brokenSource(name, unreadable(name, error)));
+      }
     }
   };
-  await withFileErrors(folder, () => walk(folder, 0));
+  await walk(folder, 0);
   const files = outsideExports(found);
-  guardSome(folder, files);
-  return files.map(({ name, size }) => fileSource(name, size));
+  guardSome(folder, [...files, ...broken]);
+  return [...files.map(({ name, size }) => fileSource(name, size)), ...broken];
 }
 
 function byName(one: { readonly name: string }, other: { readonly name: string }): number {
@@ -133,23 +174,32 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
       throw damaged(error);
     });
   const list: { name: string; size: number; unpackedSize: number }[] = [];
-  const listed = await archive();
+  const refused: SessionError[] = [];
   try {
-    for await (const { fileName: name, compressedSize: size, uncompressedSize: unpackedSize } of listed.eachEntry())
-      if (list.length < filesMax) list.push({ name, size, unpackedSize });
+    const listed = await archive();
+    try {
+      for await (const { fileName: name, compressedSize: size, uncompressedSize: unpackedSize } of listed.eachEntry())
+        if (list.length < filesMax) list.push({ name, size, unpackedSize });
+        else
+          refused[0] ??= new SessionError("snapshot_invalid", { source: path, expected: "fewer_files", max: filesMax });
+    } finally {
+      listed.close();
+    }
   } catch (error) {
-    throw damaged(error);
-  } finally {
-    listed.close();
+    // The entries before the damage are read.
+    refused.push(error instanceof SessionError ? error : damaged(error));
   }
   const ofJson = list.filter(({ name }) => isOfJson(name) && !isHidden(name)).toSorted(byName);
   const exported = ofJson.filter(({ name }) => isConversations(name));
   const files = exported.length > 0 ? exported : ofJson;
-  guardSome(path, files);
-  return files.map(({ name, size, unpackedSize }): ImportSource => {
+  guardSome(path, [...files, ...refused]);
+  const sources = files.map(({ name, size, unpackedSize }): ImportSource => {
     const source = `${path}:${name}`;
     if (unpackedSize > ratioMax * Math.max(size, 1024))
-      throw new SessionError("snapshot_invalid", { source, expected: "gzip_ratio", max: ratioMax });
+      return brokenSource(
+        source,
+        new SessionError("snapshot_invalid", { source, expected: "gzip_ratio", max: ratioMax }),
+      );
     return {
       name: source,
       size,
@@ -171,6 +221,7 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
       },
     };
   });
+  return [...sources, ...refused.map((error) => brokenSource(path, error))];
 }
 
 /** The bytes of an entry. Its errors are those of the archive: the file itself could be opened. */

@@ -18,7 +18,7 @@ import { writeManyOn, type WritesOutcome, type WriteTo } from "./logs/write-many
 import { newsOn, type NewsOptions } from "./news.ts";
 import { createSession, ensureSession, getSession } from "./open-session.ts";
 import type { Model } from "./options/model.ts";
-import { resolveOptions, type Agent, type SessionsOptions } from "./options/options.ts";
+import { checkedOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import type { News } from "./polling/news-feed.ts";
 import type { SearchPage, SearchQuery } from "./search/search.ts";
 import { Streams } from "./streams.ts";
@@ -71,10 +71,10 @@ export class Sessions implements AsyncDisposable {
     fallbackOf = (sessions) => sessions.#router.fallback;
     viewOf = (sessions, tenant, close) => new Sessions(sessions.#router, tenant, close);
     const coreFor = (store: Store, options: SessionsOptions, outbox: Store | undefined): Core => {
-      parseId(options.tenant ?? "default", "tenant");
+      const resolved = checkedOptions(options);
       // With a fallback, the first call that does not reach the store opens the circuit breaker.
       const failuresMax = outbox === undefined ? undefined : 1;
-      return new Core(store, resolveOptions(options), defined({ failuresMax }));
+      return new Core(store, resolved, defined({ failuresMax }));
     };
     const withCore = (core: Core, tenant: string, outbox: Store | undefined): Sessions => {
       const resolved = core.options;

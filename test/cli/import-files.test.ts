@@ -1,11 +1,18 @@
 /** `perdure import` of several files, folders, archives and encodings. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
+import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
+import type { ImportReport } from "../../src/admin.ts";
 import { Workplace } from "./command-line.ts";
 import { zipOf } from "../support/zip.ts";
+
+/** Root reads every file, and alone can run a process of another user. */
+const rootNeeded = process.getuid?.() === 0 ? false : "only root can run a process of another user";
 
 const said = (id: string, words = "Hi"): string => JSON.stringify({ id, messages: [{ role: "user", content: words }] });
 
@@ -71,6 +78,77 @@ test("a path that does not exist is exit code 3, a form that does not 2, and bot
   assert.equal(existsSync(join(place.folder, "perdure.db")), false);
 });
 
+test("wrong arguments and paths make no store", async () => {
+  await using place = await Workplace.open();
+  const at = (name: string): string => join(place.folder, name);
+  writeFileSync(at("a.jsonl"), said("a"));
+  writeFileSync(at("bad.zip"), "PK\u0003\u0004 and nothing else");
+  const commands: readonly [args: readonly string[], code: number][] = [
+    [["import", at("a.jsonl"), "--agent", ""], 2],
+    [["import", at("a.jsonl"), "--tenant", ""], 2],
+    [["import", at("a.jsonl/inside")], 3],
+    [["import", at("bad.zip")], 1],
+    [["import", "--from", `sqlite:${at("nope.db")}`, "--table", "t"], 1],
+    [["snapshot", "restore", "nope"], 3],
+    [["keys", "create", "--name", "x", "--ttl", "soon"], 2],
+  ];
+  const codes = await Promise.all(commands.map(async ([args]) => (await place.run(args)).code));
+  assert.deepEqual(
+    codes,
+    commands.map(([, code]) => code),
+  );
+  assert.equal(existsSync(at("perdure.db")), false);
+});
+
+test("a file that is damaged or cannot be read is one reason, and the others come in", async () => {
+  await using place = await Workplace.open();
+  const at = (name: string): string => join(place.folder, name);
+  mkdirSync(at("folder/closed"), { recursive: true });
+  writeFileSync(at("folder/a.jsonl"), said("a"));
+  symlinkSync("a.jsonl", at("folder/linked.jsonl"));
+  symlinkSync("nope.jsonl", at("folder/loose.jsonl"));
+  symlinkSync("loop.jsonl", at("loop.jsonl"));
+  writeFileSync(at("bad.zip"), "PK\u0003\u0004 and nothing else");
+  writeFileSync(at("cut.gz"), gzipSync(said("x")).subarray(0, -12));
+  // The last of its bytes is half a character.
+  writeFileSync(at("odd.jsonl"), Buffer.from(`\ufeff${said("ü")}\n\n`, "utf16le").subarray(0, -1));
+  writeFileSync(at("last.jsonl"), said("z"));
+  const names = ["bad.zip", "folder", "loop.jsonl", "cut.gz", "odd.jsonl", "last.jsonl"];
+  const { code, stdout, stderr } = await place.run(["import", ...names.map(at), "--json"]);
+  const { restored, present, reasons } = JSON.parse(stdout) as ImportReport;
+  assert.deepEqual([code, restored, present], [1, 3, 1], stderr);
+  assert.deepEqual(
+    reasons.map(({ source }) => source.slice(place.folder.length + 1)),
+    ["bad.zip", "folder/loose.jsonl", "loop.jsonl", "cut.gz", "odd.jsonl"],
+  );
+  assert.match(reasons[1]?.message ?? "", /loose\.jsonl cannot be read: ENOENT/);
+  assert.match(reasons[4]?.message ?? "", /ends within a character of UTF-16/);
+});
+
+test("a folder without rights is one reason", { skip: rootNeeded }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-rights-"));
+  after(() => rmSync(folder, { recursive: true }));
+  chmodSync(folder, 0o755);
+  mkdirSync(join(folder, "closed"), { mode: 0o700 });
+  writeFileSync(join(folder, "closed/b.jsonl"), said("b"));
+  writeFileSync(join(folder, "a.jsonl"), said("a"));
+  writeFileSync(join(folder, "secret.jsonl"), said("c"), { mode: 0o600 });
+  const script =
+    'import { importFiles } from "./src/admin.ts"; import { openSessions } from "./src/index.ts";' +
+    'const report = await importFiles(await openSessions("memory:"), process.argv.slice(1)); console.log(JSON.stringify(report));';
+  const args = ["--input-type=module", "-e", script, folder];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { uid: 65_534 });
+  const { restored, reasons } = JSON.parse(stdout) as ImportReport;
+  assert.equal(restored, 1);
+  assert.deepEqual(
+    reasons.map(({ source, message }) => [source.slice(folder.length + 1), /cannot be read: EACCES/.test(message)]),
+    [
+      ["secret.jsonl", true],
+      ["closed", true],
+    ],
+  );
+});
+
 test("files of other kinds are one line each, and exit code 1", async () => {
   await using place = await Workplace.open();
   const name = "conversations.json";
@@ -90,7 +168,7 @@ test("files of other kinds are one line each, and exit code 1", async () => {
     const file = join(place.folder, name);
     writeFileSync(file, content);
     const { code, stderr } = await place.run(["import", file]);
-    assert.equal(code, name === "bad.zip" ? 2 : 1, `${name} ${stderr}`);
+    assert.equal(code, 1, `${name} ${stderr}`);
     assert.match(stderr, message);
     assert.equal(stderr.split("\n").filter((line) => line.includes(name)).length, 1, stderr);
   }

@@ -1,5 +1,7 @@
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
+import { parseLifetime } from "../../domain/values/duration.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
 import type { KeyRight } from "../../index.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { bareCommand, examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -42,6 +44,9 @@ function createCommand(): Command {
 }
 
 async function create({ name, right, ttl, json, ...options }: CreateOptions): Promise<void> {
+  // A wrong name or time makes no store.
+  parseNewId(name, "name");
+  if (ttl !== undefined) parseLifetime(ttl, "ttl");
   await using sessions = await openFor(options);
   const { token, ...key } = await sessions.keys.create({ name, right, tenant: sessions.tenant, ...defined({ ttl }) });
   if (json === true) {

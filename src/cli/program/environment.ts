@@ -10,6 +10,7 @@ import {
   type Sessions,
 } from "../../index.ts";
 import { openStore } from "../../open.ts";
+import { checkedOptions } from "../../sessions/options/options.ts";
 import type { Access } from "../../store/access.ts";
 import { commandLog } from "./log.ts";
 import { followChannels } from "./log-lines.ts";
@@ -109,14 +110,12 @@ async function openAt(
     ...secrets
   }: SessionsExtra & { readonly access: Access; readonly tenant: string | undefined },
 ): Promise<Sessions> {
+  const options = { sweep: false as const, ...secrets, ...defined({ tenant, agents, model, handoffTtl }) };
+  // Wrong options make no store.
+  checkedOptions(options);
   const store = await openStore(url, {}, { access });
   try {
-    return await openSessions({
-      store,
-      sweep: false,
-      ...secrets,
-      ...defined({ tenant, agents, model, handoffTtl }),
-    });
+    return await openSessions({ store, ...options });
   } catch (error) {
     await store.close();
     throw error;

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
 import type { Lifetime } from "../../domain/values/duration.ts";
 import type { BranchOptions } from "../../imports/conversations/conversation-format.ts";
 import { formsNamed } from "../../imports/forms/form-choice.ts";
@@ -78,14 +79,17 @@ async function importAll(
   const hasTable = from !== undefined && name !== undefined;
   if ((from === undefined) !== (name === undefined) || hasTable === paths.length > 0)
     throw new CliError("usage", "name files or folders, - for stdin, or a table with --from URL --table NAME");
-  // A wrong form or path makes no store.
+  // A wrong agent, form or path makes no store.
+  if (agent !== undefined) parseNewId(agent, "agent");
   formsNamed(conversationFormats, format);
   const sources = await sourcesOfPaths(paths);
   await untilSignalled(async (signal) => {
-    await using sessions = await (dryRun === true ? openForDryRun(options) : openFor(options));
-    const { snapshotBytesMax: bytesMax } = sessions.limits;
     await using table = hasTable ? await openTable(from, name) : undefined;
     const columns = table && tableColumnsOf(name ?? "", table.columns);
+    // Nothing is written where nothing can be read.
+    const writes = dryRun !== true && (hasTable || sources.some(({ error }) => error === undefined));
+    await using sessions = await (writes ? openFor(options) : openForDryRun(options));
+    const { snapshotBytesMax: bytesMax } = sessions.limits;
     if (columns !== undefined && json !== true) noteColumns(name ?? "", columns);
     const counts: TableCounts = { rows: 0, leftOut: 0 };
     const files: ReadFile[] = [];

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
+import { parseNewId } from "../../domain/values/ids.ts";
 import type { RestoreOptions, SessionSnapshot, Sessions } from "../../index.ts";
 import { loadSnapshot } from "../../files/snapshot-directory.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
@@ -38,8 +39,11 @@ export function restoreCommand(): Command {
 }
 
 async function restore(name: string, { json, as, onExists, ...options }: Options): Promise<void> {
+  // A wrong id or file makes no store.
+  if (as !== undefined) parseNewId(as, "as");
+  await using reader = await openFor({ ...options, store: "memory:" });
+  const snapshot = await snapshotNamed(name, options, reader);
   await using sessions = await openFor(options);
-  const snapshot = await snapshotNamed(name, options, sessions);
   const { id, info } = await sessions.restore(snapshot, { onExists, ...defined({ as }) });
   report(
     { session: id, turns: info.counters.turns, state: info.state },

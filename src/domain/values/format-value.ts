@@ -7,6 +7,16 @@ export function formatValue(value: unknown): string {
   return Array.isArray(value) ? "an array" : "an object";
 }
 
+/** The names of an object that an error lists. */
+const namesMax = 12;
+
+/** The names of an object for an error message, on one line. */
+export function formatNames(names: readonly string[]): string {
+  if (names.length === 0) return "{}";
+  const shown = names.slice(0, namesMax).map((name) => clip(name, 60));
+  return printable(`{ ${[...shown, ...(names.length > namesMax ? ["…"] : [])].join(", ")} }`);
+}
+
 /** A text in quotation marks, with its own marks escaped, truncated after `lengthMax` characters. */
 export function quote(text: string, lengthMax: number): string {
   return printable(JSON.stringify(clip(text, lengthMax)));

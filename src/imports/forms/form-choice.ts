@@ -1,15 +1,12 @@
 /** Chooses the form of a file: the first one that all of its documents fit. */
 import { isFields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
-import { formatValue, printable } from "../../domain/values/format-value.ts";
+import { formatNames, formatValue } from "../../domain/values/format-value.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import { messageOfFailure } from "../../sessions/core/pass-failures.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { unknownMessageIn } from "./chat.ts";
-
-/** The names of an unknown document that an error lists. */
-const namesMax = 12;
 
 /**
  * The form of one file. Plain messages of text are alike in several forms, so a form is excluded by the first document that
@@ -62,8 +59,7 @@ export class FormChoice {
         value: formatValue(unknown.value),
         expected: "known_message",
       });
-    const names = isFields(value) ? printable(Object.keys(value).slice(0, namesMax).join(", ")) : undefined;
-    const found = names === undefined ? formatValue(value) : `{ ${names} }`;
+    const found = isFields(value) ? formatNames(Object.keys(value)) : formatValue(value);
     const known = this.#hasFit ? this.#open.map(({ title }) => title) : this.#known.map(({ name }) => name);
     return new SessionError("message_invalid", { path: place, value: found, expected: "known_form", known });
   }

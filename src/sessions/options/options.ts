@@ -220,6 +220,12 @@ const optionNames: OptionNames<SessionsOptions> = {
   clock: true,
 };
 
+/** The options, once their tenant is a valid id too. @throws SessionError as {@link resolveOptions} */
+export function checkedOptions(options: SessionsOptions): ResolvedOptions {
+  parseId(options.tenant ?? "default", "tenant");
+  return resolveOptions(options);
+}
+
 /** @throws SessionError `argument_invalid`, `duration_invalid` or `id_invalid`, before any I/O */
 export function resolveOptions(options: SessionsOptions): ResolvedOptions {
   guardNames(options, "options", optionNames);

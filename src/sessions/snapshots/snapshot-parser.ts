@@ -7,7 +7,7 @@ import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { nativeBytes, type Message, type TurnData } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { isNamedLog, type Entry } from "../../domain/record/entry.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
+import { formatNames, formatValue } from "../../domain/values/format-value.ts";
 import { isReserved } from "../../domain/writes/named-logs.ts";
 import { parseLogName } from "../../domain/values/ids.ts";
 import type { Limits } from "../../domain/values/limits.ts";
@@ -68,7 +68,10 @@ export class SnapshotParser {
     // No entry ends here: the document would not be complete.
     for (const _ of this.#entriesOf(this.#splitter.end()));
     const refuse = this.#refuse;
-    if (!this.#members.has("format")) refuse("format", { expected: "one_of", known: [snapshotFormat] });
+    if (!this.#members.has("format")) {
+      const value = formatNames([...this.#members.keys()]);
+      refuse("", { value, expected: "known_format", known: [snapshotFormat] });
+    }
     const names = this.#members.has("savedAt") ? [...documentFields, "savedAt"] : documentFields;
     const { checksum: stated, savedAt } = fieldsOf(Object.fromEntries(this.#members), "", names, refuse);
     if (savedAt !== undefined) instantOf(savedAt, "savedAt", refuse);

@@ -91,7 +91,7 @@ test("other spacing is the same snapshot; a name that occurs twice is refused wi
   assert.deepEqual(await refusal(twice), {
     code: "snapshot_invalid",
     path: "6:5",
-    message: 'the test\'s is not a valid snapshot: line 6, column 5: the name "agent" occurs twice',
+    message: 'the test\'s cannot be read as JSON: line 6, column 5: the name "agent" occurs twice',
   });
   const deep = text.replace('"content":"one"', '"content":"one","content":"one"');
   assert.match((await refusal(deep)).message, /occurs twice/);
@@ -107,6 +107,11 @@ test("a snapshot of a newer format is snapshot_newer, another document is snapsh
   assert.equal((await refusal(text.replace("perdure.session/1", "other/1"))).path, "format");
   for (const other of ["null", "[]", "1", '"text"', "{}"])
     assert.equal((await refusal(other)).code, "snapshot_invalid");
+  const foreign = await refusal('{"id":"a","messages":[]}');
+  assert.match(
+    foreign.message,
+    /^the test's is \{ id, messages \}: no document of the format perdure\.session\/1; import/,
+  );
 });
 
 test("nesting of 10 000 levels is refused, in the text and in an object", async () => {

@@ -4,7 +4,7 @@ import { parseNewId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { guardWhole } from "../../domain/request/whole-conversation.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import type { Lifetime } from "../../domain/values/duration.ts";
+import { parseLifetime, type Lifetime } from "../../domain/values/duration.ts";
 import type { Core } from "../core/core.ts";
 import { madeIdPrefix, madeIds, portableConversation, type Conversation, type LeftOut } from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
@@ -166,6 +166,8 @@ class ImportRun {
     this.#core = core;
     this.#options = options;
     this.#replacesOthers = parsePolicy(options.onExists ?? "skip") === "replace";
+    if (options.agent !== undefined) parseNewId(options.agent, "agent");
+    if (options.ttl !== undefined) parseLifetime(options.ttl, "ttl");
   }
 
   get report(): ImportReport {
