@@ -20,7 +20,7 @@ const optionNames: OptionNames<MastraMemoryOptions> = { ttl: true };
 
 /**
  * A memory: `new MastraCompositeStore({ id, default, domains: { memory: await perdureMemory(sessions) } })`. A thread is the Perdure session
- * `mastra/THREAD` of the user that its resource is.
+ * `mastra/THREAD` of the user that its resource is, else the session of another framework with its id. Messages are turns.
  * @throws SessionError `argument_invalid` if the package is not installed, `duration_invalid`
  */
 export async function perdureMemory(sessions: Sessions, options: MastraMemoryOptions = {}): Promise<MemoryStorage> {

@@ -13,6 +13,11 @@ export interface Participant {
   readonly format: MessageFormatName;
   /** The id of the session that this framework names `id`. */
   sessionOf(id: string): string;
+  /**
+   * The name that this framework opens a session of another one by; undefined where it opens none of them.
+   * @default the id of the session
+   */
+  nameOf?(sessionId: string): string | undefined;
   /** False where the framework reads the messages alone that it has written. @default true */
   readonly readsOthers?: boolean;
   /** Begins a session with {@link sample}, as far as the framework can express it, in its own form. */
@@ -67,4 +72,9 @@ export function dataUrl({ mediaType, data }: { readonly mediaType: string; reado
 /** A value as JSON has it. */
 export function plain<T>(value: T): T {
   return JSON.parse(JSON.stringify(value)) as T;
+}
+
+/** The name in a framework of a session that any framework has begun; undefined where it cannot open it. */
+export function nameIn(participant: Participant, sessionId: string): string | undefined {
+  return participant.nameOf === undefined ? sessionId : participant.nameOf(sessionId);
 }

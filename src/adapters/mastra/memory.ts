@@ -14,17 +14,10 @@ import {
   type ScopedDocumentWrite,
   type Session,
   type Sessions,
-  type SessionWrite,
 } from "../../index.ts";
-import {
-  boundsOf,
-  inOrder,
-  isDescending,
-  isName,
-  messagePage,
-  messagesAround,
-  type OpenThread,
-} from "./message-pages.ts";
+import { boundsOf, inOrder, isDescending, isName, messagePage, messagesAround } from "./message-pages.ts";
+import { openThread, type OpenThread } from "./open-thread.ts";
+import { OrphanedDocuments } from "./orphaned-documents.ts";
 import type {
   MastraCopyRequest,
   MastraMessage,
@@ -48,14 +41,16 @@ import {
   type Place,
 } from "./stored-message.ts";
 import {
-  deletionsLog,
   fieldsOf,
+  foreignThreadOf,
   messagesLog,
   sessionIdOf,
   threadLabels,
   threadOf,
   threadWrite,
 } from "./stored-thread.ts";
+import { adopt, changesOf, documentWrite, nextSeq, remove, writeChanges, type Changes } from "./thread-changes.ts";
+import { shownMessagesOf } from "./turn-messages.ts";
 
 /** Attempts of one write while other writers change the same threads. */
 const attemptsMax = 100;
@@ -66,24 +61,18 @@ interface Known extends Place {
   readonly version: number;
 }
 
-/** The changes of one thread that a write collects. */
-interface Changes {
-  readonly open: OpenThread;
-  readonly entries: LogEntryInput[];
-  additions: number;
-  deletions: number;
-}
-
 /** The memory of Mastra, in the methods of its storage domain. Made by `perdureMemory`. */
 export class MastraMemory {
   readonly #sessions: Sessions;
   readonly #documents: Documents;
   readonly #ttl: Lifetime | undefined;
+  readonly #orphans: OrphanedDocuments;
 
   constructor(sessions: Sessions, ttl: Lifetime | undefined) {
     this.#sessions = sessions;
     this.#documents = sessions.documents(scope);
     this.#ttl = ttl;
+    this.#orphans = new OrphanedDocuments(this.#documents);
   }
 
   /** Delete all threads, messages and resources. @throws SessionError `legal_hold` */
@@ -101,16 +90,35 @@ export class MastraMemory {
     resourceId?: string;
   }): Promise<MastraThread | null> {
     const thread = (await this.#open(threadId))?.thread;
+    if (thread?.resourceId === "") return null;
     return thread === undefined || (resourceId !== undefined && thread.resourceId !== resourceId) ? null : thread;
   }
 
-  /** Put a thread in place of the stored one; its messages stay. @throws SessionError `metadata_too_large`, `value_unstorable` */
+  /**
+   * Put a thread in place of the stored one; its messages stay. The session of another framework with this id becomes a thread, unless
+   * it has another user.
+   * @throws SessionError `metadata_too_large`, `value_unstorable`
+   */
   async saveThread({ thread }: { thread: MastraThread }): Promise<MastraThread> {
+    const foreign = await this.#open(thread.id);
+    if (foreign !== undefined && foreign.session.id !== sessionIdOf(thread.id)) {
+      const { session } = foreign;
+      const { user, title } = session.info;
+      if (user === null || user === idFor(thread.resourceId)) {
+        const isFirst = threadOf(session.info) === undefined;
+        const named = isFirst && title !== null ? { ...thread, title } : thread;
+        return await this.#retried(async () => {
+          await session.write(threadWrite(named));
+          return named;
+        });
+      }
+    }
     const fields = fieldsOf(thread);
     const options = { ...fields, ...defined({ ttl: this.#ttl }) };
     const session = await this.#sessions.ensure(sessionIdOf(thread.id), options);
     const isNew = sameValue(session.info.metadata["mastra"], fields.metadata.mastra);
     if (!isNew) await session.write(threadWrite(thread));
+    else await this.#orphans.deleteSome(async (id) => (await this.#open(id)) !== undefined);
     return thread;
   }
 
@@ -161,27 +169,36 @@ export class MastraMemory {
     threadId: string;
     resourceId: string;
   }): Promise<MastraThread> {
-    const before = await this.#open(threadId);
-    if (before?.thread.resourceId === resourceId) return before.thread;
-    const changed = await this.#changeThread(threadId, (thread) => ({ ...thread, resourceId }));
-    if (changed === undefined) throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
-    const open = { session: before?.session ?? (await this.#sessions.get(sessionIdOf(threadId))), thread: changed };
-    const page = await messagePage([open], { perPage: false });
-    // Those that had a resource of their own, and the documents, which an erasure of the resource deletes.
-    for (const messages of groups(page.messages, this.#sessions.limits.documentsMax)) {
-      const places = await this.#places(messages.map(({ id }) => id));
-      const documents = messages.flatMap(({ id }) => {
-        const place = places.get(id);
-        return place === undefined ? [] : [documentWrite(id, place, { user: idFor(resourceId), if: place.version })];
-      });
-      const entries = messages.flatMap((message): readonly LogEntryInput[] => {
-        const key = places.get(message.id)?.key;
-        if (message.resourceId === resourceId || key === undefined) return [];
-        return [{ key, value: storedMessage({ ...message, resourceId }, changed), ifPresent: "replace" }];
-      });
-      await open.session.write({ logs: { [messagesLog]: { entries } }, documents });
-    }
-    return changed;
+    return await this.#retried(async () => {
+      const open = await this.#open(threadId);
+      if (open === undefined || open.thread.resourceId === "")
+        throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
+      const { session, thread } = open;
+      if (thread.resourceId === resourceId) return thread;
+      await adopt(open, this.#sessions.limits);
+      const { version } = session.info;
+      const changed = { ...thread, resourceId };
+      const { messages } = await messagePage([open], { perPage: false });
+      const entries: LogEntryInput[] = [];
+      // The documents are the resource's before the thread is: a call that is cut leaves the thread as it was, and may be repeated.
+      for (const group of groups(messages, this.#sessions.limits.documentsMax)) {
+        const places = await this.#places(group.map(({ id }) => id));
+        const writes = [...places].map(([id, place]) =>
+          documentWrite(id, place, { user: idFor(resourceId), if: place.version }),
+        );
+        await this.#documents.write(writes.map(({ scope: _, ...write }) => write));
+        for (const message of group) {
+          const key = places.get(message.id)?.key;
+          if (message.resourceId === thread.resourceId || key === undefined) continue;
+          entries.push({ key, value: storedMessage({ ...message, resourceId }, changed), ifPresent: "replace" });
+        }
+      }
+      // The messages that had a resource of their own change with the thread.
+      const write = threadWrite(changed);
+      const logs = { ...write.logs, ...defined({ [messagesLog]: entries.length === 0 ? undefined : { entries } }) };
+      await session.write({ ...write, logs, onto: version });
+      return threadOf(session.info) ?? changed;
+    });
   }
 
   /** Delete a thread with its messages. @throws SessionError `legal_hold`, `busy` */
@@ -242,13 +259,10 @@ export class MastraMemory {
 
   /** The messages with these ids, by their times; those that are not stored are left out. */
   async listMessagesById({ messageIds }: { messageIds: string[] }): Promise<{ messages: MastraMessage[] }> {
-    const found = await this.#messages(messageIds);
-    return {
-      messages: inOrder(
-        [...found.values()].map(({ message }) => message),
-        false,
-      ),
-    };
+    const found = [...(await this.#messages(messageIds)).values()];
+    // The keys are in the order of the times, and of one time in the order in which the messages came.
+    found.sort((a, b) => (a.place.key < b.place.key ? -1 : 1));
+    return { messages: found.map(({ message }) => message) };
   }
 
   /**
@@ -288,14 +302,19 @@ export class MastraMemory {
       await this.#retried(async () => {
         const stored = await this.#messages(ids);
         const changes = new Map<string, Changes>();
-        for (const { open, place } of stored.values()) remove(changesOf(changes, open), place.key);
+        for (const { open } of stored.values()) await adopt(open, this.#sessions.limits);
+        for (const [id, { open, place }] of stored) {
+          const own = changesOf(changes, open);
+          own.items.push({ id, messages: [], isNew: false });
+          remove(own, place.key);
+        }
         const documents = [...stored].map(([id, { place }]) => ({
           scope,
           key: documentKeyOf(id),
           delete: true as const,
           if: place.version,
         }));
-        await this.#write([...changes.values()], documents);
+        await writeChanges(this.#sessions, [...changes.values()], documents);
       });
   }
 
@@ -326,7 +345,7 @@ export class MastraMemory {
       createdAt: now,
       updatedAt: now,
     });
-    const open = { session: await this.#emptySession(thread), thread };
+    const open = openThread(await this.#emptySession(thread), thread, this.#sessions.limits);
     const messageIdMap = Object.fromEntries(messages.map(({ id }) => [id, randomUUID()]));
     const copies = messages.map((message) => ({
       ...message,
@@ -380,12 +399,22 @@ export class MastraMemory {
     return { ...page, messages: all, hasMore: page.hasMore && given < page.total };
   }
 
-  /** The thread with its session, which is looked at anew. */
+  /** The thread with its session, which is looked at anew: a session of Mastra, else that of another framework with this id. */
   async #open(threadId: string): Promise<OpenThread | undefined> {
+    const own = await this.#session(sessionIdOf(threadId));
+    if (own !== undefined) {
+      const thread = threadOf(own.info);
+      return thread && openThread(own, thread, this.#sessions.limits);
+    }
+    const other = await this.#session(idFor(threadId));
+    if (other === undefined) return undefined;
+    const thread = threadOf(other.info) ?? foreignThreadOf(other.info);
+    return thread?.id === threadId ? openThread(other, thread, this.#sessions.limits) : undefined;
+  }
+
+  async #session(id: string): Promise<Session | undefined> {
     try {
-      const session = await this.#sessions.get(sessionIdOf(threadId));
-      const thread = threadOf(session.info);
-      return thread && { session, thread };
+      return await this.#sessions.get(id);
     } catch (error) {
       if (hasCode(error, "session_not_found")) return undefined;
       throw error;
@@ -409,6 +438,7 @@ export class MastraMemory {
   ): Promise<MastraThread | undefined> {
     return await this.#retried(async () => {
       const open = await this.#open(id);
+      if (open?.thread.resourceId === "") return undefined;
       const changed = open && change(open.thread);
       if (changed === undefined || changed === open?.thread) return changed;
       const { session } = open!;
@@ -462,18 +492,23 @@ export class MastraMemory {
       if (open !== undefined) threads.set(id, open);
       return open;
     };
-    for (const { threadId = "" } of messages)
-      if ((await openOf(threadId)) === undefined)
+    for (const { threadId = "" } of messages) {
+      const open = await openOf(threadId);
+      if (open === undefined || open.thread.resourceId === "")
         throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
+    }
+    for (const open of threads.values()) await adopt(open, this.#sessions.limits);
     const places = await this.#places(messages.map(({ id }) => id));
     const changes = new Map<string, Changes>();
     const documents: ScopedDocumentWrite[] = [];
-    for (const message of messages) {
+    for (const message of inOrder(messages, false)) {
       const { id, threadId = "" } = message;
       const own = changesOf(changes, threads.get(threadId)!);
       const before = places.get(id);
-      const stays = before?.thread === threadId && isAt(before.key, message);
+      const isNew = before?.thread !== threadId;
+      const stays = !isNew && isAt(before.key, message);
       const value = storedMessage(message, own.open.thread);
+      own.items.push({ id, messages: shownMessagesOf(message), isNew });
       if (stays) {
         own.entries.push({ key: before.key, value, ifPresent: "replace" });
         continue;
@@ -484,32 +519,12 @@ export class MastraMemory {
       const user = idFor(own.open.thread.resourceId);
       documents.push(documentWrite(id, { thread: threadId, key }, { user, if: before?.version ?? "absent" }));
       const old = before && (await openOf(before.thread));
-      if (old !== undefined) remove(changesOf(changes, old), before!.key);
+      if (old === undefined || before === undefined) continue;
+      const earlier = changesOf(changes, old);
+      if (isNew) earlier.items.push({ id, messages: [], isNew: false });
+      remove(earlier, before.key);
     }
-    await this.#write([...changes.values()], documents);
-  }
-
-  /** Writes changes of threads in one commit, each decided on the session as it was opened. */
-  async #write(changes: readonly Changes[], documents: readonly ScopedDocumentWrite[]): Promise<void> {
-    const writes = changes.map(({ open: { session }, entries, deletions }) => {
-      const gone = Array.from({ length: deletions }, () => ({ value: null }));
-      const logs = {
-        [messagesLog]: { entries },
-        ...(deletions > 0 ? { [deletionsLog]: { entries: gone } } : {}),
-      };
-      return { session, write: { logs, onto: session.info.version } satisfies SessionWrite };
-    });
-    const [first, ...others] = writes;
-    if (first === undefined) return;
-    const written =
-      others.length === 0
-        ? await first.session.write({ ...first.write, documents })
-        : await this.#sessions.write([
-            { ...first.write, id: first.session.id, documents },
-            ...others.map(({ session, write }) => ({ ...write, id: session.id })),
-          ]);
-    if (written.status === "duplicate")
-      throw new SessionError("conflict", { sessionId: first.session.id, log: messagesLog });
+    await writeChanges(this.#sessions, [...changes.values()], documents);
   }
 
   /** Repeats work that another writer was faster than, and work on a session whose time to live has passed, once it is revived. */
@@ -573,31 +588,6 @@ function merged(
   { title, metadata }: { readonly title?: string; readonly metadata?: Record<string, unknown> },
 ): Partial<MastraThread> {
   return defined({ title: title ?? thread.title, metadata: { ...thread.metadata, ...metadata } });
-}
-
-function changesOf(all: Map<string, Changes>, open: OpenThread): Changes {
-  const changes = all.get(open.session.id) ?? { open, entries: [], additions: 0, deletions: 0 };
-  all.set(open.session.id, changes);
-  return changes;
-}
-
-/** The number of the next new entry of a thread. */
-function nextSeq({ open, additions }: Changes): number {
-  return (open.session.info.logs[messagesLog]?.end ?? 0) + additions + 1;
-}
-
-/** An entry without a message stays in the place of one that was deleted, or moved. */
-function remove(changes: Changes, key: string): void {
-  changes.entries.push({ key, value: null, ifPresent: "replace" });
-  changes.deletions++;
-}
-
-function documentWrite(
-  messageId: string,
-  { thread, key }: Place,
-  options: { readonly user: string; readonly if: number | "absent" },
-): ScopedDocumentWrite {
-  return { scope, key: documentKeyOf(messageId), value: { thread, key }, ...options };
 }
 
 function groups<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {

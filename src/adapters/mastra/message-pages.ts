@@ -2,18 +2,13 @@
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { LogEntry, Session } from "../../index.ts";
-import type { MastraMessage, MastraMessagesRequest, MastraPage, MastraThread } from "./package-mastra.ts";
+import type { OpenThread } from "./open-thread.ts";
+import type { MastraMessage, MastraMessagesRequest, MastraPage } from "./package-mastra.ts";
 import { hasFields, messageOf, metadataOf, timeKey, timeOf } from "./stored-message.ts";
 import { deletionsLog, messagesLog } from "./stored-thread.ts";
 
 /** The most entries of one read. */
 const entriesMax = 1000;
-
-/** A thread and its session. */
-export interface OpenThread {
-  readonly session: Session;
-  readonly thread: MastraThread;
-}
 
 /** The bounds of a page. */
 interface Bounds {
@@ -55,7 +50,7 @@ export async function messagePage(
     }
   }
   const messages = inOrder(found, isDescending(request)).slice(offset, offset + limit);
-  const total = isWhole ? threads.reduce((sum, { session }) => sum + countOf(session), 0) : found.length;
+  const total = isWhole ? await countOf(threads) : found.length;
   return { messages, total, page, perPage, hasMore: offset + messages.length < Math.max(total, found.length) };
 }
 
@@ -73,9 +68,15 @@ export function isName(name: string | undefined): name is string {
   return name !== undefined && name !== "";
 }
 
-/** How many messages a thread has. */
-function countOf({ info: { logs } }: Session): number {
-  return (logs[messagesLog]?.end ?? 0) - (logs[deletionsLog]?.end ?? 0);
+/** How many messages threads have. */
+async function countOf(threads: readonly OpenThread[]): Promise<number> {
+  let sum = 0;
+  for (const open of threads) {
+    const { logs } = open.session.info;
+    const foreign = await open.foreign();
+    sum += (logs[messagesLog]?.end ?? 0) - (logs[deletionsLog]?.end ?? 0) + foreign.length;
+  }
+  return sum;
 }
 
 /**
@@ -83,7 +84,7 @@ function countOf({ info: { logs } }: Session): number {
  * @param enough about as many as are wanted
  */
 async function* matching(
-  { session, thread }: OpenThread,
+  open: OpenThread,
   request: MastraMessagesRequest,
   enough: number,
 ): AsyncGenerator<MastraMessage, void, undefined> {
@@ -94,19 +95,48 @@ async function* matching(
     to: end === undefined ? undefined : timeKey(end.getTime() + (endExclusive ? 0 : 1)),
   });
   const order = isDescending(request) ? "descending" : "ascending";
-  for await (const entry of entriesIn(session, range, { order, enough })) {
-    const message = messageOf(entry, thread);
-    if (message === undefined) continue;
+  for await (const message of messagesIn(open, range, { order, enough })) {
     if (isName(resourceId) && message.resourceId !== resourceId) continue;
     if (filter.metadata === undefined || hasFields(metadataOf(message), filter.metadata)) yield message;
   }
 }
 
+/** The range of keys, the first one included. */
+interface KeyRange {
+  readonly from?: string;
+  readonly to?: string;
+}
+
+interface Reading {
+  readonly order: "ascending" | "descending";
+  /** About as many messages as are wanted. */
+  readonly enough: number;
+}
+
+/** The messages in a range of keys, those of other frameworks in their places. */
+export async function* messagesIn(
+  open: OpenThread,
+  range: KeyRange,
+  reading: Reading,
+): AsyncGenerator<MastraMessage, void, undefined> {
+  const { from = "", to } = range;
+  const isAscending = reading.order === "ascending";
+  const foreign = (await open.foreign()).filter(({ key }) => key >= from && (to === undefined || key < to));
+  if (!isAscending) foreign.reverse();
+  for await (const entry of entriesIn(open.session, range, reading)) {
+    const key = entry.key ?? "";
+    while (foreign[0] !== undefined && foreign[0].key < key === isAscending) yield foreign.shift()!.message;
+    const message = messageOf(entry, open.thread);
+    if (message !== undefined) yield message;
+  }
+  for (const { message } of foreign) yield message;
+}
+
 /** The entries in a range of keys, of which no more are read at a time than are wanted. */
 async function* entriesIn(
   session: Session,
-  range: { readonly from?: string; readonly to?: string },
-  { order, enough }: { readonly order: "ascending" | "descending"; readonly enough: number },
+  range: KeyRange,
+  { order, enough }: Reading,
 ): AsyncGenerator<LogEntry, void, undefined> {
   const limit = Math.min(enough, entriesMax);
   for (let { from, to } = range; ;) {
@@ -122,7 +152,7 @@ async function* entriesIn(
 
 /** The message with this key and those around it, of one resource if it is named. */
 export async function messagesAround(
-  { session, thread }: OpenThread,
+  open: OpenThread,
   key: string,
   { before, after, resourceId }: { readonly before: number; readonly after: number; readonly resourceId?: string },
 ): Promise<MastraMessage[]> {
@@ -130,9 +160,8 @@ export async function messagesAround(
     const taken: MastraMessage[] = [];
     if (count <= 0) return taken;
     const range = order === "ascending" ? { from: key } : { to: key };
-    for await (const entry of entriesIn(session, range, { order, enough: count })) {
-      const message = messageOf(entry, thread);
-      if (message === undefined || (isName(resourceId) && message.resourceId !== resourceId)) continue;
+    for await (const message of messagesIn(open, range, { order, enough: count })) {
+      if (isName(resourceId) && message.resourceId !== resourceId) continue;
       if (taken.push(message) >= count) break;
     }
     return taken;

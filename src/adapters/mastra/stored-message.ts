@@ -2,7 +2,7 @@
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { sameValue, type LogEntry, type Value } from "../../index.ts";
-import { keyOf, ordinal } from "../keys/composed-keys.ts";
+import { keyOf, ordinal, prefixOf } from "../keys/composed-keys.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
 
 /** The scope of all documents. */
@@ -18,6 +18,9 @@ export interface Place {
 /** The last instant of a date, epoch ms; the first is as far before 1970. */
 const dateMaxMs = 8_640_000_000_000_000;
 
+/** The beginning of the keys of documents of messages. */
+export const documentsPrefix: string = prefixOf("message");
+
 /** The key of the document of a message. */
 export function documentKeyOf(messageId: string): string {
   return keyOf("message", messageId);
@@ -26,6 +29,11 @@ export function documentKeyOf(messageId: string): string {
 /** The beginning of the keys of entries of this time: their order is that of the times. */
 export function timeKey(ms: number): string {
   return (ms + dateMaxMs).toString(36).padStart(11, "0");
+}
+
+/** The time in the key of an entry, epoch ms. */
+export function timeOfKey(key: string): number {
+  return Number.parseInt(key.slice(0, 11), 36) - dateMaxMs;
 }
 
 /**

@@ -39,9 +39,25 @@ export function threadLabels(resourceId?: string): Record<string, string> {
 /** The thread of a session; undefined where there is none, and for a fork, which Mastra has no id for. */
 export function threadOf({ id, metadata, lastActivityAt }: SessionInfo): MastraThread | undefined {
   const stored = metadata["mastra"] as unknown as StoredThread | undefined;
-  if (stored === undefined || id !== sessionIdOf(stored.id)) return undefined;
+  if (stored === undefined || (id !== sessionIdOf(stored.id) && id !== idFor(stored.id))) return undefined;
   const { createdAt, metadata: own, ...others } = stored;
   return defined({ ...others, createdAt, updatedAt: lastActivityAt, metadata: own });
+}
+
+/**
+ * The session of another framework as a thread of Mastra, whose id is that of the session. Its resource is the user of the session;
+ * "" for a session without one, which belongs to no resource until Mastra saves its thread.
+ */
+export function foreignThreadOf({
+  id,
+  user,
+  title,
+  metadata,
+  createdAt,
+  lastActivityAt,
+}: SessionInfo): MastraThread | undefined {
+  if (metadata["mastra"] !== undefined) return undefined;
+  return defined({ id, resourceId: user ?? "", title: title ?? undefined, createdAt, updatedAt: lastActivityAt });
 }
 
 /** The fields of the session that a thread is. */

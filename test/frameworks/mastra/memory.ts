@@ -13,6 +13,7 @@ import { after, test } from "node:test";
 import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
 import { perdureMemory } from "../../../src/adapters/mastra.ts";
+import { sessionIdOf } from "../../../src/adapters/mastra/stored-thread.ts";
 import { openSessions, type Sessions } from "../../../src/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
@@ -29,6 +30,13 @@ after(() => engines[Symbol.asyncDispose]());
 
 const textsOf = (messages: readonly MastraDBMessage[]): readonly unknown[] =>
   messages.map(({ content }) => content.parts.map((part) => ("text" in part ? part.text : part.type)).join(""));
+
+/** The ids of the messages that the turns of a thread have. */
+async function idsInTurns(sessions: Sessions, sessionId: string): Promise<readonly string[]> {
+  const turns = await Array.fromAsync((await sessions.get(sessionId)).turns());
+  const marks = turns.flatMap(({ input, output }) => [...input, ...output]).flatMap(({ native }) => native ?? []);
+  return (marks as unknown as readonly { readonly value: string }[]).map(({ value }) => value);
+}
 
 /** Data without the times of changes, which each memory takes by its own clock. */
 function plain(value: unknown): unknown {
@@ -181,6 +189,12 @@ test("any calls leave the threads and messages of Mastra's memory in memory", as
         ) => [list?.total, list?.threads.map(({ id }) => id).toSorted()] as const;
         assert.deepEqual(idsOf(found[0]), idsOf(found[1]));
       }
+      const { threads } = await memory.listThreads({ perPage: false });
+      for (const { id } of threads) {
+        const { messages } = await memory.listMessages({ threadId: id, perPage: false });
+        const inTurns = await idsInTurns(place.sessions, sessionIdOf(id));
+        assert.deepEqual([...inTurns].toSorted(), messages.map((message) => message.id).toSorted());
+      }
     }),
     { numRuns: rounds(300) },
   );
@@ -276,6 +290,8 @@ for (const name of enginesOfRun("SQLite")) {
         textsOf((await memory.listMessages({ threadId })).messages);
       const texts = done < 2 ? [] : done < 3 ? ["Hi", "Hi"] : ["Hi", "Hi, and more"];
       assert.deepEqual(await textsIn(thread), done < 5 ? texts : texts.slice(1), `${commits} commits`);
+      const ids = done < 2 ? [] : [`${thread}-1`, `${thread}-2`].slice(done < 5 ? 0 : 1);
+      if (done >= 1) assert.deepEqual(await idsInTurns(sessions, `mastra/${thread}`), ids);
       assert.equal((await memory.getThreadById({ threadId: thread })) === null, done < 1);
       const copy = `${thread}-copy`;
       assert.equal((await memory.getThreadById({ threadId: copy })) === null, done < 4);

@@ -1,0 +1,249 @@
+/**
+ * Items of a framework's own transcript as turns of its session. The framework reads its transcript alone. The turns are written in
+ * the same commit, and other frameworks read them. The first message of an item has a mark, which names the item: a message without
+ * a mark is of another writer.
+ */
+import { defined } from "../../domain/values/defined.ts";
+import {
+  hasCode,
+  type ErrorCode,
+  type Message,
+  type Session,
+  type SessionInfo,
+  type SessionWrite,
+  type Turn,
+  type TurnInput,
+  type TurnsWrite,
+  type Value,
+} from "../../index.ts";
+import { hasOpenCalls, isQuestion } from "./shown-messages.ts";
+
+/** An item of the transcript. */
+export interface ProjectedItem {
+  readonly id: string;
+  /** None: the item is in no turn, or leaves the one that it is in. */
+  readonly messages: readonly Message[];
+  /** False for an item that the turns may have already. */
+  readonly isNew: boolean;
+}
+
+/** The end of the turns that the transcript has, as the metadata of the session keeps it. */
+interface Position {
+  /** The number of the last turn. */
+  readonly turn: number;
+  /** The number of messages of other writers in that turn. */
+  readonly others: number;
+  /** The version of the session by the last change of its turns. */
+  readonly version: number;
+}
+
+/** Messages of other writers that the transcript does not have. */
+export interface ForeignMessages {
+  readonly turn: Turn;
+  /** The number of messages of other writers in the turn before them. */
+  readonly before: number;
+  readonly messages: readonly Message[];
+}
+
+/** The part of a write that makes the turns what the transcript says. */
+export type ProjectedWrite = Pick<SessionWrite, "turns" | "set">;
+
+/** A turn with as many messages grows no more, unless a call in it has no result yet: so an amendment has a bounded size. */
+const messagesMax = 32;
+/** The last turns, in which an item that changes is looked for. */
+const turnsMax = 100;
+
+/** Failures of turns, which do not keep the transcript from being stored: it is then stored without them. */
+const failuresOfTurns: readonly ErrorCode[] = [
+  "legal_hold",
+  "message_invalid",
+  "replaced_too_large",
+  "session_forked",
+  "turn_open",
+  "turn_parts_exceeded",
+  "turn_too_large",
+];
+
+/** True for an error after which the write is worth a try without its turns. */
+export function isFailureOfTurns(error: unknown): boolean {
+  return failuresOfTurns.some((code) => hasCode(error, code));
+}
+
+/** The turns of the sessions of one framework. */
+export class ProjectedTurns {
+  /** The format of the marks. */
+  readonly #format: string;
+  /** The name of the position in the metadata of a session. */
+  readonly #name: string;
+
+  constructor(format: string) {
+    this.#format = format;
+    this.#name = `${format}-turns`;
+  }
+
+  /** True for a session whose turns were never written, nor read, by this framework. */
+  isNewTo({ metadata }: SessionInfo): boolean {
+    return metadata[this.#name] === undefined;
+  }
+
+  /** The messages that others have added since this framework wrote to the session, up to a turn in progress. */
+  async foreign(session: Session): Promise<readonly ForeignMessages[]> {
+    const { info } = session;
+    if (this.#isCurrent(info)) return [];
+    const { turn: known, others } = this.#positionOf(info);
+    const found: ForeignMessages[] = [];
+    for await (const turn of session.turns({ from: Math.max(1, Math.min(known, info.turn)) })) {
+      if (turn.status === "open" || turn.status === "waiting") break;
+      // Of turns that were truncated, and of those before them, the transcript had all messages.
+      const before = turn.seq < known ? Infinity : turn.seq === known ? others : 0;
+      const messages = this.#othersIn(turn).slice(before);
+      if (messages.length > 0) found.push({ turn, before, messages });
+    }
+    return found;
+  }
+
+  /**
+   * The part of a write that adds these messages to the transcript.
+   * @param isWhole true where others have added no more of them
+   */
+  adopted({ info }: Session, foreign: readonly ForeignMessages[], isWhole: boolean): ProjectedWrite {
+    const last = foreign.at(-1);
+    if (last === undefined) return {};
+    const others = last.before + last.messages.length;
+    return this.#positioned({ turn: last.turn.seq, others, version: isWhole ? info.seen.version : 0 });
+  }
+
+  /** The turns to write for these items. The write must be decided on the session's version, and have no other change of turns. */
+  async projected(session: Session, items: readonly ProjectedItem[]): Promise<ProjectedWrite> {
+    const { info } = session;
+    const drafts = await this.#drafts(session, items);
+    for (const item of items) {
+      const messages = this.#marked(item);
+      const at = item.isNew ? -1 : drafts.findIndex((draft) => this.#rangeOf(draft, item.id) !== undefined);
+      if (at >= 0) this.#change(drafts, at, { id: item.id, messages });
+      else if (item.isNew && messages.length > 0) this.#add(drafts, messages);
+    }
+    const first = drafts.findIndex(({ isChanged }) => isChanged);
+    const from = drafts[first]?.stored;
+    if (first < 0) return {};
+    const kept = drafts.slice(first).filter(({ input, output }) => input.length + output.length > 0);
+    const isAmended = from?.seq === info.turn && kept[0]?.stored === from;
+    const turns: TurnsWrite = {
+      ...defined({ from: from?.seq, amends: isAmended || undefined }),
+      turns: kept.map(turnOf),
+    };
+    const end = kept.at(-1) ?? drafts[first - 1];
+    return {
+      turns,
+      ...this.#positioned({
+        turn: (from?.seq ?? info.turn + 1) - 1 + kept.length,
+        others: end === undefined ? Number.MAX_SAFE_INTEGER : this.#othersIn(end).length,
+        version: info.version + 1,
+      }),
+    };
+  }
+
+  /** The last turns: those in which an item of these may be. */
+  async #drafts(session: Session, items: readonly ProjectedItem[]): Promise<Draft[]> {
+    for (const last of [1, turnsMax]) {
+      const drafts = await Array.fromAsync(session.turns({ last }), draftOf);
+      const isMissing = ({ id, isNew }: ProjectedItem): boolean =>
+        !isNew && !drafts.some((draft) => this.#rangeOf(draft, id) !== undefined);
+      if (last === turnsMax || !items.some(isMissing)) return drafts;
+    }
+    return [];
+  }
+
+  #add(drafts: Draft[], messages: readonly Message[]): void {
+    const isAsked = messages.every(isQuestion);
+    let last = drafts.at(-1);
+    if (last === undefined || !this.#isExtendable(last, isAsked)) drafts.push((last = { input: [], output: [] }));
+    const list = isAsked ? "input" : "output";
+    last[list] = [...last[list], ...messages];
+    last.isChanged = true;
+  }
+
+  /** A question extends a question, and an answer whatever is not complete. Turns that others have answered are left to them. */
+  #isExtendable(last: Draft, isAsked: boolean): boolean {
+    if (last.output.length === 0) return true;
+    const messages = [...last.input, ...last.output];
+    const isFull = messages.length >= messagesMax && !hasOpenCalls(messages);
+    return !isAsked && !isFull && this.#othersIn(last).length === 0;
+  }
+
+  /** Turns behind the one that changes are written anew, so they must be this framework's; else it stays as it was. */
+  #change(drafts: Draft[], at: number, { id, messages }: Pick<ProjectedItem, "id" | "messages">): void {
+    const draft = drafts[at]!;
+    const isLast = draft.stored === undefined || drafts[at + 1]?.stored === undefined;
+    const isOwn = (one: Draft): boolean => one.stored === undefined || this.#othersIn(one.stored).length === 0;
+    if (!isLast && !drafts.slice(at).every(isOwn)) return;
+    const [list = "output", from = 0, to = 0] = this.#rangeOf(draft, id) ?? [];
+    draft[list] = [...draft[list].slice(0, from), ...messages, ...draft[list].slice(to)];
+    draft.isChanged = true;
+  }
+
+  /** The place of an item in a turn. */
+  #rangeOf(draft: Draft, id: string): readonly [list: "input" | "output", from: number, to: number] | undefined {
+    for (const list of ["input", "output"] as const) {
+      const from = draft[list].findIndex((message) => this.#markOf(message)?.value === id);
+      if (from >= 0) return [list, from, from + (this.#markOf(draft[list][from]!)?.count ?? 1)];
+    }
+    return undefined;
+  }
+
+  /** The messages of an item, the first one with its mark. */
+  #marked({ id, messages }: ProjectedItem): readonly Message[] {
+    const count = messages.length === 1 ? undefined : messages.length;
+    // A mark has the form of a native form, which no model is sent. Without a hash it would be one of a model.
+    const native: Value = defined({ format: this.#format, version: 1, value: id, hash: "", count });
+    return messages.map((message, index) => (index === 0 ? { ...message, native } : message));
+  }
+
+  #markOf({ native }: Message): { readonly value: string; readonly count?: number } | undefined {
+    const mark = native as { readonly format?: string; readonly value: string; readonly count?: number } | undefined;
+    return mark?.format === this.#format ? mark : undefined;
+  }
+
+  /** The messages without a mark of this framework. */
+  #othersIn({ input, output }: Pick<Turn, "input" | "output">): readonly Message[] {
+    return [input, output].flatMap((messages) => {
+      let covered = 0;
+      return messages.filter((message, index) => {
+        const mark = this.#markOf(message);
+        if (mark !== undefined) covered = index + (mark.count ?? 1);
+        return index >= covered;
+      });
+    });
+  }
+
+  #isCurrent(info: SessionInfo): boolean {
+    return info.turn === 0 || (!this.isNewTo(info) && this.#positionOf(info).version === info.seen.version);
+  }
+
+  #positionOf({ metadata }: SessionInfo): Position {
+    return (metadata[this.#name] as unknown as Position | undefined) ?? { turn: 0, others: 0, version: 0 };
+  }
+
+  #positioned(position: Position): Pick<SessionWrite, "set"> {
+    return { set: { metadata: { [this.#name]: position as unknown as Value } } };
+  }
+}
+
+/** A turn that is stored, or begun, and its messages after the changes. */
+interface Draft {
+  readonly stored?: Turn;
+  input: readonly Message[];
+  output: readonly Message[];
+  isChanged?: boolean;
+}
+
+function draftOf(stored: Turn): Draft {
+  return { stored, input: stored.input, output: stored.output };
+}
+
+/** A turn that was stored keeps its agent and its model. */
+function turnOf({ stored, input, output }: Draft): TurnInput {
+  const isAnswered = output.length > 0 && !hasOpenCalls(output);
+  const { agent, model } = stored ?? {};
+  return { input, output, status: isAnswered ? "done" : "interrupted", ...defined({ agent, model }) };
+}
