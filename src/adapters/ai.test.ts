@@ -273,7 +273,7 @@ test("a system message, a name, a failed tool and half a surrogate pair have the
         role: "assistant",
         content: [
           { type: "text", text: "I look." },
-          { type: "tool-call", toolCallId: "call_ec0002042636dd8aa1e59e55d3639f7e", toolName: "look", input: {} },
+          { type: "tool-call", toolCallId: "functions_look_0_9a3a9af1", toolName: "look", input: {} },
         ],
       },
       {
@@ -281,7 +281,7 @@ test("a system message, a name, a failed tool and half a surrogate pair have the
         content: [
           {
             type: "tool-result",
-            toolCallId: "call_ec0002042636dd8aa1e59e55d3639f7e",
+            toolCallId: "functions_look_0_9a3a9af1",
             toolName: "look",
             output: { type: "error-text", value: "Error: no" },
           },

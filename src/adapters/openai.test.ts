@@ -518,6 +518,40 @@ test("an endpoint that refuses another provider's fields is asked again without 
   assert.equal(server.requests.length, 3);
 });
 
+test("an endpoint that refuses long ids of calls is asked again with short ones, the same for a call and its result", async () => {
+  const idsIn = (messages: readonly object[]): readonly string[] =>
+    (messages as readonly Message[]).flatMap(({ tool_calls: calls = [], tool_call_id: id = "" }) => [
+      ...calls.map((call) => call.id),
+      ...(id === "" ? [] : [id]),
+    ]);
+  await using server = await startModelServer(({ messages }) =>
+    idsIn(messages).some((id) => id.length > 40)
+      ? { kind: "status", status: 400, message: "Invalid 'messages[1].tool_calls[0].id': string too long." }
+      : { kind: "answer", texts: ["ok"] },
+  );
+  const model = openaiModel({ baseURL: server.baseURL, model: "m1" });
+  const ids = ["1", "2"].map((end) => `${"x".repeat(50)}${end}`);
+  const messages: readonly Message[] = [
+    { role: "user", content: "a" },
+    {
+      role: "assistant",
+      content: null,
+      tool_calls: ids.map((id) => ({ id, type: "function", function: { name: "peek", arguments: "{}" } })),
+    },
+    ...ids.map((id): Message => ({ role: "tool", tool_call_id: id, content: "b" })),
+  ];
+  const request = { messages, agent: "a", signal: AbortSignal.timeout(5000) };
+  await Array.fromAsync(model(request));
+  await Array.fromAsync(model(request));
+  const [given, ...sent] = server.requests.map((one) => idsIn(one.messages));
+  assert.deepEqual(given, [...ids, ...ids]);
+  assert.equal(sent.length, 2);
+  for (const [first, second, ...results] of sent) {
+    assert.notEqual(first, second);
+    assert.deepEqual(results, [first, second]);
+  }
+});
+
 test("reasoning is reported apart from the answer's text, and completes the text's message", async () => {
   const events = await ask(
     choices(delta({ reasoning_content: "think" }), delta({ content: "said" }), delta({}, "stop")),

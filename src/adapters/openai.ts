@@ -79,7 +79,10 @@ export function openaiModel(options: OpenaiOptions = {}): Model {
     const maxTokensField = /^https:\/\/[^/]*\bopenai\.(?:com|azure\.com)\b/.test(host)
       ? "max_completion_tokens"
       : "max_tokens";
-    return { client: opened, limits: { streamOptions: true, providerFields: providerFields ?? true, maxTokensField } };
+    return {
+      client: opened,
+      limits: { streamOptions: true, providerFields: providerFields ?? true, anyCallId: true, maxTokensField },
+    };
   };
   let endpoint: Promise<Endpoint> | undefined;
   return async function* answer(request) {
@@ -167,7 +170,7 @@ async function* stream(
 }
 
 /** How often a request is changed after what its endpoint refuses of it. */
-const changesMax = 3;
+const changesMax = 4;
 
 async function createStream(
   { client, limits }: Endpoint,

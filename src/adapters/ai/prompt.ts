@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import type { Message, ToolCall, Value } from "../../index.ts";
 import { questionParts, type Target } from "./question.ts";
 import { isOwnCall, keptParts, type KeptPart } from "./kept-parts.ts";
 import type { FileData, Json, PromptMessage, ProviderFields, ToolCallPart, ToolResultPart } from "./language-model.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { acceptedCallId } from "../../domain/values/ids.ts";
 
 type AnswerPart = Extract<PromptMessage, { role: "assistant" }>["content"][number];
 
@@ -31,7 +31,7 @@ function answerParts(message: Message, { provider }: Target, calls: Map<string, 
   const called = message.tool_calls ?? [];
   const kept = keptParts(message, provider);
   if (kept === undefined) {
-    const parts = called.map((call) => callPart(call, acceptedId(call.id)));
+    const parts = called.map((call) => callPart(call, acceptedCallId(call.id)));
     for (const [index, part] of parts.entries()) calls.set(called[index]!.id, part);
     return text === "" ? parts : [{ type: "text", text }, ...parts];
   }
@@ -105,7 +105,7 @@ function inputOf(text: string): unknown {
 
 /** The AI SDK wants the name of the tool and the provider's metadata of the call with the result. */
 function resultPart({ tool_call_id: id = "", content, is_error: isError }: Message, calls: Map<string, ToolCallPart>) {
-  const { toolCallId = acceptedId(id), toolName = "unknown", providerOptions } = calls.get(id) ?? {};
+  const { toolCallId = acceptedCallId(id), toolName = "unknown", providerOptions } = calls.get(id) ?? {};
   const part: ToolResultPart = {
     type: "tool-result",
     toolCallId,
@@ -119,12 +119,6 @@ function resultPart({ tool_call_id: id = "", content, is_error: isError }: Messa
 function resultOf(value: Value, isError: boolean): ToolResultPart["output"] {
   if (typeof value === "string") return { type: isError ? "error-text" : "text", value };
   return { type: isError ? "error-json" : "json", value: value as Json };
-}
-
-/** An id of another provider in the form that each one takes: letters, digits, `_` and `-`, at most 64. */
-function acceptedId(id: string): string {
-  if (/^[\w-]{1,64}$/.test(id)) return id;
-  return `call_${createHash("sha256").update(id).digest("hex").slice(0, 32)}`;
 }
 
 /** The text of a message. A request has texts only for all roles but the user's; parts are read for other callers. */

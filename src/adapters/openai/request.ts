@@ -1,6 +1,7 @@
 import type { Message, ModelFailure, ModelRequest, ModelSettings, SessionError } from "../../index.ts";
 import { wellFormed } from "../model/well-formed.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { acceptedCallId } from "../../domain/values/ids.ts";
 
 /** How an endpoint departs from OpenAI's own. Each one is learned from its first refusal, and kept for later requests. */
 export interface EndpointLimits {
@@ -8,6 +9,8 @@ export interface EndpointLimits {
   streamOptions: boolean;
   /** False for an endpoint that refuses fields of assistant messages that another provider made. */
   providerFields: boolean;
+  /** False for an endpoint that refuses long ids of calls, or ids with other characters than letters, digits, `_` and `-`. */
+  anyCallId: boolean;
   /** The name under which the endpoint takes the maximum number of output tokens. */
   maxTokensField: "max_completion_tokens" | "max_tokens";
 }
@@ -57,9 +60,10 @@ const keptFields = new Set([
  * `reasoning_content`, `reasoning_details`), because thinking models refuse a tool result without them; the fields that
  * an application added to other messages are not sent.
  */
-function toWire(message: Message, { providerFields }: EndpointLimits): Record<string, unknown> {
+function toWire(message: Message, { providerFields, anyCallId }: EndpointLimits): Record<string, unknown> {
   const { role, content, name, tool_calls: toolCalls, tool_call_id: toolCallId, ...rest } = message;
   const isAnswer = role === "assistant" && providerFields;
+  const idOf = anyCallId ? (id: string) => id : acceptedCallId;
   const extra = isAnswer ? Object.entries(rest).filter(([key, value]) => !keptFields.has(key) && value != null) : [];
   const wire = {
     role,
@@ -67,8 +71,8 @@ function toWire(message: Message, { providerFields }: EndpointLimits): Record<st
     ...(name == null || name === "" ? {} : { name: wireName(name) }),
     ...(toolCalls === undefined || toolCalls === null || toolCalls.length === 0
       ? {}
-      : { tool_calls: toolCalls.map((call) => callToWire(call, providerFields)) }),
-    ...(toolCallId == null ? {} : { tool_call_id: toolCallId }),
+      : { tool_calls: toolCalls.map((call) => ({ ...callToWire(call, providerFields), id: idOf(call.id) })) }),
+    ...(toolCallId == null ? {} : { tool_call_id: idOf(toolCallId) }),
     ...Object.fromEntries(extra),
   };
   return wellFormed(wire) as Record<string, unknown>;
@@ -107,11 +111,22 @@ export function learnLimit(error: SessionError, body: Record<string, unknown>, l
     limits.maxTokensField = limits.maxTokensField === "max_tokens" ? "max_completion_tokens" : "max_tokens";
     return true;
   }
+  // An endpoint may have made such ids itself, so they are kept until it refuses them.
+  if (limits.anyCallId && hasOtherCallIds(body) && /tool_call(?:s|_id)|tool_use/.test(reported)) {
+    limits.anyCallId = false;
+    return true;
+  }
   if (limits.providerFields && providerFieldsIn(body).some((field) => reported.includes(field))) {
     limits.providerFields = false;
     return true;
   }
   return false;
+}
+
+/** True for a body with an id of a call that some endpoint refuses. */
+function hasOtherCallIds({ messages }: Record<string, unknown>): boolean {
+  const ids = (messages as readonly Message[]).flatMap(({ tool_calls: calls = [] }) => calls.map(({ id }) => id));
+  return ids.some((id) => acceptedCallId(id) !== id);
 }
 
 /** The names of the provider's own fields in the assistant messages of a body. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { parseId, parseNewId, parseLogName, sortableId } from "./ids.ts";
+import { acceptedCallId, parseId, parseNewId, parseLogName, sortableId } from "./ids.ts";
 
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is meant
 const control = /[\u0000-\u001f\u007f-\u009f]/;
@@ -117,4 +117,12 @@ test("each chance makes another sortable id", () => {
   for (let byte = 0; byte < 32; byte++)
     for (let place = 0; place < 16; place++) ids.add(sortableId(1, new Uint8Array(16).fill(byte, place, place + 1)));
   assert.equal(ids.size, 16 * 31 + 1);
+});
+
+test("an id of a call has at most 40 letters, digits, _ and -, and different ids stay different", () => {
+  for (const id of ["", "call_1", "toolu_01-A", "x".repeat(40)]) assert.equal(acceptedCallId(id), id);
+  const others = ["functions.look:0", "functions_look:0", "ü", "x".repeat(41), `${"x".repeat(41)}y`, "a b", " "];
+  const accepted = others.map(acceptedCallId);
+  for (const id of accepted) assert.match(id, /^[\w-]{1,40}$/);
+  assert.equal(new Set(accepted).size, others.length);
 });

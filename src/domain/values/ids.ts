@@ -72,3 +72,19 @@ export function sortableId(now: number, random: Uint8Array): string {
   }
   return time + Array.from(random.subarray(0, 16), (byte) => alphabet.charAt(byte % 32)).join("");
 }
+
+/**
+ * The id of a tool call, where every endpoint takes it: OpenAI takes at most 40 characters, Anthropic letters, digits, `_` and `-`.
+ * Of any other the letters and digits of its beginning and a hash: equal ids stay equal, and different ones different.
+ */
+export function acceptedCallId(id: string): string {
+  if (id === "" || /^[\w-]{1,40}$/.test(id)) return id;
+  return `${id.slice(0, 31).replaceAll(/[^\w-]/g, "_")}_${hashOf(id)}`;
+}
+
+/** FNV-1a of 32 bits, in 8 hexadecimal digits. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
+}
