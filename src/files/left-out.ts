@@ -2,8 +2,11 @@
 import { nativeOf } from "../domain/request/native-form.ts";
 import { isFields, knownPart, type Fields, type KnownPart } from "../domain/turns/known-parts.ts";
 import { callsIn, stepsOf } from "../domain/turns/message-steps.ts";
-import type { Message } from "../domain/turns/turn.ts";
+import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import type { Value } from "../domain/values/codec.ts";
+import { sameValue } from "../domain/values/same-value.ts";
 import { messageFormats } from "../formats/registry.ts";
+import { dataOf } from "../formats/shown-parts.ts";
 import type { LeftOut } from "../sessions/transfer/conversation.ts";
 
 /** The kinds of media, by the types of their parts. */
@@ -36,7 +39,7 @@ export function contentsOf(messages: readonly Message[]): LeftOut {
   };
   for (const message of messages) {
     const { role, name, is_error: isError } = message;
-    if (role === "user") add("message of the user");
+    if (role === "user" && !hasResultsAlone(message)) add("message of the user");
     if (role === "system" || role === "developer") add("message of the system");
     if (name != null && role !== "tool" && role !== "function") add("name");
     if (isError === true) add("mark of a failure");
@@ -55,6 +58,11 @@ export function contentsOf(messages: readonly Message[]): LeftOut {
     add("field of a message", own.length);
   }
   return counts;
+}
+
+/** True for the results of Anthropic's calls, which are a message of the user there. */
+function hasResultsAlone(message: Message): boolean {
+  return stepsOf(message).every(({ content, results }) => content.length === 0 && results.length > 0);
 }
 
 function isMedium(known: KnownPart): boolean {
@@ -78,8 +86,15 @@ function besideOf(message: Message): number {
 export function lostBetween(stored: readonly Message[], read: readonly Message[]): LeftOut {
   const missing = missingIn(contentsOf(stored), contentsOf(read));
   const [before, after] = [stored.flatMap(callsIn), read.flatMap(callsIn)];
-  const others = before.filter(({ id }, index) => id !== after[index]?.id).length;
-  return sumOf(missing, { "id of a call": before.length === after.length ? others : 0 });
+  if (before.length !== after.length)
+    return sumOf(missing, { "text of a call": Math.max(after.length - before.length, 0) });
+  const others = (fieldOf: (call: ToolCall) => Value): number =>
+    before.filter((call, index) => !sameValue(fieldOf(call), fieldOf(after[index]!))).length;
+  return sumOf(missing, {
+    "id of a call": others(({ id }) => id),
+    "name of a tool": others(({ function: called }) => called.name),
+    "form of the arguments": others(({ function: called }) => dataOf(called.arguments.trim() || "{}")),
+  });
 }
 
 /** What is in the first counts, and not in the second. */

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { turn } from "../../test/property/arbitraries.ts";
+import { importText } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { rounds } from "../../test/support/rounds.ts";
+import { defined } from "../domain/values/defined.ts";
 import type { Message, Sessions } from "../index.ts";
 import { renderings, type Rendered } from "./renderings.ts";
 
@@ -161,4 +163,72 @@ test("Markdown writes an answer whose list of calls is null", async () => {
   const session = await place.sessions.create({ id: "s", agent: "baker" });
   await session.append({ input: "Hi", output: [said] });
   assert.match((await rendered(place.sessions, "markdown")).text, /\*\*assistant\*\*\n\nHo/);
+});
+
+const refusedIds = [`${"x".repeat(60)}1`, `${"x".repeat(60)}2`, "functions.peek:0"];
+
+for (const format of ["openai", "anthropic", "openai-responses", "openai-agents"] as const)
+  test(`an export as ${format} has ids of calls that each endpoint takes, of a call and of its result alike`, async () => {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s", agent: "baker" });
+    const calls = refusedIds.map((id) => ({
+      id,
+      type: "function" as const,
+      function: { name: "peek", arguments: "{}" },
+    }));
+    await session.append({
+      input: "Done?",
+      output: [
+        { role: "assistant", content: null, tool_calls: calls },
+        ...refusedIds.map((id): Message => ({ role: "tool", tool_call_id: id, content: "no" })),
+        // The same call in the form of another provider.
+        { role: "assistant", content: [{ type: "tool_use", id: refusedIds[2]!, name: "peek", input: {} }] },
+        { role: "user", content: [{ type: "tool_result", tool_use_id: refusedIds[2]!, content: "no" }] },
+      ],
+    });
+    const { text, leftOut } = await rendered(place.sessions, format);
+    for (const id of refusedIds) assert.ok(!text.includes(id), text);
+    const ids = [...text.matchAll(/"(?:id|call_id|callId|tool_use_id|tool_call_id)":"([^"]+)"/g)].map(([, id]) => id!);
+    const counts = Map.groupBy(ids.slice(1), (id) => id);
+    for (const id of counts.keys()) assert.match(id, /^[\w-]{1,40}$/);
+    assert.deepEqual(
+      [...counts.values()].map((all) => all.length),
+      [2, 2, 4],
+    );
+    assert.deepEqual(leftOut, { "id of a call": 4 });
+  });
+
+for (const format of ["gemini", "anthropic", "claude"] as const)
+  test(`a session with instructions alone, or without anything, comes back from an export as ${format}`, async () => {
+    for (const instructions of ["Be brief.", undefined]) {
+      await using place = inMemory();
+      await using other = inMemory();
+      await place.sessions.create({ id: "s", agent: "baker", title: "Rye", ...defined({ instructions }) });
+      const { text, leftOut } = await rendered(place.sessions, format);
+      const report = await importText(other.sessions, text);
+      assert.deepEqual([report.restored, report.reasons, leftOut], [1, [], {}]);
+      const session = await other.sessions.get("s");
+      assert.deepEqual([session.info.title, await session.instructions()], ["Rye", instructions]);
+    }
+  });
+
+test("an export says which names, arguments and texts of calls are other ones when it is imported", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "baker" });
+  const called = { id: "c", type: "function", function: { name: "", arguments: "shelf 2" } } as const;
+  await session.append({
+    input: "Done?",
+    output: [
+      { role: "assistant", content: null, tool_calls: [called] },
+      { role: "tool", tool_call_id: "c", content: "no" },
+      { role: "tool", tool_call_id: "lost", content: "no" },
+    ],
+  });
+  assert.deepEqual((await rendered(place.sessions, "gemini")).leftOut, {
+    "form of the arguments": 1,
+    "name of a tool": 1,
+    result: 1,
+  });
+  await session.append({ input: "Hi", output: '<tool_call>{"name":"peek","arguments":{}}</tool_call>' });
+  assert.equal((await rendered(place.sessions, "sharegpt")).leftOut["text of a call"], 1);
 });

@@ -13,6 +13,7 @@ import type { SessionSnapshot } from "../sessions/snapshots/snapshot-text.ts";
 import type { LeftOut } from "../sessions/transfer/conversation.ts";
 import { contentsOf, lostBetween, sumOf } from "./left-out.ts";
 import { markdownOf, type NumberedTurn } from "./markdown.ts";
+import { pairedMessages, withAcceptedId, withAcceptedIds } from "./sent-messages.ts";
 
 /** A session in another format, and what that cannot carry. */
 export interface Rendered {
@@ -80,12 +81,19 @@ function instructionsIn(logs: SessionSnapshot["logs"]): string | undefined {
   return typeof instructions === "string" && instructions !== "" ? instructions : undefined;
 }
 
+/** The formats of providers that refuse some ids of calls. */
+const withLimitedIds = new Set<MessageFormatName>(["anthropic", "openai-agents", "openai-responses"]);
+/** The formats of applications that leave calls and results out. */
+const withoutCalls = new Set<MessageFormatName>(["chatgpt", "claude"]);
+
 /** All messages of the session, as the format writes them: `{"id", "messages"}` or the format's own fields. */
 function conversationIn(parts: SessionParts, format: MessageFormat): Rendered {
   const { instructions } = parts;
   const beside = instructions === undefined ? undefined : format.instructions?.(instructions);
   const messages = beside === undefined ? [...systemMessages(parts), ...messagesOf(parts)] : messagesOf(parts);
-  const written = toFormat(messages, format.name);
+  const paired = withoutCalls.has(format.name) ? messages : pairedMessages(messages);
+  const sent = withLimitedIds.has(format.name) ? withAcceptedIds(paired) : paired;
+  const written = toFormat(sent, format.name);
   const read = readMessages(written, "", format).flatMap((one) => one.messages);
   return lineOf(parts, {
     fields: { ...beside, [format.list]: written },
@@ -95,7 +103,8 @@ function conversationIn(parts: SessionParts, format: MessageFormat): Rendered {
 
 function openaiConversation(parts: SessionParts): Rendered {
   const shown = parts.turns.map(({ input, output }) => [...input, ...output].flatMap(shownMessages));
-  const messages = [...systemMessages(parts), ...withoutResultMedia(pairCalls(shown).flat())].map(sentFields);
+  const paired = [...systemMessages(parts), ...withoutResultMedia(pairCalls(shown).flat())];
+  const messages = paired.map(withAcceptedId).map(sentFields);
   const stored = [...systemMessages(parts), ...messagesOf(parts)];
   const leftOut = lostBetween(stored, messages);
   return lineOf(parts, { fields: { messages }, leftOut });

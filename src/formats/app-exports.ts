@@ -62,6 +62,8 @@ export const claude: MessageFormat = {
   name: "claude",
   version: 1,
   list: "chat_messages",
+  // Claude has no messages of the system.
+  instructions: (text) => ({ system_prompt: text }),
   pairsCalls: false,
   fits: ({ sender }) => typeof sender === "string",
   toCanonical: ({ sender, text, content, attachments }) => {

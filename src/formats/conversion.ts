@@ -17,6 +17,7 @@ import { SessionError } from "../errors.ts";
 import { withCallIds } from "./call-ids.ts";
 import { isListOf, type MessageFormat, type MessageFormatName } from "./message-format.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf, messageIn } from "./registry.ts";
+import { sharegpt } from "./sharegpt.ts";
 
 /** A value of a format, and the messages in its place. */
 export interface ConvertedMessage {
@@ -119,7 +120,10 @@ function convertAll(read: readonly ReadValue[], place: string): readonly Convert
     guardCalls(value, pathOf(index));
     return format.toCanonical(value, pathOf(index));
   });
-  const identified = withCallIds(canonical.map(({ messages }) => messages));
+  const identified = withCallIds(
+    canonical.map(({ messages }) => messages),
+    (index) => read[index]!.format === sharegpt,
+  );
   // The conversions below read calls as they are in messages.
   for (const [index, messages] of identified.entries())
     for (const message of messages) parseMessages(message, "user", pathOf(index));

@@ -184,6 +184,35 @@ test("a call of ShareGPT that cannot be read is a text, and counted", async () =
   ]);
 });
 
+test("an observation answers the text before it, where the call of ShareGPT cannot be read", async () => {
+  await using place = inMemory();
+  const conversations = [
+    { from: "human", value: "Done?" },
+    { from: "function_call", value: "peek at shelf 2" },
+    { from: "observation", value: "yes" },
+    { from: "observation", value: "warm" },
+    { from: "gpt", value: "It is." },
+  ];
+  const report = await importText(place.sessions, JSON.stringify({ id: "s", conversations }));
+  assert.deepEqual([report.restored, report.aside, report.reasons], [1, 1, []]);
+  const stored = await messagesOf(place.sessions, "s");
+  assert.deepEqual(stored.map(roleAndContent), [
+    ["user", "Done?"],
+    ["assistant", "peek at shelf 2"],
+    ["tool", "yes"],
+    ["tool", "warm"],
+    ["assistant", "It is."],
+  ]);
+  const ids = ["call_1", "call_2"];
+  assert.deepEqual(
+    [stored[1]!.tool_calls?.map(({ id }) => id), stored.slice(2, 4).map(({ tool_call_id: id }) => id)],
+    [ids, ids],
+  );
+  assert.deepEqual(toFormat(await storedMessages(place.sessions, "s"), "sharegpt"), conversations);
+  const first = JSON.stringify({ id: "t", conversations: conversations.slice(2) });
+  assert.equal((await importText(place.sessions, first)).skipped, 1);
+});
+
 test("a content named value or text is read, in messages and in parts", async () => {
   await using place = inMemory();
   const lines = [

@@ -31,38 +31,85 @@ const question: fc.Arbitrary<Message> = fc.oneof(
 
 const input = fc.constantFrom("{}", '{"shelf":2}', '{"a":[1,{"b":null}]}');
 
-/** Calls with their results. */
-const step: fc.Arbitrary<readonly Message[]> = fc
-  .tuple(
-    fc.uniqueArray(fc.constantFrom("call_1", "call_2", "call_3"), { minLength: 1, maxLength: 2 }),
-    input,
-    fc.option(words),
-    fc.array(fc.tuple(words, fc.boolean()), { minLength: 2, maxLength: 2 }),
-  )
-  .map(([ids, given, said, results]): readonly Message[] => {
-    const calls = ids.map((id): ToolCall => ({ id, type: "function", function: { name: "peek", arguments: given } }));
-    return [
-      { role: "assistant", content: said, tool_calls: calls },
-      ...ids.map((id, index): Message => {
-        const [content, isFailure] = results[index]!;
-        return { role: "tool", tool_call_id: id, content, ...(isFailure ? { is_error: true } : {}) };
-      }),
-    ];
-  });
+/** The texts that a call may have. */
+interface CallTexts {
+  readonly ids: fc.Arbitrary<string>;
+  readonly names: fc.Arbitrary<string>;
+  readonly inputs: fc.Arbitrary<string>;
+}
 
-const turn: fc.Arbitrary<readonly Message[]> = fc
-  .tuple(question, fc.array(step, { maxLength: 2 }), words)
-  .map(([asked, steps, said]) => [asked, ...steps.flat(), { role: "assistant", content: said }]);
+/** Calls with their results. */
+const step = ({ ids, names, inputs }: CallTexts): fc.Arbitrary<readonly Message[]> =>
+  fc
+    .tuple(
+      fc.uniqueArray(ids, { minLength: 1, maxLength: 2 }),
+      names,
+      inputs,
+      fc.option(words),
+      fc.array(fc.tuple(words, fc.boolean()), { minLength: 2, maxLength: 2 }),
+    )
+    .map(([own, name, given, said, results]): readonly Message[] => {
+      const calls = own.map((id): ToolCall => ({ id, type: "function", function: { name, arguments: given } }));
+      return [
+        { role: "assistant", content: said, tool_calls: calls },
+        ...own.map((id, index): Message => {
+          const [content, isFailure] = results[index]!;
+          return { role: "tool", tool_call_id: id, content, ...(isFailure ? { is_error: true } : {}) };
+        }),
+      ];
+    });
+
+const turnOf = (steps: fc.Arbitrary<readonly Message[]>): fc.Arbitrary<readonly Message[]> =>
+  fc
+    .tuple(question, fc.array(steps, { maxLength: 2 }), words)
+    .map(([asked, called, said]) => [asked, ...called.flat(), { role: "assistant", content: said }]);
+
+const turn = turnOf(
+  step({ ids: fc.constantFrom("call_1", "call_2", "call_3"), names: fc.constant("peek"), inputs: input }),
+);
+
+const longId = "x".repeat(60);
+/** Turns with calls that some endpoints refuse, and with calls and results that stand alone. */
+const oddTurn = turnOf(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: step({
+        ids: fc.constantFrom("", "call_1", `${longId}1`, `${longId}2`, "functions.peek:0", "ü b"),
+        names: fc.constantFrom("peek", "", "dalle.text2im", "y".repeat(70)),
+        inputs: fc.oneof(input, fc.constantFrom("", "shelf 2", "[1]", "7")),
+      }),
+    },
+    { weight: 1, arbitrary: fc.constant([{ role: "tool", tool_call_id: "lost", content: "7" }]) },
+    {
+      weight: 1,
+      arbitrary: step({ ids: fc.constant("open"), names: fc.constant("peek"), inputs: input }).map((all) =>
+        all.slice(0, 1),
+      ),
+    },
+  ),
+);
+
+const conversationOf = (turns: fc.Arbitrary<readonly (readonly Message[])[]>): fc.Arbitrary<WrittenConversation> =>
+  fc.record(
+    {
+      turns,
+      agent: fc.constantFrom("ceo", "tutor"),
+      title: fc.constantFrom("Rye", "An oven, <b>hot</b>", "😀"),
+      user: fc.constantFrom("ada", "bob"),
+      instructions: words,
+      metadata: fc.dictionary(fc.constantFrom("source", "tags", "model"), words, {
+        maxKeys: 2,
+        noNullPrototype: true,
+      }),
+    },
+    { requiredKeys: ["turns", "agent", "metadata"], noNullPrototype: true },
+  );
 
 /** A whole conversation. */
-export const conversation: fc.Arbitrary<WrittenConversation> = fc.record(
-  {
-    turns: fc.array(turn, { minLength: 1, maxLength: 4 }),
-    agent: fc.constantFrom("ceo", "tutor"),
-    title: fc.constantFrom("Rye", "An oven, <b>hot</b>", "😀"),
-    user: fc.constantFrom("ada", "bob"),
-    instructions: words,
-    metadata: fc.dictionary(fc.constantFrom("source", "tags", "model"), words, { maxKeys: 2, noNullPrototype: true }),
-  },
-  { requiredKeys: ["turns", "agent", "metadata"], noNullPrototype: true },
+export const conversation: fc.Arbitrary<WrittenConversation> = conversationOf(
+  fc.array(turn, { minLength: 1, maxLength: 4 }),
 );
+
+/** A conversation as a session may have it: with odd calls, or without turns. */
+export const oddConversation: fc.Arbitrary<WrittenConversation> = conversationOf(fc.array(oddTurn, { maxLength: 3 }));

@@ -8,6 +8,7 @@ import { fitsFormat, formatOf, messageFormats } from "../../formats/registry.ts"
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
+import { isExported } from "../conversations/exported-session.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../conversations/written-messages.ts";
@@ -93,9 +94,10 @@ function conversationsIn(document: FoundDocument, format: MessageFormat | undefi
 /** A conversation in one document. @throws SessionError `message_invalid` for one without messages */
 function conversationIn({ value, place }: FoundDocument, format: MessageFormat | undefined): Conversation {
   const found = listIn(value);
-  if (found === undefined || found.list.length === 0)
-    throw new SessionError("message_invalid", { path: place, expected: "messages" });
   const fields = isFields(value) ? value : {};
+  const instructions = instructionsIn(fields);
+  const isEmpty = found?.list.length === 0 && instructions === "" && !isExported(fields);
+  if (found === undefined || isEmpty) throw new SessionError("message_invalid", { path: place, expected: "messages" });
   const { model, ...about } = fields;
   const rest = aboutConversation(about, [found.name, ...instructionNames]);
   const metadata = defined({ model, ...rest.metadata });
@@ -103,7 +105,7 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
     ...rest,
     metadata,
     ...listedMessages(found.list, place, {
-      instructions: instructionsIn(fields),
+      instructions,
       model: typeof model === "string" ? model : undefined,
       format,
     }),

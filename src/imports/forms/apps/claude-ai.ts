@@ -10,7 +10,9 @@ import type { Conversation, MessageFacts } from "../../../sessions/transfer/conv
 import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { isExported } from "../../conversations/exported-session.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
+import { instructionNames, instructionsIn } from "../../conversations/listed-messages.ts";
 
 export const claudeAi: ConversationFormat = {
   name: "claude",
@@ -41,8 +43,15 @@ export const claudeAi: ConversationFormat = {
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf(fields: Fields, list: readonly Fields[], place: string): Conversation {
-  const about = aboutConversation(fields, ["chat_messages", "current_leaf_message_uuid", "account"]);
-  const messages: Message[] = [];
+  const about = aboutConversation(fields, [
+    "chat_messages",
+    "current_leaf_message_uuid",
+    "account",
+    ...instructionNames,
+  ]);
+  // An export in this format has them beside the messages.
+  const instructions = instructionsIn(fields);
+  const messages: Message[] = instructions === "" ? [] : [{ role: "system", content: instructions }];
   const facts = new Map<Message, MessageFacts>();
   let aside = 0;
   let files = 0;
@@ -60,7 +69,8 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
     facts.set(whole, defined({ at: timeIn(value) }));
     messages.push(whole, ...others);
   }
-  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (messages.length === 0 && !isExported(fields))
+    throw new SessionError("message_invalid", { path: place, expected: "messages" });
   return { ...about, messages, facts, aside, leftOut: { attachment: files } };
 }
 
