@@ -51,7 +51,7 @@ async function added(engine: string, sessions: Sessions): Promise<readonly Measu
       () => p50Of(count, () => memory.addItems(items)),
     ],
   });
-  const bars = [{ bar: { atMost: 1.25 }, limitName: "session.append" }, { limitName: "MemorySession.addItems" }];
+  const bars = [{ bar: { atMost: 1.2 }, limitName: "session.append" }, { limitName: "MemorySession.addItems" }];
   return comparisons.map(({ ours, limit, ratio }, index) => ({
     name: `${engine}: the items of a run`,
     unit: "µs",

@@ -90,7 +90,8 @@ interface ItemsWrite {
 export class History {
   readonly session: Session;
   readonly onConflict: OnConflict;
-  #last: Promise<unknown> = Promise.resolve();
+  /** The last call, which always fulfils; undefined once it has ended. */
+  #last: Promise<void> | undefined;
 
   constructor(session: Session, onConflict: OnConflict) {
     this.session = session;
@@ -133,8 +134,8 @@ export class History {
   }
 
   /** @throws SessionError `conflict` where another writer has changed the turns since the view, `turn_open` */
-  async add(view: View, items: readonly AgentItem[], write: ItemsWrite = {}): Promise<void> {
-    await this.#inOrder(() => this.#add(view, items, write));
+  add(view: View, items: readonly AgentItem[], write: ItemsWrite = {}): Promise<void> {
+    return this.#inOrder(() => this.#add(view, items, write));
   }
 
   async #add(view: View, given: readonly AgentItem[], { later: coming = [], ...write }: ItemsWrite): Promise<void> {
@@ -289,10 +290,15 @@ export class History {
   }
 
   /** Waits for the calls before this one. */
-  async #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
-    this.#last = result.catch(() => undefined);
-    return await result;
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#last;
+    const result = before === undefined ? work() : before.then(work);
+    const settle = (): void => {
+      if (this.#last === settled) this.#last = undefined;
+    };
+    const settled = result.then(settle, settle);
+    this.#last = settled;
+    return result;
   }
 
   /** Decides a write on what is stored, anew whenever another writer was first. */
@@ -333,7 +339,7 @@ export class History {
       agent,
       operation,
       turns,
-      logs = {},
+      logs,
       isOpen = false,
     }: ItemsWrite & Pick<SessionWrite, "logs"> & { readonly turns: TurnsWrite; readonly isOpen?: boolean },
   ): Promise<void> {
@@ -341,15 +347,20 @@ export class History {
     const amended = turns.amends === true && turns.turns.length === 1 ? known?.last : undefined;
     const counts = usageOfTurn(amended, { before: view.counted, now });
     const last = turns.turns.length - 1;
-    const named = defined({ agent, status: isOpen ? ("interrupted" as const) : undefined });
-    const written = turns.turns.map((turn, index) => (index === last ? { ...turn, ...named, ...counts } : turn));
+    const written = turns.turns.map((turn, index) => {
+      if (index !== last) return turn;
+      const named = agent === undefined ? turn : { ...turn, agent };
+      return { ...named, ...counts, ...(isOpen ? { status: "interrupted" as const } : {}) };
+    });
     const entry: LogWrite | undefined =
       operation === undefined ? undefined : { entries: [{ key: operation.key, value: operation.digest }] };
-    const outcome = await this.session.write({
-      turns: { ...turns, turns: written },
-      logs: { ...logs, ...defined({ [operationsLog]: entry }) },
-      ...defined({ onto: known?.onto }),
-    });
+    const outcome = await this.session.write(
+      defined({
+        turns: { ...turns, turns: written },
+        logs: entry === undefined ? logs : { ...logs, [operationsLog]: entry },
+        onto: known?.onto,
+      }),
+    );
     if (outcome.status === "duplicate") {
       const { key, seq } = outcome.entry;
       throw new SessionError("key_reused", { sessionId: this.session.id, key: key ?? "", seq });

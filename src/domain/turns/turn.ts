@@ -242,24 +242,28 @@ export function parseMessages(input: unknown, role: Message["role"], path: strin
     return [{ role, content: input }];
   }
   if (!Array.isArray(input)) return [parseMessage(input, path)];
-  // Unlike map, from visits the holes of a sparse array.
-  return Array.from(input as readonly unknown[], (message, index) => parseMessage(message, `${path}[${index}]`));
+  // Unlike map, the loop visits the holes of a sparse array.
+  const messages: Message[] = [];
+  for (let index = 0; index < input.length; index++) messages.push(parseMessage(input[index], path, index));
+  return messages;
 }
 
-function parseMessage(value: unknown, path: string): Message {
+/** The path is made where it is needed: most messages are well formed. */
+function parseMessage(value: unknown, list: string, index?: number): Message {
+  const pathOf = (): string => (index === undefined ? list : `${list}[${index}]`);
   if (typeof value !== "object" || value === null) {
-    throw new SessionError("message_invalid", { path, value: formatValue(value), expected: "message" });
+    throw new SessionError("message_invalid", { path: pathOf(), value: formatValue(value), expected: "message" });
   }
   const message = value as Message;
   if (!roles.has(message.role)) {
     throw new SessionError("message_invalid", {
-      path: `${path}.role`,
+      path: `${pathOf()}.role`,
       value: formatValue(message.role),
       expected: "one_of",
       known: [...roles],
     });
   }
-  if (message.tool_calls !== undefined) parseToolCalls(message.tool_calls, path);
+  if (message.tool_calls !== undefined) parseToolCalls(message.tool_calls, pathOf());
   return message;
 }
 

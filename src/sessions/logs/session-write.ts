@@ -171,7 +171,9 @@ function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns
   if (amends && write.from === undefined)
     throw invalidArgument("turns.from", write.from, { expected: "whole_number", min: 1 });
   const from = parseFrom(write.from, "turns.from", isGuarded);
-  const written = Array.from(turns, (turn, index) => parseTurn(core, turn, `turns[${index}]`));
+  // Unlike map, the loop visits the holes of a sparse array.
+  const written: WrittenTurn[] = [];
+  for (let index = 0; index < turns.length; index++) written.push(parseTurn(core, turns[index]!, `turns[${index}]`));
   const least = (amends ? 1 : 0) + (wait === undefined ? 0 : 1);
   if (written.length < least) throw invalidArgument("turns.turns", turns, { expected: "entries" });
   if (wait !== undefined) guardUnfinished(turns.at(-1), `turns[${turns.length - 1}]`);
@@ -198,9 +200,8 @@ function guardUnfinished(turn: TurnInput | undefined, path: string): void {
 /** The turn as it is appended. */
 function parseTurn(core: Core, written: TurnInput & WriteKey, path: string): WrittenTurn {
   guardNames(written, path, turnNames);
-  const { key, ...given } = written;
-  const agent = given.agent === undefined ? undefined : namedAgent(core, given.agent);
-  return { ...newTurn(given, { agent: agent ?? "", key: key ?? null }), agent };
+  const agent = written.agent === undefined ? undefined : namedAgent(core, written.agent);
+  return { ...newTurn(written, { agent: agent ?? "", key: written.key ?? null }), agent };
 }
 
 /** The turn as it amends another one: with the fields that the caller names alone. */

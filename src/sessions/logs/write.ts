@@ -39,11 +39,9 @@ export async function writeOn(
   const parsed = parseWrite(core, handle.key.id, write);
   const documents = documentsOf(core, handle.key.tenant, write.documents);
   // `close` waits for the write.
-  return await core.take(() =>
-    documents === undefined && beside === undefined && addsOnly(parsed)
-      ? handle.inFold((queued) => writeNext(handle, parsed, { queued }))
-      : handle.inOrder(() => writeAlone(handle, parsed, defined({ documents, beside }))),
-  );
+  if (documents === undefined && beside === undefined && addsOnly(parsed))
+    return await handle.inFold((queued) => writeNext(handle, parsed, { queued }));
+  return await core.take(() => handle.inOrder(() => writeAlone(handle, parsed, defined({ documents, beside }))));
 }
 
 /** A write that may replace entries, which it must have read: the other writes of this process wait. */
@@ -66,8 +64,9 @@ function addsOnly({ turns, logs }: NewWrite): boolean {
 export function documentsOf(
   core: Core,
   tenant: string,
-  writes: readonly ScopedDocumentWrite[] = [],
+  writes: readonly ScopedDocumentWrite[] | undefined,
 ): DocumentBatch | undefined {
+  if (writes === undefined) return undefined;
   const parsed = parseDocumentWrites(tenant, writes, core.options.limits);
   return parsed.length === 0 ? undefined : new DocumentBatch(core, parsed);
 }
@@ -89,7 +88,7 @@ async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }:
     );
     switch (committed.status) {
       case "ok":
-        return defined({ ...attempt.result(), documents: others.documents?.versions() });
+        return withDocuments(attempt.result(), others.documents);
       case "standing":
         return committed.outcome;
       case "duplicate":
@@ -100,11 +99,15 @@ async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }:
   });
 }
 
+function withDocuments(result: WriteResult, documents: DocumentBatch | undefined): WriteResult {
+  return documents === undefined ? result : { ...result, documents: documents.versions() };
+}
+
 /** The attempts of one write to one session: each applies the rule to what is known of the logs that it replaces. */
 export async function attemptOf(handle: Handle, write: NewWrite): Promise<WriteAttempt> {
   const addsTurns = write.turns !== undefined && write.turns.turns.length > 0;
-  const guardDaily = addsTurns ? await dailyGuard(handle.core, handle.record) : undefined;
-  return new WriteAttempt(handle, write, guardDaily);
+  const guardDaily = addsTurns ? dailyGuard(handle.core, handle.record) : undefined;
+  return new WriteAttempt(handle, write, guardDaily && (await guardDaily));
 }
 
 /** The key of a write is in its log already. */
@@ -145,13 +148,9 @@ export class WriteAttempt {
     if (written?.status !== "written" || record == null) throw new Error("a write that was committed has a result");
     const logs = [...written.logs].map(([log, { seqs, end }]) => [log, { seqs, end }] as const);
     const { version } = record;
-    return defined({
-      status: "ok" as const,
-      version,
-      turns: written.turns,
-      waiting: this.#waiting(written.turns.at(-1)),
-      logs: Object.fromEntries(logs),
-    });
+    const result: WriteResult = { status: "ok", version, turns: written.turns, logs: Object.fromEntries(logs) };
+    const waiting = this.#waiting(written.turns.at(-1));
+    return waiting === undefined ? result : { ...result, waiting };
   }
 
   /** The turn that waits; undefined where the write has none. */
