@@ -9,6 +9,7 @@ import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { FormChoice, readBy } from "./forms/form-choice.ts";
 import type { ConversationFormat, FoundDocument, BranchOptions } from "./conversations/conversation-format.ts";
 import { says } from "./conversations/about.ts";
+import { LeftOutCounts } from "./conversations/left-out.ts";
 import { asExported } from "./conversations/exported-session.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
@@ -70,6 +71,8 @@ class FileReader {
   /** The lists of the object whose items are read. */
   #lists: ObjectLists | undefined;
   #conversations = 0;
+  /** The documents that fit no known form, which a log may have. */
+  readonly #foreign = new LeftOutCounts();
   /** The error of the first document of no known form, and how many there are, until one has a known form. */
   #unknown: { readonly item: ImportItem & { readonly error: SessionError }; count: number } | undefined;
 
@@ -185,8 +188,14 @@ class FileReader {
   *#misfit(document: FoundDocument, error: unknown): Iterable<ImportItem> {
     if (!(error instanceof SessionError)) throw error;
     const item = { source: document.place, error };
-    if (!this.#entries.isEmpty) this.#entries.fail(document, error);
-    else if (this.#choice.form !== undefined) yield item;
+    const { form } = this.#choice;
+    const isForeign = form === undefined || (form.isLog === true && !this.#choice.isKnown(document));
+    if (isForeign) this.#foreign.addLine(document.value);
+    if (form?.isLog === true) {
+      // A document of another form is no line of the log.
+      if (!isForeign) yield item;
+    } else if (!this.#entries.isEmpty) this.#entries.fail(document, error);
+    else if (form !== undefined) yield item;
     else if (this.#unknown === undefined) this.#unknown = { item, count: 1 };
     else this.#unknown.count++;
   }
@@ -209,7 +218,10 @@ class FileReader {
 
   *end(): Iterable<ImportItem> {
     const { form } = this.#choice;
-    if (this.#unknown !== undefined) yield { ...this.#unknown.item, count: this.#unknown.count };
+    if (form?.isLog === true) {
+      const leftOut = this.#foreign.all;
+      if (Object.keys(leftOut).length > 0) yield { source: this.#options.file, leftOut };
+    } else if (this.#unknown !== undefined) yield { ...this.#unknown.item, count: this.#unknown.count };
     if (form === undefined) return;
     for (const group of this.#entries.groups(form))
       if ("error" in group) yield group;

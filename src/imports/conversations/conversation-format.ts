@@ -35,6 +35,12 @@ export interface ConversationFormat {
    */
   readonly groupOf?: (entry: Value) => string | undefined;
   /**
+   * True for a log of a program: the documents of a file that fit no known form are counted by their types and left out, those of
+   * another form are errors, and the others are read.
+   * @default false: a document that does not fit refuses the conversation that it may belong to
+   */
+  readonly isLog?: boolean;
+  /**
    * The conversations in one document, or in the entries of one conversation, in their order.
    * @throws SessionError `message_invalid` with the place
    */

@@ -1,12 +1,30 @@
 /** Counts what a conversation has no place for. */
+import { isFields } from "../../domain/turns/known-parts.ts";
+import type { Value } from "../../domain/values/codec.ts";
+import { clip, printable } from "../../domain/values/format-value.ts";
 import type { LeftOut } from "../../sessions/transfer/conversation.ts";
+
+/** The most types of lines that are counted each by itself. */
+const typesMax = 20;
 
 /** The counts by the kind of a thing: a noun in the singular, such as `branch`. */
 export class LeftOutCounts {
   readonly #counts = new Map<string, number>();
+  readonly #types = new Set<string>();
 
   add(kind: string, count = 1): void {
     if (count > 0) this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + count);
+  }
+
+  /** Counts a line of a log by its type. */
+  addLine(line: Value): void {
+    const type = isFields(line) ? line["type"] : undefined;
+    if (typeof type !== "string") {
+      this.add("line without a type");
+      return;
+    }
+    if (this.#types.size < typesMax) this.#types.add(type);
+    this.add(this.#types.has(type) ? `line of type ${printable(clip(type, 40))}` : "line of another type");
   }
 
   get all(): LeftOut {

@@ -33,6 +33,16 @@ export class FormChoice {
     return this.#open.some((form) => kindIn(form, document) !== undefined);
   }
 
+  /** True for a document of a known form, also one that the file does not have, and where a form fails. */
+  isKnown(document: FoundDocument): boolean {
+    try {
+      return this.#known.some((form) => kindIn(form, document) !== undefined);
+    } catch (error) {
+      if (error instanceof SessionError) return true;
+      throw error;
+    }
+  }
+
   /** True for a whole conversation in the first form that fits. @throws SessionError `message_invalid` where a form fails */
   isConversation(document: FoundDocument): boolean {
     const form = this.#open.find((one) => kindIn(one, document) !== undefined);

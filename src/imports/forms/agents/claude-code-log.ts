@@ -100,7 +100,8 @@ export class ClaudeLog {
     }
     const parent = this.#parentOf(line, thread);
     const kind = kindOf(line, parent);
-    if (kind !== "message") thread.leftOut.add(kind);
+    if (kind === undefined) thread.leftOut.addLine(line);
+    else if (kind !== "message") thread.leftOut.add(kind);
     const step = kind === "message" ? this.#stepOf(line, { thread, parent, uuid }) : parent;
     if (uuid !== undefined) this.#steps.set(uuid, step);
   }
@@ -187,10 +188,10 @@ function stepsTo(last: Step | undefined): readonly Step[] {
 }
 
 /** What a line holds. A summary of a compaction repeats the lines before it, where the file has them. */
-function kindOf(line: Fields, parent: Step | undefined): string {
+function kindOf(line: Fields, parent: Step | undefined): string | undefined {
   const { type, message, isMeta, isCompactSummary, isApiErrorMessage } = line;
   if (type === "attachment") return isQueued(line) ? "message" : "attachment";
-  if ((type !== "user" && type !== "assistant") || !isFields(message)) return "other entry";
+  if ((type !== "user" && type !== "assistant") || !isFields(message)) return undefined;
   if (isMeta === true) return "hidden message";
   if (isApiErrorMessage === true) return "error";
   return isCompactSummary === true && parent !== undefined ? "compaction summary" : "message";

@@ -179,7 +179,8 @@ test("a session goes on across a compaction; lines without words of the conversa
   const report = await importText(place.sessions, lines(...compacted));
   assert.deepEqual([report.restored, report.skipped], [1, 0]);
   assert.deepEqual(report.leftOut, {
-    "other entry": 3,
+    "line of type file-history-snapshot": 1,
+    "line of type system": 2,
     "compaction summary": 1,
     "hidden message": 1,
     attachment: 1,
@@ -213,7 +214,7 @@ test("words that the model took from the queue while it answered follow its resu
       answered("b", "r", text("Rye it is.")),
     ),
   );
-  assert.deepEqual([report.restored, report.leftOut], [1, { "other entry": 2 }]);
+  assert.deepEqual([report.restored, report.leftOut], [1, { "line of type queue-operation": 2 }]);
   assert.deepEqual(
     (await messagesOf(place.sessions, "s")).map(({ content }) => content),
     ["Bake.", null, "ok", "Only rye.", "Rye it is."],
@@ -245,7 +246,7 @@ test("messages that a compaction kept stand behind it, and are read at their pla
   );
   assert.deepEqual(
     [report.restored, report.skipped, report.leftOut],
-    [1, 0, { "other entry": 2, "compaction summary": 1, branch: 1 }],
+    [1, 0, { "line of type system": 1, "line of type user": 1, "compaction summary": 1, branch: 1 }],
   );
   assert.deepEqual(
     (await messagesOf(place.sessions, "s")).map(({ content }) => content),
@@ -320,7 +321,7 @@ test("the output of a run as JSON lines is read in its order; files beside logs 
       { type: "result", subtype: "success", session_id: "j", result: "Ho" },
     ),
   );
-  assert.deepEqual([report.restored, report.leftOut], [1, { "other entry": 2 }]);
+  assert.deepEqual([report.restored, report.leftOut], [1, { "line of type system": 1, "line of type result": 1 }]);
   assert.equal((await messagesOf(place.sessions, "j")).length, 2);
   for (const beside of [
     { version: 1, entries: [{ sessionId: "s" }] },
@@ -388,5 +389,56 @@ test("lines of progress between two messages are no messages", async () => {
   assert.deepEqual(
     (await messagesOf(place.sessions, "s")).map(({ content }) => content),
     ["Done?", "Yes."],
+  );
+});
+
+test("lines of other programs in a log are counted by their types, and a damaged line is an error of its own", async () => {
+  const foreign = ['{"type":"heartbeat","n":1}', '{"level":"info"}', "null"];
+  const codex = (n: number, payload: object): object => ({ timestamp: `2026-01-02T03:04:0${n}Z`, ...payload });
+  const logs: readonly [format: string, lines: readonly object[]][] = [
+    ["claude-code", [said("u", null, "Hi"), answered("a", "u", text("Ho"))]],
+    [
+      "codex",
+      [
+        codex(1, { type: "session_meta", payload: { id: "s" } }),
+        codex(2, { type: "response_item", payload: { type: "message", role: "user", content: "Hi" } }),
+        codex(3, { type: "response_item", payload: { type: "message", role: "assistant", content: "Ho" } }),
+      ],
+    ],
+    [
+      "gemini-cli",
+      [
+        { sessionId: "s", startTime: "2026-01-02T03:04:05Z", projectHash: "p" },
+        { id: "1", type: "user", content: "Hi" },
+        { id: "2", type: "gemini", content: "Ho" },
+      ],
+    ],
+  ];
+  for (const [format, own] of logs)
+    for (const first of [true, false]) {
+      await using place = inMemory();
+      const all = own.map((line) => JSON.stringify(line));
+      const others = [...foreign, foreign[0]];
+      const file = first ? [...others, ...all] : [...all.slice(0, 2), ...others, ...all.slice(2), '{"type":'];
+      const forms: string[] = [];
+      const report = await importText(place.sessions, file.join("\n"), { onForm: (read) => forms.push(read.format) });
+      assert.deepEqual([forms, report.restored, report.turns], [[format], 1, 1]);
+      assert.deepEqual(report.leftOut, { "line of type heartbeat": 2, "line without a type": 2 });
+      const places = report.reasons.map(({ source }) => source);
+      assert.deepEqual(places, first ? [] : [`f:${file.length}`]);
+    }
+});
+
+test("a conversation of another form in a log is an error of its own", async () => {
+  await using place = inMemory();
+  const foreign = { id: "x", messages: [{ role: "user", content: "Hi" }] };
+  const report = await importText(
+    place.sessions,
+    lines(said("u", null, "Hi"), foreign, answered("a", "u", text("Ho"))),
+  );
+  assert.deepEqual([report.restored, report.turns, report.leftOut], [1, 1, {}]);
+  assert.match(
+    report.reasons[0]?.message ?? "",
+    /^f:2 is \{ id, messages \}: no conversation in one of the forms a session/,
   );
 });

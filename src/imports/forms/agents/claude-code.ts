@@ -14,6 +14,7 @@ import { blocksOf, ClaudeLog, type Step, type Thread } from "./claude-code-log.t
 export const claudeCode: ConversationFormat = {
   name: "claude-code",
   title: "a session of Claude Code",
+  isLog: true,
   kindOf: (document) => {
     if (!isFields(document)) return undefined;
     if (isLine(document)) return "entry";

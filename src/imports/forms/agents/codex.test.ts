@@ -98,7 +98,7 @@ test("calls of shells and of custom tools have their results; reasoning stays be
   assert.deepEqual(report.leftOut, {
     "tool definition": 2,
     "stray result": 1,
-    "other entry": 1,
+    "line of type ghost_snapshot": 1,
     "compaction summary": 1,
   });
   const stored = await storedMessages(place.sessions, "y");

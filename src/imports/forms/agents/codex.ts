@@ -19,6 +19,7 @@ import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../
 export const codex: ConversationFormat = {
   name: "codex",
   title: "a session of Codex",
+  isLog: true,
   kindOf: (document) => {
     if (!isFields(document)) return undefined;
     const isOne = isLine(document) || isHeader(document) || isState(document) || isMessageOf(openaiResponses, document);
@@ -89,7 +90,8 @@ class Rollout {
     } else if (type === "response_item") this.#item(payload, timeIn(line));
     else if (type === "event_msg") this.#event(payload, timeIn(line));
     else if (type === "turn_context") this.#model = typeof payload["model"] === "string" ? payload["model"] : undefined;
-    else this.#leftOut.add(type === "compacted" ? "compaction summary" : "other entry");
+    else if (type === "compacted") this.#leftOut.add("compaction summary");
+    else this.#leftOut.addLine(line);
   }
 
   /** @throws SessionError `message_invalid` for a session without messages */
@@ -118,7 +120,7 @@ class Rollout {
 
   #item(item: Fields, at: number | undefined): void {
     if (!isMessageOf(openaiResponses, item)) {
-      this.#leftOut.add("other entry");
+      this.#leftOut.addLine(item);
       return;
     }
     const isContext = item["role"] === "user" && contexts.test(textIn(item["content"]));

@@ -16,6 +16,7 @@ import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../
 export const geminiCli: ConversationFormat = {
   name: "gemini-cli",
   title: "a session of Gemini CLI",
+  isLog: true,
   kindOf: (document) => {
     if (!isFields(document)) return undefined;
     if (isWhole(document) || isCheckpoint(document)) return "conversation";
