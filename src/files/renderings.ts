@@ -3,6 +3,7 @@ import { decode, type Value } from "../domain/values/codec.ts";
 import { pairCalls } from "../domain/request/paired-calls.ts";
 import { withoutResultMedia } from "../domain/request/result-media.ts";
 import { shownMessages } from "../domain/request/shown-message.ts";
+import { customCallsIn } from "../formats/custom-calls.ts";
 import { isFields, jsonOf, type Fields } from "../domain/turns/known-parts.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -107,7 +108,21 @@ function openaiConversation(parts: SessionParts): Rendered {
   const messages = paired.map(withAcceptedId).map(sentFields);
   const stored = [...systemMessages(parts), ...messagesOf(parts)];
   const leftOut = lostBetween(stored, messages);
-  return lineOf(parts, { fields: { messages }, leftOut });
+  return lineOf(parts, { fields: { messages: messages.map(withCustomCalls(customCallsIn(stored))) }, leftOut });
+}
+
+/** The message with the calls of custom tools as their program wrote them. */
+function withCustomCalls(custom: ReadonlyMap<string, string>): (message: Message) => Fields {
+  return ({ tool_calls: calls, ...message }) => {
+    const written = calls?.map((call): Value => {
+      const { id, function: called } = call;
+      const input = custom.get(id);
+      // Endpoints are shown the text of a custom call as a field of an object.
+      const isCustom = input !== undefined && [input, jsonOf({ arguments: input })].includes(called.arguments);
+      return isCustom ? { id, type: "custom", custom: { name: called.name, input } } : call;
+    });
+    return { ...message, ...defined({ tool_calls: written }) };
+  };
 }
 
 /** The fields that OpenAI takes: https://platform.openai.com/docs/api-reference/chat/create */

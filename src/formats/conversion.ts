@@ -24,7 +24,7 @@ export interface ConvertedMessage {
   readonly messages: readonly Message[];
   /** The number of parts of the value that are in its native form alone. */
   readonly aside: number;
-  /** The kind of a value that is no message of a conversation, for reports. */
+  /** The kind of what is not read of the value, for reports. */
   readonly leftOut?: string;
 }
 

@@ -52,7 +52,7 @@ export interface Canonical {
   readonly messages: readonly Message[];
   /** The number of its parts that are in the native form alone, such as sources and reasoning. */
   readonly aside: number;
-  /** The kind of a value that is no message of a conversation, for reports: a noun in the singular. */
+  /** The kind of what is not read of the value, for reports: a noun in the singular. */
   readonly leftOut?: string;
 }
 

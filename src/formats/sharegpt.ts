@@ -73,8 +73,9 @@ export const sharegpt: MessageFormat = {
     const isCall = author === "function_call" || author === "tool_call";
     const calls = isCall ? callsOf(value) : undefined;
     const message = calls === undefined ? { role, content: value } : { role, content: null, tool_calls: calls };
-    // A call that cannot be read is a text, and its author is in the native form alone.
-    return { messages: [message], aside: isCall && calls === undefined ? 1 : 0 };
+    if (!isCall || calls !== undefined) return { messages: [message], aside: 0 };
+    // The text of a call that cannot be read is kept, and its author is in the native form alone.
+    return { messages: [message], aside: 1, leftOut: "unreadable call" };
   },
   fromCanonical: (messages, around) =>
     shownParts(inOrderOfCalls(messages), around).flatMap(({ role, parts }): readonly Value[] => {

@@ -3,6 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { importText, messagesOf, storedMessages } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
+import { modelOfSteps, textEvent } from "../../test/support/model-steps.ts";
+import { refusal } from "../../test/support/strict-endpoint.ts";
+
+import { renderings } from "../files/renderings.ts";
+import { jsonOf } from "../domain/turns/known-parts.ts";
 import { toFormat } from "../formats/conversion.ts";
 import type { Message } from "../index.ts";
 
@@ -177,7 +182,7 @@ test("a call of ShareGPT that cannot be read is a text, and counted", async () =
     { from: "function_call", value: "peek at shelf 2" },
   ];
   const report = await importText(place.sessions, JSON.stringify({ id: "s", conversations }));
-  assert.deepEqual([report.restored, report.aside], [1, 1]);
+  assert.deepEqual([report.restored, report.aside, report.leftOut], [1, 1, { "unreadable call": 1 }]);
   assert.deepEqual((await messagesOf(place.sessions, "s")).map(roleAndContent), [
     ["user", "Done?"],
     ["assistant", "peek at shelf 2"],
@@ -211,6 +216,52 @@ test("an observation answers the text before it, where the call of ShareGPT cann
   assert.deepEqual(toFormat(await storedMessages(place.sessions, "s"), "sharegpt"), conversations);
   const first = JSON.stringify({ id: "t", conversations: conversations.slice(2) });
   assert.equal((await importText(place.sessions, first)).skipped, 1);
+});
+
+test("a call of a custom tool keeps its input: it is exported as it was, and sent as an object", async () => {
+  await using place = inMemory();
+  const chat = [
+    { role: "user", content: "Note it" },
+    {
+      role: "assistant",
+      content: null,
+      tool_calls: [
+        { id: "k", type: "custom", custom: { name: "note", input: "x" } },
+        { id: "j", type: "custom", custom: { name: "note", input: '{"a":1}' } },
+        { id: "f", type: "function", function: { name: "look", arguments: "{}" } },
+      ],
+    },
+    ...["k", "j", "f"].map((id) => ({ role: "tool", tool_call_id: id, content: "ok" })),
+    { role: "assistant", content: "Noted." },
+  ];
+  const items = [
+    { type: "message", role: "user", content: "Note it" },
+    { type: "custom_tool_call", call_id: "k", name: "note", input: "x" },
+    { type: "custom_tool_call_output", call_id: "k", output: "ok" },
+  ];
+  await importText(place.sessions, jsonOf({ id: "c", messages: chat }));
+  await importText(place.sessions, jsonOf({ id: "i", items }));
+  const exported = async (id: string): Promise<{ readonly messages: readonly object[] }> => {
+    const { text } = renderings.openai(JSON.stringify(await place.sessions.snapshot(id)));
+    return JSON.parse(text) as { messages: object[] };
+  };
+  const written = await exported("c");
+  assert.deepEqual(written.messages, chat);
+  assert.deepEqual((await exported("i")).messages.slice(1, 2), [
+    {
+      role: "assistant",
+      content: null,
+      tool_calls: [{ id: "k", type: "custom", custom: { name: "note", input: "x" } }],
+    },
+  ]);
+  await importText(place.sessions, jsonOf({ id: "again", messages: written.messages }));
+  assert.deepEqual((await exported("again")).messages, chat);
+  const { model, requests } = modelOfSteps([textEvent("Yes.")]);
+  const answer = await (await place.sessions.get("c")).consult("And?", { model });
+  assert.equal(await answer.text(), "Yes.");
+  const sent = requests[0]?.messages ?? [];
+  assert.equal(refusal(sent), undefined);
+  assert.equal(sent[1]?.tool_calls?.[0]?.function.arguments, '{"arguments":"x"}');
 });
 
 test("a content named value or text is read, in messages and in parts", async () => {

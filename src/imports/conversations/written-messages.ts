@@ -40,7 +40,8 @@ export function messagesOfWritten(
   }
   const messages = read.flatMap((one) => one.messages);
   const leftOut = new LeftOutCounts();
-  for (const one of read) if (one.messages.length === 0) leftOut.add(one.leftOut ?? "empty message");
+  for (const { leftOut: kind, messages: made } of read)
+    if (kind !== undefined || made.length === 0) leftOut.add(kind ?? "empty message");
   return {
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,
