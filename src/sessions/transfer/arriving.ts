@@ -1,6 +1,6 @@
 /** The arrival of one session that comes from elsewhere: beside what stands under its key, and never twice. */
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
-import { countBegun, countSealed } from "../../domain/turns/counters.ts";
+import { countAmended, countBegun, countSealed } from "../../domain/turns/counters.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -13,6 +13,7 @@ import { ArrivingLogs } from "../core/staged-logs.ts";
 import { checksumOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
 import { steadyOf } from "./conversation.ts";
+import { isLonger, wordsOf } from "./grown-turn.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
 import { SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 
@@ -54,18 +55,32 @@ export async function isIdentical(existing: SessionSource, arriving: SessionSour
 /** True for the same conversation: its messages, instructions, metadata and user, whatever its times and its title. */
 export async function saysTheSame(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
   const [one, other] = [existing, arriving].map(({ record }) => record.counters.turns);
-  return one === other && (await hasGrown(existing, arriving));
+  return one === other && (await isAboutTheSame(existing, arriving)) && (await continues(existing, arriving, isEqual));
 }
 
-/** True where the arriving conversation begins with all of the existing one. */
+/** True where the arriving conversation begins with all of the existing one. The last turn of that one may have grown. */
 export async function hasGrown(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
+  const { turns } = existing.record.counters;
+  if (existing.record.openTurn !== null || !(await isAboutTheSame(existing, arriving))) return false;
+  return await continues(
+    existing,
+    arriving,
+    (turn, later) => isEqual(turn, later) || (turn.seq === turns && isLonger(wordsOf(later), wordsOf(turn))),
+  );
+}
+
+function isEqual(turn: Entry, later: Entry): boolean {
+  return turn.data === later.data;
+}
+
+/** True for the same user, instructions and metadata. */
+async function isAboutTheSame(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
   const [one, other] = [existing, arriving].map(({ record: { user, metadata } }) => {
     // An import keeps the title in the metadata too.
     const { title: _, ...about } = steadyOf(metadata);
     return encode({ user, metadata: about });
   });
-  if (one !== other || (await instructionsOf(existing)) !== (await instructionsOf(arriving))) return false;
-  return await continues(existing, arriving, (turn, later) => turn.data === later.data);
+  return one === other && (await instructionsOf(existing)) === (await instructionsOf(arriving));
 }
 
 /** The last instructions of a session, as they are stored. */
@@ -199,12 +214,24 @@ async function unlessMoved<Result>(existing: StoredSession, read: () => Promise<
   }
 }
 
-/** The existing session, with the turns that only the arriving one has behind its own. */
+/** The existing session, with its last turn as it has grown, and the turns that only the arriving one has behind its own. */
 async function withNewTurns(existing: SessionSource, arriving: SessionSource): Promise<SessionSource> {
   const { counters: before, lastActivityAt } = existing.record;
+  let last: Entry | undefined;
+  for await (const turn of turnsOf(existing)) last = turn;
   const added: Entry[] = [];
-  for await (const turn of turnsOf(arriving)) if (turn.seq > before.turns) added.push(turn);
-  const counters = added.map(turnOf).reduce((sum, turn) => countSealed(countBegun(sum, turn), turn), before);
+  let counters = before;
+  for await (const turn of turnsOf(arriving)) {
+    const grown = turn.seq === last?.seq && !isEqual(last, turn) ? last : undefined;
+    if (turn.seq <= before.turns && grown === undefined) continue;
+    added.push(turn);
+    const after = turnOf(turn);
+    counters =
+      grown === undefined
+        ? countSealed(countBegun(counters, after), after)
+        : countAmended(counters, turnOf(grown), after);
+  }
+  const [first] = added;
   const turns = added.map((entry) => ({ log: "turns", entry }));
   return {
     record: {
@@ -224,7 +251,7 @@ async function withNewTurns(existing: SessionSource, arriving: SessionSource): P
           yield* turns;
         }
         ({ log } = logged);
-        yield logged;
+        if (log !== "turns" || first === undefined || logged.entry.seq < first.seq) yield logged;
       }
       if (!isAdded) yield* turns;
     },

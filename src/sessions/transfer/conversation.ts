@@ -1,5 +1,5 @@
 /** Conversations of other programs, as sessions. */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { createSession } from "../../domain/record/lifecycle.ts";
@@ -186,16 +186,41 @@ export const madeIdPrefix = "import_";
  * second, and so on; the last one is that of the whole. A conversation that has grown has its earlier id among them.
  */
 export function madeIds(conversation: Conversation): readonly [string, ...string[]] {
+  const { hash, exchanges } = hashedBeginning(conversation);
+  const ids = exchanges.map((said) => idOf(hash.update(`[${said.join()}]`).copy().digest("hex")));
+  const [first = idOf(hash.copy().digest("hex")), ...others] = ids;
+  return [first, ...others];
+}
+
+/** The ids that {@link madeIds} makes for each beginning of the conversation, also within an exchange, the longest one first. */
+export function idsOfBeginnings(conversation: Conversation): readonly string[] {
+  const { hash, exchanges } = hashedBeginning(conversation);
+  const ids: string[] = [];
+  for (const said of exchanges) {
+    hash.update("[");
+    for (const [index, text] of said.entries()) {
+      hash.update(index === 0 ? text : `,${text}`);
+      ids.push(idOf(hash.copy().update("]").digest("hex")));
+    }
+    hash.update("]");
+  }
+  return ids.slice(0, -1).toReversed();
+}
+
+/** The hash of what stands before the exchanges, and each message of those, with what is known of it, as a text. */
+function hashedBeginning(conversation: Conversation): {
+  readonly hash: Hash;
+  readonly exchanges: readonly (readonly string[])[];
+} {
   const { messages, facts = noFacts, title, agent, user, metadata = {}, createdAt } = conversation;
   const { leading, exchanges } = exchangesOf(messages);
   const about = { title, agent, user, metadata: steadyOf(metadata), createdAt };
-  const hash = createHash("sha256").update(encode(about)).update(encode(leading));
-  const ids = exchanges.map(({ input, output }) => {
-    const said = [...input, ...output].map((message) => [message, facts.get(message) ?? null]);
-    return idOf(hash.update(encode(said)).copy().digest("hex"));
-  });
-  const [first = idOf(hash.copy().digest("hex")), ...others] = ids;
-  return [first, ...others];
+  return {
+    hash: createHash("sha256").update(encode(about)).update(encode(leading)),
+    exchanges: exchanges.map(({ input, output }) =>
+      [...input, ...output].map((message) => encode([message, facts.get(message) ?? null])),
+    ),
+  };
 }
 
 /** Metadata without its numbers, such as counts of messages, which change when a conversation grows. */

@@ -6,7 +6,14 @@ import { guardWhole } from "../../domain/request/whole-conversation.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { parseLifetime, type Lifetime } from "../../domain/values/duration.ts";
 import type { Core } from "../core/core.ts";
-import { madeIdPrefix, madeIds, portableConversation, type Conversation, type LeftOut } from "./conversation.ts";
+import {
+  idsOfBeginnings,
+  madeIdPrefix,
+  madeIds,
+  portableConversation,
+  type Conversation,
+  type LeftOut,
+} from "./conversation.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
 import { DryRun } from "./dry-run.ts";
 import { entryBytes } from "../../store/within-bytes.ts";
@@ -209,7 +216,7 @@ class ImportRun {
       checked.map((one) => {
         const { item, made } = one;
         const name =
-          this.#options.dryRun === true ? "" : "conversation" in item && (item.conversation.id ?? made?.ids[0]);
+          this.#options.dryRun === true ? "" : "conversation" in item && (item.conversation.id ?? made?.first);
         if (typeof name !== "string") return this.#failureOf(one);
         const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failureOf(one));
         last.set(
@@ -262,7 +269,7 @@ class ImportRun {
     made: MadeId | undefined,
   ): Promise<void> {
     const { agent, ttl = "never" } = this.#options;
-    const id = conversation.id ?? (await this.#idOf(made!));
+    const id = conversation.id ?? (await this.#idOf(conversation, made!));
     const source = sourceOf(portableConversation(this.#core, conversation, { id, agent, ttl }));
     await this.#guardSize(source, name);
     const fate = await this.#arrive(source, {
@@ -328,32 +335,32 @@ class ImportRun {
     const whole = ids.at(-1)!;
     const number = (this.#made.get(whole) ?? 0) + 1;
     this.#made.set(whole, number);
-    return { ids, number };
+    return { first: ids[0], whole, number };
   }
 
   /** The id of a conversation that names none: its own, or that of the beginning that an earlier import has found. */
-  async #idOf({ ids, number }: MadeId): Promise<string> {
-    const whole = ids.at(-1)!;
+  async #idOf(conversation: Conversation, { whole, number }: MadeId): Promise<string> {
     if (number > 1) return `${whole}-${number}`;
     this.#hasMadeBefore ??= hasMadeIds(this.#core, this.#options.tenant);
-    if (ids.length === 1 || !(await this.#hasMadeBefore)) return whole;
+    if (!(await this.#hasMadeBefore)) return whole;
     // The longest first. The sessions of this import's own conversations are no beginnings of others.
-    const earlier = ids.filter((id) => !this.#made.has(id)).slice(-beginningsMax);
-    const candidates = [whole, ...earlier.toReversed()];
+    const earlier = idsOfBeginnings(conversation).filter((id) => !this.#made.has(id));
+    const candidates = [whole, ...earlier.slice(0, beginningsMax)];
     const { tenant } = this.#options;
     const found = await this.#core.findAll(candidates.map((id) => ({ tenant, id })));
     return candidates.find((_, index) => found[index] !== undefined) ?? whole;
   }
 }
 
-/** The ids of the beginnings of a conversation, and its number among the equal conversations of one import. */
+/** The ids of the first exchange and of the whole of a conversation, and its number among the equal ones of one import. */
 interface MadeId {
-  readonly ids: readonly [string, ...string[]];
+  readonly first: string;
+  readonly whole: string;
   readonly number: number;
 }
 
-/** A conversation that has grown by more turns than this since the last import is a new one. */
-const beginningsMax = 512;
+/** A conversation that has grown by more messages than this since the last import is a new one. */
+const beginningsMax = 1024;
 
 async function hasMadeIds(core: Core, tenant: string): Promise<boolean> {
   const after = encodeCursor([tenant, madeIdPrefix]);

@@ -1,0 +1,109 @@
+/** Conversations whose last turn has grown since the last import: an answer, the result of a call, more of an answer. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { importText } from "../../test/support/import-text.ts";
+import { inMemory } from "../../test/support/in-memory.ts";
+import type { ImportReport } from "../admin.ts";
+import type { Sessions } from "../index.ts";
+
+const openai = [
+  { role: "system", content: "Be brief." },
+  { role: "user", content: "One?" },
+  { role: "user", content: "Or two?" },
+  {
+    role: "assistant",
+    content: null,
+    tool_calls: [{ id: "c", type: "function", function: { name: "f", arguments: "{}" } }],
+  },
+  { role: "tool", tool_call_id: "c", content: "2" },
+  { role: "assistant", content: "Two.", usage: { prompt_tokens: 7, completion_tokens: 3 }, model: "m" },
+  { role: "user", content: "Sure?" },
+  { role: "assistant", content: "Yes." },
+];
+const anthropic = [
+  { role: "user", content: [{ type: "text", text: "One?" }] },
+  { role: "assistant", content: [{ type: "tool_use", id: "c", name: "f", input: {} }] },
+  { role: "user", content: [{ type: "tool_result", tool_use_id: "c", content: "2" }] },
+  { role: "assistant", content: [{ type: "text", text: "Two." }] },
+];
+
+const counts = ({ restored, present, grown, replaced, turns, skipped }: ImportReport): readonly number[] => [
+  restored,
+  present,
+  grown,
+  replaced,
+  turns,
+  skipped,
+];
+
+async function storedIn(sessions: Sessions): Promise<unknown> {
+  const { items } = await sessions.list();
+  assert.equal(items.length, 1);
+  const { session, logs } = await sessions.snapshot(items[0]!.id);
+  const { id: _, createdAt: _created, lastActivityAt: _last, ...record } = session;
+  return { record, turns: logs["turns"]?.map(({ data }) => data), instructions: logs["instructions"]?.at(-1)?.data };
+}
+
+for (const [name, all, id] of [
+  ["with an id", openai, "s"],
+  ["without an id", openai, undefined],
+  ["of another format", anthropic, "s"],
+] as const)
+  test(`a conversation ${name} that was cut anywhere continues in its session`, async () => {
+    const textOf = (messages: readonly object[]): string => JSON.stringify({ id, messages });
+    await using whole = inMemory();
+    await importText(whole.sessions, textOf(all));
+    const expected = await storedIn(whole.sessions);
+    // The instructions alone are no conversation.
+    for (let length = name === "of another format" ? 1 : 2; length < all.length; length++) {
+      await using place = inMemory();
+      await importText(place.sessions, textOf(all.slice(0, length)));
+      const dry = await importText(place.sessions, textOf(all), { dryRun: true });
+      const real = await importText(place.sessions, textOf(all));
+      assert.deepEqual([real.grown, real.restored, real.reasons], [1, 0, []], `${length}`);
+      assert.deepEqual(counts(dry), counts(real));
+      assert.deepEqual(await storedIn(place.sessions), expected, `${length}`);
+      assert.deepEqual(counts(await importText(place.sessions, textOf(all))), [0, 1, 0, 0, 0, 0]);
+    }
+  });
+
+test("the two states of a conversation in one file are one session, in a dry run too", async () => {
+  await using place = inMemory();
+  const text = [2, 3, 5, 8].map((length) => JSON.stringify({ id: "s", messages: openai.slice(0, length) })).join("\n");
+  const dry = await importText(place.sessions, text, { dryRun: true });
+  const real = await importText(place.sessions, text);
+  assert.deepEqual(counts(dry), counts(real));
+  assert.deepEqual(counts(real), [1, 0, 3, 0, 2, 0]);
+});
+
+test("a conversation whose answer has changed, or that has less, differs", async () => {
+  const texts = (at: number, content: string): readonly object[] =>
+    openai.map((message, index) => (index === at ? { ...message, content } : message));
+  const changed: readonly [before: readonly object[], after: readonly object[]][] = [
+    [openai, texts(7, "No.")],
+    [openai.slice(0, 6), texts(5, "Three.")],
+    [openai.slice(0, 5), [...texts(4, "3"), { role: "user", content: "And?" }]],
+    [openai.slice(0, 2), texts(1, "Which?")],
+    [openai.slice(0, 4), [...openai.slice(0, 2), { role: "assistant", content: "Two." }]],
+    [openai, openai.slice(0, 7)],
+  ];
+  for (const [before, after] of changed) {
+    await using place = inMemory();
+    await importText(place.sessions, JSON.stringify({ id: "s", messages: before }));
+    const stored = await storedIn(place.sessions);
+    const text = JSON.stringify({ id: "s", messages: after });
+    const dry = await importText(place.sessions, text, { dryRun: true });
+    const { skipped, reasons, ...report } = await importText(place.sessions, text);
+    assert.deepEqual([skipped, reasons[0]?.code, dry.skipped], [1, "session_exists", 1], JSON.stringify(report));
+    assert.deepEqual(await storedIn(place.sessions), stored);
+  }
+});
+
+test("an answer that was given here is not replaced by that of the file", async () => {
+  await using place = inMemory();
+  await importText(place.sessions, JSON.stringify({ id: "s", messages: openai.slice(0, 2) }));
+  const session = await place.sessions.get("s");
+  await session.append({ input: [], output: [{ role: "assistant", content: "Here." }] });
+  const { skipped } = await importText(place.sessions, JSON.stringify({ id: "s", messages: openai }));
+  assert.equal(skipped, 1);
+});
