@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   consult: async () => (await import("./chat/consult.ts")).consultCommand(),
   chat: async () => (await import("./chat/chat.ts")).chatCommand(),
   sessions: async () => (await import("./sessions/sessions.ts")).sessionsCommand(),
+  search: async () => (await import("./sessions/search.ts")).searchCommand(),
   logs: async () => (await import("./sessions/logs.ts")).logsCommand(),
   write: async () => (await import("./sessions/write.ts")).writeCommand(),
   documents: async () => (await import("./documents/documents.ts")).documentsCommand(),

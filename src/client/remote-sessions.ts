@@ -23,6 +23,8 @@ import type {
   ListQuery,
   News,
   NewsOptions,
+  SearchPage,
+  SearchQuery,
   SessionInfo,
   SessionPage,
   SessionSelection,
@@ -31,7 +33,14 @@ import type {
   WritesOutcome,
   WriteTo,
 } from "../index.ts";
-import { infoOfWire, tenantEventOfWire, type WireSession, type WireTenantEvent } from "../protocol/wire.ts";
+import {
+  foundOfWire,
+  infoOfWire,
+  tenantEventOfWire,
+  type WireFound,
+  type WireSession,
+  type WireTenantEvent,
+} from "../protocol/wire.ts";
 import { outcomesOfWire, wireWrite, type WireOutcomes } from "../protocol/written.ts";
 import { followedEvents } from "./followed-events.ts";
 import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
@@ -74,6 +83,12 @@ export interface RemoteSendOptions {
 /** A stats query, by one kind of group. */
 export interface RemoteStatsQuery extends Omit<StatsQuery, "by"> {
   readonly by?: StatsKind;
+}
+
+/** A search over HTTP. */
+export interface RemoteSearchQuery extends Omit<SearchQuery, "onProgress" | "state"> {
+  /** Only in sessions in this state. @default any */
+  readonly state?: SessionState;
 }
 
 const sendNames: OptionNames<RemoteSendOptions> = { create: true, signal: true };
@@ -161,6 +176,29 @@ export class RemoteSessions {
   ): AsyncGenerator<SessionInfo, void, undefined> {
     guardObject(selection, "query");
     return eachItem((after) => this.list({ ...selection, order: "id", ...after }));
+  }
+
+  /**
+   * One page of the messages and titles that have all words of a text, the newest first, as `sessions.search`.
+   * @throws SessionError `request_invalid`, `argument_invalid`, `session_not_found`
+   */
+  async search(query: RemoteSearchQuery): Promise<SearchPage> {
+    guardObject(query, "query");
+    const { since, before, labels, signal, ...rest } = query;
+    guardSignal({ signal });
+    const { body } = await this.#http.ask({
+      method: "GET",
+      path: "/v1/search",
+      signal,
+      query: {
+        ...rest,
+        label: labels && labelTexts(labels),
+        since: instantText(since, "since"),
+        before: instantText(before, "before"),
+      },
+    });
+    const page = body as Omit<SearchPage, "items"> & { readonly items: readonly WireFound[] };
+    return { ...page, items: page.items.map(foundOfWire) };
   }
 
   /**

@@ -298,3 +298,29 @@ export const hostAnswer: z.ZodType = z
     next: z.string().optional().meta({ description: "pass it as after for the next page" }),
   })
   .meta({ id: "Host" });
+
+/** A page of messages that a search found. */
+export const foundAnswer: z.ZodType = z.object({
+  items: z.array(
+    z
+      .object({
+        session: z.string(),
+        title: z.string().nullable(),
+        agent: agentName,
+        user: z.string().nullable(),
+        turn: z.number().nullable().meta({ description: "null: the title of the session was found" }),
+        message: z.number().meta({ description: "the place of the message in its turn, from 0" }),
+        role: z.string().nullable(),
+        at: instant,
+        snippet: z.object({
+          text: z.string(),
+          marks: z.array(z.tuple([z.number(), z.number()])).meta({
+            description: "what was found: the places of the first character and of the one behind the last",
+          }),
+        }),
+      })
+      .meta({ id: "FoundText" }),
+  ),
+  next: z.string().optional(),
+  isCurrent: z.boolean().meta({ description: "false: messages may be missing that are not indexed yet" }),
+});

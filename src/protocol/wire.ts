@@ -10,6 +10,7 @@ import type {
   Budget,
   Chunk,
   Counters,
+  FoundText,
   Labels,
   Metadata,
   Message,
@@ -71,6 +72,19 @@ export interface WireActiveAgent {
   readonly since: string;
   readonly expiresAt: string;
   readonly note: string | null;
+}
+
+/** A message that a search found. */
+export interface WireFound extends Omit<FoundText, "at"> {
+  readonly at: string;
+}
+
+export function wireFound(found: FoundText): WireFound {
+  return { ...found, at: found.at.toISOString() };
+}
+
+export function foundOfWire(wire: WireFound): FoundText {
+  return { ...wire, at: new Date(wire.at) };
 }
 
 /** A turn. */

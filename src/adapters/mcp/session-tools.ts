@@ -4,7 +4,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { MessageInput, Seen, Session, Sessions } from "../../index.ts";
 import { fromJson } from "../../protocol/json.ts";
-import { agentName, labels, message, title } from "../../protocol/schemas.ts";
+import { agentName, instant, labels, message, title } from "../../protocol/schemas.ts";
 import { parseEtag, wireActiveAgent } from "../../protocol/wire.ts";
 import { plain, sessionForm, sessionShape, turnForm, turnShape, turnsPage, turnsShape } from "./shown.ts";
 import { result, sessionTool, type SessionTool } from "./tool.ts";
@@ -48,6 +48,11 @@ export function messagesOf(sent: MessageInput): MessageInput {
   return typeof sent === "string" ? sent : (fromJson(JSON.stringify(sent)) as unknown as MessageInput);
 }
 
+const labelFilter = z
+  .record(z.string(), z.union([z.string(), z.literal(true)]))
+  .optional()
+  .describe("only sessions with all of these labels, each with this value, or with any value for true");
+
 const list = sessionTool({
   name: "session_list",
   title: "List sessions",
@@ -57,10 +62,7 @@ const list = sessionTool({
   input: z.strictObject({
     agent: agentName.optional(),
     user: z.string().optional(),
-    labels: z
-      .record(z.string(), z.union([z.string(), z.literal(true)]))
-      .optional()
-      .describe("only sessions with all of these labels, each with this value, or with any value for true"),
+    labels: labelFilter,
     state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
     waiting: z.literal(true).optional().describe("only sessions with a turn that waits, such as for an approval"),
     order: z.enum(["recent", "created", "id"]).optional().describe("recent is the default"),
@@ -100,6 +102,57 @@ const show = sessionTool({
     const { info } = session;
     const { metadata, counters: usage } = plain({ metadata: info.metadata, counters: info.counters });
     return result({ session: sessionForm(info), metadata, usage, ...(await turnsPage(session, range)) });
+  },
+});
+
+const search = sessionTool({
+  name: "search",
+  title: "Search messages",
+  description:
+    "Find messages and titles by their words, the newest first, with the words around what was found. The result names the next page.",
+  right: "read",
+  annotations: { readOnlyHint: true },
+  input: z.strictObject({
+    text: z
+      .string()
+      .max(1000)
+      .describe('words, "phrases in quotes" and beginnings of words with a star: a message has all of them'),
+    session: sessionId.optional().describe("only in this session; without agent, user, labels and state"),
+    agent: agentName.optional(),
+    user: z.string().optional(),
+    labels: labelFilter,
+    state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
+    since: instant.optional().describe("only messages of turns that began at or after this"),
+    before: instant.optional().describe("only messages of turns that began before this"),
+    limit: z.number().int().min(1).max(100).optional().describe("the most messages of the page; 20 is the default"),
+    after: z.string().max(8192).optional().describe("the field next of the page before"),
+  }),
+  output: z.object({
+    found: z.array(
+      z.object({
+        session: z.string(),
+        title: z.string().nullable(),
+        agent: z.string(),
+        user: z.string().nullable(),
+        turn: z.number().nullable().describe("null: the title was found"),
+        message: z.number().describe("the place of the message in its turn, from 0"),
+        role: z.string().nullable(),
+        at: z.string(),
+        text: z.string().describe("the words around what was found"),
+      }),
+    ),
+    next: z.string().optional().describe("pass it as after for the next page"),
+    isCurrent: z.boolean().describe("false: messages may be missing that are not indexed yet"),
+  }),
+  run: async ({ since, before, ...query }, { sessions }) => {
+    const dateOf = (text: string | undefined): Date | undefined => (text === undefined ? undefined : new Date(text));
+    const instants = { since: dateOf(since), before: dateOf(before) };
+    const { items, next, isCurrent } = await sessions.search(defined({ ...query, ...instants }));
+    return result({
+      found: items.map(({ snippet, at, ...found }) => ({ ...found, at: at.toISOString(), text: snippet.text })),
+      ...defined({ next }),
+      isCurrent,
+    });
   },
 });
 
@@ -200,7 +253,7 @@ const end = sessionTool({
 });
 
 /** The tools that only read, in order. */
-export const readingTools: readonly SessionTool[] = [list, show];
+export const readingTools: readonly SessionTool[] = [list, show, search];
 
 /** The tools that change a session without a model: the first one before `session_consult`, the others behind it. */
 export const writingTools: { readonly append: SessionTool; readonly others: readonly SessionTool[] } = {

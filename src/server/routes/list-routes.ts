@@ -1,16 +1,23 @@
-/** Lists sessions. */
+/** Lists sessions, and searches their messages. */
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
 import { labelFilterOf } from "../../domain/values/labels.ts";
 import { hasCode } from "../../errors.ts";
 import type { LeaseHolder, SessionInfo, Sessions } from "../../index.ts";
-import { agentName, instant, sessionAnswer } from "../../protocol/schemas.ts";
-import { wireSession } from "../../protocol/wire.ts";
+import { agentName, foundAnswer, instant, sessionAnswer } from "../../protocol/schemas.ts";
+import { wireFound, wireSession } from "../../protocol/wire.ts";
 import { addRoute } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { pageReply } from "../replies/list-reply.ts";
 
+const labelQuery = z.array(z.string().max(400)).max(16).optional().meta({
+  description: "name=value or name, several times: only sessions that have all of these labels, with this or any value",
+});
+
+const stateQuery = z.enum(["active", "inactive", "expired", "ended", "archived"]).optional();
+
 export function addListRoutes(shared: Shared): void {
+  addSearchRoute(shared);
   addRoute(
     shared,
     {
@@ -21,14 +28,11 @@ export function addListRoutes(shared: Shared): void {
       query: z.object({
         agent: agentName.optional(),
         user: z.string().optional(),
-        label: z.array(z.string().max(400)).max(16).optional().meta({
-          description:
-            "name=value or name, several times: only sessions that have all of these labels, with this or any value",
-        }),
+        label: labelQuery,
         waiting: z.string().max(256).optional().meta({
           description: "only sessions with a turn that waits: true for any reason, else the reason",
         }),
-        state: z.enum(["active", "inactive", "expired", "ended", "archived"]).optional(),
+        state: stateQuery,
         activeSince: instant.optional(),
         activeBefore: instant.optional(),
         createdSince: instant.optional(),
@@ -81,6 +85,54 @@ export function addListRoutes(shared: Shared): void {
         leaseHolder: { ...leaseHolder, acquiredAt: leaseHolder.acquiredAt.toISOString() },
       });
       return await pageReply(c, { ...page, items }, { wire, nameOf: ({ info: { id } }) => ({ id }) });
+    },
+  );
+}
+
+/** The most time that a request may bring the index up to date, ms. */
+const waitMsMax = 60_000;
+
+function addSearchRoute(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/search",
+      summary: "Find messages and titles by their words, the newest first",
+      scope: "read",
+      query: z.object({
+        text: z.string().max(4096).meta({
+          description: 'words, "phrases in quotes" and beginnings of words (sess*), at most 1000 characters',
+        }),
+        session: z.string().optional().meta({ description: "only in this session, its shared turns included" }),
+        agent: agentName.optional(),
+        user: z.string().optional(),
+        label: labelQuery,
+        state: stateQuery,
+        since: instant.optional().meta({ description: "only turns that began at or after this" }),
+        before: instant.optional().meta({ description: "only turns that began before this" }),
+        limit: z.coerce.number().int().min(1).max(1000).default(20),
+        after: z.string().max(8192).optional(),
+        waitMs: z.coerce.number().int().min(0).max(waitMsMax).optional().meta({
+          description: "how long the search may bring the index up to date first, ms; 10000 is the default",
+        }),
+      }),
+      repeated: ["label"],
+      answers: {
+        200: { description: "a page of messages, with what was found in them", schema: foundAnswer },
+      },
+    },
+    async (c, { query: { label, since, before, ...query } }) => {
+      const page = await c.get("sessions").search(
+        defined({
+          ...query,
+          signal: c.req.raw.signal,
+          labels: label === undefined ? undefined : labelFilterOf(label),
+          since: dateOf(since),
+          before: dateOf(before),
+        }),
+      );
+      return await pageReply(c, page, { wire: wireFound, nameOf: ({ session }) => ({ session }) });
     },
   );
 }

@@ -40,6 +40,7 @@ for (const era of eras) {
       [
         ["session_list", true, undefined, undefined],
         ["session_show", true, undefined, undefined],
+        ["search", true, undefined, undefined],
         ["session_append", false, false, true],
         ["session_consult", false, false, true],
         ["session_hand_off", false, false, true],
@@ -91,6 +92,18 @@ for (const era of eras) {
       found.sessions.map(({ id }: { id: string }) => id),
       ["s"],
     );
+    const said = await call(client, "search", { text: "hi", labels: { team: true }, since: "2020-01-01T00:00:00Z" });
+    assert.deepEqual(
+      said.found.map(({ session, turn, text }: { session: string; turn: number; text: string }) => [
+        session,
+        turn,
+        text,
+      ]),
+      [
+        ["s", 1, "you said: Hi"],
+        ["s", 1, "Hi"],
+      ],
+    );
     assert.deepEqual(server.errors, []);
   });
 
@@ -141,6 +154,7 @@ test("arguments that a tool does not take, ids and bodies of other forms are ref
     ["session_list", { limits: 3 }, "request_invalid"],
     ["session_list", { limit: 1000 }, "request_invalid"],
     ["session_list", { after: "x" }, "argument_invalid"],
+    ["search", { text: "a", session: "s", user: "u" }, "argument_invalid"],
     ["session_show", {}, "request_invalid"],
     ["session_show", { session: "none" }, "session_not_found"],
     ["session_show", { session: "" }, "id_invalid"],
