@@ -115,7 +115,9 @@ export type { FoundText } from "./sessions/search/found-text.ts";
 export type { IndexingProgress, SearchPage, SearchQuery } from "./sessions/search/search.ts";
 export type { Snippet } from "./domain/search/snippet.ts";
 export type { SessionNews, WatchOptions } from "./sessions/turns/watch.ts";
-export type { EntryRange } from "./sessions/turns/entry-reader.ts";
+export type { Branch, BranchComparison, BranchQuery } from "./sessions/branches/branches.ts";
+export type { RegenerateOptions } from "./sessions/session/session.ts";
+export type { EntryRange, TurnRange } from "./sessions/turns/entry-reader.ts";
 export type { MessagesQuery } from "./sessions/session/messages-as.ts";
 export type { UnreadableEntry } from "./domain/record/entry.ts";
 export type {

@@ -105,6 +105,7 @@ const consultNames: OptionNames<RemoteConsultOptions> = {
   window: true,
   settings: true,
   after: true,
+  keep: true,
   signal: true,
   flush: true,
 };

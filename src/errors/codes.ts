@@ -61,6 +61,7 @@ export interface ErrorDetails {
     bytes: number;
     bytesMax: number;
   };
+  readonly branches_exceeded: InSession & { branches: number; branchesMax: number };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly log_reserved: { log: string };
@@ -89,6 +90,7 @@ export interface ErrorDetails {
     /** The reason passed to `setLegalHold`; absent if the record of the session cannot be read. */
     reason?: string;
   };
+  readonly branch_not_found: InSession & { branch: string };
   readonly session_forked: InSession & { forkedAt: number };
   /** `field`: of the record, "data" if it has no column of its own; `version` and `commitId`: of the stored record. */
   readonly session_unreadable: InSession & {
@@ -331,6 +333,11 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       bytesMax: "number",
     },
   },
+  branches_exceeded: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", branches: "number", branchesMax: "number" },
+  },
   turn_parts_exceeded: {
     status: 413,
     retryable: false,
@@ -375,6 +382,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
       forkedAt: "number",
     },
   },
+  branch_not_found: { status: 404, retryable: false, details: { sessionId: "id", branch: "id" } },
   session_forked: { status: 409, retryable: true, details: { sessionId: "id", forkedAt: "number" } },
 
   // Snapshots

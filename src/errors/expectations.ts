@@ -17,6 +17,7 @@ export type Expected =
   | "backup_session"
   | "beside"
   | "boolean"
+  | "branches"
   | "bytes"
   | "cloneable"
   | "complete"
@@ -156,6 +157,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   bigint: (e) => `a bigint of at most ${e.max} digits; pass longer ones as a text or as bytes`,
   backup_session: () => "{ tenant, snapshot }, a session of a backup",
   boolean: () => "true or false",
+  branches: () => "the branches of its logs, each with turns of its own",
   bytes: (e) => `at most ${e.max} bytes`,
   cloneable: () => "a value that can be copied to another thread",
   content_log: () => "a log of the conversation; the store keeps this one for itself",

@@ -37,6 +37,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `the turn of session ${d.sessionId} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large files elsewhere and append a reference, or raise limits.turnBytesMax`,
   replaced_too_large: (d) =>
     `a question after turn ${d.after} of session ${d.sessionId} replaces ${d.turns} or more turns of ${d.bytes} bytes; one question replaces at most ${d.turnsMax} turns of ${d.bytesMax} bytes; truncate the session after turn ${d.after} first`,
+  branches_exceeded: (d) =>
+    `session ${d.sessionId} has ${counted(d.branches, "branch")}, the limit is ${d.branchesMax}; remove one with session.removeBranch(id), or raise limits.branchesMax`,
   turn_parts_exceeded: (d) =>
     `the turn of session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "chunks"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
   metadata_too_large: (d) =>
@@ -87,6 +89,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `session ${d.sessionId} is under legal hold${d.reason === undefined ? "" : ` (${d.reason})`}; clear the legal hold before you remove, truncate or erase it`,
   session_unreadable: (d) =>
     `the record of session ${d.sessionId} cannot be read: its field ${d.field} is damaged; restore the session from a backup, or remove it with "perdure sessions remove"`,
+  branch_not_found: (d) =>
+    `session ${d.sessionId} has no branch ${JSON.stringify(d.branch)}; session.branches() lists those that it has`,
   session_forked: (d) =>
     `forks share the turns of session ${d.sessionId} up to ${d.forkedAt}, and new forks were created while those turns were copied to the forks; try again`,
 

@@ -2,6 +2,7 @@
  * A store in the memory of the process: for tests, and as the shortest reference implementation. It keeps records as rows
  * and freezes entries, so it shares no object with a caller.
  */
+import { hasTurns } from "../domain/branches/segments.ts";
 import { systemClock, type Clock } from "../clock.ts";
 import {
   documentChanges,
@@ -263,7 +264,7 @@ class MemoryStore implements Store {
       tallying.addSession({ ...row, turns: counters.turns, handoffExpiresAt: handoff?.expiresAt ?? null, bytes });
       for (const [log, entries] of logs)
         for (const { seq, at, data } of entries) {
-          const counts = log === "turns" && seq <= inherited ? inheritedLog : log;
+          const counts = log === "turns" && seq <= inherited ? inheritedLog : hasTurns(log) ? "turns" : log;
           tallying.addEntry({
             log: counts,
             at,

@@ -74,6 +74,15 @@ function isArchive(value: unknown): boolean {
   );
 }
 
+function areSegments(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    [value["root"], value["current"], value["made"], value["shared"]].every(isNumber) &&
+    Array.isArray(value["path"]) &&
+    value["path"].every((piece: unknown) => Array.isArray(piece) && piece.length === 2 && piece.every(isNumber))
+  );
+}
+
 function isReset(value: unknown): boolean {
   return isFields(value) && isText(value["archive"]) && isInstant(value["at"]);
 }
@@ -114,5 +123,6 @@ const checks: readonly (readonly [keyof SessionRecord, (value: unknown) => boole
   ["parent", orNull((value) => isFields(value) && isText(value["id"]) && isNumber(value["at"]))],
   ["inherited", isNumber],
   ["forkedAt", isNumber],
+  ["branches", orNull(areSegments)],
   ["resets", (value) => Array.isArray(value) && value.every(isReset)],
 ];

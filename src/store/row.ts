@@ -48,6 +48,7 @@ type OptionalFields =
   | "parent"
   | "inherited"
   | "forkedAt"
+  | "branches"
   | "resets"
   | "turnsCommitId";
 /** The last change of a named log: the version and the commit id, or the version alone for the commit of the row. */
@@ -129,7 +130,7 @@ function countersOf(stored: StoredRest["counters"]): Counters {
 }
 
 function rowWith(record: SessionRecord, rest: EditableRest): RecordRow {
-  const { restoredAt, waiting, budget, archive, legalHold, parent, inherited, forkedAt, resets } = record;
+  const { restoredAt, waiting, budget, archive, legalHold, parent, inherited, forkedAt, branches, resets } = record;
   // Absent fields and fields with columns are omitted.
   if (record.turnsVersion !== record.version) rest.turnsCommitId = record.turnsCommitId;
   if (restoredAt !== null) rest.restoredAt = restoredAt;
@@ -140,6 +141,7 @@ function rowWith(record: SessionRecord, rest: EditableRest): RecordRow {
   if (parent !== null) rest.parent = parent;
   if (inherited !== 0) rest.inherited = inherited;
   if (forkedAt !== 0) rest.forkedAt = forkedAt;
+  if (branches !== null) rest.branches = branches;
   if (resets.length > 0) rest.resets = resets;
   for (const _ in record.logMarks) {
     const marks = Object.entries(record.logMarks);
@@ -300,6 +302,7 @@ function recordOfParts(row: RecordRow, rest: StoredRest): SessionRecord {
     parent: rest.parent ?? null,
     inherited: rest.inherited ?? 0,
     forkedAt: rest.forkedAt ?? 0,
+    branches: rest.branches ?? null,
     resets: rest.resets ?? [],
   };
 }

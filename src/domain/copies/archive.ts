@@ -1,4 +1,6 @@
 /** Archiving compresses the logs of a session, and unarchiving restores the same entries. */
+import { clearSegments, soleSegments } from "../branches/branching.ts";
+import { hasTurns } from "../branches/segments.ts";
 import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
 import { encode } from "../values/codec.ts";
 import { truncatedUsageLog, type Entry, type LogName } from "../record/entry.ts";
@@ -84,8 +86,10 @@ export function archiveSession(
   const state = before === "archived" ? stateBefore(record) : before;
   if (staged === undefined) {
     for (const log of Object.keys(record.heads)) {
-      if (isArchivable(log)) splice(draft, log, firstOwn(record, log), []);
+      const isSegment = record.branches !== null && hasTurns(log);
+      if (isArchivable(log) && !isSegment) splice(draft, log, firstOwn(record, log), []);
     }
+    clearSegments(draft);
     splice(draft, "archive", 1, entries);
     appendTruncatedUsage(draft, usage);
   } else {
@@ -96,6 +100,7 @@ export function archiveSession(
   set(draft, {
     // The archive contains the turns of a parent as well.
     parent: null,
+    branches: record.branches && soleSegments(record.branches),
     heads: liveHeads(draft.record.heads),
     archive: {
       state,

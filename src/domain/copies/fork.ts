@@ -11,11 +11,11 @@ import {
   markLogs,
   set,
   splice,
-  splicePrefix,
   type Change,
   type Draft,
 } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
+import { splicePrefix } from "../branches/branching.ts";
 import type { Entry } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
 import { draftOfNew, type Logs, type NewSession } from "../record/lifecycle.ts";
@@ -118,7 +118,7 @@ export function ownTurns(record: SessionRecord, turns: readonly Entry[]): Change
   if (parent === null || first === undefined || turns.at(-1)?.seq !== parent.at)
     throw new RangeError(`the turns to copy do not end with the last shared turn of ${record.id}`);
   const draft = draftOf(record);
-  splicePrefix(draft, "turns", turns);
+  splicePrefix(draft, turns);
   set(draft, { parent: first === 1 ? null : { ...parent, at: first - 1 } });
   return changeOf(draft, { moves: true });
 }

@@ -3,9 +3,11 @@
  * deletes nothing: it changes the record to agree with the logs.
  */
 import { defined } from "../values/defined.ts";
+import { hasTurns, inheritedIn } from "../branches/segments.ts";
+import { readTree } from "../branches/tree.ts";
 import { isArchivable } from "./archive.ts";
 import { changeOf, draftOf, headOf, markLogs, namedLogs, set, type Change } from "../record/change.ts";
-import { truncatedUsageLog, type Entry, type LogName } from "../record/entry.ts";
+import { branchesLog, truncatedUsageLog, type Entry, type LogName } from "../record/entry.ts";
 import { mayLackItsBeginning, readEvent } from "../record/event.ts";
 import { noCounters, type Counters, type SessionRecord } from "../record/record.ts";
 import { truncatedUsageOf } from "../turns/truncated-usage.ts";
@@ -55,8 +57,12 @@ export class SessionCheck {
   /** The entries of the log `replaced`, of at most the bytes of one turn. */
   readonly #replaced: Entry[] = [];
 
+  /** The last turn of the current branch whose usage is counted with another session. */
+  readonly #inherited: number;
+
   constructor(record: SessionRecord) {
     this.#record = record;
+    this.#inherited = inheritedIn(record, "turns");
   }
 
   /** The logs that the check takes, each from its beginning. */
@@ -94,8 +100,21 @@ export class SessionCheck {
       this.#isWaiting = turn.status === "waiting";
       this.#counters = countBegun(this.#counters, turn);
       // The usage of an inherited turn is counted with another session.
-      const counted = turn.seq > this.#record.inherited ? turn : { ...turn, ...noUsage };
+      const counted = turn.seq > this.#inherited ? turn : { ...turn, ...noUsage };
       if (!isOpen) this.#counters = countSealed(this.#counters, counted);
+      return undefined;
+    }
+    if (hasTurns(log)) {
+      const turn = readTurn(entry);
+      if (typeof turn === "string") return turn;
+      const { turns, messages } = this.#counters;
+      if (turn.seq > inheritedIn(this.#record, log))
+        this.#counters = { ...countSealed(this.#counters, turn), turns, messages };
+      return undefined;
+    }
+    if (log === branchesLog) {
+      if (readTree(entry.data)?.current !== this.#record.branches?.current)
+        return "its branches are not those of the record";
       return undefined;
     }
     if (log === "events") {

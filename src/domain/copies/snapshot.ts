@@ -1,4 +1,5 @@
 /** The portable part of a session, without leases, fences, waiters and versions, and the rule that restores a session from it. */
+import { inheritedIn, storedLogs } from "../branches/segments.ts";
 import { changeOf, changesLog, draftOf, firstVersion, markLogs, set, splice, type Change } from "../record/change.ts";
 import { noLabels, type Labels } from "../values/labels.ts";
 import type { SessionKey } from "../record/entry.ts";
@@ -8,6 +9,7 @@ import {
   type Counters,
   type LegalHold,
   type Metadata,
+  type Segments,
   type SessionRecord,
   type SessionState,
   type Budget,
@@ -49,11 +51,14 @@ export interface PortableRecord {
   readonly inherited?: number;
   /** Absent for a session without a legal hold. */
   readonly hold?: LegalHold;
+  /** The number of the current branch, and the greatest one; absent for a session that never had a second branch. */
+  readonly branch?: { readonly current: number; readonly made: number; readonly shared: number };
 }
 
 /** The fields in the order of a snapshot. */
 export function portableOf(record: SessionRecord): PortableRecord {
-  const { counters, handoff, waiting, title, labels, budget, inherited, legalHold } = record;
+  const { counters, handoff, waiting, title, labels, budget, legalHold, branches } = record;
+  const inherited = branches === null ? record.inherited : inheritedIn(record, "turns");
   return {
     id: record.id,
     agent: record.agent,
@@ -89,7 +94,13 @@ export function portableOf(record: SessionRecord): PortableRecord {
     ...(budget === null ? {} : { budget }),
     ...(inherited === 0 ? {} : { inherited }),
     ...(legalHold === null ? {} : { hold: { reason: legalHold.reason, at: legalHold.at } }),
+    ...(branches === null ? {} : { branch: branchOf(branches) }),
   };
+}
+
+/** The fields in the order of a snapshot. */
+function branchOf({ current, made, shared }: Segments): NonNullable<PortableRecord["branch"]> {
+  return { current, made, shared };
 }
 
 /** The fields in the order of a snapshot. */
@@ -122,7 +133,7 @@ export interface RestoredPlace {
  * @throws SessionError `legal_hold`, `session_forked` of the session that it would replace
  */
 export function restoreSession(
-  { record: { floor, hold, ...record }, logs }: Portable,
+  { record: { floor, hold, branch, ...record }, logs }: Portable,
   { key, found, isLater = false, isCopy = false, staged }: RestoredPlace,
   context: Context,
 ): Change {
@@ -145,6 +156,7 @@ export function restoreSession(
     archive: null,
     parent: null,
     forkedAt: 0,
+    branches: branch === undefined ? null : { ...branch, root: branch.current, path: [] },
     resets: [],
     tenant: key.tenant,
     id: key.id,
@@ -174,8 +186,8 @@ export function restoreSession(
     return { ...changeOf(draft), logsOf: staged.key };
   }
   for (const [log, entries] of logs) splice(draft, log, 1, entries);
-  for (const log of Object.keys(found?.heads ?? {})) {
-    if (!changesLog(draft, log)) draft.splices.push({ log, from: 1, entries: [] });
+  for (const log of found === undefined ? [] : storedLogs(found)) {
+    if (!changesLog(draft, log)) draft.rows.push({ log, from: 1, entries: [] });
   }
   return changeOf(draft);
 }

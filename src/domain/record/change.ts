@@ -35,6 +35,8 @@ export interface Change {
   /** The new record; null removes the session with all its logs. */
   readonly record: SessionRecord | null;
   readonly splices: readonly Splice[];
+  /** Splices of segments, by the names that their logs have in the store, beside those of the current branch. */
+  readonly rows?: readonly Splice[];
   /** Keys that must not be in the log yet. */
   readonly claims: readonly KeyClaim[];
   /**
@@ -194,13 +196,15 @@ export interface Draft {
   record: SessionRecord;
   /** One for each log. */
   readonly splices: Splice[];
+  /** As `rows` of a change. */
+  readonly rows: Splice[];
   readonly claims: KeyClaim[];
   usage: CountedUsage | undefined;
 }
 
 /** `nextVersion`: that of `firstVersion` for a session that is created. */
 export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
-  return { base: record, nextVersion, record, splices: [], claims: [], usage: undefined };
+  return { base: record, nextVersion, record, splices: [], rows: [], claims: [], usage: undefined };
 }
 
 /**
@@ -288,14 +292,6 @@ export function namedLogs({ heads, archive }: Pick<SessionRecord, "heads" | "arc
   return Object.keys({ ...archive?.heads, ...heads }).filter(isNamedLog);
 }
 
-/** Put entries before the session's own entries of a log; all of those stay. */
-export function splicePrefix(draft: Draft, log: LogName, entries: readonly Entry[]): void {
-  const { splices } = draft;
-  const prefix = { log, from: lastOwn(draft.record, log) + 1, entries };
-  const index = splices.findIndex((one) => one.log === log);
-  splices.splice(index === -1 ? splices.length : index, 1, prefix);
-}
-
 /**
  * Close the draft: the record gets the next version, which is also that of a changed `turns` log and of the named logs that
  * changed. With `moves` the same entries are only stored elsewhere: handles that have seen them stay up to date. The draft must
@@ -305,7 +301,8 @@ export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boo
   const { base, splices, claims, usage, nextVersion: version } = draft;
   const record = editable(draft);
   record.version = version;
-  if ((!moves && changesLog(draft, "turns")) || base.version === 0) record.turnsVersion = version;
+  const changesTurns = changesLog(draft, "turns") || record.branches !== base.branches;
+  if ((!moves && changesTurns) || base.version === 0) record.turnsVersion = version;
   if (!moves && splices.some(({ log }) => isNamedLog(log)))
     markLogs(
       draft,
@@ -313,7 +310,9 @@ export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boo
     );
   const key = { tenant: base.tenant, id: base.id };
   const expected = identityOf(base);
-  return usage === undefined
-    ? { key, expected, record, splices, claims }
-    : { key, expected, record, splices, claims, usage };
+  const change =
+    usage === undefined
+      ? { key, expected, record, splices, claims }
+      : { key, expected, record, splices, claims, usage };
+  return draft.rows.length === 0 ? change : { ...change, rows: draft.rows };
 }

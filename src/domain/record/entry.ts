@@ -15,6 +15,29 @@ export type LogName = "turns" | "chunks" | "events" | "instructions" | (string &
 /** The log with the usage of truncated turns. Stores have it under this name since the first version. */
 export const truncatedUsageLog = "spent";
 
+/** The beginning of the names of the logs with turns that only other branches than the current one have. */
+export const keptBeginning = "turns#";
+
+/** The log with the turns that only this branch, which is not the current one, has. */
+export function keptLog(branch: number): LogName {
+  return `${keptBeginning}${branch}`;
+}
+
+/** The branch whose turns a log has; undefined for other logs. */
+export function branchOfLog(log: LogName): number | undefined {
+  return log.startsWith(keptBeginning) && /^turns#[1-9]\d{0,14}$/.test(log)
+    ? Number(log.slice(keptBeginning.length))
+    : undefined;
+}
+
+/** The log whose only entry lists the branches. */
+export const branchesLog = "#branches";
+
+/** True for a log of branches. No caller can give a log such a name. */
+export function isBranchLog(log: LogName): boolean {
+  return log === branchesLog || branchOfLog(log) !== undefined;
+}
+
 const ownLogs: ReadonlySet<LogName> = new Set([
   "turns",
   "chunks",
@@ -32,7 +55,7 @@ const ownLogs: ReadonlySet<LogName> = new Set([
 
 /** True for a log that callers write, and not Perdure. */
 export function isNamedLog(log: LogName): boolean {
-  return !ownLogs.has(log);
+  return !ownLogs.has(log) && !isBranchLog(log);
 }
 
 /** One row of a log. */

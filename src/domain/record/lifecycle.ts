@@ -90,6 +90,7 @@ export function draftOfNew(
     parent: null,
     inherited: 0,
     forkedAt: 0,
+    branches: null,
     resets: [],
   };
   const draft = draftOf(born, next);

@@ -160,6 +160,24 @@ export interface Parent {
 }
 
 /**
+ * The places of the turns of a session with branches. A segment is a log of turns. It bears the number of the branch that it
+ * began with, and its entries are numbered from 1. The current branch has its last turns in the segment of its own number, and
+ * those before in the segments of the path.
+ */
+export interface Segments {
+  /** The segment in the log `turns`; each other one is a log of its own. */
+  readonly root: number;
+  /** The current branch. */
+  readonly current: number;
+  /** The segments with the earlier turns of the current branch, in order, each with the last turn that the branch has there. */
+  readonly path: readonly (readonly [segment: number, to: number])[];
+  /** The greatest number that a branch was given. */
+  readonly made: number;
+  /** The last turn that the current branch shares with another one; 0: none. */
+  readonly shared: number;
+}
+
+/**
  * Identifies one version of a session's record. The number alone can recur: a store that was restored from a backup
  * counts the same versions again, with other content.
  */
@@ -233,6 +251,8 @@ export interface SessionRecord extends Identity {
   readonly inherited: number;
   /** The last turn that forks share; 0: no forks. */
   readonly forkedAt: number;
+  /** Null: the session never had a second branch. */
+  readonly branches: Segments | null;
   /** The recent resets of this id, the last one first: a retry with a key of an archived turn is refused. */
   readonly resets: readonly Reset[];
 }

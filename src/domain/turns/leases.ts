@@ -17,7 +17,7 @@ import { nextState, stateAt } from "../record/states.ts";
 import { closeToolCalls, entryOfTurn, type Message, type ToolCall, type Turn, type Usage } from "./turn.ts";
 import { defined } from "../values/defined.ts";
 import { countSealed } from "./counters.ts";
-import { dropReplaced, isTurn, putBack } from "./replaced-turns.ts";
+import { dropReplaced, hasKept, putBack } from "./replaced-turns.ts";
 import { estimateUsage } from "./usage.ts";
 import { isStreamScope } from "../values/internal-scope.ts";
 import { busy, guardFence, sessionIds, turnOpen, type Context } from "../record/guards.ts";
@@ -133,7 +133,7 @@ export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): 
   if (draft.record.heads["chunks"] !== undefined && !keepsChunks) splice(draft, "chunks", 1, []);
   set(draft, { openTurn: null, waiting: null, cancel: null });
   countUsage(draft, { tokens: turn.usage?.totalTokens ?? 0, turns: 0 });
-  if (isWordless(turn) && replaced.some(isTurn)) {
+  if (isWordless(turn) && hasKept(replaced)) {
     putBack(draft, replaced, turn);
     return entry;
   }

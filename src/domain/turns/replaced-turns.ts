@@ -3,9 +3,13 @@
  * question's turn. The seal of that turn deletes them; if its answer failed before its first word, the seal puts them back.
  * The first entry of the log holds the fields of the record to restore; the turns follow, in their order.
  */
+import { clearSegment } from "../branches/branching.ts";
+import { hasTurns } from "../branches/segments.ts";
+import { treeData, type BranchTree } from "../branches/tree.ts";
 import { SessionError } from "../../errors.ts";
+import { defined } from "../values/defined.ts";
 import { changeOf, draftOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
-import { truncatedUsageLog, type Entry } from "../record/entry.ts";
+import { branchesLog, truncatedUsageLog, type Entry } from "../record/entry.ts";
 import { sessionIds, turnOpen } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { decode, encode } from "../values/codec.ts";
@@ -36,6 +40,18 @@ export interface ReplacedHeader {
   readonly keys: number;
   /** The last turn before the replaced ones; absent in entries of earlier versions. */
   readonly after?: number;
+  /** The branch that keeps the turns; absent where they are entries of this log. */
+  readonly branch?: ReplacedBranch;
+}
+
+/** The branches before the replacement, where one of them keeps the turns that were replaced. */
+interface ReplacedBranch {
+  readonly branches: SessionRecord["branches"];
+  /** The last entries of the logs with turns, and of the log with the tree. */
+  readonly heads: SessionRecord["heads"];
+  readonly messages: number;
+  /** The data of the tree. */
+  readonly tree: string;
 }
 
 /** @throws SessionError `replaced_too_large` where these entries do not fit into one commit */
@@ -55,22 +71,48 @@ export function guardNoneReplaced(record: SessionRecord): void {
   if (record.openTurn !== null && hasReplaced(record)) throw turnOpen(record, record.openTurn);
 }
 
-/** Keep the turns in the draft that truncates them. `before`: the record before the truncation. */
-export function keepReplaced(draft: Draft, before: SessionRecord, entries: readonly Entry[]): void {
+/**
+ * Keep the turns in the draft that truncates them. `before`: the record before the truncation. `kept`: the entries, or the branches
+ * before the one that has them was left.
+ */
+export function keepReplaced(
+  draft: Draft,
+  before: SessionRecord,
+  kept: readonly Entry[] | { readonly tree: BranchTree },
+): void {
+  const entries = "tree" in kept ? [] : kept;
   const keys = lastOwn(before, replacedKeysLog);
   const after = lastOwn(draft.record, "turns") - 1;
   const usageHead = lastOwn(before, truncatedUsageLog);
-  const header: ReplacedHeader = { inherited: before.inherited, [truncatedUsageLog]: usageHead, keys, after };
+  const branch = "tree" in kept ? replacedBranch(before, kept.tree) : undefined;
+  const places = { inherited: before.inherited, [truncatedUsageLog]: usageHead, keys, after };
+  const header: ReplacedHeader = { ...places, ...defined({ branch }) };
   const keyed = entries.filter(({ key }) => key !== null);
-  const kept = keyed.map(({ seq: turn, key, at }, index) => ({
+  const keptKeys = keyed.map(({ seq: turn, key, at }, index) => ({
     seq: keys + 1 + index,
     key,
     at,
     data: encode({ turn }),
   }));
-  if (kept.length > 0) splice(draft, replacedKeysLog, keys + 1, kept);
+  if (keptKeys.length > 0) splice(draft, replacedKeysLog, keys + 1, keptKeys);
   const first = { seq: 1, key: null, at: entries[0]?.at ?? 0, data: encode({ ...header }) };
   splice(draft, replacedLog, 1, [first, ...entries.map((entry, index) => ({ ...entry, seq: index + 2 }))]);
+}
+
+function replacedBranch({ branches, heads, counters: { messages } }: SessionRecord, tree: BranchTree): ReplacedBranch {
+  return { branches, heads: withTurns(heads, true), messages, tree: treeData(tree) };
+}
+
+/** The heads of the logs with turns and with their tree, or those of the others. */
+function withTurns(heads: SessionRecord["heads"], areTurns: boolean): SessionRecord["heads"] {
+  return Object.fromEntries(
+    Object.entries(heads).filter(([log]) => (hasTurns(log) || log === branchesLog) === areTurns),
+  );
+}
+
+/** True where the turns that the open one replaced are put back if it ends without a word. */
+export function hasKept(kept: readonly Entry[]): boolean {
+  return kept.some(isTurn) || kept.some((entry) => readHeader(entry)["branch"] !== undefined);
 }
 
 /** The number that the turn of a replaced key had; 0 for a damaged entry. */
@@ -114,6 +156,11 @@ export function dropReplaced(draft: Draft): void {
  */
 export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): void {
   const { record } = draft;
+  const branch = branchIn(kept.find((entry) => !isTurn(entry)));
+  if (branch !== undefined) {
+    switchBack(draft, branch, failed);
+    return;
+  }
   const entries = kept.filter(isTurn);
   const {
     inherited,
@@ -139,6 +186,27 @@ export function putBack(draft: Draft, kept: readonly Entry[], failed: Turn): voi
     },
   });
   dropReplaced(draft);
+}
+
+/** Make the branch that keeps the replaced turns the current one again; the new branch goes with its only turn. */
+function switchBack(draft: Draft, { branches, heads, messages, tree }: ReplacedBranch, failed: Turn): void {
+  const { record } = draft;
+  if (record.branches !== null) clearSegment(draft, record.branches.current);
+  const sums = new TruncatedSums();
+  sums.add(failed, 0);
+  appendTruncatedUsage(draft, sums.result.usage);
+  const hadTree = lastOwn({ heads }, branchesLog) > 0;
+  splice(draft, branchesLog, 1, hadTree ? [{ seq: 1, key: null, at: failed.at.getTime(), data: tree }] : []);
+  set(draft, {
+    branches,
+    heads: { ...withTurns(draft.record.heads, false), ...heads },
+    counters: { ...countSealed(record.counters, failed), turns: lastOwn({ heads }, "turns"), messages },
+  });
+  dropReplaced(draft);
+}
+
+function branchIn(header: Entry | undefined): ReplacedBranch | undefined {
+  return readHeader(header)["branch"] as ReplacedBranch | undefined;
 }
 
 /**

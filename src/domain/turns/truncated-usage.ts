@@ -2,6 +2,7 @@
  * Usage of turns that are no longer in their log: entries of a log of its own, written in the commit that truncates the
  * turns, so that stats by agent, hour and model do not change when turns are deleted.
  */
+import type { BranchTree } from "../branches/tree.ts";
 import { defined } from "../values/defined.ts";
 import { headOf, splice, type Draft } from "../record/change.ts";
 import { decode, encode } from "../values/codec.ts";
@@ -35,6 +36,10 @@ export interface TruncatedUsage {
 export interface TruncatedTurns {
   readonly messages: number;
   readonly usage: readonly TruncatedUsage[];
+  /** The branches of the session; absent for one that never had a second branch. */
+  readonly tree?: BranchTree;
+  /** Another branch keeps the turns: they are not deleted, and their usage stays where it is. @default false */
+  readonly isKept?: boolean;
 }
 
 const hourMs = 3_600_000;

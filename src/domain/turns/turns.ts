@@ -3,6 +3,8 @@
  * is the last of the log, and its writer has a lease: the lease tells a dead writer from a slow one.
  */
 import { SessionError } from "../../errors.ts";
+import { branchOff, cutSegments, isShared } from "../branches/branching.ts";
+import { onlyBranch } from "../branches/tree.ts";
 import { guardBudget } from "../record/budget.ts";
 import {
   changeOf,
@@ -123,7 +125,7 @@ export function beginAgain(
   return changeOf(draft);
 }
 
-/** Turns to replace: those after turn `after`, their entries, their messages and their usage. */
+/** Turns to replace: those after turn `after`, their entries, their messages and their usage; no entries of turns that are kept. */
 export interface Replacement {
   readonly after: number;
   readonly entries: readonly Entry[];
@@ -145,8 +147,9 @@ export function beginInstead(
   guardReplaced(before, after, entries, context.limits);
   guardWriter(draft, beginning.writer, context);
   truncateLog(draft, { after, truncated }, context);
+  const isKept = draft.record.branches?.made !== before.branches?.made;
   begin(draft, beginning, context);
-  keepReplaced(draft, before, entries);
+  keepReplaced(draft, before, isKept ? { tree: truncated.tree ?? onlyBranch } : entries);
   return changeOf(draft);
 }
 
@@ -354,17 +357,22 @@ interface Truncation {
 }
 
 /**
- * Truncate the log of turns, in the draft.
- * @throws SessionError `turn_open`, `legal_hold`, `session_forked`, or that of the session's state
+ * Truncate the log of turns, in the draft. Turns that another branch shares, or is to keep, stay in the store.
+ * @throws SessionError `turn_open`, `legal_hold`, `session_forked`, `branches_exceeded`, or that of the session's state
  */
 export function truncateLog(draft: Draft, { after, truncated }: Truncation, context: Context): void {
   const { record } = draft;
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
+  const tree = truncated.tree ?? onlyBranch;
+  if (truncated.isKept === true || isShared(record, after)) {
+    branchOff(draft, { after, messages: record.counters.messages - truncated.messages, tree }, context);
+    return;
+  }
   guardLegalHold(record);
   guardForks(record, after);
   const turns = headOf(record, "turns") - after;
   use(draft, context);
-  ownAfter(draft, after);
+  if (cutSegments(draft, { after, tree }, context)) ownAfter(draft, after);
   set(draft, {
     counters: countTruncated(draft.record.counters, { turns, messages: truncated.messages }),
   });

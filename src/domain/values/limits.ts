@@ -33,6 +33,8 @@ export interface Limits {
   readonly metadataBytesMax: number;
   /** The named logs of one session; one that was emptied counts. @default 16 */
   readonly logsMax: number;
+  /** The branches of one session. @default 100 */
+  readonly branchesMax: number;
   /** The entries of one `write`, turns included. @default 1000 */
   readonly writeEntriesMax: number;
   /** The encoded bytes of one entry of a named log. @default 1 MiB */
@@ -78,6 +80,7 @@ export const defaultLimits: Limits = {
   chunksMax: 100_000,
   metadataBytesMax: 64 * 1024,
   logsMax: 16,
+  branchesMax: 100,
   writeEntriesMax: 1000,
   entryBytesMax: 1024 * 1024,
   writeBytesMax: 8 * 1024 * 1024,

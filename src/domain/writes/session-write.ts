@@ -33,6 +33,8 @@ export interface NewTurns {
   /** The first turn to replace. @default behind the last one */
   readonly from?: number;
   readonly turns: readonly WrittenTurn[];
+  /** A branch keeps the replaced turns. @default false */
+  readonly keep?: boolean;
   /** The later version of the last turn, which `from` names; `turns` follow it. */
   readonly amendment?: Amendment & { readonly key: string | null };
   /** The last of the turns waits. */

@@ -7,6 +7,7 @@ import {
   type Change,
   type Transaction,
 } from "../../domain/record/change.ts";
+import { placed } from "../../domain/branches/segments.ts";
 import { parseDuration } from "../../domain/values/duration.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -28,7 +29,7 @@ import { EventFeeds } from "../polling/event-feed.ts";
 import { newsKey } from "../../store/news.ts";
 import { NewsFeeds } from "../polling/news-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
-import { hasEntriesElsewhere, wholeTails } from "./log-reader.ts";
+import { hasEntriesElsewhere, storedTails, wholeTails } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
 import { ChangePoller } from "../polling/change-poller.ts";
 import { dailySumsOf, type DailySum } from "./daily-sums.ts";
@@ -285,9 +286,9 @@ export class Core {
     return ttl === undefined ? handoffTtlMs : parseDuration(ttl, "handoffTtl");
   }
 
-  /** One session; undefined if it does not exist. */
-  async find(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded | undefined> {
-    const [loaded] = await this.#loadWhole([{ key, tails }]);
+  /** One session; undefined if it does not exist. `known`: an earlier record of it. */
+  async find(key: SessionKey, tails: LoadRequest["tails"] = [], known?: SessionRecord): Promise<Loaded | undefined> {
+    const [loaded] = await this.#loadWhole([{ key, tails }], known);
     return loaded;
   }
 
@@ -307,13 +308,18 @@ export class Core {
     }
   }
 
-  async #loadWhole(requests: readonly LoadRequest[]): Promise<readonly (Loaded | undefined)[]> {
-    const found = await this.#load(requests);
+  async #loadWhole(requests: readonly LoadRequest[], known?: SessionRecord): Promise<readonly (Loaded | undefined)[]> {
+    const segments = known?.branches ?? null;
+    const found = await this.#load(
+      known === undefined || segments === null
+        ? requests
+        : requests.map(({ key, tails }) => ({ key, tails: storedTails(known, tails) })),
+    );
     return await Promise.all(
       found.map(async (loaded, index) => {
         const tails = requests[index]?.tails ?? [];
         const isWhole = loaded === undefined || tails.length === 0 || !hasEntriesElsewhere(loaded.record);
-        return isWhole ? loaded : await wholeTails(this, loaded, tails);
+        return isWhole ? loaded : await wholeTails(this, loaded, { tails, segments });
       }),
     );
   }
@@ -331,8 +337,8 @@ export class Core {
   }
 
   /** @throws SessionError `session_not_found` */
-  async load(key: SessionKey, tails: LoadRequest["tails"] = []): Promise<Loaded> {
-    const loaded = await this.find(key, tails);
+  async load(key: SessionKey, tails: LoadRequest["tails"] = [], known?: SessionRecord): Promise<Loaded> {
+    const loaded = await this.find(key, tails, known);
     if (loaded !== undefined) return loaded;
     throw new SessionError("session_not_found", { sessionId: key.id, tenant: key.tenant });
   }
@@ -448,7 +454,7 @@ export class Core {
   async #outcomeOf(transaction: Transaction, commitId: string): Promise<Settled> {
     let outcome: Outcome;
     try {
-      outcome = await this.#queue.commit(transaction);
+      outcome = await this.#queue.commit(transaction.map(asStored));
     } catch (error) {
       if (!(await this.landedDespite(error, transaction, commitId))) throw error;
       return { status: "ok" };
@@ -558,4 +564,9 @@ function isAnswerLost(error: unknown): boolean {
     "closed",
   ];
   return !(error instanceof SessionError) || !nothingWritten.includes(error.code);
+}
+
+/** The change as the store takes it. */
+function asStored(change: Change | DocumentChange): Change | DocumentChange {
+  return isDocumentChange(change) ? change : placed(change);
 }

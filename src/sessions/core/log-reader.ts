@@ -1,12 +1,13 @@
 /**
- * Reads a log wherever its entries are: in the session's own rows; in its archive; or, for the first turns of a fork, in the
- * parent. Entries may move after a record was read: a reader that finds fewer than the record names loads the newest
+ * Reads a log wherever its entries are: in the session's own rows, turns in the segments of its branches; in its archive; or, for
+ * the first turns of a fork, in the parent. Entries may move after a record was read: a reader that finds fewer than the record names loads the newest
  * record and reads again.
  */
 import { isArchivable } from "../../domain/copies/archive.ts";
+import { hasTurns, lastPiece, piecesOf, storedRange, withOffset } from "../../domain/branches/segments.ts";
 import { firstOwn, headOf, isSame } from "../../domain/record/change.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Segments, SessionRecord } from "../../domain/record/record.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Limits } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -74,20 +75,60 @@ async function* partsOf(
   }
 }
 
-/** The loaded session, with the entries of its tails that are in an archive or in a parent. */
-export async function wholeTails(source: LogSource, found: Loaded, tails: LoadRequest["tails"]): Promise<Loaded> {
+/** The tails by the names that their logs have in the store, as far as the last segments reach. */
+export function storedTails(record: SessionRecord, tails: LoadRequest["tails"]): LoadRequest["tails"] {
+  return tails.map((tail) => {
+    if (!hasTurns(tail.log)) return tail;
+    const { log, from, to } = lastPiece(record, tail.log);
+    return { ...tail, log, last: Math.min(tail.last, Math.max(0, to - from + 1)) };
+  });
+}
+
+/**
+ * The loaded session, with the entries of its tails that are in an archive, in a parent or in other segments. `segments`: those for
+ * which the tails were loaded.
+ */
+export async function wholeTails(
+  source: LogSource,
+  found: Loaded,
+  { tails, segments }: { readonly tails: LoadRequest["tails"]; readonly segments: Segments | null },
+): Promise<Loaded> {
   let loaded = found;
-  while (hasEntriesElsewhere(loaded.record)) {
-    const whole = await Promise.all(tails.map((tail, index) => wholeTail(source, loaded, tail, index)));
+  for (let known = segments; ;) {
+    const { record } = loaded;
+    if (!areSame(record.branches, known)) {
+      known = record.branches;
+      loaded = await again(source, record, tails);
+      continue;
+    }
+    if (!hasEntriesElsewhere(record)) return loaded;
+    const numbered = { record, tails: loaded.tails.map((tail, index) => asNamed(record, tails[index]?.log, tail)) };
+    const whole = await Promise.all(tails.map((tail, index) => wholeTail(source, numbered, tail, index)));
     if (!whole.includes(undefined)) return { ...loaded, tails: whole.map((tail) => tail ?? []) };
-    const {
-      sessions: [newest],
-    } = await source.store.load([{ key: loaded.record, tails }]);
-    if (newest === undefined) throw notFound(loaded.record);
-    if (isSame(newest.record, loaded.record)) throw entriesMissing(loaded.record);
-    loaded = newest;
+    loaded = await again(source, record, tails);
+    if (isSame(loaded.record, record)) throw entriesMissing(record);
   }
-  return loaded;
+}
+
+async function again(source: LogSource, record: SessionRecord, tails: LoadRequest["tails"]): Promise<Loaded> {
+  const {
+    sessions: [newest],
+  } = await source.store.load([{ key: record, tails: storedTails(record, tails) }]);
+  if (newest === undefined) throw notFound(record);
+  return newest;
+}
+
+/** The entries of a tail with their numbers in the log. */
+function asNamed(record: SessionRecord, log: LogName | undefined, tail: readonly Entry[]): readonly Entry[] {
+  if (record.branches === null || log === undefined || !hasTurns(log)) return tail;
+  const { offset, from } = lastPiece(record, log);
+  return tail.map((entry) => withOffset(entry, offset)).filter(({ seq }) => seq >= from);
+}
+
+function areSame(a: Segments | null, b: Segments | null): boolean {
+  if (a === null || b === null) return a === b;
+  const textOf = ({ root, current, path }: Segments): string => JSON.stringify([root, current, path]);
+  return a === b || textOf(a) === textOf(b);
 }
 
 async function wholeTail(
@@ -100,7 +141,7 @@ async function wholeTail(
   const missing = Math.min(last, headOf(record, log)) - own.length;
   if (missing <= 0) return own;
   // The limit of bytes was reached before the entries that are elsewhere.
-  if ((own[0]?.seq ?? 0) > firstOwn(record, log)) return own;
+  if ((own[0]?.seq ?? 0) > firstLoaded(record, log)) return own;
   const to = headOf(record, log) - own.length;
   const range = {
     log,
@@ -114,9 +155,16 @@ async function wholeTail(
   return older && withinBytes([...own.toReversed(), ...older], entryBytes, bytesMax).toReversed();
 }
 
-/** True where some of a session's entries are in an archive or in a parent. */
-export function hasEntriesElsewhere({ archive, parent }: SessionRecord): boolean {
-  return archive !== null || parent !== null;
+/** The first entry of a log that a load of its tail can return. */
+function firstLoaded(record: SessionRecord, log: LogName): number {
+  if (record.branches === null || !hasTurns(log)) return firstOwn(record, log);
+  const { log: stored, offset, from } = lastPiece(record, log);
+  return Math.max(from, storedRange(record, stored).first + offset);
+}
+
+/** True where some of a session's entries are in an archive, in a parent or in segments of several branches. */
+export function hasEntriesElsewhere({ archive, parent, branches }: SessionRecord): boolean {
+  return archive !== null || parent !== null || branches !== null;
 }
 
 /** Undefined if entries are not where the record says. */
@@ -130,6 +178,42 @@ async function entriesOf(
     const { readArchive } = await import("../archive/archive-reader.ts");
     return await readArchive(source.store, record, record.archive, range);
   }
+  if (record.branches === null || "between" in range || !hasTurns(range.log))
+    return await storedEntries(source, record, range);
+  return await entriesOfPieces(source, record, range);
+}
+
+/** Entries of a log with turns, from all segments that have some of them. */
+async function entriesOfPieces(
+  source: LogSource,
+  record: SessionRecord,
+  range: Exclude<LogRange, { between: unknown }>,
+): Promise<readonly Entry[] | undefined> {
+  const pieces = piecesOf(record, range.log);
+  const found: Entry[] = [];
+  const ordered = "order" in range && range.order === "descending" ? pieces.toReversed() : pieces;
+  for (const { log, offset, from, to } of ordered) {
+    const [first, last] = "keys" in range ? [from, to] : [Math.max(range.from, from), Math.min(range.to, to)];
+    const limit = "keys" in range ? Infinity : range.limit - found.length;
+    if (first > last || limit <= 0) continue;
+    const stored =
+      "keys" in range ? { ...range, log } : { ...range, log, from: first - offset, to: last - offset, limit };
+    const entries = await storedEntries(source, record, stored);
+    if (entries === undefined) return undefined;
+    const within = entries.map((entry) => withOffset(entry, offset)).filter(({ seq }) => seq >= first && seq <= last);
+    found.push(...within);
+    // The limit of bytes was reached within the segment.
+    if (within.length < Math.min(limit, last - first + 1) && !("keys" in range)) break;
+  }
+  return "keys" in range ? found : withinBytes(found, entryBytes, range.bytesMax);
+}
+
+/** Entries of a log by the name that it has in the store. Undefined if entries are not where the record says. */
+async function storedEntries(
+  source: LogSource,
+  record: SessionRecord,
+  range: LogRange,
+): Promise<readonly Entry[] | undefined> {
   const { log } = range;
   const first = firstOwn(record, log);
   // A fork has all entries of its named logs, and a range of keys is of a named log.

@@ -3,7 +3,8 @@
  * one commit with marks that take its place. They lead to the sessions that the device had as a guest, and to turns that it wrote
  * in a session shared by a link code.
  */
-import { headOf, type Change } from "../../domain/record/change.ts";
+import { countTurns } from "../../domain/branches/segments.ts";
+import type { Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
@@ -48,7 +49,7 @@ export async function deviceMarks(
   if (first === undefined) return await contents.changes(core);
   const named = new Set(beside.filter(({ key }) => key.tenant === tenant).map(({ key }) => key.id));
   for await (const record of guestSessions(core, tenant, name)) {
-    if (named.has(record.id) || headOf(record, "turns") === 0 || (await isMarked(core, record))) continue;
+    if (named.has(record.id) || countTurns(record) === 0 || (await isMarked(core, record))) continue;
     contents.add(first, { record, from: 1, until: untilNow(core, record), isTheirs: true });
   }
   const moved: Change[] = [];

@@ -1,6 +1,7 @@
 /** The progress of an erasure: the numbers of deleted records, and a hash over them. */
+import { countTurns } from "../../domain/branches/segments.ts";
 import { createHash } from "node:crypto";
-import { firstOwn, headOf } from "../../domain/record/change.ts";
+import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { ErasedCounts, ErasureReceipt, ErasureReceiptFormat1 } from "./erasure-receipt.ts";
 
@@ -67,7 +68,7 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
         sessions: counts.sessions + 1,
         forks: counts.forks + (isFork(kind, record) ? 1 : 0),
         archives: counts.archives + (record.archive === null ? 0 : 1),
-        turns: counts.turns + headOf(record, "turns") - firstOwn(record, "turns") + 1,
+        turns: counts.turns + countTurns(record),
         events: counts.events + headOf(record, "events"),
       };
   }

@@ -9,19 +9,20 @@ import { hasReplaced, replacedLog } from "../../domain/turns/replaced-turns.ts";
 import { readTurn, resumeOf } from "../../domain/turns/turn.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
-import { eachEntry } from "../core/log-reader.ts";
+import { eachEntry, readLog } from "../core/log-reader.ts";
 
 /**
  * The open turn and the readable chunks of its answer: a damaged chunk must not prevent the recovery.
  * @throws SessionError `store_invalid` if the turn itself cannot be read
  */
 export async function readAbandonedTurn(
-  { store, options }: Core,
+  core: Core,
   record: SessionRecord,
   seq: number,
 ): Promise<Omit<AbandonedTurn, "replaced">> {
+  const { store, options } = core;
   const key = keyOf(record);
-  const [entry] = await store.read(key, { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 });
+  const [entry] = await readLog(core, record, { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 });
   const turn = entry === undefined ? "" : readTurn(entry);
   if (typeof turn === "string") {
     throw new SessionError("store_invalid", { ...sessionIds(record), problem: "open_turn_missing", seq });

@@ -83,7 +83,8 @@ export async function ownSharedTurns(core: Core, record: SessionRecord): Promise
     const { parent } = fork;
     if (parent === null || parent.id !== record.parent?.id || parent.born !== record.parent.born) return false;
     const shared = { log: "turns", from: 1, to: parent.at, order: "descending", limit, bytesMax } as const;
-    const turns = (await readLog(core, fork, shared)).toReversed();
+    // The turns of the parent are in the segment of the store's log `turns`, whatever the current branch of the fork is.
+    const turns = (await readLog(core, { ...fork, branches: null }, shared)).toReversed();
     // The fork was truncated meanwhile if its last shared turn is missing.
     const change = turns.at(-1)?.seq === parent.at ? ownTurns(fork, turns) : undefined;
     const isOwn = change !== undefined && (await core.commit([change])).status === "ok";

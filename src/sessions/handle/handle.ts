@@ -183,7 +183,7 @@ export class Handle implements WritableSession, FoldingView {
 
   /** Load the newest record; what the owner has seen stays. */
   async peek(tails: LoadRequest["tails"] = []): Promise<Loaded> {
-    const loaded = await this.core.load(this.key, tails);
+    const loaded = await this.core.load(this.key, tails, this.#record);
     this.learn(loaded.record);
     return loaded;
   }
@@ -305,7 +305,12 @@ export class Handle implements WritableSession, FoldingView {
       return undefined;
     const change = rule(draftOf(record), this.core.contextOf(correlation), this.#writer(seen));
     if (change === null) return null;
-    const isApart = claimsTwice(change) || claimsKeysElsewhere(record, change) || changesReferences(record, change);
+    const isApart =
+      change.rows !== undefined ||
+      change.record?.branches !== record.branches ||
+      claimsTwice(change) ||
+      claimsKeysElsewhere(record, change) ||
+      changesReferences(record, change);
     return isApart ? undefined : change;
   }
 
@@ -337,7 +342,7 @@ export class Handle implements WritableSession, FoldingView {
     const outcome = await (takesLease(change, this.core.instance)
       ? this.#commitLease(change, transaction)
       : this.core.commitWithDocuments({ changes: transaction, documents: options.documents?.changes() ?? [] }));
-    if (outcome.status === "duplicate") return outcome;
+    if (outcome.status === "duplicate") return { ...outcome, entry: await this.#numbered(outcome.entry) };
     if (outcome.status === "document_conflict") {
       options.documents?.met(outcome);
       return undefined;
@@ -401,7 +406,8 @@ export class Handle implements WritableSession, FoldingView {
       await this.recoverAbandoned({ recovers: recovers ?? "dead", reason });
       return undefined;
     }
-    const inherited = record.parent === null ? undefined : await inheritedEntry(this.core, record, change);
+    const isElsewhere = record.parent !== null || record.branches !== null;
+    const inherited = isElsewhere ? await inheritedEntry(this.core, record, change) : undefined;
     if (inherited !== undefined) return { status: "duplicate", entry: inherited };
 
     if (change.claims.length > 0) await guardKeys(this.core, record, change);
@@ -520,6 +526,13 @@ export class Handle implements WritableSession, FoldingView {
   /** The entries of the turns that the open turn replaced; none where it replaced none. */
   replacedTurns(): Promise<readonly Entry[]> {
     return readReplacedTurns(this.core, this.#record);
+  }
+
+  /** The entry that the store found for a claimed key, with its number in the log. */
+  async #numbered(entry: Entry): Promise<Entry> {
+    if (this.#record.branches === null || entry.key === null) return entry;
+    await this.peek();
+    return (await this.entryByKey(entry.key)) ?? entry;
   }
 
   /** The turn with this idempotency key. */

@@ -3,6 +3,7 @@
  * one: their rules are applied one after the other to the newest record, and their changes are joined. Each write has its own
  * result or error.
  */
+import { placed } from "../../domain/branches/segments.ts";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { isSame, joined, mayFollow, type Change, type Transaction } from "../../domain/record/change.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
@@ -173,7 +174,7 @@ export class SessionWrites implements LateTransaction {
     else this.#waiting.splice(0, this.#judged.length);
     const change = joinedOf(this.#judged);
     this.#transaction = change && [change];
-    return this.#transaction;
+    return change && [placed(change)];
   }
 
   #first(): FoldedWrite {

@@ -1,4 +1,6 @@
 /** Reads the entries that a write replaces, with the marks of their logs, for the rule of the write. */
+import { isShared } from "../../domain/branches/branching.ts";
+import { inheritedIn } from "../../domain/branches/segments.ts";
 import { headOf, turnsIdentity } from "../../domain/record/change.ts";
 import type { Entry, LogName } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -11,6 +13,7 @@ import type { Known, KnownTurns, NewTurns, NewWrite } from "../../domain/writes/
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
+import { keptTurns, treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
 
 /** A write that replaces nothing needs no reading. */
@@ -27,15 +30,22 @@ export async function knownFor(handle: Handle, write: NewWrite): Promise<Known> 
   return defined({ turns, logs });
 }
 
-async function knownTurns(core: Core, record: SessionRecord, { from, amendment }: NewTurns): Promise<KnownTurns> {
+async function knownTurns(
+  core: Core,
+  record: SessionRecord,
+  { from, amendment, keep = false }: NewTurns,
+): Promise<KnownTurns> {
+  if (from !== undefined && amendment === undefined && (keep || isShared(record, from - 1)))
+    return { identity: turnsIdentity(record), truncated: await keptTurns(core, record, from - 1) };
   const sums = new TruncatedSums();
   let last: Turn | undefined;
   for await (const entry of entriesFrom(core, record, { log: "turns", from: from ?? headOf(record, "turns") + 1 })) {
     last = turnOf(entry);
-    sums.add(last, record.inherited);
+    sums.add(last, inheritedIn(record, "turns"));
   }
   const amended = amendment === undefined ? undefined : last;
-  return defined({ identity: turnsIdentity(record), truncated: sums.result, last: amended });
+  const truncated = { ...sums.result, ...(await treeFor(core, record)) };
+  return defined({ identity: turnsIdentity(record), truncated, last: amended });
 }
 
 async function knownLog(core: Core, record: SessionRecord, write: NewEntries): Promise<KnownLog> {

@@ -61,6 +61,8 @@ export interface TurnsWrite {
    * @default all turns are finished
    */
   readonly wait?: TurnWait;
+  /** A branch keeps the replaced turns, and `Session.switchTo` shows it again. @default false */
+  readonly keep?: boolean;
 }
 
 /** How a turn waits that is written as a waiting one. */
@@ -121,7 +123,7 @@ export interface WrittenEntries {
 }
 
 const writeNames: OptionNames<SessionWrite> = { turns: true, logs: true, set: true, documents: true, onto: true };
-const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true, wait: true };
+const turnsNames: OptionNames<TurnsWrite> = { from: true, turns: true, amends: true, wait: true, keep: true };
 const waitNames: OptionNames<TurnWait> = { state: true, reason: true, expires: true };
 const turnNames: OptionNames<TurnInput & WriteKey> = { key: true, ...turnInputNames };
 const logNames: OptionNames<LogWrite> = { from: true, entries: true };
@@ -164,7 +166,7 @@ function parseOnto(onto: Onto): Onto {
 
 function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns {
   guardNames(write, "turns", turnsNames);
-  const { turns, amends = false } = write;
+  const { turns, amends = false, keep } = write;
   const wait = write.wait === undefined ? undefined : parseTurnWait(core, write.wait);
   parseArray(turns, "turns.turns");
   if (typeof amends !== "boolean") throw invalidArgument("turns.amends", amends, { expected: "boolean" });
@@ -177,7 +179,9 @@ function parseTurns(core: Core, write: TurnsWrite, isGuarded: boolean): NewTurns
   const least = (amends ? 1 : 0) + (wait === undefined ? 0 : 1);
   if (written.length < least) throw invalidArgument("turns.turns", turns, { expected: "entries" });
   if (wait !== undefined) guardUnfinished(turns.at(-1), `turns[${turns.length - 1}]`);
-  if (!amends) return defined({ from, turns: written, wait });
+  if (keep !== undefined && typeof keep !== "boolean")
+    throw invalidArgument("turns.keep", keep, { expected: "boolean" });
+  if (!amends) return defined({ from, turns: written, wait, keep });
   const [first, ...rest] = written;
   const [given] = turns;
   if (first === undefined || given === undefined) throw new Error("an amended turn is given");

@@ -1,5 +1,6 @@
 /** The marks and pointers that change with a session, to be committed with its change. */
-import { changeOf, draftOf, firstOwn, headOf, namedLogs, set, type Change } from "../../domain/record/change.ts";
+import { countTurns } from "../../domain/branches/segments.ts";
+import { changeOf, draftOf, headOf, namedLogs, set, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
@@ -78,7 +79,7 @@ export async function addFormer(
   if (before.user === user || isInternalScope(tenant)) return;
   const owner = await ownerOf(core, before);
   if (owner === undefined || owner.name === user) return;
-  const hasWords = headOf(before, "turns") >= firstOwn(before, "turns") || namedLogs(before).length > 0;
+  const hasWords = countTurns(before) > 0 || namedLogs(before).length > 0;
   if (!hasWords) return;
   const { from } = await ownTurnsOf({ core, tenant, user: owner.name }, before);
   speakers.add(owner.name, { from, until: untilNow(core, before), isTheirs: user === null }, owner.pointer);

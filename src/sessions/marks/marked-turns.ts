@@ -1,6 +1,7 @@
 /** Checks whether a session still has the first turn of a mark. */
 import { haveSameTurns, headOf, namedLogs } from "../../domain/record/change.ts";
-import type { Entry } from "../../domain/record/entry.ts";
+import { keptNumbers } from "../../domain/branches/segments.ts";
+import { keptLog, type Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Core } from "../core/core.ts";
 import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../domain/turns/replaced-turns.ts";
@@ -50,11 +51,22 @@ async function isReplaced(core: Core, record: SessionRecord, turns: TurnPeriod):
 
 async function isInTurns(core: Core, record: SessionRecord, turns: TurnPeriod): Promise<boolean> {
   const { from } = turns;
+  if (await isInOtherBranch(core, record, turns)) return true;
   if (headOf(record, "turns") < from) return false;
   if (record.parent !== null && record.parent.at >= from) return true;
   const range = { log: "turns", from, to: from, order: "ascending", limit: 1 } as const;
   const [entry]: readonly Entry[] = await readLog(core, record, range);
   return entry !== undefined && mayBeBySpeaker(turns, entry, record);
+}
+
+/** Another branch than the current one may have the turn if its own turns begin while the speaker wrote to the session. */
+async function isInOtherBranch(core: Core, record: SessionRecord, turns: TurnPeriod): Promise<boolean> {
+  for (const branch of keptNumbers(record)) {
+    const range = { log: keptLog(branch), from: 1, to: 1, order: "ascending", limit: 1 } as const;
+    const [first] = await readLog(core, record, range);
+    if (first !== undefined && mayBeBySpeaker(turns, first, record)) return true;
+  }
+  return false;
 }
 
 async function isInNamedLog(core: Core, record: SessionRecord, turns: TurnPeriod): Promise<boolean> {

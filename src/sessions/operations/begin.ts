@@ -7,7 +7,7 @@ import type { Handle } from "../handle/handle.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
 import { beginOn } from "../turns/begin.ts";
-import { parseAfter } from "../turns/question.ts";
+import { parseAfter, parseKeep } from "../turns/question.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import type { WriteKey } from "./append.ts";
 import { answeringAgent } from "./named-agent.ts";
@@ -21,11 +21,20 @@ export interface BeginTurnOptions extends WriteKey {
   readonly model?: string;
   /** As in `ConsultOptions`: replace the turns after this one, in one commit. @default no turn is replaced */
   readonly after?: number;
+  /** As in `ConsultOptions`: a branch keeps the replaced turns. @default false */
+  readonly keep?: boolean;
   /** When the chunks of the answer are written, for its readers in other processes. @default after 50 ms or 8192 characters */
   readonly flush?: Flush;
 }
 
-const optionNames: OptionNames<BeginTurnOptions> = { key: true, agent: true, model: true, after: true, flush: true };
+const optionNames: OptionNames<BeginTurnOptions> = {
+  key: true,
+  agent: true,
+  model: true,
+  after: true,
+  keep: true,
+  flush: true,
+};
 
 /** @throws SessionError as `Session.begin` */
 export async function beginTurnOn(
@@ -34,7 +43,7 @@ export async function beginTurnOn(
   options: BeginTurnOptions,
 ): Promise<TurnInProgress> {
   guardNames(options, "options", optionNames);
-  const { key, agent, model, after, flush } = options;
+  const { key, agent, model, after, keep, flush } = options;
   if (after !== undefined) handle.core.guardStore();
   const open = defined({
     key: handle.core.turnKey(key),
@@ -42,10 +51,11 @@ export async function beginTurnOn(
     input: parseMessages(input, "user", "input"),
     model: model === undefined ? undefined : parseModelName(model),
   });
+  const keeps = parseKeep(keep, after);
   const flushes = parseFlush(flush);
   return await handle.inOrder(async () => {
     const replaces = after === undefined ? undefined : parseAfter(after);
-    const how = { ticket: null, named: agent !== undefined, after: replaces, flush: flushes };
+    const how = { ticket: null, named: agent !== undefined, after: replaces, keep: keeps, flush: flushes };
     const begun = await beginOn(handle, open, { ...how, recovers: "dead" });
     if (begun.status === "begun") return begun.inProgress;
     if (begun.status === "running") throw turnOpen(handle.record, begun.turn.seq);

@@ -1,9 +1,11 @@
 /** Deletes the turns after a turn. */
+import { isShared } from "../../domain/branches/branching.ts";
 import { guardSeen } from "../../domain/record/guards.ts";
 import { truncateTurns } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
+import { removeSharing } from "../branches/branches.ts";
 import { readTruncated } from "../turns/entry-reader.ts";
 
 /** @throws SessionError as `Session.truncate` */
@@ -17,6 +19,8 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
     throw new SessionError("range_invalid", { name: "after", from: after, to: head });
   }
   if (after === head) return;
+  // Branches that share turns to delete go first.
+  if (isShared(handle.record, after)) await handle.countingConflicts(() => removeSharing(handle, after));
   const truncated = await readTruncated(handle, { from: after + 1, to: head });
   await handle.countingConflicts(() =>
     withoutForks(handle, () =>

@@ -2,6 +2,7 @@
  * Archives and unarchives sessions of any size. A session that one commit can take is written in one; a larger one is staged in
  * bounded commits, and takes the staged logs over in a last small commit.
  */
+import { hasTurns, inheritedIn } from "../../domain/branches/segments.ts";
 import {
   archiveEntry,
   archiveSession,
@@ -152,7 +153,7 @@ async function* sectionsOf(
         entries = [];
         length = 0;
       }
-      if (log === "turns") sums.add(turnOf(entry), record.inherited);
+      if (hasTurns(log)) sums.add(turnOf(entry), inheritedIn(record, log));
       entries.push(entry);
       length += entry.data.length;
     }

@@ -7,18 +7,16 @@ import { forkSession, lastFinished } from "../../domain/copies/fork.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { NewSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { messagesBefore } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
+import { messagesUpTo } from "../handle/kept-turns.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { sharedMarks } from "../marks/shared-marks.ts";
 import { ForkedLogs } from "./forked-logs.ts";
 import { agentId } from "./opening.ts";
-import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { readTruncated } from "../turns/entry-reader.ts";
 
 /** Options of a fork. */
 export interface ForkOptions {
@@ -42,7 +40,7 @@ export async function forkOn(handle: Handle, options: ForkOptions): Promise<Hand
     const { record, instructions, named } = await logs.moment();
     const shared = at ?? lastFinished(record);
     const session = likeIt(record, id, instructions);
-    const messages = await messagesUpTo(handle, shared);
+    const messages = await messagesUpTo(core, handle.record, shared);
     const changes = forkSession(record, { session, at: shared, messages, named }, core.context());
     const marks = await marksOf(core, record, changes);
     const outcome = await core.commit([...changes, ...marks, ...named.beside]);
@@ -85,20 +83,4 @@ function likeIt(record: SessionRecord, id: string, instructions: Entry | undefin
     budget: budgetLeft(record),
     instructions: text,
   };
-}
-
-/**
- * The number of messages in the turns up to `at`. The entry of the next turn stores it; if it does not, the turns are
- * read.
- */
-async function messagesUpTo(handle: Handle, at: number): Promise<number> {
-  const { record } = handle;
-  const last = headOf(record, "turns");
-  if (at === 0) return 0;
-  // The rule refuses a number that is not a turn.
-  if (at === last || !(Number.isSafeInteger(at) && at >= 1 && at < last)) return record.counters.messages;
-  const next = { log: "turns", from: at + 1, to: at + 1, order: "ascending", limit: 1 } as const;
-  const [entry] = await readLog(handle.core, record, next);
-  const known = entry && messagesBefore(entry);
-  return known ?? (await readTruncated(handle, { from: 1, to: at })).messages;
 }

@@ -7,6 +7,8 @@ import type { Value } from "../../domain/values/codec.ts";
 import type { Duration } from "../../domain/values/duration.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { parseFunction } from "../../domain/values/invalid-argument.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
+import { SessionError } from "../../errors.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { parseNamedLog } from "../../domain/writes/named-logs.ts";
@@ -29,8 +31,17 @@ import type { BusyPolicy } from "../options/options.ts";
 import { removeStreamsOf } from "../streams/streams-of.ts";
 import { areTraced, traceCall, traceStep } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
+import {
+  branchesOn,
+  compareOn,
+  removeBranchOn,
+  switchOn,
+  type Branch,
+  type BranchComparison,
+  type BranchQuery,
+} from "../branches/branches.ts";
 import { readMessagesAs, type MessagesQuery } from "./messages-as.ts";
-import { readEvents, readTurns, type EntryRange } from "../turns/entry-reader.ts";
+import { readEvents, readTurns, type EntryRange, type TurnRange } from "../turns/entry-reader.ts";
 import type { ConsultOptions } from "../turns/question.ts";
 import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
@@ -40,6 +51,12 @@ import { watchSession, type SessionNews, type WatchOptions } from "../turns/watc
 import type { ForkOptions } from "./fork.ts";
 import { lookOn, type SessionLook, type TailQuery } from "./look.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
+
+/** How a question is asked again. */
+export interface RegenerateOptions extends Omit<ConsultOptions, "after" | "keep"> {
+  /** The turn to answer again. @default the last one */
+  readonly turn?: number;
+}
 
 /**
  * One conversation, as its owner has seen it. A turn is appended only if this object has seen all earlier turns: after
@@ -124,6 +141,78 @@ export class Session {
   }
 
   /**
+   * Ask turn `turn` in other words: the question replaces that turn and those that follow, in one commit, and a branch keeps them.
+   * It costs the same however many they are. If the answer fails before its first word, that branch is the current one again.
+   * @throws SessionError as `consult`, `range_invalid`, `branches_exceeded`
+   */
+  async edit(
+    turn: number,
+    question: MessageInput,
+    options: Omit<ConsultOptions, "after" | "keep"> = {},
+  ): Promise<Answer> {
+    return await this.consult(question, { ...options, after: this.#before(turn, "turn"), keep: true });
+  }
+
+  /**
+   * Ask the question of turn `turn` again, by default that of the last turn. A branch keeps the earlier answer, and the turns that
+   * follow it.
+   * @throws SessionError as `edit`
+   */
+  async regenerate(options: RegenerateOptions = {}): Promise<Answer> {
+    guardObject(options, "options");
+    const { turn = this.#handle.seenTurn, ...others } = options;
+    const after = this.#before(turn, "turn");
+    const [earlier] = await Array.fromAsync(this.turns({ from: turn, to: turn }));
+    if (earlier === undefined)
+      throw new SessionError("range_invalid", { name: "turn", from: turn, to: this.#handle.seenTurn });
+    return await this.consult(earlier.input, { ...others, after, keep: true });
+  }
+
+  /** The number before that of a turn. @throws SessionError `range_invalid` */
+  #before(turn: number, name: string): number {
+    const last = this.#handle.seenTurn;
+    if (Number.isSafeInteger(turn) && turn >= 1 && turn <= last) return turn - 1;
+    throw new SessionError("range_invalid", { name, from: turn, to: last });
+  }
+
+  /**
+   * List the branches, in the order in which they began; with `at` one for each version of that turn. A session without edits has
+   * one branch.
+   * @throws SessionError `range_invalid`, `argument_invalid`
+   */
+  async branches(query: BranchQuery = {}): Promise<readonly Branch[]> {
+    return await traceCall(this.#handle.about("branches"), () => branchesOn(this.#handle, query));
+  }
+
+  /**
+   * Make a branch the current one: reads and windows have its turns, and writes continue it. Its turns count as seen. One small
+   * commit, however long the branches are.
+   * @throws SessionError `branch_not_found`, `busy`, `fenced`, `turn_open`, `turn_waiting`, or that of the session's state
+   */
+  async switchTo(branch: string): Promise<SessionInfo> {
+    this.#handle.core.guardStore();
+    await this.#handle.operate("switchTo", () => switchOn(this.#handle, branch));
+    return this.info;
+  }
+
+  /**
+   * Compare two branches: the number of turns that both have, and the turns of each that follow.
+   * @throws SessionError `branch_not_found`
+   */
+  async compare(a: string, b: string): Promise<BranchComparison> {
+    return await traceCall(this.#handle.about("compare"), () => compareOn(this.#handle, a, b));
+  }
+
+  /**
+   * Delete a branch that is not the current one, with the turns that only it has. Their usage stays counted.
+   * @throws SessionError `branch_not_found`, `argument_invalid`, `busy`, `fenced`, `turn_open`, `legal_hold`
+   */
+  async removeBranch(branch: string): Promise<void> {
+    this.#handle.core.guardStore();
+    await this.#handle.operate("removeBranch", () => removeBranchOn(this.#handle, branch));
+  }
+
+  /**
    * The answer that runs now, in whichever process, from its beginning; undefined if none runs.
    * @throws SessionError `session_not_found`; the answer throws later errors
    */
@@ -143,10 +232,10 @@ export class Session {
 
   /**
    * The turns, oldest first: the last so many, or from one number to another, bounds included. A turn that cannot be
-   * read is left out, and `onUnreadable` of the range names it.
-   * @throws SessionError `range_invalid`, `argument_invalid`
+   * read is left out, and `onUnreadable` of the range names it. With `branch`, those of a branch that is not the current one.
+   * @throws SessionError `range_invalid`, `argument_invalid`, `branch_not_found`
    */
-  turns(range: EntryRange = {}): AsyncIterable<Turn> {
+  turns(range: TurnRange = {}): AsyncIterable<Turn> {
     return readTurns(this.#handle, range);
   }
 
@@ -178,7 +267,8 @@ export class Session {
   }
 
   /**
-   * Delete the turns after number `after`; 0 deletes all. Their usage stays counted.
+   * Delete the turns after number `after`; 0 deletes all. Their usage stays counted. Other branches that share one of these turns
+   * are deleted too.
    * @throws SessionError `range_invalid`, `conflict`, `busy`, `fenced`, `turn_open`, `legal_hold`
    */
   async truncate(after: number): Promise<void> {

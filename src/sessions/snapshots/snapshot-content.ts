@@ -1,7 +1,8 @@
 /** Checks the logs of a snapshot, and its header against them. */
 import { eventSeverities, isAppEventType } from "../../domain/record/event.ts";
 import { parseChunk } from "../../domain/turns/chunk.ts";
-import { truncatedUsageLog, type Entry, type LogName } from "../../domain/record/entry.ts";
+import { lastShared, readTree, type BranchTree } from "../../domain/branches/tree.ts";
+import { branchesLog, branchOfLog, truncatedUsageLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
@@ -39,6 +40,9 @@ export class ContentGuard {
   #messagesBefore = 0;
   #usage = 0;
   #replacedKeys = 0;
+  #tree: BranchTree | undefined;
+  /** The number of turns in the log of each other branch. */
+  readonly #kept = new Map<number, number>();
   /** The turns that the open turn replaced. */
   #replaced: { readonly header: Fields; turns: number; before: unknown; messages: number } | undefined;
 
@@ -75,7 +79,47 @@ export class ContentGuard {
         this.#usage = seq;
         guardTruncatedUsage(objectOf(value, path, refuse), path, refuse);
         break;
+      case branchesLog:
+        this.#tree = readTree(JSON.stringify(value));
+        if (this.#tree === undefined || seq > 1) refuse(path, { value: formatValue(value), expected: "branches" });
+        break;
     }
+    const branch = branchOfLog(log);
+    if (branch !== undefined) this.#addKept(branch, seq, objectOf(value, path, refuse), path);
+  }
+
+  /** Add a turn of another branch than the current one. */
+  #addKept(branch: number, seq: number, turn: Fields, path: string): void {
+    const [limits, refuse] = [this.#limits, this.#refuse];
+    if (!sealedStatuses.includes(turn["status"] as string))
+      refuse(`${path}.status`, { value: formatValue(turn["status"]), expected: "one_of", known: sealedStatuses });
+    messagesOf(turn, path, refuse);
+    guardToolCalls(turn as unknown as TurnData, path, { limits, refuse });
+    this.#kept.set(branch, seq);
+  }
+
+  /** The branches of the header, of their tree and of the logs are the same. */
+  #guardBranches(branch: PortableRecord["branch"]): void {
+    const refuse = this.#refuse;
+    const tree = this.#tree;
+    const numbers = tree === undefined ? [] : tree.kept.map(({ number }) => number);
+    const others = [...this.#kept.keys()].filter((number) => !numbers.includes(number));
+    if (branch === undefined) {
+      if (tree !== undefined || others.length > 0)
+        refuse("session.branch", { value: formatValue(branch), expected: "branches" });
+      return;
+    }
+    const turnsOf = (number: number): number => {
+      const kept = tree?.kept.find((one) => one.number === number);
+      return kept === undefined ? this.#turns : kept.from - 1 + (this.#kept.get(number) ?? 0);
+    };
+    const agrees =
+      tree?.current === branch.current &&
+      others.length === 0 &&
+      numbers.every((number) => number <= branch.made && (this.#kept.get(number) ?? 0) > 0) &&
+      tree.kept.every(({ parent, from }) => from <= turnsOf(parent) + 1) &&
+      lastShared(tree) === branch.shared;
+    if (!agrees) refuse("session.branch", { value: formatValue(branch), expected: "branches" });
   }
 
   #addTurn(seq: number, turn: Fields, path: string): void {
@@ -124,7 +168,7 @@ export class ContentGuard {
   }
 
   /** Check the header against the log of turns, once all entries were added. @throws what `refuse` throws */
-  guardHeader({ state, counters, openTurn, waiting, inherited = 0 }: PortableRecord): void {
+  guardHeader({ state, counters, openTurn, waiting, inherited = 0, branch }: PortableRecord): void {
     const refuse = this.#refuse;
     const turns = this.#turns;
     const agrees = (path: string, stated: number, found: number): void => {
@@ -146,6 +190,7 @@ export class ContentGuard {
         known: this.#isWaiting ? ["open", ...sealedStatuses] : ["waiting"],
       });
     this.#guardReplaced(openTurn);
+    this.#guardBranches(branch);
     agrees("session.counters.turns", counters.turns, turns);
     agrees("session.counters.messages", counters.messages, this.#messages);
     if (inherited > turns)

@@ -52,7 +52,19 @@ const optionalFields = [
   "budget",
   "inherited",
   "hold",
+  "branch",
 ] as const satisfies readonly (keyof PortableRecord)[];
+
+const branchFields = ["current", "made", "shared"] as const;
+
+/** @throws what `refuse` throws */
+function branchOf(value: unknown, refuse: Refuse): NonNullable<PortableRecord["branch"]> {
+  const fields = fieldsOf(value, "session.branch", branchFields, refuse);
+  const whole = (name: (typeof branchFields)[number], least: number, most: number): number =>
+    wholeOf(fields[name], `session.branch.${name}`, { least, most, refuse });
+  const made = whole("made", 1, countMax);
+  return { current: whole("current", 1, made), made, shared: whole("shared", 0, countMax) };
+}
 
 /** @throws what `refuse` throws */
 export function recordOf(value: unknown, limits: Limits, refuse: Refuse): PortableRecord {
@@ -88,6 +100,7 @@ export function recordOf(value: unknown, limits: Limits, refuse: Refuse): Portab
       budget: fields["budget"] === undefined ? undefined : budgetOf(fields["budget"], refuse),
       inherited: fields["inherited"] === undefined ? undefined : seq("inherited"),
       hold: fields["hold"] === undefined ? undefined : holdOf(fields["hold"], limits, refuse),
+      branch: fields["branch"] === undefined ? undefined : branchOf(fields["branch"], refuse),
     }),
   };
 }

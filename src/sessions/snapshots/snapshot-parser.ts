@@ -6,7 +6,7 @@ import { isContent } from "../../domain/copies/archive.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { nativeBytes, type Message, type TurnData } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
-import { isNamedLog, type Entry } from "../../domain/record/entry.ts";
+import { isBranchLog, isNamedLog, type Entry } from "../../domain/record/entry.ts";
 import { formatNames, formatValue } from "../../domain/values/format-value.ts";
 import { isReserved } from "../../domain/writes/named-logs.ts";
 import { parseLogName } from "../../domain/values/ids.ts";
@@ -149,7 +149,7 @@ export class SnapshotParser {
   }
 
   #pathOf(name: string): string {
-    const path = `logs.${judged("logs", this.#refuse, () => parseLogName(name))}`;
+    const path = `logs.${isBranchLog(name) ? name : judged("logs", this.#refuse, () => parseLogName(name))}`;
     if (!isContent(name)) this.#refuse(path, { value: formatValue(name), expected: "content_log" });
     if (isNamedLog(name)) this.#guardNamed(name, path);
     return path;

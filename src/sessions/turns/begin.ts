@@ -1,3 +1,5 @@
+import { isShared } from "../../domain/branches/branching.ts";
+import { inheritedIn } from "../../domain/branches/segments.ts";
 import { headOf, turnsIdentity, type Change, type Draft } from "../../domain/record/change.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { parseId } from "../../domain/values/ids.ts";
@@ -17,6 +19,7 @@ import { guardReplaced } from "../../domain/turns/replaced-turns.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guardSeen, sessionIds, turnOpen, type Context, type Writer } from "../../domain/record/guards.ts";
 import type { Handle } from "../handle/handle.ts";
+import { keptTurns, treeFor } from "../handle/kept-turns.ts";
 import { markShared } from "../marks/shared-marks.ts";
 import { readLog } from "../core/log-reader.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -47,6 +50,8 @@ export interface BeginOptions extends WriteOptions {
   readonly choose?: (draft: Draft, context: Context) => Pick<OpenTurn, "agent" | "model">;
   /** The turns after this one are replaced by the new turn. @default none */
   readonly after?: number | undefined;
+  /** A branch keeps the replaced turns. @default false */
+  readonly keep?: boolean | undefined;
   /** When the chunks of the answer are written. @default that of `parseFlush` */
   readonly flush?: Required<Flush> | undefined;
 }
@@ -62,7 +67,7 @@ export async function beginOn(handle: Handle, turn: OpenTurn, options: BeginOpti
 async function beginTurnOn(
   handle: Handle,
   turn: OpenTurn,
-  { ticket, named, choose, after, flush, ...options }: BeginOptions,
+  { ticket, named, choose, after, keep = false, flush, ...options }: BeginOptions,
 ): Promise<BeginResult> {
   const { core } = handle;
   if (turn.key !== null) parseId(turn.key, "key");
@@ -80,7 +85,7 @@ async function beginTurnOn(
   const write = async (): Promise<WriteResult> =>
     after === undefined
       ? await writeOnce(handle, turn.key, () => handle.write(rule, options))
-      : await writeInstead(handle, { after, key: turn.key }, beginning, options);
+      : await writeInstead(handle, { after, keep, key: turn.key }, beginning, options);
   // A retry supersedes neither the writer of its own answer nor its own turn that waits.
   const first =
     (ahead || options.interruptsWaiting !== undefined) && turn.key !== null
@@ -147,7 +152,7 @@ type BeginningOn = (draft: Draft, context: Context, writer: Writer) => Beginning
  */
 async function writeInstead(
   handle: Handle,
-  { after, key }: { readonly after: number; readonly key: string | null },
+  { after, keep, key }: { readonly after: number; readonly keep: boolean; readonly key: string | null },
   beginning: BeginningOn,
   options: WriteOptions,
 ): Promise<WriteResult> {
@@ -158,7 +163,7 @@ async function writeInstead(
   if (record.openTurn !== null) throw turnOpen(record, record.openTurn);
   const head = headOf(record, "turns");
   if (after > head) throw new SessionError("range_invalid", { name: "after", from: after, to: head });
-  const replacement = after === head ? undefined : await readReplaced(handle, record, after);
+  const replacement = after === head ? undefined : await readReplaced(handle, record, { after, keep });
   // The turns that a fork shares become its own if they are put back, so the parent no longer leads to their speakers.
   if (replacement !== undefined && record.parent !== null && after < record.parent.at)
     await markShared(handle.core, record);
@@ -173,9 +178,15 @@ async function writeInstead(
   return await withoutForks(handle, () => writeOnce(handle, key, () => handle.write(rule, options)));
 }
 
-/** The turns after `after`. @throws SessionError `replaced_too_large` */
-async function readReplaced(handle: Handle, record: SessionRecord, after: number): Promise<Replacement> {
-  const { limits } = handle.core.options;
+/** The turns after `after`, as far as their replacement needs them. @throws SessionError `replaced_too_large` */
+async function readReplaced(
+  handle: Handle,
+  record: SessionRecord,
+  { after, keep }: { readonly after: number; readonly keep: boolean },
+): Promise<Replacement> {
+  const { core } = handle;
+  if (keep || isShared(record, after)) return { after, entries: [], truncated: await keptTurns(core, record, after) };
+  const { limits } = core.options;
   const sums = new TruncatedSums();
   const entries: Entry[] = [];
   const to = headOf(record, "turns");
@@ -183,11 +194,11 @@ async function readReplaced(handle: Handle, record: SessionRecord, after: number
     const { readMax: limit, readBytesMax: bytesMax } = limits;
     const page = await readLog(handle.core, record, { log: "turns", from, to, order: "ascending", limit, bytesMax });
     if (page.length === 0) break;
-    for (const entry of page) sums.add(turnOf(entry), record.inherited);
+    for (const entry of page) sums.add(turnOf(entry), inheritedIn(record, "turns"));
     entries.push(...page);
     guardReplaced(record, after, entries, limits);
   }
-  return { after, entries, truncated: sums.result };
+  return { after, entries, truncated: { ...sums.result, ...(await treeFor(core, record)) } };
 }
 
 /**

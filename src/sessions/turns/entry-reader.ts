@@ -1,4 +1,5 @@
 /** Reads the turns and events of a session, oldest first, one page in memory at a time. */
+import { inheritedIn } from "../../domain/branches/segments.ts";
 import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import type { Entry, UnreadableEntry } from "../../domain/record/entry.ts";
 import { readEvent, type SessionEvent } from "../../domain/record/event.ts";
@@ -7,7 +8,9 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
+import { branchEntries } from "../branches/branches.ts";
 import type { Handle } from "../handle/handle.ts";
+import { treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
 import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import { traceCall } from "../tracing/operation.ts";
@@ -27,8 +30,32 @@ export interface EntryRange {
   readonly onUnreadable?: (entry: UnreadableEntry) => void;
 }
 
-export function readTurns(handle: Handle, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
-  return readEntries(handle, range, { log: "turns", read: readTurn });
+/** The turns of a session, of the current branch or of another one. */
+export interface TurnRange extends EntryRange {
+  /** The id of the branch, as `Session.branches` lists it. @default the current one */
+  readonly branch?: string;
+}
+
+export function readTurns(handle: Handle, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
+  const { branch, ...others } = guardedObject(range);
+  if (branch !== undefined) return readBranch(handle, branch, others);
+  return readEntries(handle, others, { log: "turns", read: readTurn });
+}
+
+function guardedObject(range: TurnRange): TurnRange {
+  guardObject(range, "range");
+  return range;
+}
+
+async function* readBranch(handle: Handle, branch: string, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
+  guardRange(range);
+  const { last, from = 1, before, to = Number.MAX_SAFE_INTEGER, onUnreadable } = range;
+  const bounds = { last, from, to: before === undefined ? to : before - 1 };
+  for await (const entry of branchEntries(handle, branch, bounds)) {
+    const turn = readTurn(entry);
+    if (typeof turn === "string") onUnreadable?.({ seq: entry.seq, reason: turn });
+    else yield turn;
+  }
 }
 
 export function readEvents(handle: Handle, range: EntryRange): AsyncGenerator<SessionEvent, void, undefined> {
@@ -111,10 +138,25 @@ async function lastEntries(
   { last, to }: { readonly last: number; readonly to: number },
 ): Promise<readonly Entry[] | undefined> {
   const bytesMax = handle.core.options.limits.readBytesMax;
-  const range = { log, from: 1, to, order: "descending", limit: last } as const;
-  const page = await handle.core.store.read(handle.key, { ...range, bytesMax });
+  const page =
+    log === "turns"
+      ? await lastTurns(handle, { last, to, bytesMax })
+      : await handle.core.store.read(handle.key, { log, from: 1, to, order: "descending", limit: last, bytesMax });
   const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
   return isWhole ? page.toReversed() : undefined;
+}
+
+/** The last turns up to a number, the newest first. The record says which segments have them. */
+async function lastTurns(
+  handle: Handle,
+  { last, to, bytesMax }: { readonly last: number; readonly to: number; readonly bytesMax: number },
+): Promise<readonly Entry[]> {
+  if (to === Number.MAX_SAFE_INTEGER) {
+    const [turns = []] = (await handle.peek([{ log: "turns", last, bytesMax }])).tails;
+    return turns.toReversed();
+  }
+  const { record } = await handle.peek();
+  return await readLog(handle.core, record, { log: "turns", from: 1, to, order: "descending", limit: last, bytesMax });
 }
 
 /** The names of the fields of a range. */
@@ -149,6 +191,7 @@ export async function readTruncated(handle: Handle, range: { from: number; to: n
   const onUnreadable = ({ seq }: UnreadableEntry): void => {
     throw new SessionError("store_invalid", { problem: "entry_invalid", log: "turns", seq });
   };
-  for await (const turn of readTurns(handle, { ...range, onUnreadable })) sums.add(turn, handle.record.inherited);
-  return sums.result;
+  for await (const turn of readTurns(handle, { ...range, onUnreadable }))
+    sums.add(turn, inheritedIn(handle.record, "turns"));
+  return { ...sums.result, ...(await treeFor(handle.core, handle.record)) };
 }

@@ -58,6 +58,8 @@ export interface ConsultOptions {
    * @default no turn is replaced
    */
   readonly after?: number;
+  /** A branch keeps the turns that `after` replaces, and `Session.switchTo` shows it again. @default false */
+  readonly keep?: boolean;
   /**
    * The agent that answers; the active agent does not change.
    * @default the active agent, else the session's agent; the default agent if that one is unknown
@@ -93,6 +95,7 @@ const optionNames: OptionNames<ConsultOptions> = {
   withdraw: true,
   key: true,
   after: true,
+  keep: true,
   agent: true,
   busy: true,
   route: true,
@@ -104,6 +107,7 @@ export interface Question {
   readonly input: readonly Message[];
   readonly key: string | null;
   readonly after: number | undefined;
+  readonly keep: boolean;
   /** The agent that the caller names. */
   readonly named: string | undefined;
   readonly model: Model;
@@ -143,6 +147,7 @@ export function parseQuestion({ core, record }: Handle, { message, options, ...a
     input,
     key,
     after: options.after === undefined ? undefined : parseAfter(options.after),
+    keep: parseKeep(options.keep, options.after),
     named,
     model,
     modelName: typeof options.model === "string" ? options.model : undefined,
@@ -166,6 +171,14 @@ export function parseAfter(after: unknown): number {
   throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
 }
 
+/** Whether a branch keeps the replaced turns. @throws SessionError `argument_invalid` */
+export function parseKeep(keep: unknown, after: unknown): boolean {
+  if (keep === undefined) return false;
+  if (typeof keep !== "boolean") throw invalidArgument("keep", keep, { expected: "boolean" });
+  if (keep && after === undefined) throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
+  return keep;
+}
+
 /** A turn that began, and the logs as loaded before it. */
 export interface BegunQuestion {
   readonly begun: BeginResult;
@@ -178,7 +191,7 @@ export interface BegunQuestion {
  *   `replaced_too_large`, the errors of `route` and of the store
  */
 export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
-  const { input, key, after, named, patience, flush } = question;
+  const { input, key, after, keep, named, patience, flush } = question;
   const seen = { turn: handle.seenTurn, record: handle.seenRecord };
   let routed: Routed | undefined;
   const attempt: Attempt<BegunQuestion | SessionError> = async (ticket, writeOptions) => {
@@ -199,7 +212,7 @@ export async function beginQuestion(handle: Handle, question: Question): Promise
       input,
       agent: handle.core.chooseAgent(loaded.record, { named, routed: proposed?.agent }).agent,
     };
-    const how = { ticket, named: named !== undefined, choose, after, flush };
+    const how = { ticket, named: named !== undefined, choose, after, keep, flush };
     const begun = await beginOn(handle, open, { ...how, ...writeOptions });
     return { begun, loaded };
   };

@@ -298,6 +298,7 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     // Each truncation of turns adds to the log of truncated usage; if a fork shares the turns, it lowers their number.
     return (
       record.createdAt !== before.createdAt ||
+      record.branches?.current !== before.branches?.current ||
       headOf(record, truncatedUsageLog) !== headOf(before, truncatedUsageLog) ||
       record.inherited < before.inherited
     );

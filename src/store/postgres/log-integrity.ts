@@ -1,5 +1,5 @@
 /** Refuses logs that another program has written to. */
-import { firstOwn, lastOwn } from "../../domain/record/change.ts";
+import { storedRange } from "../../domain/branches/segments.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { mayLackItsBeginning } from "../../domain/record/event.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -14,8 +14,8 @@ export function guardTail(
   entries: readonly Entry[],
   { store, record, log, last, bytesMax }: { store: string; record: SessionRecord } & LoadRequest["tails"][number],
 ): void {
-  const head = lastOwn(record, log);
-  const count = Math.min(last, head - firstOwn(record, log) + 1);
+  const { first, last: head } = storedRange(record, log);
+  const count = Math.max(0, Math.min(last, head - first + 1));
   const mayBeShort = mayLackItsBeginning(log) || (bytesMax !== undefined && entries.length > 0);
   const isWhole = entries.length === count || (entries.length < count && mayBeShort);
   const most = isWhole ? entries.length : count;

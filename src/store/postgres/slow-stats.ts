@@ -1,6 +1,7 @@
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { truncatedUsageLog } from "../../domain/record/entry.ts";
+import { hasTurns } from "../../domain/branches/segments.ts";
+import { keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
 import { sqlState } from "./connection/postgres-error.ts";
 import { recordsOf, type RecordRow } from "../row.ts";
 import { inheritedLog, inputMark, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "../stats.ts";
@@ -58,9 +59,9 @@ async function addEntries(ask: Database["ask"], schema: string, { tallying, row,
   for (let after: readonly [log: string, seq: string] = ["", "0"]; ;) {
     const rows = await ask(
       `select log, seq::text as seq, at, coalesce(octet_length(bytes), octet_length(data)) as bytes,
-         case when log = 'turns' then split_part(data, '${inputMark}', 1)
+         case when log = 'turns' or log like '${keptBeginning}%' then split_part(data, '${inputMark}', 1)
            when log in ('${truncatedUsageLog}', 'events') then data else '' end as head,
-         position('${inputMark}' in data) > 0 and log = 'turns' as is_cut
+         position('${inputMark}' in data) > 0 and (log = 'turns' or log like '${keptBeginning}%') as is_cut
        from ${schema}.entries
        where tenant = $1 and session = $2 and logs = ${logsIn(schema)} and (log, seq) > ($3, $4::bigint)
        order by log, seq limit $5`,
@@ -81,7 +82,7 @@ function factsOf(
   const log = String(name);
   const isInherited = log === "turns" && Number(seq) <= (record?.inherited ?? 0);
   return {
-    log: isInherited ? inheritedLog : log,
+    log: isInherited ? inheritedLog : hasTurns(log) ? "turns" : log,
     at: Number(at),
     session: id,
     user,

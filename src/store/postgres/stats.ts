@@ -4,7 +4,7 @@ import type { Row } from "./connection/database.ts";
 import { isKept } from "./schema/functions/removed-logs.ts";
 import { counterIn } from "./schema/views.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
-import { truncatedUsageLog } from "../../domain/record/entry.ts";
+import { keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -41,6 +41,7 @@ const columns: Readonly<Record<keyof TurnSums, string>> = {
 const isSummed = "(turns > 0 or conflicts > 0)";
 
 /** A turn in a fork that is a copy of a turn of its parent. */
+const isOfKeptBranch = `entry.log like '${keptBeginning}%'`;
 const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 
 /** Usage of turns that are in the archive of the session. */
@@ -173,11 +174,11 @@ function entryHeads(schema: string, by: readonly StatsKind[]): string {
   const isByUser = by.includes("user");
   const ofUser = `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session`;
   return `
-    select case when ${isInherited} then '${inheritedLog}' else entry.log end as log, entry.at,
+    select case when ${isInherited} then '${inheritedLog}' when ${isOfKeptBranch} then 'turns' else entry.log end as log, entry.at,
       ${by.includes("session") ? "entry.session" : "null::text"} as session_id, ${isByUser ? "session.user_id" : "null::text as user_id"},
       coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
       ${isArchived} as archived,
-      case when ${isInherited} then null when entry.log = 'turns' then split_part(entry.data, '${inputMark}', 1)
+      case when ${isInherited} then null when entry.log = 'turns' or ${isOfKeptBranch} then split_part(entry.data, '${inputMark}', 1)
         when entry.log in ('${truncatedUsageLog}', 'events') then entry.data end as head
     from ${schema}.entries entry
     left join forks on forks.session = entry.session

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { hasTurns } from "../../domain/branches/segments.ts";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import {
@@ -213,7 +214,9 @@ export class SqliteStore implements Store {
     this.#label(place.no, row, place);
     for (const splice of splices) {
       const { log, from, entries } = splice;
-      if (log !== "archive" && from === lastOwn(place, log) + 1) {
+      // The heads of a record do not say where the segments of branches end.
+      const appends = splice.appends === true && (hasTurns(log) || from === lastOwn(place, log) + 1);
+      if (log !== "archive" && appends) {
         appended.add(place.no, log, entries);
       } else {
         appended.write(this.#sql);

@@ -2,7 +2,8 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { dateMaxMs } from "../../domain/values/limits.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { sessionStates } from "../../domain/record/states.ts";
-import { truncatedUsageLog } from "../../domain/record/entry.ts";
+import { hasTurns } from "../../domain/branches/segments.ts";
+import { keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
 import { exact } from "./record-columns.ts";
 import { listedCounter } from "./schema/views.ts";
 import {
@@ -138,12 +139,13 @@ function isState(state: unknown): state is SessionState {
 function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Generator<unknown[], void, void> {
   const cut = `instr(entry.data, '${inputMark}')`;
   const isInherited = "entry.seq <= tallied.inherited and entry.log = 'turns'";
+  const head = `iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)`;
   // A log is returned by its number: a text for each row costs a tenth of the time.
   const facts = `
     select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === truncatedUsageLog ? `iif(entry.seq > tallied.usage_head, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
       ${exact("entry.at")}, tallied.id, tallied.user,
-      case when ${isInherited} then '' else case entry.log when 'turns' then iif(${cut} > 0, substr(entry.data, 1, ${cut} - 1) || '}', entry.data)
-        when '${truncatedUsageLog}' then entry.data when 'events' then entry.data else '' end end,
+      case when ${isInherited} then '' else case entry.log when 'turns' then ${head}
+        when '${truncatedUsageLog}' then entry.data when 'events' then entry.data else iif(entry.log glob '${keptBeginning}*', ${head}, '') end end,
       coalesce(length(entry.bytes), octet_length(entry.data))`;
   if (ownsMost(database)) {
     // In the order on disk: most rows that are read are of the tenant.
@@ -175,7 +177,8 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Gen
 
 function nameOf(log: string | number): string {
   if (log === archivedNumber) return truncatedUsageLog;
-  return typeof log === "number" ? (readLogs[log] ?? "") : log;
+  if (typeof log === "string") return hasTurns(log) ? "turns" : log;
+  return readLogs[log] ?? "";
 }
 
 function ownsMost(database: DatabaseSync): boolean {

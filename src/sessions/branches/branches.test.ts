@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { inputsOf } from "../../../test/support/inputs-of.ts";
+import { sessionChanges } from "../../domain/record/change.ts";
+import { hasCode } from "../../errors.ts";
+import type { Model } from "../options/model.ts";
+import type { Session } from "../session/session.ts";
+
+const model: Model = async function* ({ messages }) {
+  yield { type: "text", text: `answer to ${String(messages.at(-1)?.content)}` };
+};
+
+// oxlint-disable-next-line require-yield -- it fails before its first word
+const failing: Model = async function* () {
+  throw new Error("no");
+};
+
+async function talk(session: Session, ...questions: readonly string[]): Promise<void> {
+  for (const question of questions) await session.append({ input: question, output: "an answer" }, { key: question });
+}
+
+test("an edit keeps the earlier version as a branch, and a switch shows it again", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two", "three");
+  await Array.fromAsync(await session.edit(2, "two, differently"));
+  assert.deepEqual(await inputsOf(session), ["one", "two, differently"]);
+  const versions = await session.branches({ at: 2 });
+  assert.deepEqual(
+    versions.map(({ id, index, count, isCurrent, turns }) => ({ id, index, count, isCurrent, turns })),
+    [
+      { id: "1", index: 1, count: 2, isCurrent: false, turns: 3 },
+      { id: "2", index: 2, count: 2, isCurrent: true, turns: 2 },
+    ],
+  );
+  await session.switchTo("1");
+  assert.deepEqual(await inputsOf(session), ["one", "two", "three"]);
+  await talk(session, "four");
+  assert.deepEqual(await inputsOf(await place.another().get("s")), ["one", "two", "three", "four"]);
+  const { shared, a, b } = await session.compare("1", "2");
+  assert.deepEqual([shared, a.length, b.length], [1, 3, 1]);
+});
+
+test("a question that is asked again keeps the earlier answer", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await Array.fromAsync(await session.regenerate());
+  const [before, now] = await session.branches({ at: 2 });
+  assert.deepEqual([before?.isCurrent, now?.isCurrent], [false, true]);
+  const [turn] = await Array.fromAsync(session.turns({ branch: before!.id, last: 1 }));
+  assert.equal(turn?.output[0]?.content, "an answer");
+  const [again] = await Array.fromAsync(session.turns({ last: 1 }));
+  assert.deepEqual([again?.input[0]?.content, again?.output[0]?.content], ["two", "answer to two"]);
+});
+
+test("an answer that fails before its first word gives its place back to the branch that keeps the turns", async () => {
+  await using place = inMemory({ model: failing });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  const answer = await session.edit(1, "another");
+  await assert.rejects(Array.fromAsync(answer));
+  await session.refresh();
+  assert.deepEqual(await inputsOf(session), ["one", "two"]);
+  assert.equal((await session.branches()).length, 1);
+});
+
+test("a switch writes the record and one small entry, however long the branches are", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, ...Array.from({ length: 50 }, (_, index) => `question ${index}`));
+  const turns = [{ input: "instead", output: "an answer" }];
+  const { version } = await session.look();
+  await session.write({ turns: { from: 2, turns, keep: true }, onto: version });
+  const written: string[] = [];
+  place.store.plan((_, batch) => {
+    const splices = batch.flatMap(sessionChanges).flatMap(({ splices }) => splices);
+    written.push(...splices.map(({ log, entries }) => `${log} ${entries.length}`));
+    return undefined;
+  });
+  await session.switchTo("1");
+  assert.deepEqual(written, ["#branches 1"]);
+  assert.equal((await inputsOf(session)).length, 50);
+});
+
+test("a switch in another process is a conflict for a writer that has not seen it, and loses nothing", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await Array.fromAsync(await session.edit(1, "another"));
+  const other = await place.another().get("s");
+  await other.switchTo("1");
+  await assert.rejects(talk(session, "three"), (error) => hasCode(error, "conflict"));
+  await session.refresh();
+  await talk(session, "three");
+  assert.deepEqual(await inputsOf(session), ["one", "two", "three"]);
+  assert.deepEqual(await inputsOf(session, { branch: "2" }), ["another"]);
+});
+
+test("a key of a turn in another branch is not written a second time", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await Array.fromAsync(await session.edit(2, "another"));
+  await assert.rejects(talk(session, "two"), (error) => hasCode(error, "key_reused"));
+  await talk(session, "one");
+  assert.deepEqual(await inputsOf(session), ["one", "another"]);
+});
+
+test("under legal hold a branch can be begun and switched to, and none is removed", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await session.setLegalHold("a case");
+  await Array.fromAsync(await session.edit(2, "another"));
+  await session.switchTo("1");
+  await assert.rejects(session.removeBranch("2"), (error) => hasCode(error, "legal_hold"));
+});
+
+test("a session with as many branches as the limit refuses another one, and writes nothing", async () => {
+  await using place = inMemory({ model, limits: { branchesMax: 2 } });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await Array.fromAsync(await session.edit(2, "another"));
+  await assert.rejects(session.edit(2, "a third"), (error) => hasCode(error, "branches_exceeded"));
+  assert.deepEqual(await inputsOf(session), ["one", "another"]);
+  await session.removeBranch("1");
+  await Array.fromAsync(await session.edit(2, "a third"));
+  assert.deepEqual(await inputsOf(session), ["one", "a third"]);
+  await assert.rejects(session.switchTo("1"), (error) => hasCode(error, "branch_not_found"));
+});
