@@ -15,8 +15,8 @@ import {
   underId,
   type PerdureOptions,
 } from "./web/request-session.ts";
-import { webSessionStore, type WebSessionStore } from "./web/session-store.ts";
-import type { WebSessionsOptions } from "./web/web-sessions.ts";
+import { webSessionStore, type Callback, type WebSessionStore } from "./web/session-store.ts";
+import { isStorable, type WebSessionsOptions } from "./web/web-sessions.ts";
 
 export type { Callback, WebSessionStore } from "./web/session-store.ts";
 export type { WebSession, WebSessionsOptions } from "./web/web-sessions.ts";
@@ -103,9 +103,28 @@ export interface ExpressSession<Store extends object> {
   readonly Store: abstract new () => Store;
 }
 
+/** A session of `express-session`: its request, and the response that Express puts on it. */
+interface ExpressSessionFields {
+  readonly req?: { readonly res?: { readonly headersSent: boolean; statusCode: number } };
+}
+
+/** The names of the callbacks that `express-session` passes where a response ends. A `save` of the program has its own callback. */
+const endOfResponse: ReadonlySet<string> = new Set(["onsave", "ontouch"]);
+
+/**
+ * Gives a response the status 500 that ends with a session which cannot be stored: `express-session` passes the error to handlers
+ * of errors alone, and sends the response as the program made it.
+ */
+function refuseResponse(session: object, callback: Callback | undefined): void {
+  const response = (session as ExpressSessionFields).req?.res;
+  const isEnd = callback !== undefined && endOfResponse.has(callback.name);
+  if (isEnd && response?.headersSent === false && !isStorable(session)) response.statusCode = 500;
+}
+
 /**
  * A store for `session({ store })` of `express-session`. Pass the function that the package exports. The store emits `disconnect`
- * while the store of Perdure is away, and `connect` when it is back.
+ * while the store of Perdure is away, and `connect` when it is back. A response whose session has a value that cannot be stored gets
+ * the status 500.
  * @throws SessionError `argument_invalid`, `id_invalid`, `duration_invalid`
  */
 export function expressStore<Store extends object>(
@@ -114,8 +133,15 @@ export function expressStore<Store extends object>(
   options: WebSessionsOptions = {},
 ): Store & WebSessionStore {
   const store = Reflect.construct(session.Store, []) as Store & { emit(event: string): void };
-  return Object.assign(
-    store,
-    webSessionStore(sessions, options, (isThere) => store.emit(isThere ? "connect" : "disconnect")),
-  );
+  const web = webSessionStore(sessions, options, (isThere) => store.emit(isThere ? "connect" : "disconnect"));
+  return Object.assign(store, web, {
+    set: (sid: string, fields: object, callback?: Callback) => {
+      refuseResponse(fields, callback);
+      web.set(sid, fields, callback);
+    },
+    touch: (sid: string, fields: object, callback?: Callback) => {
+      refuseResponse(fields, callback);
+      web.touch(sid, fields, callback);
+    },
+  });
 }

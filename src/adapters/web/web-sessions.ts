@@ -216,6 +216,17 @@ export class WebSessions {
   }
 }
 
+/** True for a session that can be stored, whatever its size. */
+export function isStorable(session: object): boolean {
+  try {
+    textsOf(fieldsOf(session));
+    return true;
+  } catch {
+    // `set` and `touch` throw the error.
+    return false;
+  }
+}
+
 function keyOf(id: string): string {
   if (typeof id !== "string") throw invalidArgument("sid", id, { expected: "text" });
   return createHash("sha256").update(JSON.stringify(id)).digest("base64url");

@@ -54,6 +54,31 @@ const setFields: Handler = async ({ path, query, session: fields, destroy, regen
 /** A session as JSON, without its cookie. */
 const shown = (fields: object | undefined): unknown => JSON.parse(JSON.stringify({ ...fields, cookie: undefined }));
 
+test("a response whose session cannot be stored has the status 500: Express", async () => {
+  await using place = inMemory();
+  await using server = await serve("Express", place.sessions, async (asked) => {
+    const own = asked.now()!;
+    if (asked.path !== "/") own["run"] = () => 1;
+    if (asked.path === "/more") own["name"] = "Eve";
+    if (asked.path === "/saved") {
+      await asked.save().catch(() => undefined);
+      delete own["run"];
+    }
+    return await setFields(asked);
+  });
+  const browser = new Browser();
+  await browser.get(`${server.url}/more`);
+  assert.equal(browser.status, 500, "a new session");
+  await browser.get(`${server.url}/?name=Ada`);
+  assert.equal(browser.status, 200);
+  for (const path of ["function", "more"]) {
+    await browser.get(`${server.url}/${path}`);
+    assert.equal(browser.status, 500, path);
+  }
+  assert.deepEqual(await browser.get(`${server.url}/saved`), { name: "Ada" });
+  assert.equal(browser.status, 200, "the handler has dealt with it");
+});
+
 test("a function that is all that a request has changed is refused by its name: Express", async () => {
   await using place = inMemory();
   await using server = await serve("Express", place.sessions, async (asked) => {
