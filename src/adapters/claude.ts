@@ -11,6 +11,7 @@ import { defined } from "../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import {
   hasCode,
+  idFor,
   SessionError,
   type Lifetime,
   type LogEntry,
@@ -18,12 +19,15 @@ import {
   type Session,
   type SessionInfo,
   type SessionLog,
+  type SessionPatch,
   type Sessions,
   type Value,
 } from "../index.ts";
-import { groupsOf, linesOf, piecesOf, subpathOf, type ClaudeEntry, type Piece } from "./claude/entries.ts";
+import { groupsOf, linesOf, mainLog, piecesOf, subpathOf, type ClaudeEntry, type Piece } from "./claude/entries.ts";
 import { behind, prefixOf, projectLabel, projectOf, sessionIdOf, type ClaudeSessionKey } from "./claude/keys.ts";
 import { packageClaude, type ClaudeSummary } from "./claude/package-claude.ts";
+import { adoptions, foreignLines, projectedTurns } from "./claude/turns.ts";
+import { isFailureOfTurns, type ProjectedWrite } from "./projection/projected-turns.ts";
 
 export type { ClaudeEntry } from "./claude/entries.ts";
 export type { ClaudeSessionKey } from "./claude/keys.ts";
@@ -39,8 +43,8 @@ export interface ClaudeStoreOptions {
 
 const optionNames: OptionNames<ClaudeStoreOptions> = { user: true, ttl: true };
 
-/** The log of the main transcript, and that of all subagents. */
-const [mainLog, subagentsLog] = ["claude", "claude-subagents"] as const;
+/** The log of the transcripts of all subagents. */
+const subagentsLog = "claude-subagents";
 
 /** Attempts of one write while other writers change the same transcript. */
 const attemptsMax = 100;
@@ -71,7 +75,7 @@ export class ClaudeStore {
 
   /**
    * Store lines of a transcript behind those that it has, in the order of the calls. A line whose uuid is stored is left out. The
-   * summary of the session changes in the same commit. A batch of more than `limits.writeBytesMax` takes several commits.
+   * turns of the lines, and the summary of the session, change in the same commit. A batch of more than `limits.writeBytesMax` takes several commits.
    * @throws SessionError `value_unstorable`, `session_not_found` for the session of another user, `busy` under the lease of another
    *   writer, `session_ended`, `session_archived`, `store_unavailable`
    */
@@ -88,17 +92,23 @@ export class ClaudeStore {
     }
   }
 
-  /** All lines of a transcript, as they were appended; null if none was ever appended. @throws SessionError `store_invalid` */
+  /**
+   * All lines of a transcript, as they were appended, and behind them a line for each message that another framework has added since;
+   * null where there are none.
+   * @throws SessionError `store_invalid`
+   */
   async load(key: ClaudeSessionKey): Promise<ClaudeEntry[] | null> {
     const place = placeOf(key);
     const session = await this.#find(key);
     if (session === undefined) return null;
-    const entries =
-      place === undefined
-        ? await Array.fromAsync(session.log(mainLog).entries())
-        : await entriesOf(session, place.prefix);
-    if (entries.length === 0 && (place !== undefined || summaryOf(session.info) === undefined)) return null;
-    return linesOf(entries);
+    if (place !== undefined) {
+      const entries = await entriesOf(session, place.prefix);
+      return entries.length === 0 ? null : linesOf(entries);
+    }
+    const lines = linesOf(await Array.fromAsync(session.log(mainLog).entries()));
+    const foreign = await foreignLines(session, key.sessionId, this.#sessions.limits);
+    const all = [...lines, ...foreign.flatMap(({ lines: added }) => added)];
+    return all.length === 0 && summaryOf(session.info) === undefined ? null : all;
   }
 
   /** The sessions of a project with a main transcript, and when each was last written to, epoch ms. */
@@ -144,37 +154,73 @@ export class ClaudeStore {
   }
 
   async #append(key: ClaudeSessionKey, pieces: readonly Piece[]): Promise<void> {
-    const { foldSessionSummary: fold } = await packageClaude();
     const isMain = key.subpath === undefined;
-    const { projectKey, sessionId } = key;
-    for (const group of groupsOf(pieces, this.#sessions.limits)) {
+    const { limits } = this.#sessions;
+    for (const group of groupsOf(pieces, limits)) {
       await retried(async () => {
         const session = await this.#ensure(key);
         // Another append since this version is a conflict, so what is read now and is new stays new.
-        const { version } = session.info;
-        const before = summaryOf(session.info);
-        const log = session.log(isMain ? mainLog : subagentsLog);
-        const fresh = await freshOf(log, group);
-        if (fresh.length === 0 && (!isMain || before !== undefined)) return;
-        const mtime = Math.max(Date.now(), before?.mtime ?? 0);
-        const lines = fresh.flatMap(({ line }) => line ?? []);
-        const summary = (): StoredSummary =>
-          isWhole(before) ? fold(before, { projectKey, sessionId }, lines, { mtime }) : { ...before, mtime };
-        const written = await session.write({
-          onto: version,
-          ...(fresh.length === 0 ? {} : { logs: { [log.name]: { entries: fresh.map(({ input }) => input) } } }),
-          ...(isMain ? { set: { metadata: { claude: this.#bounded(summary()) as unknown as Value } } } : {}),
-        });
-        if (written.status === "duplicate")
-          throw new SessionError("conflict", { sessionId: session.id, log: log.name });
+        if (!isMain)
+          return await this.#write(session, key, { pieces: await freshOf(session.log(subagentsLog), group) });
+        for (const adoption of await adoptions(session, key.sessionId, limits))
+          await this.#write(session, key, adoption);
+        const fresh = await freshOf(session.log(mainLog), group);
+        if (fresh.length === 0 && summaryOf(session.info) !== undefined) return;
+        const projected = await projectedTurns(
+          session,
+          fresh.flatMap(({ line }) => line ?? []),
+        );
+        try {
+          await this.#write(session, key, { pieces: fresh, projected });
+        } catch (error) {
+          if (projected.turns === undefined || !isFailureOfTurns(error)) throw error;
+          await this.#write(session, key, { pieces: fresh });
+        }
       });
     }
   }
 
+  /** One commit: lines, their turns, and the summary of the session with them, all decided on the session as it was read. */
+  async #write(session: Session, key: ClaudeSessionKey, { pieces, projected = {} }: LinesWrite): Promise<void> {
+    const isMain = key.subpath === undefined;
+    if (pieces.length === 0 && !isMain) return;
+    const log = isMain ? mainLog : subagentsLog;
+    const entries = pieces.map(({ input }) => input);
+    const set = isMain ? await this.#patch(session.info, key, { pieces, projected }) : undefined;
+    const written = await session.write({
+      onto: session.info.version,
+      ...defined({ turns: projected.turns, logs: entries.length === 0 ? undefined : { [log]: { entries } }, set }),
+    });
+    if (written.status === "duplicate") throw new SessionError("conflict", { sessionId: session.id, log });
+  }
+
+  /** The summary with more lines, the label of a session that another framework has begun, and the end of the known turns. */
+  async #patch(
+    info: SessionInfo,
+    { projectKey, sessionId }: ClaudeSessionKey,
+    { pieces, projected = {} }: LinesWrite,
+  ): Promise<SessionPatch> {
+    const { foldSessionSummary: fold } = await packageClaude();
+    const before = summaryOf(info);
+    const mtime = Math.max(Date.now(), before?.mtime ?? 0);
+    const lines = pieces.flatMap(({ line }) => line ?? []);
+    const summary: StoredSummary = isWhole(before)
+      ? fold(before, { projectKey, sessionId }, lines, { mtime })
+      : { ...before, mtime };
+    return {
+      metadata: { ...projected.set?.metadata, claude: this.#bounded(summary) as unknown as Value },
+      labels: { [projectLabel]: projectOf(projectKey) },
+    };
+  }
+
   /** The session of a transcript, made where there is none. A session whose time to live has passed is revived. */
   async #ensure(key: ClaudeSessionKey): Promise<Session> {
+    const found = await this.#stored(key);
     const labels = { [projectLabel]: projectOf(key.projectKey) };
-    const session = await this.#sessions.ensure(sessionIdOf(key), { ...this.#options, labels, onExpired: "revive" });
+    const session =
+      found?.info.state === "active" || found?.info.state === "inactive"
+        ? found
+        : await this.#sessions.ensure(found?.id ?? sessionIdOf(key), { ...this.#options, labels, onExpired: "revive" });
     const problem = session.info.user === null ? ("no_user" as const) : undefined;
     if (!this.#isOwn(session.info))
       throw new SessionError("session_not_found", { sessionId: session.id, ...defined({ problem }) });
@@ -182,13 +228,21 @@ export class ClaudeStore {
   }
 
   async #find(key: ClaudeSessionKey): Promise<Session | undefined> {
-    try {
-      const session = await this.#sessions.get(sessionIdOf(key));
-      return this.#isOwn(session.info) ? session : undefined;
-    } catch (error) {
-      if (hasCode(error, "session_not_found")) return undefined;
-      throw error;
-    }
+    const session = await this.#stored(key);
+    return session !== undefined && this.#isOwn(session.info) ? session : undefined;
+  }
+
+  /** The session of the transcript, else one of another framework whose id is that of the SDK's session. */
+  async #stored(key: ClaudeSessionKey): Promise<Session | undefined> {
+    const own = await get(this.#sessions, sessionIdOf(key));
+    if (own !== undefined) return own;
+    const other = await get(this.#sessions, idFor(key.sessionId));
+    if (other === undefined || !this.#isOwn(other.info)) return undefined;
+    const { info } = other;
+    const isOfProject = (info.labels[projectLabel] ?? projectOf(key.projectKey)) === projectOf(key.projectKey);
+    // A fork has the metadata of its parent.
+    const isOfSession = (summaryOf(info)?.sessionId ?? key.sessionId) === key.sessionId;
+    return isOfProject && isOfSession ? other : undefined;
   }
 
   #isOwn({ user }: SessionInfo): boolean {
@@ -203,8 +257,9 @@ export class ClaudeStore {
     )) {
       const summary = summaryOf(info);
       // A fork has the metadata of its parent, and is no session of the SDK.
-      if (summary !== undefined && info.id === sessionIdOf({ projectKey, sessionId: summary.sessionId }))
-        found.push(summary);
+      if (summary === undefined) continue;
+      const { sessionId } = summary;
+      if ([sessionIdOf({ projectKey, sessionId }), idFor(sessionId)].includes(info.id)) found.push(summary);
     }
     return found;
   }
@@ -216,6 +271,12 @@ export class ClaudeStore {
   }
 }
 
+/** Lines to write. */
+interface LinesWrite {
+  readonly pieces: readonly Piece[];
+  readonly projected?: ProjectedWrite;
+}
+
 /** A summary as the metadata of its session has it, without `data` where that was too large. */
 type StoredSummary = Omit<ClaudeSummary, "data"> & Partial<Pick<ClaudeSummary, "data">>;
 
@@ -225,6 +286,16 @@ function summaryOf({ metadata }: SessionInfo): StoredSummary | undefined {
 
 function placeOf({ subpath }: ClaudeSessionKey): { readonly subpath: string; readonly prefix: string } | undefined {
   return subpath === undefined ? undefined : { subpath, prefix: prefixOf(subpath) };
+}
+
+/** The session with this id; undefined where there is none. */
+async function get(sessions: Sessions, id: string): Promise<Session | undefined> {
+  try {
+    return await sessions.get(id);
+  } catch (error) {
+    if (hasCode(error, "session_not_found")) return undefined;
+    throw error;
+  }
 }
 
 /** The pieces of lines that are not in the log. */

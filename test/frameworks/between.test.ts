@@ -136,8 +136,8 @@ test(
     const [before, after] = ["<!-- begin of the tables -->", "<!-- end of the tables -->"];
     const [head = "", rest = ""] = found.split(before);
     const [, tail = ""] = rest.split(after);
-    const apartText = apart.map(link).join(", ");
-    const text = [`Transcripts of their own, which no other framework reads: ${apartText}.`, "", ...lines].join("\n");
+    const apartText = `Transcripts of their own, which no other framework reads: ${apart.map(link).join(", ")}.`;
+    const text = [...(apart.length === 0 ? [] : [apartText, ""]), ...lines].join("\n");
     const { code: made } = await format(
       page,
       `${head}${before}\n\n${text}\n${after}${tail}`,

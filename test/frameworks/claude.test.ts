@@ -10,10 +10,10 @@ import { isThorough } from "../support/rounds.ts";
 import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("claude", ["store.ts"]);
+const { skip } = await frameworkTests("claude", ["store.ts", "turns.ts"]);
 
 const lowest = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
-testsWithPeers("claude", { word: "lowest", files: ["store.ts"], skip: lowest });
+testsWithPeers("claude", { word: "lowest", files: ["store.ts", "turns.ts"], skip: lowest });
 
 test("the example continues a session in its second run, and forks it", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -3,7 +3,11 @@ import { randomUUID } from "node:crypto";
 import { decode, encode, slicesOf } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Limits, LogEntry, LogEntryInput, Value } from "../../index.ts";
+import { batchesOf, type BatchSize } from "../projection/batches.ts";
 import { uuidKey } from "./keys.ts";
+
+/** The log of the main transcript. */
+export const mainLog = "claude";
 
 /** One line of a transcript: the SDK defines its fields, and the store keeps all of them. */
 export interface ClaudeEntry {
@@ -70,25 +74,15 @@ export function piecesOf(
   });
 }
 
-/** The entries in groups that fit one write each, at least one in each. */
-export function groupsOf(
-  pieces: readonly Piece[],
-  { writeEntriesMax, readMax, writeBytesMax }: Limits,
-): readonly (readonly Piece[])[] {
-  const groups: Piece[][] = [[]];
-  let bytes = 0;
-  for (const piece of pieces) {
-    const group = groups.at(-1) ?? [];
-    const isFull = group.length >= Math.min(writeEntriesMax, readMax) || bytes + piece.bytes > writeBytesMax;
-    if (isFull && group.length > 0) {
-      groups.push([piece]);
-      bytes = piece.bytes;
-    } else {
-      group.push(piece);
-      bytes += piece.bytes;
-    }
-  }
-  return groups;
+/** The pieces in groups that fit one write each, with a turn for each of them. */
+export function groupsOf(pieces: readonly Piece[], limits: Limits): readonly (readonly Piece[])[] {
+  const groups = batchesOf(pieces, ({ bytes }) => ({ count: 1, bytes }), groupMax(limits));
+  return groups.length === 0 ? [[]] : groups;
+}
+
+/** The most entries of a write, beside as many turns. */
+export function groupMax({ writeEntriesMax, readMax, writeBytesMax: bytes }: Limits): BatchSize {
+  return { count: Math.max(1, Math.min(Math.floor(writeEntriesMax / 2), readMax)), bytes };
 }
 
 /** The lines of entries in the order of the log. A line of which a part is missing was never acknowledged, and is left out. */

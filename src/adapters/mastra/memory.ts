@@ -15,6 +15,7 @@ import {
   type Session,
   type Sessions,
 } from "../../index.ts";
+import { batchesOf } from "../projection/batches.ts";
 import { boundsOf, inOrder, isDescending, isName, messagePage, messagesAround } from "./message-pages.ts";
 import { openThread, type OpenThread } from "./open-thread.ts";
 import { OrphanedDocuments } from "./orphaned-documents.ts";
@@ -305,7 +306,7 @@ export class MastraMemory {
         for (const { open } of stored.values()) await adopt(open, this.#sessions.limits);
         for (const [id, { open, place }] of stored) {
           const own = changesOf(changes, open);
-          own.items.push({ id, messages: [], isNew: false });
+          own.items.push({ id, messages: [], kind: "change" });
           remove(own, place.key);
         }
         const documents = [...stored].map(([id, { place }]) => ({
@@ -508,7 +509,7 @@ export class MastraMemory {
       const isNew = before?.thread !== threadId;
       const stays = !isNew && isAt(before.key, message);
       const value = storedMessage(message, own.open.thread);
-      own.items.push({ id, messages: shownMessagesOf(message), isNew });
+      own.items.push({ id, messages: shownMessagesOf(message), kind: isNew ? "new" : "change" });
       if (stays) {
         own.entries.push({ key: before.key, value, ifPresent: "replace" });
         continue;
@@ -521,7 +522,7 @@ export class MastraMemory {
       const old = before && (await openOf(before.thread));
       if (old === undefined || before === undefined) continue;
       const earlier = changesOf(changes, old);
-      if (isNew) earlier.items.push({ id, messages: [], isNew: false });
+      if (isNew) earlier.items.push({ id, messages: [], kind: "change" });
       remove(earlier, before.key);
     }
     await writeChanges(this.#sessions, [...changes.values()], documents);
@@ -559,26 +560,15 @@ export class MastraMemory {
    */
   #groupsToWrite(messages: readonly MastraMessage[]): readonly (readonly MastraMessage[])[] {
     const { documentsMax, writeBytesMax, entryBytesMax: countMax } = this.#sessions.limits;
-    const sizes = messages.map((message, index) => {
-      const count = Buffer.byteLength(encodeValue(message, `messages[${index}]`));
-      if (count <= countMax) return count;
+    const sized = messages.map((message, index) => {
+      const bytes = Buffer.byteLength(encodeValue(message, `messages[${index}]`));
+      if (bytes <= countMax) return { message, bytes, count: 1 };
       const sessionId = sessionIdOf(message.threadId ?? "");
-      throw new SessionError("write_too_large", { sessionId, part: "entryBytes", log: messagesLog, count, countMax });
+      const size = { part: "entryBytes", log: messagesLog, count: bytes, countMax } as const;
+      throw new SessionError("write_too_large", { sessionId, ...size });
     });
-    const all: MastraMessage[][] = [];
-    let bytes = 0;
-    for (const [index, message] of messages.entries()) {
-      const size = sizes[index] ?? 0;
-      const group = all.at(-1);
-      if (group === undefined || group.length >= documentsMax || bytes + size > writeBytesMax) {
-        all.push([message]);
-        bytes = size;
-      } else {
-        group.push(message);
-        bytes += size;
-      }
-    }
-    return all;
+    const batches = batchesOf(sized, (size) => size, { count: documentsMax, bytes: writeBytesMax });
+    return batches.map((batch) => batch.map(({ message }) => message));
   }
 }
 

@@ -10,7 +10,13 @@ import {
   type Sessions,
   type SessionWrite,
 } from "../../index.ts";
-import { isFailureOfTurns, type ProjectedItem, type ProjectedWrite } from "../projection/projected-turns.ts";
+import { batchesOf, type BatchSize } from "../projection/batches.ts";
+import {
+  isFailureOfTurns,
+  type ForeignMessages,
+  type ProjectedItem,
+  type ProjectedWrite,
+} from "../projection/projected-turns.ts";
 import { messagesIn } from "./message-pages.ts";
 import { foreignIn, turnsOfMastra, type ForeignEntries, type OpenThread } from "./open-thread.ts";
 import { documentKeyOf, scope, storedMessage, type Place } from "./stored-message.ts";
@@ -84,7 +90,7 @@ async function earlierItems(open: OpenThread): Promise<readonly ProjectedItem[]>
   if (info.turn > 0 || !turnsOfMastra.isNewTo(info) || info.logs[messagesLog] === undefined) return [];
   const items: ProjectedItem[] = [];
   for await (const message of messagesIn(open, {}, { order: "descending", enough: earlierMax })) {
-    items.push({ id: message.id, messages: shownMessagesOf(message), isNew: true });
+    items.push({ id: message.id, messages: shownMessagesOf(message), kind: "new" });
     if (items.length === earlierMax) break;
   }
   return items.toReversed();
@@ -126,12 +132,13 @@ async function write(
  */
 export async function adopt({ session, thread }: OpenThread, limits: Limits): Promise<void> {
   const foreign = await foreignIn({ session, thread }, limits);
-  for (let from = 0; from < foreign.length;) {
-    const to = endOfBatch(foreign, from, limits);
-    const added = foreign.slice(from, to).flatMap(({ entries }) => entries);
-    const known = foreign.slice(0, to).map((one) => one.from);
+  const { documentsMax: count, writeBytesMax: bytes } = limits;
+  const known: ForeignMessages[] = [];
+  for (const batch of batchesOf(foreign, sizeOf, { count, bytes })) {
+    known.push(...batch.map(({ from }) => from));
+    const added = batch.flatMap(({ entries }) => entries);
     await session.write({
-      ...turnsOfMastra.adopted(session, known, to === foreign.length),
+      ...turnsOfMastra.adopted(session, known, known.length === foreign.length),
       logs: {
         [messagesLog]: { entries: added.map(({ key, message }) => ({ key, value: storedMessage(message, thread) })) },
       },
@@ -140,18 +147,10 @@ export async function adopt({ session, thread }: OpenThread, limits: Limits): Pr
       ),
       onto: session.info.version,
     });
-    from = to;
   }
 }
 
-/** The number of the first one behind those that fit one write; at least one does. */
-function endOfBatch(foreign: readonly ForeignEntries[], from: number, { documentsMax, writeBytesMax }: Limits): number {
-  let [count, bytes] = [0, 0];
-  for (const [index, { entries }] of foreign.entries()) {
-    if (index < from) continue;
-    count += entries.length;
-    bytes += entries.reduce((sum, { message }) => sum + Buffer.byteLength(encodeValue(message)), 0);
-    if (index > from && (count > documentsMax || bytes > writeBytesMax)) return index;
-  }
-  return foreign.length;
+function sizeOf({ entries }: ForeignEntries): BatchSize {
+  const bytes = entries.reduce((sum, { message }) => sum + Buffer.byteLength(encodeValue(message)), 0);
+  return { count: entries.length, bytes };
 }

@@ -23,8 +23,11 @@ export interface ProjectedItem {
   readonly id: string;
   /** None: the item is in no turn, or leaves the one that it is in. */
   readonly messages: readonly Message[];
-  /** False for an item that the turns may have already. */
-  readonly isNew: boolean;
+  /**
+   * `new`: no turn has the item. `change`: the messages replace those of the item, if the last turns have it. `more`: an answer that
+   * the last turn may have already; its message grows by these.
+   */
+  readonly kind: "new" | "change" | "more";
 }
 
 /** The end of the turns that the transcript has, as the metadata of the session keeps it. */
@@ -62,6 +65,7 @@ const failuresOfTurns: readonly ErrorCode[] = [
   "turn_open",
   "turn_parts_exceeded",
   "turn_too_large",
+  "write_too_large",
 ];
 
 /** True for an error after which the write is worth a try without its turns. */
@@ -118,10 +122,11 @@ export class ProjectedTurns {
     const { info } = session;
     const drafts = await this.#drafts(session, items);
     for (const item of items) {
-      const messages = this.#marked(item);
-      const at = item.isNew ? -1 : drafts.findIndex((draft) => this.#rangeOf(draft, item.id) !== undefined);
-      if (at >= 0) this.#change(drafts, at, { id: item.id, messages });
-      else if (item.isNew && messages.length > 0) this.#add(drafts, messages);
+      const { id, kind, messages } = item;
+      const at = kind === "new" ? -1 : drafts.findLastIndex((draft) => this.#rangeOf(draft, id) !== undefined);
+      if (kind === "more" && at === drafts.length - 1) this.#grow(drafts[at], item);
+      else if (kind === "change" && at >= 0) this.#change(drafts, at, item);
+      else if (kind !== "change" && messages.length > 0) this.#add(drafts, this.#marked(id, messages));
     }
     const first = drafts.findIndex(({ isChanged }) => isChanged);
     const from = drafts[first]?.stored;
@@ -147,8 +152,8 @@ export class ProjectedTurns {
   async #drafts(session: Session, items: readonly ProjectedItem[]): Promise<Draft[]> {
     for (const last of [1, turnsMax]) {
       const drafts = await Array.fromAsync(session.turns({ last }), draftOf);
-      const isMissing = ({ id, isNew }: ProjectedItem): boolean =>
-        !isNew && !drafts.some((draft) => this.#rangeOf(draft, id) !== undefined);
+      const isMissing = ({ id, kind }: ProjectedItem): boolean =>
+        kind === "change" && !drafts.some((draft) => this.#rangeOf(draft, id) !== undefined);
       if (last === turnsMax || !items.some(isMissing)) return drafts;
     }
     return [];
@@ -172,13 +177,22 @@ export class ProjectedTurns {
   }
 
   /** Turns behind the one that changes are written anew, so they must be this framework's; else it stays as it was. */
-  #change(drafts: Draft[], at: number, { id, messages }: Pick<ProjectedItem, "id" | "messages">): void {
+  #change(drafts: Draft[], at: number, { id, messages }: ProjectedItem): void {
     const draft = drafts[at]!;
     const isLast = draft.stored === undefined || drafts[at + 1]?.stored === undefined;
     const isOwn = (one: Draft): boolean => one.stored === undefined || this.#othersIn(one.stored).length === 0;
     if (!isLast && !drafts.slice(at).every(isOwn)) return;
     const [list = "output", from = 0, to = 0] = this.#rangeOf(draft, id) ?? [];
-    draft[list] = [...draft[list].slice(0, from), ...messages, ...draft[list].slice(to)];
+    draft[list] = [...draft[list].slice(0, from), ...this.#marked(id, messages), ...draft[list].slice(to)];
+    draft.isChanged = true;
+  }
+
+  /** An answer grows in its place, also where results of its first calls are behind it. */
+  #grow(draft: Draft | undefined, { id, messages }: ProjectedItem): void {
+    const [list = "output", from = 0, to = 0] = (draft && this.#rangeOf(draft, id)) ?? [];
+    if (draft === undefined || messages.length === 0) return;
+    const grown = [...draft[list].slice(from, to), ...messages].reduce(joined);
+    draft[list] = [...draft[list].slice(0, from), ...this.#marked(id, [grown]), ...draft[list].slice(to)];
     draft.isChanged = true;
   }
 
@@ -192,7 +206,7 @@ export class ProjectedTurns {
   }
 
   /** The messages of an item, the first one with its mark. */
-  #marked({ id, messages }: ProjectedItem): readonly Message[] {
+  #marked(id: string, messages: readonly Message[]): readonly Message[] {
     const count = messages.length === 1 ? undefined : messages.length;
     // A mark has the form of a native form, which no model is sent. Without a hash it would be one of a model.
     const native: Value = defined({ format: this.#format, version: 1, value: id, hash: "", count });
@@ -246,4 +260,22 @@ function turnOf({ stored, input, output }: Draft): TurnInput {
   const isAnswered = output.length > 0 && !hasOpenCalls(output);
   const { agent, model } = stored ?? {};
   return { input, output, status: isAnswered ? "done" : "interrupted", ...defined({ agent, model }) };
+}
+
+/** Two messages of one answer as one. */
+function joined(message: Message, more: Message): Message {
+  const calls = [message, more].flatMap(({ tool_calls: own = [] }) => own);
+  return defined({
+    ...message,
+    content: joinedContent(message.content, more.content),
+    tool_calls: calls.length === 0 ? undefined : calls,
+  });
+}
+
+function joinedContent(content: Value | undefined, more: Value | undefined): Value {
+  if (content == null || more == null) return content ?? more ?? null;
+  if (typeof content === "string" && typeof more === "string") return content + more;
+  return [content, more].flatMap((one): readonly Value[] =>
+    typeof one === "string" ? [{ type: "text", text: one }] : (one as readonly Value[]),
+  );
 }

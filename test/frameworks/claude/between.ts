@@ -24,6 +24,7 @@ export const participant: Participant = {
   page: "claude.md",
   format: "anthropic",
   sessionOf: (id) => `claude/shop/${id}`,
+  nameOf: (id) => (id.startsWith("claude/shop/") ? id.slice("claude/shop/".length) : id),
   async begin(sessions, id) {
     const [found, failed] = sample.calls;
     const calls = sample.calls.map(({ id: call, tool: name, input }) => ({ type: "tool_use", id: call, name, input }));

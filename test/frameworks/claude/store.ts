@@ -321,6 +321,11 @@ for (const name of enginesOfRun("SQLite")) {
       // The SDK sends a batch again that was not acknowledged.
       for (const { key: at, entries } of batches) await store.append(at, entries);
       await check(batches.length);
+      const turns = await Array.fromAsync((await sessions.get(`claude/${projectKey}/killed`)).turns());
+      assert.deepEqual(
+        turns.map(({ input, output }) => [...input, ...output].map(({ content }) => content)),
+        [["Hi", "Hello"]],
+      );
       assert.deepEqual(await store.load(key), [...(batches[0]?.entries ?? []), ...(batches[2]?.entries ?? [])]);
       await assertSound(sessions);
       return acknowledged === batches.length;

@@ -1,0 +1,92 @@
+/** Lines of a transcript as messages of turns, and turns that other frameworks have written as lines. */
+import { createHash } from "node:crypto";
+import { defined } from "../../domain/values/defined.ts";
+import { toFormat } from "../../index.ts";
+import type { ForeignMessages, ProjectedItem } from "../projection/projected-turns.ts";
+import { shownMessages } from "../projection/shown-messages.ts";
+import type { ClaudeEntry } from "./entries.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * The messages of a line in the turns. An answer of several lines is one message, known by the id that all of them have. Lines of
+ * subagents, summaries of compactions, errors, and lines that the SDK hides or that have no message are in no turn.
+ */
+export function itemOf(line: ClaudeEntry): ProjectedItem | undefined {
+  const { type, uuid, message } = line;
+  const isSaid = type === "user" || type === "assistant";
+  const isHidden = [line["isMeta"], line["isSidechain"], line["isCompactSummary"], line["isApiErrorMessage"]].includes(
+    true,
+  );
+  if (!isSaid || isHidden || uuid === undefined) return undefined;
+  const { content, id } = fieldsOf(message);
+  const messages = shownMessages({ role: type, content: plainContent(content) }, "anthropic");
+  const answer = type === "assistant" && typeof id === "string" ? id : undefined;
+  return { id: answer ?? uuid, messages, kind: answer === undefined ? "new" : "more" };
+}
+
+/** One block of text as the text. */
+function plainContent(content: unknown): unknown {
+  const [block, ...others] = Array.isArray(content) ? (content as readonly unknown[]) : [];
+  const { type, text } = fieldsOf(block);
+  return type === "text" && others.length === 0 ? text : content;
+}
+
+/**
+ * The lines in the place of messages that others have written, each behind the one before. Their uuids are always the same.
+ * @param last the line that they are behind
+ */
+export function linesOfTurns(
+  foreign: readonly ForeignMessages[],
+  { sessionId, last }: { readonly sessionId: string; readonly last: ClaudeEntry | undefined },
+): readonly (readonly ClaudeEntry[])[] {
+  const { cwd, version, gitBranch } = (last ?? {}) as Fields;
+  let parentUuid = last?.uuid ?? null;
+  return foreign.map(({ turn, before, messages }) =>
+    toFormat(messages, "anthropic").map((value, index) => {
+      const { role, content } = value as unknown as { readonly role: "user" | "assistant"; readonly content: unknown };
+      const uuid = uuidOf(`${sessionId}/${turn.seq}/${before + index}/${turn.at.getTime()}`);
+      const line: ClaudeEntry = defined({
+        parentUuid,
+        isSidechain: false,
+        userType: "external",
+        cwd,
+        sessionId,
+        version,
+        gitBranch,
+        type: role,
+        message: role === "user" ? { role, content } : answerOf(uuid, content, turn.model),
+        uuid,
+        timestamp: turn.at.toISOString(),
+      });
+      parentUuid = uuid;
+      return line;
+    }),
+  );
+}
+
+/** An answer with the fields that the API of Anthropic gives it. */
+function answerOf(uuid: string, given: unknown, model = "unknown"): object {
+  const content = (typeof given === "string" ? [{ type: "text", text: given }] : given) as readonly Fields[];
+  const isCalling = content.some(({ type }) => type === "tool_use");
+  return {
+    id: `msg_${uuid.replaceAll("-", "")}`,
+    type: "message",
+    role: "assistant",
+    model,
+    content,
+    stop_reason: isCalling ? "tool_use" : "end_turn",
+    stop_sequence: null,
+    usage: { input_tokens: 0, output_tokens: 0 },
+  };
+}
+
+/** A uuid (version 8: made of a hash) for a text. */
+function uuidOf(text: string): string {
+  const digits = createHash("sha256").update(text).digest("hex");
+  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-8${digits.slice(13, 16)}-8${digits.slice(17, 20)}-${digits.slice(20, 32)}`;
+}
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}

@@ -1,0 +1,231 @@
+/** Lines of transcripts as turns, and turns of other frameworks as lines of transcripts. */
+// oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
+import "./resolve.ts";
+import {
+  foldSessionSummary,
+  forkSession,
+  getSessionMessages,
+  listSessions,
+  type SessionStore,
+  type SessionStoreEntry,
+} from "@anthropic-ai/claude-agent-sdk";
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { doctor } from "../../../src/admin.ts";
+import { claudeStore } from "../../../src/adapters/claude.ts";
+import { openSessions, type Message, type Session } from "../../../src/index.ts";
+import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
+import { openMemory } from "../../../src/store/memory.ts";
+import { inMemory } from "../../support/in-memory.ts";
+import { rounds } from "../../support/rounds.ts";
+import { conversation } from "./lines.ts";
+
+const projectKey = "-srv-shop";
+const dir = "/srv/shop";
+
+/** The texts of the turns: questions, then answers. */
+async function turnsOf(session: Session): Promise<readonly (readonly string[])[]> {
+  const text = ({ role, content, tool_calls: calls = [] }: Message): string =>
+    [`${role}: ${String(content)}`, ...calls.map(({ id }) => `calls ${id}`)].join(" ");
+  return (await Array.fromAsync(session.turns())).map(({ input, output }) => [...input, ...output].map(text));
+}
+
+/** Lines behind each other. */
+function chain(sessionId: string, lines: readonly Partial<SessionStoreEntry>[]): SessionStoreEntry[] {
+  let parentUuid: string | null = null;
+  return lines.map((line) => {
+    const uuid = randomUUID();
+    const whole = { type: "user", ...line, uuid, parentUuid, sessionId };
+    parentUuid = uuid;
+    return whole;
+  });
+}
+
+const said = (content: unknown): Partial<SessionStoreEntry> => ({ type: "user", message: { role: "user", content } });
+const answered = (id: string, ...content: readonly object[]): Partial<SessionStoreEntry> => ({
+  type: "assistant",
+  message: { role: "assistant", id, type: "message", content },
+});
+const calling = (id: string): object => ({ type: "tool_use", id, name: "look", input: {} });
+const result = (id: string): object => ({ type: "tool_result", tool_use_id: id, content: `result ${id}` });
+
+test("the lines of an answer are one message of a turn, in the commit of each line, and hidden lines are in none", async () => {
+  await using place = inMemory();
+  const store: SessionStore = claudeStore(place.sessions);
+  const key = { projectKey, sessionId: "s" };
+  const lines = chain("s", [
+    said("Look at both."),
+    { ...said("Caveat"), isMeta: true },
+    answered("msg_1", { type: "thinking", thinking: "Hm.", signature: "s" }),
+    answered("msg_1", { type: "text", text: "I look." }),
+    answered("msg_1", calling("c1")),
+    said([result("c1")]),
+    answered("msg_1", calling("c2")),
+    said([result("c2")]),
+    { ...answered("msg_x", { type: "text", text: "Apart." }), isSidechain: true },
+    answered("msg_2", { type: "text", text: "Both are here." }),
+    { type: "system", subtype: "compact_boundary" },
+    { ...said("A summary."), isCompactSummary: true },
+    said("Thanks."),
+  ]);
+  for (const line of lines) {
+    const before = (await place.sessions.get("claude/-srv-shop/s").catch(() => undefined))?.info.version;
+    await store.append(key, [line]);
+    if (before !== undefined) assert.equal((await place.sessions.get("claude/-srv-shop/s")).info.version, before + 1);
+  }
+  await store.append({ ...key, subpath: "subagents/agent-a" }, chain("s", [said("Find it.")]));
+  const session = await place.sessions.get("claude/-srv-shop/s");
+  assert.deepEqual(await turnsOf(session), [
+    [
+      "user: Look at both.",
+      "assistant: I look. calls c1 calls c2",
+      "tool: result c1",
+      "tool: result c2",
+      "assistant: Both are here.",
+    ],
+    ["user: Thanks."],
+  ]);
+  assert.deepEqual(await store.load(key), lines);
+  await store.append(key, lines);
+  assert.equal((await session.refresh()).turn, 2);
+  assert.equal((await doctor(place.sessions)).findings, 0);
+});
+
+test("turns of others are lines behind the last one, for the SDK's functions too, before and after the next line", async () => {
+  await using place = inMemory();
+  const sessionStore: SessionStore = claudeStore(place.sessions, { user: "ada" });
+  const sessionId = randomUUID();
+  const key = { projectKey, sessionId };
+  const own = conversation(sessionId, ["Where?", "Here."]);
+  await sessionStore.append(key, own);
+  const session = await place.sessions.get(`claude/${projectKey}/${sessionId}`);
+  await session.append({
+    input: "And the other?",
+    output: [
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "c1", type: "function", function: { name: "look", arguments: "{}" } }],
+      },
+      { role: "tool", tool_call_id: "c1", content: "lost", is_error: true },
+      { role: "assistant", content: "Lost." },
+    ],
+  });
+  const { version } = await session.refresh();
+  const lines = (await sessionStore.load(key)) ?? [];
+  assert.equal((await session.refresh()).version, version, "a load writes nothing");
+  assert.deepEqual(lines.slice(0, 2), own);
+  assert.deepEqual(
+    lines.slice(2).map(({ type, cwd, message }) => [type, cwd, (message as { content: unknown }).content]),
+    [
+      ["user", "/srv/shop", "And the other?"],
+      ["assistant", "/srv/shop", [{ type: "tool_use", id: "c1", name: "look", input: {} }]],
+      ["user", "/srv/shop", [{ type: "tool_result", tool_use_id: "c1", content: "lost", is_error: true }]],
+      ["assistant", "/srv/shop", [{ type: "text", text: "Lost." }]],
+    ],
+  );
+  const uuids = (all: readonly { readonly uuid?: unknown }[]): unknown[] => all.map(({ uuid }) => uuid);
+  assert.deepEqual(uuids(await getSessionMessages(sessionId, { dir, sessionStore })), uuids(lines));
+  // A process that resumes the session goes on behind them, and may send all lines again.
+  const next = { ...conversation(sessionId, ["Thanks."])[0]!, parentUuid: lines.at(-1)?.uuid };
+  await sessionStore.append(key, [...lines, next]);
+  const all = (await sessionStore.load(key)) ?? [];
+  assert.deepEqual(all, [...lines, next]);
+  assert.deepEqual(uuids(await getSessionMessages(sessionId, { dir, sessionStore })), uuids(all));
+  assert.deepEqual(await turnsOf(session), [
+    ["user: Where?", "assistant: Here."],
+    ["user: And the other?", "assistant: null calls c1", "tool: lost", "assistant: Lost."],
+    ["user: Thanks."],
+  ]);
+  const [summary] = (await sessionStore.listSessionSummaries?.(projectKey)) ?? [];
+  assert.deepEqual(summary?.data, JSON.parse(JSON.stringify(foldSessionSummary(undefined, key, all).data)));
+  const fork = await forkSession(sessionId, { dir, sessionStore });
+  assert.equal((await getSessionMessages(fork.sessionId, { dir, sessionStore })).length, all.length);
+  assert.equal((await turnsOf(await place.sessions.get(`claude/${projectKey}/${fork.sessionId}`))).length, 3);
+  assert.equal((await doctor(place.sessions)).findings, 0);
+});
+
+test("a session that another framework has begun is resumed by its id, by its own user in one project", async () => {
+  await using place = inMemory();
+  const sessionStore: SessionStore = claudeStore(place.sessions, { user: "ada" });
+  const [sessionId, foreign] = [randomUUID(), randomUUID()];
+  const chat = await place.sessions.create({ id: sessionId, user: "ada", title: "Parcels" });
+  await place.sessions.create({ id: foreign, user: "bob" });
+  assert.equal(await sessionStore.load({ projectKey, sessionId }), null);
+  await chat.append({ input: "Where?", output: "Here." });
+  const lines = (await sessionStore.load({ projectKey, sessionId })) ?? [];
+  assert.deepEqual(
+    lines.map(({ type, parentUuid }) => [type, parentUuid]),
+    [
+      ["user", null],
+      ["assistant", lines[0]?.uuid],
+    ],
+  );
+  assert.deepEqual(await listSessions({ dir, sessionStore }), []);
+  const next = { ...conversation(sessionId, ["Thanks."])[0]!, parentUuid: lines[1]?.uuid };
+  await sessionStore.append({ projectKey, sessionId }, [next]);
+  assert.deepEqual(await sessionStore.load({ projectKey, sessionId }), [...lines, next]);
+  assert.deepEqual(await turnsOf(chat), [["user: Where?", "assistant: Here."], ["user: Thanks."]]);
+  assert.equal((await listSessions({ dir, sessionStore })).length, 1);
+  assert.equal((await chat.refresh()).title, "Parcels");
+  assert.equal(await sessionStore.load({ projectKey: "-srv-other", sessionId }), null);
+  await sessionStore.append({ projectKey, sessionId: foreign }, [next]);
+  assert.equal((await place.sessions.get(foreign)).info.turn, 0);
+});
+
+test("a transcript that was stored without turns is loaded as it was, and has turns with its next line", async () => {
+  await using place = inMemory();
+  const store: SessionStore = claudeStore(place.sessions);
+  const key = { projectKey, sessionId: "s" };
+  const lines = conversation("s", ["Where?", "Here.", "Thanks."]);
+  const stored = lines.slice(0, 2);
+  // As the adapter wrote them before lines were turns.
+  const { mtime: _, ...summary } = foldSessionSummary(undefined, key, stored);
+  const session = await place.sessions.create({
+    id: "claude/-srv-shop/s",
+    labels: { "claude-project": projectKey },
+    metadata: { claude: { ...summary, mtime: 1 } as never },
+  });
+  const entries = stored.map((entry) => ({ key: `u${entry.uuid}`, value: { entry } as never }));
+  await session.write({ logs: { claude: { entries } } });
+  assert.deepEqual(await store.load(key), stored);
+  assert.equal((await session.refresh()).turn, 0);
+  await store.append(key, lines.slice(2));
+  assert.deepEqual(await store.load(key), lines);
+  assert.deepEqual(await turnsOf(session), [["user: Where?", "assistant: Here."], ["user: Thanks."]]);
+});
+
+test("a line costs as much in a long transcript as in a short one, also in an answer without an end", async () => {
+  const steps = rounds(1000, 120);
+  let [bytes, calls] = [0, 0];
+  const memoryStore = openMemory();
+  const counted = storeBefore(memoryStore, (method, args) => {
+    calls++;
+    if (method === "commit") bytes += JSON.stringify(args).length;
+    return callStore(memoryStore, method, args);
+  });
+  await using sessions = await openSessions({ store: counted, sweep: false });
+  const store: SessionStore = claudeStore(sessions);
+  const key = { projectKey, sessionId: "s" };
+  await store.append(key, chain("s", [said("Count.")]));
+  const costs: { readonly bytes: number; readonly calls: number }[] = [];
+  for (let step = 0; step < steps; step++) {
+    [bytes, calls] = [0, 0];
+    for (const line of chain("s", [answered(`msg_${step}`, calling(`c${step}`)), said([result(`c${step}`)])]))
+      await store.append(key, [line]);
+    costs.push({ bytes, calls });
+  }
+  const most = (of: readonly { readonly bytes: number; readonly calls: number }[]): readonly number[] => [
+    Math.max(...of.map((cost) => cost.bytes)),
+    Math.max(...of.map((cost) => cost.calls)),
+  ];
+  const [[earlyBytes = 0, earlyCalls = 0], [lateBytes = 0, lateCalls = 0]] = [
+    most(costs.slice(0, 40)),
+    most(costs.slice(-40)),
+  ];
+  assert.ok(lateBytes < 1.2 * earlyBytes, `${lateBytes} bytes, ${earlyBytes} at the beginning`);
+  assert.ok(lateCalls <= earlyCalls, `${lateCalls} calls, ${earlyCalls} at the beginning`);
+  const messages = await (await sessions.get("claude/-srv-shop/s")).messages();
+  assert.equal(messages.length, 2 * steps + 1);
+});
