@@ -648,3 +648,27 @@ test("sessions of the Agents SDK are imported", async () => {
     { role: "assistant", content: "ok" },
   ]);
 });
+
+test("conversations one level deeper in an object come in, and the fields beside them are counted", async () => {
+  await using place = inMemory();
+  const chat = (id: string): object => ({ id, messages: [{ role: "user", content: "Hi" }] });
+  const files = [
+    { success: true, data: { conversations: [chat("a"), chat("b")], total: 2 } },
+    { conversation: chat("c"), next: null },
+    { user: { name: "ada", chats: [chat("d")] } },
+  ];
+  const reports = [];
+  for (const file of files) reports.push(await importText(place.sessions, JSON.stringify(file)));
+  assert.deepEqual(
+    reports.map(({ restored, leftOut, reasons }) => [restored, leftOut, reasons.length]),
+    [
+      [2, { "field of the file": 2 }, 0],
+      [1, {}, 0],
+      [1, { "field of the file": 1 }, 0],
+    ],
+  );
+  const [first, second] = ["Rye?", "My door code is 0000"].map((content) =>
+    JSON.stringify({ chat: { history: [{ role: "user", content }] } }),
+  );
+  assert.equal((await importText(place.sessions, `${first}\n${second}`)).restored, 2);
+});

@@ -114,15 +114,46 @@ class FileReader {
       return;
     }
     let lists;
+    let inner: readonly InnerDocument[];
     try {
       const fits = (value: Value): boolean => this.#choice.fits({ value, place: found.place });
       lists = fits(found.value) ? undefined : listsIn(found.value, fits);
+      inner = lists === undefined ? this.#innerOf(found) : [];
     } catch (error) {
       yield* this.#misfit(found, error);
       return;
     }
-    if (lists === undefined) yield* this.#one(found, size);
+    if (inner.length > 0) yield* this.#wrapper(found, { inner, size });
+    else if (lists === undefined) yield* this.#one(found, size);
     else yield* this.#object(found, { lists, size });
+  }
+
+  /** The fields of an object of no known form that are a conversation, or an object around lists of conversations. */
+  #innerOf({ value, place }: FoundDocument): readonly InnerDocument[] {
+    const isConversation = (item: Value): boolean => this.#choice.isConversation({ value: item, place });
+    if (!isFields(value) || this.#choice.fits({ value, place })) return [];
+    return Object.entries(value).flatMap(([name, field]): readonly InnerDocument[] => {
+      if (!isFields(field)) return [];
+      const lists = isConversation(field) ? [] : listsIn(field, isConversation);
+      return lists === undefined ? [] : [{ name, document: { value: field, place: `${place} ${name}` }, lists }];
+    });
+  }
+
+  /** The conversations inside an object such as the response of an API, `{"data": {"conversations": […]}}`. */
+  *#wrapper(
+    { value, place }: FoundDocument,
+    { inner, size }: { readonly inner: readonly InnerDocument[]; readonly size: number },
+  ): Iterable<ImportItem> {
+    for (const { document, lists } of inner)
+      if (lists.length === 0) yield* this.#one(document, size / inner.length);
+      else yield* this.#object(document, { lists, size: size / inner.length });
+    yield* this.#endObject(
+      place,
+      besideIn(
+        value,
+        inner.map(({ name }) => name),
+      ),
+    );
   }
 
   /** The items of the lists of an object, or of a list alone. */
@@ -135,10 +166,13 @@ class FileReader {
     for (const { name: list, items } of lists)
       for (const item of items)
         yield* this.#item({ value: item, place: `${place} item ${++number}` }, { list, size: size / count });
-    const beside = new FieldCount();
-    for (const [name, field] of isFields(value) ? Object.entries(value) : [])
-      if (says(field) && !lists.some((one) => one.name === name)) beside.add(name);
-    yield* this.#endObject(place, beside);
+    yield* this.#endObject(
+      place,
+      besideIn(
+        value,
+        lists.map(({ name }) => name),
+      ),
+    );
   }
 
   /** An item of a list. The first items wait for one that fits: a list without one is a field like others. */
@@ -249,6 +283,22 @@ function listsIn(value: Value, fits: (item: Value) => boolean): readonly NamedLi
         wrapperNames.includes(name) && Array.isArray(items) ? [{ name, items: items as readonly Value[] }] : [],
       );
   return lists.some(({ items }) => items.slice(0, waitingMax).some(fits)) ? lists : undefined;
+}
+
+/** A field of an object that is a document by itself. */
+interface InnerDocument {
+  readonly name: string;
+  readonly document: FoundDocument;
+  /** Its lists; none for a conversation. */
+  readonly lists: readonly NamedList[];
+}
+
+/** The fields of an object that say something, but for those that were read. */
+function besideIn(value: Value, read: readonly string[]): FieldNames {
+  const beside = new FieldCount();
+  for (const [name, field] of isFields(value) ? Object.entries(value) : [])
+    if (says(field) && !read.includes(name)) beside.add(name);
+  return beside;
 }
 
 interface WaitingItem {
