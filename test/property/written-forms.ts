@@ -145,6 +145,33 @@ export const writtenForms: Readonly<Record<string, WrittenForm>> = {
       })),
     },
   ],
+  "adk eval": (written) => [
+    {
+      eval_set_id: "k",
+      eval_cases: [
+        {
+          eval_id: "k",
+          conversation: written.turns.map((turn, index) => ({
+            invocation_id: `i${index}`,
+            user_content: toFormat(turn.slice(0, 1), "gemini")[0],
+            intermediate_data: {
+              invocation_events: toFormat(turn.slice(1, -1), "gemini").map((content) => ({ author: "baker", content })),
+            },
+            final_response: toFormat(turn.slice(-1), "gemini")[0],
+          })),
+        },
+      ],
+    },
+  ],
+  "gemini cli prompts": (written) =>
+    written.turns.map(([question], messageId) => ({
+      sessionId: "k",
+      messageId,
+      type: "user",
+      message: `Tell me: ${wordsOf(question!)}`,
+      timestamp: at(messageId),
+    })),
+  "deeper in an object": (written) => [{ ok: true, data: { conversations: [{ id: "k", messages: all(written) }] } }],
   langgraph: (written) => [{ thread_id: "k", values: { messages: toFormat(all(written), "langchain"), floor: "ceo" } }],
   assistants: (written) => [
     {

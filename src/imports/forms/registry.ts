@@ -1,8 +1,10 @@
 /** The forms that an import knows. */
+import { adkEval } from "./agents/adk-eval.ts";
 import { adk } from "./agents/adk.ts";
 import { assistants } from "./agents/assistants.ts";
 import { claudeCode } from "./agents/claude-code.ts";
 import { codex } from "./agents/codex.ts";
+import { geminiCliPrompts } from "./agents/gemini-cli-prompts.ts";
 import { geminiCli } from "./agents/gemini-cli.ts";
 import { langgraph } from "./agents/langgraph.ts";
 import { modelCalls } from "./agents/model-calls.ts";
@@ -38,7 +40,9 @@ export const conversationFormats: readonly ConversationFormat[] = [
   aiStudio,
   claudeCode,
   geminiCli,
+  geminiCliPrompts,
   adk,
+  adkEval,
   langgraph,
   assistants,
   openaiConversation,

@@ -107,7 +107,7 @@ function transcriptsIn(event: Fields): readonly Fields[] {
 }
 
 /** Python writes all fields that a part may have, most of them as null. */
-function withoutNulls(part: Fields): Fields {
+export function withoutNulls(part: Fields): Fields {
   return Object.fromEntries(
     Object.entries(part)
       .filter(([, value]) => value !== null)

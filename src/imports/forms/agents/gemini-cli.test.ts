@@ -148,3 +148,22 @@ test("checkpoints have the contents that the model was shown, calls without ids 
     assert.deepEqual(await contents(place, session!.id), ["List", null, "a", "One."]);
   }
 });
+
+test("the prompts of logs.json are questions of their sessions in their order, without commands", async () => {
+  await using place = inMemory();
+  const prompt = (messageId: number, message: string, sessionId = "g"): object => ({
+    sessionId,
+    messageId,
+    type: "user",
+    message,
+    timestamp: new Date(Date.UTC(2025, 0, 1, 0, 0, messageId)).toISOString(),
+  });
+  const log = [prompt(1, "/help"), prompt(2, "And wheat?"), prompt(0, "Rye?"), prompt(0, "/quit", "h")];
+  const report = await importText(place.sessions, JSON.stringify(log));
+  assert.deepEqual([report.restored, report.leftOut, report.empty], [1, { command: 1 }, 1]);
+  const [turn] = await Array.fromAsync((await place.sessions.get("g")).turns());
+  assert.deepEqual(
+    [turn?.input.map(({ content }) => content), turn?.at.toISOString()],
+    [["Rye?", "And wheat?"], "2025-01-01T00:00:00.000Z"],
+  );
+});

@@ -43,3 +43,18 @@ test("conversations of Chatbot UI keep their title, model and prompt; an empty o
     assert.equal(turn?.model, "m1");
   }
 });
+
+test("an export of folders and prompts alone has no messages, and does not refuse the other files", async () => {
+  await using place = inMemory();
+  const folders = [{ id: "f", name: "Ovens", type: "chat" }];
+  const prompts = [{ id: "p", name: "Brief", description: "", content: "Be brief.", folderId: null }];
+  const files = [
+    { version: 5, folders, prompts },
+    { version: 4, history: [], folders, prompts },
+    { history: null, folders },
+  ];
+  for (const file of files) {
+    const report = await importText(place.sessions, JSON.stringify(file));
+    assert.deepEqual([report.restored, report.empty, report.reasons[0]?.message], [0, 1, "f:1 has no messages"]);
+  }
+});
