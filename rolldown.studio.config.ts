@@ -1,4 +1,4 @@
-/** The page of the studio, as the package has it in `dist/studio`: scripts and one style sheet, without a request to another origin. */
+/** The page of the studio, as the package has it in `dist/studio/page`: scripts and one style sheet, without a request to another origin. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { RolldownOptions } from "rolldown";
@@ -23,7 +23,7 @@ const build: RolldownOptions = {
     },
   ],
   output: {
-    dir: fileURLToPath(new URL("./dist/studio/", import.meta.url)),
+    dir: fileURLToPath(new URL("./dist/studio/page/", import.meta.url)),
     cleanDir: true,
     minify: true,
     entryFileNames: "[name].js",

@@ -18,8 +18,8 @@ const types: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-/** dist/studio/ is two folders above src/studio/, dist/studio/ and dist/parts/, and one down from there. */
-const built = fileURLToPath(new URL("../../dist/studio/", import.meta.url));
+/** The folder of the files. src/studio/, dist/studio/ and dist/parts/ are two folders below the package. */
+const built = fileURLToPath(new URL("../../dist/studio/page/", import.meta.url));
 
 /** The files of the page. Empty in a checkout whose page is not built. */
 export function studioFiles(folder: string = built): StudioFiles {

@@ -243,6 +243,18 @@ describe("the package", () => {
     assert.deepEqual(stale, [], "compiled from a source that is no longer there");
   });
 
+  test("the studio serves the page that it holds", async () => {
+    const script = `import { openSessions } from "perdure";
+      import { createStudio } from "perdure/studio";
+      const sessions = await openSessions("memory:");
+      const studio = createStudio({ sessions });
+      for (const path of ["", "/files/studio.js", "/files/studio.css", "/files/icon.svg"])
+        console.log((await studio.fetch(new Request("http://localhost/studio" + path))).status);
+      await studio.stop();
+      await sessions.close();`;
+    assert.equal(await node(["--input-type=module", "--eval", script], project), "200\n200\n200\n200\n");
+  });
+
   test("each link of its documentation leads to a file that it holds", () => {
     const paths = new Set(packed.files.map(({ path }) => path));
     const dead = [...paths]

@@ -9,7 +9,7 @@ import { studioFiles, type StudioFiles } from "../../src/studio/files.ts";
 
 export async function builtPage(): Promise<StudioFiles> {
   const programs = process.env["PERDURE_TEST_PROGRAMS"];
-  if (programs !== undefined) return studioFiles(join(programs, "dist/studio"));
+  if (programs !== undefined) return studioFiles(join(programs, "dist/studio/page"));
   const folder = mkdtempSync(join(tmpdir(), "perdure-studio-"));
   after(() => rmSync(folder, { recursive: true }));
   await build({ ...config, logLevel: "warn", output: { ...config.output, dir: folder } });

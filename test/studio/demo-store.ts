@@ -69,7 +69,7 @@ export async function demoStore(url = "memory:"): Promise<Demo> {
       researcher: { instructions: "You look things up and name your sources." },
     },
   });
-  const manager = createManager({ sessions, tools: { support: [refund] } });
+  const manager = createManager({ sessions, tools: { support: [refund], ceo: [refund] } });
   await fillMany(sessions);
   await support(sessions);
   await failures(sessions);

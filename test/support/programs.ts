@@ -42,7 +42,7 @@ export async function buildPrograms(): Promise<string> {
     input: { ...(config.input as Record<string, string>), ...input },
     output: { ...config.output, dir: join(folder, "dist") },
   });
-  await build({ ...studio, logLevel: "warn", output: { ...studio.output, dir: join(folder, "dist/studio") } });
+  await build({ ...studio, logLevel: "warn", output: { ...studio.output, dir: join(folder, "dist/studio/page") } });
   process.env[folderVariable] = folder;
   return folder;
 }

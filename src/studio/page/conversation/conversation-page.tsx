@@ -1,4 +1,81 @@
 import type { JSX } from "preact";
-export function ConversationPage({ params }: { readonly params: { readonly id: string } }): JSX.Element {
-  return <div class="page">{params.id}</div>;
+import { useLocation } from "preact-iso/router";
+import { useEffect, useMemo } from "preact/hooks";
+import { useKeys } from "../view/keyboard.ts";
+import { Icon } from "../view/icons.tsx";
+import { CopyButton, Failure, Loading, StateMark, href, sessionHref } from "../view/parts.tsx";
+import { Compare } from "./compare.tsx";
+import { Conversation } from "./conversation.ts";
+import { Panel } from "./panel.tsx";
+import { Stored } from "./stored.tsx";
+import { Timeline } from "./timeline.tsx";
+import { Turns } from "./turns.tsx";
+
+const tabs = [
+  { name: "Conversation", path: "" },
+  { name: "Timeline", path: "/timeline" },
+  { name: "Stored", path: "/stored" },
+  { name: "Compare", path: "/compare" },
+] as const;
+
+interface PageProps {
+  readonly id: string;
+  readonly tab?: string;
+}
+
+export function ConversationPage({ id, tab = "" }: PageProps): JSX.Element {
+  const conversation = useMemo(() => new Conversation(id), [id]);
+  useEffect(() => () => conversation.close(), [conversation]);
+  const { route } = useLocation();
+  useKeys({
+    Escape: () => route(href("/")),
+    ...Object.fromEntries(tabs.map(({ path }, index) => [String(index + 1), () => route(sessionHref(id, path))])),
+  });
+  const session = conversation.session.value;
+  const error = conversation.error.value;
+  useEffect(() => {
+    document.title = `${session?.title ?? id} · Perdure Studio`;
+    return () => void (document.title = "Perdure Studio");
+  }, [session?.title, id]);
+  return (
+    <div class="page">
+      <header class="bar bar-session">
+        <a class="quiet" href={href("/")} aria-label="All sessions">
+          <Icon name="back" />
+        </a>
+        <h1 class="clip">{session?.title ?? id}</h1>
+        {session !== undefined && <StateMark state={session.state} />}
+        {session !== undefined && session.title !== null && <code class="clip faint bar-id">{id}</code>}
+        <CopyButton text={id} label="Copy id" />
+      </header>
+      <nav class="tabs" aria-label="Views of the session">
+        {tabs.map(({ name, path }) => (
+          <a
+            key={name}
+            href={sessionHref(id, path)}
+            aria-current={path === (tab === "" ? "" : `/${tab}`) ? "page" : undefined}
+          >
+            {name}
+          </a>
+        ))}
+      </nav>
+      {error !== undefined ? (
+        <Failure error={error} retry={() => conversation.retry()} />
+      ) : session === undefined ? (
+        <Loading />
+      ) : (
+        <div class="split">
+          <View tab={tab} conversation={conversation} />
+          <Panel conversation={conversation} session={session} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+function View({ tab, conversation }: { readonly tab: string; readonly conversation: Conversation }): JSX.Element {
+  if (tab === "timeline") return <Timeline conversation={conversation} />;
+  if (tab === "stored") return <Stored conversation={conversation} />;
+  if (tab === "compare") return <Compare conversation={conversation} />;
+  return <Turns conversation={conversation} />;
 }

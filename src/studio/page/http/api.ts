@@ -194,10 +194,11 @@ export async function follow(
       const response = await send(path, { headers, signal, query });
       if (response.status === 204 || response.body === null) return;
       onState?.("live");
-      pauseMs = retryMs.first;
       const parser = createParser({
         onEvent: ({ event = "message", id, data }) => {
           lastId = id ?? lastId;
+          // A stream that ends without an event is asked for less and less often.
+          pauseMs = retryMs.first;
           onEvent({ event, id, data: JSON.parse(data) });
         },
       });

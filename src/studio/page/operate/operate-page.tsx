@@ -1,4 +1,51 @@
 import type { JSX } from "preact";
-export function OperatePage(): JSX.Element {
-  return <div class="page" />;
+import { may } from "../http/api.ts";
+import { Blank, href } from "../view/parts.tsx";
+import { Doctor } from "./doctor.tsx";
+import { Erasure } from "./erasure.tsx";
+import { Events } from "./events.tsx";
+import { Sweep } from "./sweep.tsx";
+
+const tools = [
+  { name: "Events", path: "" },
+  { name: "Doctor", path: "doctor" },
+  { name: "Sweep", path: "sweep" },
+  { name: "Erasure", path: "erasure" },
+] as const;
+
+/** What an operator does on the whole store. */
+export function OperatePage({ tool = "" }: { readonly tool?: string }): JSX.Element {
+  return (
+    <div class="page page-scroll" tabIndex={0} role="region" aria-label="Operate">
+      <header class="bar">
+        <h1>Operate</h1>
+      </header>
+      <nav class="tabs" aria-label="Tools">
+        {tools.map(({ name, path }) => (
+          <a
+            key={name}
+            href={href(`/operate${path === "" ? "" : `/${path}`}`)}
+            aria-current={path === tool ? "page" : undefined}
+          >
+            {name}
+          </a>
+        ))}
+      </nav>
+      <div class="tool">
+        {tool === "" ? (
+          <Events />
+        ) : !may("admin") ? (
+          <Blank title="This needs the right admin">
+            <p>Start the studio with --write, or use a key with the right admin.</p>
+          </Blank>
+        ) : tool === "doctor" ? (
+          <Doctor />
+        ) : tool === "sweep" ? (
+          <Sweep />
+        ) : (
+          <Erasure />
+        )}
+      </div>
+    </div>
+  );
 }

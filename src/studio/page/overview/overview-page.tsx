@@ -1,4 +1,324 @@
-import type { JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { call } from "../http/api.ts";
+import { onChange } from "../http/news.ts";
+import { states, type Page, type Session, type Stats, type Sums } from "../http/wire.ts";
+import { bytes, compact, number, span } from "../view/format.ts";
+import { Ago, Failure, Loading, StateMark, href, sessionHref, useLoaded } from "../view/parts.tsx";
+import { Plot, type Series } from "./plot.tsx";
+
+const periods = [
+  { days: 7, name: "7 days" },
+  { days: 30, name: "30 days" },
+  { days: 90, name: "90 days" },
+] as const;
+const dayMs = 86_400_000;
+
+/** The store in numbers: usage by day and agent, what is stuck, hosts. */
 export function OverviewPage(): JSX.Element {
-  return <div class="page" />;
+  const days = useSignal(30);
+  const round = useSignal(0);
+  useEffect(() => {
+    // The sums read the whole store, so changes are gathered.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const unfollow = onChange(() => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        round.value++;
+      }, 15_000);
+    });
+    return () => {
+      unfollow();
+      clearTimeout(timer);
+    };
+  }, []);
+  const since = new Date(Math.floor(Date.now() / dayMs) * dayMs - (days.value - 1) * dayMs).toISOString();
+  const { value, error, reload } = useLoaded(
+    async (signal) => {
+      const sums = async (by: string): Promise<Stats> =>
+        await call<Stats>("/v1/stats", { query: { by, since, limit: 100 }, signal });
+      const [byDay, byAgent] = await Promise.all([sums("day"), sums("agent")]);
+      return { byDay, byAgent };
+    },
+    [days.value, round.value],
+  );
+  return (
+    <div class="page page-scroll" tabIndex={0} role="region" aria-label="Overview">
+      <header class="bar">
+        <h1>Overview</h1>
+        <span class="bar-end" role="group" aria-label="Period">
+          {periods.map(({ days: length, name }) => (
+            <button
+              key={length}
+              type="button"
+              class="chip"
+              aria-pressed={days.value === length}
+              onClick={() => (days.value = length)}
+            >
+              {name}
+            </button>
+          ))}
+        </span>
+      </header>
+      {error !== undefined ? (
+        <Failure error={error} retry={reload} />
+      ) : value === undefined ? (
+        <Loading />
+      ) : (
+        <Numbers byDay={value.byDay} agents={value.byAgent.groups["agent"] ?? []} days={days.value} />
+      )}
+      <div class="grid">
+        <Stuck round={round.value} />
+        <Hosts round={round.value} />
+      </div>
+    </div>
+  );
+}
+
+function Numbers({
+  byDay,
+  agents,
+  days,
+}: {
+  readonly byDay: Stats;
+  readonly agents: readonly Sums[];
+  readonly days: number;
+}): JSX.Element {
+  const { sessions, turns, storage, handoffs } = byDay;
+  const groups = everyDay(byDay, days);
+  const latency = turns.durationPercentilesMs;
+  const x = groups.map(({ at }) => at / 1000);
+  const tokens: readonly Series[] = [
+    { name: "in", values: groups.map(({ sums }) => sums?.inputTokens ?? 0), tone: "accent" },
+    { name: "out", values: groups.map(({ sums }) => sums?.outputTokens ?? 0), tone: "green" },
+  ];
+  const counts: readonly Series[] = [
+    { name: "turns", values: groups.map(({ sums }) => sums?.turns ?? 0), tone: "accent" },
+    { name: "failed", values: groups.map(({ sums }) => (sums?.failed ?? 0) + (sums?.interrupted ?? 0)), tone: "red" },
+  ];
+  const durations: readonly Series[] = [
+    {
+      name: "mean per turn",
+      values: groups.map(({ sums }) => (sums === undefined || sums.turns === 0 ? null : sums.durationMs / sums.turns)),
+      tone: "amber",
+    },
+  ];
+  return (
+    <>
+      <dl class="figures-row">
+        <Figure name="Sessions" value={compact(sessions.total)}>
+          {states
+            .filter((state) => sessions.states[state] > 0)
+            .map((state) => (
+              <a key={state} class="figure-link" href={href(`/?state=${state}`)}>
+                {compact(sessions.states[state])} {state}
+              </a>
+            ))}
+        </Figure>
+        <Figure name="Turns" value={compact(turns.turns)}>
+          {number(turns.failed)} failed · {number(turns.interrupted)} interrupted
+        </Figure>
+        <Figure name="Tokens" value={compact(turns.totalTokens)}>
+          {compact(turns.inputTokens)} in · {compact(turns.outputTokens)} out
+        </Figure>
+        <Figure name="Latency p50" value={latency === null ? "–" : span(latency.p50)}>
+          {latency === null ? "no durations" : `p95 ${span(latency.p95)}`}
+        </Figure>
+        <Figure name="Storage" value={bytes(storage.bytes)}>
+          {bytes(storage.bytesPerSession)} a session · {number(handoffs.active)} handoffs active
+        </Figure>
+      </dl>
+      <div class="grid">
+        <Plot title="Tokens by day" x={x} series={tokens} form="bars" format={compact} />
+        <Plot title="Turns by day" x={x} series={counts} form="bars" format={compact} />
+        <Plot title="Latency by day" x={x} series={durations} form="line" format={span} />
+        <Agents agents={agents} />
+      </div>
+    </>
+  );
+}
+
+function Figure({
+  name,
+  value,
+  children,
+}: {
+  readonly name: string;
+  readonly value: string;
+  readonly children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <div class="figure">
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+      <dd class="faint">{children}</dd>
+    </div>
+  );
+}
+
+/** Each day of the period, also those without a turn. */
+function everyDay(
+  { at, groups }: Stats,
+  days: number,
+): readonly { readonly at: number; readonly sums: Sums | undefined }[] {
+  const byKey = new Map((groups["day"] ?? []).map((one) => [one.key, one]));
+  const today = Math.floor(Date.parse(at) / dayMs) * dayMs;
+  return Array.from({ length: days }, (_, index) => {
+    const day = today - (days - 1 - index) * dayMs;
+    return { at: day, sums: byKey.get(new Date(day).toISOString().slice(0, 10)) };
+  });
+}
+
+function Agents({ agents }: { readonly agents: readonly Sums[] }): JSX.Element {
+  const most = Math.max(1, ...agents.map(({ totalTokens }) => totalTokens));
+  return (
+    <section class="card">
+      <h2>Agents</h2>
+      {agents.length === 0 ? (
+        <p class="faint">No turns in this period.</p>
+      ) : (
+        <table class="table">
+          <thead>
+            <tr>
+              <th scope="col">Agent</th>
+              <th scope="col" class="num">
+                Turns
+              </th>
+              <th scope="col" class="num">
+                Failed
+              </th>
+              <th scope="col" class="num">
+                Mean
+              </th>
+              <th scope="col" class="num">
+                Tokens
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {agents.slice(0, 12).map((one) => (
+              <tr key={one.key}>
+                <th scope="row">
+                  <a class="link clip" href={href(`/?agent=${encodeURIComponent(one.key ?? "")}`)}>
+                    {one.key ?? "–"}
+                  </a>
+                </th>
+                <td class="num">{number(one.turns)}</td>
+                <td class="num">{number(one.failed + one.interrupted)}</td>
+                <td class="num">{one.turns === 0 ? "–" : span(one.durationMs / one.turns)}</td>
+                <td class="num">
+                  <meter min={0} max={most} value={one.totalTokens} aria-hidden="true" /> {compact(one.totalTokens)}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
+
+interface StuckSession {
+  readonly session: Session;
+  readonly why: string;
+}
+
+/** Sessions whose lease holder is dead, that wait for a decision, or that are being written. */
+function Stuck({ round }: { readonly round: number }): JSX.Element {
+  const { value, error } = useLoaded(
+    async (signal) => {
+      const [held, waiting] = await Promise.all([
+        call<Page<Session>>("/v1/sessions", { query: { held: "true", limit: 1000 }, signal }),
+        call<Page<Session>>("/v1/sessions", { query: { waiting: "true", limit: 50 }, signal }),
+      ]);
+      const dead = held.items.filter(({ leaseHolder }) => leaseHolder?.alive === false);
+      const stuck: StuckSession[] = [
+        ...dead.map((session) => ({ session, why: "the lease holder is dead" })),
+        ...waiting.items.map((session) => ({ session, why: `waits: ${session.waitingTurn?.reason ?? ""}` })),
+      ];
+      return { stuck, running: held.items.filter(({ leaseHolder }) => leaseHolder?.alive === true) };
+    },
+    [round],
+  );
+  return (
+    <section class="card">
+      <h2>Stuck and running</h2>
+      {error !== undefined ? (
+        <Failure error={error} />
+      ) : value === undefined ? (
+        <Loading lines={3} />
+      ) : value.stuck.length + value.running.length === 0 ? (
+        <p class="faint">No session has a lease, and none waits.</p>
+      ) : (
+        <ul class="lines">
+          {value.stuck.map(({ session, why }) => (
+            <Line key={session.id} session={session} why={why} isStuck />
+          ))}
+          {value.running.slice(0, 20).map((session) => (
+            <Line
+              key={session.id}
+              session={session}
+              why={`held by ${session.leaseHolder?.host ?? "a process"}`}
+              isStuck={false}
+            />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Line({ session, why, isStuck }: StuckSession & { readonly isStuck: boolean }): JSX.Element {
+  return (
+    <li>
+      <a class="line" href={sessionHref(session.id)}>
+        <StateMark state={isStuck ? "waiting" : "open"} />
+        <span class="clip">{session.title ?? session.id}</span>
+        <span class="faint clip">{why}</span>
+        <span class="faint num">
+          <Ago at={session.lastActivityAt} />
+        </span>
+      </a>
+    </li>
+  );
+}
+
+interface Host {
+  readonly address: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly seenAt: string;
+  readonly alive: boolean;
+}
+
+function Hosts({ round }: { readonly round: number }): JSX.Element {
+  const { value, error } = useLoaded(async (signal) => await call<Page<Host>>("/v1/hosts", { signal }), [round]);
+  return (
+    <section class="card">
+      <h2>Hosts of live sessions</h2>
+      {error !== undefined ? (
+        <Failure error={error} />
+      ) : value === undefined ? (
+        <Loading lines={2} />
+      ) : value.items.length === 0 ? (
+        <p class="faint">None. perdure host run starts one.</p>
+      ) : (
+        <ul class="lines">
+          {value.items.map((host) => (
+            <li key={host.address} class="line">
+              <StateMark state={host.alive ? "active" : "failed"} />
+              <span class="clip">{host.address}</span>
+              <span class="faint clip">
+                {host.host} · pid {host.pid}
+              </span>
+              <span class="faint num">
+                <Ago at={host.seenAt} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
 }

@@ -1,6 +1,7 @@
 /** The loaded part of the list of sessions, kept up to date by the news of the tenant. */
 import { batch, signal, type Signal } from "@preact/signals";
-import { call, follow, liveness, Problem, sessionPath } from "../http/api.ts";
+import { call, Problem, sessionPath } from "../http/api.ts";
+import { onChange } from "../http/news.ts";
 import type { Page, Session } from "../http/wire.ts";
 
 export type Filter = Readonly<Record<string, string>>;
@@ -18,25 +19,19 @@ export class SessionList {
   readonly #filter: Filter;
   readonly #closing = new AbortController();
   readonly #changed = new Set<string>();
+  readonly #unfollow: () => void;
   #next: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(filter: Filter) {
     this.#filter = filter;
     void this.#load();
-    void follow("/v1/news", {
-      signal: this.#closing.signal,
-      onState: (state) => (liveness.value = state),
-      onEvent: ({ event, data }) => {
-        if (event !== "news") return;
-        for (const item of (data as { items: readonly { session?: string; reset?: true }[] }).items)
-          this.#note(item.reset === true ? "" : item.session);
-      },
-    });
+    this.#unfollow = onChange((session) => this.#note(session));
   }
 
   close(): void {
     this.#closing.abort();
+    this.#unfollow();
     clearTimeout(this.#timer);
   }
 
@@ -76,8 +71,7 @@ export class SessionList {
   }
 
   #note(session: string | undefined): void {
-    if (session === undefined) return;
-    this.#changed.add(session);
+    if (session !== undefined) this.#changed.add(session);
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       void this.#refresh();

@@ -50,9 +50,25 @@ export function instant(text: string): string {
   return moment.format(new Date(text));
 }
 
-/** The time of day with milliseconds. */
+const stamps = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+});
+
+/** A time on one short line, for lists. */
+export function stamp(text: string): string {
+  return stamps.format(new Date(text)).replace(",", "");
+}
+
+const timeOfDay = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+/** The time of day. */
 export function clock(text: string): string {
-  return new Date(text).toLocaleTimeString("en-GB", { hour12: false, fractionalSecondDigits: 3 } as object);
+  return timeOfDay.format(new Date(text));
 }
 
 /** `handed_off` as `handed off`. */

@@ -1,6 +1,6 @@
 /** Keys of the whole page. A page adds its own while it is shown. */
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 /** Handlers by key; a pair such as `g s` is two keys after each other. */
 export type Keys = Readonly<Record<string, (event: KeyboardEvent) => void>>;
@@ -38,7 +38,8 @@ document.addEventListener("keydown", onKey);
 
 /** Adds keys while the component is shown. */
 export function useKeys(keys: Keys): void {
-  useEffect(() => {
+  // A key that is pressed as soon as the page is visible has its handler.
+  useLayoutEffect(() => {
     layers.push(keys);
     return () => void layers.splice(layers.indexOf(keys), 1);
   });

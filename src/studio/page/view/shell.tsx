@@ -2,6 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useLocation } from "preact-iso/router";
 import { useEffect, useRef } from "preact/hooks";
 import { forget, key, liveness, place } from "../http/api.ts";
+import { Confirm } from "./confirm.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 import { isHelpOpen, useKeys } from "./keyboard.ts";
 import { href } from "./parts.tsx";
@@ -97,6 +98,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }): J
         {children}
       </main>
       <Help />
+      <Confirm />
       <Toasts />
     </div>
   );

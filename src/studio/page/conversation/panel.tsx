@@ -1,0 +1,208 @@
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren, JSX } from "preact";
+import { call, may, sessionPath } from "../http/api.ts";
+import type { LeaseHolder, Session } from "../http/wire.ts";
+import { ahead, bytes, instant, number, span, words } from "../view/format.ts";
+import { Ago, Json, sessionHref, useNow } from "../view/parts.tsx";
+import { actions, download, perform } from "./actions.ts";
+import type { Conversation } from "./conversation.ts";
+
+/** Everything of a session beside its turns. */
+export function Panel({
+  conversation,
+  session,
+}: {
+  readonly conversation: Conversation;
+  readonly session: Session;
+}): JSX.Element {
+  const holder = conversation.holder.value;
+  const isOpen = conversation.turns.value?.at(-1)?.status === "open";
+  const offered = actions.filter((action) => may(action.right) && action.isOffered(session, conversation));
+  return (
+    <aside class="panel" aria-label="Details of the session" tabIndex={0}>
+      <Section title="Lease">
+        {holder !== undefined ? (
+          <Holder holder={holder} />
+        ) : isOpen ? (
+          <p class="notice notice-error">A turn is open, and no lease holder writes it.</p>
+        ) : (
+          <p class="faint">No lease: any writer may take it.</p>
+        )}
+        {session.waiting > 0 && <p>{number(session.waiting)} wait for it</p>}
+      </Section>
+      {session.legalHold !== null && (
+        <Section title="Legal hold">
+          <p class="notice notice-waiting">
+            {session.legalHold.reason}
+            <br />
+            <span class="faint">since {instant(session.legalHold.since)}</span>
+          </p>
+        </Section>
+      )}
+      <Section title="Session">
+        <dl class="facts">
+          <Fact name="Agent">{session.agent}</Fact>
+          {session.activeAgent !== null && (
+            <Fact name="Active agent">
+              {session.activeAgent.agent} <Until at={session.activeAgent.expiresAt} />
+            </Fact>
+          )}
+          {session.activeAgent?.note != null && <Fact name="Note">{session.activeAgent.note}</Fact>}
+          <Fact name="User">{session.user ?? "–"}</Fact>
+          <Fact name="Last active">
+            <Ago at={session.lastActivityAt} />
+          </Fact>
+          <Fact name="Created">{instant(session.createdAt)}</Fact>
+          <Fact name="Expires">{session.expiresAt === null ? "never" : <Until at={session.expiresAt} />}</Fact>
+          {session.parent !== null && (
+            <Fact name="Fork of">
+              <a class="link" href={sessionHref(session.parent.id)}>
+                {session.parent.id}
+              </a>{" "}
+              at turn {session.parent.turn}
+            </Fact>
+          )}
+          {session.archive !== null && (
+            <Fact name="Archive">
+              {bytes(session.archive.packedBytes)} of {bytes(session.archive.bytes)}
+            </Fact>
+          )}
+          <Fact name="Version">
+            <code>{session.version}</code>
+          </Fact>
+        </dl>
+      </Section>
+      <Section title="Usage">
+        <dl class="facts">
+          {Object.entries(session.counters)
+            .filter(([, count]) => count !== 0)
+            .map(([name, count]) => (
+              <Fact
+                key={name}
+                name={words(
+                  name
+                    .replace(/Ms$/, "")
+                    .replaceAll(/([A-Z])/g, " $1")
+                    .toLowerCase(),
+                )}
+              >
+                {name.endsWith("Ms") ? span(count) : number(count)}
+              </Fact>
+            ))}
+          {session.budget?.tokens !== undefined && <Fact name="Budget">{number(session.budget.tokens)} tokens</Fact>}
+          {session.budget?.turns !== undefined && <Fact name="Budget">{number(session.budget.turns)} turns</Fact>}
+        </dl>
+      </Section>
+      {Object.keys(session.labels).length > 0 && (
+        <Section title="Labels">
+          <p class="labels">
+            {Object.entries(session.labels).map(([name, value]) => (
+              <span class="tag" key={name}>
+                {name}
+                <b>{value}</b>
+              </span>
+            ))}
+          </p>
+        </Section>
+      )}
+      {Object.keys(session.metadata).length > 0 && (
+        <Section title="Metadata">
+          <Json value={session.metadata} />
+        </Section>
+      )}
+      <Section title="Instructions">
+        <Instructions id={session.id} />
+      </Section>
+      <Section title="Actions">
+        <div class="actions">
+          {offered.map((action) => (
+            <button
+              key={action.name}
+              type="button"
+              class={action.isDanger === true ? "button button-danger" : "button"}
+              onClick={() => void perform(action, session, conversation)}
+            >
+              {action.name}
+            </button>
+          ))}
+          <button type="button" class="button" onClick={() => void download(session.id)}>
+            Download snapshot
+          </button>
+        </div>
+        {!may("write") && <p class="faint">Read-only: start the studio with --write, or use a key that may write.</p>}
+      </Section>
+    </aside>
+  );
+}
+
+function Section({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <section>
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Until({ at }: { readonly at: string }): JSX.Element {
+  const now = useNow(1000);
+  return (
+    <time dateTime={at} title={instant(at)}>
+      {ahead(at, now)}
+    </time>
+  );
+}
+
+function Holder({ holder }: { readonly holder: LeaseHolder }): JSX.Element {
+  const now = useNow(1000);
+  const { instance, host, pid, fence, acquiredAt, expiresAt, alive } = holder;
+  return (
+    <>
+      <p class={alive ? "state state-active" : "state state-failed"}>{alive ? "held, holder alive" : "holder dead"}</p>
+      <dl class="facts">
+        {host !== null && (
+          <Fact name="Host">
+            {host}
+            {pid === null ? "" : ` · pid ${pid}`}
+          </Fact>
+        )}
+        <Fact name="Instance">
+          <code>{instance}</code>
+        </Fact>
+        <Fact name="Fence">
+          <code>{fence}</code>
+        </Fact>
+        <Fact name="Held for">{span(Math.max(0, now - Date.parse(acquiredAt)))}</Fact>
+        <Fact name="Ends">{expiresAt == null ? "with its holder" : <Until at={expiresAt} />}</Fact>
+      </dl>
+    </>
+  );
+}
+
+function Instructions({ id }: { readonly id: string }): JSX.Element {
+  const text = useSignal<string | undefined>(undefined);
+  const load = async (): Promise<void> => {
+    if (text.value !== undefined) return;
+    const { instructions } = await call<{ instructions: string | null }>(sessionPath(id, "/instructions")).catch(
+      () => ({
+        instructions: "They cannot be read.",
+      }),
+    );
+    text.value = instructions ?? "None: those of its agent apply.";
+  };
+  return (
+    <details class="fold" onToggle={() => void load()}>
+      <summary>Show</summary>
+      <p class="said">{text.value}</p>
+    </details>
+  );
+}

@@ -1,0 +1,102 @@
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { may } from "../http/api.ts";
+import { useKeys } from "../view/keyboard.ts";
+import { Blank, Loading } from "../view/parts.tsx";
+import { say } from "../view/toasts.tsx";
+import { Composer } from "./composer.tsx";
+import type { Conversation } from "./conversation.ts";
+import { TurnView } from "./turn-view.tsx";
+import { Approval } from "./approval.tsx";
+
+/** A reader this near to the end stays at the end, px. */
+const nearEnd = 120;
+
+/** The turns as a chat. */
+export function Turns({ conversation }: { readonly conversation: Conversation }): JSX.Element {
+  const turns = conversation.turns.value;
+  const box = useRef<HTMLDivElement>(null);
+  const isAtEnd = useRef(true);
+  const isLoading = useSignal(false);
+  const chosen = useRef(-1);
+  const arriving = conversation.arriving.value;
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element !== null && isAtEnd.current) element.scrollTop = element.scrollHeight;
+  }, [turns, arriving]);
+  useEffect(() => {
+    const wanted = /^#turn-\d+$/.test(location.hash) ? document.querySelector(location.hash) : null;
+    if (wanted === null) return;
+    isAtEnd.current = false;
+    wanted.scrollIntoView({ block: "start" });
+  }, [turns === undefined]);
+  const choose = (step: number): void => {
+    const all = [...(box.current?.querySelectorAll<HTMLElement>(".turn") ?? [])];
+    const from = chosen.current === -1 ? (step > 0 ? -1 : all.length) : chosen.current;
+    chosen.current = Math.min(Math.max(from + step, 0), all.length - 1);
+    const turn = all[chosen.current];
+    turn?.focus({ preventScroll: true });
+    turn?.scrollIntoView({ block: "nearest" });
+  };
+  useKeys({ j: () => choose(1), k: () => choose(-1) });
+
+  if (turns === undefined) return <Loading lines={10} />;
+  const earlier = async (): Promise<void> => {
+    const element = box.current;
+    const fromEnd = element === null ? 0 : element.scrollHeight - element.scrollTop;
+    isAtEnd.current = false;
+    isLoading.value = true;
+    try {
+      await conversation.earlier();
+    } catch (error) {
+      say((error as Error).message, { isError: true });
+    }
+    isLoading.value = false;
+    // The turns that were visible stay where they are.
+    requestAnimationFrame(() => {
+      if (element !== null) element.scrollTop = element.scrollHeight - fromEnd;
+    });
+  };
+  const waiting = conversation.waiting.value;
+  return (
+    <div class="main-column">
+      <div
+        class="turns"
+        ref={box}
+        tabIndex={0}
+        role="region"
+        aria-label="Turns"
+        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) =>
+          (isAtEnd.current = scrollHeight - scrollTop - clientHeight < nearEnd)
+        }
+      >
+        {conversation.before.value !== undefined && (
+          <p class="turns-earlier">
+            <button type="button" class="button" disabled={isLoading.value} onClick={() => void earlier()}>
+              Earlier turns
+            </button>
+          </p>
+        )}
+        {conversation.unreadable.value > 0 && (
+          <p class="notice notice-error">
+            {conversation.unreadable.value} turns cannot be read; the doctor names the reason.
+          </p>
+        )}
+        {turns.length === 0 && <Blank title="No turns yet" />}
+        {turns.map((turn) => (
+          <TurnView
+            key={turn.seq}
+            turn={turn}
+            conversation={conversation}
+            arriving={arriving?.turn === turn.seq ? arriving : undefined}
+          />
+        ))}
+        {waiting !== undefined && <Approval conversation={conversation} waiting={waiting} />}
+      </div>
+      {may("write") && conversation.session.value !== undefined && (
+        <Composer conversation={conversation} session={conversation.session.value} />
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,276 @@
+/** The page of the studio in a browser: its main path, its frame, its texts, its sizes. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { BrowserContext, Page } from "playwright-core";
+import type { KeyRight } from "../../src/index.ts";
+import { listen, type Listening } from "../../src/server/index.ts";
+import { loopbackOnly } from "../../src/studio/loopback.ts";
+import { studioOf, type Studio } from "../../src/studio/studio.ts";
+import { isThorough } from "../support/rounds.ts";
+import { browser, noBrowser } from "./browser.ts";
+import { builtPage } from "./built-page.ts";
+import { demoStore, type Demo } from "./demo-store.ts";
+
+const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
+
+describe("the studio in a browser", { skip: noBrowser }, () => {
+  let demo: Demo;
+  let studio: Studio;
+  let listening: Listening;
+  /** Requests to another origin, errors of the page and violations of its policy. */
+  const faults: string[] = [];
+
+  before(async () => {
+    demo = await demoStore();
+    studio = studioOf({ sessions: demo.sessions, approve: demo.approve }, await builtPage());
+    listening = await listen(loopbackOnly(studio), { port: 0 });
+  });
+
+  after(async () => {
+    demo.gate.open();
+    await listening.close(0);
+    await demo.sessions.close();
+  });
+
+  async function opened(right: KeyRight, context?: BrowserContext): Promise<Page> {
+    const page = await (context ?? (await browser())).newPage();
+    page.setDefaultTimeout(30_000);
+    page.on("request", (request) => {
+      const { origin } = new URL(request.url());
+      if (origin !== listening.url && origin !== "null") faults.push(`a request to ${request.url()}`);
+    });
+    page.on("pageerror", (error) => faults.push(String(error.stack)));
+    page.on("console", (message) => {
+      if (/Content Security Policy|violates/.test(message.text())) faults.push(message.text());
+    });
+    await page.goto(`${listening.url}${studio.link(right)}`);
+    await page.locator("a.row").first().waitFor();
+    assert.equal(new URL(page.url()).hash, "", "the token is no longer in the address");
+    return page;
+  }
+
+  test("an operator goes from the list to a running answer, cancels it, forks, approves and erases, by clicks", async () => {
+    const page = await opened("admin");
+    await page.getByRole("link", { name: /oven-decision/ }).click();
+    await page.getByText("Yes, buy the second oven.").waitFor();
+    await page.getByText("held, holder alive").waitFor();
+
+    // The second half of the answer arrives in the open page: another question is answered behind an open gate.
+    await page.getByRole("button", { name: "Cancel answer" }).click();
+    await page.getByLabel("Reason (optional)").fill("asked twice");
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel answer" }).click();
+    await page.getByRole("article", { name: "Turn 2, interrupted" }).waitFor();
+    await page.getByText("No lease: any writer may take it.").waitFor();
+    const events = await Array.fromAsync(demo.running.events());
+    const audit = events.find(({ type }) => type === "app.studio");
+    assert.deepEqual((audit as { data?: unknown }).data, {
+      action: "cancel answer",
+      reason: "asked twice",
+      key: "studio admin",
+    });
+
+    await page.getByRole("article", { name: "Turn 1, done" }).hover();
+    await page.getByRole("button", { name: "Fork here" }).first().click();
+    await page.getByLabel("Id of the fork; empty: a new one").fill("oven-fork");
+    await page.getByRole("dialog").getByRole("button", { name: "Fork from turn 1" }).click();
+    await page.getByRole("link", { name: "oven-decision" }).waitFor();
+    assert.equal(new URL(page.url()).pathname, "/studio/sessions/oven-fork");
+
+    await page.getByLabel("Ask the model").fill("And if we lease it?");
+    await page.getByRole("button", { name: "Ask here" }).click();
+    await page.getByText("The morning queue loses us about forty").waitFor();
+    assert.equal(await page.getByText("the seller delivers.").count(), 0, "the rest of the answer is not there yet");
+    demo.gate.open();
+    await page.getByText("the seller delivers.").waitFor();
+    await page.getByRole("article", { name: "Turn 2, done" }).waitFor();
+
+    await page.getByRole("link", { name: "Waiting" }).click();
+    await page.getByRole("link", { name: /Refund of 250 euros/ }).click();
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.getByText("250 euros are on their way").last().waitFor();
+    await page.getByRole("article", { name: "Turn 1, done" }).waitFor();
+
+    await page.getByRole("link", { name: "Operate" }).click();
+    await page.getByRole("link", { name: "Erasure" }).click();
+    await page.getByLabel("Id of the user or device").fill("mia");
+    await page.getByRole("button", { name: "Preview" }).click();
+    await page.getByRole("button", { name: "Erase…" }).click();
+    const confirm = page.getByRole("dialog").getByRole("button", { name: "Erase" });
+    assert(await confirm.isDisabled(), "the name must be typed");
+    await page.getByLabel("Type mia to confirm").fill("mia");
+    await confirm.click();
+    await page
+      .getByLabel("Receipt", { exact: true })
+      .getByText(/\d+ sessions/)
+      .waitFor();
+    assert.deepEqual((await demo.sessions.list({ user: "mia" })).items, []);
+    await page.close();
+  });
+
+  test("a reader sees a session of another process as it comes and changes, and is offered no change", async () => {
+    const page = await opened("read");
+    await page.getByText("read-only", { exact: true }).waitFor();
+    const session = await demo.sessions.create({ id: "brand-new", title: "Brand new", agent: "billing" });
+    const link = page.getByRole("link", { name: /Brand new/ });
+    await link.waitFor();
+    await session.update({ title: "Renamed since" });
+    await page.getByRole("link", { name: /Renamed since/ }).click();
+    await page.getByText("No turns yet").waitFor();
+    await session.append({ input: "Hello?", output: "Good morning." });
+    await page.getByText("Good morning.").waitFor();
+    assert.equal(await page.getByLabel("Ask the model").count(), 0);
+    assert.deepEqual(await page.locator(".panel .actions button").allTextContents(), ["Download snapshot"]);
+    await session.remove();
+    await page.close();
+  });
+
+  test("filters are in the address, keys move and open, and the address alone opens the same list", async () => {
+    const page = await opened("read");
+    await page.getByLabel("User").fill("grace");
+    await page.keyboard.press("Enter");
+    await page.getByLabel("State").selectOption("active");
+    await page.waitForURL(/user=grace&state=active/);
+    await page.getByRole("link", { name: /support-42-what-if/ }).waitFor();
+    assert.equal(await page.getByRole("link", { name: /oven-decision/ }).count(), 0);
+    await page.reload();
+    await page.getByRole("link", { name: /support-42-what-if/ }).waitFor();
+    await page.getByRole("link", { name: "Clear" }).click();
+    await page.getByRole("link", { name: /oven-decision/ }).waitFor();
+    await page.keyboard.press("?");
+    await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    for (const [key, place] of [
+      ["j", 0],
+      ["j", 1],
+      ["k", 0],
+    ] as const) {
+      await page.keyboard.press(key);
+      await page.locator(`a.row[data-index="${place}"]:focus`).waitFor();
+    }
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/sessions\//);
+    await page.getByRole("link", { name: "Stored" }).waitFor();
+    await page.keyboard.press("3");
+    await page.locator(".stored li").first().waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("a.row").first().waitFor();
+    await page.keyboard.press("g");
+    await page.keyboard.press("o");
+    await page.getByText("Tokens by day").waitFor();
+    await page.close();
+  });
+
+  test("texts of every field are shown as texts", async () => {
+    const nasty = [
+      '<img src=x onerror="window.hacked=1">',
+      "<script>window.hacked=1</script>",
+      '"><svg onload=window.hacked=1>',
+      "javascript:window.hacked=1",
+      "{{constructor.constructor('window.hacked=1')()}}",
+    ].join(" ");
+    const user = nasty.slice(0, 200);
+    const session = await demo.sessions.create({
+      id: nasty.replaceAll("/", "|").slice(0, 200),
+      title: nasty.slice(0, 250),
+      user,
+      labels: { "<img src onerror>": nasty.slice(0, 250) },
+      metadata: { [nasty]: nasty },
+      instructions: nasty,
+      agent: "billing",
+    });
+    await session.append({
+      input: [
+        {
+          role: "user",
+          name: nasty,
+          content: [
+            { type: "text", text: nasty },
+            { type: nasty, [nasty]: nasty },
+          ],
+        },
+      ],
+      output: [
+        { role: "assistant", content: nasty, tool_calls: [{ id: nasty, function: { name: nasty, arguments: nasty } }] },
+        { role: "tool", tool_call_id: nasty, content: nasty },
+      ],
+      model: nasty.slice(0, 200),
+    });
+    await session.record({ type: "app.nasty", data: { [nasty]: nasty } });
+    await session.handOff("ceo", { note: nasty });
+    await session.write({ logs: { nasty: { entries: [{ key: nasty.slice(0, 200), value: nasty }] } } });
+    await session.setLegalHold(nasty);
+    const page = await opened("admin");
+    const path = `/studio/sessions/${encodeURIComponent(session.id)}`;
+    const places = [
+      [`/studio/?user=${encodeURIComponent(user)}`, "a.row"],
+      [path, ".turn details.call"],
+      [`${path}/timeline`, ".story-item"],
+    ] as const;
+    const more = [
+      [`${path}/stored`, ".stored li"],
+      [`${path}/compare?with=${encodeURIComponent(session.id)}`, ".sides h2"],
+      ["/studio/operate", ".line-event"],
+      ["/studio/overview", ".table"],
+    ] as const;
+    for (const [place, ready] of isThorough ? [...places, ...more] : places) {
+      await page.goto(`${listening.url}${place}`);
+      await page.locator(ready).first().waitFor();
+      for (const summary of await page.locator("summary").all()) await summary.click();
+      assert.equal(await page.locator("main img, main script, main svg[onload], [onerror]").count(), 0, place);
+      assert.equal(await page.evaluate("'hacked' in window"), false, place);
+    }
+    await page.getByRole("link", { name: "Sessions", exact: true }).click();
+    await page.close();
+    await session.clearLegalHold();
+    await session.remove();
+  });
+
+  test("no page has a serious finding of axe, or is wider than its window", async () => {
+    const pages = ["/", "/sessions/support-42", "/overview"];
+    const more = [
+      ...["/timeline", "/stored", "/compare?with=support-42"].map((tab) => `/sessions/support-42-what-if${tab}`),
+      ...["", "/doctor", "/sweep", "/erasure"].map((tool) => `/operate${tool}`),
+    ];
+    const windows = [
+      [1440, "light"],
+      [390, "dark"],
+      [1024, "dark"],
+      [390, "light"],
+    ] as const;
+    for (const [width, colorScheme] of isThorough ? windows : windows.slice(0, 2)) {
+      // axe runs as a script of the test, which the policy of the page would refuse.
+      const context = await (
+        await browser()
+      ).newContext({ viewport: { width, height: 844 }, colorScheme, bypassCSP: true });
+      const page = await opened("admin", context);
+      for (const path of isThorough ? [...pages, ...more] : pages) {
+        await page.evaluate(
+          `history.pushState(null, "", "/studio${path}"), dispatchEvent(new PopStateEvent("popstate")), 0`,
+        );
+        await page
+          .locator(
+            "main .blank, main a.row, main .turn, main .story-item, main .figure, main .tool, main .sides, main .stored",
+          )
+          .first()
+          .waitFor();
+        const over = await page.evaluate<number>("document.documentElement.scrollWidth - innerWidth");
+        assert(over <= 0, `${path} is ${over} pixels wider than ${width}`);
+        if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe);
+        const found = await page.evaluate(
+          `axe.run().then(({ violations }) => violations
+            .filter(({ impact }) => impact === "serious" || impact === "critical")
+            .map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).slice(0, 3).join(" ")))`,
+        );
+        assert.deepEqual(found, [], `${path} at ${width}`);
+      }
+      await context.close();
+    }
+  });
+
+  test("no request left the origin, no script failed, and no part of the page broke its policy", () => {
+    assert.deepEqual(faults, []);
+  });
+});
