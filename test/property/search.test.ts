@@ -1,6 +1,6 @@
 /** Histories by chance: what the index of a store finds is what a scan of the same store finds, page by page. */
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import { removeSession } from "../../src/admin.ts";
 import { hasCode, SessionError, type Session } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
@@ -9,8 +9,12 @@ import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
 import { storeBefore } from "../../src/store/calls/forwarding-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { scriptedClock, type ScriptedClock } from "../../src/testing/scripted-clock.ts";
+import { Engines, enginesOfRun } from "../crash/engines.ts";
 import { chanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
+
+const engines = new Engines();
+after(() => engines[Symbol.asyncDispose]());
 
 const texts = [
   "refund of the invoice",
@@ -157,10 +161,14 @@ class History {
   }
 }
 
-async function compareHistories(store: Store, clock: ScriptedClock, context: TestContext, tenant = ""): Promise<void> {
+async function compareHistories(
+  store: Store,
+  { clock, steps }: { readonly clock: ScriptedClock; readonly steps: number },
+  context: TestContext,
+): Promise<void> {
   const chance = chanceOf(context);
-  const histories = ["one", "other"].map((name) => new History(store, `${name}${tenant}`, clock, chance));
-  for (let step = 0; step < rounds(800); step++) {
+  const histories = ["one", "other"].map((name) => new History(store, name, clock, chance));
+  for (let step = 0; step < rounds(steps); step++) {
     for (const history of histories) {
       await history.step();
       if (chance() < 0.3) await history.compare();
@@ -169,10 +177,15 @@ async function compareHistories(store: Store, clock: ScriptedClock, context: Tes
   }
 }
 
-test("an index finds what a scan finds, whatever was written, changed and removed (SQLite)", async (context) => {
-  const clock = scriptedClock();
-  const store = await openStore("sqlite::memory:", { clock });
-  await compareHistories(store, clock, context);
-  assert.deepEqual(await store.inspect(), []);
-  await store.close();
-});
+for (const engine of enginesOfRun("SQLite")) {
+  test(`an index finds what a scan finds, whatever was written, changed and removed (${engine})`, async (context) => {
+    const clock = scriptedClock();
+    const isSqlite = engine === "SQLite";
+    const store = isSqlite
+      ? await openStore("sqlite::memory:", { clock })
+      : await openStore((await engines.get(engine)).fresh());
+    await compareHistories(store, { clock, steps: isSqlite ? 800 : 160 }, context);
+    assert.deepEqual(await store.inspect(), []);
+    await store.close();
+  });
+}

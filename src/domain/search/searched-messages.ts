@@ -33,3 +33,11 @@ export function searchedMessages(entry: Entry): readonly SearchedMessage[] {
     return words.length === 0 ? [] : [{ message, words }];
   });
 }
+
+/** Begins the words that name the scope of a message. No text has such a word. */
+export const scopeMark = "\ue000";
+
+/** The word of all messages of a tenant. Long tenants may share one: a store compares the tenant too. */
+export function tenantWord(tenant: string): string {
+  return `${scopeMark}t${Buffer.from(tenant).toString("hex").slice(0, 64)}`;
+}

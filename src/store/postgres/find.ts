@@ -115,7 +115,8 @@ function forSweep(sql: Sql, query: ForSweep): string[] {
   return conditions;
 }
 
-function listed(sql: Sql, schema: string, query: Exclude<SessionQuery, ForSweep>): string[] {
+/** The conditions of a list, on the columns of `session`. */
+export function listed(sql: Sql, schema: string, query: Exclude<SessionQuery, ForSweep>): string[] {
   const { order, tenant, agent, user, labels = {}, states, now, after } = query;
   const { activeSince, activeBefore, createdSince, createdBefore } = query;
   const conditions = tenant === undefined ? [] : [sql`tenant = ${tenant}`];

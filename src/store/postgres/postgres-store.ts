@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { CountedUsage, Transaction } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
@@ -13,6 +14,7 @@ import type {
   FoundEvents,
   FoundMessages,
   IndexProgress,
+  MessageQuery,
   EventScan,
   InspectOptions,
   Loaded,
@@ -38,6 +40,7 @@ import type { Hints } from "./notifications.ts";
 import { countDocuments, deleteDocuments, findDocuments } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
+import { findMessages, indexStep } from "./tables/message-index.ts";
 import { deleteNews, deletingExpired, findNews } from "./tables/news.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./schema/functions/load-sessions.ts";
@@ -68,6 +71,8 @@ export class PostgresStore implements Store {
   readonly #watchers: Watchers;
   readonly #hints: Hints | undefined;
   readonly #lanes = new Lanes();
+  /** Names this store among those that index. */
+  readonly #indexer = randomUUID();
   readonly #removed: RemovedLogs;
   readonly #copied: CopiedLogs;
 
@@ -86,7 +91,7 @@ export class PostgresStore implements Store {
       batchMax: 128,
       lanes,
       scrubs: false,
-      searches: false,
+      searches: true,
       folder: null,
     };
   }
@@ -335,12 +340,12 @@ export class PostgresStore implements Store {
 
   async index(): Promise<IndexProgress> {
     this.#database.guardOpen();
-    return { isCurrent: true, left: 0 };
+    return await indexStep((text, values) => this.#call(text, values), this.#schema, this.#indexer);
   }
 
-  async search(): Promise<FoundMessages> {
+  async search(query: MessageQuery): Promise<FoundMessages> {
     this.#database.guardOpen();
-    return { messages: [], next: undefined };
+    return await findMessages((text, values) => this.#ask(text, values), this.#schema, query);
   }
 
   async heartbeat(
@@ -410,6 +415,7 @@ export class PostgresStore implements Store {
     this.#database.guardOpen();
     await this.#removed.deleteAll();
     await deleteNews((text, values) => this.#ask(text, values), this.#schema);
+    await this.#ask(`select ${this.#schema}.forget_messages()`);
   }
 
   async close(): Promise<void> {

@@ -48,7 +48,7 @@ const text = `
   union all
   select 'index', c.relname, ours.relname,
     concat(case when i.indisunique then 'unique ' end, 'on ', ours.relname, ' ',
-      regexp_replace(pg_get_indexdef(i.indexrelid), '^.*? USING btree ', '')),
+      regexp_replace(regexp_replace(pg_get_indexdef(i.indexrelid), '^.*? USING ', ''), '^btree ', '')),
     i.indisvalid and i.indisready and i.indislive, '[]'
   from ours join pg_index i on i.indrelid = ours.oid join pg_class c on c.oid = i.indexrelid
   union all

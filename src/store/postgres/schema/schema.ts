@@ -9,6 +9,7 @@ import { labelsOfChanged, labelTriggers } from "./functions/label-triggers.ts";
 import { readNews } from "./functions/news.ts";
 import { loadSession, loadSessions } from "./functions/load-sessions.ts";
 import { readEntries } from "./functions/read-entries.ts";
+import { messageIndex } from "./functions/message-index.ts";
 import { refusals } from "./functions/refusals.ts";
 import { removedLogs } from "./functions/removed-logs.ts";
 import { readable, views } from "./views.ts";
@@ -174,7 +175,6 @@ create table ${schema}.usage_sums (
   primary key (tenant, name, part)
 ) with (fillfactor = 50);
 create index usage_sums_by_end on ${schema}.usage_sums (until);
-${removedLogs(schema)}
 ${copiedLogs(schema)}
 ${barCommit(schema)}`,
   },
@@ -263,13 +263,45 @@ ${labelsOfChanged(schema)}`,
     sql: ({ schema }) => `
 drop function if exists ${schema}.commit_transactions, ${schema}.commit_update, ${schema}.commit_session, ${schema}.commit_append,
   ${schema}.commit_appends, ${schema}.commit_sessions, ${schema}.commit_with_documents, ${schema}.load_session, ${schema}.load_records;
+${loadSession(schema)}
+${loadSessions(schema)}
+${views(schema)}`,
+  },
+  {
+    version: 12,
+    title: "words of messages",
+    breaking: false,
+    // Programs of the version before call the same functions, so their commits say that a session has changed, too.
+    sql: ({ schema }) => `
+alter table ${schema}.sessions add column is_indexed boolean not null default false;
+create index sessions_unindexed on ${schema}.sessions (tenant, id) where not is_indexed;
+create table ${schema}.search_state (
+  id integer primary key,
+  holder text collate "C" not null,
+  until bigint not null
+) with (fillfactor = 50);
+create table ${schema}.search_messages (
+  tenant text collate "C" not null,
+  session text collate "C" not null,
+  logs bigint not null,
+  seq bigint not null,
+  message integer not null,
+  at bigint not null,
+  xid bigint not null,
+  words tsvector not null,
+  primary key (tenant, session, logs, seq, message)
+) with (autovacuum_vacuum_scale_factor = 0.05);
+create index search_messages_words on ${schema}.search_messages using gin (words);
+create index search_messages_by_time on ${schema}.search_messages (tenant, at desc, session desc, seq desc, message desc);
+drop function if exists ${schema}.commit_batch, ${schema}.commit_batch_with_documents, ${schema}.commit_session,
+  ${schema}.commit_entry, ${schema}.commit_two_entries, ${schema}.commit_append_batch, ${schema}.delete_entries, ${schema}.remove_logs,
+  ${schema}.delete_removed;
+${removedLogs(schema)}
 ${commitBatch(schema)}
 ${commitWithDocuments(schema)}
 ${commitChange(schema)}
 ${commitEntries(schema)}
 ${commitAppends(schema)}
-${loadSession(schema)}
-${loadSessions(schema)}
-${views(schema)}`,
+${messageIndex(schema)}`,
   },
 ];

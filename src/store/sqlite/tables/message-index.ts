@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import { searchedMessages, titleSeq } from "../../../domain/search/searched-messages.ts";
+import { scopeMark, searchedMessages, tenantWord, titleSeq } from "../../../domain/search/searched-messages.ts";
 import type { SearchedWord } from "../../../domain/search/search-terms.ts";
 import { wordsOf } from "../../../domain/search/words.ts";
 import { decodeCursor, encodeCursor } from "../../cursor.ts";
@@ -16,8 +16,6 @@ const placesOfSecond = 2 ** 20;
 const secondMax = 2 ** 32 - 1;
 /** Of fewer sessions than this, the index itself finds the messages; of more, each found message is checked. */
 const fewSessionsMax = 200;
-/** Begins the words that name the scope of a message. No text has such a word. */
-const scopeMark = "\ue000";
 
 /**
  * The index of search in a file: `schema/search-tables.ts` describes its tables. A step reads and writes in one transaction, so
@@ -283,11 +281,6 @@ function hasFilter({ agent, user, labels, states, ...query }: MessageQuery): boo
   return [agent, user, labels, states, activeSince, activeBefore, createdSince, createdBefore].some(
     (value) => value !== undefined,
   );
-}
-
-/** Tenants of one word may differ: the query compares the tenant too. */
-function tenantWord(tenant: string): string {
-  return `${scopeMark}t${Buffer.from(tenant).toString("hex").slice(0, 64)}`;
 }
 
 function sessionWord(no: number): string {

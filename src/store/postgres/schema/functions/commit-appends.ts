@@ -105,7 +105,8 @@ ${lockLane}
       where found.tenant = ${at("change.place")("tenant")} and found.id = ${at("change.place")("id")} limit 1
     ) session
   ), moved as (
-    update ${schema}.sessions session set ${written.map((name) => `${name} = ${given(name)}`).join(", ")}
+    update ${schema}.sessions session set ${written.map((name) => `${name} = ${given(name)}`).join(", ")},
+      is_indexed = false
     from given
     where session.ctid = given.at and session.version = ${given("expected_version")}
       and session.commit_id = ${given("expected_commit")}

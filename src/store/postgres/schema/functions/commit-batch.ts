@@ -119,7 +119,7 @@ ${documents ? judgeDocuments(schema) : ""}
         version = _change.version, commit_id = _change.commit_id, state = _change.state, agent = _change.agent,
         user_id = _change.user_id, last_activity_at = _change.last_activity_at, active_minute = _change.active_minute,
         state_since = _change.state_since, expires_at = _change.expires_at, sweep_at = _change.sweep_at,
-        data = _change.data, title = _change.title
+        data = _change.data, title = _change.title, is_indexed = false
       where session.tenant = _change.tenant and session.id = _change.id
         and session.version = _change.expected_version and session.commit_id = _change.expected_commit
       returning ${isRelabelled(ofChange)} into _isRelabelled;

@@ -143,7 +143,7 @@ ${lockLane}${judge}
     update ${schema}.sessions session set
       version = _version, commit_id = _commit_id, state = _state, agent = _agent, user_id = _user_id,
       last_activity_at = _last_activity_at, active_minute = _active_minute, state_since = _state_since,
-      expires_at = _expires_at, sweep_at = _sweep_at, data = _data, title = _title
+      expires_at = _expires_at, sweep_at = _sweep_at, data = _data, title = _title, is_indexed = false
     where session.tenant = _tenant and session.id = _id
       and session.version = _expected_version and session.commit_id = _expected_commit
     returning session.logs, ${isRelabelled(ofParameter)} into _logs, _isRelabelled;

@@ -42,7 +42,10 @@ declare
   _last record;
 begin
   _last := ${schema}.delete_entries(_tenant, _session, _logs, '', 0);
-  if _last.last_log is null then return false; end if;
+  if _last.last_log is null then
+    ${deleteMessages(schema, "_tenant", "_session", "_logs")}
+    return false;
+  end if;
   insert into ${schema}.removed (tenant, session, logs, after_log, after_seq)
   values (_tenant, _session, _logs, _last.last_log, _last.last_seq);
   return true;
@@ -58,6 +61,7 @@ begin
   if not found then return false; end if;
   _last := ${schema}.delete_entries(_next.tenant, _next.session, _next.logs, _next.after_log, _next.after_seq);
   if _last.last_log is null then
+    ${deleteMessages(schema, "_next.tenant", "_next.session", "_next.logs")}
     delete from ${schema}.removed removed
     where removed.tenant = _next.tenant and removed.session = _next.session and removed.logs = _next.logs;
   else
@@ -66,6 +70,12 @@ begin
   end if;
   return true;
 end`;
+
+/** Delete the words of the logs from the index of search. */
+function deleteMessages(schema: string, tenant: string, session: string, logs: string): string {
+  return `delete from ${schema}.search_messages message
+    where message.tenant = ${tenant} and message.session = ${session} and message.logs = ${logs};`;
+}
 
 /** The condition that the entry is not of a removed session. */
 export function isKept(schema: string): string {

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { searchedMessages, tenantWord, titleSeq } from "../../../domain/search/searched-messages.ts";
+import { wordsOf } from "../../../domain/search/words.ts";
+import { decodeCursor, encodeCursor } from "../../cursor.ts";
+import type { FoundMessage, FoundMessages, IndexProgress, MessageQuery } from "../../store.ts";
+import type { Database } from "../connection/database.ts";
+import { sqlInto } from "../connection/sql.ts";
+import { listed } from "../find.ts";
+
+/** How long a process waits that finds another one indexing, ms. */
+const pauseMs = 20;
+
+/** The answer of `due_messages`; null: all is indexed. Without sessions another process indexes. */
+interface Due {
+  readonly left: number;
+  /** True if no other session is due. */
+  readonly isLast?: boolean;
+  readonly sessions?: readonly DueSession[];
+}
+
+interface DueSession {
+  readonly tenant: string;
+  readonly id: string;
+  readonly logs: string;
+  readonly version: number;
+  readonly commit_id: string;
+  readonly title: string | null;
+  readonly titleMark: string | null;
+  readonly createdAt: number;
+  readonly turns: readonly (readonly [seq: number, at: number, xid: number, data: string])[];
+  /** True if these are all of its new turns. */
+  readonly isWhole: boolean;
+}
+
+/** A row of the index. */
+interface Row {
+  readonly tenant: string;
+  readonly id: string;
+  readonly logs: string;
+  readonly seq: number;
+  readonly message: number;
+  readonly at: number;
+  readonly xid: number | string;
+  /** With spaces between them. */
+  readonly words: string;
+}
+
+/** Indexes some of what is new. `schema/functions/message-index.ts` has the statements and their races. */
+export async function indexStep(call: Database["call"], schema: string, holder: string): Promise<IndexProgress> {
+  const [row] = await call(`select ${schema}.due_messages($1)::text as due`, [holder]);
+  const text = row?.["due"] as string | null | undefined;
+  const due = typeof text === "string" ? (JSON.parse(text) as Due) : null;
+  if (due === null) return { isCurrent: true, left: 0 };
+  const { left, isLast = false, sessions } = due;
+  if (sessions === undefined) {
+    await sleep(pauseMs);
+    return { isCurrent: false, left };
+  }
+  const given = sessions.map(({ tenant, id, logs, version, commit_id, titleMark, isWhole }) => {
+    return { tenant, id, logs, version, commit_id, title_mark: titleMark, is_whole: isWhole };
+  });
+  await call(`select ${schema}.put_messages($1, $2, $3)`, [
+    JSON.stringify(given),
+    JSON.stringify(sessions.flatMap(rowsOf)),
+    isLast,
+  ]);
+  return { isCurrent: isLast, left: Math.max(0, left - sessions.length) };
+}
+
+function rowsOf({ tenant, id, logs, title, titleMark, createdAt, turns }: DueSession): readonly Row[] {
+  const place = { tenant, id, logs };
+  const scope = tenantWord(tenant);
+  const titles =
+    title === null || titleMark === null
+      ? []
+      : [{ ...place, seq: titleSeq, message: 0, at: createdAt, xid: titleMark, words: joined(wordsOf(title), scope) }];
+  const messages = turns.flatMap(([seq, at, xid, data]): Row[] => {
+    const found = searchedMessages({ seq, at, key: null, data });
+    // A turn without a word has a row too, so that it is not read again.
+    if (found.length === 0) return [{ ...place, seq, message: -1, at, xid, words: scope }];
+    return found.map(({ message, words }) => ({ ...place, seq, message, at, xid, words: joined(words, scope) }));
+  });
+  return [...titles, ...messages];
+}
+
+function joined(words: Iterable<string>, scope: string): string {
+  return [...words, scope].join(" ");
+}
+
+/** One page. One more row than the limit is read to find out whether another page follows. */
+export async function findMessages(ask: Database["ask"], schema: string, query: MessageQuery): Promise<FoundMessages> {
+  const { tenant, words, sessions, since, before, limit, after, ...filter } = query;
+  const values: unknown[] = [];
+  const sql = sqlInto(values);
+  const terms = [
+    quoted(tenantWord(tenant)),
+    ...words.map(({ word, isPrefix }) => `${quoted(word)}${isPrefix ? ":*" : ""}`),
+  ];
+  const conditions = [
+    sql`message.tenant = ${tenant}`,
+    sql`message.words @@ ${terms.join(" & ")}::tsquery`,
+    "message.message >= 0",
+  ];
+  if (sessions !== undefined) {
+    conditions.push(
+      sql`exists (
+        select from json_to_recordset(${JSON.stringify(sessions)}::json) as part(id text, "to" bigint)
+        where part.id = message.session and message.seq <= part."to"
+      )`,
+      sql`message.session = any (array(select json_array_elements_text(${JSON.stringify(sessions.map(({ id }) => id))}::json)))`,
+    );
+  }
+  if (since !== undefined) conditions.push(sql`message.at >= ${since}`);
+  if (before !== undefined) conditions.push(sql`message.at < ${before}`);
+  if (after !== undefined) {
+    const [at, session, seq, message] = decodeCursor(after, ["number", "string", "number", "number"]);
+    conditions.push(
+      `(message.at, message.session, message.seq, message.message) < ${sql`(${at}::bigint, ${session}::text, ${seq}::bigint, ${message}::int)`}`,
+    );
+  }
+  const matching = listed(sql, schema, { ...filter, order: "key", tenant, limit: 0 });
+  const rows = await ask(
+    `select message.session, message.seq, message.message, message.at
+     from ${schema}.search_messages message
+     where ${conditions.join(" and ")} and exists (
+       select from ${schema}.sessions session
+       where session.id = message.session and session.logs = message.logs and ${matching.join(" and ")}
+     )
+     order by message.at desc, message.session desc, message.seq desc, message.message desc limit ${sql`${limit + 1}`}`,
+    values,
+  );
+  const found = rows.map((row): FoundMessage & { readonly at: number } => ({
+    session: String(row["session"]),
+    seq: Number(row["seq"]),
+    message: Number(row["message"]),
+    at: Number(row["at"]),
+  }));
+  const page = found.slice(0, limit);
+  const last = found.length > limit ? page.at(-1) : undefined;
+  return {
+    messages: page.map(({ session, seq, message }) => ({ session, seq, message })),
+    next: last && encodeCursor([last.at, last.session, last.seq, last.message]),
+  };
+}
+
+/** Words have no quote and no backslash. */
+function quoted(word: string): string {
+  return `'${word}'`;
+}
