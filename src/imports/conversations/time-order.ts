@@ -1,16 +1,24 @@
 /** The order of things that a file has in the order of a table, or with the newest first. */
 
 /**
- * The things by their times, where each has one; else in their order. Those of one moment are in the order of the list, or in the
- * reverse of it where the list begins with the newest.
+ * The things by their times. One without a time follows the one that it follows in the list. Those of one moment are in the order
+ * of the list, or in the reverse of it where the list begins with the newest.
  */
 export function inTimeOrder<One>(list: readonly One[], timeOf: (one: One) => number | undefined): readonly One[] {
   const timed = list.map((one) => ({ one, at: timeOf(one) }));
-  if (!timed.every(hasTime)) return list;
-  if (timed.length > 0 && timed[0]!.at > timed.at(-1)!.at) timed.reverse();
-  return timed.toSorted((first, second) => first.at - second.at).map(({ one }) => one);
+  const times = timed.flatMap(({ at }) => at ?? []);
+  if (times.length === 0) return list;
+  if (areNewestFirst(times, { isEach: times.length === list.length })) timed.reverse();
+  // The things before the first one with a time come before it.
+  let last = Number.NEGATIVE_INFINITY;
+  return timed
+    .map(({ one, at = last }) => ({ one, at: (last = at) }))
+    .toSorted((first, second) => (first.at < second.at ? -1 : Number(first.at > second.at)))
+    .map(({ one }) => one);
 }
 
-function hasTime<One>(timed: { one: One; at: number | undefined }): timed is { one: One; at: number } {
-  return timed.at !== undefined;
+/** Where some things have no time, their order is that of the others: a single earlier time reverses nothing. */
+function areNewestFirst(times: readonly number[], { isEach }: { readonly isEach: boolean }): boolean {
+  const isFalling = times.every((at, index) => index === 0 || at <= times[index - 1]!);
+  return times[0]! > times.at(-1)! && (isEach || isFalling);
 }

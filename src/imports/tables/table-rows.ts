@@ -13,7 +13,7 @@ export type TableRow = Readonly<Record<string, unknown>>;
 
 export interface Table extends AsyncDisposable {
   readonly columns: readonly string[];
-  /** The rows with these columns, in the order of these. */
+  /** The rows with these columns, in the order of these. Rows without a value follow those with one. */
   rows(columns: readonly string[], order: readonly string[]): AsyncGenerator<TableRow, void, undefined>;
 }
 
@@ -122,7 +122,7 @@ async function openPostgresTable(url: string, named: string): Promise<Table> {
 }
 
 function selectFrom(table: string, columns: readonly string[], order: readonly string[]): string {
-  return `select ${columns.join(", ")} from ${table} order by ${order.map(quoteName).join(", ")}`;
+  return `select ${columns.join(", ")} from ${table} order by ${order.map((column) => `${quoteName(column)} nulls last`).join(", ")}`;
 }
 
 function nameIn({ name }: TableRow): string {

@@ -124,7 +124,10 @@ class Log {
     for (const message of (messages as readonly Value[]).filter(isMessage)) this.add(message);
   }
 
-  /** The message with the id is taken back too, and all messages where none has the id. */
+  /**
+   * The message with the id is taken back too, and all messages where none has the id: `loadConversationRecord` of Gemini CLI reads
+   * its own logs so (https://github.com/google-gemini/gemini-cli, packages/core/src/services/chatRecordingService.ts).
+   */
   #rewind(to: string): void {
     const ids = [...this.#messages.keys()];
     const undone = ids.slice(Math.max(ids.indexOf(to), 0));

@@ -6,6 +6,7 @@ import { defined } from "../../../domain/values/defined.ts";
 import { SessionError } from "../../../errors.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, restOf, says, textOf, timeIn } from "../../conversations/about.ts";
+import { inTimeOrder } from "../../conversations/time-order.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { listOf, partsOfFiles } from "./app-files.ts";
@@ -84,7 +85,7 @@ interface Topic {
 
 /** The topics in the order of their first messages. The messages of an export are in no order. */
 function topicsIn({ messages, topics }: Tables): readonly Topic[] {
-  const ordered = messages.toSorted((one, other) => (timeIn(one) ?? 0) - (timeIn(other) ?? 0));
+  const ordered = inTimeOrder(messages, timeIn);
   const groups = Map.groupBy(ordered, (message) =>
     ["threadId", "topicId", "sessionId"].map((name) => textOf(message, [name])).find((id) => id !== undefined),
   );
