@@ -35,7 +35,7 @@ test("perdure studio prints a link that opens it once, read-only without --write
   await using place = await Workplace.open();
   assert.notEqual((await place.run(["studio", "--port", "0"])).code, 0, "without a store");
   const sessions = await openSessions({ store: place.storeUrl, sweep: false });
-  await sessions.create({ id: "s" });
+  await sessions.create({ id: "s", title: "Parcels" });
   await sessions.close();
   for (const [args, right, status] of [
     [[], "read", 403],
@@ -47,6 +47,8 @@ test("perdure studio prints a link that opens it once, read-only without --write
     const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
     const api = `${link.origin}/studio/v1`;
     assert.equal(((await (await fetch(`${api}/key`, { headers })).json()) as { right: string }).right, right);
+    const found = (await (await fetch(`${api}/search?text=parcels`, { headers })).json()) as { items: unknown[] };
+    assert.equal(found.items.length, 1, "a reader searches");
     const end = { method: "POST", headers: { authorization: headers.authorization } };
     assert.equal((await fetch(`${api}/sessions/s/end`, end)).status, status);
     assert.equal(await statusFor(link.origin, "evil.example"), 421);

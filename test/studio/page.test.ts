@@ -126,7 +126,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await page.close();
   });
 
-  test("filters are in the address, keys move and open, and the address alone opens the same list", async () => {
+  test("filters are in the address, which alone opens the same list; a search finds a turn; keys move and open", async () => {
     const page = await opened("read");
     await page.getByLabel("User").fill("grace");
     await page.keyboard.press("Enter");
@@ -138,6 +138,15 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await page.getByRole("link", { name: /support-42-what-if/ }).waitFor();
     await page.getByRole("link", { name: "Clear" }).click();
     await page.getByRole("link", { name: /oven-decision/ }).waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("hub linz");
+    await page.keyboard.press("Enter");
+    await page.locator(".hit mark", { hasText: "hub" }).first().waitFor();
+    await page.locator(".hit").first().click();
+    await page.waitForURL(/\/sessions\/support-42#turn-1$/);
+    await page.getByRole("article", { name: "Turn 1, done" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("a.row").first().waitFor();
     await page.keyboard.press("?");
     await page.getByRole("heading", { name: "Keyboard shortcuts" }).waitFor();
     await page.keyboard.press("Escape");

@@ -7,7 +7,6 @@ import {
   hasModelEndpoint,
   modelOfEnvironment,
   openExisting,
-  openToRead,
   storeUrl,
   type StoreOptions,
 } from "../program/environment.ts";
@@ -47,9 +46,9 @@ async function studio(options: StudioCommandOptions): Promise<void> {
   const agents = readAgentsFile(options.agents);
   const model = hasModelEndpoint() ? modelOfEnvironment(options.model) : undefined;
   const secret = await secretIfSet(store);
-  const open = options.write === true ? openExisting : openToRead;
+  // Without --write the key of the page refuses changes; the store takes those of news and of the index of the search.
   const secrets = { previousSecrets: previousSecrets(), ...defined({ secret }) };
-  await using sessions = await open(options, { agents, ...secrets, ...defined({ model }) });
+  await using sessions = await openExisting(options, { agents, ...secrets, ...defined({ model }) });
   const made = createStudio({ sessions });
   await untilSignalled(async (signal) => {
     const listening = await listenOn(loopbackOnly(made), { port: options.port, host: "127.0.0.1" });

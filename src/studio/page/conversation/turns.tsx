@@ -26,11 +26,17 @@ export function Turns({ conversation }: { readonly conversation: Conversation })
     if (element !== null && isAtEnd.current) element.scrollTop = element.scrollHeight;
   }, [turns, arriving]);
   useEffect(() => {
-    const wanted = /^#turn-\d+$/.test(location.hash) ? document.querySelector(location.hash) : null;
-    if (wanted === null) return;
-    isAtEnd.current = false;
-    wanted.scrollIntoView({ block: "start" });
+    if (turns !== undefined) void show();
   }, [turns === undefined]);
+  /** Shows the turn that the address names, and loads the turns up to it. */
+  const show = async (): Promise<void> => {
+    const seq = Number(/^#turn-(\d+)$/.exec(location.hash)?.[1] ?? 0);
+    if (seq === 0) return;
+    isAtEnd.current = false;
+    while (conversation.before.value !== undefined && (conversation.turns.value?.[0]?.seq ?? 0) > seq)
+      await conversation.earlier();
+    requestAnimationFrame(() => document.querySelector(`#turn-${seq}`)?.scrollIntoView({ block: "start" }));
+  };
   const choose = (step: number): void => {
     const all = [...(box.current?.querySelectorAll<HTMLElement>(".turn") ?? [])];
     const from = chosen.current === -1 ? (step > 0 ? -1 : all.length) : chosen.current;

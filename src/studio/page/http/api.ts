@@ -24,8 +24,10 @@ let secret: string | null = sessionStorage.getItem(keyName);
 export const key = signal<Key | null | undefined>(undefined);
 /** Why the last key was refused. */
 export const refusal = signal<string | null>(null);
+/** `polling`: the store takes no subscription, so the page asks again every few seconds. */
+export type Liveness = "connecting" | "live" | "lost" | "polling";
 /** Whether the news of the server arrive. */
-export const liveness = signal<"connecting" | "live" | "lost">("connecting");
+export const liveness = signal<Liveness>("connecting");
 
 const ranks: Readonly<Record<Right, number>> = { read: 1, write: 2, admin: 3 };
 
@@ -182,7 +184,7 @@ export async function follow(
   }: {
     readonly signal: AbortSignal;
     readonly onEvent: (event: ServerEvent) => void;
-    readonly onState?: (state: "connecting" | "live" | "lost") => void;
+    readonly onState?: (state: Liveness) => void;
     readonly query?: Call["query"];
   },
 ): Promise<void> {

@@ -6,6 +6,8 @@ export type OnChange = (session: string | undefined) => void;
 
 const listeners = new Set<OnChange>();
 let isFollowing = false;
+/** Ends the stream; it lasts as long as the page otherwise. */
+const closing = new AbortController();
 
 /** Calls the listener for each change of a session, until the returned function is called. */
 export function onChange(listener: OnChange): () => void {
@@ -14,17 +16,30 @@ export function onChange(listener: OnChange): () => void {
   return () => void listeners.delete(listener);
 }
 
+const pollMs = 5000;
+let polling: ReturnType<typeof setInterval> | undefined;
+
+/** A store that takes no writes has no subscriptions. */
+function poll(): void {
+  closing.abort();
+  liveness.value = "polling";
+  polling ??= setInterval(() => {
+    for (const listener of listeners) listener(undefined);
+  }, pollMs);
+}
+
 async function followNews(): Promise<void> {
   isFollowing = true;
   await follow("/v1/news", {
-    // The stream lasts as long as the page.
-    signal: new AbortController().signal,
-    onState: (state) => (liveness.value = state),
+    signal: closing.signal,
+    onState: (state) => {
+      if (!closing.signal.aborted) liveness.value = state;
+    },
     onEvent: ({ event, data }) => {
+      if (event === "error" && (data as { code?: string }).code === "store_read_only") poll();
       if (event !== "news") return;
       for (const item of (data as { items: readonly { session?: string; reset?: true }[] }).items)
         if (item.session !== undefined || item.reset === true) for (const listener of listeners) listener(item.session);
     },
   });
-  isFollowing = false;
 }

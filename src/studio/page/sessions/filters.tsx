@@ -1,10 +1,10 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useLocation } from "preact-iso/router";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { states } from "../http/wire.ts";
 import { useKeys } from "../view/keyboard.ts";
-import { href, sessionHref } from "../view/parts.tsx";
+import { href } from "../view/parts.tsx";
 import type { Filter } from "./session-list.ts";
 
 const texts = [
@@ -52,7 +52,8 @@ export function isFiltered(query: Filter): boolean {
 /** The filters of the list; they are in the address. */
 export function Filters({ query }: { readonly query: Filter }): JSX.Element {
   const { route } = useLocation();
-  const id = useSignal("");
+  const words = useSignal(query["text"] ?? "");
+  useEffect(() => void (words.value = query["text"] ?? ""), [query["text"]]);
   const search = useRef<HTMLInputElement>(null);
   useKeys({ "/": () => search.current?.focus() });
   const set = (name: string, value: string): void => {
@@ -65,17 +66,17 @@ export function Filters({ query }: { readonly query: Filter }): JSX.Element {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (id.value.trim() !== "") route(sessionHref(id.value.trim()));
+          set("text", words.value);
         }}
       >
         <input
           ref={search}
           class="input input-search"
           type="search"
-          aria-label="Open a session by its id"
-          placeholder="Open by id   /"
-          value={id.value}
-          onInput={(event) => (id.value = event.currentTarget.value)}
+          aria-label="Search messages and titles, or open a session by its id"
+          placeholder="Search, or an id   /"
+          value={words.value}
+          onInput={(event) => (words.value = event.currentTarget.value)}
         />
       </form>
       {texts.map(({ name, label, placeholder }) => (

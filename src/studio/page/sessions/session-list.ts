@@ -4,7 +4,23 @@ import { call, Problem, sessionPath } from "../http/api.ts";
 import { onChange } from "../http/news.ts";
 import type { Page, Session } from "../http/wire.ts";
 
+/** The filters in the address. */
 export type Filter = Readonly<Record<string, string>>;
+
+/** The parameters of a request. */
+export type Parameters = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** The parameters of the address as those of the list. */
+export function parametersOf({ since, label, ...query }: Filter): Parameters {
+  const known = ["agent", "user", "state", "order", "held", "waiting"];
+  const filter = Object.fromEntries(
+    Object.entries(query).filter(([name, value]) => known.includes(name) && value !== ""),
+  );
+  const labels = label === undefined || label === "" ? undefined : label.split(/\s*,\s*/);
+  const hours = Number(since);
+  if (!(hours > 0)) return { ...filter, label: labels };
+  return { ...filter, label: labels, activeSince: new Date(Date.now() - hours * 3_600_000).toISOString() };
+}
 
 const pageSize = 200;
 /** News that come within this time are read together, ms. */
@@ -16,14 +32,14 @@ export class SessionList {
   readonly rows: Signal<readonly Session[]> = signal([]);
   readonly state: Signal<"first" | "more" | "idle" | "end"> = signal("first");
   readonly error: Signal<unknown> = signal(undefined);
-  readonly #filter: Filter;
+  readonly #filter: Parameters;
   readonly #closing = new AbortController();
   readonly #changed = new Set<string>();
   readonly #unfollow: () => void;
   #next: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(filter: Filter) {
+  constructor(filter: Parameters) {
     this.#filter = filter;
     void this.#load();
     this.#unfollow = onChange((session) => this.#note(session));
@@ -64,9 +80,7 @@ export class SessionList {
   }
 
   async #page(after: string | undefined): Promise<Page<Session>> {
-    const { label, ...filter } = this.#filter;
-    const labels = label === undefined || label === "" ? undefined : label.split(/\s*,\s*/);
-    const query = { ...filter, label: labels, limit: pageSize, after };
+    const query = { ...this.#filter, limit: pageSize, after };
     return await call<Page<Session>>("/v1/sessions", { query, signal: this.#closing.signal });
   }
 

@@ -5,7 +5,8 @@ import { number } from "../view/format.ts";
 import { useKeys } from "../view/keyboard.ts";
 import { Blank, Failure, Loading, href, sessionHref } from "../view/parts.tsx";
 import { Filters, isFiltered } from "./filters.tsx";
-import { SessionList, type Filter } from "./session-list.ts";
+import { parametersOf, SessionList, type Filter } from "./session-list.ts";
+import { FoundMessages } from "./found.tsx";
 import { SessionRow } from "./session-row.tsx";
 
 /** Rows above and below the visible ones that are in the document, too. */
@@ -13,7 +14,20 @@ const margin = 12;
 
 export function SessionsPage(): JSX.Element {
   const { query } = useLocation();
-  const list = useMemo(() => new SessionList(filterOf(query)), [JSON.stringify(query)]);
+  if (query["text"] === undefined || query["text"] === "") return <ListPage query={query} />;
+  return (
+    <div class="page page-list">
+      <header class="bar">
+        <h1>Search</h1>
+      </header>
+      <Filters query={query} />
+      <FoundMessages query={query} />
+    </div>
+  );
+}
+
+function ListPage({ query }: { readonly query: Filter }): JSX.Element {
+  const list = useMemo(() => new SessionList(parametersOf(query)), [JSON.stringify(query)]);
   useEffect(() => () => list.close(), [list]);
   const rows = list.rows.value;
   const error = list.error.value;
@@ -54,17 +68,6 @@ function Nothing({ query }: { readonly query: Filter }): JSX.Element {
       <pre class="code">perdure consult ceo "Shall we buy a second oven?"</pre>
     </Blank>
   );
-}
-
-/** The parameters of the address as those of the list. */
-function filterOf({ since, ...query }: Filter): Filter {
-  const known = ["agent", "user", "label", "state", "order", "held", "waiting"];
-  const filter = Object.fromEntries(
-    Object.entries(query).filter(([name, value]) => known.includes(name) && value !== ""),
-  );
-  const hours = Number(since);
-  if (!(hours > 0)) return filter;
-  return { ...filter, activeSince: new Date(Date.now() - hours * 3_600_000).toISOString() };
 }
 
 /** Only the visible rows are in the document: a list may have a hundred thousand. */

@@ -21,6 +21,8 @@ const pages: readonly {
   { name: "Operate", path: "/operate", icon: "operate", keys: "g d" },
 ];
 
+const livenessText = { connecting: "connecting", live: "live", lost: "reconnecting", polling: "every 5 s" } as const;
+
 /** The frame of every page: the pages beside it, the key, the theme. */
 export function Shell({ children }: { readonly children: ComponentChildren }): JSX.Element {
   const { url, route } = useLocation();
@@ -59,7 +61,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }): J
           </p>
           <div class="tools">
             <span class={`live live-${liveness.value}`} role="status">
-              {liveness.value === "lost" ? "reconnecting" : liveness.value === "live" ? "live" : "connecting"}
+              {livenessText[liveness.value]}
             </span>
             <button
               type="button"
