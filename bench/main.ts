@@ -24,6 +24,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   logs: () => import("./logs.ts"),
   documents: () => import("./documents.ts"),
   news: () => import("./news.ts"),
+  search: () => import("./search.ts"),
   "entry-points": () => import("./entry-points.ts"),
   ai: () => import("./ai.ts"),
   mcp: () => import("./mcp.ts"),

@@ -9,6 +9,7 @@ export type Unit =
   | "bytes"
   | "MB/s"
   | "turns/s"
+  | "messages/s"
   | "calls/s"
   | "calls"
   | "commits"

@@ -184,7 +184,7 @@ export interface Store {
 
   /**
    * Returns one page of the messages that have all words, the newest first. It reads the words of `searchedMessages` in the
-   * log `turns` of sessions that are not archived, and of titles. A message may be found that does not have the words any
+   * log `turns`, and in those of other branches, of sessions that are not archived, and of titles. A message may be found that does not have the words any
    * more: callers read it. A store without `capabilities.searches` finds nothing, and callers read all messages.
    * INVARIANT indexed-is-found: a message that is indexed and does not change meanwhile is on exactly one page.
    * INVARIANT removed-is-not-found: no page has a message that was removed before the index was brought forward, nor one of a
@@ -483,8 +483,6 @@ export interface MessageQuery extends SessionFilter {
   readonly tenant: string;
   /** All of these words; at least one. */
   readonly words: readonly SearchedWord[];
-  /** Only messages of these sessions, each up to a turn. */
-  readonly sessions?: readonly { readonly id: string; readonly to: number }[];
   /** Only messages of turns that began at or after this, and titles of sessions created then, epoch ms. */
   readonly since?: number;
   /** Only those before this, epoch ms. */
@@ -498,7 +496,9 @@ export interface MessageQuery extends SessionFilter {
 export interface FoundMessage {
   /** The id of its session. */
   readonly session: string;
-  /** Its turn; 0: it is the title of the session. */
+  /** The log that has its turn: `turns`, or that of a segment of a branch. */
+  readonly log: LogName;
+  /** The number of its turn in that log; 0: it is the title of the session. */
   readonly seq: number;
   /** The place of the message in its turn, from 0. */
   readonly message: number;

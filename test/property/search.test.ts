@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test, type TestContext } from "node:test";
 import { removeSession } from "../../src/admin.ts";
-import { hasCode, SessionError, type Session } from "../../src/index.ts";
+import { hasCode, SessionError, type Model, type Session } from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import type { SearchQuery } from "../../src/sessions/search/search.ts";
 import { sessionsOn, type Sessions } from "../../src/sessions/sessions.ts";
@@ -66,7 +66,10 @@ class History {
   constructor(store: Store, tenant: string, clock: ScriptedClock, chance: () => number) {
     this.#chance = chance;
     this.#clock = clock;
-    const options = { clock, sweep: false, tenant } as const;
+    const model: Model = async function* ({ messages }) {
+      yield { type: "text", text: String(messages.at(-1)?.content) };
+    };
+    const options = { clock, sweep: false, tenant, model } as const;
     const open = { close: async () => undefined };
     this.#indexed = sessionsOn(Object.assign(storeBefore(store), open), options);
     const capabilities = { ...store.capabilities, searches: false };
@@ -89,6 +92,8 @@ class History {
       async () => (await this.#some()).fork(),
       async () => removeSession(this.#indexed, (await this.#some()).id),
       async () => (await this.#some()).end(),
+      async () => this.#edit(await this.#some()),
+      async () => this.#switch(await this.#some()),
       async () => (await this.#some()).archive(),
       async () => (await this.#some()).unarchive(),
       async () => (await this.#some()).write({ turns: { from: 1, turns: [{ input: this.#oneOf(texts) }] }, onto: 0 }),
@@ -104,6 +109,15 @@ class History {
     const title = this.#oneOf([undefined, ...texts]);
     const session = await this.#indexed.create({ user: this.#oneOf(users), ...(title ? { title } : {}) });
     await this.#append(session);
+  }
+
+  async #edit(session: Session): Promise<void> {
+    const seq = 1 + Math.floor(this.#chance() * Math.max(1, session.info.turn));
+    await Array.fromAsync(await session.edit(seq, this.#oneOf(texts)));
+  }
+
+  async #switch(session: Session): Promise<void> {
+    await session.switchTo(this.#oneOf(["1", "2", "3"]));
   }
 
   async #append(session: Session): Promise<void> {

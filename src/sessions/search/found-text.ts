@@ -1,5 +1,5 @@
 /** The messages that a search found, read where they are. */
-import { headOf } from "../../domain/record/change.ts";
+import { piecesOf } from "../../domain/branches/segments.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { matchesTerms, type SearchTerms } from "../../domain/search/search-terms.ts";
 import { messagesOf, searchedText, titleSeq } from "../../domain/search/searched-messages.ts";
@@ -32,8 +32,6 @@ export interface FoundText {
 /** What a found message has to be. */
 export interface Search {
   readonly terms: SearchTerms;
-  /** The session that was asked for; its shared turns are found in it. */
-  readonly within?: SessionRecord;
   readonly since?: number;
   readonly before?: number;
 }
@@ -45,28 +43,21 @@ export async function readFound(
   found: readonly FoundMessage[],
   search: Search,
 ): Promise<readonly FoundText[]> {
-  const own = found.filter(({ session, seq }) => isOwn(search, session, seq));
-  const { within } = search;
-  const records = within === undefined ? await recordsOf(core, tenant, own) : undefined;
+  const records = await recordsOf(core, tenant, found);
   const turns = new Map<string, Promise<Turn | undefined>>();
   const texts = await Promise.all(
-    own.map(async ({ session, seq, message }): Promise<FoundText | undefined> => {
-      const record = within ?? records?.get(session);
+    found.map(async ({ session, log, seq, message }): Promise<FoundText | undefined> => {
+      const record = records.get(session);
       if (record === undefined) return undefined;
       if (seq === titleSeq) return foundTitle(record, search);
-      const place = `${seq} ${record.id}`;
-      const turn = turns.get(place) ?? turnAt(core, record, seq);
+      const place = `${log} ${seq} ${session}`;
+      const turn = turns.get(place) ?? turnAt(core, record, { log, seq });
       turns.set(place, turn);
       const read = await turn;
       return read && foundMessage(record, read, message, search);
     }),
   );
   return texts.filter((text) => text !== undefined);
-}
-
-/** False for the title of a session that shares turns with the one that was asked for. */
-export function isOwn({ within }: Search, session: string, seq: number): boolean {
-  return within === undefined || within.id === session || seq !== titleSeq;
 }
 
 /** The records of the sessions that exist and can be read. */
@@ -88,10 +79,18 @@ async function recordsOf(
   return new Map((await load(ids)).map((record) => [record.id, record]));
 }
 
-async function turnAt(core: Core, record: SessionRecord, seq: number): Promise<Turn | undefined> {
-  if (seq > headOf(record, "turns")) return undefined;
+/** The turn that the session shows from this place; undefined if its current branch has none from there. */
+async function turnAt(
+  core: Core,
+  record: SessionRecord,
+  { log, seq }: Pick<FoundMessage, "log" | "seq">,
+): Promise<Turn | undefined> {
+  const piece = piecesOf(record, "turns").find((one) => one.log === log);
+  const shown = seq + (piece?.offset ?? 0);
+  if (piece === undefined || shown < piece.from || shown > piece.to) return undefined;
   try {
-    const [entry] = await readLog(core, record, { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 });
+    const range = { log: "turns", from: shown, to: shown, order: "ascending", limit: 1 } as const;
+    const [entry] = await readLog(core, record, range);
     const turn = entry === undefined ? "" : readTurn(entry);
     return typeof turn === "string" ? undefined : turn;
   } catch (error) {

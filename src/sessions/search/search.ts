@@ -1,6 +1,6 @@
 /** Searches the messages and the titles of the sessions of a tenant. */
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
-import type { SessionState } from "../../domain/record/record.ts";
+import type { SessionRecord, SessionState } from "../../domain/record/record.ts";
 import { parseSearch } from "../../domain/search/search-terms.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
@@ -8,18 +8,18 @@ import { invalidArgument, parseInstant } from "../../domain/values/invalid-argum
 import type { LabelFilter } from "../../domain/values/labels.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
+import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { parseLimit, parseWholeNumber } from "../options/arguments.ts";
 import { filterOf } from "../session/session-list.ts";
 import { readFound, type FoundText, type Search } from "./found-text.ts";
-import { scanPage } from "./scan.ts";
-import { sharedParts } from "./shared-parts.ts";
+import { scanPage, scanSession } from "./scan.ts";
 
 /** The text to search, and the messages among which. */
 export interface SearchQuery extends PageQuery {
   /** Words, "phrases in quotes" and beginnings of words (`sess*`), at most 1000 characters. A message has all of them. */
   readonly text: string;
-  /** Only in this session, its shared turns included. No other field may name sessions then. */
+  /** Only in this session, its shared and archived turns included. No other field may name sessions then. */
   readonly session?: string;
   /** Only in sessions of this active agent. */
   readonly agent?: string;
@@ -92,14 +92,14 @@ export async function searchOn(core: Core, tenant: string, query: SearchQuery): 
   if (session !== undefined && Object.keys(selection).length > 0)
     throw invalidArgument("session", session, { expected: "without_selection" });
   const filter = await filterOf(core, selection);
-  const shared =
-    session === undefined ? undefined : await sharedParts(core, { tenant, id: parseId(session, "session") });
-  const search: Search = { terms, ...defined({ within: shared?.record, ...instants }) };
+  const search: Search = { terms, ...defined(instants) };
+  const paging = { search, limit: count, ...defined({ after, signal: query.signal }) };
+  const record = session === undefined ? undefined : await recordOf(core, tenant, parseId(session, "session"));
   if (terms.words.length === 0) return { items: [], isCurrent: true };
-  const asked = { tenant, words: terms.words, ...filter, ...defined({ sessions: shared?.parts, ...instants }) };
-  if (!core.store.capabilities.searches) {
-    return { ...(await scanPage(core, asked, { search, limit: count, ...defined({ after }) })), isCurrent: true };
-  }
+  // The turns of one session are read anyway, so its archived and shared ones are found too.
+  if (record !== undefined) return { ...(await scanSession(core, record, paging)), isCurrent: true };
+  const asked = { tenant, words: terms.words, ...filter, ...defined(instants) };
+  if (!core.store.capabilities.searches) return { ...(await scanPage(core, asked, paging)), isCurrent: true };
   const isCurrent = await bringForward(core, until, query);
   const items: FoundText[] = [];
   let next = after;
@@ -111,6 +111,14 @@ export async function searchOn(core: Core, tenant: string, query: SearchQuery): 
     if (next === undefined || items.length >= count) break;
   }
   return { items, ...defined({ next }), isCurrent };
+}
+
+/** @throws SessionError `session_not_found` */
+async function recordOf({ store }: Core, tenant: string, id: string): Promise<SessionRecord> {
+  const { sessions } = await store.load([{ key: { tenant, id }, tails: [] }]);
+  const record = sessions[0]?.record;
+  if (record === undefined) throw new SessionError("session_not_found", { sessionId: id, tenant });
+  return record;
 }
 
 /** Brings the index forward until it is current or the time is over; at least one step. True if it is current. */

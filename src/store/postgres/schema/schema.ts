@@ -284,15 +284,16 @@ create table ${schema}.search_messages (
   tenant text collate "C" not null,
   session text collate "C" not null,
   logs bigint not null,
+  log text collate "C" not null,
   seq bigint not null,
   message integer not null,
   at bigint not null,
   xid bigint not null,
   words tsvector not null,
-  primary key (tenant, session, logs, seq, message)
+  primary key (tenant, session, logs, log, seq, message)
 ) with (autovacuum_vacuum_scale_factor = 0.05);
 create index search_messages_words on ${schema}.search_messages using gin (words);
-create index search_messages_by_time on ${schema}.search_messages (tenant, at desc, session desc, seq desc, message desc);
+create index search_messages_by_time on ${schema}.search_messages (tenant, at desc, session desc, log desc, seq desc, message desc);
 drop function if exists ${schema}.commit_batch, ${schema}.commit_batch_with_documents, ${schema}.commit_session,
   ${schema}.commit_entry, ${schema}.commit_two_entries, ${schema}.commit_append_batch, ${schema}.delete_entries, ${schema}.remove_logs,
   ${schema}.delete_removed;

@@ -27,7 +27,7 @@ interface DueSession {
   readonly title: string | null;
   readonly titleMark: string | null;
   readonly createdAt: number;
-  readonly turns: readonly (readonly [seq: number, at: number, xid: number, data: string])[];
+  readonly turns: readonly (readonly [log: string, seq: number, at: number, xid: number, data: string])[];
   /** True if these are all of its new turns. */
   readonly isWhole: boolean;
 }
@@ -37,6 +37,7 @@ interface Row {
   readonly tenant: string;
   readonly id: string;
   readonly logs: string;
+  readonly log: string;
   readonly seq: number;
   readonly message: number;
   readonly at: number;
@@ -73,12 +74,22 @@ function rowsOf({ tenant, id, logs, title, titleMark, createdAt, turns }: DueSes
   const titles =
     title === null || titleMark === null
       ? []
-      : [{ ...place, seq: titleSeq, message: 0, at: createdAt, xid: titleMark, words: joined(wordsOf(title), scope) }];
-  const messages = turns.flatMap(([seq, at, xid, data]): Row[] => {
+      : [
+          {
+            ...place,
+            log: "turns",
+            seq: titleSeq,
+            message: 0,
+            at: createdAt,
+            xid: titleMark,
+            words: joined(wordsOf(title), scope),
+          },
+        ];
+  const messages = turns.flatMap(([log, seq, at, xid, data]): Row[] => {
     const found = searchedMessages({ seq, at, key: null, data });
     // A turn without a word has a row too, so that it is not read again.
-    if (found.length === 0) return [{ ...place, seq, message: -1, at, xid, words: scope }];
-    return found.map(({ message, words }) => ({ ...place, seq, message, at, xid, words: joined(words, scope) }));
+    if (found.length === 0) return [{ ...place, log, seq, message: -1, at, xid, words: scope }];
+    return found.map(({ message, words }) => ({ ...place, log, seq, message, at, xid, words: joined(words, scope) }));
   });
   return [...titles, ...messages];
 }
@@ -89,7 +100,7 @@ function joined(words: Iterable<string>, scope: string): string {
 
 /** One page. One more row than the limit is read to find out whether another page follows. */
 export async function findMessages(ask: Database["ask"], schema: string, query: MessageQuery): Promise<FoundMessages> {
-  const { tenant, words, sessions, since, before, limit, after, ...filter } = query;
+  const { tenant, words, since, before, limit, after, ...filter } = query;
   const values: unknown[] = [];
   const sql = sqlInto(values);
   const terms = [
@@ -101,36 +112,28 @@ export async function findMessages(ask: Database["ask"], schema: string, query: 
     sql`message.words @@ ${terms.join(" & ")}::tsquery`,
     "message.message >= 0",
   ];
-  if (sessions !== undefined) {
-    conditions.push(
-      sql`exists (
-        select from json_to_recordset(${JSON.stringify(sessions)}::json) as part(id text, "to" bigint)
-        where part.id = message.session and message.seq <= part."to"
-      )`,
-      sql`message.session = any (array(select json_array_elements_text(${JSON.stringify(sessions.map(({ id }) => id))}::json)))`,
-    );
-  }
   if (since !== undefined) conditions.push(sql`message.at >= ${since}`);
   if (before !== undefined) conditions.push(sql`message.at < ${before}`);
   if (after !== undefined) {
-    const [at, session, seq, message] = decodeCursor(after, ["number", "string", "number", "number"]);
+    const [at, session, log, seq, message] = decodeCursor(after, ["number", "string", "string", "number", "number"]);
     conditions.push(
-      `(message.at, message.session, message.seq, message.message) < ${sql`(${at}::bigint, ${session}::text, ${seq}::bigint, ${message}::int)`}`,
+      `(message.at, message.session, message.log, message.seq, message.message) < ${sql`(${at}::bigint, ${session}::text, ${log}::text, ${seq}::bigint, ${message}::int)`}`,
     );
   }
   const matching = listed(sql, schema, { ...filter, order: "key", tenant, limit: 0 });
   const rows = await ask(
-    `select message.session, message.seq, message.message, message.at
+    `select message.session, message.log, message.seq, message.message, message.at
      from ${schema}.search_messages message
      where ${conditions.join(" and ")} and exists (
        select from ${schema}.sessions session
        where session.id = message.session and session.logs = message.logs and ${matching.join(" and ")}
      )
-     order by message.at desc, message.session desc, message.seq desc, message.message desc limit ${sql`${limit + 1}`}`,
+     order by message.at desc, message.session desc, message.log desc, message.seq desc, message.message desc limit ${sql`${limit + 1}`}`,
     values,
   );
   const found = rows.map((row): FoundMessage & { readonly at: number } => ({
     session: String(row["session"]),
+    log: String(row["log"]),
     seq: Number(row["seq"]),
     message: Number(row["message"]),
     at: Number(row["at"]),
@@ -138,8 +141,8 @@ export async function findMessages(ask: Database["ask"], schema: string, query: 
   const page = found.slice(0, limit);
   const last = found.length > limit ? page.at(-1) : undefined;
   return {
-    messages: page.map(({ session, seq, message }) => ({ session, seq, message })),
-    next: last && encodeCursor([last.at, last.session, last.seq, last.message]),
+    messages: page.map(({ session, log, seq, message }) => ({ session, log, seq, message })),
+    next: last && encodeCursor([last.at, last.session, last.log, last.seq, last.message]),
   };
 }
 

@@ -1,3 +1,10 @@
+import { keptBeginning } from "../../../domain/record/entry.ts";
+
+/** True for an entry of the turns of any branch. */
+export function isTurn(log: string): string {
+  return `(${log} = 'turns' or ${log} glob '${keptBeginning}*')`;
+}
+
 /**
  * The index of search. It stays empty until the first search, which writes the row of `search_state`.
  *
@@ -9,44 +16,46 @@
  * - `search_changes` has turns to look at again: entries that were deleted, titles, sessions under another key. No append
  *   writes to it.
  */
-export const searchTables = `
+export const searchTables: string = `
       create table search_state (id integer primary key check (id = 1), up_to integer not null) strict;
       create table search_changes (
         session integer not null,
+        log text not null,
         seq integer not null,
-        primary key (session, seq)
+        primary key (session, log, seq)
       ) strict, without rowid;
       create table search_messages (
         place integer primary key,
         session integer not null,
+        log text not null,
         seq integer not null,
         message integer not null,
         at integer not null
       ) strict;
-      create index search_messages_of_turn on search_messages (session, seq);
+      create index search_messages_of_turn on search_messages (session, log, seq);
       create virtual table search_words using fts5(
         words, content='', contentless_delete=1, detail=none, tokenize='ascii'
       );
       create trigger search_entry_deleted after delete on entries when exists (select 1 from search_state) begin
         update search_state set up_to = (select coalesce(max(rowid), 0) from entries)
         where up_to > (select coalesce(max(rowid), 0) from entries);
-        insert or ignore into search_changes select old.session, old.seq where old.log = 'turns';
+        insert or ignore into search_changes select old.session, old.log, old.seq where ${isTurn("old.log")};
       end;
       create trigger search_session_created after insert on sessions
       when new.title is not null and exists (select 1 from search_state) begin
-        insert or ignore into search_changes values (new.no, 0);
+        insert or ignore into search_changes values (new.no, 'turns', 0);
       end;
       create trigger search_title_changed after update of title on sessions
       when old.title is not new.title and exists (select 1 from search_state) begin
-        insert or ignore into search_changes values (new.no, 0);
+        insert or ignore into search_changes values (new.no, 'turns', 0);
       end;
       create trigger search_session_renamed after update of tenant on sessions when exists (select 1 from search_state) begin
-        insert or ignore into search_changes values (new.no, 0);
+        insert or ignore into search_changes values (new.no, 'turns', 0);
         insert or ignore into search_changes
-        select session, seq from entries where session = new.no and log = 'turns';
+        select session, log, seq from entries where session = new.no and ${isTurn("log")};
       end;
       create trigger search_session_removed after delete on sessions when exists (select 1 from search_state) begin
-        insert or ignore into search_changes values (old.no, 0);
-        insert or ignore into search_changes select session, seq from search_messages where session = old.no;
+        insert or ignore into search_changes values (old.no, 'turns', 0);
+        insert or ignore into search_changes select session, log, seq from search_messages where session = old.no;
       end;
     `;

@@ -5,6 +5,7 @@ import { wordsOf } from "../../../domain/search/words.ts";
 import { decodeCursor, encodeCursor } from "../../cursor.ts";
 import type { FoundMessage, FoundMessages, IndexProgress, MessageQuery } from "../../store.ts";
 import { numbersFound } from "../find.ts";
+import { isTurn } from "../schema/search-tables.ts";
 
 /** What one step indexes in some ten milliseconds. */
 const stepMax = { entries: 400, bytes: 1024 * 1024 } as const;
@@ -54,24 +55,24 @@ export class MessageIndex {
     this.#begin = [
       database.prepare("insert into search_state (id, up_to) values (1, 0)"),
       database.prepare(
-        `insert into search_changes (session, seq) select no, ${titleSeq} from sessions where title is not null`,
+        `insert into search_changes (session, log, seq) select no, 'turns', ${titleSeq} from sessions where title is not null`,
       ),
     ];
     this.#newEntries = arrays(`
-      select entries.rowid, session, seq, entries.at, iif(log = 'turns', entries.data, null), tenant
+      select entries.rowid, session, log, seq, entries.at, iif(${isTurn("log")}, entries.data, null), tenant
       from entries left join sessions on no = session where entries.rowid > ? order by entries.rowid limit ?`);
     this.#reach = database.prepare("update search_state set up_to = ?");
-    this.#changes = arrays("select session, seq from search_changes limit ?");
-    this.#forgetChange = database.prepare("delete from search_changes where session = ? and seq = ?");
+    this.#changes = arrays("select session, log, seq from search_changes limit ?");
+    this.#forgetChange = database.prepare("delete from search_changes where session = ? and log = ? and seq = ?");
     this.#turn = arrays("select at, data from entries where session = ? and log = +? and seq = ?");
     this.#title = arrays("select created_at, title from sessions where no = ?");
     this.#tenant = arrays("select tenant from sessions where no = ?");
-    this.#places = arrays("select place from search_messages where session = ? and seq = ?");
-    this.#deletePlaces = database.prepare("delete from search_messages where session = ? and seq = ?");
+    this.#places = arrays("select place from search_messages where session = ? and log = ? and seq = ?");
+    this.#deletePlaces = database.prepare("delete from search_messages where session = ? and log = ? and seq = ?");
     this.#deleteWords = database.prepare("delete from search_words where rowid = ?");
     this.#lastPlace = arrays("select max(place) from search_messages where place between ? and ?");
     this.#insertMessage = database.prepare(
-      "insert into search_messages (place, session, seq, message, at) values (?, ?, ?, ?, ?)",
+      "insert into search_messages (place, session, log, seq, message, at) values (?, ?, ?, ?, ?, ?)",
     );
     this.#insertWords = database.prepare("insert into search_words (rowid, words) values (?, ?)");
     this.#merge = database.prepare("insert into search_words (search_words, rank) values ('merge', ?)");
@@ -104,19 +105,19 @@ export class MessageIndex {
 
   /** Looks at changed turns and titles again, and returns how many. */
   #indexChanges(places: Places): number {
-    const changes = this.#changes.all(stepMax.entries) as unknown as readonly [number, number][];
-    for (const [session, seq] of changes) {
-      this.#forgetChange.run(session, seq);
-      this.#forget(session, seq);
+    const changes = this.#changes.all(stepMax.entries) as unknown as readonly [number, string, number][];
+    for (const [session, log, seq] of changes) {
+      this.#forgetChange.run(session, log, seq);
+      this.#forget(session, log, seq);
       const tenant = (this.#tenant.get(session) as unknown as [string] | undefined)?.[0];
       if (tenant === undefined) continue;
       if (seq === titleSeq) {
         const [at, title] = this.#title.get(session) as unknown as [number, string | null];
-        if (title !== null) this.#add(places, { tenant, session, seq, at, message: 0, words: wordsOf(title) });
+        if (title !== null) this.#add(places, { tenant, session, log, seq, at, message: 0, words: wordsOf(title) });
         continue;
       }
-      const turn = this.#turn.get(session, "turns", seq) as unknown as [number, string] | undefined;
-      if (turn !== undefined) this.#addTurn(places, { tenant, session, seq, at: turn[0], data: turn[1] });
+      const turn = this.#turn.get(session, log, seq) as unknown as [number, string] | undefined;
+      if (turn !== undefined) this.#addTurn(places, { tenant, session, log, seq, at: turn[0], data: turn[1] });
     }
     return changes.length;
   }
@@ -125,44 +126,44 @@ export class MessageIndex {
     let reached = upTo;
     let bytes = 0;
     for (const row of this.#newEntries.all(upTo, limit) as unknown as readonly EntryRow[]) {
-      const [rowid, session, seq, at, data, tenant] = row;
+      const [rowid, session, log, seq, at, data, tenant] = row;
       if (bytes > stepMax.bytes) break;
       reached = rowid;
       if (data === null) continue;
       bytes += data.length;
-      this.#forget(session, seq);
-      if (tenant !== null) this.#addTurn(places, { tenant, session, seq, at, data });
+      this.#forget(session, log, seq);
+      if (tenant !== null) this.#addTurn(places, { tenant, session, log, seq, at, data });
     }
     if (reached !== upTo) this.#reach.run(reached);
   }
 
-  #forget(session: number, seq: number): void {
-    const places = this.#places.all(session, seq) as unknown as readonly [number][];
+  #forget(session: number, log: string, seq: number): void {
+    const places = this.#places.all(session, log, seq) as unknown as readonly [number][];
     if (places.length === 0) return;
     for (const [place] of places) this.#deleteWords.run(place);
-    this.#deletePlaces.run(session, seq);
+    this.#deletePlaces.run(session, log, seq);
   }
 
   #addTurn(
     places: Places,
-    turn: Pick<NewMessage, "tenant" | "session" | "seq" | "at"> & { readonly data: string },
+    turn: Pick<NewMessage, "tenant" | "session" | "log" | "seq" | "at"> & { readonly data: string },
   ): void {
     const { data, ...place } = turn;
     for (const found of searchedMessages({ seq: turn.seq, at: turn.at, key: null, data }))
       this.#add(places, { ...place, ...found });
   }
 
-  #add(places: Places, { tenant, session, seq, at, message, words }: NewMessage): void {
+  #add(places: Places, { tenant, session, log, seq, at, message, words }: NewMessage): void {
     const all = [...words];
     if (all.length === 0) return;
     const place = places.next(at);
-    this.#insertMessage.run(place, session, seq, message, at);
+    this.#insertMessage.run(place, session, log, seq, message, at);
     this.#insertWords.run(place, [...all, tenantWord(tenant), sessionWord(session)].join(" "));
   }
 
   /** One page. One more row than the limit is read to find out whether another page follows. */
   find(query: MessageQuery): FoundMessages {
-    const { tenant, words, sessions, since, before, limit, after } = query;
+    const { tenant, words, since, before, limit, after } = query;
     const conditions = ["search_words match ?", "tenant = ?"];
     const values: SQLInputValue[] = [tenant];
     const and = (condition: string, ...bound: readonly SQLInputValue[]): void => {
@@ -170,16 +171,6 @@ export class MessageIndex {
       values.push(...bound);
     };
     const terms = [quoted(tenantWord(tenant)), ...words.map(termOf)];
-    if (sessions !== undefined) {
-      const numbers = this.#numbersOf(tenant, sessions);
-      if (numbers.length === 0) return { messages: [], next: undefined };
-      terms.push(anyOf(numbers.map(({ no }) => no)));
-      const parts = JSON.stringify(numbers);
-      and(
-        "exists (select 1 from json_each(?) part where part.value ->> 'no' = session and seq <= part.value ->> 'to')",
-        parts,
-      );
-    }
     if (hasFilter(query)) {
       const found = numbersFound(this.#database, query);
       const few = this.#database.prepare(`${found.sql} limit ${fewSessionsMax + 1}`).all(...found.values);
@@ -191,7 +182,7 @@ export class MessageIndex {
     if (before !== undefined) and("search_words.rowid < ? and at < ?", firstPlace(before) + placesOfSecond, before);
     if (after !== undefined) and("search_words.rowid < ?", decodeCursor(after, ["number"])[0] ?? 0);
     const statement = this.#database.prepare(`
-      select place, id, seq, message from search_words cross join search_messages on place = search_words.rowid
+      select place, id, log, seq, message from search_words cross join search_messages on place = search_words.rowid
         cross join sessions on no = session
       where ${conditions.join(" and ")} order by search_words.rowid desc limit ?`);
     statement.setReturnArrays(true);
@@ -199,20 +190,9 @@ export class MessageIndex {
     const page = rows.slice(0, limit);
     const last = rows.length > limit ? page.at(-1)?.[0] : undefined;
     return {
-      messages: page.map(([, session, seq, message]): FoundMessage => ({ session, seq, message })),
+      messages: page.map(([, session, log, seq, message]): FoundMessage => ({ session, log, seq, message })),
       next: last === undefined ? undefined : encodeCursor([last]),
     };
-  }
-
-  #numbersOf(
-    tenant: string,
-    sessions: NonNullable<MessageQuery["sessions"]>,
-  ): readonly { readonly no: number; readonly to: number }[] {
-    const number = this.#database.prepare("select no from sessions where tenant = ? and id = ?");
-    return sessions.flatMap(({ id, to }) => {
-      const found = number.get(tenant, id);
-      return found === undefined ? [] : [{ no: Number(found["no"]), to }];
-    });
   }
 
   /**
@@ -234,12 +214,21 @@ export class MessageIndex {
   }
 }
 
-type EntryRow = [rowid: number, session: number, seq: number, at: number, data: string | null, tenant: string | null];
-type FoundRow = [place: number, session: string, seq: number, message: number];
+type EntryRow = [
+  rowid: number,
+  session: number,
+  log: string,
+  seq: number,
+  at: number,
+  data: string | null,
+  tenant: string | null,
+];
+type FoundRow = [place: number, session: string, log: string, seq: number, message: number];
 
 interface NewMessage {
   readonly tenant: string;
   readonly session: number;
+  readonly log: string;
   readonly seq: number;
   readonly at: number;
   readonly message: number;

@@ -1,3 +1,4 @@
+import { keptBeginning } from "../../../../domain/record/entry.ts";
 import { quoteBody } from "../../connection/names.ts";
 import { nowMs } from "./load-sessions.ts";
 import { planOnce } from "./parts.ts";
@@ -37,6 +38,10 @@ create function ${schema}.forget_messages() returns void language plpgsql ${plan
 as ${quoteBody(forgetMessages(schema))};`;
 }
 
+/** The condition that an entry is of the turns of any branch. The range is that of an index. */
+const isTurn = `entry.log >= 'turns' and entry.log < 'turns$'
+          and (entry.log = 'turns' or entry.log like '${keptBeginning}%')`;
+
 /** The number that stands for the text of a title, in the place of the transaction of an entry. */
 const titleMark = (title: string): string => `hashtextextended(${title}, 0)`;
 
@@ -69,21 +74,21 @@ begin
       _isLast := false;
       exit;
     end if;
-    select json_agg(json_build_array(fresh.seq, fresh.at, fresh.xid, fresh.data) order by fresh.seq) as turns,
+    select json_agg(json_build_array(fresh.log, fresh.seq, fresh.at, fresh.xid, fresh.data) order by fresh.log, fresh.seq) as turns,
       count(*) as count, coalesce(sum(fresh.size), 0) as bytes
     into _fresh
     from (
-      select next.*, sum(next.size) over (order by next.seq) - next.size as ahead
+      select next.*, sum(next.size) over (order by next.log, next.seq) - next.size as ahead
       from (
-        select entry.seq, entry.at, entry.xmin::text::bigint as xid, entry.data, octet_length(entry.data) as size
+        select entry.log, entry.seq, entry.at, entry.xmin::text::bigint as xid, entry.data, octet_length(entry.data) as size
         from ${schema}.entries entry
         where entry.tenant = _session.tenant and entry.session = _session.id and entry.logs = _session.logs
-          and entry.log = 'turns' and not exists (
+          and ${isTurn} and not exists (
             select from ${schema}.search_messages message
             where message.tenant = _session.tenant and message.session = _session.id and message.logs = _session.logs
-              and message.seq = entry.seq and message.xid = entry.xmin::text::bigint
+              and message.log = entry.log and message.seq = entry.seq and message.xid = entry.xmin::text::bigint
           )
-        order by entry.seq limit _entries + 1
+        order by entry.log, entry.seq limit _entries + 1
       ) next
     ) fresh
     where fresh.ahead < _bytes;
@@ -111,7 +116,7 @@ const isGone = (schema: string, logs: string, mark: string): string => `(
       or (message.seq > 0 and not exists (
         select from ${schema}.entries entry
         where entry.tenant = message.tenant and entry.session = message.session and entry.logs = message.logs
-          and entry.log = 'turns' and entry.seq = message.seq and entry.xmin::text::bigint = message.xid
+          and entry.log = message.log and entry.seq = message.seq and entry.xmin::text::bigint = message.xid
       ))
     )`;
 
@@ -125,11 +130,11 @@ begin
     where message.tenant = _given.tenant and message.session = _given.id
       and ${isGone(schema, "_given.logs", "_given.title_mark")};
   end loop;
-  insert into ${schema}.search_messages (tenant, session, logs, seq, message, at, xid, words)
-  select added.tenant, added.id, added.logs, added.seq, added.message, added.at, added.xid,
+  insert into ${schema}.search_messages (tenant, session, logs, log, seq, message, at, xid, words)
+  select added.tenant, added.id, added.logs, added.log, added.seq, added.message, added.at, added.xid,
     array_to_tsvector(string_to_array(added.words, ' '))
   from json_to_recordset(_messages)
-    as added(tenant text, id text, logs bigint, seq bigint, message int, at bigint, xid bigint, words text)
+    as added(tenant text, id text, logs bigint, log text, seq bigint, message int, at bigint, xid bigint, words text)
   on conflict do nothing;
   for _given in select * from ${given("_sessions")} loop
     perform from ${schema}.sessions session
