@@ -7,6 +7,7 @@ export { browserDevice, chat, Chat, type ChatOptions, type KeyValueStorage, type
 export {
   connect,
   RemoteSessions,
+  type RemoteSearchQuery,
   type ConnectOptions,
   type RemoteSendOptions,
   type RemoteStatsQuery,

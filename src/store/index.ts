@@ -75,6 +75,7 @@ export type {
   Metadata,
   Parent,
   Reset,
+  Segments,
   SessionRecord,
   SessionState,
   SettledState,

@@ -9,7 +9,7 @@ const leadCharacters = 60;
 
 /** A part of a text. */
 export interface Snippet {
-  /** At most {@link snippetCharactersMax} characters of the text, with an ellipsis where it was cut. */
+  /** At most 200 characters of the text, with an ellipsis where it was cut. */
   readonly text: string;
   /** What was found: the places of the first character and of the one behind the last, in order, apart from each other. */
   readonly marks: readonly (readonly [from: number, to: number])[];
