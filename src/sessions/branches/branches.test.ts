@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
 import { sessionChanges } from "../../domain/record/change.ts";
 import { hasCode } from "../../errors.ts";
+import { openSessions } from "../../index.ts";
 import type { Model } from "../options/model.ts";
 import type { Session } from "../session/session.ts";
 
@@ -129,4 +133,28 @@ test("a session with as many branches as the limit refuses another one, and writ
   await Array.fromAsync(await session.edit(2, "a third"));
   assert.deepEqual(await inputsOf(session), ["one", "a third"]);
   await assert.rejects(session.switchTo("1"), (error) => hasCode(error, "branch_not_found"));
+});
+
+test("a search finds the turns of the current branch, with an index and without", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-branches-"));
+  try {
+    for (const store of ["memory:", `sqlite:${join(folder, "store.db")}`]) {
+      await using sessions = await openSessions({ store, model });
+      const session = await sessions.create({ id: "s" });
+      await talk(session, "apples", "pears", "plums");
+      const found = async (text: string): Promise<readonly unknown[]> => [
+        ...new Set((await sessions.search({ text })).items.map(({ turn }) => turn)),
+      ];
+      assert.deepEqual(await found("pears"), [2]);
+      await Array.fromAsync(await session.edit(2, "cherries"));
+      await talk(session, "grapes");
+      assert.deepEqual([await found("cherries"), await found("grapes"), await found("pears")], [[2], [3], []]);
+      await session.switchTo("1");
+      assert.deepEqual([await found("cherries"), await found("pears"), await found("apples")], [[], [2], [1]]);
+      await session.removeBranch("2");
+      assert.deepEqual(await found("grapes"), []);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
