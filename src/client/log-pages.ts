@@ -1,6 +1,6 @@
 import { defined } from "../domain/values/defined.ts";
 import { eachPage, type After } from "../domain/values/pages.ts";
-import type { EntryRange, SessionEvent, Turn, UnreadableEntry } from "../index.ts";
+import type { EntryRange, SessionEvent, Turn, TurnRange, UnreadableEntry } from "../index.ts";
 import { eventOfWire, turnOfWire, type WireEvent, type WireTurn } from "../protocol/wire.ts";
 import type { Http } from "./http.ts";
 
@@ -14,7 +14,7 @@ interface LogPage {
 }
 
 /** The turns of a range, page by page, as the server divides it. */
-export function turnPages(http: Http, path: string, range: EntryRange): AsyncGenerator<Turn, void, undefined> {
+export function turnPages(http: Http, path: string, range: TurnRange): AsyncGenerator<Turn, void, undefined> {
   return logPages(http, `${path}/turns`, range, (turn) => turnOfWire(turn as WireTurn));
 }
 
@@ -26,7 +26,7 @@ export function eventPages(http: Http, path: string, range: EntryRange): AsyncGe
 async function* logPages<Item>(
   http: Http,
   path: string,
-  { last, onUnreadable, ...range }: EntryRange,
+  { last, onUnreadable, ...range }: TurnRange,
   ofWire: (item: unknown) => Item,
 ): AsyncGenerator<Item, void, undefined> {
   const ask = async ({ after: from }: After<number>): Promise<LogPage> => {

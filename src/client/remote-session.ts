@@ -24,7 +24,11 @@ import type {
   SessionWrite,
   TailQuery,
   TurnInput,
+  Branch,
+  BranchComparison,
+  BranchQuery,
   EntryRange,
+  TurnRange,
   WatchOptions,
   Decisions,
   WaitingTurn,
@@ -42,6 +46,8 @@ import {
   type SessionView,
   type WireActiveAgent,
   type WireEvent,
+  branchOfWire,
+  type WireBranch,
   type WireSession,
   type WireTurn,
 } from "../protocol/wire.ts";
@@ -73,6 +79,12 @@ type OverHttp = Pick<
   | "write"
   | "look"
   | "instructions"
+  | "branches"
+  | "compare"
+  | "edit"
+  | "regenerate"
+  | "removeBranch"
+  | "switchTo"
   | "truncate"
   | "update"
   | "touch"
@@ -114,6 +126,9 @@ const handOffNames: OptionNames<Omit<HandOffOptions, "noteFrom">> = { ttl: true,
 const eventNames: OptionNames<AppEvent> = { type: true, data: true, severity: true };
 const endNames: OptionNames<EndOptions> = { reason: true, after: true };
 const forkNames: OptionNames<ForkOptions> = { at: true, as: true };
+const branchNames: OptionNames<BranchQuery> = { at: true };
+/** The turns of each branch that a comparison returns. */
+const comparedMax = 500;
 const tailNames: OptionNames<TailQuery> = { log: true, last: true };
 
 /** Query and body of a request. */
@@ -219,6 +234,74 @@ export class RemoteSession implements OverHttp {
     });
   }
 
+  /** Asks a turn in other words; a branch keeps the earlier version. @throws SessionError as a local session */
+  async edit(
+    turn: number,
+    question: MessageInput,
+    options: Omit<RemoteConsultOptions, "after" | "keep"> = {},
+  ): Promise<Answer> {
+    return await this.consult(question, { ...options, after: this.#before(turn), keep: true });
+  }
+
+  /** Asks the question of a turn again, by default of the last one; a branch keeps the earlier answer. */
+  async regenerate({
+    turn = this.#seen.turn,
+    ...options
+  }: Omit<RemoteConsultOptions, "after" | "keep"> & { readonly turn?: number } = {}): Promise<Answer> {
+    const after = this.#before(turn);
+    const [earlier] = await Array.fromAsync(this.turns({ from: turn, to: turn }));
+    if (earlier === undefined) throw this.#outOf(turn);
+    return await this.consult(earlier.input, { ...options, after, keep: true });
+  }
+
+  #before(turn: number): number {
+    if (Number.isSafeInteger(turn) && turn >= 1 && turn <= this.#seen.turn) return turn - 1;
+    throw this.#outOf(turn);
+  }
+
+  #outOf(turn: number): SessionError {
+    return new SessionError("range_invalid", { name: "turn", from: turn, to: this.#seen.turn });
+  }
+
+  /** Lists the branches, or with `at` the versions of a turn. @throws SessionError as a local session */
+  async branches(query: BranchQuery = {}): Promise<readonly Branch[]> {
+    guardNames(query, "query", branchNames);
+    const answer = await this.#http.ask({
+      method: "GET",
+      path: `${this.#path}/branches`,
+      query: defined({ at: query.at }),
+    });
+    return (answer.body as { readonly items: readonly WireBranch[] }).items.map(branchOfWire);
+  }
+
+  /** Makes a branch the current one; its turns count as seen. @throws SessionError as a local session */
+  async switchTo(branch: string): Promise<SessionInfo> {
+    return await this.#inOrder(async () => {
+      const answer = await this.#http.ask({ method: "POST", path: `${this.#path}/switch`, body: { branch } });
+      this.#info = infoOfWire(answer.body as WireSession);
+      this.#seen = this.#info;
+      return this.#info;
+    });
+  }
+
+  /** Compares two branches. @throws SessionError as a local session */
+  async compare(a: string, b: string): Promise<BranchComparison> {
+    const answer = await this.#http.ask({ method: "GET", path: `${this.#path}/branches/compare`, query: { a, b } });
+    const { shared } = answer.body as { readonly shared: number };
+    const bounds = { from: shared + 1, to: shared + comparedMax };
+    const rest = (branch: string): Promise<Turn[]> => Array.fromAsync(this.turns({ branch, ...bounds }));
+    return { shared, a: await rest(a), b: await rest(b) };
+  }
+
+  /** Deletes a branch that is not the current one. @throws SessionError as a local session */
+  async removeBranch(branch: string): Promise<void> {
+    await this.#inOrder(async () => {
+      const path = `${this.#path}/branches/${encodeURIComponent(branch)}`;
+      const answer = await this.#http.ask({ method: "DELETE", path, once: true });
+      this.#info = infoOfWire(answer.body as WireSession);
+    });
+  }
+
   /** The turn that waits to be resumed; null if none does. @throws SessionError `session_not_found` */
   async waiting(): Promise<WaitingTurn | null> {
     return await waitingOver(this.#http, this.#path);
@@ -261,9 +344,13 @@ export class RemoteSession implements OverHttp {
    * Reads the turns, oldest first.
    * @throws SessionError `range_invalid`, `argument_invalid`, `request_invalid`
    */
-  async *turns(range: EntryRange = {}): AsyncGenerator<Turn, void, undefined> {
+  async *turns(range: TurnRange = {}): AsyncGenerator<Turn, void, undefined> {
     guardObject(range, "range");
     const { last, before, from = 1, to = Number.MAX_SAFE_INTEGER, ...rest } = range;
+    if (range.branch !== undefined && last === undefined && before === undefined) {
+      yield* turnPages(this.#http, this.#path, { from, ...range });
+      return;
+    }
     if (last !== undefined || before !== undefined || !(to >= from)) {
       // The server resolves a range from the end, and refuses an invalid range with its reason.
       yield* turnPages(this.#http, this.#path, last === undefined && before !== undefined ? { from, ...range } : range);

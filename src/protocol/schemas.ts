@@ -93,16 +93,57 @@ export const turnAnswer: z.ZodType = z
   })
   .meta({ id: "Turn" });
 
+const range = {
+  last: count.optional(),
+  from: count.optional(),
+  to: count.optional(),
+  before: count.optional().meta({ description: "only entries before this number: the page before an earlier page" }),
+};
+
 export const rangeQuery: z.ZodType<{
   last?: number | undefined;
   from?: number | undefined;
   to?: number | undefined;
   before?: number | undefined;
+}> = z.object(range);
+
+const branchId = z.string().min(1).max(16);
+
+export const turnsQuery: z.ZodType<{
+  last?: number | undefined;
+  from?: number | undefined;
+  to?: number | undefined;
+  before?: number | undefined;
+  branch?: string | undefined;
 }> = z.object({
-  last: count.optional(),
-  from: count.optional(),
-  to: count.optional(),
-  before: count.optional().meta({ description: "only entries before this number: the page before an earlier page" }),
+  ...range,
+  branch: branchId.optional().meta({ description: "the turns of this branch instead of the current one" }),
+});
+
+export const branchBody: z.ZodType<{ branch: string }> = z.strictObject({ branch: branchId });
+export const branchInPath: z.ZodType<{ id: string; branch: string }> = z.object({ id: z.string(), branch: branchId });
+export const branchesQuery: z.ZodType<{ at?: number | undefined }> = z.object({
+  at: count.optional().meta({ description: "only the versions of this turn" }),
+});
+export const comparisonQuery: z.ZodType<{ a: string; b: string }> = z.object({ a: branchId, b: branchId });
+export const comparisonAnswer: z.ZodType = z.object({
+  shared: z.number().meta({ description: "the number of turns that both branches have" }),
+});
+export const branchesAnswer: z.ZodType = z.object({
+  items: z.array(
+    z
+      .object({
+        id: z.string(),
+        isCurrent: z.boolean(),
+        at: z.number().meta({ description: "the turn that the branch has a version of its own of" }),
+        index: z.number().meta({ description: "which version of that turn it has, from 1" }),
+        count: z.number().meta({ description: "the number of versions of that turn" }),
+        turns: z.number(),
+        messages: z.number(),
+        lastActivityAt: z.string(),
+      })
+      .meta({ id: "Branch" }),
+  ),
 });
 
 /** The field of a page of the last entries that names the page before it. */

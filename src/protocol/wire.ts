@@ -7,6 +7,7 @@ import { defined } from "../domain/values/defined.ts";
 import type { HostMetrics, LiveInfo } from "../host/index.ts";
 import type {
   ActiveAgent,
+  Branch,
   Budget,
   Chunk,
   Counters,
@@ -180,6 +181,17 @@ export function wireStats<Times extends { readonly at: Date; readonly since: Dat
 
 export function wireActiveAgent({ agent, since, expiresAt, note }: ActiveAgent): WireActiveAgent {
   return { agent, since: since.toISOString(), expiresAt: expiresAt.toISOString(), note };
+}
+
+/** A branch of a session. */
+export type WireBranch = Omit<Branch, "lastActivityAt"> & { readonly lastActivityAt: string };
+
+export function wireBranch(branch: Branch): WireBranch {
+  return { ...branch, lastActivityAt: branch.lastActivityAt.toISOString() };
+}
+
+export function branchOfWire(branch: WireBranch): Branch {
+  return { ...branch, lastActivityAt: new Date(branch.lastActivityAt) };
 }
 
 export function wireTurn(turn: Turn): WireTurn {

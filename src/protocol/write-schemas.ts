@@ -122,6 +122,7 @@ const writeFields = {
       from: z.number().optional().meta({ description: "the first turn to replace, with all behind it" }),
       turns: z.array(keyedTurnBody),
       amends: z.boolean().optional().meta({ description: "the first turn is a later version of the last one" }),
+      keep: z.boolean().optional().meta({ description: "a branch keeps the turns that are replaced" }),
       wait: z
         .strictObject({
           state: anything<Value>({ description: "the data that the resumer needs; any JSON value" }),

@@ -4,7 +4,7 @@ import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
 import { budgetCommand } from "./sessions-budget.ts";
 import { cancelCommand } from "./sessions-cancel.ts";
 import { endCommand } from "./sessions-end.ts";
-import { forkCommand } from "./sessions-fork.ts";
+import { branchesCommand, forkCommand, switchCommand } from "./sessions-fork.ts";
 import { legalHoldCommand } from "./sessions-legal-hold.ts";
 import { listCommand } from "./sessions-list.ts";
 import { removeCommand } from "./sessions-remove.ts";
@@ -33,6 +33,8 @@ export function sessionsCommand(): Command {
     removeCommand(),
     breakLeaseCommand(),
     forkCommand(),
+    branchesCommand(),
+    switchCommand(),
     archiveCommand(),
     unarchiveCommand(),
     legalHoldCommand(),

@@ -79,6 +79,8 @@ export function storedRange(record: SessionRecord, log: LogName): { readonly fir
   const segments = record.branches;
   if (segments === null || !hasTurns(log)) return { first: firstOwn(record, log), last: lastOwn(record, log) };
   const segment = branchOfLog(log) ?? segments.root;
+  // The store has this segment under another name.
+  if (storedLog(segments, segment) !== log) return { first: 1, last: 0 };
   const kept = lastOwn(record, keptLog(segment));
   const current = lastOwn(record, "turns") - endOfPath(segments);
   const last = segment === segments.current ? current : sharedOf(segments, segment) + kept;

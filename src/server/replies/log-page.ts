@@ -21,10 +21,14 @@ const itemsMax = 500;
 const bytesMax = 1024 * 1024;
 
 /** @throws SessionError `range_invalid`, `argument_invalid`, and as `session.turns` for its first read */
-export async function turnsReply(c: RequestContext, session: Session, range: PageRange): Promise<Response> {
+export async function turnsReply(
+  c: RequestContext,
+  session: Session,
+  { branch, ...range }: PageRange & { readonly branch?: string | undefined },
+): Promise<Response> {
   const audience = c.get("audience");
   const bounds = boundsOf(range, { lastByDefault: 20 });
-  const turns = pageOf((onUnreadable) => session.turns({ ...bounds, onUnreadable }), {
+  const turns = pageOf((onUnreadable) => session.turns({ ...bounds, onUnreadable, ...defined({ branch }) }), {
     wire: (turn) => wireTurnFor(audience, turn),
     isOfLast: bounds.last !== undefined,
   });

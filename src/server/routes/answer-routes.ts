@@ -50,6 +50,7 @@ export function addAnswerRoutes(shared: Shared): void {
         after: count
           .optional()
           .meta({ description: "replace the turns after this one; they are put back if no answer begins" }),
+        keep: z.boolean().optional().meta({ description: "with after: a branch keeps the turns that are replaced" }),
         flush: z
           .strictObject({ ms: count.optional(), length: count.optional() })
           .optional()
