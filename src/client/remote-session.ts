@@ -240,14 +240,16 @@ export class RemoteSession implements OverHttp {
     question: MessageInput,
     options: Omit<RemoteConsultOptions, "after" | "keep"> = {},
   ): Promise<Answer> {
+    guardObject(options, "options");
     return await this.consult(question, { ...options, after: this.#before(turn), keep: true });
   }
 
   /** Asks the question of a turn again, by default of the last one; a branch keeps the earlier answer. */
-  async regenerate({
-    turn = this.#seen.turn,
-    ...options
-  }: Omit<RemoteConsultOptions, "after" | "keep"> & { readonly turn?: number } = {}): Promise<Answer> {
+  async regenerate(
+    given: Omit<RemoteConsultOptions, "after" | "keep"> & { readonly turn?: number } = {},
+  ): Promise<Answer> {
+    guardObject(given, "options");
+    const { turn = this.#seen.turn, ...options } = given;
     const after = this.#before(turn);
     const [earlier] = await Array.fromAsync(this.turns({ from: turn, to: turn }));
     if (earlier === undefined) throw this.#outOf(turn);

@@ -38,6 +38,15 @@ async function open(): Promise<Place> {
 }
 
 const session = async ({ sessions }: Place): Promise<RemoteSession> => await sessions.create({ id: "s" });
+/** A session with two turns, of which the second one has two versions. */
+const branched = async (place: Place): Promise<RemoteSession> => {
+  const created = await session(place);
+  for (const input of ["one", "two"]) await created.append({ input });
+  const { version } = await created.look();
+  await created.write({ turns: { from: 2, turns: [{ input: "two again" }], keep: true }, onto: version });
+  await created.refresh();
+  return created;
+};
 const producer = async (place: Place): Promise<RemoteProducer> => {
   await session(place);
   const acquired = await place.sessions.streams.acquire("run", { session: "s" });
@@ -80,6 +89,12 @@ const ofSession: Calls<Place> = {
   look: async (place) => ({ of: await session(place), args: [[{ log: "turns", last: 1 }]] }),
   log: async (place) => ({ of: await session(place), args: ["jobs"] }),
   instructions: async (place) => ({ of: await session(place), args: [] }),
+  branches: async (place) => ({ of: await branched(place), args: [{ at: 2 }] }),
+  switchTo: async (place) => ({ of: await branched(place), args: ["1"] }),
+  compare: async (place) => ({ of: await branched(place), args: ["1", "2"] }),
+  removeBranch: async (place) => ({ of: await branched(place), args: ["1"] }),
+  edit: async (place) => ({ of: await branched(place), args: [1, "q", { key: "k" }] }),
+  regenerate: async (place) => ({ of: await branched(place), args: [{ turn: 1, key: "k" }] }),
   truncate: async (place) => ({ of: await session(place), args: [0] }),
   update: async (place) => ({ of: await session(place), args: [{ title: "t" }] }),
   touch: async (place) => ({ of: await session(place), args: [] }),

@@ -41,6 +41,15 @@ const callingModel: library.Model = async function* ({ messages }) {
 const tool: library.Tool = { name: "look", description: "looks", parameters: {}, run: () => 1 };
 
 const session = async ({ sessions }: InMemory): Promise<Session> => await sessions.create({ id: "s" });
+/** A session with two turns, of which the second one has two versions. */
+const branched = async (place: InMemory): Promise<Session> => {
+  const created = await session(place);
+  for (const input of ["one", "two"]) await created.append({ input });
+  const { version } = await created.look();
+  await created.write({ turns: { from: 2, turns: [{ input: "two again" }], keep: true }, onto: version });
+  await created.refresh();
+  return created;
+};
 const begun = async (place: InMemory): Promise<TurnInProgress> => await (await session(place)).begin("q");
 const producer = async (place: InMemory): Promise<StreamProducer> => {
   const { sessions } = place;
@@ -176,6 +185,12 @@ const ofSession: Calls<InMemory> = {
   messages: async (place) => ({ of: await session(place), args: [{ last: 1, as: "openai" }] }),
   watch: async (place) => ({ of: await session(place), args: [{ signal: stopped() }] }),
   instructions: async (place) => ({ of: await session(place), args: [] }),
+  branches: async (place) => ({ of: await branched(place), args: [{ at: 2 }] }),
+  switchTo: async (place) => ({ of: await branched(place), args: ["1"] }),
+  compare: async (place) => ({ of: await branched(place), args: ["1", "2"] }),
+  removeBranch: async (place) => ({ of: await branched(place), args: ["1"] }),
+  edit: async (place) => ({ of: await branched(place), args: [1, "q", { model: callingModel }] }),
+  regenerate: async (place) => ({ of: await branched(place), args: [{ turn: 1, model: callingModel }] }),
   truncate: async (place) => ({ of: await session(place), args: [0] }),
   update: async (place) => ({ of: await session(place), args: [{ ...ofNew, instructions: "i" }] }),
   handOff: async (place) => ({ of: await session(place), args: ["a", { ttl: "1h", note: "n" }] }),

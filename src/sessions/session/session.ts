@@ -150,6 +150,7 @@ export class Session {
     question: MessageInput,
     options: Omit<ConsultOptions, "after" | "keep"> = {},
   ): Promise<Answer> {
+    guardObject(options, "options");
     return await this.consult(question, { ...options, after: this.#before(turn, "turn"), keep: true });
   }
 
