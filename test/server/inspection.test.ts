@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { assertProblem, serve } from "./serving.ts";
+
+test("the key of a request is shown without its secret", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  const { json } = await here.call("GET", "/v1/key", { key });
+  assert.deepEqual(Object.keys(json), ["id", "name", "tenant", "right"]);
+  assert.equal(json.right, "write");
+  assert(!JSON.stringify(json).includes(key));
+  assertProblem(await here.call("GET", "/v1/key"), 401, "key_missing");
+});
+
+test("a lease shows its holder and its end, is broken by an admin alone, and its holder is fenced", async () => {
+  await using here = serve();
+  const [reader, writer, admin] = [await here.key("read"), await here.key("write"), await here.key("admin")];
+  const session = await here.sessions.create({ id: "s" });
+  const path = "/v1/sessions/s/lease";
+  assert.equal((await here.call("GET", path, { key: reader })).status, 204);
+  const lease = await session.lease({ ttl: "1h" });
+  const { json } = await here.call("GET", path, { key: reader });
+  assert.equal(json.fence, lease.fence);
+  assert.equal(json.alive, true);
+  assert.equal(Date.parse(json.expiresAt) - Date.parse(json.acquiredAt), 3_600_000);
+  assert.equal("address" in json, false);
+  assertProblem(await here.call("DELETE", path, { key: writer }), 403, "key_forbidden");
+  assert.deepEqual((await here.call("DELETE", path, { key: admin })).json, { broken: true });
+  assert.deepEqual((await here.call("DELETE", path, { key: admin })).json, { broken: false });
+  await assert.rejects(session.append({ input: "too late" }), { code: "fenced" });
+  assert.deepEqual((await here.call("POST", "/v1/sessions/s/recover", { key: writer })).json, { recovered: false });
+});
+
+test("stored entries of every log come as they are stored, the last ones first, page by page", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const session = await here.sessions.create({ id: "s" });
+  for (const input of ["one", "two", "three"]) await session.append({ input, output: "é" }, { key: `key of ${input}` });
+  await session.write({ logs: { facts: { entries: [{ key: "k", value: { a: 1 } }] } } });
+  const logs = (await here.call("GET", "/v1/sessions/s/stored", { key })).json.items as { name: string; end: number }[];
+  assert.deepEqual(Object.fromEntries(logs.map(({ name, end }) => [name, end])), { turns: 3, events: 1, facts: 1 });
+  const first = (await here.call("GET", "/v1/sessions/s/stored/turns?limit=2", { key })).json;
+  assert.deepEqual(
+    first.items.map(({ seq, key: known }: { seq: number; key: string }) => [seq, known]),
+    [
+      [3, "key of three"],
+      [2, "key of two"],
+    ],
+  );
+  const [{ data, bytes }] = first.items;
+  assert.equal(Buffer.byteLength(data), bytes);
+  assert.equal(JSON.parse(data).input[0].content, "three");
+  const rest = (await here.call("GET", `/v1/sessions/s/stored/turns?limit=2&before=${first.next}`, { key })).json;
+  assert.deepEqual([rest.items.length, rest.items[0].seq, rest.next], [1, 1, undefined]);
+  assert.deepEqual((await here.call("GET", "/v1/sessions/s/stored/none", { key })).json.items, []);
+  await session.archive();
+  assert.equal((await here.call("GET", "/v1/sessions/s/stored/turns", { key })).json.items.length, 3, "of an archive");
+  const fork = await session.fork({ at: 2, as: "f" });
+  assert.equal((await here.call("GET", "/v1/sessions/f/stored/turns", { key })).json.items.length, fork.info.turn);
+});
+
+test("a snapshot over HTTP restores", async () => {
+  await using here = serve();
+  const session = await here.sessions.create({ id: "s", title: "Snapshot" });
+  await session.append({ input: "hello", output: "again" });
+  const { json } = await here.call("GET", "/v1/sessions/s/snapshot", { key: await here.key("read") });
+  await session.remove();
+  const restored = await here.sessions.restore(JSON.stringify(json));
+  assert.deepEqual([restored.id, restored.info.title, restored.info.turn], ["s", "Snapshot", 1]);
+});
+
+test("routes of inspection open the tenant of the key alone", async () => {
+  await using here = serve();
+  await (await here.sessions.for("other").create({ id: "theirs" })).append({ input: "a secret" });
+  const key = await here.key("admin");
+  for (const path of ["lease", "stored", "stored/turns", "snapshot"])
+    assertProblem(await here.call("GET", `/v1/sessions/theirs/${path}`, { key }), 404, "session_not_found");
+});
+
+test("the doctor over HTTP reports and repairs, for admins alone", async () => {
+  await using here = serve();
+  const [key, writer] = [await here.key("admin"), await here.key("write")];
+  await here.sessions.create({ id: "s" });
+  assertProblem(await here.call("POST", "/v1/doctor", { key: writer, body: {} }), 403, "key_forbidden");
+  const { json } = await here.call("POST", "/v1/doctor", { key, body: {} });
+  assert.deepEqual([json.sessions > 0, json.findings, json.items, json.complete], [true, 0, [], true]);
+  assert.equal((await here.call("POST", "/v1/doctor", { key, body: { repair: true } })).json.repaired, 0);
+});
+
+test("references of a user are counted without a change, for admins alone", async () => {
+  await using here = serve();
+  const [key, reader] = [await here.key("admin"), await here.key("read")];
+  await here.sessions.create({ id: "s", user: "ada" });
+  assertProblem(
+    await here.call("POST", "/v1/references", { key: reader, body: { user: "ada" } }),
+    403,
+    "key_forbidden",
+  );
+  assert.equal((await here.call("POST", "/v1/references", { key, body: { user: "ada" } })).json.sessions, 1);
+  assert.equal((await here.call("POST", "/v1/references", { key, body: { user: "grace" } })).json.sessions, 0);
+  assert.equal((await here.call("POST", "/v1/references", { key, body: {} })).status, 400);
+  assert.equal((await here.sessions.list({ user: "ada" })).items.length, 1);
+});
+
+test("hosts of live sessions are listed", async () => {
+  await using here = serve();
+  assert.deepEqual((await here.call("GET", "/v1/hosts", { key: await here.key("read") })).json, { items: [] });
+});
