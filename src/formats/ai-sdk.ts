@@ -45,7 +45,7 @@ export const aiSdkUi: MessageFormat = {
  * Any message with parts or `toolInvocations` beside its content. Words that the user wrote while the answer was in progress
  * stand among its parts: they are a message of the user.
  */
-export function uiToCanonical(value: Fields): Canonical {
+function uiToCanonical(value: Fields): Canonical {
   if (isData(value)) return noMessage("data message");
   const { role, content, parts, toolInvocations } = value;
   const all: readonly Value[] = Array.isArray(parts)

@@ -6,28 +6,6 @@ import type { MessageFormat } from "./message-format.ts";
 import { canonicalParts } from "./message-parts.ts";
 import { shownParts, textIn, type ShownMessage } from "./shown-parts.ts";
 
-/** The messages of an export: Claude's list, or the branch of ChatGPT's tree that was shown last; undefined for others. */
-export function exportedMessages(conversation: Fields): readonly Value[] | undefined {
-  const { chat_messages: list, mapping } = conversation;
-  if (Array.isArray(list)) return list as readonly Value[];
-  return isFields(mapping) ? shownBranch(mapping, conversation["current_node"]) : undefined;
-}
-
-function shownBranch(mapping: Fields, current: Value | undefined): readonly Value[] {
-  const branch: Value[] = [];
-  const passed = new Set<unknown>();
-  let id: Value | undefined = typeof current === "string" ? current : Object.keys(mapping).at(-1);
-  // A damaged file may have a circle.
-  while (typeof id === "string" && Object.hasOwn(mapping, id) && !passed.has(id)) {
-    passed.add(id);
-    const node: Value | undefined = mapping[id];
-    if (!isFields(node)) break;
-    if (isFields(node["message"])) branch.push(node["message"]);
-    id = node["parent"];
-  }
-  return branch.toReversed();
-}
-
 /** A message of ChatGPT. Its parts are texts, and pictures of which the file has the names only. */
 export const chatgpt: MessageFormat = {
   name: "chatgpt",

@@ -102,7 +102,7 @@ function isCall(type: Value | undefined): boolean {
 const reference = "item_reference";
 
 /** Any item: a message, a call, a result, reasoning or a reference. */
-export function itemToCanonical(value: Fields): Canonical {
+function itemToCanonical(value: Fields): Canonical {
   if (value["type"] === reference) return noMessage("item reference");
   if (value["role"] !== undefined) {
     const { type: _, id: _id, status: _status, providerData: _data, ...message } = value;

@@ -28,7 +28,7 @@ export const openai: MessageFormat = {
  * Any message with a role. Some programs write the arguments of a call as an object, or name the content `value` or `text`. A
  * refusal, and the transcript of a spoken answer, stand beside an absent content.
  */
-export function openaiMessage(given: Fields): Canonical {
+function openaiMessage(given: Fields): Canonical {
   const spoken = withTranscript(given);
   if (spoken !== undefined) return { ...openaiMessage(spoken), aside: 1 };
   const value = withPictures(given);

@@ -13,6 +13,7 @@ import { LeftOutCounts } from "./conversations/left-out.ts";
 import { asExported } from "./conversations/exported-session.ts";
 import { conversationFormats } from "./forms/registry.ts";
 import { parseValue } from "./values.ts";
+import { noConversationName } from "./conversations/refusals.ts";
 
 /** The file whose items are read. */
 export interface ItemsOptions {
@@ -409,7 +410,7 @@ class Entries {
     const loose = groups.get(undefined);
     if (loose !== undefined && groups.size > 1) {
       const path = loose[0]!.document.place;
-      const error = new SessionError("message_invalid", { path, expected: "conversation_name" });
+      const error = noConversationName(path);
       yield { source: this.#file, error };
       return;
     }

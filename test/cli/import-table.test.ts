@@ -44,7 +44,7 @@ const messages = `
   insert into plain_messages values
     ('c', 'user', '[1, 2]', null, null, 'ada'),
     ('c', 'assistant', null, '[{"id":"t","type":"function","function":{"name":"sum","arguments":"{}"}}]', null, null),
-    ('c', 'tool', '3', null, 't', null);
+    ('c', 'tool', '3', 'null', 't', null);
   create table message_store (id integer primary key, session_id text, message JSON);
   insert into message_store values
     (2, 'm', '{"type":"ai","content":"Rye.","tool_calls":[],"additional_kwargs":{}}'),

@@ -2,7 +2,6 @@
 import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { fitsFormat, formatOf, messageFormats } from "../../formats/registry.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
@@ -10,6 +9,7 @@ import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, user
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { isExported } from "../conversations/exported-session.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../conversations/written-messages.ts";
 
@@ -77,11 +77,7 @@ function conversationsIn(document: FoundDocument, format: MessageFormat | undefi
     return [{ ...conversationIn(document, format), id: name }];
   if (isOne) return [conversationIn(document, format)];
   const [loose] = groups.get(undefined) ?? [];
-  if (loose !== undefined)
-    throw new SessionError("message_invalid", {
-      path: `${place} messages[${loose[0]}]`,
-      expected: "conversation_name",
-    });
+  if (loose !== undefined) throw noConversationName(`${place} messages[${loose[0]}]`);
   return [...groups.values()].map((messages) => {
     const [first, ...others] = messages.map(([index, message]) => ({
       value: message,
@@ -97,7 +93,7 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
   const fields = isFields(value) ? value : {};
   const instructions = instructionsIn(fields);
   const isEmpty = found?.list.length === 0 && instructions === "" && !isExported(fields);
-  if (found === undefined || isEmpty) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (found === undefined || isEmpty) throw noMessages(place);
   const { model, ...about } = fields;
   const rest = aboutConversation(about, [found.name, ...instructionNames]);
   const metadata = defined({ model, ...rest.metadata });

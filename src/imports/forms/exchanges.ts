@@ -3,7 +3,6 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import {
   aboutConversation,
@@ -22,6 +21,7 @@ import type { ConversationFormat, FoundDocument } from "../conversations/convers
 import { answerNames, questionNames } from "../conversations/exchange-names.ts";
 import { withBeside } from "../conversations/kept-beside.ts";
 import { instructionNames, instructionsIn } from "../conversations/listed-messages.ts";
+import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 
 export const exchanges: ConversationFormat = {
@@ -45,7 +45,7 @@ export const exchanges: ConversationFormat = {
     const { [name]: _, ...around } = fields;
     return [...groups].map(([id, own]) => {
       if (id !== undefined) return conversationOfRows(around, own);
-      throw new SessionError("message_invalid", { path: place, expected: "conversation_name" });
+      throw noConversationName(place);
     });
   },
 };
@@ -160,7 +160,7 @@ function conversationOf(fields: Fields, place: string): Conversation {
     }
     aside += beside.length;
   }
-  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (messages.length === 0) throw noMessages(place);
   const instructions = instructionsIn(fields);
   return {
     ...aboutConversation(fields, [name, ...instructionNames]),

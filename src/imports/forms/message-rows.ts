@@ -5,6 +5,7 @@
 import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { formatOf } from "../../formats/registry.ts";
+import { dataOf } from "../../formats/shown-parts.ts";
 import { groupOf } from "../conversations/about.ts";
 import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
 import { conversationOfEntries } from "./chat.ts";
@@ -29,17 +30,8 @@ const messageNames = ["message", "History"] as const;
 /** The message of a row; undefined where it has none in a known format. */
 function messageIn(row: Fields): Value | undefined {
   const [given] = messageNames.flatMap((name) => row[name] ?? []);
-  const message = typeof given === "string" && given.startsWith("{") ? parsed(given) : given;
+  const message = typeof given === "string" ? dataOf(given) : given;
   return formatOf(message) === undefined ? undefined : message;
-}
-
-function parsed(text: string): Value | undefined {
-  try {
-    return JSON.parse(text) as Value;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return undefined;
-  }
 }
 
 /** By the number of the row, where each has one: most of these tables have no times. */

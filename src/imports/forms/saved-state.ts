@@ -2,12 +2,12 @@
 import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
 import { aboutConversation, says } from "../conversations/about.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 import { chatForms } from "./chat.ts";
 import { exchanges } from "./exchanges.ts";
 import { mixed } from "./mixed.ts";
+import { noMessages } from "../conversations/refusals.ts";
 
 /** The forms of a state. */
 const stateForms: readonly ConversationFormat[] = [exchanges, ...chatForms, mixed];
@@ -26,7 +26,7 @@ export const savedState: ConversationFormat = {
     const { state, ...fields } = value as Fields;
     if (!isFields(state)) return formOf(value)!.read([{ value, place }], options);
     const form = formOf(state);
-    if (form === undefined) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (form === undefined) throw noMessages(place);
     const about = aboutConversation(fields, []);
     return form.read([{ value: state, place: `${place} state` }], options).map(({ metadata, ...conversation }) => ({
       ...conversation,

@@ -4,6 +4,7 @@ import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
+import { dataOf } from "../../formats/shown-parts.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
 import { FormChoice } from "../forms/form-choice.ts";
@@ -91,34 +92,29 @@ function ofMessages(gathered: Gathered, columns: Columns): Conversation {
 function messageOf(row: TableRow, columns: Columns): Value {
   const { content = "", role, calls, call, tool, attachments } = columns;
   const text = (column: string | undefined): string | undefined => textIn(row, column) || undefined;
+  const data = (column: string | undefined): Value | undefined => {
+    const found = text(column);
+    // A column of JSON may have its null.
+    return found === undefined || found === "null" ? undefined : dataOf(found);
+  };
   const said = text(content);
   const isParts = content.toLowerCase() === "parts";
   return defined({
     role: text(role),
     content: isParts ? undefined : ((said && contentOf(said)) ?? null),
-    parts: isParts ? parsed(said) : undefined,
-    tool_calls: parsed(text(calls)),
+    parts: isParts && said !== undefined ? dataOf(said) : undefined,
+    tool_calls: data(calls),
     tool_call_id: text(call),
     name: text(tool),
-    attachments: parsed(text(attachments)),
+    attachments: data(attachments),
   });
 }
 
 /** A list of parts in JSON, else the words. */
 function contentOf(text: string): Value {
-  const value = /^\s*\[/.test(text) ? parsed(text) : undefined;
+  const value = dataOf(text);
   const isParts = Array.isArray(value) && (value as readonly Value[]).every((part) => isFields(part) && "type" in part);
   return isParts ? value : text;
-}
-
-/** The value of a JSON text; a text that is none is itself. */
-function parsed(text: string | undefined): Value | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as Value;
-  } catch {
-    return text;
-  }
 }
 
 function ofExchanges(gathered: Gathered, columns: Columns): Conversation {

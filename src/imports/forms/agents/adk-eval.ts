@@ -7,12 +7,13 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { sameValue } from "../../../domain/values/same-value.ts";
-import { SessionError } from "../../../errors.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, restOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { fieldsIn } from "../../conversations/lists.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 import { withoutNulls } from "./adk.ts";
 
@@ -31,7 +32,7 @@ export const adkEval: ConversationFormat = {
     const cases = casesIn(fields);
     if (cases === undefined) return [conversationOf(fields, place)];
     const spoken = cases.filter((one) => invocationsOf(one) !== undefined);
-    if (spoken.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (spoken.length === 0) throw noMessages(place);
     const evalSet = restOf(fields, ["eval_cases", "evalCases", ...createdNames]);
     const set = textOf(fields, ["eval_set_id", "evalSetId"]);
     return spoken.map((one, index) => {
@@ -83,7 +84,7 @@ function conversationOf(fields: Fields, place: string): Conversation {
   const leftOut = new LeftOutCounts();
   const invocations = (invocationsOf(fields) ?? []).filter(isInvocation);
   const written = invocations.flatMap((invocation) => writtenIn(invocation, leftOut));
-  if (written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (written.length === 0) throw noMessages(place);
   const {
     conversation: _,
     data: _data,
@@ -121,9 +122,9 @@ function writtenIn(invocation: Fields, leftOut: LeftOutCounts): readonly Written
   const { final_response: answered = reference, finalResponse = answered } = invocation;
   const facts = defined({ at: timeIn(invocation, createdNames) });
   const between = [invocation["intermediate_data"], invocation["intermediateData"]].find(isFields) ?? {};
-  const events = listOf(between["invocation_events"] ?? between["invocationEvents"]);
+  const events = fieldsIn(between["invocation_events"] ?? between["invocationEvents"]);
   const said = events.length > 0 ? events.flatMap(eventIn) : stepsIn(invocation, between, leftOut);
-  leftOut.add("rubric", listOf(invocation["rubrics"]).length);
+  leftOut.add("rubric", fieldsIn(invocation["rubrics"]).length);
   const [final] = contentOf("model", finalResponse);
   // The events may have the answer too.
   const isSaid = final === undefined || sameValue(said.at(-1)?.value ?? null, final.value);
@@ -135,8 +136,8 @@ function writtenIn(invocation: Fields, leftOut: LeftOutCounts): readonly Written
 
 /** The tools that are used, with their results where the case has them, and words of other agents. */
 function stepsIn(invocation: Fields, between: Fields, leftOut: LeftOutCounts): readonly WrittenMessage[] {
-  const uses = listOf(between["tool_uses"] ?? between["toolUses"] ?? invocation["expected_tool_use"]);
-  const responses = listOf(between["tool_responses"] ?? between["toolResponses"]);
+  const uses = fieldsIn(between["tool_uses"] ?? between["toolUses"] ?? invocation["expected_tool_use"]);
+  const responses = fieldsIn(between["tool_responses"] ?? between["toolResponses"]);
   const others = between["intermediate_responses"] ?? between["intermediateResponses"];
   leftOut.add("intermediate response", Array.isArray(others) ? others.length : 0);
   const calls = uses.map(({ tool_name: older, tool_input: input, name = older, args = input, id }): Value => ({
@@ -157,11 +158,7 @@ function eventIn(event: Fields): readonly WrittenMessage[] {
 
 /** A content of Gemini, or a text; nothing for one without parts. */
 function contentOf(role: "user" | "model", content: Value | undefined): readonly WrittenMessage[] {
-  const parts = isFields(content) ? listOf(content["parts"]).map(withoutNulls) : [];
+  const parts = isFields(content) ? fieldsIn(content["parts"]).map(withoutNulls) : [];
   const all = typeof content === "string" && content !== "" ? [{ text: content }] : parts;
   return all.length === 0 ? [] : [{ value: { role, parts: all }, facts: {} }];
-}
-
-function listOf(value: Value | undefined): readonly Fields[] {
-  return Array.isArray(value) ? (value as readonly Value[]).filter(isFields) : [];
 }

@@ -2,12 +2,12 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
@@ -57,7 +57,7 @@ const stateLengthMax = 16_384;
 function conversationOf(session: Fields, events: readonly Fields[], place: string): Conversation {
   const leftOut = new LeftOutCounts();
   const written = events.flatMap((event) => writtenIn(event, leftOut));
-  if (written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (written.length === 0) throw noMessages(place);
   const { state, ...fields } = session;
   const isKept = JSON.stringify(state ?? {}).length <= stateLengthMax;
   if (!isKept && isFields(state)) leftOut.add("state value", Object.keys(state).length);

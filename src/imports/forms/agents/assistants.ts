@@ -6,12 +6,13 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, hasOwnId, textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { fieldsIn, listOf } from "../../conversations/lists.ts";
+import { noConversationName, noMessages } from "../../conversations/refusals.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
 
 export const assistants: ConversationFormat = {
@@ -33,7 +34,7 @@ export const assistants: ConversationFormat = {
     if (isOne) return [conversationOf(around, entries, place)];
     return [...threads].map(([id, own]) => {
       if (typeof id === "string") return conversationOf(around, own, place);
-      throw new SessionError("message_invalid", { path: place, expected: "conversation_name" });
+      throw noConversationName(place);
     });
   },
 };
@@ -46,7 +47,7 @@ function isEntry(value: Value): value is Fields {
 
 /** A message whose texts are objects: `{type: "text", text: {value}}`. */
 function isMessage({ role, content }: Fields): boolean {
-  const parts = Array.isArray(content) ? (content as readonly Value[]) : [];
+  const parts = listOf(content);
   return typeof role === "string" && parts.some((part) => isFields(part) && isFields(part["text"]));
 }
 
@@ -68,7 +69,7 @@ function conversationOf(thread: Fields, entries: readonly Fields[], place: strin
   const said = entries.filter(({ object }) => object !== "thread.run");
   for (const entry of inTimeOrder(said, (one) => timeIn(one))) reading.add(entry);
   const { messages, ...read } = reading.end();
-  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (messages.length === 0) throw noMessages(place);
   const { thread: inner, ...fields } = thread;
   const about = aboutConversation(isFields(inner) ? { ...fields, ...inner } : fields, aroundNames);
   const id = about.id ?? entries.map((entry) => textOf(entry, ["thread_id"])).find((one) => one !== undefined);
@@ -109,10 +110,10 @@ class Reading {
 
   #message(entry: Fields): void {
     const { role, content, attachments, metadata } = entry;
-    const parts = (Array.isArray(content) ? (content as readonly Value[]) : []).filter(isFields);
+    const parts = fieldsIn(content);
     const read = parts.map((part) => this.#part(part));
     const beside = parts.filter(isCited);
-    const files = Array.isArray(attachments) ? (attachments as readonly Value[]) : [];
+    const files = listOf(attachments);
     this.#leftOut.add("attachment", files.length);
     if (files.length > 0) beside.push({ attachments: files });
     if (isFields(metadata) && Object.keys(metadata).length > 0) beside.push({ metadata });
@@ -136,8 +137,7 @@ class Reading {
   /** The calls of a step, each with its output. The message that a step wrote is in the list of messages. */
   #step(entry: Fields): void {
     const { step_details: details } = entry;
-    const calls =
-      isFields(details) && Array.isArray(details["tool_calls"]) ? (details["tool_calls"] as readonly Value[]) : [];
+    const calls = isFields(details) ? listOf(details["tool_calls"]) : [];
     const read = calls.filter(isFields).flatMap(callIn);
     if (read.length === 0) return;
     this.#put({ role: "assistant", content: null, tool_calls: read.map(({ call }) => call) }, entry);

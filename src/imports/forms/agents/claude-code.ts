@@ -2,12 +2,13 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import { anthropic } from "../../../formats/anthropic.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { listOf } from "../../conversations/lists.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 import { blocksOf, ClaudeLog, type Step, type Thread } from "./claude-code-log.ts";
 
@@ -25,7 +26,7 @@ export const claudeCode: ConversationFormat = {
     if (isListing(value as Fields)) return [];
     const log = new ClaudeLog(documents.map((document) => document.value as Fields));
     const { threads } = log;
-    if (threads.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (threads.length === 0) throw noMessages(place);
     const subAgents = threads.filter(({ agent }) => agent !== undefined);
     const sessions = threads.filter(({ agent }) => agent === undefined);
     // The file of a sub-agent has no other lines.
@@ -73,7 +74,7 @@ const typesWithContent = new Set<unknown>(["system", "queue-operation"]);
 
 /** The files beside the logs of a project: the index of its sessions, and the description of a sub-agent. */
 function isListing({ entries, agentType, type }: Fields): boolean {
-  const list = Array.isArray(entries) ? (entries as readonly Value[]) : [];
+  const list = listOf(entries);
   const isIndex = list.length > 0 && list.every((entry) => isFields(entry) && typeof entry["sessionId"] === "string");
   return type === undefined && (isIndex || typeof agentType === "string");
 }
@@ -144,7 +145,7 @@ function writtenIn({ lines }: Step): readonly WrittenMessage[] {
 
 /** The text of a content that is one text. */
 function plainContent(content: Value): Value {
-  const [block, ...others] = Array.isArray(content) ? (content as readonly Value[]) : [];
+  const [block, ...others] = listOf(content);
   const isText = others.length === 0 && isFields(block) && block["type"] === "text" && Object.keys(block).length === 2;
   return isText ? (block["text"] ?? "") : content;
 }

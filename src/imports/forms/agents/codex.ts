@@ -7,13 +7,13 @@ import { textOf as textIn } from "../../../domain/turns/message-steps.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { sameValue } from "../../../domain/values/same-value.ts";
 import type { Value } from "../../../domain/values/codec.ts";
-import { SessionError } from "../../../errors.ts";
 import { openaiResponses } from "../../../formats/openai-items.ts";
 import { isMessageOf } from "../../../formats/registry.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
 export const codex: ConversationFormat = {
@@ -97,7 +97,7 @@ class Rollout {
   /** @throws SessionError `message_invalid` for a session without messages */
   end(place: string): Conversation {
     this.#ask();
-    if (this.#written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (this.#written.length === 0) throw noMessages(place);
     const { instructions, base_instructions: base, dynamic_tools: tools, source, ...header } = this.#header ?? {};
     if (Array.isArray(tools)) this.#leftOut.add("tool definition", tools.length);
     const about = aboutConversation(header, []);

@@ -5,10 +5,10 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import { textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten } from "../../conversations/written-messages.ts";
 
 export const geminiCliPrompts: ConversationFormat = {
@@ -24,7 +24,7 @@ export const geminiCliPrompts: ConversationFormat = {
     const leftOut = new LeftOutCounts();
     const asked = prompts.filter(({ message }) => !message.startsWith("/"));
     leftOut.add("command", prompts.length - asked.length);
-    if (asked.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (asked.length === 0) throw noMessages(place);
     const read = messagesOfWritten(
       asked.map(({ message, ...prompt }) => ({
         value: { role: "user", content: message },

@@ -5,12 +5,13 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, textOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { fieldsIn } from "../../conversations/lists.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
 export const geminiCli: ConversationFormat = {
@@ -70,7 +71,7 @@ function isCheckpoint({ clientHistory: list }: Fields): boolean {
 /** @throws SessionError `message_invalid` for one without messages */
 function checkpointOf({ clientHistory, history: _, toolCall, ...fields }: Fields, place: string): Conversation {
   const written = (clientHistory as readonly Value[]).map((value) => ({ value, facts: {} }));
-  if (written.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (written.length === 0) throw noMessages(place);
   const about = aboutConversation(fields, []);
   const read = messagesOfWritten(written, { place, format: gemini });
   return { ...about, ...read, leftOut: { "pending call": toolCall === undefined ? 0 : 1 } };
@@ -100,7 +101,7 @@ class Log {
     const messages = [...this.#messages.values()];
     const said = messages.filter(({ type }) => type === "user" || type === "gemini");
     this.#leftOut.add("notice", messages.length - said.length);
-    if (said.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (said.length === 0) throw noMessages(place);
     const { summary, memoryScratchpad, ...header } = this.#header;
     this.#leftOut.add("memory scratchpad", isFields(memoryScratchpad) ? 1 : 0);
     const about = aboutConversation(header, ["messages"]);
@@ -147,11 +148,11 @@ function contentsOf(answered: Set<string>): (message: Fields) => readonly Writte
       return isRepeated ? [] : [{ value: { role: "user", parts: own }, facts: factsOf(message) }];
     }
     const { thoughts, toolCalls } = message;
-    const thought = listOf(thoughts).map(({ subject, description }): Value => {
+    const thought = fieldsIn(thoughts).map(({ subject, description }): Value => {
       const texts = [subject, description].filter((text): text is string => typeof text === "string" && text !== "");
       return { text: texts.join("\n"), thought: true };
     });
-    const calls = listOf(toolCalls);
+    const calls = fieldsIn(toolCalls);
     const called = new Set(parts.flatMap((part) => idIn(part, "functionCall") ?? []));
     const others = calls
       .filter(({ id }) => typeof id !== "string" || !called.has(id))
@@ -192,8 +193,4 @@ function responseId(part: Value): string | undefined {
 function idIn(part: Value, name: string): string | undefined {
   const inner = isFields(part) ? part[name] : undefined;
   return isFields(inner) ? textOf(inner, ["id"]) : undefined;
-}
-
-function listOf(value: Value | undefined): readonly Fields[] {
-  return Array.isArray(value) ? (value as readonly Value[]).filter(isFields) : [];
 }

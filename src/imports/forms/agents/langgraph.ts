@@ -2,11 +2,12 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { listOf } from "../../conversations/lists.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten } from "../../conversations/written-messages.ts";
 
 export const langgraph: ConversationFormat = {
@@ -66,7 +67,7 @@ function timeOf(state: Fields): number | undefined {
 
 function messagesIn(state: Fields): readonly Value[] {
   const list = valuesOf(state)?.["messages"];
-  return Array.isArray(list) ? (list as readonly Value[]) : [];
+  return listOf(list);
 }
 
 /** The older state first. States without times are ordered by their steps, then by the number of their messages. */
@@ -83,7 +84,7 @@ function byAge(one: Fields, other: Fields): number {
 /** @throws SessionError `message_invalid` for a state without messages */
 function conversationOf(state: Fields, history: readonly Fields[], place: string): Conversation {
   const list = messagesIn(state);
-  if (list.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (list.length === 0) throw noMessages(place);
   const leftOut = new LeftOutCounts();
   const { messages: _, ...others } = valuesOf(state)!;
   leftOut.add("state value", Object.values(others).filter((value) => value !== null).length);

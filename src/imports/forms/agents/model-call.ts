@@ -11,6 +11,7 @@ import { openai } from "../../../formats/openai.ts";
 import type { MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import { instructionsIn } from "../../conversations/listed-messages.ts";
+import { listOf } from "../../conversations/lists.ts";
 
 export interface ModelCall {
   /** The id of the response. */
@@ -173,10 +174,6 @@ const notAbout = new Set([
   "status",
   "output_text",
 ]);
-
-function listOf(value: Value | undefined): readonly Value[] {
-  return Array.isArray(value) ? (value as readonly Value[]) : [];
-}
 
 /** An input may be a text alone. */
 function asMessages(input: Value | undefined, format: MessageFormat): readonly Value[] {

@@ -8,11 +8,11 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import { textOf as textIn } from "../../../domain/turns/message-steps.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, groupOf, userOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../../conversations/written-messages.ts";
 import { callIn, joinedCall, type ModelCall } from "./model-call.ts";
@@ -50,7 +50,7 @@ export const modelCalls: ConversationFormat = {
       return conversationsOfTree(tree, options);
     });
     const [first, ...others] = conversations;
-    if (first === undefined) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (first === undefined) throw noMessages(place);
     // A failed call of a batch whose request is in another file is counted with the first conversation.
     const { error = 0, ...leftOut } = first.leftOut ?? {};
     return [{ ...first, leftOut: { ...leftOut, error: error + log.silent } }, ...others];

@@ -1,12 +1,12 @@
 /** Items of OpenAI's Conversations: lists of the API, which begin with the newest, and conversations with their items. */
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
-import { SessionError } from "../../../errors.ts";
 import { openaiResponses } from "../../../formats/openai-items.ts";
 import { isMessageOf } from "../../../formats/registry.ts";
 import { aboutConversation } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { listedMessages } from "../../conversations/listed-messages.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 
 export const openaiConversation: ConversationFormat = {
   name: "openai-conversation",
@@ -15,7 +15,7 @@ export const openaiConversation: ConversationFormat = {
   read: ([{ value, place }]) => {
     const fields = value as Fields;
     const items = itemsIn(fields)!;
-    if (items.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (items.length === 0) throw noMessages(place);
     const inOrder = isNewestFirst(items) ? items.toReversed() : items;
     return [
       {

@@ -3,6 +3,7 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { textOf } from "../../conversations/about.ts";
 import type { LeftOutCounts } from "../../conversations/left-out.ts";
+import { listOf } from "../../conversations/lists.ts";
 
 /**
  * The parts in place of files: pictures with an address, texts of documents after their names, and for all others the name,
@@ -22,11 +23,6 @@ export function partsOfFiles(files: Value | undefined, leftOut: LeftOutCounts): 
     const kind = isPicture ? "image" : "attachment";
     return { type: "text", text: `[${name === undefined ? kind : `${kind} ${name}`}]\n\n` };
   });
-}
-
-/** The values of a list; none for anything else. */
-export function listOf(value: Value | undefined): readonly Value[] {
-  return Array.isArray(value) ? (value as readonly Value[]) : [];
 }
 
 function kindOf(file: Fields): string {

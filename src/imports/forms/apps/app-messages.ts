@@ -3,12 +3,12 @@ import { isFields } from "../../../domain/turns/known-parts.ts";
 import { stepsOf } from "../../../domain/turns/message-steps.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
-import { SessionError } from "../../../errors.ts";
 import { withCallIds } from "../../../formats/call-ids.ts";
 import { canonicalParts } from "../../../formats/message-parts.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import type { LeftOutCounts } from "../../conversations/left-out.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 
 /** A message of an application. */
 export interface AppMessage {
@@ -55,7 +55,7 @@ export function messagesOfApp(
     messages.push(whole, ...others);
     aside += beside.length;
   }
-  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (messages.length === 0) throw noMessages(place);
   return {
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,

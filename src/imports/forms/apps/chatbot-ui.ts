@@ -2,10 +2,10 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import { aboutConversation, textOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { listedMessages } from "../../conversations/listed-messages.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 
 export const chatbotUi: ConversationFormat = {
   name: "chatbot-ui",
@@ -15,7 +15,7 @@ export const chatbotUi: ConversationFormat = {
   read: ([{ value, place }]) => {
     const { messages = [], prompt, model, ...fields } = value as Fields;
     const list = messages as readonly Value[];
-    if (list.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (list.length === 0) throw noMessages(place);
     const modelId = textOf(model as Fields, ["id"]);
     const instructions = typeof prompt === "string" ? prompt : "";
     const about = aboutConversation(fields, []);

@@ -3,13 +3,13 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 
 export const chatgpt: ConversationFormat = {
   name: "chatgpt",
@@ -64,7 +64,7 @@ function conversationOf(fields: Fields, path: readonly NodeMessage[], place: str
   const reading = new Reading();
   for (const one of path) reading.add(one);
   const { messages, facts, leftOut, aside } = reading.end();
-  if (messages.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (messages.length === 0) throw noMessages(place);
   const id = textOf(fields, ["conversation_id", "id"]);
   return {
     ...about,

@@ -3,7 +3,6 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import { withCallIds } from "../../../formats/call-ids.ts";
 import { canonicalParts } from "../../../formats/message-parts.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
@@ -13,6 +12,8 @@ import type { ConversationFormat } from "../../conversations/conversation-format
 import { isExported } from "../../conversations/exported-session.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import { instructionNames, instructionsIn } from "../../conversations/listed-messages.ts";
+import { fieldsIn } from "../../conversations/lists.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 
 export const claudeAi: ConversationFormat = {
   name: "claude",
@@ -61,7 +62,7 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
   for (const [index, value] of list.entries()) {
     const [first, ...others] = identified[index]!;
     const besides = read[index]!.aside;
-    files += listOf(value["files"]).length + listOf(value["attachments"]).filter((one) => !hasText(one)).length;
+    files += fieldsIn(value["files"]).length + fieldsIn(value["attachments"]).filter((one) => !hasText(one)).length;
     aside += besides;
     const isEmpty = first?.role !== "assistant" && others.length === 0 && first?.content === "";
     if (first === undefined || isEmpty) continue;
@@ -69,8 +70,7 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
     facts.set(whole, defined({ at: timeIn(value) }));
     messages.push(whole, ...others);
   }
-  if (messages.length === 0 && !isExported(fields))
-    throw new SessionError("message_invalid", { path: place, expected: "messages" });
+  if (messages.length === 0 && !isExported(fields)) throw noMessages(place);
   return { ...about, messages, facts, aside, leftOut: { attachment: files } };
 }
 
@@ -80,7 +80,7 @@ function roleOf(sender: Value | undefined): "user" | "assistant" {
 
 /** The words of a message, after the texts of its attachments. */
 function contentOf({ text = "", content, attachments }: Fields): readonly Value[] {
-  const attached = listOf(attachments)
+  const attached = fieldsIn(attachments)
     .filter(hasText)
     .map((file): Value => {
       const name = textOf(file, ["file_name"]);
@@ -91,10 +91,6 @@ function contentOf({ text = "", content, attachments }: Fields): readonly Value[
     });
   const isList = Array.isArray(content) && content.length > 0;
   return [...attached, ...(isList ? (content as readonly Value[]) : [text])];
-}
-
-function listOf(value: Value | undefined): readonly Fields[] {
-  return Array.isArray(value) ? (value as readonly Value[]).filter(isFields) : [];
 }
 
 function hasText({ extracted_content: text }: Fields): boolean {

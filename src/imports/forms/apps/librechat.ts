@@ -7,7 +7,8 @@ import { aboutConversation, onlyUser, restOf, says, textOf, timeIn, userOf } fro
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat, DocumentKind } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { listOf, partsOfFiles } from "./app-files.ts";
+import { listOf } from "../../conversations/lists.ts";
+import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
 export const librechat: ConversationFormat = {

@@ -3,14 +3,15 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { SessionError } from "../../../errors.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, restOf, says, textOf, timeIn } from "../../conversations/about.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { listOf, partsOfFiles } from "./app-files.ts";
+import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
+import { fieldsIn, listOf } from "../../conversations/lists.ts";
+import { noMessages } from "../../conversations/refusals.ts";
 
 export const lobechat: ConversationFormat = {
   name: "lobechat",
@@ -19,7 +20,7 @@ export const lobechat: ConversationFormat = {
   read: ([{ value, place }], { branches }) => {
     const tables = tablesIn(value)!;
     const topics = topicsIn(tables);
-    if (topics.length === 0) throw new SessionError("message_invalid", { path: place, expected: "messages" });
+    if (topics.length === 0) throw noMessages(place);
     const threads = topics.filter(({ thread }) => thread !== undefined);
     const shown =
       branches === "fork" ? topics : topics.filter((topic) => !threads.includes(topic) || isAlone(topic, topics));
@@ -58,7 +59,7 @@ function tablesIn(document: Value): Tables | undefined {
   if (typeof exportType !== "string" && typeof schemaHash !== "string" && !hasTopics) return undefined;
   const rows = (name: string): readonly Fields[] => {
     const list = tables[name];
-    return Array.isArray(list) ? (list as readonly Value[]).filter(isFields) : [];
+    return fieldsIn(list);
   };
   const byId = (name: string): ReadonlyMap<string, Fields> =>
     new Map(rows(name).map((row) => [textOf(row, ["id"]) ?? "", row]));

@@ -1,13 +1,14 @@
 /** Answers of Open WebUI: items like those of OpenAI's Responses, and in older versions HTML inside the text. */
 import { isFields, jsonOf, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
+import { listOf } from "../../conversations/lists.ts";
 
 /** The parts of the items of an answer. Its own parts are those of its text, for an answer whose items have no words. */
 export function partsOfOutput(items: readonly Value[], own: readonly Value[]): readonly Value[] {
   const parts = items.flatMap((item): readonly Value[] => {
     if (!isFields(item)) return [];
     const { type, content } = item;
-    if (type === "message") return Array.isArray(content) ? (content as readonly Value[]) : [];
+    if (type === "message") return listOf(content);
     return type === "open_webui:code_interpreter" ? codeAndResult(item) : [item];
   });
   const hasWords = parts.some((part) => isFields(part) && (part["type"] === "output_text" || part["type"] === "text"));

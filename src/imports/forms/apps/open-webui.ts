@@ -7,7 +7,8 @@ import { aboutConversation, factsOf, restOf, textOf, timeIn, usageOf } from "../
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { listOf, partsOfFiles } from "./app-files.ts";
+import { listOf } from "../../conversations/lists.ts";
+import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 import { partsOfDetails, partsOfOutput } from "./open-webui-content.ts";
 
