@@ -165,6 +165,8 @@ class History {
       found.push(...page.items);
       after = page.next;
     }
+    // In one session the last turns are first, and shared ones and those of other branches may be older than its title.
+    if (query.session !== undefined) return found.map((one) => JSON.stringify(one)).toSorted();
     const times = (found as readonly { readonly at: Date }[]).map(({ at }) => Math.floor(at.getTime() / 1000));
     assert.deepEqual(
       times,

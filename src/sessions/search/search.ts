@@ -51,7 +51,10 @@ export interface IndexingProgress {
   readonly left: number;
 }
 
-/** One page of messages, the newest first. It may have fewer than `limit` and be followed by another. */
+/**
+ * One page of messages, the newest first; in one session the last turns first, and its title at the end. It may have fewer than
+ * `limit` and be followed by another.
+ */
 export interface SearchPage extends Page<FoundText> {
   /** False if the index did not become current within `waitMs`: messages may be missing. */
   readonly isCurrent: boolean;

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { CountedUsage, Transaction } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { Instance } from "../../domain/record/record.ts";
@@ -40,7 +39,7 @@ import type { Hints } from "./notifications.ts";
 import { countDocuments, deleteDocuments, findDocuments } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
-import { findMessages, indexStep } from "./tables/message-index.ts";
+import { findMessages, MessageIndex } from "./tables/message-index.ts";
 import { deleteNews, deletingExpired, findNews } from "./tables/news.ts";
 import { Lanes, type Lane } from "./lanes.ts";
 import { nowMs } from "./schema/functions/load-sessions.ts";
@@ -71,8 +70,7 @@ export class PostgresStore implements Store {
   readonly #watchers: Watchers;
   readonly #hints: Hints | undefined;
   readonly #lanes = new Lanes();
-  /** Names this store among those that index. */
-  readonly #indexer = randomUUID();
+  readonly #index: MessageIndex;
   readonly #removed: RemovedLogs;
   readonly #copied: CopiedLogs;
 
@@ -84,6 +82,7 @@ export class PostgresStore implements Store {
     this.#watchers = watchers;
     this.#hints = hints;
     this.#removed = new RemovedLogs(database, layout.schema);
+    this.#index = new MessageIndex((text, values) => this.#call(text, values), layout.schema);
     this.#copied = new CopiedLogs((text, values) => this.#call(text, values), layout.schema);
     this.capabilities = {
       durable: true,
@@ -340,7 +339,7 @@ export class PostgresStore implements Store {
 
   async index(): Promise<IndexProgress> {
     this.#database.guardOpen();
-    return await indexStep((text, values) => this.#call(text, values), this.#schema, this.#indexer);
+    return await this.#index.step();
   }
 
   async search(query: MessageQuery): Promise<FoundMessages> {

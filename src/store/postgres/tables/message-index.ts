@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { searchedMessages, tenantWord, titleSeq } from "../../../domain/search/searched-messages.ts";
 import { wordsOf } from "../../../domain/search/words.ts";
@@ -7,8 +8,14 @@ import type { Database } from "../connection/database.ts";
 import { sqlInto } from "../connection/sql.ts";
 import { listed } from "../find.ts";
 
+/** The number of indexed sessions after which the statistics of the server are counted again. */
+const countedAfter = 1000;
+
 /** How long a process waits that finds another one indexing, ms. */
 const pauseMs = 20;
+
+/** Of fewer sessions than this, the messages are read; of more, each found message is checked. */
+const fewSessionsMax = 200;
 
 /** The answer of `due_messages`; null: all is indexed. Without sessions another process indexes. */
 interface Due {
@@ -46,26 +53,47 @@ interface Row {
   readonly words: string;
 }
 
-/** Indexes some of what is new. `schema/functions/message-index.ts` has the statements and their races. */
-export async function indexStep(call: Database["call"], schema: string, holder: string): Promise<IndexProgress> {
-  const [row] = await call(`select ${schema}.due_messages($1)::text as due`, [holder]);
-  const text = row?.["due"] as string | null | undefined;
-  const due = typeof text === "string" ? (JSON.parse(text) as Due) : null;
-  if (due === null) return { isCurrent: true, left: 0 };
-  const { left, isLast = false, sessions } = due;
-  if (sessions === undefined) {
-    await sleep(pauseMs);
-    return { isCurrent: false, left };
+/** The index of search. `schema/functions/message-index.ts` has the statements and their races. */
+export class MessageIndex {
+  readonly #call: Database["call"];
+  readonly #schema: string;
+  /** Names this store among those that index. */
+  readonly #holder = randomUUID();
+  /** The sessions that were indexed since the last count of the server's statistics. */
+  #uncounted = 0;
+
+  constructor(call: Database["call"], schema: string) {
+    this.#call = call;
+    this.#schema = schema;
   }
-  const given = sessions.map(({ tenant, id, logs, version, commit_id, titleMark, isWhole }) => {
-    return { tenant, id, logs, version, commit_id, title_mark: titleMark, is_whole: isWhole };
-  });
-  await call(`select ${schema}.put_messages($1, $2, $3)`, [
-    JSON.stringify(given),
-    JSON.stringify(sessions.flatMap(rowsOf)),
-    isLast,
-  ]);
-  return { isCurrent: isLast, left: Math.max(0, left - sessions.length) };
+
+  /** Indexes some of what is new. */
+  async step(): Promise<IndexProgress> {
+    const [row] = await this.#call(`select ${this.#schema}.due_messages($1)::text as due`, [this.#holder]);
+    const text = row?.["due"] as string | null | undefined;
+    const due = typeof text === "string" ? (JSON.parse(text) as Due) : null;
+    if (due === null) return { isCurrent: true, left: 0 };
+    const { left, isLast = false, sessions } = due;
+    if (sessions === undefined) {
+      await sleep(pauseMs);
+      return { isCurrent: false, left };
+    }
+    const given = sessions.map(({ tenant, id, logs, version, commit_id, titleMark, isWhole }) => {
+      return { tenant, id, logs, version, commit_id, title_mark: titleMark, is_whole: isWhole };
+    });
+    await this.#call(`select ${this.#schema}.put_messages($1, $2, $3)`, [
+      JSON.stringify(given),
+      JSON.stringify(sessions.flatMap(rowsOf)),
+      isLast,
+    ]);
+    this.#uncounted += sessions.length;
+    if (isLast && this.#uncounted >= countedAfter) {
+      this.#uncounted = 0;
+      // Without statistics the server takes a frequent word for a rare one until its next autovacuum.
+      await this.#call(`analyze ${this.#schema}.search_messages`, []);
+    }
+    return { isCurrent: isLast, left: Math.max(0, left - sessions.length) };
+  }
 }
 
 function rowsOf({ tenant, id, logs, title, titleMark, createdAt, turns }: DueSession): readonly Row[] {
@@ -120,15 +148,27 @@ export async function findMessages(ask: Database["ask"], schema: string, query: 
       `(message.at, message.session, message.log, message.seq, message.message) < ${sql`(${at}::bigint, ${session}::text, ${log}::text, ${seq}::bigint, ${message}::int)`}`,
     );
   }
+  const isFiltered = Object.entries(filter).some(([name, value]) => name !== "now" && value !== undefined);
+  if (isFiltered) {
+    const few = await fewSessions(ask, schema, query);
+    if (few?.length === 0) return { messages: [], next: undefined };
+    if (few !== undefined)
+      conditions.push(
+        sql`message.session = any (array(select json_array_elements_text(${JSON.stringify(few)}::json)))`,
+      );
+  }
+  // The limit keeps the server from joining all sessions of the tenant first.
   const matching = listed(sql, schema, { ...filter, order: "key", tenant, limit: 0 });
   const rows = await ask(
     `select message.session, message.log, message.seq, message.message, message.at
      from ${schema}.search_messages message
-     where ${conditions.join(" and ")} and exists (
+     cross join lateral (
        select from ${schema}.sessions session
-       where session.id = message.session and session.logs = message.logs and ${matching.join(" and ")}
-     )
-     order by message.at desc, message.session desc, message.log desc, message.seq desc, message.message desc limit ${sql`${limit + 1}`}`,
+       where session.id = message.session and session.logs = message.logs and ${matching.join(" and ")} limit 1
+     ) shown
+     where ${conditions.join(" and ")}
+     order by message.at desc, message.session desc, message.log desc, message.seq desc, message.message desc
+     limit ${sql`${limit + 1}`}`,
     values,
   );
   const found = rows.map((row): FoundMessage & { readonly at: number } => ({
@@ -144,6 +184,23 @@ export async function findMessages(ask: Database["ask"], schema: string, query: 
     messages: page.map(({ session, log, seq, message }) => ({ session, log, seq, message })),
     next: last && encodeCursor([last.at, last.session, last.log, last.seq, last.message]),
   };
+}
+
+/** The sessions that pass the filter; undefined if they are many. */
+async function fewSessions(
+  ask: Database["ask"],
+  schema: string,
+  { tenant, words: _words, since: _since, before: _before, limit: _limit, after: _after, ...filter }: MessageQuery,
+): Promise<readonly string[] | undefined> {
+  const values: unknown[] = [];
+  const sql = sqlInto(values);
+  const matching = listed(sql, schema, { ...filter, order: "key", tenant, limit: 0 });
+  const rows = await ask(
+    `select session.id from ${schema}.sessions session
+     where ${matching.join(" and ")} limit ${sql`${fewSessionsMax + 1}`}`,
+    values,
+  );
+  return rows.length > fewSessionsMax ? undefined : rows.map(({ id }) => String(id));
 }
 
 /** Words have no quote and no backslash. */
