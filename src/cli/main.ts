@@ -15,6 +15,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   logs: async () => (await import("./sessions/logs.ts")).logsCommand(),
   write: async () => (await import("./sessions/write.ts")).writeCommand(),
   documents: async () => (await import("./documents/documents.ts")).documentsCommand(),
+  streams: async () => (await import("./streams/streams.ts")).streamsCommand(),
   stats: async () => (await import("./operate/stats.ts")).statsCommand(),
   doctor: async () => (await import("./operate/doctor.ts")).doctorCommand(),
   snapshot: async () => (await import("./transfer/snapshot.ts")).snapshotCommand(),

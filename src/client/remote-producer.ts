@@ -32,11 +32,15 @@ export class RemoteProducer implements AsyncDisposable {
   readonly #token: string;
   readonly #flushes: Required<Flush>;
   readonly #leaseMs: number;
+  /** The largest size of all parts, as bytes of their JSON. */
+  readonly #bytesMax: number;
   readonly #stop = new AbortController();
   readonly #asking: ReturnType<typeof setInterval>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #buffer: PartInput[] = [];
   #length = 0;
+  /** The size of all parts that were taken. */
+  #bytes = 0;
   /** The parts that the server has stored. */
   #stored = 0;
   #sending: Promise<void> = Promise.resolve();
@@ -55,7 +59,8 @@ export class RemoteProducer implements AsyncDisposable {
       token,
       flush,
       leaseMs,
-    }: { id: string; path: string; token: string; flush: Required<Flush>; leaseMs: number },
+      bytesMax,
+    }: { id: string; path: string; token: string; flush: Required<Flush>; leaseMs: number; bytesMax: number },
   ) {
     this.id = id;
     this.#http = http;
@@ -63,6 +68,7 @@ export class RemoteProducer implements AsyncDisposable {
     this.#token = token;
     this.#flushes = flush;
     this.#leaseMs = leaseMs;
+    this.#bytesMax = bytesMax;
     this.#asking = unreferenced(setInterval(() => void this.#ask(), askMs));
   }
 
@@ -73,14 +79,26 @@ export class RemoteProducer implements AsyncDisposable {
 
   /**
    * Writes a part. Resolves at once, before the part is durable, unless the server lags behind. Later changes of the value by
-   * its caller do not change the part.
-   * @throws SessionError `stream_failed` once it is stopped, `stream_ended`, `value_unstorable`, and those of an earlier part
+   * its caller do not change the part. A part that does not fit into the stream (`turn_too_large`), or into a request of the server
+   * (`body_too_large`), is refused alone: others may follow.
+   * @throws SessionError `stream_failed` once it is stopped, `stream_ended`, `value_unstorable`, `turn_too_large`,
+   *   `body_too_large`, and those of an earlier part
    */
   async write(part: Value, options: PartOptions = {}): Promise<void> {
     guardNames(options, "part", partNames);
     this.#guard();
     const text = toJson({ part, ...options }, "part");
+    const bytes = this.#bytes + byteLength(text);
+    if (bytes > this.#bytesMax)
+      throw new SessionError(
+        "turn_too_large",
+        { sessionId: this.id, bytes, bytesMax: this.#bytesMax },
+        {
+          message: `stream ${this.id} would have ${bytes} bytes of parts, the limit of the server is ${this.#bytesMax}; the part was not written; store large data elsewhere and write a reference`,
+        },
+      );
     this.#buffer.push(fromJson(text) as unknown as PartInput);
+    this.#bytes = bytes;
     this.#length += text.length;
     this.#timer ??= unreferenced(setTimeout(() => void this.#flush().catch(() => undefined), this.#flushes.ms));
     if (this.#length >= this.#flushes.length || this.#buffer.length >= partsMax) await this.#flush();
@@ -127,28 +145,57 @@ export class RemoteProducer implements AsyncDisposable {
     return true;
   }
 
-  /** Sends the parts that wait, behind the request that is under way. */
+  /**
+   * Sends the parts that wait, behind the request that is under way.
+   * @throws SessionError `body_too_large` for a part that was refused, once the others are stored
+   */
   #flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#sending = this.#sending.then(async () => {
+    const before = this.#sending.catch(() => undefined);
+    this.#sending = before.then(async () => {
+      const refusals: unknown[] = [];
       while (this.#buffer.length > 0) {
         this.#guard();
         const parts = this.#buffer.splice(0, partsMax);
         this.#length = 0;
-        try {
-          await this.#deliver("parts", { parts });
-        } catch (error) {
-          // No later part is written before these.
-          this.#buffer.unshift(...parts);
-          this.#stop.abort(error);
-          throw error;
-        }
-        this.#stored += parts.length;
+        refusals.push(...(await this.#send(parts)));
       }
+      if (refusals.length > 0) throw refusals[0];
     });
     this.#sending.catch(() => undefined);
     return this.#sending;
+  }
+
+  /** Sends these parts. The result has the errors of parts that the server refused alone. */
+  async #send(parts: readonly PartInput[]): Promise<readonly unknown[]> {
+    try {
+      await this.#deliver("parts", { parts });
+      this.#stored += parts.length;
+      return [];
+    } catch (error) {
+      if (error instanceof SessionError && error.code === "body_too_large") {
+        const [first, ...others] = parts;
+        if (first !== undefined && others.length === 0) {
+          this.#bytes -= byteLength(toJson(first, "part"));
+          return [error];
+        }
+        const refusals: unknown[] = [];
+        for (const [index, part] of parts.entries()) {
+          try {
+            refusals.push(...(await this.#send([part])));
+          } catch (failure) {
+            this.#buffer.unshift(...parts.slice(index + 1));
+            throw failure;
+          }
+        }
+        return refusals;
+      }
+      // No later part is written before these.
+      this.#buffer.unshift(...parts);
+      this.#stop.abort(error);
+      throw error;
+    }
   }
 
   async #ask(): Promise<void> {
@@ -203,6 +250,10 @@ const overCodes = new Set<string>(["stream_failed", "stream_ended", "stream_not_
 
 function isStop(reason: unknown): boolean {
   return reason instanceof SessionError && reason.code === "stream_failed";
+}
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 /** A timer that keeps no process of Node alive. */

@@ -3,7 +3,10 @@ import type {
   AcquireTokenOptions,
   Flush,
   ReadOptions,
+  StreamInfo,
+  StreamPage,
   StreamPart,
+  StreamQuery,
   Streams,
   StreamStatus,
   Value,
@@ -12,12 +15,13 @@ import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import { leaseOfTokens, parseFlush } from "../domain/writes/flush.ts";
 import { hasCode } from "../errors.ts";
+import { streamOfWire, type WireStream } from "../protocol/wire-streams.ts";
 import type { Http } from "./http.ts";
 import { RemoteProducer } from "./remote-producer.ts";
 import { resumeEvents } from "./resume-events.ts";
 
 /** The members of `Streams` that are the same over HTTP. */
-type OverHttp = Pick<Streams, "status" | "read" | "active" | "stop" | "delete">;
+type OverHttp = Pick<Streams, "status" | "get" | "list" | "read" | "active" | "stop" | "delete">;
 
 /** Options of an acquisition; they shape a new stream only. */
 export interface RemoteAcquireOptions extends AcquireTokenOptions {
@@ -31,6 +35,7 @@ export type RemoteAcquiredStream =
   | { readonly role: "consumer" };
 
 const acquireNames: OptionNames<RemoteAcquireOptions> = { ttl: true, session: true, lease: true, flush: true };
+const queryNames: OptionNames<StreamQuery> = { status: true, session: true, limit: true, after: true };
 const readNames: OptionNames<ReadOptions> = { after: true, signal: true };
 
 /** The streams of one tenant, over HTTP. */
@@ -54,21 +59,38 @@ export class RemoteStreams implements OverHttp {
     const leaseMs = parseDuration(options.lease ?? leaseOfTokens, "lease");
     const path = pathOf(id);
     const { body: answer } = await this.#http.ask({ method: "POST", path, body, once: true });
-    const acquired = answer as AcquiredToken;
+    const acquired = answer as AcquiredToken & { readonly bytesMax?: number };
     if (acquired.role === "consumer") return acquired;
-    const { token } = acquired;
-    return { role: "producer", stream: new RemoteProducer(this.#http, { id, path, token, flush: flushes, leaseMs }) };
+    // A server of an earlier version does not name its limit, and refuses the parts over it.
+    const { token, bytesMax = Infinity } = acquired;
+    const stream = new RemoteProducer(this.#http, { id, path, token, flush: flushes, leaseMs, bytesMax });
+    return { role: "producer", stream };
   }
 
   /** The status of a stream. */
   async status(id: string): Promise<StreamStatus> {
+    return (await this.get(id))?.status ?? "missing";
+  }
+
+  /** A stream without its parts; null if there is none. */
+  async get(id: string): Promise<StreamInfo | null> {
     try {
       const { body } = await this.#http.ask({ method: "GET", path: pathOf(id) });
-      return (body as { readonly status: StreamStatus }).status;
+      return streamOfWire(body as WireStream);
     } catch (error) {
-      if (hasCode(error, "stream_not_found")) return "missing";
+      if (hasCode(error, "stream_not_found")) return null;
       throw error;
     }
+  }
+
+  /** One page of the streams, the most recently written first. @throws SessionError `request_invalid`, `argument_invalid` */
+  async list(query: StreamQuery = {}): Promise<StreamPage> {
+    guardNames(query, "query", queryNames);
+    const { status, ...rest } = query;
+    const statuses = typeof status === "string" ? [status] : status;
+    const { body } = await this.#http.ask({ method: "GET", path: "/v1/streams", query: { ...rest, status: statuses } });
+    const page = body as Omit<StreamPage, "items"> & { readonly items: readonly WireStream[] };
+    return { ...page, items: page.items.map(streamOfWire) };
   }
 
   /**

@@ -5,7 +5,7 @@ import { inMemory } from "../../test/support/in-memory.ts";
 import { hasCode, type ErrorCode, type SessionError } from "../errors.ts";
 import { doctor, erase, stats, sweep } from "../admin.ts";
 import type { Sessions } from "./sessions.ts";
-import type { StreamPart } from "./streams.ts";
+import type { StreamPart, StreamQuery } from "./streams.ts";
 import type { StreamProducer } from "./streams/producer.ts";
 
 async function produce(sessions: Sessions, id: string, options = {}): Promise<StreamProducer> {
@@ -651,4 +651,44 @@ test("errors of streams speak of streams, not of turns and sessions", async () =
       return true;
     });
   }
+});
+
+test("a list has the streams of the tenant with their status, page by page, by status and by session", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "chat" });
+  const { streams } = place.sessions;
+  const done = await produce(place.sessions, "done", { session: "chat" });
+  await done.write({ text: "a" });
+  await done.write({ text: "b" });
+  await done.end();
+  await (await produce(place.sessions, "failed")).fail(new Error("no"));
+  const dead = await streams.acquireToken("dead", { lease: "30s" });
+  assert.equal(dead.role, "producer");
+  await place.clock.advance(31_000);
+  await using running = await produce(place.sessions, "running", { session: "chat" });
+  await running.write("a");
+  await (await produce(place.sessions, "gone", { ttl: "1s" })).end();
+  await place.clock.advance(2000);
+  const all = await place.another().streams.list();
+  const found = all.items.map(({ stream, status }) => `${stream} ${status}`).toSorted();
+  assert.deepEqual(found, ["dead lost", "done done", "failed error", "running streaming"]);
+  const info = all.items.find(({ stream }) => stream === "done");
+  assert.deepEqual([info?.session, info?.parts, info?.expiresAt === null], ["chat", 2, false]);
+  assert.deepEqual(info, await streams.get("done"));
+  assert.equal(await streams.get("gone"), null);
+  const names = async (query: StreamQuery): Promise<string[]> =>
+    (await streams.list(query)).items.map(({ stream }) => stream).toSorted();
+  assert.deepEqual(await names({ session: "chat" }), ["done", "running"]);
+  assert.deepEqual(await names({ status: ["lost", "error"] }), ["dead", "failed"]);
+  assert.deepEqual(await names({ status: "streaming" }), ["running"]);
+  const paged: string[] = [];
+  let after: string | undefined;
+  do {
+    const page = await streams.list({ limit: 2, ...(after === undefined ? {} : { after }) });
+    paged.push(...page.items.map(({ stream }) => stream));
+    after = page.next;
+  } while (after !== undefined);
+  assert.deepEqual(paged.toSorted(), ["dead", "done", "failed", "running"]);
+  for (const query of [{ status: "missing" }, { status: [] as string[], limit: 0 }, { limit: 1001 }, { state: "done" }])
+    await assert.rejects(streams.list(query as never), { code: "argument_invalid" });
 });

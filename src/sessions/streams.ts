@@ -1,10 +1,8 @@
 import { headOf, isSame, type Change } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
-import type { SessionRecord } from "../domain/record/record.ts";
 import { requestCancel, tokenHolder } from "../domain/turns/leases.ts";
 import { absentStream, beginStream, streamToken, type NewStream } from "../domain/turns/stream.ts";
-import { turnOf, type Turn } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { parseId, parseNewId } from "../domain/values/ids.ts";
@@ -22,11 +20,22 @@ import { StreamProducer } from "./streams/producer.ts";
 import { hasLapsed, parsePlace, readParts, type StreamPart } from "./streams/reader.ts";
 import { appendParts, finishStream, type TokenEnd, type TokenWrite } from "./streams/token-producer.ts";
 import { withStreamErrors } from "./streams/stream-error.ts";
+import {
+  infoOfStream,
+  isProduced,
+  listStreams,
+  statusOf,
+  type StreamInfo,
+  type StreamPage,
+  type StreamQuery,
+  type StreamStatus,
+} from "./streams/stream-list.ts";
 import { traceCall, type OperationName } from "./tracing/operation.ts";
 import { answering } from "./turns/begin.ts";
 import { untilStopped } from "./turns/running-answer.ts";
 
 export type { StreamPart } from "./streams/reader.ts";
+export type { StandingStatus, StreamInfo, StreamPage, StreamQuery, StreamStatus } from "./streams/stream-list.ts";
 export type { PartInput, TokenEnd, TokenWrite } from "./streams/token-producer.ts";
 
 /** Options of an acquisition; they shape a new stream only. */
@@ -63,12 +72,6 @@ export type AcquiredStream =
   | { readonly role: "producer"; readonly stream: StreamProducer }
   | { readonly role: "consumer" };
 
-/**
- * `streaming`: its producer is alive; `done`: it ended; `error`: its producer reported a failure; `lost`: its producer has ended,
- * or closed without an end; `missing`: it was not acquired, was deleted, or its time to live has passed.
- */
-export type StreamStatus = "streaming" | "done" | "error" | "lost" | "missing";
-
 /** The position to read from. */
 export interface ReadOptions {
   /**
@@ -82,14 +85,6 @@ export interface ReadOptions {
 }
 
 const readNames: OptionNames<ReadOptions> = { after: true, signal: true };
-
-const statuses: { readonly [Status in Turn["status"]]: Exclude<StreamStatus, "missing"> } = {
-  open: "streaming",
-  waiting: "streaming",
-  done: "done",
-  failed: "error",
-  interrupted: "lost",
-};
 
 /**
  * Streams of any kind of parts, by ids of their own, outside of sessions: one producer writes a stream, and any number of
@@ -198,27 +193,35 @@ export class Streams {
   /** True where another stream may take the id: its time has passed, or it was lost before its first part. */
   async #isFree(found: Loaded): Promise<boolean> {
     const isEmpty = headOf(found.record, "chunks") === 0;
-    return hasLapsed(found.record, this.#core.now()) || (isEmpty && (await this.#statusOf(found)) === "lost");
-  }
-
-  async #statusOf({ record, tails }: Loaded): Promise<Exclude<StreamStatus, "missing">> {
-    const [entry] = tails[0] ?? [];
-    const status = entry === undefined ? "lost" : statuses[turnOf(entry).status];
-    return status === "streaming" && !(await this.#isProduced(record)) ? "lost" : status;
-  }
-
-  async #isProduced(record: SessionRecord): Promise<boolean> {
-    return record.lease !== null && (await this.#core.instance.isAlive(record, record.lease));
+    return hasLapsed(found.record, this.#core.now()) || (isEmpty && (await statusOf(this.#core, found)) === "lost");
   }
 
   /** The status of a stream. Nothing is written. */
   async status(id: string): Promise<StreamStatus> {
+    return (await this.#infoOf(id, "streams.status"))?.status ?? "missing";
+  }
+
+  /** A stream without its parts; null if there is none. Nothing is written. */
+  async get(id: string): Promise<StreamInfo | null> {
+    return await this.#infoOf(id, "streams.get");
+  }
+
+  async #infoOf(id: string, operation: "streams.get" | "streams.status"): Promise<StreamInfo | null> {
     const key = this.#key(parseId(id, "stream"));
-    return await this.#perform("streams.status", id, async () => {
+    return await this.#perform(operation, id, async () => {
       const found = await this.#core.find(key, [{ log: "turns", last: 1 }]);
-      if (found === undefined || hasLapsed(found.record, this.#core.now())) return "missing";
-      return await this.#statusOf(found);
+      if (found === undefined || hasLapsed(found.record, this.#core.now())) return null;
+      return await infoOfStream(this.#core, found);
     });
+  }
+
+  /**
+   * One page of the streams, the most recently written first: those in progress, and those that ended, until their time to live has
+   * passed. Nothing is written.
+   * @throws SessionError `argument_invalid`, `id_invalid`
+   */
+  async list(query: StreamQuery = {}): Promise<StreamPage> {
+    return await this.#perform("streams.list", undefined, () => listStreams(this.#core, this.#tenant, query));
   }
 
   /**
@@ -241,7 +244,8 @@ export class Streams {
     return await this.#perform("streams.active", undefined, async () => {
       await this.#core.learnTime();
       for await (const page of recordPages(this.#core, streamScope(this.#tenant), user))
-        for (const record of page) if (record.openTurn !== null && (await this.#isProduced(record))) return record.id;
+        for (const record of page)
+          if (record.openTurn !== null && (await isProduced(this.#core, record))) return record.id;
       return null;
     });
   }

@@ -293,6 +293,8 @@ const ofStreams: Calls<InMemory> = {
     const token = acquired.role === "producer" ? acquired.token : "";
     return { of: streams, args: ["run", { token, after: 0, parts: [], append: { input: "q" } }] };
   },
+  get: ({ sessions }) => ({ of: sessions.streams, args: ["run"] }),
+  list: ({ sessions }) => ({ of: sessions.streams, args: [{ status: ["done"], session: "s", limit: 1 }] }),
   status: ({ sessions }) => ({ of: sessions.streams, args: ["run"] }),
   read: async (place) => (await producer(place), { of: place.sessions.streams, args: ["run", { signal: stopped() }] }),
   active: ({ sessions }) => ({ of: sessions.streams, args: ["s"] }),

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { defined } from "../../src/domain/values/defined.ts";
 import { createServer, type Server, type ServerOptions } from "../../src/server/index.ts";
 import { systemClock, type Clock } from "../../src/clock.ts";
-import type { Agent, DeviceIds, KeyRight, Model, Sessions } from "../../src/index.ts";
+import type { Agent, DeviceIds, KeyRight, Limits, Model, Sessions } from "../../src/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -44,6 +44,7 @@ export interface ServingOptions {
   readonly server?: Partial<ServerOptions>;
   readonly clock?: Clock;
   readonly deviceIds?: DeviceIds;
+  readonly limits?: Partial<Limits>;
 }
 
 export const unlimited = { device: 1e9, newDevices: 1e9, newDeviceSessions: 1e9, key: 1e9, wrongCodes: 1e9 };
@@ -55,12 +56,13 @@ export function serve({
   server: how,
   clock,
   deviceIds,
+  limits,
 }: ServingOptions = {}): Serving {
   const sessions = sessionsOn(store, {
     model,
     sweep: false,
     secret: "a secret for tests only",
-    ...defined({ agents, clock, deviceIds }),
+    ...defined({ agents, clock, deviceIds, limits }),
   });
   const server = createServer({ sessions, rates: unlimited, ...how });
   return {

@@ -26,10 +26,8 @@ test("the parts of a stream are events, from the first one or behind any, and th
     return eventsOf(await response.text());
   };
   const live = read();
-  assert.deepEqual((await here.call("GET", "/v1/streams/run%2F1", { key })).json, {
-    stream: "run/1",
-    status: "streaming",
-  });
+  const { json } = await here.call("GET", "/v1/streams/run%2F1", { key });
+  assert.deepEqual([json.stream, json.status, json.session], ["run/1", "streaming", null]);
   await stream.end();
   const events = await live;
   assert.deepEqual(
@@ -293,4 +291,47 @@ test("a token of another producer, missing parts and wrong bodies are refused, a
   });
   assert.deepEqual(await post("run/parts", { token, after: 3, parts: [part] }), [409, "stream_ended"]);
   assert.equal((await Array.fromAsync(here.sessions.streams.read("run"))).length, 3);
+});
+
+test("a part that does not fit is refused alone over HTTP, and the stream goes on and ends", async () => {
+  await using here = serve({ server: { bodyBytesMax: 2000 }, limits: { turnBytesMax: 3000 } });
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(url, init));
+  const { streams } = connect({ url: "http://server.test", key: await here.key("write"), fetch });
+  const acquired = await streams.acquire("run", { flush: { ms: 1, length: 500 } });
+  const stream = acquired.role === "producer" ? acquired.stream : assert.fail();
+  await stream.write("a");
+  await assert.rejects(stream.write("x".repeat(4000)), { code: "turn_too_large" });
+  await stream.write("b");
+  await assert.rejects(stream.write("y".repeat(2500)), { code: "body_too_large" });
+  assert.equal(stream.signal.aborted, false);
+  await stream.write("c".repeat(1500));
+  await stream.write("d");
+  assert.equal(await stream.end(), true);
+  const parts = (await Array.fromAsync(streams.read("run"))).map(({ part }) => part);
+  assert.deepEqual(parts, ["a", "b", "c".repeat(1500), "d"]);
+});
+
+test("streams are listed over HTTP and by the client, by status and session, page by page", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(url, init));
+  const { streams } = connect({ url: "http://server.test", key, fetch });
+  await here.sessions.create({ id: "chat" });
+  await (await produce(here, "one", { session: "chat" })).end();
+  await (await produce(here, "two")).fail("no");
+  await using three = await produce(here, "three", { session: "chat" });
+  await three.write(1);
+  const named = async (query: Parameters<RemoteStreams["list"]>[0]): Promise<string[]> =>
+    (await streams.list(query)).items.map(({ stream }) => stream).toSorted();
+  assert.deepEqual(await named({}), ["one", "three", "two"]);
+  assert.deepEqual(await named({ status: ["done", "error"] }), ["one", "two"]);
+  assert.deepEqual(await named({ status: "streaming", session: "chat" }), ["three"]);
+  assert.deepEqual(await streams.get("one"), await here.sessions.streams.get("one"));
+  assert.equal(await streams.get("none"), null);
+  const first = await streams.list({ limit: 2 });
+  const rest = await streams.list({ limit: 2, ...(first.next === undefined ? {} : { after: first.next }) });
+  assert.equal(new Set([...first.items, ...rest.items].map(({ stream }) => stream)).size, 3);
+  await assert.rejects(streams.list({ status: "missing" as never }), { code: "request_invalid" });
 });

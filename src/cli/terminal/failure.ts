@@ -28,6 +28,7 @@ const ofCode: Partial<Record<ErrorCode, number>> = {
   session_not_found: exitCodes.notFound,
   snapshot_not_found: exitCodes.notFound,
   document_not_found: exitCodes.notFound,
+  stream_not_found: exitCodes.notFound,
   session_exists: exitCodes.conflict,
   legal_hold: exitCodes.conflict,
   conflict: exitCodes.conflict,

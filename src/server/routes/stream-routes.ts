@@ -1,21 +1,33 @@
 /** Routes to write, read and stop streams. A producer writes under a token, through any instance. */
 import { z } from "zod";
+import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import type { AcquireTokenOptions, StreamPart, TokenEnd, TokenWrite, Value } from "../../index.ts";
-import { anything, duration, idInPath, lifetime } from "../../protocol/schemas.ts";
+import { anything, duration, idInPath, instant, lifetime } from "../../protocol/schemas.ts";
+import { wireStream } from "../../protocol/wire-streams.ts";
 import { keyedTurnBody } from "../../protocol/write-schemas.ts";
 import { keyCheck } from "../http/authority.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
+import { pageReply } from "../replies/list-reply.ts";
 import { parsePlace } from "../../sessions/streams/reader.ts";
 import { eventsOf, eventStream, type StreamEvent } from "../streams/event-stream.ts";
 
 const streamInPath: z.ZodType<{ stream: string }> = z.object({ stream: z.string().min(1).max(4096) });
 
-const streamAnswer: z.ZodType = z.object({
-  stream: z.string(),
-  status: z.enum(["streaming", "done", "error", "lost"]),
-});
+const status = z.enum(["streaming", "done", "error", "lost"]);
+
+const streamAnswer: z.ZodType = z
+  .object({
+    stream: z.string(),
+    status: status.meta({ description: "lost: the producer has ended without an end of the stream" }),
+    session: z.string().nullable().meta({ description: "the session whose answer it is" }),
+    parts: z.number().meta({ description: "how many parts it has" }),
+    createdAt: instant,
+    lastActivityAt: instant.meta({ description: "the time of the last part, or of the end" }),
+    expiresAt: instant.nullable(),
+  })
+  .meta({ id: "Stream" });
 
 const token = z.string().meta({ description: "of the producer, as the acquisition sent it" });
 const after = z.number().meta({ description: "how many parts the producer has written before" });
@@ -35,7 +47,11 @@ const acquireBody: z.ZodType<AcquireTokenOptions> = z.strictObject({
 }) as z.ZodType as z.ZodType<AcquireTokenOptions>;
 
 const acquireAnswer: z.ZodType = z.union([
-  z.object({ role: z.literal("producer"), token }),
+  z.object({
+    role: z.literal("producer"),
+    token,
+    bytesMax: z.number().meta({ description: "the largest size of all parts, as bytes of their JSON" }),
+  }),
   z.object({ role: z.literal("consumer") }),
 ]);
 
@@ -63,8 +79,12 @@ export function addStreamRoutes(shared: Shared): void {
       body: acquireBody,
       answers: { 200: { description: "the role, and the token of a producer", schema: acquireAnswer } },
     },
-    async (c, { params: { stream }, body }) =>
-      jsonAnswer(c, await c.get("sessions").streams.acquireToken(stream, body)),
+    async (c, { params: { stream }, body }) => {
+      const { streams, limits } = c.get("sessions");
+      const acquired = await streams.acquireToken(stream, body);
+      const isProducer = acquired.role === "producer";
+      return jsonAnswer(c, isProducer ? { ...acquired, bytesMax: limits.turnBytesMax } : acquired);
+    },
   );
 
   addRoute(
@@ -106,12 +126,51 @@ export function addStreamRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/streams/{stream}",
-      summary: "Get the status of a stream",
+      summary: "Get a stream without its parts",
       scope: "read",
       params: streamInPath,
       answers: { 200: { description: "the stream", schema: streamAnswer } },
     },
-    async (c, { params: { stream } }) => jsonAnswer(c, { stream, status: await standingStatus(c, stream) }),
+    async (c, { params: { stream } }) => {
+      const info = await c.get("sessions").streams.get(stream);
+      if (info === null) throw new SessionError("stream_not_found", { stream });
+      return jsonAnswer(c, wireStream(info));
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/streams",
+      summary: "List the streams, the most recently written first",
+      scope: "read",
+      query: z.object({
+        status: z
+          .array(status)
+          .max(4)
+          .optional()
+          .meta({ description: "several times: only streams of these statuses" }),
+        session: z.string().optional().meta({ description: "only the streams of this session" }),
+        limit: z.coerce.number().int().min(1).max(1000).default(100),
+        after: z.string().max(8192).optional(),
+      }),
+      repeated: ["status"],
+      answers: {
+        200: {
+          description: "a page of streams; it may be empty and have a next one",
+          schema: z.object({
+            items: z.array(streamAnswer),
+            next: z.string().optional(),
+            unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
+          }),
+        },
+      },
+    },
+    async (c, { query }) => {
+      const page = await c.get("sessions").streams.list(defined(query));
+      return await pageReply(c, page, { wire: wireStream, nameOf: ({ stream: id }) => ({ id }) });
+    },
   );
 
   addRoute(

@@ -72,7 +72,7 @@ export type OperationName =
   | "remove"
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
   | `documents.${"get" | "getMany" | "put" | "update" | "delete" | "touch" | "list" | "count" | "write"}`
-  | `streams.${"acquire" | "append" | "finish" | "end" | "fail" | "status" | "active" | "stop" | "delete"}`
+  | `streams.${"acquire" | "append" | "finish" | "end" | "fail" | "status" | "get" | "list" | "active" | "stop" | "delete"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;
 
 /** Published on the tracing channel `perdure:operation` around each call of `Sessions`, `Session` and the like. */
