@@ -1,11 +1,10 @@
 import type { ListenedServer } from "../server/index.ts";
-import { studioFiles } from "./files.ts";
+import { studioFiles, type StudioFiles } from "./files.ts";
 import { pageReply } from "./page-routes.ts";
 
 /** A server that also has the page of the studio at `/studio`. The page asks for an API key, and calls the server with it. */
-export function withStudio(server: ListenedServer): ListenedServer {
+export function withStudio(server: ListenedServer, files: StudioFiles = studioFiles()): ListenedServer {
   const place = { path: "/studio", api: "", login: "key" } as const;
-  const files = studioFiles();
   return {
     drain: () => server.drain(),
     stop: async () => await server.stop(),

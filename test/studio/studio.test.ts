@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { openSessions, type KeyRight, type Sessions } from "../../src/index.ts";
 import { loopbackOnly } from "../../src/studio/loopback.ts";
+import { createServer } from "../../src/server/index.ts";
+import { withStudio } from "../../src/studio/with-studio.ts";
 import { createStudio } from "../../src/studio/index.ts";
 import { studioOf, type Studio, type StudioOptions } from "../../src/studio/studio.ts";
 import { builtPage } from "./built-page.ts";
@@ -151,6 +153,20 @@ test("a studio on the loopback refuses another name in Host", async (t) => {
     assert.equal(await statusFor(host), 200);
   for (const host of ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4983", "10.0.0.1:4983"])
     assert.equal(await statusFor(host), 421, host);
+});
+
+test("a server has the page at /studio beside its own routes, and the page asks for a key of the store", async (t) => {
+  const sessions = await open(t);
+  const server = withStudio(createServer({ sessions }), files);
+  t.after(async () => await server.stop());
+  const get = async (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+    await server.fetch(new Request(`${origin}${path}`, { headers }));
+  assert.match(await (await get("/studio/overview")).text(), /data-api="" data-login="key"/);
+  assert.equal((await server.fetch(new Request(`${origin}/studio/exchange`, { method: "POST" }))).status, 405);
+  assert.equal((await get("/healthz")).status, 200);
+  assert.equal((await get("/v1/sessions")).status, 401);
+  const { token } = await sessions.keys.create({ name: "me", right: "read" });
+  assert.equal((await get("/v1/sessions", { authorization: `Bearer ${token}` })).status, 200);
 });
 
 test("wrong options of a studio fail at once", async (t) => {

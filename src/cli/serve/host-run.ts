@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import type { Host, HostOptions, Isolation, WhenFull } from "../../host/index.ts";
 import { openSessions, type Sessions } from "../../index.ts";
-import type { ConfiguredKey, Listening, Server } from "../../server/index.ts";
+import type { ConfiguredKey, ListenedServer, Listening } from "../../server/index.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
@@ -149,12 +149,13 @@ async function hostUntil(
   signal: AbortSignal,
   { sessions, keys, runtime, options, store, log }: Hosting,
 ): Promise<void> {
-  const [{ createServer }, { startHost }] = await Promise.all([
+  const [{ createServer }, { withStudio }, { startHost }] = await Promise.all([
     import("../../server/index.ts"),
+    import("../../studio/with-studio.ts"),
     import("../../host/index.ts"),
   ]);
   // The host needs the address of the listener, and the server needs the host: requests wait until both exist.
-  const made = Promise.withResolvers<Server>();
+  const made = Promise.withResolvers<ListenedServer>();
   const listening = await listenOn(made.promise, { port: options.port, host: options.host });
   let host: Host;
   try {
@@ -173,8 +174,10 @@ async function hostUntil(
       version: version(),
       log: (entry) => log.write({ component: componentOf(entry.event), ...entry }),
     });
-    made.resolve(http);
-    note(`perdure hosts ${runtime} on ${listening.url} (docs at ${listening.url}/docs)`);
+    made.resolve(withStudio(http));
+    note(
+      `perdure hosts ${runtime} on ${listening.url} (docs at ${listening.url}/docs, studio at ${listening.url}/studio)`,
+    );
     const found = await foundStore(store, sessions);
     log.write({ ...server, event: "started", version: version(), url: listening.url, ...found });
     await recover(host, signal, { options, log });

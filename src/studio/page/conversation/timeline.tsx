@@ -104,53 +104,55 @@ function Axis({
     return { x, width: Math.max(3, place(to) - x) };
   };
   return (
-    <svg
-      class="axis"
-      viewBox={`0 0 ${axis.width} ${axis.top + lanes.length * axis.lane + 4}`}
-      role="img"
-      aria-label={`${turns.length} turns, ${handoffs.length} handoffs and ${events.length} events on one axis; the list below has them in order`}
-    >
-      {lanes.map((name, lane) => (
-        <g key={name}>
-          <text x={0} y={y(lane) + 15}>
-            {name}
-          </text>
-          <line x1={axis.left} x2={axis.width} y1={y(lane) + 22.5} y2={y(lane) + 22.5} />
-        </g>
-      ))}
-      {spans.map(({ turn, ...one }) => (
-        <rect key={turn.seq} class={`bar-${turn.status}`} y={y(0) + 3} height={16} rx={3} {...box(one)}>
-          <title>{`Turn ${turn.seq}, ${turn.agent}, ${turn.status}, ${span(one.to - one.from)}`}</title>
-        </rect>
-      ))}
-      {handoffs.map((one) => (
-        <rect key={`${one.agent}${one.from}`} class="bar-handoff" y={y(1) + 3} height={16} rx={3} {...box(one)}>
-          <title>{`${one.agent}, ${span(one.to - one.from)}`}</title>
-        </rect>
-      ))}
-      {lease !== undefined && (
-        <rect
-          class={holder?.alive === true ? "bar-done" : "bar-failed"}
-          y={y(2) + 3}
-          height={16}
-          rx={3}
-          {...box(lease)}
-        >
-          <title>{`Held by ${holder?.instance ?? ""}, fence ${holder?.fence ?? ""}`}</title>
-        </rect>
-      )}
-      {events.map(({ seq, type, at, severity, category }) => (
-        <circle
-          key={seq}
-          class={`dot-${severity}`}
-          cx={place(Date.parse(at)) + 2}
-          cy={y(category === "lease" ? 2 : category === "handoff" ? 1 : 3) + 11}
-          r={4}
-        >
-          <title>{`${words(type)}, ${instant(at)}`}</title>
-        </circle>
-      ))}
-    </svg>
+    <div class="axis-box" tabIndex={0} role="region" aria-label="Axis">
+      <svg
+        class="axis"
+        viewBox={`0 0 ${axis.width} ${axis.top + lanes.length * axis.lane + 4}`}
+        role="img"
+        aria-label={`${turns.length} turns, ${handoffs.length} handoffs and ${events.length} events on one axis; the list below has them in order`}
+      >
+        {lanes.map((name, lane) => (
+          <g key={name}>
+            <text x={0} y={y(lane) + 15}>
+              {name}
+            </text>
+            <line x1={axis.left} x2={axis.width} y1={y(lane) + 22.5} y2={y(lane) + 22.5} />
+          </g>
+        ))}
+        {spans.map(({ turn, ...one }) => (
+          <rect key={turn.seq} class={`bar-${turn.status}`} y={y(0) + 3} height={16} rx={3} {...box(one)}>
+            <title>{`Turn ${turn.seq}, ${turn.agent}, ${turn.status}, ${span(one.to - one.from)}`}</title>
+          </rect>
+        ))}
+        {handoffs.map((one) => (
+          <rect key={`${one.agent}${one.from}`} class="bar-handoff" y={y(1) + 3} height={16} rx={3} {...box(one)}>
+            <title>{`${one.agent}, ${span(one.to - one.from)}`}</title>
+          </rect>
+        ))}
+        {lease !== undefined && (
+          <rect
+            class={holder?.alive === true ? "bar-done" : "bar-failed"}
+            y={y(2) + 3}
+            height={16}
+            rx={3}
+            {...box(lease)}
+          >
+            <title>{`Held by ${holder?.instance ?? ""}, fence ${holder?.fence ?? ""}`}</title>
+          </rect>
+        )}
+        {events.map(({ seq, type, at, severity, category }) => (
+          <circle
+            key={seq}
+            class={`dot-${severity}`}
+            cx={place(Date.parse(at)) + 2}
+            cy={y(category === "lease" ? 2 : category === "handoff" ? 1 : 3) + 11}
+            r={4}
+          >
+            <title>{`${words(type)}, ${instant(at)}`}</title>
+          </circle>
+        ))}
+      </svg>
+    </div>
   );
 }
 

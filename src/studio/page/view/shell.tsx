@@ -123,7 +123,7 @@ const shortcuts: readonly (readonly [keys: string, what: string])[] = [
   ["g w", "sessions that wait"],
   ["g o", "overview"],
   ["g d", "operate: doctor, sweep, erasure"],
-  ["1 2 3", "conversation, timeline, stored entries"],
+  ["1 2 3 4", "conversation, timeline, stored entries, comparison"],
   ["Esc", "back, or close"],
   ["t", "light or dark"],
   ["?", "this list"],
