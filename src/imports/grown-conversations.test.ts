@@ -69,14 +69,31 @@ for (const [name, all, id] of [
 
 test("the two states of a conversation in one file are one session, in a dry run too", async () => {
   await using place = inMemory();
-  const text = [2, 3, 5, 8].map((length) => JSON.stringify({ id: "s", messages: openai.slice(0, length) })).join("\n");
+  const states = [2, 3, 5, 8].map((length) => ({ id: "s", title: `${length}`, messages: openai.slice(0, length) }));
+  const text = states.map((state) => JSON.stringify(state)).join("\n");
   const dry = await importText(place.sessions, text, { dryRun: true });
   const real = await importText(place.sessions, text);
   assert.deepEqual(counts(dry), counts(real));
   assert.deepEqual(counts(real), [1, 0, 3, 0, 2, 0]);
 });
 
-test("a conversation whose answer has changed, or that has less, differs", async () => {
+test("an earlier state of a stored conversation is present, and replaces it only where it may", async () => {
+  for (let length = 2; length < openai.length; length++) {
+    await using place = inMemory();
+    await importText(place.sessions, JSON.stringify({ id: "s", messages: openai }));
+    const stored = await storedIn(place.sessions);
+    const text = JSON.stringify({ id: "s", messages: openai.slice(0, length) });
+    const both = `${JSON.stringify({ id: "s", messages: openai })}\n${text}`;
+    await using empty = inMemory();
+    const dry = await importText(empty.sessions, both, { dryRun: true });
+    assert.deepEqual(counts(dry), [1, 1, 0, 0, 2, 0]);
+    assert.deepEqual(counts(await importText(place.sessions, text)), [0, 1, 0, 0, 0, 0]);
+    assert.deepEqual(await storedIn(place.sessions), stored);
+    assert.equal((await importText(place.sessions, text, { onExists: "replace" })).replaced, 1);
+  }
+});
+
+test("a conversation whose answer has changed differs", async () => {
   const texts = (at: number, content: string): readonly object[] =>
     openai.map((message, index) => (index === at ? { ...message, content } : message));
   const changed: readonly [before: readonly object[], after: readonly object[]][] = [
@@ -85,7 +102,6 @@ test("a conversation whose answer has changed, or that has less, differs", async
     [openai.slice(0, 5), [...texts(4, "3"), { role: "user", content: "And?" }]],
     [openai.slice(0, 2), texts(1, "Which?")],
     [openai.slice(0, 4), [...openai.slice(0, 2), { role: "assistant", content: "Two." }]],
-    [openai, openai.slice(0, 7)],
   ];
   for (const [before, after] of changed) {
     await using place = inMemory();
@@ -99,11 +115,13 @@ test("a conversation whose answer has changed, or that has less, differs", async
   }
 });
 
-test("an answer that was given here is not replaced by that of the file", async () => {
+test("a session that was continued here has all of its file; an answer that was given here is not replaced by another", async () => {
   await using place = inMemory();
   await importText(place.sessions, JSON.stringify({ id: "s", messages: openai.slice(0, 2) }));
   const session = await place.sessions.get("s");
   await session.append({ input: [], output: [{ role: "assistant", content: "Here." }] });
+  const file = JSON.stringify({ id: "s", messages: openai.slice(0, 2) });
+  assert.equal((await importText(place.sessions, file)).present, 1);
   const { skipped } = await importText(place.sessions, JSON.stringify({ id: "s", messages: openai }));
   assert.equal(skipped, 1);
 });

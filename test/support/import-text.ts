@@ -1,10 +1,12 @@
 /** Imports a text as a file, and reads the sessions that it made. */
+import assert from "node:assert/strict";
 import { importSessions, type ImportOptions, type ImportReport } from "../../src/admin.ts";
 import { withoutNative } from "../../src/domain/request/native-form.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import { unpacked } from "../../src/files/bytes.ts";
 import { importItems, type ItemsOptions } from "../../src/imports/import-items.ts";
 import type { Message, Sessions } from "../../src/index.ts";
+import { isThorough } from "./rounds.ts";
 
 /** A text as a file or a pipe delivers it: in chunks that end anywhere. */
 async function* inPieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -17,9 +19,24 @@ export async function importText(
   { length = 7, bytesMax = 1e6, ...options }: Partial<ItemsOptions> & ImportOptions & { readonly length?: number } = {},
 ): Promise<ImportReport> {
   const bytes = typeof text === "string" ? Buffer.from(text) : text;
-  const { formats, format, branches, onForm, file = "f", ...how } = options;
-  const reading = { file, bytesMax, ...defined({ formats, format, branches, onForm }) };
-  return await importSessions(sessions, importItems(unpacked(inPieces(bytes, length), file), reading), how);
+  const { formats, format, branches, onForm: onFormOnce, file = "f", ...how } = options;
+  const reading = { file, bytesMax, ...defined({ formats, format, branches }) };
+  const run = async (own: ImportOptions, onForm?: ItemsOptions["onForm"]): Promise<ImportReport> => {
+    const items = importItems(unpacked(inPieces(bytes, length), file), { ...reading, ...defined({ onForm }) });
+    return await importSessions(sessions, items, own);
+  };
+  const isChecked = isThorough && how.dryRun !== true && how.onExists === undefined;
+  const dry = isChecked ? await run({ ...how, dryRun: true }) : undefined;
+  const report = await run(how, onFormOnce);
+  if (dry === undefined) return report;
+  // Every import of the tests: a dry run says what the real run does, and a second run writes nothing.
+  assert.deepEqual(dry, report);
+  const { restored, grown, replaced, skipped } = await run(how);
+  assert.deepEqual(
+    { restored, grown, replaced, skipped },
+    { restored: 0, grown: 0, replaced: 0, skipped: report.skipped },
+  );
+  return report;
 }
 
 /** The stored messages, without their native forms. */

@@ -12,7 +12,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import { checksumOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
-import { steadyOf } from "./conversation.ts";
+import { steadyText } from "./conversation.ts";
 import { isLonger, wordsOf } from "./grown-turn.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
 import { SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
@@ -30,8 +30,11 @@ export type Arrived = "restored" | "present" | "replaced" | "grown";
 export interface ArrivalPolicy {
   /** True where the existing session counts as the same. */
   readonly isSame: (existing: SessionSource, arriving: SessionSource) => Promise<boolean>;
-  /** How the arriving session takes the place of the existing one; undefined where it does not. */
-  readonly replaces: (existing: SessionSource, arriving: SessionSource) => Promise<"replaced" | "grown" | undefined>;
+  /** The fate of a session that is not the same; undefined where the existing one may not be replaced. */
+  readonly replaces: (
+    existing: SessionSource,
+    arriving: SessionSource,
+  ) => Promise<Exclude<Arrived, "restored"> | undefined>;
   /** True for the record of an earlier state of the arriving session, which replaces it, also under a legal hold. */
   readonly isEarlier?: (existing: SessionRecord) => boolean;
   /** True for sessions of a copied store, whose retention goes on. @default false */
@@ -60,11 +63,21 @@ export async function saysTheSame(existing: SessionSource, arriving: SessionSour
 
 /** True where the arriving conversation begins with all of the existing one. The last turn of that one may have grown. */
 export async function hasGrown(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  const { turns } = existing.record.counters;
-  if (existing.record.openTurn !== null || !(await isAboutTheSame(existing, arriving))) return false;
+  return existing.record.openTurn === null && (await begins(existing, arriving));
+}
+
+/** True where the existing session begins with all of the arriving conversation, and has more: an earlier state arrives. */
+export async function hasMore(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
+  return await begins(arriving, existing);
+}
+
+/** True where the other one begins with all of a conversation, whose last turn may have more there. */
+async function begins(one: SessionSource, other: SessionSource): Promise<boolean> {
+  const { turns } = one.record.counters;
+  if (!(await isAboutTheSame(one, other))) return false;
   return await continues(
-    existing,
-    arriving,
+    one,
+    other,
     (turn, later) => isEqual(turn, later) || (turn.seq === turns && isLonger(wordsOf(later), wordsOf(turn))),
   );
 }
@@ -75,11 +88,7 @@ function isEqual(turn: Entry, later: Entry): boolean {
 
 /** True for the same user, instructions and metadata. */
 async function isAboutTheSame(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  const [one, other] = [existing, arriving].map(({ record: { user, metadata } }) => {
-    // An import keeps the title in the metadata too.
-    const { title: _, ...about } = steadyOf(metadata);
-    return encode({ user, metadata: about });
-  });
+  const [one, other] = [existing, arriving].map(({ record }) => steadyText(record));
   return one === other && (await instructionsOf(existing)) === (await instructionsOf(arriving));
 }
 

@@ -224,8 +224,15 @@ function hashedBeginning(conversation: Conversation): {
 }
 
 /** Metadata without its numbers, such as counts of messages, which change when a conversation grows. */
-export function steadyOf(metadata: NonNullable<Conversation["metadata"]>): NonNullable<Conversation["metadata"]> {
+function steadyOf(metadata: NonNullable<Conversation["metadata"]>): NonNullable<Conversation["metadata"]> {
   return Object.fromEntries(Object.entries(metadata).filter(([, value]) => typeof value !== "number"));
+}
+
+/** What stays while a conversation grows, beside its turns and its instructions: its user and its metadata, without the title. */
+export function steadyText({ user, metadata }: Pick<Portable["record"], "user" | "metadata">): string {
+  // An import keeps the title in the metadata too.
+  const { title: _, ...about } = steadyOf(metadata);
+  return encode({ user, metadata: about });
 }
 
 function idOf(digest: string): string {

@@ -1,8 +1,8 @@
 /** The sessions that a dry run would have written, so that later items of the same import meet them. */
 import { hash } from "node:crypto";
-import { encode } from "../../domain/values/codec.ts";
+import type { Entry } from "../../domain/record/entry.ts";
 import { turnsOf, type SessionSource } from "../snapshots/session-source.ts";
-import { steadyOf } from "./conversation.ts";
+import { steadyText } from "./conversation.ts";
 import { isLonger, wordsOf, type TurnWords } from "./grown-turn.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
 
@@ -10,12 +10,11 @@ import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
 interface Digest {
   /** Of a snapshot its checksum, else the hash of all but the turns. */
   readonly about: string;
+  /** The hashes of each turn, as one text. */
   readonly turns: readonly string[];
-  /** The hashes of the last turn. */
-  readonly last: TurnWords | undefined;
 }
 
-/** Keeps a few bytes for each turn. */
+/** Keeps a few bytes for each message. */
 export class DryRun {
   readonly #digests = new Map<string, Digest>();
 
@@ -25,16 +24,10 @@ export class DryRun {
    */
   async compare(
     source: SessionSource | ReadSnapshot,
-  ): Promise<{ readonly relation: "same" | "grown" | "other"; readonly turns: number } | undefined> {
+  ): Promise<{ readonly relation: "same" | "grown" | "earlier" | "other"; readonly turns: number } | undefined> {
     const known = this.#digests.get(source.record.id);
     if (known === undefined) return undefined;
-    const { length } = known.turns;
-    const { about, turns, last } = await digestOf(source, length);
-    const isSame = (count: number): boolean =>
-      about === known.about && known.turns.slice(0, count).every((turn, index) => turn === turns[index]);
-    if (isSame(length)) return { relation: turns.length === length ? "same" : "grown", turns: length };
-    const hasGrown = last !== undefined && known.last !== undefined && isLonger(last, known.last);
-    return { relation: hasGrown && isSame(length - 1) ? "grown" : "other", turns: length };
+    return { relation: relationOf(known, await digestOf(source)), turns: known.turns.length };
   }
 
   async write(source: SessionSource | ReadSnapshot): Promise<void> {
@@ -42,23 +35,43 @@ export class DryRun {
   }
 }
 
-/** `end` is the number of the turn whose hashes are kept. @default that of the last turn */
-async function digestOf(source: SessionSource | ReadSnapshot, end?: number): Promise<Digest> {
-  if ("checksum" in source) return { about: source.checksum, turns: [], last: undefined };
-  const { user, metadata, counters } = source.record;
-  const { turns: lastSeq } = counters;
-  let last: TurnWords | undefined;
-  const instructions = source.inMemory?.logs.get("instructions")?.at(-1)?.data ?? "";
-  const turns: string[] = [];
-  for await (const turn of turnsOf(source)) {
-    turns.push(shortHash(turn.data));
-    if (turn.seq === (end ?? lastSeq)) last = hashesOf(wordsOf(turn));
-  }
-  return { about: shortHash(`${encode({ user, metadata: steadyOf(metadata) })}${instructions}`), turns, last };
+function relationOf(known: Digest, arriving: Digest): "same" | "grown" | "earlier" | "other" {
+  if (known.about !== arriving.about) return "other";
+  const [grows, isEarlier] = [begins(known, arriving), begins(arriving, known)];
+  if (grows && isEarlier) return "same";
+  return grows ? "grown" : isEarlier ? "earlier" : "other";
 }
 
-function hashesOf({ about, input, output }: TurnWords): TurnWords {
-  return { about: shortHash(about), input: input.map(shortHash), output: output.map(shortHash) };
+/** True where the other one begins with all of these turns, the last of which may have more there. */
+function begins({ turns }: Digest, other: Digest): boolean {
+  return turns.every((turn, index) => {
+    const later = other.turns[index];
+    if (later === undefined || turn === later) return later !== undefined;
+    return index === turns.length - 1 && isLonger(wordsIn(later), wordsIn(turn));
+  });
+}
+
+async function digestOf(source: SessionSource | ReadSnapshot): Promise<Digest> {
+  if ("checksum" in source) return { about: source.checksum, turns: [] };
+  const instructions = source.inMemory?.logs.get("instructions")?.at(-1)?.data ?? "";
+  const turns: string[] = [];
+  for await (const turn of turnsOf(source)) turns.push(hashesOf(turn));
+  return { about: shortHash(`${steadyText(source.record)}${instructions}`), turns };
+}
+
+const separator = "|";
+
+/** One text takes a fraction of the memory of many. */
+function hashesOf(turn: Entry): string {
+  const { about, input, output } = wordsOf(turn);
+  const lists = [input, output].map((texts) => texts.map(shortHash).join(""));
+  return [...lists, shortHash(about), shortHash(turn.data)].join(separator);
+}
+
+function wordsIn(hashes: string): TurnWords {
+  const [input = "", output = "", about = ""] = hashes.split(separator);
+  const listOf = (text: string): readonly string[] => text.match(/.{16}/g) ?? [];
+  return { about, input: listOf(input), output: listOf(output) };
 }
 
 function shortHash(text: string): string {

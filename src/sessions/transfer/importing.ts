@@ -20,7 +20,7 @@ import { entryBytes } from "../../store/within-bytes.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { snapshotPieces, sourceOf, type SessionSource } from "../snapshots/session-source.ts";
 import { readSnapshot } from "../snapshots/snapshot-reader.ts";
-import { arrive, hasGrown, isIdentical, saysTheSame, type Arrived, type ArrivalPolicy } from "./arriving.ts";
+import { arrive, hasGrown, hasMore, isIdentical, saysTheSame, type Arrived, type ArrivalPolicy } from "./arriving.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
 import { parseOneOf } from "../options/arguments.ts";
 
@@ -54,7 +54,7 @@ export interface ImportOptions {
 /** The result of an import, or of its dry run. */
 export interface ImportReport {
   readonly restored: number;
-  /** Existed already, the very same. */
+  /** Existed already: the very same session, or one that begins with all of the conversation. */
   readonly present: number;
   /** Conversations that existed and had new turns, which were added. */
   readonly grown: number;
@@ -276,7 +276,8 @@ class ImportRun {
       isSame: saysTheSame,
       replaces: async (existing, arriving) => {
         if (await hasGrown(existing, arriving)) return "grown";
-        return this.#replacesOthers ? "replaced" : undefined;
+        if (this.#replacesOthers) return "replaced";
+        return (await hasMore(existing, arriving)) ? "present" : undefined;
       },
     });
     if (fate === "present") return;
@@ -325,6 +326,7 @@ class ImportRun {
     if (met.relation === "same") return { arrived: "present" };
     if (met.relation === "grown") return { arrived: "grown", turnsBefore: met.turns };
     if (this.#replacesOthers) return { arrived: "replaced" };
+    if (met.relation === "earlier") return { arrived: "present" };
     const { tenant } = this.#options;
     throw new SessionError("session_exists", { sessionId: source.record.id, tenant, problem: "differs" });
   }
