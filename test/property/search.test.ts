@@ -53,6 +53,9 @@ const queries = [
   "x y",
   "nothing",
   '") OR words:',
+  "'x' & !y | \\",
+  "a:* <-> b",
+  "\0 \ud800 %_",
 ] as const;
 const users = ["ada", "bob"] as const;
 
