@@ -229,6 +229,11 @@ async function failures(sessions: Sessions): Promise<void> {
 }
 
 async function lives(sessions: Sessions): Promise<void> {
+  const branched = await sessions.create({ id: "loaf-names", agent: "ceo", user: "ada", title: "Names for the loaf" });
+  await branched.append({ input: "A name for the rye loaf?", output: "Call it Granite." });
+  await branched.write({
+    turns: { from: 1, keep: true, turns: [{ input: "A softer name for the rye loaf?", output: "Call it Heather." }] },
+  });
   const ended = await sessions.create({
     id: "order-done",
     agent: "support",

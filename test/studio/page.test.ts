@@ -51,7 +51,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     return page;
   }
 
-  test("an operator goes from the list to a running answer, cancels it, forks, approves and erases, by clicks", async () => {
+  test("an operator goes from the list to a running answer, cancels it, forks, switches a branch, approves and erases, by clicks", async () => {
     const page = await opened("admin");
     await page.getByRole("link", { name: /oven-decision/ }).click();
     await page.getByText("Yes, buy the second oven.").waitFor();
@@ -85,6 +85,13 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     demo.gate.open();
     await page.getByText("the seller delivers.").waitFor();
     await page.getByRole("article", { name: "Turn 2, done" }).waitFor();
+
+    await page.getByRole("link", { name: "Sessions", exact: true }).click();
+    await page.getByRole("link", { name: /loaf-names/ }).click();
+    await page.getByText("Call it Heather.").waitFor();
+    await page.getByRole("button", { name: "Switch" }).click();
+    await page.getByText("Call it Granite.").waitFor();
+    assert.equal(await page.getByText("Call it Heather.").count(), 0, "the other branch is shown alone");
 
     await page.getByRole("link", { name: "Waiting" }).click();
     await page.getByRole("link", { name: /Refund of 250 euros/ }).click();

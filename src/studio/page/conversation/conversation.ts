@@ -32,6 +32,8 @@ export class Conversation {
   readonly #closing = new AbortController();
   readonly #unfollow: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The version of the turns that were read. */
+  #turnsVersion: number | undefined;
 
   constructor(id: string) {
     this.id = id;
@@ -98,9 +100,24 @@ export class Conversation {
         this.waiting.value = waiting;
         this.changes.value++;
       });
+      await this.#readReplaced(session.seen.version);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Reads the last turns again: a switch to another branch replaces turns that the watch has sent before. */
+  async #readReplaced(version: number): Promise<void> {
+    const known = this.#turnsVersion;
+    this.#turnsVersion = version;
+    if (known === undefined || known === version || this.turns.value === undefined) return;
+    const { items } = await this.#page({ last: pageTurns });
+    const first = items[0]?.seq ?? 0;
+    const open = items.find((turn) => !isSealed(turn));
+    batch(() => {
+      this.turns.value = [...(this.turns.value ?? []).filter(({ seq }) => seq < first), ...items];
+      if (this.arriving.value?.turn !== open?.seq) this.arriving.value = undefined;
+    });
   }
 
   /** Loads the turns in front of the first one. */

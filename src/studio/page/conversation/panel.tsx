@@ -1,10 +1,11 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { call, may, sessionPath } from "../http/api.ts";
-import type { LeaseHolder, Session } from "../http/wire.ts";
-import { ahead, bytes, instant, number, span, words } from "../view/format.ts";
-import { Ago, Json, sessionHref, useNow } from "../view/parts.tsx";
-import { actions, download, perform } from "./actions.ts";
+import type { LeaseHolder, Session, StoredEntry } from "../http/wire.ts";
+import { ahead, bytes, counted, instant, number, span, words } from "../view/format.ts";
+import { Ago, Json, sessionHref, useLoaded, useNow } from "../view/parts.tsx";
+import { say } from "../view/toasts.tsx";
+import { actions, download, perform, record } from "./actions.ts";
 import type { Conversation } from "./conversation.ts";
 
 /** Everything of a session beside its turns. */
@@ -90,7 +91,7 @@ export function Panel({
               </Fact>
             ))}
           {session.budget?.tokens !== undefined && <Fact name="Budget">{number(session.budget.tokens)} tokens</Fact>}
-          {session.budget?.turns !== undefined && <Fact name="Budget">{number(session.budget.turns)} turns</Fact>}
+          {session.budget?.turns !== undefined && <Fact name="Budget">{counted(session.budget.turns, "turn")}</Fact>}
         </dl>
       </Section>
       {Object.keys(session.labels).length > 0 && (
@@ -110,6 +111,8 @@ export function Panel({
           <Json value={session.metadata} />
         </Section>
       )}
+      <Branches session={session} conversation={conversation} />
+      <Forks session={session} />
       <Section title="Instructions">
         <Instructions id={session.id} />
       </Section>
@@ -132,6 +135,96 @@ export function Panel({
         {!may("write") && <p class="faint">Read-only: start the studio with --write, or use a key that may write.</p>}
       </Section>
     </aside>
+  );
+}
+
+interface Branch {
+  readonly id: string;
+  readonly isCurrent: boolean;
+  readonly at: number;
+  readonly index: number;
+  readonly count: number;
+  readonly turns: number;
+  readonly lastActivityAt: string;
+}
+
+/** The versions of the conversation, where there are several. */
+function Branches({
+  session,
+  conversation,
+}: {
+  readonly session: Session;
+  readonly conversation: Conversation;
+}): JSX.Element | null {
+  const { value } = useLoaded(
+    async (signal) => await call<{ items: readonly Branch[] }>(sessionPath(session.id, "/branches"), { signal }),
+    [session.id, session.version],
+  );
+  const branches = value?.items ?? [];
+  if (branches.length < 2) return null;
+  const switchTo = async (branch: string): Promise<void> => {
+    try {
+      await record(session.id, "switch branch", "");
+      await call(sessionPath(session.id, "/switch"), { method: "POST", body: { branch } });
+    } catch (error) {
+      say((error as Error).message, { isError: true });
+    }
+    await conversation.reload();
+  };
+  return (
+    <Section title="Branches">
+      <ul class="branches">
+        {branches.map(({ id, isCurrent, at, index, count, turns, lastActivityAt }) => (
+          <li key={id}>
+            <span>
+              turn {at}, version {index} of {count}
+              <br />
+              <span class="faint">
+                {counted(turns, "turn")} · <Ago at={lastActivityAt} />
+              </span>
+            </span>
+            {isCurrent ? (
+              <span class="tag tag-accent">current</span>
+            ) : (
+              may("write") && (
+                <button type="button" class="button" onClick={() => void switchTo(id)}>
+                  Switch
+                </button>
+              )
+            )}
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+/** The sessions that were forked from this one. */
+function Forks({ session }: { readonly session: Session }): JSX.Element | null {
+  const { value } = useLoaded(
+    async (signal) => {
+      const path = sessionPath(session.id, "/stored/forks");
+      return await call<{ items: readonly StoredEntry[] }>(path, { query: { limit: 20 }, signal });
+    },
+    [session.id, session.version],
+  );
+  const forks = (value?.items ?? []).map(({ data }) => JSON.parse(data) as { session: string; at: number });
+  if (forks.length === 0) return null;
+  return (
+    <Section title="Forks">
+      <ul class="branches">
+        {forks.map(({ session: id, at }) => (
+          <li key={id}>
+            <a class="link clip" href={sessionHref(id)}>
+              {id}
+            </a>
+            <a class="quiet" href={sessionHref(session.id, `/compare?with=${encodeURIComponent(id)}`)}>
+              from turn {at}, compare
+            </a>
+          </li>
+        ))}
+      </ul>
+    </Section>
   );
 }
 

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { may } from "../http/api.ts";
+import { counted } from "../view/format.ts";
 import { useKeys } from "../view/keyboard.ts";
 import { Blank, Loading } from "../view/parts.tsx";
 import { say } from "../view/toasts.tsx";
@@ -86,7 +87,7 @@ export function Turns({ conversation }: { readonly conversation: Conversation })
         )}
         {conversation.unreadable.value > 0 && (
           <p class="notice notice-error">
-            {conversation.unreadable.value} turns cannot be read; the doctor names the reason.
+            {counted(conversation.unreadable.value, "turn")} cannot be read; the doctor names the reason.
           </p>
         )}
         {turns.length === 0 && <Blank title="No turns yet" />}

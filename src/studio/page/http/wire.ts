@@ -20,6 +20,8 @@ export interface Session {
   readonly counters: Readonly<Record<string, number>>;
   readonly budget: { readonly tokens?: number; readonly turns?: number } | null;
   readonly version: number;
+  /** The version of the last change of the turns. */
+  readonly seen: { readonly version: number };
   readonly waiting: number;
   readonly waitingTurn: { readonly turn: number; readonly reason: string; readonly expiresAt: string | null } | null;
   readonly legalHold: { readonly reason: string; readonly since: string } | null;

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { call } from "../http/api.ts";
-import { number } from "../view/format.ts";
+import { counted, number } from "../view/format.ts";
 import { confirm } from "../view/confirm.tsx";
 import { Failure, sessionHref } from "../view/parts.tsx";
 import { useRun } from "./run.ts";
@@ -53,8 +53,8 @@ export function Doctor(): JSX.Element {
       {report !== undefined && (
         <>
           <p role="status" class={report.findings === 0 ? "notice notice-good" : "notice notice-waiting"}>
-            {number(report.sessions)} sessions checked,{" "}
-            {report.findings === 0 ? "no problems" : `${number(report.findings)} problems`}
+            {counted(report.sessions, "session")} checked,{" "}
+            {report.findings === 0 ? "no problems" : counted(report.findings, "problem")}
             {report.repaired > 0 && `, ${number(report.repaired)} repaired`}
             {report.skipped > 0 && `, ${number(report.skipped)} skipped because another process writes to them`}
             {!report.complete && "; not all sessions were checked"}

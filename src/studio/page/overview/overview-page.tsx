@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { call } from "../http/api.ts";
 import { onChange } from "../http/news.ts";
 import { states, type Page, type Session, type Stats, type Sums } from "../http/wire.ts";
-import { bytes, compact, number, span } from "../view/format.ts";
+import { bytes, compact, counted, number, span } from "../view/format.ts";
 import { Ago, Failure, Loading, StateMark, href, sessionHref, useLoaded } from "../view/parts.tsx";
 import { Plot, type Series } from "./plot.tsx";
 
@@ -126,7 +126,7 @@ function Numbers({
           {latency === null ? "no durations" : `p95 ${span(latency.p95)}`}
         </Figure>
         <Figure name="Storage" value={bytes(storage.bytes)}>
-          {bytes(storage.bytesPerSession)} a session · {number(handoffs.active)} handoffs active
+          {bytes(storage.bytesPerSession)} a session · {counted(handoffs.active, "handoff")} active
         </Figure>
       </dl>
       <div class="grid">

@@ -46,7 +46,9 @@ export function SessionRow({ session, index, top, isChosen }: RowProps): JSX.Ele
             </span>
           ))}
         </span>
-        <span class="num">{number(turn)}</span>
+        <span class="num" data-unit={turn === 1 ? " turn" : " turns"}>
+          {number(turn)}
+        </span>
         <span class="num faint">{compact(tokens)}</span>
         <span class="num faint">
           <Ago at={lastActivityAt} />

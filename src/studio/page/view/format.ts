@@ -9,6 +9,11 @@ export function number(value: number): string {
   return numbers.format(value);
 }
 
+/** `1 turn`, `2 turns`. */
+export function counted(count: number, noun: string): string {
+  return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 export function compact(value: number): string {
   return value < 10_000 ? numbers.format(value) : short.format(value);
 }
