@@ -2,7 +2,7 @@
 import { nativeOf } from "../domain/request/native-form.ts";
 import { isFields, knownPart, type Fields, type KnownPart } from "../domain/turns/known-parts.ts";
 import { callsIn, stepsOf } from "../domain/turns/message-steps.ts";
-import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import { isUnknownResult, type Message, type ToolCall } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { messageFormats } from "../formats/registry.ts";
@@ -43,10 +43,12 @@ export function contentsOf(messages: readonly Message[]): LeftOut {
     if (role === "system" || role === "developer") add("message of the system");
     if (name != null && role !== "tool" && role !== "function") add("name");
     if (isError === true) add("mark of a failure");
-    if (role === "tool" && stepsOf(message).every(({ results }) => results.length === 0)) add("result");
+    const isResult = role === "tool" && stepsOf(message).every(({ results }) => results.length === 0);
+    // Formats that pair calls write one for each open call: it stands for no result.
+    if (isResult && !isUnknownResult(message)) add("result");
     for (const { content, calls, results, aside } of stepsOf(message)) {
       add("call", calls.length);
-      add("result", results.length);
+      add("result", results.filter((result) => !isUnknownResult(result)).length);
       add("unshown part", aside.length);
       for (const part of content) {
         const known = knownPart(part);

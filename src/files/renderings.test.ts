@@ -232,3 +232,17 @@ test("an export says which names, arguments and texts of calls are other ones wh
   await session.append({ input: "Hi", output: '<tool_call>{"name":"peek","arguments":{}}</tool_call>' });
   assert.equal((await rendered(place.sessions, "sharegpt")).leftOut["text of a call"], 1);
 });
+
+test("a result without its call is left out, also where another call has no result", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s", agent: "baker" });
+  const open = { id: "open", type: "function", function: { name: "peek", arguments: "{}" } } as const;
+  await session.append({
+    input: "Done?",
+    output: [
+      { role: "assistant", content: null, tool_calls: [open] },
+      { role: "tool", tool_call_id: "lost", content: "no" },
+    ],
+  });
+  assert.deepEqual((await rendered(place.sessions, "anthropic")).leftOut, { result: 1 });
+});

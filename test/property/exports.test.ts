@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { renderings } from "../../src/files/renderings.ts";
-import { unknownResult } from "../../src/domain/turns/turn.ts";
+import { isUnknownResult } from "../../src/domain/turns/turn.ts";
 import { withoutNative } from "../../src/domain/request/native-form.ts";
 import { sameValue } from "../../src/domain/values/same-value.ts";
 import type { Message, Session } from "../../src/index.ts";
@@ -36,18 +36,15 @@ function withArguments(message: Message): Message {
   return { ...message, tool_calls: whole };
 }
 
-/** The result that a format which pairs calls has for one without a result. */
-const { content: unknown } = unknownResult({ id: "", type: "function", function: { name: "", arguments: "" } });
-
 /**
- * The turns of a session, without such results. Formats whose items are words or calls split the words of a message from its calls,
+ * The turns of a session, without the results that formats which pair calls write for open ones. Formats whose items are words or calls split the words of a message from its calls,
  * and some write the arguments of a call as an object.
  */
 async function turnsIn(session: Session): Promise<readonly (readonly Message[])[]> {
   const turns = await Array.fromAsync(session.turns());
   return turns.map(({ input, output }) => {
     const joined: Message[] = [];
-    const all = [...input, ...output].filter(({ role, content }) => role !== "tool" || content !== unknown);
+    const all = [...input, ...output].filter((message) => !isUnknownResult(message));
     for (const message of all.map(withoutNative).map(spaced).map(withArguments)) {
       const last = joined.at(-1);
       const { content = null, tool_calls: calls } = message;

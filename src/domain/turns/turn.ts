@@ -366,14 +366,16 @@ function unanswered(messages: readonly Message[]): readonly ToolCallPair[] {
   return pairToolCalls(messages).filter(({ answeredAt }) => answeredAt === undefined);
 }
 
+const unknown = "The call was interrupted before its result was known; it may or may not have had effects.";
+
 /** The marked result of a call that was interrupted. */
 export function unknownResult(call: ToolCall): Message {
-  return {
-    role: "tool",
-    tool_call_id: call.id,
-    content: "The call was interrupted before its result was known; it may or may not have had effects.",
-    synthetic: true,
-  };
+  return { role: "tool", tool_call_id: call.id, content: unknown, synthetic: true };
+}
+
+/** True for the words of such a result: other formats have no mark. */
+export function isUnknownResult({ role, content }: Message): boolean {
+  return role === "tool" && content === unknown;
 }
 
 const notRun = "The call did not run: the answer ended before it.";
