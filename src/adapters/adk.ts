@@ -5,7 +5,7 @@
  * @module perdure/adk
  */
 import { parseLifetime } from "../domain/values/duration.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import type { Lifetime, Sessions } from "../index.ts";
 import type { BaseSessionService } from "./adk/package-adk.ts";
@@ -21,22 +21,33 @@ export interface AdkSessionsOptions {
    * @default "fail"
    */
   readonly onConflict?: "fail" | "reload";
+  /**
+   * The id of the session with an address, such as one that another framework has begun. A session of another user than `userId` is not
+   * found.
+   * @default `adk/APP/USER/SESSION`
+   */
+  readonly sessionOf?: (address: {
+    readonly appName: string;
+    readonly userId: string;
+    readonly sessionId: string;
+  }) => string;
 }
 
-const optionNames: OptionNames<AdkSessionsOptions> = { ttl: true, onConflict: true };
+const optionNames: OptionNames<AdkSessionsOptions> = { ttl: true, onConflict: true, sessionOf: true };
 const onConflicts: readonly string[] = ["fail", "reload"];
 
 /**
  * A session service: `new Runner({ appName, agent, sessionService: adkSessions(sessions) })`. A session is the Perdure session
- * `adk/APP/USER/SESSION`; what is stored under `app:` and `user:` are documents.
+ * `adk/APP/USER/SESSION`; its contents are turns, and what is stored under `app:` and `user:` are documents.
  * @throws SessionError `argument_invalid`, `duration_invalid`
  */
 export function adkSessions(sessions: Sessions, options: AdkSessionsOptions = {}): BaseSessionService {
   guardNames(options, "options", optionNames);
-  const { ttl, onConflict = "fail" } = options;
+  const { ttl, onConflict = "fail", sessionOf } = options;
   if (ttl !== undefined) parseLifetime(ttl, "ttl");
   if (!onConflicts.includes(onConflict))
     throw invalidArgument("onConflict", onConflict, { expected: "one_of", known: onConflicts });
-  const service: unknown = new AdkSessions(sessions, { ttl, onConflict });
+  if (sessionOf !== undefined) parseFunction(sessionOf, "sessionOf");
+  const service: unknown = new AdkSessions(sessions, { ttl, onConflict, sessionOf });
   return service as BaseSessionService;
 }

@@ -3,7 +3,7 @@ import { decode, type Value } from "../domain/values/codec.ts";
 import { pairCalls } from "../domain/request/paired-calls.ts";
 import { withoutResultMedia } from "../domain/request/result-media.ts";
 import { shownMessages } from "../domain/request/shown-message.ts";
-import { customCallsIn } from "../formats/custom-calls.ts";
+import { customCallsIn } from "../formats/calls/custom-calls.ts";
 import { isFields, jsonOf, type Fields } from "../domain/turns/known-parts.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";

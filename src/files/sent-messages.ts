@@ -3,7 +3,7 @@ import { resultAsUser, shownMessages, mediaOf } from "../domain/request/shown-me
 import { callsIn, stepsOf, textOf } from "../domain/turns/message-steps.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import { acceptedCallId } from "../domain/values/ids.ts";
-import { withCallIds } from "../formats/call-ids.ts";
+import { withCallIds } from "../formats/calls/call-ids.ts";
 
 /**
  * The messages with an id for each call and its result, and a result without its call as words of the user. A message that stays

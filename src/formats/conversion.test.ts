@@ -210,6 +210,30 @@ const shapes: Readonly<Record<MessageFormatName, fc.Arbitrary<Value>>> = {
       is({ content_type: "image_asset_pointer", asset_pointer: "file-service://1" }),
     ).map((parts) => ({ content_type: "multimodal_text", parts })),
   }),
+  genkit: fc.oneof(
+    record({
+      role: fc.constantFrom("user", "model"),
+      content: some(
+        record({ text }),
+        record({ text, metadata: is({ cache: true }) }),
+        record({ reasoning: text }),
+        record({ data: input }),
+        is({ media: { url: picture } }),
+        is({ media: { url: "https://example.com/a.pdf", contentType: "application/pdf" } }),
+        record({ toolRequest: record({ name: is("look"), input }) }),
+        record({ toolRequest: record({ ref: id, name: is("look"), input }) }),
+      ),
+    }),
+    record({
+      role: is("tool"),
+      content: some(
+        record({ toolResponse: record({ ref: id, name: is("look"), output: input }) }),
+        record({
+          toolResponse: record({ name: is("look"), output: text, content: some(is({ media: { url: picture } })) }),
+        }),
+      ),
+    }),
+  ),
   claude: record({
     uuid: text,
     sender: fc.constantFrom("human", "assistant"),

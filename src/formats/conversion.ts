@@ -14,7 +14,7 @@ import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
-import { withCallIds } from "./call-ids.ts";
+import { withCallIds } from "./calls/call-ids.ts";
 import { isListOf, type MessageFormat, type MessageFormatName } from "./message-format.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf, messageIn } from "./registry.ts";
 import { sharegpt } from "./sharegpt.ts";

@@ -15,7 +15,8 @@ export type MessageFormatName =
   | "langchain"
   | "sharegpt"
   | "chatgpt"
-  | "claude";
+  | "claude"
+  | "genkit";
 
 /** A format of messages. The functions are pure and read data only: nothing is loaded or run. */
 export interface MessageFormat {

@@ -5,6 +5,7 @@ import type { Value } from "../domain/values/codec.ts";
 import { aiSdk, aiSdkUi } from "./ai-sdk.ts";
 import { anthropic } from "./anthropic.ts";
 import { chatgpt, claude } from "./app-exports.ts";
+import { genkit } from "./genkit.ts";
 import { gemini } from "./gemini.ts";
 import { langchain } from "./langchain.ts";
 import type { MessageFormat, MessageFormatName } from "./message-format.ts";
@@ -25,6 +26,7 @@ export const messageFormats: readonly MessageFormat[] = [
   sharegpt,
   chatgpt,
   claude,
+  genkit,
 ];
 
 /** Shapes that programs write beside their documented ones, such as parts of several formats in one message. */

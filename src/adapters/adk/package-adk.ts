@@ -9,10 +9,22 @@ export type { BaseSessionService };
 /** An event of the ADK, as far as a session reads it; all of its fields are kept. */
 export interface AdkEvent {
   id: string;
+  invocationId?: string;
+  /** `user`, or the name of an agent. */
+  author?: string;
   timestamp: number;
   /** A part of an answer that is still streamed: it is never stored. */
   partial?: boolean;
-  actions?: { stateDelta?: Record<string, unknown> };
+  content?: AdkContent;
+  actions?: { stateDelta?: Record<string, unknown>; [name: string]: unknown };
+  usageMetadata?: object | undefined;
+  modelVersion?: string;
+}
+
+/** A content of Gemini. */
+export interface AdkContent {
+  role?: string;
+  parts?: object[];
 }
 
 /** A session of the ADK: a plain object, which an append changes. */

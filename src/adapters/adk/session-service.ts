@@ -1,4 +1,7 @@
-/** The sessions of the ADK: events in one log, the state in another, and what sessions share in documents. */
+/**
+ * The sessions of the ADK: events in one log, their contents as turns, the state in another log, and the values that sessions share in
+ * documents. An event, its turn and its values are one commit.
+ */
 import { randomUUID } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
 import {
@@ -7,13 +10,14 @@ import {
   SessionError,
   type Documents,
   type Lifetime,
-  type LogEntry,
   type Onto,
   type Session,
   type SessionInfo,
+  type SessionLook,
   type Sessions,
   type SessionSelection,
   type SessionWrite,
+  type WriteOutcome,
 } from "../../index.ts";
 import { keyPart } from "../keys/composed-keys.ts";
 import {
@@ -26,13 +30,17 @@ import {
   type AdkSessionKey,
   type AdkSessionList,
 } from "./package-adk.ts";
+import { placedEvent, replacedEvent, type LastTurn, type PlacedEvent } from "./events-in-turns.ts";
 import { createdKey, documentScope, mergedState, stateLog, stateWrites } from "./scopes.ts";
-import { storedEvent } from "./stored-events.ts";
+import { entryOf, readEntry, storedEvent } from "./stored-events.ts";
+import { eventsOf, wholeTurns } from "./turns-as-events.ts";
 
 /** How the service opens sessions, and what it does about appends to an outdated object. */
 export interface ServiceSettings {
   readonly ttl: Lifetime | undefined;
   readonly onConflict: "fail" | "reload";
+  /** Undefined: `adk/APP/USER/SESSION`. */
+  readonly sessionOf: ((key: AdkSessionKey) => string) | undefined;
 }
 
 /** The log of the events. */
@@ -44,10 +52,15 @@ const appLabel = "adk-app";
 /** Attempts of one append while other writers change the same session. */
 const attemptsMax = 100;
 
-/** What an object of the ADK has seen of its session. */
+/** Rounds of reading events and turns that other writers change. */
+const readRoundsMax = 5;
+
+/** The part of a session that an object of the ADK has. */
 interface View {
   readonly session: Session;
   onto: Onto;
+  /** Undefined: there is no turn. */
+  last: LastTurn | undefined;
 }
 
 /** The `BaseSessionService` of the ADK. Made by `adkSessions`. */
@@ -72,12 +85,16 @@ export class AdkSessions {
   async createSession({ appName, userId, state = {}, sessionId }: AdkNewSession): Promise<AdkSession> {
     const key = { appName, userId, sessionId: sessionId === undefined || sessionId === "" ? randomUUID() : sessionId };
     const { entries, documents } = stateWrites(key, state);
-    const session = await this.#sessions.ensure(idOf(key), defined({ user: idFor(userId), ttl: this.#settings.ttl }));
+    const session = await this.#sessions.ensure(
+      this.#idOf(key),
+      defined({ user: idFor(userId), ttl: this.#settings.ttl }),
+    );
+    if (!this.#isOf(session.info, userId)) throw new SessionError("session_not_found", { sessionId: session.id });
     // The session exists for the ADK from this commit on: one that a crash left without it is created by the next call.
     const written = await session.write({
       logs: { [stateLog]: { entries: [{ key: createdKey, value: true }, ...entries] } },
       documents,
-      set: { labels: { [appLabel]: keyPart(appName) }, metadata: { ...session.info.metadata, adk: { ...key } } },
+      set: addressOf(session.info, key),
     });
     if (written.status === "duplicate") throw new SessionError("session_exists", { sessionId: session.id });
     const created = { id: key.sessionId, appName, userId, state: {}, events: [], lastUpdateTime: 0 };
@@ -121,7 +138,7 @@ export class AdkSessions {
       request.page === undefined || limit === undefined ? (request.offset ?? 0) : (request.page - 1) * limit;
     const listed: AdkSession[] = [];
     for await (const info of this.#sessions.each(selection)) {
-      const session = listedSession(info);
+      const session = this.#listed(info);
       if (session !== undefined) listed.push(session);
     }
     if (order !== undefined) listed.sort((a, b) => byTime(a, b, order));
@@ -167,14 +184,8 @@ export class AdkSessions {
       const changed = Object.entries(event.actions?.stateDelta ?? {}).filter(([name, value]) =>
         Object.is(adk.state[name], value),
       );
-      const { entries, documents } = stateWrites(adk, Object.fromEntries(changed));
-      const stored = { key: idFor(event.id), value: storedEvent(event), ifPresent: "replace" as const };
-      const logs = {
-        [eventsLog]: { entries: [stored] },
-        ...(entries.length === 0 ? {} : { [stateLog]: { entries } }),
-      };
       try {
-        view.onto = await this.#write(view.session, { logs, documents, onto: view.onto });
+        await this.#write(view, { adk, event, changed: Object.fromEntries(changed) });
       } catch (error) {
         if (!hasCode(error, "conflict") || this.#settings.onConflict === "fail") throw error;
         if (attempt === attemptsMax)
@@ -190,84 +201,159 @@ export class AdkSessions {
     }
   }
 
+  /** Writes an event with its turn and its values, behind what the view has of the session. */
+  async #write(
+    view: View,
+    { adk, event, changed }: { readonly adk: AdkSession; readonly event: AdkEvent; readonly changed: object },
+  ): Promise<void> {
+    const { session, last, onto } = view;
+    const stored = storedEvent(event);
+    const { entries, documents } = stateWrites(adk, { ...changed });
+    const state = entries.length === 0 ? {} : { [stateLog]: { entries } };
+    const { appName, userId, id: sessionId } = adk;
+    const isListed = session.info.labels[appLabel] !== undefined;
+    const set = isListed ? undefined : addressOf(session.info, { appName, userId, sessionId });
+    const write = async (placed: Partial<PlacedEvent>, ifPresent: "refuse" | "replace"): Promise<WriteOutcome> => {
+      const entry = { key: idFor(event.id), value: entryOf(stored, placed.place), ifPresent };
+      const logs = { [eventsLog]: { entries: [entry] }, ...state };
+      return await this.#revived(session, { logs, documents, onto, ...defined({ turns: placed.turns, set }) });
+    };
+    let outcome = await write(placedEvent(stored, last), "refuse");
+    if (outcome.status === "duplicate") {
+      const { place } = readEntry(outcome.entry.value);
+      const replaced = place && replacedEvent(stored, place, last);
+      outcome = await write(replaced ?? defined({ place }), "replace");
+    }
+    if (outcome.status === "duplicate") throw new SessionError("conflict", { sessionId: session.id, log: outcome.log });
+    view.onto = outcome.version;
+    view.last = outcome.turns.at(-1) ?? last;
+  }
+
+  /** The session of an address; undefined where there is none, or where it has neither a state, nor events, nor turns. */
   async #find(key: AdkSessionKey): Promise<Session | undefined> {
     try {
-      const session = await this.#sessions.get(idOf(key));
-      return session.info.logs[stateLog] === undefined ? undefined : session;
+      const session = await this.#sessions.get(this.#idOf(key));
+      const { logs, turn } = session.info;
+      const isBegun = turn > 0 || logs[stateLog] !== undefined || logs[eventsLog] !== undefined;
+      return isBegun && this.#isOf(session.info, key.userId) ? session : undefined;
     } catch (error) {
       if (hasCode(error, "session_not_found")) return undefined;
       throw error;
     }
   }
 
-  /** The version after a write to a session, which is revived if its time to live has passed. */
-  async #write(session: Session, write: SessionWrite): Promise<number> {
-    const written = await session.write(write).catch(async (error: unknown) => {
+  #idOf(key: AdkSessionKey): string {
+    return this.#settings.sessionOf?.(key) ?? idOf(key);
+  }
+
+  /** False for the session of another user, whose id the application has named. */
+  #isOf({ user }: SessionInfo, userId: string): boolean {
+    return this.#settings.sessionOf === undefined || user === null || user === idFor(userId);
+  }
+
+  /** Writes to a session, which is revived if its time to live has passed. */
+  async #revived(session: Session, write: SessionWrite): Promise<WriteOutcome> {
+    return await session.write(write).catch(async (error: unknown) => {
       if (!hasCode(error, "session_expired")) throw error;
       await this.#sessions.ensure(session.id, { onExpired: "revive" });
       return await session.write(write);
     });
-    if (written.status === "ok") return written.version;
-    throw new SessionError("conflict", { sessionId: session.id, log: written.log });
   }
 
   /** Fills an object with what is stored of its session. */
   async #load(adk: AdkSession, session: Session, config: AdkGetSession["config"] = {}): Promise<void> {
-    const { info, marks, version } = await session.look([
-      { log: eventsLog, last: 0 },
-      { log: stateLog, last: 0 },
-    ]);
-    const { numRecentEvents, afterTimestamp } = config;
-    const end = info.logs[eventsLog]?.end ?? 0;
-    const from = numRecentEvents === undefined || numRecentEvents === 0 ? 1 : Math.max(1, end - numRecentEvents + 1);
-    const [entries, own] = await Promise.all([
-      end === 0 ? [] : Array.fromAsync(session.log(eventsLog).entries({ from, to: end })),
-      Array.fromAsync(session.log(stateLog).between({})),
-    ]);
-    adk.state = await mergedState(this.#documents, adk, own);
-    adk.events = eventsAfter(entries, afterTimestamp);
-    adk.lastUpdateTime = info.lastActivityAt.getTime();
-    this.#views.set(adk, { session, onto: { version, marks } });
+    const { numRecentEvents = 0, afterTimestamp } = config;
+    for (let round = 1; ; round++) {
+      const look = await lookAt(session);
+      const { info, marks, version } = look;
+      const [{ events, last }, own] = await Promise.all([
+        numRecentEvents === 0 ? allEvents(session, info) : recentEvents(session, info, numRecentEvents),
+        Array.fromAsync(session.log(stateLog).between({})),
+      ]);
+      // A turn that was written in between has messages that are no events yet.
+      const isOfOneMoment = info.turn === 0 || (await lookAt(session)).marks["turns"] === marks["turns"];
+      if (!isOfOneMoment && round < readRoundsMax) continue;
+      adk.state = await mergedState(this.#documents, adk, own);
+      adk.events = eventsAfter(events, afterTimestamp);
+      adk.lastUpdateTime = info.lastActivityAt.getTime();
+      this.#views.set(adk, { session, onto: { version, marks }, last });
+      return;
+    }
   }
 
   /** The view of an object that this service did not make, such as a copy: it is up to date if it has the last event. */
   async #viewOf(adk: AdkSession): Promise<View> {
     const { appName, userId, id: sessionId } = adk;
-    const session = await this.#find({ appName, userId, sessionId });
-    if (session === undefined)
-      throw new SessionError("session_not_found", { sessionId: idOf({ appName, userId, sessionId }) });
-    const { tails, marks, version } = await session.look([
-      { log: eventsLog, last: 1 },
-      { log: stateLog, last: 0 },
-    ]);
-    const [last] = tails[0] ?? [];
-    const isSeen = last === undefined || last.key === idFor(adk.events.at(-1)?.id ?? "");
-    const view = { session, onto: { version, marks } };
-    if (isSeen) this.#views.set(adk, view);
-    else if (this.#settings.onConflict === "fail")
+    const key = { appName, userId, sessionId };
+    const session = await this.#find(key);
+    if (session === undefined) throw new SessionError("session_not_found", { sessionId: this.#idOf(key) });
+    const newest = { ...adk };
+    await this.#load(newest, session, { numRecentEvents: 1 });
+    const last = newest.events.at(-1);
+    const isSeen = last === undefined || last.id === adk.events.at(-1)?.id;
+    if (!isSeen && this.#settings.onConflict === "fail")
       throw new SessionError("conflict", { sessionId: session.id, log: eventsLog });
+    if (isSeen) this.#views.set(adk, this.#views.get(newest)!);
     else await this.#load(adk, session);
-    return this.#views.get(adk) ?? view;
+    return this.#views.get(adk)!;
   }
+
+  /** The session as a list has it; undefined for a fork, which the ADK has no id for. */
+  #listed({ id, metadata, lastActivityAt }: SessionInfo): AdkSession | undefined {
+    const key = metadata["adk"] as unknown as AdkSessionKey | undefined;
+    if (key === undefined || id !== this.#idOf(key)) return undefined;
+    const { appName, userId, sessionId } = key;
+    return { id: sessionId, appName, userId, state: {}, events: [], lastUpdateTime: lastActivityAt.getTime() };
+  }
+}
+
+/** The events of a session, and its last turn. */
+interface ReadEvents {
+  readonly events: AdkEvent[];
+  readonly last: LastTurn | undefined;
+}
+
+async function allEvents(session: Session, { logs, turn }: SessionInfo): Promise<ReadEvents> {
+  const [entries, turns] = await Promise.all([
+    logs[eventsLog] === undefined ? [] : Array.fromAsync(session.log(eventsLog).entries()),
+    turn === 0 ? [] : Array.fromAsync(session.turns()),
+  ]);
+  return { events: eventsOf(entries, turns), last: turns.at(-1) };
+}
+
+/** The newest events, of the newest entries and turns that have so many. */
+async function recentEvents(session: Session, info: SessionInfo, count: number): Promise<ReadEvents> {
+  const end = info.logs[eventsLog]?.end ?? 0;
+  for (let read = 2 * count + 16; read < Math.max(end, info.turn); read *= 4) {
+    const [entries, turns] = await Promise.all([
+      Array.fromAsync(session.log(eventsLog).entries({ from: Math.max(1, end - read + 1), to: end })),
+      info.turn === 0 ? [] : Array.fromAsync(session.turns({ last: read })),
+    ]);
+    const events = end <= read ? eventsOf(entries, turns) : eventsOf(...wholeTurns(entries, turns));
+    if (events.length >= count) return { events: events.slice(-count), last: turns.at(-1) };
+  }
+  const { events, last } = await allEvents(session, info);
+  return { events: events.slice(-count), last };
+}
+
+/** The events, the state and the turns of a session at one moment. */
+function lookAt(session: Session): Promise<SessionLook> {
+  return session.look([eventsLog, stateLog, "turns"].map((log) => ({ log, last: 0 })));
+}
+
+/** The address of a session of the ADK, in the session. */
+function addressOf({ metadata }: SessionInfo, key: AdkSessionKey): NonNullable<SessionWrite["set"]> {
+  return { labels: { [appLabel]: keyPart(key.appName) }, metadata: { ...metadata, adk: { ...key } } };
 }
 
 function idOf({ appName, userId, sessionId }: AdkSessionKey): string {
   return `adk/${[appName, userId, sessionId].map(keyPart).join("/")}`;
 }
 
-/** The newest events at or after a time, in the order of the log. @param after epoch ms; 0 or undefined: all */
-function eventsAfter(entries: readonly LogEntry[], after = 0): AdkEvent[] {
-  const events = entries.map(({ value }) => value as unknown as AdkEvent);
+/** The newest events at or after a time. @param after epoch ms; 0 or undefined: all */
+function eventsAfter(events: AdkEvent[], after = 0): AdkEvent[] {
   if (after === 0) return events;
   return events.slice(events.findLastIndex(({ timestamp }) => timestamp < after) + 1);
-}
-
-/** The session as a list has it; undefined for a fork, which the ADK has no id for. */
-function listedSession({ id, metadata, lastActivityAt }: SessionInfo): AdkSession | undefined {
-  const key = metadata["adk"] as unknown as AdkSessionKey | undefined;
-  if (key === undefined || id !== idOf(key)) return undefined;
-  const { appName, userId, sessionId } = key;
-  return { id: sessionId, appName, userId, state: {}, events: [], lastUpdateTime: lastActivityAt.getTime() };
 }
 
 function byTime(a: AdkSession, b: AdkSession, order: "asc" | "desc"): number {

@@ -1,4 +1,7 @@
-/** The session store of genkit: the snapshots of a session in two logs of it, and a document that leads from a snapshot to its session. */
+/**
+ * The session store of Genkit: the snapshots of a session in two logs of it, the messages of its newest snapshot as turns, and a document
+ * that leads from a snapshot to its session. A snapshot and its turns are one commit.
+ */
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { defined } from "../../domain/values/defined.ts";
@@ -16,7 +19,22 @@ import {
 import { keyPart } from "../keys/composed-keys.ts";
 import { fieldsOf, leafOf } from "./leaf.ts";
 import type { GenkitContext, GenkitSnapshot, GenkitSnapshotInput } from "./package-genkit.ts";
+import {
+  changesLog,
+  idOfTurns,
+  itemsLog,
+  lookAt,
+  messagesOfTurns,
+  newestIn,
+  projectionOf,
+  shownMessagesOf,
+  snapshotsLog,
+  snapshotsOf,
+  turnsOfId,
+  type SavedSnapshot,
+} from "./session-messages.ts";
 import { itemsOf, snapshotOf, storedSnapshot, type StoredSnapshot } from "./stored-snapshot.ts";
+import type { SnapshotProjection } from "./turns.ts";
 
 /** Options of a session store. */
 export interface GenkitStoreOptions {
@@ -30,16 +48,21 @@ export interface GenkitStoreOptions {
   readonly ttl?: Lifetime;
   /** `getSnapshot` by a session that has several latest snapshots throws `FAILED_PRECONDITION`. @default false: the newest */
   readonly rejectBranchingSessions?: boolean;
+  /**
+   * The id of the session that Genkit names, such as one that another framework has begun.
+   * @default `genkit/SESSION`
+   */
+  readonly sessionOf?: (sessionId: string) => string;
 }
-
-/** The log of the snapshots, by their ids; that of their messages, artifacts and custom states; that of the changes of a status. */
-const [snapshotsLog, itemsLog, changesLog] = ["genkit", "genkit-items", "genkit-changes"] as const;
 
 /** The scope of the documents that lead from a snapshot to its session. */
 const scope = "genkit";
 
 /** Attempts of one save while other writers change the same session. */
 const attemptsMax = 100;
+
+/** The most turns of one write: of a longer history the last ones are written. */
+const turnsMax = 500;
 
 /** Between two looks for a snapshot that is not there yet, and before a watch goes on after an error. */
 const watchPauseMs = 500;
@@ -85,16 +108,22 @@ export class GenkitStore<S = unknown> {
       if (isName(sessionId))
         throw invalidArgument("sessionId", sessionId, { expected: "beside", known: ["snapshotId"] });
       const found = await this.#find(snapshotId, context);
-      return found === undefined ? undefined : await assembled(found.session, found.stored);
+      return found === undefined ? await this.#turns(snapshotId, context) : await shown(found);
     }
     if (!isName(sessionId)) throw invalidText("sessionId", sessionId, { min: 1 });
-    const session = await this.#open(sessionPath(sessionId));
-    if (session === undefined || !this.#isOwn(session, context)) return undefined;
-    const entries = await Array.fromAsync(session.log(snapshotsLog).between({}));
-    // By their numbers, they are in the order in which they were first saved.
-    const all = entries.sort((a, b) => a.seq - b.seq).map(({ value }) => value as unknown as StoredSnapshot);
-    const leaf = await leafOf(sessionId, all, this.#options.rejectBranchingSessions === true);
-    return leaf === undefined ? undefined : await assembled(session, leaf);
+    const session = await this.#openOwn(sessionId, context);
+    if (session === undefined) return undefined;
+    const look = await lookAt(session);
+    const stored = await leafOf(sessionId, await snapshotsOf(session), this.#options.rejectBranchingSessions === true);
+    if (stored !== undefined) return await shown({ session, look, stored });
+    return look.info.turn === 0 ? undefined : await ofTurns(session, sessionId, look.info.turn);
+  }
+
+  /** The snapshot that stands for the first turns of a session, which others have written. */
+  async #turns(snapshotId: string, context: GenkitContext | undefined): Promise<GenkitSnapshot<S> | undefined> {
+    const named = turnsOfId(snapshotId);
+    const session = named && (await this.#openOwn(named.sessionId, context));
+    return named && session && (await ofTurns(session, named.sessionId, Math.min(named.turn, session.info.turn)));
   }
 
   /**
@@ -121,7 +150,7 @@ export class GenkitStore<S = unknown> {
       } catch (error) {
         if (!hasCode(error, "conflict") && !hasCode(error, "document_conflict")) throw error;
         if (attempt === attemptsMax)
-          throw new SessionError("contended", { sessionId: sessionIdOf(id, result), attempts: attempt });
+          throw new SessionError("contended", { sessionId: this.#sessionIdOf(id, result), attempts: attempt });
       }
     }
   }
@@ -147,7 +176,7 @@ export class GenkitStore<S = unknown> {
     context: GenkitContext | undefined,
   ): Promise<void> {
     const { snapshotId } = snapshot;
-    const id = sessionIdOf(snapshotId, snapshot);
+    const id = this.#sessionIdOf(snapshotId, snapshot);
     if (found !== undefined && found.session.id !== id)
       throw invalidArgument("sessionId", id, { expected: "one_of", known: [found.session.id] });
     const user = this.#options.user?.(context);
@@ -162,15 +191,42 @@ export class GenkitStore<S = unknown> {
     const { stored, entries } = storedSnapshot(snapshot, base, look.info.logs[itemsLog]?.end ?? 0);
     const isChanged = found !== undefined && fieldsOf(found.stored).status !== snapshot.status;
     const key = keyPart(snapshotId);
-    await session.write({
-      logs: {
-        [snapshotsLog]: { entries: [{ key, value: stored as unknown as Value, ifPresent: "replace" }] },
-        ...(entries.length === 0 ? {} : { [itemsLog]: { entries } }),
-        ...(isChanged ? { [changesLog]: { entries: [{ value: snapshotId }] } } : {}),
-      },
-      documents: found === undefined ? [{ scope, key, value: id, if: version, ...defined({ user }) }] : [],
-      onto: look,
+    const documents = found === undefined ? [{ scope, key, value: id, if: version, ...defined({ user }) }] : [];
+    const write = async (keepsAll: boolean): Promise<void> => {
+      const saved = { snapshot, before, base };
+      const { write: turns, turns: own } = await this.#projection(session, look, { found, saved, keepsAll });
+      const value = { ...stored, ...defined({ turns: own }) } as unknown as Value;
+      await session.write({
+        logs: {
+          [snapshotsLog]: { entries: [{ key, value, ifPresent: "replace" }] },
+          ...(entries.length === 0 ? {} : { [itemsLog]: { entries } }),
+          ...(isChanged ? { [changesLog]: { entries: [{ value: snapshotId }] } } : {}),
+        },
+        documents,
+        onto: look,
+        ...defined({ turns }),
+      });
+    };
+    await write(false).catch(async (error: unknown) => {
+      // The turns of the other branch must stay: those of this one follow them.
+      if (!hasCode(error, "legal_hold")) throw error;
+      await write(true);
     });
+  }
+
+  /** The turns of a snapshot. A later version of an earlier one than the newest changes none. */
+  async #projection(
+    session: Session,
+    look: SessionLook,
+    {
+      found,
+      saved,
+      keepsAll,
+    }: { readonly found: Found | undefined; readonly saved: SavedSnapshot; readonly keepsAll: boolean },
+  ): Promise<Partial<SnapshotProjection>> {
+    const isNewest = newestIn(look)?.key === keyPart(saved.snapshot.snapshotId);
+    if (found !== undefined && !isNewest) return defined({ turns: found.stored.turns });
+    return await projectionOf(session, look, { saved, turnsMax, keepsAll });
   }
 
   async #watch(
@@ -235,15 +291,25 @@ export class GenkitStore<S = unknown> {
     }
   }
 
+  async #openOwn(sessionId: string, context: GenkitContext | undefined): Promise<Session | undefined> {
+    const session = await this.#open(this.#pathOf(sessionId));
+    return session !== undefined && this.#isOwn(session, context) ? session : undefined;
+  }
+
+  #pathOf(sessionId: string): string {
+    return this.#options.sessionOf?.(sessionId) ?? `genkit/${keyPart(sessionId)}`;
+  }
+
+  /** The session that a snapshot belongs to: that of its id, or one of its own. */
+  #sessionIdOf(snapshotId: string, { sessionId, state }: GenkitSnapshotInput): string {
+    const id = sessionId ?? state?.sessionId;
+    return isName(id) ? this.#pathOf(id) : `genkit-snapshot/${keyPart(snapshotId)}`;
+  }
+
   #isOwn({ info }: Session, context: GenkitContext | undefined): boolean {
     const user = this.#options.user?.(context);
     return user === undefined || info.user === user;
   }
-}
-
-/** A look at a session, for a save that is decided on its snapshots. */
-function lookAt(session: Session): Promise<SessionLook> {
-  return session.look([snapshotsLog, itemsLog].map((log) => ({ log, last: 0 })));
 }
 
 async function storedIn(session: Session, snapshotId: string): Promise<StoredSnapshot | undefined> {
@@ -255,17 +321,33 @@ async function assembled<S>(session: Session, stored: StoredSnapshot): Promise<G
   return snapshotOf<S>(stored, await itemsOf(session.log(itemsLog), stored));
 }
 
+/** A snapshot; the newest one with the messages that others have added since. */
+async function shown<S>({ session, look, stored }: Found): Promise<GenkitSnapshot<S>> {
+  const items = await itemsOf(session.log(itemsLog), stored);
+  const snapshot = snapshotOf<S>(stored, items);
+  if (newestIn(look)?.key !== keyPart(snapshot.snapshotId)) return snapshot;
+  const own = (items.messages ?? []).map(({ value }) => value);
+  const { messages } = await shownMessagesOf(session, look, own);
+  if (messages.length === own.length && messages.every((message, index) => message === own[index])) return snapshot;
+  const state = { ...snapshot.state, messages: [...messages] };
+  if (snapshot.status !== "failed" && snapshot.status !== "aborted") return { ...snapshot, state };
+  // The conversation went on from it: Genkit goes on from completed snapshots alone.
+  const { error: _, finishReason: __, ...others } = snapshot;
+  return { ...others, status: "completed", state };
+}
+
+/** The first turns of a session as a snapshot. */
+async function ofTurns<S>(session: Session, sessionId: string, turn: number): Promise<GenkitSnapshot<S>> {
+  return {
+    snapshotId: idOfTurns(sessionId, turn),
+    sessionId,
+    createdAt: session.info.lastActivityAt.toISOString(),
+    status: "completed",
+    state: { sessionId, messages: [...(await messagesOfTurns(session, turn))] },
+  };
+}
+
 /** An empty id stands for none, as in genkit. */
 function isName(id: string | undefined): id is string {
   return id !== undefined && id !== "";
-}
-
-function sessionPath(sessionId: string): string {
-  return `genkit/${keyPart(sessionId)}`;
-}
-
-/** The session that a snapshot belongs to: that of its id, or one of its own. */
-function sessionIdOf(snapshotId: string, { sessionId, state }: GenkitSnapshotInput): string {
-  const id = sessionId ?? state?.sessionId;
-  return isName(id) ? sessionPath(id) : `genkit-snapshot/${keyPart(snapshotId)}`;
 }

@@ -16,6 +16,22 @@ type Part = (typeof parts)[number];
 export interface StoredSnapshot {
   readonly snapshot: Value;
   readonly parts: { readonly [Name in Part]?: readonly Range[] };
+  /** Absent in snapshots of stores that had no turns for them. */
+  readonly turns?: SnapshotTurns;
+}
+
+/** The turns that the messages of a snapshot are. */
+export interface SnapshotTurns {
+  /** The first turn that was written with the snapshot. */
+  readonly from: number;
+  /** The last turn that its messages are; `from - 1` where none was written with it. */
+  readonly to: number;
+  /** The number of messages of the snapshot before turn `from`. */
+  readonly skip: number;
+  /** The number of messages that turn `to` has. */
+  readonly count: number;
+  /** The digest of these messages. */
+  readonly digest: string;
 }
 
 /** The items of a snapshot and their numbers. */

@@ -118,8 +118,9 @@ function uiCall(part: Part): KnownPart | undefined {
 function geminiPart(fields: Fields): KnownPart | undefined {
   const inline = fields["inlineData"] ?? fields["inline_data"];
   if (isFields(inline)) {
-    const { data, mimeType = inline["mime_type"] } = inline;
-    return fileOf({ type: "file", data: data ?? null, mediaType: mimeType ?? null });
+    const { data, mimeType = inline["mime_type"], displayName } = inline;
+    const named = typeof displayName === "string" ? { filename: displayName } : {};
+    return fileOf({ type: "file", data: data ?? null, mediaType: mimeType ?? null, ...named });
   }
   const file = fields["fileData"] ?? fields["file_data"];
   // Only Gemini can open its addresses.

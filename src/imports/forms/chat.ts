@@ -140,6 +140,7 @@ const titles: Readonly<Record<string, string>> = {
   "ai-sdk": "messages of the AI SDK for models",
   langchain: "messages of LangChain",
   sharegpt: "conversations of ShareGPT",
+  genkit: "messages of Genkit",
 };
 
 /** One form for each format of messages that conversations are kept in. */

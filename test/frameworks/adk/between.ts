@@ -12,8 +12,11 @@ const address = (sessionId: string): { appName: string; userId: string; sessionI
   sessionId,
 });
 
+const serviceOn = (sessions: Sessions): ReturnType<typeof adkSessions> =>
+  adkSessions(sessions, { sessionOf: ({ sessionId }) => sessionId });
+
 async function append(sessions: Sessions, id: string, contents: readonly Content[]): Promise<void> {
-  const service = adkSessions(sessions);
+  const service = serviceOn(sessions);
   const session = (await service.getSession(address(id))) ?? (await service.createSession(address(id)));
   for (const content of contents)
     await service.appendEvent({ session, event: createEvent({ author: content.role ?? "user", content }) });
@@ -25,7 +28,7 @@ export const participant: Participant = {
   name: "Google ADK",
   page: "adk.md",
   format: "gemini",
-  sessionOf: (id) => `adk/shop/ada/${id}`,
+  sessionOf: (id) => id,
   async begin(sessions, id) {
     const [found, failed] = sample.calls;
     await append(sessions, id, [
@@ -57,7 +60,7 @@ export const participant: Participant = {
     ]);
   },
   async read(sessions, id) {
-    const session = await adkSessions(sessions).getSession(address(id));
+    const session = await serviceOn(sessions).getSession(address(id));
     return plain((session?.events ?? []).map(({ content }) => content));
   },
   async goOn(sessions, id, { question, call, result, answer }) {

@@ -242,7 +242,7 @@ for (const name of enginesOfRun("SQLite")) {
     assert.equal((await first.getSession(ada))?.events.length, ids.length + 10);
   });
 
-  test(`a process that is killed before any of its commits leaves whole events with their state: ${name}`, async () => {
+  test(`a process that is killed before any of its commits leaves whole events with their state and their turns: ${name}`, async () => {
     const url = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const service = adkSessions(sessions);
@@ -268,6 +268,12 @@ for (const name of enginesOfRun("SQLite")) {
       assert(found !== undefined);
       assert.equal(found.events.length, acknowledged);
       assert.equal(found.state["step"], acknowledged);
+      const turns = await Array.fromAsync((await sessions.get(`adk/shop/ada/${sessionId}`)).turns());
+      assert.deepEqual(
+        turns.flatMap(({ input, output }) => [...input, ...output].map(({ content }) => content)),
+        Array.from({ length: acknowledged }, (_, index) => `text ${index + 1}`),
+      );
+      assert.equal(turns.length, Math.ceil(acknowledged / 2));
       if (acknowledged > 0)
         assert.deepEqual([found.state["user:step"], found.state["app:step"]], [acknowledged, acknowledged]);
       assert.equal("temp:step" in found.state, false);

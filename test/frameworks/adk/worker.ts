@@ -13,7 +13,9 @@ const session = await service.createSession({ appName: "shop", userId: "ada", se
 for (let step = 1; step <= Number(events); step++) {
   const stateDelta = { step, "user:step": step, "app:step": step, "temp:step": step };
   const actions = { stateDelta };
-  await service.appendEvent({ session, event: createEvent({ id: `event-${step}`, author: "agent", actions }) });
+  const role = step % 2 === 1 ? "user" : "model";
+  const content = { role, parts: [{ text: `text ${step}` }] };
+  await service.appendEvent({ session, event: createEvent({ id: `event-${step}`, author: role, actions, content }) });
   process.stdout.write("appended\n");
 }
 process.kill(process.pid, "SIGKILL");

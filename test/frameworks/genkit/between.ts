@@ -18,8 +18,11 @@ const responded = (
   toolResponse: { ref, name, output },
 });
 
+const storeOn = (sessions: Sessions): ReturnType<typeof genkitStore> =>
+  genkitStore(sessions, { sessionOf: (sessionId) => sessionId });
+
 async function append(sessions: Sessions, sessionId: string, added: Messages): Promise<void> {
-  const store = genkitStore(sessions);
+  const store = storeOn(sessions);
   const before = await store.getSnapshot({ sessionId });
   const messages = [...(before?.state?.messages ?? []), ...added];
   const snapshot = {
@@ -34,8 +37,8 @@ async function append(sessions: Sessions, sessionId: string, added: Messages): P
 export const participant: Participant = {
   name: "Genkit",
   page: "genkit.md",
-  format: "openai",
-  sessionOf: (id) => `genkit/${id}`,
+  format: "genkit",
+  sessionOf: (id) => id,
   async begin(sessions, id) {
     const [found, failed] = sample.calls;
     await append(sessions, id, [
@@ -51,7 +54,7 @@ export const participant: Participant = {
     ]);
   },
   async read(sessions, id) {
-    const snapshot = await genkitStore(sessions).getSnapshot({ sessionId: id });
+    const snapshot = await storeOn(sessions).getSnapshot({ sessionId: id });
     return plain(snapshot?.state?.messages ?? []);
   },
   async goOn(sessions, id, { question, call, result, answer }) {

@@ -156,7 +156,7 @@ for (const name of enginesOfRun("SQLite")) {
     assert.equal((await other.getSnapshot({ sessionId: "s" }))?.status, "aborted");
   });
 
-  test(`a process that is killed before any of its commits leaves whole snapshots: ${name}`, async () => {
+  test(`a process that is killed before any of its commits leaves whole snapshots with their turns: ${name}`, async () => {
     const url = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const store = genkitStore(sessions);
@@ -173,6 +173,11 @@ for (const name of enginesOfRun("SQLite")) {
       const latest = await store.getSnapshot({ sessionId });
       const expected = acknowledged === 0 ? undefined : snapshotAt(sessionId, acknowledged);
       assert.deepEqual(latest, expected && { ...expected, snapshotId: `${sessionId}-${acknowledged}` });
+      const turns = await Array.fromAsync((await sessions.ensure(`genkit/${sessionId}`)).turns());
+      assert.deepEqual(
+        turns.flatMap(({ input, output }) => [...input, ...output].map(({ content }) => content)),
+        (expected?.state?.messages ?? []).map(({ content: [part] }) => part.text),
+      );
       const next = snapshotAt(sessionId, acknowledged + 1);
       await store.saveSnapshot(`${sessionId}-next`, () => next);
       assert.deepEqual(await store.getSnapshot({ sessionId }), { ...next, snapshotId: `${sessionId}-next` });

@@ -3,7 +3,7 @@ import { isFields } from "../../../domain/turns/known-parts.ts";
 import { stepsOf } from "../../../domain/turns/message-steps.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
-import { withCallIds } from "../../../formats/call-ids.ts";
+import { withCallIds } from "../../../formats/calls/call-ids.ts";
 import { canonicalParts } from "../../../formats/message-parts.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";

@@ -3,7 +3,7 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { withCallIds } from "../../../formats/call-ids.ts";
+import { withCallIds } from "../../../formats/calls/call-ids.ts";
 import { canonicalParts } from "../../../formats/message-parts.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";

@@ -1,9 +1,9 @@
 /** Calls of custom tools, which take a text instead of an object. A message keeps them in its native form. */
-import { nativeOf } from "../domain/request/native-form.ts";
-import { isFields, type Fields } from "../domain/turns/known-parts.ts";
-import { callsIn } from "../domain/turns/message-steps.ts";
-import type { Message } from "../domain/turns/turn.ts";
-import type { Value } from "../domain/values/codec.ts";
+import { nativeOf } from "../../domain/request/native-form.ts";
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import { callsIn } from "../../domain/turns/message-steps.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import type { Value } from "../../domain/values/codec.ts";
 
 /** The inputs of the calls of custom tools, by the ids of the calls. A call that has changed since is no such call. */
 export function customCallsIn(messages: readonly Message[]): ReadonlyMap<string, string> {

@@ -1,6 +1,6 @@
 /** Ids for calls and results of programs that pair them by name and order, such as Ollama and OpenAI's first functions. */
-import { isFields, jsonOf } from "../domain/turns/known-parts.ts";
-import type { Message, ToolCall } from "../domain/turns/turn.ts";
+import { isFields, jsonOf } from "../../domain/turns/known-parts.ts";
+import type { Message, ToolCall } from "../../domain/turns/turn.ts";
 
 /**
  * The messages of each value, with an id for each call without one, `call_1`, `call_2` by their order, and for its result. A result
