@@ -9,6 +9,7 @@ import {
   idFor,
   sameValue,
   SessionError,
+  type Branch,
   type Session,
   type SessionLease,
   type Sessions,
@@ -64,6 +65,9 @@ const respondNames: OptionNames<RespondOptions> = { waitUntil: true };
 const roundsMax = 3;
 /** A repeated question waits so often, ms, for an answer that another process begins or ends. */
 const [leaseRoundsMax, leasePauseMs] = [20, 50];
+
+/** The versions that a chat keeps beside the current one, below the default of `limits.branchesMax`. */
+const versionsMax = 50;
 
 /** The answer that is to be written. */
 interface Plan {
@@ -167,7 +171,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
       const id = messageId ?? stored.messages.at(-1)?.id ?? "";
       const place = stored.placeOf(id);
       if (place === undefined) throw this.#conflict(stored);
-      return this.#regenerated(stored, place, lastSeen);
+      return await this.#regenerated(stored, place, lastSeen);
     });
   }
 
@@ -242,6 +246,41 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     }
   }
 
+  /**
+   * The versions of a message and its answer, which edits and regenerated answers have kept: ‹ 2/3 › is `index` and `count`. The
+   * messages of an answer have the versions of its question.
+   * @throws SessionError `conflict` for a message that is not stored
+   */
+  async versions(messageId: string): Promise<readonly Branch[]> {
+    const place = this.#stored.placeOf(messageId);
+    if (place === undefined) throw this.#conflict(this.#stored);
+    return await this.session.branches({ at: place.turn.seq });
+  }
+
+  /**
+   * Show another version, by the id of its branch: the chat goes on from there. Resolves with the messages.
+   * @throws SessionError `branch_not_found`, `busy` while an answer runs
+   */
+  async switchTo(branch: string): Promise<M[]> {
+    await this.session.switchTo(branch);
+    this.#plan = undefined;
+    this.#stored = await loadChat(this.session, this.#sessions.streams);
+    this.#isOutdated = false;
+    return this.messages;
+  }
+
+  /** Remove the branch that was active longest ago from a chat with many. */
+  async #makeRoom(): Promise<void> {
+    const others = (await this.session.branches()).filter(({ isCurrent }) => !isCurrent);
+    if (others.length < versionsMax) return;
+    const oldest = others.reduce((first, one) => (one.lastActivityAt < first.lastActivityAt ? one : first));
+    try {
+      await this.session.removeBranch(oldest.id);
+    } catch (error) {
+      if (!hasCode(error, "legal_hold") && !hasCode(error, "branch_not_found")) throw error;
+    }
+  }
+
   /** The answer that runs, from its first chunk; undefined if none does. @internal */
   async running(): Promise<ReadableStream<UiChunk> | undefined> {
     const { streams } = this.#sessions;
@@ -274,7 +313,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     if (replaces !== undefined) {
       const replaced = stored.placeOf(replaces);
       if (replaced === undefined) throw this.#conflict(stored);
-      if (isSame && replaced === place) return this.#regenerated(stored, place, seen.at(-1));
+      if (isSame && replaced === place) return await this.#regenerated(stored, place, seen.at(-1));
       this.#guardSeen(stored, replaced, seen.at(-1));
       return await this.#begin(stored, message, replaced.turn.seq);
     }
@@ -301,9 +340,11 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
   /** A turn with a question, in the place of those from `from` on. */
   async #begin(stored: StoredChat, message: AnyUiMessage, from?: number): Promise<Plan> {
     const key = idFor(message.id);
-    const isKnown = from !== undefined && stored.turns.some((turn) => turn.key === key);
+    // An edited message may have the id of the earlier one, which is a key of the branch that keeps it.
+    const isKnown = from !== undefined && (stored.placeOf(message.id) !== undefined || stored.hasKey(key));
     const question = { input: storedForm(message), status: "interrupted" as const, ...(isKnown ? {} : { key }) };
-    const turns = { turns: [question], ...defined({ from }) };
+    if (from !== undefined) await this.#makeRoom();
+    const turns = { turns: [question], ...defined({ from, keep: from === undefined ? undefined : true }) };
     const turn = await this.#write(stored, { turns, onto: stored.onto });
     return { turn, range: { from: 0, to: 0 }, messages: this.#stored.messages };
   }
@@ -329,8 +370,9 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     return { turn: written, range: rangeOf(written.output, message.id), base: growth.message, messages };
   }
 
-  #regenerated(stored: StoredChat, place: Place, lastSeen: string | undefined): Plan {
+  async #regenerated(stored: StoredChat, place: Place, lastSeen: string | undefined): Promise<Plan> {
     this.#guardSeen(stored, place, lastSeen);
+    await this.#makeRoom();
     const { turn, message, before } = place;
     const isAnswer = message.role === "assistant";
     const messages = stored.messages.slice(0, isAnswer ? before : before + 1);
@@ -386,7 +428,9 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     return ({ message, status, usage, requests = 0, model, finish }) => {
       if (message === undefined && (regenerates || turn.output.length > 0) && status !== "done") return undefined;
       const { seq, input, output } = turn;
-      const isLast = seq === last?.seq;
+      // A branch keeps the earlier answer, with its usage.
+      const keep = regenerates && output.length > 0;
+      const isLast = seq === last?.seq && !keep;
       const added = message === undefined ? [] : storedForm(message);
       const elapsedMs = Math.round(performance.now() - begunAt);
       // The earlier usage of the turn stays counted.
@@ -399,7 +443,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
         durationMs: (before?.durationMs ?? 0) + elapsedMs,
         ...defined({ model, finish, usage: usageAfter(before, usage, requests) }),
       };
-      return { turns: { from: seq, turns: [answered], ...(isLast ? { amends: true } : {}) }, onto };
+      return { turns: { from: seq, turns: [answered], ...(isLast ? { amends: true } : { keep }) }, onto };
     };
   }
 

@@ -38,6 +38,10 @@ export class StoredChat {
     return this.turns.at(-1);
   }
 
+  hasKey(key: string): boolean {
+    return this.turns.some((turn) => turn.key === key);
+  }
+
   placeOf(id: string): Place | undefined {
     return this.#places.get(id);
   }

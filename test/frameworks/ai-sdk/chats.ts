@@ -134,10 +134,45 @@ test("a regenerated answer takes the place of the stored one in one commit, and 
   await regenerating;
   assert.deepEqual([...seen], ["First.", "Second."]);
   const [turn] = await turnsOf(place.another(), "c");
-  assert.deepEqual([turn?.requests, turn?.usage?.totalTokens, turn?.status], [2, 16, "done"]);
+  assert.deepEqual([turn?.requests, turn?.usage?.totalTokens, turn?.status], [1, 8, "done"]);
+  const { requests, totalTokens } = (await place.another().get("c")).info.counters;
+  assert.deepEqual([requests, totalTokens], [2, 16], "the usage of both versions is counted");
   // An answer that fails before its first word leaves the stored one.
   await client.regenerate();
   assert.equal((await turnsOf(place.another(), "c"))[0]?.output[0]?.content, "Second.");
+});
+
+test("a chat lists the versions of a message, and goes on from an earlier one", async () => {
+  await using place = await somewhere();
+  const store = chats<UIMessage>(place.sessions);
+  const chat = await store.open("c");
+  await chat.add(ask("m1", "one"));
+  await (await chat.respond(() => saying("A"))).text();
+  await chat.regenerate();
+  await (await chat.respond(() => saying("B"))).text();
+  const { messages } = await store.open("c");
+  const edited = { replaces: "m1", lastSeen: messages.at(-1)!.id };
+  await chat.add(ask("m1", "ONE"), edited);
+  await (await chat.respond(() => saying("C"))).text();
+  // The same message is edited once more, under its id.
+  await chat.add(ask("m1", "Uno"), { replaces: "m1", lastSeen: (await store.open("c")).messages.at(-1)!.id });
+  await (await chat.respond(() => saying("D"))).text();
+  const again = await store.open("c");
+  assert.deepEqual(again.messages.map(textOf), ["Uno", "D"]);
+  const versions = await again.versions("m1");
+  assert.deepEqual(
+    versions.map(({ index, count, isCurrent }) => [index, count, isCurrent]),
+    [
+      [1, 4, false],
+      [2, 4, false],
+      [3, 4, false],
+      [4, 4, true],
+    ],
+  );
+  assert.deepEqual((await again.switchTo(versions[0]!.id)).map(textOf), ["one", "A"]);
+  await again.add(ask("m2", "two"));
+  await (await again.respond(() => saying("E"))).text();
+  assert.deepEqual((await store.open("c")).messages.map(textOf), ["one", "A", "two", "E"]);
 });
 
 test("an earlier message is edited by a client that has seen all later ones, and by no other", async () => {
@@ -565,7 +600,7 @@ test("a fork is a chat of its own: both go on, also from an answer that they sha
   assert.deepEqual((await store.open("c")).messages.map(textOf), ["one", "A", "three", "D"]);
 });
 
-test("under a legal hold a chat goes on, and nothing of it is replaced", async () => {
+test("under a legal hold a chat goes on, and earlier versions are kept", async () => {
   await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
@@ -573,14 +608,11 @@ test("under a legal hold a chat goes on, and nothing of it is replaced", async (
   await chat.add(ask("m1", "one"));
   await (await chat.respond(() => saying("A"))).text();
   await chat.regenerate();
-  const refused = await (await chat.respond(() => saying("B"))).text();
-  assert.match(refused, /"type":"error"/);
-  assert.doesNotMatch(refused, /a trial/, "the reason is not for clients");
+  await (await chat.respond(() => saying("B"))).text();
   const { messages } = await store.open("c");
-  assert.deepEqual(messages.map(textOf), ["one", "A"]);
-  await assert.rejects(chat.add(ask("m1", "ONE"), { replaces: "m1", lastSeen: messages[1]!.id }), {
-    code: "legal_hold",
-  });
+  assert.deepEqual(messages.map(textOf), ["one", "B"]);
+  const [first] = await chat.versions("m1");
+  assert.deepEqual((await chat.switchTo(first!.id)).map(textOf), ["one", "A"]);
 });
 
 test("a question or an answer of more than 8 MiB is a typed error, and the chat goes on", async () => {

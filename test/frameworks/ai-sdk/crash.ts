@@ -48,7 +48,9 @@ function check(messages: readonly UIMessage[], turns: readonly Turn[], did: Read
   const ids = messages.map(({ id }) => id);
   assert.equal(new Set(ids).size, ids.length);
   const [first, second] = turns;
-  if (did.has("asked")) assert.equal(first?.key, "u1");
+  // The version that took the place of the first answer has no key: a branch keeps the turn that has it.
+  const isRegenerated = first?.key === null && first.output[0]?.content === "Second.";
+  if (did.has("asked")) assert(first?.key === "u1" || isRegenerated, String(first?.key));
   if (did.has("answered")) assert.equal(first?.status, "done");
   const text = first?.output[0]?.content;
   if (did.has("regenerated")) assert.equal(text, "Second.");
