@@ -259,8 +259,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     const windows = [
       [1440, "light"],
       [390, "dark"],
-      [1024, "dark"],
-      [390, "light"],
+      [1024, "light"],
     ] as const;
     for (const [width, colorScheme] of isThorough ? windows : windows.slice(0, 2)) {
       // axe runs as a script of the test, which the policy of the page would refuse.

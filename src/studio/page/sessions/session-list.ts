@@ -22,7 +22,8 @@ export function parametersOf({ since, label, ...query }: Filter): Parameters {
   return { ...filter, label: labels, activeSince: new Date(Date.now() - hours * 3_600_000).toISOString() };
 }
 
-const pageSize = 200;
+/** The first page is short, so that it is there soon. */
+const pageSizes = { first: 60, later: 200 };
 /** News that come within this time are read together, ms. */
 const gatherMs = 400;
 /** Changed sessions that are read one by one; more of them: the first page is read again. */
@@ -80,7 +81,7 @@ export class SessionList {
   }
 
   async #page(after: string | undefined): Promise<Page<Session>> {
-    const query = { ...this.#filter, limit: pageSize, after };
+    const query = { ...this.#filter, limit: after === undefined ? pageSizes.first : pageSizes.later, after };
     return await call<Page<Session>>("/v1/sessions", { query, signal: this.#closing.signal });
   }
 
@@ -97,14 +98,15 @@ export class SessionList {
     const changed = [...this.#changed];
     this.#changed.clear();
     try {
-      const { items } = await this.#page(undefined);
+      const { items, next } = await this.#page(undefined);
       const fresh = new Map(items.map((one) => [one.id, one]));
       const below = this.rows.value.filter(({ id }) => !fresh.has(id));
       const singles = below.filter(({ id }) => changed.includes(id)).slice(0, singlesMax);
       const read = await Promise.all(singles.map(async ({ id }) => await this.#one(id)));
       const byId = new Map(singles.map(({ id }, index) => [id, read[index]]));
-      const top = this.rows.value.length <= pageSize && this.#next === undefined ? [] : below;
-      this.rows.value = [...items, ...top.flatMap((row) => (byId.has(row.id) ? (byId.get(row.id) ?? []) : row))];
+      // A first page without a next one is the whole list.
+      const rest = next === undefined ? [] : below;
+      this.rows.value = [...items, ...rest.flatMap((row) => (byId.has(row.id) ? (byId.get(row.id) ?? []) : row))];
     } catch (error) {
       // The next news bring another attempt.
       if (!this.#closing.signal.aborted && !(error instanceof Problem)) throw error;
