@@ -8,7 +8,8 @@ import { parseLifetime } from "../domain/values/duration.ts";
 import { parseNewId } from "../domain/values/ids.ts";
 import { encode } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
-import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import {
   hasCode,
   idFor,
@@ -20,7 +21,7 @@ import {
   type SessionInfo,
   type SessionLog,
   type SessionPatch,
-  type Sessions,
+  Sessions,
   type Value,
 } from "../index.ts";
 import { groupsOf, linesOf, mainLog, piecesOf, subpathOf, type ClaudeEntry, type Piece } from "./claude/entries.ts";
@@ -54,6 +55,7 @@ const attemptsMax = 100;
  * @throws SessionError `argument_invalid`, `id_invalid`, `duration_invalid`
  */
 export function claudeStore(sessions: Sessions, options: ClaudeStoreOptions = {}): ClaudeStore {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   if (options.user !== undefined) parseNewId(options.user, "user");
   if (options.ttl !== undefined) parseLifetime(options.ttl, "ttl");
@@ -284,7 +286,9 @@ function summaryOf({ metadata }: SessionInfo): StoredSummary | undefined {
   return metadata["claude"] as unknown as StoredSummary | undefined;
 }
 
-function placeOf({ subpath }: ClaudeSessionKey): { readonly subpath: string; readonly prefix: string } | undefined {
+function placeOf(key: ClaudeSessionKey): { readonly subpath: string; readonly prefix: string } | undefined {
+  guardObject(key, "key");
+  const { subpath } = key;
   return subpath === undefined ? undefined : { subpath, prefix: prefixOf(subpath) };
 }
 

@@ -11,10 +11,11 @@ import {
   toFormat,
   type Message,
   type Session,
-  type Sessions,
+  Sessions,
   type SessionWrite,
   type Turn,
 } from "../index.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import {
   endsAnswered,
   exchangesIn,
@@ -123,5 +124,7 @@ function canonical(messages: readonly LangchainMessage[]): readonly Message[] {
  * is created where there is none; its id is the given one, or a hash of it where it is no valid one.
  */
 export function chatHistory(sessions: Sessions, id: string): ChatHistory {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
+  if (typeof id !== "string") throw invalidArgument("id", id, { expected: "text" });
   return new ChatHistory(() => sessions.ensure(idFor(id)));
 }

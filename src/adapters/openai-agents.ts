@@ -7,7 +7,7 @@
 import { defined } from "../domain/values/defined.ts";
 import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import { idFor, SessionError, type EnsureOptions, type Sessions } from "../index.ts";
+import { idFor, SessionError, Sessions, type EnsureOptions } from "../index.ts";
 import { History } from "./openai-agents/history.ts";
 import { OpenAiSession, type AgentCompact } from "./openai-agents/session.ts";
 import type { AgentItem } from "./openai-agents/turn-items.ts";
@@ -69,6 +69,7 @@ export async function openaiSession<Item extends AgentItem = never>(
   id: string,
   options: OpenAiSessionOptions<Item> = {},
 ): Promise<OpenAiSession<Item>> {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   const { onConflict = "fail", compact, ...ensured } = options;
   if (compact !== undefined) parseFunction(compact, "compact");

@@ -14,7 +14,7 @@ import {
   type ModelRequest,
   type ModelSettings,
 } from "../index.ts";
-import { guardObject } from "../domain/values/option-names.ts";
+import { guardObject, guardSwitch } from "../domain/values/option-names.ts";
 import { failure } from "./model/failure.ts";
 import { defaultTimeoutMs, Silence } from "./model/silence.ts";
 import { StreamedAnswer, type CompletionChunk } from "./openai/answer.ts";
@@ -66,6 +66,7 @@ interface Endpoint {
  */
 export function openaiModel(options: OpenaiOptions = {}): Model {
   guardObject(options, "openaiModel");
+  guardSwitch(options, "providerFields");
   const { baseURL, apiKey, model, client, maxRetries, providerFields, ...settings } = options;
   checkOptions({ baseURL, maxRetries });
   parseModelSettings(settings, "openaiModel");

@@ -1,6 +1,8 @@
 /** Transcript lines as entries of a named log. A line that is larger than an entry may be is stored as several. */
 import { randomUUID } from "node:crypto";
 import { decode, encode, slicesOf } from "../../domain/values/codec.ts";
+import { parseArray } from "../../domain/values/invalid-argument.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Limits, LogEntry, LogEntryInput, Value } from "../../index.ts";
 import { batchesOf, type BatchSize } from "../projection/batches.ts";
@@ -49,7 +51,9 @@ export function piecesOf(
 ): readonly Piece[] {
   const prefix = place?.prefix ?? "";
   const known = new Set<string>();
-  return lines.flatMap((line, index): readonly Piece[] => {
+  // Unlike those of the array, the entries of a copy include its holes.
+  return Array.from(parseArray(lines, "entries")).flatMap((line, index): readonly Piece[] => {
+    guardObject(line, `entries[${index}]`);
     const { uuid } = line;
     const lineKey = typeof uuid === "string" && uuid !== "" ? prefix + uuidKey(uuid) : undefined;
     if (lineKey !== undefined && known.has(lineKey)) return [];

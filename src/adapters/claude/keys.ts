@@ -1,6 +1,7 @@
 /** Ids of sessions and keys of log entries for the keys of the Claude Agent SDK, which may be any texts. */
 import { createHash } from "node:crypto";
 import { invalidText } from "../../domain/values/invalid-argument.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import { idFor } from "../../index.ts";
 
 /** The address of a transcript, as the SDK gives it. */
@@ -24,7 +25,9 @@ export function projectOf(projectKey: string): string {
 }
 
 /** The id of the session of a transcript, its subagents included. @throws SessionError `argument_invalid` */
-export function sessionIdOf({ projectKey, sessionId }: ClaudeSessionKey): string {
+export function sessionIdOf(key: ClaudeSessionKey): string {
+  guardObject(key, "key");
+  const { projectKey, sessionId } = key;
   return `claude/${projectOf(projectKey)}/${part(sessionId, "sessionId", { separator: "/", max: sessionMax })}`;
 }
 

@@ -1,6 +1,7 @@
 /** The cache of a graph's nodes: its values as documents that expire. */
 import { createHash } from "node:crypto";
-import type { Documents, DocumentWrite, Sessions, Value } from "../../index.ts";
+import { Sessions, type Documents, type DocumentWrite, type Value } from "../../index.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Serializer } from "./package-checkpoint.ts";
 import { serializer } from "./serializer.ts";
@@ -19,6 +20,7 @@ export class PerdureCache<V = unknown> {
   readonly #documentsMax: number;
 
   constructor(sessions: Sessions) {
+    if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
     this.#documents = sessions.documents(scope);
     this.#documentsMax = sessions.limits.documentsMax;
   }

@@ -1,6 +1,7 @@
 /** The checkpointer of a graph: checkpoints and pending writes in sessions. */
 import { randomBytes } from "node:crypto";
-import { hasCode, idFor, sameValue, SessionError, type LogEntry, type Sessions, type Value } from "../../index.ts";
+import { hasCode, idFor, sameValue, SessionError, Sessions, type LogEntry, type Value } from "../../index.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { addressOf, configOf, required } from "./address.ts";
@@ -57,6 +58,7 @@ export class PerdureSaver {
 
   /** @throws SessionError `argument_invalid` */
   constructor(sessions: Sessions, options: SaverOptions = {}) {
+    if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
     guardNames(options, "perdureSaver", optionNames);
     const { onFork = "refuse" } = options;
     if (!forks.includes(onFork))

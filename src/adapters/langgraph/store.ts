@@ -1,12 +1,6 @@
 /** The store of a graph, for memories that outlive threads: its items as documents. */
-import {
-  SessionError,
-  type Document,
-  type Documents,
-  type DocumentWrite,
-  type Sessions,
-  type Value,
-} from "../../index.ts";
+import { SessionError, type Document, type Documents, type DocumentWrite, Sessions, type Value } from "../../index.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { isFields } from "../langchain/fields.ts";
 import { keyPart, keyLengthMax } from "../keys/composed-keys.ts";
@@ -69,6 +63,7 @@ export class PerdureStore {
   readonly #writesMax: number;
 
   constructor(sessions: Sessions) {
+    if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
     this.#documents = sessions.documents(scope);
     this.#writesMax = sessions.limits.documentsMax;
   }

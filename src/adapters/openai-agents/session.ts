@@ -1,7 +1,7 @@
 /** A session of OpenAI's Agents SDK: the methods that its Runner calls. */
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { invalidArgument, parseFunction } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode, type BusyPolicy, type Duration, type Session, type Value, type WaitingTurn } from "../../index.ts";
 import { durableRun, type AgentRunner, type DurableRun } from "./durable-run.ts";
 import { History, View } from "./history.ts";
@@ -163,8 +163,12 @@ export class OpenAiSession<Item extends AgentItem = never> {
   }
 
   /** Replace calls in one commit: the first one of each id, and no later one stays. @throws SessionError as `popItem` */
-  async applyHistoryMutations({ mutations }: { readonly mutations: readonly AgentHistoryMutation[] }): Promise<void> {
+  async applyHistoryMutations(args: { readonly mutations: readonly AgentHistoryMutation[] }): Promise<void> {
+    guardObject(args, "args");
+    const { mutations } = args;
     if (!Array.isArray(mutations)) throw invalidArgument("mutations", mutations, { expected: "array" });
+    // Unlike those of the array, the entries of a copy include its holes.
+    for (const [index, mutation] of Array.from(mutations).entries()) guardObject(mutation, `mutations[${index}]`);
     await this.#history.change(this.#own, () => {
       const replaced = new Set<string>();
       return (items) =>
@@ -185,9 +189,11 @@ export class OpenAiSession<Item extends AgentItem = never> {
    *   last ones, and as `addItems`
    */
   async applyHistoryTransaction(
-    { operationId, transaction }: { readonly operationId: string; readonly transaction: AgentHistoryTransaction },
+    args: { readonly operationId: string; readonly transaction: AgentHistoryTransaction },
     context?: AgentRunContext,
   ): Promise<void> {
+    guardObject(args, "args");
+    const { operationId, transaction } = args;
     const view = this.#viewOf(context);
     if (typeof operationId !== "string" || operationId.trim() === "")
       throw invalidArgument("operationId", operationId, { expected: "text", min: 1 });
@@ -218,6 +224,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
    */
   async pause(state: AgentRunState | string, options: PauseOptions = {}): Promise<WaitingTurn> {
     guardNames(options, "options", pauseNames);
+    if (typeof state !== "string") guardRunState(state);
     const { reason = "approval", expires } = options;
     const context = typeof state === "string" ? undefined : state._context;
     const wait = { state: String(state), reason, ...defined({ expires }) };
@@ -243,6 +250,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
     work: (session: OpenAiSession<Item>) => Promise<T>,
     options: { readonly busy?: BusyPolicy; readonly wait?: Duration } = {},
   ): Promise<T> {
+    parseFunction(work, "work");
     const { onConflict } = this.#history;
     return await this.session.exclusive(
       (session) => work(new OpenAiSession<Item>(new History(session, onConflict), defined({ compact: this.#compact }))),
@@ -257,8 +265,7 @@ export class OpenAiSession<Item extends AgentItem = never> {
    */
   durable<R extends AgentRunner>(runner: R): Pick<R, "run"> {
     const history = this.#history;
-    const { run: runs } = fieldsOf(runner);
-    if (typeof runs !== "function") throw invalidArgument("runner.run", runs, { expected: "function" });
+    for (const name of ["run", "on"]) parseFunction(fieldsOf(runner)[name] as () => unknown, `runner.${name}`);
     return {
       run: durableRun(runner, history, {
         sessionOf: (run) => new OpenAiSession<Item>(history, { run, ...defined({ compact: this.#compact }) }),
@@ -279,6 +286,14 @@ export class OpenAiSession<Item extends AgentItem = never> {
     if (view === undefined) this.#views.set(context, (view = new View(context)));
     return view;
   }
+}
+
+/** @throws SessionError `argument_invalid` for a value that is no state of a run */
+function guardRunState(state: AgentRunState): void {
+  guardObject(state, "state");
+  const { _context: context } = state as Partial<AgentRunState>;
+  if (typeof Object(context?.usage) !== "object" || context?.usage === undefined)
+    throw invalidArgument("state", state, { expected: "one_of", known: ["the state of a run", "its text"] });
 }
 
 /** @throws SessionError `argument_invalid` */

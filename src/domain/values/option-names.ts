@@ -1,4 +1,7 @@
-/** Refuses options that are no object or have a name that does not exist, signals that cannot abort, callbacks that are no functions. */
+/**
+ * Refuses options that are no object or have a name that does not exist, signals that cannot abort, callbacks that are no functions,
+ * and switches that are neither true nor false.
+ */
 import { invalidArgument, parseFunction } from "./invalid-argument.ts";
 
 /** The names of options, each once. */
@@ -7,18 +10,32 @@ export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true };
 /** The options that are signals, wherever they occur. */
 const signals = ["signal", "withdraw"] as const;
 /** The options that are functions, wherever they occur. */
-const callbacks: ReadonlySet<string> = new Set([
-  "onProgress",
-  "onSkipped",
-  "onUnreadable",
-  "begun",
-  "reached",
-  "route",
+const callbacks = ["onProgress", "onSkipped", "onUnreadable", "begun", "reached", "route"] as const;
+/** The options that are true or false, wherever they occur. */
+const switches = [
+  "create",
+  "deviceApprovals",
+  "dryRun",
+  "everything",
+  "follow",
+  "offersHandoffs",
+  "openMetrics",
+  "openToDevices",
+  "regenerates",
+  "rejectBranchingSessions",
+  "repair",
+  "secureCookies",
+  "skipDamaged",
+] as const;
+
+const guards: ReadonlyMap<string, (options: object, name: string) => void> = new Map([
+  ...callbacks.map((name) => [name, guardCallback] as const),
+  ...switches.map((name) => [name, guardSwitch] as const),
 ]);
 
 /**
  * @throws SessionError `argument_invalid` for a value that is no object, a name that does not exist, a signal that cannot abort,
- *   and a callback that is no function
+ *   a callback that is no function, and a switch that is neither true nor false
  */
 export function guardNames<Options extends object>(
   options: Options,
@@ -28,7 +45,7 @@ export function guardNames<Options extends object>(
   guardObject(options, name);
   for (const one of Object.keys(options)) {
     if (!Object.hasOwn(names, one)) throw invalidArgument(name, one, { expected: "one_of", known: Object.keys(names) });
-    if (callbacks.has(one)) guardCallback(options, one);
+    guards.get(one)?.(options, one);
   }
   for (const signal of signals) if (Object.hasOwn(names, signal)) guardSignal(options, signal);
 }
@@ -36,6 +53,12 @@ export function guardNames<Options extends object>(
 function guardCallback(options: object, name: string): void {
   const callback = (options as Readonly<Record<string, () => unknown>>)[name];
   if (callback !== undefined) parseFunction(callback, name);
+}
+
+/** @throws SessionError `argument_invalid` for a value that is neither true nor false */
+export function guardSwitch(options: object, name: string): void {
+  const value = (options as Readonly<Record<string, unknown>>)[name];
+  if (value !== undefined && typeof value !== "boolean") throw invalidArgument(name, value, { expected: "boolean" });
 }
 
 /** Callers without types pass `null`, numbers and arrays too. @throws SessionError `argument_invalid` */

@@ -14,7 +14,7 @@ import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { parseOneOf } from "./arguments.ts";
-import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
+import { guardNames, guardObject, guardSwitch, type OptionNames } from "../../domain/values/option-names.ts";
 import { invalidArgument, invalidText, parseArray, parseFunction } from "../../domain/values/invalid-argument.ts";
 
 /** A named role that sessions are opened for. */
@@ -272,6 +272,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
   for (const [name, agent] of entries) {
     parseNewId(name, "agent");
     guardNames(agent, `agents.${name}`, agentNames);
+    guardSwitch(agent, "default");
     if (agent.ttl !== undefined) parseLifetime(agent.ttl, `agents.${name}.ttl`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
     if (agent.window !== undefined) parseWindow(agent.window, `agents.${name}.window`);
