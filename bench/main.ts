@@ -30,6 +30,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   mcp: () => import("./mcp.ts"),
   langgraph: () => import("./langgraph.ts"),
   "openai-agents": () => import("./openai-agents.ts"),
+  mastra: () => import("./mastra.ts"),
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

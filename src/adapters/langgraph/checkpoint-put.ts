@@ -50,6 +50,7 @@ const failuresOfTurns: readonly ErrorCode[] = [
   "turn_open",
   "turn_parts_exceeded",
   "turn_too_large",
+  "turn_waiting",
 ];
 
 /** @throws SessionError `conflict` where another run has gone on from the parent, `value_unstorable`, and as `Session.write` */

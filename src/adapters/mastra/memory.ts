@@ -101,19 +101,8 @@ export class MastraMemory {
    * @throws SessionError `metadata_too_large`, `value_unstorable`
    */
   async saveThread({ thread }: { thread: MastraThread }): Promise<MastraThread> {
-    const foreign = await this.#open(thread.id);
-    if (foreign !== undefined && foreign.session.id !== sessionIdOf(thread.id)) {
-      const { session } = foreign;
-      const { user, title } = session.info;
-      if (user === null || user === idFor(thread.resourceId)) {
-        const isFirst = threadOf(session.info) === undefined;
-        const named = isFirst && title !== null ? { ...thread, title } : thread;
-        return await this.#retried(async () => {
-          await session.write(threadWrite(named));
-          return named;
-        });
-      }
-    }
+    const claimed = await this.#retried(() => this.#claim(thread));
+    if (claimed !== undefined) return claimed;
     const fields = fieldsOf(thread);
     const options = { ...fields, ...defined({ ttl: this.#ttl }) };
     const session = await this.#sessions.ensure(sessionIdOf(thread.id), options);
@@ -121,6 +110,19 @@ export class MastraMemory {
     if (!isNew) await session.write(threadWrite(thread));
     else await this.#orphans.deleteSome(async (id) => (await this.#open(id)) !== undefined);
     return thread;
+  }
+
+  /** Makes the session of another framework a thread, which has its title. Undefined where there is none, or that of another user. */
+  async #claim(thread: MastraThread): Promise<MastraThread | undefined> {
+    const open = await this.#open(thread.id);
+    if (open === undefined || open.session.id === sessionIdOf(thread.id)) return undefined;
+    const { session } = open;
+    const { user, title, version } = session.info;
+    const isThread = threadOf(session.info) !== undefined;
+    if (!isThread && user !== null && user !== idFor(thread.resourceId)) return undefined;
+    const named = isThread || title === null ? thread : { ...thread, title };
+    await session.write({ ...threadWrite(named), onto: version });
+    return named;
   }
 
   /** Change the title, and fields of the metadata. @throws SessionError `session_not_found` and as `saveThread` */

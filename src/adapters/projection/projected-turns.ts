@@ -58,6 +58,7 @@ const turnsMax = 100;
 
 /** Failures of turns, which do not keep the transcript from being stored: it is then stored without them. */
 const failuresOfTurns: readonly ErrorCode[] = [
+  "budget_exceeded",
   "legal_hold",
   "message_invalid",
   "replaced_too_large",
@@ -65,6 +66,7 @@ const failuresOfTurns: readonly ErrorCode[] = [
   "turn_open",
   "turn_parts_exceeded",
   "turn_too_large",
+  "turn_waiting",
   "write_too_large",
 ];
 

@@ -157,7 +157,7 @@ test("a run that names its checkpoint goes on from there", async () => {
   await app.invoke({ messages: [new HumanMessage({ id: "3", content: "three" })] }, config);
   assert.deepEqual(await shape(sessions, "t"), [
     ["done", ["one"], ["answer 1"]],
-    ["done", ["three"], ["answer 3"]],
+    ["done", ["three"], ["answer 5"]],
   ]);
 });
 
@@ -358,6 +358,24 @@ test("under a legal hold a graph goes on, and its turns stay", async () => {
     ["done", ["one"], ["answer 1"]],
     ["done", ["two"], ["answer 2"]],
   ]);
+});
+
+test("a graph goes on while a turn of another writer waits, and its messages are turns behind it", async () => {
+  await using memory = inMemory();
+  const app = chat(perdureSaver(memory.sessions));
+  await app.invoke({ messages: [new HumanMessage("one")] }, thread("t"));
+  const turn = await (await memory.sessions.get("t")).begin("May I?");
+  const { token } = await turn.wait({ state: {}, reason: "approval" });
+  await app.invoke({ messages: [new HumanMessage("two")] }, thread("t"));
+  await using resumed = await (await memory.sessions.get("t")).resume(token);
+  await resumed.seal({ output: [{ role: "assistant", content: "Yes." }] });
+  await app.invoke({ messages: [new HumanMessage("three")] }, thread("t"));
+  const shapes = (await shape(memory.sessions, "t")) as readonly (readonly [string, readonly string[]])[];
+  assert.deepEqual(shapes.slice(0, 2), [
+    ["done", ["one"], ["answer 1"]],
+    ["done", ["May I?"], ["Yes."]],
+  ]);
+  assert.deepEqual(shapes.at(-1), ["done", ["three"], ["answer 5"]]);
 });
 
 test("a thread that is deleted while it runs does not come back, and begins anew", async () => {

@@ -231,6 +231,23 @@ test("forks, snapshots and erasures have the turns, and a fork is no thread", as
   assert.equal(await memory.getThreadById({ threadId: "t" }), null);
 });
 
+test("a message is stored without a turn where its session takes none", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  await memory.saveMessages({ messages: exchange(0) });
+  await (await session()).append({ input: "More?", output: "More.", usage: { inputTokens: 50, outputTokens: 50 } });
+  await (await session()).update({ budget: { tokens: 10 } });
+  await memory.saveMessages({ messages: [messageOf("q1", { at: 300_000_000, text: "Thanks." })] });
+  assert.deepEqual(await textsIn(memory), ["Question 0?", "Answer 0.", "More?", "More.", "Thanks."]);
+  assert.equal((await session()).info.turn, 2);
+  await (await session()).update({ budget: null });
+  const turn = await (await session()).begin("Wait?");
+  await turn.wait({ state: {}, reason: "approval" });
+  await memory.saveMessages({ messages: [messageOf("a1", { at: 300_000_001, text: "Fine." })] });
+  assert.equal((await textsIn(memory)).at(-1), "Fine.");
+  assert.equal((await session()).info.turn, 3);
+});
+
 test("a step costs as much in a long thread as in a short one", async () => {
   const steps = rounds(1000, 100);
   let [bytes, calls] = [0, 0];
