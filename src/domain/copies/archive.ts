@@ -1,8 +1,8 @@
 /** Archiving compresses the logs of a session, and unarchiving restores the same entries. */
 import { clearSegments, soleSegments } from "../branches/branching.ts";
-import { hasTurns } from "../branches/segments.ts";
+import { hasTurns, inheritedIn } from "../branches/segments.ts";
 import { changeOf, firstOwn, headOf, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
-import { encode } from "../values/codec.ts";
+import { decode, encode, type Value } from "../values/codec.ts";
 import { truncatedUsageLog, type Entry, type LogName } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
 import { closeForArchive, type Logs } from "../record/lifecycle.ts";
@@ -28,6 +28,21 @@ export function isArchivable(log: LogName): boolean {
 /** The logs of a session's content. */
 export function logsOf({ heads, archive }: Pick<SessionRecord, "heads" | "archive">): readonly LogName[] {
   return Object.keys({ ...archive?.heads, ...heads }).filter(isContent);
+}
+
+/**
+ * The entry as a copy of the session has it. A turn of another branch whose usage another session counts has none in the copy:
+ * there the number of such turns is that of the current branch.
+ */
+export function copiedEntry(entry: Entry, log: LogName, inherited: number): Entry {
+  if (log === "turns" || entry.seq > inherited) return entry;
+  const {
+    usage: _,
+    durationMs: _ms,
+    steps: _steps,
+    ...turn
+  } = decode(entry.data) as { readonly [field: string]: Value };
+  return { ...entry, data: encode({ ...turn, requests: 0 }, "turn") };
 }
 
 /** A compressed part of the logs. */
@@ -101,6 +116,7 @@ export function archiveSession(
     // The archive contains the turns of a parent as well.
     parent: null,
     branches: record.branches && soleSegments(record.branches),
+    inherited: record.branches === null ? record.inherited : inheritedIn(record, "turns"),
     heads: liveHeads(draft.record.heads),
     archive: {
       state,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
+import { doctor } from "../../admin.ts";
 import { sessionChanges } from "../../domain/record/change.ts";
 import { hasCode } from "../../errors.ts";
 import { openSessions } from "../../index.ts";
@@ -157,4 +158,28 @@ test("a search finds the turns of the current branch, with an index and without"
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("a fork that edits a turn of its parent keeps the parent's turns, and its copies count their usage nowhere", async () => {
+  await using place = inMemory({ model });
+  const parent = await place.sessions.create({ id: "parent" });
+  const usage = { inputTokens: 1, outputTokens: 2 };
+  for (const input of ["one", "two", "three"]) await parent.append({ input, output: "an answer", usage });
+  const fork = await parent.fork({ as: "fork" });
+  const { version } = await fork.look();
+  const turns = [{ input: "another", output: "an answer", usage }];
+  await fork.write({ turns: { from: 2, turns, keep: true }, onto: version });
+  await parent.truncate(0);
+  assert.deepEqual(await inputsOf(fork, { branch: "1" }), ["one", "two", "three"]);
+  const copy = await place.sessions.restore(await place.sessions.snapshot("fork"), { as: "copy" });
+  await fork.archive();
+  await fork.unarchive();
+  for (const session of [fork, copy]) {
+    await session.refresh();
+    assert.deepEqual(await inputsOf(session, { branch: "1" }), ["one", "two", "three"]);
+    assert.equal(session.info.counters.totalTokens, 3);
+  }
+  const found: unknown[] = [];
+  await doctor(place.sessions, { onFinding: (finding) => void found.push(finding) });
+  assert.deepEqual(found, []);
 });

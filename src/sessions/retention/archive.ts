@@ -4,6 +4,7 @@
  */
 import { hasTurns, inheritedIn } from "../../domain/branches/segments.ts";
 import {
+  copiedEntry,
   archiveEntry,
   archiveSession,
   guardArchivable,
@@ -146,14 +147,16 @@ async function* sectionsOf(
   let length = 0;
   for (const log of logsOf(record).filter(isArchivable).toSorted()) {
     let entries: Entry[] = [];
-    for await (const entry of eachEntry(core, record, log)) {
+    const inherited = inheritedIn(record, log);
+    for await (const stored of eachEntry(core, record, log)) {
+      const entry = copiedEntry(stored, log, inherited);
       if (length > 0 && length + entry.data.length > partBytes) {
         yield [...sections, ...sectionOf(log, entries)];
         sections = [];
         entries = [];
         length = 0;
       }
-      if (hasTurns(log)) sums.add(turnOf(entry), inheritedIn(record, log));
+      if (hasTurns(log)) sums.add(turnOf(entry), inherited);
       entries.push(entry);
       length += entry.data.length;
     }

@@ -2,7 +2,8 @@
  * Sessions of a store as sources: a small one is loaded at one moment, a large one is read entry by entry, and whether it changed
  * meanwhile is checked at the end.
  */
-import { logsOf } from "../../domain/copies/archive.ts";
+import { inheritedIn } from "../../domain/branches/segments.ts";
+import { copiedEntry, logsOf } from "../../domain/copies/archive.ts";
 import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
 import { headOf, isSame } from "../../domain/record/change.ts";
 import { truncatedUsageLog, type Entry, type LogName, type SessionKey } from "../../domain/record/entry.ts";
@@ -69,7 +70,9 @@ async function* entriesIn(core: Core, record: SessionRecord): AsyncGenerator<Log
     for (const log of snapshotOrder(logsOf(record))) {
       // In a snapshot every log begins with 1, also events that lost their beginning.
       let seq = 0;
-      for await (const entry of eachEntry(core, record, log)) yield { log, entry: { ...entry, seq: ++seq } };
+      const inherited = inheritedIn(record, log);
+      for await (const entry of eachEntry(core, record, log))
+        yield { log, entry: copiedEntry({ ...entry, seq: ++seq }, log, inherited) };
       if (isDamaged(record, log, seq)) {
         await guardUnmoved(core, record);
         throw damaged(record, log, seq);
@@ -120,7 +123,9 @@ function portableFrom({ record, tails }: Loaded, names: readonly string[]): Port
     const entries = (tails[index] ?? []).slice(0, log === truncatedUsageLog ? headOf(record, log) : undefined);
     if (isDamaged(record, log, entries.length)) throw damaged(record, log, entries.length);
     const isWhole = entries.length === headOf(record, log);
-    logs.set(log, isWhole ? entries : entries.map((entry, at) => ({ ...entry, seq: at + 1 })));
+    const numbered = isWhole ? entries : entries.map((entry, at) => ({ ...entry, seq: at + 1 }));
+    const inherited = inheritedIn(record, log);
+    logs.set(log, inherited === 0 ? numbered : numbered.map((entry) => copiedEntry(entry, log, inherited)));
   });
   return { record: portableOf(record), logs };
 }
