@@ -12,6 +12,7 @@ import {
   type FormatAdapter,
   type HistorySession,
 } from "../../../src/client/assistant-ui.ts";
+import { copySessions, erase } from "../../../src/admin.ts";
 import { connect } from "../../../src/client/index.ts";
 import { idFor, type Turn } from "../../../src/index.ts";
 import { serve, type Serving } from "../../server/serving.ts";
@@ -110,6 +111,32 @@ test("over HTTP, a page that is loaded again shows what the runtime has, and the
   );
   await again.say("three");
   assert.equal((await assistantHistory(sessions, "t").load()).messages.length, 6);
+});
+
+test("a thread comes back from an archive, a snapshot and a copy, and an erasure leaves nothing of it", async () => {
+  await using place = inMemory({ secret: "s".repeat(20) });
+  await using target = inMemory();
+  const { sessions } = place;
+  const session = await sessions.create({ id: "t", user: "ada" });
+  const page = await new Page(assistantHistory(sessions, "t"), echo).load();
+  await page.say("one");
+  await page.say("two");
+  await page.say("edited", page.id(1));
+  const history = await assistantHistory(sessions, "t").load();
+  await session.refresh();
+  await session.archive();
+  assert.deepEqual(await assistantHistory(place.another(), "t").load(), history, "archived");
+  await session.unarchive();
+  await target.sessions.restore(await sessions.snapshot("t"));
+  assert.deepEqual(await assistantHistory(target.sessions, "t").load(), history, "restored");
+  await (await target.sessions.get("t")).remove();
+  await copySessions(sessions, target.sessions);
+  const copy = await new Page(assistantHistory(target.sessions, "t"), echo).load();
+  assert.deepEqual(copy.core.messages, page.core.messages, "copied");
+  await copy.say("three");
+  assert.equal((await assistantHistory(target.sessions, "t").load()).messages.length, history.messages.length + 2);
+  await erase(sessions, { user: "ada" });
+  assert.deepEqual(await assistantHistory(place.another(), "t").load(), { headId: null, messages: [] });
 });
 
 test("an unknown thread is empty, and reading makes no session", async () => {

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
 import { lastValueFrom, toArray } from "rxjs";
 import { copilotRunner } from "../../../src/adapters/copilotkit.ts";
+import { copySessions, erase } from "../../../src/admin.ts";
 import { idFor, type Session, type Sessions, type Turn } from "../../../src/index.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { event, runtimeOf, says, ScriptedAgent, type Step } from "./agents.ts";
@@ -58,6 +59,36 @@ test("a thread is a session, and a page in another process shows what the client
   await page.ask("u3", "More");
   assert.deepEqual((await turnsOf(place.another(), "thread-1")).length, 3);
   assert.equal((await place.another().get("thread-1")).info.lease, null);
+});
+
+test("a thread comes back from an archive, a snapshot and a copy, and an erasure leaves nothing of it", async () => {
+  await using place = inMemory({ secret: "s".repeat(20) });
+  await using target = inMemory();
+  const client = (await runtimeOf(place.sessions, answers(), { user: "ada" })).client("t");
+  await client.ask("u1", "Hi");
+  await client.ask("u2", "Bye");
+  const shown = async (sessions: Sessions): Promise<unknown> => {
+    const page = (await runtimeOf(sessions, answers(), { user: "ada" })).client("t");
+    await page.follow();
+    return page.messages;
+  };
+  const session = await place.sessions.get("t");
+  await session.archive();
+  assert.deepEqual(await shown(place.another()), client.messages, "archived");
+  await session.unarchive();
+  const snapshot = await place.sessions.snapshot("t");
+  await target.sessions.restore(snapshot);
+  assert.deepEqual(await shown(target.sessions), client.messages, "restored");
+  await (await target.sessions.get("t")).remove();
+  await copySessions(place.sessions, target.sessions);
+  assert.deepEqual(await shown(target.sessions), client.messages, "copied");
+  const goesOn = (await runtimeOf(target.sessions, answers(), { user: "ada" })).client("t");
+  await goesOn.follow();
+  await goesOn.ask("u3", "More");
+  assert.equal((await turnsOf(target.sessions, "t")).length, 3);
+  await erase(place.sessions, { user: "ada" });
+  assert.deepEqual(await shown(place.another()), []);
+  await assert.rejects(place.another().get("t"), { code: "session_not_found" });
 });
 
 test("an unknown thread has no events, and a thread of another user is not found", async () => {
