@@ -65,6 +65,7 @@ const ofSessions: Calls<Place> = {
     return { of: place.sessions, args: [[{ id: "s", logs: { jobs: { entries: [{ value: 1 }] } } }]] };
   },
   documents: ({ sessions }) => ({ of: sessions, args: ["scope"] }),
+  search: ({ sessions }) => ({ of: sessions, args: [{ text: "a", limit: 1 }] }),
   listEvents: ({ sessions }) => ({ of: sessions, args: [{ limit: 1 }] }),
   eachEvent: ({ sessions }) => ({ of: sessions, args: [{}] }),
   news: ({ sessions }) => ({ of: sessions, args: [{ signal: stopped() }] }),
