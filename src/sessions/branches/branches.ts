@@ -5,12 +5,13 @@ import {
   divergence,
   keptBranch,
   lineage,
+  treeOf,
   versionsAt,
   type BranchTree,
   type KeptBranch,
 } from "../../domain/branches/tree.ts";
 import { changeOf, headOf, isSame, turnsIdentity } from "../../domain/record/change.ts";
-import { keptLog, type Entry, type LogName } from "../../domain/record/entry.ts";
+import { branchesLog, keptLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { appendTruncatedUsage, TruncatedSums, type TruncatedUsage } from "../../domain/turns/truncated-usage.ts";
@@ -23,7 +24,6 @@ import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
-import { branchTree } from "../handle/kept-turns.ts";
 
 /** One branch of a session: a version of its conversation. */
 export interface Branch {
@@ -69,12 +69,8 @@ interface Moment {
 }
 
 async function momentOf(handle: Handle): Promise<Moment> {
-  for (;;) {
-    const { record } = await handle.peek();
-    const tree = await branchTree(handle.core, record);
-    // A switch between the two reads changes the turns.
-    if (record.branches === null || tree.current === record.branches.current) return { record, tree };
-  }
+  const { record, tails } = await handle.peek([{ log: branchesLog, last: 1 }]);
+  return { record, tree: treeOf(tails[0]?.[0]) };
 }
 
 /** @throws SessionError `range_invalid`, `argument_invalid` */
