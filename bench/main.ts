@@ -29,6 +29,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   ai: () => import("./ai.ts"),
   mcp: () => import("./mcp.ts"),
   langgraph: () => import("./langgraph.ts"),
+  transcripts: () => import("./transcripts.ts"),
   "openai-agents": () => import("./openai-agents.ts"),
   mastra: () => import("./mastra.ts"),
 };

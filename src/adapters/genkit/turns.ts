@@ -139,16 +139,15 @@ export async function projected(
   };
 }
 
-/** The last anchor at which these messages go on, in their numbers. */
+/** The last anchor at which these messages go on, in their numbers. One before all messages counts where no other does. */
 function anchorOf(messages: readonly Value[], base: Shown): Anchor {
   const same = sameCount(messages, base.messages);
   const found = base.anchors.findLast(({ count }) => count <= same && goesOn(messages, count));
-  if (found !== undefined) return found;
+  if (found !== undefined && found.count > 0) return found;
   const last = base.anchors.at(-1);
   const moved = last?.count === base.messages.length ? movedBy(messages, base.messages) : undefined;
-  if (last === undefined || moved === undefined) return beginning;
-  const count = last.count + moved;
-  return goesOn(messages, count) ? { ...last, count } : beginning;
+  const count = moved === undefined || last === undefined ? 0 : last.count + moved;
+  return last !== undefined && count > 0 && goesOn(messages, count) ? { ...last, count } : (found ?? beginning);
 }
 
 /** The number of first messages that are those of the other list from `at` on. */
