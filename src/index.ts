@@ -30,6 +30,7 @@ export {
   type StreamPart,
   type StreamQuery,
   type StreamStatus,
+  type UnreadableStream,
   type TokenEnd,
   type TokenWrite,
 } from "./sessions/streams.ts";

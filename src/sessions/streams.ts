@@ -35,7 +35,14 @@ import { answering } from "./turns/begin.ts";
 import { untilStopped } from "./turns/running-answer.ts";
 
 export type { StreamPart } from "./streams/reader.ts";
-export type { StandingStatus, StreamInfo, StreamPage, StreamQuery, StreamStatus } from "./streams/stream-list.ts";
+export type {
+  StandingStatus,
+  StreamInfo,
+  StreamPage,
+  StreamQuery,
+  StreamStatus,
+  UnreadableStream,
+} from "./streams/stream-list.ts";
 export type { PartInput, TokenEnd, TokenWrite } from "./streams/token-producer.ts";
 
 /** Options of an acquisition; they shape a new stream only. */
