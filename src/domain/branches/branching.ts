@@ -40,6 +40,14 @@ function branchesOf(record: SessionRecord, tree: BranchTree): Branches {
   return { tree, segments: record.branches ?? oneSegment, turns: lastOwn(record, "turns"), own };
 }
 
+/** The trees of segments that a rule of this process has made: a next change of the branches need not read its tree. */
+const trees = new WeakMap<Segments, BranchTree>();
+
+/** The tree of a record, if this process knows it. */
+export function knownTree({ branches }: Pick<SessionRecord, "branches">): BranchTree | undefined {
+  return branches === null ? undefined : trees.get(branches);
+}
+
 /** Put the branches into the draft. */
 function put(draft: Draft, { tree, segments, turns, own }: Branches, context: Context): void {
   const { heads: before } = draft.record;
@@ -47,10 +55,9 @@ function put(draft: Draft, { tree, segments, turns, own }: Branches, context: Co
     ([log]) => !keptNumbers(draft.record).some((one) => keptLog(one) === log),
   );
   const kept = [...own].map(([number, count]) => [keptLog(number), count] as const);
-  set(draft, {
-    heads: { ...Object.fromEntries([...others, ...kept]), turns },
-    branches: { ...segments, shared: lastShared(tree) },
-  });
+  const branches = { ...segments, shared: lastShared(tree) };
+  trees.set(branches, tree);
+  set(draft, { heads: { ...Object.fromEntries([...others, ...kept]), turns }, branches });
   splice(draft, branchesLog, 1, [{ seq: 1, key: null, at: context.now, data: treeData(tree) }]);
 }
 

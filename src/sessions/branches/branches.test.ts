@@ -103,6 +103,19 @@ test("a switch in another process is a conflict for a writer that has not seen i
   assert.deepEqual(await inputsOf(session, { branch: "2" }), ["another"]);
 });
 
+test("a switch to the branch that was current here switches where another process has left it", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one");
+  await Array.fromAsync(await session.edit(1, "another"));
+  const other = await place.another().get("s");
+  await other.switchTo("1");
+  await session.switchTo("2");
+  assert.deepEqual(await inputsOf(session), ["another"]);
+  await other.refresh();
+  assert.deepEqual(await inputsOf(other), ["another"]);
+});
+
 test("a key of a turn in another branch is not written a second time", async () => {
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });

@@ -1,5 +1,5 @@
 /** The branches of a session: lists them, reads and compares their turns, switches between them, removes them. */
-import { deletedWith, removeBranch, switchBranch } from "../../domain/branches/branching.ts";
+import { deletedWith, knownTree, removeBranch, switchBranch } from "../../domain/branches/branching.ts";
 import { inheritedIn } from "../../domain/branches/segments.ts";
 import {
   divergence,
@@ -71,6 +71,12 @@ interface Moment {
 async function momentOf(handle: Handle): Promise<Moment> {
   const { record, tails } = await handle.peek([{ log: branchesLog, last: 1 }]);
   return { record, tree: treeOf(tails[0]?.[0]) };
+}
+
+/** The moment that this process wrote last. Where the store has a newer one, the commit of a change is refused. */
+function knownMoment({ record }: Handle): Moment | undefined {
+  const tree = knownTree(record);
+  return tree && { record, tree };
 }
 
 /** @throws SessionError `range_invalid`, `argument_invalid` */
@@ -234,16 +240,19 @@ export async function switchOn(handle: Handle, id: string): Promise<void> {
   await handle.recoverAbandoned();
   await handle.countingConflicts(() =>
     withoutForks(handle, () =>
-      retryOnConflict(sessionIds(handle.record), async () => {
-        const { record, tree } = await momentOf(handle);
+      retryOnConflict(sessionIds(handle.record), async (attempt) => {
+        const known = attempt === 1 ? knownMoment(handle) : undefined;
+        const { record, tree } = known ?? (await momentOf(handle));
         const written = await handle.write((draft, context, writer) => {
           // The tree is that of the record that was read.
           if (!isSame(turnsIdentity(draft.record), turnsIdentity(record))) return null;
           if (!switchBranch(draft, { number, tree, fence: writer.fence }, context)) return null;
           return changeOf(draft);
         });
-        handle.seeAll();
+        if (written.status === "ok" || known === undefined) handle.seeAll();
         if (written.status === "ok") return true;
+        // Nothing was compared with the store: it may have another current branch.
+        if (known !== undefined) return undefined;
         return isSame(turnsIdentity(handle.record), turnsIdentity(record)) ? true : undefined;
       }),
     ),
