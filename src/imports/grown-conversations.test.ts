@@ -77,7 +77,7 @@ test("the two states of a conversation in one file are one session, in a dry run
   assert.deepEqual(counts(real), [1, 0, 3, 0, 2, 0]);
 });
 
-test("an earlier state of a stored conversation is present, and replaces it only where it may", async () => {
+test("an earlier state of a stored conversation is present, and replaces nothing", async () => {
   for (let length = 2; length < openai.length; length++) {
     await using place = inMemory();
     await importText(place.sessions, JSON.stringify({ id: "s", messages: openai }));
@@ -89,7 +89,12 @@ test("an earlier state of a stored conversation is present, and replaces it only
     assert.deepEqual(counts(dry), [1, 1, 0, 0, 2, 0]);
     assert.deepEqual(counts(await importText(place.sessions, text)), [0, 1, 0, 0, 0, 0]);
     assert.deepEqual(await storedIn(place.sessions), stored);
-    assert.equal((await importText(place.sessions, text, { onExists: "replace" })).replaced, 1);
+    for (const dryRun of [true, false])
+      assert.deepEqual(
+        counts(await importText(place.sessions, `${text}\n${both}\n${text}`, { onExists: "replace", dryRun })),
+        [0, 4, 0, 0, 0, 0],
+      );
+    assert.deepEqual(await storedIn(place.sessions), stored);
   }
 });
 

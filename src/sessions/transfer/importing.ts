@@ -276,8 +276,9 @@ class ImportRun {
       isSame: saysTheSame,
       replaces: async (existing, arriving) => {
         if (await hasGrown(existing, arriving)) return "grown";
-        if (this.#replacesOthers) return "replaced";
-        return (await hasMore(existing, arriving)) ? "present" : undefined;
+        // A replacement with an earlier state would delete the later turns.
+        if (await hasMore(existing, arriving)) return "present";
+        return this.#replacesOthers ? "replaced" : undefined;
       },
     });
     if (fate === "present") return;
@@ -311,7 +312,8 @@ class ImportRun {
     const met = dryRun ? await this.#metInDryRun(source) : undefined;
     const { arrived: fate, turnsBefore = 0 } =
       met ?? (await arrive(this.#core, { key, source }, { ...policy, dryRun }));
-    if (dryRun) await this.#dryRun.write(source);
+    // A session that is present may be a later state than the arriving one.
+    if (dryRun && fate !== "present") await this.#dryRun.write(source);
     this.#counts[fate]++;
     if (fate !== "present") this.#counts.turns += source.record.counters.turns - turnsBefore;
     return fate;
@@ -325,8 +327,8 @@ class ImportRun {
     if (met === undefined) return undefined;
     if (met.relation === "same") return { arrived: "present" };
     if (met.relation === "grown") return { arrived: "grown", turnsBefore: met.turns };
-    if (this.#replacesOthers) return { arrived: "replaced" };
     if (met.relation === "earlier") return { arrived: "present" };
+    if (this.#replacesOthers) return { arrived: "replaced" };
     const { tenant } = this.#options;
     throw new SessionError("session_exists", { sessionId: source.record.id, tenant, problem: "differs" });
   }
