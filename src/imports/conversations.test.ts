@@ -218,6 +218,40 @@ test("a turn without a time has that of the one before it, and the first one tha
   );
 });
 
+test("turns without a time have that of the conversation, and none is later than the next one that has a time", async () => {
+  await using place = inMemory({ ttl: "never" });
+  const said = (...questions: readonly object[]): readonly object[] => questions.flatMap((one) => [one, answer("ok")]);
+  const dated = (content: string, timestamp: string): object => ({ ...question(content), timestamp });
+  const unreadable = dated("One", "31/12/2025 10:00");
+  const two = dated("Two", "2025-03-30T10:00:00Z");
+  const all: readonly [fields: object, turns: readonly string[], created: string, last: string][] = [
+    [{ created_at: "2025-01-01", messages: said(question("One")) }, ["2025-01-01"], "2025-01-01", "2025-01-01"],
+    [{ messages: said(unreadable, two) }, ["2025-03-30", "2025-03-30"], "2025-03-30", "2025-03-30"],
+    [
+      { created_at: "2025-01-01", messages: said(unreadable, two, question("Three")) },
+      ["2025-01-01", "2025-03-30", "2025-03-30"],
+      "2025-01-01",
+      "2025-03-30",
+    ],
+    [
+      { updated_at: "2025-05-01", messages: said(unreadable, two) },
+      ["2025-03-30", "2025-03-30"],
+      "2025-03-30",
+      "2025-05-01",
+    ],
+  ];
+  await importText(place.sessions, lines(...all.map(([fields], index) => ({ id: `c${index}`, ...fields }))));
+  for (const [index, [, turns, created, last]] of all.entries()) {
+    const session = await place.sessions.get(`c${index}`);
+    const stored = (await Array.fromAsync(session.turns())).map(({ at }) => at);
+    assert.deepEqual(
+      [...stored, session.info.createdAt, session.info.lastActivityAt].map((at) => at.toISOString().slice(0, 10)),
+      [...turns, created, last],
+      `c${index}`,
+    );
+  }
+});
+
 test("a document that is nested too deep is refused alone, also one with long numbers", async () => {
   await using place = inMemory();
   const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`;

@@ -49,9 +49,9 @@ export interface Conversation {
   readonly agent?: string;
   readonly user?: string;
   readonly metadata?: { readonly [key: string]: Value | undefined };
-  /** When it began, epoch ms. @default the time of its first message, else that of its last change, else now */
+  /** When it began, epoch ms. @default the time of its first message that has one, or that of its last change, the earlier one, else now */
   readonly createdAt?: number;
-  /** When it last changed, epoch ms. @default the time of its last message, else now */
+  /** When it last changed, epoch ms. @default the time of its last message, else that of its beginning, else now */
   readonly updatedAt?: number;
   /** How many parts of its messages are kept beside their content, for the report. @default 0 */
   readonly aside?: number;
@@ -98,12 +98,14 @@ export function portableConversation(
   const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
-  // A turn without a time has that of the one before it; the first one is no later than the last change.
-  const unknown = Math.min(context.now, conversation.updatedAt ?? context.now);
+  const known = exchanges.map((exchange) => factsOf(exchange, facts));
+  // A turn without a time has that of the one before it. The first one has that of the conversation, and is no later than the next.
+  const { at: next = context.now } = known.find((one) => one.at !== undefined) ?? {};
+  const unknown = Math.min(context.now, next, conversation.updatedAt ?? conversation.createdAt ?? next);
   let at = unknown;
   const turns = exchanges.map((exchange, index): Turn => {
-    const { at: known = at, ...said } = factsOf(exchange, facts);
-    at = Math.min(known, context.now);
+    const { at: own = at, ...said } = known[index]!;
+    at = Math.min(own, context.now);
     return {
       seq: index + 1,
       key: null,
@@ -134,7 +136,7 @@ export function portableConversation(
   const createdAt = Math.min(conversation.createdAt ?? unknown, turns[0]?.at.getTime() ?? unknown);
   // A time to live begins with the import, or old conversations would have expired by then.
   const { updatedAt = Math.max(createdAt, ...latestOf(times)) } = conversation;
-  const isDated = times.length > 0 || conversation.updatedAt !== undefined;
+  const isDated = times.length > 0 || (conversation.updatedAt ?? conversation.createdAt) !== undefined;
   const latest = isDated && record.ttlMs === durationMaxMs ? updatedAt : context.now;
   const dated = { ...record, createdAt, lastActivityAt: Math.min(Math.max(latest, createdAt), context.now) };
   return { record: { ...portableOf(dated), counters: countAll(turns) }, logs };
