@@ -7,6 +7,7 @@ import { counted } from "../errors/counted.ts";
 import { mediumOf } from "../formats/shown-parts.ts";
 import type { SessionSnapshot } from "../sessions/snapshots/snapshot-text.ts";
 import { mediaKind } from "./left-out.ts";
+import { oneLine, quoted, quotedLine } from "./quoted-text.ts";
 
 /** A turn with its number and its time, epoch ms. */
 export interface NumberedTurn extends TurnData {
@@ -14,7 +15,7 @@ export interface NumberedTurn extends TurnData {
   readonly at: number;
 }
 
-/** The text of a session, with its instructions and turns. */
+/** The text of a session, with its instructions and turns. Instructions and messages are quotes: a heading outside of them is of the export. */
 export function markdownOf(
   { id, agent, user, title, state, createdAt, counters }: SessionSnapshot["session"],
   { instructions, turns }: { readonly instructions: string | undefined; readonly turns: readonly NumberedTurn[] },
@@ -28,9 +29,9 @@ export function markdownOf(
   const usage = `${counted(counters.turns, "turn")}, ${counted(counters.totalTokens, "token")}`;
   const toolNames = new Map<string, string>();
   const parts = [
-    `# ${oneLine(title == null ? id : `${title} (${id})`)}`,
-    oneLine([...about, usage].join(" · ")),
-    ...(instructions !== undefined ? [`> ${instructions.replaceAll("\n", "\n> ")}`] : []),
+    `# ${quotedLine(title == null ? id : `${title} (${id})`)}`,
+    quotedLine([...about, usage].join(" · ")),
+    ...(instructions !== undefined ? [quoted(instructions)] : []),
     ...turns.map((turn) => turnText(turn, toolNames)),
   ];
   return `${parts.join("\n\n")}\n\n`;
@@ -41,7 +42,7 @@ function turnText(
   toolNames: Map<string, string>,
 ): string {
   const ending = status === "done" ? "" : ` · ${status}${error === undefined ? "" : ` (${error.message})`}`;
-  const heading = oneLine(`## Turn ${seq} · ${instantText(at)} · ${agent}${ending}`);
+  const heading = quotedLine(`## Turn ${seq} · ${instantText(at)} · ${agent}${ending}`);
   return [heading, ...[...input, ...output].map((message) => messageText(message, toolNames))].join("\n\n");
 }
 
@@ -53,15 +54,17 @@ function messageText(message: Message, toolNames: Map<string, string>): string {
   const shown = partsOf(message).map((part) => partText(part, toolNames));
   // Recorded answers without calls may have null there.
   const called = (calls ?? []).map((call) => callText(call, toolNames));
-  return [`**${oneLine(about)}**`, ...shown, ...called].filter((text) => text !== "").join("\n\n");
+  return [`**${quotedLine(about)}**`, ...shown, ...called].filter((text) => text !== "").join("\n\n");
 }
 
-/** A text as it is, a picture or a file by its name and size, calls and results folded. */
+/** A text as a quote, a picture or a file by its name and size, calls and results folded. */
 function partText(part: Value, toolNames: Map<string, string>): string {
   const known = knownPart(part);
   switch (known.kind) {
-    case "text":
-      return known.part["text"] as string;
+    case "text": {
+      const text = known.part["text"] as string;
+      return text === "" ? "" : quoted(text);
+    }
     case "media":
       return mediumText(known.part, part);
     case "call": {
@@ -82,7 +85,7 @@ function partText(part: Value, toolNames: Map<string, string>): string {
 function otherText(part: Value): string {
   const type = isFields(part) ? part["type"] : undefined;
   return typeof type === "string" && type !== "text"
-    ? `[${oneLine([type, nameIn(part) ?? ""].join(" ").trimEnd())}]`
+    ? `[${quotedLine([type, nameIn(part) ?? ""].join(" ").trimEnd())}]`
     : "";
 }
 
@@ -93,7 +96,7 @@ function mediumText(part: Part, written: Value): string {
   const where = base64 === undefined ? (fileId ?? url) : undefined;
   const size = base64 === undefined ? undefined : sizeText((base64.length * 3) / 4);
   const about = [name, mediaType === "image/*" ? undefined : mediaType, where, size];
-  return `[${oneLine(about.filter((one) => one !== undefined && one !== "").join(", "))}]`;
+  return `[${quotedLine(about.filter((one) => one !== undefined && one !== "").join(", "))}]`;
 }
 
 function nameIn(part: Value): string | undefined {
@@ -141,10 +144,6 @@ function fenced(text: string, language: string): string {
   for (const [ticks] of text.matchAll(/`+/g)) longest = Math.max(longest, ticks.length);
   const fence = "`".repeat(longest + 1);
   return `${fence}${language}\n${text}\n${fence}`;
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, " ");
 }
 
 function instantText(ms: number): string {

@@ -167,7 +167,7 @@ test("sessions are exported by agent, user, state and time, for other programs a
   assert.deepEqual(Object.keys(metadata), ["agent", "created_at", "updated_at", "usage"]);
   assert.match(
     (await place.run(["export", "--user", "ada", "--format", "markdown"])).stdout,
-    /\*\*user\*\*\n\nhi\n\n\*\*assistant\*\*\n\nho/,
+    /\*\*user\*\*\n\n> hi\n\n\*\*assistant\*\*\n\n> ho/,
   );
   assert.equal(JSON.parse((await place.run(["export", "--after", "a"])).stdout).session.id, "b");
   await session.update({ labels: { team: "ops", draft: "yes" } });
