@@ -16,7 +16,10 @@ test("things are in the order of their times; one without a time follows the one
     ["a b1 c", "a b1 c"],
     ["a1 b c3 d e2", "a1 b e2 c3 d"],
     ["a3 b c2 d1", "d1 c2 b a3"],
-    ["a b3 c2", "c2 b3 a"],
+    ["a b3 c2", "a c2 b3"],
+    ["a3 b c2", "c2 a3 b"],
+    ["a3 b c3 d2", "d2 a3 b c3"],
+    ["a4 b c3 d2 e2", "e2 d2 c3 b a4"],
     ["a2 b c3 d e1", "e1 a2 b c3 d"],
   ];
   for (const [list, order] of lists) assert.equal(ordered(list), order, list);

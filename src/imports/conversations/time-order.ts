@@ -2,7 +2,7 @@
 
 /**
  * The things by their times. One without a time follows the one that it follows in the list. Those of one moment are in the order
- * of the list, or in the reverse of it where the list begins with the newest.
+ * of the list. A list that begins with the newest is read from its end.
  */
 export function inTimeOrder<One>(list: readonly One[], timeOf: (one: One) => number | undefined): readonly One[] {
   const timed = list.map((one) => ({ one, at: timeOf(one) }));
@@ -17,8 +17,11 @@ export function inTimeOrder<One>(list: readonly One[], timeOf: (one: One) => num
     .map(({ one }) => one);
 }
 
-/** Where some things have no time, their order is that of the others: a single earlier time reverses nothing. */
+/**
+ * True for a list that begins with the newest. Where some things have no time, the times of the others fall from each to the next,
+ * and there are at least three: an earlier time reverses nothing by itself.
+ */
 function areNewestFirst(times: readonly number[], { isEach }: { readonly isEach: boolean }): boolean {
-  const isFalling = times.every((at, index) => index === 0 || at <= times[index - 1]!);
-  return times[0]! > times.at(-1)! && (isEach || isFalling);
+  const falls = times.every((at, index) => index === 0 || at <= times[index - 1]!) && new Set(times).size > 2;
+  return times[0]! > times.at(-1)! && (isEach || falls);
 }

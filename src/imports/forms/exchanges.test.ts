@@ -142,6 +142,21 @@ test("rows of questions and answers are the sessions that they name, in the orde
   );
 });
 
+test("a row without a readable time follows the one that it follows in the file", async () => {
+  await using place = inMemory();
+  const rows = [
+    ["Q2", "2024-12-30T10:00:00Z"],
+    ["Q3", "31/12/2024 10:00"],
+    ["Q1", "2024-12-29T10:00:00Z"],
+  ].map(([question, timestamp]) => JSON.stringify({ session_id: "s", question, response: "A", timestamp }));
+  await importText(place.sessions, rows.join("\n"));
+  const asked = (await messagesOf(place.sessions, "s")).filter(({ role }) => role === "user");
+  assert.deepEqual(
+    asked.map(({ content }) => content),
+    ["Q1", "Q2", "Q3"],
+  );
+});
+
 test("rows whose questions are named user belong to no user, and rows of two users are no session", async () => {
   await using place = inMemory();
   const rows = [
