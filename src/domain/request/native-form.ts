@@ -20,6 +20,8 @@ export interface NativeForm {
   readonly hash?: string;
   /** How many messages the form stands for: this one and those after it. @default 1 */
   readonly count?: number;
+  /** What an import found beside the message: no export writes it. @default nothing */
+  readonly beside?: Value;
 }
 
 /** The native form of a message; undefined without one, and for those that earlier versions stored without a value. */

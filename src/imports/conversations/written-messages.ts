@@ -1,9 +1,11 @@
 /** The messages of a conversation, read from the values of one message format. */
+import type { Fields } from "../../domain/turns/known-parts.ts";
 import { callsIn } from "../../domain/turns/message-steps.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { readMessages } from "../../formats/conversion.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
+import { withBeside } from "./kept-beside.ts";
 import { LeftOutCounts } from "./left-out.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 
@@ -11,6 +13,8 @@ import type { Conversation, MessageFacts } from "../../sessions/transfer/convers
 export interface WrittenMessage {
   readonly value: Value;
   readonly facts: MessageFacts;
+  /** Its fields that no model is shown. @default none */
+  readonly beside?: Fields | undefined;
 }
 
 /** How to read messages. */
@@ -20,6 +24,8 @@ export interface ReadingOptions {
   readonly format?: MessageFormat | undefined;
   /** Instructions beside the messages; "" for none. @default "" */
   readonly instructions?: string;
+  /** The name of the form of the conversation. Required where messages have fields beside them. @default "" */
+  readonly form?: string;
 }
 
 /**
@@ -28,24 +34,31 @@ export interface ReadingOptions {
  */
 export function messagesOfWritten(
   written: readonly WrittenMessage[],
-  { place, format, instructions = "" }: ReadingOptions,
+  { place, format, instructions = "", form = "" }: ReadingOptions,
 ): Required<Pick<Conversation, "messages" | "facts" | "aside" | "leftOut">> {
   const values = written.map(({ value }) => value);
   const read = readMessages(values, place, format);
   const facts = new Map<Message, MessageFacts>();
-  for (const [index, { messages }] of read.entries()) {
-    const [first] = messages;
+  const messages: Message[] = [];
+  let aside = 0;
+  for (const [index, one] of read.entries()) {
+    const [first, ...others] = one.messages;
+    aside += one.aside;
+    if (first === undefined) continue;
+    const { facts: said, beside } = written[index]!;
+    const whole = beside === undefined ? first : withBeside(first, form, [beside]);
+    aside += beside === undefined ? 0 : 1;
     // The tokens of one value are counted once.
-    if (first !== undefined) facts.set(first, written[index]!.facts);
+    facts.set(whole, said);
+    messages.push(whole, ...others);
   }
-  const messages = read.flatMap((one) => one.messages);
   const leftOut = new LeftOutCounts();
   for (const { leftOut: kind, messages: made } of read)
     if (kind !== undefined || made.length === 0) leftOut.add(kind ?? "empty message");
   return {
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,
-    aside: read.reduce((count, { aside }) => count + aside, 0),
+    aside,
     leftOut: leftOut.all,
   };
 }

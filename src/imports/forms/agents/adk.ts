@@ -4,7 +4,16 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf, textOf, timeIn } from "../../conversations/about.ts";
+import {
+  aboutConversation,
+  factsOf,
+  groupNames,
+  groupOf,
+  restOf,
+  says,
+  textOf,
+  timeIn,
+} from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { noMessages } from "../../conversations/refusals.ts";
@@ -63,7 +72,7 @@ function conversationOf(session: Fields, events: readonly Fields[], place: strin
   if (!isKept && isFields(state)) leftOut.add("state value", Object.keys(state).length);
   const about = aboutConversation(isKept ? session : fields, ["events", "lastUpdateTime", "last_update_time"]);
   const agents = [...new Set(events.map(({ author }) => author as string))].filter((author) => author !== "user");
-  const read = messagesOfWritten(written, { place, format: gemini });
+  const read = messagesOfWritten(written, { place, format: gemini, form: "adk" });
   const { messages, loose } = withoutLooseResults(read.messages);
   leftOut.add("stray result", loose);
   return {
@@ -92,19 +101,52 @@ function writtenIn(event: Fields, leftOut: LeftOutCounts): readonly WrittenMessa
     return [];
   }
   const isOfUser = role === undefined || role === null ? author === "user" : role === "user";
-  return [{ value: { role: isOfUser ? "user" : "model", parts: said }, facts: factsOf(event) }];
+  const placed = list.length > 0 ? placedNames : [...placedNames, ...transcriptNames];
+  return [
+    {
+      value: { role: isOfUser ? "user" : "model", parts: said },
+      facts: factsOf(event),
+      beside: restOf({ ...event, actions: filledOf(event["actions"]) }, placed),
+    },
+  ];
+}
+
+/** The fields of an event that have a place in a session, or none outside of the kit. */
+const placedNames = [
+  ...groupNames,
+  "id",
+  "invocationId",
+  "invocation_id",
+  "author",
+  "content",
+  "partial",
+  "turnComplete",
+  "turn_complete",
+  "finishReason",
+  "finish_reason",
+  "longRunningToolIds",
+  "long_running_tool_ids",
+  "appName",
+  "app_name",
+  "userId",
+  "user_id",
+];
+
+/** The fields of an object that say something: most of those of `actions` are empty. */
+function filledOf(value: Value | undefined): Value {
+  return Object.fromEntries(Object.entries(isFields(value) ? value : {}).filter(([, field]) => says(field)));
 }
 
 /** The words of a spoken conversation. */
 function transcriptsIn(event: Fields): readonly Fields[] {
-  return ["inputTranscription", "input_transcription", "outputTranscription", "output_transcription"].flatMap(
-    (name) => {
-      const transcript = event[name];
-      const text = isFields(transcript) && transcript["finished"] !== false ? textOf(transcript, ["text"]) : undefined;
-      return text === undefined ? [] : [{ text }];
-    },
-  );
+  return transcriptNames.flatMap((name) => {
+    const transcript = event[name];
+    const text = isFields(transcript) && transcript["finished"] !== false ? textOf(transcript, ["text"]) : undefined;
+    return text === undefined ? [] : [{ text }];
+  });
 }
+
+const transcriptNames = ["inputTranscription", "input_transcription", "outputTranscription", "output_transcription"];
 
 /** Python writes all fields that a part may have, most of them as null. */
 export function withoutNulls(part: Fields): Fields {

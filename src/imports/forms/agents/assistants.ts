@@ -7,7 +7,7 @@ import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, hasOwnId, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { aboutConversation, hasOwnId, restOf, textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
@@ -83,6 +83,22 @@ function conversationOf(thread: Fields, entries: readonly Fields[], place: strin
   };
 }
 
+/** The fields of a message that have a place in a session, or repeat what has one. */
+const placedNames = [
+  "id",
+  "object",
+  "thread_id",
+  "assistant_id",
+  "role",
+  "content",
+  "attachments",
+  "metadata",
+  "status",
+  "completed_at",
+  // An older name of the attachments.
+  "file_ids",
+];
+
 /** Reads messages and steps of runs one after the other. */
 class Reading {
   readonly #runs: ReadonlyMap<string | undefined, Fields>;
@@ -117,6 +133,8 @@ class Reading {
     this.#leftOut.add("attachment", files.length);
     if (files.length > 0) beside.push({ attachments: files });
     if (isFields(metadata) && Object.keys(metadata).length > 0) beside.push({ metadata });
+    const rest = restOf(entry, placedNames);
+    if (rest !== undefined) beside.push(rest);
     this.#aside += beside.length;
     const texts = read.flatMap((part) => (part["type"] === "text" ? [part["text"] as string] : []));
     const whole = texts.length === read.length ? texts.join("\n\n") : read;

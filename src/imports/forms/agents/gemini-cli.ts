@@ -7,7 +7,7 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, textOf } from "../../conversations/about.ts";
+import { aboutConversation, factsOf, restOf, textOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { fieldsIn } from "../../conversations/lists.ts";
@@ -105,7 +105,8 @@ class Log {
     const { summary, memoryScratchpad, ...header } = this.#header;
     this.#leftOut.add("memory scratchpad", isFields(memoryScratchpad) ? 1 : 0);
     const about = aboutConversation(header, ["messages"]);
-    const read = messagesOfWritten(said.flatMap(contentsOf(new Set())), { place, format: gemini });
+    const contents = said.flatMap(contentsOf(new Set()));
+    const read = messagesOfWritten(contents, { place, format: gemini, form: "gemini-cli" });
     const { messages: kept, loose } = withoutLooseResults(read.messages);
     this.#leftOut.add("stray result", loose);
     return {
@@ -145,7 +146,8 @@ function contentsOf(answered: Set<string>): (message: Fields) => readonly Writte
       // A history that was written anew has each result in a message of its own too.
       const own = parts.filter((part) => !answered.has(responseId(part) ?? ""));
       const isRepeated = parts.length > 0 && own.length === 0;
-      return isRepeated ? [] : [{ value: { role: "user", parts: own }, facts: factsOf(message) }];
+      const beside = restOf(message, placedNames);
+      return isRepeated ? [] : [{ value: { role: "user", parts: own }, facts: factsOf(message), beside }];
     }
     const { thoughts, toolCalls } = message;
     const thought = fieldsIn(thoughts).map(({ subject, description }): Value => {
@@ -158,13 +160,36 @@ function contentsOf(answered: Set<string>): (message: Fields) => readonly Writte
       .filter(({ id }) => typeof id !== "string" || !called.has(id))
       .map(({ id, name, args }): Value => ({ functionCall: defined({ id, name, args }) as Fields }));
     const results = calls.flatMap(resultsOf);
+    const shown = calls.flatMap((call) => {
+      const rest = restOf(call, placedCallNames);
+      return rest === undefined ? [] : [defined({ id: call["id"], ...rest })];
+    });
+    const beside = restOf(
+      { ...message, toolCalls: shown },
+      placedNames.filter((name) => name !== "toolCalls"),
+    );
     for (const result of results) answered.add(responseId(result) ?? "");
     return [
-      { value: { role: "model", parts: [...thought, ...parts, ...others] }, facts: factsOf(message) },
+      { value: { role: "model", parts: [...thought, ...parts, ...others] }, facts: factsOf(message), beside },
       ...(results.length === 0 ? [] : [{ value: { role: "user", parts: results }, facts: {} }]),
     ];
   };
 }
+
+/** The fields of a message that have a place in a session. */
+const placedNames = ["id", "type", "content", "thoughts", "toolCalls"];
+
+/** The fields of a call that have a place in a session, or say what its tool is. */
+const placedCallNames = [
+  "id",
+  "name",
+  "args",
+  "result",
+  "status",
+  "displayName",
+  "description",
+  "renderOutputAsMarkdown",
+];
 
 /** The result of a call. Pictures stand beside the response, and belong into it. */
 function resultsOf({ id, name, result }: Fields): readonly Value[] {

@@ -97,7 +97,7 @@ test("a conversation of ChatGPT has the branch that was shown last, its title, t
   const session = await place.sessions.get("k");
   assert.deepEqual(
     [session.info.title, session.info.metadata, session.info.createdAt.getTime(), await session.instructions()],
-    ["Oven", { title: "Oven", source: "chatgpt" }, 1_700_000_000_500, "Be brief."],
+    ["Oven", { title: "Oven", default_model_slug: "m1", source: "chatgpt" }, 1_700_000_000_500, "Be brief."],
   );
   const [turn, ...others] = await Array.fromAsync(session.turns());
   assert.deepEqual([turn?.at.getTime(), turn?.model, others.length], [1_700_000_001_000, "m2", 0]);

@@ -4,7 +4,7 @@ import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
+import { aboutConversation, says, textOf, timeIn } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
@@ -54,13 +54,7 @@ interface NodeMessage {
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf(fields: Fields, path: readonly NodeMessage[], place: string): Conversation {
-  const about = aboutConversation(fields, [
-    "mapping",
-    "current_node",
-    "default_model_slug",
-    "conversation_template_id",
-    "moderation_results",
-  ]);
+  const about = aboutConversation(fields, ["mapping", "current_node"]);
   const reading = new Reading();
   for (const one of path) reading.add(one);
   const { messages, facts, leftOut, aside } = reading.end();
@@ -88,6 +82,8 @@ class Reading {
   /** The ids of calls without a result, by the name of their tool. */
   readonly #open: { readonly id: string; readonly name: string }[] = [];
   #beside: Fields[] = [];
+  /** The last message, beside which the fields behind it are kept too. */
+  #last: { readonly message: Message; readonly facts: MessageFacts; readonly beside: Fields[] } | undefined;
   #aside = 0;
 
   add({ id, message }: NodeMessage): void {
@@ -107,8 +103,8 @@ class Reading {
   }
 
   end(): Required<Pick<Conversation, "messages" | "facts" | "leftOut" | "aside">> {
-    const [last] = this.#messages.splice(-1);
-    if (last !== undefined) this.#put(last, this.#facts.get(last) ?? {});
+    this.#last?.beside.push(...this.#beside);
+    this.#writeLast();
     return {
       messages: this.#messages,
       facts: this.#facts,
@@ -119,13 +115,13 @@ class Reading {
 
   #instructions(content: Fields): void {
     const texts = ["user_profile", "user_instructions"].flatMap((name) => textOf(content, [name]) ?? []);
-    if (texts.length > 0) this.#messages.push({ role: "system", content: texts.join("\n\n") });
+    if (texts.length > 0) this.#write({ role: "system", content: texts.join("\n\n") });
   }
 
   #system(role: Value | undefined, content: Fields): void {
     const text = textsIn(content).join("\n\n");
     if (text === "") return;
-    if (role === "system") this.#messages.push({ role, content: text });
+    if (role === "system") this.#write({ role, content: text });
     else this.#leftOut.add("hidden message");
   }
 
@@ -140,7 +136,7 @@ class Reading {
       this.#beside.push(picture);
     }
     const words = parts.map((part) => ({ type: "text", text: isFields(part) ? referenceTo(part) : (part as string) }));
-    this.#put({ role, content: pictures.length === 0 ? texts.join("\n\n") : words }, factsOf(message));
+    this.#put({ role, content: pictures.length === 0 ? texts.join("\n\n") : words }, message);
   }
 
   /** The files of a message are beside its content, pictures are parts of it too. The export has their names only. */
@@ -161,7 +157,7 @@ class Reading {
   ): void {
     this.#open.push({ id, name });
     const called = { id, type: "function", function: { name, arguments: textsIn(content).join("\n") } } as const;
-    this.#put({ role: "assistant", content: null, tool_calls: [called] }, factsOf(message));
+    this.#put({ role: "assistant", content: null, tool_calls: [called] }, message);
   }
 
   /** The result of the last call of the tool that has none. */
@@ -175,12 +171,25 @@ class Reading {
     for (const part of partsIn(content))
       if (isFields(part)) this.#leftOut.add(isPicture(part) ? "picture" : "attachment");
     const text = partsIn(content).map((part) => (isFields(part) ? referenceTo(part) : (part as string)));
-    this.#put({ role: "tool", tool_call_id: call.id, content: text.join("\n\n") }, factsOf(message));
+    this.#put({ role: "tool", tool_call_id: call.id, content: text.join("\n\n") }, message);
   }
 
-  #put(message: Message, facts: MessageFacts): void {
-    const whole = withBeside(message, "chatgpt", this.#beside);
+  #put(message: Message, source: Fields): void {
+    const rest = restOf(source);
+    if (rest !== undefined) this.#keepBeside(rest);
+    this.#write(message, factsOf(source), this.#beside);
     this.#beside = [];
+  }
+
+  #write(message: Message, facts: MessageFacts = {}, beside: Fields[] = []): void {
+    this.#writeLast();
+    this.#last = { message, facts, beside };
+  }
+
+  #writeLast(): void {
+    if (this.#last === undefined) return;
+    const { message, facts, beside } = this.#last;
+    const whole = withBeside(message, "chatgpt", beside);
     this.#messages.push(whole);
     this.#facts.set(whole, facts);
   }
@@ -189,6 +198,25 @@ class Reading {
     this.#beside.push(message);
     this.#aside++;
   }
+}
+
+/** The metadata of a message that have another place, or are for ChatGPT's own pages. */
+const placedMetadata = ["attachments", "finish_details", "serialization_metadata"];
+
+/**
+ * The name of the author, and the metadata that say what stands beside the words, such as sources: they are objects and lists.
+ * Undefined for a message without such. The name of a tool is that of its call.
+ */
+function restOf({ author, metadata }: Fields): Fields | undefined {
+  const { role, name = null } = author as Fields;
+  const kept = Object.entries(isFields(metadata) ? metadata : {}).filter(
+    ([field, value]) => typeof value === "object" && says(value) && !placedMetadata.includes(field),
+  );
+  const rest = {
+    ...(role === "tool" || !says(name) ? {} : { author: { name } }),
+    ...(kept.length === 0 ? {} : { metadata: Object.fromEntries(kept) }),
+  };
+  return says(rest) ? rest : undefined;
 }
 
 function factsOf(message: Fields): MessageFacts {

@@ -44,12 +44,7 @@ export const claudeAi: ConversationFormat = {
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf(fields: Fields, list: readonly Fields[], place: string): Conversation {
-  const about = aboutConversation(fields, [
-    "chat_messages",
-    "current_leaf_message_uuid",
-    "account",
-    ...instructionNames,
-  ]);
+  const about = aboutConversation(fields, ["chat_messages", "current_leaf_message_uuid", ...instructionNames]);
   // An export in this format has them beside the messages.
   const instructions = instructionsIn(fields);
   const messages: Message[] = instructions === "" ? [] : [{ role: "system", content: instructions }];

@@ -24,9 +24,13 @@ export const lobechat: ConversationFormat = {
     const threads = topics.filter(({ thread }) => thread !== undefined);
     const shown =
       branches === "fork" ? topics : topics.filter((topic) => !threads.includes(topic) || isAlone(topic, topics));
-    return shown.map((topic) => {
+    return shown.map((topic, index) => {
       const beside = threads.filter((thread) => thread !== topic && thread.topic === topic.topic);
-      return conversationOf(topic, { tables, place, threads: branches === "fork" ? 0 : beside.length });
+      const leftOut = new LeftOutCounts();
+      leftOut.add("branch", branches === "fork" ? 0 : beside.length);
+      // The other tables belong to no conversation: they are counted once.
+      for (const [table, rows] of index === 0 ? tables.unread : []) leftOut.add(`row of ${table}`, rows);
+      return conversationOf(topic, { tables, place, leftOut });
     });
   },
 };
@@ -47,7 +51,12 @@ interface Tables {
   readonly plugins: ReadonlyMap<string, Fields>;
   /** The rows of files, by the ids of their messages. */
   readonly files: ReadonlyMap<string, readonly Fields[]>;
+  /** How many rows each table that is not read has. */
+  readonly unread: readonly (readonly [table: string, rows: number])[];
 }
+
+/** The tables that conversations are made of. */
+const readTables = ["messages", "sessions", "topics", "agents", "agentsToSessions", "messagePlugins", "messagesFiles"];
 
 /** The tables of an export: `state` of the browser, `data` of the database; undefined for a document of another form. */
 function tablesIn(document: Value): Tables | undefined {
@@ -73,6 +82,9 @@ function tablesIn(document: Value): Tables | undefined {
     ),
     plugins: byId("messagePlugins"),
     files: Map.groupBy(rows("messagesFiles"), (row) => textOf(row, ["messageId"]) ?? ""),
+    unread: Object.keys(tables).flatMap((name) =>
+      readTables.includes(name) ? [] : [[name, listOf(tables[name]).length] as const],
+    ),
   };
 }
 
@@ -101,8 +113,8 @@ function topicsIn({ messages, topics }: Tables): readonly Topic[] {
 interface Around {
   readonly tables: Tables;
   readonly place: string;
-  /** How many threads beside the topic are not imported. */
-  readonly threads: number;
+  /** What is not imported: threads beside the topic, and other tables. */
+  readonly leftOut: LeftOutCounts;
 }
 
 /** The fields of topics and sessions that say nothing of the conversation; the time of its last message is that of its last change. */
@@ -110,7 +122,7 @@ const storedNames = ["accessedAt", "updatedAt", "clientId", "slug", "meta", "con
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf({ topic, thread, session = "inbox", messages }: Topic, around: Around): Conversation {
-  const { tables, place, threads } = around;
+  const { tables, place, leftOut } = around;
   const row = tables.sessions.get(session) ?? {};
   const { config, meta } = row;
   const agent = tables.agents.get(tables.agentOf.get(session) ?? session) ?? {};
@@ -119,14 +131,18 @@ function conversationOf({ topic, thread, session = "inbox", messages }: Topic, a
     (isFields(meta) ? textOf(meta, ["title"]) : undefined) ?? textOf(row, ["title"]) ?? textOf(agent, ["title"]);
   const own = topic === undefined ? { ...row, title: assistant ?? "" } : (tables.topics.get(topic) ?? {});
   const about = aboutConversation(own, storedNames);
-  const leftOut = new LeftOutCounts();
-  leftOut.add("branch", threads);
   const calls = new Set(messages.flatMap((message) => toolsIn(message).map((tool) => textOf(tool, ["id"]))));
   const id = thread ?? topic ?? session;
   return {
     ...about,
     id,
     metadata: defined({
+      ...Object.fromEntries(
+        ["description", "tags"].flatMap((name) => {
+          const value = [isFields(meta) ? meta[name] : null, agent[name]].find((one = null) => says(one));
+          return value === undefined ? [] : [[name, value]];
+        }),
+      ),
       ...about.metadata,
       assistant,
       branchOf: thread === undefined ? undefined : topic,

@@ -72,8 +72,9 @@ const chatNames = ["id", "title", "history", "messages", "timestamp", "files", "
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf({ outer, chat }: Around, list: readonly Fields[], place: string): Conversation {
-  const { params, system = isFields(params) ? params["system"] : undefined } = chat;
-  const others = isFields(params) ? Object.entries(params).filter(([name]) => name !== "system") : [];
+  const params = isFields(chat["params"]) ? chat["params"] : {};
+  const { system = params["system"] } = chat;
+  const others = Object.entries(params).filter(([name, value]) => name !== "system" || value !== system);
   const own = Object.fromEntries(Object.entries(chat).filter(([name]) => !chatNames.includes(name)));
   const { title, id, timestamp } = chat;
   // A row of the export says more than the chat in it.
