@@ -339,10 +339,13 @@ test("the list of every page is its field items, as in the library", async () =>
     "/v1/devices/link array",
     "/v1/documents/{scope} array",
     "/v1/events array",
+    "/v1/search array",
     "/v1/sessions array",
     "/v1/sessions/{id}/events array",
     "/v1/sessions/{id}/logs/{name} array",
+    "/v1/sessions/{id}/stored/{log} array",
     "/v1/sessions/{id}/turns array",
+    "/v1/streams array",
   ]);
 });
 

@@ -157,7 +157,7 @@ test("a run that names its checkpoint goes on from there", async () => {
   await app.invoke({ messages: [new HumanMessage({ id: "3", content: "three" })] }, config);
   assert.deepEqual(await shape(sessions, "t"), [
     ["done", ["one"], ["answer 1"]],
-    ["done", ["three"], ["answer 5"]],
+    ["done", ["three"], ["answer 3"]],
   ]);
 });
 

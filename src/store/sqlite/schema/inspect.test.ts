@@ -85,6 +85,15 @@ test("a missing index is built on request, unless rows of the table prevent it",
   assert.equal(left?.repaired, false);
 });
 
+test("a missing trigger of the search is built on request, and the index begins anew", async () => {
+  const damage = "insert into search_state values (1, 3); drop trigger search_entry_deleted";
+  for (const repair of [false, true]) {
+    assert.deepEqual(await inspected(damage, { repair }), [
+      { kind: "schema", what: "trigger search_entry_deleted is missing", fix: "it is built", repaired: repair },
+    ]);
+  }
+});
+
 test("a view that is missing or another is found, and made again on request", async () => {
   const damage = "drop view readable_turns; drop view usage_by_day; create view usage_by_day as select 1 as turns";
   for (const repair of [false, true]) {

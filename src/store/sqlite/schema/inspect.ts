@@ -3,6 +3,7 @@ import type { StoreProblem } from "../../store.ts";
 import type { Migration } from "../../migrations.ts";
 import { migrations } from "./schema.ts";
 import { missingSteps } from "./schema-version.ts";
+import { emptiedSearch } from "./search-tables.ts";
 import { readOnlyErrorOf } from "../connection/database-file.ts";
 import { isMissing, isRefused } from "../connection/sqlite-error.ts";
 import { counted } from "../../../errors/counted.ts";
@@ -63,7 +64,10 @@ function damage(database: DatabaseSync): StoreProblem[] {
   return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...unrepairable }));
 }
 
-/** A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes and all views. */
+/**
+ * A missing index costs time; an index that is not unique lets a key in twice. `repair` builds missing indexes, triggers and all
+ * views.
+ */
 function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[] {
   using expected = new DatabaseSync(":memory:");
   for (const { sql } of migrations) expected.exec(sql);
@@ -85,7 +89,9 @@ function schemaProblems(database: DatabaseSync, repair: boolean): StoreProblem[]
     // The missing table is reported.
     if (table !== undefined && !there.has(`table ${table}`)) return [];
     if (table === undefined) return [{ kind: "schema", what, ...unrepairable }];
-    return [{ kind: "schema", ...(repair ? built(database, { what, sql }) : { what, repaired: false }), fix }];
+    // Without a trigger the index of search has missed changes; the next search makes it anew.
+    const rebuilt = name.startsWith("trigger ") ? `${sql}; ${emptiedSearch}` : sql;
+    return [{ kind: "schema", ...(repair ? built(database, { what, sql: rebuilt }) : { what, repaired: false }), fix }];
   });
 }
 
@@ -105,9 +111,9 @@ function built(
   }
 }
 
-/** The table of an index. */
+/** The table of an index or a trigger. */
 function tableOf(sql: string): string | undefined {
-  return /^create (?:unique )?index \w+ on (\w+)/i.exec(sql)?.[1];
+  return /^create (?:(?:unique )?index \w+|trigger \w+ after [\w ]+?) on (\w+)/i.exec(sql)?.[1];
 }
 
 function partsOf(database: DatabaseSync): ReadonlyMap<string, string> {

@@ -59,3 +59,10 @@ export const searchTables: string = `
         insert or ignore into search_changes select session, log, seq from search_messages where session = old.no;
       end;
     `;
+
+/** Empties the index of search; the next search makes it anew. */
+export const emptiedSearch: string = `
+  delete from search_state;
+  delete from search_changes;
+  delete from search_messages;
+  insert into search_words (search_words) values ('delete-all')`;
