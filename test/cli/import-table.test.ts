@@ -20,7 +20,8 @@ const exchanges = `
     (3, 'a', 'ceo', 'ada', 'And a third?', 'Ask the supplier.', '2026-01-02 10:05:00', 9),
     (2, 'b', null, null, 'Hello', null, '2026-01-03 08:00:00', null),
     (4, null, 'ceo', null, 'lost', 'lost', '2026-01-03 08:00:00', 1),
-    (5, 'c', 'ceo', null, '', null, '2026-01-03 08:00:00', 1)`;
+    (5, 'c', 'ceo', null, '', null, '2026-01-03 08:00:00', 1),
+    (6, 'b', null, null, 'Anybody?', 'Yes.', '2026-01-03 08:01:00', null)`;
 
 const states = `
   create table conversation_states (session_id text primary key, active_agent text, state JSON, updated_at TIME);
@@ -79,8 +80,8 @@ for (const [engine, prepare] of Object.entries(engines)) {
       "session from session_id, question from question, answer from response, time from timestamp, agent from agent_name, user from user_id";
     assert(dry.stderr.includes(`table llm_sessions, a row for each exchange: ${taken}\n`), dry.stderr);
     assert.match(dry.stderr, /columns left out: id, tokens_used\n/);
-    assert.match(dry.stderr, /would import 2 sessions, 3 turns, /);
-    assert.match(dry.stderr, /2 rows of 5 left out: without a session, or without a text\n/);
+    assert.match(dry.stderr, /would import 2 sessions, 4 turns, /);
+    assert.match(dry.stderr, /2 rows of 6 left out: without a session, or without a text\n/);
     assert.equal((await run()).code, 0);
     const again = JSON.parse((await run("--json")).stdout) as Record<string, unknown>;
     assert.deepEqual([again["restored"], again["present"], again["skipped"]], [0, 2, 0]);
@@ -96,7 +97,7 @@ for (const [engine, prepare] of Object.entries(engines)) {
         ["2026-01-02T10:05:00.000Z", "And a third?", "Ask the supplier."],
       ],
     );
-    assert.equal((await sessions.get("b")).info.turn, 1);
+    assert.equal((await sessions.get("b")).info.turn, 2);
   });
 
   test(`${engine}: rows of states become sessions with their messages, or with the state as metadata`, async () => {

@@ -142,6 +142,32 @@ test("rows of questions and answers are the sessions that they name, in the orde
   );
 });
 
+test("a question without an answer is a turn of its own, also where the conversation grows behind it", async () => {
+  await using place = inMemory();
+  const history = [
+    { question: "Rye?", response: null, timestamp: "2025-01-01T10:00:00Z" },
+    { question: "Oats?", response: null, timestamp: "2025-01-02T10:00:00Z" },
+    { question: "Wheat?", response: "Yes.", timestamp: "2025-01-03T10:00:00Z" },
+  ];
+  for (let length = 1; length <= history.length; length++) {
+    const conversation_history = history.slice(0, length);
+    const report = await importText(place.sessions, JSON.stringify({ session_id: "s", conversation_history }));
+    assert.deepEqual([report.restored, report.grown, report.turns], length === 1 ? [1, 0, 1] : [0, 1, 1]);
+  }
+  await importText(place.sessions, history.map((row) => JSON.stringify({ session_id: "rows", ...row })).join("\n"));
+  for (const id of ["s", "rows"]) {
+    const turns = await Array.fromAsync((await place.sessions.get(id)).turns());
+    assert.deepEqual(
+      turns.map(({ input, output, at }) => [input.length, output.length, at.toISOString().slice(0, 10)]),
+      [
+        [1, 0, "2025-01-01"],
+        [1, 0, "2025-01-02"],
+        [1, 1, "2025-01-03"],
+      ],
+    );
+  }
+});
+
 test("a row without a readable time follows the one that it follows in the file", async () => {
   await using place = inMemory();
   const rows = [

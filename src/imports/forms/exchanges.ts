@@ -151,12 +151,13 @@ function conversationOf(fields: Fields, place: string): Conversation {
       ...(answer === undefined ? [] : [{ role: "assistant", content: answer } as const]),
     ];
     const { at, ...answered } = factsOf(item);
+    const beginsTurn = question !== undefined && messages.at(-1)?.role === "user" ? true : undefined;
     for (const [index, message] of said.entries()) {
       const isLast = index === said.length - 1;
       const whole = isLast ? withBeside(message, "exchanges", beside) : message;
       messages.push(whole);
       // The tokens and the model of an exchange are those of its answer.
-      facts.set(whole, defined({ at, ...(isLast ? answered : {}) }));
+      facts.set(whole, defined({ at, ...(isLast ? answered : {}), beginsTurn: index === 0 ? beginsTurn : undefined }));
     }
     aside += beside.length;
   }

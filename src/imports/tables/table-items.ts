@@ -120,10 +120,16 @@ function contentOf(text: string): Value {
 function ofExchanges(gathered: Gathered, columns: Columns): Conversation {
   const { id, rows } = gathered;
   const facts = new Map<Message, MessageFacts>();
+  let isOpen = false;
   const messages = rows.flatMap((row) => {
     const exchange = exchangeOf(row, columns);
     const at = timeOf(row, columns);
-    if (at !== undefined) for (const message of exchange) facts.set(message, { at });
+    for (const message of exchange) {
+      const isQuestion = message.role === "user";
+      const own = defined({ at, beginsTurn: isQuestion && isOpen ? true : undefined });
+      if (Object.keys(own).length > 0) facts.set(message, own);
+      isOpen = isQuestion;
+    }
     return exchange;
   });
   return { id, messages, facts, ...aboutOf(gathered, columns) };

@@ -32,6 +32,8 @@ export interface MessageFacts {
   readonly usage?: ReportedUsage;
   /** The model that wrote it. */
   readonly model?: string;
+  /** True for a question that is a turn of its own, although the question before it has no answer. @default false */
+  readonly beginsTurn?: boolean;
 }
 
 /** How many things of each kind have no place in a session: `{ branch: 1, attachment: 2 }`. */
@@ -82,7 +84,8 @@ export function portableConversation(
   { id, agent: agentElse, ttl }: ConversationOptions,
 ): Portable {
   const { messages, facts = noFacts, user, metadata, title, agent = agentElse } = conversation;
-  const { leading, exchanges } = exchangesOf(parseMessages(messages, "user", "messages"));
+  const { leading, exchanges: listed } = exchangesOf(parseMessages(messages, "user", "messages"));
+  const exchanges = listed.flatMap((exchange) => separated(exchange, facts));
   const session = newSession(
     core,
     { tenant: "default", id },
@@ -140,6 +143,13 @@ export function portableConversation(
   const latest = isDated && record.ttlMs === durationMaxMs ? updatedAt : context.now;
   const dated = { ...record, createdAt, lastActivityAt: Math.min(Math.max(latest, createdAt), context.now) };
   return { record: { ...portableOf(dated), counters: countAll(turns) }, logs };
+}
+
+/** The exchange, or an exchange for each of its questions that begins a turn. */
+function separated({ input, output }: Exchange, facts: ReadonlyMap<Message, MessageFacts>): readonly Exchange[] {
+  const starts = [...input.keys()].filter((index) => index > 0 && facts.get(input[index]!)?.beginsTurn === true);
+  const unanswered = starts.map((end, index) => ({ input: input.slice(starts[index - 1] ?? 0, end), output: [] }));
+  return [...unanswered, { input: input.slice(starts.at(-1) ?? 0), output }];
 }
 
 function latestOf(times: readonly number[]): readonly number[] {

@@ -28,7 +28,7 @@ export const geminiCliPrompts: ConversationFormat = {
     const read = messagesOfWritten(
       asked.map(({ message, ...prompt }) => ({
         value: { role: "user", content: message },
-        facts: defined({ at: timeIn(prompt as unknown as Fields) }),
+        facts: { beginsTurn: true, ...defined({ at: timeIn(prompt as unknown as Fields) }) },
       })),
       { place },
     );

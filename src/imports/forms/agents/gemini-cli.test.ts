@@ -161,9 +161,12 @@ test("the prompts of logs.json are questions of their sessions in their order, w
   const log = [prompt(1, "/help"), prompt(2, "And wheat?"), prompt(0, "Rye?"), prompt(0, "/quit", "h")];
   const report = await importText(place.sessions, JSON.stringify(log));
   assert.deepEqual([report.restored, report.leftOut, report.empty], [1, { command: 1 }, 1]);
-  const [turn] = await Array.fromAsync((await place.sessions.get("g")).turns());
+  const turns = await Array.fromAsync((await place.sessions.get("g")).turns());
   assert.deepEqual(
-    [turn?.input.map(({ content }) => content), turn?.at.toISOString()],
-    [["Rye?", "And wheat?"], "2025-01-01T00:00:00.000Z"],
+    turns.map(({ input, at }) => [input.map(({ content }) => content), at.toISOString()]),
+    [
+      [["Rye?"], "2025-01-01T00:00:00.000Z"],
+      [["And wheat?"], "2025-01-01T00:00:02.000Z"],
+    ],
   );
 });
