@@ -4,6 +4,7 @@ import type { Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Value } from "../domain/values/codec.ts";
 import {
+  countOf,
   hasUiFields,
   isListOf,
   noMessage,
@@ -71,7 +72,11 @@ function uiToCanonical(value: Fields): Canonical {
   const read = said.map(canonicalParts);
   return {
     messages: read.flatMap(({ messages }) => messages),
-    aside: read.reduce((sum, { aside }) => sum + aside, 0),
+    // Version 4 has reasoning beside the content, and among the parts too where a message has parts.
+    aside: read.reduce(
+      (sum, { aside }) => sum + aside,
+      countOf(value, Array.isArray(parts) ? ["annotations"] : ["reasoning", "annotations"]),
+    ),
   };
 }
 

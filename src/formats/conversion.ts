@@ -16,6 +16,7 @@ import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
 import { withCallIds } from "./calls/call-ids.ts";
 import { isListOf, type MessageFormat, type MessageFormatName } from "./message-format.ts";
+import { isUnknownItem } from "./openai-items.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf, messageIn } from "./registry.ts";
 import { sharegpt } from "./sharegpt.ts";
 
@@ -102,8 +103,11 @@ export function readMessages(
   return convertAll(
     values.map((value, index) => {
       const format = given !== undefined && isMessageOf(given, value) ? given : formatOf(value);
-      if (format === undefined) throw notKnown(value, `${place} messages[${index}]`);
-      return { value: messageIn(value)!, format };
+      const fields = messageIn(value);
+      const path = `${place} messages[${index}]`;
+      if (format === undefined || fields === undefined) throw notKnown(value, path);
+      if (isUnknownItem({ format, value: fields })) throw notKnown(fields["type"], `${path}.type`);
+      return { value: fields, format };
     }),
     `${place} `,
   );

@@ -67,6 +67,14 @@ export function isListOf(value: Value | undefined, isOne: (item: Fields) => bool
   return Array.isArray(value) && (value as readonly Value[]).every((item) => isFields(item) && isOne(item));
 }
 
+/** How many of these fields say something. */
+export function countOf(value: Fields, names: readonly string[]): number {
+  return names.filter((name) => {
+    const field = value[name];
+    return Array.isArray(field) ? field.length > 0 : (typeof field === "string" && field !== "") || isFields(field);
+  }).length;
+}
+
 /** True for a message of the AI SDK's version 4 that has calls or files beside its content. */
 export function hasUiFields({ toolInvocations, experimental_attachments: attachments }: Fields): boolean {
   return Array.isArray(toolInvocations) || (Array.isArray(attachments) && attachments.length > 0);

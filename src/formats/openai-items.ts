@@ -98,6 +98,49 @@ function isCall(type: Value | undefined): boolean {
   return typeof type === "string" && /^[a-z_]+_call$/.test(type);
 }
 
+/** The types of items that have no role. */
+const itemTypes = new Set<unknown>([
+  "function_call",
+  "function_call_output",
+  "function_call_result",
+  "custom_tool_call",
+  "custom_tool_call_output",
+  "hosted_tool_call",
+  "tool_search_call",
+  "tool_search_output",
+  "web_search_call",
+  "file_search_call",
+  "code_interpreter_call",
+  "image_generation_call",
+  "computer_call",
+  "computer_call_output",
+  "computer_call_result",
+  "local_shell_call",
+  "local_shell_call_output",
+  "shell_call",
+  "shell_call_output",
+  "apply_patch_call",
+  "apply_patch_call_output",
+  "mcp_call",
+  "mcp_list_tools",
+  "mcp_approval_request",
+  "mcp_approval_response",
+  "reasoning",
+  "compaction",
+  "item_reference",
+  "unknown",
+]);
+
+/**
+ * True for an item of a type that OpenAI has not documented. The memory of an agent keeps such items, because new tools have
+ * new types; an import refuses them, because nothing of them would be read.
+ */
+export function isUnknownItem({ format, value }: { readonly format: MessageFormat; readonly value: Fields }): boolean {
+  const { role, type } = value;
+  const isItem = format === openaiResponses || format === openaiAgents;
+  return isItem && role === undefined && typeof type === "string" && !itemTypes.has(type);
+}
+
 /** The type of an item that names another one, which the provider has stored. */
 const reference = "item_reference";
 

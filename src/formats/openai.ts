@@ -5,7 +5,7 @@ import { contentParts, hasOwnParts } from "../domain/turns/message-steps.ts";
 import { withoutNative } from "../domain/request/native-form.ts";
 import type { Message } from "../domain/turns/turn.ts";
 import type { Value } from "../domain/values/codec.ts";
-import { hasUiFields, type Canonical, type MessageFormat } from "./message-format.ts";
+import { countOf, hasUiFields, type Canonical, type MessageFormat } from "./message-format.ts";
 import { canonicalMessage, isOfChatCompletions } from "./message-parts.ts";
 
 const roles = new Set<unknown>(["system", "developer", "user", "assistant", "tool", "function"]);
@@ -30,7 +30,14 @@ export const openai: MessageFormat = {
  */
 function openaiMessage(given: Fields): Canonical {
   const spoken = withTranscript(given);
-  if (spoken !== undefined) return { ...openaiMessage(spoken), aside: 1 };
+  const { messages, aside } = canonicalOf(spoken ?? given);
+  return { messages, aside: aside + (spoken === undefined ? 0 : 1) + countOf(given, besideNames) };
+}
+
+/** The fields beside the words of an answer that no model is shown: thoughts and sources. */
+const besideNames = ["thinking", "reasoning", "reasoning_content", "annotations"];
+
+function canonicalOf(given: Fields): Canonical {
   const value = withPictures(given);
   const { tool_calls: calls, content, refusal, ...others } = value;
   const { value: words = others["text"], text: _, ...unnamed } = others;

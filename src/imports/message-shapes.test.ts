@@ -567,3 +567,65 @@ for (const [format, messages] of Object.entries({
     const instructions = await (await place.sessions.get("c")).instructions();
     assert.equal(instructions, format === "gemini" ? undefined : "You bake.");
   });
+
+test("an item of an unknown type refuses its conversation, with its place", async () => {
+  await using place = inMemory();
+  const answered = { type: "message", role: "assistant", content: [{ type: "output_text", text: "Yes." }] };
+  for (const item of [
+    { type: "zork_call", id: "q" },
+    { type: "zork_call_output", call_id: "q", output: "done" },
+  ]) {
+    const report = await importText(
+      place.sessions,
+      JSON.stringify([{ role: "user", content: "Done?" }, item, answered]),
+    );
+    assert.deepEqual([report.restored, report.skipped], [0, 1]);
+    assert.match(report.reasons[0]?.message ?? "", /messages\[1\].type is "zork_call/);
+  }
+});
+
+test("thoughts and sources in fields of a message count as kept beside its words", async () => {
+  const invoked = { state: "result", toolCallId: "c", toolName: "p", args: {}, result: 1 };
+  const answers: readonly [aside: number, answer: object][] = [
+    [1, { content: "A", thinking: "hm" }],
+    [1, { content: "A", reasoning_content: "hm", annotations: [] }],
+    [2, { content: "A", reasoning: "hm", annotations: [1] }],
+    [2, { content: "A", reasoning: "hm", annotations: [1], toolInvocations: [invoked] }],
+    [2, { content: "A", reasoning: "hm", annotations: [1], parts: [{ type: "reasoning", reasoning: "hm" }] }],
+  ];
+  for (const [aside, answer] of answers) {
+    await using place = inMemory();
+    const messages = [
+      { role: "user", content: "What is this?", images: ["iVBORw0KGgo="] },
+      { role: "assistant", ...answer },
+    ];
+    const report = await importText(place.sessions, JSON.stringify({ id: "k", messages }));
+    assert.deepEqual([report.restored, report.aside], [1, aside]);
+    const [asked] = await messagesOf(place.sessions, "k");
+    assert.deepEqual((asked!.content as readonly object[])[1], {
+      type: "image_url",
+      image_url: { url: "data:image/png;base64,iVBORw0KGgo=" },
+    });
+  }
+});
+
+test("a list of an API that has more pages says that its rest is missing", async () => {
+  const item = { type: "message", role: "user", content: [{ type: "input_text", text: "Q" }] };
+  const entry = {
+    object: "thread.message",
+    thread_id: "t",
+    role: "user",
+    content: [{ type: "text", text: { value: "Q" } }],
+  };
+  for (const list of [
+    { object: "list", data: [item], has_more: true },
+    { id: "c", object: "conversation", items: { object: "list", data: [item], has_more: true } },
+    { object: "list", data: [entry], has_more: true },
+    { object: "thread", id: "t", messages: { object: "list", data: [entry], has_more: true } },
+    { data: [{ role: "user", content: "Q" }], has_more: true },
+  ]) {
+    await using place = inMemory();
+    const report = await importText(place.sessions, JSON.stringify(list));
+    assert.deepEqual([report.restored, report.leftOut], [1, { "further page": 1 }], JSON.stringify(list));
+  }
+});

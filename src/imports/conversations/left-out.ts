@@ -1,11 +1,18 @@
 /** Counts what a conversation has no place for. */
-import { isFields } from "../../domain/turns/known-parts.ts";
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { clip, printable } from "../../domain/values/format-value.ts";
 import type { LeftOut } from "../../sessions/transfer/conversation.ts";
 
-/** The most types of lines that are counted each by itself. */
+/** The most types that are counted each by itself. */
 const typesMax = 20;
+
+/** Counts the rest of a list that an API gave in pages: nothing says how many pages follow. */
+export function pagesBehind(...lists: readonly (Value | undefined)[]): LeftOut {
+  return lists.some((list) => isFields(list ?? null) && (list as Fields)["has_more"] === true)
+    ? { "further page": 1 }
+    : {};
+}
 
 /** The counts by the kind of a thing: a noun in the singular, such as `branch`. */
 export class LeftOutCounts {
@@ -23,8 +30,13 @@ export class LeftOutCounts {
       this.add("line without a type");
       return;
     }
+    this.addTyped("line", type);
+  }
+
+  /** Counts a thing by its type, such as a line of a log. */
+  addTyped(thing: string, type: string): void {
     if (this.#types.size < typesMax) this.#types.add(type);
-    this.add(this.#types.has(type) ? `line of type ${printable(clip(type, 40))}` : "line of another type");
+    this.add(this.#types.has(type) ? `${thing} of type ${printable(clip(type, 40))}` : `${thing} of another type`);
   }
 
   get all(): LeftOut {

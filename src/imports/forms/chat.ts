@@ -8,6 +8,7 @@ import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { isExported } from "../conversations/exported-session.ts";
+import { pagesBehind } from "../conversations/left-out.ts";
 import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
@@ -97,15 +98,12 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
   const { model, ...about } = fields;
   const rest = aboutConversation(about, [found.name, ...instructionNames]);
   const metadata = defined({ model, ...rest.metadata });
-  return {
-    ...rest,
-    metadata,
-    ...listedMessages(found.list, place, {
-      instructions,
-      model: typeof model === "string" ? model : undefined,
-      format,
-    }),
-  };
+  const read = listedMessages(found.list, place, {
+    instructions,
+    model: typeof model === "string" ? model : undefined,
+    format,
+  });
+  return { ...rest, metadata, ...read, leftOut: { ...read.leftOut, ...pagesBehind(fields) } };
 }
 
 /** The messages of one conversation, which stand by themselves in a file: each is a document, or in a field of one. */

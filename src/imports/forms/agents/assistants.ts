@@ -10,7 +10,7 @@ import type { Conversation, MessageFacts } from "../../../sessions/transfer/conv
 import { aboutConversation, hasOwnId, restOf, textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { withBeside } from "../../conversations/kept-beside.ts";
-import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { LeftOutCounts, pagesBehind } from "../../conversations/left-out.ts";
 import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { noConversationName, noMessages } from "../../conversations/refusals.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
@@ -80,6 +80,7 @@ function conversationOf(thread: Fields, entries: readonly Fields[], place: strin
     metadata: defined({ assistant_id: assistant, ...about.metadata, source: "assistants" }),
     messages,
     ...read,
+    leftOut: { ...read.leftOut, ...pagesBehind(thread, thread["messages"]) },
   };
 }
 

@@ -7,7 +7,7 @@ import { textOf as textIn } from "../../../domain/turns/message-steps.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { sameValue } from "../../../domain/values/same-value.ts";
 import type { Value } from "../../../domain/values/codec.ts";
-import { openaiResponses } from "../../../formats/openai-items.ts";
+import { isUnknownItem, openaiResponses } from "../../../formats/openai-items.ts";
 import { isMessageOf } from "../../../formats/registry.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, timeIn, usageOf } from "../../conversations/about.ts";
@@ -119,7 +119,7 @@ class Rollout {
   }
 
   #item(item: Fields, at: number | undefined): void {
-    if (!isMessageOf(openaiResponses, item)) {
+    if (!isMessageOf(openaiResponses, item) || isUnknownItem({ format: openaiResponses, value: item })) {
       this.#leftOut.addLine(item);
       return;
     }

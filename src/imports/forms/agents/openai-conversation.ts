@@ -5,6 +5,7 @@ import { openaiResponses } from "../../../formats/openai-items.ts";
 import { isMessageOf } from "../../../formats/registry.ts";
 import { aboutConversation } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { pagesBehind } from "../../conversations/left-out.ts";
 import { listedMessages } from "../../conversations/listed-messages.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 
@@ -17,10 +18,12 @@ export const openaiConversation: ConversationFormat = {
     const items = itemsIn(fields)!;
     if (items.length === 0) throw noMessages(place);
     const inOrder = isNewestFirst(items) ? items.toReversed() : items;
+    const read = listedMessages(inOrder, place, { instructions: "", model: undefined, format: openaiResponses });
     return [
       {
         ...aboutConversation(fields, ["object", "data", "items", "first_id", "last_id", "has_more"]),
-        ...listedMessages(inOrder, place, { instructions: "", model: undefined, format: openaiResponses }),
+        ...read,
+        leftOut: { ...read.leftOut, ...pagesBehind(fields, fields["items"]) },
       },
     ];
   },

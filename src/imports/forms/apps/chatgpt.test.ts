@@ -157,3 +157,17 @@ test("spoken words are words, and files beside a message are told once", async (
   assert.equal(words!.text, "Is it done?");
   assert.match(JSON.stringify(question!["native"]), /rye\.pdf/);
 });
+
+test("a content of an unknown type is counted by its type", async () => {
+  await using place = inMemory();
+  const zork = { content_type: "zork", zork: "W" };
+  const mapping = {
+    a: {
+      parent: null,
+      message: said("user", 1, text("One?"), { metadata: { attachments: [{ id: "file-2", name: "a.pdf" }] } }),
+    },
+    b: { parent: "a", message: said("assistant", 2, zork) },
+  };
+  const report = await importText(place.sessions, JSON.stringify([{ conversation_id: "z", title: "Z", mapping }]));
+  assert.deepEqual([report.restored, report.leftOut], [1, { attachment: 1, "content of type zork": 1 }]);
+});

@@ -132,11 +132,20 @@ class Reading {
     this.#attachments(message, pictures);
     if (texts.length + pictures.length === 0) return;
     for (const picture of pictures) {
-      this.#leftOut.add(isPicture(picture) ? "picture" : "attachment");
+      this.#count(picture);
       this.#beside.push(picture);
     }
     const words = parts.map((part) => ({ type: "text", text: isFields(part) ? referenceTo(part) : (part as string) }));
     this.#put({ role, content: pictures.length === 0 ? texts.join("\n\n") : words }, message);
+  }
+
+  /** Counts a part that is no text: a picture, another file, or a content of an unknown type. */
+  #count(part: Fields): void {
+    const { content_type: type } = part;
+    const isFile = typeof type !== "string" || /_asset_pointer$|^(?:audio|video)_/.test(type);
+    if (isPicture(part)) this.#leftOut.add("picture");
+    else if (isFile) this.#leftOut.add("attachment");
+    else this.#leftOut.addTyped("content", type);
   }
 
   /** The files of a message are beside its content, pictures are parts of it too. The export has their names only. */
@@ -168,8 +177,7 @@ class Reading {
       this.#keepBeside(message);
       return;
     }
-    for (const part of partsIn(content))
-      if (isFields(part)) this.#leftOut.add(isPicture(part) ? "picture" : "attachment");
+    for (const part of partsIn(content).filter(isFields)) this.#count(part);
     const text = partsIn(content).map((part) => (isFields(part) ? referenceTo(part) : (part as string)));
     this.#put({ role: "tool", tool_call_id: call.id, content: text.join("\n\n") }, message);
   }
