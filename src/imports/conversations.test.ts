@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { importText, messagesOf, storedMessages } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
+import { nativeOf } from "../domain/request/native-form.ts";
 import type { Value } from "../domain/values/codec.ts";
 
 const lines = (...documents: readonly object[]): string => documents.map((one) => JSON.stringify(one)).join("\n");
@@ -250,6 +251,33 @@ test("turns without a time have that of the conversation, and none is later than
       `c${index}`,
     );
   }
+});
+
+test("a user may be an object with an id; what else it says is kept", async () => {
+  await using place = inMemory();
+  const user = { id: "ada", name: "Ada" };
+  const report = await importText(
+    place.sessions,
+    lines(
+      { id: "c", user, messages: [question("Hi")] },
+      { id: "d", user: { _id: { $oid: "a1" } }, messages: [question("Hi")] },
+    ),
+  );
+  await importText(place.sessions, lines({ session_id: "rows", user, question: "Hi", response: "Ho" }));
+  await importText(place.sessions, lines({ chat_id: "loose", user, ...question("Hi") }));
+  assert.deepEqual(report.reasons, []);
+  const infos = await Promise.all(["c", "d", "rows", "loose"].map(async (id) => (await place.sessions.get(id)).info));
+  assert.deepEqual(
+    infos.map((info) => [info.user, info.metadata]),
+    [
+      ["ada", { user: { name: "Ada" } }],
+      ["a1", {}],
+      ["ada", {}],
+      ["ada", {}],
+    ],
+  );
+  const [, said] = await storedMessages(place.sessions, "rows");
+  assert.deepEqual(nativeOf(said!)?.value, [{ user: { name: "Ada" } }]);
 });
 
 test("a document that is nested too deep is refused alone, also one with long numbers", async () => {

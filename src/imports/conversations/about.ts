@@ -97,7 +97,29 @@ export function groupOf(entry: Value): string | undefined {
 
 /** The user that a message, or a conversation, names. */
 export function userOf(value: Value): string | undefined {
-  return isFields(value) ? textOf(value, userNames) : undefined;
+  return isFields(value) ? userIn(value, userNames) : undefined;
+}
+
+/** The names of the id of a user, in an object of the user. */
+const userIdNames = ["id", "uuid", "_id", "user_id", "userId", "username"] as const;
+
+/** The user in the first of these fields that has one: a text, or an object with an id. */
+function userIn(fields: Fields, names: readonly string[]): string | undefined {
+  return names
+    .map((name) => textOf(fields, [name]) ?? (isFields(fields[name]) ? textOf(fields[name], userIdNames) : undefined))
+    .find((user) => user !== undefined);
+}
+
+/** What the fields of users say beside the id: an object without it. */
+export function besideUsers(fields: Fields, names: readonly string[] = userNames): Fields {
+  const beside = names.flatMap((name): readonly (readonly [string, Fields])[] => {
+    const user = fields[name];
+    if (!isFields(user) || textOf(fields, [name]) !== undefined) return [];
+    const taken = userIdNames.find((one) => textOf(user, [one]) !== undefined);
+    const rest = Object.entries(user).filter(([one, value]) => one !== taken && says(value));
+    return rest.length === 0 ? [] : [[name, Object.fromEntries(rest)]];
+  });
+  return Object.fromEntries(beside);
 }
 
 /**
@@ -139,7 +161,11 @@ export function aboutConversation(
   };
   const id = take(ownIdNames, (some) => textOf(fields, some));
   const title = take(titleNames, (some) => textIn(fields, some));
-  const user = take(userNames, (some) => textOf(fields, some));
+  const user = take(userNames, (some) => userIn(fields, some));
+  const besideUser = besideUsers(
+    fields,
+    names(userNames).filter((name) => taken.has(name)),
+  );
   const agent = take(agentNames, (some) => textIn(fields, some));
   const createdAt = take(createdNames, (some) => timeIn(fields, some));
   const updatedAt = take(updatedNames, (some) => timeIn(fields, some));
@@ -147,7 +173,15 @@ export function aboutConversation(
   const own = isFields(metadata) ? metadata : {};
   taken.add(isFields(metadata) ? "metadata" : "");
   const rest = Object.fromEntries(Object.entries(fields).filter(([name, value]) => !taken.has(name) && says(value)));
-  return defined({ id, title, user, agent, createdAt, updatedAt, metadata: defined({ title, ...rest, ...own }) });
+  return defined({
+    id,
+    title,
+    user,
+    agent,
+    createdAt,
+    updatedAt,
+    metadata: defined({ title, ...rest, ...besideUser, ...own }),
+  });
 }
 
 /** False for values that say nothing: null, an empty text, an empty list. */

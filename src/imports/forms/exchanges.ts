@@ -7,6 +7,7 @@ import type { Conversation, MessageFacts } from "../../sessions/transfer/convers
 import {
   aboutConversation,
   agentNames,
+  besideUsers,
   factsOf,
   groupNames,
   groupOf,
@@ -66,11 +67,12 @@ function conversationOfRows(around: Fields, rows: readonly FoundDocument[]): Con
   const user = userOf(around) ?? onlyUser(said.map(({ beside, place: of }) => ({ user: userOf(beside), place: of })));
   const agent = said.map(({ beside }) => textOf(beside, agentNames)).find((name) => name !== undefined);
   const rowNames = [...groupNames, ...userNames, ...agentNames];
-  const list = said.map(({ row, beside }) =>
-    Object.fromEntries(
+  const list = said.map(({ row, beside }) => ({
+    ...Object.fromEntries(
       Object.entries(row).filter(([name]) => !rowNames.includes(name) || !Object.hasOwn(beside, name)),
     ),
-  );
+    ...besideUsers(beside),
+  }));
   return conversationOf(
     { ...around, ...defined({ id: groupOf(first), user, agent }), conversation_history: list },
     place,
