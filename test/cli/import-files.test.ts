@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import type { ImportReport } from "../../src/admin.ts";
-import { Workplace } from "./command-line.ts";
+import { finish, Workplace } from "./command-line.ts";
 import { zipOf } from "../support/zip.ts";
 
 /** Root reads every file, and alone can run a process of another user. */
@@ -162,6 +162,7 @@ test("files of other kinds are one line each, and exit code 1", async () => {
     ["bad.zip", "PK\u0003\u0004 and nothing else", /is a damaged zip archive/],
     ["bad-entry.zip", damagedZip, /is a damaged zip archive: invalid/],
     ["cut.gz", gzipSync(said("x")).subarray(0, -12), /is damaged or cut off/],
+    ["snapshot.jsonl", '{"format":"perdure.session","version":1}', /snapshot\.jsonl/],
     ["empty.jsonl", "", /has no documents: it is empty/],
   ];
   for (const [name, content, message] of files) {
@@ -171,5 +172,20 @@ test("files of other kinds are one line each, and exit code 1", async () => {
     assert.equal(code, 1, `${name} ${stderr}`);
     assert.match(stderr, message);
     assert.equal(stderr.split("\n").filter((line) => line.includes(name)).length, 1, stderr);
+    assert.equal(existsSync(join(place.folder, "perdure.db")), false, `${name} makes a store`);
   }
+});
+
+test("an import whose store cannot be opened ends before its pipe does, and reads all of a pipe that has sessions", async () => {
+  await using place = await Workplace.open();
+  mkdirSync(join(place.folder, "folder.db"));
+  const input = Array.from({ length: 200 }, (_, number) => `${said(`s${number}`)}\n`).join("");
+  const child = place.start(["import", "-", "--store", `sqlite:${join(place.folder, "folder.db")}`]);
+  // The pipe stays open.
+  child.stdin?.on("error", () => undefined).write(input);
+  const failed = await finish(child);
+  assert.deepEqual([failed.code, failed.stdout], [1, ""], failed.stderr);
+  const { code, stdout } = await place.run(["import", "-", "--json"], { input: `no JSON\n${input}` });
+  const { restored, skipped } = JSON.parse(stdout) as ImportReport;
+  assert.deepEqual([code, restored, skipped], [1, 200, 1]);
 });

@@ -11,6 +11,7 @@ import { sourcesOf, type ImportSource } from "../../imports/sources.ts";
 import { hasCode, type Sessions } from "../../index.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { reportSkipped } from "./copy.ts";
+import { readAhead } from "./read-ahead.ts";
 import { lifetime } from "../program/lifetime-options.ts";
 import { openFor, openToRead, type StoreOptions } from "../program/environment.ts";
 import { note, writeJson } from "../terminal/output.ts";
@@ -86,10 +87,8 @@ async function importAll(
   await untilSignalled(async (signal) => {
     await using table = hasTable ? await openTable(from, name) : undefined;
     const columns = table && tableColumnsOf(name ?? "", table.columns);
-    // Nothing is written where nothing can be read.
-    const writes = dryRun !== true && (hasTable || sources.some(({ error }) => error === undefined));
-    await using sessions = await (writes ? openFor(options) : openForDryRun(options));
-    const { snapshotBytesMax: bytesMax } = sessions.limits;
+    await using reader = await (dryRun === true ? openForDryRun(options) : openFor({ ...options, store: "memory:" }));
+    const { snapshotBytesMax: bytesMax } = reader.limits;
     if (columns !== undefined && json !== true) noteColumns(name ?? "", columns);
     const counts: TableCounts = { rows: 0, leftOut: 0 };
     const files: ReadFile[] = [];
@@ -98,7 +97,7 @@ async function importAll(
     const total =
       sizes.length === 0 || sizes.includes(undefined) ? undefined : sizes.reduce((sum = 0, size = 0) => sum + size, 0);
     using progress = await Progress.begin();
-    const items =
+    const found =
       table !== undefined && columns !== undefined
         ? tableItems(table, columns, { name: name ?? "", bytesMax, counts })
         : fileItems(sources, {
@@ -108,11 +107,16 @@ async function importAll(
             onRead: (length) => (bytes += length),
             ...defined({ format }),
           });
+    const how = defined({ agent, ttl });
+    const items = until(signal, found);
+    // A store is created for a session alone: files without any are read to their end before.
+    const ahead = dryRun === true ? { canImport: false, items } : await readAhead(reader, items, how);
+    await using writer = ahead.canImport ? await openOrEnd(options, items) : undefined;
     let sofar: ImportReport | undefined;
-    const importing = importSessions(sessions, until(signal, items), {
+    const importing = importSessions(writer ?? reader, ahead.items, {
       onExists,
-      dryRun: dryRun === true,
-      ...defined({ agent, ttl }),
+      dryRun: writer === undefined,
+      ...how,
       onProgress: (report) => {
         sofar = report;
         const { restored, present, replaced, grown } = report;
@@ -159,6 +163,16 @@ function noteColumns(table: string, { rows, columns, unused }: TableColumns): vo
   const taken = Object.entries(columns).map(([field, column]) => `${field} from ${printable(column)}`);
   note(`table ${printable(table)}, a row for each ${rowNames[rows]}: ${taken.join(", ")}`);
   if (unused.length > 0) note(`columns left out: ${unused.map(printable).join(", ")}`);
+}
+
+/** The store to write. The items are read no further where it cannot be opened. */
+async function openOrEnd(options: StoreOptions, items: AsyncGenerator<ImportItem, void, undefined>): Promise<Sessions> {
+  try {
+    return await openFor(options);
+  } catch (error) {
+    await items.return();
+    throw error;
+  }
 }
 
 /** A dry run creates no store: it compares with an empty one where there is none. */
@@ -211,16 +225,21 @@ async function* until(
 ): AsyncGenerator<ImportItem, void, undefined> {
   let stop = (): void => undefined;
   signal.addEventListener("abort", () => stop(), { once: true });
-  while (!signal.aborted) {
-    // A race with one promise for the whole import would keep every item until its end.
-    const next = await new Promise<IteratorResult<ImportItem, void> | undefined>((resolve, reject) => {
-      stop = () => resolve(undefined);
-      items.next().then(resolve, reject);
-    });
-    if (next === undefined) break;
-    if (next.done === true) return;
-    yield next.value;
+  let isEnded = false;
+  try {
+    while (!signal.aborted) {
+      // A race with one promise for the whole import would keep every item until its end.
+      const next = await new Promise<IteratorResult<ImportItem, void> | undefined>((resolve, reject) => {
+        stop = () => resolve(undefined);
+        items.next().then(resolve, reject);
+      });
+      if (next === undefined) return;
+      isEnded = next.done === true;
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // The reader of a silent pipe would keep the process.
+    if (!isEnded) process.stdin.destroy();
   }
-  // The reader of a silent pipe would keep the process.
-  process.stdin.destroy();
 }
