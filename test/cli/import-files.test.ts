@@ -88,7 +88,7 @@ test("wrong arguments and paths make no store", async () => {
     [["import", at("a.jsonl"), "--tenant", ""], 2],
     [["import", at("a.jsonl/inside")], 3],
     [["import", at("bad.zip")], 1],
-    [["import", "--from", `sqlite:${at("nope.db")}`, "--table", "t"], 1],
+    [["import", "--from", `sqlite:${at("nope.db")}`, "--table", "t"], 3],
     [["snapshot", "restore", "nope"], 3],
     [["keys", "create", "--name", "x", "--ttl", "soon"], 2],
   ];

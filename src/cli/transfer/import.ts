@@ -21,7 +21,7 @@ import { importSessions, type ImportItem, type ImportOptions, type ImportReport 
 import { counted } from "../../errors/counted.ts";
 import { tableColumnsOf, type TableColumns } from "../../imports/tables/table-columns.ts";
 import { tableItems, type TableCounts } from "../../imports/tables/table-items.ts";
-import { openTable } from "../../imports/tables/table-rows.ts";
+import { openTable, type Table } from "../../imports/tables/table-rows.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { CliError } from "../terminal/cli-error.ts";
 
@@ -85,7 +85,7 @@ async function importAll(
   formsNamed(conversationFormats, format);
   const sources = await sourcesOfPaths(paths);
   await untilSignalled(async (signal) => {
-    await using table = hasTable ? await openTable(from, name) : undefined;
+    await using table = hasTable ? await tableOf(from, name) : undefined;
     const columns = table && tableColumnsOf(name ?? "", table.columns);
     await using reader = await (dryRun === true ? openForDryRun(options) : openFor({ ...options, store: "memory:" }));
     const { snapshotBytesMax: bytesMax } = reader.limits;
@@ -152,6 +152,17 @@ async function sourcesOfPaths(paths: readonly string[]): Promise<readonly Import
   } catch (error) {
     if (hasCode(error, "argument_invalid") && error.details.expected === "existing_file")
       throw new CliError("not_found", `${printable(error.details.name)} does not exist`);
+    throw error;
+  }
+}
+
+/** @throws CliError for a file that does not exist, as for the path of a file to import */
+async function tableOf(from: string, name: string): Promise<Table> {
+  try {
+    return await openTable(from, name);
+  } catch (error) {
+    if (hasCode(error, "store_unavailable") && error.details.problem === "file_missing")
+      throw new CliError("not_found", `${printable(from)} does not exist`);
     throw error;
   }
 }
