@@ -8,10 +8,11 @@ import { inMemory } from "../../test/support/in-memory.ts";
 import { rounds } from "../../test/support/rounds.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Message, Sessions } from "../index.ts";
+import { messageFormats } from "../formats/registry.ts";
 import { renderings, type Rendered } from "./renderings.ts";
 
-const rendered = async (sessions: Sessions, format: keyof typeof renderings): Promise<Rendered> =>
-  renderings[format](JSON.stringify(await sessions.snapshot("s")));
+const rendered = async (sessions: Sessions, format: keyof typeof renderings, id = "s"): Promise<Rendered> =>
+  renderings[format](JSON.stringify(await sessions.snapshot(id)));
 
 const fieldsOf: Readonly<Record<string, readonly string[]>> = {
   system: ["role", "content", "name"],
@@ -227,6 +228,28 @@ for (const format of ["gemini", "anthropic", "claude"] as const)
       assert.deepEqual([session.info.title, await session.instructions()], ["Rye", instructions]);
     }
   });
+
+test("an import reads an export under the name of its format, as that format, and sessions without turns too", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "empty", agent: "baker" });
+  const session = await place.sessions.create({ id: "s", agent: "baker", title: "Rye" });
+  await session.append({ input: "Rye or wheat?", output: "Rye." });
+  for (const { name } of messageFormats) {
+    const texts = await Promise.all(["empty", "s"].map(async (id) => (await rendered(place.sessions, name, id)).text));
+    for (const format of [name, undefined]) {
+      await using other = inMemory();
+      const { restored, reasons } = await importText(other.sessions, texts.join(""), defined({ format }));
+      assert.deepEqual([name, restored, reasons], [name, 2, []]);
+      const { title, metadata } = (await other.sessions.get("s")).info;
+      assert.deepEqual([name, title, metadata], [name, "Rye", {}]);
+    }
+  }
+  await using other = inMemory();
+  const forms: string[] = [];
+  const { text } = await rendered(place.sessions, "chatgpt");
+  await importText(other.sessions, text, { onForm: ({ format }) => forms.push(format) });
+  assert.deepEqual(forms, ["chatgpt"]);
+});
 
 test("an export says which names, arguments and texts of calls are other ones when it is imported", async () => {
   await using place = inMemory();

@@ -3,7 +3,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { Lifetime } from "../../domain/values/duration.ts";
 import type { BranchOptions } from "../../imports/conversations/conversation-format.ts";
-import { formsNamed } from "../../imports/forms/form-choice.ts";
+import { formNames, formsNamed } from "../../imports/forms/form-choice.ts";
 import { conversationFormats } from "../../imports/forms/registry.ts";
 import { fileItems } from "../../imports/file-items.ts";
 import type { ReadFile } from "../../imports/import-items.ts";
@@ -67,7 +67,7 @@ export function importCommand(): Command {
         "perdure import --from postgres://app@db.example/app --table llm_sessions --dry-run",
         "perdure export | perdure import - --store postgres://app@db.example/app",
       ]) +
-        `\nForms: ${conversationFormats.map(({ name }) => name).join(", ")}, and snapshots of Perdure.\n` +
+        `\nForms: ${formNames(conversationFormats).join(", ")}, and snapshots of Perdure.\n` +
         "Existing sessions are left unchanged: after an interruption, run the same command again.\n",
     )
     .action(importAll);

@@ -138,6 +138,7 @@ const titles: Readonly<Record<string, string>> = {
   "ai-sdk": "messages of the AI SDK for models",
   langchain: "messages of LangChain",
   sharegpt: "conversations of ShareGPT",
+  chatgpt: "messages of ChatGPT's format",
   genkit: "messages of Genkit",
 };
 

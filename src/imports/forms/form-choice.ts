@@ -70,9 +70,14 @@ export class FormChoice {
         expected: "known_message",
       });
     const found = isFields(value) ? formatNames(Object.keys(value)) : formatValue(value);
-    const known = this.#hasFit ? this.#open.map(({ title }) => title) : this.#known.map(({ name }) => name);
+    const known = this.#hasFit ? this.#open.map(({ title }) => title) : formNames(this.#known);
     return new SessionError("message_invalid", { path: place, value: found, expected: "known_form", known });
   }
+}
+
+/** The names of the forms. An export of an application and the messages of its format share one. */
+export function formNames(formats: readonly ConversationFormat[]): readonly string[] {
+  return [...new Set(formats.map(({ name }) => name))];
 }
 
 /** The forms of this name, or all for none. @throws SessionError `argument_invalid` for a name that no form has */
@@ -82,7 +87,7 @@ export function formsNamed(
 ): readonly ConversationFormat[] {
   const named = name === undefined ? formats : formats.filter((format) => format.name === name);
   if (named.length > 0) return named;
-  throw invalidArgument("format", name, { expected: "one_of", known: formats.map((format) => format.name) });
+  throw invalidArgument("format", name, { expected: "one_of", known: formNames(formats) });
 }
 
 function kindIn(form: ConversationFormat, { value, place }: FoundDocument): DocumentKind | undefined {
