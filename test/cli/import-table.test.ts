@@ -77,15 +77,16 @@ for (const [engine, prepare] of Object.entries(engines)) {
     const dry = await run("--dry-run");
     assert.equal(dry.code, 0, dry.stderr);
     const taken =
-      "session from session_id, question from question, answer from response, time from timestamp, agent from agent_name, user from user_id";
+      "session from session_id, question from question, answer from response, tokens from tokens_used, time from timestamp, agent from agent_name, user from user_id";
     assert(dry.stderr.includes(`table llm_sessions, a row for each exchange: ${taken}\n`), dry.stderr);
-    assert.match(dry.stderr, /columns left out: id, tokens_used\n/);
+    assert.match(dry.stderr, /columns left out: id\n/);
     assert.match(dry.stderr, /would import 2 sessions, 4 turns, /);
     assert.match(dry.stderr, /2 rows of 6 left out: without a session, or without a text\n/);
     assert.equal((await run()).code, 0);
     const again = JSON.parse((await run("--json")).stdout) as Record<string, unknown>;
     assert.deepEqual([again["restored"], again["present"], again["skipped"]], [0, 2, 0]);
     assert.deepEqual((again["table"] as Record<string, unknown>)["leftOut"], 2);
+    assert.deepEqual(again["leftOut"], { row: 2 });
     await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
     const session = await sessions.get("a");
     assert.deepEqual([session.info.agent, session.info.user], ["ceo", "ada"]);
@@ -96,6 +97,10 @@ for (const [engine, prepare] of Object.entries(engines)) {
         ["2026-01-02T10:00:00.000Z", "What does a second oven cost?", "About 900 euros."],
         ["2026-01-02T10:05:00.000Z", "And a third?", "Ask the supplier."],
       ],
+    );
+    assert.deepEqual(
+      turns.map(({ usage }) => usage?.totalTokens),
+      [12, 9],
     );
     assert.equal((await sessions.get("b")).info.turn, 2);
   });

@@ -131,7 +131,7 @@ test("rows of questions and answers are the sessions that they name, in the orde
     { session_id: "b", prompt: "My door code is 0000", completion: null },
   ];
   const report = await importText(place.sessions, rows.map((row) => JSON.stringify(row)).join("\n"));
-  assert.deepEqual([report.restored, report.turns, report.aside, report.reasons], [2, 3, 1, []]);
+  assert.deepEqual([report.restored, report.turns, report.aside, report.reasons], [2, 3, 0, []]);
   const words = (await messagesOf(place.sessions, "a")).map(({ content }) => content);
   assert.deepEqual(words, ["Rye?", "Yes.", "And wheat?", "No."]);
   const { user, agent, createdAt } = (await place.sessions.get("a")).info;
@@ -213,3 +213,22 @@ for (const item of [
     await importText(place.sessions, JSON.stringify({ items: [item] }));
     assert.equal((await messagesOf(place.sessions, "a"))[0]?.content, "Hi");
   });
+
+test("the tokens of an exchange beside its words are those of its turn", async () => {
+  await using place = inMemory();
+  const rows = [{ tokens_used: 12 }, { total_tokens: 9, prompt_tokens: 7, completion_tokens: 2 }, { tokens: "few" }];
+  const lines = rows.map((more) =>
+    JSON.stringify({ session_id: "s", question: "Q", response: "A", model: "m", ...more }),
+  );
+  const report = await importText(place.sessions, lines.join("\n"));
+  assert.deepEqual([report.restored, report.aside], [1, 1]);
+  const turns = await Array.fromAsync((await place.sessions.get("s")).turns());
+  assert.deepEqual(
+    turns.map(({ model, usage }) => [model, usage?.inputTokens, usage?.outputTokens, usage?.totalTokens]),
+    [
+      ["m", 0, 0, 12],
+      ["m", 7, 2, 9],
+      ["m", undefined, undefined, undefined],
+    ],
+  );
+});

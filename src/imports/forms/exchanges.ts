@@ -19,7 +19,7 @@ import {
   userOf,
 } from "../conversations/about.ts";
 import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
-import { answerNames, questionNames } from "../conversations/exchange-names.ts";
+import { answerNames, questionNames, tokensBeside } from "../conversations/exchange-names.ts";
 import { withBeside } from "../conversations/kept-beside.ts";
 import { instructionNames, instructionsIn } from "../conversations/listed-messages.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
@@ -146,13 +146,14 @@ function conversationOf(fields: Fields, place: string): Conversation {
   let aside = 0;
   for (const item of fields[name] as readonly Fields[]) {
     const { question, answer, names } = exchangeIn(item);
-    const rest = restOf(item, names);
+    const tokens = tokensBeside(item);
+    const rest = restOf(item, [...names, ...(tokens?.names ?? [])]);
     const beside = rest === undefined ? [] : [rest];
     const said: Message[] = [
       ...(question === undefined ? [] : [{ role: "user", content: question } as const]),
       ...(answer === undefined ? [] : [{ role: "assistant", content: answer } as const]),
     ];
-    const { at, ...answered } = factsOf(item);
+    const { at, ...answered } = { ...defined({ usage: tokens?.usage }), ...factsOf(item) };
     const beginsTurn = question !== undefined && messages.at(-1)?.role === "user" ? true : undefined;
     for (const [index, message] of said.entries()) {
       const isLast = index === said.length - 1;

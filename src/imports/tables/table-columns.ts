@@ -1,6 +1,6 @@
 /** Recognises the columns of a table of conversations by their names. */
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import { answerNames, questionNames } from "../conversations/exchange-names.ts";
+import { answerNames, questionNames, tokenNames } from "../conversations/exchange-names.ts";
 
 /** What a column holds. */
 export type TableField =
@@ -13,6 +13,9 @@ export type TableField =
   | "call"
   | "tool"
   | "model"
+  | "inputTokens"
+  | "outputTokens"
+  | "tokens"
   | "attachments"
   | "messages"
   | "time"
@@ -40,7 +43,10 @@ const names: Readonly<Record<TableField, readonly string[]>> = {
   calls: ["tool_calls"],
   call: ["tool_call_id"],
   tool: ["tool_name"],
-  model: ["model"],
+  model: ["model", "model_name"],
+  inputTokens: tokenNames.input,
+  outputTokens: tokenNames.output,
+  tokens: tokenNames.total,
   attachments: ["attachments"],
   messages: ["messages", "history", "conversation_history", "conversation", "state", "session_data", "context", "data"],
   time: ["timestamp", "created_at", "createdat", "time", "date", "created", "updated_at"],
@@ -78,8 +84,20 @@ export function tableColumnsOf(table: string, found: readonly string[]): TableCo
 }
 
 const fieldsOf: Readonly<Record<TableColumns["rows"], readonly TableField[]>> = {
-  exchanges: ["session", "question", "answer"],
-  messages: ["session", "role", "content", "calls", "call", "tool", "model", "attachments"],
+  exchanges: ["session", "question", "answer", "model", "inputTokens", "outputTokens", "tokens"],
+  messages: [
+    "session",
+    "role",
+    "content",
+    "calls",
+    "call",
+    "tool",
+    "model",
+    "inputTokens",
+    "outputTokens",
+    "tokens",
+    "attachments",
+  ],
   states: ["session", "messages"],
 };
 

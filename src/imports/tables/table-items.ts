@@ -9,6 +9,7 @@ import type { Conversation, MessageFacts } from "../../sessions/transfer/convers
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
 import { FormChoice } from "../forms/form-choice.ts";
 import { isOfUser, onlyUser } from "../conversations/about.ts";
+import { tokensBeside } from "../conversations/exchange-names.ts";
 import { instantOf } from "../conversations/instants.ts";
 import { messagesOfWritten } from "../conversations/written-messages.ts";
 import { conversationFormats } from "../forms/registry.ts";
@@ -47,6 +48,7 @@ export async function* tableItems(
     if (gathered.bytes <= bytesMax) gathered.rows.push(row);
   }
   if (gathered !== undefined) yield itemOf(gathered, kind, columns);
+  if (counts.leftOut > 0) yield { source: name, leftOut: { row: counts.leftOut } };
 }
 
 /** The rows of one session. */
@@ -83,7 +85,7 @@ function ofMessages(gathered: Gathered, columns: Columns): Conversation {
   const { id, source, rows } = gathered;
   const written = rows.map((row) => ({
     value: columns.role === undefined ? (jsonIn(row[columns.content ?? ""], source) as Value) : messageOf(row, columns),
-    facts: defined({ at: timeOf(row, columns), model: textIn(row, columns.model) || undefined }),
+    facts: { ...defined({ at: timeOf(row, columns) }), ...callFactsOf(row, columns) },
   }));
   return { id, ...messagesOfWritten(written, { place: source }), ...aboutOf(gathered, columns) };
 }
@@ -124,15 +126,27 @@ function ofExchanges(gathered: Gathered, columns: Columns): Conversation {
   const messages = rows.flatMap((row) => {
     const exchange = exchangeOf(row, columns);
     const at = timeOf(row, columns);
-    for (const message of exchange) {
+    for (const [index, message] of exchange.entries()) {
       const isQuestion = message.role === "user";
-      const own = defined({ at, beginsTurn: isQuestion && isOpen ? true : undefined });
+      // The tokens and the model of an exchange are those of its answer.
+      const call = index === exchange.length - 1 ? callFactsOf(row, columns) : {};
+      const own = { ...defined({ at, beginsTurn: isQuestion && isOpen ? true : undefined }), ...call };
       if (Object.keys(own).length > 0) facts.set(message, own);
       isOpen = isQuestion;
     }
     return exchange;
   });
   return { id, messages, facts, ...aboutOf(gathered, columns) };
+}
+
+/** The model and the tokens of a row. */
+function callFactsOf(row: TableRow, columns: Columns): MessageFacts {
+  const count = (field: "inputTokens" | "outputTokens" | "tokens"): number | undefined => {
+    const text = textIn(row, columns[field]);
+    return text === "" ? undefined : Number(text);
+  };
+  const counts = { input_tokens: count("inputTokens"), output_tokens: count("outputTokens"), tokens: count("tokens") };
+  return defined({ model: textIn(row, columns.model) || undefined, usage: tokensBeside(defined(counts))?.usage });
 }
 
 function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Message[] {
