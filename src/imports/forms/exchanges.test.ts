@@ -198,12 +198,6 @@ test("rows whose questions are named user belong to no user, and rows of two use
   assert.deepEqual([info.user, info.counters.turns], [null, 2]);
 });
 
-test("a question and an answer that name no session are no conversation", async () => {
-  await using place = inMemory();
-  const report = await importText(place.sessions, JSON.stringify({ question: "Rye?", response: "Yes." }));
-  assert.equal(report.restored, 0);
-});
-
 for (const item of [
   { chatId: "a", role: "user", content: "Hi" },
   { session_id: "a", question: "Hi", response: "Ho" },
@@ -231,4 +225,47 @@ test("the tokens of an exchange beside its words are those of its turn", async (
       ["m", undefined, undefined, undefined],
     ],
   );
+});
+
+for (const [item, question] of [
+  [{ question: "Rye?", answer: "Yes." }, "Rye?"],
+  [{ prompt: "Rye?", response: "Yes." }, "Rye?"],
+  [{ human: "Rye?", assistant: "Yes." }, "Rye?"],
+  [{ input: "Rye?", output: "Yes." }, "Rye?"],
+  [{ instruction: "Answer.", input: "Rye?", output: "Yes." }, "Answer.\n\nRye?"],
+  [{ instruction: "Answer.", input: "", output: "Yes." }, "Answer."],
+] as const)
+  test(`a row of ${Object.keys(item).join(", ")} without a session is a conversation, ${JSON.stringify(question)}`, async () => {
+    await using place = inMemory({ ttl: "never" });
+    const rows = ["a", "b"].map((id) => ({
+      id,
+      ...item,
+      model: "m",
+      mood: "calm",
+      created_at: "2025-01-01T10:00:00Z",
+    }));
+    for (const text of [JSON.stringify(rows), rows.map((row) => JSON.stringify(row)).join("\n")]) {
+      const report = await importText(place.sessions, text);
+      assert.deepEqual([report.restored + report.present, report.reasons, report.leftOut], [2, [], {}]);
+    }
+    assert.deepEqual(await messagesOf(place.sessions, "b"), [
+      { role: "user", content: question },
+      { role: "assistant", content: "Yes." },
+    ]);
+    const session = await place.sessions.get("b");
+    const [turn] = await Array.fromAsync(session.turns());
+    assert.deepEqual(
+      [turn?.model, turn?.at.toISOString(), session.info.metadata["mood"]],
+      ["m", "2025-01-01T10:00:00.000Z", "calm"],
+    );
+  });
+
+test("a row that names no conversation among rows that do is refused, and messages beside a question are read", async () => {
+  await using place = inMemory();
+  const named = { session_id: "s", question: "Rye?", answer: "Yes." };
+  const mixed = await importText(place.sessions, JSON.stringify([named, { question: "Oats?", answer: "No." }]));
+  assert.deepEqual([mixed.restored, mixed.skipped], [0, 1]);
+  const chat = { id: "c", messages: [{ role: "user", content: "Hi" }], question: "Rye?", answer: "Yes." };
+  await importText(place.sessions, JSON.stringify(chat));
+  assert.deepEqual(await messagesOf(place.sessions, "c"), [{ role: "user", content: "Hi" }]);
 });

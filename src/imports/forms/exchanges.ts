@@ -24,6 +24,7 @@ import { withBeside } from "../conversations/kept-beside.ts";
 import { instructionNames, instructionsIn } from "../conversations/listed-messages.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
+import { loneExchangeIn, type LoneExchange } from "./lone-exchange.ts";
 
 export const exchanges: ConversationFormat = {
   name: "exchanges",
@@ -31,13 +32,14 @@ export const exchanges: ConversationFormat = {
   kindOf: (document) => {
     if (!isFields(document)) return undefined;
     if (listNameIn(document) !== undefined) return "conversation";
-    return isRow(document) ? "entry" : undefined;
+    return isRow(document) || loneIn(document) !== undefined ? "entry" : undefined;
   },
   groupOf,
   read: (documents) => {
     const [{ value, place }] = documents;
     const fields = value as Fields;
     const name = listNameIn(fields);
+    if (name === undefined && groupOf(fields) === undefined) return documents.map(conversationOfLone);
     if (name === undefined) return [conversationOfRows({}, documents)];
     const rows = (fields[name] as readonly Value[]).map((row) => ({ value: row, place }));
     const groups = Map.groupBy(rows, (row) => groupOf(row.value));
@@ -54,6 +56,22 @@ export const exchanges: ConversationFormat = {
 /** True for a row of a table: an exchange that names its conversation. */
 function isRow(document: Fields): boolean {
   return groupOf(document) !== undefined && isExchange(document);
+}
+
+const loneIn = (document: Fields): LoneExchange | undefined =>
+  loneExchangeIn(document, { asked: askedNames, answered: answeredNames });
+
+/** The conversation of an exchange that names none. The fields beside it are those of the conversation. */
+function conversationOfLone({ value, place }: FoundDocument): Conversation {
+  const fields = value as Fields;
+  const { question, answer, names } = loneIn(fields)!;
+  const around = Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
+  const read = conversationOf({ ...around, conversation_history: [{ question, response: answer }] }, place);
+  const { at, ...answered } = factsOf(around);
+  const facts = new Map(
+    read.messages.map((message) => [message, defined({ at, ...(message.role === "assistant" ? answered : {}) })]),
+  );
+  return { ...read, facts };
 }
 
 /** @throws SessionError `message_invalid` for rows without messages, and for rows of several users */
