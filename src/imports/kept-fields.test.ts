@@ -61,7 +61,9 @@ const documents: readonly [
     {
       exportType: "all",
       state: {
-        sessions: [{ id: "s", meta: { title: "B", description: "+description" } }],
+        sessions: [
+          { id: "s", meta: { title: "B", description: "+description" }, config: { params: { seed: "+config" } } },
+        ],
         topics: [{ id: "k", sessionId: "s" }],
         messages: [
           { id: "1", role: "user", content: "Q", topicId: "k", sessionId: "s" },
@@ -90,9 +92,10 @@ const documents: readonly [
           content: [{ type: "text", text: { value: "A" } }],
           run_id: "+run",
         },
+        { id: "+run", object: "thread.run", thread_id: "k", temperature: 1, tools: [{ type: "+tool" }] },
       ],
     },
-    { aside: 1 },
+    { aside: 2 },
   ],
   [
     "gemini-cli",

@@ -100,6 +100,19 @@ const placedNames = [
   "file_ids",
 ];
 
+/** The fields of a run that have a place in a session, or are times of the run alone. */
+const placedRunNames = [
+  "id",
+  "object",
+  "thread_id",
+  "assistant_id",
+  "instructions",
+  "status",
+  "started_at",
+  "completed_at",
+  "expires_at",
+];
+
 /** Reads messages and steps of runs one after the other. */
 class Reading {
   readonly #runs: ReadonlyMap<string | undefined, Fields>;
@@ -136,11 +149,10 @@ class Reading {
     if (isFields(metadata) && Object.keys(metadata).length > 0) beside.push({ metadata });
     const rest = restOf(entry, placedNames);
     if (rest !== undefined) beside.push(rest);
-    this.#aside += beside.length;
     const texts = read.flatMap((part) => (part["type"] === "text" ? [part["text"] as string] : []));
     const whole = texts.length === read.length ? texts.join("\n\n") : read;
     const message: Message = { role: role === "assistant" ? "assistant" : "user", content: whole };
-    this.#put(withBeside(message, "assistants", beside), entry);
+    this.#put(message, entry, beside);
   }
 
   /** A part as one of chat completions. Of a file of OpenAI the export has the id only. */
@@ -164,15 +176,19 @@ class Reading {
       if (output !== undefined) this.#put({ role: "tool", tool_call_id: call.id, content: output }, {});
   }
 
-  /** The first message of a run has its model, and its tokens. */
-  #put(message: Message, entry: Fields): void {
+  /** The first message of a run has its model and its tokens, and the other fields of the run beside it. */
+  #put(message: Message, entry: Fields, beside: readonly Fields[] = []): void {
     const runId = textOf(entry, ["run_id"]);
     const run =
       message.role === "assistant" && runId !== undefined && !this.#used.has(runId) ? this.#runs.get(runId) : undefined;
     if (run !== undefined) this.#used.add(runId!);
-    this.#messages.push(message);
+    const rest = run && restOf(run, placedRunNames);
+    const all = rest === undefined ? beside : [...beside, { run: rest }];
+    this.#aside += all.length;
+    const whole = withBeside(message, "assistants", all);
+    this.#messages.push(whole);
     this.#facts.set(
-      message,
+      whole,
       defined({ at: timeIn(entry), usage: usageOf(run?.["usage"]), model: run && textOf(run, ["model"]) }),
     );
   }

@@ -144,6 +144,7 @@ function conversationOf({ topic, thread, session = "inbox", messages }: Topic, a
         }),
       ),
       ...about.metadata,
+      config: isFields(config) ? restOf(config, ["systemRole"]) : undefined,
       assistant,
       branchOf: thread === undefined ? undefined : topic,
       source: "lobechat",
