@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { gunzipSync } from "node:zlib";
+import { exportSessions } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
 import { createNasty } from "../support/nasty-sessions.ts";
 import { finish, Workplace } from "./command-line.ts";
@@ -39,13 +40,17 @@ function assertSame(found: Buffer, expected: Buffer): void {
   assert(found.equals(expected), `${found.length} bytes are not the ${expected.length} expected`);
 }
 
-test("SIGINT ends an import from a pipe that is silent", async () => {
+test("SIGINT ends an import from a pipe that is silent after its first sessions", async () => {
   await using place = await Workplace.open();
   const made = (async () => {
     for await (const { filename } of watch(place.folder)) if (filename === "perdure.db") return;
   })();
+  await using other = await openSessions({ store: "memory:", sweep: false });
+  // A store is made once the first batch of 64 sessions can be imported.
+  for (let count = 0; count < 130; count++) await (await other.create()).append({ input: "q", output: "a" });
   const child = place.start(["import", "-"]);
   const finished = finish(child);
+  for await (const { text } of exportSessions(other)) child.stdin?.write(`${text}\n`);
   await made; // the command listens to signals before it opens its store
   child.kill("SIGINT");
   const { code, stderr } = await finished;
