@@ -63,7 +63,7 @@ const respondNames: OptionNames<RespondOptions> = { waitUntil: true };
 
 /** Rounds of deciding on a chat that other writers change. */
 const roundsMax = 3;
-/** A repeated question waits so often, ms, for an answer that another process begins or ends. */
+/** A question waits so often, ms, for an answer that another process begins or ends. */
 const [leaseRoundsMax, leasePauseMs] = [20, 50];
 
 /** The versions that a chat keeps beside the current one, below the default of `limits.branchesMax`. */
@@ -79,7 +79,7 @@ interface Plan {
   readonly base?: AnyUiMessage;
   /** The messages that a model is shown. */
   readonly messages: readonly AnyUiMessage[];
-  /** The message that was added before, and was added again: its answer may run. */
+  /** The message that was added, here or elsewhere before: its answer may run. */
   readonly repeated?: AnyUiMessage;
   /** The stored answer to the same question. */
   readonly answer?: AnyUiMessage;
@@ -324,7 +324,8 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
     // The client must have the last message; ids that only the client knows are of answers that failed.
     const last = stored.messages.at(-1)?.id;
     if (seen.length > 0 && last !== undefined && stored.lastOf(seen) !== last) throw this.#conflict(stored);
-    return await this.#begin(stored, message);
+    // Another process that adds the same message may begin the answer first.
+    return { ...(await this.#begin(stored, message)), repeated: message };
   }
 
   /** The same message again: its answer, or another try at it. */

@@ -31,9 +31,9 @@ const called = (call: string): Content => ({
   role: "model",
   parts: [{ functionCall: { id: call, name: "count", args: {} } }],
 });
-const answered = (call: string): Content => ({
+const answered = (call: string, output = call): Content => ({
   role: "user",
-  parts: [{ functionResponse: { id: call, name: "count", response: { output: call } } }],
+  parts: [{ functionResponse: { id: call, name: "count", response: { output } } }],
 });
 
 function event(content: Content | undefined, name: string): Event {
@@ -88,7 +88,7 @@ test("after any writes of the ADK and of others, events and turns say the same",
         if (what === "ask") await append(said("user", `question ${step}`));
         else if (what === "answer") await append(said("model", `answer ${step}`));
         else if (what === "call") await append(called(`c${step}`));
-        else if (what === "result") await append(answered(`c${n}`));
+        else if (what === "result") await append(answered(`c${n}`, `result ${step}`));
         else if (what === "quiet") await append(undefined);
         else if (what === "append") await stored.append({ input: `other ${step}`, output: `reply ${step}` });
         else if (what === "again") {
