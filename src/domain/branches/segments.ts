@@ -62,6 +62,19 @@ export function piecesOf(record: SessionRecord, log: LogName): readonly Piece[] 
   return pieces;
 }
 
+/** How many turns at the beginning of two states of a session are in the same places of the store. */
+export function turnsInSamePlaces(before: SessionRecord, after: SessionRecord): number {
+  const others = piecesOf(after, "turns");
+  let same = 0;
+  for (const [index, { log, to }] of piecesOf(before, "turns").entries()) {
+    const other = others[index];
+    if (other?.log !== log) break;
+    same = Math.min(to, other.to);
+    if (to !== other.to) break;
+  }
+  return same;
+}
+
 /** The last piece of a log, which a change of the log continues. */
 export function lastPiece(record: SessionRecord, log: LogName): Piece {
   const piece = piecesOf(record, log).at(-1);

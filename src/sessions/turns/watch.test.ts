@@ -200,6 +200,62 @@ test("a watch yields turns again that are truncated and replaced between two pol
   }
 });
 
+test("a watch that has yielded none of the turns its reader knows yields how far they were replaced", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using place = inMemory();
+  place.store.watch = () => () => undefined;
+  const others = (from: number, to: number): { input: string }[] =>
+    Array.from({ length: to - from + 1 }, (_, index) => ({ input: `other ${from + index}` }));
+  const replace = async (session: Session, { from, to, keep }: { from: number; to: number; keep: boolean }) =>
+    await session.write({ turns: { from, turns: others(from, to), keep }, onto: session.info.version });
+  const cases: Readonly<Record<string, { readonly change: (session: Session) => Promise<unknown>; news: string[] }>> = {
+    "one commit with fewer turns": {
+      change: (session) => replace(session, { from: 12, to: 12, keep: false }),
+      news: ["truncated 11", "done 12"],
+    },
+    "another branch with fewer turns": {
+      change: (session) => replace(session, { from: 12, to: 12, keep: true }),
+      news: ["truncated 11", "done 12"],
+    },
+    "another branch with as many turns": {
+      change: (session) => replace(session, { from: 2, to: 20, keep: true }),
+      news: ["truncated 1", "done 2", "done 3"],
+    },
+    "the last one, in its place": {
+      change: async (session) => {
+        await session.truncate(19);
+        await session.append({ input: "other 20" });
+      },
+      news: ["truncated 19", "done 20"],
+    },
+    "more than a watch remembers": {
+      change: async (session) => {
+        await session.truncate(1);
+        for (let seq = 2; seq <= 21; seq++) await session.append({ input: `other ${seq}` });
+      },
+      news: ["truncated 1", "done 2", "done 3"],
+    },
+  };
+  for (const [id, { change, news }] of Object.entries(cases)) {
+    for (const after of [0, 20]) {
+      const session = await place.sessions.create({ id: `${id} ${after}` });
+      for (let seq = 1; seq <= 20; seq++) await session.append({ input: `${seq}` });
+      const watching = (await place.another().get(session.id)).watch({ after })[Symbol.asyncIterator]();
+      await take(watching, 20 - after);
+      const next = take(watching, news.length);
+      await settled();
+      await place.clock.advance(1);
+      await change(session);
+      for (let round = 0; round < 2; round++) {
+        t.mock.timers.tick(250);
+        await settled();
+      }
+      assert.deepEqual(await next, news, session.id);
+      await watching.return?.();
+    }
+  }
+});
+
 test("a watch yields a truncation and the new turn for an open turn that is replaced between two polls", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   await using place = inMemory();

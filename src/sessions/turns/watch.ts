@@ -1,8 +1,10 @@
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { turnsInSamePlaces } from "../../domain/branches/segments.ts";
 import { truncatedUsageLog, type SessionKey } from "../../domain/record/entry.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
+import { truncatedUsageOf } from "../../domain/turns/truncated-usage.ts";
 import { isSealed, type Turn } from "../../domain/turns/turn.ts";
 import { SessionError } from "../../errors.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -213,11 +215,10 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
     const { record, turn, chunks } = view;
     const head = headOf(record, "turns");
     if (this.#cutAfter !== undefined) return this.#truncate(this.#cutAfter);
-    if (this.#mayBeCut(view)) {
-      if (this.#known.length > 0) return "compare";
-      if (head < this.#turn) return this.#truncate(head);
-    }
+    if (this.#mayBeCut(view)) return "compare";
     this.#compared = record;
+    // The reader says that it knows this turn. Another one may take its place.
+    if (this.#known.length === 0 && turn?.seq === this.#turn && isFinished(turn)) this.#remember(knownOf(turn));
     if (head === this.#turn) return this.#chunks === undefined ? undefined : this.#truncate(head);
     if (turn === undefined) return undefined;
     const next = this.#turn + 1;
@@ -329,12 +330,17 @@ class Watch implements AsyncIterableIterator<SessionNews, void> {
   async #compare(view: SessionView): Promise<void> {
     const { record } = view;
     const last = Math.min(this.#turn, headOf(record, "turns"));
+    const before = this.#compared;
+    let after = Math.min(last, before === undefined ? last : await turnsKept(this.#core, before, record));
     const known = this.#known.filter(({ seq }) => seq <= last);
-    let after = record.createdAt === this.#compared?.createdAt ? Math.min(last, (known[0]?.seq ?? 1) - 1) : 0;
-    for (let from = after + 1; from <= last && known.length > 0;) {
+    for (let from = known[0]?.seq ?? last + 1; from <= last;) {
       const turns = await pageOf(this.#core, view, { from, to: last });
-      for (const { seq, at, key } of turns.map(knownOf))
-        if (known.some((one) => one.seq === seq && one.at === at && one.key === key)) after = seq;
+      for (const { seq, at, key } of turns.map(knownOf)) {
+        const one = known.find((of) => of.seq === seq);
+        if (one === undefined) continue;
+        const isKept = one.at === at && one.key === key;
+        after = isKept ? Math.max(after, seq) : Math.min(after, seq - 1);
+      }
       from = (turns.at(-1)?.seq ?? last) + 1;
     }
     this.#compared = record;
@@ -375,6 +381,34 @@ const over: Result = { done: true, value: undefined };
 function isOver(record: SessionRecord, now: number): boolean {
   const state = stateAt(record, now);
   return state !== "active" && state !== "inactive" && record.openTurn === null;
+}
+
+function isFinished(turn: WatchedTurn): boolean {
+  return turn.status === "unreadable" || isSealed(turn);
+}
+
+/**
+ * The turns at the beginning of a session that no truncation and no switch to another branch since an earlier record can have
+ * replaced, so that a reader learns of the turns that it has and this watch does not remember.
+ */
+async function turnsKept(core: Core, before: SessionRecord, record: SessionRecord): Promise<number> {
+  const [from, to] = [headOf(before, truncatedUsageLog) + 1, headOf(record, truncatedUsageLog)];
+  if (record.createdAt !== before.createdAt || to < from - 1) return 0;
+  let truncated = before.inherited - record.inherited;
+  if (from <= to) {
+    const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+    const usage = await readLog(core, record, {
+      log: truncatedUsageLog,
+      from,
+      to,
+      order: "ascending",
+      limit,
+      bytesMax,
+    });
+    if (usage.at(-1)?.seq !== to) return 0;
+    for (const entry of usage) truncated += truncatedUsageOf(entry).turns;
+  }
+  return Math.max(0, Math.min(turnsInSamePlaces(before, record), headOf(before, "turns") - truncated));
 }
 
 function viewIn(found: Found | undefined): SessionView | undefined {
