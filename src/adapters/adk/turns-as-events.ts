@@ -80,24 +80,36 @@ function standing(stored: readonly Stored[], lastTurn: number): readonly Stored[
 /** The stored events of a turn, and events for the messages that they are not. */
 function eventsOfTurn(turn: Turn, stored: readonly Stored[]): readonly AdkEvent[] {
   const messages = [...turn.input, ...turn.output];
-  const digests = digestsOf(messages);
   const events: AdkEvent[] = [];
   let shown = 0;
   const showUntil = (end: number): void => {
     const others = messages.slice(shown, end);
     for (const event of foreignEvents(turn, others, shown)) events.push(event);
-    shown = Math.max(shown, end);
+    shown = end;
   };
-  for (const { event, messages: own } of stored) {
-    if (own === undefined) events.push(event);
-    else if (digests[own.to] === own.digest) {
-      showUntil(own.from);
-      events.push(event);
-      shown = own.to;
-    }
+  for (const { event, messages: own } of said(messages, stored)) {
+    if (own !== undefined) showUntil(own.from);
+    events.push(event);
+    shown = own?.to ?? shown;
   }
   showUntil(messages.length);
   return events;
+}
+
+/**
+ * The stored events that a turn with these messages has, in order. Of two events in one place the later one counts, also where both say
+ * the same: the turn of the earlier one was truncated.
+ */
+function said(messages: readonly Message[], stored: readonly Stored[]): readonly Stored[] {
+  const digests = digestsOf(messages);
+  let end = messages.length;
+  const isSaid = ({ messages: own }: Stored): boolean => {
+    if (own === undefined) return true;
+    if (own.to > end || digests[own.to] !== own.digest) return false;
+    end = own.from;
+    return true;
+  };
+  return stored.toReversed().filter(isSaid).toReversed();
 }
 
 /** Messages of another framework as events. Their ids are made of the turn and their place in it. */

@@ -31,9 +31,9 @@ const called = (call: string): Content => ({
   role: "model",
   parts: [{ functionCall: { id: call, name: "count", args: {} } }],
 });
-const answered = (call: string, output = call): Content => ({
+const answered = (call: string): Content => ({
   role: "user",
-  parts: [{ functionResponse: { id: call, name: "count", response: { output } } }],
+  parts: [{ functionResponse: { id: call, name: "count", response: { output: call } } }],
 });
 
 function event(content: Content | undefined, name: string): Event {
@@ -88,7 +88,7 @@ test("after any writes of the ADK and of others, events and turns say the same",
         if (what === "ask") await append(said("user", `question ${step}`));
         else if (what === "answer") await append(said("model", `answer ${step}`));
         else if (what === "call") await append(called(`c${step}`));
-        else if (what === "result") await append(answered(`c${n}`, `result ${step}`));
+        else if (what === "result") await append(answered(`c${n}`));
         else if (what === "quiet") await append(undefined);
         else if (what === "append") await stored.append({ input: `other ${step}`, output: `reply ${step}` });
         else if (what === "again") {
@@ -118,7 +118,30 @@ test("after any writes of the ADK and of others, events and turns say the same",
         );
       }
     }),
-    { numRuns: rounds(60) },
+    {
+      numRuns: rounds(60),
+      // The ADK says the same again in the place of what others have truncated.
+      examples: [
+        [
+          [
+            ["result", 1],
+            ["truncate", 0],
+            ["result", 1],
+          ],
+        ],
+        [
+          [
+            ["ask", 0],
+            ["result", 1],
+            ["result", 1],
+            ["truncate", 0],
+            ["quiet", 0],
+            ["result", 1],
+            ["result", 1],
+          ],
+        ],
+      ],
+    },
   );
 });
 
