@@ -4,7 +4,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { keyPart } from "../keys/composed-keys.ts";
 import { fieldsOf } from "./leaf.ts";
 import type { GenkitSnapshotInput } from "./package-genkit.ts";
-import { itemsOf, type Items, type StoredSnapshot } from "./stored-snapshot.ts";
+import { itemsLog, itemsOf, type Items, type StoredSnapshot } from "./stored-snapshot.ts";
 import {
   firstTurnOf,
   projected,
@@ -18,8 +18,6 @@ import {
 
 /** The log of the snapshots, by their ids. */
 export const snapshotsLog = "genkit";
-/** The log of the messages, artifacts and custom states of snapshots. */
-export const itemsLog = "genkit-items";
 /** The log of the changes of a status. */
 export const changesLog = "genkit-changes";
 
@@ -54,10 +52,14 @@ async function turnsOf(session: Session, { info: { turn: to } }: SessionLook, fr
   return from > to ? [] : await Array.fromAsync(session.turns({ from, to }));
 }
 
+/** The messages of a snapshot. */
+export function valuesIn(items: Items | undefined): readonly Value[] {
+  return (items?.messages ?? []).map(({ value }) => value);
+}
+
 async function messagesOf(session: Session, stored: StoredSnapshot): Promise<readonly Value[]> {
   const parts = defined({ messages: stored.parts.messages });
-  const { messages = [] } = await itemsOf(session.log(itemsLog), { ...stored, parts });
-  return messages.map(({ value }) => value);
+  return valuesIn(await itemsOf(session.log(itemsLog), { ...stored, parts }));
 }
 
 /**
@@ -100,6 +102,8 @@ export async function messagesOfTurns(session: Session, turn: number): Promise<r
 /** A snapshot to save, and the one that it is a later version of, or that it follows. */
 export interface SavedSnapshot {
   readonly snapshot: GenkitSnapshotInput & { readonly snapshotId: string };
+  /** Those that `base` has too are the same objects. */
+  readonly items: Items;
   readonly before: StoredSnapshot | undefined;
   readonly base: Items | undefined;
 }
@@ -109,13 +113,13 @@ export async function projectionOf(
   session: Session,
   look: SessionLook,
   {
-    saved: { snapshot, before, base: items },
+    saved: { snapshot, items, before, base: earlier },
     turnsMax,
     keepsAll,
   }: { readonly saved: SavedSnapshot; readonly turnsMax: number; readonly keepsAll: boolean },
 ): Promise<SnapshotProjection> {
   const newest = newestIn(look);
-  const known = (items?.messages ?? []).map(({ value }) => value);
+  const known = valuesIn(earlier);
   const followsNewest = newest === undefined || newest.key === (before && keyPart(fieldsOf(before).snapshotId));
   const shown = await shownMessagesOf(session, look, followsNewest ? known : []);
   const { parentId = "" } = snapshot;
@@ -131,8 +135,7 @@ export async function projectionOf(
     for (let turn = after + 1; turn <= lastTurn; turn++) if (!covered.has(turn)) return false;
     return true;
   };
-  const messages = (snapshot.state?.messages ?? []) as readonly Value[];
-  return await projected(messages, base, { lastTurn, replaces, turnsMax });
+  return await projected(valuesIn(items), base, { lastTurn, replaces, turnsMax });
 }
 
 /** The messages that a branch goes on from. Its turns count while its last one is unchanged. */

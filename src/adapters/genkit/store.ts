@@ -17,12 +17,12 @@ import {
   type Value,
 } from "../../index.ts";
 import { keyPart } from "../keys/composed-keys.ts";
+import { KeptItems } from "./kept-items.ts";
 import { fieldsOf, leafOf } from "./leaf.ts";
 import type { GenkitContext, GenkitSnapshot, GenkitSnapshotInput } from "./package-genkit.ts";
 import {
   changesLog,
   idOfTurns,
-  itemsLog,
   lookAt,
   messagesOfTurns,
   newestIn,
@@ -31,9 +31,10 @@ import {
   snapshotsLog,
   snapshotsOf,
   turnsOfId,
+  valuesIn,
   type SavedSnapshot,
 } from "./session-messages.ts";
-import { itemsOf, snapshotOf, storedSnapshot, type StoredSnapshot } from "./stored-snapshot.ts";
+import { itemsLog, itemsOf, snapshotOf, storedSnapshot, type StoredSnapshot } from "./stored-snapshot.ts";
 import type { SnapshotProjection } from "./turns.ts";
 
 /** Options of a session store. */
@@ -85,6 +86,7 @@ export class GenkitStore<S = unknown> {
   readonly #sessions: Sessions;
   readonly #documents: Documents;
   readonly #options: GenkitStoreOptions;
+  readonly #kept = new KeptItems();
 
   /** @internal */
   constructor(sessions: Sessions, options: GenkitStoreOptions) {
@@ -186,14 +188,14 @@ export class GenkitStore<S = unknown> {
       throw new SessionError("session_not_found", { sessionId: id, ...defined({ problem }) });
     const look = found?.look ?? (await lookAt(session));
     const { parentId } = snapshot;
-    const before = found?.stored ?? (isName(parentId) ? await storedIn(session, parentId) : undefined);
-    const base = before && (await itemsOf(session.log(itemsLog), before));
-    const { stored, entries } = storedSnapshot(snapshot, base, look.info.logs[itemsLog]?.end ?? 0);
+    const before = found?.stored ?? (isName(parentId) ? await storedIn(session, parentId, look) : undefined);
+    const base = before && (this.#kept.of(id, before) ?? (await itemsOf(session.log(itemsLog), before)));
+    const { stored, items, entries } = storedSnapshot(snapshot, base, look.info.logs[itemsLog]?.end ?? 0);
     const isChanged = found !== undefined && fieldsOf(found.stored).status !== snapshot.status;
     const key = keyPart(snapshotId);
     const documents = found === undefined ? [{ scope, key, value: id, if: version, ...defined({ user }) }] : [];
     const write = async (keepsAll: boolean): Promise<void> => {
-      const saved = { snapshot, before, base };
+      const saved = { snapshot, items, before, base };
       const { write: turns, turns: own } = await this.#projection(session, look, { found, saved, keepsAll });
       const value = { ...stored, ...defined({ turns: own }) } as unknown as Value;
       await session.write({
@@ -212,6 +214,7 @@ export class GenkitStore<S = unknown> {
       if (!hasCode(error, "legal_hold")) throw error;
       await write(true);
     });
+    this.#kept.keep(id, stored, items);
   }
 
   /** The turns of a snapshot. A later version of an earlier one than the newest changes none. */
@@ -278,7 +281,7 @@ export class GenkitStore<S = unknown> {
     if (session === undefined) return { found: undefined, version };
     if (!this.#isOwn(session, context)) throw new SessionError("session_not_found", { sessionId: session.id });
     const look = await lookAt(session);
-    const stored = await storedIn(session, snapshotId);
+    const stored = await storedIn(session, snapshotId, look);
     return { found: stored && { session, look, stored }, version };
   }
 
@@ -312,8 +315,10 @@ export class GenkitStore<S = unknown> {
   }
 }
 
-async function storedIn(session: Session, snapshotId: string): Promise<StoredSnapshot | undefined> {
-  const [entry] = await session.log(snapshotsLog).get([keyPart(snapshotId)]);
+async function storedIn(session: Session, snapshotId: string, look: SessionLook): Promise<StoredSnapshot | undefined> {
+  const key = keyPart(snapshotId);
+  const newest = newestIn(look);
+  const [entry] = newest?.key === key ? [newest] : await session.log(snapshotsLog).get([key]);
   return entry?.value as unknown as StoredSnapshot | undefined;
 }
 
@@ -326,7 +331,7 @@ async function shown<S>({ session, look, stored }: Found): Promise<GenkitSnapsho
   const items = await itemsOf(session.log(itemsLog), stored);
   const snapshot = snapshotOf<S>(stored, items);
   if (newestIn(look)?.key !== keyPart(snapshot.snapshotId)) return snapshot;
-  const own = (items.messages ?? []).map(({ value }) => value);
+  const own = valuesIn(items);
   const { messages } = await shownMessagesOf(session, look, own);
   if (messages.length === own.length && messages.every((message, index) => message === own[index])) return snapshot;
   const state = { ...snapshot.state, messages: [...messages] };

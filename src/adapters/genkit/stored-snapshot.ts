@@ -2,8 +2,13 @@
  * A snapshot as it is stored: what it shares with the snapshot before it is stored once. Messages, artifacts and the custom state are
  * entries of one log, and a snapshot names them by their numbers.
  */
-import { sameValue, type LogEntryInput, type SessionLog, type Value } from "../../index.ts";
+import { decode } from "../../domain/values/codec.ts";
+import { encodeValue, sameValue, type LogEntryInput, type SessionLog, type Value } from "../../index.ts";
+import { freshName } from "../keys/composed-keys.ts";
 import type { GenkitSnapshot } from "./package-genkit.ts";
+
+/** The log of the messages, artifacts and custom states of snapshots. */
+export const itemsLog = "genkit-items";
 
 /** The first and the last number of neighbouring entries. */
 type Range = readonly [from: number, to: number];
@@ -18,6 +23,8 @@ export interface StoredSnapshot {
   readonly parts: { readonly [Name in Part]?: readonly Range[] };
   /** Absent in snapshots of stores that had no turns for them. */
   readonly turns?: SnapshotTurns;
+  /** The name of the save, which no other save has. */
+  readonly save?: string;
 }
 
 /** The turns that the messages of a snapshot are. */
@@ -34,37 +41,62 @@ export interface SnapshotTurns {
   readonly digest: string;
 }
 
-/** The items of a snapshot and their numbers. */
-export type Items = { readonly [Name in Part]?: readonly { readonly seq: number; readonly value: Value }[] };
+/** An item, and the number of its entry. */
+export interface Item {
+  readonly seq: number;
+  readonly value: Value;
+  /** The length of its text, once that is known. */
+  length?: number;
+}
+
+/** The items of a snapshot. */
+export type Items = { readonly [Name in Part]?: readonly Item[] };
+
+/** All items, part by part. */
+export function itemsIn(items: Items): readonly Item[] {
+  return parts.flatMap((part) => items[part] ?? []);
+}
+
+/** A snapshot to store. */
+interface NewSnapshot {
+  readonly stored: StoredSnapshot;
+  /** Those of the base, where it has the same ones, and copies of the new ones. */
+  readonly items: Items;
+  /** The entries of the new ones. */
+  readonly entries: readonly LogEntryInput[];
+}
 
 /**
  * The snapshot as it is stored, and the entries that it needs beside those of another one.
  * @param base the items of the snapshot that it is a later version of, or that it follows
  * @param end the last number of the log of items
+ * @throws SessionError `value_unstorable`
  */
-export function storedSnapshot(
-  snapshot: GenkitSnapshot,
-  base: Items | undefined,
-  end: number,
-): { readonly stored: StoredSnapshot; readonly entries: readonly LogEntryInput[] } {
+export function storedSnapshot(snapshot: GenkitSnapshot, base: Items | undefined, end: number): NewSnapshot {
   const { state, ...rest } = snapshot;
-  if (state === undefined) return { stored: { snapshot: rest, parts: {} }, entries: [] };
+  const save = freshName();
+  if (state === undefined) return { stored: { snapshot: rest, parts: {}, save }, items: {}, entries: [] };
   const entries: LogEntryInput[] = [];
+  const items: { [Name in Part]?: readonly Item[] } = {};
   const ranges: { [Name in Part]?: readonly Range[] } = {};
+  const newItem = (given: Value): Item => {
+    // The program may change its value while the copy is stored.
+    const text = encodeValue(given, `${itemsLog}[${entries.length}]`);
+    const value = decode(text);
+    return { seq: end + entries.push({ value }), value, length: text.length };
+  };
   for (const part of parts) {
     const values = valuesOf(state, part);
     if (values === undefined) continue;
     const known = base?.[part] ?? [];
-    ranges[part] = rangesOf(
-      values.map((value, index) => {
-        const same = known[index];
-        if (same !== undefined && sameValue(same.value, value)) return same.seq;
-        return end + entries.push({ value });
-      }),
-    );
+    items[part] = values.map((value, index) => {
+      const same = known[index];
+      return same !== undefined && sameValue(same.value, value) ? same : newItem(value);
+    });
+    ranges[part] = rangesOf(items[part]);
   }
   const { messages: _, artifacts: __, custom: ___, ...others } = state;
-  return { stored: { snapshot: { ...rest, state: others }, parts: ranges }, entries };
+  return { stored: { snapshot: { ...rest, state: others }, parts: ranges, save }, items, entries };
 }
 
 function valuesOf(state: NonNullable<GenkitSnapshot["state"]>, part: Part): readonly Value[] | undefined {
@@ -73,9 +105,9 @@ function valuesOf(state: NonNullable<GenkitSnapshot["state"]>, part: Part): read
   return (part === "custom" ? [value] : value) as readonly Value[];
 }
 
-function rangesOf(seqs: readonly number[]): readonly Range[] {
+function rangesOf(items: readonly Item[]): readonly Range[] {
   const ranges: [number, number][] = [];
-  for (const seq of seqs) {
+  for (const { seq } of items) {
     const last = ranges.at(-1);
     if (last !== undefined && seq === last[1] + 1) last[1] = seq;
     else ranges.push([seq, seq]);

@@ -12,20 +12,27 @@ export function sameValue(a: Value | undefined, b: Value | undefined): boolean {
     const areArrays = Array.isArray(a) && Array.isArray(b);
     return areArrays && haveSameItems(a as readonly Value[], b as readonly Value[]);
   }
-  const [one, other] = [a as FieldsOfValue, b as FieldsOfValue];
-  const names = namesIn(one);
-  return (
-    names.length === namesIn(other).length &&
-    names.every((name) => Object.hasOwn(other, name) && sameValue(one[name], other[name]))
-  );
+  return haveSameFields(a as FieldsOfValue, b as FieldsOfValue);
 }
 
+// Long lists are compared by these, so they make no arrays of their own.
+
 function haveSameItems(a: ArrayLike<Value>, b: ArrayLike<Value>): boolean {
-  return a.length === b.length && Array.from(a).every((item, index) => sameValue(item, b[index]));
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (!sameValue(a[index], b[index])) return false;
+  return true;
 }
 
 type FieldsOfValue = Readonly<Record<string, Value | undefined>>;
 
-function namesIn(fields: FieldsOfValue): readonly string[] {
-  return Object.keys(fields).filter((name) => fields[name] !== undefined);
+function haveSameFields(a: FieldsOfValue, b: FieldsOfValue): boolean {
+  let more = 0;
+  for (const name of Object.keys(b)) if (b[name] !== undefined) more++;
+  for (const name of Object.keys(a)) {
+    const value = a[name];
+    if (value === undefined) continue;
+    if (!Object.hasOwn(b, name) || !sameValue(value, b[name])) return false;
+    more--;
+  }
+  return more === 0;
 }

@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
-import { genkitStore } from "../../../src/adapters/genkit.ts";
+import { genkitStore, type GenkitStore } from "../../../src/adapters/genkit.ts";
 import { openSessions } from "../../../src/index.ts";
+import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
@@ -36,6 +37,7 @@ const steps = fc.shuffledSubarray(names, { minLength: 2, maxLength: 2 }).chain((
       // A snapshot stays in its session.
       id: fc.constantFrom(...ids),
       isNew: fc.boolean(),
+      process: fc.constantFrom(0, 0, 1),
       parentId: fc.option(fc.constantFrom(...ids), { nil: undefined }),
       createdAt: fc.integer({ min: 0, max: 9 }).map((second) => new Date(second * 1000).toISOString()),
       status: fc.constantFrom("pending", "completed", "aborted", "failed"),
@@ -53,11 +55,13 @@ test("any calls leave the snapshots and latest snapshots of genkit's store in me
   await fc.assert(
     fc.asyncProperty(steps, fc.boolean(), async (all, rejectBranchingSessions) => {
       await using place = inMemory();
-      const store: SessionStore = genkitStore(place.sessions, { rejectBranchingSessions });
+      const processes = [place.sessions, place.another()];
+      const stores: readonly SessionStore[] = processes.map((one) => genkitStore(one, { rejectBranchingSessions }));
       const model = new InMemorySessionStore({ rejectBranchingSessions });
       const outcome = async (call: Promise<unknown>): Promise<unknown> =>
         await call.then(plain, (error: unknown) => (error as { readonly status?: unknown }).status);
-      for (const { act, id, isNew, session, state, ...fields } of all) {
+      for (const { act, id, isNew, process, session, state, ...fields } of all) {
+        const store = stores[process] ?? assert.fail("no process");
         const snapshotId = `${session}-${id}`;
         const parentId = fields.parentId && `${session}-${fields.parentId}`;
         const input = { ...fields, parentId, sessionId: session, state } as Partial<SessionSnapshot> as SessionSnapshot;
@@ -78,6 +82,43 @@ test("any calls leave the snapshots and latest snapshots of genkit's store in me
     }),
     { numRuns: rounds(400) },
   );
+});
+
+test("a save reads none of the items that its process has saved, and stores what the program has changed in place", async () => {
+  await using place = inMemory();
+  let reads = 0;
+  const counted = storeBefore(place.shared, (method, args) => {
+    if (method === "read" && JSON.stringify(args).includes(`"log":"genkit-items"`)) reads++;
+    return callStore(place.shared, method, args);
+  });
+  await using sessions = await openSessions({ store: counted, sweep: false });
+  const [store, other] = [genkitStore(sessions), genkitStore(place.another())];
+  const text = (step: number): string => `message ${step}`;
+  const messages = [{ role: "user" as const, content: [{ text: text(0) }] }];
+  const save = async (at: GenkitStore, step: number): Promise<void> => {
+    messages.push({ role: "user", content: [{ text: text(step) }] });
+    const parentId = step === 1 ? {} : { parentId: `s-${step - 1}` };
+    const fields = { sessionId: "s", createdAt: snapshotAt("s", step).createdAt, status: "completed" as const };
+    await at.saveSnapshot(`s-${step}`, () => ({ ...fields, ...parentId, state: { messages: [...messages] } }));
+    const saved = await genkitStore(place.another()).getSnapshot({ snapshotId: `s-${step}` });
+    assert.deepEqual(saved?.state?.messages, messages, `step ${step}`);
+  };
+  for (const step of [1, 2, 3]) await save(store, step);
+  messages[1]!.content[0]!.text = "changed";
+  await save(store, 4);
+  assert.equal(reads, 0);
+  // The other process has stored the same message under other numbers, and this one goes on from them.
+  messages[2]!.content[0]!.text = "changed by another process";
+  await save(other, 5);
+  await save(store, 6);
+  assert.ok(reads > 0);
+  const after = reads;
+  await save(store, 7);
+  assert.equal(reads, after);
+  assert.equal((await sessions.get("genkit/s")).info.logs["genkit-items"]?.end, messages.length + 2);
+  // A session of the same id has none of the items.
+  await (await sessions.get("genkit/s")).remove();
+  await save(store, 8);
 });
 
 /** An agent whose answer tells how many questions it has seen. */
