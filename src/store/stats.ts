@@ -7,7 +7,9 @@ import type { SessionRecord, SessionState } from "../domain/record/record.ts";
 import type { TruncatedUsage } from "../domain/turns/truncated-usage.ts";
 import { stateAt } from "../domain/record/states.ts";
 import type { TurnData } from "../domain/turns/turn.ts";
+import { invalidText, parseArray } from "../domain/values/invalid-argument.ts";
 import { dateMaxMs } from "../domain/values/limits.ts";
+import { guardObject } from "../domain/values/option-names.ts";
 
 /** The groups of turns: by answering agent, session, its user, model, and day or hour (UTC) of the beginning. */
 export type StatsKind = "agent" | "session" | "user" | "model" | "day" | "hour";
@@ -134,8 +136,9 @@ export const inputMark = ',"input":[';
 /** The log name for the turns up to `inherited` of a session: their usage counts for another session. */
 export const inheritedLog = "inherited";
 
-/** The data of a turn without its messages. */
+/** The data of a turn without its messages. @throws SessionError `argument_invalid` */
 export function headOfData(data: string): string {
+  if (typeof data !== "string") throw invalidText("data", data, {});
   const end = data.indexOf(inputMark);
   return end < 0 ? data : `${data.slice(0, end)}}`;
 }
@@ -226,7 +229,10 @@ export class StatsAccumulator {
   #recordBytes = 0;
   readonly #groups = new Map<StatsKind, Map<string | number | null, MutableSums>>();
 
+  /** @throws SessionError `argument_invalid`, as its methods */
   constructor(query: StoreStatsQuery) {
+    guardObject(query, "query");
+    parseArray(query.by, "by");
     this.#query = query;
     for (const kind of query.by) this.#groups.set(kind, new Map());
   }
@@ -237,6 +243,7 @@ export class StatsAccumulator {
   }
 
   addSession(session: SessionFacts): void {
+    guardObject(session, "session");
     const { now, since = 0 } = this.#query;
     const { createdAt, lastActivityAt, turns, handoffExpiresAt, bytes } = session;
     const state = stateAt(session, now);
@@ -263,6 +270,7 @@ export class StatsAccumulator {
   }
 
   addEntry(entry: EntryFacts): void {
+    guardObject(entry, "entry");
     const { at, log, bytes } = entry;
     if (at < (this.#query.since ?? 0)) return;
     let sums = this.#logs.get(log);
@@ -386,6 +394,7 @@ export class StatsAccumulator {
 
   /** The result. `groups`: those that the caller stored elsewhere. */
   result(groups: StoreStats["groups"] = this.#sortedGroups()): StoreStats {
+    guardObject(groups, "groups");
     const { limit } = this.#query;
     const turns = this.#grouped();
     addSums(turns, this.#ungrouped);

@@ -3,6 +3,8 @@
  * the name of an invariant of the contract.
  */
 import { describe, test } from "node:test";
+import { invalidText, parseFunction } from "../domain/values/invalid-argument.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { Bench, type Check, type StoreHarness } from "./conformance/bench.ts";
 import { closingCases } from "./conformance/closing-cases.ts";
 import { commitCases } from "./conformance/commit-cases.ts";
@@ -26,10 +28,18 @@ import { statsCases } from "./conformance/stats-cases.ts";
 import { valueCases } from "./conformance/value-cases.ts";
 import { watchCases } from "./conformance/watch-cases.ts";
 
+const harnessNames: OptionNames<StoreHarness> = { name: true, open: true, clock: true, module: true, openAhead: true };
+
 export type { StoreHarness } from "./conformance/bench.ts";
 
-/** Registers a `node:test` case for everything that the contract in `store/store.ts` promises. */
+/**
+ * Registers a `node:test` case for everything that the contract in `store/store.ts` promises.
+ * @throws SessionError `argument_invalid`
+ */
 export function storeConformance(harness: StoreHarness): void {
+  guardNames(harness, "harness", harnessNames);
+  if (typeof harness.name !== "string") throw invalidText("name", harness.name, {});
+  parseFunction(harness.open, "open");
   describe(`${harness.name} keeps the contract of a store`, () => {
     const check: Check = (title, body) => {
       test(title, async (context) => {

@@ -1,6 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import type { Transaction } from "../domain/record/change.ts";
+import { parseFunction } from "../domain/values/invalid-argument.ts";
+import { guardNames, guardObject } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import { storeBefore } from "../store/calls/forwarding-store.ts";
 import type { Outcome, Store } from "../store/store.ts";
@@ -29,13 +31,13 @@ export interface FailingStore extends Store {
   plan(plan: FaultPlan): void;
 }
 
-/** Wraps a store so that its commits fail as planned. Its other methods are unchanged. */
-export function failingStore(
-  store: Store,
-  plan: FaultPlan,
-  { clock = systemClock }: { readonly clock?: Clock } = {},
-): FailingStore {
-  let current = plan;
+/** Wraps a store so that its commits fail as planned. Its other methods are unchanged. @throws SessionError `argument_invalid` */
+export function failingStore(store: Store, plan: FaultPlan, options: { readonly clock?: Clock } = {}): FailingStore {
+  guardFunction(store, "store", "commit");
+  guardNames(options, "options", { clock: true });
+  const { clock = systemClock } = options;
+  guardFunction(clock, "clock", "sleep");
+  let current = parsePlan(plan);
   let commits = 0;
   return Object.assign(
     {
@@ -46,7 +48,7 @@ export function failingStore(
     storeBefore(store),
     {
       plan(next: FaultPlan) {
-        current = next;
+        current = parsePlan(next);
       },
       async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
         commits++;
@@ -61,6 +63,16 @@ export function failingStore(
       },
     },
   );
+}
+
+function guardFunction<T extends object>(given: T, name: string, member: keyof T & string): void {
+  guardObject(given, name);
+  parseFunction(given[member] as () => unknown, `${name}.${member}`);
+}
+
+function parsePlan(plan: FaultPlan): FaultPlan {
+  if (typeof plan !== "function") guardObject(plan, "plan");
+  return plan;
 }
 
 function unavailable(commit: number): SessionError {

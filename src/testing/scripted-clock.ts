@@ -1,4 +1,6 @@
 import type { Clock } from "../clock.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { guardSignal } from "../domain/values/option-names.ts";
 import { sampleAt } from "./samples.ts";
 
 interface Sleeper {
@@ -12,9 +14,10 @@ export class ScriptedClock implements Clock {
   #chance: number;
   #sleepers: readonly Sleeper[] = [];
 
+  /** Made by {@link scriptedClock}. Functions of the clock fail with `argument_invalid` for a time that is no number. */
   constructor(startMs: number, seed: number) {
-    this.#now = startMs;
-    this.#chance = seed;
+    this.#now = parseNumber(startMs, "startMs");
+    this.#chance = parseNumber(seed, "seed");
   }
 
   now(): number {
@@ -28,7 +31,7 @@ export class ScriptedClock implements Clock {
 
   /** Set the clock, also backwards; no sleep ends. */
   set(ms: number): void {
-    this.#now = ms;
+    this.#now = parseNumber(ms, "ms");
   }
 
   /**
@@ -36,7 +39,7 @@ export class ScriptedClock implements Clock {
    * runs, so that a loop which sleeps again is woken again within the same call.
    */
   async advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
+    const end = this.#now + parseNumber(ms, "ms");
     await settle();
     for (;;) {
       const next = this.#sleepers.toSorted((a, b) => a.until - b.until)[0];
@@ -50,6 +53,8 @@ export class ScriptedClock implements Clock {
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      parseNumber(ms, "ms");
+      guardSignal({ signal });
       const onAbort = (): void => {
         this.#sleepers = this.#sleepers.filter((one) => one !== sleeper);
         const reason: unknown = signal?.reason;
@@ -74,6 +79,8 @@ export class ScriptedClock implements Clock {
 
   /** The next bytes of a row that is the same for the same seed. */
   random(count: number): Uint8Array {
+    if (!Number.isSafeInteger(count) || count < 0)
+      throw invalidArgument("count", count, { expected: "whole_number", min: 0 });
     return Uint8Array.from({ length: count }, () => this.#byte());
   }
 
@@ -86,9 +93,14 @@ export class ScriptedClock implements Clock {
   }
 }
 
-/** A clock for a test to move. */
+/** A clock for a test to move. @throws SessionError `argument_invalid` */
 export function scriptedClock(startMs: number = sampleAt, seed = 1): ScriptedClock {
   return new ScriptedClock(startMs, seed);
+}
+
+function parseNumber(value: number, name: string): number {
+  if (typeof value === "number" && !Number.isNaN(value)) return value;
+  throw invalidArgument(name, value, { expected: "number" });
 }
 
 /** Let run what was just woken, and what that wakes in turn: promises, and what a store or a queue defers. */

@@ -1,6 +1,7 @@
 /** The texts of a session that search reads: the messages of its turns, and its title. */
 import type { Entry } from "../record/entry.ts";
 import { textOf } from "../turns/message-steps.ts";
+import { guardObject } from "../values/option-names.ts";
 import { readTurn, type Message, type Turn } from "../turns/turn.ts";
 import { wordsOf } from "./words.ts";
 
@@ -24,8 +25,9 @@ export function searchedText(message: Message): string {
   return textOf(message.content ?? message["parts"]);
 }
 
-/** The words of the messages of an entry of the turns; none of one that cannot be read. */
+/** The words of the messages of an entry of the turns; none of one that cannot be read. @throws SessionError `argument_invalid` */
 export function searchedMessages(entry: Entry): readonly SearchedMessage[] {
+  guardObject(entry, "entry");
   const turn = readTurn(entry);
   if (typeof turn === "string") return [];
   return messagesOf(turn).flatMap((one, message) => {

@@ -5,6 +5,7 @@
  * - A name in camel case has its parts as words too.
  * - A run of a script without spaces has each of its characters as a word, and each pair of neighbours.
  */
+import { invalidText } from "../values/invalid-argument.ts";
 
 /** The searched characters of a message; words behind them are not found. */
 export const searchedCharactersMax = 100_000;
@@ -24,8 +25,9 @@ const asciiPunctuation = /[\0-/:-@[-`{-\x7f]/g;
 // eslint-disable-next-line no-control-regex
 const asciiPattern = /^[\0-\x7f]*$/;
 
-/** The words of a text, each once. */
+/** The words of a text, each once. @throws SessionError `argument_invalid` */
 export function wordsOf(text: string): Set<string> {
+  if (typeof text !== "string") throw invalidText("text", text, {});
   const searched = text.slice(0, searchedCharactersMax);
   const words = new Set<string>();
   for (const [word] of searched.matchAll(wordsIn(searched)))
