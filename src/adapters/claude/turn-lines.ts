@@ -2,9 +2,12 @@
 import { createHash } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
 import { toFormat } from "../../index.ts";
-import type { ForeignMessages, ProjectedItem } from "../projection/projected-turns.ts";
+import type { ForeignMessages, ItemUsage, ProjectedItem } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { ClaudeEntry } from "./entries.ts";
+
+/** The model of an answer of another framework that names none. */
+const unknownModel = "unknown";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -19,10 +22,38 @@ export function itemOf(line: ClaudeEntry): ProjectedItem | undefined {
     true,
   );
   if (!isSaid || isHidden || uuid === undefined) return undefined;
-  const { content, id } = fieldsOf(message);
+  const { content, id, usage, model } = fieldsOf(message);
   const messages = shownMessages({ role: type, content: plainContent(content) }, "anthropic");
   const answer = type === "assistant" && typeof id === "string" ? id : undefined;
-  return { id: answer ?? uuid, messages, kind: answer === undefined ? "new" : "more" };
+  const item = { id: answer ?? uuid, messages, kind: answer === undefined ? ("new" as const) : ("more" as const) };
+  if (answer === undefined) return item;
+  const isModel = typeof model === "string" && !noModels.includes(model);
+  return {
+    ...item,
+    ...defined({ usage: isCopy(line) ? undefined : usageOf(usage), model: isModel ? model : undefined }),
+  };
+}
+
+/** The models of answers that no model gave, or of which none is known. */
+const noModels: readonly string[] = ["<synthetic>", unknownModel];
+
+/** True for a line of a fork that another session has too. Its tokens count there. */
+function isCopy({ forkedFrom, requestSessionId, sessionId }: ClaudeEntry): boolean {
+  return forkedFrom !== undefined || (requestSessionId !== undefined && requestSessionId !== sessionId);
+}
+
+/** The tokens of an answer so far; undefined where its line has none. The provider counts its cache apart from the input. */
+function usageOf(usage: unknown): ItemUsage | undefined {
+  const counts = fieldsOf(usage);
+  const count = (value: unknown): number | undefined =>
+    Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined;
+  const cachedTokens = count(counts["cache_read_input_tokens"]);
+  const apart = (cachedTokens ?? 0) + (count(counts["cache_creation_input_tokens"]) ?? 0);
+  const inputTokens = (count(counts["input_tokens"]) ?? 0) + apart;
+  const outputTokens = count(counts["output_tokens"]) ?? 0;
+  if (inputTokens + outputTokens === 0) return undefined;
+  const reasoningTokens = count(fieldsOf(counts["output_tokens_details"])["thinking_tokens"]);
+  return { inputTokens, outputTokens, ...defined({ cachedTokens, reasoningTokens }) };
 }
 
 /** One block of text as the text. */
@@ -66,7 +97,7 @@ export function linesOfTurns(
 }
 
 /** An answer with the fields that the API of Anthropic gives it. */
-function answerOf(uuid: string, given: unknown, model = "unknown"): object {
+function answerOf(uuid: string, given: unknown, model = unknownModel): object {
   const content = (typeof given === "string" ? [{ type: "text", text: given }] : given) as readonly Fields[];
   const isCalling = content.some(({ type }) => type === "tool_use");
   return {

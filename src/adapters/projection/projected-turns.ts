@@ -28,6 +28,18 @@ export interface ProjectedItem {
    * the last turn may have already; its message grows by these.
    */
   readonly kind: "new" | "change" | "more";
+  /** The tokens of the model's answer, as far as they are known with this item. */
+  readonly usage?: ItemUsage;
+  /** The model that answered. */
+  readonly model?: string;
+}
+
+/** The tokens of one answer, as its mark keeps them. */
+export interface ItemUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cachedTokens?: number;
+  readonly reasoningTokens?: number;
 }
 
 /** The end of the turns that the transcript has, as the metadata of the session keeps it. */
@@ -128,7 +140,9 @@ export class ProjectedTurns {
       const at = kind === "new" ? -1 : drafts.findLastIndex((draft) => this.#rangeOf(draft, id) !== undefined);
       if (kind === "more" && at === drafts.length - 1) this.#grow(drafts[at], item);
       else if (kind === "change" && at >= 0) this.#change(drafts, at, item);
-      else if (kind !== "change" && messages.length > 0) this.#add(drafts, this.#marked(id, messages));
+      // The rest of an answer of an earlier turn: the tokens of the answer count there.
+      else if (kind === "more" && at >= 0) this.#add(drafts, { id, kind, messages });
+      else if (kind !== "change") this.#add(drafts, item);
     }
     const first = drafts.findIndex(({ isChanged }) => isChanged);
     const from = drafts[first]?.stored;
@@ -137,7 +151,7 @@ export class ProjectedTurns {
     const isAmended = from?.seq === info.turn && kept[0]?.stored === from;
     const turns: TurnsWrite = {
       ...defined({ from: from?.seq, amends: isAmended || undefined }),
-      turns: kept.map(turnOf),
+      turns: kept.map((draft) => this.#turnOf(draft)),
     };
     const end = kept.at(-1) ?? drafts[first - 1];
     return {
@@ -161,12 +175,14 @@ export class ProjectedTurns {
     return [];
   }
 
-  #add(drafts: Draft[], messages: readonly Message[]): void {
-    const isAsked = messages.every(isQuestion);
+  #add(drafts: Draft[], item: ProjectedItem): void {
+    if (item.messages.length === 0) return;
+    const isAsked = item.messages.every(isQuestion);
     let last = drafts.at(-1);
     if (last === undefined || !this.#isExtendable(last, isAsked)) drafts.push((last = { input: [], output: [] }));
     const list = isAsked ? "input" : "output";
-    last[list] = [...last[list], ...messages];
+    last[list] = [...last[list], ...this.#marked(item, item.messages)];
+    last.model = item.model ?? last.model;
     last.isChanged = true;
   }
 
@@ -179,22 +195,27 @@ export class ProjectedTurns {
   }
 
   /** Turns behind the one that changes are written anew, so they must be this framework's; else it stays as it was. */
-  #change(drafts: Draft[], at: number, { id, messages }: ProjectedItem): void {
+  #change(drafts: Draft[], at: number, item: ProjectedItem): void {
+    const { id, messages } = item;
     const draft = drafts[at]!;
     const isLast = draft.stored === undefined || drafts[at + 1]?.stored === undefined;
     const isOwn = (one: Draft): boolean => one.stored === undefined || this.#othersIn(one.stored).length === 0;
     if (!isLast && !drafts.slice(at).every(isOwn)) return;
     const [list = "output", from = 0, to = 0] = this.#rangeOf(draft, id) ?? [];
-    draft[list] = [...draft[list].slice(0, from), ...this.#marked(id, messages), ...draft[list].slice(to)];
+    draft[list] = [...draft[list].slice(0, from), ...this.#marked(item, messages), ...draft[list].slice(to)];
     draft.isChanged = true;
   }
 
   /** An answer grows in its place, also where results of its first calls are behind it. */
-  #grow(draft: Draft | undefined, { id, messages }: ProjectedItem): void {
+  #grow(draft: Draft | undefined, item: ProjectedItem): void {
+    const { id, messages } = item;
     const [list = "output", from = 0, to = 0] = (draft && this.#rangeOf(draft, id)) ?? [];
     if (draft === undefined || messages.length === 0) return;
-    const grown = [...draft[list].slice(from, to), ...messages].reduce(joined);
-    draft[list] = [...draft[list].slice(0, from), ...this.#marked(id, [grown]), ...draft[list].slice(to)];
+    const earlier = draft[list].slice(from, to);
+    const usage = item.usage ?? this.#usagesIn(earlier)[0];
+    const grown = this.#marked({ id, ...defined({ usage }) }, [[...earlier, ...messages].reduce(joined)]);
+    draft[list] = [...draft[list].slice(0, from), ...grown, ...draft[list].slice(to)];
+    draft.model = item.model ?? draft.model;
     draft.isChanged = true;
   }
 
@@ -208,16 +229,38 @@ export class ProjectedTurns {
   }
 
   /** The messages of an item, the first one with its mark. */
-  #marked(id: string, messages: readonly Message[]): readonly Message[] {
+  #marked({ id, usage }: Pick<ProjectedItem, "id" | "usage">, messages: readonly Message[]): readonly Message[] {
     const count = messages.length === 1 ? undefined : messages.length;
     // A mark has the form of a native form, which no model is sent. Without a hash it would be one of a model.
-    const native: Value = defined({ format: this.#format, version: 1, value: id, hash: "", count });
+    const native: Value = defined({
+      format: this.#format,
+      version: 1,
+      value: id,
+      hash: "",
+      count,
+      usage: usage as unknown as Value,
+    });
     return messages.map((message, index) => (index === 0 ? { ...message, native } : message));
   }
 
-  #markOf({ native }: Message): { readonly value: string; readonly count?: number } | undefined {
-    const mark = native as { readonly format?: string; readonly value: string; readonly count?: number } | undefined;
+  #markOf({ native }: Message): Mark | undefined {
+    const mark = native as (Mark & { readonly format?: string }) | undefined;
     return mark?.format === this.#format ? mark : undefined;
+  }
+
+  #usagesIn(messages: readonly Message[]): readonly ItemUsage[] {
+    return messages.flatMap((message) => this.#markOf(message)?.usage ?? []);
+  }
+
+  /** A turn that was stored keeps its agent, and its model until another one answers. Its tokens are those of its answers. */
+  #turnOf({ stored, input, output, model }: Draft): TurnInput {
+    const isAnswered = output.length > 0 && !hasOpenCalls(output);
+    const usages = this.#usagesIn(output);
+    const usage = usages.length === 0 ? undefined : sumOf(usages);
+    const requests = usages.length === 0 ? undefined : usages.length;
+    const { agent } = stored ?? {};
+    const status = isAnswered ? "done" : "interrupted";
+    return { input, output, status, ...defined({ agent, model, usage, requests }) };
   }
 
   /** The messages without a mark of this framework. */
@@ -245,23 +288,36 @@ export class ProjectedTurns {
   }
 }
 
+/** The mark of an item: its id, the number of its messages, and its tokens. */
+interface Mark {
+  readonly value: string;
+  readonly count?: number;
+  readonly usage?: ItemUsage;
+}
+
 /** A turn that is stored, or begun, and its messages after the changes. */
 interface Draft {
   readonly stored?: Turn;
+  model?: string | undefined;
   input: readonly Message[];
   output: readonly Message[];
   isChanged?: boolean;
 }
 
 function draftOf(stored: Turn): Draft {
-  return { stored, input: stored.input, output: stored.output };
+  return { stored, input: stored.input, output: stored.output, model: stored.model };
 }
 
-/** A turn that was stored keeps its agent and its model. */
-function turnOf({ stored, input, output }: Draft): TurnInput {
-  const isAnswered = output.length > 0 && !hasOpenCalls(output);
-  const { agent, model } = stored ?? {};
-  return { input, output, status: isAnswered ? "done" : "interrupted", ...defined({ agent, model }) };
+function sumOf(usages: readonly ItemUsage[]): ItemUsage {
+  const sum = (name: keyof ItemUsage): number => usages.reduce((all, usage) => all + (usage[name] ?? 0), 0);
+  const known = (name: keyof ItemUsage): number | undefined =>
+    usages.some((usage) => usage[name] !== undefined) ? sum(name) : undefined;
+  return defined({
+    inputTokens: sum("inputTokens"),
+    outputTokens: sum("outputTokens"),
+    cachedTokens: known("cachedTokens"),
+    reasoningTokens: known("reasoningTokens"),
+  });
 }
 
 /** Two messages of one answer as one. */

@@ -92,6 +92,52 @@ test("the lines of an answer are one message of a turn, in the commit of each li
   assert.equal((await doctor(place.sessions)).findings, 0);
 });
 
+test("a turn has the tokens of its answers once each, and the model; a fork has them not again", async () => {
+  await using place = inMemory();
+  const sessionStore: SessionStore = claudeStore(place.sessions);
+  const sessionId = randomUUID();
+  const key = { projectKey, sessionId };
+  const used = (id: string, outputTokens: number, ...content: readonly object[]): Partial<SessionStoreEntry> => {
+    const usage = { input_tokens: 11, cache_read_input_tokens: 3, cache_creation_input_tokens: 2 };
+    const message = { role: "assistant", id, type: "message", model: "claude-x", content };
+    return { type: "assistant", message: { ...message, usage: { ...usage, output_tokens: outputTokens } } };
+  };
+  const lines = chain(sessionId, [
+    said("Look."),
+    used("msg_1", 1, { type: "thinking", thinking: "Hm.", signature: "s" }),
+    used("msg_1", 1, { type: "text", text: "I look." }),
+    used("msg_1", 7, calling("c1")),
+    said([result("c1")]),
+    used("msg_2", 5, { type: "text", text: "It is here." }),
+    said("Thanks."),
+    used("msg_3", 2, { type: "text", text: "Welcome." }),
+    { ...used("msg_x", 100, { type: "text", text: "Apart." }), isSidechain: true },
+  ]).map((line) => ({ ...line, cwd: dir, timestamp: new Date(0).toISOString() }));
+  for (const line of lines) await sessionStore.append(key, [line]);
+  const session = await place.sessions.get(`claude/${projectKey}/${sessionId}`);
+  const turns = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    turns.map(({ usage, requests, model }) => [usage, requests, model]),
+    [
+      [{ inputTokens: 32, outputTokens: 12, totalTokens: 44, cachedTokens: 6 }, 2, "claude-x"],
+      [{ inputTokens: 16, outputTokens: 2, totalTokens: 18, cachedTokens: 3 }, 1, "claude-x"],
+    ],
+  );
+  const { inputTokens, totalTokens, requests } = session.info.counters;
+  assert.deepEqual([inputTokens, totalTokens, requests], [48, 62, 3]);
+  await sessionStore.append(key, lines);
+  await session.refresh();
+  assert.equal(session.info.counters.totalTokens, 62, "lines that are sent again count once");
+  const whole = { projectKey, sessionId: "at-once" };
+  await sessionStore.append(whole, lines);
+  const { info } = await place.sessions.get(`claude/${projectKey}/at-once`);
+  assert.equal(info.counters.totalTokens, 62, "a batch counts as its lines");
+  const { sessionId: fork } = await forkSession(sessionId, { dir, sessionStore });
+  const forked = await place.sessions.get(`claude/${projectKey}/${fork}`);
+  assert.deepEqual([forked.info.turn, forked.info.counters.totalTokens], [2, 0]);
+  assert.equal((await doctor(place.sessions)).findings, 0);
+});
+
 test("turns of others are lines behind the last one, for the SDK's functions too, before and after the next line", async () => {
   await using place = inMemory();
   const sessionStore: SessionStore = claudeStore(place.sessions, { user: "ada" });
