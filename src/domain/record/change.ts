@@ -263,8 +263,32 @@ export function firstOwn({ parent }: Pick<SessionRecord, "parent">, log: LogName
 export function splice(draft: Draft, log: LogName, from: number, entries: readonly Entry[]): void {
   const head = lastOwn(draft.record, log);
   if (from < 1 || from > head + 1) throw new RangeError(`a splice of ${log} at ${from} leaves a gap after ${head}`);
-  putSplice(draft.splices, { log, from, entries, appends: from > lastOwn(draft.base, log) });
-  editable(draft).heads = { ...draft.record.heads, [log]: from + entries.length - 1 };
+  putSplice(draft.splices, newSplice(log, { from, appends: from > lastOwn(draft.base, log) }, entries));
+  editable(draft).heads = withHead(draft.record.heads, log, from + entries.length - 1);
+}
+
+/** Made field by field, as {@link newEntry}: an old splice keeps its entries alive. */
+function newSplice(
+  log: LogName,
+  { from, appends }: Omit<Splice, "log" | "entries">,
+  entries: readonly Entry[],
+): Splice {
+  const made = {} as EditableSplice;
+  made.log = log;
+  made.from = from;
+  made.entries = entries;
+  made.appends = appends ?? false;
+  return made;
+}
+
+type EditableSplice = { -readonly [Field in keyof Splice]: Splice[Field] };
+
+/** A computed name in a literal costs a call of the runtime, and most logs of an append have entries already. */
+function withHead(heads: SessionRecord["heads"], log: LogName, last: number): SessionRecord["heads"] {
+  if (!Object.hasOwn(heads, log)) return { ...heads, [log]: last };
+  const copy: { [log: string]: number } = { ...heads };
+  copy[log] = last;
+  return copy;
 }
 
 /** True if the draft has a splice of the log. */

@@ -70,6 +70,22 @@ export interface Entry {
   readonly data: string;
 }
 
+/**
+ * Makes an entry, field by field. V8 allocates the objects of a literal among the old objects once most of them have survived a
+ * collection, as the entries of a burst of appends do. An old entry keeps its text alive until a collection of all objects, also
+ * when nothing names the entry any more. An object that begins empty is always young.
+ */
+export function newEntry({ seq, at }: Pick<Entry, "seq" | "at">, key: string | null, data: string): Entry {
+  const entry = {} as EditableEntry;
+  entry.seq = seq;
+  entry.key = key;
+  entry.at = at;
+  entry.data = data;
+  return entry;
+}
+
+type EditableEntry = { -readonly [Field in keyof Entry]: Entry[Field] };
+
 /** An entry of a log that cannot be read. */
 export interface UnreadableEntry {
   /** Its number in the log. */

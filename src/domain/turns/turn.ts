@@ -1,6 +1,6 @@
 import { SessionError } from "../../errors.ts";
 import { decode, encode, type Value } from "../values/codec.ts";
-import type { Entry } from "../record/entry.ts";
+import { newEntry, type Entry } from "../record/entry.ts";
 import { formatValue } from "../values/format-value.ts";
 import { isDate } from "../values/limits.ts";
 
@@ -184,7 +184,7 @@ export type TurnContent = Omit<Turn, "seq" | "at">;
  * The entry that stores a turn at this place. The usage comes before the messages, so that aggregate queries need not read them.
  */
 export function entryAt(
-  { seq, at }: Pick<Entry, "seq" | "at">,
+  place: Pick<Entry, "seq" | "at">,
   turn: TurnContent,
   messagesBefore?: number,
   resume?: Resume,
@@ -207,7 +207,7 @@ export function entryAt(
     error,
     resume,
   };
-  return { seq, key, at, data: encode(data, "turn") };
+  return newEntry(place, key, encode(data, "turn"));
 }
 
 /**

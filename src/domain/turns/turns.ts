@@ -186,7 +186,8 @@ function place(draft: Draft, turn: TurnContent, at: number, context: Context): E
   const entry = entryAt({ seq: headOf(record, "turns") + 1, at }, turn, record.counters.messages);
   guardTurnSize(record, turn, entry, context);
   use(draft, context);
-  splice(draft, "turns", entry.seq, [entry]);
+  // Unlike a literal, this array is always young, as the entry is.
+  splice(draft, "turns", entry.seq, Array.of(entry));
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
   return entry;
 }

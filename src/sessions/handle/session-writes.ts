@@ -51,14 +51,31 @@ export interface FoldedRule {
   readonly correlation: string | undefined;
 }
 
-interface FoldedWrite extends FoldedRule {
+/**
+ * A write that waits, and its caller. It is of a class, because V8 allocates the objects of a literal among the old objects once
+ * most of them have survived a collection. An old write keeps its caller alive until a collection of all objects.
+ */
+class FoldedWrite implements FoldedRule {
   readonly handle: FoldingView;
+  readonly rule: Rule;
+  readonly options: FoldOptions;
+  readonly correlation: string | undefined;
   /** Runs work in the async context of the caller; undefined if that is the context of the loop. */
   readonly within: Within | undefined;
   readonly resolve: (result: FoldedResult) => void;
   readonly reject: (error: unknown) => void;
   /** The number of times that the store had another record, on which the write was judged again. */
-  attempts: number;
+  attempts = 0;
+
+  constructor({ handle, rule, options, within, resolve, reject }: Omit<FoldedWrite, "correlation" | "attempts">) {
+    this.handle = handle;
+    this.rule = rule;
+    this.options = options;
+    this.correlation = correlationNow();
+    this.within = within;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 }
 
 /** Work that runs between the commits of the folded writes. */
@@ -117,7 +134,7 @@ export class SessionWrites implements LateTransaction {
   write(handle: FoldingView, rule: Rule, options: FoldOptions): Promise<FoldedResult> {
     const within = this.#isRunning ? AsyncLocalStorage.snapshot() : undefined;
     return new Promise((resolve, reject) => {
-      this.#add({ handle, rule, options, correlation: correlationNow(), within, resolve, reject, attempts: 0 });
+      this.#add(new FoldedWrite({ handle, rule, options, within, resolve, reject }));
     });
   }
 

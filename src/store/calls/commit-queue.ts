@@ -23,17 +23,35 @@ export interface LateTransaction extends Receiver {
   make(): Transaction | undefined;
 }
 
-interface Pending {
+/**
+ * It is of a class, because V8 allocates the objects of a literal among the old objects once most of them have survived a
+ * collection. An old object keeps what it names alive until a collection of all objects.
+ */
+class Pending {
+  readonly receiver: Receiver;
   /** Undefined until its batch is put together, if it is late. */
   transaction: Transaction | undefined;
   readonly late: LateTransaction | undefined;
   /** Runs work in the async context of the caller; set while the tracing channel has subscribers. */
-  readonly within: Within | undefined;
+  readonly within: Within | undefined = contextFor(storeCalls);
   /** The sessions and documents that it changes. */
   readonly keys: readonly string[];
   /** The characters of its entries and documents, once it is made. */
-  size: number;
-  readonly receiver: Receiver;
+  size = 0;
+
+  constructor(receiver: Receiver, changing: Transaction | LateTransaction) {
+    this.receiver = receiver;
+    if ("make" in changing) {
+      this.transaction = undefined;
+      this.late = changing;
+      this.keys = [changing.keyText];
+    } else {
+      this.transaction = changing;
+      this.late = undefined;
+      this.keys = changing.map(textOf);
+      this.size = sizeOf(changing);
+    }
+  }
 }
 
 /** The most characters of entries and documents in one batch, which is in memory as a whole; a larger transaction is sent alone. */
@@ -61,26 +79,12 @@ export class CommitQueue {
   commit(transaction: Transaction): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       const settle = (outcome: Outcome | undefined): void => void (outcome === undefined || resolve(outcome));
-      this.#add({
-        transaction,
-        late: undefined,
-        within: contextFor(storeCalls),
-        keys: transaction.map(textOf),
-        size: sizeOf(transaction),
-        receiver: { settle, fail: reject },
-      });
+      this.#add(new Pending({ settle, fail: reject }, transaction));
     });
   }
 
   commitLate(late: LateTransaction): void {
-    this.#add({
-      transaction: undefined,
-      late,
-      within: contextFor(storeCalls),
-      keys: [late.keyText],
-      size: 0,
-      receiver: late,
-    });
+    this.#add(new Pending(late, late));
   }
 
   #add(pending: Pending): void {
@@ -126,7 +130,7 @@ export class CommitQueue {
       // A hundred thousand transactions may wait, so a batch reads no more of them than it needs.
       if (batch.length === batchMax || (batch.length > 0 && size + pending.size > batchSizeMax)) break;
       looked++;
-      const free = !pending.keys.some((key) => this.#underWay.has(key));
+      const free = this.#isFree(pending);
       if (free && pending.transaction === undefined && !made(pending)) continue;
       if (free && batch.length > 0 && size + pending.size > batchSizeMax) {
         later.push(pending);
@@ -138,9 +142,16 @@ export class CommitQueue {
         later.push(pending);
       }
     }
-    if (later.length === 0) this.#pending.splice(0, looked);
+    if (later.length === 0 && looked === this.#pending.length) this.#pending = [];
+    else if (later.length === 0) this.#pending.splice(0, looked);
     else this.#pending = [...later, ...this.#pending.slice(looked)];
     return batch;
+  }
+
+  /** True if no change of its sessions and documents is in flight. */
+  #isFree({ keys }: Pending): boolean {
+    for (const key of keys) if (this.#underWay.has(key)) return false;
+    return true;
   }
 
   async #send(batch: readonly Pending[]): Promise<void> {
@@ -153,12 +164,12 @@ export class CommitQueue {
       const outcomes = await (within === undefined
         ? this.#store.commit(transactions)
         : within(() => this.#store.commit(transactions)));
-      batch.forEach(({ receiver }, index) => {
+      for (const [index, { receiver }] of batch.entries()) {
         const outcome = outcomes[index];
         if (outcome === undefined)
           receiver.fail(new Error(`the store gave ${outcomes.length} outcomes for ${batch.length}`));
         else receiver.settle(outcome);
-      });
+      }
     } catch (error) {
       for (const { receiver } of batch) receiver.fail(error);
     }
