@@ -35,18 +35,19 @@ export function parseUsage(reported: unknown, estimate: () => Usage): Usage {
   const known = (isCount(inputTokens) ? inputTokens : 0) + (isCount(outputTokens) ? outputTokens : 0);
   const input = isCount(inputTokens) ? inputTokens : (guess?.inputTokens ?? 0);
   const output = isCount(outputTokens) ? outputTokens : (guess?.outputTokens ?? 0);
-  return {
+  const total = isCount(totalTokens) && totalTokens > 0 ? Math.max(totalTokens, known) : input + output;
+  const usage: EditableUsage = {
     inputTokens: input,
     outputTokens: output,
-    totalTokens: Math.min(
-      isCount(totalTokens) && totalTokens > 0 ? Math.max(totalTokens, known) : input + output,
-      countMax,
-    ),
-    ...(isCount(cachedTokens) ? { cachedTokens: Math.min(cachedTokens, input) } : {}),
-    ...(isCount(reasoningTokens) ? { reasoningTokens } : {}),
-    ...(guess !== undefined || estimated === true ? { estimated: true } : {}),
+    totalTokens: Math.min(total, countMax),
   };
+  if (isCount(cachedTokens)) usage.cachedTokens = Math.min(cachedTokens, input);
+  if (isCount(reasoningTokens)) usage.reasoningTokens = reasoningTokens;
+  if (guess !== undefined || estimated === true) usage.estimated = true;
+  return usage;
 }
+
+type EditableUsage = { -readonly [Field in keyof Usage]: Usage[Field] };
 
 /** The steps of an answer, each with a usage and a duration that can be summed. */
 export function parseSteps(steps: readonly Step[], estimate: () => Usage): readonly Step[] {

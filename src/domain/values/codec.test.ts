@@ -62,6 +62,21 @@ function minusZero(_: string, item: unknown): unknown {
   return Object.is(item, -0) ? "-0" : item;
 }
 
+test("names that all objects inherit are no part of a value", () => {
+  for (const inherited of [1, "text", { deep: true }, () => undefined, 1n]) {
+    // oxlint-disable-next-line no-extend-native -- another program in the process may do so
+    Object.defineProperty(Object.prototype, "inherited", { value: inherited, enumerable: true, configurable: true });
+    try {
+      assert.equal(encode({ own: [{ deep: 1 }], at: new Date(0) }), encodedOwn);
+      assert.equal(encode({ own: [{ deep: 1 }] }), '{"own":[{"deep":1}]}');
+    } finally {
+      delete (Object.prototype as { inherited?: unknown }).inherited;
+    }
+  }
+});
+
+const encodedOwn = '{"own":[{"deep":1}],"at":{"$type":"date","value":"1970-01-01T00:00:00.000Z"}}';
+
 test("the text has neither raw controls nor halves of surrogate pairs, for any value", () => {
   fc.assert(
     fc.property(value, (original) => {

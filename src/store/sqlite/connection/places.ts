@@ -35,18 +35,19 @@ export class Places {
 
   get(key: SessionKey): KnownPlace | undefined {
     const text = keyText(key);
-    return this.#newer.get(text) ?? this.#older.get(text);
+    const place = this.#newer.get(text);
+    if (place !== undefined) return place;
+    const older = this.#older.get(text);
+    if (older !== undefined) this.#add(text, older);
+    return older;
   }
 
   set(key: SessionKey, row: RecordRow, heads: SessionRecord["heads"], no: number): void {
-    const text = keyText(key);
-    const place = this.#newer.get(text);
-    if (place === undefined) {
-      this.#add(text, { no, heads, ...placeFields(row) });
-      return;
-    }
-    // Places live long, and a new one for each append would be one more object to collect.
-    place.no = no;
+    this.#add(keyText(key), { no, heads, ...placeFields(row) });
+  }
+
+  /** The row of a place that {@link get} gave was written. Places live long, and a new one would be one more object to collect. */
+  wrote(place: Writable<KnownPlace>, row: RecordRow, heads: SessionRecord["heads"]): void {
     place.heads = heads;
     place.version = row.version;
     place.commitId = row.commitId;

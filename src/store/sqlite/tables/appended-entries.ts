@@ -41,13 +41,14 @@ export class AppendedEntries {
 /** A damaged file may have entries behind the end of a log. They go, as before any other splice. */
 function writeEach(sql: Statements, values: readonly Value[]): void {
   for (let from = 0; from < values.length; from += valuesOfOne) {
-    const [session = 0, log = "", seq = 0, key = null, at = 0, data = ""] = values.slice(from, from + valuesOfOne);
+    const entry = values.length === valuesOfOne ? values : values.slice(from, from + valuesOfOne);
     try {
-      sql.insertEntry.run(session, log, seq, key, at, data);
+      sql.insertEntry.run(...entry);
     } catch (error) {
       if (!isRefused(error)) throw error;
+      const [session = 0, log = "", seq = 0] = entry;
       sql.cutLog.run(session, log, seq);
-      sql.insertEntry.run(session, log, seq, key, at, data);
+      sql.insertEntry.run(...entry);
     }
   }
 }

@@ -16,8 +16,8 @@ import {
 } from "../../news.ts";
 import type { FoundNews, NewsQuery, Outcome } from "../../store.ts";
 
-/** The number of the last news of each tenant, while one commit notes its own; undefined without a subscription. */
-type LastNumbers = Map<string, number | undefined>;
+/** The number of the last news of each tenant, while one commit notes its own; null without a subscription. */
+type LastNumbers = Map<string, number | null>;
 
 /**
  * The news of a file. The rows of a tenant are numbered without gaps, in the order of the commits: a writer has the only write
@@ -64,14 +64,14 @@ export class News {
   /** Notes what the transactions of a batch change that were applied. The caller holds the write lock. */
   noteApplied(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
     const last: LastNumbers = new Map();
-    batch.forEach((transaction, index) => {
-      if (outcomes[index]?.status !== "ok") return;
+    for (const [index, transaction] of batch.entries()) {
+      if (outcomes[index]?.status !== "ok") continue;
       for (const change of transaction) {
         // Most tenants have no subscription, and an append of theirs makes no key.
         const key = this.#hears(newsTenant(change), last) ? notedKey(change) : undefined;
         if (key !== undefined) this.#noteKey(key, last);
       }
-    });
+    }
   }
 
   /** Notes keys. The caller holds the write lock. */
@@ -82,8 +82,12 @@ export class News {
 
   /** True if the tenant has a subscription. */
   #hears(tenant: string, last: LastNumbers): boolean {
-    if (!last.has(tenant)) last.set(tenant, this.#standing(tenant));
-    return last.get(tenant) !== undefined;
+    let number = last.get(tenant);
+    if (number === undefined) {
+      number = this.#standing(tenant);
+      last.set(tenant, number);
+    }
+    return number !== null;
   }
 
   #noteKey({ tenant, kind, scope, id }: NotedKey, last: LastNumbers): void {
@@ -96,12 +100,12 @@ export class News {
    * The number of the last news, while a subscription stands. One that a commit finds expired stays so: the clock of a reader
    * may be behind.
    */
-  #standing(tenant: string): number | undefined {
+  #standing(tenant: string): number | null {
     const subscription = this.#subscriptionOf(tenant);
-    if (subscription === undefined || subscription.expiresAt === 0) return undefined;
+    if (subscription === undefined || subscription.expiresAt === 0) return null;
     if (subscription.expiresAt > this.#clock.now()) return this.#lastOf(tenant, subscription);
     this.#expire.run(tenant);
-    return undefined;
+    return null;
   }
 
   #subscriptionOf(tenant: string): Subscription | undefined {
