@@ -64,6 +64,15 @@ export type { StoreCall, Traced } from "./store/calls/store-call.ts";
 export type { SweepNews } from "./sessions/retention/sweep-run.ts";
 export type { Seen } from "./sessions/core/seen.ts";
 export { Session } from "./sessions/session/session.ts";
+export {
+  Attachments,
+  type AttachmentRange,
+  type OpenAttachment,
+  type PutAttachmentOptions,
+  type StoredAttachment,
+} from "./sessions/session/attachments.ts";
+export type { AttachmentSource } from "./sessions/attachments/pieces.ts";
+export type { Attachment } from "./domain/attachments/attachment.ts";
 export type { TurnInput } from "./sessions/operations/turn-input.ts";
 export type { WriteKey } from "./sessions/operations/append.ts";
 export type { BeginTurnOptions } from "./sessions/operations/begin.ts";
@@ -135,7 +144,14 @@ export type {
 } from "./sessions/tenant-events.ts";
 export type { AppEvent, RecordedEvent } from "./sessions/operations/record.ts";
 export type { DeviceIds } from "./domain/values/device.ts";
-export type { Agent, BusyPolicy, RetentionPolicy, SessionsOptions, SweepOptions } from "./sessions/options/options.ts";
+export type {
+  Agent,
+  AttachmentUrl,
+  BusyPolicy,
+  RetentionPolicy,
+  SessionsOptions,
+  SweepOptions,
+} from "./sessions/options/options.ts";
 export type {
   DecidedCalls,
   Decision,

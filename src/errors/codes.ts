@@ -75,6 +75,9 @@ export interface ErrorDetails {
   };
   readonly document_not_found: { scope: string; key: string };
   readonly document_too_large: { scope: string; key: string; bytes: number; bytesMax: number };
+  readonly attachment_not_found: InSession & { hash: string };
+  readonly attachment_too_large: InSession & { bytesMax: number };
+  readonly attachments_exceeded: InSession & { attachments: number; attachmentsMax: number };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
@@ -359,6 +362,13 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 413,
     retryable: false,
     details: { scope: "id", key: "id", bytes: "number", bytesMax: "number" },
+  },
+  attachment_not_found: { status: 404, retryable: false, details: { sessionId: "id", hash: "id" } },
+  attachment_too_large: { status: 413, retryable: false, details: { sessionId: "id", bytesMax: "number" } },
+  attachments_exceeded: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", attachments: "number", attachmentsMax: "number" },
   },
   agent_unknown: { status: 404, retryable: false, details: { agent: "id", known: "ids" } },
   agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },

@@ -19,6 +19,7 @@ export type Expected =
   | "boolean"
   | "branches"
   | "bytes"
+  | "byte_source"
   | "cloneable"
   | "complete"
   | "content"
@@ -67,6 +68,7 @@ export type Expected =
   | "list"
   | "log_name"
   | "log_tail"
+  | "media_type"
   | "message"
   | "messages"
   | "module_address"
@@ -89,6 +91,7 @@ export type Expected =
   | "package"
   | "percent_encoded"
   | "plain_data"
+  | "printable"
   | "provider_options"
   | "readable_by_form"
   | "readable_file"
@@ -99,6 +102,7 @@ export type Expected =
   | "server"
   | "sessions"
   | "setting"
+  | "sha256"
   | "signal"
   | "sqlite_url"
   | "storage"
@@ -159,6 +163,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   boolean: () => "true or false",
   branches: () => "the branches of its logs, each with turns of its own",
   bytes: (e) => `at most ${e.max} bytes`,
+  byte_source: () => "bytes, or an iterable or a stream of them",
   cloneable: () => "a value that can be copied to another thread",
   content_log: () => "a log of the conversation; the store keeps this one for itself",
   conversation: () => "a snapshot, or a conversation with messages",
@@ -189,6 +194,7 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   language_model: () => "a language model of the AI SDK, or a function that returns one for a name",
   list: (e) => `at most ${e.max} items`,
   log_tail: () => "the name of a log, a colon and a number of entries, as in turns:2",
+  media_type: () => "a media type such as image/png, of at most 255 characters",
   log_name: () => "1 to 32 of the characters a-z, 0-9, _ and -, a letter first",
   message: () => "{ role, content }",
   module_address: () => "the path or URL of a module, because functions cannot be sent to another thread",
@@ -208,11 +214,13 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   package: () => "an installed package; run npm install",
   percent_encoded: () => "percent-encoded text, with %25 for a percent sign",
   plain_data: () => "plain data: objects, arrays, texts, numbers, booleans, null, dates, bytes or bigints",
+  printable: () => "a text without control characters",
   provider_options: () => 'an object of a provider\'s own fields, as in { openai: { user: "ada" } }',
   recordings: () => "a .jsonl file, or a folder of such files",
   regular_file: () => "a new file, or a regular file to replace",
   schema_name: (e) => `a name of 1 to ${e.max} bytes without control characters that does not begin with pg_`,
   server: () => "a server of createServer",
+  sha256: () => "64 lower case hexadecimal digits",
   sessions: () => "a Sessions object of openSessions",
   sqlite_url: () => "sqlite:FILE, with no parameters but synchronous and busyTimeout",
   storage: () => "a storage such as localStorage; where there is none, pass the device's id",

@@ -62,6 +62,12 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `there is no document ${d.key} in scope ${d.scope}, or it has expired; list the documents of the scope`,
   document_too_large: (d) =>
     `document ${d.key} of scope ${d.scope} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data elsewhere and a reference here, or raise limits.documentBytesMax`,
+  attachment_not_found: (d) =>
+    `session ${d.sessionId} has no attachment ${d.hash}; put it with session.attachments.put, or list those of the session`,
+  attachment_too_large: (d) =>
+    `the attachment of session ${d.sessionId} has more than ${d.bytesMax} bytes; store it elsewhere and append its URL, or raise limits.attachmentBytesMax`,
+  attachments_exceeded: (d) =>
+    `session ${d.sessionId} has ${counted(d.attachments, "attachment")}, the limit is ${d.attachmentsMax}; begin another session, or raise limits.attachmentsMax`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {

@@ -19,7 +19,7 @@ import { isKnown } from "../domain/turns/agent-choice.ts";
 import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
 import { isStaged } from "../domain/copies/staged.ts";
-import { internalScope, isInternalScope } from "../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope, tenantOfScope } from "../domain/values/internal-scope.ts";
 import { eachPage } from "../domain/values/pages.ts";
 import { hasCode, SessionError } from "../errors.ts";
 import { counted } from "../errors/counted.ts";
@@ -27,6 +27,7 @@ import { interruptions } from "../errors/answer-problems.ts";
 import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
+import { attachmentProblems } from "./attachments/problems.ts";
 import type { Core } from "./core/core.ts";
 import { secretId } from "./core/keyed-hash.ts";
 import { isDevicesScope, pointerOf, secretOfPointer } from "./devices/device-pointer.ts";
@@ -50,7 +51,7 @@ const requestNames: OptionNames<DoctorRequest> = { repair: true, onFinding: true
 
 /** A problem of a store or of one of its sessions. */
 export interface Finding {
-  readonly kind: ProblemKind | "lease" | "agent" | "unlisted" | "disk" | StoreProblem["kind"];
+  readonly kind: ProblemKind | "attachment" | "lease" | "agent" | "unlisted" | "disk" | StoreProblem["kind"];
   /** Null: it is not about one session. */
   readonly tenant: string | null;
   readonly session: string | null;
@@ -127,6 +128,8 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       const findings = await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
+      for (const what of await attachmentProblems(core, record))
+        found({ ...place(record), kind: "attachment", what, fix: null, repaired: false });
       unknownAgents(core, record).forEach(found);
       if (await hasOtherInstructions(core, record)) report.otherInstructions++;
     }
@@ -136,6 +139,11 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     page.flatMap(damagedDocument).forEach(found);
   }
   return report;
+}
+
+/** The tenant and the session of a finding about an attachment. */
+function place({ tenant, user }: SessionRecord): Pick<Finding, "tenant" | "session"> {
+  return { tenant: tenantOfScope(tenant), session: user };
 }
 
 function damagedDocument({ tenant, scope, key, data }: StoredDocument): Finding[] {

@@ -35,7 +35,7 @@ test("a dry run counts a user's data, an erasure deletes it with a valid receipt
   assert.equal(first.code, 1, first.stderr);
   assert.match(
     first.stderr,
-    /^erased: 1 session with 1 turn, 0 devices, 1 document; incomplete: legal holds keep 1 session\n$/,
+    /^erased: 1 session with 1 turn, 0 devices, 1 document, 0 attachments; incomplete: legal holds keep 1 session\n$/,
   );
   assert.equal((JSON.parse(first.stdout) as ErasureReceipt).legalHold, 1);
   const path = join(place.folder, "receipt.json");
@@ -88,7 +88,10 @@ test("forks of others with words of the user are named, with exit code 1 for an 
   assert.equal((await place.run(["sessions", "legal-hold", "carol's", "--clear"])).code, 0);
   const third = await place.run(["erase", "--user", "ada", "--with-forks"]);
   assert.equal(third.code, 0, third.stderr);
-  assert.match(third.stderr, /^erased: 1 session with 1 turn, 0 devices, 0 documents; nothing else is left\n$/);
+  assert.match(
+    third.stderr,
+    /^erased: 1 session with 1 turn, 0 devices, 0 documents, 0 attachments; nothing else is left\n$/,
+  );
   assert(!(await readFile(join(place.folder, "perdure.db"))).includes("a very private word"));
 });
 
@@ -115,7 +118,10 @@ test("a guest is erased by the id of the device, with a receipt that verifies fo
   };
   assert.deepEqual(JSON.parse(dry.stdout), counts);
   const { code, stdout, stderr } = await place.run(["erase", "--device", phone]);
-  assert.deepEqual([code, stderr], [0, "erased: 1 session with 1 turn, 1 device, 0 documents; nothing else is left\n"]);
+  assert.deepEqual(
+    [code, stderr],
+    [0, "erased: 1 session with 1 turn, 1 device, 0 documents, 0 attachments; nothing else is left\n"],
+  );
   const path = join(place.folder, "receipt.json");
   await writeFile(path, stdout);
   assert.equal((await place.run(["erase", "--device", phone, "--verify", path])).code, 0);

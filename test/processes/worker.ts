@@ -12,6 +12,7 @@ import {
   type Sessions,
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
+import { attach, type AttachTask } from "./attachment-writer.ts";
 import { makeChanges, type ChangesTask } from "./changes.ts";
 import {
   forkLogs,
@@ -56,6 +57,7 @@ export type Task =
   | { readonly kind: "erase"; readonly user: string; readonly forks: "keep" | "erase"; readonly diesWithinMs?: number }
   /** Write the numbers from 1 on as the parts of a stream, with what they say; end it after so many, or never. */
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
+  | AttachTask
   | ChangesTask
   | RewriteTask
   | TogetherTask
@@ -292,6 +294,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
   switch (task.kind) {
     case "append":
       return await append(await sessions.ensure(task.session), task.from);
+    case "attach":
+      return await attach(await sessions.ensure(task.session), say);
     case "stream":
       return await stream(await sessions.ensure(task.session));
     case "consult":

@@ -171,7 +171,7 @@ function receiptText(receipt: ErasureReceipt): string {
   const { erased, scrubbed } = receipt;
   const left = leftText(receipt);
   const parts = [
-    `erased: ${counted(erased.sessions, "session")} with ${counted(erased.turns, "turn")}, ${counted(erased.devices, "device")}, ${counted(erased.documents ?? 0, "document")}`,
+    `erased: ${counted(erased.sessions, "session")} with ${counted(erased.turns, "turn")}, ${counted(erased.devices, "device")}, ${counted(erased.documents ?? 0, "document")}, ${counted(erased.attachments ?? 0, "attachment")}`,
     ...(left.length === 0 ? ["nothing else is left"] : left),
     ...(scrubbed ? [] : ["the administrator must clean the files of the database, see docs/tasks/erase-a-user.md"]),
   ];

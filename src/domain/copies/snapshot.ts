@@ -1,4 +1,5 @@
 /** The portable part of a session, without leases, fences, waiters and versions, and the rule that restores a session from it. */
+import { graceMs, isContentScope, isReferenceScope } from "../attachments/attachment.ts";
 import { inheritedIn, storedLogs } from "../branches/segments.ts";
 import { changeOf, changesLog, draftOf, firstVersion, markLogs, set, splice, type Change } from "../record/change.ts";
 import { noLabels, type Labels } from "../values/labels.ts";
@@ -141,6 +142,8 @@ export function restoreSession(
     if (!isLater) guardLegalHold(found);
     guardForks(found, 0);
   }
+  const isAttachment = isContentScope(key.tenant) || isReferenceScope(key.tenant);
+  const visitAt = isAttachment ? context.now + graceMs : undefined;
   const { version, commitId } = found ?? noRecord;
   const next = found === undefined ? firstVersion(context) : version + 1;
   const restored: SessionRecord = {
@@ -163,7 +166,7 @@ export function restoreSession(
     version,
     commitId,
     expiresAt: Number.MAX_SAFE_INTEGER,
-    sweepAt: floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
+    sweepAt: visitAt ?? floor?.expiresAt ?? Number.MAX_SAFE_INTEGER,
     counters: noCounters,
     heads: {},
     turnsVersion: next,

@@ -45,6 +45,12 @@ export interface Limits {
   readonly documentBytesMax: number;
   /** The documents of one write, or of one `getMany`. @default 100 */
   readonly documentsMax: number;
+  /** The bytes of one attachment. @default 64 MiB */
+  readonly attachmentBytesMax: number;
+  /** The bytes of the attachments in one request to a model, the newest first. @default 32 MiB */
+  readonly requestAttachmentBytesMax: number;
+  /** The attachments of one session. @default 1000 */
+  readonly attachmentsMax: number;
   /** The encoded bytes of the state that a runtime stores for its next activation. @default 1 MiB */
   readonly stateBytesMax: number;
   /** The characters of a session's instructions. @default 1 Mi */
@@ -86,6 +92,9 @@ export const defaultLimits: Limits = {
   writeBytesMax: 8 * 1024 * 1024,
   documentBytesMax: 1024 * 1024,
   documentsMax: 100,
+  attachmentBytesMax: 64 * 1024 * 1024,
+  requestAttachmentBytesMax: 32 * 1024 * 1024,
+  attachmentsMax: 1000,
   stateBytesMax: 1024 * 1024,
   instructionsLengthMax: 1024 * 1024,
   noteLengthMax: 4000,

@@ -19,6 +19,7 @@ import { readTurn, turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
+import { visitSoon } from "../attachments/removal.ts";
 import type { Core } from "../core/core.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -276,6 +277,7 @@ export async function removeBranchOn(handle: Handle, id: string): Promise<void> 
     });
     return written.status === "ok" ? true : undefined;
   });
+  await visitSoon(handle.core, handle.record);
 }
 
 /** The ids of the branches that can be removed. */

@@ -17,6 +17,8 @@ export interface ErasedCounts {
   readonly codes: number;
   /** Documents that named the user. Receipts of earlier builds do not count them. */
   readonly documents?: number;
+  /** Attachments of these sessions. Receipts of earlier builds do not count them. */
+  readonly attachments?: number;
   /** Sessions in this machine's outbox. */
   readonly outbox: number;
 }
@@ -107,7 +109,7 @@ const fieldsWith = (
     "signature",
   ],
   erased: ["sessions", "forks", "archives", "turns", "events", "devices", "codes", "outbox"],
-  erasedOptional: ["documents"],
+  erasedOptional: ["documents", "attachments"],
   sharedForks: ["count", legalHold, "ids"],
 });
 const fields = new Map<unknown, ReturnType<typeof fieldsWith>>([
@@ -141,9 +143,10 @@ function hasExactly(
  */
 function signaturesOf(core: Core, receipt: Unsigned): readonly Buffer[] {
   const { tenant, subject, store, startedAt, finishedAt, erased, legalHold, sharedForks, scrubbed, hash } = receipt;
-  const { sessions, forks, archives, turns, events, devices, codes, outbox, documents } = erased;
+  const { sessions, forks, archives, turns, events, devices, codes, outbox, documents, attachments } = erased;
   const counts = [sessions, forks, archives, turns, events, devices, codes, outbox];
   if (documents !== undefined) counts.push(documents);
+  if (attachments !== undefined) counts.push(attachments);
   const forked = [sharedForks.count, sharedForks.legalHold, sharedForks.ids];
   const values = [subject, store, startedAt, finishedAt, counts, legalHold, forked, scrubbed, hash];
   return keyedHashes(core, tenant, "receipt", JSON.stringify(values));

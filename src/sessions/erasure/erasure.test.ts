@@ -62,6 +62,7 @@ test("an erasure deletes all data of its user and no other data, and the receipt
     devices: 2,
     codes: 1,
     documents: 0,
+    attachments: 0,
     outbox: 0,
   });
   assert.deepEqual([legalHold, sharedForks, scrubbed, store, tenant], [0, none, true, "the test's", "default"]);

@@ -8,6 +8,7 @@
  * - finished (`receipt` is set, after the scrub of the files): a later run returns the receipt, or begins again where it finds
  *   new data of the user.
  */
+import type { Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
@@ -16,6 +17,7 @@ import { hasCode } from "../../errors.ts";
 import { isDevicePointer, renamedTo } from "../devices/device-pointer.ts";
 import type { Settled } from "../../store/store.ts";
 import { currentReceipt, signReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
+import { removalChanges } from "../attachments/removal.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
 import { internalChange, liveMetadata } from "../core/internal-record.ts";
@@ -28,7 +30,7 @@ import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
 import { streamPages } from "../streams/streams-of.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
-import { counted, nothing, type Kind, type Progress } from "./progress.ts";
+import { counted, nothing, withAttachments, type Kind, type Progress } from "./progress.ts";
 import { countReferences, type References } from "./references.ts";
 
 /** The user or the guest to erase, one of them, and how. */
@@ -277,9 +279,11 @@ export class Erasure {
       this.#request.signal?.throwIfAborted();
       items = this.#goingOf(items);
       if (items.length === 0) return true;
-      const progress = counted(this.#underWay(), items);
+      const attachments = await this.#attachmentsOf(items);
+      const progress = withAttachments(counted(this.#underWay(), items), attachments);
       const change = this.#noted(progress, progressTtlMs);
-      const outcome = await core.commit([...items.map(({ record }) => removeSession(record)), change]);
+      const removed = items.map(({ record }) => removeSession(record));
+      const outcome = await core.commit([...removed, ...attachments, change]);
       if (outcome.status === "ok") {
         this.#found = outcome.changes.at(-1)?.record ?? undefined;
         this.#progress = progress;
@@ -293,6 +297,12 @@ export class Erasure {
       items = await this.#newest(items, outcome);
       return undefined;
     });
+  }
+
+  /** The changes that remove the attachments of sessions. */
+  async #attachmentsOf(items: readonly Item[]): Promise<readonly Change[]> {
+    const sessions = items.filter(({ kind }) => kind === "session" || kind === "fork");
+    return await removalChanges(this.#subject.core, ...sessions.map(({ record }) => record));
   }
 
   /** The newest records after a conflict: another process wrote to one of them, or erases the same user. */

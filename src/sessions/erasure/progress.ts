@@ -1,5 +1,7 @@
 /** The progress of an erasure: the numbers of deleted records, and a hash over them. */
 import { countTurns } from "../../domain/branches/segments.ts";
+import { isReferenceScope } from "../../domain/attachments/attachment.ts";
+import type { Change } from "../../domain/record/change.ts";
 import { createHash } from "node:crypto";
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -23,6 +25,7 @@ export const nothing: ErasedCounts = {
   devices: 0,
   codes: 0,
   documents: 0,
+  attachments: 0,
   outbox: 0,
 };
 
@@ -46,6 +49,12 @@ export function counted(progress: Progress, items: readonly Counted[]): Progress
     progress.hash,
   );
   return { ...progress, erased, hash };
+}
+
+/** The progress after these changes removed attachments of sessions. A content that other sessions refer to stays. */
+export function withAttachments({ erased, ...progress }: Progress, changes: readonly Change[]): Progress {
+  const count = changes.filter(({ key }) => isReferenceScope(key.tenant)).length;
+  return { ...progress, erased: { ...erased, attachments: (erased.attachments ?? 0) + count } };
 }
 
 function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord): ErasedCounts {

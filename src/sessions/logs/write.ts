@@ -6,6 +6,7 @@ import type { NewEntry } from "../../domain/writes/named-logs.ts";
 import { waitAt, writeSession, type Known, type NewWrite, type Written } from "../../domain/writes/session-write.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
+import { useNamed, useReferences } from "../attachments/put.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
@@ -105,7 +106,15 @@ function withDocuments(result: WriteResult, documents: DocumentBatch | undefined
 
 /** The attempts of one write to one session: each applies the rule to what is known of the logs that it replaces. */
 export async function attemptOf(handle: Handle, write: NewWrite): Promise<WriteAttempt> {
-  const addsTurns = write.turns !== undefined && write.turns.turns.length > 0;
+  const { turns: { turns = [] } = {}, logs } = write;
+  const used = useReferences(handle, ...turns.flatMap(({ input, output }) => [input, output]));
+  if (used !== undefined) await used;
+  const named = useNamed(
+    handle,
+    logs.flatMap(({ entries }) => entries),
+  );
+  if (named !== undefined) await named;
+  const addsTurns = turns.length > 0;
   const guardDaily = addsTurns ? dailyGuard(handle.core, handle.record) : undefined;
   return new WriteAttempt(handle, write, guardDaily && (await guardDaily));
 }

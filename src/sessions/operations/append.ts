@@ -3,6 +3,7 @@ import { guardBudget } from "../../domain/record/budget.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { appendTurn, type NewTurn } from "../../domain/turns/turns.ts";
+import { useReferences } from "../attachments/put.ts";
 import type { FoldedResult, Rule, WriteOptions } from "../core/writable-session.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
@@ -38,6 +39,8 @@ export async function appendOn(handle: Handle, turn: TurnInput, options: WriteKe
     const wanted = wantedOf(handle, turn, options.key);
     place = handle.enterFold();
     if (place.before !== undefined) await place.before;
+    const used = useReferences(handle, wanted.input, wanted.output);
+    if (used !== undefined) await used;
     const room = handle.makeRoom();
     if (room !== undefined) await room;
     const daily = dailyGuard(handle.core, handle.record);
@@ -68,6 +71,7 @@ export async function appendWith(
   const wanted = wantedOf(handle, turn, key);
   return await handle.core.take(() =>
     handle.inOrder(async () => {
+      await useReferences(handle, wanted.input, wanted.output);
       await handle.makeRoom();
       const placed: Placed = { seq: 0, at: 0 };
       const rule = appending(wanted, placed, await dailyGuard(handle.core, handle.record));

@@ -3,6 +3,7 @@ import { sessionIds, turnOpen } from "../../domain/record/guards.ts";
 import { parseMessages, type MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
+import { useReferences } from "../attachments/put.ts";
 import type { Handle } from "../handle/handle.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
@@ -54,6 +55,7 @@ export async function beginTurnOn(
   const keeps = parseKeep(keep, after);
   const flushes = parseFlush(flush);
   return await handle.inOrder(async () => {
+    await useReferences(handle, open.input);
     const replaces = after === undefined ? undefined : parseAfter(after);
     const how = { ticket: null, named: agent !== undefined, after: replaces, keep: keeps, flush: flushes };
     const begun = await beginOn(handle, open, { ...how, recovers: "dead" });

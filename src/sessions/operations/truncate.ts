@@ -5,6 +5,7 @@ import { truncateTurns } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
+import { visitSoon } from "../attachments/removal.ts";
 import { removeSharing } from "../branches/branches.ts";
 import { readTruncated } from "../turns/entry-reader.ts";
 
@@ -27,6 +28,7 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
       handle.write((draft, context, writer) => truncateTurns(draft, { after, truncated, writer }, context)),
     ),
   );
+  await visitSoon(handle.core, handle.record);
 }
 
 /** @throws SessionError `conflict` if the store has turns that the owner of the handle has not seen */

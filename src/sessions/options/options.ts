@@ -1,3 +1,4 @@
+import type { Attachment } from "../../domain/attachments/attachment.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseBudget } from "../../domain/record/budget.ts";
 import { parseDailyBudgets, type DailyBudgets } from "../../domain/record/daily-usage.ts";
@@ -131,11 +132,22 @@ export interface SessionsOptions {
   readonly sweep?: SweepOptions | false;
   /** Policies by which the sweep archives and removes sessions. @default none */
   readonly retention?: readonly RetentionPolicy[];
+  /**
+   * The URL at which a model finds an attachment; undefined: the model gets its bytes, as a data URL.
+   * @default models get the bytes
+   */
+  readonly attachmentUrl?: AttachmentUrl;
   /** @default the limits of `defaultLimits` */
   readonly limits?: Partial<Limits>;
   /** The clock and the source of randomness, for tests. @default the machine's */
   readonly clock?: Clock;
 }
+
+/** Gives the URL at which a model finds an attachment of a session. It must be one that the provider of the model can open. */
+export type AttachmentUrl = (
+  attachment: Attachment,
+  of: { readonly session: string; readonly tenant: string },
+) => string | undefined | Promise<string | undefined>;
 
 const agentNames: OptionNames<Agent> = {
   instructions: true,
@@ -192,6 +204,7 @@ export interface ResolvedOptions {
   } | null;
   /** The policies of agents first, then the others. */
   readonly retention: readonly Policy[];
+  readonly attachmentUrl: AttachmentUrl | undefined;
   readonly limits: Limits;
   readonly clock: Clock;
 }
@@ -216,6 +229,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   staleAfter: true,
   sweep: true,
   retention: true,
+  attachmentUrl: true,
   limits: true,
   clock: true,
 };
@@ -261,6 +275,8 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
               sweep.eventRetention === undefined ? null : parseDuration(sweep.eventRetention, "sweep.eventRetention"),
           },
     retention: [...retentionOfAgents(options.agents ?? {}), ...parsePolicies(options.retention ?? [], "retention")],
+    attachmentUrl:
+      options.attachmentUrl === undefined ? undefined : parseFunction(options.attachmentUrl, "attachmentUrl"),
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock === undefined ? systemClock : parseClock(options.clock),
   } satisfies ResolvedOptions);

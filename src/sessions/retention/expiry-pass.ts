@@ -1,4 +1,5 @@
 /** The pass of the sweep over sessions that are due: marks them as expired, and ends expired handoffs. */
+import { isContentScope, isReferenceScope } from "../../domain/attachments/attachment.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
 import { expiredSince, expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
@@ -8,6 +9,7 @@ import { internalScope, isInternalScope, tenantOfScope } from "../../domain/valu
 import { hasCode } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Core } from "../core/core.ts";
+import { visitAttachment } from "../attachments/removal.ts";
 import { markChange } from "../marks/mark.ts";
 import { sharedByPointer } from "../marks/sharing-devices.ts";
 import { Handle } from "../handle/handle.ts";
@@ -28,7 +30,9 @@ export async function expiryPass(run: SweepRun, now: number): Promise<void> {
 /** A tenant's sessions, and the internal records that belong to it; one scope for all tenants. */
 function scopesOf(tenant: string | undefined): readonly { readonly tenant?: string }[] {
   if (tenant === undefined) return [{}];
-  const internal = ["devices", "erasures", "streams"].map((kind) => ({ tenant: internalScope(tenant, kind) }));
+  const internal = ["devices", "erasures", "streams", "contents", "attachments"].map((kind) => ({
+    tenant: internalScope(tenant, kind),
+  }));
   return [{ tenant }, ...internal, { tenant: stagedScope(tenant) }];
 }
 
@@ -44,6 +48,10 @@ async function visitDue(run: SweepRun, record: SessionRecord, now: number): Prom
     return;
   }
   const done = await run.attempt(record, "expire", async () => {
+    if (isContentScope(record.tenant) || isReferenceScope(record.tenant)) {
+      await visitAttachment(run.core, record, now);
+      return;
+    }
     if (isInternal) {
       await removeExpired(run.core, record);
       return;

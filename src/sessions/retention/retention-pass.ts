@@ -1,5 +1,6 @@
 /** The pass of the sweep that archives and removes sessions by the retention policies. */
 import { removeSession } from "../../domain/record/lifecycle.ts";
+import { isSame } from "../../domain/record/change.ts";
 import { keyText } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { policyFor, type Policy } from "../../domain/record/retention.ts";
@@ -7,6 +8,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
+import { removalChanges } from "../attachments/removal.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
 import { pageSize, type SweepRun } from "./sweep-run.ts";
@@ -16,6 +18,8 @@ const archivesAtOnce = 4;
 /** Sweeps of this process pass over a session for this time after its policy failed. */
 const failedAgainMs = 3_600_000;
 const failedMax = 10_000;
+/** Tries of a purge against other writers of its attachments. */
+const attemptsMax = 20;
 
 /**
  * The sessions whose policy failed, with the time of their next visit, the oldest first. They are found ahead of the others by
@@ -123,5 +127,13 @@ async function purge(core: Core, record: SessionRecord): Promise<boolean> {
   }
   // Only in the state that was found: a session that was revived meanwhile stays.
   if (found.state !== record.state || found.stateSince !== record.stateSince || found.legalHold !== null) return false;
-  return found.forkedAt === 0 && (await core.commit([removeSession(found)])).status === "ok";
+  if (found.forkedAt > 0) return false;
+  for (let attempt = 1; ; attempt++) {
+    const attachments = await removalChanges(core, found);
+    if ((await core.commit([removeSession(found), ...attachments])).status === "ok") return true;
+    // Sessions with the same attachments, which are purged together, change the contents of each other.
+    if (attachments.length === 0 || attempt === attemptsMax) return false;
+    const newest = (await core.find(found))?.record;
+    if (newest === undefined || !isSame(newest, found)) return false;
+  }
 }

@@ -9,6 +9,7 @@ import type { NewSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
+import { shareAttachments } from "../attachments/put.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
 import { messagesUpTo } from "../handle/kept-turns.ts";
@@ -43,6 +44,8 @@ export async function forkOn(handle: Handle, options: ForkOptions): Promise<Hand
     const messages = await messagesUpTo(core, handle.record, shared);
     const changes = forkSession(record, { session, at: shared, messages, named }, core.context());
     const marks = await marksOf(core, record, changes);
+    const created = changes.at(-1)?.record;
+    if (created != null) await shareAttachments(core, record, created);
     const outcome = await core.commit([...changes, ...marks, ...named.beside]);
     const fork = outcome.status === "ok" ? outcome.changes[changes.length - 1]?.record : undefined;
     if (fork != null) {

@@ -6,6 +6,7 @@ import { toFormat } from "../../formats/conversion.ts";
 import type { MessageFormatName } from "../../formats/message-format.ts";
 import { formatNamed } from "../../formats/registry.ts";
 import type { Handle } from "../handle/handle.ts";
+import { resolvedMessages } from "../attachments/resolved.ts";
 import { rangeNames, readTurns, type EntryRange } from "../turns/entry-reader.ts";
 
 /** The turns whose messages are read, and their form. */
@@ -23,5 +24,5 @@ export async function readMessagesAs(handle: Handle, query: MessagesQuery): Prom
   const format = formatNamed(as);
   const messages: Message[] = [];
   for await (const { input, output } of readTurns(handle, range)) messages.push(...input, ...output);
-  return toFormat(messages, format.name);
+  return toFormat(await resolvedMessages(handle.core, handle.record, messages), format.name);
 }

@@ -9,6 +9,8 @@ import type { Metadata, SessionRecord, Budget } from "../../domain/record/record
 import { stateAt } from "../../domain/record/states.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
+import { shareAttachments } from "../attachments/put.ts";
+import { removalChanges } from "../attachments/removal.ts";
 import type { Core } from "../core/core.ts";
 import { eachOnce } from "../marks/mark.ts";
 import { keptPrefix } from "../marks/restored-marks.ts";
@@ -189,9 +191,11 @@ async function reset(handle: Handle, session: NewSession, beside: readonly Chang
   const { record } = handle;
   const archiveId = parseId(keptPrefix(record.id) + freshId(core), "archiveId");
   const changes = restartSession(record, { session, archiveId }, core.context());
+  await shareAttachments(core, record, { ...record, id: archiveId });
   // The old turns get an id that no mark, and no device that shares the session, leads to.
   const marks = await sharedMarks(core, record, { as: { ...record, id: archiveId } });
-  return (await core.commit(eachOnce([...changes, ...beside, ...marks]))).status === "ok";
+  const removed = await removalChanges(core, record);
+  return (await core.commit(eachOnce([...changes, ...beside, ...marks, ...removed]))).status === "ok";
 }
 
 /** @throws SessionError `argument_invalid` */

@@ -1,5 +1,6 @@
 import { recordOn, type AppEvent, type RecordedEvent } from "../operations/record.ts";
 import { removeSession, storedInstructions, touchSession } from "../../domain/record/lifecycle.ts";
+import type { Change } from "../../domain/record/change.ts";
 import type { SessionEvent } from "../../domain/record/event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { turnOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
@@ -9,6 +10,7 @@ import { parseId } from "../../domain/values/ids.ts";
 import { parseFunction } from "../../domain/values/invalid-argument.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
+import { removalChanges } from "../attachments/removal.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { parseNamedLog } from "../../domain/writes/named-logs.ts";
@@ -49,6 +51,7 @@ import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import type { WaitingTurn } from "../turns/progress/waiting-turn.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import type { ForkOptions } from "./fork.ts";
+import { Attachments } from "./attachments.ts";
 import { lookOn, type SessionLook, type TailQuery } from "./look.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 
@@ -66,6 +69,7 @@ export interface RegenerateOptions extends Omit<ConsultOptions, "after" | "keep"
 export class Session {
   readonly #handle: Handle;
   readonly #busy: BusyPolicy;
+  #attachments: Attachments | undefined;
 
   /** Made by `Sessions`. `busy`: the policy of questions that name none. @internal */
   constructor(handle: Handle, { busy = handle.core.options.busy }: { readonly busy?: BusyPolicy } = {}) {
@@ -75,6 +79,11 @@ export class Session {
 
   get id(): string {
     return this.#handle.record.id;
+  }
+
+  /** Files and pictures of the session, which its messages refer to. */
+  get attachments(): Attachments {
+    return (this.#attachments ??= new Attachments(this.#handle));
   }
 
   /** False if writes are not durable: the store is `memory:`, or the session was opened in the fallback. */
@@ -529,7 +538,8 @@ export class Session {
     this.#handle.core.guardStore();
     const handle = this.#handle;
     await handle.operate("remove", async () => {
-      await withoutForks(handle, () => handle.write(({ record }) => removeSession(record)));
+      const beside = (): Promise<readonly Change[]> => removalChanges(handle.core, handle.record);
+      await withoutForks(handle, () => handle.write(({ record }) => removeSession(record), { beside }));
       await removeStreamsOf(handle.core, handle.key);
     });
   }

@@ -1,4 +1,5 @@
 /** Checks the logs of a snapshot, and its header against them. */
+import { attachmentsLog } from "../../domain/attachments/attachment.ts";
 import { eventSeverities, isAppEventType } from "../../domain/record/event.ts";
 import { parseChunk } from "../../domain/turns/chunk.ts";
 import { lastShared, readTree, type BranchTree } from "../../domain/branches/tree.ts";
@@ -9,6 +10,7 @@ import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { parseMessages, type TurnData } from "../../domain/turns/turn.ts";
 import { countToolCalls } from "../../domain/turns/message-steps.ts";
 import { isFinish, isModelName } from "../../domain/turns/usage.ts";
+import { AttachmentGuard } from "./attachment-guard.ts";
 import {
   countOf,
   idOf,
@@ -46,7 +48,10 @@ export class ContentGuard {
   /** The turns that the open turn replaced. */
   #replaced: { readonly header: Fields; turns: number; before: unknown; messages: number } | undefined;
 
+  readonly #attachments: AttachmentGuard;
+
   constructor({ limits, refuse }: Judge) {
+    this.#attachments = new AttachmentGuard(limits, refuse);
     this.#limits = limits;
     this.#refuse = refuse;
   }
@@ -78,6 +83,9 @@ export class ContentGuard {
       case truncatedUsageLog:
         this.#usage = seq;
         guardTruncatedUsage(objectOf(value, path, refuse), path, refuse);
+        break;
+      case attachmentsLog:
+        this.#attachments.add(value, path);
         break;
       case branchesLog:
         this.#tree = readTree(JSON.stringify(value));
@@ -171,6 +179,7 @@ export class ContentGuard {
   guardHeader({ state, counters, openTurn, waiting, inherited = 0, branch }: PortableRecord): void {
     const refuse = this.#refuse;
     const turns = this.#turns;
+    this.#attachments.end();
     const agrees = (path: string, stated: number, found: number): void => {
       if (stated !== found) refuse(path, { value: String(stated), expected: "one_of", known: [String(found)] });
     };

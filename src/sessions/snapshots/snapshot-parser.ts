@@ -2,6 +2,7 @@
  * Parses and checks a snapshot as its text arrives in chunks, and yields the entries of its logs. What depends on the whole
  * document, such as its counters and its checksum, is checked at the end.
  */
+import { attachmentsLog } from "../../domain/attachments/attachment.ts";
 import { isContent } from "../../domain/copies/archive.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { nativeBytes, type Message, type TurnData } from "../../domain/turns/turn.ts";
@@ -149,6 +150,7 @@ export class SnapshotParser {
   }
 
   #pathOf(name: string): string {
+    if (name === attachmentsLog) return `logs.${name}`;
     const path = `logs.${isBranchLog(name) ? name : judged("logs", this.#refuse, () => parseLogName(name))}`;
     if (!isContent(name)) this.#refuse(path, { value: formatValue(name), expected: "content_log" });
     if (isNamedLog(name)) this.#guardNamed(name, path);
@@ -221,7 +223,7 @@ function entryBytesMax(
   { text, value }: { readonly text: string; readonly value: unknown },
   { turnBytesMax, ...limits }: Limits,
 ): number {
-  if (isNamedLog(log)) return limits.entryBytesMax;
+  if (isNamedLog(log) && log !== attachmentsLog) return limits.entryBytesMax;
   // A character has up to six bytes as JSON.
   if (log === "instructions") return 6 * limits.instructionsLengthMax + 2;
   if (log !== "turns" || text.length * 3 <= turnBytesMax) return turnBytesMax;

@@ -71,6 +71,7 @@ export type OperationName =
   | "erase"
   | "remove"
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
+  | `attachments.${"put" | "get" | "list" | "open"}`
   | `documents.${"get" | "getMany" | "put" | "update" | "delete" | "touch" | "list" | "count" | "write"}`
   | `streams.${"acquire" | "append" | "finish" | "end" | "fail" | "status" | "get" | "list" | "active" | "stop" | "delete"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;

@@ -29,7 +29,7 @@ export type Arrived = "restored" | "present" | "replaced" | "grown";
 /** How to treat another session with the same key. */
 export interface ArrivalPolicy {
   /** True where the existing session counts as the same. */
-  readonly isSame: (existing: SessionSource, arriving: SessionSource) => Promise<boolean>;
+  readonly isSame: (existing: StoredSession, arriving: SessionSource) => Promise<boolean>;
   /** The fate of a session that is not the same; undefined where the existing one may not be replaced. */
   readonly replaces: (
     existing: SessionSource,
@@ -167,10 +167,10 @@ export async function arrive(
     await using growing = grown && new ArrivingLogs(core, key, source.record.user);
     const next =
       grown === undefined
-        ? (session ??= await arrived(arriving, source))
+        ? (session ??= await arrived(core, key, { arriving, source }))
         : await unlessMoved(grown.existing, async () => {
             const merged = await withNewTurns(grown.existing, source);
-            return await arrived(growing!, merged);
+            return await arrived(core, key, { arriving: growing!, source: merged });
           });
     if (next === undefined) {
       found = (await core.find(key))?.record;

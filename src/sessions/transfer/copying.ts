@@ -1,4 +1,5 @@
 /** Copies a store into another while writers continue in the first. Each session arrives as one change, and is checked there. */
+import { attachmentScopes, isContentScope, isReferenceScope } from "../../domain/attachments/attachment.ts";
 import type { StoredDocument } from "../../domain/documents/document.ts";
 import { identityOf, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -115,6 +116,8 @@ export async function copyAll(
         { found: tenant, into },
         { found: internalScope(tenant, "devices"), into: internalScope(into, "devices") },
         { found: marksScope(tenant), into: marksScope(into) },
+        { found: attachmentScopes(tenant).references, into: attachmentScopes(into).references },
+        { found: attachmentScopes(tenant).contents, into: attachmentScopes(into).contents },
         { found: secretScope, into: secretScope },
       ];
   const total = onProgress === undefined ? 0 : await countAll(from, scopes);
@@ -416,7 +419,9 @@ async function copySession(
     to,
     { key, source },
     {
-      isSame: isIdentical,
+      // The ids of contents and references say what they are.
+      isSame: async (existing, arriving) =>
+        isContentScope(key.tenant) || isReferenceScope(key.tenant) || (await isIdentical(existing, arriving)),
       replaces: async (existing, arriving) => ((await isBehind(existing, arriving)) ? "replaced" : undefined),
       isCopy: true,
       dryRun: false,

@@ -11,6 +11,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { keyOf } from "../../store/row.ts";
 import type { Loaded, FoundRecords, SessionFilter } from "../../store/store.ts";
+import { withAttachments } from "../attachments/carried.ts";
 import type { Core } from "../core/core.ts";
 import { hasEntriesElsewhere } from "../core/log-reader.ts";
 import { endsPass, typedFailure } from "../core/pass-failures.ts";
@@ -68,7 +69,9 @@ export async function* snapshotTexts(
     }
     const { key } = found;
     try {
-      yield { key, ...(await atOneMoment(core, key, (source) => textOf(source, bytesMax), found.source)) };
+      const text = async (source: SessionSource): ReturnType<typeof textOf> =>
+        await textOf(await withAttachments(core, key, source), bytesMax);
+      yield { key, ...(await atOneMoment(core, key, text, found.source)) };
     } catch (error) {
       if (hasCode(error, "session_not_found")) continue; // it was removed meanwhile
       if (endsPass(error)) throw error;

@@ -5,6 +5,7 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { guardWhole } from "../../domain/request/whole-conversation.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { parseLifetime, type Lifetime } from "../../domain/values/duration.ts";
+import { withAttachments } from "../attachments/carried.ts";
 import type { Core } from "../core/core.ts";
 import {
   idsOfBeginnings,
@@ -259,7 +260,8 @@ class ImportRun {
   async #snapshot({ text, source: name }: NamedItem & { readonly text: string }): Promise<void> {
     const source = await readSnapshot(text, { source: name, limits: this.#core.options.limits });
     await this.#arrive(source, {
-      isSame: isIdentical,
+      isSame: async (existing, arriving) =>
+        isIdentical(await withAttachments(this.#core, existing.stored, existing), arriving),
       replaces: async () => (this.#replacesOthers ? "replaced" : undefined),
     });
   }

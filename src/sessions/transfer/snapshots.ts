@@ -9,6 +9,9 @@ import { hasReplaced, inheritedBefore, replacedLog, replacedPlace } from "../../
 import { guardLease, sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import type { Settled } from "../../store/store.ts";
+import { takingAttachments, withAttachments } from "../attachments/carried.ts";
+import { shareAttachments } from "../attachments/put.ts";
+import { removalChanges } from "../attachments/removal.ts";
 import type { Core } from "../core/core.ts";
 import { markShared } from "../marks/shared-marks.ts";
 import { restoredReferences } from "../marks/restored-marks.ts";
@@ -19,7 +22,7 @@ import { agentId } from "../session/opening.ts";
 import { parseOneOf } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { Pauses } from "../snapshots/pauses.ts";
-import { snapshotOf, type SessionSource } from "../snapshots/session-source.ts";
+import { snapshotOf, type LoggedEntry, type SessionSource } from "../snapshots/session-source.ts";
 import { entryText, SnapshotWriter, type SessionSnapshot } from "../snapshots/snapshot-text.ts";
 import { atOneMoment } from "./stored-session.ts";
 
@@ -40,7 +43,7 @@ export function guardRestoreOptions(options: RestoreOptions): void {
 
 /** A snapshot of one session. @throws SessionError `session_not_found`, `snapshot_too_large` */
 export async function takeSnapshot(core: Core, key: SessionKey, pauses?: Pauses): Promise<SessionSnapshot> {
-  return await atOneMoment(core, key, (source) => snapshotOf(source, pauses));
+  return await atOneMoment(core, key, async (source) => snapshotOf(await withAttachments(core, key, source), pauses));
 }
 
 /**
@@ -55,6 +58,8 @@ export async function restoreOn(
   core.guardOpen();
   await core.learnTime();
   let key: SessionKey = { tenant, id: parseNewId(as ?? source.record.id, "sessionId") };
+  const first = key;
+  const { createdAt } = source.record;
   let found: SessionRecord | undefined;
   await using arriving = new ArrivingLogs(core, key, source.record.user);
   let session: ArrivedSession | undefined;
@@ -63,7 +68,7 @@ export async function restoreOn(
     const isLarge = source.inMemory === undefined;
     let current = isLarge && found === undefined ? (await core.find(key))?.record : undefined;
     if (current === undefined) {
-      session ??= await arrived(arriving, source);
+      session ??= await arrived(core, key, { arriving, source });
       const outcome = await core.commit(await restoredSession(core, session, { key, found }));
       const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
       if (record != null) {
@@ -77,6 +82,7 @@ export async function restoreOn(
     if (onExists === "fail") throw new SessionError("session_exists", sessionIds(current));
     if (onExists === "replace") found = await replaceable(core, current);
     else key = { tenant, id: agentId(core, source.record.agent) };
+    if (session !== undefined) await shareAttachments(core, { ...first, createdAt }, { ...key, createdAt });
   }
 }
 
@@ -88,14 +94,19 @@ export interface ArrivedSession extends ArrivedLogs {
   readonly length: number;
 }
 
-/** Read all entries of a source, and stage them where they are more than one commit takes. */
-export async function arrived(arriving: ArrivingLogs, { record, entries }: SessionSource): Promise<ArrivedSession> {
+/** Read all entries of a source, put its attachments, and stage its logs where they are more than one commit takes. */
+export async function arrived(
+  core: Core,
+  key: SessionKey,
+  { arriving, source }: { readonly arriving: ArrivingLogs; readonly source: SessionSource },
+): Promise<ArrivedSession> {
+  const { record } = source;
   const writer = new SnapshotWriter(record);
   let { length } = writer.beginning;
-  for await (const { log, entry } of entries()) {
-    await arriving.add(log, entry);
+  const seen = ({ log, entry }: LoggedEntry): void => {
     length += writer.entry(log, entryText(entry)).length;
-  }
+  };
+  for await (const { log, entry } of takingAttachments(core, key, source, seen)) await arriving.add(log, entry);
   const { ending, checksum } = writer.end();
   return { ...(await arriving.arrived()), record, checksum, length: length + ending.length };
 }
@@ -128,7 +139,10 @@ export async function restoredSession(
     return firsts.filter((first) => first !== undefined);
   };
   const restored = { record: written, snapshot: { ...record, inherited }, turnOf, beginnings, found: place.found };
-  return [change, ...(await restoredReferences(core, restored)), ...beside];
+  const { found } = place;
+  // A reference belongs to one session of an id, by its creation.
+  const removed = found === undefined || found.createdAt === record.createdAt ? [] : await removalChanges(core, found);
+  return [change, ...(await restoredReferences(core, restored)), ...beside, ...removed];
 }
 
 /** The stored session after a commit that did not land, which may have met a mark that moved. */

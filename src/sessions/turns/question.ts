@@ -14,6 +14,8 @@ import { parseId } from "../../domain/values/ids.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
+import { useReferences } from "../attachments/put.ts";
+import { resolvedMessages } from "../attachments/resolved.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
@@ -149,7 +151,7 @@ export function parseQuestion({ core, record }: Handle, { message, options, ...a
     after: options.after === undefined ? undefined : parseAfter(options.after),
     keep: parseKeep(options.keep, options.after),
     named,
-    model,
+    model: withResolvedAttachments(core, record, model),
     modelName: typeof options.model === "string" ? options.model : undefined,
     settings: options.settings,
     window,
@@ -158,6 +160,22 @@ export function parseQuestion({ core, record }: Handle, { message, options, ...a
     route: options.route,
     flush: parseFlush(options.flush),
   };
+}
+
+/** The model, which gets the bytes of attachments in place of references to them. */
+function withResolvedAttachments(core: Core, session: SessionRecord, model: Model): Model {
+  const resolved = async <Request extends Pick<ModelRequest, "messages">>(request: Request): Promise<Request> => {
+    const messages = await resolvedMessages(core, session, request.messages);
+    return messages === request.messages ? request : { ...request, messages };
+  };
+  const answer: Model = async function* (request, context) {
+    const others = context && {
+      ...context,
+      requestTo: async (agent: string) => resolved(await context.requestTo(agent)),
+    };
+    yield* model(await resolved(request), others);
+  };
+  return model.runsTools === undefined ? answer : Object.assign(answer, { runsTools: model.runsTools });
 }
 
 /** The signal that ends the wait for a busy session. */
@@ -192,6 +210,8 @@ export interface BegunQuestion {
  */
 export async function beginQuestion(handle: Handle, question: Question): Promise<BegunQuestion> {
   const { input, key, after, keep, named, patience, flush } = question;
+  const used = useReferences(handle, input);
+  if (used !== undefined) await used;
   const seen = { turn: handle.seenTurn, record: handle.seenRecord };
   let routed: Routed | undefined;
   const attempt: Attempt<BegunQuestion | SessionError> = async (ticket, writeOptions) => {

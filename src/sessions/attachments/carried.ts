@@ -1,0 +1,92 @@
+/**
+ * Attachments in a snapshot: a log that no store has. For each attachment it has an entry that describes it, and then one entry for
+ * each piece of its bytes, in base64.
+ */
+import { attachmentsLog, type Attachment } from "../../domain/attachments/attachment.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import type { PortableRecord } from "../../domain/copies/snapshot.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { decode, encode } from "../../domain/values/codec.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import type { LoggedEntry, SessionSource } from "../snapshots/session-source.ts";
+import { attachmentsOf, bytesOf } from "./list.ts";
+import { dataOfPiece, pieceOf } from "./pieces.ts";
+import { putBytes } from "./put.ts";
+import type { Referrer } from "./records.ts";
+
+/**
+ * The source with the attachments of its session, for a document that leaves the store.
+ * @throws SessionError `snapshot_too_large`
+ */
+export async function withAttachments<Source extends SessionSource>(
+  core: Core,
+  { tenant, id }: SessionKey,
+  source: Source,
+): Promise<Source> {
+  const session = { tenant, id, createdAt: source.record.createdAt };
+  const attachments = await attachmentsOf(core, session);
+  if (attachments.length === 0) return source;
+  const { snapshotBytesMax: bytesMax } = core.options.limits;
+  const bytes = attachments.reduce((sum, { length }) => sum + Math.ceil(length / 3) * 4, 0);
+  if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { sessionId: id, bytes, bytesMax });
+  const entries = async function* (): AsyncGenerator<LoggedEntry, void, undefined> {
+    let seq = 0;
+    const entry = (data: string): LoggedEntry => ({
+      log: attachmentsLog,
+      entry: { seq: ++seq, key: null, at: session.createdAt, data },
+    });
+    for (const attachment of attachments) {
+      yield entry(encode(attachment));
+      for await (const piece of bytesOf(core, session, attachment)) yield entry(dataOfPiece(piece));
+    }
+    yield* source.entries();
+  };
+  return { ...source, inMemory: undefined, entries };
+}
+
+/**
+ * The entries of a source but its attachments, which are put for the session on the way. `seen` gets all entries.
+ * @throws SessionError `attachment_too_large`
+ */
+export async function* takingAttachments(
+  core: Core,
+  key: SessionKey,
+  { record, entries }: SessionSource,
+  seen: (entry: LoggedEntry) => void,
+): AsyncGenerator<LoggedEntry, void, undefined> {
+  const source = entries();
+  try {
+    for (let next = await source.next(); next.done !== true; next = await source.next()) {
+      seen(next.value);
+      if (next.value.log === attachmentsLog)
+        await putCarried(core, key, { record, first: next.value.entry, source, seen });
+      else yield next.value;
+    }
+  } finally {
+    await source.return();
+  }
+}
+
+interface Carried {
+  readonly record: PortableRecord;
+  readonly first: Entry;
+  readonly source: AsyncGenerator<LoggedEntry, void, undefined>;
+  readonly seen: (entry: LoggedEntry) => void;
+}
+
+async function putCarried(core: Core, key: SessionKey, { record, first, source, seen }: Carried): Promise<void> {
+  const { type, length, name } = decode(first.data) as unknown as Attachment;
+  const pieces = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    for (let left = length; left > 0;) {
+      const next = await source.next();
+      if (next.done === true) return;
+      seen(next.value);
+      const piece = pieceOf(next.value.entry.data);
+      left -= piece.length;
+      yield piece;
+    }
+  };
+  const session: Referrer & Pick<PortableRecord, "user"> = { ...key, createdAt: record.createdAt, user: record.user };
+  await putBytes(core, session, pieces(), { type, ...defined({ name }) });
+}

@@ -1,0 +1,84 @@
+/** Lists and opens the attachments of a session. */
+import {
+  attachmentScopes,
+  bytesLog,
+  isHash,
+  pieceBytes,
+  type Attachment,
+} from "../../domain/attachments/attachment.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { recordPages } from "../core/record-pages.ts";
+import { pieceOf } from "./pieces.ts";
+import { contentKey, referenceKey, referenceOf, type Referrer } from "./records.ts";
+
+/** The pieces that are read at once. */
+const piecesAtOnce = 4;
+
+/** The references of a session, page by page; the caller may remove them meanwhile. */
+export async function* referencePages(
+  core: Core,
+  { tenant, id, createdAt }: Referrer,
+): AsyncGenerator<readonly SessionRecord[]> {
+  for await (const page of recordPages(core, attachmentScopes(tenant).references, id))
+    yield page.filter((record) => referenceOf(record).session.createdAt === createdAt);
+}
+
+/** The number of references of a session, those of earlier sessions with its id included. */
+export async function countReferences(core: Core, { tenant, id }: Referrer): Promise<number> {
+  return await core.store.count({ tenant: attachmentScopes(tenant).references, user: id, now: core.now() });
+}
+
+/** The attachments of a session, by their hash. */
+export async function attachmentsOf(core: Core, session: Referrer): Promise<readonly Attachment[]> {
+  const found: Attachment[] = [];
+  for await (const page of referencePages(core, session)) found.push(...page.map((one) => referenceOf(one).attachment));
+  return found.sort((a, b) => (a.hash < b.hash ? -1 : 1));
+}
+
+/** An attachment of a session. @throws SessionError `attachment_not_found` */
+export async function findAttachment(core: Core, session: Referrer, hash: string): Promise<Attachment> {
+  const found = isHash(hash) ? (await core.find(referenceKey(session, hash)))?.record : undefined;
+  if (found !== undefined) return referenceOf(found).attachment;
+  throw new SessionError("attachment_not_found", { sessionId: session.id, tenant: session.tenant, hash });
+}
+
+/** Bytes `from` to `to` of an attachment, bounds included, a few pieces in memory at a time. */
+export interface ByteSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * The bytes of an attachment that the session has.
+ * @throws SessionError `store_invalid` where bytes are missing, `attachment_not_found` where it was removed meanwhile
+ */
+export async function* bytesOf(
+  core: Core,
+  session: Referrer,
+  { hash, length }: Attachment,
+  { from = 0, to = length - 1 }: Partial<ByteSpan> = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const key = contentKey(session.tenant, hash);
+  const last = Math.floor(to / pieceBytes) + 1;
+  for (let seq = Math.floor(from / pieceBytes) + 1; seq <= last && from <= to;) {
+    const limit = Math.min(piecesAtOnce, last - seq + 1);
+    const range = { log: bytesLog, from: seq, to: last, order: "ascending", limit } as const;
+    const page = await core.store.read(key, range);
+    for (const entry of page) {
+      const piece = pieceOf(entry.data);
+      const begin = (entry.seq - 1) * pieceBytes;
+      if (entry.seq !== seq || piece.length !== Math.min(pieceBytes, length - begin)) throw damaged(session, seq);
+      yield piece.subarray(Math.max(0, from - begin), Math.min(piece.length, to - begin + 1));
+      seq++;
+    }
+    if (page.length > 0) continue;
+    await findAttachment(core, session, hash);
+    throw damaged(session, seq);
+  }
+}
+
+function damaged({ id: sessionId, tenant }: Referrer, seq: number): SessionError {
+  return new SessionError("store_invalid", { sessionId, tenant, problem: "entry_invalid", log: bytesLog, seq });
+}

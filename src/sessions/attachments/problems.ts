@@ -1,0 +1,37 @@
+/** The doctor's check of contents and of references to them. */
+import { createHash } from "node:crypto";
+import { bytesLog, graceMs, isContentScope, isReferenceScope } from "../../domain/attachments/attachment.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { tenantOfScope } from "../../domain/values/internal-scope.ts";
+import type { Core } from "../core/core.ts";
+import { eachEntry } from "../core/log-reader.ts";
+import { pieceOf } from "./pieces.ts";
+import { contentKey, isReferred, referenceOf } from "./records.ts";
+
+/** The problems of a record: a reference without its content, a content with other bytes, or one that no session has. */
+export async function attachmentProblems(core: Core, record: SessionRecord): Promise<readonly string[]> {
+  if (isReferenceScope(record.tenant)) return await referenceProblems(core, record);
+  return isContentScope(record.tenant) ? await contentProblems(core, record) : [];
+}
+
+async function referenceProblems(core: Core, record: SessionRecord): Promise<readonly string[]> {
+  const { session, attachment } = referenceOf(record);
+  const content = await core.find(contentKey(session.tenant, attachment.hash));
+  // It may have been removed together with its content since it was listed.
+  const isThere = content !== undefined || (await core.find(record)) === undefined;
+  return isThere ? [] : [`the bytes of its attachment ${attachment.hash} are missing; a backup may have them`];
+}
+
+async function contentProblems(core: Core, record: SessionRecord): Promise<readonly string[]> {
+  const hash = createHash("sha256");
+  try {
+    for await (const { data } of eachEntry(core, record, bytesLog)) hash.update(pieceOf(data));
+  } catch {
+    return [`the bytes of attachment ${record.id} cannot be read; a backup may have them`];
+  }
+  if ((await core.find(record)) === undefined) return [];
+  if (hash.digest("hex") !== record.id) return [`the bytes of attachment ${record.id} are not those that were put`];
+  const isLeft =
+    record.sweepAt < core.now() - graceMs && !(await isReferred(core, tenantOfScope(record.tenant), record.id));
+  return isLeft ? [`no session has attachment ${record.id}; the next sweep removes it`] : [];
+}

@@ -1,0 +1,211 @@
+/** Puts attachments, and notes that an entry of their session names them. */
+import { bytesLog, graceMs, isHash, type Attachment } from "../../domain/attachments/attachment.ts";
+import { unchanged, type Change } from "../../domain/record/change.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import { touchSession } from "../../domain/record/lifecycle.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { nextState } from "../../domain/record/states.ts";
+import { hashesNamedIn, referencesIn } from "../../domain/attachments/reference-url.ts";
+import type { Message } from "../../domain/turns/turn.ts";
+import { hasCode, SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import { ArrivingLogs, type ArrivedLogs } from "../core/staged-logs.ts";
+import type { WritableSession } from "../core/writable-session.ts";
+import { dataOfPiece, piecesIn } from "./pieces.ts";
+import {
+  contentKey,
+  newContent,
+  newReference,
+  referenceKey,
+  referenceOf,
+  usedReference,
+  type Referrer,
+} from "./records.ts";
+import { countReferences, referencePages } from "./list.ts";
+
+/** A use of an attachment is noted again after this time. */
+const usedAgainMs = graceMs / 24;
+
+/** What a caller says of an attachment. */
+export type AttachmentFacts = Pick<Attachment, "type" | "name">;
+
+/**
+ * Put bytes as an attachment of a session, in one commit with a touch of the session: a session that is removed meanwhile gets none.
+ * Large ones are staged in bounded commits before.
+ * @throws SessionError `attachment_too_large`, `attachments_exceeded`, or that of the session's state; then nothing was put
+ */
+export async function putAttachment(
+  view: WritableSession,
+  core: Core,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  facts: AttachmentFacts,
+): Promise<Attachment> {
+  const { record } = await view.peek();
+  nextState(record, "use", core.now());
+  await using arriving = new ArrivingLogs(core, record, record.user);
+  const attachment = { ...(await upload(core, record, { source, arriving })), ...facts };
+  const logs = await arriving.arrived();
+  let put: Put | undefined;
+  const beside = async (): Promise<readonly Change[]> => {
+    put = await changesOf(core, view.record, { attachment, logs });
+    if (put.isNew) await guardCount(core, view.record);
+    return put.changes;
+  };
+  await view.write((draft, context) => touchSession(draft.record, context), { beside });
+  if (put?.takesLogs === true) arriving.taken();
+  return put?.attachment ?? attachment;
+}
+
+/** Put bytes for a session that may not exist yet. @throws SessionError `attachment_too_large` */
+export async function putBytes(
+  core: Core,
+  session: Referrer & Pick<SessionRecord, "user">,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  facts: AttachmentFacts,
+): Promise<void> {
+  await using arriving = new ArrivingLogs(core, session, session.user);
+  const attachment = { ...(await upload(core, session, { source, arriving })), ...facts };
+  const logs = await arriving.arrived();
+  await retryOnConflict({ sessionId: session.id, tenant: session.tenant }, async () => {
+    const { changes, takesLogs } = await changesOf(core, session, { attachment, logs });
+    if ((await core.commit(changes)).status !== "ok") return undefined;
+    if (takesLogs) arriving.taken();
+    return true;
+  });
+}
+
+interface Upload {
+  readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly arriving: ArrivingLogs;
+}
+
+/** Read the bytes into the log of a content. @throws SessionError `attachment_too_large` */
+async function upload(
+  core: Core,
+  { id: sessionId, tenant }: SessionKey,
+  { source, arriving }: Upload,
+): Promise<Pick<Attachment, "hash" | "length">> {
+  const { attachmentBytesMax: bytesMax } = core.options.limits;
+  await core.learnTime();
+  const pieces = piecesIn(source);
+  let length = 0;
+  let next = await pieces.next();
+  for (let seq = 1; next.done !== true; seq++) {
+    length += next.value.length;
+    if (length > bytesMax) {
+      await pieces.return({ hash: "", length });
+      throw new SessionError("attachment_too_large", { sessionId, tenant, bytesMax });
+    }
+    await arriving.add(bytesLog, { seq, key: null, at: core.now(), data: dataOfPiece(next.value) });
+    next = await pieces.next();
+  }
+  return next.value;
+}
+
+/** The changes that put an attachment. */
+interface Put {
+  readonly attachment: Attachment;
+  readonly changes: readonly Change[];
+  /** The session has no reference to it yet. */
+  readonly isNew: boolean;
+  /** The content is new, and takes the arrived bytes. */
+  readonly takesLogs: boolean;
+}
+
+async function changesOf(
+  core: Core,
+  session: Referrer,
+  { attachment, logs }: { readonly attachment: Attachment; readonly logs: ArrivedLogs },
+): Promise<Put> {
+  const { tenant } = session;
+  const [reference, content] = await core.findAll([
+    referenceKey(session, attachment.hash),
+    contentKey(tenant, attachment.hash),
+  ]);
+  const referring = reference === undefined ? newReference(core, session, attachment) : usedReference(core, reference);
+  // The content is part of the commit, so that it is not removed with its last other reference meanwhile.
+  const changes =
+    content === undefined
+      ? [newContent(core, { ...attachment, tenant }, logs), referring, ...logs.beside]
+      : [unchanged(content), referring];
+  return {
+    attachment: reference === undefined ? attachment : referenceOf(reference).attachment,
+    changes,
+    isNew: reference === undefined,
+    takesLogs: content === undefined,
+  };
+}
+
+/** @throws SessionError `attachments_exceeded` */
+async function guardCount(core: Core, session: SessionRecord): Promise<void> {
+  const { attachmentsMax } = core.options.limits;
+  const attachments = await countReferences(core, session);
+  if (attachments < attachmentsMax) return;
+  throw new SessionError("attachments_exceeded", { ...sessionIds(session), attachments, attachmentsMax });
+}
+
+/**
+ * Note that an entry of the session is about to name these attachments: the sweep leaves them for a day at least.
+ * @throws SessionError `attachment_not_found` for one that the session does not have
+ */
+export async function useAttachments(core: Core, session: Referrer, hashes: ReadonlySet<string>): Promise<void> {
+  const ids = { sessionId: session.id, tenant: session.tenant };
+  for (const hash of hashes)
+    await retryOnConflict(ids, async () => {
+      const found = isHash(hash) ? (await core.find(referenceKey(session, hash)))?.record : undefined;
+      if (found === undefined) throw new SessionError("attachment_not_found", { ...ids, hash });
+      if (core.now() - referenceOf(found).usedAt < usedAgainMs) return true;
+      return (await core.commit([usedReference(core, found)])).status === "ok" ? true : undefined;
+    });
+}
+
+/** A session as its writers know it. */
+interface Known {
+  readonly core: Core;
+  readonly record: SessionRecord;
+}
+
+/**
+ * As {@link useAttachments}, for the references in messages that are about to be written; undefined where they have none. The fallback
+ * has no attachments: the replay checks them.
+ */
+export function useReferences(
+  { core, record }: Known,
+  ...lists: readonly (readonly Message[])[]
+): Promise<void> | undefined {
+  const references = lists.flatMap(referencesIn);
+  if (references.length === 0 || core.isFallback) return undefined;
+  return useAttachments(core, record, new Set(references.map(({ hash }) => hash)));
+}
+
+/** Note that entries of named logs are about to name attachments. A text that names none of the session is written all the same. */
+export function useNamed(known: Known, entries: readonly { readonly data: string }[]): Promise<void> | undefined {
+  const hashes = new Set(entries.flatMap(({ data }) => hashesNamedIn(data)));
+  return hashes.size === 0 || known.core.isFallback ? undefined : useThose(known, hashes);
+}
+
+async function useThose({ core, record }: Known, hashes: ReadonlySet<string>): Promise<void> {
+  for (const hash of hashes)
+    await useAttachments(core, record, new Set([hash])).catch((error: unknown) => {
+      if (!hasCode(error, "attachment_not_found")) throw error;
+    });
+}
+
+/** Give another session references to all attachments of a session, before it gets entries that name them. */
+export async function shareAttachments(core: Core, from: Referrer, to: Referrer): Promise<void> {
+  for await (const page of referencePages(core, from))
+    for (const { attachment } of page.map(referenceOf)) await shareOne(core, attachment, to);
+}
+
+async function shareOne(core: Core, attachment: Attachment, to: Referrer): Promise<void> {
+  await retryOnConflict({ sessionId: to.id, tenant: to.tenant }, async () => {
+    const keys = [referenceKey(to, attachment.hash), contentKey(to.tenant, attachment.hash)];
+    const [reference, content] = await core.findAll(keys);
+    // Removed with the session that it is shared from.
+    if (content === undefined) return true;
+    const referring = reference === undefined ? newReference(core, to, attachment) : usedReference(core, reference);
+    return (await core.commit([unchanged(content), referring])).status === "ok" ? true : undefined;
+  });
+}

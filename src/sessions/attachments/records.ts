@@ -1,0 +1,115 @@
+/** The records of contents and of references to them, and the changes that write them. */
+import { createHash } from "node:crypto";
+import { attachmentScopes, bytesLog, nextVisit, type Attachment } from "../../domain/attachments/attachment.ts";
+import { changeOf, draftOf, markLogs, set, splice, type Change, type Draft } from "../../domain/record/change.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
+import { draftOfNew } from "../../domain/record/lifecycle.ts";
+import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { durationMaxMs } from "../../domain/values/limits.ts";
+import { tenantOfScope } from "../../domain/values/internal-scope.ts";
+import type { Core } from "../core/core.ts";
+import { sessionsBeginningWith } from "../core/record-pages.ts";
+import type { ArrivedLogs } from "../core/staged-logs.ts";
+
+/** The session of a reference: its creation distinguishes it from a later session with its id. */
+export interface Referrer extends SessionKey {
+  readonly createdAt: number;
+}
+
+/** A reference as its record stores it. */
+export interface Reference {
+  readonly session: Referrer;
+  /** When it was put or last used, epoch ms. */
+  readonly usedAt: number;
+  readonly attachment: Attachment;
+}
+
+export function contentKey(tenant: string, hash: string): SessionKey {
+  return { tenant: attachmentScopes(tenant).contents, id: hash };
+}
+
+/** The key of a reference. It begins with the hash, by which all references to a content are found. */
+export function referenceKey({ tenant, id, createdAt }: Referrer, hash: string): SessionKey {
+  const session = createHash("sha256").update(`${createdAt}.${id}`).digest("base64url");
+  return { tenant: attachmentScopes(tenant).references, id: `${hash}.${session}` };
+}
+
+/** The metadata of a reference. */
+interface StoredReference extends Attachment {
+  readonly born: number;
+  readonly usedAt: number;
+}
+
+export function referenceOf({ tenant, user, metadata }: SessionRecord): Reference {
+  const { hash, type, length, name, born, usedAt } = metadata as unknown as StoredReference;
+  return {
+    session: { tenant: tenantOfScope(tenant), id: user ?? "", createdAt: born },
+    usedAt,
+    attachment: { hash, type, length, ...defined({ name }) },
+  };
+}
+
+/** A new reference of a session, which is found by the session in the place of a user. */
+export function newReference(core: Core, session: Referrer, attachment: Attachment): Change {
+  const metadata = { ...attachment, born: session.createdAt, usedAt: core.now() };
+  return changeOf(newRecord(core, referenceKey(session, attachment.hash), { user: session.id, metadata }));
+}
+
+/** The reference, used now. */
+export function usedReference(core: Core, record: SessionRecord): Change {
+  const draft = draftOf(record);
+  set(draft, {
+    metadata: { ...record.metadata, usedAt: core.now() },
+    sweepAt: nextVisit(record.createdAt, core.now()),
+  });
+  return changeOf(draft);
+}
+
+/** A new content with these bytes. */
+export function newContent(
+  core: Core,
+  { tenant, hash, length }: { readonly tenant: string; readonly hash: string; readonly length: number },
+  { logs, staged }: ArrivedLogs,
+): Change {
+  const draft = newRecord(core, contentKey(tenant, hash), { user: null, metadata: { length } });
+  if (staged === undefined) {
+    splice(draft, bytesLog, 1, logs.get(bytesLog) ?? []);
+    return changeOf(draft);
+  }
+  set(draft, { heads: staged.heads });
+  markLogs(draft, Object.keys(staged.heads));
+  return { ...changeOf(draft), logsOf: staged.key };
+}
+
+/** A record that never expires. Programs of earlier versions, which do not know it, only postpone the visits of the sweep. */
+function newRecord(
+  core: Core,
+  key: SessionKey,
+  { user, metadata }: { readonly user: string | null; readonly metadata: Metadata },
+): Draft {
+  const context = core.context();
+  const session = { key, agent: "perdure", user, metadata, ttlMs: durationMaxMs, maxAgeMs: null, instructions: null };
+  const draft = draftOfNew(session, undefined, context);
+  set(draft, { sweepAt: nextVisit(context.now, context.now) });
+  return draft;
+}
+
+/** The record, which the sweep visits next at this time. */
+export function visitedAt(record: SessionRecord, sweepAt: number): Change {
+  const draft = draftOf(record);
+  set(draft, { sweepAt });
+  return changeOf(draft);
+}
+
+/** True where a reference to the content exists, other than those with these ids. */
+export async function isReferred(
+  core: Core,
+  tenant: string,
+  hash: string,
+  but: ReadonlySet<string> = new Set(),
+): Promise<boolean> {
+  const { references } = attachmentScopes(tenant);
+  for await (const { id } of sessionsBeginningWith(core, references, `${hash}.`)) if (!but.has(id)) return true;
+  return false;
+}
