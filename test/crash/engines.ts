@@ -4,9 +4,11 @@ import { mkdirSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import type { Sessions } from "../../src/index.ts";
 import { query, someDatabase } from "../postgres/server.ts";
 import { doctor, type Finding } from "../../src/admin.ts";
+import { chanceOf } from "../support/chance.ts";
 import { isThorough } from "../support/rounds.ts";
 
 /** An engine that runs for the tests of one file. */
@@ -25,6 +27,22 @@ export const engineNames: readonly EngineName[] = ["SQLite", "PostgreSQL"];
 /** The engines that a run takes for tests that repeat much: both in a thorough run, this one in a quick run. */
 export function enginesOfRun(quick: EngineName): readonly EngineName[] {
   return isThorough ? engineNames : [quick];
+}
+
+/** Places between the calls of a store, as numbers of calls before them: `first`, and each `step` calls more. */
+export interface Places {
+  readonly first: number;
+  readonly step: number;
+}
+
+/**
+ * The places where a test of an adapter kills a process. An adapter makes the same calls on every engine, and the crash
+ * tests kill the commits of each engine itself. A thorough run takes every place on SQLite, and on PostgreSQL each fourth
+ * one from a place of chance, so several runs take all. A quick run takes each `quick`th place.
+ */
+export function placesOf(context: TestContext, engine: EngineName, quick = 3): Places {
+  if (!isThorough) return { first: 0, step: quick };
+  return engine === "SQLite" ? { first: 0, step: 1 } : { first: Math.floor(chanceOf(context)() * 4), step: 4 };
 }
 
 /** Starts an engine when a test first needs it, and stops all together. */

@@ -25,7 +25,7 @@ for (const name of engineNames) {
     }
     const turns = await Array.fromAsync(session.turns());
     const seen = new Set<string>();
-    const blows = [...Array.from({ length: rounds(12, 4) }, () => undefined), ...engine.blows];
+    const blows = [...Array.from({ length: rounds(8, 4) }, () => undefined), ...engine.blows];
     for (let round = 0; round < blows.length || seen.size < 2; round++) {
       const worker = new WorkerProcess({ store, task: { kind: "archive", session: "s" } });
       await worker.hear("did");
@@ -55,7 +55,7 @@ for (const name of engineNames) {
       const { items } = await sessions.list({ limit: 1000 });
       return items.filter(({ parent }) => parent !== null).length;
     };
-    const blows = [...Array.from({ length: rounds(10, 3) }, () => undefined), ...engine.blows];
+    const blows = [...Array.from({ length: rounds(7, 3) }, () => undefined), ...engine.blows];
     for (let round = 0; round < blows.length || (await withParent()) === 0; round++) {
       // A fork takes its turns over in several steps.
       const worker = new WorkerProcess({ store, limits: { readMax: 2 }, task: { kind: "fork", name: String(round) } });
@@ -77,7 +77,7 @@ for (const name of engineNames) {
         id,
       );
     }
-    assert(infos.length >= 3 * rounds(10, 3));
+    assert(infos.length >= 3 * rounds(7, 3));
   });
 
   for (const forks of ["keep", "erase"] as const) {

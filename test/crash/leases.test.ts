@@ -19,8 +19,8 @@ interface Crowd {
 
 /** A file has one writer at a time, a server many. */
 const crowds: Readonly<Record<EngineName, Crowd>> = {
-  SQLite: { workers: 8, sessions: 20, kills: rounds(40, 10) },
-  PostgreSQL: { workers: 3, sessions: 50, kills: rounds(24, 8) },
+  SQLite: { workers: 8, sessions: 20, kills: rounds(24, 10) },
+  PostgreSQL: { workers: 3, sessions: 50, kills: rounds(16, 8) },
 };
 
 /** A worker writes so often before it is killed or paused. */

@@ -70,7 +70,7 @@ let disturbed = 0;
  */
 async function disturb(args: readonly string[], how: Rounds): Promise<void> {
   const { chance, engine, sign, check, prepare } = how;
-  const kills = Array.from({ length: rounds(5 - engine.blows.length, 1) }, () => undefined);
+  const kills = Array.from({ length: rounds(4 - engine.blows.length, 1) }, () => undefined);
   // A quick run takes one disturbance, and another one in the next test.
   const blows = isThorough
     ? engine.blows

@@ -10,7 +10,7 @@ import { openSessions, type Session, type Sessions, type Turn } from "../../src/
 import { turnsAfter } from "../processes/log-writers.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
 import { chanceOf } from "../support/chance.ts";
-import { isThorough, rounds } from "../support/rounds.ts";
+import { rounds } from "../support/rounds.ts";
 import { assertSound, Engines, enginesOfRun } from "./engines.ts";
 
 const engines = new Engines();
@@ -77,7 +77,7 @@ for (const name of enginesOfRun("SQLite")) {
       seen = now;
       looks++;
     };
-    for (let round = 0; round < rounds(40); round++) {
+    for (let round = 0; round < rounds(24, 5); round++) {
       // Every place in turn, far ones first; each sixth process is killed at a moment of chance.
       const stallAt = round % 6 === 5 ? undefined : ((round * 5) % places) + 1;
       const task = { kind: "rewrite", session: "s", ...(stallAt === undefined ? {} : { stallAt }) } as const;
@@ -88,7 +88,7 @@ for (const name of enginesOfRun("SQLite")) {
       assert.ok(landed === acknowledged || landed === acknowledged + 1, `${landed} after ${acknowledged}`);
     }
     context.diagnostic(`${looks} looks`);
-    assert.ok(looks >= rounds(40));
+    assert.ok(looks >= rounds(24, 5));
     const types = new Set((await Array.fromAsync(session.events())).map(({ type }) => type));
     assert.deepEqual([...types], ["created"]);
     await assertSound(sessions);
@@ -131,7 +131,7 @@ for (const name of enginesOfRun("SQLite")) {
     const [one, two] = [await sessions.create({ id: "one" }), await sessions.create({ id: "two" })];
     const [readerOne, readerTwo] = [await sessions.get("one"), await sessions.get("two")];
     const look = async (): Promise<void> => void (await seenTogether(sessions, readerOne, readerTwo));
-    for (let round = 0; round < (isThorough ? 40 : 4); round++) {
+    for (let round = 0; round < rounds(24, 4); round++) {
       const stallAt = round % 6 === 5 ? undefined : ((round * 5) % 10) + 1;
       const worker = new WorkerProcess({ store, task: { kind: "together", ...defined({ stallAt }) } });
       await killWhileRead({ worker, chance, stallAt, look });

@@ -52,7 +52,7 @@ interface Rounds {
 /** Kill a process that repeats the task, at a random moment of a repetition; then disturb the engine under it. */
 async function disturb({ context, engine, store, task, check }: Rounds): Promise<void> {
   const chance = chanceOf(context);
-  const kills = Array.from({ length: rounds(10, 3) }, () => undefined);
+  const kills = Array.from({ length: rounds(7, 3) }, () => undefined);
   for (const blow of [...kills, ...engine.blows]) {
     const worker = new WorkerProcess({ store, limits, task });
     await worker.hear("did");

@@ -98,7 +98,7 @@ for (const name of enginesOfRun("SQLite")) {
       return new Set((await Array.fromAsync(session.turns({ from }))).map(({ key }) => key));
     };
     const reports = new Map<string, "began" | "ended">();
-    for (let round = 0; round < rounds(40, 6); round++) {
+    for (let round = 0; round < rounds(24, 6); round++) {
       await session.refresh();
       const first = session.info.counters.turns + 1;
       const producer = new WorkerProcess({ store, task: { kind: "answers", session: "chat", name: `r${round}` } });

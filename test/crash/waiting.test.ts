@@ -61,7 +61,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
     const store = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "chat" });
-    for (let round = 0; round < rounds(40, 6); round++) {
+    for (let round = 0; round < rounds(24, 6); round++) {
       const worker = new WorkerProcess({ store, task: { kind: "waits", session: "chat", name: `r${round}` } });
       const reports = await killMeanwhile(worker, chance);
       const [waited, resumed, done] = ["waiting", "resumed", "done"].map((field) => keysOf(reports, field));
@@ -100,7 +100,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
     const session = await sessions.create({ id: "chat" });
     const model = actingModel(session, effects);
     const kinds = { waiting: 0, interrupted: 0, sealed: 0 };
-    for (let round = 0; round < rounds(40, 6); round++) {
+    for (let round = 0; round < rounds(24, 6); round++) {
       const worker = new WorkerProcess({
         store,
         task: { kind: "approvals", session: "chat", name: `r${round}`, effects },

@@ -20,8 +20,8 @@ async function wholeLog(session: Session): Promise<Turn[]> {
   return turns;
 }
 
-const appendKills = rounds(60);
-const answerKills = rounds(50);
+const appendKills = rounds(32, 8);
+const answerKills = rounds(28, 7);
 
 test(`a writer killed ${appendKills} times while appending loses nothing it acknowledged and doubles nothing it retried`, async () => {
   await using place = await openPlace();

@@ -29,6 +29,7 @@ export async function frameworkTests(
 
 /**
  * Runs files of a folder with other versions of its packages: those that it has under their names with `word` behind them.
+ * A thorough run takes their quick form: the newest version has the thorough one, and the calls of the store are the same.
  */
 export function testsWithPeers(
   name: string,
@@ -36,7 +37,7 @@ export function testsWithPeers(
 ): void {
   for (const file of files)
     test(`the framework works with the adapter: ${name}/${file}, ${word}`, { skip }, () =>
-      runFile(name, file, { PERDURE_TEST_PEER: word }),
+      runFile(name, file, { PERDURE_TEST_PEER: word, PERDURE_TEST_THOROUGH: "" }),
     );
 }
 

@@ -13,7 +13,7 @@ import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { heapBytes } from "../support/heap.ts";
 import { rounds } from "../support/rounds.ts";
 
-export const count: number = rounds(50_000);
+export const count: number = rounds(20_000, 6000);
 const bytesMax = 4096;
 
 const runtime = {

@@ -1,4 +1,4 @@
-/** A thousand live sessions under traffic, one of which fails in every way there is. */
+/** Hundreds of live sessions under traffic, one of which fails in every way there is. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,7 +10,7 @@ import { p99Of, Traffic, type Sent, type Talk } from "./traffic.ts";
 
 const runtime = new URL("./keyed.ts", import.meta.url);
 const mortal = "mortal";
-const crowd = rounds(1000);
+const crowd = rounds(500, 125);
 /** The time between two messages to a session, ms. One message a millisecond is on its way to the crowd. */
 const crowdEveryMs = crowd;
 const turnTimeoutMs = 60_000;

@@ -14,7 +14,7 @@ import { callStore, forwardingStore } from "../../src/store/calls/forwarding-sto
 import { abandon } from "./abandoned.ts";
 import { isThorough } from "../support/rounds.ts";
 
-const many = isThorough ? 40_000 : 20_000;
+const many = isThorough ? 20_000 : 10_000;
 const few = 1000;
 
 const runtime = { onMessage: async (): Promise<string> => "here" };

@@ -8,8 +8,7 @@ import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chats, type Chat } from "../../../src/adapters/ai.ts";
 import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
-import { isThorough } from "../../support/rounds.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { reportingProcess, type Report, type ReportingProcess } from "../reporting-process.ts";
 import { workerProgram } from "../worker-program.ts";
 import { scripted, words } from "./chat-client.ts";
@@ -99,12 +98,11 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
 }
 
 for (const name of enginesOfRun("SQLite")) {
-  test(`a process that is killed before any of its commits loses nothing acknowledged, and the chat goes on: ${name}`, async () => {
+  test(`a process that is killed before any of its commits loses nothing acknowledged, and the chat goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    // A thorough run takes every commit on SQLite.
-    const step = (name === "SQLite" ? 1 : 2) * (isThorough ? 1 : 3);
+    const { first, step } = placesOf(context, name);
     const lanes = Array.from({ length: 3 }, async (_, lane) => {
-      for (let commits = lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 3 * step);
+      for (let commits = first + lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 3 * step);
     });
     await Promise.all(lanes);
   });

@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { assistantHistory } from "../../../src/client/assistant-ui.ts";
 import { openSessions, type Turn } from "../../../src/index.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
-import { isThorough } from "../../support/rounds.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { workerProgram } from "../worker-program.ts";
 import { messageOf } from "./messages.ts";
 
@@ -46,10 +45,10 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
 }
 
 for (const name of enginesOfRun("SQLite")) {
-  test(`a process that is killed before any of its commits loses no stored message, and its thread goes on: ${name}`, async () => {
+  test(`a process that is killed before any of its commits loses no stored message, and its thread goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const step = isThorough ? 1 : 3;
-    for (let commits = 0; !(await killedAfter(engine.fresh(), commits)); commits += step);
+    const { first, step } = placesOf(context, name);
+    for (let commits = first; !(await killedAfter(engine.fresh(), commits)); commits += step);
   });
 
   test(`two processes that write to one thread at once keep the messages of both: ${name}`, async () => {

@@ -30,7 +30,7 @@ import * as fc from "fast-check";
 import { erase } from "../../../src/admin.ts";
 import { claudeStore } from "../../../src/adapters/claude.ts";
 import { openSessions } from "../../../src/index.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -285,7 +285,7 @@ for (const name of enginesOfRun("SQLite")) {
     await assertFolded(store, key);
   });
 
-  test(`a process that is killed before any of its commits loses nothing acknowledged, and a repeat completes it: ${name}`, async () => {
+  test(`a process that is killed before any of its commits loses nothing acknowledged, and a repeat completes it: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const key = { projectKey, sessionId: "killed" };
     const subagent = { ...key, subpath: "subagents/agent-a" };
@@ -330,11 +330,10 @@ for (const name of enginesOfRun("SQLite")) {
       await assertSound(sessions);
       return acknowledged === batches.length;
     };
-    // A part of the commits, all of them in a thorough run on SQLite.
-    const step = name === "SQLite" ? 2 / rounds(2, 1) : 4 / rounds(4, 1);
+    const { first, step } = placesOf(context, name, 2);
     await Promise.all(
       [0, 1].map(async (lane) => {
-        for (let commits = lane * step; !(await killedAfter(commits)); commits += 2 * step);
+        for (let commits = first + lane * step; !(await killedAfter(commits)); commits += 2 * step);
       }),
     );
   });

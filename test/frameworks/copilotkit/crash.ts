@@ -6,8 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions, type Sessions, type Turn } from "../../../src/index.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
-import { isThorough } from "../../support/rounds.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { reportingProcess, type ReportingProcess } from "../reporting-process.ts";
 import { workerProgram } from "../worker-program.ts";
 import { runtimeOf, says, ScriptedAgent } from "./agents.ts";
@@ -66,11 +65,11 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
 }
 
 for (const name of enginesOfRun("SQLite")) {
-  test(`a process that is killed before any of its commits loses nothing acknowledged, and the thread goes on: ${name}`, async () => {
+  test(`a process that is killed before any of its commits loses nothing acknowledged, and the thread goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const step = (name === "SQLite" ? 1 : 2) * (isThorough ? 1 : 3);
+    const { first, step } = placesOf(context, name);
     const lanes = Array.from({ length: 3 }, async (_, lane) => {
-      for (let commits = lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 3 * step);
+      for (let commits = first + lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 3 * step);
     });
     await Promise.all(lanes);
   });

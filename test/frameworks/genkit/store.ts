@@ -13,7 +13,7 @@ import { erase } from "../../../src/admin.ts";
 import { genkitStore, type GenkitStore } from "../../../src/adapters/genkit.ts";
 import { openSessions } from "../../../src/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -197,13 +197,14 @@ for (const name of enginesOfRun("SQLite")) {
     assert.equal((await other.getSnapshot({ sessionId: "s" }))?.status, "aborted");
   });
 
-  test(`a process that is killed before any of its commits leaves whole snapshots with their turns: ${name}`, async () => {
+  test(`a process that is killed before any of its commits leaves whole snapshots with their turns: ${name}`, async (context) => {
     const url = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const store = genkitStore(sessions);
     const snapshotsMax = rounds(4, 2);
+    const { first, step } = placesOf(context, name, 1);
     // The session takes a commit, and each snapshot one.
-    for (let commits = 0; commits <= snapshotsMax + 1; commits++) {
+    for (let commits = first; commits <= snapshotsMax + 1; commits += step) {
       const sessionId = `killed-${commits}`;
       const args = [program, url, sessionId, String(snapshotsMax), String(commits)];
       const child = endsWithTest(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] }));

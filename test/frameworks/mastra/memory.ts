@@ -17,7 +17,7 @@ import { sessionIdOf } from "../../../src/adapters/mastra/stored-thread.ts";
 import { openSessions, type Sessions } from "../../../src/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
@@ -270,14 +270,13 @@ for (const name of enginesOfRun("SQLite")) {
     await assertSound(one);
   });
 
-  test(`a process that is killed before any of its commits leaves whole calls: ${name}`, async () => {
+  test(`a process that is killed before any of its commits leaves whole calls: ${name}`, async (context) => {
     const url = (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const memory = await perdureMemory(sessions);
     // The copy takes three commits, each other call one.
-    const all = [0, 1, 2, 3, 4, 5, 6, 7];
-    const kills = all.filter((commits) => rounds(2, 1) === 2 || commits % 3 === (name === "SQLite" ? 1 : 2));
-    for (const commits of kills) {
+    const { first, step } = placesOf(context, name);
+    for (let commits = first; commits < 8; commits += step) {
       const thread = `killed-${commits}`;
       const child = endsWithTest(
         spawn(process.execPath, [program, url, thread, String(commits)], { stdio: ["ignore", "pipe", "inherit"] }),

@@ -14,12 +14,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { openaiSession, type OpenAiSession } from "../../../src/adapters/openai-agents.ts";
 import { hasCode, openSessions } from "../../../src/index.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
-import { isThorough, rounds } from "../../support/rounds.ts";
+import { workerProgram } from "../worker-program.ts";
 
 setTracingDisabled(true);
 
+const program = await workerProgram(join(import.meta.dirname, "runs-worker.ts"));
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
@@ -28,8 +29,7 @@ type Said = Readonly<Record<string, unknown>>;
 /** What a process has said when it was killed, or has ended. */
 async function saidBy(...args: readonly string[]): Promise<readonly Said[]> {
   return await new Promise((resolve) => {
-    const path = join(import.meta.dirname, "runs-worker.ts");
-    const child = execFile(process.execPath, [path, ...args], (_error, output, errors) => {
+    const child = execFile(process.execPath, [program, ...args], (_error, output, errors) => {
       assert.equal(errors, "");
       const lines = output.split("\n").filter((line) => line.endsWith("}"));
       resolve(lines.map((line) => JSON.parse(line) as Said));
@@ -124,12 +124,11 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
 }
 
 for (const name of enginesOfRun("SQLite")) {
-  test(`a process that is killed before any of its commits loses nothing acknowledged, and its session goes on: ${name}`, async () => {
+  test(`a process that is killed before any of its commits loses nothing acknowledged, and its session goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    // A thorough run kills before every commit of SQLite, a quick one before every sixth.
-    const step = name === "SQLite" ? 6 / rounds(6, 1) : isThorough ? 4 : 8;
+    const { first, step } = placesOf(context, name, 6);
     const lanes = Array.from({ length: 2 }, async (_, lane) => {
-      for (let commits = lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 2 * step);
+      for (let commits = first + lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 2 * step);
     });
     await Promise.all(lanes);
   });

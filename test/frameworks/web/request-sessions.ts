@@ -14,10 +14,10 @@ import { openSessions, type Sessions } from "../../../src/index.ts";
 import { createServer } from "../../../src/server/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
-import { assertSound, Engines, enginesOfRun } from "../../crash/engines.ts";
+import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
-import { isThorough } from "../../support/rounds.ts";
+import { workerProgram } from "../worker-program.ts";
 import {
   RequestBrowser,
   requestFrameworks,
@@ -26,6 +26,7 @@ import {
   type RequestServer,
 } from "./request-servers.ts";
 
+const program = await workerProgram(join(import.meta.dirname, "request-worker.ts"));
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
@@ -283,7 +284,7 @@ test("options are checked before a request comes", async () => {
 });
 
 for (const name of enginesOfRun("SQLite"))
-  test(`a server that is killed before any of its commits loses no turn that it has answered, and its browser goes on: ${name}`, async () => {
+  test(`a server that is killed before any of its commits loses no turn that it has answered, and its browser goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const killedAfter = async (commits: number): Promise<boolean> => {
       const url = engine.fresh();
@@ -309,14 +310,14 @@ for (const name of enginesOfRun("SQLite"))
       await assertSound(sessions);
       return answered.length === steps.length;
     };
-    // A part of the commits, all of them in a thorough run.
-    for (let commits = 1; !(await killedAfter(commits)); commits += isThorough ? 1 : 3);
+    const { first, step } = placesOf(context, name);
+    for (let commits = 1 + first; !(await killedAfter(commits)); commits += step);
   });
 
 /** A server of Express in a process of its own. */
 async function worker(url: string, commits: number): Promise<RequestServer & { kill(): void }> {
   const child = endsWithTest(
-    spawn(process.execPath, [join(import.meta.dirname, "request-worker.ts"), url, secret, String(commits)], {
+    spawn(process.execPath, [program, url, secret, String(commits)], {
       stdio: ["pipe", "pipe", "inherit"],
     }),
   );

@@ -10,12 +10,13 @@ import { expressStore, type WebSession, type WebSessionStore } from "../../../sr
 import { SessionError, openSessions, type Sessions } from "../../../src/index.ts";
 import { callStore, storeBefore } from "../../../src/store/calls/forwarding-store.ts";
 import { openMemory } from "../../../src/store/memory.ts";
-import { Engines, enginesOfRun } from "../../crash/engines.ts";
+import { Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
-import { isThorough } from "../../support/rounds.ts";
+import { workerProgram } from "../worker-program.ts";
 import { Browser, frameworks, serve, type Framework, type Handler } from "./servers.ts";
 
+const program = await workerProgram(join(import.meta.dirname, "worker.ts"));
 const engines = new Engines();
 after(() => engines[Symbol.asyncDispose]());
 
@@ -307,7 +308,7 @@ for (const framework of frameworks) {
       for (const server of servers) server.kill();
     });
 
-    test(`a server that is killed before any of its commits loses no session that it has answered with: ${framework}, ${name}`, async () => {
+    test(`a server that is killed before any of its commits loses no session that it has answered with: ${framework}, ${name}`, async (context) => {
       const engine = await engines.get(name);
       const killedAfter = async (commits: number): Promise<boolean> => {
         const url = engine.fresh();
@@ -343,8 +344,8 @@ for (const framework of frameworks) {
         );
         return answered === steps.length;
       };
-      // A part of the commits, all of them in a thorough run.
-      for (let commits = 0; !(await killedAfter(commits)); commits += isThorough ? 1 : 3);
+      const { first, step } = placesOf(context, name);
+      for (let commits = first; !(await killedAfter(commits)); commits += step);
     });
   }
 }
@@ -356,7 +357,7 @@ async function worker(
   commits: string = "Infinity",
 ): Promise<{ readonly url: string; held(): Promise<void>; release(): void; kill(): void }> {
   const child = endsWithTest(
-    spawn(process.execPath, [join(import.meta.dirname, "worker.ts"), url, framework, commits], {
+    spawn(process.execPath, [program, url, framework, commits], {
       stdio: ["pipe", "pipe", "inherit"],
     }),
   );
