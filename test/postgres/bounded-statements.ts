@@ -41,9 +41,9 @@ export async function boundedPlace(server: PostgresServer, schema: string): Prom
   return { url, count };
 }
 
-/** Opens a store that gives up soon. */
+/** Opens a store that gives up well before its test does. A busy machine takes seconds for a statement. */
 export async function openBounded(options: PostgresOptions): Promise<Store & AsyncDisposable> {
-  const store = await openPostgres({ deadline: "2s", ...options });
+  const store = await openPostgres({ deadline: "30s", ...options });
   return Object.assign(store, { [Symbol.asyncDispose]: () => store.close() });
 }
 

@@ -8,7 +8,6 @@ import { isThorough } from "../support/rounds.ts";
 
 let database: Awaited<ReturnType<typeof someDatabase>>;
 let bouncer: PgBouncer;
-let pool: Pool;
 let nonConforming: Pool;
 const missing =
   process.env["PERDURE_TEST_POSTGRES_URL"] === undefined
@@ -16,42 +15,38 @@ const missing =
     : "PERDURE_TEST_POSTGRES_URL names a server, which this test would have to configure";
 before(async () => {
   database = await someDatabase();
-  pool = new Pool({ connectionString: database.url });
   // Its connections read a backslash in a literal as an escape.
   const options = "-c standard_conforming_strings=off";
   nonConforming = new Pool({ connectionString: database.url, options });
   if (database.server !== undefined && missing === undefined) bouncer = await PgBouncer.start(database.server);
 });
 after(async () => {
-  await pool.end();
   await nonConforming.end();
   if (missing === undefined) await bouncer[Symbol.asyncDispose]();
   await database[Symbol.asyncDispose]();
 });
 
-// A quick run has connections of its own, those behind PgBouncer where there is one, and the partitions of the odd schema.
-const oddSchema = `our "agents'; $body$ --`;
+// A quick run has the connections behind PgBouncer where there is one, else those of its own.
+const layout = { schema: `our "agents'; $body$ --`, partitions: 8 };
 if (isThorough) {
-  storeConformance({
-    name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name, on a pool of the caller",
-    open: () => openPostgres({ pool, schema: oddSchema, partitions: 8 }),
-  });
   storeConformance({
     name: "the PostgreSQL store without prepared statements and with standard_conforming_strings off, on a pool of the caller",
     open: () => openPostgres({ pool: nonConforming, schema: "unprepared", prepare: false }),
   });
+  storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url }) });
 }
-const layout = isThorough ? {} : { schema: oddSchema, partitions: 8 };
-if (isThorough || missing !== undefined)
-  storeConformance({ name: "the PostgreSQL store", open: () => openPostgres({ url: database.url, ...layout }) });
 if (missing === undefined) {
   storeConformance({
-    name: "the PostgreSQL store behind PgBouncer in transaction mode",
-    open: () => openPostgres({ url: bouncer.url(), schema: "bounced", ...layout }),
+    name: "the PostgreSQL store behind PgBouncer in transaction mode, with its entries in 8 partitions of a schema of another name",
+    open: () => openPostgres({ url: bouncer.url(), ...layout }),
   });
 } else {
   test("the PostgreSQL store behind PgBouncer in transaction mode", (context) => {
     if (process.env["CI"] === "true") throw new Error(missing);
     context.skip(missing);
+  });
+  storeConformance({
+    name: "the PostgreSQL store with its entries in 8 partitions of a schema of another name",
+    open: () => openPostgres({ url: database.url, ...layout }),
   });
 }
