@@ -26,7 +26,7 @@ async function compare(store: Store, runs: number): Promise<void> {
 test("PostgreSQL does what the reference does", async () => {
   await using database = await someDatabase();
   const store = await openPostgres({ url: database.url });
-  await compare(store, 100);
+  await compare(store, 64);
   await store.close();
 });
 
@@ -41,6 +41,6 @@ test("PostgreSQL does what the reference does though each commit's connection is
       return outcomes;
     },
   }));
-  await compare(cutting, 40);
+  await compare(cutting, 24);
   await store.close();
 });

@@ -257,7 +257,7 @@ test("memory: a session with branches is the tree of its edits", async () => {
       const open = (): Promise<Sessions> => Promise.resolve(place.another());
       await play({ open }, list, `s${++count}`);
     }),
-    { numRuns: rounds(120, 20) },
+    { numRuns: rounds(64, 16) },
   );
 });
 
@@ -269,6 +269,6 @@ for (const name of enginesOfRun("SQLite"))
       fc.asyncProperty(commands, async (list) => {
         await play({ open: () => openSessions({ store }) }, list, `s${++count}`);
       }),
-      { numRuns: rounds(24, 4) },
+      { numRuns: rounds(12, 4) },
     );
   });

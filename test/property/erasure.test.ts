@@ -233,7 +233,7 @@ class History {
 
 test("an erasure with forks leaves no word of its user after any history of sessions, devices and snapshots", async (context: TestContext) => {
   const chance = chanceOf(context);
-  for (let round = 0; round < rounds(250); round++) {
+  for (let round = 0; round < rounds(128); round++) {
     await using here = inMemory({ secret: "a secret for tests only", ttl: "30d" });
     const history = new History(here, chance);
     await history.begin();

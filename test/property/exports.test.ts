@@ -91,7 +91,7 @@ for (const format of formats) {
         const again = await importText(other.sessions, text, { length: 4096 });
         assert.deepEqual([again.present, again.reasons], [1, []]);
       }),
-      { numRuns: rounds(60) },
+      { numRuns: rounds(40) },
     );
   });
 }

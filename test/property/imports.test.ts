@@ -75,7 +75,7 @@ for (const [name, write] of Object.entries(writtenForms)) {
         assert.deepEqual([report.restored, report.reasons], [1, []], text);
         assert.equal(await refusalIn(place.sessions), undefined, text);
       }),
-      { numRuns: rounds(30) },
+      { numRuns: rounds(20, 3) },
     );
   });
 
@@ -92,7 +92,7 @@ for (const [name, write] of Object.entries(writtenForms)) {
         assert.equal(raw, undefined, text);
         assert.equal(await refusalIn(place.sessions), undefined, text);
       }),
-      { numRuns: rounds(100) },
+      { numRuns: rounds(48, 6) },
     );
   });
 }

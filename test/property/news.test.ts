@@ -34,7 +34,7 @@ async function compareAtTheEnd(sessions: Sessions, follower: NewsFollower, first
 
 test("the last positions of a reader that resumes at random are those of the store (memory)", async (context) => {
   const chance = chanceOf(context);
-  for (let round = 0; round < rounds(20); round++) {
+  for (let round = 0; round < rounds(12); round++) {
     await using place = inMemory();
     const [one, other] = [place.another(), place.another()];
     const follower = new NewsFollower(() => (chance() < 0.5 ? one : other), chance);
@@ -60,7 +60,7 @@ for (const engine of enginesOfRun("PostgreSQL")) {
   test(`the last positions of a reader that resumes at random are those of the store (${engine})`, async (context) => {
     const chance = chanceOf(context);
     const running = await engines.get(engine);
-    for (let round = 0; round < rounds(6); round++) {
+    for (let round = 0; round < rounds(4); round++) {
       const store = running.fresh();
       await using sessions = await openSessions({ store, sweep: false });
       await using another = await openSessions({ store, sweep: false });

@@ -187,7 +187,7 @@ async function compareHistories(
 ): Promise<void> {
   const chance = chanceOf(context);
   const histories = ["one", "other"].map((name) => new History(store, name, clock, chance));
-  for (let step = 0; step < rounds(steps); step++) {
+  for (let step = 0; step < rounds(steps, 60); step++) {
     for (const history of histories) {
       await history.step();
       if (chance() < 0.3) await history.compare();
@@ -203,7 +203,7 @@ for (const engine of enginesOfRun("SQLite")) {
     const store = isSqlite
       ? await openStore("sqlite::memory:", { clock })
       : await openStore((await engines.get(engine)).fresh());
-    await compareHistories(store, { clock, steps: isSqlite ? 800 : 160 }, context);
+    await compareHistories(store, { clock, steps: isSqlite ? 400 : 100 }, context);
     assert.deepEqual(await store.inspect(), []);
     await store.close();
   });

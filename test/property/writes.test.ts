@@ -352,7 +352,7 @@ test("random commands do what the model does, and reach every outcome: memory", 
     fc.asyncProperty(commands, async (some) => {
       for (const [status, count] of await play(programs, some)) all.set(status, (all.get(status) ?? 0) + count);
     }),
-    { numRuns: rounds(600) },
+    { numRuns: rounds(320, 75) },
   );
   for (const status of ["ok", "duplicate", "conflict", "turn_waiting"])
     assert.ok((all.get(status) ?? 0) >= 5, `${status}: ${all.get(status)}`);
