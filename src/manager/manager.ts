@@ -167,7 +167,7 @@ export function createManager(options: ManagerOptions): Manager {
         },
       });
     };
-    return Object.assign(answering, { runsTools: true });
+    return Object.assign(answering, { runsTools: true, withoutTools: model });
   }
 
   return {

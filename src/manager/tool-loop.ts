@@ -41,7 +41,7 @@ export function withTools(model: Model, tools: readonly Tool[], options: ToolLoo
   parseTools(tools);
   parseStepsMax(stepsMax);
   const loop: Model = (request) => answerWithTools(model, request, { session, stepsMax, toolsOf: () => tools });
-  return Object.assign(loop, { runsTools: true });
+  return Object.assign(loop, { runsTools: true, withoutTools: model });
 }
 
 /** The parts of a tool loop that may change within an answer. */

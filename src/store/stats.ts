@@ -2,7 +2,7 @@
  * Sums over the sessions, turns and handoffs of a tenant: the query and the result of `Store.stats`, and an accumulator for
  * stores that read rows one by one. A fact is the part of a row that the sums need, without messages.
  */
-import { truncatedUsageLog, type Entry } from "../domain/record/entry.ts";
+import { summarizedTo, truncatedUsageLog, type Entry } from "../domain/record/entry.ts";
 import type { SessionRecord, SessionState } from "../domain/record/record.ts";
 import type { TruncatedUsage } from "../domain/turns/truncated-usage.ts";
 import { stateAt } from "../domain/record/states.ts";
@@ -199,6 +199,9 @@ export function addSums(sums: MutableSums, more: TurnSums): void {
   sums.conflicts += more.conflicts;
 }
 
+/** The name of all logs of summaries together. */
+export const summariesName = "#summaries";
+
 const dayMs = 86_400_000;
 const spanMs = { day: dayMs, hour: 3_600_000 } as const;
 
@@ -271,7 +274,8 @@ export class StatsAccumulator {
 
   addEntry(entry: EntryFacts): void {
     guardObject(entry, "entry");
-    const { at, log, bytes } = entry;
+    const { at, bytes } = entry;
+    const log = summarizedTo(entry.log) === undefined ? entry.log : summariesName;
     if (at < (this.#query.since ?? 0)) return;
     let sums = this.#logs.get(log);
     if (sums === undefined) this.#logs.set(log, (sums = { entries: 0, bytes: 0 }));
@@ -330,7 +334,8 @@ export class StatsAccumulator {
       bytes: 0,
       conflicts: 0,
     };
-    if (turns > 0) this.#add(entry, { agent, model }, sums);
+    // The usage of a summary belongs to no turn.
+    if (turns > 0 || sums.requests > 0) this.#add(entry, { agent, model }, sums);
   }
 
   #add(

@@ -9,6 +9,7 @@ import { guardLease, sessionIds, turnOpen, type Context } from "../record/guards
 import { use } from "../record/lifecycle.ts";
 import type { Segments, SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
+import { dropSummaries } from "../record/summary-logs.ts";
 import { keptNumbers, storedLog, storedRange } from "./segments.ts";
 import {
   keptBranch,
@@ -228,6 +229,7 @@ export function removeBranch(draft: Draft, { number, tree, fence }: BranchChoice
     else own.set(one, kept);
   }
   put(draft, { ...branches, tree: next, own }, context);
+  dropSummaries(draft, Math.min(...deleted.map(({ from }) => from)) - 1);
 }
 
 /**

@@ -3,7 +3,16 @@
  * logs. Each write to a session is a {@link Change}; the rules beside this file make them.
  */
 import type { DocumentChange } from "../documents/document.ts";
-import { isNamedLog, truncatedUsageLog, type Entry, type LogName, type SessionKey, type Splice } from "./entry.ts";
+import {
+  feedbackLog,
+  isNamedLog,
+  memoryLog,
+  truncatedUsageLog,
+  type Entry,
+  type LogName,
+  type SessionKey,
+  type Splice,
+} from "./entry.ts";
 import type { Identity, SessionRecord } from "./record.ts";
 
 /** An idempotency key that a change adds to a log. */
@@ -303,9 +312,14 @@ export function countUsage(draft: Draft, { tokens, turns }: CountedUsage): void 
   draft.usage = { tokens: (usage?.tokens ?? 0) + tokens, turns: (usage?.turns ?? 0) + turns };
 }
 
-/** Note in the record that the named ones of these logs change with the draft. */
+/** True for a log whose last change the record names. */
+function hasMark(log: LogName): boolean {
+  return isNamedLog(log) || log === memoryLog || log === feedbackLog;
+}
+
+/** Note in the record that those of these logs whose last change it names change with the draft. */
 export function markLogs(draft: Draft, logs: readonly LogName[]): void {
-  const named = logs.filter(isNamedLog);
+  const named = logs.filter(hasMark);
   if (named.length === 0) return;
   const mark: Identity = { version: draft.nextVersion, commitId: "" };
   set(draft, { logMarks: { ...draft.record.logMarks, ...Object.fromEntries(named.map((log) => [log, mark])) } });
@@ -327,7 +341,7 @@ export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boo
   record.version = version;
   const changesTurns = changesLog(draft, "turns") || record.branches !== base.branches;
   if ((!moves && changesTurns) || base.version === 0) record.turnsVersion = version;
-  if (!moves && splices.some(({ log }) => isNamedLog(log)))
+  if (!moves && splices.some(({ log }) => hasMark(log)))
     markLogs(
       draft,
       splices.map(({ log }) => log),

@@ -38,6 +38,31 @@ export function isBranchLog(log: LogName): boolean {
   return log === branchesLog || branchOfLog(log) !== undefined;
 }
 
+const summaryBeginning = "#summary:";
+
+/** The log with the summaries of the turns up to this one: of several branches there may be one each. */
+export function summaryLog(to: number): LogName {
+  return `${summaryBeginning}${to}`;
+}
+
+/** The last turn that the summaries of a log cover; undefined for other logs. */
+export function summarizedTo(log: LogName): number | undefined {
+  return log.startsWith(summaryBeginning) && /^#summary:[1-9]\d{0,14}$/.test(log)
+    ? Number(log.slice(summaryBeginning.length))
+    : undefined;
+}
+
+/** The log whose only entry names the turns that are pinned and those that are left out. */
+export const memoryLog = "#memory";
+
+/** The log of the ratings of turns. */
+export const feedbackLog = "#feedback";
+
+/** True for a log of what models are shown of earlier turns, and of ratings. No caller can give a log such a name. */
+export function isMemoryLog(log: LogName): boolean {
+  return log === memoryLog || log === feedbackLog || summarizedTo(log) !== undefined;
+}
+
 const ownLogs: ReadonlySet<LogName> = new Set([
   "turns",
   "chunks",
@@ -55,7 +80,7 @@ const ownLogs: ReadonlySet<LogName> = new Set([
 
 /** True for a log that callers write, and not Perdure. */
 export function isNamedLog(log: LogName): boolean {
-  return !ownLogs.has(log) && !isBranchLog(log);
+  return !ownLogs.has(log) && !isBranchLog(log) && !isMemoryLog(log);
 }
 
 /** One row of a log. */

@@ -5,7 +5,8 @@ import type { Value } from "../values/codec.ts";
 import { estimateTokens } from "../turns/usage.ts";
 import { countToolCalls } from "../turns/message-steps.ts";
 import type { Message } from "../turns/turn.ts";
-import { requestMessages, type PastTurn } from "./model-request.ts";
+import { requestMessages } from "./model-request.ts";
+import type { PastTurn } from "./shown-turn.ts";
 import { unbounded } from "./window.ts";
 
 const call = { id: "c1", type: "function" as const, function: { name: "f", arguments: '{"a":1}' } };

@@ -4,7 +4,9 @@ import * as fc from "fast-check";
 import { messages, turn } from "../../../test/property/arbitraries.ts";
 import { refusal } from "../../../test/support/strict-endpoint.ts";
 import { estimateTokens, estimateUsage } from "../turns/usage.ts";
-import { continueRequest, halfWindow, requestMessages, type PastTurn } from "./model-request.ts";
+import { remembered, type ShownMemory } from "./memory.ts";
+import { continueRequest, halfWindow, requestMessages } from "./model-request.ts";
+import { shownTurn, type PastTurn } from "./shown-turn.ts";
 import type { Message, Turn } from "../turns/turn.ts";
 import { parseWindow, selectTurns, unbounded, windowTurnsMax, type Window, type WindowBounds } from "./window.ts";
 
@@ -64,6 +66,35 @@ test("the strictest endpoints accept every request, with any history", () => {
       assert.deepEqual(next.slice(0, shown.length), shown, "a later call of the turn keeps the messages of the first");
     }),
     { numRuns: 500 },
+  );
+});
+
+test("the strictest endpoints accept every request with a summary, pinned turns and turns that are left out", () => {
+  const marks = fc.record({
+    to: fc.nat(9),
+    text: fc.string(),
+    pinned: fc.array(fc.nat(8)),
+    leftOut: fc.array(fc.nat(8)),
+  });
+  fc.assert(
+    fc.property(failedTurns, messages, window, marks, (list, asked, bounds, { to, text, pinned, leftOut }) => {
+      const memory: ShownMemory = {
+        ...(to === 0 ? {} : { summary: { to, text } }),
+        pinned: list.filter(({ seq }) => pinned.includes(seq)),
+        leftOut: new Set(leftOut),
+      };
+      const past = remembered(list, { memory, window: bounds });
+      const question: readonly Message[] = [...inTwoForms(asked), { role: "user", content: "and now?" }];
+      const shown = requestMessages({ ...past, question }, past);
+      assert.equal(refusal(shown), undefined, JSON.stringify(shown, null, 1));
+      assert.equal(shown.at(-1)?.role, "user");
+      assert.ok(!past.turns.some(({ seq }) => leftOut.includes(seq) || (past.memory !== undefined && seq <= to)));
+      const isSummarized = JSON.stringify(shown).includes("[Summary of the earlier conversation.");
+      assert.equal(isSummarized, to > 0 && bounds.turns > 0 && bounds.tokens > 0);
+      const memoryTokens = estimateTokens((past.memory?.pinned ?? []).flatMap((one) => shownTurn(one).messages));
+      assert.ok(memoryTokens <= bounds.tokens / 2 && past.window.tokens <= bounds.tokens);
+    }),
+    { numRuns: 300 },
   );
 });
 

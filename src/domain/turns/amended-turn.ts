@@ -6,6 +6,7 @@ import { countUsage, headOf, set, splice, type Draft } from "../record/change.ts
 import { turnOpen, type Context } from "../record/guards.ts";
 import { use } from "../record/lifecycle.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
+import { dropSummaries } from "../record/summary-logs.ts";
 import { encode } from "../values/codec.ts";
 import { defined } from "../values/defined.ts";
 import { countAmended } from "./counters.ts";
@@ -41,6 +42,7 @@ export function amendLast(
   use(draft, context);
   ownAfter(draft, seq - 1);
   splice(draft, "turns", seq, [entry]);
+  dropSummaries(draft, seq - 1);
   set(draft, { counters: countAmended(counters, counted, turn) });
   countUsage(draft, { tokens: (turn.usage?.totalTokens ?? 0) - (counted.usage?.totalTokens ?? 0), turns: 0 });
   return turn;

@@ -23,6 +23,7 @@ import { endSession, stayLive, use } from "../record/lifecycle.ts";
 import { grant, isGrantedTo, passLease, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
+import { dropSummaries } from "../record/summary-logs.ts";
 import { dropReplaced, guardReplaced, keepReplaced } from "./replaced-turns.ts";
 import { appendTruncatedUsage, type TruncatedTurns } from "./truncated-usage.ts";
 import { countBegun, countSealed, countTruncated } from "./counters.ts";
@@ -378,6 +379,7 @@ export function truncateLog(draft: Draft, { after, truncated }: Truncation, cont
     counters: countTruncated(draft.record.counters, { turns, messages: truncated.messages }),
   });
   splice(draft, "turns", after + 1, []);
+  dropSummaries(draft, after);
   appendTruncatedUsage(draft, truncated.usage);
 }
 

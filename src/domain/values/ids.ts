@@ -83,7 +83,7 @@ export function acceptedCallId(id: string): string {
 }
 
 /** FNV-1a of 32 bits, in 8 hexadecimal digits. */
-function hashOf(text: string): string {
+export function hashOf(text: string): string {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, "0");

@@ -7,6 +7,7 @@ import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { visitSoon } from "../attachments/removal.ts";
 import { removeSharing } from "../branches/branches.ts";
+import { ratingsAfter, removeRatings } from "./memory.ts";
 import { readTruncated } from "../turns/entry-reader.ts";
 
 /** @throws SessionError as `Session.truncate` */
@@ -22,6 +23,7 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
   if (after === head) return;
   // Branches that share turns to delete go first.
   if (isShared(handle.record, after)) await handle.countingConflicts(() => removeSharing(handle, after));
+  const rated = await ratingsAfter(handle, after);
   const truncated = await readTruncated(handle, { from: after + 1, to: head });
   await handle.countingConflicts(() =>
     withoutForks(handle, () =>
@@ -29,6 +31,7 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
     ),
   );
   await visitSoon(handle.core, handle.record);
+  await removeRatings(handle, rated);
 }
 
 /** @throws SessionError `conflict` if the store has turns that the owner of the handle has not seen */

@@ -13,6 +13,12 @@ export interface Model {
    * @default false
    */
   readonly runsTools?: boolean;
+  /**
+   * The model without its tools: summaries are asked of it, since the words that it summarizes must not run tools. Models of
+   * `withTools` have it.
+   * @default the model itself, unless it runs tools
+   */
+  readonly withoutTools?: Model;
 }
 
 /** The question of a session, for a model that passes it on to another agent. */

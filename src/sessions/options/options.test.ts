@@ -19,6 +19,7 @@ test("an option that is left out has the documented default", () => {
     budget: null,
     budgets: {},
     window: { turns: 20, tokens: 32_000 },
+    compaction: undefined,
     busy: "reject",
     busyOfDevices: "interrupt",
     waitMs: 60_000,

@@ -11,6 +11,7 @@ import type { SettledState, Budget } from "../../domain/record/record.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { DeviceIds } from "../../domain/values/device.ts";
 import { SessionError } from "../../errors.ts";
+import { parseCompaction, type Compaction } from "./compaction.ts";
 import type { Model, ModelSettings } from "./model.ts";
 import { parseModelSettings } from "./model-settings.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
@@ -26,6 +27,8 @@ export interface Agent {
   readonly model?: string;
   /** The past turns that its model is shown. @default the last 20 turns within 32 000 tokens */
   readonly window?: Window;
+  /** When summaries take the place of its past turns. @default that of `openSessions` */
+  readonly compaction?: Compaction;
   /** How its model answers. @default the model's own settings */
   readonly settings?: ModelSettings;
   /** Its purpose; routers that choose among agents read it. */
@@ -117,6 +120,11 @@ export interface SessionsOptions {
    * @default the last 20 turns within 32 000 tokens
    */
   readonly window?: Window;
+  /**
+   * When summaries take the place of past turns, for agents without a compaction of their own.
+   * @default never: the oldest turns fall out of the window
+   */
+  readonly compaction?: Compaction;
   /** The budgets of each user and each tenant for a day, beside those of the sessions. @default no limit */
   readonly budgets?: DailyBudgets;
   /**
@@ -153,6 +161,7 @@ const agentNames: OptionNames<Agent> = {
   instructions: true,
   model: true,
   window: true,
+  compaction: true,
   settings: true,
   description: true,
   keywords: true,
@@ -191,6 +200,7 @@ export interface ResolvedOptions {
   readonly handoffTtlOfUser: (user: string) => Duration | undefined;
   readonly budget: Budget | null;
   readonly window: WindowBounds;
+  readonly compaction: Compaction | undefined;
   readonly budgets: DailyBudgets;
   readonly busy: BusyPolicy;
   /** The policy of sessions that are opened by a device. */
@@ -224,6 +234,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   budget: true,
   budgets: true,
   window: true,
+  compaction: true,
   busy: true,
   wait: true,
   staleAfter: true,
@@ -260,6 +271,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     handoffTtlOfUser: parseFunction(options.handoffTtlOfUser ?? (() => undefined), "handoffTtlOfUser"),
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     window: parseWindow(options.window ?? defaultWindow),
+    compaction: options.compaction === undefined ? undefined : parseCompaction(options.compaction, "compaction"),
     budgets: parseDailyBudgets(budgets),
     busy: parseBusyPolicy(busy),
     busyOfDevices: parseBusyPolicy(options.busy ?? "interrupt"),
@@ -292,6 +304,7 @@ function parseAgents(agents: Readonly<Record<string, Agent>>): ReadonlyMap<strin
     if (agent.ttl !== undefined) parseLifetime(agent.ttl, `agents.${name}.ttl`);
     if (agent.budget !== undefined) parseBudget(agent.budget, `agents.${name}.budget`);
     if (agent.window !== undefined) parseWindow(agent.window, `agents.${name}.window`);
+    if (agent.compaction !== undefined) parseCompaction(agent.compaction, `agents.${name}.compaction`);
     if (agent.settings !== undefined) parseModelSettings(agent.settings, `agents.${name}.settings`);
     if (agent.idleTimeout !== undefined) parseDuration(agent.idleTimeout, `agents.${name}.idleTimeout`);
     if (agent.handoffTtl !== undefined) parseDuration(agent.handoffTtl, `agents.${name}.handoffTtl`);

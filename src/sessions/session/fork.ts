@@ -7,6 +7,7 @@ import { forkSession, lastFinished } from "../../domain/copies/fork.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { NewSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { summaryLogs } from "../../domain/record/summary-logs.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
 import { shareAttachments } from "../attachments/put.ts";
@@ -36,7 +37,7 @@ export async function forkOn(handle: Handle, options: ForkOptions): Promise<Hand
   const { core } = handle;
   core.guardOpen();
   const id = parseNewId(as ?? agentId(core, handle.record.agent), "sessionId");
-  await using logs = new ForkedLogs(handle, { tenant: handle.key.tenant, id });
+  await using logs = new ForkedLogs(handle, { tenant: handle.key.tenant, id }, at);
   return await retryOnConflict(sessionIds(handle.record), async () => {
     const { record, instructions, named } = await logs.moment();
     const shared = at ?? lastFinished(record);
@@ -59,14 +60,15 @@ export async function forkOn(handle: Handle, options: ForkOptions): Promise<Hand
   });
 }
 
-/** The marks of former users and of devices whose words may be in the named logs, which the fork holds as its own. */
+/** The marks of former users and of devices whose words may be in the named logs and the summaries, which the fork holds as its own. */
 async function marksOf(
   core: Core,
   record: SessionRecord,
   changes: readonly [...Change[], Change],
 ): Promise<readonly Change[]> {
   const fork = changes.at(-1)?.record;
-  const isCopied = fork != null && namedLogs(fork).some((log) => headOf(fork, log) > 0);
+  const isCopied =
+    fork != null && (namedLogs(fork).some((log) => headOf(fork, log) > 0) || summaryLogs(fork).length > 0);
   return isCopied ? await sharedMarks(core, record, { as: fork }) : [];
 }
 

@@ -1,10 +1,10 @@
 /**
- * The named logs of a session on their way to a fork: all of them from one moment. They come in the load that the fork begins with,
+ * The named logs of a session, with the summaries and marks of shared turns, on their way to a fork: all of them from one moment. They come in the load that the fork begins with,
  * or, where they are more than one commit takes, are read page by page and staged. A log that only grew meanwhile is read on from
  * its last entry.
  */
 import { headOf, namedLogs } from "../../domain/record/change.ts";
-import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
+import { memoryLog, summaryLog, type Entry, type LogName, type SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { markOf } from "../../domain/writes/named-logs.ts";
 import type { Loaded } from "../../store/store.ts";
@@ -12,6 +12,7 @@ import type { Core } from "../core/core.ts";
 import { eachEntry, readLog } from "../core/log-reader.ts";
 import { ArrivingLogs, stepOf, type ArrivedLogs } from "../core/staged-logs.ts";
 import type { Handle } from "../handle/handle.ts";
+import { currentSummaries, KnownTurns } from "../memory/read-memory.ts";
 
 /** The session at the moment of the fork. */
 export interface ForkedMoment {
@@ -25,31 +26,46 @@ export interface ForkedMoment {
 export class ForkedLogs implements AsyncDisposable {
   readonly #handle: Handle;
   readonly #target: SessionKey;
+  readonly #at: number;
   #arriving: ArrivingLogs | undefined;
   /** The last entry of each log that was read page by page. */
   #last = new Map<LogName, Entry>();
 
-  constructor(handle: Handle, target: SessionKey) {
+  /** `at`: the last turn that the fork shares. @default the last one */
+  constructor(handle: Handle, target: SessionKey, at: number = Number.POSITIVE_INFINITY) {
     this.#handle = handle;
+    this.#at = at;
     this.#target = target;
   }
 
   /** The newest moment of the session. @throws SessionError `session_not_found`, and the store's */
   async moment(): Promise<ForkedMoment> {
     for (;;) {
-      const logs = namedLogs(this.#handle.record);
+      const logs = copiedLogs(this.#handle.record);
       const { length: bytesMax } = stepOf(this.#handle.core.options.limits);
       const ofLogs = logs.map((log) => ({ log, last: Number.MAX_SAFE_INTEGER, bytesMax }));
       const wanted = [{ log: "instructions", last: 1 }, ...(this.#arriving === undefined ? ofLogs : [])];
       const { record, tails } = await this.#handle.peek(wanted);
       const [[instructions] = [], ...entries] = tails;
-      if (namedLogs(record).some((log) => !logs.includes(log))) continue;
+      if (copiedLogs(record).some((log) => !logs.includes(log))) continue;
       const loaded =
         this.#arriving === undefined ? wholeLogs(this.#handle.core, { record, tails: entries }, logs) : undefined;
-      if (loaded !== undefined) return { record, instructions, named: { logs: loaded, staged: undefined, beside: [] } };
+      if (loaded !== undefined) {
+        const logs = new Map([...loaded, ...(await this.#summaries(record))]);
+        return { record, instructions, named: { logs, staged: undefined, beside: [] } };
+      }
       const named = await this.#read(record, logs);
       if (named !== undefined) return { record, instructions, named };
     }
+  }
+
+  /** The summaries of shared turns, without those of other branches. A fork with staged logs gets none, and makes its own. */
+  async #summaries(record: SessionRecord): Promise<ReadonlyMap<LogName, readonly Entry[]>> {
+    const { core } = this.#handle;
+    const logs = new Map<LogName, readonly Entry[]>();
+    for await (const { summary, entry } of currentSummaries(core, record, new KnownTurns(core, record)))
+      if (summary.to <= this.#at) logs.set(summaryLog(summary.to), [{ ...entry, seq: 1 }]);
+    return logs;
   }
 
   /** Undefined where the logs changed while they were read. */
@@ -100,6 +116,11 @@ export class ForkedLogs implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#arriving?.[Symbol.asyncDispose]();
   }
+}
+
+/** The logs that a fork has whole copies of. */
+function copiedLogs(record: SessionRecord): readonly LogName[] {
+  return [...namedLogs(record), ...(headOf(record, memoryLog) > 0 ? [memoryLog] : [])];
 }
 
 /** The logs of a load; undefined where they are not whole, or more than one commit takes. */

@@ -4,6 +4,8 @@ import type { Change } from "../../domain/record/change.ts";
 import type { SessionEvent } from "../../domain/record/event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { turnOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
+import type { Rating } from "../../domain/memory/feedback.ts";
+import type { Summary } from "../../domain/memory/summary.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import type { Duration } from "../../domain/values/duration.ts";
 import { parseId } from "../../domain/values/ids.ts";
@@ -25,6 +27,18 @@ import { endOn, type EndOptions } from "../operations/end.ts";
 import { endHandoffOn, handOffOn, type HandOffOptions } from "../operations/handoff.ts";
 import { breakLeaseOn, exclusiveOn, leaseHolderOf, leaseOn, type LeaseHolder } from "../operations/lease.ts";
 import { clearLegalHoldOn, setLegalHoldOn } from "../operations/legal-hold.ts";
+import {
+  markOn,
+  memoryOn,
+  rateOn,
+  ratingsOn,
+  summariesOn,
+  summarizeOn,
+  type NewRating,
+  type RatingQuery,
+  type SessionMemory,
+  type SummarizeOptions,
+} from "../operations/memory.ts";
 import { truncateOn } from "../operations/truncate.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { resumeOn, waitingOn } from "../operations/waiting.ts";
@@ -284,6 +298,80 @@ export class Session {
   async truncate(after: number): Promise<void> {
     this.#handle.core.guardStore();
     await this.#handle.operate("truncate", () => truncateOn(this.#handle, after));
+  }
+
+  /**
+   * Summarize the turns up to one of them: from then on a model is shown the summary in their place. The turns stay. Only the turns
+   * since the last summary are read. Null where the conversation is too short. Where another process stores the same summary first,
+   * the call returns that one; both are counted. An agent with a `compaction` summarizes by itself.
+   * @throws SessionError `range_invalid`, `model_missing`, `budget_exceeded`, `daily_budget_exceeded`, `session_archived`,
+   *   `turn_open` while the open turn replaces others, `conflict` where the turns changed meanwhile, and the summarizer's error
+   */
+  async summarize(options: SummarizeOptions = {}): Promise<Summary | null> {
+    this.#handle.core.guardStore();
+    return await traceCall(this.#handle.about("summarize"), () => summarizeOn(this.#handle, options));
+  }
+
+  /** The summaries of the current branch, those that cover most first. Models are shown the first one. */
+  summaries(): AsyncIterable<Summary> {
+    return summariesOn(this.#handle);
+  }
+
+  /** The turns of the current branch that are pinned, and those that are left out. */
+  async memory(): Promise<SessionMemory> {
+    return await traceCall(this.#handle.about("memory"), () => memoryOn(this.#handle));
+  }
+
+  /**
+   * Pin a turn: models are shown it behind the summary, however old it is, in at most half of their window. At most 20 turns. False
+   * if it is pinned already. A pinned turn is not left out.
+   * @throws SessionError `range_invalid`, `write_too_large`, `session_archived`
+   */
+  async pin(turn: number): Promise<boolean> {
+    return await this.#mark("pin", turn, { mark: "pinned", isSet: true });
+  }
+
+  /** End the pin of a turn; false if it is not pinned. @throws SessionError as `pin` */
+  async unpin(turn: number): Promise<boolean> {
+    return await this.#mark("unpin", turn, { mark: "pinned", isSet: false });
+  }
+
+  /**
+   * Show no model this turn any more; users still see it. Summaries of it are deleted, and later ones leave it out. At most 200 turns.
+   * False if it is left out already.
+   * @throws SessionError as `pin`
+   */
+  async leaveOut(turn: number): Promise<boolean> {
+    return await this.#mark("leaveOut", turn, { mark: "leftOut", isSet: true });
+  }
+
+  /** Show models a turn again that was left out; false if it was not. @throws SessionError as `pin` */
+  async takeIn(turn: number): Promise<boolean> {
+    return await this.#mark("takeIn", turn, { mark: "leftOut", isSet: false });
+  }
+
+  async #mark(
+    operation: "pin" | "unpin" | "leaveOut" | "takeIn",
+    turn: number,
+    mark: Omit<Parameters<typeof markOn>[1], "turn">,
+  ): Promise<boolean> {
+    this.#handle.core.guardStore();
+    return await traceCall(this.#handle.about(operation), () => markOn(this.#handle, { turn, ...mark }));
+  }
+
+  /**
+   * Rate a turn. A later rating by the same rater replaces the earlier one; `rating: null` removes it. At most 1000 ratings. Also an
+   * ended session takes ratings.
+   * @throws SessionError `range_invalid`, `argument_invalid`, `id_invalid`, `write_too_large`, `session_archived`
+   */
+  async rate(turn: number, rating: NewRating): Promise<void> {
+    this.#handle.core.guardStore();
+    await traceCall(this.#handle.about("rate"), () => rateOn(this.#handle, turn, rating));
+  }
+
+  /** The ratings of the turns of the current branch, in the order of the turns. @throws SessionError `argument_invalid` */
+  async ratings(query: RatingQuery = {}): Promise<readonly Rating[]> {
+    return await traceCall(this.#handle.about("ratings"), () => ratingsOn(this.#handle, query));
   }
 
   /**

@@ -3,7 +3,20 @@ import { attachmentsLog } from "../../domain/attachments/attachment.ts";
 import { eventSeverities, isAppEventType } from "../../domain/record/event.ts";
 import { parseChunk } from "../../domain/turns/chunk.ts";
 import { lastShared, readTree, type BranchTree } from "../../domain/branches/tree.ts";
-import { branchesLog, branchOfLog, truncatedUsageLog, type Entry, type LogName } from "../../domain/record/entry.ts";
+import {
+  branchesLog,
+  branchOfLog,
+  feedbackLog,
+  isMemoryLog,
+  summarizedTo,
+  truncatedUsageLog,
+  type Entry,
+  type LogName,
+} from "../../domain/record/entry.ts";
+import { ratingsMax, readRating } from "../../domain/memory/feedback.ts";
+import { readSummary, summaryLengthMax } from "../../domain/memory/summary.ts";
+import { leftOutMax, memoryOf, pinnedMax } from "../../domain/memory/turn-memory.ts";
+import { encode } from "../../domain/values/codec.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
@@ -92,6 +105,7 @@ export class ContentGuard {
         if (this.#tree === undefined || seq > 1) refuse(path, { value: formatValue(value), expected: "branches" });
         break;
     }
+    if (isMemoryLog(log)) guardMemoryEntry(log, seq, objectOf(value, path, refuse), { path, refuse });
     const branch = branchOfLog(log);
     if (branch !== undefined) this.#addKept(branch, seq, objectOf(value, path, refuse), path);
   }
@@ -312,6 +326,30 @@ function guardEvent({ type, correlation, heldMs, severity }: Fields, path: strin
   const isSpan = typeof heldMs === "number" && Math.abs(heldMs) <= counterMax;
   if (heldMs !== undefined && heldMs !== null && !isSpan)
     refuse(`${path}.heldMs`, { value: formatValue(heldMs), expected: "number", min: -counterMax, max: counterMax });
+}
+
+/** Summaries and ratings have a text or a value, and marks are lists: what cannot be read would be passed over for good. */
+function guardMemoryEntry(
+  log: LogName,
+  seq: number,
+  value: Fields,
+  { path, refuse }: { readonly path: string; readonly refuse: Refuse },
+): void {
+  const entry = { seq, key: null, at: 0, data: encode(value) };
+  const to = summarizedTo(log);
+  if (to !== undefined) {
+    if (readSummary(to, entry) === undefined) refuse(path, { value: formatValue(value), expected: "object" });
+    textOfAtMost(value["text"], `${path}.text`, { lengthMax: summaryLengthMax, refuse });
+  } else if (log === feedbackLog) {
+    if (readRating(entry) === undefined || seq > ratingsMax)
+      refuse(path, { value: formatValue(value), expected: "object" });
+  } else {
+    const { pinned, leftOut } = memoryOf(entry);
+    const isWhole = (list: unknown, read: readonly unknown[], max: number): boolean =>
+      Array.isArray(list) && list.length === read.length && list.length <= max;
+    const isRead = isWhole(value["pinned"], pinned, pinnedMax) && isWhole(value["leftOut"], leftOut, leftOutMax);
+    if (!isRead || seq > 1) refuse(path, { value: formatValue(value), expected: "object" });
+  }
 }
 
 /** The usage of truncated turns: sums, which may be greater than the usage of one turn. */

@@ -7,7 +7,7 @@ import { isContent } from "../../domain/copies/archive.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { nativeBytes, type Message, type TurnData } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
-import { isBranchLog, isNamedLog, type Entry } from "../../domain/record/entry.ts";
+import { isBranchLog, isMemoryLog, isNamedLog, type Entry } from "../../domain/record/entry.ts";
 import { formatNames, formatValue } from "../../domain/values/format-value.ts";
 import { isReserved } from "../../domain/writes/named-logs.ts";
 import { parseLogName } from "../../domain/values/ids.ts";
@@ -151,7 +151,8 @@ export class SnapshotParser {
 
   #pathOf(name: string): string {
     if (name === attachmentsLog) return `logs.${name}`;
-    const path = `logs.${isBranchLog(name) ? name : judged("logs", this.#refuse, () => parseLogName(name))}`;
+    const isOwn = isBranchLog(name) || isMemoryLog(name);
+    const path = `logs.${isOwn ? name : judged("logs", this.#refuse, () => parseLogName(name))}`;
     if (!isContent(name)) this.#refuse(path, { value: formatValue(name), expected: "content_log" });
     if (isNamedLog(name)) this.#guardNamed(name, path);
     return path;

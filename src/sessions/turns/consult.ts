@@ -19,6 +19,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Handle } from "../handle/handle.ts";
+import { compact, type DueSummary } from "../memory/compact.ts";
 import { addContext } from "../tracing/operation.ts";
 import {
   answerTurn,
@@ -34,6 +35,7 @@ import { doneTurn, followAnswer, followedSession } from "./running-answer.ts";
 import { withinLimits } from "./within-limits.ts";
 import {
   beginQuestion,
+  dueBefore,
   modelNameOf,
   parseQuestion,
   requestOf,
@@ -111,7 +113,7 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
   const { inProgress } = begun;
   const { seq, open } = inProgress;
   Object.assign(consultation, { turn: seq, agent: open.agent, ...modelNameOf(core, open.agent, question) });
-  try {
+  const build = async (): Promise<DurableQuestion["run"]> => {
     const { request, smaller } = await requestOf(
       handle,
       question,
@@ -119,13 +121,47 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
       { record: handle.record, tails: loaded.tails },
     );
     const model = withinLimits(question.model, smaller);
-    const run = answering({ owner, handle, inProgress, question }, { consultation, model, request, signal });
+    return answering({ owner, handle, inProgress, question }, { consultation, model, request, signal });
+  };
+  // The question is durable: its turn is sealed where no request can be made of it, or it would keep the session busy.
+  const sealed = async (error: unknown): Promise<unknown> =>
+    await sealBroken(inProgress, identified(error, consultation, seq), {
+      usage: estimateUsage(question.input, []),
+      requests: 0,
+    });
+  try {
+    const due = await dueBefore(handle, question, { seq, agent: open.agent, turns: loaded.tails[0] ?? [] });
+    if (due === undefined) return { seq, repeats: undefined, run: await build() };
+    const run: DurableQuestion["run"] = async (emit) => {
+      let answer: DurableQuestion["run"];
+      try {
+        await compactBefore(inProgress, handle, { due, signal });
+        answer = await build();
+      } catch (error) {
+        throw await sealed(error);
+      }
+      return await answer(emit);
+    };
     return { seq, repeats: undefined, run };
   } catch (error) {
-    // The question is durable: its turn is sealed here, or it would keep the session busy.
-    const known = identified(error, consultation, seq);
-    throw await sealBroken(inProgress, known, { usage: estimateUsage(question.input, []), requests: 0 });
+    throw await sealed(error);
   }
+}
+
+/** Make the summary that is due, as long as the budgets allow the call of a model. */
+async function compactBefore(
+  inProgress: TurnInProgress,
+  handle: Handle,
+  { due, signal }: { readonly due: DueSummary; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  try {
+    await inProgress.guardTokensLeft(0);
+  } catch (error) {
+    if (hasCode(error, "budget_exceeded") || hasCode(error, "daily_budget_exceeded")) return;
+    throw error;
+  }
+  const stop = signal === undefined ? inProgress.signal : AbortSignal.any([signal, inProgress.signal]);
+  await compact(handle, due, stop);
 }
 
 /**

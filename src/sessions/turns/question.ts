@@ -23,7 +23,8 @@ import { parseModelSettings } from "../options/model-settings.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
-import { pastTurns, tailFor } from "./past-turns.ts";
+import { dueSummary, type DueSummary } from "../memory/compact.ts";
+import { rememberedTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
 import { beginOn, type BeginOptions, type BeginResult } from "./begin.ts";
 
@@ -287,6 +288,23 @@ function tailsOf(core: Core, { window }: Question): LoadRequest["tails"] {
   return [tailFor(window, core.options.limits.windowBytesMax), { log: "instructions", last: 1 }];
 }
 
+/**
+ * The summary to make before a question is answered. A question that replaces turns waits for none: where its answer fails, they are
+ * put back, and what was counted since is lost. A window that the call names is the caller's choice.
+ * @throws SessionError the store's
+ */
+export async function dueBefore(
+  handle: Handle,
+  question: Question,
+  { seq, agent, turns }: { readonly seq: number; readonly agent: string; readonly turns: readonly Entry[] },
+): Promise<DueSummary | undefined> {
+  const { model, window, isWindowNamed, after } = question;
+  if (isWindowNamed || after !== undefined) return undefined;
+  const own = handle.core.agent(agent).window;
+  const bounds = own === undefined ? window : parseWindow(own);
+  return await dueSummary(handle, { agent, seq, window: bounds, model, loaded: readableTurns(turns) });
+}
+
 /** A request, and the same with less of the past turns, for a model that refuses it. */
 export interface BuiltRequest {
   readonly request: Omit<ModelRequest, "signal">;
@@ -310,10 +328,13 @@ export async function requestOf(
   const tail = tailFor(question.window, core.options.limits.windowBytesMax);
   // The tail that was loaded may consist of turns that the question has replaced.
   const loaded = question.after === undefined ? readableTurns(turnEntries) : undefined;
-  const turns = await pastTurns(handle, { loaded, tail, window, before: seq });
+  const past = await rememberedTurns(handle, { loaded, tail, window, before: seq });
+  ({ window } = past);
   const handoff = handoffAt(record, core.now());
+  const { turns, memory } = past;
   const content = {
     turns,
+    memory,
     question: question.input,
     instructions: instructionsOf(core, record, agent, instructions[0]),
   };
@@ -327,7 +348,7 @@ export async function requestOf(
     return messages();
   };
   const withoutMedia = (): readonly Message[] | undefined => {
-    if (!showsPastMedia || !showsMedia(turns, window)) return undefined;
+    if (!showsPastMedia || !showsMedia(content, window)) return undefined;
     showsPastMedia = false;
     return messages();
   };

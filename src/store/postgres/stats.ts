@@ -1,5 +1,5 @@
 import type { Histogram, SessionDay, StoreStats, StatsKind, StoreStatsQuery, TurnGroup, TurnSums } from "../stats.ts";
-import { inheritedLog, inputMark, noSums, sumNames } from "../stats.ts";
+import { inheritedLog, inputMark, noSums, summariesName, sumNames } from "../stats.ts";
 import type { Row } from "./connection/database.ts";
 import { isKept } from "./schema/functions/removed-logs.ts";
 import { counterIn } from "./schema/views.ts";
@@ -37,11 +37,13 @@ const columns: Readonly<Record<keyof TurnSums, string>> = {
   conflicts: "conflicts",
 };
 
-/** Facts without a turn have no model. */
-const isSummed = "(turns > 0 or conflicts > 0)";
+/** Facts of turns, and the usage of summaries, which belongs to no turn. Others have no model. */
+const isUsage = `(turns > 0 or (log = '${truncatedUsageLog}' and requests > 0))`;
+const isSummed = `(${isUsage} or conflicts > 0)`;
 
 /** A turn in a fork that is a copy of a turn of its parent. */
 const isOfKeptBranch = `entry.log like '${keptBeginning}%'`;
+const isOfSummaries = "entry.log like '#summary:%'";
 const isInherited = "entry.log = 'turns' and entry.seq <= forks.inherited";
 
 /** Usage of turns that are in the archive of the session. */
@@ -72,7 +74,7 @@ function sumsOfKinds(by: readonly StatsKind[]): readonly string[] {
   const groups = by.map((kind) => {
     const order = kind === "day" || kind === "hour" ? "max(at) desc" : `sum(total_tokens) desc, key nulls first`;
     return `(select '${kind}' as kind, (${keys[kind]})::text collate "C" as key, count(*) as n, ${sums}
-      from facts where ${kind === "model" ? "turns > 0" : isSummed} group by 2 order by ${order} limit $4)`;
+      from facts where ${kind === "model" ? isUsage : isSummed} group by 2 order by ${order} limit $4)`;
   });
   const counted = (kind: string, key: string, from: string, where: string): string =>
     `select '${kind}', (${key})::text, count(*), ${none} from ${from} where ${where} group by 2`;
@@ -174,7 +176,8 @@ function entryHeads(schema: string, by: readonly StatsKind[]): string {
   const isByUser = by.includes("user");
   const ofUser = `join ${schema}.sessions session on session.tenant = entry.tenant and session.id = entry.session`;
   return `
-    select case when ${isInherited} then '${inheritedLog}' when ${isOfKeptBranch} then 'turns' else entry.log end as log, entry.at,
+    select case when ${isInherited} then '${inheritedLog}' when ${isOfKeptBranch} then 'turns'
+        when ${isOfSummaries} then '${summariesName}' else entry.log end as log, entry.at,
       ${by.includes("session") ? "entry.session" : "null::text"} as session_id, ${isByUser ? "session.user_id" : "null::text as user_id"},
       coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
       ${isArchived} as archived,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { identityOf } from "../../domain/record/change.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
-import { truncatedUsageLog, type Splice } from "../../domain/record/entry.ts";
+import { summaryLog, truncatedUsageLog, type Splice } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { noCounters } from "../../domain/record/record.ts";
 import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
@@ -121,6 +121,30 @@ export function statsCases(check: Check): void {
     assert.deepEqual(turns, expected);
     assert.deepEqual(groups, { hour: [{ key: today, ...expected }], model: [{ key: "m", ...expected }] });
     assert.deepEqual(durationMs, [[100, 1]], "how long single turns took is known of those that stand");
+  });
+
+  check("stats-are-whole: usage of summaries belongs to no turn, and their logs count as one", async (bench) => {
+    const usage = { agent: "ceo", model: "m", usage: usageOf(30, 12), requests: 1, durationMs: 300, longestMs: 300 };
+    const counts = { turns: 0, failed: 0, interrupted: 0, estimated: 0 };
+    const entry = { seq: 1, key: null, at: today };
+    const splices: readonly Splice[] = [
+      { log: truncatedUsageLog, from: 1, entries: [{ ...entry, data: encode({ ...usage, ...counts }) }] },
+      ...[4, 40].map((to) => ({ log: summaryLog(to), from: 1, entries: [{ ...entry, data: encode({ text: "s" }) }] })),
+    ];
+    const one = { agent: "ceo", model: "m", at: today + 5, usage: usageOf(1, 1), durationMs: 100 };
+    await land(bench.store, sessionOf(bench, { id: "a" }, [one], splices));
+    for (const by of [[], ["agent"], ["model", "day"]] as const) {
+      const { turns, groups, logs, durationMs } = await statsOf(bench, { by });
+      assert.deepEqual([turns.turns, turns.truncated, turns.requests, turns.totalTokens], [1, 0, 2, 44]);
+      for (const group of Object.values(groups))
+        assert.deepEqual(
+          group?.map(({ totalTokens }) => totalTokens),
+          [44],
+        );
+      assert.deepEqual(durationMs, [[100, 1]]);
+      const counted = Object.fromEntries(logs.map(({ log, entries: count }) => [log, count]));
+      assert.deepEqual(counted, { "#summaries": 2, [truncatedUsageLog]: 1, turns: 1 });
+    }
   });
 
   check("stats-are-whole: archived turns do not count as truncated, turns truncated before do", async (bench) => {

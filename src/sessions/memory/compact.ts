@@ -1,0 +1,144 @@
+/**
+ * Compaction: before a question is answered, the turns that are too many for the window are summarized, under the lease of its turn.
+ * So one process makes a summary, and one that is killed leaves it to the next question. A failure delays the next try, and the
+ * question is answered without a new summary.
+ */
+import { keyText } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { isShown, shownTurn } from "../../domain/request/shown-turn.ts";
+import type { WindowBounds } from "../../domain/request/window.ts";
+import type { Turn } from "../../domain/turns/turn.ts";
+import type { Core } from "../core/core.ts";
+import type { Handle } from "../handle/handle.ts";
+import type { Model } from "../options/model.ts";
+import { KnownTurns, newestSummary } from "./read-memory.ts";
+import { compactionOf, keptBy, summarizerOf, summarizeTurns, turnsBetween, type SummaryPlan } from "./summarize.ts";
+
+/** The question before which turns may be summarized. */
+export interface CompactedQuestion {
+  readonly agent: string;
+  /** The number of its turn. */
+  readonly seq: number;
+  readonly window: WindowBounds;
+  /** The model of the question. */
+  readonly model: Model;
+  /** The turns before it that were read already, the newest. */
+  readonly loaded: readonly Turn[];
+}
+
+/** A summary to make before a question is answered. */
+export type DueSummary = Omit<SummaryPlan, "signal">;
+
+/** A summarizer may take this long, ms. */
+const timeoutMs = 120_000;
+/** After a failure the session is tried again after this time, ms, and after twice the time with each further failure. */
+const firstPauseMs = 60_000;
+const longestPauseMs = 3_600_000;
+/** The sessions whose last summary failed; the oldest are forgotten first. */
+const failedMax = 1000;
+/** One question waits for so many steps at most: a long conversation from before the compaction is summarized little by little. */
+const stepsMax = 4;
+
+interface Failure {
+  readonly count: number;
+  readonly until: number;
+}
+
+const failures = new WeakMap<Core, Map<string, Failure>>();
+
+function failuresOf(core: Core): Map<string, Failure> {
+  const known = failures.get(core) ?? new Map<string, Failure>();
+  failures.set(core, known);
+  return known;
+}
+
+/** The summary that is due before a question; undefined where none is. @throws the store's errors */
+export async function dueSummary(handle: Handle, question: CompactedQuestion): Promise<DueSummary | undefined> {
+  const { core, record } = handle;
+  const { agent, seq, window, loaded, model } = question;
+  const compaction = compactionOf(core, agent);
+  if (compaction === undefined || core.isFallback || window.turns === 0 || window.tokens === 0) return undefined;
+  const keep = keptBy(core, agent);
+  const to = seq - 1 - keep;
+  if (to < 1 || isPaused(core, record)) return undefined;
+  const turns = new KnownTurns(core, record, loaded);
+  const earlier = await newestSummary(core, record, { before: seq, turns });
+  const from = (earlier?.to ?? 0) + 1;
+  if (to < from) return undefined;
+  const atTokens = Math.min(compaction.atTokens, window.tokens);
+  if (!(await exceeds(core, record, { from, to: seq - 1, loaded, atTokens, turnsMax: window.turns }))) return undefined;
+  try {
+    const summarizer = summarizerOf(core, record, { agent, asked: model });
+    return { agent, to, summarizer, isAutomatic: true, stepsMax };
+  } catch {
+    // No model can be asked without tools: `summarize` says so.
+    return undefined;
+  }
+}
+
+/** True where the turns of a range have so many tokens, or are more than so many. */
+async function exceeds(
+  core: Core,
+  record: SessionRecord,
+  {
+    from,
+    to,
+    loaded,
+    atTokens,
+    turnsMax,
+  }: {
+    readonly from: number;
+    readonly to: number;
+    readonly loaded: readonly Turn[];
+    readonly atTokens: number;
+    readonly turnsMax: number;
+  },
+): Promise<boolean> {
+  const isLoaded = (loaded[0]?.seq ?? Number.POSITIVE_INFINITY) <= from;
+  let tokens = 0;
+  let count = 0;
+  for await (const turn of isLoaded ? loaded : turnsBetween(core, record, { from, to })) {
+    if (turn.seq < from || turn.seq > to || !isShown(turn)) continue;
+    tokens += shownTurn(turn).tokens;
+    count++;
+    if (tokens >= atTokens || count > turnsMax) return true;
+  }
+  return false;
+}
+
+/** Make the summary, unless that fails: the tracing channel `perdure:summary` has the error, and the caller goes on. */
+export async function compact(handle: Handle, due: DueSummary, signal: AbortSignal): Promise<void> {
+  const { core } = handle;
+  const key = keyText(handle.key);
+  const stop = new AbortController();
+  const timeout = core.options.clock.sleep(timeoutMs, stop.signal).then(
+    () => stop.abort(new Error(`no summary after ${timeoutMs} ms`)),
+    () => undefined,
+  );
+  try {
+    await summarizeTurns(handle, { ...due, signal: AbortSignal.any([signal, stop.signal]) });
+    failuresOf(core).delete(key);
+  } catch {
+    // A stop of the question is no failure of the summarizer.
+    if (!signal.aborted) pause(core, key);
+  } finally {
+    stop.abort();
+    await timeout;
+  }
+}
+
+function isPaused(core: Core, record: SessionRecord): boolean {
+  return (failuresOf(core).get(keyText(record))?.until ?? 0) > core.now();
+}
+
+function pause(core: Core, key: string): void {
+  const known = failuresOf(core);
+  const count = (known.get(key)?.count ?? 0) + 1;
+  const until = core.now() + Math.min(longestPauseMs, firstPauseMs * 2 ** (count - 1));
+  known.delete(key);
+  known.set(key, { count, until });
+  for (const oldest of known.keys()) {
+    if (known.size <= failedMax) break;
+    known.delete(oldest);
+  }
+}

@@ -1,0 +1,417 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
+import { refusal } from "../../../test/support/strict-endpoint.ts";
+import { doctor, stats } from "../../admin.ts";
+import type { Model, ModelRequest, Session, SummaryRequest } from "../../index.ts";
+
+/** A model that keeps each request, and answers with `answer <question>`. */
+function recording(): { model: Model; asked: ModelRequest[] } {
+  const asked: ModelRequest[] = [];
+  const model: Model = async function* (request) {
+    asked.push(request);
+    const isSummary = String(request.messages[0]?.content).startsWith("You write the memory");
+    yield { type: "text", text: isSummary ? "a summary" : "an answer" };
+    yield { type: "usage", usage: { inputTokens: 10, outputTokens: 1 } };
+  };
+  return { model, asked };
+}
+
+const contents = ({ messages }: Pick<ModelRequest, "messages">): readonly unknown[] =>
+  messages.map(({ content }) => content);
+const shownTo = (request: ModelRequest | undefined): string => JSON.stringify(request?.messages ?? []);
+
+/** A summarizer that keeps each request and names the turns. */
+function naming(): { summarizer: (request: SummaryRequest) => Promise<string>; requests: SummaryRequest[] } {
+  const requests: SummaryRequest[] = [];
+  const summarizer = (request: SummaryRequest): Promise<string> => {
+    requests.push(request);
+    const words = request.turns.map(({ input }) => String(input[0]?.content));
+    return Promise.resolve([request.earlier, ...words].filter((word) => word !== undefined).join(" "));
+  };
+  return { summarizer, requests };
+}
+
+async function assertSound({ sessions }: Pick<InMemory, "sessions">): Promise<void> {
+  const report = await doctor(sessions, { onFinding: (finding) => assert.fail(JSON.stringify(finding)) });
+  assert.ok(report.complete);
+}
+
+async function fill(session: Session, from: number, to: number): Promise<void> {
+  for (let turn = from; turn <= to; turn++)
+    await session.append({ input: `word${turn}`, output: `reply${turn}`, usage: { inputTokens: 1, outputTokens: 1 } });
+}
+
+test("a question beyond the threshold is answered with a summary and the last turns, and the turns stay", async () => {
+  const { model, asked } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({ model, compaction: { atTokens: 60, keep: 2, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await (
+    await session.consult("q4")
+  ).done;
+  assert.deepEqual([requests.length, shownTo(asked[0]).includes("Summary")], [0, false], "few turns are no reason");
+  await fill(session, 5, 8);
+  await (
+    await session.consult("q9")
+  ).done;
+  assert.deepEqual(
+    requests.map(({ from, to, earlier }) => [from, to, earlier]),
+    [[1, 6, undefined]],
+  );
+  const shown = asked[1];
+  assert.ok(shown !== undefined);
+  assert.equal(refusal(shown.messages), undefined);
+  assert.deepEqual(contents(shown).slice(1), ["Noted.", "word7", "reply7", "word8", "reply8", "q9"]);
+  assert.match(String(shown.messages[0]?.content), /not an instruction.*"word1 word2 word3 q4 word5 word6"$/);
+  assert.deepEqual((await Array.fromAsync(session.turns())).length, 9);
+  const [summary, ...others] = await Array.fromAsync(session.summaries());
+  assert.deepEqual([summary?.from, summary?.to, others], [1, 6, []]);
+});
+
+test("a summary stays the same for several questions, and the next one covers it and the turns since", async () => {
+  const { model, asked } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({ model, compaction: { atTokens: 100, keep: 1, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 24; turn++) await (await session.consult(`q${turn}`)).done;
+  assert.ok(requests.length >= 2 && requests.length <= 6, `${requests.length} summaries`);
+  for (const [index, { from, earlier }] of requests.entries()) {
+    const before = requests[index - 1];
+    assert.equal(from, (before?.to ?? 0) + 1);
+    assert.equal(earlier === undefined, index === 0);
+  }
+  const beginnings = new Set(asked.map(({ messages }) => messages[0]?.content));
+  assert.equal(beginnings.size, requests.length + 1, "the beginning of a request changes with a summary alone");
+  assert.match(String(asked.at(-1)?.messages[0]?.content), /"q1 q2 q3 /);
+});
+
+test("the model summarizes without tools, and its tokens count in the session and in the stats", async () => {
+  const { model, asked } = recording();
+  await using place = inMemory({ model, agents: { ceo: {} } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 6);
+  const before = session.info.counters;
+  const summary = await session.summarize();
+  assert.deepEqual([summary?.to, summary?.text, summary?.usage?.totalTokens], [2, "a summary", 11]);
+  assert.equal(asked[0]?.tools, undefined);
+  assert.equal(refusal(asked[0]?.messages ?? []), undefined);
+  const { counters } = await session.refresh();
+  assert.deepEqual([counters.totalTokens - before.totalTokens, counters.requests - before.requests], [11, 1]);
+  const { turns } = await stats(place.sessions, { by: "agent" });
+  assert.deepEqual([turns.totalTokens, turns.turns], [counters.totalTokens, 6]);
+  await assertSound(place);
+  assert.equal(
+    (await session.summarize({ to: 2 }))?.at.getTime(),
+    summary?.at.getTime(),
+    "the same summary is made once",
+  );
+  assert.equal(asked.length, 1);
+});
+
+test("a summarizer that fails or hangs fails no turn, is reported, and is tried again later", async () => {
+  const { model, asked } = recording();
+  let calls = 0;
+  let onHang = (): void => undefined;
+  const summarizer = async ({ signal }: SummaryRequest): Promise<string> => {
+    calls++;
+    if (calls === 2) {
+      const hanging = once(signal, "abort");
+      onHang();
+      await hanging;
+    }
+    throw new Error("no summary");
+  };
+  await using place = inMemory({ model, compaction: { atTokens: 10, keep: 1, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  const failures: unknown[] = [];
+  const onError = (message: unknown): void => void failures.push((message as { readonly error?: unknown }).error);
+  subscribe("tracing:perdure:summary:error", onError);
+  assert.equal(await (await session.consult("a")).text(), "an answer");
+  assert.equal(await (await session.consult("b")).text(), "an answer");
+  assert.equal(calls, 1, "no second try at once");
+  await place.clock.advance(60_000);
+  const hangs = Promise.withResolvers<void>();
+  onHang = hangs.resolve;
+  const answer = await session.consult("c");
+  const text = answer.text();
+  await hangs.promise;
+  await place.clock.advance(120_000);
+  assert.equal(await text, "an answer");
+  unsubscribe("tracing:perdure:summary:error", onError);
+  assert.deepEqual([calls, failures.length], [2, 2]);
+  assert.ok(shownTo(asked.at(-1)).includes("word4"));
+});
+
+test("a summary of deleted or changed turns is deleted in the same commit", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  const covered = async (): Promise<readonly number[]> =>
+    (await Array.fromAsync(session.summaries())).map(({ to }) => to);
+  const stored = async (): Promise<string> => JSON.stringify(await place.sessions.snapshot("s"));
+  await fill(session, 1, 6);
+  for (const to of [2, 4, 6]) await session.summarize({ to });
+  assert.deepEqual(await covered(), [6, 4, 2]);
+  const { version } = (await session.look()).info;
+  await session.write({
+    turns: { from: 6, amends: true, turns: [{ input: "word6", output: "amended6" }] },
+    onto: version,
+  });
+  assert.deepEqual(await covered(), [4, 2], "a summary of an amended turn is out of date");
+  await session.summarize({ to: 6 });
+  await session.refresh();
+  await session.truncate(5);
+  assert.deepEqual(await covered(), [4, 2]);
+  assert.ok(!(await stored()).includes("word6"));
+  await session.leaveOut(3);
+  assert.deepEqual(await covered(), [2], "a summary must not repeat what no model is shown");
+  assert.equal((await session.summarize({ to: 5 }))?.text, "word1 word2 word4 word5");
+  await session.takeIn(3);
+  assert.deepEqual(await covered(), [2]);
+  assert.equal((await session.summarize({ to: 5 }))?.text, "word1 word2 word3 word4 word5");
+  await assertSound(place);
+});
+
+test("each branch has the summaries of its own turns, and shares those of shared turns", async () => {
+  const { summarizer } = naming();
+  const { model, asked } = recording();
+  await using place = inMemory({ model, compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  for (const to of [2, 4]) await session.summarize({ to });
+  const texts = async (): Promise<readonly string[]> =>
+    (await Array.fromAsync(session.summaries())).map(({ text }) => text);
+  place.clock.set(place.clock.now() + 1);
+  await (
+    await session.edit(4, "edited4")
+  ).done;
+  assert.deepEqual(await texts(), ["word1 word2"]);
+  assert.ok(!shownTo(asked[0]).includes("word4"));
+  await session.summarize({ to: 4 });
+  assert.deepEqual(await texts(), ["word1 word2 word3 edited4", "word1 word2"]);
+  await session.switchTo("1");
+  assert.deepEqual(await texts(), ["word1 word2 word3 word4", "word1 word2"]);
+  const fork = await session.fork({ at: 2 });
+  assert.deepEqual(
+    (await Array.fromAsync(fork.summaries())).map(({ to }) => to),
+    [2],
+  );
+  assert.ok(
+    !JSON.stringify(await place.sessions.snapshot(fork.id)).includes("word3"),
+    "a fork has no words it does not share",
+  );
+  await session.removeBranch("2");
+  assert.ok(!JSON.stringify(await place.sessions.snapshot("s")).includes("edited4"));
+  await assertSound(place);
+});
+
+test("pins, left-out turns, ratings and summaries survive an archive, a snapshot and a restore", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 5);
+  await session.summarize({ to: 4 });
+  assert.deepEqual([await session.pin(2), await session.pin(2)], [true, false]);
+  await session.leaveOut(5);
+  await session.rate(2, { rating: "up", comment: "helpful", by: "ana" });
+  await session.rate(2, { rating: 0.5 });
+  const state = async (of: Session): Promise<unknown> => [
+    await of.memory(),
+    await of.ratings(),
+    await Array.fromAsync(of.summaries()),
+  ];
+  const before = await state(session);
+  await session.archive();
+  assert.deepEqual(await state(session), before);
+  await assert.rejects(session.pin(1), { code: "session_archived" });
+  await assert.rejects(session.rate(1, { rating: "up" }), { code: "session_archived" });
+  await session.unarchive();
+  assert.deepEqual(await state(session), before);
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  await session.remove();
+  const restored = await place.sessions.restore(text);
+  assert.deepEqual(await state(restored), before);
+  await assertSound(place);
+  for (const [log, broken] of [
+    ["#memory", { pinned: "all", leftOut: [] }],
+    ["#feedback", { turn: 2, identity: "x", rating: "great", by: null }],
+    ["#summary:4", { turn: "x", text: 4, agent: "a" }],
+  ] as const) {
+    const snapshot = JSON.parse(text) as { logs: Record<string, { data: unknown }[]> };
+    snapshot.logs[log]![0]!.data = broken;
+    await assert.rejects(place.sessions.restore(JSON.stringify(snapshot), { onExists: "replace" }), {
+      code: "snapshot_invalid",
+    });
+  }
+});
+
+test("a model is shown pinned turns behind the summary and no turn that is left out", async () => {
+  const { summarizer } = naming();
+  const { model, asked } = recording();
+  await using place = inMemory({ model, compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 8);
+  await session.pin(2);
+  await session.summarize({ to: 5 });
+  await session.leaveOut(7);
+  await (
+    await session.consult("now?")
+  ).done;
+  const shown = asked[0];
+  assert.ok(shown !== undefined);
+  assert.equal(refusal(shown.messages), undefined);
+  assert.deepEqual(contents(shown).slice(1), [
+    "Noted.",
+    "word2",
+    "reply2",
+    "word6",
+    "reply6",
+    "word8",
+    "reply8",
+    "now?",
+  ]);
+  await session.leaveOut(2);
+  assert.deepEqual(await session.memory(), { pinned: [], leftOut: [2, 7] });
+  await (
+    await session.consult("none", { window: 0 })
+  ).done;
+  assert.deepEqual(contents(asked[1]!), ["none"], "a window of no turns shows no memory");
+  const [turn] = await Array.fromAsync(session.turns({ from: 7, to: 7 }));
+  assert.equal(turn?.input[0]?.content, "word7", "users still see it");
+});
+
+test("marks and ratings are of one turn: after a truncation another turn with its number has none", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.pin(3);
+  await session.rate(3, { rating: "down", comment: "a secret" });
+  await session.rate(1, { rating: "up" });
+  await session.truncate(2);
+  assert.ok(!JSON.stringify(await place.sessions.snapshot("s")).includes("a secret"));
+  await session.append({ input: "other", output: "turn" });
+  assert.deepEqual(
+    [await session.memory(), (await session.ratings()).map(({ turn }) => turn)],
+    [{ pinned: [], leftOut: [] }, [1]],
+  );
+  await session.rate(1, { rating: "down" });
+  await session.rate(1, { rating: 3, by: "judge" });
+  assert.deepEqual(
+    (await session.ratings({ turn: 1 })).map(({ rating, by }) => [rating, by]),
+    [
+      ["down", null],
+      [3, "judge"],
+    ],
+  );
+  await session.rate(1, { rating: null });
+  assert.deepEqual(
+    (await session.ratings()).map(({ by }) => by),
+    ["judge"],
+  );
+});
+
+test("marks, ratings and summaries conflict with no writer of turns", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const writer = await place.sessions.create({ id: "s" });
+  await fill(writer, 1, 2);
+  const other = await place.another({ compaction: { atTokens: 1000, keep: 0, summarizer } }).get("s");
+  await other.pin(1);
+  await other.rate(2, { rating: "up" });
+  await other.summarize({ to: 2 });
+  await writer.append({ input: "word3", output: "reply3" });
+  await Promise.all([1, 2, 3].map((turn) => writer.pin(turn).then(() => other.rate(turn, { rating: "up", by: "b" }))));
+  assert.deepEqual((await other.memory()).pinned, [1, 2, 3]);
+  assert.equal((await writer.ratings()).length, 4);
+});
+
+test("two processes that summarize at once store one summary, and the tokens of both are counted", async () => {
+  const gate = Promise.withResolvers<void>();
+  let calls = 0;
+  const summarizer = async (): Promise<{ text: string; usage: { inputTokens: number; outputTokens: number } }> => {
+    if (++calls === 2) gate.resolve();
+    await gate.promise;
+    return { text: `made ${calls}`, usage: { inputTokens: 10, outputTokens: 1 } };
+  };
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  const other = await place.another().get("s");
+  const { totalTokens } = session.info.counters;
+  const [one, two] = await Promise.all([
+    session.summarize({ to: 3, summarizer }),
+    other.summarize({ to: 3, summarizer }),
+  ]);
+  assert.equal(one?.text, two?.text);
+  assert.equal((await Array.fromAsync(session.summaries())).length, 1);
+  assert.equal((await session.refresh()).counters.totalTokens - totalTokens, 22);
+  await assertSound(place);
+});
+
+test("a summary of turns that were deleted while it was made is not stored, and is counted", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  const other = await place.another().get("s");
+  const summarizer = async (): Promise<{ text: string; usage: { inputTokens: number; outputTokens: number } }> => {
+    await other.truncate(2);
+    return { text: "word1 to word3", usage: { inputTokens: 10, outputTokens: 1 } };
+  };
+  const { totalTokens } = session.info.counters;
+  await assert.rejects(session.summarize({ to: 3, summarizer }), { code: "conflict" });
+  assert.equal((await session.refresh()).counters.totalTokens - totalTokens, 11);
+  assert.ok(!JSON.stringify(await place.sessions.snapshot("s")).includes("word3"));
+  const leaving = async (): Promise<string> => {
+    await other.leaveOut(1);
+    return "word1 word2";
+  };
+  await assert.rejects(session.summarize({ to: 2, summarizer: leaving }), { code: "conflict" });
+  assert.deepEqual(await Array.fromAsync(session.summaries()), []);
+});
+
+test("a session or a day without tokens left makes no summary, and its turns go on as they may", async () => {
+  const { summarizer, requests } = naming();
+  const { model } = recording();
+  await using place = inMemory({ model, compaction: { atTokens: 10, keep: 1, summarizer }, budget: { tokens: 13 } });
+  const session = await place.sessions.create({ id: "s", user: "u" });
+  await fill(session, 1, 6);
+  await (
+    await session.consult("q")
+  ).done;
+  assert.equal(requests.length, 1);
+  await assert.rejects(session.consult("q"), { code: "budget_exceeded" });
+  await assert.rejects(session.summarize({ to: 6, summarizer }), { code: "budget_exceeded" });
+  assert.equal(requests.length, 1);
+});
+
+test("wrong options of memory are refused before anything is written", async () => {
+  await using place = inMemory({ agents: { a: {} } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 1);
+  for (const compaction of [
+    {},
+    { atTokens: 0 },
+    { atTokens: 1, keep: -1 },
+    { atTokens: 1, other: 1 },
+    { atTokens: 1, summarizer: "x" },
+    null,
+  ])
+    assert.throws(() => place.another({ compaction: compaction as never }), { code: "argument_invalid" });
+  assert.throws(() => place.another({ agents: { a: { compaction: { atTokens: 1.5 } } } }), {
+    code: "argument_invalid",
+  });
+  await assert.rejects(session.pin(2), { code: "range_invalid" });
+  await assert.rejects(session.leaveOut(0), { code: "range_invalid" });
+  await assert.rejects(session.rate(1, { rating: "good" as "up" }), { code: "argument_invalid" });
+  await assert.rejects(session.rate(1, { rating: Number.NaN }), { code: "argument_invalid" });
+  await assert.rejects(session.rate(1, { rating: "up", comment: "x".repeat(2001) }), { code: "argument_invalid" });
+  await assert.rejects(session.summarize({ to: 2 }), { code: "range_invalid" });
+  await assert.rejects(session.summarize({ to: 1 }), { code: "model_missing" });
+  await assert.rejects(session.summarize({ other: 1 } as never), { code: "argument_invalid" });
+  assert.equal(await session.summarize(), null, "too short");
+});

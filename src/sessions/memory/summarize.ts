@@ -1,0 +1,248 @@
+/**
+ * Makes summaries and stores them. A summary covers all turns up to one of them: it is made of the summary before it and of the turns
+ * that follow that. Where two processes make the same summary, the first one is stored, and both are counted.
+ */
+import { tracingChannel } from "node:diagnostics_channel";
+import { haveSameTurns, headOf, lastOwn } from "../../domain/record/change.ts";
+import { memoryLog, summaryLog } from "../../domain/record/entry.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { storeSummary, type NewSummary, type Summary } from "../../domain/memory/summary.ts";
+import { contentIdentity, turnIdentity } from "../../domain/memory/turn-identity.ts";
+import { isShown, shownTurn } from "../../domain/request/shown-turn.ts";
+import { markOf } from "../../domain/writes/named-logs.ts";
+import { isSealed, readTurn, type Turn } from "../../domain/turns/turn.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { SessionError } from "../../errors.ts";
+import { traced } from "../../store/calls/traced.ts";
+import type { Traced } from "../../store/calls/store-call.ts";
+import type { Core } from "../core/core.ts";
+import { readLog } from "../core/log-reader.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import type { Handle } from "../handle/handle.ts";
+import { keepDefault, type Compaction, type Summarizer } from "../options/compaction.ts";
+import type { Model } from "../options/model.ts";
+import { currentSummaries, KnownTurns, newestSummary, readTurnMemory } from "./read-memory.ts";
+import { askSummarizer, modelSummarizer } from "./summarizer.ts";
+
+/** Published on the tracing channel `perdure:summary` for each summary that is made. */
+export interface Summarizing extends Traced {
+  readonly tenant: string;
+  readonly session: string;
+  readonly agent: string;
+  /** The first of the turns that were read; an earlier summary covers those before it. */
+  readonly from: number;
+  readonly to: number;
+  /** A question caused it, and not a call of `summarize`. */
+  readonly isAutomatic: boolean;
+  /** The summary that is stored; absent where it was not made. */
+  summary?: Summary;
+}
+
+const summarizings = tracingChannel<unknown, Summarizing>("perdure:summary");
+
+/** A summarizer reads turns of about so many tokens at once; more turns are summarized in several steps. */
+const stepTokensMax = 24_000;
+
+/** The turns to summarize, for an agent, by its summarizer. */
+export interface SummaryPlan {
+  readonly agent: string;
+  readonly to: number;
+  readonly summarizer: Summarizer;
+  readonly isAutomatic: boolean;
+  /** At most so many steps; then the summary covers fewer turns. */
+  readonly stepsMax: number;
+  readonly signal: AbortSignal;
+}
+
+/** The agent's compaction; undefined where its past turns are never summarized by themselves. */
+export function compactionOf(core: Core, agent: string): Compaction | undefined {
+  return core.agent(agent).compaction ?? core.options.compaction;
+}
+
+/** The last turns that an agent's summaries leave out. */
+export function keptBy(core: Core, agent: string): number {
+  return compactionOf(core, agent)?.keep ?? keepDefault;
+}
+
+/**
+ * The summarizer of an agent. `asked`: the model of the question.
+ * @throws SessionError `model_missing`
+ */
+export function summarizerOf(
+  core: Core,
+  record: SessionRecord,
+  { agent, asked }: { readonly agent: string; readonly asked: Model | undefined },
+): Summarizer {
+  const { summarizer, model: name } = compactionOf(core, agent) ?? {};
+  if (summarizer !== undefined) return summarizer;
+  const model = [core.options.model, asked].flatMap(toolless)[0];
+  if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
+  const { settings, model: own } = core.agent(agent);
+  return modelSummarizer(model, { agent, ...defined({ model: name ?? own, settings }) });
+}
+
+/** The words of a conversation must not run tools. */
+function toolless(model: Model | undefined): readonly Model[] {
+  if (model === undefined) return [];
+  if (model.withoutTools !== undefined) return toolless(model.withoutTools);
+  return model.runsTools === true ? [] : [model];
+}
+
+/**
+ * Summarize the turns up to `to`. Returns the stored summary, which may be that of another process.
+ * @throws SessionError `turn_open`, `conflict` where the turns changed meanwhile, the summarizer's and the store's
+ */
+export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise<Summary | undefined> {
+  const { core } = handle;
+  let stored: Summary | undefined;
+  for (let step = 0; step < plan.stepsMax; step++) {
+    const { record } = handle;
+    const turns = new KnownTurns(core, record);
+    const earlier = await newestSummary(core, record, { before: plan.to + 1, turns });
+    if (earlier !== undefined && earlier.to === plan.to) return earlier;
+    const read = await readStep(core, record, { from: (earlier?.to ?? 0) + 1, to: plan.to });
+    const last = read.at(-1);
+    if (last === undefined) return stored ?? earlier;
+    stored = await makeSummary(handle, { plan, earlier, read, last });
+    if (stored.to >= plan.to) return stored;
+  }
+  return stored;
+}
+
+/** The first turns of a range that a summarizer reads at once; a turn at least. */
+async function readStep(
+  core: Core,
+  record: SessionRecord,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<readonly Turn[]> {
+  const read: Turn[] = [];
+  let tokens = 0;
+  for await (const turn of turnsBetween(core, record, { from, to })) {
+    tokens += isShown(turn) ? shownTurn(turn).tokens : 0;
+    if (tokens > stepTokensMax && read.length > 0) break;
+    read.push(turn);
+  }
+  return read;
+}
+
+/** The sealed turns of a range, oldest first; one that cannot be read is left out. */
+export async function* turnsBetween(
+  core: Core,
+  record: SessionRecord,
+  { from, to }: { readonly from: number; readonly to: number },
+): AsyncGenerator<Turn, void, void> {
+  const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+  for (let next = from; next <= to;) {
+    const page = await readLog(core, record, { log: "turns", from: next, to, order: "ascending", limit, bytesMax });
+    for (const entry of page) {
+      const turn = readTurn(entry);
+      if (typeof turn !== "string" && isSealed(turn)) yield turn;
+    }
+    next = (page.at(-1)?.seq ?? to) + 1;
+  }
+}
+
+/** One step of a summary: the turns to read, and the summary of those before them. */
+interface SummaryStep {
+  readonly plan: SummaryPlan;
+  readonly earlier: Summary | undefined;
+  readonly read: readonly Turn[];
+  readonly last: Turn;
+}
+
+function makeSummary(handle: Handle, step: SummaryStep): Promise<Summary> {
+  const { tenant, id: session } = handle.record;
+  const { plan, read, last } = step;
+  const { agent, isAutomatic } = plan;
+  const about: Summarizing = { tenant, session, agent, from: read[0]?.seq ?? last.seq, to: last.seq, isAutomatic };
+  return traced(summarizings, about, async () => (about.summary = await makeAndStore(handle, step, about)));
+}
+
+async function makeAndStore(
+  handle: Handle,
+  { plan, earlier, read, last }: SummaryStep,
+  { from, to }: Summarizing,
+): Promise<Summary> {
+  const { core, record } = handle;
+  const { tenant, id: session } = record;
+  const { agent, summarizer, signal } = plan;
+  const { leftOut } = await readTurnMemory(core, record);
+  const isLeftOut = (turn: Turn): boolean =>
+    leftOut.some(([seq, identity]) => seq === turn.seq && identity === turnIdentity(turn));
+  const turns = read.filter((turn) => !isLeftOut(turn));
+  const request = { tenant, session, agent, from, to, turns, signal, ...defined({ earlier: earlier?.text }) };
+  const startedAt = core.now();
+  // Where no model is shown any of the turns, the earlier summary says all.
+  const made = turns.some(isShown)
+    ? await unlessAborted(askSummarizer(summarizer, request), signal)
+    : { text: earlier?.text ?? "(no messages)" };
+  const durationMs = Math.max(0, core.now() - startedAt);
+  return await store(handle, { ...made, to, turn: contentIdentity(last), agent, durationMs }, record);
+}
+
+/** A summarizer that ignores its signal must not keep the session busy. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // The loser of the race may fail later.
+    work.catch(() => undefined);
+    aborted.promise.catch(() => undefined);
+  }
+}
+
+/**
+ * Store what was made, and count its usage, in one commit. `read`: the record of which the turns were read.
+ * @throws SessionError `conflict` where the turns changed since; the usage is counted
+ */
+async function store(handle: Handle, summary: NewSummary, read: SessionRecord): Promise<Summary> {
+  const { core } = handle;
+  const { to, turn } = summary;
+  let known = read;
+  return await retryOnConflict(sessionIds(read), async () => {
+    const found = await storedOf(core, known, to);
+    const last = await new KnownTurns(core, known).at(to);
+    const isSame = last !== undefined && contentIdentity(last) === turn && haveSameMemory(known, read);
+    const entries = lastOwn(known, summaryLog(to));
+    const isStored = found === undefined && isSame;
+    const written = await handle.write((draft, context, writer) => {
+      const isRead = haveSameTurns(draft.record, known) && haveSameMemory(draft.record, known);
+      if (!isRead || lastOwn(draft.record, summaryLog(to)) !== entries) return null;
+      return storeSummary(draft, { summary, isStored }, writer, context);
+    });
+    const before = known;
+    known = handle.record;
+    if (written.status !== "ok") return undefined;
+    if (found !== undefined) return found;
+    if (isStored) return summaryAt(summary, handle.core.now());
+    throw new SessionError("conflict", {
+      ...sessionIds(read),
+      seenTurn: to,
+      storedTurn: headOf(before, "turns"),
+      seenVersion: read.turnsVersion,
+      storedVersion: before.turnsVersion,
+    });
+  });
+}
+
+/** True where the same turns are left out of both. */
+function haveSameMemory(a: SessionRecord, b: SessionRecord): boolean {
+  return markOf(a, memoryLog) === markOf(b, memoryLog);
+}
+
+/** The summary up to this turn of the current branch. */
+async function storedOf(core: Core, record: SessionRecord, to: number): Promise<Summary | undefined> {
+  for await (const { summary } of currentSummaries(core, record, new KnownTurns(core, record)))
+    if (summary.to === to) return summary;
+  return undefined;
+}
+
+function summaryAt({ to, text, agent, model, usage }: NewSummary, at: number): Summary {
+  return { from: 1, to, text, at: new Date(at), agent, ...defined({ model, usage }) };
+}
