@@ -5,6 +5,23 @@
  * @module perdure/assistant-ui
  */
 export { AssistantHistory, assistantHistory, type HistorySession, type HistorySessions } from "./history/history.ts";
+export {
+  AssistantSession,
+  assistantSession,
+  type AnsweringSession,
+  type AnsweringSessions,
+  type AssistantResult,
+  type AssistantRun,
+  type AssistantSessionOptions,
+} from "./history/session-thread.ts";
+export {
+  AssistantThreads,
+  assistantThreads,
+  type AssistantThread,
+  type AssistantThreadsOptions,
+  type ListedSession,
+  type ListedSessions,
+} from "./history/thread-list.ts";
 export type {
   FormatAdapter,
   FormattedHistory,

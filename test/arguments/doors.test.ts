@@ -9,6 +9,7 @@ import * as mcp from "../../src/adapters/mcp.ts";
 import * as openaiAgents from "../../src/adapters/openai-agents.ts";
 import * as openai from "../../src/adapters/openai.ts";
 import * as replay from "../../src/adapters/replay.ts";
+import * as assistantUi from "../../src/client/assistant-ui.ts";
 import * as hosts from "../../src/host/index.ts";
 import { Host, startHost } from "../../src/host/index.ts";
 import * as server from "../../src/server/index.ts";
@@ -102,6 +103,17 @@ const doors: Readonly<Record<string, readonly [module: object, calls: Calls<InMe
       chats: ({ sessions }) => ({ of: ai, args: [sessions, { tools: {}, dataSchemas: {} }] }),
       createResumableStreamContext: ({ sessions }) => ({ of: ai, args: [{ sessions, waitUntil: null }] }),
       createResumableStreamStore: ({ sessions }) => ({ of: ai, args: [sessions] }),
+    },
+  ],
+  "perdure/assistant-ui": [
+    assistantUi,
+    {
+      assistantHistory: ({ sessions }) => ({ of: assistantUi, args: [sessions, "t"] }),
+      assistantSession: ({ sessions }) => ({ of: assistantUi, args: [sessions, "t", { agent: "a", model: "m" }] }),
+      assistantThreads: ({ sessions }) => ({
+        of: assistantUi,
+        args: [sessions, { user: "ada", labels: {}, limit: 1, titleOf: () => "t" }],
+      }),
     },
   ],
   "perdure/claude": [claude, { claudeStore: ({ sessions }) => ({ of: claude, args: [sessions, { user: "ada" }] }) }],

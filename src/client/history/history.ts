@@ -5,8 +5,8 @@
 import type { Turn } from "../../domain/turns/turn.ts";
 import { decode, encode, type Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { parseNewId } from "../../domain/values/ids.ts";
 import { invalidText } from "../../domain/values/invalid-argument.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import { sameValue } from "../../domain/values/same-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type {
@@ -30,6 +30,7 @@ import {
   type HistoryMessages,
   type StoredMessage,
 } from "./formats.ts";
+import { idOf } from "./thread-id.ts";
 import { foreignMessages, isReadable, turnsOf } from "./turns.ts";
 
 /** A session, as far as a history needs it: a `RemoteSession`, or a `Session` of the same process. */
@@ -60,6 +61,7 @@ const attemptsMax = 20;
  * @throws SessionError `argument_invalid`
  */
 export function assistantHistory(sessions: HistorySessions, threadId: string): AssistantHistory {
+  guardObject(sessions, "sessions");
   if (typeof threadId !== "string" || threadId === "") throw invalidText("threadId", threadId, { min: 1 });
   return new AssistantHistory(sessions, threadId);
 }
@@ -375,20 +377,4 @@ function endOf(messages: ReadonlyMap<string, StoredMessage>, key: string): strin
     if (message.parent === end?.id && role === "assistant") end = message;
   }
   return end?.id ?? null;
-}
-
-/**
- * A valid id for any text, always the same, and the same as that of the library: the text where it is one, else a hash of it.
- * @throws SessionError `id_invalid` for a text that is no valid id, on a page that has no hashes
- */
-async function idOf(text: string, lengthMax = Infinity): Promise<string> {
-  if (text.length <= lengthMax && !/^sha256-[\w-]{43}$/.test(text))
-    try {
-      return parseNewId(text, "id");
-    } catch (error) {
-      if (!hasCode(error, "id_invalid") || globalThis.crypto?.subtle === undefined) throw error;
-    }
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(text))));
-  const base64 = btoa(String.fromCharCode(...bytes));
-  return `sha256-${base64.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")}`;
 }

@@ -102,6 +102,16 @@ function messagesOf({ content, format }: StoredMessage): readonly Message[] {
   return messages;
 }
 
+/** The input of a turn for a message of assistant-ui's own form. The contents of its attachments follow its own. */
+export function inputOf(message: unknown): readonly Message[] {
+  const { role, content, attachments } = fieldsOf(message);
+  const attached = Array.isArray(attachments) ? (attachments as readonly Value[]).map(fieldsOf) : [];
+  const parts = [content, ...attached.map((one) => one["content"])].flatMap((list) =>
+    Array.isArray(list) ? (list as readonly Value[]).map(fieldsOf) : [],
+  );
+  return role === "user" || role === "system" ? inputMessages(role, parts) : [];
+}
+
 function inputMessages(role: "user" | "system", parts: readonly Fields[]): readonly Message[] {
   const content = parts.flatMap((part): readonly Value[] => {
     const { type, text, image, mediaType, url } = part;
@@ -213,7 +223,7 @@ function callPart({ id, function: called }: ToolCall, answer: Message | undefine
     : { ...about, state: "output-available", output: result };
 }
 
-function parsedOf(text: string): Value {
+export function parsedOf(text: string): Value {
   try {
     return JSON.parse(text) as Value;
   } catch {
