@@ -420,3 +420,28 @@ test("messages that were stored before native forms had hashes read as they did"
     ["step-start", "text", "tool-weather", "step-start", "text"],
   );
 });
+
+test("a call of a custom tool is one in items of OpenAI too, while it is as it was read", () => {
+  const custom = { id: "k", type: "custom", custom: { name: "note", input: "free text" } };
+  const read = fromFormat(
+    [
+      { role: "user", content: "Note it." },
+      { role: "assistant", content: null, tool_calls: [custom] },
+      { role: "tool", tool_call_id: "k", content: "ok" },
+    ],
+    "openai",
+  );
+  assert.deepEqual(toFormat(read, "openai-responses").slice(1), [
+    { type: "custom_tool_call", call_id: "k", name: "note", input: "free text" },
+    { type: "custom_tool_call_output", call_id: "k", output: "ok" },
+  ]);
+  const [question, , result] = read;
+  const called = { id: "k", type: "function", function: { name: "note", arguments: "{}" } } as const;
+  const changed = [question!, { ...read[1]!, tool_calls: [called] }, result!];
+  assert.deepEqual(toFormat(changed, "openai-responses")[1], {
+    type: "function_call",
+    call_id: "k",
+    name: "note",
+    arguments: "{}",
+  });
+});

@@ -15,6 +15,7 @@ import { formatValue } from "../domain/values/format-value.ts";
 import { sameValue } from "../domain/values/same-value.ts";
 import { SessionError } from "../errors.ts";
 import { withCallIds } from "./calls/call-ids.ts";
+import { customCallsIn } from "./calls/custom-calls.ts";
 import { isListOf, type MessageFormat, type MessageFormatName } from "./message-format.ts";
 import { isUnknownItem } from "./openai-items.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf, messageIn } from "./registry.ts";
@@ -55,12 +56,13 @@ export function fromFormat(values: readonly unknown[], format: MessageFormatName
 export function toFormat(messages: readonly Message[], format: MessageFormatName): readonly Value[] {
   const converter = formatNamed(format);
   parseMessages(parseArray(messages, "messages"), "user", "messages");
-  const toolNames = toolNamesIn(messages);
+  const [toolNames, customInputs] = [toolNamesIn(messages), customCallsIn(messages)];
   const written: Value[] = [];
   let changed: Message[] = [];
   const write = (from: number): void => {
     const closed = converter.pairsCalls ? withResults(changed, () => messages.slice(from)) : changed;
-    for (const value of converter.fromCanonical(closed, { before: written.length, toolNames })) written.push(value);
+    for (const value of converter.fromCanonical(closed, { before: written.length, toolNames, customInputs }))
+      written.push(value);
     changed = [];
   };
   for (let at = 0; at < messages.length;) {

@@ -46,6 +46,8 @@ export interface Surroundings {
   readonly before: number;
   /** The tools of its calls, by the ids of the calls. */
   readonly toolNames: ReadonlyMap<string, string>;
+  /** The texts that calls of custom tools take, by the ids of the calls. @default none */
+  readonly customInputs?: ReadonlyMap<string, string>;
 }
 
 /** A message in canonical form. */

@@ -155,8 +155,8 @@ function itemToCanonical(value: Fields): Canonical {
 }
 
 interface ItemWriter {
-  readonly callOf: (part: Extract<ShownPart, { kind: "call" }>) => Value;
-  readonly resultOf: (part: Extract<ShownPart, { kind: "result" }>) => Value;
+  readonly callOf: (part: Extract<ShownPart, { kind: "call" }>, around: Surroundings) => Value;
+  readonly resultOf: (part: Extract<ShownPart, { kind: "result" }>, around: Surroundings) => Value;
   readonly messageOf: (message: ShownMessage) => Value;
 }
 
@@ -170,7 +170,7 @@ function itemsOf(
     return [
       ...(content.length === 0 ? [] : [messageOf({ role, parts: content })]),
       ...parts.flatMap((part) =>
-        part.kind === "call" ? [callOf(part)] : part.kind === "result" ? [resultOf(part)] : [],
+        part.kind === "call" ? [callOf(part, around)] : part.kind === "result" ? [resultOf(part, around)] : [],
       ),
     ];
   });
@@ -181,14 +181,17 @@ function messageOf({ role, parts }: ShownMessage): Value {
   return { type: "message", role, content: isText ? textIn(parts) : parts.map(inputOf) };
 }
 
-function callOf({ call }: Extract<ShownPart, { kind: "call" }>): Value {
+function callOf({ call }: Extract<ShownPart, { kind: "call" }>, { customInputs }: Surroundings): Value {
+  const input = customInputs?.get(call.id);
+  if (input !== undefined) return { type: "custom_tool_call", call_id: call.id, name: call.function.name, input };
   return { type: "function_call", call_id: call.id, name: call.function.name, arguments: call.function.arguments };
 }
 
-function resultOf({ result }: Extract<ShownPart, { kind: "result" }>): Value {
+function resultOf({ result }: Extract<ShownPart, { kind: "result" }>, { customInputs }: Surroundings): Value {
   const { id, content } = result;
   const output = typeof content === "string" ? content : resultParts(result).map(inputOf);
-  return { type: "function_call_output", call_id: id, output };
+  const type = customInputs?.has(id) === true ? "custom_tool_call_output" : "function_call_output";
+  return { type, call_id: id, output };
 }
 
 function inputOf(shown: ShownPart): Value {

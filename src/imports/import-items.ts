@@ -204,8 +204,11 @@ class FileReader {
   *#endObject(source: string, { names, count }: FieldNames): Iterable<ImportItem> {
     const unread = this.#lists?.unread ?? [];
     this.#lists = undefined;
-    const all = count + unread.length;
-    if (all > 0) yield { source, leftOut: { "field of the file": all }, fields: [...names, ...unread] };
+    if (count + unread.length === 0) return;
+    const leftOut = new LeftOutCounts();
+    leftOut.add("field of the file", count);
+    for (const { list, items } of unread) leftOut.add(`item of ${list}`, items);
+    yield { source, leftOut: leftOut.all, fields: [...names, ...unread.map(({ list }) => list)] };
   }
 
   *#one(document: FoundDocument, size: number): Iterable<ImportItem> {
@@ -313,7 +316,7 @@ const waitingMax = 100;
 /** The lists of one object: those whose items are read, and those without an item that fits so far. */
 class ObjectLists {
   readonly #read = new Set<string>();
-  readonly #waiting = new Map<string, WaitingItem[]>();
+  readonly #waiting = new Map<string, { readonly first: WaitingItem[]; items: number }>();
 
   isRead(list: string): boolean {
     return this.#read.has(list);
@@ -321,26 +324,28 @@ class ObjectLists {
 
   /** False for a list that has too many items without one that fits. */
   mayBeRead(list: string): boolean {
-    return (this.#waiting.get(list)?.length ?? 0) < waitingMax;
+    return (this.#waiting.get(list)?.items ?? 0) < waitingMax;
   }
 
   wait(list: string, item: WaitingItem): void {
-    const waiting = this.#waiting.get(list) ?? [];
-    if (waiting.length < waitingMax) waiting.push(item);
+    const waiting = this.#waiting.get(list) ?? { first: [], items: 0 };
+    // The items of a list that is not read are no longer needed.
+    if (++waiting.items <= waitingMax) waiting.first.push(item);
+    else waiting.first.length = 0;
     this.#waiting.set(list, waiting);
   }
 
   /** Reads the list from now on; the items that have waited for that. */
   read(list: string): readonly WaitingItem[] {
-    const waiting = this.#waiting.get(list) ?? [];
+    const waiting = this.#waiting.get(list)?.first ?? [];
     this.#waiting.delete(list);
     this.#read.add(list);
     return waiting;
   }
 
-  /** The names of the lists that are not read. */
-  get unread(): readonly string[] {
-    return [...this.#waiting.keys()];
+  /** The lists that are not read, and how many items each has. */
+  get unread(): readonly { readonly list: string; readonly items: number }[] {
+    return [...this.#waiting].map(([list, { items }]) => ({ list, items }));
   }
 }
 

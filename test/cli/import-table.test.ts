@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { nativeOf } from "../../src/domain/request/native-form.ts";
 import { openSessions } from "../../src/index.ts";
 import { serverOfFile } from "../postgres/of-file.ts";
 import { query } from "../postgres/server.ts";
@@ -41,11 +42,11 @@ const messages = `
     (3, 'b', 'user', '[{"type":"text","text":"My door code is 0000"}]', null, null, '2026-01-02 11:00:00'),
     (4, 'b', 'user', null, null, null, '2026-01-02 11:00:00'),
     (5, 'b', 'assistant', '[{"type":"text","text":"Noted."}]', null, null, null);
-  create table plain_messages (conversation_id text, role text, content text, tool_calls JSON, tool_call_id text, user_id text);
+  create table plain_messages (conversation_id text, role text, content text, tool_calls JSON, tool_call_id text, user_id text, rating bigint);
   insert into plain_messages values
-    ('c', 'user', '[1, 2]', null, null, 'ada'),
-    ('c', 'assistant', null, '[{"id":"t","type":"function","function":{"name":"sum","arguments":"{}"}}]', null, null),
-    ('c', 'tool', '3', 'null', 't', null);
+    ('c', 'user', '[1, 2]', null, null, 'ada', null),
+    ('c', 'assistant', null, '[{"id":"t","type":"function","function":{"name":"sum","arguments":"{}"}}]', null, null, 9007199254740993),
+    ('c', 'tool', '3', 'null', 't', null, null);
   create table message_store (id integer primary key, session_id text, message JSON);
   insert into message_store values
     (2, 'm', '{"type":"ai","content":"Rye.","tool_calls":[],"additional_kwargs":{}}'),
@@ -79,7 +80,7 @@ for (const [engine, prepare] of Object.entries(engines)) {
     const taken =
       "session from session_id, question from question, answer from response, tokens from tokens_used, time from timestamp, agent from agent_name, user from user_id";
     assert(dry.stderr.includes(`table llm_sessions, a row for each exchange: ${taken}\n`), dry.stderr);
-    assert.match(dry.stderr, /columns left out: id\n/);
+    assert.match(dry.stderr, /columns kept beside the messages: id\n/);
     assert.match(dry.stderr, /would import 2 sessions, 4 turns, /);
     assert.match(dry.stderr, /2 rows of 6 left out: without a session, or without a text\n/);
     assert.equal((await run()).code, 0);
@@ -148,6 +149,8 @@ for (const [engine, prepare] of Object.entries(engines)) {
       [called.info.user, exchange?.input[0]?.content, exchange?.output.map(({ role }) => role)],
       ["ada", "[1, 2]", ["assistant", "tool"]],
     );
+    // Columns without a place of their own are kept, a number that JavaScript cannot hold as its digits.
+    assert.deepEqual(nativeOf(exchange!.output[0]!)?.value, [{ rating: "9007199254740993" }]);
   });
 
   test(`${engine}: rows with a whole message, as LangChain and n8n keep them, become sessions`, async () => {

@@ -169,11 +169,12 @@ async function tableOf(from: string, name: string): Promise<Table> {
 
 const rowNames = { exchanges: "exchange", messages: "message", states: "session" } as const;
 
-/** Says which column is taken for what, and which are not imported. */
-function noteColumns(table: string, { rows, columns, unused }: TableColumns): void {
+/** Says which column is taken for what, and which are kept as they are. */
+function noteColumns(table: string, { rows, columns, others }: TableColumns): void {
   const taken = Object.entries(columns).map(([field, column]) => `${field} from ${printable(column)}`);
   note(`table ${printable(table)}, a row for each ${rowNames[rows]}: ${taken.join(", ")}`);
-  if (unused.length > 0) note(`columns left out: ${unused.map(printable).join(", ")}`);
+  const place = rows === "states" ? "as metadata" : "beside the messages";
+  if (others.length > 0) note(`columns kept ${place}: ${others.map(printable).join(", ")}`);
 }
 
 /** The store to write. The items are read no further where it cannot be opened. */

@@ -7,6 +7,7 @@ import type { ReportedUsage } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
+import { sameValue } from "../../domain/values/same-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import { instantOf } from "./instants.ts";
@@ -180,8 +181,19 @@ export function aboutConversation(
     agent,
     createdAt,
     updatedAt,
-    metadata: defined({ title, ...rest, ...besideUser, ...own }),
+    metadata: withoutClash(defined({ title, ...rest, ...besideUser }), own),
   });
+}
+
+/** The metadata of the file and the other fields around them. Of two values with one name, the one around is in `fields`. */
+export function withoutClash(around: Fields, own: Fields): Fields {
+  const clashing = Object.entries(around).filter(
+    ([name, value]) => Object.hasOwn(own, name) && says(own[name]!) && !sameValue(own[name], value),
+  );
+  const filled = Object.fromEntries(
+    Object.entries(own).filter(([name, value]) => says(value) || !Object.hasOwn(around, name)),
+  );
+  return { ...around, ...filled, ...(clashing.length === 0 ? {} : { fields: Object.fromEntries(clashing) }) };
 }
 
 /** False for values that say nothing: null, an empty text, an empty list. */
@@ -196,21 +208,23 @@ function textIn(fields: Fields, names: readonly string[]): string | undefined {
     | undefined;
 }
 
-/** The fields of a message that have no place in one: neither those named here, nor its time, its tokens and its model. */
-export function restOf(message: Fields, placed: readonly string[]): Fields | undefined {
-  const isRead = (name: string, value: Value): boolean =>
-    placed.includes(name) ||
-    (isIn(createdNames, name) && instantOf(value) !== undefined) ||
-    (isIn(usageNames, name) && usageOf(value) !== undefined) ||
-    (isIn(modelNames, name) && typeof value === "string");
-  const rest = Object.entries(message).filter(
-    ([name, value]) => says(value) && value !== false && !isRead(name, value),
-  );
+/** The fields that say something, but for those named here; undefined for none. */
+export function restOf(fields: Fields, placed: readonly string[]): Fields | undefined {
+  const rest = Object.entries(fields).filter(([name, value]) => says(value) && !placed.includes(name));
   return rest.length === 0 ? undefined : Object.fromEntries(rest);
 }
 
-function isIn(names: readonly string[], name: string): boolean {
-  return names.includes(name);
+/** The names of the time, of the model and of the tokens that {@link factsOf} takes, where it takes all that they say. */
+export function factNames(message: Fields): readonly string[] {
+  const { at, usage, model } = factsOf(message);
+  const counts = new Set<Value | undefined>(Object.values(usage ?? {}));
+  const isCounted = (value: Value): boolean =>
+    isFields(value) ? Object.values(value).every(isCounted) : !says(value) || counts.has(value);
+  return [
+    createdNames.find((name) => at !== undefined && instantOf(message[name]) === at),
+    modelNames.find((name) => model !== undefined && message[name] === model),
+    usageNames.find((name) => usage !== undefined && isFields(message[name]) && isCounted(message[name])),
+  ].filter((name) => name !== undefined);
 }
 
 /** The objects in which a message may have its time, its tokens and its model: itself, and those inside it. */

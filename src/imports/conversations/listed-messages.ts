@@ -4,7 +4,8 @@ import { textOf as textIn } from "../../domain/turns/message-steps.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
-import { factsOf } from "./about.ts";
+import { aboutConversation, factsOf, restOf, says } from "./about.ts";
+import { listOf } from "./lists.ts";
 import { messagesOfWritten } from "./written-messages.ts";
 
 /** What stands around a list of messages. */
@@ -48,6 +49,33 @@ export const instructionNames = [
 
 /** Instructions beside the messages; "" for none. */
 export function instructionsIn(fields: Fields): string {
-  const given = instructionNames.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
+  const name = instructionNames.find((one) => says(fields[one] ?? null));
+  const given = name === undefined ? null : fields[name];
   return textIn(isFields(given) ? (given["parts"] ?? given) : (given ?? null));
+}
+
+/** The fields around the messages but for the instructions, of which all that is no text becomes metadata. */
+export function aboutInstructed(fields: Fields, used: readonly string[]): ReturnType<typeof aboutConversation> {
+  const about = aboutConversation(fields, [...used, ...instructionNames]);
+  const [name, ...others] = instructionNames.filter((one) => says(fields[one] ?? null));
+  const rest = name === undefined ? undefined : beyondText(fields[name]!);
+  const beside = [
+    ...(rest === undefined ? [] : [[name!, rest] as const]),
+    ...others.map((other) => [other, fields[other]!] as const),
+  ];
+  return beside.length === 0 ? about : { ...about, metadata: { ...Object.fromEntries(beside), ...about.metadata } };
+}
+
+/** What instructions have beside their text, such as the marks of a cache; undefined for nothing. */
+function beyondText(given: Value): Value | undefined {
+  if (typeof given === "string") return undefined;
+  if (!isFields(given) && !Array.isArray(given)) return given;
+  if (isFields(given)) {
+    const isText = typeof given["text"] === "string" && (given["type"] ?? "text") === "text";
+    const parts = beyondText(listOf(given["parts"]));
+    const rest = restOf(given, ["role", "parts", ...(isText ? ["type", "text"] : [])]);
+    return parts === undefined ? rest : { ...rest, parts };
+  }
+  const items = (given as readonly Value[]).map((item) => beyondText(item) ?? null);
+  return items.every((item) => item === null) ? undefined : items;
 }

@@ -5,11 +5,11 @@ import { defined } from "../../domain/values/defined.ts";
 import type { MessageFormat } from "../../formats/message-format.ts";
 import { fitsFormat, formatOf, messageFormats } from "../../formats/registry.ts";
 import type { Conversation } from "../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, groupOf, hasOwnId, isOfUser, onlyUser, userOf } from "../conversations/about.ts";
+import { factsOf, groupOf, hasOwnId, isOfUser, onlyUser, restOf, userOf } from "../conversations/about.ts";
 import type { ConversationFormat, DocumentKind, FoundDocument } from "../conversations/conversation-format.ts";
 import { isExported } from "../conversations/exported-session.ts";
 import { pagesBehind } from "../conversations/left-out.ts";
-import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { aboutInstructed, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../conversations/written-messages.ts";
@@ -79,12 +79,13 @@ function conversationsIn(document: FoundDocument, format: MessageFormat | undefi
   if (isOne) return [conversationIn(document, format)];
   const [loose] = groups.get(undefined) ?? [];
   if (loose !== undefined) throw noConversationName(`${place} messages[${loose[0]}]`);
+  const metadata = isFields(value) ? restOf(value, [listIn(value)!.name]) : undefined;
   return [...groups.values()].map((messages) => {
     const [first, ...others] = messages.map(([index, message]) => ({
       value: message,
       place: `${place} messages[${index}]`,
     }));
-    return conversationOfEntries([first!, ...others], format);
+    return { ...conversationOfEntries([first!, ...others], format), ...defined({ metadata }) };
   });
 }
 
@@ -95,36 +96,39 @@ function conversationIn({ value, place }: FoundDocument, format: MessageFormat |
   const instructions = instructionsIn(fields);
   const isEmpty = found?.list.length === 0 && instructions === "" && !isExported(fields);
   if (found === undefined || isEmpty) throw noMessages(place);
-  const { model, ...about } = fields;
-  const rest = aboutConversation(about, [found.name, ...instructionNames]);
-  const metadata = defined({ model, ...rest.metadata });
+  const { model } = fields;
+  const rest = aboutInstructed(fields, [found.name]);
   const read = listedMessages(found.list, place, {
     instructions,
     model: typeof model === "string" ? model : undefined,
     format,
   });
-  return { ...rest, metadata, ...read, leftOut: { ...read.leftOut, ...pagesBehind(fields) } };
+  return { ...rest, ...read, leftOut: { ...read.leftOut, ...pagesBehind(fields) } };
 }
 
 /** The messages of one conversation, which stand by themselves in a file: each is a document, or in a field of one. */
 export function conversationOfEntries(
   documents: readonly [FoundDocument, ...FoundDocument[]],
   format: MessageFormat | undefined,
-  messageIn: (document: Value) => Value = (document) => document,
+  messageIn: (document: Value) => { readonly value: Value; readonly beside?: Fields | undefined } = (value) => ({
+    value,
+  }),
 ): Conversation {
   const ordered = inTimeOrder(documents, ({ value }) => factsOf(value as Fields).at);
   const id = groupOf(documents[0].value);
   const written = ordered.map(({ value }): WrittenMessage => {
     const message = messageIn(value);
-    return { value: message, facts: { ...factsOf(message as Fields), ...factsOf(value as Fields) } };
+    return { ...message, facts: { ...factsOf(message.value as Fields), ...factsOf(value as Fields) } };
   });
   const named = documents.map(({ value, place }) => ({ user: userOf(value), place }));
   // Answers may name the author as their user.
-  const asked = named.filter((one, index) => one.user !== undefined && isOfUser(messageIn(documents[index]!.value)));
+  const asked = named.filter(
+    (one, index) => one.user !== undefined && isOfUser(messageIn(documents[index]!.value).value),
+  );
   const user = onlyUser(asked.length > 0 ? asked : named);
   return {
     ...defined({ id, user }),
-    ...messagesOfWritten(written, { place: documents[0].place, format }),
+    ...messagesOfWritten(written, { place: documents[0].place, format, form: "message-rows" }),
   };
 }
 

@@ -5,9 +5,9 @@ import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import {
-  aboutConversation,
   agentNames,
   besideUsers,
+  factNames,
   factsOf,
   groupNames,
   groupOf,
@@ -21,7 +21,7 @@ import {
 import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
 import { answerNames, questionNames, tokensBeside } from "../conversations/exchange-names.ts";
 import { withBeside } from "../conversations/kept-beside.ts";
-import { instructionNames, instructionsIn } from "../conversations/listed-messages.ts";
+import { aboutInstructed, instructionsIn } from "../conversations/listed-messages.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 import { loneExchangeIn, type LoneExchange } from "./lone-exchange.ts";
@@ -83,18 +83,29 @@ function conversationOfRows(around: Fields, rows: readonly FoundDocument[]): Con
   const [{ row: first, place }] = ordered as readonly [(typeof ordered)[0], ...typeof ordered];
   const said = ordered.map((one) => ({ ...one, beside: besideOf(one.row) }));
   const user = userOf(around) ?? onlyUser(said.map(({ beside, place: of }) => ({ user: userOf(beside), place: of })));
-  const agent = said.map(({ beside }) => textOf(beside, agentNames)).find((name) => name !== undefined);
-  const rowNames = [...groupNames, ...userNames, ...agentNames];
+  const agent =
+    textOf(around, agentNames) ??
+    said.map(({ beside }) => textOf(beside, agentNames)).find((name) => name !== undefined);
+  const id = groupOf(first);
+  const isTaken = (name: string, beside: Fields): boolean => {
+    if (userNames.includes(name) && isFields(beside[name])) return true;
+    const text = textOf(beside, [name]);
+    const isOf = (names: readonly string[], taken: string | undefined): boolean =>
+      names.includes(name) && text === taken;
+    return isOf(groupNames, id) || isOf(userNames, user) || isOf(agentNames, agent);
+  };
   const list = said.map(({ row, beside }) => ({
     ...Object.fromEntries(
-      Object.entries(row).filter(([name]) => !rowNames.includes(name) || !Object.hasOwn(beside, name)),
+      Object.entries(row).filter(([name]) => !Object.hasOwn(beside, name) || !isTaken(name, beside)),
     ),
     ...besideUsers(beside),
   }));
-  return conversationOf(
-    { ...around, ...defined({ id: groupOf(first), user, agent }), conversation_history: list },
-    place,
-  );
+  const named = defined({
+    id,
+    user: userOf(around) === undefined ? user : undefined,
+    agent: textOf(around, agentNames) === undefined ? agent : undefined,
+  });
+  return conversationOf({ ...around, ...named, conversation_history: list }, place);
 }
 
 /** The fields of a row beside its question and its answer: one of them may be named `user`. */
@@ -165,7 +176,7 @@ function conversationOf(fields: Fields, place: string): Conversation {
   for (const item of fields[name] as readonly Fields[]) {
     const { question, answer, names } = exchangeIn(item);
     const tokens = tokensBeside(item);
-    const rest = restOf(item, [...names, ...(tokens?.names ?? [])]);
+    const rest = restOf(item, [...names, ...(tokens?.names ?? []), ...factNames(item)]);
     const beside = rest === undefined ? [] : [rest];
     const said: Message[] = [
       ...(question === undefined ? [] : [{ role: "user", content: question } as const]),
@@ -185,7 +196,7 @@ function conversationOf(fields: Fields, place: string): Conversation {
   if (messages.length === 0) throw noMessages(place);
   const instructions = instructionsIn(fields);
   return {
-    ...aboutConversation(fields, [name, ...instructionNames]),
+    ...aboutInstructed(fields, [name]),
     messages: instructions === "" ? messages : [{ role: "system", content: instructions }, ...messages],
     facts,
     aside,

@@ -6,7 +6,7 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { formatOf } from "../../formats/registry.ts";
 import { dataOf } from "../../formats/shown-parts.ts";
-import { groupOf } from "../conversations/about.ts";
+import { groupNames, groupOf, restOf, textOf } from "../conversations/about.ts";
 import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
 import { conversationOfEntries } from "./chat.ts";
 
@@ -15,7 +15,7 @@ export const messageRows: ConversationFormat = {
   title: "rows of messages, as the chat memory of LangChain and n8n has them",
   kindOf: (document) => (isFields(document) && isRow(document) ? "entry" : undefined),
   groupOf,
-  read: (documents) => [conversationOfEntries(inOrder(documents), undefined, (row) => messageIn(row as Fields)!)],
+  read: (documents) => [conversationOfEntries(inOrder(documents), undefined, messageOfRow)],
 };
 
 /** A line of the log of an agent has a type beside its message. */
@@ -32,6 +32,19 @@ function messageIn(row: Fields): Value | undefined {
   const [given] = messageNames.flatMap((name) => row[name] ?? []);
   const message = typeof given === "string" ? dataOf(given) : given;
   return formatOf(message) === undefined ? undefined : message;
+}
+
+/** The message of a row, and the other columns. The id of the conversation is that of the session. */
+function messageOfRow(row: Value): { readonly value: Value; readonly beside: Fields | undefined } {
+  const fields = row as Fields;
+  const message = messageNames.find((name) => (fields[name] ?? null) !== null);
+  const groups = Object.keys(fields).filter(
+    (name) => textOf(fields, [name]) === groupOf(row) && groupNames.includes(name),
+  );
+  return {
+    value: messageIn(fields)!,
+    beside: restOf(fields, [...groups, ...(message === undefined ? [] : [message])]),
+  };
 }
 
 /** By the number of the row, where each has one: most of these tables have no times. */

@@ -36,7 +36,10 @@ for (const [name, sample] of Object.entries(shapes))
     const { "tool definition": _, ...leftOut } = report.leftOut;
     assert.deepEqual([report.restored, report.reasons, leftOut], [1, [], { "rejected answer": 1 }]);
     assert.deepEqual(await messagesOf(place.sessions, "p"), [asked, preferred]);
-    assert.deepEqual((await place.sessions.get("p")).info.metadata, {});
+    assert.deepEqual(
+      (await place.sessions.get("p")).info.metadata,
+      "input" in sample ? { parallel_tool_calls: true } : {},
+    );
   });
 
 test("a prompt with its completion is a conversation of its own, with its label and its instructions", async () => {
@@ -63,8 +66,23 @@ test("a prompt with its completion is a conversation of its own, with its label 
   );
 });
 
-test("answers without a prompt, as transcripts in one text are, are no conversation", async () => {
+test("transcripts in one text, as HH-RLHF has them, are conversations; other answers without a prompt are none", async () => {
   await using place = inMemory();
-  const text = JSON.stringify({ chosen: "Human: Rye? Assistant: Yes.", rejected: "Human: Rye? Assistant: No." });
-  assert.equal((await importText(place.sessions, text)).restored, 0);
+  const transcript = (answer: string): string =>
+    `\n\nHuman: Rye?\nOr oats?\n\nAssistant: ${answer}\n\nHuman: Sure?\n\nAssistant: Yes.`;
+  const rows = [
+    { id: "p", chosen: transcript("Rye."), rejected: transcript("Neither.") },
+    { id: "q", chosen: "Human: Rye? Assistant: Yes.", rejected: "Human: Rye? Assistant: No." },
+  ];
+  const report = await importText(place.sessions, rows.map((row) => JSON.stringify(row)).join("\n"));
+  assert.deepEqual([report.restored, report.leftOut, report.reasons.length], [1, { "rejected answer": 1 }, 1]);
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "p")).map(({ role, content }) => [role, content]),
+    [
+      ["user", "Rye?\nOr oats?"],
+      ["assistant", "Rye."],
+      ["user", "Sure?"],
+      ["assistant", "Yes."],
+    ],
+  );
 });

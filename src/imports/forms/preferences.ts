@@ -6,9 +6,9 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { sameValue } from "../../domain/values/same-value.ts";
 import { formatOf } from "../../formats/registry.ts";
-import { aboutConversation } from "../conversations/about.ts";
+import { withoutClash } from "../conversations/about.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
-import { instructionNames, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { aboutInstructed, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
 
 export const preferences: ConversationFormat = {
   name: "preferences",
@@ -24,7 +24,7 @@ export const preferences: ConversationFormat = {
     });
     return [
       {
-        ...aboutConversation(fields, [...placed, ...instructionNames]),
+        ...aboutInstructed(fields, placed),
         ...read,
         leftOut: {
           ...read.leftOut,
@@ -57,14 +57,14 @@ const rejectedNames = ["rejected"] as const;
 function sampleIn(document: Fields): Sample | undefined {
   const { input, preferred_output: preferred, non_preferred_output: other, ...others } = document;
   if (isFields(input) && preferred !== undefined) {
-    const { messages, parallel_tool_calls: _, ...beside } = input;
+    const { messages, ...beside } = input;
     const [asked, answered] = [messagesOf(messages, "user"), messagesOf(preferred, "assistant")];
     if (asked === undefined || answered === undefined) return undefined;
     return {
       messages: [...asked, ...answered],
       rejected: other === undefined ? 0 : 1,
       placed: [],
-      around: { ...others, ...beside },
+      around: withoutClash(others, beside),
     };
   }
   const [promptName, chosenName, rejectedName] = [promptNames, chosenNames, rejectedNames].map((names) =>
@@ -75,10 +75,12 @@ function sampleIn(document: Fields): Sample | undefined {
   const prompt = promptName === undefined ? [] : messagesOf(document[promptName], "user");
   if (chosen === undefined || prompt === undefined) return undefined;
   // A prompt of its own is asked; words alone without one are a transcript.
-  if (prompt.length === 0 && !Array.isArray(document[chosenName])) return undefined;
+  const isTranscript = prompt.length === 0 && !Array.isArray(document[chosenName]);
+  const transcript = isTranscript ? transcriptIn(document[chosenName]) : chosen;
+  if (transcript === undefined) return undefined;
   const { messages: copy, ...around } = document;
   return {
-    messages: isWhole(chosen, prompt) ? chosen : [...prompt, ...chosen],
+    messages: isWhole(transcript, prompt) ? transcript : [...prompt, ...transcript],
     rejected: rejectedName === undefined ? 0 : 1,
     placed: [promptName, chosenName, rejectedName].filter((name) => name !== undefined),
     // Some sets have the preferred conversation twice.
@@ -91,6 +93,20 @@ function messagesOf(value: Value | undefined, role: "user" | "assistant"): reado
   if (typeof value === "string") return value.trim() === "" ? undefined : [{ role, content: value }];
   const list = Array.isArray(value) ? (value as readonly Value[]) : [value];
   return list.length > 0 && list.every((item) => formatOf(item) !== undefined) ? (list as readonly Value[]) : undefined;
+}
+
+/**
+ * The messages of a conversation in one text, as HH-RLHF has them: `\n\nHuman: …\n\nAssistant: …`; undefined for another value. A
+ * transcript begins with the words of the human. https://huggingface.co/datasets/Anthropic/hh-rlhf
+ */
+function transcriptIn(value: Value | undefined): readonly Value[] | undefined {
+  if (typeof value !== "string") return undefined;
+  const [before = "", ...parts] = value.split(/(?:^|\n\n)(Human|Assistant):/);
+  if (before.trim() !== "" || parts[0] !== "Human" || parts.length < 4) return undefined;
+  return parts.flatMap((author, index): readonly Value[] => {
+    const text = parts[index + 1]?.trim() ?? "";
+    return index % 2 === 1 || text === "" ? [] : [{ role: author === "Human" ? "user" : "assistant", content: text }];
+  });
 }
 
 /** True where the answer begins with the question: many sets have the whole conversation there. */

@@ -3,6 +3,7 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { aboutConversation, says } from "../conversations/about.ts";
+import type { Conversation } from "../../sessions/transfer/conversation.ts";
 import type { ConversationFormat } from "../conversations/conversation-format.ts";
 import { chatForms } from "./chat.ts";
 import { exchanges } from "./exchanges.ts";
@@ -28,12 +29,22 @@ export const savedState: ConversationFormat = {
     const form = formOf(state);
     if (form === undefined) throw noMessages(place);
     const about = aboutConversation(fields, []);
-    return form.read([{ value: state, place: `${place} state` }], options).map(({ metadata, ...conversation }) => ({
-      ...conversation,
-      ...about,
+    /** What the state says of the conversation, where the fields around it say something else. */
+    const otherIn = (conversation: Conversation): Fields =>
+      defined(
+        Object.fromEntries(
+          (["id", "title", "user", "agent", "createdAt", "updatedAt"] as const).map((name) => {
+            const [own, inner] = [about[name], conversation[name]];
+            return [name, own === undefined || own === inner ? undefined : inner];
+          }),
+        ),
+      ) as Fields;
+    return form.read([{ value: state, place: `${place} state` }], options).map(({ metadata, ...conversation }) => {
       // What else the state has.
-      metadata: defined({ ...about.metadata, state: metadata && says(metadata as Fields) ? metadata : undefined }),
-    }));
+      const rest = { ...otherIn(conversation), ...metadata } as Fields;
+      const own = says(rest) ? { state: rest } : {};
+      return { ...conversation, ...about, metadata: { ...about.metadata, ...own } };
+    });
   },
 };
 

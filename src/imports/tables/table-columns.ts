@@ -61,8 +61,8 @@ const names: Readonly<Record<TableField, readonly string[]>> = {
 export interface TableColumns {
   readonly rows: "exchanges" | "messages" | "states";
   readonly columns: { readonly [Field in TableField]?: string };
-  /** The columns that are not imported. */
-  readonly unused: readonly string[];
+  /** The other columns: they are kept beside the messages, or as metadata of a state. */
+  readonly others: readonly string[];
 }
 
 /** @throws SessionError `argument_invalid` for a table without a session, or without what was said */
@@ -79,7 +79,7 @@ export function tableColumnsOf(table: string, found: readonly string[]): TableCo
   return {
     rows,
     columns: used,
-    unused: found.filter((column) => !Object.values(used).includes(column)),
+    others: found.filter((column) => !Object.values(used).includes(column)),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The rows of a table of another program, as conversations to import. */
-import { isFields } from "../../domain/turns/known-parts.ts";
+import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
+import { printable } from "../../domain/values/format-value.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -8,7 +9,9 @@ import { dataOf } from "../../formats/shown-parts.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import type { ImportItem } from "../../sessions/transfer/importing.ts";
 import { FormChoice } from "../forms/form-choice.ts";
-import { isOfUser, onlyUser } from "../conversations/about.ts";
+import { withBeside } from "../conversations/kept-beside.ts";
+import { LeftOutCounts } from "../conversations/left-out.ts";
+import { aboutConversation, isOfUser, onlyUser, says, withoutClash } from "../conversations/about.ts";
 import { tokensBeside } from "../conversations/exchange-names.ts";
 import { instantOf } from "../conversations/instants.ts";
 import { messagesOfWritten } from "../conversations/written-messages.ts";
@@ -26,15 +29,17 @@ export interface TableCounts {
 /** The sessions of a table, one at a time; `counts` grows meanwhile. A session over `bytesMax` is an error of its own. */
 export async function* tableItems(
   table: Table,
-  { rows: kind, columns }: TableColumns,
+  { rows: kind, columns, others }: TableColumns,
   { name, bytesMax, counts }: { readonly name: string; readonly bytesMax: number; readonly counts: TableCounts },
 ): AsyncGenerator<ImportItem, void, undefined> {
   const { session = "", time } = columns;
   // Rows of the same moment are in the order of their own number.
   const number = table.columns.find((column) => column.toLowerCase() === "id" && column !== session);
   const order = [session, ...[time, number].filter((column) => column !== undefined)];
+  // A turn has one time, one model and the sum of its tokens: those of each message are beside it.
+  const ofEach = kind === "messages" ? factFields.flatMap((field) => columns[field] ?? []) : [];
   let gathered: Gathered | undefined;
-  for await (const row of table.rows(Object.values(columns), order)) {
+  for await (const row of table.rows([...new Set([...Object.values(columns), ...others])], order)) {
     counts.rows++;
     const id = textIn(row, columns.session);
     if (id === "" || isEmpty(row, kind, columns)) {
@@ -43,7 +48,15 @@ export async function* tableItems(
     }
     if (gathered !== undefined && (gathered.id !== id || kind === "states")) yield itemOf(gathered, kind, columns);
     if (gathered?.id !== id || kind === "states")
-      gathered = { id, source: `${name} ${id}`, rows: [], bytes: 0, bytesMax };
+      gathered = {
+        id,
+        source: `${name} ${id}`,
+        others: [...others, ...ofEach],
+        leftOut: new LeftOutCounts(),
+        rows: [],
+        bytes: 0,
+        bytesMax,
+      };
     gathered.bytes += Buffer.byteLength(JSON.stringify(row));
     if (gathered.bytes <= bytesMax) gathered.rows.push(row);
   }
@@ -51,10 +64,16 @@ export async function* tableItems(
   if (counts.leftOut > 0) yield { source: name, leftOut: { row: counts.leftOut } };
 }
 
+/** What a row says of its message. */
+const factFields = ["time", "model", "inputTokens", "outputTokens", "tokens", "agent", "user"] as const;
+
 /** The rows of one session. */
 interface Gathered {
   readonly id: string;
   readonly source: string;
+  /** The names of the columns that have no place of their own. */
+  readonly others: readonly string[];
+  readonly leftOut: LeftOutCounts;
   readonly rows: TableRow[];
   bytes: number;
   readonly bytesMax: number;
@@ -72,11 +91,27 @@ function itemOf(gathered: Gathered, kind: TableColumns["rows"], columns: Columns
   const { source, bytes, bytesMax } = gathered;
   try {
     if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
-    return { source, conversation: readers[kind](gathered, columns) };
+    const conversation = readers[kind](gathered, columns);
+    return { source, conversation: { ...conversation, leftOut: { ...conversation.leftOut, ...gathered.leftOut.all } } };
   } catch (error) {
     if (error instanceof SessionError) return { source, error };
     throw error;
   }
+}
+
+/** A longer value, such as a picture or a vector, is counted. */
+const valueLengthMax = 65_536;
+
+/** The columns of a row that have no place of their own; undefined where they say nothing. */
+function othersIn(row: TableRow, { others, leftOut }: Gathered): Fields | undefined {
+  const fields: Record<string, Value> = {};
+  for (const name of others) {
+    const value = row[name] as Value;
+    const length = typeof value === "string" || value instanceof Uint8Array ? value.length : 0;
+    if (length > valueLengthMax) leftOut.add(`value of ${printable(name)}`);
+    else if (says(value)) fields[name] = value;
+  }
+  return says(fields) ? fields : undefined;
 }
 
 const readers = { exchanges: ofExchanges, messages: ofMessages, states: ofState } as const;
@@ -86,8 +121,9 @@ function ofMessages(gathered: Gathered, columns: Columns): Conversation {
   const written = rows.map((row) => ({
     value: columns.role === undefined ? (jsonIn(row[columns.content ?? ""], source) as Value) : messageOf(row, columns),
     facts: { ...defined({ at: timeOf(row, columns) }), ...callFactsOf(row, columns) },
+    beside: othersIn(row, gathered),
   }));
-  return { id, ...messagesOfWritten(written, { place: source }), ...aboutOf(gathered, columns) };
+  return { id, ...messagesOfWritten(written, { place: source, form: "table" }), ...aboutOf(gathered, columns) };
 }
 
 /** The message of a row, as a program writes it. */
@@ -122,9 +158,18 @@ function contentOf(text: string): Value {
 function ofExchanges(gathered: Gathered, columns: Columns): Conversation {
   const { id, rows } = gathered;
   const facts = new Map<Message, MessageFacts>();
+  const { agent } = aboutOf(gathered, columns);
   let isOpen = false;
+  let aside = 0;
   const messages = rows.flatMap((row) => {
-    const exchange = exchangeOf(row, columns);
+    const spoken = textIn(row, columns.agent);
+    const other = spoken === "" || spoken === agent ? undefined : { agent: spoken };
+    const rest = othersIn(row, gathered);
+    const beside = (rest ?? other) === undefined ? undefined : { ...rest, ...other };
+    aside += beside === undefined ? 0 : 1;
+    const exchange = exchangeOf(row, columns).map((message, index, { length }) =>
+      index === length - 1 && beside !== undefined ? withBeside(message, "table", [beside]) : message,
+    );
     const at = timeOf(row, columns);
     for (const [index, message] of exchange.entries()) {
       const isQuestion = message.role === "user";
@@ -136,7 +181,7 @@ function ofExchanges(gathered: Gathered, columns: Columns): Conversation {
     }
     return exchange;
   });
-  return { id, messages, facts, ...aboutOf(gathered, columns) };
+  return { id, messages, facts, aside, ...aboutOf(gathered, columns) };
 }
 
 /** The model and the tokens of a row. */
@@ -158,15 +203,23 @@ function exchangeOf(row: TableRow, { question, answer }: Columns): readonly Mess
 }
 
 /** A state with messages in a known format; any other object becomes the field `state` of the metadata. */
-function ofState({ id, source, rows: [row = {}] }: Gathered, columns: Columns): Conversation {
+function ofState(gathered: Gathered, columns: Columns): Conversation {
+  const {
+    id,
+    source,
+    rows: [row = {}],
+  } = gathered;
   const value = jsonIn(row[columns.messages ?? ""], source) as Value;
-  const about = aboutOf({ source, rows: [row] }, columns);
+  const { id: number, metadata: others, ...named } = aboutConversation(othersIn(row, gathered) ?? {}, []);
+  const about = { ...named, ...aboutOf({ source, rows: [row] }, columns) };
+  const around = defined({ id: number, ...others });
   const choice = new FormChoice(conversationFormats, undefined);
   const document = { value, place: source };
-  if (isFields(value) && !choice.fits(document)) return { id, messages: [], metadata: { state: value }, ...about };
+  if (isFields(value) && !choice.fits(document))
+    return { id, messages: [], metadata: { ...around, state: value }, ...about };
   choice.kindOf(document);
   const [conversation] = choice.form!.read([document], { branches: "shown" });
-  return { ...conversation!, id, ...about };
+  return { ...conversation!, id, metadata: withoutClash(around, (conversation!.metadata ?? {}) as Fields), ...about };
 }
 
 /**

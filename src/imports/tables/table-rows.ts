@@ -46,7 +46,8 @@ function openSqliteTable(file: string, table: string): Table {
         async *rows(some, order) {
           try {
             const statement = database.prepare(selectFrom(quoteName(table), some.map(quoteName), order));
-            yield* statement.iterate() as Iterable<TableRow>;
+            statement.setReadBigInts(true);
+            for (const row of statement.iterate() as Iterable<TableRow>) yield withoutBigInts(row);
           } catch (error) {
             throw failed(error);
           }
@@ -62,6 +63,16 @@ function openSqliteTable(file: string, table: string): Table {
   } catch (error) {
     throw failed(error);
   }
+}
+
+/** The row with its whole numbers. One that JavaScript cannot hold is its digits, as in a file of JSON. */
+function withoutBigInts(row: TableRow): TableRow {
+  const plain = (value: unknown): unknown => {
+    if (typeof value !== "bigint") return value;
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : String(value);
+  };
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)]));
 }
 
 async function openPostgresTable(url: string, named: string): Promise<Table> {

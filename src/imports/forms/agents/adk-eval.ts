@@ -11,6 +11,7 @@ import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, restOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { fieldsIn } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
@@ -33,7 +34,7 @@ export const adkEval: ConversationFormat = {
     if (cases === undefined) return [conversationOf(fields, place)];
     const spoken = cases.filter((one) => invocationsOf(one) !== undefined);
     if (spoken.length === 0) throw noMessages(place);
-    const evalSet = restOf(fields, ["eval_cases", "evalCases", ...createdNames]);
+    const evalSet = restOf(fields, ["eval_cases", "evalCases"]);
     const set = textOf(fields, ["eval_set_id", "evalSetId"]);
     return spoken.map((one, index) => {
       const { id, metadata, ...conversation } = conversationOf(one, place);
@@ -83,7 +84,7 @@ function isInvocation(value: Value): value is Fields {
 function conversationOf(fields: Fields, place: string): Conversation {
   const leftOut = new LeftOutCounts();
   const invocations = (invocationsOf(fields) ?? []).filter(isInvocation);
-  const written = invocations.flatMap((invocation) => writtenIn(invocation, leftOut));
+  const written = invocations.flatMap(writtenIn);
   if (written.length === 0) throw noMessages(place);
   const {
     conversation: _,
@@ -93,15 +94,20 @@ function conversationOf(fields: Fields, place: string): Conversation {
     initial_session: initial,
     ...rest
   } = fields;
-  const session = [sessionInput, initial].find(isFields) ?? {};
+  const sessions = [sessionInput, initial].filter((one) => one !== undefined).filter(isFields);
+  const [session = {}, otherSession] = sessions;
   const { app_name: app, appName = app, user_id: user, userId = user, state } = session;
-  const { id: _id, ...about } = aboutConversation(defined({ ...rest, user: userId, agent: appName, state }), [
-    "eval_id",
-    "evalId",
-    "name",
-    ...createdNames,
-  ]);
-  const read = messagesOfWritten(written, { place, format: gemini });
+  const around = defined({
+    ...rest,
+    user: userId,
+    agent: appName,
+    state,
+    sessionInput: restOf(session, ["app_name", "appName", "user_id", "userId", "state"]),
+    initialSession: otherSession,
+  });
+  const idName = ["eval_id", "evalId", "name"].find((name) => textOf(fields, [name]) !== undefined);
+  const { id: _id, ...about } = aboutConversation(around, [...createdNames, ...(idName === undefined ? [] : [idName])]);
+  const read = messagesOfWritten(written, { place, format: gemini, form: "adk-eval" });
   const { messages, loose } = withoutLooseResults(read.messages);
   leftOut.add("stray result", loose);
   return {
@@ -117,29 +123,42 @@ function conversationOf(fields: Fields, place: string): Conversation {
 const createdNames = ["creation_timestamp", "creationTimestamp"];
 
 /** What a user asked, the calls with their results in between, and the answer. */
-function writtenIn(invocation: Fields, leftOut: LeftOutCounts): readonly WrittenMessage[] {
+function writtenIn(invocation: Fields): readonly WrittenMessage[] {
   const { query, reference, user_content: asked = query, userContent = asked } = invocation;
   const { final_response: answered = reference, finalResponse = answered } = invocation;
   const facts = defined({ at: timeIn(invocation, createdNames) });
   const between = [invocation["intermediate_data"], invocation["intermediateData"]].find(isFields) ?? {};
   const events = fieldsIn(between["invocation_events"] ?? between["invocationEvents"]);
-  const said = events.length > 0 ? events.flatMap(eventIn) : stepsIn(invocation, between, leftOut);
-  leftOut.add("rubric", fieldsIn(invocation["rubrics"]).length);
+  const said = events.length > 0 ? events.flatMap(eventIn) : stepsIn(invocation, between);
   const [final] = contentOf("model", finalResponse);
   // The events may have the answer too.
   const isSaid = final === undefined || sameValue(said.at(-1)?.value ?? null, final.value);
-  return [...contentOf("user", userContent), ...said, ...(isSaid ? [] : [final])].map((one) => ({
-    ...one,
-    facts: { ...facts, ...one.facts },
-  }));
+  const all = [...contentOf("user", userContent), ...said, ...(isSaid ? [] : [final])];
+  const beside = besideOf(
+    invocation,
+    all.map(({ value }) => value),
+    { words: wordNames },
+  );
+  return all.map((one, index) => ({ ...one, facts: { ...facts, ...one.facts }, ...(index === 0 ? { beside } : {}) }));
 }
 
-/** The tools that are used, with their results where the case has them, and words of other agents. */
-function stepsIn(invocation: Fields, between: Fields, leftOut: LeftOutCounts): readonly WrittenMessage[] {
+/** The fields of an invocation with its words, its calls and their results. */
+const wordNames = [
+  "query",
+  "reference",
+  "user_content",
+  "userContent",
+  "final_response",
+  "finalResponse",
+  "intermediate_data",
+  "intermediateData",
+  "expected_tool_use",
+];
+
+/** The tools that are used, with their results where the case has them. */
+function stepsIn(invocation: Fields, between: Fields): readonly WrittenMessage[] {
   const uses = fieldsIn(between["tool_uses"] ?? between["toolUses"] ?? invocation["expected_tool_use"]);
   const responses = fieldsIn(between["tool_responses"] ?? between["toolResponses"]);
-  const others = between["intermediate_responses"] ?? between["intermediateResponses"];
-  leftOut.add("intermediate response", Array.isArray(others) ? others.length : 0);
   const calls = uses.map(({ tool_name: older, tool_input: input, name = older, args = input, id }): Value => ({
     functionCall: defined({ id, name, args }) as Fields,
   }));

@@ -87,7 +87,8 @@ test("events without a session around them are read, in the names of Python too"
   ]) {
     await using place = inMemory();
     const report = await importText(place.sessions, text);
-    assert.deepEqual([report.restored, report.skipped, report.leftOut], [1, 0, {}]);
+    const pieces = text.includes("partial") ? { "piece of an answer": 1 } : {};
+    assert.deepEqual([report.restored, report.skipped, report.leftOut], [1, 0, pieces]);
     const [session] = (await place.sessions.list()).items;
     assert.deepEqual(await messagesOf(place.sessions, session!.id), messages);
   }

@@ -4,17 +4,9 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import {
-  aboutConversation,
-  factsOf,
-  groupNames,
-  groupOf,
-  restOf,
-  says,
-  textOf,
-  timeIn,
-} from "../../conversations/about.ts";
+import { aboutConversation, factsOf, groupOf, says, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
@@ -91,7 +83,10 @@ function conversationOf(session: Fields, events: readonly Fields[], place: strin
 /** The content of an event; none for changes of the state, and for pieces of an answer, which a later event has whole. */
 function writtenIn(event: Fields, leftOut: LeftOutCounts): readonly WrittenMessage[] {
   const { author, content, partial } = event;
-  if (partial === true) return [];
+  if (partial === true) {
+    leftOut.add("piece of an answer");
+    return [];
+  }
   const { role, parts } = isFields(content) ? content : {};
   const list = Array.isArray(parts) ? (parts as readonly Value[]).filter(isFields).map(withoutNulls) : [];
   const said = list.length > 0 ? list : transcriptsIn(event);
@@ -101,36 +96,17 @@ function writtenIn(event: Fields, leftOut: LeftOutCounts): readonly WrittenMessa
     return [];
   }
   const isOfUser = role === undefined || role === null ? author === "user" : role === "user";
-  const placed = list.length > 0 ? placedNames : [...placedNames, ...transcriptNames];
+  const value = { role: isOfUser ? "user" : "model", parts: said };
   return [
     {
-      value: { role: isOfUser ? "user" : "model", parts: said },
+      value,
       facts: factsOf(event),
-      beside: restOf({ ...event, actions: filledOf(event["actions"]) }, placed),
+      beside: besideOf({ ...event, actions: filledOf(event["actions"]) }, [value], {
+        words: ["content", ...transcriptNames],
+      }),
     },
   ];
 }
-
-/** The fields of an event that have a place in a session, or none outside of the kit. */
-const placedNames = [
-  ...groupNames,
-  "id",
-  "invocationId",
-  "invocation_id",
-  "author",
-  "content",
-  "partial",
-  "turnComplete",
-  "turn_complete",
-  "finishReason",
-  "finish_reason",
-  "longRunningToolIds",
-  "long_running_tool_ids",
-  "appName",
-  "app_name",
-  "userId",
-  "user_id",
-];
 
 /** The fields of an object that say something: most of those of `actions` are empty. */
 function filledOf(value: Value | undefined): Value {

@@ -7,9 +7,9 @@ import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, hasOwnId, restOf, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { aboutConversation, hasOwnId, textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
-import { withBeside } from "../../conversations/kept-beside.ts";
+import { besideOf, withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts, pagesBehind } from "../../conversations/left-out.ts";
 import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { noConversationName, noMessages } from "../../conversations/refusals.ts";
@@ -84,48 +84,21 @@ function conversationOf(thread: Fields, entries: readonly Fields[], place: strin
   };
 }
 
-/** The fields of a message that have a place in a session, or repeat what has one. */
-const placedNames = [
-  "id",
-  "object",
-  "thread_id",
-  "assistant_id",
-  "role",
-  "content",
-  "attachments",
-  "metadata",
-  "status",
-  "completed_at",
-  // An older name of the attachments.
-  "file_ids",
-];
-
-/** The fields of a run that have a place in a session, or are times of the run alone. */
-const placedRunNames = [
-  "id",
-  "object",
-  "thread_id",
-  "assistant_id",
-  "instructions",
-  "status",
-  "started_at",
-  "completed_at",
-  "expires_at",
-];
-
 /** Reads messages and steps of runs one after the other. */
 class Reading {
   readonly #runs: ReadonlyMap<string | undefined, Fields>;
   readonly #used = new Set<string>();
-  readonly #messages: Message[] = [];
-  readonly #facts = new Map<Message, MessageFacts>();
+  readonly #said: { readonly message: Message; readonly facts: MessageFacts; readonly beside: readonly Fields[] }[] =
+    [];
   readonly #leftOut = new LeftOutCounts();
-  #aside = 0;
+  /** Steps without calls, which are kept beside the message that follows, or the last one. */
+  #waiting: Fields[] = [];
+  /** Those of the first run that has some. */
+  readonly #instructions: readonly string[];
 
   constructor(runs: readonly Fields[]) {
     this.#runs = new Map(runs.map((run) => [textOf(run, ["id"]), run]));
-    const instructions = runs.map((run) => textOf(run, ["instructions"])).find((text) => text !== undefined);
-    if (instructions !== undefined) this.#messages.push({ role: "system", content: instructions });
+    this.#instructions = runs.flatMap((run) => textOf(run, ["instructions"]) ?? []).slice(0, 1);
   }
 
   add(entry: Fields): void {
@@ -134,25 +107,30 @@ class Reading {
   }
 
   end(): Required<Pick<Conversation, "messages" | "facts" | "leftOut" | "aside">> {
-    const messages = this.#messages.every(({ role }) => role === "system") ? [] : this.#messages;
-    return { messages, facts: this.#facts, leftOut: this.#leftOut.all, aside: this.#aside };
+    this.#leftOut.add("run without an answer", this.#runs.size - this.#used.size);
+    const last = this.#said.findLastIndex(({ message }) => message.role !== "tool");
+    const facts = new Map<Message, MessageFacts>();
+    let aside = 0;
+    const said = this.#said.map(({ message, facts: known, beside }, index) => {
+      const all = index === last ? [...beside, ...this.#waiting] : beside;
+      const whole = withBeside(message, "assistants", all);
+      aside += all.length;
+      facts.set(whole, known);
+      return whole;
+    });
+    const instructions = this.#instructions.map((content): Message => ({ role: "system", content }));
+    return { messages: said.length === 0 ? [] : [...instructions, ...said], facts, leftOut: this.#leftOut.all, aside };
   }
 
   #message(entry: Fields): void {
-    const { role, content, attachments, metadata } = entry;
+    const { role, content, attachments } = entry;
     const parts = fieldsIn(content);
     const read = parts.map((part) => this.#part(part));
-    const beside = parts.filter(isCited);
-    const files = listOf(attachments);
-    this.#leftOut.add("attachment", files.length);
-    if (files.length > 0) beside.push({ attachments: files });
-    if (isFields(metadata) && Object.keys(metadata).length > 0) beside.push({ metadata });
-    const rest = restOf(entry, placedNames);
-    if (rest !== undefined) beside.push(rest);
+    this.#leftOut.add("attachment", listOf(attachments).length);
     const texts = read.flatMap((part) => (part["type"] === "text" ? [part["text"] as string] : []));
     const whole = texts.length === read.length ? texts.join("\n\n") : read;
     const message: Message = { role: role === "assistant" ? "assistant" : "user", content: whole };
-    this.#put(message, entry, beside);
+    this.#put(message, entry, [message]);
   }
 
   /** A part as one of chat completions. Of a file of OpenAI the export has the id only. */
@@ -170,34 +148,31 @@ class Reading {
     const { step_details: details } = entry;
     const calls = isFields(details) ? listOf(details["tool_calls"]) : [];
     const read = calls.filter(isFields).flatMap(callIn);
-    if (read.length === 0) return;
-    this.#put({ role: "assistant", content: null, tool_calls: read.map(({ call }) => call) }, entry);
-    for (const { call, output } of read)
-      if (output !== undefined) this.#put({ role: "tool", tool_call_id: call.id, content: output }, {});
+    if (read.length === 0) {
+      this.#waiting.push(entry);
+      return;
+    }
+    const called: Message = { role: "assistant", content: null, tool_calls: read.map(({ call }) => call) };
+    const results = read.flatMap(({ call, output }): readonly Message[] =>
+      output === undefined ? [] : [{ role: "tool", tool_call_id: call.id, content: output }],
+    );
+    this.#put(called, entry, [called, ...results]);
+    this.#said.push(...results.map((message) => ({ message, facts: {}, beside: [] })));
   }
 
   /** The first message of a run has its model and its tokens, and the other fields of the run beside it. */
-  #put(message: Message, entry: Fields, beside: readonly Fields[] = []): void {
+  #put(message: Message, entry: Fields, said: readonly Message[]): void {
     const runId = textOf(entry, ["run_id"]);
     const run =
       message.role === "assistant" && runId !== undefined && !this.#used.has(runId) ? this.#runs.get(runId) : undefined;
     if (run !== undefined) this.#used.add(runId!);
-    const rest = run && restOf(run, placedRunNames);
-    const all = rest === undefined ? beside : [...beside, { run: rest }];
-    this.#aside += all.length;
-    const whole = withBeside(message, "assistants", all);
-    this.#messages.push(whole);
-    this.#facts.set(
-      whole,
-      defined({ at: timeIn(entry), usage: usageOf(run?.["usage"]), model: run && textOf(run, ["model"]) }),
-    );
+    const rest = besideOf(entry, said, { placed: ["object"], words: ["role", "content", "step_details"] });
+    const ofRun = run && besideOf(run, this.#instructions, { placed: ["object"], words: ["instructions"] });
+    const beside = [...this.#waiting, rest, ofRun && { run: ofRun }].filter((one) => one !== undefined);
+    this.#waiting = [];
+    const facts = defined({ at: timeIn(entry), usage: usageOf(run?.["usage"]), model: run && textOf(run, ["model"]) });
+    this.#said.push({ message, facts, beside });
   }
-}
-
-/** True for a text that cites files. */
-function isCited({ text }: Fields): boolean {
-  const notes = isFields(text) ? text["annotations"] : undefined;
-  return Array.isArray(notes) && notes.length > 0;
 }
 
 /** A call of a function, or of a tool of OpenAI, which has its output in its own field. */

@@ -55,7 +55,9 @@ export class ClaudeLog {
   readonly #steps = new Map<string, Step | undefined>();
   /** The sub-agent of each of its lines. */
   readonly #agents = new Map<string, string>();
-  readonly #titles = new Map<string, { readonly rank: number; readonly title: string }>();
+  readonly #titles = new Map<string, { readonly rank: number; readonly title: string; readonly all: Set<string> }>();
+  /** Titles of sessions that are not in the file. */
+  #foreignTitles = 0;
   readonly #isLinked: boolean;
   /** The words of the user that have a line of their own in the tree. */
   readonly #queued: ReadonlySet<unknown>;
@@ -86,6 +88,13 @@ export class ClaudeLog {
   /** The title that the user gave a session, else the last summary of it, else the title that a model gave it. */
   titleOf({ session = "" }: Thread): string | undefined {
     return this.#titles.get(session)?.title;
+  }
+
+  /** How many titles are not used: others of the session, and with the first one those of sessions that are elsewhere. */
+  otherTitlesOf(thread: Thread): number {
+    const own = this.#titles.get(thread.session ?? "");
+    const others = own === undefined || thread.agent !== undefined ? 0 : own.all.size - 1;
+    return others + (thread === this.threads[0] ? this.#foreignTitles : 0);
   }
 
   #add(line: Fields, session: string | undefined): void {
@@ -119,8 +128,14 @@ export class ClaudeLog {
     // A summary names a line of its session, which may be in another file.
     const leaf = typeof leafUuid === "string" ? this.#steps.get(leafUuid) : undefined;
     const session = sessionOf(line) ?? (leaf && (sessionOf(leaf.lines[0]) ?? ""));
-    if (session === undefined || title === undefined || rank < (this.#titles.get(session)?.rank ?? 0)) return;
-    this.#titles.set(session, { rank, title });
+    if (title === undefined) return;
+    if (session === undefined) {
+      this.#foreignTitles++;
+      return;
+    }
+    const known = this.#titles.get(session) ?? { rank: 0, title, all: new Set() };
+    known.all.add(title);
+    this.#titles.set(session, rank < known.rank ? known : { rank, title, all: known.all });
   }
 
   #threadOf(

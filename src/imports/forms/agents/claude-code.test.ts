@@ -63,7 +63,7 @@ test("a session of Claude Code has its title, one turn, and the tokens of each a
   await using place = inMemory();
   const forms: string[] = [];
   const report = await importText(place.sessions, lines(...oven), { onForm: ({ format }) => forms.push(format) });
-  assert.deepEqual([report.restored, report.skipped, report.aside, forms], [1, 0, 1, ["claude-code"]]);
+  assert.deepEqual([report.restored, report.skipped, report.aside, forms], [1, 0, 5, ["claude-code"]]);
   assert.deepEqual(report.incomplete, [{ source: "f:1", id: "s", leftOut: { "sub-agent message": 1 } }]);
   assert.deepEqual(await messagesOf(place.sessions, "s"), [
     { role: "user", content: "What is in the oven?" },
@@ -141,7 +141,8 @@ test("the branch that was left is counted, or is a session of its own with the s
     const report = await importText(place.sessions, lines(...rewound), { branches });
     const { items } = await place.sessions.list();
     assert.deepEqual(items.map(({ id }) => id).toSorted(), ids);
-    assert.deepEqual(report.leftOut, branches === "shown" ? { branch: 1, "sub-agent message": 1 } : {});
+    const counts = branches === "shown" ? { branch: 1, "sub-agent message": 1 } : {};
+    assert.deepEqual(report.leftOut, { "other title": branches === "shown" ? 2 : 4, ...counts });
     assert.deepEqual((await messagesOf(place.sessions, "s")).at(-1), { role: "assistant", content: "Out." });
     assert.equal((await place.sessions.get("s")).info.title, "Loaf");
   }

@@ -2,9 +2,12 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
+import { sameValue } from "../../../domain/values/same-value.ts";
 import { anthropic } from "../../../formats/anthropic.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { listOf } from "../../conversations/lists.ts";
@@ -43,6 +46,7 @@ export const claudeCode: ConversationFormat = {
             conversationOf(thread, {
               steps: ids.map((id) => byId.get(id)!),
               title: thread.agent === undefined ? log.titleOf(thread) : undefined,
+              otherTitles: log.otherTitlesOf(thread),
               subAgents: own,
               place,
             }),
@@ -90,6 +94,7 @@ function stepsOf({ steps }: Thread): readonly Step[] {
 interface Branch {
   readonly steps: readonly Step[];
   readonly title: string | undefined;
+  readonly otherTitles: number;
   /** The sub-agents whose lines are in the file of the session. */
   readonly subAgents: readonly Thread[];
   readonly place: string;
@@ -97,9 +102,11 @@ interface Branch {
 
 function conversationOf(
   { session, agent, first, leftOut }: Thread,
-  { steps, title, subAgents, place }: Branch,
+  { steps, title, otherTitles, subAgents, place }: Branch,
 ): Conversation {
-  const read = messagesOfWritten(steps.flatMap(writtenIn), { place, format: anthropic });
+  const details = new LeftOutCounts();
+  const written = steps.flatMap((step) => writtenIn(step, { first, details }));
+  const read = messagesOfWritten(written, { place, format: anthropic, form: "claude-code" });
   const { messages, loose } = withoutLooseResults(read.messages);
   const isSubAgent = agent !== undefined;
   const id = isSubAgent ? `${session ?? "session"}-agent-${agent}` : session;
@@ -117,6 +124,8 @@ function conversationOf(
     messages,
     leftOut: {
       ...leftOut.all,
+      ...details.all,
+      "other title": otherTitles,
       "stray result": loose,
       "sub-agent message": subAgents.reduce(
         (count, { steps: all }) => count + all.flatMap(({ lines }) => lines).length,
@@ -126,21 +135,40 @@ function conversationOf(
   };
 }
 
+/** Fields that most lines of a session repeat. */
+const repeatedNames = ["sessionId", "session_id", "cwd", "gitBranch", "version"];
+
+interface LinesAround {
+  /** The first line of the session. */
+  readonly first: Fields;
+  readonly details: LeftOutCounts;
+}
+
+/** The fields of a line beside its message. What a tool returned to Claude Code itself is counted: it may be whole files. */
+function besideLine(line: Fields, value: Value, { first, details }: LinesAround): Fields | undefined {
+  const placed = ["type", ...repeatedNames.filter((name) => sameValue(line[name], first[name]))];
+  const rest = besideOf(line, [value], { placed, words: ["message", "attachment", "content", "toolUseResult"] });
+  if (rest?.["toolUseResult"] === undefined) return rest;
+  details.add("detail of a tool result");
+  const { toolUseResult: _, ...others } = rest;
+  return others;
+}
+
 /** The messages of a step: the lines of one answer as one message, and each line of the user. */
-function writtenIn({ lines }: Step): readonly WrittenMessage[] {
+function writtenIn({ lines }: Step, around: LinesAround): readonly WrittenMessage[] {
   const answers = lines.filter(({ type }) => type === "assistant");
   const [answer] = answers;
   const ofUser = lines.filter(({ type }) => type !== "assistant");
   const results = ofUser.filter(hasResult);
-  const others = [...results, ...ofUser.filter((line) => !hasResult(line))].map((line) => ({
-    value: { role: "user", content: wordsIn(line) },
-    facts: defined({ at: timeIn(line) }),
-  }));
+  const others = [...results, ...ofUser.filter((line) => !hasResult(line))].map((line) => {
+    const value = { role: "user", content: wordsIn(line) };
+    return { value, facts: defined({ at: timeIn(line) }), beside: besideLine(line, value, around) };
+  });
   if (answer === undefined) return others;
-  return [
-    { value: { role: "assistant", content: plainContent(answers.flatMap(blocksOf)) }, facts: factsOf(answers) },
-    ...others,
-  ];
+  const value = { role: "assistant", content: plainContent(answers.flatMap(blocksOf)) };
+  const besides = answers.map((line) => besideLine(line, value, around)).filter((one) => one !== undefined);
+  const beside: Fields | undefined = besides.length > 1 ? { lines: besides } : besides[0];
+  return [{ value, facts: factsOf(answers), beside }, ...others];
 }
 
 /** The text of a content that is one text. */

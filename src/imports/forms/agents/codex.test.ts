@@ -170,7 +170,7 @@ test("turns that were taken back are left out; a fork is one session, rollouts b
       item(2, asked("Hi")),
     ),
   );
-  assert.deepEqual([report.restored, report.leftOut], [2, { "withdrawn turn": 1 }]);
+  assert.deepEqual([report.restored, report.leftOut], [2, { "other header": 1, "withdrawn turn": 1 }]);
   assert.deepEqual(
     (await messagesOf(place.sessions, "fork")).map(({ content }) => content),
     ["List.", null, "a.txt", "One: a.txt", "Keep."],

@@ -10,8 +10,10 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { isUnknownItem, openaiResponses } from "../../../formats/openai-items.ts";
 import { isMessageOf } from "../../../formats/registry.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, timeIn, usageOf } from "../../conversations/about.ts";
+import { aboutConversation, restOf, says, timeIn, usageOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { instantOf } from "../../conversations/instants.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
@@ -71,6 +73,10 @@ class Rollout {
   #model: string | undefined;
   #begunAt: number | undefined;
   #total: Value | undefined;
+  /** The last context of a turn. */
+  #context: Fields = {};
+  /** What is kept beside the next item. */
+  #beside: Fields = {};
   /** A question that only an event has, so far. */
   #asked: WrittenMessage | undefined;
 
@@ -79,6 +85,8 @@ class Rollout {
   }
 
   begin(header: Fields, line: Fields): void {
+    // A fork has the header of the session that it continues, too.
+    this.#leftOut.add("other header", this.#header === undefined ? 0 : 1);
     this.#header ??= header;
     this.#begunAt ??= timeIn(header) ?? timeIn(line);
   }
@@ -86,12 +94,20 @@ class Rollout {
   add(line: Fields): void {
     const { type, payload } = line;
     if (!isFields(payload) || !isLine(line)) {
-      if (!isState(line)) this.#item(line, undefined);
-    } else if (type === "response_item") this.#item(payload, timeIn(line));
+      if (!isState(line)) this.#item(line, {});
+    } else if (type === "response_item") this.#item(payload, line);
     else if (type === "event_msg") this.#event(payload, timeIn(line));
-    else if (type === "turn_context") this.#model = typeof payload["model"] === "string" ? payload["model"] : undefined;
+    else if (type === "turn_context") this.#turn(payload);
     else if (type === "compacted") this.#leftOut.add("compaction summary");
     else this.#leftOut.addLine(line);
+  }
+
+  /** Each turn has its context whole: what has changed since the last one is kept beside its first item. */
+  #turn(context: Fields): void {
+    const changed = Object.entries(context).filter(([name, value]) => !sameValue(value, this.#context[name]));
+    this.#context = context;
+    this.#model = typeof context["model"] === "string" ? context["model"] : undefined;
+    if (changed.length > 0) this.#beside = { ...this.#beside, turn_context: Object.fromEntries(changed) };
   }
 
   /** @throws SessionError `message_invalid` for a session without messages */
@@ -100,11 +116,17 @@ class Rollout {
     if (this.#written.length === 0) throw noMessages(place);
     const { instructions, base_instructions: base, dynamic_tools: tools, source, ...header } = this.#header ?? {};
     if (Array.isArray(tools)) this.#leftOut.add("tool definition", tools.length);
-    const about = aboutConversation(header, []);
+    this.#leftOut.add("turn context", Object.keys(this.#beside).length);
+    const told = textIn(isFields(base) ? (base["text"] ?? null) : (instructions ?? null));
+    const rest = besideOf({ base_instructions: base ?? null, instructions: instructions ?? null }, [told], {
+      words: ["base_instructions", "instructions"],
+    });
+    const about = aboutConversation({ ...header, ...rest }, []);
     const read = messagesOfWritten(this.#written, {
       place,
       format: openaiResponses,
-      instructions: textIn(isFields(base) ? (base["text"] ?? null) : (instructions ?? null)),
+      instructions: told,
+      form: "codex",
     });
     const { messages, loose } = withoutLooseResults(read.messages);
     this.#leftOut.add("stray result", loose);
@@ -118,7 +140,7 @@ class Rollout {
     };
   }
 
-  #item(item: Fields, at: number | undefined): void {
+  #item(item: Fields, { timestamp = null, ...line }: Fields): void {
     if (!isMessageOf(openaiResponses, item) || isUnknownItem({ format: openaiResponses, value: item })) {
       this.#leftOut.addLine(item);
       return;
@@ -127,20 +149,27 @@ class Rollout {
     if (item["role"] === "user" && !isContext) this.#asked = undefined;
     else if (isOfModel(item)) this.#ask();
     // The items of the older form have no times.
-    const time = at ?? (this.#written.length === 0 ? this.#begunAt : undefined);
+    const time = instantOf(timestamp) ?? (this.#written.length === 0 ? this.#begunAt : undefined);
+    const beside = { ...this.#beside, ...restOf({ timestamp, ...line }, ["type", "payload"]) };
+    this.#beside = {};
     this.#written.push({
       value: isContext ? { ...item, role: "developer" } : item,
       facts: defined({ at: time, model: isOfModel(item) ? this.#model : undefined }),
+      beside: says(beside) ? beside : undefined,
     });
   }
 
-  /** Most events repeat what the items say. */
-  #event({ type, info, message, num_turns: turns }: Fields, at: number | undefined): void {
+  /** Many events repeat what the items say; the others are counted. */
+  #event(event: Fields, at: number | undefined): void {
+    const { type, info, message, num_turns: turns } = event;
+    if (typeof type === "string" && !repeatingEvents.has(type)) this.#leftOut.addTyped("event", type);
     const isAsked = (this.#written.at(-1)?.value as Fields | undefined)?.["role"] === "user";
     if (type === "user_message" && typeof message === "string" && message !== "" && !isAsked)
       this.#asked = { value: { type: "message", role: "user", content: message }, facts: defined({ at }) };
     else if (type === "thread_rolled_back" && typeof turns === "number") this.#rollBack(turns);
-    else if (type === "token_count" && isFields(info)) this.#count(info);
+    else if (type === "token_count" && restOf(event, ["type"]) !== undefined) {
+      if (!isFields(info) || !this.#count(event, info)) this.#leftOut.addTyped("event", type);
+    }
   }
 
   #ask(): void {
@@ -159,18 +188,31 @@ class Rollout {
   }
 
   /** The tokens of the last model call. An event with the same total repeats the one before it. */
-  #count({ total_token_usage: total, last_token_usage: last }: Fields): void {
+  #count({ type: _, ...event }: Fields, { total_token_usage: total, last_token_usage: last }: Fields): boolean {
     const usage = usageOf(last);
     const isRepeated = total !== undefined && this.#total !== undefined && sameValue(total, this.#total);
     this.#total = total;
-    if (usage === undefined || isRepeated) return;
+    if (usage === undefined || isRepeated) return isRepeated;
     const index = this.#written.findLastIndex(
       ({ value, facts }) => facts.usage === undefined && isOfModel(value as Fields),
     );
     const written = this.#written[index];
-    if (written !== undefined) this.#written[index] = { ...written, facts: { ...written.facts, usage } };
+    if (written === undefined) return false;
+    const beside = { ...written.beside, token_count: event };
+    this.#written[index] = { ...written, beside, facts: { ...written.facts, usage } };
+    return true;
   }
 }
+
+/** Events that say what an item, or the report, says too. */
+const repeatingEvents = new Set([
+  "user_message",
+  "agent_message",
+  "agent_reasoning",
+  "agent_reasoning_raw_content",
+  "token_count",
+  "thread_rolled_back",
+]);
 
 /** True for an item that a model wrote. */
 function isOfModel({ role = "assistant", type }: Fields): boolean {

@@ -5,7 +5,7 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { textOf, timeIn } from "../../conversations/about.ts";
+import { restOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { noMessages } from "../../conversations/refusals.ts";
@@ -26,11 +26,12 @@ export const geminiCliPrompts: ConversationFormat = {
     leftOut.add("command", prompts.length - asked.length);
     if (asked.length === 0) throw noMessages(place);
     const read = messagesOfWritten(
-      asked.map(({ message, ...prompt }) => ({
+      asked.map(({ message, sessionId: _, ...prompt }) => ({
         value: { role: "user", content: message },
         facts: { beginsTurn: true, ...defined({ at: timeIn(prompt as unknown as Fields) }) },
+        beside: restOf(prompt as unknown as Fields, ["type"]),
       })),
-      { place },
+      { place, form: "gemini-cli-prompts" },
     );
     return [{ id: prompts[0]!.sessionId, metadata: { source: "gemini-cli-prompts" }, ...read, leftOut: leftOut.all }];
   },

@@ -52,7 +52,7 @@ test("a session of Gemini CLI has its calls with results, tokens, model and time
   });
   assert.deepEqual(
     [report.restored, report.skipped, report.aside, report.leftOut, forms],
-    [1, 0, 1, { notice: 1 }, ["gemini-cli"]],
+    [1, 0, 4, { notice: 1 }, ["gemini-cli"]],
   );
   assert.deepEqual(await messagesOf(place.sessions, "g"), listing);
   const session = await place.sessions.get("g");

@@ -7,10 +7,11 @@ import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, restOf, textOf } from "../../conversations/about.ts";
+import { aboutConversation, factsOf, textOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { fieldsIn } from "../../conversations/lists.ts";
+import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
@@ -69,12 +70,16 @@ function isCheckpoint({ clientHistory: list }: Fields): boolean {
 }
 
 /** @throws SessionError `message_invalid` for one without messages */
-function checkpointOf({ clientHistory, history: _, toolCall, ...fields }: Fields, place: string): Conversation {
+function checkpointOf({ clientHistory, history, toolCall, ...fields }: Fields, place: string): Conversation {
   const written = (clientHistory as readonly Value[]).map((value) => ({ value, facts: {} }));
   if (written.length === 0) throw noMessages(place);
   const about = aboutConversation(fields, []);
   const read = messagesOfWritten(written, { place, format: gemini });
-  return { ...about, ...read, leftOut: { "pending call": toolCall === undefined ? 0 : 1 } };
+  return {
+    ...about,
+    ...read,
+    leftOut: { "pending call": toolCall === undefined ? 0 : 1, "message of the window": listOf(history).length },
+  };
 }
 
 /** Reads the lines of one session one after the other. */
@@ -105,7 +110,7 @@ class Log {
     const { summary, memoryScratchpad, ...header } = this.#header;
     this.#leftOut.add("memory scratchpad", isFields(memoryScratchpad) ? 1 : 0);
     const about = aboutConversation(header, ["messages"]);
-    const contents = said.flatMap(contentsOf(new Set()));
+    const contents = said.flatMap(contentsOf(new Set(), this.#leftOut));
     const read = messagesOfWritten(contents, { place, format: gemini, form: "gemini-cli" });
     const { messages: kept, loose } = withoutLooseResults(read.messages);
     this.#leftOut.add("stray result", loose);
@@ -139,15 +144,19 @@ class Log {
 }
 
 /** A message as contents of Gemini. `answered` are the ids of the calls that have their results. */
-function contentsOf(answered: Set<string>): (message: Fields) => readonly WrittenMessage[] {
+function contentsOf(answered: Set<string>, leftOut: LeftOutCounts): (message: Fields) => readonly WrittenMessage[] {
   return (message) => {
     const parts = partsOf(message["content"]);
     if (message["type"] === "user") {
       // A history that was written anew has each result in a message of its own too.
       const own = parts.filter((part) => !answered.has(responseId(part) ?? ""));
       const isRepeated = parts.length > 0 && own.length === 0;
-      const beside = restOf(message, placedNames);
-      return isRepeated ? [] : [{ value: { role: "user", parts: own }, facts: factsOf(message), beside }];
+      if (isRepeated) {
+        leftOut.add("repeated result");
+        return [];
+      }
+      const value = { role: "user", parts: own };
+      return [{ value, facts: factsOf(message), beside: besideOf(message, [value], { words: ["content"] }) }];
     }
     const { thoughts, toolCalls } = message;
     const thought = fieldsIn(thoughts).map(({ subject, description }): Value => {
@@ -160,36 +169,15 @@ function contentsOf(answered: Set<string>): (message: Fields) => readonly Writte
       .filter(({ id }) => typeof id !== "string" || !called.has(id))
       .map(({ id, name, args }): Value => ({ functionCall: defined({ id, name, args }) as Fields }));
     const results = calls.flatMap(resultsOf);
-    const shown = calls.flatMap((call) => {
-      const rest = restOf(call, placedCallNames);
-      return rest === undefined ? [] : [defined({ id: call["id"], ...rest })];
-    });
-    const beside = restOf(
-      { ...message, toolCalls: shown },
-      placedNames.filter((name) => name !== "toolCalls"),
-    );
+    const value = { role: "model", parts: [...thought, ...parts, ...others] };
+    const beside = besideOf(message, [value, ...results], { words: ["type", "content", "thoughts", "toolCalls"] });
     for (const result of results) answered.add(responseId(result) ?? "");
     return [
-      { value: { role: "model", parts: [...thought, ...parts, ...others] }, facts: factsOf(message), beside },
+      { value, facts: factsOf(message), beside },
       ...(results.length === 0 ? [] : [{ value: { role: "user", parts: results }, facts: {} }]),
     ];
   };
 }
-
-/** The fields of a message that have a place in a session. */
-const placedNames = ["id", "type", "content", "thoughts", "toolCalls"];
-
-/** The fields of a call that have a place in a session, or say what its tool is. */
-const placedCallNames = [
-  "id",
-  "name",
-  "args",
-  "result",
-  "status",
-  "displayName",
-  "description",
-  "renderOutputAsMarkdown",
-];
 
 /** The result of a call. Pictures stand beside the response, and belong into it. */
 function resultsOf({ id, name, result }: Fields): readonly Value[] {

@@ -3,7 +3,7 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, factsOf, textOf, timeIn } from "../../conversations/about.ts";
+import { aboutConversation, factsOf, restOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { listOf } from "../../conversations/lists.ts";
@@ -91,6 +91,7 @@ function conversationOf(state: Fields, history: readonly Fields[], place: string
   leftOut.add("other checkpoint", history.length - 1);
   const { next } = state;
   leftOut.add("pending step", Array.isArray(next) ? next.length : 0);
+  leftOut.add("field of the state", unreadFields(state));
   const seen = firstSeen(history);
   const read = messagesOfWritten(
     list.map((value, index) => {
@@ -116,6 +117,36 @@ function conversationOf(state: Fields, history: readonly Fields[], place: string
     ...read,
     leftOut: leftOut.all,
   };
+}
+
+/** The fields of a state that are read. */
+const readNames = [
+  "values",
+  "channel_values",
+  "next",
+  "thread_id",
+  "threadId",
+  "checkpoint",
+  "created_at",
+  "createdAt",
+  "ts",
+  "updated_at",
+  "updatedAt",
+];
+
+/** How many fields of a state are not read: they change while its thread goes on. */
+function unreadFields(state: Fields): number {
+  const { metadata, checkpoint, config } = state;
+  const inner = [metadata, checkpoint, config].map((one) => (isFields(one ?? null) ? (one as Fields) : {}));
+  const [about, point, around] = inner as [Fields, Fields, Fields];
+  const configurable = isFields(around["configurable"]) ? around["configurable"] : {};
+  return [
+    restOf(state, [...readNames, "metadata", "config"]),
+    isState(state) ? restOf(about, Object.keys(ofGraph(about))) : undefined,
+    restOf(point, readNames),
+    restOf(around, ["configurable"]),
+    restOf(configurable, readNames),
+  ].reduce((count, rest) => count + Object.keys(rest ?? {}).length, 0);
 }
 
 /** Of the metadata of a state, those that stay while its thread goes on. */

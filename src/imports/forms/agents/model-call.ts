@@ -9,7 +9,8 @@ import type { MessageFormat } from "../../../formats/message-format.ts";
 import { openaiResponses } from "../../../formats/openai-items.ts";
 import { openai } from "../../../formats/openai.ts";
 import type { MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { restOf, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
 import { instructionsIn } from "../../conversations/listed-messages.ts";
 import { listOf } from "../../conversations/lists.ts";
 
@@ -34,6 +35,10 @@ export interface ModelCall {
   readonly facts: MessageFacts;
   /** The fields around the messages. */
   readonly about: Fields;
+  /** What request and response say beside the messages. */
+  readonly beside: Fields | undefined;
+  /** The headers of the request and the response, which may have keys: they are not kept. */
+  readonly headers: number;
 }
 
 interface Provider {
@@ -75,7 +80,10 @@ const providers: readonly Provider[] = [
  */
 export function callIn(document: Fields): ModelCall | undefined {
   const { request, response, ...around } = document;
-  if (isFields(request) && isFields(response)) return callOf(bodyOf(request), bodyOf(response), around);
+  if (isFields(request) && isFields(response)) {
+    const call = callOf(bodyOf(request), bodyOf(response), around);
+    return call && withEnvelopes(call, { request, response });
+  }
   const isOne =
     document["object"] === "response" ||
     document["object"] === "chat.completion" ||
@@ -97,7 +105,31 @@ function batchedCallIn(document: Fields): ModelCall | undefined {
   if (batchName === undefined || (asked ?? answered) === undefined) return undefined;
   const usual = answered && openaiProvider;
   const call = callOf(asked ?? {}, answered ?? {}, { custom_id: batchName }, usual);
-  return call && { ...call, batchName, hasResponse: answered !== undefined };
+  if (call === undefined) return undefined;
+  const { response, result } = document;
+  const rest = restOf(document, ["body", "params", "request", "response", "result"]);
+  const failed = answered !== undefined && Object.keys(answered).length === 0;
+  const around = { ...rest, ...(failed && isFields(result) ? { result } : {}) };
+  const whole = { ...call, batchName, hasResponse: answered !== undefined, beside: { ...around, ...call.beside } };
+  return withEnvelopes(whole, defined({ response, result: failed ? undefined : result }));
+}
+
+/** The call, with the fields that stand beside the body of its request and of its response. */
+function withEnvelopes(call: ModelCall, envelopes: Fields): ModelCall {
+  const all = Object.entries(envelopes).filter((one): one is [string, Fields] => isFields(one[1]));
+  const rest = all.flatMap(([name, envelope]) => {
+    const isOne = name === "result" ? isFields(envelope["message"]) : isFields(envelope["body"]);
+    const fields = isOne ? restOf(envelope, ["body", "message", "headers"]) : undefined;
+    return fields === undefined ? [] : [[`${name}Envelope`, fields] as const];
+  });
+  const headers = all.map(([, envelope]) =>
+    isFields(envelope["body"]) ? Object.keys(Object(envelope["headers"])).length : 0,
+  );
+  return {
+    ...call,
+    beside: rest.length === 0 ? call.beside : { ...call.beside, ...Object.fromEntries(rest) },
+    headers: headers.reduce((sum, count) => sum + count, 0),
+  };
 }
 
 /** The response of a line of a batch, without fields for a call that failed; undefined for a request. */
@@ -117,6 +149,7 @@ export function joinedCall(request: ModelCall, response: ModelCall): ModelCall {
     otherChoices,
     hasResponse,
     facts: { ...request.facts, ...response.facts },
+    beside: { ...request.beside, ...response.beside },
   };
 }
 
@@ -137,6 +170,17 @@ function callOf(request: Fields, response: Fields, around: Fields, usual?: Provi
   const isOfItems = format === openaiResponses;
   const { tools, conversation } = { ...request, ...around };
   const { [input]: _, [output]: _output, ...rest } = { ...request, ...(request === response ? {} : around) };
+  const instructions = isOfItems
+    ? textIn(request["instructions"] ?? response["instructions"])
+    : instructionsIn(request);
+  const said = isOfItems ? answers : answers.slice(0, 1);
+  const outputs = listOf(response[output]);
+  const own = defined({ ...response, [output]: isOfItems || format === anthropic ? outputs : outputs.slice(0, 1) });
+  const [ofRequest, ofResponse, ...others] = [request, own, around].map(
+    (fields) => restOf(fields, ["tools", input]) ?? {},
+  );
+  const parts: Fields =
+    request === response ? ofResponse! : Object.assign({ request: ofRequest!, response: ofResponse! }, ...others);
   return {
     id: textOf(response, ["id", "responseId"]),
     previous: textOf({ ...response, ...request }, ["previous_response_id"]),
@@ -144,9 +188,9 @@ function callOf(request: Fields, response: Fields, around: Fields, usual?: Provi
       ? textOf(conversation, ["id"])
       : textOf({ conversation: conversation ?? "" }, ["conversation"]),
     format,
-    instructions: isOfItems ? textIn(request["instructions"] ?? response["instructions"]) : instructionsIn(request),
+    instructions,
     input: isOfItems || format === gemini ? asMessages(request[input], format) : listOf(request[input]),
-    output: isOfItems ? answers : answers.slice(0, 1),
+    output: said,
     hasResponse: true,
     batchName: undefined,
     otherChoices: isOfItems ? 0 : Math.max(answers.length - 1, 0),
@@ -157,6 +201,8 @@ function callOf(request: Fields, response: Fields, around: Fields, usual?: Provi
       usage: usageOf(response["usage"] ?? response["usageMetadata"]),
     }),
     about: Object.fromEntries(Object.entries(rest).filter(([name]) => !notAbout.has(name))),
+    beside: besideOf(parts, [instructions, ...said], { words: Object.keys(parts) }),
+    headers: 0,
   };
 }
 

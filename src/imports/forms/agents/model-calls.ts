@@ -106,8 +106,15 @@ class CallLog {
       // What an earlier request or response had keeps its time and its tokens.
       facts:
         named === undefined ? (known[index]?.facts ?? defined({ at: call.facts.at })) : defined({ at: call.facts.at }),
+      beside: named === undefined ? known[index]?.beside : undefined,
     }));
-    const output = call.output.map((value, index): WrittenMessage => ({ value, facts: index === 0 ? call.facts : {} }));
+    const output = call.output.map((value, index): WrittenMessage => ({
+      value,
+      ...(index === 0 ? { facts: call.facts, beside: call.beside } : { facts: {} }),
+    }));
+    // A call without an answer.
+    const asked = input.at(-1);
+    if (output.length === 0 && asked !== undefined) input[input.length - 1] = { ...asked, beside: call.beside };
     const before = named === undefined ? [] : known;
     const node = { id: `${this.#nodes.length}`, parent, call, written: [...before, ...input, ...output] };
     this.#nodes.push(node);
@@ -202,7 +209,8 @@ function conversationOf(path: readonly CallNode[], id: string | undefined, place
   const [{ call }] = path as [CallNode, ...CallNode[]];
   const { written, call: last } = path.at(-1)!;
   const { id: _, ...about } = aboutConversation(call.about, [...callFields]);
-  const read = messagesOfWritten(written, { place, instructions: last.instructions, format: last.format });
+  const form = "model-calls";
+  const read = messagesOfWritten(written, { place, instructions: last.instructions, format: last.format, form });
   const calls = path.map((node) => node.call);
   return {
     ...about,
@@ -212,6 +220,7 @@ function conversationOf(path: readonly CallNode[], id: string | undefined, place
       error: calls.filter(({ output, hasResponse }) => hasResponse && output.length === 0).length,
       "other choice": calls.reduce((count, { otherChoices }) => count + otherChoices, 0),
       "tool definition": Math.max(...calls.map(({ tools }) => tools)),
+      header: calls.reduce((count, { headers }) => count + headers, 0),
     },
   };
 }

@@ -21,7 +21,7 @@ test("a prompt of AI Studio has its model, tokens and instructions; chunks of on
     },
   };
   const report = await importText(place.sessions, JSON.stringify(prompt));
-  assert.deepEqual([report.restored, report.leftOut, report.aside], [1, { draft: 1, picture: 1 }, 1]);
+  assert.deepEqual([report.restored, report.leftOut, report.aside], [1, { draft: 1, picture: 1 }, 6]);
   const [{ id } = { id: "" }] = (await place.sessions.list()).items;
   const [question, answer] = await storedMessages(place.sessions, id);
   assert.deepEqual(question?.content, [
@@ -29,7 +29,17 @@ test("a prompt of AI Studio has its model, tokens and instructions; chunks of on
     { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
     { type: "text", text: "Is it done?" },
   ]);
-  assert.deepEqual([answer?.content, nativeOf(answer!)?.value], ["Yes.", [{ type: "reasoning", text: "Look first." }]]);
+  assert.deepEqual(
+    [answer?.content, nativeOf(answer!)?.value],
+    [
+      "Yes.",
+      [
+        { type: "reasoning", text: "Look first." },
+        { isThought: true, tokenCount: 10 },
+        { tokenCount: 2, finishReason: "STOP" },
+      ],
+    ],
+  );
   const session = await place.sessions.get(id);
   assert.deepEqual(
     [session.info.metadata, await session.instructions()],

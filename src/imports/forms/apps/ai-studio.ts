@@ -3,10 +3,10 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, restOf, textOf, timeIn } from "../../conversations/about.ts";
+import { restOf, textOf, timeIn } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { instructionNames, instructionsIn } from "../../conversations/listed-messages.ts";
+import { aboutInstructed, instructionsIn } from "../../conversations/listed-messages.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
@@ -26,10 +26,13 @@ function chunksIn({ chunkedPrompt: prompt }: Fields, name: "chunks" | "pendingIn
 function conversationOf(fields: Fields, place: string): Conversation {
   const { runSettings } = fields;
   const model = isFields(runSettings) ? textOf(runSettings, ["model"]) : undefined;
-  const about = aboutConversation(fields, ["chunkedPrompt", ...instructionNames]);
+  const { chunkedPrompt: prompt, ...around } = fields;
+  const rest = restOf(prompt as Fields, ["chunks", "pendingInputs"]);
+  const about = aboutInstructed(rest === undefined ? around : { ...around, chunkedPrompt: rest }, []);
   const leftOut = new LeftOutCounts();
   // What was not sent is no message.
-  leftOut.add("draft", chunksIn(fields, "pendingInputs")?.filter((draft) => textOf(draft, ["text"])).length ?? 0);
+  const drafts = chunksIn(fields, "pendingInputs") ?? [];
+  leftOut.add("draft", drafts.filter((draft) => restOf(draft, ["role"]) !== undefined).length);
   return {
     ...about,
     metadata: defined({ ...about.metadata, source: "ai-studio" }),
@@ -61,9 +64,6 @@ const mediaNames = [
   "inlineFile",
 ];
 
-/** The fields of a chunk that have a place in a session. The parts repeat the text. */
-const placedNames = ["text", "role", "tokenCount", "finishReason", "isThought", "parts", "createTime", ...mediaNames];
-
 function appMessage(
   chunks: readonly [Fields, ...Fields[]],
   model: string | undefined,
@@ -89,7 +89,8 @@ function appMessage(
           }
         : undefined,
     }),
-    beside: chunks.flatMap((chunk) => restOf(chunk, placedNames) ?? []),
+    sources: chunks,
+    names: { placed: ["role"], words: ["text", "parts", ...mediaNames] },
   };
 }
 

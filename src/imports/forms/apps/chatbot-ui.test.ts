@@ -37,7 +37,17 @@ test("conversations of Chatbot UI keep their title, model and prompt; an empty o
     const session = await place.sessions.get(id);
     assert.deepEqual(
       [session.info.title, session.info.metadata, await session.instructions()],
-      ["Oven", { title: "Oven", temperature: 1, model: "m1", source: "chatbot-ui" }, "Be brief."],
+      [
+        "Oven",
+        {
+          title: "Oven",
+          temperature: 1,
+          model: "m1",
+          modelSettings: { name: "Model One", maxLength: 1000 },
+          source: "chatbot-ui",
+        },
+        "Be brief.",
+      ],
     );
     const [turn] = await Array.fromAsync(session.turns());
     assert.equal(turn?.model, "m1");

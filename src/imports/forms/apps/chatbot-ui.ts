@@ -2,7 +2,7 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { aboutConversation, textOf } from "../../conversations/about.ts";
+import { aboutConversation, restOf, textOf } from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { listedMessages } from "../../conversations/listed-messages.ts";
 import { noMessages } from "../../conversations/refusals.ts";
@@ -19,10 +19,11 @@ export const chatbotUi: ConversationFormat = {
     const modelId = textOf(model as Fields, ["id"]);
     const instructions = typeof prompt === "string" ? prompt : "";
     const about = aboutConversation(fields, []);
+    const modelSettings = restOf(model as Fields, ["id"]);
     return [
       {
         ...about,
-        metadata: defined({ ...about.metadata, model: modelId, source: "chatbot-ui" }),
+        metadata: defined({ ...about.metadata, model: modelId, modelSettings, source: "chatbot-ui" }),
         ...listedMessages(list.map(withoutType), place, { instructions, model: modelId, format: undefined }),
       },
     ];

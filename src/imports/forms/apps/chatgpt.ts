@@ -4,11 +4,12 @@ import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, says, textOf, timeIn } from "../../conversations/about.ts";
+import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
-import { withBeside } from "../../conversations/kept-beside.ts";
+import { besideOf, withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { fieldsIn } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 
 export const chatgpt: ConversationFormat = {
@@ -19,10 +20,14 @@ export const chatgpt: ConversationFormat = {
   read: ([{ value, place }], options) => {
     const fields = value as Fields;
     const { mapping, current_node: current } = fields;
-    const nodes = Object.entries(isFields(mapping) ? mapping : {}).flatMap(([id, node]) =>
-      isFields(node) ? [{ id, node, message: isFields(node["message"]) ? node["message"] : undefined }] : [],
+    const nodes = Object.entries(isFields(mapping) ? mapping : {}).map(([id, given]) => {
+      const node = isFields(given) ? given : {};
+      const message = isFields(node["message"]) ? node["message"] : undefined;
+      return { id, node, message, beside: besideNode(id, isFields(given) ? given : { node: given }) };
+    });
+    const messages = new Map(
+      nodes.flatMap((node) => (node.message === undefined && node.beside === undefined ? [] : [[node.id, node]])),
     );
-    const messages = new Map(nodes.flatMap(({ id, message }) => (message === undefined ? [] : [[id, message]])));
     const tree = {
       nodes: nodes.map(({ id, node, message }) => ({
         id,
@@ -33,7 +38,7 @@ export const chatgpt: ConversationFormat = {
       read: (ids: readonly string[]) =>
         conversationOf(
           fields,
-          ids.flatMap((id) => (messages.has(id) ? [{ id, message: messages.get(id)! }] : [])),
+          ids.flatMap((id) => messages.get(id) ?? []),
           place,
         ),
     };
@@ -49,21 +54,31 @@ function isWithoutMapping({ conversation_id: id, title, ...others }: Fields): bo
 
 interface NodeMessage {
   readonly id: string;
-  readonly message: Fields;
+  readonly message: Fields | undefined;
+  /** What the node has beside its message and its place in the tree. */
+  readonly beside: Fields | undefined;
+}
+
+/** The id of a node is that of its message, too. */
+function besideNode(id: string, node: Fields): Fields | undefined {
+  const { message } = node;
+  const own = isFields(message) ? message["id"] : undefined;
+  const placed = ["message", "parent", "children", ...(node["id"] === (own ?? id) ? ["id"] : [])];
+  return besideOf(isFields(message) && message["id"] === undefined ? { ...node, id } : node, [], { placed });
 }
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf(fields: Fields, path: readonly NodeMessage[], place: string): Conversation {
-  const about = aboutConversation(fields, ["mapping", "current_node"]);
+  // An export has the id twice.
+  const { conversation_id: id = fields["id"], id: other = id, ...named } = fields;
+  const about = aboutConversation(defined({ ...named, conversation_id: id }), ["mapping", "current_node"]);
   const reading = new Reading();
   for (const one of path) reading.add(one);
   const { messages, facts, leftOut, aside } = reading.end();
   if (messages.length === 0) throw noMessages(place);
-  const id = textOf(fields, ["conversation_id", "id"]);
   return {
     ...about,
-    ...defined({ id }),
-    metadata: { ...about.metadata, source: "chatgpt" },
+    metadata: defined({ ...about.metadata, id: other === id ? undefined : other, source: "chatgpt" }),
     messages,
     facts,
     leftOut,
@@ -86,15 +101,20 @@ class Reading {
   #last: { readonly message: Message; readonly facts: MessageFacts; readonly beside: Fields[] } | undefined;
   #aside = 0;
 
-  add({ id, message }: NodeMessage): void {
+  add({ id, message, beside }: NodeMessage): void {
+    if (beside !== undefined) this.#keepBeside({ node: beside });
+    if (message === undefined) return;
     const { author, content, recipient = "all", metadata } = message;
-    if (!isFields(author) || !isFields(content)) return;
+    if (!isFields(author) || !isFields(content)) {
+      this.#keepBeside(message);
+      return;
+    }
     const { role } = author;
     const { content_type: type } = content;
     const isHidden = isFields(metadata) && metadata["is_visually_hidden_from_conversation"] === true;
-    if (type === "user_editable_context" || type === "model_editable_context") this.#instructions(content);
+    if (type === "user_editable_context" || type === "model_editable_context") this.#instructions(message, content);
     else if (thoughts.has(type)) this.#keepBeside(message);
-    else if (isHidden || role === "system") this.#system(role, content);
+    else if (isHidden || role === "system") this.#system(message, content);
     else if (role === "tool") this.#result(message, content, textOf(author, ["name"]) ?? "tool");
     else if (role === "assistant" && typeof recipient === "string" && recipient !== "all")
       this.#call(message, { id, name: recipient, content });
@@ -113,28 +133,34 @@ class Reading {
     };
   }
 
-  #instructions(content: Fields): void {
+  #instructions(message: Fields, content: Fields): void {
     const texts = ["user_profile", "user_instructions"].flatMap((name) => textOf(content, [name]) ?? []);
-    if (texts.length > 0) this.#write({ role: "system", content: texts.join("\n\n") });
+    this.#tell(message, texts.join("\n\n"));
   }
 
-  #system(role: Value | undefined, content: Fields): void {
+  #system(message: Fields, content: Fields): void {
     const text = textsIn(content).join("\n\n");
-    if (text === "") return;
-    if (role === "system") this.#write({ role, content: text });
+    if (text === "" || (message["author"] as Fields)["role"] === "system") this.#tell(message, text);
     else this.#leftOut.add("hidden message");
+  }
+
+  /** Instructions are stored as their text alone: their other fields are kept beside the message that follows. */
+  #tell(message: Fields, text: string): void {
+    if (text !== "") this.#write({ role: "system", content: text });
+    this.#keepRest(message, [text]);
   }
 
   #said(role: "user" | "assistant", message: Fields, content: Fields): void {
     const parts = partsIn(content).map(spokenText);
     const texts = parts.filter((part) => typeof part === "string");
     const pictures = parts.filter(isFields);
-    this.#attachments(message, pictures);
-    if (texts.length + pictures.length === 0) return;
-    for (const picture of pictures) {
-      this.#count(picture);
-      this.#beside.push(picture);
+    this.#countAttachments(message, pictures);
+    if (parts.length === 0) {
+      this.#leftOut.add("empty message");
+      this.#keepBeside(message);
+      return;
     }
+    for (const picture of pictures) this.#count(picture);
     const words = parts.map((part) => ({ type: "text", text: isFields(part) ? referenceTo(part) : (part as string) }));
     this.#put({ role, content: pictures.length === 0 ? texts.join("\n\n") : words }, message);
   }
@@ -149,15 +175,13 @@ class Reading {
   }
 
   /** The files of a message are beside its content, pictures are parts of it too. The export has their names only. */
-  #attachments({ metadata }: Fields, pictures: readonly Fields[]): void {
-    const attached = isFields(metadata) && Array.isArray(metadata["attachments"]) ? metadata["attachments"] : [];
+  #countAttachments({ metadata }: Fields, pictures: readonly Fields[]): void {
     const pointers = pictures.map((picture) => textOf(picture, ["asset_pointer"]) ?? "");
-    for (const attachment of (attached as readonly Value[]).filter(isFields)) {
+    const others = fieldsIn(isFields(metadata) ? metadata["attachments"] : undefined).filter((attachment) => {
       const id = textOf(attachment, ["id"]);
-      if (id !== undefined && pointers.some((pointer) => pointer.endsWith(id))) continue;
-      this.#leftOut.add("attachment");
-      this.#beside.push(attachment);
-    }
+      return id === undefined || !pointers.some((pointer) => pointer.endsWith(id));
+    });
+    this.#leftOut.add("attachment", others.length);
   }
 
   #call(
@@ -183,8 +207,7 @@ class Reading {
   }
 
   #put(message: Message, source: Fields): void {
-    const rest = restOf(source);
-    if (rest !== undefined) this.#keepBeside(rest);
+    this.#keepRest(source, [message]);
     this.#write(message, factsOf(source), this.#beside);
     this.#beside = [];
   }
@@ -202,29 +225,15 @@ class Reading {
     this.#facts.set(whole, facts);
   }
 
+  #keepRest(message: Fields, stored: readonly Value[]): void {
+    const rest = besideOf(message, stored, { words: ["author", "content"] });
+    if (rest !== undefined) this.#keepBeside(rest);
+  }
+
   #keepBeside(message: Fields): void {
     this.#beside.push(message);
     this.#aside++;
   }
-}
-
-/** The metadata of a message that have another place, or are for ChatGPT's own pages. */
-const placedMetadata = ["attachments", "finish_details", "serialization_metadata"];
-
-/**
- * The name of the author, and the metadata that say what stands beside the words, such as sources: they are objects and lists.
- * Undefined for a message without such. The name of a tool is that of its call.
- */
-function restOf({ author, metadata }: Fields): Fields | undefined {
-  const { role, name = null } = author as Fields;
-  const kept = Object.entries(isFields(metadata) ? metadata : {}).filter(
-    ([field, value]) => typeof value === "object" && says(value) && !placedMetadata.includes(field),
-  );
-  const rest = {
-    ...(role === "tool" || !says(name) ? {} : { author: { name } }),
-    ...(kept.length === 0 ? {} : { metadata: Object.fromEntries(kept) }),
-  };
-  return says(rest) ? rest : undefined;
 }
 
 function factsOf(message: Fields): MessageFacts {

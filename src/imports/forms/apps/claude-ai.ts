@@ -1,19 +1,16 @@
 /** Data exports of Claude: `conversations.json`, whose conversations are lists of messages that name their parents. */
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
-import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { withCallIds } from "../../../formats/calls/call-ids.ts";
-import { canonicalParts } from "../../../formats/message-parts.ts";
-import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, textOf, timeIn } from "../../conversations/about.ts";
+import type { Conversation } from "../../../sessions/transfer/conversation.ts";
+import { textOf, timeIn } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { isExported } from "../../conversations/exported-session.ts";
-import { withBeside } from "../../conversations/kept-beside.ts";
-import { instructionNames, instructionsIn } from "../../conversations/listed-messages.ts";
+import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { aboutInstructed, instructionsIn } from "../../conversations/listed-messages.ts";
 import { fieldsIn } from "../../conversations/lists.ts";
-import { noMessages } from "../../conversations/refusals.ts";
+import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
 export const claudeAi: ConversationFormat = {
   name: "claude",
@@ -44,29 +41,30 @@ export const claudeAi: ConversationFormat = {
 
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf(fields: Fields, list: readonly Fields[], place: string): Conversation {
-  const about = aboutConversation(fields, ["chat_messages", "current_leaf_message_uuid", ...instructionNames]);
+  const about = aboutInstructed(fields, ["chat_messages", "current_leaf_message_uuid"]);
   // An export in this format has them beside the messages.
   const instructions = instructionsIn(fields);
-  const messages: Message[] = instructions === "" ? [] : [{ role: "system", content: instructions }];
-  const facts = new Map<Message, MessageFacts>();
-  let aside = 0;
-  let files = 0;
-  const read = list.map((value) => canonicalParts({ role: roleOf(value["sender"]), content: contentOf(value) }));
-  // Calls and results of some exports have no ids.
-  const identified = withCallIds(read.map((one) => one.messages));
-  for (const [index, value] of list.entries()) {
-    const [first, ...others] = identified[index]!;
-    const besides = read[index]!.aside;
-    files += fieldsIn(value["files"]).length + fieldsIn(value["attachments"]).filter((one) => !hasText(one)).length;
-    aside += besides;
-    const isEmpty = first?.role !== "assistant" && others.length === 0 && first?.content === "";
-    if (first === undefined || isEmpty) continue;
-    const whole = besides === 0 ? first : withBeside(first, "claude", [value]);
-    facts.set(whole, defined({ at: timeIn(value) }));
-    messages.push(whole, ...others);
-  }
-  if (messages.length === 0 && !isExported(fields)) throw noMessages(place);
-  return { ...about, messages, facts, aside, leftOut: { attachment: files } };
+  if (list.length === 0 && isExported(fields))
+    return { ...about, messages: instructions === "" ? [] : [{ role: "system", content: instructions }] };
+  const leftOut = new LeftOutCounts();
+  return {
+    ...about,
+    ...messagesOfApp(
+      list.map((value) => appMessage(value, leftOut)),
+      { format: "claude", place, instructions, leftOut },
+    ),
+  };
+}
+
+function appMessage(value: Fields, leftOut: LeftOutCounts): AppMessage {
+  const files = [...fieldsIn(value["files"]), ...fieldsIn(value["attachments"]).filter((one) => !hasText(one))];
+  leftOut.add("attachment", files.length);
+  return {
+    message: { role: roleOf(value["sender"]), content: contentOf(value) },
+    facts: defined({ at: timeIn(value) }),
+    sources: [value],
+    names: { placed: ["sender"], words: ["text", "content", "attachments"] },
+  };
 }
 
 function roleOf(sender: Value | undefined): "user" | "assistant" {

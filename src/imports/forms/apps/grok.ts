@@ -3,10 +3,11 @@ import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, restOf, textOf, timeIn } from "../../conversations/about.ts";
+import { aboutConversation, textOf, timeIn, withoutClash } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { fieldsIn } from "../../conversations/lists.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
@@ -19,8 +20,8 @@ export const grok: ConversationFormat = {
       : undefined,
   read: ([{ value, place }], options) => {
     const { conversation, responses } = value as Fields;
-    const list = (responses as readonly Value[]).flatMap((one) =>
-      isFields(one) && isFields(one["response"]) ? [one["response"]] : [],
+    const list = fieldsIn(responses).flatMap(({ response, ...around }) =>
+      isFields(response) ? [withoutClash(around, response)] : [],
     );
     const ids = list.map((response, index) => textOf(response, ["_id", "id", "responseId"]) ?? `${index}`);
     const messages = new Map(ids.map((id, index) => [id, list[index]!]));
@@ -33,21 +34,28 @@ export const grok: ConversationFormat = {
       at: timeIn(response),
     }));
     const current = textOf(conversation as Fields, ["leaf_response_id"]);
+    const { conversation: _, responses: all, ...around } = value as Fields;
+    const unread = (all as readonly Value[]).length - list.length;
     const read = (path: readonly string[]): Conversation =>
       conversationOf(
-        conversation as Fields,
+        withoutClash(around, conversation as Fields),
         path.map((id) => messages.get(id)!),
-        place,
+        { place, unread },
       );
     return conversationsOfTree({ nodes, current, read }, options);
   },
 };
 
 /** @throws SessionError `message_invalid` for one without messages */
-function conversationOf(conversation: Fields, list: readonly Fields[], place: string): Conversation {
+function conversationOf(
+  conversation: Fields,
+  list: readonly Fields[],
+  { place, unread }: { readonly place: string; readonly unread: number },
+): Conversation {
   const { modify_time: changed, ...fields } = conversation;
   const about = aboutConversation(defined({ ...fields, updated_at: changed }), ["leaf_response_id"]);
   const leftOut = new LeftOutCounts();
+  leftOut.add("unreadable response", unread);
   return {
     ...about,
     metadata: defined({ ...about.metadata, source: "grok" }),
@@ -58,22 +66,8 @@ function conversationOf(conversation: Fields, list: readonly Fields[], place: st
   };
 }
 
-/** The fields of a response that have a place in a session, or none outside of Grok. */
-const placedNames = [
-  "_id",
-  "id",
-  "responseId",
-  "conversation_id",
-  "parent_response_id",
-  "parentResponseId",
-  "sender",
-  "message",
-  "file_attachments",
-];
-
 function appMessage(response: Fields, leftOut: LeftOutCounts): AppMessage {
   const isAsked = textOf(response, ["sender"])?.toLowerCase() === "human";
-  const rest = restOf(response, placedNames);
   const text = textOf(response, ["message"]);
   return {
     message: {
@@ -81,6 +75,7 @@ function appMessage(response: Fields, leftOut: LeftOutCounts): AppMessage {
       content: [...partsOfFiles(response["file_attachments"], leftOut), ...(text === undefined ? [] : [text])],
     },
     facts: defined({ at: timeIn(response), model: isAsked ? undefined : textOf(response, ["model"]) }),
-    beside: rest === undefined ? [] : [rest],
+    sources: [response],
+    names: { words: ["message"] },
   };
 }

@@ -2,12 +2,13 @@
 import { isFields, jsonOf, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
+import { sameValue } from "../../../domain/values/same-value.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, onlyUser, restOf, says, textOf, timeIn, userOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat, DocumentKind } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { listOf } from "../../conversations/lists.ts";
+import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 
@@ -24,7 +25,7 @@ export const librechat: ConversationFormat = {
     const [{ value, place }] = documents;
     const isEntry = isMessage(value);
     const fields = isEntry ? defined({ conversationId: (value as Fields)["conversationId"] }) : (value as Fields);
-    const written = flat(isEntry ? documents.map((document) => document.value) : listIn(fields)!);
+    const { found: written, unread } = flat(isEntry ? documents.map((document) => document.value) : listIn(fields)!);
     const messages = new Map(written.map(({ id, message }) => [id, message]));
     // Without parents the list is in its order.
     const isTree = written.some(({ parent }) => parent !== undefined && messages.has(parent));
@@ -37,7 +38,7 @@ export const librechat: ConversationFormat = {
       conversationOf(
         fields,
         path.map((id) => messages.get(id)!),
-        place,
+        { place, unread },
       );
     return conversationsOfTree({ nodes, current: undefined, read }, options);
   },
@@ -64,15 +65,17 @@ interface Placed {
   readonly message: Fields;
 }
 
-/** The messages of a tree, each before its children. A tree may be deeper than the stack. */
-function flat(list: readonly Value[]): readonly Placed[] {
+/** The messages of a tree, each before its children, and how many are none. A tree may be deeper than the stack. */
+function flat(list: readonly Value[]): { readonly found: readonly Placed[]; readonly unread: number } {
   const found: Placed[] = [];
-  const placed = (values: Value | undefined, parent?: string): readonly Omit<Placed, "id">[] =>
-    listOf(values)
-      .filter(isFields)
-      .filter(isMessage)
+  let unread = 0;
+  const placed = (values: Value | undefined, parent?: string): readonly Omit<Placed, "id">[] => {
+    const messages = fieldsIn(values).filter(isMessage);
+    unread += listOf(values).length - messages.length;
+    return messages
       .map((message) => ({ parent: parent ?? textOf(message, ["parentMessageId"]), message }))
       .toReversed();
+  };
   const waiting = [...placed(list)];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { message, parent } = next;
@@ -80,19 +83,33 @@ function flat(list: readonly Value[]): readonly Placed[] {
     found.push({ id, parent, message });
     waiting.push(...placed(message["children"], id));
   }
-  return found;
+  return { found, unread };
 }
 
-/** The fields of an export that say nothing of the conversation: another export has others. */
-const exportNames = ["messages", "messagesTree", "exportAt", "branches", "recursive", "options"];
+/** The fields of an export that say how it was made: another export has others. */
+const exportNames = ["exportAt", "branches", "recursive"];
 
 /** @throws SessionError `message_invalid` for one without messages */
-function conversationOf(fields: Fields, list: readonly Fields[], place: string): Conversation {
+function conversationOf(
+  fields: Fields,
+  list: readonly Fields[],
+  { place, unread }: { readonly place: string; readonly unread: number },
+): Conversation {
   const options = isFields(fields["options"]) ? fields["options"] : {};
   const { promptPrefix = options["promptPrefix"], ...named } = fields;
-  const { promptPrefix: _, title: __, ...others } = options;
-  const about = aboutConversation(named, exportNames);
+  const others = restOf(
+    options,
+    ["promptPrefix", "title"].filter((name) => sameValue(options[name], { ...named, promptPrefix }[name])),
+  );
+  const lists = ["messages", "messagesTree"].filter((name) => fields[name] === listIn(fields));
+  const about = aboutConversation(named, [
+    ...exportNames,
+    ...lists,
+    ...(isFields(fields["options"]) ? ["options"] : []),
+  ]);
   const leftOut = new LeftOutCounts();
+  leftOut.add("unreadable message", unread);
+  leftOut.add("field of the file", exportNames.filter((name) => says(fields[name] ?? null)).length);
   const read = messagesOfApp(
     list.map((message) => appMessage(message, textOf(options, ["model"]), leftOut)),
     { format: "librechat", place, instructions: typeof promptPrefix === "string" ? promptPrefix : "", leftOut },
@@ -101,30 +118,10 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
   return {
     ...defined({ user }),
     ...about,
-    metadata: defined({ ...about.metadata, options: says(others) ? others : undefined, source: "librechat" }),
+    metadata: defined({ ...about.metadata, options: others ?? about.metadata?.["options"], source: "librechat" }),
     ...read,
   };
 }
-
-/** The fields of a message that have a place in a session, or none outside of LibreChat's database. */
-const placedNames = [
-  "_id",
-  "__v",
-  "messageId",
-  "parentMessageId",
-  "conversationId",
-  "isCreatedByUser",
-  "text",
-  "content",
-  "children",
-  "files",
-  "user",
-  "endpoint",
-  "updatedAt",
-  "unfinished",
-  "tokenCount",
-  "promptTokens",
-];
 
 function appMessage(message: Fields, model: string | undefined, leftOut: LeftOutCounts): AppMessage {
   const isAsked = message["isCreatedByUser"] === true;
@@ -138,10 +135,6 @@ function appMessage(message: Fields, model: string | undefined, leftOut: LeftOut
       : [{ type: "text", text }];
   const named = textOf(message, ["model"]) ?? model;
   const sender = textOf(message, ["sender"]);
-  const placed = isError ? placedNames.filter((name) => name !== "text" && name !== "content") : placedNames;
-  // The name of an assistant is beside its answers, unless it is that of the model.
-  const isSenderPlaced = isAsked || named === undefined || named === sender;
-  const rest = restOf(message, isSenderPlaced ? [...placed, "sender"] : placed);
   const { promptTokens, tokenCount } = message;
   const outputTokens = typeof tokenCount === "number" ? tokenCount : undefined;
   const inputTokens = typeof promptTokens === "number" ? promptTokens : undefined;
@@ -156,7 +149,9 @@ function appMessage(message: Fields, model: string | undefined, leftOut: LeftOut
       model: isAsked ? undefined : (named ?? sender),
       usage: isCounted ? { inputTokens: inputTokens ?? 0, outputTokens: outputTokens ?? 0 } : undefined,
     }),
-    beside: rest === undefined ? [] : [rest],
+    sources: [message],
+    names: { placed: ["isCreatedByUser", "children"], words: ["text", "content", "files"] },
+    isNotice: isError,
   };
 }
 

@@ -100,8 +100,18 @@ for (const [name, id, document] of versions) {
     ]);
     const session = await place.sessions.get("k");
     const { title, metadata, createdAt } = session.info;
+    const { config, session: row, agentSettings, ...named } = metadata;
+    const settings = JSON.stringify([config, row, agentSettings]);
+    assert.equal(
+      settings,
+      JSON.stringify(
+        "data" in document
+          ? [null, { id: "s" }, { id: "g" }]
+          : [{ model: "m1" }, { id: "s", createdAt: 1_600_000_000_000 }, null],
+      ),
+    );
     assert.deepEqual(
-      [title, metadata, createdAt.getTime(), await session.instructions()],
+      [title, named, createdAt.getTime(), await session.instructions()],
       [
         "Oven",
         { title: "Oven", sessionId: "s", favorite: true, assistant: "Baker", source: "lobechat" },
@@ -126,7 +136,7 @@ test("errors, reasoning and results without a call stay beside; files are named 
   ];
   const document = { exportType: "singleSession", version: 7, state: { messages } };
   const report = await importText(place.sessions, JSON.stringify(document));
-  assert.deepEqual([report.restored, report.leftOut, report.aside], [1, { attachment: 1 }, 3]);
+  assert.deepEqual([report.restored, report.leftOut, report.aside], [1, { attachment: 1, "field of the file": 2 }, 4]);
   const stored = await storedMessages(place.sessions, "k");
   assert.deepEqual(
     stored.map(({ role, content }) => [role, content]),
@@ -153,7 +163,7 @@ test("a thread beside a topic is a branch of it, and a session of its own if tha
   const text = JSON.stringify({ exportType: "sessions", version: 7, state: { messages, topics } });
   await using place = inMemory();
   const report = await importText(place.sessions, text);
-  assert.deepEqual([report.restored, report.leftOut], [1, { branch: 1 }]);
+  assert.deepEqual([report.restored, report.leftOut], [1, { branch: 1, "field of the file": 2 }]);
   await using forked = inMemory();
   assert.equal((await importText(forked.sessions, text, { branches: "fork" })).restored, 2);
   const { metadata } = (await forked.sessions.get("h")).info;

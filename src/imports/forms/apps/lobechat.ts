@@ -10,6 +10,7 @@ import type { ConversationFormat } from "../../conversations/conversation-format
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
+import { besideOf } from "../../conversations/kept-beside.ts";
 import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 
@@ -28,12 +29,37 @@ export const lobechat: ConversationFormat = {
       const beside = threads.filter((thread) => thread !== topic && thread.topic === topic.topic);
       const leftOut = new LeftOutCounts();
       leftOut.add("branch", branches === "fork" ? 0 : beside.length);
-      // The other tables belong to no conversation: they are counted once.
-      for (const [table, rows] of index === 0 ? tables.unread : []) leftOut.add(`row of ${table}`, rows);
+      // The other rows belong to no conversation: they are counted once.
+      if (index === 0) countUnread(value as Fields, { tables, topics, leftOut });
       return conversationOf(topic, { tables, place, leftOut });
     });
   },
 };
+
+/** Counts the rows of tables that are not read, the rows that no message names, and the fields around the tables. */
+function countUnread(
+  { state, data, ...around }: Fields,
+  { tables, topics, leftOut }: Pick<Around, "tables" | "leftOut"> & { readonly topics: readonly Topic[] },
+): void {
+  for (const [table, rows] of tables.unread) leftOut.add(`row of ${table}`, rows);
+  const ofMessages = (name: string): Set<string | undefined> =>
+    new Set(tables.messages.map((message) => textOf(message, [name])));
+  const [sessions, ids] = [new Set(topics.map(({ session = "inbox" }) => session)), ofMessages("id")];
+  const agents = new Set([...sessions].map((session) => tables.agentOf.get(session) ?? session));
+  const read = { sessions, topics: ofMessages("topicId"), agents, plugins: ids, files: ids } as const;
+  const unnamed = (name: keyof typeof read): number =>
+    [...tables[name].keys()].filter((id) => !read[name].has(id)).length;
+  for (const name of ["sessions", "topics", "agents"] as const) leftOut.add(`row of ${name}`, unnamed(name));
+  leftOut.add("row of messagePlugins", unnamed("plugins"));
+  leftOut.add("row of messagesFiles", unnamed("files"));
+  const used = [...tables.sessions.values(), ...tables.agents.values()].flatMap((row) =>
+    useNames.map((name) => row[name]),
+  );
+  const topicsUsed = [...tables.topics.values()].map((row) => row["accessedAt"]);
+  leftOut.add("time of use", [...used, ...topicsUsed].filter((at = null) => says(at)).length);
+  const unused = isFields(state) ? data : undefined;
+  leftOut.add("field of the file", Object.keys(restOf(defined({ ...around, data: unused }), []) ?? {}).length);
+}
 
 /** True for a thread whose topic has no messages in the export. */
 function isAlone(thread: Topic, all: readonly Topic[]): boolean {
@@ -117,9 +143,6 @@ interface Around {
   readonly leftOut: LeftOutCounts;
 }
 
-/** The fields of topics and sessions that say nothing of the conversation; the time of its last message is that of its last change. */
-const storedNames = ["accessedAt", "updatedAt", "clientId", "slug", "meta", "config", "type", "group"];
-
 /** @throws SessionError `message_invalid` for one without messages */
 function conversationOf({ topic, thread, session = "inbox", messages }: Topic, around: Around): Conversation {
   const { tables, place, leftOut } = around;
@@ -130,21 +153,28 @@ function conversationOf({ topic, thread, session = "inbox", messages }: Topic, a
   const assistant =
     (isFields(meta) ? textOf(meta, ["title"]) : undefined) ?? textOf(row, ["title"]) ?? textOf(agent, ["title"]);
   const own = topic === undefined ? { ...row, title: assistant ?? "" } : (tables.topics.get(topic) ?? {});
-  const about = aboutConversation(own, storedNames);
+  const about = aboutConversation(own, ["accessedAt", ...(topic === undefined ? ["updatedAt", "config", "meta"] : [])]);
+  const description = [isFields(meta) ? meta["description"] : null, agent["description"]].find((one = null) =>
+    says(one),
+  );
+  const tags = [isFields(meta) ? meta["tags"] : null, agent["tags"]].find((one = null) => says(one));
+  const stored = Object.values(defined({ instructions, assistant, description, tags }));
+  const settings = (fields: Value | undefined): Value | undefined =>
+    isFields(fields) ? settingsOf(fields, stored, leftOut) : fields;
+  const { config: _, meta: __, ...fields } = row;
   const calls = new Set(messages.flatMap((message) => toolsIn(message).map((tool) => textOf(tool, ["id"]))));
   const id = thread ?? topic ?? session;
   return {
     ...about,
     id,
     metadata: defined({
-      ...Object.fromEntries(
-        ["description", "tags"].flatMap((name) => {
-          const value = [isFields(meta) ? meta[name] : null, agent[name]].find((one = null) => says(one));
-          return value === undefined ? [] : [[name, value]];
-        }),
-      ),
+      description,
+      tags,
       ...about.metadata,
-      config: isFields(config) ? restOf(config, ["systemRole"]) : undefined,
+      config: settings(config),
+      look: settings(meta),
+      session: topic === undefined ? undefined : settings(fields),
+      agentSettings: settings(agent),
       assistant,
       branchOf: thread === undefined ? undefined : topic,
       source: "lobechat",
@@ -156,35 +186,21 @@ function conversationOf({ topic, thread, session = "inbox", messages }: Topic, a
   };
 }
 
-/** The fields of a message that have a place in a session, or none outside of LobeChat's database. */
-const placedNames = [
-  ...storedNames.filter((name) => name !== "meta"),
-  "id",
-  "role",
-  "content",
-  "parentId",
-  "sessionId",
-  "topicId",
-  "threadId",
-  "agentId",
-  "groupId",
-  "userId",
-  "traceId",
-  "observationId",
-  "quotaId",
-  "fromModel",
-  "fromProvider",
-  "provider",
-  "favorite",
-  "files",
-  "imageList",
-  "fileList",
-  "plugin",
-  "tools",
-  "tool_call_id",
-  "metadata",
-  "extra",
-];
+/** Longer avatars are pictures. Metadata have a limit. */
+const avatarLengthMax = 1000;
+
+/** The fields of a session or an agent that are in no other place. The times of its last use change with other conversations. */
+function settingsOf(fields: Fields, stored: readonly Value[], leftOut: LeftOutCounts): Fields | undefined {
+  const { avatar } = fields;
+  const isLong = typeof avatar === "string" && avatar.length > avatarLengthMax;
+  leftOut.add("avatar", isLong ? 1 : 0);
+  return besideOf(fields, stored, {
+    placed: [...useNames, ...(isLong ? ["avatar"] : [])],
+    words: ["systemRole", "title", "description", "tags"],
+  });
+}
+
+const useNames = ["accessedAt", "updatedAt"];
 
 interface Reading {
   readonly tables: Tables;
@@ -199,13 +215,8 @@ function appMessage(message: Fields, { tables, calls, leftOut }: Reading): AppMe
   const more = isFields(extra) ? extra : {};
   const counts = isFields(metadata) ? metadata : {};
   const plugin = isFields(message["plugin"]) ? message["plugin"] : tables.plugins.get(id);
-  const rest = restOf(message, placedNames) ?? {};
-  const beside = {
-    ...rest,
-    ...pluginsOf(message, plugin),
-    ...Object.fromEntries(Object.entries(more).filter(([name, value]) => says(value) && !name.startsWith("from"))),
-    ...Object.fromEntries(Object.entries(counts).filter(([name, value]) => says(value) && !/tokens$/i.test(name))),
-  };
+  const files = tables.files.get(id);
+  const source = defined({ ...message, messagePlugin: tables.plugins.get(id), messagesFiles: files });
   const facts = defined({
     at: timeIn(message),
     model: textOf(message, ["model", "fromModel"]) ?? textOf(more, ["fromModel"]),
@@ -214,7 +225,12 @@ function appMessage(message: Fields, { tables, calls, leftOut }: Reading): AppMe
   const whole = (one: Message): AppMessage => ({
     message: one,
     facts: one.role === "user" ? defined({ at: facts.at }) : facts,
-    beside: Object.keys(beside).length === 0 ? [] : [beside],
+    sources: [source],
+    names: {
+      placed: ["role"],
+      words: ["content", "tools", "plugin", "messagePlugin", "imageList", "fileList", "files", "messagesFiles"],
+    },
+    isNotice: says(error ?? null),
   });
   const text = typeof content === "string" ? content : "";
   if (role === "tool" || role === "function") {
@@ -223,7 +239,7 @@ function appMessage(message: Fields, { tables, calls, leftOut }: Reading): AppMe
     if (callId !== undefined && calls.has(callId))
       return whole({ role: "tool", tool_call_id: callId, content: text, ...(isError ? { is_error: true } : {}) });
     // Older versions have a call in the message of its result alone.
-    if (plugin === undefined) return { ...whole({ role: "assistant", content: [] }), beside: [message] };
+    if (plugin === undefined) return { ...whole({ role: "assistant", content: [] }), isNotice: true };
     const called = callId ?? `call_${id}`;
     return whole({
       role: "assistant",
@@ -246,18 +262,11 @@ function appMessage(message: Fields, { tables, calls, leftOut }: Reading): AppMe
     type: "image",
   }));
   const named = [...pictures, ...listOf(message["fileList"])];
-  const files = named.length > 0 ? named : [...listOf(message["files"]), ...fileIds(tables.files.get(id))];
+  const attached = named.length > 0 ? named : [...listOf(message["files"]), ...fileIds(files)];
   return whole({
     role: role === "assistant" || role === "system" ? role : "user",
-    content: [...partsOfFiles(files, leftOut), ...(words === "" ? [] : [words]), ...tools],
+    content: [...partsOfFiles(attached, leftOut), ...(words === "" ? [] : [words]), ...tools],
   });
-}
-
-/** What calls and results say of their plugins beside the names, arguments and ids of the calls. */
-function pluginsOf(message: Fields, plugin: Fields | undefined): Fields {
-  const tools = toolsIn(message).map(({ apiName: _, arguments: __, ...others }): Value => others);
-  const rest = plugin && restOf(plugin, ["id", "toolCallId", "apiName", "arguments", "clientId"]);
-  return defined({ tools: tools.length === 0 ? undefined : tools, plugin: rest });
 }
 
 function nameOf(plugin: Fields): string {

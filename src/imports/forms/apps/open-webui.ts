@@ -2,12 +2,13 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
+import { sameValue } from "../../../domain/values/same-value.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, restOf, textOf, timeIn, usageOf } from "../../conversations/about.ts";
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { listOf } from "../../conversations/lists.ts";
+import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 import { partsOfDetails, partsOfOutput } from "./open-webui-content.ts";
@@ -31,7 +32,7 @@ export const openWebui: ConversationFormat = {
     const current = isFields(history) ? textOf(history, ["currentId"]) : undefined;
     const read = (path: readonly string[]): Conversation =>
       conversationOf(
-        { outer: value as Fields, chat },
+        { outer: value as Fields, chat, ids: messages },
         path.map((id) => messages.get(id)!),
         place,
       );
@@ -65,24 +66,38 @@ function parentOf(message: Fields): string | undefined {
 interface Around {
   readonly outer: Fields;
   readonly chat: Fields;
+  /** All messages of the tree. */
+  readonly ids: { readonly has: (id: string) => boolean };
 }
 
 /** The fields of a chat that have a place in a session, or repeat what has one. */
 const chatNames = ["id", "title", "history", "messages", "timestamp", "files", "system", "params", "chat"];
 
 /** @throws SessionError `message_invalid` for one without messages */
-function conversationOf({ outer, chat }: Around, list: readonly Fields[], place: string): Conversation {
+function conversationOf({ outer, chat, ids }: Around, list: readonly Fields[], place: string): Conversation {
   const params = isFields(chat["params"]) ? chat["params"] : {};
   const { system = params["system"] } = chat;
   const others = Object.entries(params).filter(([name, value]) => name !== "system" || value !== system);
-  const own = Object.fromEntries(Object.entries(chat).filter(([name]) => !chatNames.includes(name)));
-  const { title, id, timestamp } = chat;
-  // A row of the export says more than the chat in it.
-  const about = aboutConversation(
-    defined({ title, id, timestamp, ...own, params: Object.fromEntries(others), ...outer }),
-    outer === chat ? chatNames.filter((name) => !["id", "title", "timestamp", "params"].includes(name)) : ["chat"],
+  const own = Object.fromEntries(
+    Object.entries(chat).filter(
+      ([name, value]) => !chatNames.includes(name) || (name === "system" && typeof value !== "string"),
+    ),
   );
+  const { title, id, timestamp, history, messages } = chat;
+  const around = isFields(history) ? restOf(history, ["messages", "currentId"]) : undefined;
+  const inner: Fields = defined({ title, id, timestamp, ...own, params: Object.fromEntries(others), history: around });
+  // A row of the export says more than the chat in it.
+  const other = restOf(
+    inner,
+    Object.keys(inner).filter((name) => !Object.hasOwn(outer, name) || sameValue(outer[name], inner[name])),
+  );
+  const about = aboutConversation(outer === chat ? inner : defined({ ...inner, ...outer, chat: other }), [
+    "messages",
+    "files",
+  ]);
   const leftOut = new LeftOutCounts();
+  const loose = fieldsIn(messages).filter((message) => !ids.has(textOf(message, ["id"]) ?? ""));
+  leftOut.add("message outside of the tree", isFields(history) ? loose.length : 0);
   // The documents of a chat, without those of its messages.
   const placed = new Set(list.flatMap(({ files }) => listOf(files).map(keyOf)));
   leftOut.add("chat document", listOf(chat["files"]).filter((file) => !placed.has(keyOf(file))).length);
@@ -100,37 +115,13 @@ function keyOf(file: Value): string {
   return (isFields(file) ? textOf(file, ["id", "url", "name"]) : undefined) ?? "";
 }
 
-/** The fields of a message that have a place in a session, or none outside of Open WebUI's pages. */
-const placedNames = [
-  "id",
-  "parentId",
-  "childrenIds",
-  "role",
-  "content",
-  "output",
-  "files",
-  "models",
-  "modelName",
-  "modelIdx",
-  "done",
-  "lastSentence",
-  "completedAt",
-  "user",
-];
-
 function appMessage(message: Fields, leftOut: LeftOutCounts): AppMessage {
   const { role, content, output, error, info } = message;
   const isAnswer = role === "assistant";
   const text = typeof content === "string" ? content : "";
   // What a user was shown in place of an answer is no answer.
   const isError = isAnswer && error === true;
-  const rest = restOf(
-    message,
-    placedNames.filter((name) => !(isError && name === "content")),
-  );
-  const { info: _, ...others } = rest ?? {};
   const used = usageOf(info);
-  const besides = used === undefined ? (rest ?? {}) : others;
   const own = Array.isArray(content) ? (content as readonly Value[]) : isAnswer ? partsOfDetails(text) : [text];
   const parts = isAnswer && Array.isArray(output) ? partsOfOutput(output as readonly Value[], own) : own;
   return {
@@ -139,6 +130,9 @@ function appMessage(message: Fields, leftOut: LeftOutCounts): AppMessage {
       content: isError ? [] : [...partsOfFiles(message["files"], leftOut), ...parts.filter((part) => part !== "")],
     },
     facts: defined({ usage: used, ...factsOf(message) }),
-    beside: Object.keys(besides).length === 0 ? [] : [besides],
+    sources: [message],
+    // The parents say which the children are, and more of them come as the chat goes on.
+    names: { placed: ["role", "childrenIds"], words: ["content", "output", "files"] },
+    isNotice: isAnswer && (isError || isFields(error) || typeof error === "string"),
   };
 }
