@@ -15,13 +15,19 @@ import type {
   RecordedEvent,
   HandOffOptions,
   MessageInput,
+  NewRating,
+  Rating,
+  RatingQuery,
   Session,
   SessionEvent,
   SessionInfo,
   SessionLook,
+  SessionMemory,
   SessionNews,
   SessionPatch,
   SessionWrite,
+  SummarizeOptions,
+  Summary,
   TailQuery,
   TurnInput,
   Branch,
@@ -59,6 +65,7 @@ import {
   type WireLook,
   type WireOutcome,
 } from "../protocol/written.ts";
+import { ratingOfWire, summaryOfWire, type WireRating, type WireSummary } from "../protocol/wire-memory.ts";
 import { approveOver, askOver, cancelOver, encodeKey, keyNames, runningOver, waitingOver } from "./answer.ts";
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
@@ -86,6 +93,15 @@ type OverHttp = Pick<
   | "removeBranch"
   | "switchTo"
   | "truncate"
+  | "summarize"
+  | "summaries"
+  | "memory"
+  | "pin"
+  | "unpin"
+  | "leaveOut"
+  | "takeIn"
+  | "rate"
+  | "ratings"
   | "update"
   | "touch"
   | "record"
@@ -121,6 +137,12 @@ const consultNames: OptionNames<RemoteConsultOptions> = {
   signal: true,
   flush: true,
 };
+/** Options of `summarize` over HTTP: the server has the summarizer. */
+export type RemoteSummarizeOptions = Omit<SummarizeOptions, "summarizer">;
+
+const summarizeNames: OptionNames<RemoteSummarizeOptions> = { to: true, agent: true, signal: true };
+const ratingNames: OptionNames<NewRating> = { rating: true, comment: true, by: true };
+const ratingQueryNames: OptionNames<RatingQuery> = { turn: true };
 const watchNames: OptionNames<WatchOptions> = { signal: true, after: true, afterChunk: true };
 const handOffNames: OptionNames<Omit<HandOffOptions, "noteFrom">> = { ttl: true, note: true };
 const eventNames: OptionNames<AppEvent> = { type: true, data: true, severity: true };
@@ -443,6 +465,77 @@ export class RemoteSession implements OverHttp {
       this.#info = infoOfWire(answer.body as WireSession);
       this.#seen = this.#info;
     });
+  }
+
+  /**
+   * Summarizes the turns up to one of them, by the server's summarizer; null where the conversation is too short.
+   * @throws SessionError as a local session
+   */
+  async summarize(options: RemoteSummarizeOptions = {}): Promise<Summary | null> {
+    guardNames(options, "options", summarizeNames);
+    const { signal, ...body } = options;
+    const request = { method: "POST", path: `${this.#path}/summaries`, body, signal } as const;
+    const answer = await this.#inOrder(() => this.#http.ask(request));
+    return answer.status === 204 ? null : summaryOfWire(answer.body as WireSummary);
+  }
+
+  /** The summaries of the current branch, those that cover most first. */
+  async *summaries(): AsyncGenerator<Summary, void, undefined> {
+    yield* (await this.#items<WireSummary>("summaries")).map(summaryOfWire);
+  }
+
+  /** The turns of the current branch that are pinned, and those that are left out. */
+  async memory(): Promise<SessionMemory> {
+    return (await this.#http.ask({ method: "GET", path: `${this.#path}/memory` })).body as SessionMemory;
+  }
+
+  /** Pins a turn: models are shown it however old it is. @throws SessionError as a local session */
+  async pin(turn: number): Promise<boolean> {
+    return await this.#mark("PUT", turn, "pin");
+  }
+
+  /** Ends the pin of a turn. @throws SessionError as a local session */
+  async unpin(turn: number): Promise<boolean> {
+    return await this.#mark("DELETE", turn, "pin");
+  }
+
+  /** Leaves a turn out: no model is shown it. @throws SessionError as a local session */
+  async leaveOut(turn: number): Promise<boolean> {
+    return await this.#mark("PUT", turn, "left-out");
+  }
+
+  /** Shows models a turn again that was left out. @throws SessionError as a local session */
+  async takeIn(turn: number): Promise<boolean> {
+    return await this.#mark("DELETE", turn, "left-out");
+  }
+
+  async #mark(method: "PUT" | "DELETE", turn: number, mark: "pin" | "left-out"): Promise<boolean> {
+    const request = { method, path: this.#ofTurn(turn, mark) } as const;
+    const { body } = await this.#inOrder(() => this.#http.ask(request));
+    return (body as { readonly changed: boolean }).changed;
+  }
+
+  #ofTurn(turn: number, what: string): string {
+    if (Number.isSafeInteger(turn) && turn >= 1) return `${this.#path}/turns/${turn}/${what}`;
+    throw this.#outOf(turn);
+  }
+
+  /** Rates a turn; `rating: null` removes the rating of this rater. @throws SessionError as a local session */
+  async rate(turn: number, rating: NewRating): Promise<void> {
+    guardNames(rating, "rating", ratingNames);
+    const request = { method: "PUT", path: this.#ofTurn(turn, "rating"), body: rating } as const;
+    await this.#inOrder(() => this.#http.ask(request));
+  }
+
+  /** The ratings of the turns of the current branch, in the order of the turns. @throws SessionError as a local session */
+  async ratings(query: RatingQuery = {}): Promise<readonly Rating[]> {
+    guardNames(query, "query", ratingQueryNames);
+    return (await this.#items<WireRating>("ratings", { turn: query.turn })).map(ratingOfWire);
+  }
+
+  async #items<Item>(what: string, query?: HttpRequest["query"]): Promise<readonly Item[]> {
+    const { body } = await this.#http.ask({ method: "GET", path: `${this.#path}/${what}`, ...defined({ query }) });
+    return (body as { readonly items: readonly Item[] }).items;
   }
 
   /**

@@ -20,6 +20,7 @@ import { addEventRoutes } from "./routes/event-routes.ts";
 import { addHandoffRoutes } from "./routes/handoff-routes.ts";
 import { addHostRoutes } from "./routes/host-routes.ts";
 import { addInspectionRoutes } from "./routes/inspection/inspection-routes.ts";
+import { addMemoryRoutes } from "./routes/memory/memory-routes.ts";
 import { addListRoutes } from "./routes/list-routes.ts";
 import { addLogRoutes } from "./routes/log-routes.ts";
 import { addOperationRoutes } from "./routes/operation-routes.ts";
@@ -108,6 +109,7 @@ function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: Serv
   addSessionRoutes(shared);
   addListRoutes(shared);
   addTurnRoutes(shared);
+  addMemoryRoutes(shared);
   addLogRoutes(shared);
   addDocumentRoutes(shared);
   addAnswerRoutes(shared);

@@ -24,6 +24,7 @@ import {
   type TogetherTask,
   type WriteTask,
 } from "./log-writers.ts";
+import { askWithSummaries, type SummariesTask } from "./summaries.ts";
 import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
 
 export type Task =
@@ -61,6 +62,7 @@ export type Task =
   | ChangesTask
   | RewriteTask
   | TogetherTask
+  | SummariesTask
   | WaitingTask
   | WriteTask
   | ForkLogsTask
@@ -288,6 +290,7 @@ async function answers(
 }
 
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
+  if (task.kind === "summaries") return await askWithSummaries(store, task);
   if (task.kind === "rewrite") return await rewrite(store, task, say);
   if (task.kind === "together") return await together(store, task, say);
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });

@@ -12,6 +12,7 @@ import {
   type Place,
 } from "../../sessions/snapshots/located-json.ts";
 import { parseWindow, type Window } from "../../domain/request/window.ts";
+import { parseCompaction, type Compaction } from "../../sessions/options/compaction.ts";
 import type { ModelSettings } from "../../sessions/options/model.ts";
 import { parseModelSettings } from "../../sessions/options/model-settings.ts";
 import type { Value } from "../../domain/values/codec.ts";
@@ -25,6 +26,7 @@ const settings = [
   "model",
   "settings",
   "window",
+  "compaction",
   "ttl",
   "handoffTtl",
   "idleTimeout",
@@ -75,6 +77,8 @@ function parseAgent(name: string, { name: place, value }: LocatedMember, invalid
       agent.settings = modelSettings(member.value, `${name}.settings`, invalid);
     } else if (setting === "window") {
       agent.window = window(member.value, `${name}.window`, invalid);
+    } else if (setting === "compaction") {
+      agent.compaction = compaction(member.value, `${name}.compaction`, invalid);
     } else if (setting === "ttl" || setting === "handoffTtl" || setting === "idleTimeout") {
       agent[setting] = duration(member.value, `${name}.${setting}`, invalid);
     } else if (setting === "description") {
@@ -143,6 +147,12 @@ function window(value: LocatedValue, name: string, invalid: Invalid): Window {
   const bounds = plainValue(value) as Window;
   checked(value, invalid, () => parseWindow(bounds, name));
   return bounds;
+}
+
+function compaction(value: LocatedValue, name: string, invalid: Invalid): Compaction {
+  const plain = plainValue(value) as unknown as Compaction;
+  checked(value, invalid, () => parseCompaction(plain, name));
+  return plain;
 }
 
 /** The plain value, without the places of its parts in the file. */

@@ -4,6 +4,14 @@ import { archiveCommand, unarchiveCommand } from "./sessions-archive.ts";
 import { budgetCommand } from "./sessions-budget.ts";
 import { cancelCommand } from "./sessions-cancel.ts";
 import { endCommand } from "./sessions-end.ts";
+import {
+  leaveOutCommand,
+  pinCommand,
+  rateCommand,
+  ratingsCommand,
+  summariesCommand,
+  summarizeCommand,
+} from "./memory/sessions-memory.ts";
 import { branchesCommand, forkCommand, switchCommand } from "./sessions-fork.ts";
 import { legalHoldCommand } from "./sessions-legal-hold.ts";
 import { listCommand } from "./sessions-list.ts";
@@ -35,6 +43,12 @@ export function sessionsCommand(): Command {
     forkCommand(),
     branchesCommand(),
     switchCommand(),
+    summarizeCommand(),
+    summariesCommand(),
+    pinCommand(),
+    leaveOutCommand(),
+    rateCommand(),
+    ratingsCommand(),
     archiveCommand(),
     unarchiveCommand(),
     legalHoldCommand(),

@@ -10,6 +10,7 @@ import type {
   StoreCall,
   SweepNews,
   TurnNews,
+  Summarizing,
 } from "../../index.ts";
 import { countedSessions } from "../../telemetry/listed.ts";
 import { BoundedLabels } from "./bounded-labels.ts";
@@ -161,6 +162,7 @@ export class ServerMetrics {
     this.#listen("perdure:event", (news: EventNews) => this.#appEvents.count(news));
     this.#listen("perdure:turn", (news: TurnNews) => this.#models.countTurn(news));
     this.#listen("tracing:perdure:consult:asyncEnd", (answered: Consultation) => this.#models.countAnswer(answered));
+    this.#listen("tracing:perdure:summary:asyncEnd", (made: Summarizing) => this.#models.countSummary(made));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:event", ({ ended }: EventNews) => {
       if (ended !== undefined)

@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import { BoundedLabels } from "./bounded-labels.ts";
-import { SessionError, type Consultation, type TurnNews } from "../../index.ts";
+import { SessionError, type Consultation, type Summarizing, type TurnNews } from "../../index.ts";
 
 const seconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300];
 
@@ -12,6 +12,8 @@ export class ModelMetrics {
   readonly #latency: Histogram<"model">;
   readonly #firstText: Histogram<"model">;
   readonly #errors: Counter<"code" | "model">;
+  readonly #summaries: Counter<"outcome">;
+  readonly #summaryTokens: Counter<"type">;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -47,6 +49,18 @@ export class ModelMetrics {
       labelNames: ["code", "model"],
       registers,
     });
+    this.#summaries = new Counter({
+      name: "perdure_summaries_total",
+      help: "Summaries of past turns, by outcome: done, or failed, and the turn went on without it",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#summaryTokens = new Counter({
+      name: "perdure_summary_tokens_total",
+      help: "Tokens of summaries, by type (input, output), which are no tokens of turns",
+      labelNames: ["type"],
+      registers,
+    });
   }
 
   countTurn({ turn: { status, usage, model: name } }: TurnNews): void {
@@ -56,6 +70,12 @@ export class ModelMetrics {
     this.#tokens.inc({ type: "input", model }, usage.inputTokens);
     this.#tokens.inc({ type: "output", model }, usage.outputTokens);
     this.#tokens.inc({ type: "cached", model }, usage.cachedTokens ?? 0);
+  }
+
+  countSummary({ summary, error }: Summarizing): void {
+    this.#summaries.inc({ outcome: error === undefined ? "done" : "failed" });
+    this.#summaryTokens.inc({ type: "input" }, summary?.usage?.inputTokens ?? 0);
+    this.#summaryTokens.inc({ type: "output" }, summary?.usage?.outputTokens ?? 0);
   }
 
   countAnswer({ turn, repeated, answer, firstTextMs, model: asked, error }: Consultation): void {

@@ -1,0 +1,165 @@
+/** Commands of summaries, pinned turns, turns that are left out, and ratings. */
+import { InvalidArgumentError, type Command } from "commander";
+import { defined } from "../../../domain/values/defined.ts";
+import type { NewRating, Rating, Summary } from "../../../index.ts";
+import { examples, jsonOption, storeCommand, type JsonOption } from "../../program/command.ts";
+import { modelOfEnvironment, openExisting, openToRead, type StoreOptions } from "../../program/environment.ts";
+import { wholeNumber } from "../../terminal/arguments.ts";
+import { report, writeJson, writeLine } from "../../terminal/output.ts";
+
+interface SummarizeOptions extends StoreOptions, JsonOption {
+  readonly to?: number;
+}
+
+export function summarizeCommand(): Command {
+  return storeCommand(
+    "summarize",
+    "Summarize the first turns of a session; models are shown the summary in their place",
+  )
+    .argument("<id>", "the session")
+    .option("--to <turn>", "the last turn that the summary covers (default: all but the last 4)", wholeNumber)
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples(["perdure sessions summarize ceo_01m7…", "perdure sessions summarize ceo_01m7… --to 40"]),
+    )
+    .action(summarize);
+}
+
+async function summarize(id: string, { to, json, ...options }: SummarizeOptions): Promise<void> {
+  await using sessions = await openExisting(options, { model: modelOfEnvironment(undefined) });
+  const summary = await (await sessions.get(id)).summarize(defined({ to }));
+  if (summary === null) report({ session: id, summary }, `session ${id} is too short for a summary`, { json });
+  else report({ session: id, ...summary }, lineOf(summary), { json });
+}
+
+interface ListOptions extends StoreOptions, JsonOption {}
+
+export function summariesCommand(): Command {
+  return storeCommand("summaries", "List the summaries of a session, those that cover most first")
+    .argument("<id>", "the session")
+    .option(...jsonOption)
+    .addHelpText("after", examples(["perdure sessions summaries ceo_01m7…"]))
+    .action(summaries);
+}
+
+async function summaries(id: string, { json, ...options }: ListOptions): Promise<void> {
+  await using sessions = await openToRead(options);
+  for await (const summary of (await sessions.get(id)).summaries()) {
+    if (json === true) writeJson(summary);
+    else writeLine(lineOf(summary));
+  }
+}
+
+function lineOf({ from, to, text, usage }: Summary): string {
+  const tokens = usage === undefined ? "" : `, ${usage.totalTokens} tokens`;
+  return `turns ${from} to ${to}${tokens}: ${text}`;
+}
+
+interface MarkOptions extends StoreOptions, JsonOption {
+  readonly undo?: boolean;
+}
+
+export function pinCommand(): Command {
+  return markCommand("pin", "Pin a turn: models are shown it behind the summary, however old it is");
+}
+
+export function leaveOutCommand(): Command {
+  return markCommand("leave-out", "Leave a turn out: no model is shown it, and users still see it");
+}
+
+function markCommand(name: "pin" | "leave-out", summary: string): Command {
+  return storeCommand(name, summary)
+    .argument("<id>", "the session")
+    .argument("<turn>", "the number of the turn", wholeNumber)
+    .option("--undo", "remove the mark")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([`perdure sessions ${name} ceo_01m7… 12`, `perdure sessions ${name} ceo_01m7… 12 --undo`]),
+    )
+    .action((id: string, turn: number, options: MarkOptions) => mark(name, id, turn, options));
+}
+
+async function mark(
+  name: "pin" | "leave-out",
+  id: string,
+  turn: number,
+  { undo = false, json, ...options }: MarkOptions,
+): Promise<void> {
+  await using sessions = await openExisting(options);
+  const session = await sessions.get(id);
+  const operation = name === "pin" ? (undo ? "unpin" : "pin") : undo ? "takeIn" : "leaveOut";
+  const changed = await session[operation](turn);
+  const memory = await session.memory();
+  const numbers = (list: readonly number[]): string => (list.length === 0 ? "none" : list.join(", "));
+  const text = `session ${id}: pinned turns ${numbers(memory.pinned)}; left out ${numbers(memory.leftOut)}`;
+  report({ session: id, changed, ...memory }, text, { json });
+}
+
+interface RateOptions extends StoreOptions, JsonOption {
+  readonly comment?: string;
+  readonly by?: string;
+}
+
+export function rateCommand(): Command {
+  return storeCommand("rate", "Rate a turn, as feedback on its answer")
+    .argument("<id>", "the session")
+    .argument("<turn>", "the number of the turn", wholeNumber)
+    .argument("<rating>", "up, down, a number, or none to remove the rating", ratingOf)
+    .option("--comment <text>", "the reason, at most 2000 characters")
+    .option("--by <rater>", "the rater; a later rating by the same one replaces it")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure sessions rate ceo_01m7… 12 up",
+        "perdure sessions rate ceo_01m7… 12 0.4 --by judge --comment 'too long'",
+      ]),
+    )
+    .action(rate);
+}
+
+function ratingOf(text: string): NewRating["rating"] {
+  if (text === "up" || text === "down") return text;
+  if (text === "none") return null;
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (Number.isFinite(number)) return number;
+  throw new InvalidArgumentError("expected up, down, a number or none");
+}
+
+async function rate(
+  id: string,
+  turn: number,
+  rating: NewRating["rating"],
+  { comment, by, json, ...options }: RateOptions,
+): Promise<void> {
+  await using sessions = await openExisting(options);
+  await (await sessions.get(id)).rate(turn, { rating, ...defined({ comment, by }) });
+  report({ session: id, turn, rating }, `turn ${turn} of session ${id} is rated ${rating ?? "no more"}`, { json });
+}
+
+interface RatingsOptions extends StoreOptions, JsonOption {
+  readonly turn?: number;
+}
+
+export function ratingsCommand(): Command {
+  return storeCommand("ratings", "List the ratings of the turns of a session")
+    .argument("<id>", "the session")
+    .option("--turn <turn>", "only ratings of this turn", wholeNumber)
+    .option(...jsonOption)
+    .addHelpText("after", examples(["perdure sessions ratings ceo_01m7…"]))
+    .action(ratings);
+}
+
+async function ratings(id: string, { turn, json, ...options }: RatingsOptions): Promise<void> {
+  await using sessions = await openToRead(options);
+  for (const rating of await (await sessions.get(id)).ratings(defined({ turn }))) {
+    if (json === true) writeJson(rating);
+    else writeLine(ratingLine(rating));
+  }
+}
+
+function ratingLine({ turn, rating, by, comment }: Rating): string {
+  return `turn ${turn}: ${rating}${by === null ? "" : ` by ${by}`}${comment === undefined ? "" : `: ${comment}`}`;
+}
