@@ -2,7 +2,7 @@
  * Amends the last turn: a later version takes its place, with its number, key and time. Its usage is at least that of the
  * earlier version, so counters grow by the difference, and nothing is added to the log of truncated usage.
  */
-import { countUsage, headOf, set, splice, type Draft } from "../record/change.ts";
+import { countUsage, headOf, set, spliceEntry, type Draft } from "../record/change.ts";
 import { turnOpen, type Context } from "../record/guards.ts";
 import { use } from "../record/lifecycle.ts";
 import { guardForks, guardLegalHold } from "../record/retention.ts";
@@ -41,7 +41,7 @@ export function amendLast(
   const counted = seq > record.inherited ? earlier : withoutUsage(earlier);
   use(draft, context);
   ownAfter(draft, seq - 1);
-  splice(draft, "turns", seq, [entry]);
+  spliceEntry(draft, "turns", entry);
   dropSummaries(draft, seq - 1);
   set(draft, { counters: countAmended(counters, counted, turn) });
   countUsage(draft, { tokens: (turn.usage?.totalTokens ?? 0) - (counted.usage?.totalTokens ?? 0), turns: 0 });

@@ -8,7 +8,7 @@
  * Each acquisition and each recovery raises the fencing token, so the next write of the former holder fails with `fenced`.
  */
 import { SessionError } from "../../errors.ts";
-import { changeOf, countUsage, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import { changeOf, countUsage, draftOf, set, splice, spliceEntry, type Change, type Draft } from "../record/change.ts";
 import { assemble, type Chunk } from "./chunk.ts";
 import type { Entry } from "../record/entry.ts";
 import { appendEvent } from "../record/event.ts";
@@ -137,7 +137,7 @@ export function sealOver(draft: Draft, turn: Turn, replaced: readonly Entry[]): 
     putBack(draft, replaced, turn);
     return entry;
   }
-  splice(draft, "turns", turn.seq, [entry]);
+  spliceEntry(draft, "turns", entry);
   set(draft, { counters: countSealed(draft.record.counters, turn) });
   dropReplaced(draft);
   return entry;

@@ -14,11 +14,12 @@ import {
   headOf,
   set,
   splice,
+  spliceEntry,
   type Change,
   type Draft,
 } from "../record/change.ts";
 import { encodeChunk, type Chunk } from "./chunk.ts";
-import type { Entry } from "../record/entry.ts";
+import { newEntry, type Entry } from "../record/entry.ts";
 import { endSession, stayLive, use } from "../record/lifecycle.ts";
 import { grant, isGrantedTo, passLease, sealOver, type Acquisition } from "./leases.ts";
 import type { SessionRecord } from "../record/record.ts";
@@ -187,8 +188,7 @@ function place(draft: Draft, turn: TurnContent, at: number, context: Context): E
   const entry = entryAt({ seq: headOf(record, "turns") + 1, at }, turn, record.counters.messages);
   guardTurnSize(record, turn, entry, context);
   use(draft, context);
-  // Unlike a literal, this array is always young, as the entry is.
-  splice(draft, "turns", entry.seq, Array.of(entry));
+  spliceEntry(draft, "turns", entry);
   if (turn.key !== null) draft.claims.push({ log: "turns", key: turn.key });
   return entry;
 }
@@ -269,12 +269,9 @@ export function appendChunks(draft: Draft, { chunks, chunkBytes }: NewChunks, co
     });
   }
   const from = headOf(record, "chunks") + 1;
-  const entries = chunks.map((chunk, index) => ({
-    seq: from + index,
-    key: null,
-    at: context.now,
-    data: encodeChunk(chunk),
-  }));
+  const entries = chunks.map((chunk, index) =>
+    newEntry({ seq: from + index, at: context.now }, null, encodeChunk(chunk)),
+  );
   splice(draft, "chunks", from, entries);
 }
 

@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { headOf, namedLogs, splice, turnsIdentity, type Draft } from "../record/change.ts";
-import { isNamedLog, type Entry, type LogName } from "../record/entry.ts";
+import { isNamedLog, newEntry, type Entry, type LogName } from "../record/entry.ts";
 import { sessionIds, type Context } from "../record/guards.ts";
 import type { Identity, SessionRecord } from "../record/record.ts";
 import { guardLegalHold } from "../record/retention.ts";
@@ -149,7 +149,7 @@ export function placeEntries(
     const data = replaced.get(entry.seq)?.data;
     return data === undefined ? entry : { ...entry, at: context.now, data };
   });
-  const fresh = added.map(({ key, data }, index) => ({ seq: from + index, key, at: context.now, data }));
+  const fresh = added.map(({ key, data }, index) => newEntry({ seq: from + index, at: context.now }, key, data));
   guardLogs(record, log, context);
   if (kept.length > 0) guardRewritten(record, { log, entries: [...kept, ...fresh] }, context);
   splice(draft, log, first, [...kept, ...fresh]);
