@@ -25,6 +25,7 @@ export const bench: Bench = async (report) => {
     const file = join(folder, "perdure.db");
     const sessions = await openSessions({ store: `sqlite:${file}`, sweep: false });
     byHand.data = await storedText(sessions);
+    byHand.turn = JSON.parse(byHand.data);
     for (const measure of await oneWriter(sessions, byHand)) report(measure);
     for (const measure of await manyWriters(sessions, byHand)) report(measure);
     const long = await growLong(sessions, { file, byHand });
@@ -47,6 +48,8 @@ class ByHand {
   readonly database: DatabaseSync;
   /** The text of one turn, byte for byte what Perdure stores for it. */
   data = "";
+  /** The value of that text. */
+  turn: unknown;
   readonly #insert: StatementSync;
   readonly #last: StatementSync;
   readonly #compare: StatementSync;
@@ -85,10 +88,16 @@ class ByHand {
     this.#versions.set(session, version + 1);
   }
 
-  /** As {@link compareAndInsert}, in a transaction of its own. */
-  compareAndInsertAlone(session: string): void {
-    this.#begin.run();
+  /** As {@link compareAndInsert}, of a turn that is a value: its text is made for each row, as each writer has another turn. */
+  encodeAndInsert(session: string): void {
+    this.data = JSON.stringify(this.turn);
     this.compareAndInsert(session);
+  }
+
+  /** One row, in a transaction of its own. */
+  alone(work: () => void): void {
+    this.#begin.run();
+    work();
     this.#commit.run();
   }
 
@@ -107,6 +116,11 @@ class ByHand {
   /** As {@link insertForEach}, with the record of each compared. */
   compareAndInsertForEach(sessions: readonly string[]): void {
     this.#inBatches(sessions, (session) => this.compareAndInsert(session));
+  }
+
+  /** As {@link compareAndInsertForEach}, with each turn encoded. */
+  encodeAndInsertForEach(sessions: readonly string[]): void {
+    this.#inBatches(sessions, (session) => this.encodeAndInsert(session));
   }
 
   #inBatches(sessions: readonly string[], work: (session: string) => void): void {
@@ -140,21 +154,25 @@ async function storedText(sessions: Sessions): Promise<string> {
 async function oneWriter(sessions: Sessions, byHand: ByHand): Promise<Measure[]> {
   const session = await sessions.create();
   byHand.create("one comparing writer");
+  byHand.create("one encoding writer");
   const append = (): Promise<unknown> => session.append(turn);
   const insert = (): void => byHand.insert("one writer");
-  const compare = (): void => byHand.compareAndInsertAlone("one comparing writer");
+  const compare = (): void => byHand.alone(() => byHand.compareAndInsert("one comparing writer"));
+  const encode = (): void => byHand.alone(() => byHand.encodeAndInsert("one encoding writer"));
   await p50Of(warmPages / 2, append);
   p50OfSync(warmPages / 4, insert);
   p50OfSync(warmPages / 4, compare);
-  const [bare, compared] = await alternateAll(60, {
+  const [bare, compared, encoded] = await alternateAll(60, {
     ours: () => p50Of(25, append),
-    limits: [() => p50OfSync(25, insert), () => p50OfSync(25, compare)],
+    limits: [() => p50OfSync(25, insert), () => p50OfSync(25, compare), () => p50OfSync(25, encode)],
   });
-  if (bare === undefined || compared === undefined) throw new Error("two limits have two comparisons");
+  if (bare === undefined || compared === undefined || encoded === undefined)
+    throw new Error("three limits have three comparisons");
   const both = { name: "one writer: durable append, p50", unit: "µs", valueUnit: "times" } as const;
   return [
     { ...both, ...bare, limitName: "one bare INSERT", value: bare.ratio, bar: { atMost: 1.35 } },
     { ...both, ...compared, limitName: "compare and insert by hand", value: compared.ratio, bar: { atMost: 1.2 } },
+    { ...both, ...encoded, limitName: "encode, compare and insert by hand", value: encoded.ratio },
   ];
 }
 
@@ -176,19 +194,25 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
     await rateOf(writers * each, async () => {
       for (let times = 0; times < each; times++) byHand.compareAndInsertForEach(ids);
     });
+  const encodeAll = async (): Promise<number> =>
+    await rateOf(writers * each, async () => {
+      for (let times = 0; times < each; times++) byHand.encodeAndInsertForEach(ids);
+    });
   for (const id of ids) byHand.create(id);
   await appendAll();
   await insertAll();
   await compareAll();
+  await encodeAll();
   const singles: number[] = [];
-  const [bare, compared] = await alternateAll(12, {
+  const [bare, compared, encoded] = await alternateAll(12, {
     async ours() {
       singles.push(await rateOf(100, () => appendTimes(single, 100)));
       return await appendAll();
     },
-    limits: [insertAll, compareAll],
+    limits: [insertAll, compareAll, encodeAll],
   });
-  if (bare === undefined || compared === undefined) throw new Error("two limits have two comparisons");
+  if (bare === undefined || compared === undefined || encoded === undefined)
+    throw new Error("three limits have three comparisons");
   const { ours } = bare;
   const alone = median(singles);
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -226,6 +250,15 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
       value: compared.ratio,
       valueUnit: "times",
       bar: { atLeast: 0.8 },
+    },
+    {
+      name: "1 000 sessions at once",
+      unit: "turns/s",
+      ours,
+      limit: encoded.limit,
+      limitName: "encode, compare and insert by hand, 100 a transaction",
+      value: encoded.ratio,
+      valueUnit: "times",
     },
     {
       name: "event loop delay meanwhile, p99",
