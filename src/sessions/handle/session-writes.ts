@@ -5,7 +5,7 @@
  */
 import { placed } from "../../domain/branches/segments.ts";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { isSame, joined, mayFollow, type Change, type Transaction } from "../../domain/record/change.ts";
+import { isSame, joined, listOf, mayFollow, type Change, type Transaction } from "../../domain/record/change.ts";
 import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { correlationNow } from "../tracing/correlation.ts";
 import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
@@ -148,7 +148,7 @@ export class SessionWrites implements LateTransaction {
 
   #add(item: FoldedWrite | Alone): void {
     this.#learn(item.handle.record);
-    if (this.#waiting.length === 0) this.#waiting = [item];
+    if (this.#waiting.length === 0) this.#waiting = listOf(item);
     else this.#waiting.push(item);
     if (this.#isRunning) return;
     this.#isRunning = true;
