@@ -87,6 +87,7 @@ export type { Compaction, MadeSummary, Summarizer, SummaryRequest } from "./sess
 export type { EndOptions } from "./sessions/operations/end.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";
 export type { ActiveAgent, SessionInfo } from "./sessions/session/session-info.ts";
+export type { SessionWithLook } from "./sessions/open-session.ts";
 export type { SessionLook, TailQuery } from "./sessions/session/look.ts";
 export { SessionLog, type KeyRangeOptions, type LogEntryRange } from "./sessions/logs/session-log.ts";
 export type { KeyRange } from "./sessions/logs/key-range.ts";

@@ -14,7 +14,9 @@ import {
   type CreateOptions,
   type EnsureOptions,
 } from "./session/opening.ts";
+import { lookAt, lookOn, parseTails, type SessionLook, type TailQuery } from "./session/look.ts";
 import { Session } from "./session/session.ts";
+import type { Loaded } from "../store/store.ts";
 import { traceCall, type Operation } from "./tracing/operation.ts";
 
 /** Options of `get`. */
@@ -77,5 +79,38 @@ export async function getSession(
     });
     if (handle !== undefined) return new Session(handle);
     throw new SessionError("session_not_found", { sessionId: id, tenant });
+  });
+}
+
+/** A session, and a look at it from the moment at which it was opened. */
+export interface SessionWithLook {
+  readonly session: Session;
+  readonly look: SessionLook;
+}
+
+/** @throws SessionError as `Sessions.look` */
+export async function lookAtSession(
+  router: FallbackRouter,
+  { tenant, id }: SessionKey,
+  tails: readonly TailQuery[],
+): Promise<SessionWithLook> {
+  const wanted = parseTails(router.core, tails);
+  const operation: Operation = { operation: "look", tenant };
+  return await traceCall(operation, async () => {
+    router.core.guardOpen();
+    const key = { tenant, id: parseId(id, "sessionId") };
+    operation.session = key.id;
+    let loaded: Loaded | undefined;
+    const handle = await router.open(async (core) => {
+      loaded = await core.find(key, wanted);
+      return loaded && new Handle(core, loaded.record);
+    });
+    if (handle === undefined || loaded === undefined)
+      throw new SessionError("session_not_found", { sessionId: id, tenant });
+    const session = new Session(handle);
+    // Turns of the outbox were replayed since.
+    if (handle.record !== loaded.record) return { session, look: await lookOn(handle, tails) };
+    handle.noteTails(wanted, loaded);
+    return { session, look: lookAt(handle.core, wanted, loaded) };
   });
 }

@@ -16,7 +16,8 @@ import { FallbackRouter, type Health } from "./fallback/fallback-router.ts";
 import { Keys } from "./keys.ts";
 import { writeManyOn, type WritesOutcome, type WriteTo } from "./logs/write-many.ts";
 import { newsOn, type NewsOptions } from "./news.ts";
-import { createSession, ensureSession, getSession } from "./open-session.ts";
+import { createSession, ensureSession, getSession, lookAtSession, type SessionWithLook } from "./open-session.ts";
+import type { TailQuery } from "./session/look.ts";
 import type { Model } from "./options/model.ts";
 import { checkedOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import type { News } from "./polling/news-feed.ts";
@@ -167,6 +168,14 @@ export class Sessions implements AsyncDisposable {
    */
   async get(id: string, options: { readonly seen?: Seen } = {}): Promise<Session> {
     return await getSession(this.#router, { tenant: this.tenant, id }, options);
+  }
+
+  /**
+   * Get a session and look at it, in one round trip: `get` and `Session.look` together.
+   * @throws SessionError `session_not_found`, and as `Session.look`
+   */
+  async look(id: string, tails: readonly TailQuery[] = []): Promise<SessionWithLook> {
+    return await lookAtSession(this.#router, { tenant: this.tenant, id }, tails);
   }
 
   /** One page of sessions. @throws SessionError `argument_invalid`, `id_invalid` */

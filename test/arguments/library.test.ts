@@ -155,6 +155,7 @@ const ofSessions: Calls<InMemory> = {
   create: ({ sessions }) => ({ of: sessions, args: [{ id: "s", ...ofNew }] }),
   ensure: ({ sessions }) => ({ of: sessions, args: ["s", { ...ofNew, onExpired: "fail" }] }),
   get: async (place) => (await session(place), { of: place.sessions, args: ["s", {}] }),
+  look: async (place) => (await session(place), { of: place.sessions, args: ["s", [{ log: "turns", last: 1 }]] }),
   list: ({ sessions }) => ({ of: sessions, args: [{ limit: 1, order: "id", ...ofSelection }] }),
   each: ({ sessions }) => ({ of: sessions, args: [ofSelection] }),
   search: ({ sessions }) => ({

@@ -1,5 +1,15 @@
 /** The messages that Genkit sees of a session, and the turns that a save writes: reads of the session's snapshots and turns. */
-import type { LogEntry, Session, SessionLook, Turn, Value } from "../../index.ts";
+import {
+  hasCode,
+  type LogEntry,
+  type Session,
+  type SessionLook,
+  type Sessions,
+  type SessionWithLook,
+  type TailQuery,
+  type Turn,
+  type Value,
+} from "../../index.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { keyPart } from "../keys/composed-keys.ts";
 import { fieldsOf } from "./leaf.ts";
@@ -23,13 +33,26 @@ export const changesLog = "genkit-changes";
 
 const nothing: Shown = { messages: [], anchors: [], own: undefined };
 
-/** A look at a session, for a save that is decided on its snapshots and turns. */
+/** The tails of a look at a session, for a save that is decided on its snapshots and turns. */
+const tails: readonly TailQuery[] = [
+  { log: snapshotsLog, last: 1 },
+  { log: itemsLog, last: 0 },
+  { log: "turns", last: 0 },
+];
+
+/** A session, and a look at it; undefined where there is none. */
+export async function lookedAt(sessions: Sessions, id: string): Promise<SessionWithLook | undefined> {
+  try {
+    return await sessions.look(id, tails);
+  } catch (error) {
+    if (hasCode(error, "session_not_found")) return undefined;
+    throw error;
+  }
+}
+
+/** A look at a session that is open. */
 export function lookAt(session: Session): Promise<SessionLook> {
-  return session.look([
-    { log: snapshotsLog, last: 1 },
-    { log: itemsLog, last: 0 },
-    { log: "turns", last: 0 },
-  ]);
+  return session.look(tails);
 }
 
 /** The entry of the snapshot that was first saved last. */

@@ -14,6 +14,7 @@ import {
   type Session,
   type SessionLook,
   type Sessions,
+  type SessionWithLook,
   type Value,
 } from "../../index.ts";
 import { keyPart } from "../keys/composed-keys.ts";
@@ -24,6 +25,7 @@ import {
   changesLog,
   idOfTurns,
   lookAt,
+  lookedAt,
   messagesOfTurns,
   newestIn,
   projectionOf,
@@ -113,9 +115,9 @@ export class GenkitStore<S = unknown> {
       return found === undefined ? await this.#turns(snapshotId, context) : await shown(found);
     }
     if (!isName(sessionId)) throw invalidText("sessionId", sessionId, { min: 1 });
-    const session = await this.#openOwn(sessionId, context);
-    if (session === undefined) return undefined;
-    const look = await lookAt(session);
+    const opened = await this.#openOwn(sessionId, context);
+    if (opened === undefined) return undefined;
+    const { session, look } = opened;
     const stored = await leafOf(sessionId, await snapshotsOf(session), this.#options.rejectBranchingSessions === true);
     if (stored !== undefined) return await shown({ session, look, stored });
     return look.info.turn === 0 ? undefined : await ofTurns(session, sessionId, look.info.turn);
@@ -124,8 +126,10 @@ export class GenkitStore<S = unknown> {
   /** The snapshot that stands for the first turns of a session, which others have written. */
   async #turns(snapshotId: string, context: GenkitContext | undefined): Promise<GenkitSnapshot<S> | undefined> {
     const named = turnsOfId(snapshotId);
-    const session = named && (await this.#openOwn(named.sessionId, context));
-    return named && session && (await ofTurns(session, named.sessionId, Math.min(named.turn, session.info.turn)));
+    const opened = named && (await this.#openOwn(named.sessionId, context));
+    if (named === undefined || opened === undefined) return undefined;
+    const { session, look } = opened;
+    return await ofTurns(session, named.sessionId, Math.min(named.turn, look.info.turn));
   }
 
   /**
@@ -182,11 +186,10 @@ export class GenkitStore<S = unknown> {
     if (found !== undefined && found.session.id !== id)
       throw invalidArgument("sessionId", id, { expected: "one_of", known: [found.session.id] });
     const user = this.#options.user?.(context);
-    const session = await this.#sessions.ensure(id, defined({ user, ttl: this.#options.ttl }));
+    const { session, look } = await this.#ensured(id, user, found);
     const problem = session.info.user === null ? ("no_user" as const) : undefined;
     if (!this.#isOwn(session, context))
       throw new SessionError("session_not_found", { sessionId: id, ...defined({ problem }) });
-    const look = found?.look ?? (await lookAt(session));
     const { parentId } = snapshot;
     const before = found?.stored ?? (isName(parentId) ? await storedIn(session, parentId, look) : undefined);
     const base = before && (this.#kept.of(id, before) ?? (await itemsOf(session.log(itemsLog), before)));
@@ -277,26 +280,29 @@ export class GenkitStore<S = unknown> {
     const document = await this.#documents.get(keyPart(snapshotId));
     if (document === null) return { found: undefined, version: "absent" };
     const { value, version } = document;
-    const session = await this.#open(value as string);
-    if (session === undefined) return { found: undefined, version };
+    const opened = await lookedAt(this.#sessions, value as string);
+    if (opened === undefined) return { found: undefined, version };
+    const { session, look } = opened;
     if (!this.#isOwn(session, context)) throw new SessionError("session_not_found", { sessionId: session.id });
-    const look = await lookAt(session);
     const stored = await storedIn(session, snapshotId, look);
     return { found: stored && { session, look, stored }, version };
   }
 
-  async #open(id: string): Promise<Session | undefined> {
-    try {
-      return await this.#sessions.get(id);
-    } catch (error) {
-      if (hasCode(error, "session_not_found")) return undefined;
-      throw error;
-    }
+  async #openOwn(sessionId: string, context: GenkitContext | undefined): Promise<SessionWithLook | undefined> {
+    const opened = await lookedAt(this.#sessions, this.#pathOf(sessionId));
+    return opened !== undefined && this.#isOwn(opened.session, context) ? opened : undefined;
   }
 
-  async #openOwn(sessionId: string, context: GenkitContext | undefined): Promise<Session | undefined> {
-    const session = await this.#open(this.#pathOf(sessionId));
-    return session !== undefined && this.#isOwn(session, context) ? session : undefined;
+  /**
+   * The session, made where there is none. A session whose time to live has passed is revived.
+   * @param found what the save is decided on
+   */
+  async #ensured(id: string, user: string | undefined, found: SessionWithLook | undefined): Promise<SessionWithLook> {
+    const opened = found ?? (await lookedAt(this.#sessions, id));
+    const state = opened?.look.info.state;
+    if (opened !== undefined && (state === "active" || state === "inactive")) return opened;
+    const session = await this.#sessions.ensure(id, defined({ user, ttl: this.#options.ttl }));
+    return { session, look: found?.look ?? (await lookAt(session)) };
   }
 
   #pathOf(sessionId: string): string {

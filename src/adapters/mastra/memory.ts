@@ -14,6 +14,7 @@ import {
   type ScopedDocumentWrite,
   type Session,
   type Sessions,
+  type Turn,
 } from "../../index.ts";
 import { batchesOf } from "../projection/batches.ts";
 import { boundsOf, inOrder, isDescending, isName, messagePage, messagesAround } from "./message-pages.ts";
@@ -348,7 +349,7 @@ export class MastraMemory {
       createdAt: now,
       updatedAt: now,
     });
-    const open = openThread(await this.#emptySession(thread), thread, this.#sessions.limits);
+    const open = openThread({ session: await this.#emptySession(thread), thread }, this.#sessions.limits);
     const messageIdMap = Object.fromEntries(messages.map(({ id }) => [id, randomUUID()]));
     const copies = messages.map((message) => ({
       ...message,
@@ -402,24 +403,35 @@ export class MastraMemory {
     return { ...page, messages: all, hasMore: page.hasMore && given < page.total };
   }
 
-  /** The thread with its session, which is looked at anew: a session of Mastra, else that of another framework with this id. */
-  async #open(threadId: string): Promise<OpenThread | undefined> {
-    const own = await this.#session(sessionIdOf(threadId));
+  /**
+   * The thread with its session, which is looked at anew: a session of Mastra, else that of another framework with this id.
+   * @param isWritten true: with the last turn
+   */
+  async #open(threadId: string, isWritten = false): Promise<OpenThread | undefined> {
+    const own = await this.#session(sessionIdOf(threadId), isWritten);
     if (own !== undefined) {
-      const thread = threadOf(own.info);
-      return thread && openThread(own, thread, this.#sessions.limits);
+      const thread = threadOf(own.session.info);
+      return thread && openThread({ ...own, thread }, this.#sessions.limits);
     }
-    const other = await this.#session(idFor(threadId));
+    const other = await this.#session(idFor(threadId), isWritten);
     if (other === undefined) return undefined;
-    const thread = threadOf(other.info) ?? foreignThreadOf(other.info);
-    return thread?.id === threadId ? openThread(other, thread, this.#sessions.limits) : undefined;
+    const thread = threadOf(other.session.info) ?? foreignThreadOf(other.session.info);
+    return thread?.id === threadId ? openThread({ ...other, thread }, this.#sessions.limits) : undefined;
   }
 
-  async #session(id: string): Promise<Session | undefined> {
+  async #session(
+    id: string,
+    isWritten: boolean,
+  ): Promise<{ readonly session: Session; readonly last?: Turn } | undefined> {
     try {
-      return await this.#sessions.get(id);
+      if (!isWritten) return { session: await this.#sessions.get(id) };
+      const { session, look } = await this.#sessions.look(id, [{ log: "turns", last: 1 }]);
+      const turn = look.tails[0]?.[0]?.value as unknown as Turn | undefined;
+      return defined({ session, last: turn });
     } catch (error) {
       if (hasCode(error, "session_not_found")) return undefined;
+      // The last turn cannot be read: the messages are stored without it.
+      if (isWritten && hasCode(error, "store_invalid")) return await this.#session(id, false);
       throw error;
     }
   }
@@ -491,7 +503,7 @@ export class MastraMemory {
   async #save(messages: readonly MastraMessage[], known: ReadonlyMap<string, OpenThread> = new Map()): Promise<void> {
     const threads = new Map<string, OpenThread>(known);
     const openOf = async (id: string): Promise<OpenThread | undefined> => {
-      const open = threads.get(id) ?? (await this.#open(id));
+      const open = threads.get(id) ?? (await this.#open(id, true));
       if (open !== undefined) threads.set(id, open);
       return open;
     };

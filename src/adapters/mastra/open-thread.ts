@@ -1,5 +1,6 @@
 /** A thread, its session, and the messages that other frameworks have added to it. */
-import { encodeValue, type Limits, type Session } from "../../index.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { encodeValue, type Limits, type Session, type Turn } from "../../index.ts";
 import { ProjectedTurns, type ForeignMessages } from "../projection/projected-turns.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
 import { entryKeyOf, storedMessage, timeOfKey } from "./stored-message.ts";
@@ -13,6 +14,8 @@ export const turnsOfMastra: ProjectedTurns = new ProjectedTurns("mastra");
 export interface OpenThread {
   readonly session: Session;
   readonly thread: MastraThread;
+  /** The last turn at the moment of `session.info`; undefined: it was not looked at, or there is none. */
+  readonly last?: Turn;
   /** The messages that other frameworks have added, and that are not in the log, in the order of their keys. */
   foreign(): Promise<readonly ForeignEntry[]>;
 }
@@ -30,11 +33,14 @@ export interface ForeignEntries {
 }
 
 /** @param limits those of the store */
-export function openThread(session: Session, thread: MastraThread, limits: Limits): OpenThread {
+export function openThread(
+  { session, thread, last }: Pick<OpenThread, "session" | "thread"> & { readonly last?: Turn | undefined },
+  limits: Limits,
+): OpenThread {
   let found: Promise<readonly ForeignEntry[]> | undefined;
   const read = async (): Promise<readonly ForeignEntry[]> =>
     (await foreignIn({ session, thread }, limits)).flatMap(({ entries }) => entries);
-  return { session, thread, foreign: () => (found ??= read()) };
+  return { session, thread, foreign: () => (found ??= read()), ...defined({ last }) };
 }
 
 /**

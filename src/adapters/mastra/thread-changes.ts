@@ -81,7 +81,8 @@ export async function writeChanges(
 }
 
 async function turnsOf({ open, items }: Changes): Promise<ProjectedWrite> {
-  return await turnsOfMastra.projected(open.session, [...(await earlierItems(open)), ...items]);
+  const { session, last } = open;
+  return await turnsOfMastra.projected(session, [...(await earlierItems(open)), ...items], last);
 }
 
 /** The last messages of a thread that an earlier version of the adapter stored without turns. */

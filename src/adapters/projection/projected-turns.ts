@@ -131,10 +131,13 @@ export class ProjectedTurns {
     return this.#positioned({ turn: last.turn.seq, others, version: isWhole ? info.seen.version : 0 });
   }
 
-  /** The turns to write for these items. The write must be decided on the session's version, and have no other change of turns. */
-  async projected(session: Session, items: readonly ProjectedItem[]): Promise<ProjectedWrite> {
+  /**
+   * The turns to write for these items. The write must be decided on the session's version, and have no other change of turns.
+   * @param known the last turn, where it was read with the session
+   */
+  async projected(session: Session, items: readonly ProjectedItem[], known?: Turn): Promise<ProjectedWrite> {
     const { info } = session;
-    const drafts = await this.#drafts(session, items);
+    const drafts = await this.#drafts(session, { items, known: known?.seq === info.turn ? known : undefined });
     for (const item of items) {
       const { id, kind, messages } = item;
       const at = kind === "new" ? -1 : drafts.findLastIndex((draft) => this.#rangeOf(draft, id) !== undefined);
@@ -165,9 +168,14 @@ export class ProjectedTurns {
   }
 
   /** The last turns: those in which an item of these may be. */
-  async #drafts(session: Session, items: readonly ProjectedItem[]): Promise<Draft[]> {
+  async #drafts(
+    session: Session,
+    { items, known }: { readonly items: readonly ProjectedItem[]; readonly known: Turn | undefined },
+  ): Promise<Draft[]> {
+    if (session.info.turn === 0) return [];
     for (const last of [1, turnsMax]) {
-      const drafts = await Array.fromAsync(session.turns({ last }), draftOf);
+      const turns = last === 1 && known !== undefined ? [known] : await Array.fromAsync(session.turns({ last }));
+      const drafts = turns.map(draftOf);
       const isMissing = ({ id, kind }: ProjectedItem): boolean =>
         kind === "change" && !drafts.some((draft) => this.#rangeOf(draft, id) !== undefined);
       if (last === turnsMax || !items.some(isMissing)) return drafts;

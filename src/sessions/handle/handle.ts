@@ -1,6 +1,7 @@
 import {
   changeOf,
   draftOf,
+  headOf,
   isSame,
   mayFollow,
   turnsIdentity,
@@ -9,7 +10,7 @@ import {
 } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { leaseRuns, recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
-import type { Lease, SessionRecord } from "../../domain/record/record.ts";
+import type { Identity, Lease, SessionRecord } from "../../domain/record/record.ts";
 import { endOfWait } from "../../domain/writes/waiting.ts";
 import { guardHistory, sessionIds, type Writer } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -57,6 +58,8 @@ export class Handle implements WritableSession, FoldingView {
   /** The lease that it writes under. In a store that was put back, another lease may have the same fencing token. */
   #lease: Pick<Lease, "fence" | "commitId"> | null = null;
   #retired = false;
+  /** The last turn that was read, until the next write: an amendment of it need not read it again. */
+  #lastTurn: { readonly turns: Identity; readonly entry: Entry } | undefined;
   readonly #contention: Contention;
   readonly #operations = new OperationQueue();
 
@@ -185,7 +188,22 @@ export class Handle implements WritableSession, FoldingView {
   async peek(tails: LoadRequest["tails"] = []): Promise<Loaded> {
     const loaded = await this.core.load(this.key, tails, this.#record);
     this.learn(loaded.record);
+    this.noteTails(tails, loaded);
     return loaded;
+  }
+
+  /** Note the last turn of what was loaded. */
+  noteTails(tails: LoadRequest["tails"], { record, tails: found }: Loaded): void {
+    const entry = found[tails.findIndex(({ log }) => log === "turns")]?.at(-1);
+    if (entry !== undefined) this.#lastTurn = { turns: turnsIdentity(record), entry };
+  }
+
+  /** The entry of the last turn of a record, if this view has just read it. */
+  lastTurnOf(record: SessionRecord): Entry | undefined {
+    const { turns, entry } = this.#lastTurn ?? {};
+    const isLast =
+      turns !== undefined && isSame(turns, turnsIdentity(record)) && entry?.seq === headOf(record, "turns");
+    return isLast ? entry : undefined;
   }
 
   /** Load the newest record and count its turns as seen, also if the store was restored to an earlier state. */
@@ -316,6 +334,7 @@ export class Handle implements WritableSession, FoldingView {
 
   /** As {@link FoldingView}. */
   applied({ before, change, newest }: Parameters<FoldingView["applied"]>[0]): void {
+    this.#lastTurn = undefined;
     if (change.record !== null && hasSeen(this.#seen, before)) this.#seen = seenOf(change.record);
     if (isSame(this.#record, before)) this.#record = newest;
     else this.learn(newest);

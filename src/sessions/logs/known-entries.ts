@@ -24,22 +24,28 @@ export async function knownFor(handle: Handle, write: NewWrite): Promise<Known> 
   // A turn that a dead writer left open is sealed first, so that its messages are counted.
   if (write.turns?.from !== undefined) await handle.recoverAbandoned();
   const { core, record } = handle;
-  const turns = write.turns === undefined ? undefined : await knownTurns(core, record, write.turns);
+  const turns = write.turns === undefined ? undefined : await knownTurns(handle, record, write.turns);
   const logs = new Map<LogName, KnownLog>();
   for (const entries of write.logs) logs.set(entries.log, await knownLog(core, record, entries));
   return defined({ turns, logs });
 }
 
 async function knownTurns(
-  core: Core,
+  handle: Handle,
   record: SessionRecord,
   { from, amendment, keep = false }: NewTurns,
 ): Promise<KnownTurns> {
+  const { core } = handle;
   if (from !== undefined && amendment === undefined && (keep || isShared(record, from - 1)))
     return { identity: turnsIdentity(record), truncated: await keptTurns(core, record, from - 1) };
   const sums = new TruncatedSums();
   let last: Turn | undefined;
-  for await (const entry of entriesFrom(core, record, { log: "turns", from: from ?? headOf(record, "turns") + 1 })) {
+  const known = from === headOf(record, "turns") ? handle.lastTurnOf(record) : undefined;
+  const entries =
+    known === undefined
+      ? entriesFrom(core, record, { log: "turns", from: from ?? headOf(record, "turns") + 1 })
+      : [known];
+  for await (const entry of entries) {
     last = turnOf(entry);
     sums.add(last, inheritedIn(record, "turns"));
   }

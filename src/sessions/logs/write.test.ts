@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { doctor } from "../../admin.ts";
 import { SessionError } from "../../errors.ts";
-import type { Message } from "../../domain/turns/turn.ts";
+import type { Message, Turn } from "../../domain/turns/turn.ts";
 import type { Session } from "../session/session.ts";
 import type { LogEntryInput, SessionWrite, WriteOutcome, WriteResult } from "./session-write.ts";
 import { truncatedUsageLog } from "../../domain/record/entry.ts";
@@ -125,6 +125,45 @@ test("after an own write a session has seen all turns only if it had seen them b
   await other.refresh();
   await other.append({ input: "4" });
   assert.deepEqual(await inputsOf(one), ["1", "2", "3", "4"]);
+});
+
+test("a session is opened and looked at in one round trip, and an amendment of the turn that was seen reads nothing", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "1" });
+  await session.append({ input: "2", usage: { inputTokens: 1, outputTokens: 2 } });
+  let reads: string[] = [];
+  for (const method of ["load", "read"] as const) {
+    const call = place.store[method].bind(place.store) as (...args: unknown[]) => Promise<never>;
+    place.store[method] = async (...args: unknown[]) => {
+      reads.push(method);
+      return await call(...args);
+    };
+  }
+  const { session: opened, look } = await place.another().look("s", [{ log: "turns", last: 1 }]);
+  assert.deepEqual(reads, ["load"]);
+  assert.deepEqual([look.version, look.tails[0]?.[0]?.seq, opened.info.turn], [session.info.version, 2, 2]);
+  const answered = { turns: { from: 2, amends: true, turns: [{ input: "2", output: "two" }] } };
+  await written(opened, { ...answered, onto: look });
+  assert.deepEqual(reads, ["load"]);
+  const last = async (): Promise<Turn | undefined> => (await Array.fromAsync(session.turns({ last: 1 })))[0];
+  assert.deepEqual((await last())?.usage, { inputTokens: 1, outputTokens: 2, totalTokens: 3 });
+
+  // What was seen before another writer has changed the turn is read again, and refused where the write was decided on it.
+  const seen = await opened.look([{ log: "turns", last: 1 }]);
+  await place.clock.advance(1);
+  const { version } = await session.look();
+  const counted = { input: "2", output: "two", usage: { inputTokens: 5, outputTokens: 5 } };
+  await written(session, { turns: { from: 2, amends: true, turns: [counted] }, onto: version });
+  await assert.rejects(opened.write({ ...answered, onto: seen }), { code: "conflict" });
+  reads = [];
+  await written(opened, { ...answered, onto: (await opened.look()).version });
+  assert.ok(reads.includes("read"));
+  assert.equal((await last())?.usage?.inputTokens, 5);
+
+  await assert.rejects(place.sessions.look("none"), { code: "session_not_found" });
+  await assert.rejects(place.sessions.look("s", [{ log: "events", last: 1 }]), { code: "log_reserved" });
+  assert.deepEqual((await place.sessions.look("s")).look.tails, []);
 });
 
 test("onto a look: a change of a log that was looked at or is written is a conflict, a touch or a lease is none", async () => {

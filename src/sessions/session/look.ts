@@ -1,6 +1,8 @@
 /** Reads a session and the tails of its logs from one moment, for a write that is decided on them. */
 import { parseNamedLog, markOf } from "../../domain/writes/named-logs.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import type { Loaded, LoadRequest } from "../../store/store.ts";
+import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import { logEntryOf, type LogEntry } from "../logs/log-entry.ts";
 import { parseLimit } from "../options/arguments.ts";
@@ -32,24 +34,31 @@ export interface SessionLook {
 
 /** @throws SessionError as `Session.look` */
 export async function lookOn(handle: Handle, tails: readonly TailQuery[]): Promise<SessionLook> {
-  const { core } = handle;
-  const { logsMax, readMax, readBytesMax: bytesMax } = core.options.limits;
+  const wanted = parseTails(handle.core, tails);
+  return lookAt(handle.core, wanted, await handle.peek(wanted));
+}
+
+/** @throws SessionError `argument_invalid`, `id_invalid`, `log_reserved` */
+export function parseTails({ options }: Core, tails: readonly TailQuery[]): LoadRequest["tails"] {
+  const { logsMax, readMax, readBytesMax: bytesMax } = options.limits;
   if (!Array.isArray(tails)) throw invalidArgument("tails", tails, { expected: "array" });
   const queries = tails as readonly TailQuery[];
   if (queries.length > logsMax + 1)
     throw invalidArgument("tails", tails.length, { expected: "whole_number", max: logsMax + 1 });
   for (const query of queries) guardNames(query, "tail", tailNames);
-  const wanted = queries.map(({ log, last }) => ({
+  return queries.map(({ log, last }) => ({
     log: log === "turns" ? log : parseNamedLog(log),
     last: last === 0 ? 0 : parseLimit(last, readMax),
     bytesMax,
   }));
-  const loaded = await handle.peek(wanted);
-  const { record } = loaded;
+}
+
+/** What was loaded, with the tails that were wanted. @throws SessionError `store_invalid` */
+export function lookAt(core: Core, wanted: LoadRequest["tails"], { record, tails }: Loaded): SessionLook {
   return {
     version: record.version,
     info: infoOf(record, core.now()),
-    tails: loaded.tails.map((entries, index) => entries.map((entry) => logEntryOf(wanted[index]?.log ?? "", entry))),
+    tails: tails.map((entries, index) => entries.map((entry) => logEntryOf(wanted[index]?.log ?? "", entry))),
     marks: Object.fromEntries(wanted.map(({ log }) => [log, markOf(record, log)])),
   };
 }
