@@ -465,14 +465,20 @@ function sealed({ input, output }: Exchange): TurnInput {
   return { input, output, status: output.length > 0 ? "done" : "interrupted" };
 }
 
-/** The items of the first list that are not in the second one. A call, and the result of a call, is known by the id of the call. */
+/**
+ * The items of the first list that are not in the second one: a call, and the result of a call, by the id of the call. Any other item of
+ * the second list stands for one equal item, as a text may be said twice.
+ */
 export function without(items: readonly AgentItem[], known: readonly AgentItem[]): readonly AgentItem[] {
-  const isSame = (a: AgentItem, b: AgentItem): boolean => {
-    const [one, other] = [fieldsOf(a), fieldsOf(b)];
-    if (one["callId"] !== undefined) return one["callId"] === other["callId"] && one["type"] === other["type"];
-    return sameValue(a as Value, b as Value);
-  };
-  return items.filter((item) => !known.some((other) => isSame(item, other)));
+  const left = [...known];
+  return items.filter((item) => {
+    const { type, callId } = fieldsOf(item);
+    if (callId !== undefined)
+      return !known.some((one) => fieldsOf(one)["callId"] === callId && fieldsOf(one)["type"] === type);
+    const at = left.findIndex((one) => fieldsOf(one)["callId"] === undefined && sameValue(item as Value, one as Value));
+    if (at !== -1) left.splice(at, 1);
+    return at === -1;
+  });
 }
 
 /** A run that goes on after an approval begins calls which are stored already. */

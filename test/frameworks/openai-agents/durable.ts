@@ -37,6 +37,25 @@ async function itemsIn(sessions: Sessions, id = "s"): Promise<AgentInputItem[]> 
   return await (await openaiSession<AgentInputItem>(sessions, id)).getItems();
 }
 
+test("a text that a run says twice is stored twice, also where another writer came between", async () => {
+  await using place = inMemory();
+  const { session } = await openaiSession<AgentInputItem>(place.sessions, "s");
+  const history = new History(session, "append");
+  const view = new View();
+  const said: AgentInputItem = {
+    type: "message",
+    role: "assistant",
+    status: "completed",
+    content: [{ type: "output_text", text: "Again." }],
+  };
+  await history.items(view, undefined, false);
+  await history.add(view, [], { later: [user("Look."), said] });
+  await (await place.another().get("s")).append({ input: "Other", output: "Other." });
+  await history.add(view, [user("Look."), said, stored("c1"), result("c1", "seen"), said]);
+  const texts = (await itemsIn(place.another())).filter((item) => JSON.stringify(item).includes("Again."));
+  assert.equal(texts.length, 2);
+});
+
 test("each step of a run is stored when it has ended, for other processes too, and the turn is done at the end", async () => {
   await using place = inMemory();
   const session = await openaiSession<AgentInputItem>(place.sessions, "s");
