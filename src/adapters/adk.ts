@@ -24,7 +24,7 @@ export interface AdkSessionsOptions {
   /**
    * The id of the session with an address, such as one that another framework has begun. A session of another user than `userId` is not
    * found.
-   * @default `adk/APP/USER/SESSION`
+   * @default `adk/APP/USER/SESSION`; where there is none, the session of the user `userId` with the id `sessionId`
    */
   readonly sessionOf?: (address: {
     readonly appName: string;

@@ -28,6 +28,7 @@ import { groupsOf, linesOf, mainLog, piecesOf, subpathOf, type ClaudeEntry, type
 import { behind, prefixOf, projectLabel, projectOf, sessionIdOf, type ClaudeSessionKey } from "./claude/keys.ts";
 import { packageClaude, type ClaudeSummary } from "./claude/package-claude.ts";
 import { adoptions, foreignLines, projectedTurns } from "./claude/turns.ts";
+import { namedSession } from "./keys/named-session.ts";
 import { isFailureOfTurns, type ProjectedWrite } from "./projection/projected-turns.ts";
 
 export type { ClaudeEntry } from "./claude/entries.ts";
@@ -236,15 +237,17 @@ export class ClaudeStore {
 
   /** The session of the transcript, else one of another framework whose id is that of the SDK's session. */
   async #stored(key: ClaudeSessionKey): Promise<Session | undefined> {
-    const own = await get(this.#sessions, sessionIdOf(key));
-    if (own !== undefined) return own;
-    const other = await get(this.#sessions, idFor(key.sessionId));
-    if (other === undefined || !this.#isOwn(other.info)) return undefined;
-    const { info } = other;
-    const isOfProject = (info.labels[projectLabel] ?? projectOf(key.projectKey)) === projectOf(key.projectKey);
-    // A fork has the metadata of its parent.
-    const isOfSession = (summaryOf(info)?.sessionId ?? key.sessionId) === key.sessionId;
-    return isOfProject && isOfSession ? other : undefined;
+    const project = projectOf(key.projectKey);
+    const names = {
+      name: key.sessionId,
+      own: sessionIdOf(key),
+      mayHave: (info: SessionInfo) =>
+        this.#isOwn(info) &&
+        (info.labels[projectLabel] ?? project) === project &&
+        // A fork has the metadata of its parent.
+        (summaryOf(info)?.sessionId ?? key.sessionId) === key.sessionId,
+    };
+    return (await namedSession(names, (id) => get(this.#sessions, id)))?.session;
   }
 
   #isOwn({ user }: SessionInfo): boolean {
@@ -293,9 +296,9 @@ function placeOf(key: ClaudeSessionKey): { readonly subpath: string; readonly pr
 }
 
 /** The session with this id; undefined where there is none. */
-async function get(sessions: Sessions, id: string): Promise<Session | undefined> {
+async function get(sessions: Sessions, id: string): Promise<{ readonly session: Session } | undefined> {
   try {
-    return await sessions.get(id);
+    return { session: await sessions.get(id) };
   } catch (error) {
     if (hasCode(error, "session_not_found")) return undefined;
     throw error;

@@ -2,6 +2,10 @@
  * The contents of events as messages of turns. A text of the user begins a turn, and all other events extend the last one, so that calls
  * and their results are in one turn. A turn that has grown long is followed by another one without an input: an event writes its turn
  * again.
+ *
+ * Why these are no `ProjectedTurns`, which are for frameworks whose transcript counts: the turns of the ADK count. An event whose message
+ * another writer has truncated is none any more, so each event has a place among the turns, in place of a mark in them. The object of a
+ * session has its last turn, so an append reads nothing.
  */
 import { countMax } from "../../domain/values/limits.ts";
 import { defined } from "../../domain/values/defined.ts";

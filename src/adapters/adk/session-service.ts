@@ -7,6 +7,7 @@ import { defined } from "../../domain/values/defined.ts";
 import {
   hasCode,
   idFor,
+  sameValue,
   SessionError,
   type Documents,
   type Lifetime,
@@ -20,6 +21,7 @@ import {
   type WriteOutcome,
 } from "../../index.ts";
 import { keyPart } from "../keys/composed-keys.ts";
+import { namedSession } from "../keys/named-session.ts";
 import {
   appendInMemory,
   type AdkEvent,
@@ -39,7 +41,7 @@ import { eventsOf, wholeTurns } from "./turns-as-events.ts";
 export interface ServiceSettings {
   readonly ttl: Lifetime | undefined;
   readonly onConflict: "fail" | "reload";
-  /** Undefined: `adk/APP/USER/SESSION`. */
+  /** Undefined: `adk/APP/USER/SESSION`, else the session of the user with the id `SESSION`. */
   readonly sessionOf: ((key: AdkSessionKey) => string) | undefined;
 }
 
@@ -85,10 +87,9 @@ export class AdkSessions {
   async createSession({ appName, userId, state = {}, sessionId }: AdkNewSession): Promise<AdkSession> {
     const key = { appName, userId, sessionId: sessionId === undefined || sessionId === "" ? randomUUID() : sessionId };
     const { entries, documents } = stateWrites(key, state);
-    const session = await this.#sessions.ensure(
-      this.#idOf(key),
-      defined({ user: idFor(userId), ttl: this.#settings.ttl }),
-    );
+    const session =
+      (await this.#stored(key)) ??
+      (await this.#sessions.ensure(this.#idOf(key), defined({ user: idFor(userId), ttl: this.#settings.ttl })));
     if (!this.#isOf(session.info, userId)) throw new SessionError("session_not_found", { sessionId: session.id });
     // The session exists for the ADK from this commit on: one that a crash left without it is created by the next call.
     const written = await session.write({
@@ -231,15 +232,31 @@ export class AdkSessions {
 
   /** The session of an address; undefined where there is none, or where it has neither a state, nor events, nor turns. */
   async #find(key: AdkSessionKey): Promise<Session | undefined> {
-    try {
-      const session = await this.#sessions.get(this.#idOf(key));
-      const { logs, turn } = session.info;
-      const isBegun = turn > 0 || logs[stateLog] !== undefined || logs[eventsLog] !== undefined;
-      return isBegun && this.#isOf(session.info, key.userId) ? session : undefined;
-    } catch (error) {
-      if (hasCode(error, "session_not_found")) return undefined;
-      throw error;
-    }
+    const session = await this.#stored(key);
+    if (session === undefined) return undefined;
+    const { logs, turn } = session.info;
+    const isBegun = turn > 0 || logs[stateLog] !== undefined || logs[eventsLog] !== undefined;
+    return isBegun && this.#isOf(session.info, key.userId) ? session : undefined;
+  }
+
+  async #stored(key: AdkSessionKey): Promise<Session | undefined> {
+    const names = {
+      name: key.sessionId,
+      own: idOf(key),
+      chosen: this.#settings.sessionOf?.(key),
+      // A fork has the address of its parent.
+      mayHave: ({ user, metadata }: SessionInfo) =>
+        user === idFor(key.userId) && (metadata["adk"] === undefined || sameValue(metadata["adk"], { ...key })),
+    };
+    const open = async (id: string): Promise<{ readonly session: Session } | undefined> => {
+      try {
+        return { session: await this.#sessions.get(id) };
+      } catch (error) {
+        if (hasCode(error, "session_not_found")) return undefined;
+        throw error;
+      }
+    };
+    return (await namedSession(names, open))?.session;
   }
 
   #idOf(key: AdkSessionKey): string {
@@ -301,7 +318,7 @@ export class AdkSessions {
   /** The session as a list has it; undefined for a fork, which the ADK has no id for. */
   #listed({ id, metadata, lastActivityAt }: SessionInfo): AdkSession | undefined {
     const key = metadata["adk"] as unknown as AdkSessionKey | undefined;
-    if (key === undefined || id !== this.#idOf(key)) return undefined;
+    if (key === undefined || ![this.#idOf(key), idFor(key.sessionId)].includes(id)) return undefined;
     const { appName, userId, sessionId } = key;
     return { id: sessionId, appName, userId, state: {}, events: [], lastUpdateTime: lastActivityAt.getTime() };
   }

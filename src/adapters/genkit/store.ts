@@ -8,6 +8,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument, invalidText, parseFunction } from "../../domain/values/invalid-argument.ts";
 import {
   hasCode,
+  idFor,
   SessionError,
   type Documents,
   type Lifetime,
@@ -18,6 +19,7 @@ import {
   type Value,
 } from "../../index.ts";
 import { keyPart } from "../keys/composed-keys.ts";
+import { namedSession, type SessionNames } from "../keys/named-session.ts";
 import { KeptItems } from "./kept-items.ts";
 import { fieldsOf, leafOf } from "./leaf.ts";
 import type { GenkitContext, GenkitSnapshot, GenkitSnapshotInput } from "./package-genkit.ts";
@@ -53,7 +55,7 @@ export interface GenkitStoreOptions {
   readonly rejectBranchingSessions?: boolean;
   /**
    * The id of the session that Genkit names, such as one that another framework has begun.
-   * @default `genkit/SESSION`
+   * @default `genkit/SESSION`; with `user`, where there is none, the session of the user with the id `SESSION`
    */
   readonly sessionOf?: (sessionId: string) => string;
 }
@@ -156,7 +158,7 @@ export class GenkitStore<S = unknown> {
       } catch (error) {
         if (!hasCode(error, "conflict") && !hasCode(error, "document_conflict")) throw error;
         if (attempt === attemptsMax)
-          throw new SessionError("contended", { sessionId: this.#sessionIdOf(id, result), attempts: attempt });
+          throw new SessionError("contended", { sessionId: this.#namesOf(id, result).own, attempts: attempt });
       }
     }
   }
@@ -182,11 +184,12 @@ export class GenkitStore<S = unknown> {
     context: GenkitContext | undefined,
   ): Promise<void> {
     const { snapshotId } = snapshot;
-    const id = this.#sessionIdOf(snapshotId, snapshot);
-    if (found !== undefined && found.session.id !== id)
-      throw invalidArgument("sessionId", id, { expected: "one_of", known: [found.session.id] });
     const user = this.#options.user?.(context);
-    const { session, look } = await this.#ensured(id, user, found);
+    const names = this.#namesOf(snapshotId, snapshot, user);
+    if (found !== undefined && ![names.chosen ?? names.own, idFor(names.name)].includes(found.session.id))
+      throw invalidArgument("sessionId", names.own, { expected: "one_of", known: [found.session.id] });
+    const { session, look } = await this.#ensured(names, user, found);
+    const { id } = session;
     const problem = session.info.user === null ? ("no_user" as const) : undefined;
     if (!this.#isOwn(session, context))
       throw new SessionError("session_not_found", { sessionId: id, ...defined({ problem }) });
@@ -289,7 +292,8 @@ export class GenkitStore<S = unknown> {
   }
 
   async #openOwn(sessionId: string, context: GenkitContext | undefined): Promise<SessionWithLook | undefined> {
-    const opened = await lookedAt(this.#sessions, this.#pathOf(sessionId));
+    const names = this.#namesOf("", { sessionId }, this.#options.user?.(context));
+    const opened = await namedSession(names, (id) => lookedAt(this.#sessions, id));
     return opened !== undefined && this.#isOwn(opened.session, context) ? opened : undefined;
   }
 
@@ -297,22 +301,35 @@ export class GenkitStore<S = unknown> {
    * The session, made where there is none. A session whose time to live has passed is revived.
    * @param found what the save is decided on
    */
-  async #ensured(id: string, user: string | undefined, found: SessionWithLook | undefined): Promise<SessionWithLook> {
-    const opened = found ?? (await lookedAt(this.#sessions, id));
+  async #ensured(
+    names: SessionNames,
+    user: string | undefined,
+    found: SessionWithLook | undefined,
+  ): Promise<SessionWithLook> {
+    const opened = found ?? (await namedSession(names, (id) => lookedAt(this.#sessions, id)));
     const state = opened?.look.info.state;
     if (opened !== undefined && (state === "active" || state === "inactive")) return opened;
+    const id = opened?.session.id ?? names.chosen ?? names.own;
     const session = await this.#sessions.ensure(id, defined({ user, ttl: this.#options.ttl }));
     return { session, look: found?.look ?? (await lookAt(session)) };
   }
 
-  #pathOf(sessionId: string): string {
-    return this.#options.sessionOf?.(sessionId) ?? `genkit/${keyPart(sessionId)}`;
-  }
-
-  /** The session that a snapshot belongs to: that of its id, or one of its own. */
-  #sessionIdOf(snapshotId: string, { sessionId, state }: GenkitSnapshotInput): string {
-    const id = sessionId ?? state?.sessionId;
-    return isName(id) ? this.#pathOf(id) : `genkit-snapshot/${keyPart(snapshotId)}`;
+  /** The names of the session that a snapshot belongs to: that of its id, or one of its own. */
+  #namesOf(
+    snapshotId: string,
+    { sessionId, state }: Pick<GenkitSnapshotInput, "sessionId" | "state">,
+    user?: string,
+  ): SessionNames {
+    const name = [sessionId, state?.sessionId].find(isName);
+    const alone = `genkit-snapshot/${keyPart(snapshotId)}`;
+    if (name === undefined) return { name: alone, own: alone, mayHave: () => false };
+    return {
+      name,
+      own: `genkit/${keyPart(name)}`,
+      chosen: this.#options.sessionOf?.(name),
+      // Without users, any client could name any session.
+      mayHave: (info) => user !== undefined && info.user === user,
+    };
   }
 
   #isOwn({ info }: Session, context: GenkitContext | undefined): boolean {

@@ -2,6 +2,9 @@
  * Messages of snapshots as turns, and turns of others as messages. A question after an answer begins a turn, and all else extends the last
  * one. The turns of a session are the messages of its newest snapshot: a branch replaces the turns that snapshots have written, and turns
  * of others stay where they are.
+ *
+ * Why these are no `ProjectedTurns`: a message of Genkit has no id that a mark could name. A snapshot is a list of all messages, and what is
+ * compared is where a list goes on from another one.
  */
 import { sameValue, toFormat, type Message, type Turn, type TurnsWrite, type Value } from "../../index.ts";
 import { digestOf, shownTogether, turnOfMessages } from "../projection/shown-messages.ts";

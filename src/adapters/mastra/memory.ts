@@ -13,9 +13,11 @@ import {
   type LogEntryInput,
   type ScopedDocumentWrite,
   type Session,
+  type SessionInfo,
   type Sessions,
   type Turn,
 } from "../../index.ts";
+import { namedSession } from "../keys/named-session.ts";
 import { batchesOf } from "../projection/batches.ts";
 import { boundsOf, inOrder, isDescending, isName, messagePage, messagesAround } from "./message-pages.ts";
 import { openThread, type OpenThread } from "./open-thread.ts";
@@ -408,15 +410,17 @@ export class MastraMemory {
    * @param isWritten true: with the last turn
    */
   async #open(threadId: string, isWritten = false): Promise<OpenThread | undefined> {
-    const own = await this.#session(sessionIdOf(threadId), isWritten);
-    if (own !== undefined) {
-      const thread = threadOf(own.session.info);
-      return thread && openThread({ ...own, thread }, this.#sessions.limits);
-    }
-    const other = await this.#session(idFor(threadId), isWritten);
-    if (other === undefined) return undefined;
-    const thread = threadOf(other.session.info) ?? foreignThreadOf(other.session.info);
-    return thread?.id === threadId ? openThread({ ...other, thread }, this.#sessions.limits) : undefined;
+    const threadIn = (info: SessionInfo): MastraThread | undefined =>
+      threadOf(info) ?? (info.id === sessionIdOf(threadId) ? undefined : foreignThreadOf(info));
+    const names = {
+      name: threadId,
+      own: sessionIdOf(threadId),
+      // The resource of the thread is compared where a thread is asked for.
+      mayHave: (info: SessionInfo) => threadIn(info)?.id === threadId,
+    };
+    const found = await namedSession(names, (id) => this.#session(id, isWritten));
+    const thread = found && threadIn(found.session.info);
+    return thread && openThread({ ...found, thread }, this.#sessions.limits);
   }
 
   async #session(

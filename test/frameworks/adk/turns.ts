@@ -210,6 +210,28 @@ test("a session that others have begun is one of the ADK, also under an id of th
   assert.throws(() => adkSessions(place.sessions, { sessionOf: "s" } as object), { code: "argument_invalid" });
 });
 
+test("without an option the id of a session names that of its user, in one app, and never that of another user", async () => {
+  await using place = inMemory();
+  const begun = await place.sessions.create({ id: "support-42", user: "ada" });
+  await begun.append({ input: "Hi", output: "Hello" });
+  await (await place.sessions.create({ id: "without-user" })).append({ input: "Hi", output: "Hello" });
+  const service = adkSessions(place.sessions);
+  const address = { ...ada, sessionId: "support-42" };
+  assert.equal(await service.getSession({ ...address, userId: "bob" }), undefined);
+  assert.equal(await service.getSession({ ...ada, sessionId: "without-user" }), undefined);
+  const session = await service.getOrCreateSession(address);
+  assert.equal(session.events.length, 2);
+  await service.appendEvent({ session, event: event(said("user", "Again"), "e") });
+  assert.equal((await place.sessions.get("support-42")).info.turn, 2);
+  assert.equal((await service.listSessions({ appName: "shop", userId: "ada" })).totalItems, 1);
+  assert.equal(await service.getSession({ ...address, appName: "another" }), undefined);
+  await (await place.sessions.get("support-42")).fork({ at: 1, as: "fork" });
+  assert.equal(await service.getSession({ ...ada, sessionId: "fork" }), undefined);
+  // The other user gets a session of his own.
+  assert.equal((await service.createSession({ ...address, userId: "bob" })).events.length, 0);
+  assert.equal((await place.sessions.get("adk/shop/bob/support-42")).info.user, "bob");
+});
+
 test("a fork of a session keeps its turns, which the ADK is shown, while the session goes on", async () => {
   await using place = inMemory();
   const service = adkSessions(place.sessions);

@@ -214,6 +214,38 @@ test("a session that others have begun is one of Genkit, also after a failure an
   assert.throws(() => genkitStore(place.sessions, { sessionOf: "s" } as object), { code: "argument_invalid" });
 });
 
+test("without an option the id of a session names that of the user of the call, and none where no user is compared", async () => {
+  await using place = inMemory();
+  const begun = await place.sessions.create({ id: "support-42", user: "ada" });
+  await begun.append({ input: "Hi", output: "Hello" });
+  const [ada, bob] = [{ context: { auth: "ada" } }, { context: { auth: "bob" } }];
+  const store = genkitStore(place.sessions, { user: (context) => context?.["auth"] as string | undefined });
+  const lookup = { sessionId: "support-42" };
+  assert.equal(await store.getSnapshot({ ...lookup, ...bob }), undefined);
+  assert.equal(await store.getSnapshot(lookup), undefined);
+  assert.equal(await genkitStore(place.sessions).getSnapshot(lookup), undefined);
+  const first = await store.getSnapshot({ ...lookup, ...ada });
+  assert.equal(first?.snapshotId, "turns-1-of-support-42");
+  const save = async (id: string, context: typeof ada): Promise<unknown> =>
+    await store.saveSnapshot(
+      id,
+      (now) => ({
+        ...lookup,
+        createdAt: new Date().toISOString(),
+        status: "completed",
+        state: { messages: [...((now ?? first)?.state?.messages ?? []), said("user", id)] },
+      }),
+      context,
+    );
+  await save("a", ada);
+  await save("a", ada);
+  assert.equal((await place.sessions.get("support-42")).info.turn, 2);
+  assert.equal((await store.getSnapshot({ snapshotId: "a", ...ada }))?.state?.messages?.length, 4);
+  await save("b", bob);
+  assert.equal((await place.sessions.get("genkit/support-42")).info.user, "bob");
+  assert.equal((await place.sessions.get("support-42")).info.turn, 2);
+});
+
 test("a turn that others add while Genkit answers stays, and a turn in the background is completed in its place", async () => {
   await using place = inMemory();
   const store = genkitStore(place.sessions);
