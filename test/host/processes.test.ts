@@ -12,6 +12,8 @@ const messages = 12;
 const everyMs = 500;
 /** Who is not answered for so long asks elsewhere: the host may be paused. */
 const patienceMs = 2000;
+/** Each further attempt waits longer, so that a busy machine is not asked ever more. */
+const morePatienceMs = 500;
 
 /** What another host, or another try, may help against. */
 const mayPass = new Set(["busy", "fenced", "runtime_failed", "session_stopped", "closed", "store_unavailable"]);
@@ -20,7 +22,7 @@ const mayPass = new Set(["busy", "fenced", "runtime_failed", "session_stopped", 
 async function say(addresses: readonly string[], note: Note, first: string): Promise<{ seq: number; at: string }> {
   let at = first;
   for (let attempt = 0; attempt < 100; attempt++) {
-    const reply = await ask(at, note);
+    const reply = await ask(at, note, patienceMs + attempt * morePatienceMs);
     if (reply !== undefined && "seq" in reply) return { seq: reply.seq, at };
     const owner = reply?.code === "not_owner" ? reply.details.address : undefined;
     if (owner === undefined && reply !== undefined) assert(mayPass.has(reply.code), JSON.stringify(reply));
@@ -32,9 +34,9 @@ async function say(addresses: readonly string[], note: Note, first: string): Pro
   assert.fail(`${note.key} was never answered`);
 }
 
-async function ask(address: string, note: Note): Promise<Reply | undefined> {
+async function ask(address: string, note: Note, timeoutMs: number): Promise<Reply | undefined> {
   try {
-    const signal = AbortSignal.timeout(patienceMs);
+    const signal = AbortSignal.timeout(timeoutMs);
     const response = await fetch(address, { method: "POST", body: JSON.stringify(note), signal });
     return (await response.json()) as Reply;
   } catch {

@@ -149,7 +149,7 @@ test("a pool whose connections are all taken is an error after the deadline, wit
 
 test("an error names the lock that delayed a statement, and its holder, and not a server that is away", async () => {
   const record = await five();
-  const own = await openPostgres({ url: server.url(), deadline: "1s", attempt: "500ms" });
+  const own = await openPostgres({ url: server.url(), deadline: "4s", attempt: "2s" });
   const pool = new Pool({ connectionString: server.url(), max: 1 });
   try {
     await own.load([{ key: record, tails: [] }]);
