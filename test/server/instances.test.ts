@@ -55,9 +55,9 @@ async function turnsOf(url: string, device: string): Promise<Reply["turn"][]> {
 }
 
 const messages = 5;
-/** A quick run has a fifth of the devices. */
-const deviceCount = isThorough ? 500 : 50;
-const loadedCount = isThorough ? 40 : 20;
+/** A quick run has a quarter of the devices. */
+const deviceCount = isThorough ? 200 : 50;
+const loadedCount = isThorough ? 24 : 20;
 
 test(`${deviceCount} devices at once, five messages each, on two instances in turn: every conversation is complete and separate`, async () => {
   const instances = await Promise.all([start(), start()]);
