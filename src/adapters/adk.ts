@@ -7,7 +7,7 @@
 import { parseLifetime } from "../domain/values/duration.ts";
 import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import type { Lifetime, Sessions } from "../index.ts";
+import { Sessions, type Lifetime } from "../index.ts";
 import type { BaseSessionService } from "./adk/package-adk.ts";
 import { AdkSessions } from "./adk/session-service.ts";
 
@@ -42,6 +42,7 @@ const onConflicts: readonly string[] = ["fail", "reload"];
  * @throws SessionError `argument_invalid`, `duration_invalid`
  */
 export function adkSessions(sessions: Sessions, options: AdkSessionsOptions = {}): BaseSessionService {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   const { ttl, onConflict = "fail", sessionOf } = options;
   if (ttl !== undefined) parseLifetime(ttl, "ttl");

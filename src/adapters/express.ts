@@ -4,6 +4,7 @@
  *
  * @module perdure/express
  */
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { SessionError, type Sessions } from "../index.ts";
 import { cookieName, cookiesNamed, setCookie } from "./web/device-cookie.ts";
 import {
@@ -132,7 +133,9 @@ export function expressStore<Store extends object>(
   sessions: Sessions,
   options: WebSessionsOptions = {},
 ): Store & WebSessionStore {
-  const store = Reflect.construct(session.Store, []) as Store & { emit(event: string): void };
+  const { Store } = Object(session) as Partial<typeof session>;
+  if (typeof Store !== "function") throw invalidArgument("session.Store", Store, { expected: "function" });
+  const store = Reflect.construct(Store, []) as Store & { emit(event: string): void };
   const web = webSessionStore(sessions, options, (isThere) => store.emit(isThere ? "connect" : "disconnect"));
   return Object.assign(store, web, {
     set: (sid: string, fields: object, callback?: Callback) => {

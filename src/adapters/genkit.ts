@@ -4,9 +4,9 @@
  * @module perdure/genkit
  */
 import { parseLifetime } from "../domain/values/duration.ts";
-import { parseFunction } from "../domain/values/invalid-argument.ts";
+import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import type { Sessions } from "../index.ts";
+import { Sessions } from "../index.ts";
 import { GenkitStore, type GenkitStoreOptions } from "./genkit/store.ts";
 
 export { GenkitStore, type GenkitStoreOptions } from "./genkit/store.ts";
@@ -25,6 +25,7 @@ const optionNames: OptionNames<GenkitStoreOptions> = {
  * @throws SessionError `argument_invalid`, `duration_invalid`
  */
 export function genkitStore<S = unknown>(sessions: Sessions, options: GenkitStoreOptions = {}): GenkitStore<S> {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   if (options.user !== undefined) parseFunction(options.user, "user");
   if (options.sessionOf !== undefined) parseFunction(options.sessionOf, "sessionOf");

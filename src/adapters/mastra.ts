@@ -5,8 +5,9 @@
  * @module perdure/mastra
  */
 import { parseLifetime } from "../domain/values/duration.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import type { Lifetime, Sessions } from "../index.ts";
+import { Sessions, type Lifetime } from "../index.ts";
 import { MastraMemory } from "./mastra/memory.ts";
 import { newMemoryStorage, type MemoryStorage } from "./mastra/package-mastra.ts";
 
@@ -24,6 +25,7 @@ const optionNames: OptionNames<MastraMemoryOptions> = { ttl: true };
  * @throws SessionError `argument_invalid` if the package is not installed, `duration_invalid`
  */
 export async function perdureMemory(sessions: Sessions, options: MastraMemoryOptions = {}): Promise<MemoryStorage> {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   const { ttl } = options;
   if (ttl !== undefined) parseLifetime(ttl, "ttl");

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { invalidArgument, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { KeyRight } from "../index.ts";
@@ -60,6 +60,7 @@ export function createStudio(options: StudioOptions): Studio {
 
 export function studioOf({ path = "/studio", allow, ...options }: StudioOptions, files: StudioFiles): Studio {
   if (!/^(\/[\w.~-]+)+$/.test(path)) throw invalidArgument("path", path, { expected: "url_path" });
+  if (allow !== undefined) parseFunction(allow, "allow");
   const secrets = new Map(rights.map((right) => [right, `pds_${randomBytes(32).toString("base64url")}`]));
   const secretOf = (right: KeyRight): string => {
     const secret = secrets.get(right);

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { problemOf, problemType } from "../../protocol/problem.ts";
-import { correlated, type DeviceOptions, type Session, type SessionError, type Sessions } from "../../index.ts";
+import { correlated, Sessions, type DeviceOptions, type Session, type SessionError } from "../../index.ts";
 import { deviceAmong } from "./device-cookie.ts";
 
 /** The user of a request; null or undefined for a guest. */
@@ -40,6 +40,7 @@ export interface Settings<Request> {
  * @throws SessionError `argument_invalid`, `secret_missing`
  */
 export function settingsOf<Request>(sessions: Sessions, options: PerdureOptions<Request>): Settings<Request> {
+  if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
   guardNames(options, "options", optionNames);
   const { user, keep = "user", secureCookies = true } = options;
   if (user !== undefined && typeof user !== "function") throw invalidArgument("user", user, { expected: "function" });

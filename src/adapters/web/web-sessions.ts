@@ -9,7 +9,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
-import type { Document, Documents, Sessions, Value } from "../../index.ts";
+import { Sessions, type Document, type Documents, type Value } from "../../index.ts";
 
 /** Options of a store of web sessions. */
 export interface WebSessionsOptions {
@@ -77,6 +77,7 @@ export class WebSessions {
   readonly #touched = new Map<string, { readonly at: number; readonly ttlMs: number }>();
 
   constructor(sessions: Sessions, options: WebSessionsOptions = {}) {
+    if (!(sessions instanceof Sessions)) throw invalidArgument("sessions", sessions, { expected: "sessions" });
     guardNames(options, "options", optionNames);
     const { scope = "web-sessions", ttl = "1d" } = options;
     this.#documents = sessions.documents(scope);
