@@ -48,6 +48,17 @@ export type {
   ScopedDocumentWrite,
 } from "./sessions/documents/document-write.ts";
 export { StreamProducer, type PartOptions, type StreamEnd } from "./sessions/streams/producer.ts";
+export { Conversations, type ConversationSearch } from "./sessions/conversations.ts";
+export type { ConversationInfo, ConversationPage } from "./sessions/conversations/conversation-list.ts";
+export type { ConversationOwner } from "./sessions/conversations/reach.ts";
+export {
+  SharedSession,
+  type SharedInfo,
+  type SharedNews,
+  type ShareInfo,
+  type ShareOptions,
+} from "./sessions/shares.ts";
+export type { SharedMessage, SharedTurn } from "./sessions/shares/shared-turn.ts";
 export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";
 export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";

@@ -62,6 +62,8 @@ export interface ErrorDetails {
     bytesMax: number;
   };
   readonly branches_exceeded: InSession & { branches: number; branchesMax: number };
+  readonly shares_exceeded: InSession & { shares: number; sharesMax: number };
+  readonly conversations_exceeded: { conversations: number; conversationsMax: number };
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly log_reserved: { log: string };
@@ -203,6 +205,7 @@ export interface ErrorDetails {
   readonly method_not_allowed: { method: string; allowed: readonly string[] };
   readonly body_too_large: { bytesMax: number };
   readonly key_missing: { scheme: string };
+  readonly share_not_found: object;
   /** `tenantOf`: the key is not of the tenant of this server or host. */
   readonly key_expired: { /** The id of the key. */ id: string; expiresAt: number };
   readonly key_forbidden: { right: string; needed: string; tenantOf?: "server" | "host" };
@@ -340,6 +343,16 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     status: 413,
     retryable: false,
     details: { sessionId: "id", branches: "number", branchesMax: "number" },
+  },
+  shares_exceeded: {
+    status: 413,
+    retryable: false,
+    details: { sessionId: "id", shares: "number", sharesMax: "number" },
+  },
+  conversations_exceeded: {
+    status: 413,
+    retryable: false,
+    details: { conversations: "number", conversationsMax: "number" },
   },
   turn_parts_exceeded: {
     status: 413,
@@ -520,6 +533,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   method_not_allowed: { status: 405, retryable: false, details: { method: "id", allowed: "ids" } },
   body_too_large: { status: 413, retryable: false, details: { bytesMax: "number" } },
   key_missing: { status: 401, retryable: false, details: { scheme: "id" } },
+  share_not_found: { status: 404, retryable: false, details: {} },
   key_expired: { status: 401, retryable: false, details: { id: "id", expiresAt: "number" } },
   key_forbidden: { status: 403, retryable: false, details: { right: "id", needed: "id", tenantOf: "code" } },
   device_missing: { status: 401, retryable: false, details: { header: "id" } },

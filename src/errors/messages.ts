@@ -39,6 +39,10 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `a question after turn ${d.after} of session ${d.sessionId} replaces ${d.turns} or more turns of ${d.bytes} bytes; one question replaces at most ${d.turnsMax} turns of ${d.bytesMax} bytes; truncate the session after turn ${d.after} first`,
   branches_exceeded: (d) =>
     `session ${d.sessionId} has ${counted(d.branches, "branch")}, the limit is ${d.branchesMax}; remove one with session.removeBranch(id), or raise limits.branchesMax`,
+  shares_exceeded: (d) =>
+    `session ${d.sessionId} has ${counted(d.shares, "share")}, the limit is ${d.sharesMax}; revoke one with sessions.unshare(id)`,
+  conversations_exceeded: (d) =>
+    `the device has ${counted(d.conversations, "conversation")}, the limit is ${d.conversationsMax}; remove one, link the device to a user, or raise limits.conversationsMax`,
   turn_parts_exceeded: (d) =>
     `the turn of session ${d.sessionId} has ${d.count} ${d.part === "toolCalls" ? "tool calls" : "chunks"}, the limit is ${d.countMax}; spread them over several turns, or raise limits.${d.part}Max`,
   metadata_too_large: (d) =>
@@ -209,6 +213,8 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   method_not_allowed: (d) => `this path does not accept ${d.method}; it accepts ${d.allowed.join(", ")}`,
   body_too_large: (d) =>
     `the request body is larger than ${d.bytesMax} bytes; send less, or raise the limit of the server`,
+  share_not_found: () =>
+    "no share has this token: it was revoked, it has expired, or its session was removed; ask its owner for a new link",
   key_missing: (d) =>
     `this route needs a valid key: send "Authorization: ${d.scheme} pdk_…"; create a key with "perdure keys create"`,
   key_expired: (d) =>

@@ -1,7 +1,7 @@
 import { isUuid } from "../domain/values/device.ts";
 import { SessionError } from "../errors.ts";
 import type { Sessions } from "../index.ts";
-import { guardRight } from "../serving/bearer.ts";
+import { bearerToken, guardRight } from "../serving/bearer.ts";
 import { keyOf, shownDevice } from "./http/authority.ts";
 import type { KeyRing } from "../serving/configured-keys.ts";
 import type { OpenStreams } from "./http/open-streams.ts";
@@ -19,9 +19,9 @@ export interface Counting {
 }
 
 /**
- * Admits the callers of a scope: anyone, a device, or a key with the right. It counts them against the rate limits, and
+ * Admits the callers of a scope: anyone, a device, the reader of a share, or a key with the right. It counts them against the rate limits, and
  * sets how their streams are counted.
- * @throws SessionError `key_missing`, `key_expired`, `key_forbidden`, `rate_limited`, `id_invalid`
+ * @throws SessionError `key_missing`, `key_expired`, `key_forbidden`, `rate_limited`, `id_invalid`, `share_not_found`
  */
 export async function admit(
   c: RequestContext,
@@ -35,6 +35,14 @@ export async function admit(
     if (device !== null && !isUuid(device)) await admitChannel(c, { sessions, keys, limits });
     if (device === null) countNew(c);
     else limits.count("device", device);
+    return;
+  }
+  if (scope === "share") {
+    const shared = await sessions.openShare(bearerToken(c.req.header("authorization")) ?? "");
+    const caller = `share ${shared.id}`;
+    limits.count("key", caller);
+    c.set("shared", shared);
+    c.set("countStream", () => streams.open({ key: caller, session: caller }));
     return;
   }
   const key = await keyOf(c, keys);

@@ -14,6 +14,9 @@ import { addAdminRoutes } from "./routes/admin-routes.ts";
 import { addAnswerRoutes } from "./routes/answer-routes.ts";
 import { addArchiveRoutes } from "./routes/archive-routes.ts";
 import { addChatRoutes } from "./routes/chat-routes.ts";
+import { addDeviceConversationRoutes } from "./routes/conversations/device-conversations.ts";
+import { addSharedRoutes } from "./routes/conversations/shared-routes.ts";
+import { addUserConversationRoutes } from "./routes/conversations/user-conversations.ts";
 import { addDeviceRoutes } from "./routes/device-routes.ts";
 import { addDocumentRoutes } from "./routes/documents/document-routes.ts";
 import { addEventRoutes } from "./routes/event-routes.ts";
@@ -103,9 +106,16 @@ export function createServer(options: ServerOptions): Server {
   };
 }
 
-function addRoutes({ host, version, openMetrics }: ServerSettings, metrics: ServerMetrics, shared: Shared): void {
+function addRoutes(
+  { host, version, openMetrics, deviceConversations }: ServerSettings,
+  metrics: ServerMetrics,
+  shared: Shared,
+): void {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
+  if (deviceConversations) addDeviceConversationRoutes(shared);
+  addUserConversationRoutes(shared);
+  addSharedRoutes(shared);
   addSessionRoutes(shared);
   addListRoutes(shared);
   addTurnRoutes(shared);

@@ -2,7 +2,7 @@ import { version } from "../files/version.ts";
 import { defaultAgent } from "../domain/turns/agent-choice.ts";
 import { parseDuration } from "../domain/values/duration.ts";
 import { parseArray } from "../domain/values/invalid-argument.ts";
-import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames, guardSwitch, guardObject, type OptionNames } from "../domain/values/option-names.ts";
 import { SessionError } from "../errors.ts";
 import type { Host } from "../host/index.ts";
 import type { Agent, Duration, Sessions } from "../index.ts";
@@ -33,6 +33,11 @@ export interface ServerOptions {
    * @default false
    */
   readonly deviceApprovals?: boolean;
+  /**
+   * A device lists, opens and changes all live sessions of its own or of its user. False: it has the current one alone.
+   * @default true
+   */
+  readonly deviceConversations?: boolean;
   /**
    * Host of live sessions on `sessions`; the caller closes it.
    * @default none
@@ -107,6 +112,7 @@ export interface ServerSettings {
   readonly converse: Converse;
   readonly approve: Approve;
   readonly deviceApprovals: boolean;
+  readonly deviceConversations: boolean;
   readonly host: Host | undefined;
   readonly keys: KeyRing;
   readonly origins: readonly string[];
@@ -128,6 +134,7 @@ const optionNames: OptionNames<ServerOptions> = {
   converse: true,
   approve: true,
   deviceApprovals: true,
+  deviceConversations: true,
   host: true,
   keys: true,
   cors: true,
@@ -147,6 +154,7 @@ const optionNames: OptionNames<ServerOptions> = {
 /** @throws SessionError `argument_invalid`, `duration_invalid`, `id_invalid` */
 export function resolveOptions(options: ServerOptions): ServerSettings {
   guardNames(options, "options", optionNames);
+  guardSwitch(options, "deviceConversations");
   const { sessions, cors = [], bodyBytesMax = 8 * 1024 * 1024, deviceBodyBytesMax = 256 * 1024 } = options;
   for (const origin of parseArray(cors, "cors")) guardOrigin(origin);
   guardDefaultAgent(sessions);
@@ -155,6 +163,7 @@ export function resolveOptions(options: ServerOptions): ServerSettings {
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     approve: options.approve ?? ((session, token, decided) => session.approve(token, decided)),
     deviceApprovals: options.deviceApprovals ?? false,
+    deviceConversations: options.deviceConversations ?? true,
     host: options.host,
     keys: new KeyRing(sessions, options.keys ?? []),
     origins: cors,

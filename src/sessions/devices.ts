@@ -44,8 +44,11 @@ export interface ActiveAgentsOptions {
 
 /** The session that continues if both the user and the device have one. */
 export interface ClaimOptions extends DeviceOptions {
-  /** The other session is ended and kept. @default none: `claim_undecided` if both have turns */
-  readonly keep?: "user" | "device";
+  /**
+   * The other session is ended and kept. `both`: that of the user continues, and the other one is another of its conversations.
+   * @default none: `claim_undecided` if both have turns
+   */
+  readonly keep?: "user" | "device" | "both";
 }
 
 /** A device that speaks for a user, or shares the session of another one. */
@@ -240,8 +243,8 @@ export class Devices {
   }
 
   /**
-   * Link the device to this user, as after a login. The device's own session becomes the user's, in one commit with its
-   * event. A session that it shares by a link code stays with the device that owns it.
+   * Link the device to this user, as after a login. All live sessions that the device began as a guest become the user's, in one
+   * commit with their events. A session that it shares by a link code stays with the device that owns it.
    * @throws SessionError `claim_undecided` where both have a session with turns and `keep` does not name the one that continues;
    *   `busy` or `turn_open` while the one that is to end is answering
    */
@@ -252,7 +255,7 @@ export class Devices {
       const core = this.#core;
       const names = this.#names(deviceId);
       parseId(user, "user");
-      if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device"]);
+      if (keep !== undefined) parseOneOf(keep, "keep", ["user", "device", "both"]);
       const known = await knownNames(core, this.#tenant, [names, userNames(core, this.#tenant, user)]);
       const [name = ""] = known;
       this.#guardOptions(name, options);

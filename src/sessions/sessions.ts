@@ -6,6 +6,8 @@ import { guardObject } from "../domain/values/option-names.ts";
 import { defined } from "../domain/values/defined.ts";
 import { eachItem } from "../domain/values/pages.ts";
 import type { Store } from "../store/store.ts";
+import { Conversations } from "./conversations.ts";
+import type { ConversationOwner } from "./conversations/reach.ts";
 import { Core } from "./core/core.ts";
 import type { Seen } from "./core/seen.ts";
 import { Devices } from "./devices.ts";
@@ -22,6 +24,15 @@ import type { Model } from "./options/model.ts";
 import { checkedOptions, type Agent, type SessionsOptions } from "./options/options.ts";
 import type { News } from "./polling/news-feed.ts";
 import type { SearchPage, SearchQuery } from "./search/search.ts";
+import {
+  listShares,
+  openShareOn,
+  shareOn,
+  unshareOn,
+  type SharedSession,
+  type ShareInfo,
+  type ShareOptions,
+} from "./shares.ts";
 import { Streams } from "./streams.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { CreateOptions, EnsureOptions } from "./session/opening.ts";
@@ -143,6 +154,14 @@ export class Sessions implements AsyncDisposable {
   /** Documents of one scope: small values under keys, outside of any session. @throws SessionError `id_invalid` */
   documents(scope: string): Documents {
     return new Documents(this.#core, this.tenant, scope);
+  }
+
+  /**
+   * The conversations of a device or of a user: to list, create, open, rename, pin, remove and search. No other one's is found.
+   * @throws SessionError `argument_invalid`, `id_invalid`
+   */
+  conversations(owner: ConversationOwner): Conversations {
+    return new Conversations(this.#core, this.tenant, owner);
   }
 
   /**
@@ -269,6 +288,32 @@ export class Sessions implements AsyncDisposable {
       const { searchOn } = await import("./search/search.ts");
       return await searchOn(this.#core, tenant, query);
     });
+  }
+
+  /**
+   * Make a read-only link: a token that opens this one session, until it expires or is revoked. Only this call returns the token.
+   * @throws SessionError `session_not_found`, `shares_exceeded`, `duration_invalid` for more than a year
+   */
+  async share(id: string, options: ShareOptions = {}): Promise<ShareInfo & { readonly token: string }> {
+    return await shareOn(this.#core, this.tenant, id, options);
+  }
+
+  /** The shares of a session that are valid, at most 100. @throws SessionError `session_not_found` */
+  async shares(id: string): Promise<readonly ShareInfo[]> {
+    return await listShares(this.#core, this.tenant, id);
+  }
+
+  /** Revoke a share by its id: from now on its token opens nothing, in any process. False where the tenant has no such share. */
+  async unshare(share: string): Promise<boolean> {
+    return await unshareOn(this.#core, this.tenant, share);
+  }
+
+  /**
+   * The session that a token shares, of any tenant, to read.
+   * @throws SessionError `share_not_found`, the same for an unknown, a revoked and an expired token, and for a removed session
+   */
+  async openShare(token: string): Promise<SharedSession> {
+    return await openShareOn(this.#core, token);
   }
 
   /**

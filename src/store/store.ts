@@ -450,6 +450,8 @@ export type SessionQuery =
 export interface SessionFilter {
   readonly agent?: string;
   readonly user?: string;
+  /** Sessions that name no user and whose ids begin with this text: those of a device. */
+  readonly guest?: string;
   /** All of these labels, with this value or, for true, any. */
   readonly labels?: LabelFilter;
   /** The states at `now`: a live record that is past its `expiresAt` counts as `expired`. */

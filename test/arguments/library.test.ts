@@ -4,6 +4,7 @@ import { test } from "node:test";
 import * as admin from "../../src/admin.ts";
 import * as library from "../../src/index.ts";
 import {
+  Conversations,
   Devices,
   Documents,
   Keys,
@@ -151,6 +152,14 @@ const ofOpen = {
 
 const ofSessions: Calls<InMemory> = {
   for: ({ sessions }) => ({ of: sessions, args: ["t"] }),
+  share: async (place) => (await session(place), { of: place.sessions, args: ["s", { ttl: "1h" }] }),
+  shares: async (place) => (await session(place), { of: place.sessions, args: ["s"] }),
+  unshare: ({ sessions }) => ({ of: sessions, args: ["s"] }),
+  openShare: async (place) => {
+    await session(place);
+    return { of: place.sessions, args: [(await place.sessions.share("s")).token] };
+  },
+  conversations: ({ sessions }) => ({ of: sessions, args: [{ user: "ada" }] }),
   documents: ({ sessions }) => ({ of: sessions, args: ["scope"] }),
   create: ({ sessions }) => ({ of: sessions, args: [{ id: "s", ...ofNew }] }),
   ensure: ({ sessions }) => ({ of: sessions, args: ["s", { ...ofNew, onExpired: "fail" }] }),
@@ -286,6 +295,32 @@ const ofDevices: Calls<InMemory> = {
   activeAgents: ({ sessions }) => ({ of: sessions.devices, args: [[device]] }),
   handOff: async (place) => ({ of: await linked(place), args: [[device], "a", { ttl: "1h" }] }),
   endHandoffs: async (place) => ({ of: await linked(place), args: [[device]] }),
+};
+
+/** A conversation of a user, by its id. */
+const conversation = async ({ sessions }: InMemory): Promise<readonly [Conversations, string]> => {
+  const conversations = sessions.conversations({ user: "ada" });
+  return [conversations, (await conversations.create()).id];
+};
+const onConversation =
+  (...args: readonly unknown[]) =>
+  async (place: InMemory): Promise<{ of: Conversations; args: unknown[] }> => {
+    const [of, id] = await conversation(place);
+    return { of, args: [id, ...args] };
+  };
+
+const ofConversations: Calls<InMemory> = {
+  list: async (place) => ({ of: (await conversation(place))[0], args: [{ limit: 1 }] }),
+  each: async (place) => ({ of: (await conversation(place))[0], args: [] }),
+  create: async (place) => ({ of: (await conversation(place))[0], args: [{ title: "t", agent: "a", ttl: "1h" }] }),
+  open: onConversation(),
+  get: onConversation(),
+  rename: onConversation("title"),
+  pin: onConversation(),
+  unpin: onConversation(),
+  remove: onConversation(),
+  select: onConversation(),
+  search: async (place) => ({ of: (await conversation(place))[0], args: ["text", { limit: 1, waitMs: 0 }] }),
 };
 
 const ofDocuments: Calls<InMemory> = {
@@ -445,6 +480,7 @@ const internal: Readonly<Record<string, readonly string[]>> = {
 const classes: Readonly<Record<string, readonly [type: { readonly prototype: object }, calls: Calls<InMemory>]>> = {
   Sessions: [Sessions, ofSessions],
   Session: [Session, ofSession],
+  Conversations: [Conversations, ofConversations],
   Devices: [Devices, ofDevices],
   Documents: [Documents, ofDocuments],
   Keys: [Keys, ofKeys],

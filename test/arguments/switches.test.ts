@@ -15,6 +15,7 @@ const calls: Readonly<Record<string, Call>> = {
   dryRun: (sessions, dryRun) => sweep(sessions, { dryRun }),
   repair: (sessions, repair) => doctor(sessions, { repair }),
   deviceApprovals: (sessions, deviceApprovals) => createServer({ sessions, deviceApprovals }),
+  deviceConversations: (sessions, deviceConversations) => createServer({ sessions, deviceConversations }),
   openMetrics: (sessions, openMetrics) => createServer({ sessions, openMetrics }),
   secureCookies: (sessions, secureCookies) => createServer({ sessions, secureCookies }),
   rejectBranchingSessions: (sessions, rejectBranchingSessions) => genkitStore(sessions, { rejectBranchingSessions }),

@@ -227,6 +227,31 @@ test("a list of a rare agent, or of a short time of creation, reads its index, a
   await store.close();
 });
 
+test("a page of the conversations of a user and of a guest reads an index of theirs, among ten thousand and many", async () => {
+  const store = await openPostgres({ url: server.url(), schema: "conversations", max: 1 });
+  await query(
+    server.url(),
+    `insert into conversations.sessions
+     select 'default', case when n % 200 = 0 then 'device_' || n / 4000 || '_' || n else 's' || n end, 'ceo',
+       case when n % 200 = 0 then null when n % 4 = 0 then 'ann' else 'u' || n end, 'active', 1, 0, 0,
+       n * 7919 % 40000, 1, n * 7919 % 40000 * 60000, 4000000000000000, '{}'
+     from generate_series(1, 40000::bigint) n`,
+  );
+  await query(server.url(), "analyze conversations.sessions");
+  const planOf = async (by: Partial<SessionFilter>): Promise<string> => {
+    const found = await plansOf(async () => {
+      const states = ["active", "inactive"] as const;
+      await store.find({ order: "recent", tenant: "default", now: 0, limit: 20, states, ...by });
+    });
+    return found.find((plan) => plan.includes("sessions")) ?? "";
+  };
+  assert.match(await planOf({ user: "ann" }), /Incremental Sort[^]*Index Scan using sessions_of_user/);
+  const guest = await planOf({ guest: "device_3" });
+  assert.match(guest, /sessions_pkey/);
+  assert.match(guest, /Index Cond: \(\(tenant = [^)]*\) AND \(id >= /);
+  await store.close();
+});
+
 test("an append names no column that a trigger watches, alone and in a batch, and a change of labels does", async () => {
   const store = await openPostgres({ url: server.url(), schema: "watched", max: 1 });
   await query(

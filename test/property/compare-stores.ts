@@ -100,6 +100,7 @@ const query = fc
       tenant,
       agent: fc.option(fc.constantFrom(...agents), { nil: undefined }),
       user: fc.option(fc.constantFrom("ann", "Ann"), { nil: undefined }),
+      guest: fc.option(fc.constantFrom("s", "S"), { nil: undefined }),
       states: fc.option(live, { nil: undefined }),
       now: moment,
       activeSince: fc.option(moment, { nil: undefined }),

@@ -133,7 +133,7 @@ class History {
 
   async #claim(): Promise<string> {
     const [device, user] = [this.#oneOf(devices), this.#oneOf(users)];
-    await this.#here.sessions.devices.claim(device, user, { keep: this.#oneOf(["user", "device"]) });
+    await this.#here.sessions.devices.claim(device, user, { keep: this.#oneOf(["user", "device", "both"]) });
     return `${user} claims ${device}`;
   }
 

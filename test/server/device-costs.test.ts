@@ -94,6 +94,12 @@ test("every route of devices counts a device without a session as new", async ()
   const bodies: Readonly<Record<string, object>> = {
     "post /v1/chat": { message: "hi" },
     "post /v1/chat/approve": { token: "t", decisions: {} },
+    "post /v1/chat/conversations": {},
+    "patch /v1/chat/conversations/{id}": { isPinned: true },
+    "post /v1/chat/conversations/{id}/consult": { message: "hi" },
+    "post /v1/chat/conversations/{id}/regenerate": {},
+    "post /v1/chat/conversations/{id}/switch": { branch: "1" },
+    "post /v1/chat/conversations/{id}/shares": {},
     "post /v1/devices/link": { code: "AAAA-BBBB" },
     "put /v1/chat/active-agent": { agent: "a" },
     "put /v1/chat/lock": { agent: "a" },
@@ -109,7 +115,11 @@ test("every route of devices counts a device without a session as new", async ()
       headers: { "last-event-id": "1-1" },
       ...defined({ body: bodies[`${method} ${path}`] }),
     };
-    const answered = await here.call(method.toUpperCase(), path.replace("{device}", "device_1"), call);
+    const answered = await here.call(
+      method.toUpperCase(),
+      path.replace("{device}", "device_1").replace("search", "search?text=a"),
+      call,
+    );
     assertProblem(answered, 429, "rate_limited");
   }
 });

@@ -1,9 +1,11 @@
 /** A user claims the session of a guest, and a session that another one supersedes. */
 import { changeOf, draftOf, set, type Change } from "./change.ts";
+import { claimedLabels } from "./pin.ts";
 import { appendEvent } from "./event.ts";
 import { deadlines, endSession, use } from "./lifecycle.ts";
 import type { SessionRecord } from "./record.ts";
 import type { Context } from "./guards.ts";
+import { nextState } from "./states.ts";
 
 /** Assign the session to this user. @throws SessionError that of the session's state */
 export function claimSession(
@@ -13,7 +15,21 @@ export function claimSession(
 ): Change {
   const draft = draftOf(record);
   use(draft, context);
-  set(draft, { user, ttlMs });
+  set(draft, { user, ttlMs, labels: claimedLabels(record, user) });
+  set(draft, deadlines(draft.record));
+  appendEvent(draft, { type: "claimed", user }, context);
+  return changeOf(draft);
+}
+
+/** Assign a session to the user that its device speaks for from now on. @throws SessionError that of the session's state */
+export function moveSession(
+  record: SessionRecord,
+  { user, ttlMs }: { readonly user: string; readonly ttlMs: number },
+  context: Context,
+): Change {
+  const draft = draftOf(record);
+  nextState(record, "use", context.now);
+  set(draft, { user, ttlMs, labels: claimedLabels(record, user) });
   set(draft, deadlines(draft.record));
   appendEvent(draft, { type: "claimed", user }, context);
   return changeOf(draft);
@@ -30,7 +46,7 @@ export function supersedeSession(
   context: Context,
 ): Change | null {
   const draft = draftOf(record);
-  set(draft, { user });
+  set(draft, { user, labels: claimedLabels(record, user) });
   appendEvent(draft, { type: "superseded", by }, context);
   return endSession(draft, { fence: null, reason: "superseded" }, context);
 }

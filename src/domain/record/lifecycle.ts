@@ -17,6 +17,7 @@ import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
 import { noCounters, type Identity, type Metadata, type Reset, type SessionRecord, type Budget } from "./record.ts";
 import { guardForks, guardLegalHold } from "./retention.ts";
+import { withoutPin } from "./pin.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
 import { noLabels, patchLabels, type LabelPatch, type Labels } from "../values/labels.ts";
@@ -186,8 +187,11 @@ export function patchDraft(draft: Draft, patch: Patch, context: Context): void {
   const { instructions = next?.instructions, ...plain } = fields;
   set(draft, plain);
   if (next !== undefined) set(draft, { agent: next.name });
-  if (draft.record.user !== record.user) appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);
-  if (labels !== undefined) set(draft, { labels: patchLabels(record.labels, labels) });
+  if (draft.record.user !== record.user) {
+    appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);
+    set(draft, { labels: withoutPin(record.labels) });
+  }
+  if (labels !== undefined) set(draft, { labels: patchLabels(draft.record.labels, labels) });
   if (metadata !== undefined) {
     set(draft, { metadata: keepMetadata(record, mergeMetadata(record.metadata, metadata), context) });
   }

@@ -35,6 +35,8 @@ export interface Limits {
   readonly logsMax: number;
   /** The branches of one session. @default 100 */
   readonly branchesMax: number;
+  /** The conversations of one device that is linked to no user. @default 200 */
+  readonly conversationsMax: number;
   /** The entries of one `write`, turns included. @default 1000 */
   readonly writeEntriesMax: number;
   /** The encoded bytes of one entry of a named log. @default 1 MiB */
@@ -87,6 +89,7 @@ export const defaultLimits: Limits = {
   metadataBytesMax: 64 * 1024,
   logsMax: 16,
   branchesMax: 100,
+  conversationsMax: 200,
   writeEntriesMax: 1000,
   entryBytesMax: 1024 * 1024,
   writeBytesMax: 8 * 1024 * 1024,

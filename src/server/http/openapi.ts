@@ -26,6 +26,7 @@ export function openapiOf(table: RouteTable, version: string): Json {
       schemas: Object.fromEntries(components),
       securitySchemes: {
         key: { type: "http", scheme: "bearer", description: 'made by "perdure keys create"' },
+        share: { type: "http", scheme: "bearer", description: "the token of a share" },
         device: {
           type: "apiKey",
           in: "header",
@@ -49,6 +50,8 @@ function aliasOf({ description, ...operation }: Json, path: string): Json {
   return { ...operation, description: typeof description === "string" ? `${alias} ${description}` : alias };
 }
 
+const tags = { open: "operation", device: "devices", share: "shares", read: "sessions" } as const;
+
 function operationOf(
   { summary, scope, params, query, body, headers = [], answers }: Route<unknown, unknown, unknown>,
   schema: (type: z.ZodType, io: "input" | "output") => Json,
@@ -58,12 +61,12 @@ function operationOf(
     ...(query === undefined ? [] : parametersOf(schema(query, "input"), "query")),
     ...headers.map((name) => ({ name, in: "header", schema: { type: "string" } })),
   ];
-  const security = { open: [], device: [{ device: [] }, { cookie: [] }], read: [{ key: [] }] };
-  const needed = scope === "open" || scope === "device" ? scope : "read";
+  const security = { open: [], device: [{ device: [] }, { cookie: [] }], share: [{ share: [] }], read: [{ key: [] }] };
+  const needed = scope === "open" || scope === "device" || scope === "share" ? scope : "read";
   const answered = Object.entries(answers).map(([status, answer]) => [status, responseOf(answer, schema)]);
   return {
     summary,
-    tags: [scope === "open" ? "operation" : scope === "device" ? "devices" : "sessions"],
+    tags: [tags[needed]],
     ...(needed === "read" ? { description: `Needs a key with the right "${scope}".` } : {}),
     security: security[needed],
     ...(parameters.length === 0 ? {} : { parameters }),

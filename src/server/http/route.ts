@@ -1,7 +1,7 @@
 import type { Context, Hono } from "hono";
 import type { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import type { Sessions } from "../../index.ts";
+import type { SharedSession, Sessions } from "../../index.ts";
 import type { Audience } from "../../protocol/problem.ts";
 import { fromJson, toJson } from "../../protocol/json.ts";
 import type { AdmittedKey } from "../../serving/configured-keys.ts";
@@ -23,6 +23,8 @@ export interface Env {
     /** Sessions of the tenant that the request may access. */
     sessions: Sessions;
     key: AdmittedKey;
+    /** The session that the token of the request shares. */
+    shared: SharedSession;
     /**
      * Counts a stream of this request until the returned function is called.
      * @throws SessionError `streams_full`
@@ -63,8 +65,8 @@ export interface Route<Params, Query, Body> {
   readonly answers: Readonly<Record<number, Answered>>;
 }
 
-/** A device, a key with a right, or any caller. */
-export type Scope = "device" | "read" | "write" | "admin" | "open";
+/** A device, a key with a right, the token of a share, or any caller. */
+export type Scope = "device" | "read" | "write" | "admin" | "share" | "open";
 
 export interface Input<Params, Query, Body> {
   readonly params: Params;
@@ -95,7 +97,7 @@ export function addRoute<Params, Query, Body>(
   table.push(route);
   const paths = [route.path, ...(route.alias === undefined ? [] : [route.alias])].map(honoPath);
   app.on(route.method.toUpperCase(), paths, async (c) => {
-    c.set("audience", route.scope === "device" ? "device" : "operator");
+    c.set("audience", route.scope === "device" || route.scope === "share" ? "device" : "operator");
     // Responses depend on headers that caches do not compare.
     if (route.scope !== "open") c.header("cache-control", "no-store");
     await admit(c, route.scope);

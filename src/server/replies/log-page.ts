@@ -4,7 +4,7 @@
  * there are entries before it.
  */
 import { defined } from "../../domain/values/defined.ts";
-import type { Session, UnreadableEntry } from "../../index.ts";
+import type { Session, SharedSession, SharedTurn, UnreadableEntry } from "../../index.ts";
 import { wireEvent, wireTurnFor } from "../../protocol/wire.ts";
 import type { RequestContext } from "../http/route.ts";
 import { listReply, unreadableData, wireText, type PageItems } from "./list-reply.ts";
@@ -30,6 +30,20 @@ export async function turnsReply(
   const bounds = boundsOf(range, { lastByDefault: 20 });
   const turns = pageOf((onUnreadable) => session.turns({ ...bounds, onUnreadable, ...defined({ branch }) }), {
     wire: (turn) => wireTurnFor(audience, turn),
+    isOfLast: bounds.last !== undefined,
+  });
+  return await listReply(c, turns);
+}
+
+/** @throws SessionError `range_invalid`, `argument_invalid`, `share_not_found` */
+export async function sharedTurnsReply(
+  c: RequestContext,
+  session: SharedSession,
+  { range, wire }: { readonly range: PageRange; readonly wire: (turn: SharedTurn) => object },
+): Promise<Response> {
+  const bounds = boundsOf(range, { lastByDefault: 20 });
+  const turns = pageOf((onUnreadable) => session.turns({ ...bounds, onUnreadable }), {
+    wire,
     isOfLast: bounds.last !== undefined,
   });
   return await listReply(c, turns);

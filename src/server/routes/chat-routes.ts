@@ -1,10 +1,8 @@
 /** The chat of a device: the device id is the secret that opens its session. */
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
-import { defaultAgent } from "../../domain/turns/agent-choice.ts";
-import { exchangePart } from "../../domain/turns/message-steps.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import type { Answer, MessageInput, Session, Sessions } from "../../index.ts";
+import type { Answer, Session } from "../../index.ts";
 import {
   agentName,
   busyPolicy,
@@ -19,12 +17,12 @@ import {
   rangeQuery,
 } from "../../protocol/schemas.ts";
 import { deviceOf, deviceOrNew } from "../http/authority.ts";
+import { guardOpenAgent, guardUserRole } from "../http/device-guards.ts";
 import { answerReply, activeAgentReply, handOffReply, sessionReply, streamReply } from "../replies/reply.ts";
 import { idempotencyKey } from "../replies/request-headers.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { turnsReply } from "../replies/log-page.ts";
-import { formatValue } from "../../domain/values/format-value.ts";
 
 export function addChatRoutes(shared: Shared): void {
   const { sessions, converse, outlive, stop, deviceUsage, openDevice, findDevice } = shared;
@@ -188,46 +186,4 @@ export function addChatRoutes(shared: Shared): void {
       return c.body(null, 204);
     },
   );
-}
-
-/**
- * A device is not trusted: it may send user messages, but no instructions, no assistant messages and no tool results, as
- * fields or as parts in any known shape.
- * The library refuses values that are not messages.
- * @throws SessionError `message_invalid`
- */
-function guardUserRole(input: MessageInput): void {
-  const messages: readonly unknown[] = Array.isArray(input) ? input : [input];
-  if (messages.length === 0)
-    throw new SessionError("message_invalid", { path: "message", value: "[]", expected: "message" });
-  for (const message of messages) {
-    const { role = "user", ...rest } = (typeof message === "object" && message !== null ? message : {}) as {
-      readonly role?: unknown;
-    };
-    const field = ["tool_calls", "tool_call_id", "function_call"].find((name) => name in rest);
-    if (field !== undefined) {
-      const value = formatValue((rest as Readonly<Record<string, unknown>>)[field]);
-      throw new SessionError("message_invalid", { path: `message.${field}`, value, expected: "no_field" });
-    }
-    if (role === "user" && exchangePart({ role, ...rest }) !== undefined)
-      throw new SessionError("message_invalid", {
-        path: "message.content",
-        value: "a tool call or its result",
-        expected: "user_content",
-      });
-    if (role === "user") continue;
-    const value = formatValue(role);
-    throw new SessionError("message_invalid", { path: "message.role", value, expected: "one_of", known: ["user"] });
-  }
-}
-
-/**
- * A device may name the default agent and agents open to devices. Any other is reported as unknown. If no agents are
- * configured, a device may use any name: it gives no access.
- * @throws SessionError `agent_unknown`
- */
-function guardOpenAgent({ agents }: Sessions, agent: string): void {
-  if (agents === undefined) return;
-  if (agents.get(agent)?.openToDevices ?? agent === defaultAgent(agents)) return;
-  throw new SessionError("agent_unknown", { agent });
 }

@@ -131,9 +131,9 @@ export function addDeviceRoutes(shared: Shared): void {
         device: z.string().meta({ description: "the id of the device" }),
         user: z.string(),
         keep: z
-          .enum(["user", "device"])
+          .enum(["user", "device", "both"])
           .optional()
-          .meta({ description: "the session to keep if both have one; the other is ended" }),
+          .meta({ description: "the session that continues if both have one; the other is ended, with both none is" }),
       }),
       answers: { 200: { description: "the user's session", schema: sessionAnswer } },
     },

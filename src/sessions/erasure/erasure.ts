@@ -28,6 +28,7 @@ import { ownTurnsOf } from "../marks/turn-owners.ts";
 import type { UserContent } from "../marks/mark.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
+import { sharePages } from "../shares/share-record.ts";
 import { streamPages } from "../streams/streams-of.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { counted, nothing, withAttachments, type Kind, type Progress } from "./progress.ts";
@@ -257,10 +258,12 @@ export class Erasure {
     await this.#eraseForks(fork);
   }
 
-  /** A session leads to its streams, so they are deleted before it. */
+  /** A session leads to its streams and its shares, so they are deleted before it. */
   async #eraseStreams(sessions: readonly SessionRecord[]): Promise<void> {
     for (const session of sessions)
       for await (const page of streamPages(this.#subject, session)) await this.#eraseAll("stream", page);
+    for (const session of sessions)
+      for await (const page of sharePages(this.#subject.core, session)) await this.#eraseAll("share", page);
   }
 
   async #eraseAll(kind: Kind, records: readonly SessionRecord[]): Promise<void> {
@@ -344,6 +347,7 @@ export class Erasure {
       case "mark":
       case "staged":
       case "stream":
+      case "share":
         return true;
     }
   }

@@ -30,7 +30,7 @@ export const nothing: ErasedCounts = {
 };
 
 /** A kind of record that an erasure deletes. */
-export type Kind = "session" | "fork" | "mark" | "device" | "pointer" | "code" | "staged" | "stream";
+export type Kind = "session" | "fork" | "mark" | "device" | "pointer" | "code" | "staged" | "stream" | "share";
 
 /** A record that was deleted. */
 interface Counted {
@@ -65,6 +65,7 @@ function plus(counts: ErasedCounts, kind: Counted["kind"], record: SessionRecord
     case "mark":
     case "staged":
     case "stream":
+    case "share":
       return counts;
     case "code":
       return { ...counts, codes: counts.codes + 1 };

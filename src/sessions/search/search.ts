@@ -9,6 +9,7 @@ import type { LabelFilter } from "../../domain/values/labels.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
 import { SessionError } from "../../errors.ts";
+import type { SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { parseLimit, parseWholeNumber } from "../options/arguments.ts";
 import { filterOf } from "../session/session-list.ts";
@@ -79,8 +80,13 @@ const queryNames: OptionNames<SearchQuery> = {
 /** The most calls of the store for one page; a page that needs more is short. */
 const callsMax = 20;
 
-/** @throws SessionError `argument_invalid`, `id_invalid`, `session_not_found` */
-export async function searchOn(core: Core, tenant: string, query: SearchQuery): Promise<SearchPage> {
+/** `among`: only sessions of this user or guest. @throws SessionError `argument_invalid`, `id_invalid`, `session_not_found` */
+export async function searchOn(
+  core: Core,
+  tenant: string,
+  query: SearchQuery,
+  among: Pick<SessionFilter, "user" | "guest"> = {},
+): Promise<SearchPage> {
   core.guardOpen();
   guardNames(query, "query", queryNames);
   const { text, session, agent, user, labels, state, since, before, limit = 20, after, waitMs = 10_000 } = query;
@@ -94,7 +100,7 @@ export async function searchOn(core: Core, tenant: string, query: SearchQuery): 
   const selection = defined({ agent, user, labels, state });
   if (session !== undefined && Object.keys(selection).length > 0)
     throw invalidArgument("session", session, { expected: "without_selection" });
-  const filter = await filterOf(core, selection);
+  const filter = { ...(await filterOf(core, selection)), ...among };
   const search: Search = { terms, ...defined(instants) };
   const paging = { search, limit: count, ...defined({ after, signal: query.signal }) };
   const record = session === undefined ? undefined : await recordOf(core, tenant, parseId(session, "session"));

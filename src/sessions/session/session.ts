@@ -44,6 +44,7 @@ import type { TurnInput } from "../operations/turn-input.ts";
 import { resumeOn, waitingOn } from "../operations/waiting.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
+import { removeSharesOf } from "../shares/share-record.ts";
 import { removeStreamsOf } from "../streams/streams-of.ts";
 import { areTraced, traceCall, traceStep } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
@@ -629,6 +630,7 @@ export class Session {
       const beside = (): Promise<readonly Change[]> => removalChanges(handle.core, handle.record);
       await withoutForks(handle, () => handle.write(({ record }) => removeSession(record), { beside }));
       await removeStreamsOf(handle.core, handle.key);
+      await removeSharesOf(handle.core, handle.key);
     });
   }
 }

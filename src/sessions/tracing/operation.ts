@@ -80,6 +80,8 @@ export type OperationName =
   | "remove"
   | `devices.${"open" | "find" | "linkCode" | "link" | "unlink" | "listSharing" | "endSharing" | "signOut" | "list" | "claim" | "activeAgents" | "handOff" | "endHandoffs"}`
   | `attachments.${"put" | "get" | "list" | "open"}`
+  | `conversations.${"list" | "create" | "open" | "get" | "rename" | "pin" | "unpin" | "remove" | "select" | "search"}`
+  | `shares.${"create" | "list" | "revoke" | "open"}`
   | `documents.${"get" | "getMany" | "put" | "update" | "delete" | "touch" | "list" | "count" | "write"}`
   | `streams.${"acquire" | "append" | "finish" | "end" | "fail" | "status" | "get" | "list" | "active" | "stop" | "delete"}`
   | `keys.${"create" | "list" | "revoke" | "verify"}`;

@@ -14,6 +14,7 @@ export function matches(query: SessionQuery, row: RecordRow): boolean {
       return (
         (query.agent === undefined || row.agent === query.agent) &&
         (query.user === undefined || row.user === query.user) &&
+        (query.guest === undefined || (row.user === null && row.id.startsWith(query.guest))) &&
         (query.labels === undefined || hasLabels(parsedLabels(row.labels), query.labels)) &&
         (query.states === undefined || query.states.includes(stateAt(row, query.now))) &&
         (query.activeSince === undefined || row.lastActivityAt >= query.activeSince) &&

@@ -117,11 +117,12 @@ function forSweep(sql: Sql, query: ForSweep): string[] {
 
 /** The conditions of a list, on the columns of `session`. */
 export function listed(sql: Sql, schema: string, query: Exclude<SessionQuery, ForSweep>): string[] {
-  const { order, tenant, agent, user, labels = {}, states, now, after } = query;
+  const { order, tenant, agent, user, guest, labels = {}, states, now, after } = query;
   const { activeSince, activeBefore, createdSince, createdBefore } = query;
   const conditions = tenant === undefined ? [] : [sql`tenant = ${tenant}`];
   if (agent !== undefined) conditions.push(sql`agent = ${agent}`);
   if (user !== undefined) conditions.push(sql`user_id = ${user}`);
+  if (guest !== undefined) conditions.push("user_id is null", sql`id >= ${guest}`, sql`id < ${`${guest}\u{10ffff}`}`);
   for (const [name, value] of Object.entries(labels)) {
     const hasValue = value === true ? "" : sql` and label.value = ${value}`;
     conditions.push(`exists (

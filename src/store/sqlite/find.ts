@@ -6,7 +6,7 @@ import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, FoundRecords, SessionFilter, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
 import { recordColumns } from "./record-columns.ts";
-import { countLabelled, sourceOf, type CreationRange, type Source } from "./source.ts";
+import { countLabelled, endOf, sourceOf, type CreationRange, type Source } from "./source.ts";
 import { Where } from "./where.ts";
 
 /** One page of records. One more row than the limit is read to find out whether another page follows. */
@@ -97,7 +97,7 @@ function whereOf(query: SessionQuery): Where {
 
 /** The condition of the filter; a plus keeps the planner off an index that has not the order of the page. */
 function filter(where: Where, query: SessionFilter, order: "key" | "recent" | "created" | "count"): void {
-  const { agent, user, states, activeSince, activeBefore, createdSince, createdBefore, now } = query;
+  const { agent, user, guest, states, activeSince, activeBefore, createdSince, createdBefore, now } = query;
   const [agentColumn, userColumn, createdAt] = [
     order === "count" ? "agent" : "+agent",
     order === "count" || order === "recent" ? "user" : "+user",
@@ -107,6 +107,7 @@ function filter(where: Where, query: SessionFilter, order: "key" | "recent" | "c
   if (createdSince !== undefined) where.and(`${createdAt} >= ?`, createdSince);
   if (createdBefore !== undefined) where.and(`${createdAt} < ?`, createdBefore);
   if (user !== undefined) where.and(`${userColumn} = ?`, user);
+  if (guest !== undefined) where.and("user is null and id >= ? and id < ?", guest, endOf(guest));
   if (states !== undefined) filterStates(where, states, now);
   if (activeSince !== undefined) {
     where.and("active_minute >= ? and last_activity_at >= ?", activeMinuteOf(activeSince), activeSince);

@@ -25,7 +25,10 @@ test("common and rare filters find the same sessions as a store in memory, in ea
     };
     const id = `s${(index * 7919) % 6000}`;
     const at = sampleAt + ((index * 31) % 6000) * 1000;
-    const [agent, user] = [index % 500 === 3 ? "rare" : "ceo", index % 100 === 3 ? "ann" : "bob"];
+    const [agent, user] = [
+      index % 500 === 3 ? "rare" : "ceo",
+      index % 100 === 3 ? "ann" : index % 7 === 0 ? null : "bob",
+    ];
     const lastActivityAt = at + ((index * 17) % 600) * 1000;
     return creationOf(sampleRecord({ id, agent, user, labels, createdAt: at, lastActivityAt }));
   });
@@ -54,6 +57,8 @@ test("common and rare filters find the same sessions as a store in memory, in ea
     { user: "bob" },
     { user: "ann", labels: { common: "yes" } },
     { agent: "rare", user: "ann" },
+    { guest: "s12" },
+    { guest: "s1", labels: { common: "yes" } },
     { agent: "ceo", user: "ann" },
     { agent: "rare", labels: { common: "yes" } },
     { agent: "ceo", labels: { rare: true } },
@@ -130,6 +135,7 @@ test("a list of a rare agent, or of a short time of creation, reads the rows of 
     assert.match(rare, /SEARCH sessions USING (COVERING )?INDEX sessions_of_agent \(tenant=\? AND agent=\?\)/);
     assert.match(planOf({ order, agent: "common", createdSince: 5, createdBefore: 9 }), /INDEX sessions_of_agent/);
     assert.match(planOf({ order, user: "ann" }), /INDEX sessions_of_user \(tenant=\? AND user=\?/);
+    assert.match(planOf({ order, guest: "device_1" }), /autoindex_sessions_1 \(tenant=\? AND id>\? AND id<\?\)/);
     const short = planOf({ order, createdSince: 5, createdBefore: 9 });
     assert.match(short, /INDEX sessions_created \(tenant=\? AND created_at>\? AND created_at<\?\)/);
   }

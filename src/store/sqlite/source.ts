@@ -34,6 +34,7 @@ interface Filtered {
   readonly labels?: LabelFilter;
   readonly agent?: string;
   readonly user?: string;
+  readonly guest?: string;
   readonly created?: CreationRange;
 }
 
@@ -99,7 +100,15 @@ function firstNarrowing(database: DatabaseSync, query: Filtered & { readonly ten
 }
 
 /** The narrowings of a query. A count of sessions without labels finds its index by itself. */
-function narrowingsOf({ order, tenant, labels = {}, agent, user, created = {} }: Filtered): readonly Narrowing[] {
+function narrowingsOf({
+  order,
+  tenant,
+  labels = {},
+  agent,
+  user,
+  guest,
+  created = {},
+}: Filtered): readonly Narrowing[] {
   const ofTenant = (condition?: Where, createdAt = "created_at"): Where => {
     const where = new Where();
     where.and("tenant = ?", tenant ?? "");
@@ -114,6 +123,12 @@ function narrowingsOf({ order, tenant, labels = {}, agent, user, created = {} }:
     label: name,
     isByCreation: value !== true,
   }));
+  // A device has few sessions.
+  if (guest !== undefined) {
+    const where = ofTenant(undefined, "+created_at");
+    where.and("id >= ? and id < ?", guest, endOf(guest));
+    return [{ table: "sessions", where, isByCreation: false }];
+  }
   if (order === "count") return byLabel;
   if (user !== undefined) {
     // The index of users has the order of a list by activity.
@@ -146,6 +161,11 @@ function isIn(column: "user" | "agent", value: string): Where {
   const where = new Where();
   where.and(`${column} = ?`, value);
   return where;
+}
+
+/** The text behind all ids that begin with this one. */
+export function endOf(beginning: string): string {
+  return `${beginning}\u{10ffff}`;
 }
 
 function labelIs(name: string, value: string | true): Where {

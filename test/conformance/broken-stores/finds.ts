@@ -48,15 +48,15 @@ export const findBreakages: readonly NamedBreakage[] = [
     "pages-are-complete: recent finds by expired ones",
     (store) => ({ find: (query) => store.find(query.order === "recent" ? { ...query, now: 0 } : query) }),
   ],
-  ...(["agent", "user", "states", "activeSince", "activeBefore", "createdSince", "createdBefore"] as const).map(
-    (filter): NamedBreakage => [
-      `ignores ${filter} when it finds`,
-      "pages-are-complete: recent finds by",
-      (store) => ({
-        find: ({ [filter as "agent"]: _ignored, ...query }: SessionQuery & { agent?: string }) => store.find(query),
-      }),
-    ],
-  ),
+  ...(
+    ["agent", "user", "guest", "states", "activeSince", "activeBefore", "createdSince", "createdBefore"] as const
+  ).map((filter): NamedBreakage => [
+    `ignores ${filter} when it finds`,
+    "pages-are-complete: recent finds by",
+    (store) => ({
+      find: ({ [filter as "agent"]: _ignored, ...query }: SessionQuery & { agent?: string }) => store.find(query),
+    }),
+  ]),
   [
     "ignores labels when it finds",
     "labels-are-found: by a value",

@@ -265,9 +265,9 @@ function firstPlace(at: number): number {
   return Math.min(Math.max(0, Math.floor(at / 1000)), secondMax) * placesOfSecond;
 }
 
-function hasFilter({ agent, user, labels, states, ...query }: MessageQuery): boolean {
+function hasFilter({ agent, user, guest, labels, states, ...query }: MessageQuery): boolean {
   const { activeSince, activeBefore, createdSince, createdBefore } = query;
-  return [agent, user, labels, states, activeSince, activeBefore, createdSince, createdBefore].some(
+  return [agent, user, guest, labels, states, activeSince, activeBefore, createdSince, createdBefore].some(
     (value) => value !== undefined,
   );
 }

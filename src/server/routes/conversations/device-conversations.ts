@@ -1,0 +1,355 @@
+/** The conversations of a device, or of its user: the device id is the secret that opens them. */
+import { z } from "zod";
+import { defined } from "../../../domain/values/defined.ts";
+import { hasCode } from "../../../errors.ts";
+import type { Answer, Conversations, Session } from "../../../index.ts";
+import {
+  agentName,
+  branchBody,
+  branchesAnswer,
+  branchesQuery,
+  busyPolicy,
+  chatAnswer,
+  count,
+  foundAnswer,
+  idInPath,
+  message,
+  sessionAnswer,
+  streamAnswers,
+  streamQuery,
+  turnsAnswer,
+  turnsQuery,
+} from "../../../protocol/schemas.ts";
+import { wireBranch, wireFound } from "../../../protocol/wire.ts";
+import { deviceOf, deviceOrNew } from "../../http/authority.ts";
+import { guardOpenAgent, guardUserRole } from "../../http/device-guards.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../../http/route.ts";
+import type { Shared } from "../../http/server-context.ts";
+import { pageReply } from "../../replies/list-reply.ts";
+import { turnsReply } from "../../replies/log-page.ts";
+import { answerReply, sessionReply, streamReply } from "../../replies/reply.ts";
+import { idempotencyKey } from "../../replies/request-headers.ts";
+import {
+  conversationAnswer,
+  conversationPatch,
+  conversationsAnswer,
+  createConversation,
+  listConversations,
+  newConversationBody,
+  newShareAnswer,
+  pageQuery,
+  patchConversation,
+  searchQuery,
+  shareBody,
+  sharesAnswer,
+  unshared,
+  wireConversation,
+  wireShare,
+} from "./conversation-replies.ts";
+
+const base = "/v1/chat/conversations";
+const shareInPath: z.ZodType<{ id: string; share: string }> = z.object({
+  id: z.string().min(1).max(4096),
+  share: z.string().min(1).max(256),
+});
+
+export function addDeviceConversationRoutes(shared: Shared): void {
+  const { sessions, converse, outlive, stop, deviceUsage, findDevice, limits } = shared;
+
+  /** Call with the conversations of the device. A device that has none counts as new, which limits callers that invent ids. */
+  async function ofDevice<T>(c: RequestContext, work: (mine: Conversations) => Promise<T>): Promise<T> {
+    const device = deviceOf(c, sessions);
+    try {
+      return await work(sessions.conversations({ device }));
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) await findDevice(c, device);
+      throw error;
+    }
+  }
+
+  async function opened(c: RequestContext, id: string): Promise<Session> {
+    return await ofDevice(c, (mine) => mine.open(id));
+  }
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: base,
+      summary: "List the conversations of the device or its user: pinned ones first, then the last active",
+      scope: "device",
+      query: pageQuery,
+      answers: { 200: { description: "a page of conversations", schema: conversationsAnswer } },
+    },
+    async (c, { query }) => {
+      const device = deviceOf(c, sessions);
+      const mine = sessions.conversations({ device });
+      return await listConversations(c, mine, query, async () => await findDevice(c, device));
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: base,
+      summary: "Create a conversation; the current one of the device stays unless isCurrent is true",
+      scope: "device",
+      body: newConversationBody,
+      answers: { 201: { description: "the conversation", schema: conversationAnswer } },
+    },
+    async (c, { body }) => {
+      if (body.agent !== undefined) guardOpenAgent(sessions, body.agent);
+      const device = deviceOrNew(c, sessions);
+      if ((await findDevice(c, device)) === undefined) limits.count("newDeviceSessions", "all");
+      return await createConversation(c, sessions.conversations({ device }), body);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/chat/search",
+      summary: "Search the messages and titles of the device's conversations, the newest first",
+      scope: "device",
+      query: searchQuery,
+      answers: { 200: { description: "a page of messages, with what was found in them", schema: foundAnswer } },
+    },
+    async (c, { query: { text, ...page } }) => {
+      const device = deviceOf(c, sessions);
+      await findDevice(c, device);
+      const found = await sessions
+        .conversations({ device })
+        .search(text, { ...defined(page), signal: c.req.raw.signal });
+      return await pageReply(c, found, { wire: wireFound, nameOf: ({ session }) => ({ session }) });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: `${base}/{id}`,
+      summary: "Get a conversation",
+      scope: "device",
+      params: idInPath,
+      answers: { 200: { description: "the conversation", schema: conversationAnswer } },
+    },
+    async (c, { params }) => jsonAnswer(c, wireConversation(await ofDevice(c, (mine) => mine.get(params.id)))),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "patch",
+      path: `${base}/{id}`,
+      summary: "Rename, pin or unpin a conversation, or make it the current one",
+      scope: "device",
+      params: idInPath,
+      body: conversationPatch,
+      answers: { 200: { description: "the conversation", schema: conversationAnswer } },
+    },
+    async (c, { params, body }) => await ofDevice(c, (mine) => patchConversation(c, mine, params.id, body)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: `${base}/{id}`,
+      summary: "Remove a conversation with all its data; one of another device is shared no longer",
+      scope: "device",
+      params: idInPath,
+      answers: { 204: { description: "it is removed" } },
+    },
+    async (c, { params }) => {
+      await ofDevice(c, (mine) => mine.remove(params.id));
+      return c.body(null, 204);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: `${base}/{id}/consult`,
+      summary: "Send a message, or with edit a turn in other words, whose earlier version is kept",
+      scope: "device",
+      headers: ["Idempotency-Key", "Last-Event-ID"],
+      params: idInPath,
+      body: z.strictObject({
+        message,
+        agent: agentName.optional(),
+        busy: busyPolicy.optional(),
+        edit: count.optional().meta({ description: "the turn that the message replaces; a branch keeps that turn" }),
+      }),
+      answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { params, body: { message: question, agent, busy, edit } }) => {
+      guardUserRole(question);
+      if (agent !== undefined) guardOpenAgent(sessions, agent);
+      const device = deviceOf(c, sessions);
+      const session = await opened(c, params.id);
+      const { key } = idempotencyKey(c);
+      const ask = (withdraw: AbortSignal): Promise<Answer> =>
+        deviceUsage.count({ device, session, key }, () => {
+          const options = defined({ agent, busy, key, withdraw });
+          return edit === undefined ? converse(session, question, options) : session.edit(edit, question, options);
+        });
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: `${base}/{id}/regenerate`,
+      summary: "Answer a turn again, by default the last one; a branch keeps the earlier answer",
+      scope: "device",
+      headers: ["Idempotency-Key", "Last-Event-ID"],
+      params: idInPath,
+      body: z.strictObject({ turn: count.optional(), busy: busyPolicy.optional() }),
+      answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
+    },
+    async (c, { params, body: { turn, busy } }) => {
+      const device = deviceOf(c, sessions);
+      const session = await opened(c, params.id);
+      const { key } = idempotencyKey(c);
+      const ask = (withdraw: AbortSignal): Promise<Answer> =>
+        deviceUsage.count({ device, session, key }, () => session.regenerate(defined({ turn, busy, key, withdraw })));
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: `${base}/{id}/stream`,
+      summary: "Stream the running answer from its beginning, or a broken stream after Last-Event-ID",
+      scope: "device",
+      headers: ["Last-Event-ID"],
+      params: idInPath,
+      query: streamQuery,
+      answers: streamAnswers,
+    },
+    async (c, { params, query: { lastEventId } }) => {
+      const lost = c.req.header("last-event-id") ?? lastEventId;
+      return await streamReply(c, await opened(c, params.id), { lost, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: `${base}/{id}/turns`,
+      summary: "Get turns, oldest first: the last 20 or n, also before a number, or a range, of any branch",
+      scope: "device",
+      params: idInPath,
+      query: turnsQuery,
+      answers: { 200: { description: "a page of turns", schema: turnsAnswer } },
+    },
+    async (c, { params, query }) => await turnsReply(c, await opened(c, params.id), query),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: `${base}/{id}/cancel`,
+      summary: "Cancel the running answer, on any instance; with a key, only its question, also while that waits",
+      scope: "device",
+      headers: ["Idempotency-Key"],
+      params: idInPath,
+      answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
+    },
+    async (c, { params }) => jsonAnswer(c, { cancelled: await (await opened(c, params.id)).cancel(idempotencyKey(c)) }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: `${base}/{id}/branches`,
+      summary: "List the branches of a conversation, or the versions of one of its turns",
+      scope: "device",
+      params: idInPath,
+      query: branchesQuery,
+      answers: { 200: { description: "the branches", schema: branchesAnswer } },
+    },
+    async (c, { params, query }) => {
+      const branches = await (await opened(c, params.id)).branches(defined(query));
+      return jsonAnswer(c, { items: branches.map(wireBranch) });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: `${base}/{id}/switch`,
+      summary: "Switch a conversation to another of its branches",
+      scope: "device",
+      params: idInPath,
+      body: branchBody,
+      answers: { 200: { description: "the session", schema: sessionAnswer } },
+    },
+    async (c, { params, body }) => {
+      const session = await opened(c, params.id);
+      return sessionReply(c, await session.switchTo(body.branch));
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: `${base}/{id}/shares`,
+      summary: "Share a conversation: the token opens it to read, until it expires or is revoked",
+      scope: "device",
+      params: idInPath,
+      body: shareBody,
+      answers: { 201: { description: "the share; only this answer has its token", schema: newShareAnswer } },
+    },
+    async (c, { params, body }) => {
+      const session = await opened(c, params.id);
+      return jsonAnswer(c, wireShare(await sessions.share(session.id, defined(body))), 201);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: `${base}/{id}/shares`,
+      summary: "List the valid shares of a conversation",
+      scope: "device",
+      params: idInPath,
+      answers: { 200: { description: "the shares", schema: sharesAnswer } },
+    },
+    async (c, { params }) => {
+      const session = await opened(c, params.id);
+      return jsonAnswer(c, { items: (await sessions.shares(session.id)).map(wireShare) });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "delete",
+      path: `${base}/{id}/shares/{share}`,
+      summary: "Revoke a share of a conversation: its token opens nothing from now on",
+      scope: "device",
+      params: shareInPath,
+      answers: { 200: { description: "true if there was such a share", schema: unshared } },
+    },
+    async (c, { params }) => {
+      const session = await opened(c, params.id);
+      const isItsOwn = (await sessions.shares(session.id)).some(({ id }) => id === params.share);
+      return jsonAnswer(c, { revoked: isItsOwn && (await sessions.unshare(params.share)) });
+    },
+  );
+}

@@ -1,0 +1,249 @@
+/** The conversations of a device or of a user. */
+import { pinSession, renameSession } from "../domain/record/pin.ts";
+import type { Draft, Change } from "../domain/record/change.ts";
+import type { Context } from "../domain/record/guards.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import { parseDeviceId } from "../domain/values/device.ts";
+import { parseId } from "../domain/values/ids.ts";
+import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { parseTitle } from "../domain/values/labels.ts";
+import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
+import { eachItem, pageNames, type PageQuery } from "../domain/values/pages.ts";
+import { SessionError } from "../errors.ts";
+import {
+  conversationInfo,
+  conversationPage,
+  conversationStates,
+  countGuests,
+  findConversation,
+  type ConversationInfo,
+  type ConversationPage,
+} from "./conversations/conversation-list.ts";
+import {
+  filterOfReach,
+  isShared,
+  lastStep,
+  reaches,
+  reachOf,
+  type ConversationOwner,
+  type Reach,
+} from "./conversations/reach.ts";
+import type { Core } from "./core/core.ts";
+import { retryOnConflict } from "./core/retry-on-conflict.ts";
+import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
+import { deviceMarks } from "./devices/device-traces.ts";
+import type { DeviceOptions } from "./devices/device-route.ts";
+import { Handle } from "./handle/handle.ts";
+import { parseLimit } from "./options/arguments.ts";
+import type { SearchPage, SearchQuery } from "./search/search.ts";
+import { createOn, freshId, newSession } from "./session/opening.ts";
+import { Session } from "./session/session.ts";
+import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
+
+/** Options of `search`: those of a search of all sessions that do not choose sessions. */
+export type ConversationSearch = Omit<SearchQuery, "text" | "session" | "user" | "state">;
+
+const ownerNames: OptionNames<{ readonly device?: string; readonly user?: string }> = { device: true, user: true };
+const searchNames: OptionNames<ConversationSearch> = {
+  agent: true,
+  labels: true,
+  since: true,
+  before: true,
+  limit: true,
+  after: true,
+  waitMs: true,
+  onProgress: true,
+  signal: true,
+};
+
+/**
+ * The live sessions of a user, or of a device: those of its user, or those that it began as a guest. Another one's session is
+ * `session_not_found`, as a missing one. Made by `sessions.conversations`.
+ */
+export class Conversations {
+  readonly #core: Core;
+  readonly #tenant: string;
+  readonly #owner: ConversationOwner;
+
+  /** Made by `Sessions`. @internal */
+  constructor(core: Core, tenant: string, owner: ConversationOwner) {
+    guardNames(owner, "owner", ownerNames);
+    const { device, user } = owner;
+    if ((device === undefined) === (user === undefined))
+      throw invalidArgument("owner", owner, { expected: "one_of", known: ["device", "user"] });
+    this.#core = core;
+    this.#tenant = tenant;
+    this.#owner =
+      device === undefined
+        ? { user: parseId(user ?? "", "user") }
+        : { device: parseDeviceId(device, core.options.deviceIds) };
+  }
+
+  /**
+   * One page of the conversations: pinned ones first, then the others, each by the last activity, the newest first. One that
+   * becomes active meanwhile moves to the front.
+   * @throws SessionError `argument_invalid`, `secret_missing`
+   */
+  async list(page: PageQuery = {}): Promise<ConversationPage> {
+    return await this.#perform("list", async (reach) => {
+      guardNames(page, "page", pageNames);
+      const { limit = 100, after } = page;
+      const size = parseLimit(limit, this.#core.options.limits.pageMax);
+      return await conversationPage(this.#core, this.#tenant, reach, { limit: size, after });
+    });
+  }
+
+  /** All conversations, in the order of `list`, one page in memory at a time. */
+  each(): AsyncGenerator<ConversationInfo, void, undefined> {
+    return eachItem((after) => this.list(after));
+  }
+
+  /**
+   * Create a conversation. The current one of the device stays: see `select`.
+   * @throws SessionError `conversations_exceeded` for a device without a user, and as `create` of `Sessions`
+   */
+  async create(options: DeviceOptions = {}): Promise<Session> {
+    return await this.#perform("create", async (reach) => {
+      const [core, tenant] = [this.#core, this.#tenant];
+      guardObject(options, "options");
+      await core.learnTime();
+      const id = reach.user === null ? `${reach.name}_${freshId(core)}` : undefined;
+      const whose = reach.user === null ? {} : { user: reach.user };
+      const fresh = newSession(core, { tenant, id }, { ...options, ...whose });
+      if (reach.user === null) {
+        const { conversationsMax } = core.options.limits;
+        const conversations = await countGuests(core, tenant, reach.name);
+        if (conversations >= conversationsMax)
+          throw new SessionError("conversations_exceeded", { tenant, conversations, conversationsMax });
+      }
+      const handle = await createOn(core, fresh);
+      if (handle === undefined) throw new Error("a fresh id is free");
+      return this.#session(handle);
+    });
+  }
+
+  /** Open one of the conversations. @throws SessionError `session_not_found`, the same for another one's and a missing one */
+  async open(id: string): Promise<Session> {
+    return await this.#perform("open", async (reach) =>
+      this.#session(new Handle(this.#core, await this.#found(reach, id))),
+    );
+  }
+
+  /** One of the conversations as `list` has it. @throws SessionError `session_not_found` */
+  async get(id: string): Promise<ConversationInfo> {
+    return await this.#perform("get", async (reach) => conversationInfo(await this.#found(reach, id)));
+  }
+
+  /** Set the title, at most 256 characters; null removes it. It counts as no activity. @throws SessionError `session_not_found` */
+  async rename(id: string, title: string | null): Promise<void> {
+    await this.#perform("rename", async (reach) => {
+      const parsed = parseTitle(title);
+      await this.#change(reach, id, (draft, context) => renameSession(draft, parsed, context));
+    });
+  }
+
+  /** List it before the others. @throws SessionError `session_not_found`, `argument_invalid` for a session with 16 other labels */
+  async pin(id: string): Promise<void> {
+    await this.#perform("pin", (reach) =>
+      this.#change(reach, id, (draft, context) => pinSession(draft, true, context)),
+    );
+  }
+
+  /** List it among the others. @throws SessionError `session_not_found` */
+  async unpin(id: string): Promise<void> {
+    await this.#perform("unpin", (reach) =>
+      this.#change(reach, id, (draft, context) => pinSession(draft, false, context)),
+    );
+  }
+
+  /**
+   * Remove the conversation with all its data and its shares. One that the device shares by a link code stays with its owner, and
+   * the device stops sharing it.
+   * @throws SessionError `session_not_found`, `legal_hold`
+   */
+  async remove(id: string): Promise<void> {
+    await this.#perform("remove", async (reach) => {
+      const record = await this.#found(reach, id);
+      if (isShared(reach, record)) await this.#point(record.id, false);
+      else await new Session(new Handle(this.#core, record)).remove();
+    });
+  }
+
+  /**
+   * Make it the current conversation, which `devices.open` continues: that of the device, or of all devices of the user.
+   * @throws SessionError `session_not_found`, `secret_missing`
+   */
+  async select(id: string): Promise<void> {
+    await this.#perform("select", async (reach) => {
+      const record = await this.#found(reach, id);
+      if (!isShared(reach, record)) await this.#point(record.id, true);
+    });
+  }
+
+  /**
+   * One page of the messages and titles that have all words of a text, the newest first, as `search` of `Sessions`. A conversation
+   * that a device shares by a link code is not searched.
+   * @throws SessionError as `search` of `Sessions`
+   */
+  async search(text: string, options: ConversationSearch = {}): Promise<SearchPage> {
+    return await this.#perform("search", async (reach) => {
+      guardNames(options, "options", searchNames);
+      const { searchOn } = await import("./search/search.ts");
+      const query = { ...options, text, state: conversationStates };
+      return await searchOn(this.#core, this.#tenant, query, filterOfReach(reach));
+    });
+  }
+
+  /** @throws SessionError `session_not_found` */
+  async #found(reach: Reach, id: string): Promise<SessionRecord> {
+    const sessionId = parseId(id, "sessionId");
+    const record = await findConversation(this.#core, this.#tenant, reach, sessionId);
+    if (record === undefined) throw new SessionError("session_not_found", { sessionId, tenant: this.#tenant });
+    return record;
+  }
+
+  /** Apply a rule, unless the session has got another owner meanwhile. */
+  async #change(reach: Reach, id: string, rule: (draft: Draft, context: Context) => Change | null): Promise<void> {
+    const handle = new Handle(this.#core, await this.#found(reach, id));
+    await handle.write((draft, context) => {
+      const { record } = draft;
+      if (reaches(reach, record)) return rule(draft, context);
+      throw new SessionError("session_not_found", { sessionId: record.id, tenant: this.#tenant });
+    });
+  }
+
+  /** Point the device, or its user, to a session: this one, or a new one where it shares this one. */
+  async #point(id: string, isTo: boolean): Promise<void> {
+    const [core, tenant] = [this.#core, this.#tenant];
+    await retryOnConflict({ sessionId: id, tenant }, async () => {
+      const reach = await reachOf(core, tenant, this.#owner);
+      const { name, found, pointer } = await lastStep(core, tenant, reach);
+      const isThere = (pointer === undefined ? name : pointer.kind === "user" ? undefined : pointer.session) === id;
+      if (isThere === isTo) return true;
+      const own: Pointer = { kind: "own", session: isTo ? id : `${name}_${freshId(core)}` };
+      const marks = await deviceMarks(core, tenant, { name, found });
+      const outcome = await core.commit([pointerChange(core, internalKey(tenant, name), found, own), ...marks]);
+      return outcome.status === "ok" ? true : undefined;
+    });
+  }
+
+  /** As a device has it: the next message stops the running answer, unless the options name another policy. */
+  #session(handle: Handle): Session {
+    const { busy, busyOfDevices } = this.#core.options;
+    return new Session(handle, { busy: this.#owner.device === undefined ? busy : busyOfDevices });
+  }
+
+  /** Publish the call to the tracing channel; it names no device, and the session only once it is found. */
+  async #perform<T>(name: OwnName, work: (reach: Reach) => Promise<T>): Promise<T> {
+    const operation: Operation = { operation: `conversations.${name}`, tenant: this.#tenant };
+    return await traceCall(operation, async () => {
+      const core = this.#core;
+      core.guardOpen();
+      const result = await work(await reachOf(core, this.#tenant, this.#owner));
+      if (result instanceof Session) operation.session = result.id;
+      return result;
+    });
+  }
+}
+
+type OwnName = Extract<OperationName, `conversations.${string}`> extends `conversations.${infer Name}` ? Name : never;
