@@ -12,7 +12,7 @@ export {
   type RemoteSendOptions,
   type RemoteStatsQuery,
 } from "./remote-sessions.ts";
-export { RemoteSession, type RemoteConsultOptions } from "./remote-session.ts";
+export { RemoteSession, type RemoteConsultOptions, type RemoteSummarizeOptions } from "./remote-session.ts";
 export { RemoteDocuments } from "./remote-documents.ts";
 export { RemoteLog } from "./remote-log.ts";
 export { RemoteProducer, type RemoteStreamEnd } from "./remote-producer.ts";
