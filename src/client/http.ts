@@ -29,6 +29,8 @@ export interface HttpRequest {
   /** A list is sent as one parameter for each of its values. */
   readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>>;
   readonly body?: object;
+  /** Bytes as the body, in place of `body`; their type is in the headers. */
+  readonly bytes?: Uint8Array | Blob | ReadableStream<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,6 +62,11 @@ export class Http {
     return await this.#retried(request, async () => await answerOf(await this.#send(request, "application/json")));
   }
 
+  /** The response, whose body the caller reads. @throws as `ask` */
+  async open(request: HttpRequest): Promise<Response> {
+    return await this.#retried(request, () => this.#send(request, "*/*"));
+  }
+
   /**
    * The response, or the events of a streamed one.
    * @throws as `ask`, and for events as `events`
@@ -81,7 +88,7 @@ export class Http {
   }
 
   async #send(
-    { method, path, query = {}, body, headers = {}, signal }: HttpRequest,
+    { method, path, query = {}, body, bytes, headers = {}, signal }: HttpRequest,
     accept: string,
   ): Promise<Response> {
     const { url, headers: own, fetch = globalThis.fetch } = this.#options;
@@ -102,6 +109,8 @@ export class Http {
         ...headers,
       },
       ...defined({ body: body === undefined ? undefined : toJson(body, "request"), signal }),
+      // A stream is sent while the response may begin already: https://fetch.spec.whatwg.org/#enumdef-requestduplex
+      ...(bytes && { body: bytes, duplex: "half" }),
     });
     if (response.ok) return response;
     throw (

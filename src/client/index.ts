@@ -14,6 +14,7 @@ export {
 } from "./remote-sessions.ts";
 export { RemoteSession, type RemoteConsultOptions, type RemoteSummarizeOptions } from "./remote-session.ts";
 export { RemoteDocuments } from "./remote-documents.ts";
+export { RemoteAttachments } from "./attachments/remote-attachments.ts";
 export { RemoteLog } from "./remote-log.ts";
 export { RemoteProducer, type RemoteStreamEnd } from "./remote-producer.ts";
 export { RemoteStreams, type RemoteAcquiredStream, type RemoteAcquireOptions } from "./remote-streams.ts";

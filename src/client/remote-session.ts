@@ -70,6 +70,7 @@ import { approveOver, askOver, cancelOver, encodeKey, keyNames, runningOver, wai
 import type { Http, HttpAnswer, HttpRequest } from "./http.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { eventPages, turnPages } from "./log-pages.ts";
+import { RemoteAttachments } from "./attachments/remote-attachments.ts";
 import { RemoteLog } from "./remote-log.ts";
 
 /** The members of `Session` that work over HTTP: all but those tied to the process that holds a lease. */
@@ -178,6 +179,11 @@ export class RemoteSession implements OverHttp {
 
   get id(): string {
     return this.#info.id;
+  }
+
+  /** Files and pictures of the session, which its messages refer to. */
+  get attachments(): RemoteAttachments {
+    return new RemoteAttachments(this.#http, this.#path);
   }
 
   /** As last sent by the server; `refresh` loads it again. It does not name the lease holder. */

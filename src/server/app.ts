@@ -12,6 +12,7 @@ import { resolveOptions, type ServerOptions, type ServerSettings } from "./optio
 import { logBackgroundEvents } from "./request-log.ts";
 import { addAdminRoutes } from "./routes/admin-routes.ts";
 import { addAnswerRoutes } from "./routes/answer-routes.ts";
+import { addAttachmentRoutes } from "./routes/attachments/attachment-routes.ts";
 import { addArchiveRoutes } from "./routes/archive-routes.ts";
 import { addChatRoutes } from "./routes/chat-routes.ts";
 import { addDeviceConversationRoutes } from "./routes/conversations/device-conversations.ts";
@@ -122,6 +123,7 @@ function addRoutes(
   addMemoryRoutes(shared);
   addLogRoutes(shared);
   addDocumentRoutes(shared);
+  addAttachmentRoutes(shared);
   addAnswerRoutes(shared);
   addWaitingRoutes(shared);
   addWatchRoutes(shared);

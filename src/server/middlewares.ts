@@ -40,7 +40,8 @@ export function addMiddlewares(app: Hono<Env>, surroundings: Surroundings): void
   );
   if (origins.length > 0) app.use(corsOf(origins));
   app.use(bodyLimits(surroundings.settings));
-  app.use(async (_, next) => await withDeadline(deadlineMs, next()));
+  // An upload takes as long as its client needs to send it, and the listener limits that.
+  app.use(async (c, next) => await (isUpload(c) ? next() : withDeadline(deadlineMs, next())));
   app.onError((thrown, c) => {
     const error = asSessionError(thrown, c.get("requestId"));
     c.get("reporter")()(error);
@@ -126,11 +127,21 @@ function corsOf(origins: readonly string[]): MiddlewareHandler {
 /** Paths of devices, wherever the app is mounted. */
 const devicePath = /\/v1\/(chat|devices)(\/|$)/;
 
+/** True for the upload of an attachment, wherever the app is mounted. */
+function isUpload({ req: { method, path } }: RequestContext): boolean {
+  return method === "POST" && /\/v1\/sessions\/[^/]+\/attachments$/.test(path);
+}
+
 /** Limits the size of a body: less for devices than for keys. */
 function bodyLimits({ bodyBytesMax, deviceBodyBytesMax }: ServerSettings): MiddlewareHandler<Env> {
   const operatorLimit = bodyLimitOf(bodyBytesMax);
   const deviceLimit = bodyLimitOf(deviceBodyBytesMax);
   return async (c, next) => {
+    // An upload is limited by `limits.attachmentBytesMax` as it arrives: Hono would read all of it first.
+    if (isUpload(c)) {
+      await next();
+      return;
+    }
     // Hono builds the whole request to look at its body, so requests without one skip the limit.
     if (c.req.method === "GET" || c.req.method === "HEAD") {
       await next();

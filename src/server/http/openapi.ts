@@ -53,7 +53,7 @@ function aliasOf({ description, ...operation }: Json, path: string): Json {
 const tags = { open: "operation", device: "devices", share: "shares", read: "sessions" } as const;
 
 function operationOf(
-  { summary, scope, params, query, body, headers = [], answers }: Route<unknown, unknown, unknown>,
+  { summary, scope, params, query, body, takesBytes, headers = [], answers }: Route<unknown, unknown, unknown>,
   schema: (type: z.ZodType, io: "input" | "output") => Json,
 ): Json {
   const parameters = [
@@ -73,7 +73,7 @@ function operationOf(
     ...defined({
       requestBody:
         body === undefined
-          ? undefined
+          ? takesBytes && { required: true, content: anyBytes }
           : { required: true, content: { "application/json": { schema: schema(body, "input") } } },
     }),
     responses: {
@@ -86,6 +86,8 @@ function operationOf(
   };
 }
 
+const anyBytes = { "*/*": { schema: { type: "string", format: "binary" } } };
+
 function parametersOf(schema: Json, place: "path" | "query"): Json[] {
   const { properties = {}, required = [] } = schema as { properties?: Record<string, Json>; required?: string[] };
   return Object.entries(properties).map(([name, type]) => ({
@@ -97,9 +99,10 @@ function parametersOf(schema: Json, place: "path" | "query"): Json[] {
 }
 
 function responseOf(
-  { description, schema: type, streams }: Answered,
+  { description, schema: type, streams, bytes }: Answered,
   schema: (type: z.ZodType, io: "output") => Json,
 ): Json {
+  if (bytes === true) return { description, content: anyBytes };
   if (type === undefined && streams === undefined) return { description };
   return {
     description,

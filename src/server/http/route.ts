@@ -41,6 +41,8 @@ export type RequestContext = Context<Env>;
 export interface Answered {
   readonly description: string;
   readonly schema?: z.ZodType;
+  /** The response is bytes of any type. */
+  readonly bytes?: true;
   /** The response may also be a stream of server-sent events. */
   readonly streams?: true;
 }
@@ -60,6 +62,8 @@ export interface Route<Params, Query, Body> {
   /** Parameters of the query that may occur several times; their values are lists. */
   readonly repeated?: readonly string[];
   readonly body?: z.ZodType<Body>;
+  /** The body is bytes of any type, which the route reads itself. */
+  readonly takesBytes?: true;
   /** Names of the request headers that it reads. */
   readonly headers?: readonly string[];
   readonly answers: Readonly<Record<number, Answered>>;
@@ -161,8 +165,14 @@ function repeatedOf(c: RequestContext, names: readonly string[] = []): Record<st
 /** @throws SessionError `request_invalid` */
 async function bodyOf<Body>(
   c: RequestContext,
-  { body: schema, method, scope }: Pick<Route<unknown, unknown, Body>, "body" | "method" | "scope">,
+  {
+    body: schema,
+    method,
+    scope,
+    takesBytes,
+  }: Pick<Route<unknown, unknown, Body>, "body" | "method" | "scope" | "takesBytes">,
 ): Promise<Body> {
+  if (takesBytes === true) return undefined as Body;
   if (schema !== undefined) {
     const body = await jsonOf(c);
     guardFields(schema, body);

@@ -1,0 +1,122 @@
+/** Puts, lists and opens the attachments of a session. */
+import { z } from "zod";
+import { defined } from "../../../domain/values/defined.ts";
+import type { Attachment, OpenAttachment, Session } from "../../../index.ts";
+import { idInPath } from "../../../protocol/schemas.ts";
+import { attachmentAnswer, attachmentsAnswer } from "../../../protocol/attachment-schemas.ts";
+import { addRoute, brokenBody, jsonAnswer, type RequestContext } from "../../http/route.ts";
+import type { Shared } from "../../http/server-context.ts";
+import { rangeIn } from "./byte-range.ts";
+
+/** The library checks ids and hashes, and reports why they are invalid. */
+const hashInPath: z.ZodType<{ id: string; hash: string }> = z.object({
+  id: z.string().min(1).max(4096),
+  hash: z.string().min(1).max(4096),
+});
+
+const fileQuery: z.ZodType<{ name?: string | undefined }> = z.object({
+  name: z.string().max(4096).optional().meta({ description: "the name of the file" }),
+});
+
+export function addAttachmentRoutes(shared: Shared): void {
+  const found = async (c: RequestContext, id: string): Promise<Session> => await c.get("sessions").get(id);
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/attachments",
+      summary: "Put an attachment: the body is its bytes, as they arrive, and Content-Type its type",
+      scope: "write",
+      headers: ["Content-Type"],
+      params: idInPath,
+      query: fileQuery,
+      takesBytes: true,
+      answers: { 201: { description: "the attachment, and a part for a message", schema: attachmentAnswer } },
+    },
+    async (c, { params, query: { name } }) => {
+      const session = await found(c, params.id);
+      const type = c.req.header("content-type") ?? "application/octet-stream";
+      return jsonAnswer(c, await session.attachments.put(bytesOf(c), { type, ...defined({ name }) }), 201);
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/attachments",
+      summary: "List the attachments of a session",
+      scope: "read",
+      params: idInPath,
+      answers: { 200: { description: "the attachments, by their hash", schema: attachmentsAnswer } },
+    },
+    async (c, { params }) => jsonAnswer(c, { items: await (await found(c, params.id)).attachments.list() }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: "/v1/sessions/{id}/attachments/{hash}",
+      summary: "Get the bytes of an attachment, or with Range a range of them",
+      scope: "read",
+      headers: ["Range"],
+      params: hashInPath,
+      answers: {
+        200: { description: "the bytes", bytes: true },
+        206: { description: "the bytes of the range", bytes: true },
+        416: { description: "the attachment ends before the range" },
+      },
+    },
+    async (c, { params: { id, hash } }) => {
+      const { attachments } = await found(c, id);
+      const stored = await attachments.get(hash);
+      const range = rangeIn(c.req.header("range"), stored.length);
+      if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${stored.length}` });
+      const opened = await attachments.open(hash, range);
+      return bytesReply(c, opened, range);
+    },
+  );
+}
+
+/** The bytes of the body. A client that disconnects meanwhile breaks it. */
+async function* bytesOf(c: RequestContext): AsyncGenerator<Uint8Array, void, undefined> {
+  const { body } = c.req.raw;
+  if (body === null) return;
+  try {
+    for await (const bytes of body) yield bytes as Uint8Array;
+  } catch (error) {
+    throw brokenBody(error);
+  }
+}
+
+/** Browsers save an attachment, and never show it as a page of this server. */
+function bytesReply(
+  c: RequestContext,
+  opened: OpenAttachment,
+  range: { readonly from: number; readonly to: number } | undefined,
+): Response {
+  const { hash, type, length } = opened;
+  const { from, to } = range ?? { from: 0, to: length - 1 };
+  const headers = {
+    "content-type": type,
+    "content-length": String(to - from + 1),
+    "content-disposition": dispositionOf(opened),
+    "content-security-policy": "default-src 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+    "accept-ranges": "bytes",
+    etag: `"${hash}"`,
+    ...defined({ "content-range": range && `bytes ${from}-${to}/${length}` }),
+  };
+  return c.body(ReadableStream.from(opened), range === undefined ? 200 : 206, headers);
+}
+
+function dispositionOf({ name }: Attachment): string {
+  if (name === undefined) return "attachment";
+  const encoded = encodeURIComponent(name.toWellFormed()).replace(
+    /['()*]/g,
+    (one) => `%${one.charCodeAt(0).toString(16)}`,
+  );
+  return `attachment; filename*=UTF-8''${encoded}`;
+}

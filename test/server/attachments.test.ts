@@ -1,0 +1,152 @@
+/** Attachments over HTTP: streamed in and out, with type, length and range; and the client of them. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { connect, hasCode } from "../../src/client/index.ts";
+import { assertProblem, serve, type Serving } from "./serving.ts";
+
+const piece = 192 * 1024;
+const given = Buffer.alloc(2 * piece + 5, "a line of a file; ");
+const hash = createHash("sha256").update(given).digest("hex");
+
+interface Got {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: Buffer;
+}
+
+async function upload(here: Serving, key: string, path: string, how: RequestInit): Promise<Response> {
+  const headers = { authorization: `Bearer ${key}`, ...(how.headers as Record<string, string>) };
+  return await here.server.fetch(new Request(`http://server.test${path}`, { method: "POST", ...how, headers }));
+}
+
+async function get(here: Serving, key: string, path: string, headers: Record<string, string> = {}): Promise<Got> {
+  const request = new Request(`http://server.test${path}`, { headers: { authorization: `Bearer ${key}`, ...headers } });
+  const response = await here.server.fetch(request);
+  return { status: response.status, headers: response.headers, bytes: Buffer.from(await response.arrayBuffer()) };
+}
+
+const attachments = "/v1/sessions/s/attachments";
+
+test("an upload comes back with its type, length, name and range, and no browser shows it as a page", async () => {
+  await using here = serve({ server: { bodyBytesMax: 1000 } });
+  const key = await here.key("write");
+  const session = await here.sessions.create({ id: "s" });
+  const put = await upload(here, key, `${attachments}?name=${encodeURIComponent("ä 'map'.html")}`, {
+    body: given,
+    headers: { "content-type": "text/html" },
+  });
+  assert.equal(put.status, 201);
+  const { part, ...stored } = (await put.json()) as { part: object };
+  assert.deepEqual(stored, { hash, type: "text/html", length: given.length, name: "ä 'map'.html" });
+  await session.append({ input: [{ role: "user", content: [part as never] }] });
+  const whole = await get(here, key, `${attachments}/${hash}`);
+  assert.equal(whole.status, 200);
+  assert(whole.bytes.equals(given));
+  assert.deepEqual(
+    ["content-type", "content-length", "etag", "content-disposition", "x-content-type-options", "cache-control"].map(
+      (name) => whole.headers.get(name),
+    ),
+    [
+      "text/html",
+      String(given.length),
+      `"${hash}"`,
+      "attachment; filename*=UTF-8''%C3%A4%20%27map%27.html",
+      "nosniff",
+      "no-store",
+    ],
+  );
+  assert.match(whole.headers.get("content-security-policy") ?? "", /sandbox/);
+  for (const [range, from, to] of [
+    ["bytes=0-0", 0, 0],
+    [`bytes=${piece - 1}-${piece + 1}`, piece - 1, piece + 1],
+    ["bytes=-5", given.length - 5, given.length - 1],
+    [`bytes=${piece}-`, piece, given.length - 1],
+    [`bytes=9-${given.length + 7}`, 9, given.length - 1],
+  ] as const) {
+    const part = await get(here, key, `${attachments}/${hash}`, { range });
+    assert.deepEqual(
+      [part.status, part.headers.get("content-range")],
+      [206, `bytes ${from}-${to}/${given.length}`],
+      range,
+    );
+    assert(part.bytes.equals(given.subarray(from, to + 1)), range);
+  }
+  for (const range of ["lines=1-2", "bytes=1-2,4-5", "bytes=5-2", "bytes=-"])
+    assert.equal((await get(here, key, `${attachments}/${hash}`, { range })).status, 200, range);
+  for (const range of [`bytes=${given.length}-`, "bytes=-0"])
+    assert.equal((await get(here, key, `${attachments}/${hash}`, { range })).status, 416, range);
+  assert.deepEqual((await here.call("GET", attachments, { key })).json, { items: [stored] });
+});
+
+test("an upload over the limit, one that breaks off, and one of a reader leave nothing", async () => {
+  await using here = serve({ limits: { attachmentBytesMax: 300_000 } });
+  const [key, reader] = [await here.key("write"), await here.key("read")];
+  const session = await here.sessions.create({ id: "s" });
+  const headers = { "content-type": "image/png" };
+  const refused = await upload(here, key, attachments, { body: given, headers });
+  assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [413, "attachment_too_large"]);
+  const broken = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      controller.enqueue(new Uint8Array(1000));
+      controller.error(new Error("the client has left"));
+    },
+  });
+  const half = await upload(here, key, attachments, { body: broken, headers, duplex: "half" });
+  assert.equal(half.status, 400);
+  assert.equal((await upload(here, reader, attachments, { body: "x", headers })).status, 403);
+  const wrong = await upload(here, key, attachments, { body: "x", headers: { "content-type": "picture" } });
+  assert.equal(wrong.status, 400);
+  assert.deepEqual(await session.attachments.list(), []);
+  // JSON is a type like any other.
+  const json = await upload(here, key, attachments, { body: "{", headers: { "content-type": "application/json" } });
+  assert.equal(json.status, 201);
+});
+
+test("the hash of another session or tenant is a 404, like a missing one", async () => {
+  await using here = serve();
+  const key = await here.key("read");
+  const foreign = await here.key("read", "other");
+  await (await here.sessions.create({ id: "s" })).attachments.put(given, { type: "a/b" });
+  await here.sessions.create({ id: "t" });
+  await here.sessions.for("other").create({ id: "t" });
+  for (const [token, asked] of [
+    [key, hash],
+    [key, "0".repeat(64)],
+    [foreign, hash],
+  ] as const)
+    assertProblem(
+      await here.call("GET", `/v1/sessions/t/attachments/${asked}`, { key: token }),
+      404,
+      "attachment_not_found",
+    );
+  assertProblem(await here.call("GET", `${attachments}/${hash}`, { key: foreign }), 404, "session_not_found");
+  assertProblem(await here.call("GET", `${attachments}/x`, { key }), 400, "argument_invalid");
+});
+
+test("the client puts bytes, blobs and streams, lists and opens them", async () => {
+  await using here = serve();
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(url, init));
+  const remote = connect({ url: "http://server.test", key: await here.key("write"), fetch, retries: 0 });
+  const session = await remote.create({ id: "s" });
+  const stored = await session.attachments.put(given, { type: "image/png", name: "ä.png" });
+  assert.equal(stored.hash, hash);
+  const blob = await session.attachments.put(new Blob(["a"]), { type: "text/plain" });
+  const stream = await session.attachments.put(new Blob(["b"]).stream(), { type: "text/plain" });
+  assert.deepEqual(
+    (await session.attachments.list()).map((one) => one.hash),
+    [hash, blob.hash, stream.hash].toSorted(),
+  );
+  await session.append({ input: [{ role: "user", content: [stored.part] }] });
+  const opened = await session.attachments.open(hash);
+  assert.deepEqual([opened.type, opened.length, opened.name], ["image/png", given.length, "ä.png"]);
+  assert(Buffer.concat(await Array.fromAsync(opened)).equals(given));
+  const part = await session.attachments.open(hash, { from: 5, to: 9 });
+  assert.equal(part.length, given.length);
+  assert(Buffer.concat(await Array.fromAsync(part)).equals(given.subarray(5, 10)));
+  await assert.rejects(session.attachments.open("0".repeat(64)), (error) => hasCode(error, "attachment_not_found"));
+  await assert.rejects(session.attachments.put(given, { kind: "x" } as never), (error) =>
+    hasCode(error, "argument_invalid"),
+  );
+});
