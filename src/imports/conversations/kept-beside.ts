@@ -41,11 +41,17 @@ export function besideOf(
 /** A shorter text counts as said only where it is a whole text of the message. */
 const pieceLengthMin = 40;
 
+/** The most characters that are compared for one message: what comes behind them is kept, also where the message says it. */
+const comparedMax = 2 ** 28;
+/** A comparison costs as much as this many characters. */
+const comparisonLength = 1000;
+
 /** What some stored values say. */
 class Said {
   readonly #texts = new Set<string>();
   /** The arguments of calls, and results, whose text is JSON; undefined until they are needed. */
   #objects: readonly Value[] | undefined;
+  #compared = 0;
 
   constructor(stored: readonly Value[]) {
     for (const value of stored) this.#add(value);
@@ -56,7 +62,7 @@ class Said {
     if (typeof value === "string") return this.#saysText(value) ? undefined : value;
     if (typeof value !== "object" || value === null) return value ?? undefined;
     this.#objects ??= [...this.#texts].map(dataOf).filter((data) => typeof data !== "string");
-    if (!says(value) || this.#objects.some((object) => sameValue(object, value))) return undefined;
+    if (!says(value) || this.#saysObject(this.#objects, value)) return undefined;
     if (Array.isArray(value)) {
       const items = (value as readonly Value[]).map((item) => this.beyond(item) ?? null);
       return items.every((item) => item === null) ? undefined : items;
@@ -70,7 +76,25 @@ class Said {
 
   #saysText(text: string): boolean {
     if (text === "" || this.#texts.has(text)) return true;
-    return text.length >= pieceLengthMin && [...this.#texts].some((one) => one.includes(text));
+    if (text.length < pieceLengthMin) return false;
+    for (const one of this.#texts) {
+      if (!this.#mayCompare(one.length)) return false;
+      if (one.includes(text)) return true;
+    }
+    return false;
+  }
+
+  #saysObject(objects: readonly Value[], value: Value): boolean {
+    for (const object of objects) {
+      if (!this.#mayCompare(0)) return false;
+      if (sameValue(object, value)) return true;
+    }
+    return false;
+  }
+
+  #mayCompare(length: number): boolean {
+    this.#compared += length + comparisonLength;
+    return this.#compared <= comparedMax;
   }
 
   #add(value: Value): void {
