@@ -37,23 +37,34 @@ export function partOf({ type, hash, name }: Attachment): Value {
   return { type: "file", file: { ...defined({ filename: name }), file_data: url } };
 }
 
+/** True where a part of the messages may hold a reference. It makes nothing: every append asks. */
+export function mayRefer(messages: readonly Message[]): boolean {
+  for (const { content } of messages) if (typeof content === "object" && mayHold(content)) return true;
+  return false;
+}
+
+function mayHold(value: Value | undefined): boolean {
+  if (typeof value === "string") return value.startsWith("attachment:");
+  if (Array.isArray(value)) return (value as readonly Value[]).some(mayHold);
+  if (!isFields(value)) return false;
+  for (const name in value) if (mayHold(value[name])) return true;
+  return false;
+}
+
 /** The references in the parts of messages. A text that only reads like one is none. */
 export function referencesIn(messages: readonly Message[]): readonly ReferenceUrl[] {
   const found: ReferenceUrl[] = [];
-  for (const { content } of messages)
-    if (Array.isArray(content)) for (const part of content as readonly Value[]) collect(part, found);
+  for (const { content } of messages) if (typeof content === "object") collect(content, found);
   return found;
 }
 
-function collect(part: Value, found: ReferenceUrl[]): void {
-  if (!isFields(part)) return;
-  for (const [name, value] of Object.entries(part)) {
-    if (name === "text") continue;
-    if (typeof value !== "string") collect(value, found);
-    else {
-      const reference = readReferenceUrl(value);
-      if (reference !== undefined) found.push(reference);
-    }
+function collect(value: Value | undefined, found: ReferenceUrl[]): void {
+  if (Array.isArray(value)) for (const item of value as readonly Value[]) collect(item, found);
+  if (!isFields(value)) return;
+  for (const [name, field] of Object.entries(value)) {
+    const reference = typeof field === "string" && name !== "text" ? readReferenceUrl(field) : undefined;
+    if (reference === undefined) collect(field, found);
+    else found.push(reference);
   }
 }
 
@@ -68,12 +79,15 @@ export function replacedReferences(
   part: Value,
   textFor: (reference: ReferenceUrl) => string | undefined,
 ): Value | undefined {
+  if (Array.isArray(part)) {
+    const items = (part as readonly Value[]).map((item) => replacedReferences(item, textFor));
+    return items.includes(undefined) ? undefined : (items as readonly Value[]);
+  }
   if (!isFields(part)) return part;
   const fields: { [name: string]: Value } = {};
   for (const [name, value] of Object.entries(part)) {
     const reference = name !== "text" && typeof value === "string" ? readReferenceUrl(value) : undefined;
-    const replaced =
-      reference === undefined ? (isFields(value) ? replacedReferences(value, textFor) : value) : textFor(reference);
+    const replaced = reference === undefined ? replacedReferences(value, textFor) : textFor(reference);
     if (replaced === undefined) return undefined;
     fields[name] = replaced;
   }

@@ -6,7 +6,7 @@ import { touchSession } from "../../domain/record/lifecycle.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { nextState } from "../../domain/record/states.ts";
-import { hashesNamedIn, referencesIn } from "../../domain/attachments/reference-url.ts";
+import { hashesNamedIn, mayRefer, referencesIn } from "../../domain/attachments/reference-url.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
@@ -175,8 +175,9 @@ export function useReferences(
   { core, record }: Known,
   ...lists: readonly (readonly Message[])[]
 ): Promise<void> | undefined {
+  if (core.isFallback || !lists.some(mayRefer)) return undefined;
   const references = lists.flatMap(referencesIn);
-  if (references.length === 0 || core.isFallback) return undefined;
+  if (references.length === 0) return undefined;
   return useAttachments(core, record, new Set(references.map(({ hash }) => hash)));
 }
 
