@@ -19,7 +19,7 @@ for (const name of enginesOfRun("SQLite")) {
     await using sessions = await openSessions({ store, ...compacting });
     const session = await sessions.create({ id: "s" });
     let summarized = 0;
-    for (let round = 0; round < rounds(24, 3); round++) {
+    for (let round = 0; round < rounds(8, 2); round++) {
       const workers = ["a", "b"].map((worker) => {
         const task = { kind: "summaries", session: "s", name: `${worker}${round}` } as const;
         return new WorkerProcess({ store, task });
