@@ -511,9 +511,11 @@ export class MastraMemory {
       if (open !== undefined) threads.set(id, open);
       return open;
     };
-    for (const { threadId = "" } of messages) {
+    for (const { threadId = "", resourceId } of messages) {
       const open = await openOf(threadId);
-      if (open === undefined || open.thread.resourceId === "")
+      const isForeign = open !== undefined && threadOf(open.session.info) === undefined;
+      const isOthers = isForeign && isName(resourceId) && resourceId !== open.thread.resourceId;
+      if (open === undefined || open.thread.resourceId === "" || isOthers)
         throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
     }
     for (const open of threads.values()) await adopt(open, this.#sessions.limits);

@@ -3,6 +3,7 @@ import { SessionError } from "../../errors.ts";
 import { changeOf, lastOwn, splice, type Change, type Draft } from "../record/change.ts";
 import { feedbackLog, type Entry } from "../record/entry.ts";
 import { sessionIds, type Context } from "../record/guards.ts";
+import { guardLegalHold } from "../record/retention.ts";
 import { decode, encode } from "../values/codec.ts";
 import { defined } from "../values/defined.ts";
 import { isDate } from "../values/limits.ts";
@@ -51,7 +52,7 @@ export function readRating({ at, data }: Entry): StoredRating | undefined {
 
 /**
  * Replace the ratings of the log. `kept`: how many of its first entries stay as they are.
- * @throws SessionError `session_archived`, `write_too_large`
+ * @throws SessionError `session_archived`, `write_too_large`; `legal_hold` where ratings are removed or replaced
  */
 export function putRatings(
   draft: Draft,
@@ -68,7 +69,9 @@ export function putRatings(
       count,
       countMax: ratingsMax,
     });
-  if (kept === count && kept === lastOwn(draft.record, feedbackLog)) return null;
+  const stored = lastOwn(draft.record, feedbackLog);
+  if (kept === count && kept === stored) return null;
+  if (kept < stored) guardLegalHold(draft.record);
   const entries = ratings.slice(kept).map(({ rating: { at, ...rating }, identity }, index) => ({
     seq: kept + 1 + index,
     key: null,

@@ -103,8 +103,9 @@ export function storeSummary(
     const seq = lastOwn(draft.record, log) + 1;
     const data = encode(defined({ turn, text, agent, model, usage }));
     splice(draft, log, seq, [{ seq, key: null, at: context.now, data }]);
-    for (const { log: oldest } of summaryLogs({ heads: draft.record.heads, archive: null }).slice(summariesMax))
-      dropSummaryLog(draft, oldest);
+    // This one stays, also where others cover more: the next step continues it, and another branch may have no other one.
+    const others = summaryLogs({ heads: draft.record.heads, archive: null }).filter((one) => one.log !== log);
+    for (const { log: oldest } of others.slice(summariesMax - 1)) dropSummaryLog(draft, oldest);
   }
   return changeOf(draft);
 }

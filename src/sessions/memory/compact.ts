@@ -5,13 +5,15 @@
  */
 import { keyText } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { remembered } from "../../domain/request/memory.ts";
 import { isShown, shownTurn } from "../../domain/request/shown-turn.ts";
 import type { WindowBounds } from "../../domain/request/window.ts";
 import type { Turn } from "../../domain/turns/turn.ts";
+import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import type { Model } from "../options/model.ts";
-import { KnownTurns, newestSummary } from "./read-memory.ts";
+import { memoryFor } from "./read-memory.ts";
 import { compactionOf, keptBy, summarizerOf, summarizeTurns, turnsBetween, type SummaryPlan } from "./summarize.ts";
 
 /** The question before which turns may be summarized. */
@@ -61,11 +63,12 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
   const keep = keptBy(core, agent);
   const to = seq - 1 - keep;
   if (to < 1 || isPaused(core, record)) return undefined;
-  const turns = new KnownTurns(core, record, loaded);
-  const earlier = await newestSummary(core, record, { before: seq, turns });
-  const from = (earlier?.to ?? 0) + 1;
+  const memory = await memoryFor(core, record, { before: seq, loaded });
+  const from = (memory?.summary?.to ?? 0) + 1;
   if (to < from) return undefined;
-  const atTokens = Math.min(compaction.atTokens, window.tokens);
+  // The summary and the pinned turns take a part of the window: the other turns have the rest.
+  const left = remembered([], { memory, window }).window.tokens;
+  const atTokens = Math.min(compaction.atTokens, left);
   if (!(await exceeds(core, record, { from, to: seq - 1, loaded, atTokens, turnsMax: window.turns }))) return undefined;
   try {
     const summarizer = summarizerOf(core, record, { agent, asked: model });
@@ -118,9 +121,9 @@ export async function compact(handle: Handle, due: DueSummary, signal: AbortSign
   try {
     await summarizeTurns(handle, { ...due, signal: AbortSignal.any([signal, stop.signal]) });
     failuresOf(core).delete(key);
-  } catch {
-    // A stop of the question is no failure of the summarizer.
-    if (!signal.aborted) pause(core, key);
+  } catch (error) {
+    // A stop of the question is no failure of the summarizer, and neither is a budget that is used up.
+    if (!signal.aborted && !hasCode(error, "budget_exceeded")) pause(core, key);
   } finally {
     stop.abort();
     await timeout;

@@ -389,6 +389,109 @@ test("a session or a day without tokens left makes no summary, and its turns go 
   assert.equal(requests.length, 1);
 });
 
+test("a summary is stored and continued, also where others cover more", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 3; turn++) await session.append({ input: "x".repeat(60_000), output: "y" });
+  await fill(session, 4, 14);
+  let calls = 0;
+  const summarizer = (): Promise<string> =>
+    calls++ < 30 ? Promise.resolve("said") : Promise.reject(new Error("called again and again"));
+  for (let to = 5; to <= 12; to++) await session.summarize({ to, summarizer });
+  const before = calls;
+  assert.equal((await session.summarize({ to: 3, summarizer }))?.to, 3);
+  assert.ok(calls - before <= 3, `${calls - before} calls for three steps`);
+});
+
+test("each step of a summary stops at a budget that is used up", async () => {
+  await using place = inMemory({ budget: { tokens: 30_000 } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 5; turn++)
+    await session.append({ input: "x".repeat(90_000), output: "y", usage: { inputTokens: 1, outputTokens: 1 } });
+  let calls = 0;
+  const summarizer = () => {
+    calls++;
+    return Promise.resolve({ text: "said", usage: { inputTokens: 20_000, outputTokens: 1 } });
+  };
+  await assert.rejects(session.summarize({ to: 5, summarizer }), { code: "budget_exceeded" });
+  assert.equal(calls, 2);
+});
+
+test("each turn is in the summary or shown, also beside a long summary", async () => {
+  const { model, asked } = recording();
+  const words = "word ".repeat(20);
+  const compaction = { atTokens: 800, keep: 2, summarizer: () => Promise.resolve("s".repeat(800)) };
+  await using place = inMemory({ model, window: { turns: 200, tokens: 800 }, compaction });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 60; turn++) {
+    await (
+      await session.consult(`q${turn} ${words}`)
+    ).done;
+    const summary = (await Array.fromAsync(session.summaries())).find(({ to }) => to < turn);
+    const shown = contents(asked.at(-1)!);
+    for (let one = (summary?.to ?? 0) + 1; one < turn; one++)
+      assert.ok(shown.includes(`q${one} ${words}`), `turn ${one} before question ${turn}, summary to ${summary?.to}`);
+  }
+  assert.ok((await Array.fromAsync(session.summaries())).length > 0);
+});
+
+test("a model with tools that a question names is asked for summaries without its tools", async () => {
+  const { model } = recording();
+  await using place = inMemory({ compaction: { atTokens: 10, keep: 1 } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  const looping: Model = Object.assign((...given: Parameters<Model>) => model(...given), {
+    runsTools: true,
+    withoutTools: model,
+  });
+  await (
+    await session.consult("q", { model: looping })
+  ).done;
+  assert.equal((await Array.fromAsync(session.summaries())).length, 1);
+});
+
+test("a refusal of the model is no summary", async () => {
+  const model: Model = async function* () {
+    yield { type: "text", text: "I cannot help with that." };
+    yield { type: "finish", reason: "refusal" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  await assert.rejects(session.summarize({ to: 3 }), { code: "model_failed" });
+  assert.deepEqual(await Array.fromAsync(session.summaries()), []);
+});
+
+test("a truncation deletes the ratings of replaced turns too, and gone pins are not in the way of new ones", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "first", output: "reply" });
+  for (let round = 1; round <= 21; round++) {
+    await session.append({ input: `round ${round}`, output: "reply" });
+    await session.pin(2);
+    await session.truncate(1);
+  }
+  assert.deepEqual((await session.memory()).pinned, []);
+  for (let round = 1; round <= 2; round++) {
+    const turns = [{ input: `other ${round}`, output: "reply" }];
+    await session.write({ turns: { from: 1, turns }, onto: session.info.version });
+    await session.rate(1, { rating: "up", comment: "a secret" });
+  }
+  await session.truncate(0);
+  assert.ok(!JSON.stringify(await place.sessions.snapshot("s")).includes("a secret"));
+});
+
+test("a rating of a session under legal hold is not removed", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 1);
+  await session.rate(1, { rating: "up", by: "ana" });
+  await session.setLegalHold("a case");
+  await assert.rejects(session.rate(1, { rating: null, by: "ana" }), { code: "legal_hold" });
+  await session.rate(1, { rating: "down", by: "ben" });
+  assert.equal((await session.ratings()).length, 2);
+});
+
 test("wrong options of memory are refused before anything is written", async () => {
   await using place = inMemory({ agents: { a: {} } });
   const session = await place.sessions.create({ id: "s" });

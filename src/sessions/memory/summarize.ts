@@ -3,6 +3,7 @@
  * that follow that. Where two processes make the same summary, the first one is stored, and both are counted.
  */
 import { tracingChannel } from "node:diagnostics_channel";
+import { guardTokensLeft } from "../../domain/record/budget.ts";
 import { haveSameTurns, headOf, lastOwn } from "../../domain/record/change.ts";
 import { memoryLog, summaryLog } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -16,6 +17,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
+import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import type { Core } from "../core/core.ts";
 import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
@@ -91,13 +93,15 @@ function toolless(model: Model | undefined): readonly Model[] {
 
 /**
  * Summarize the turns up to `to`. Returns the stored summary, which may be that of another process.
- * @throws SessionError `turn_open`, `conflict` where the turns changed meanwhile, the summarizer's and the store's
+ * @throws SessionError `budget_exceeded`, `turn_open`, `conflict` where the turns changed meanwhile, the summarizer's and the store's
  */
 export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise<Summary | undefined> {
   const { core } = handle;
   let stored: Summary | undefined;
   for (let step = 0; step < plan.stepsMax; step++) {
     const { record } = handle;
+    // Each step calls a model.
+    await guardTokens(core, record);
     const turns = new KnownTurns(core, record);
     const earlier = await newestSummary(core, record, { before: plan.to + 1, turns });
     if (earlier !== undefined && earlier.to === plan.to) return earlier;
@@ -108,6 +112,12 @@ export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise
     if (stored.to >= plan.to) return stored;
   }
   return stored;
+}
+
+/** @throws SessionError `budget_exceeded` where the session or the day has no tokens left */
+async function guardTokens(core: Core, record: SessionRecord): Promise<void> {
+  guardTokensLeft(record, 0);
+  await guardDailyTokens(core, record, 0);
 }
 
 /** The first turns of a range that a summarizer reads at once; a turn at least. */

@@ -68,6 +68,8 @@ export function modelSummarizer(
       else if (event.type === "message" && event.message.role === "assistant") text += textOf(event.message.content);
       else if (event.type === "usage") ({ usage } = event);
       else if (event.type === "model") name = event.model;
+      else if (event.type === "finish" && (event.reason === "refusal" || event.reason === "content_filter"))
+        throw new SessionError("model_failed", { reported: `no summary: ${event.reason}` });
     }
     const estimate = estimateUsage(messages, [{ role: "assistant", content: text }]);
     return { text, usage: parseUsage(usage, () => estimate), ...defined({ model: name }) };

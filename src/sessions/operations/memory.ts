@@ -1,10 +1,17 @@
 /** Summaries by hand, pinned turns, turns that are left out, and ratings of turns. */
 import { lastFinished } from "../../domain/copies/fork.ts";
-import { putRatings, readRating, type Rating, type StoredRating } from "../../domain/memory/feedback.ts";
+import { putRatings, ratingsMax, readRating, type Rating, type StoredRating } from "../../domain/memory/feedback.ts";
 import { guardMemory, type Summary } from "../../domain/memory/summary.ts";
 import { turnIdentity } from "../../domain/memory/turn-identity.ts";
-import { marked, memoryOf, putMemory, type TurnMemory } from "../../domain/memory/turn-memory.ts";
-import { guardTokensLeft } from "../../domain/record/budget.ts";
+import {
+  leftOutMax,
+  marked,
+  memoryOf,
+  pinnedMax,
+  putMemory,
+  type MarkedTurn,
+  type TurnMemory,
+} from "../../domain/memory/turn-memory.ts";
 import { headOf } from "../../domain/record/change.ts";
 import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -17,7 +24,6 @@ import { invalidArgument, invalidText, parseFunction } from "../../domain/values
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { markOf } from "../../domain/writes/named-logs.ts";
 import { SessionError } from "../../errors.ts";
-import { guardDailyTokens } from "../budgets/daily-guard.ts";
 import { eachEntry } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Handle } from "../handle/handle.ts";
@@ -54,8 +60,6 @@ export async function summarizeOn(handle: Handle, options: SummarizeOptions): Pr
   if (to < 1) return null;
   guardMemory(record);
   guardNoneReplaced(record);
-  guardTokensLeft(record, 0);
-  await guardDailyTokens(core, record, 0);
   const summarizer = options.summarizer ?? summarizerOf(core, record, { agent, asked: undefined });
   const plan = { agent, to, summarizer, isAutomatic: false, stepsMax: Number.POSITIVE_INFINITY, signal };
   return (await summarizeTurns(handle, plan)) ?? null;
@@ -90,7 +94,8 @@ export async function markOn(
   return await retryOnConflict(sessionIds(handle.record), async () => {
     const { record, tails } = await handle.peek([{ log: memoryLog, last: 1 }]);
     const turn = await turnOn(handle, record, seq);
-    const before = memoryOf(tails[0]?.[0]);
+    const stored = memoryOf(tails[0]?.[0]);
+    const before = isSet ? await withoutGone(handle, record, stored) : stored;
     const memory = marked(before, { mark, isSet, turn: [seq, turnIdentity(turn)] });
     if (memory === undefined) return false;
     // A summary does not say whether a turn is pinned, but it must not repeat one that is left out.
@@ -102,6 +107,19 @@ export async function markOn(
     );
     return written.status === "ok" ? true : undefined;
   });
+}
+
+/**
+ * Where the marks are many and no branch keeps turns: without those of turns that were deleted. Nothing else removes them, and they
+ * would be in the way of new ones.
+ */
+async function withoutGone(handle: Handle, record: SessionRecord, memory: TurnMemory): Promise<TurnMemory> {
+  const isFull = memory.pinned.length >= pinnedMax || memory.leftOut.length >= leftOutMax;
+  if (!isFull || record.branches !== null) return memory;
+  const turns = new KnownTurns(handle.core, record);
+  const current = async (marks: readonly MarkedTurn[]): Promise<readonly MarkedTurn[]> =>
+    (await turns.marked(marks)).map((turn) => [turn.seq, turnIdentity(turn)]);
+  return { pinned: await current(memory.pinned), leftOut: await current(memory.leftOut) };
 }
 
 /** @throws SessionError `range_invalid` where there is no such turn */
@@ -141,7 +159,9 @@ export async function rateOn(handle: Handle, seq: number, given: NewRating): Pro
     const identity = turnIdentity(await turnOn(handle, record, seq));
     const isSame = (one: StoredRating): boolean =>
       one.rating.turn === seq && one.identity === identity && one.rating.by === rater;
-    const others = before.filter((one) => !isSame(one));
+    // Ratings of turns that were deleted make room, where no branch keeps turns.
+    const isFull = before.length >= ratingsMax && record.branches === null;
+    const others = (isFull ? await ofCurrentTurns(handle, record, before) : before).filter((one) => !isSame(one));
     if (rating === null) return others;
     const at = new Date(handle.core.now());
     return [...others, { rating: { turn: seq, rating, by: rater, at, ...defined({ comment }) }, identity }];
@@ -221,7 +241,8 @@ export async function ratingsAfter(handle: Handle, after: number): Promise<reado
   const { record } = handle;
   if (headOf(record, feedbackLog) === 0) return [];
   const later = (await storedRatings(handle, record)).filter(({ rating }) => rating.turn > after);
-  return await ofCurrentTurns(handle, record, later);
+  // Without branches no turn after this one stays: ratings of turns that were replaced before go too.
+  return record.branches === null ? later : await ofCurrentTurns(handle, record, later);
 }
 
 /** Delete the ratings of turns that were deleted. */

@@ -363,7 +363,8 @@ export class Session {
   /**
    * Rate a turn. A later rating by the same rater replaces the earlier one; `rating: null` removes it. At most 1000 ratings. Also an
    * ended session takes ratings.
-   * @throws SessionError `range_invalid`, `argument_invalid`, `id_invalid`, `write_too_large`, `session_archived`
+   * @throws SessionError `range_invalid`, `argument_invalid`, `id_invalid`, `write_too_large`, `session_archived`; `legal_hold` for a
+   * rating that would be removed or replaced
    */
   async rate(turn: number, rating: NewRating): Promise<void> {
     this.#handle.core.guardStore();

@@ -176,7 +176,8 @@ function withResolvedAttachments(core: Core, session: SessionRecord, model: Mode
     };
     yield* model(await resolved(request), others);
   };
-  return model.runsTools === undefined ? answer : Object.assign(answer, { runsTools: model.runsTools });
+  const { runsTools, withoutTools } = model;
+  return Object.assign(answer, defined({ runsTools, withoutTools }));
 }
 
 /** The signal that ends the wait for a busy session. */

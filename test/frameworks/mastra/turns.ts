@@ -180,6 +180,11 @@ test("the session of another framework is a thread once Mastra saves it, with it
     ["chat"],
   );
   await place.sessions.create({ id: "bobs", user: "bob" });
+  const intruder = messageOf("i", { threadId: "bobs", text: "not bob" });
+  await assert.rejects(memory.saveMessages({ messages: [{ ...intruder, resourceId: "mallory" }] }), {
+    code: "session_not_found",
+  });
+  assert.equal((await place.sessions.get("bobs")).info.turn, 0);
   await memory.saveThread({ thread: threadOf("bobs") });
   assert.equal((await place.sessions.get("bobs")).info.user, "bob");
   assert.equal((await place.sessions.get("mastra/bobs")).info.user, "ada");
