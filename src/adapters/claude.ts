@@ -237,10 +237,11 @@ export class ClaudeStore {
 
   /** The session of the transcript, else one of another framework whose id is that of the SDK's session. */
   async #stored(key: ClaudeSessionKey): Promise<Session | undefined> {
+    const own = sessionIdOf(key);
     const project = projectOf(key.projectKey);
     const names = {
       name: key.sessionId,
-      own: sessionIdOf(key),
+      own,
       mayHave: (info: SessionInfo) =>
         this.#isOwn(info) &&
         (info.labels[projectLabel] ?? project) === project &&

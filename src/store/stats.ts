@@ -275,6 +275,7 @@ export class StatsAccumulator {
   addEntry(entry: EntryFacts): void {
     guardObject(entry, "entry");
     const { at, bytes } = entry;
+    if (typeof entry.log !== "string") throw invalidText("entry.log", entry.log, {});
     const log = summarizedTo(entry.log) === undefined ? entry.log : summariesName;
     if (at < (this.#query.since ?? 0)) return;
     let sums = this.#logs.get(log);

@@ -130,6 +130,7 @@ for (const name of engineNames) {
         devices: 0,
         codes: 0,
         documents: 0,
+        attachments: 0,
         outbox: 0,
       });
       assert.deepEqual(receipt.sharedForks.ids.toSorted(), forks === "keep" ? shared.toSorted() : []);
