@@ -335,6 +335,9 @@ test("the list of every page is its field items, as in the library", async () =>
     return "next" in properties ? [`${path} ${properties["items"]?.type}`] : [];
   });
   assert.deepEqual(pages.toSorted(), [
+    "/v1/chat/conversations array",
+    "/v1/chat/conversations/{id}/turns array",
+    "/v1/chat/search array",
     "/v1/chat/turns array",
     "/v1/devices/link array",
     "/v1/documents/{scope} array",
@@ -345,7 +348,9 @@ test("the list of every page is its field items, as in the library", async () =>
     "/v1/sessions/{id}/logs/{name} array",
     "/v1/sessions/{id}/stored/{log} array",
     "/v1/sessions/{id}/turns array",
+    "/v1/shared/turns array",
     "/v1/streams array",
+    "/v1/users/{user}/conversations array",
   ]);
 });
 

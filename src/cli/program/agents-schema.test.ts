@@ -46,7 +46,7 @@ const broken: readonly (readonly [title: string, text: string, line: number, say
     "an unknown setting",
     '{"ceo": {\n"instruction": "x"}}',
     2,
-    /ceo\.instruction is no setting; the settings are instructions, model, settings, window, ttl/,
+    /ceo\.instruction is no setting; the settings are instructions, model, settings, window, compaction, ttl/,
   ],
   ["instructions that are a list", '{"ceo": {\n\n"instructions": []}}', 3, /is an array; expected a text/],
   ["an empty model", '{"ceo": {"model": " "}}', 1, /expected a text that is not empty/],

@@ -26,6 +26,7 @@ test("an option that is left out has the documented default", () => {
     staleAfterMs: 10_000,
     sweep: { everyMs: 900_000, retentionMs: null, eventRetentionMs: null },
     retention: [],
+    attachmentUrl: undefined,
     limits: defaultLimits,
   });
   assert.equal(ttlOfUser("anybody"), undefined);

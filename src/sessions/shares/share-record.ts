@@ -38,7 +38,7 @@ export function shareKey(id: string): SessionKey {
 }
 
 /** A token has 256 bits of chance: no slow hash is needed to keep it from being guessed. */
-export function tokenHash(token: string): Buffer {
+export function tokenHash(token: string): Uint8Array {
   return createHash("sha256").update(token).digest();
 }
 
