@@ -11,10 +11,12 @@ import {
   doctor,
   exportSessions,
   importSessions,
+  removeSession,
   restoreStore,
   type ImportReport,
 } from "../../src/admin.ts";
 import { hasCode, openSessions, type Session, type Sessions, type SessionSnapshot } from "../../src/index.ts";
+import { inMemory, type InMemory } from "../support/in-memory.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-moving-attachments-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -70,6 +72,49 @@ test("a snapshot carries the attachments of its session, and a restore puts them
   await guardAttached(await to.restore(snapshot, { as: "t" }));
   await guardAttached(await to.restore(snapshot, { as: "t", onExists: "replace" }));
 });
+
+for (const before of [1, 2, 3])
+  test(`a restore that meets a removal before its commit ${before} has the bytes, or fails`, async () => {
+    await using place = inMemory();
+    const { sessions } = place;
+    await attached(sessions);
+    const snapshot = await sessions.snapshot("s");
+    const removed = removedBefore(place, before);
+    const restored = await sessions.restore(snapshot, { onExists: "replace" }).catch(unlessContended);
+    await removed;
+    await guardAttached(restored ?? (await sessions.restore(snapshot)));
+  });
+
+test("an import that meets a removal between the attachments and the session has the bytes, or fails", async () => {
+  await using place = inMemory();
+  const { sessions } = place;
+  const session = await attached(sessions);
+  const texts: string[] = [];
+  for await (const item of exportSessions(sessions)) texts.push(item.text);
+  await session.append({ input: "more" });
+  const removed = removedBefore(place, 3);
+  const onExists = "replace" as const;
+  await importSessions(sessions, texts, { onExists }).catch(unlessContended);
+  await removed;
+  if ((await sessions.count()) === 0) await importSessions(sessions, texts, { onExists });
+  await guardAttached(await sessions.get("s"));
+});
+
+/** Another program removes the session before a commit from now on. */
+async function removedBefore(place: InMemory, commit: number): Promise<void> {
+  const removed = Promise.withResolvers<void>();
+  let commits = 0;
+  place.store.plan(() => {
+    if (++commits !== commit) return undefined;
+    removed.resolve(removeSession(place.another(), "s"));
+    return { hold: removed.promise };
+  });
+  await removed.promise;
+}
+
+function unlessContended(error: unknown): undefined {
+  assert(hasCode(error, "contended"), String(error));
+}
 
 test("a snapshot with damaged attachments is refused before anything is written", async () => {
   await using from = await memory();

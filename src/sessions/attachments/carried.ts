@@ -46,7 +46,7 @@ export async function withAttachments<Source extends SessionSource>(
 }
 
 /**
- * The entries of a source but its attachments, which are put for the session on the way. `seen` gets all entries.
+ * The entries of a source but its attachments, which are put for the session on the way. `seen` gets all entries, `put` the hashes.
  * @throws SessionError `attachment_too_large`
  */
 export async function* takingAttachments(
@@ -54,13 +54,14 @@ export async function* takingAttachments(
   key: SessionKey,
   { record, entries }: SessionSource,
   seen: (entry: LoggedEntry) => void,
+  put: Set<string>,
 ): AsyncGenerator<LoggedEntry, void, undefined> {
   const source = entries();
   try {
     for (let next = await source.next(); next.done !== true; next = await source.next()) {
       seen(next.value);
       if (next.value.log === attachmentsLog)
-        await putCarried(core, key, { record, first: next.value.entry, source, seen });
+        put.add(await putCarried(core, key, { record, first: next.value.entry, source, seen }));
       else yield next.value;
     }
   } finally {
@@ -75,8 +76,8 @@ interface Carried {
   readonly seen: (entry: LoggedEntry) => void;
 }
 
-async function putCarried(core: Core, key: SessionKey, { record, first, source, seen }: Carried): Promise<void> {
-  const { type, length, name } = decode(first.data) as unknown as Attachment;
+async function putCarried(core: Core, key: SessionKey, { record, first, source, seen }: Carried): Promise<string> {
+  const { hash, type, length, name } = decode(first.data) as unknown as Attachment;
   const pieces = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
     for (let left = length; left > 0;) {
       const next = await source.next();
@@ -89,4 +90,5 @@ async function putCarried(core: Core, key: SessionKey, { record, first, source, 
   };
   const session: Referrer & Pick<PortableRecord, "user"> = { ...key, createdAt: record.createdAt, user: record.user };
   await putBytes(core, session, pieces(), { type, ...defined({ name }) });
+  return hash;
 }

@@ -11,6 +11,7 @@ import { SessionError } from "../../errors.ts";
 import type { Settled } from "../../store/store.ts";
 import { takingAttachments, withAttachments } from "../attachments/carried.ts";
 import { shareAttachments } from "../attachments/put.ts";
+import { referenceKey, usedReference, type Referrer } from "../attachments/records.ts";
 import { removalChanges } from "../attachments/removal.ts";
 import type { Core } from "../core/core.ts";
 import { markShared } from "../marks/shared-marks.ts";
@@ -92,6 +93,8 @@ export interface ArrivedSession extends ArrivedLogs {
   /** The checksum of a snapshot with these logs, and the characters of its text. */
   readonly checksum: string;
   readonly length: number;
+  /** The hashes of its attachments, which were put before. */
+  readonly attachments: ReadonlySet<string>;
 }
 
 /** Read all entries of a source, put its attachments, and stage its logs where they are more than one commit takes. */
@@ -106,18 +109,20 @@ export async function arrived(
   const seen = ({ log, entry }: LoggedEntry): void => {
     length += writer.entry(log, entryText(entry)).length;
   };
-  for await (const { log, entry } of takingAttachments(core, key, source, seen)) await arriving.add(log, entry);
+  const attachments = new Set<string>();
+  for await (const { log, entry } of takingAttachments(core, key, source, seen, attachments))
+    await arriving.add(log, entry);
   const { ending, checksum } = writer.end();
-  return { ...(await arriving.arrived()), record, checksum, length: length + ending.length };
+  return { ...(await arriving.arrived()), record, checksum, length: length + ending.length, attachments };
 }
 
 /**
  * The changes that restore a session, with the references to other users whose words it holds.
- * @throws SessionError `legal_hold`, `session_forked`
+ * @throws SessionError `legal_hold`, `session_forked`; `contended` where an attachment that was put for it was removed meanwhile
  */
 export async function restoredSession(
   core: Core,
-  { record, logs, staged, beside }: Pick<ArrivedSession, "record" | keyof ArrivedLogs>,
+  { record, logs, staged, beside, attachments }: Pick<ArrivedSession, "record" | "attachments" | keyof ArrivedLogs>,
   place: Omit<RestoredPlace, "staged">,
 ): Promise<readonly [Change, ...Change[]]> {
   const change = restoreSession({ record, logs }, { ...place, staged }, core.context());
@@ -142,7 +147,20 @@ export async function restoredSession(
   const { found } = place;
   // A reference belongs to one session of an id, by its creation.
   const removed = found === undefined || found.createdAt === record.createdAt ? [] : await removalChanges(core, found);
-  return [change, ...(await restoredReferences(core, restored)), ...beside, ...removed];
+  const used = await usedBy(core, { ...place.key, createdAt: record.createdAt }, attachments);
+  return [change, ...(await restoredReferences(core, restored)), ...beside, ...removed, ...used];
+}
+
+/**
+ * The references that were put for a session, used by the commit that writes it: a removal may have taken them meanwhile.
+ * @throws SessionError `contended` where it has
+ */
+async function usedBy(core: Core, session: Referrer, hashes: ReadonlySet<string>): Promise<readonly Change[]> {
+  const found = await core.findAll([...hashes].map((hash) => referenceKey(session, hash)));
+  return found.map((reference) => {
+    if (reference !== undefined) return usedReference(core, reference);
+    throw new SessionError("contended", { sessionId: session.id, tenant: session.tenant, attempts: 1 });
+  });
 }
 
 /** The stored session after a commit that did not land, which may have met a mark that moved. */
