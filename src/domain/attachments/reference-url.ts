@@ -74,20 +74,22 @@ export function hashesNamedIn(text: string): readonly string[] {
   return [...text.matchAll(/attachment:[^"]{0,255};sha256,([0-9a-f]{64})/g)].map(([, hash = ""]) => hash);
 }
 
-/** The part with another text for each of its references; undefined where one of them has none. */
+/** The part with another text for each of its references; undefined where one of them has none, and nothing takes its place. */
 export function replacedReferences(
   part: Value,
   textFor: (reference: ReferenceUrl) => string | undefined,
+  /** Takes the place of the item of a list with a reference that has no text. */
+  instead?: () => Value,
 ): Value | undefined {
   if (Array.isArray(part)) {
-    const items = (part as readonly Value[]).map((item) => replacedReferences(item, textFor));
+    const items = (part as readonly Value[]).map((item) => replacedReferences(item, textFor, instead) ?? instead?.());
     return items.includes(undefined) ? undefined : (items as readonly Value[]);
   }
   if (!isFields(part)) return part;
   const fields: { [name: string]: Value } = {};
   for (const [name, value] of Object.entries(part)) {
     const reference = name !== "text" && typeof value === "string" ? readReferenceUrl(value) : undefined;
-    const replaced = reference === undefined ? replacedReferences(value, textFor) : textFor(reference);
+    const replaced = reference === undefined ? replacedReferences(value, textFor, instead) : textFor(reference);
     if (replaced === undefined) return undefined;
     fields[name] = replaced;
   }

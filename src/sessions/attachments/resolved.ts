@@ -15,8 +15,8 @@ import type { Referrer } from "./records.ts";
 
 /**
  * The messages as they leave the store: data URLs in place of references, or the URLs that `attachmentUrl` gives. The newest
- * attachments come first; of one that exceeds `requestAttachmentBytesMax` with those after it, and of one that the session does not
- * have, a text names it.
+ * messages come first, and each place of an attachment counts. Where one exceeds `requestAttachmentBytesMax` with those before it,
+ * and where the session does not have it, a text names it.
  */
 export async function resolvedMessages(
   core: Core,
@@ -31,7 +31,7 @@ export async function resolvedMessages(
 }
 
 /** A reference, as its message shows it. */
-type Shown = { readonly url: string } | { readonly missing: string };
+type Shown = { readonly url: string; readonly inline?: Attachment } | { readonly missing: string };
 
 class Resolver {
   readonly #core: Core;
@@ -46,25 +46,35 @@ class Resolver {
   }
 
   async message(message: Message): Promise<Message> {
-    const references = referencesIn([message]);
-    if (references.length === 0) return message;
-    for (const reference of references) await this.#resolve(reference);
-    const content = (message.content as readonly Value[]).map((part) => this.#part(part));
-    return { ...message, content };
+    if (referencesIn([message]).length === 0) return message;
+    const { content } = message;
+    if (!Array.isArray(content)) return { ...message, content: await this.#part(content as Value) };
+    const parts: Value[] = [];
+    for (const part of content as readonly Value[]) parts.push(await this.#part(part));
+    return { ...message, content: parts };
   }
 
-  #part(part: Value): Value {
+  async #part(part: Value): Promise<Value> {
+    for (const reference of referencesIn([{ role: "user", content: [part] }])) await this.#resolve(reference);
     let missing = "";
-    const replaced = replacedReferences(part, (reference) => {
+    const urlOf = (reference: ReferenceUrl): string | undefined => {
       const shown = this.#shown.get(keyOf(reference));
       if (shown === undefined || "missing" in shown) missing = shown?.missing ?? "";
       return shown === undefined || "missing" in shown ? undefined : shown.url;
-    });
-    return replaced ?? { type: "text", text: missing };
+    };
+    const instead = (): Value => ({ type: "text", text: missing });
+    return replacedReferences(part, urlOf, instead) ?? instead();
   }
 
   async #resolve(reference: ReferenceUrl): Promise<void> {
-    if (!this.#shown.has(keyOf(reference))) this.#shown.set(keyOf(reference), await this.#show(reference));
+    const key = keyOf(reference);
+    const shown = this.#shown.get(key);
+    if (shown === undefined) this.#shown.set(key, await this.#show(reference));
+    else if ("url" in shown && shown.inline !== undefined) {
+      // Each place of it has the bytes once more.
+      if (shown.inline.length > this.#bytesLeft) this.#shown.set(key, notShown(reference, shown.inline));
+      else this.#bytesLeft -= shown.inline.length;
+    }
   }
 
   async #show({ hash, type }: ReferenceUrl): Promise<Shown> {
@@ -75,16 +85,19 @@ class Resolver {
       if (!hasCode(error, "attachment_not_found")) throw error;
       return { missing: `(attachment of type ${type}, which is no longer stored)` };
     }
-    const { length, name } = attachment;
+    const { length } = attachment;
     const { id: session, tenant } = this.#session;
     const url = await this.#core.options.attachmentUrl?.({ ...attachment, type }, { session, tenant });
     if (url !== undefined) return { url };
-    if (length > this.#bytesLeft)
-      return { missing: `(attachment ${name ?? ""} of type ${type} with ${length} bytes, which is not shown again)` };
+    if (length > this.#bytesLeft) return notShown({ type }, attachment);
     this.#bytesLeft -= length;
     const chunks = await Array.fromAsync(bytesOf(this.#core, this.#session, attachment));
-    return { url: dataUrlOf({ type }, Buffer.concat(chunks).toString("base64")) };
+    return { url: dataUrlOf({ type }, Buffer.concat(chunks).toString("base64")), inline: attachment };
   }
+}
+
+function notShown({ type }: Pick<ReferenceUrl, "type">, { name, length }: Attachment): Shown {
+  return { missing: `(attachment ${name ?? ""} of type ${type} with ${length} bytes, which is not shown again)` };
 }
 
 function keyOf({ hash, type }: ReferenceUrl): string {

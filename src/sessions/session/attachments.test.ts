@@ -11,7 +11,8 @@ import { hasCode, type ErrorCode } from "../../errors.ts";
 import type { ModelRequest } from "../options/model.ts";
 import { openSqlite } from "../../store/sqlite/open.ts";
 import { scriptedClock, type ScriptedClock } from "../../testing/scripted-clock.ts";
-import { sessionsOn, type Sessions } from "../sessions.ts";
+import { resolvedMessages } from "../attachments/resolved.ts";
+import { coreOf, sessionsOn, type Sessions } from "../sessions.ts";
 import type { Session } from "./session.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-attachments-"));
@@ -310,6 +311,49 @@ test("a model gets the newest attachments within the limit, and a URL where the 
   assert.match(shown(asked[2])[0] ?? "", /https:\/\/files\.example\/1\.png/);
 });
 
+test("a message whose content is one part shows its attachment", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ agent: "a" });
+  const { part } = await session.attachments.put(bytes(10), { type: "image/png" });
+  await session.append({ input: [{ role: "user", content: part }] });
+  const [message] = await session.messages();
+  assert.deepEqual((message as { content: unknown }).content, imageOf(bytes(10)));
+});
+
+test("each place of an attachment counts as bytes of a request, and the newest places have them", async () => {
+  await using place = inMemory({ limits: { requestAttachmentBytesMax: 250 } });
+  const session = await place.sessions.create({ agent: "a" });
+  const { part } = await session.attachments.put(bytes(90), { type: "image/png" });
+  for (const content of [[part], [part], [part, part, part]])
+    await session.append({ input: [{ role: "user", content }] });
+  const messages = await session.messages();
+  const isShown = messages.map((message) =>
+    (message as { content: { type: string }[] }).content.map(({ type }) => type === "image_url"),
+  );
+  assert.deepEqual(isShown, [[false], [false], [true, true, false]]);
+});
+
+test("a result of a tool stays when its picture is not shown", async () => {
+  await using place = inMemory({ limits: { requestAttachmentBytesMax: 100 } });
+  const session = await place.sessions.create({ agent: "a" });
+  const small = await session.attachments.put(bytes(10), { type: "image/png" });
+  const large = await session.attachments.put(bytes(200), { type: "image/png", name: "l.png" });
+  const text = { type: "text", text: "Two pictures:" };
+  const result = { type: "tool_result", tool_use_id: "t", content: [text, small.part, large.part] };
+  const core = coreOf(place.sessions);
+  const { record } = await core.load({ tenant: place.sessions.tenant, id: session.id });
+  const shown = await resolvedMessages(core, record, [{ role: "user", content: [result] }]);
+  const missing = {
+    type: "text",
+    text: "(attachment l.png of type image/png with 200 bytes, which is not shown again)",
+  };
+  assert.deepEqual(shown, [{ role: "user", content: [{ ...result, content: [text, imageOf(bytes(10)), missing] }] }]);
+});
+
+function imageOf(of: Uint8Array): object {
+  return { type: "image_url", image_url: { url: `data:image/png;base64,${Buffer.from(of).toString("base64")}` } };
+}
+
 async function* silent(): AsyncGenerator<never> {}
 
 async function contents(sessions: Sessions): Promise<number> {
@@ -321,7 +365,6 @@ async function references(sessions: Sessions): Promise<number> {
 }
 
 async function countOf(sessions: Sessions, kind: string): Promise<number> {
-  const { coreOf } = await import("../sessions.ts");
   const { store } = coreOf(sessions);
   return await store.count({ tenant: `${sessions.tenant}\u0001${kind}`, now: 0 });
 }
