@@ -52,7 +52,7 @@ for (const name of enginesOfRun("SQLite")) {
       assert.deepEqual(findings, []);
     }
     if (name !== "SQLite") return; // its clock is that of the server
-    const clock = scriptedClock(Date.now() + 3 * day);
+    const clock = scriptedClock(Date.now() + 8 * day);
     const sessions = sessionsOn(await openSqlite({ url: store, clock }), { clock, sweep: false });
     await sweep(sessions);
     const session = await sessions.get("s");

@@ -24,8 +24,8 @@ export interface Attachment {
   readonly name?: string;
 }
 
-/** A reference lasts this long after it was put or used, also where no entry of the session names it. */
-export const graceMs = 86_400_000;
+/** A reference lasts this long after it was put or used, also where no entry of the session names it: a turn may be in an outbox. */
+export const graceMs: number = 7 * 86_400_000;
 /** The longest time between two visits of the sweep. */
 const visitMaxMs = 30 * 86_400_000;
 

@@ -1,5 +1,5 @@
 /** Puts attachments, and notes that an entry of their session names them. */
-import { bytesLog, graceMs, isHash, type Attachment } from "../../domain/attachments/attachment.ts";
+import { bytesLog, isHash, type Attachment } from "../../domain/attachments/attachment.ts";
 import { unchanged, type Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { touchSession } from "../../domain/record/lifecycle.ts";
@@ -26,7 +26,7 @@ import {
 import { countReferences, referencePages } from "./list.ts";
 
 /** A use of an attachment is noted again after this time. */
-const usedAgainMs = graceMs / 24;
+const usedAgainMs = 3_600_000;
 
 /** What a caller says of an attachment. */
 export type AttachmentFacts = Pick<Attachment, "type" | "name">;
@@ -147,7 +147,7 @@ async function guardCount(core: Core, session: SessionRecord): Promise<void> {
 }
 
 /**
- * Note that an entry of the session is about to name these attachments: the sweep leaves them for a day at least.
+ * Note that an entry of the session is about to name these attachments: the sweep leaves them for a week at least.
  * @throws SessionError `attachment_not_found` for one that the session does not have
  */
 export async function useAttachments(core: Core, session: Referrer, hashes: ReadonlySet<string>): Promise<void> {
@@ -169,7 +169,7 @@ interface Known {
 
 /**
  * As {@link useAttachments}, for the references in messages that are about to be written; undefined where they have none. The fallback
- * has no attachments: the replay checks them.
+ * has no attachments, and the replay of its turns checks no reference: the sweep leaves an upload without a turn for a week.
  */
 export function useReferences(
   { core, record }: Known,

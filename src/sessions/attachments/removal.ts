@@ -12,6 +12,9 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { referencePages } from "./list.ts";
 import { contentKey, isReferred, referenceOf, visitedAt, type Referrer } from "./records.ts";
 
+/** A visit that met another process is repeated after this time. */
+const visitedAgainMs = 86_400_000;
+
 /** The changes that remove the attachments of sessions, for the commit that removes the sessions. */
 export async function removalChanges(core: Core, ...sessions: readonly Referrer[]): Promise<readonly Change[]> {
   const records: SessionRecord[] = [];
@@ -102,7 +105,7 @@ async function visitReference(core: Core, record: SessionRecord, now: number): P
   const isKept = found.legalHold !== null || (await names(core, found, attachment.hash));
   if (!isKept && (await removeReference(core, record, [unchanged(found)]))) return;
   // Another process wrote to the session, or swept as well: the visit is repeated in a day.
-  const at = isKept ? nextVisit(record.createdAt, now) : now + graceMs;
+  const at = isKept ? nextVisit(record.createdAt, now) : now + visitedAgainMs;
   const newest = isKept ? record : (await core.find(record))?.record;
   if (newest !== undefined && isSame(newest, record)) await core.commit([visitedAt(record, at)]);
 }

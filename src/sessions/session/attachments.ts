@@ -53,7 +53,7 @@ export class Attachments {
 
   /**
    * Store bytes, as they arrive. Resolves once they are durable. The same bytes again are the same attachment, with its first type and
-   * name. An attachment that no entry of the session names is removed a day later.
+   * name. An attachment that no entry of the session names is removed a week later.
    * @throws SessionError `attachment_too_large`, `attachments_exceeded`, `argument_invalid`, `store_unavailable` in the fallback, or
    *   that of the session's state
    */
