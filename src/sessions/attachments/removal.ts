@@ -54,18 +54,30 @@ export async function visitSoon(core: Core, session: Referrer): Promise<void> {
 }
 
 /**
- * Remove a reference in this state, with its content where no other reference leads to it. `beside`: what the commit must find
- * unchanged. False where the reference or one of those changed.
+ * Remove references of a session in these states, each with its content where no other reference leads to it, in one commit. `beside`:
+ * what the commit must find unchanged. False where a reference or one of those changed.
  */
-async function removeReference(core: Core, record: SessionRecord, beside: readonly Change[] = []): Promise<boolean> {
-  const { tenant, id: sessionId } = referenceOf(record).session;
+async function removeReferences(
+  core: Core,
+  { tenant, id: sessionId }: Referrer,
+  records: readonly SessionRecord[],
+  beside: readonly Change[] = [],
+): Promise<boolean> {
   return await retryOnConflict({ tenant, sessionId }, async () => {
-    const changes = await changesOf(core, [record]);
+    const changes = await changesOf(core, records);
     if ((await core.commit([...changes, ...beside])).status === "ok") return true;
-    const newest = (await core.find(record))?.record;
-    const isUnmoved = newest !== undefined && isSame(newest, record);
-    // Else another session began or ended to refer to the content.
-    return isUnmoved && beside.length === 0 ? undefined : false;
+    const unmoved = await unmovedOf(core, records);
+    // Else another session began or ended to refer to a content.
+    return unmoved.length === records.length && beside.length === 0 ? undefined : false;
+  });
+}
+
+/** Those of the records that the store has in this state. */
+async function unmovedOf(core: Core, records: readonly SessionRecord[]): Promise<readonly SessionRecord[]> {
+  const newest = await core.findAll(records);
+  return records.filter((record, index) => {
+    const found = newest[index];
+    return found !== undefined && isSame(found, record);
   });
 }
 
@@ -90,30 +102,55 @@ async function visitContent(core: Core, record: SessionRecord, now: number): Pro
   await core.commit([isUnused ? removeSession(record) : visitedAt(record, nextVisit(record.createdAt, now))]);
 }
 
+/** Visit all references of a session that are due: its logs are read once for them. */
 async function visitReference(core: Core, record: SessionRecord, now: number): Promise<void> {
-  const { session, usedAt, attachment } = referenceOf(record);
-  if (now - usedAt < graceMs) {
-    await core.commit([visitedAt(record, usedAt + graceMs)]);
-    return;
-  }
+  // The visit to another reference of the session may have been to this one as well.
+  if ((await unmovedOf(core, [record])).length === 0) return;
+  const { session } = referenceOf(record);
+  const old: SessionRecord[] = [];
+  for await (const page of referencePages(core, session))
+    for (const due of page.filter(({ sweepAt }) => sweepAt <= now)) {
+      const { usedAt } = referenceOf(due);
+      if (now - usedAt < graceMs) await core.commit([visitedAt(due, usedAt + graceMs)]);
+      else old.push(due);
+    }
+  if (old.length > 0) await visitOld(core, session, old, now);
+}
+
+async function visitOld(core: Core, session: Referrer, records: readonly SessionRecord[], now: number): Promise<void> {
   const found = (await core.find({ tenant: session.tenant, id: session.id }))?.record;
   if (found?.createdAt !== session.createdAt) {
     // A session that is restored under this id meanwhile uses its references first, which changes them.
-    await removeReference(core, record);
+    await removeReferences(core, session, records);
     return;
   }
-  const isKept = found.legalHold !== null || (await names(core, found, attachment.hash));
-  if (!isKept && (await removeReference(core, record, [unchanged(found)]))) return;
+  const hashes = new Set(records.map((record) => referenceOf(record).attachment.hash));
+  const named = found.legalHold === null ? await namedIn(core, found, hashes) : hashes;
+  const isNamed = (record: SessionRecord): boolean => named.has(referenceOf(record).attachment.hash);
+  for (const record of records.filter(isNamed))
+    await core.commit([visitedAt(record, nextVisit(record.createdAt, now))]);
+  const unused = records.filter((record) => !isNamed(record));
+  if (unused.length === 0 || (await removeReferences(core, session, unused, [unchanged(found)]))) return;
   // Another process wrote to the session, or swept as well: the visit is repeated in a day.
-  const at = isKept ? nextVisit(record.createdAt, now) : now + visitedAgainMs;
-  const newest = isKept ? record : (await core.find(record))?.record;
-  if (newest !== undefined && isSame(newest, record)) await core.commit([visitedAt(record, at)]);
+  for (const record of await unmovedOf(core, unused)) await core.commit([visitedAt(record, now + visitedAgainMs)]);
 }
 
-/** True where an entry of the session, of whatever log, or its metadata names the content. */
-async function names(core: Core, session: SessionRecord, hash: string): Promise<boolean> {
-  if (encode(session.metadata).includes(hash)) return true;
+/** Those of the hashes that an entry of the session, of whatever log, or its metadata holds. */
+async function namedIn(core: Core, session: SessionRecord, hashes: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  const named = new Set(hashesIn(encode(session.metadata), hashes));
   for (const log of logsOf(session))
-    for await (const { data } of eachEntry(core, session, log)) if (data.includes(hash)) return true;
-  return false;
+    for await (const { data } of eachEntry(core, session, log)) {
+      for (const hash of hashesIn(data, hashes)) named.add(hash);
+      if (named.size === hashes.size) return named;
+    }
+  return named;
+}
+
+/** Those of the hashes that a text holds, at any place: hexadecimal digits may stand beside one. */
+function* hashesIn(text: string, hashes: ReadonlySet<string>): Generator<string, void, void> {
+  for (const [digits] of text.matchAll(/[0-9a-f]{64,}/g))
+    for (let end = 64; end <= digits.length; end++) {
+      const hash = digits.slice(end - 64, end);
+      if (hashes.has(hash)) yield hash;
+    }
 }

@@ -355,6 +355,27 @@ test("a result of a tool stays when its picture is not shown", async () => {
   assert.deepEqual(shown, [{ role: "user", content: [{ ...result, content: [text, imageOf(bytes(10)), missing] }] }]);
 });
 
+test("a sweep reads the logs of a session once for all of its attachments that are due", async () => {
+  await using place = inMemory({ ttl: "never" });
+  const session = await place.sessions.create({ agent: "a" });
+  const put = await Promise.all(
+    Array.from({ length: 10 }, (_, seed) => session.attachments.put(bytes(10, seed), { type: "image/png" })),
+  );
+  // Other digits stand beside the second one.
+  await session.append({ input: [{ role: "user", content: [put[0]!.part] }], output: `ab${put[1]!.hash}cd` });
+  await place.clock.advance(8 * day);
+  const logs: string[] = [];
+  const { store } = place;
+  const read = store.read.bind(store);
+  Object.assign(store, { read: (...args: Parameters<typeof read>) => (logs.push(args[1].log), read(...args)) });
+  await sweep(place.sessions);
+  assert(logs.includes("turns"));
+  assert.equal(logs.length, new Set(logs).size, String(logs));
+  const kept = (await session.attachments.list()).map(({ hash }) => hash);
+  assert.deepEqual(kept.sort(), [put[0]!.hash, put[1]!.hash].sort());
+  assert.equal(await contents(place.sessions), 2);
+});
+
 function imageOf(of: Uint8Array): object {
   return { type: "image_url", image_url: { url: `data:image/png;base64,${Buffer.from(of).toString("base64")}` } };
 }
