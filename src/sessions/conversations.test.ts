@@ -18,6 +18,19 @@ async function titlesOf(sessions: Sessions, owner: ConversationOwner): Promise<r
   return (await Array.fromAsync(sessions.conversations(owner).each())).map(({ title }) => title);
 }
 
+/** Does something once, before the next commit of the store. */
+function beforeCommit({ store }: InMemory, work: () => Promise<unknown>): void {
+  const commit = store.commit.bind(store);
+  let isDone = false;
+  store.commit = async (changes) => {
+    if (!isDone) {
+      isDone = true;
+      await work();
+    }
+    return await commit(changes);
+  };
+}
+
 test("a list has the pinned conversations first, then the last active, and renaming is no activity", async () => {
   await using here = place();
   const mine = here.sessions.conversations({ user: "ada" });
@@ -275,4 +288,37 @@ test("a list is paged, and refuses a cursor of another form and an unknown optio
       code: "argument_invalid",
     },
   );
+});
+
+test("a device that created conversations alone keeps them under another secret, in a claim and in an erasure", async () => {
+  await using here = place();
+  const [device, other] = [randomUUID(), randomUUID()];
+  for (const one of [device, other]) {
+    const conversation = await here.sessions.conversations({ device: one }).create({ title: "kept" });
+    await conversation.append({ input: "words" });
+  }
+  const rotated = here.another({ secret: "another secret for tests", previousSecrets: [secret] });
+  assert.deepEqual(await titlesOf(rotated, { device }), ["kept"]);
+  await rotated.devices.claim(device, "ada");
+  assert.deepEqual(new Set(await titlesOf(rotated, { user: "ada" })), new Set(["kept", null]));
+  await erase(rotated, { device: other });
+  assert(!(await rotated.list()).items.some(({ user }) => user === null));
+});
+
+test("a claim while a guest creates a conversation leaves the conversation to the user", async () => {
+  await using here = place();
+  const device = randomUUID();
+  const mine = here.sessions.conversations({ device });
+  await mine.list();
+  beforeCommit(here, () => here.another({ secret }).devices.claim(device, "ada"));
+  const made = await mine.create({ title: "hers" });
+  assert.equal(made.info.user, "ada");
+});
+
+test("parallel calls create no more conversations of a guest than it may have", async () => {
+  await using here = place({ limits: { conversationsMax: 3 } });
+  const mine = here.sessions.conversations({ device: randomUUID() });
+  const made = await Promise.allSettled(Array.from({ length: 8 }, () => mine.create()));
+  assert.equal(made.filter(({ status }) => status === "fulfilled").length, 3);
+  assert.equal((await mine.list()).items.length, 3);
 });

@@ -3,6 +3,7 @@ import { pinSession, renameSession } from "../domain/record/pin.ts";
 import type { Draft, Change } from "../domain/record/change.ts";
 import type { Context } from "../domain/record/guards.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
+import { defined } from "../domain/values/defined.ts";
 import { parseDeviceId } from "../domain/values/device.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
@@ -26,6 +27,7 @@ import {
   reaches,
   reachOf,
   type ConversationOwner,
+  type GuestReach,
   type Reach,
 } from "./conversations/reach.ts";
 import type { Core } from "./core/core.ts";
@@ -42,6 +44,9 @@ import { traceCall, type Operation, type OperationName } from "./tracing/operati
 
 /** Options of `search`: those of a search of all sessions that do not choose sessions. */
 export type ConversationSearch = Omit<SearchQuery, "text" | "session" | "user" | "state">;
+
+/** Attempts to create a conversation beside other ones of the device. */
+const createAttemptsMax = 100;
 
 const ownerNames: OptionNames<{ readonly device?: string; readonly user?: string }> = { device: true, user: true };
 const searchNames: OptionNames<ConversationSearch> = {
@@ -103,22 +108,22 @@ export class Conversations {
    * @throws SessionError `conversations_exceeded` for a device without a user, and as `create` of `Sessions`
    */
   async create(options: DeviceOptions = {}): Promise<Session> {
-    return await this.#perform("create", async (reach) => {
+    return await this.#perform("create", async () => {
       const [core, tenant] = [this.#core, this.#tenant];
       guardObject(options, "options");
       await core.learnTime();
-      const id = reach.user === null ? `${reach.name}_${freshId(core)}` : undefined;
-      const whose = reach.user === null ? {} : { user: reach.user };
-      const fresh = newSession(core, { tenant, id }, { ...options, ...whose });
-      if (reach.user === null) {
-        const { conversationsMax } = core.options.limits;
-        const conversations = await countGuests(core, tenant, reach.name);
-        if (conversations >= conversationsMax)
-          throw new SessionError("conversations_exceeded", { tenant, conversations, conversationsMax });
-      }
-      const handle = await createOn(core, fresh);
-      if (handle === undefined) throw new Error("a fresh id is free");
-      return this.#session(handle);
+      return await retryOnConflict(
+        { sessionId: "a new conversation", tenant, attemptsMax: createAttemptsMax },
+        async () => {
+          // A claim meanwhile changes the pointer, and with it the owner.
+          const reach = await reachOf(core, tenant, this.#owner);
+          const id = reach.user === null ? `${reach.name}_${freshId(core)}` : undefined;
+          const fresh = newSession(core, { tenant, id }, { ...options, ...defined({ user: reach.user ?? undefined }) });
+          const beside = reach.user === null ? await this.#guest(reach) : [];
+          const handle = await createOn(core, fresh, beside);
+          return handle && this.#session(handle);
+        },
+      );
     });
   }
 
@@ -200,6 +205,18 @@ export class Conversations {
     const record = await findConversation(this.#core, this.#tenant, reach, sessionId);
     if (record === undefined) throw new SessionError("session_not_found", { sessionId, tenant: this.#tenant });
     return record;
+  }
+
+  /** The pointer of a guest, written again beside a new session: a claim finds the session, and another secret the device. */
+  async #guest({ name, route: { found, pointer } }: GuestReach): Promise<readonly Change[]> {
+    const [core, tenant] = [this.#core, this.#tenant];
+    const { conversationsMax } = core.options.limits;
+    const conversations = await countGuests(core, tenant, name);
+    if (conversations >= conversationsMax)
+      throw new SessionError("conversations_exceeded", { tenant, conversations, conversationsMax });
+    const own: Pointer = pointer ?? { kind: "own", session: name };
+    const marks = pointer === undefined ? await deviceMarks(core, tenant, { name, found }) : [];
+    return [pointerChange(core, internalKey(tenant, name), found, own), ...marks];
   }
 
   /** Apply a rule, unless the session has got another owner meanwhile. */

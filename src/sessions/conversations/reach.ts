@@ -25,7 +25,7 @@ interface UserReach {
   readonly route?: DeviceRoute;
 }
 
-interface GuestReach {
+export interface GuestReach {
   readonly user: null;
   /** The name of the device, with which the ids of its sessions begin. */
   readonly name: string;
