@@ -322,3 +322,12 @@ test("parallel calls create no more conversations of a guest than it may have", 
   assert.equal(made.filter(({ status }) => status === "fulfilled").length, 3);
   assert.equal((await mine.list()).items.length, 3);
 });
+
+test("a device names no user of a new conversation", async () => {
+  await using here = place();
+  const device = randomUUID();
+  const options = { user: "victim" } as object;
+  await assert.rejects(here.sessions.conversations({ device }).create(options), { code: "argument_invalid" });
+  await assert.rejects(here.sessions.devices.open(device, options), { code: "argument_invalid" });
+  assert.deepEqual(await titlesOf(here.sessions, { user: "victim" }), []);
+});

@@ -8,7 +8,7 @@ import { parseDeviceId } from "../domain/values/device.ts";
 import { parseId } from "../domain/values/ids.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { parseTitle } from "../domain/values/labels.ts";
-import { guardNames, guardObject, type OptionNames } from "../domain/values/option-names.ts";
+import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { eachItem, pageNames, type PageQuery } from "../domain/values/pages.ts";
 import { SessionError } from "../errors.ts";
 import {
@@ -34,7 +34,7 @@ import type { Core } from "./core/core.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
-import type { DeviceOptions } from "./devices/device-route.ts";
+import { guardDeviceOptions, type DeviceOptions } from "./devices/device-route.ts";
 import { Handle } from "./handle/handle.ts";
 import { parseLimit } from "./options/arguments.ts";
 import type { SearchPage, SearchQuery } from "./search/search.ts";
@@ -110,7 +110,7 @@ export class Conversations {
   async create(options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("create", async () => {
       const [core, tenant] = [this.#core, this.#tenant];
-      guardObject(options, "options");
+      guardDeviceOptions(options);
       await core.learnTime();
       return await retryOnConflict(
         { sessionId: "a new conversation", tenant, attemptsMax: createAttemptsMax },

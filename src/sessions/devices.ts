@@ -18,6 +18,7 @@ import {
   findRoutes,
   type DeviceOptions,
   type DeviceRoute,
+  guardDeviceOptions,
 } from "./devices/device-route.ts";
 import { deviceNames, isSameHash, keyedHash, keyedHashes, userNames } from "./core/keyed-hash.ts";
 import { Handle } from "./handle/handle.ts";
@@ -86,7 +87,7 @@ export class Devices {
    */
   async open(deviceId: string, options: DeviceOptions = {}): Promise<Session> {
     return await this.#perform("devices.open", () => {
-      guardObject(options, "options");
+      guardDeviceOptions(options);
       return this.#open(this.#names(deviceId), options);
     });
   }
@@ -388,6 +389,7 @@ export class Devices {
 
   /** Check the options of a fresh session before anything is written. @throws SessionError as `create` */
   #guardOptions(name: string, options: DeviceOptions): void {
+    guardDeviceOptions(options);
     newSession(this.#core, { tenant: this.#tenant, id: name }, options);
   }
 

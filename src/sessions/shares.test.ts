@@ -194,3 +194,12 @@ test("a share has a lifetime of at most a year, and a session a limited number o
   for (let count = 0; count < 100; count++) await here.sessions.share("s");
   await assert.rejects(here.sessions.share("s"), { code: "shares_exceeded" });
 });
+
+test("the reader of a share names no branch", async () => {
+  await using here = inMemory({ secret });
+  const session = await here.sessions.create();
+  await session.append({ input: "one" });
+  const shared = await here.sessions.openShare((await here.sessions.share(session.id)).token);
+  const [{ id } = { id: "" }] = await session.branches();
+  await assert.rejects(Array.fromAsync(shared.turns({ branch: id } as object)), { code: "argument_invalid" });
+});

@@ -60,6 +60,8 @@ export type SharedNews =
   | { readonly type: "truncated"; readonly after: number };
 
 const optionNames: OptionNames<ShareOptions> = { ttl: true };
+/** A branch that was replaced is not shown. */
+const rangeNames: OptionNames<EntryRange> = { last: true, from: true, to: true, before: true, onUnreadable: true };
 const ttlMaxMs = 366 * 86_400_000;
 /** The shares of one session. */
 const sharesMax = 100;
@@ -158,6 +160,7 @@ export class SharedSession {
 
   /** The turns, oldest first, as `turns` of a session. @throws SessionError `share_not_found`, `range_invalid`, `argument_invalid` */
   async *turns(range: EntryRange = {}): AsyncGenerator<SharedTurn, void, undefined> {
+    guardNames(range, "range", rangeNames);
     for await (const turn of readTurns(await this.#handle(), range)) yield sharedTurn(turn);
   }
 

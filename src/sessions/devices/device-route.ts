@@ -11,6 +11,7 @@ import type { SessionKey } from "../../domain/record/entry.ts";
 import { touchSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
+import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { internalKey, pointerChange, pointerOf, pointerTtlMs, type Pointer } from "./device-pointer.ts";
@@ -19,10 +20,17 @@ import { knownNames } from "./device-names.ts";
 import { deviceMarks } from "./device-traces.ts";
 import { Handle } from "../handle/handle.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { ensureFound, freshId, newSession, type NewSessionOptions } from "../session/opening.ts";
+import { ensureFound, freshId, newSession, newSessionNames, type NewSessionOptions } from "../session/opening.ts";
 
 /** The options of a new session of a device. The device determines its user. */
 export type DeviceOptions = Omit<NewSessionOptions, "user">;
+
+const { user: _, ...optionNames } = newSessionNames;
+
+/** @throws SessionError `argument_invalid` also for a `user` */
+export function guardDeviceOptions(options: DeviceOptions): void {
+  guardNames(options, "options", optionNames satisfies OptionNames<DeviceOptions>);
+}
 
 /** One step of a route: a name, and its pointer. */
 interface Step {

@@ -46,7 +46,7 @@ export interface NewSessionOptions {
   readonly budget?: Budget;
 }
 
-const optionNames: OptionNames<NewSessionOptions> = {
+export const newSessionNames: OptionNames<NewSessionOptions> = {
   agent: true,
   user: true,
   title: true,
@@ -83,7 +83,7 @@ interface Place {
 /** @throws SessionError `agent_unknown`, `argument_invalid`, `id_invalid`, `duration_invalid` */
 export function newSession(core: Core, { tenant, id }: Place, options: NewSessionOptions): NewSession {
   core.guardOpen();
-  guardNames(options, "options", optionNames);
+  guardNames(options, "options", newSessionNames);
   const agent = parseNewId(options.agent ?? core.defaultAgent(), "agent");
   const profile = core.agent(agent);
   const user = options.user === undefined ? null : parseNewId(options.user, "user");
