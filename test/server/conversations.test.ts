@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import type { Converse } from "../../src/server/index.ts";
 import { serve, type Answered, type Call, type Serving } from "./serving.ts";
 
 const base = "/v1/chat/conversations";
@@ -64,6 +65,30 @@ test("a device edits a turn, asks again and switches between the versions", asyn
   assert.deepEqual(inputs, ["one", "two"]);
 });
 
+test("an edit and a question that is asked again go through the server's converse", async () => {
+  const asked: unknown[] = [];
+  const converse: Converse = async (session, message, options) => {
+    asked.push([message, options.after, options.keep]);
+    return await session.consult(message, options);
+  };
+  await using here = serve({ server: { converse } });
+  const mine = deviceOf(here);
+  const { id } = (await mine("POST", base, { body: {} })).json;
+  await mine("POST", `${base}/${id}/consult`, { body: { message: "one" } });
+  await mine("POST", `${base}/${id}/consult`, { body: { message: "two", edit: 1 } });
+  await mine("POST", `${base}/${id}/regenerate`, { body: {} });
+  assert.deepEqual(asked, [
+    ["one", undefined, undefined],
+    ["two", 0, true],
+    [[{ role: "user", content: "two" }], 0, true],
+  ]);
+  for (const edit of [0, 2]) {
+    const refused = await mine("POST", `${base}/${id}/consult`, { body: { message: "three", edit } });
+    assert.equal(refused.json.code, "range_invalid");
+    assert.equal((await mine("POST", `${base}/${id}/regenerate`, { body: { turn: edit } })).json.code, "range_invalid");
+  }
+});
+
 test("another device's conversation is answered as a missing one on every route", async () => {
   await using here = serve();
   const [mine, theirs] = [deviceOf(here), deviceOf(here)];
@@ -122,7 +147,8 @@ test("a server without conversations of devices has no route for them", async ()
 
 test("a key with the right manages the conversations of users of its tenant", async () => {
   await using here = serve();
-  const [read, write, other] = [await here.key("read"), await here.key("write"), await here.key("write", "other")];
+  const [read, write, other] = [await here.key("read"), await here.key("write"), await here.key("admin", "other")];
+  const admin = await here.key("admin");
   const at = "/v1/users/ada/conversations";
   const { id } = (await here.call("POST", at, { key: write, body: { title: "Hers" } })).json;
   assert.equal((await here.call("POST", at, { key: read, body: {} })).json.code, "key_forbidden");
@@ -132,10 +158,11 @@ test("a key with the right manages the conversations of users of its tenant", as
   const patch = { key: write, body: { isPinned: true, isCurrent: true } };
   assert.equal((await here.call("PATCH", `${at}/${id}`, patch)).json.isPinned, true);
   assert.equal((await here.call("GET", `/v1/users/bob/conversations/${id}`, { key: read })).status, 404);
-  assert.equal((await here.call("DELETE", `/v1/users/bob/conversations/${id}`, { key: write })).status, 404);
+  assert.equal((await here.call("DELETE", `/v1/users/bob/conversations/${id}`, { key: admin })).status, 404);
   assert.equal((await here.call("DELETE", `${at}/${id}`, { key: other })).status, 404);
   assert.equal((await here.sessions.get(id)).info.user, "ada");
-  assert.equal((await here.call("DELETE", `${at}/${id}`, { key: write })).status, 204);
+  assert.equal((await here.call("DELETE", `${at}/${id}`, { key: write })).json.code, "key_forbidden");
+  assert.equal((await here.call("DELETE", `${at}/${id}`, { key: admin })).status, 204);
 });
 
 test("a share opens one session to read over HTTP until it is revoked, and nothing else", async () => {

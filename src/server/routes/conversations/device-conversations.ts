@@ -1,7 +1,7 @@
 /** The conversations of a device, or of its user: the device id is the secret that opens them. */
 import { z } from "zod";
 import { defined } from "../../../domain/values/defined.ts";
-import { hasCode } from "../../../errors.ts";
+import { hasCode, SessionError } from "../../../errors.ts";
 import type { Answer, Conversations, Session } from "../../../index.ts";
 import {
   agentName,
@@ -193,9 +193,9 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       const session = await opened(c, params.id);
       const { key } = idempotencyKey(c);
       const ask = (withdraw: AbortSignal): Promise<Answer> =>
-        deviceUsage.count({ device, session, key }, () => {
-          const options = defined({ agent, busy, key, withdraw });
-          return edit === undefined ? converse(session, question, options) : session.edit(edit, question, options);
+        deviceUsage.count({ device, session, key }, async () => {
+          const replaces = edit === undefined ? {} : replacing(session, edit, "edit");
+          return await converse(session, question, { ...defined({ agent, busy, key, withdraw }), ...replaces });
         });
       return await answerReply(c, session, { ask, outlive, stop });
     },
@@ -213,12 +213,19 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       body: z.strictObject({ turn: count.optional(), busy: busyPolicy.optional() }),
       answers: { 200: { description: "the answer", schema: chatAnswer, streams: true } },
     },
-    async (c, { params, body: { turn, busy } }) => {
+    async (c, { params, body }) => {
       const device = deviceOf(c, sessions);
       const session = await opened(c, params.id);
+      const { turn = session.info.turn, busy } = body;
       const { key } = idempotencyKey(c);
       const ask = (withdraw: AbortSignal): Promise<Answer> =>
-        deviceUsage.count({ device, session, key }, () => session.regenerate(defined({ turn, busy, key, withdraw })));
+        deviceUsage.count({ device, session, key }, async () => {
+          const replaces = replacing(session, turn, "turn");
+          const [earlier] = await Array.fromAsync(session.turns({ from: turn, to: turn }));
+          if (earlier === undefined)
+            throw new SessionError("range_invalid", { name: "turn", from: turn, to: session.info.turn });
+          return await converse(session, earlier.input, { ...defined({ busy, key, withdraw }), ...replaces });
+        });
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );
@@ -352,4 +359,10 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       return jsonAnswer(c, { revoked: isItsOwn && (await sessions.unshare(params.share)) });
     },
   );
+}
+
+/** The answer takes the place of the turn and of those after it; a branch keeps them. @throws SessionError `range_invalid` */
+function replacing({ info }: Session, turn: number, name: string): { readonly after: number; readonly keep: true } {
+  if (turn < 1 || turn > info.turn) throw new SessionError("range_invalid", { name, from: turn, to: info.turn });
+  return { after: turn - 1, keep: true };
 }

@@ -92,7 +92,7 @@ export function addUserConversationRoutes(shared: Shared): void {
       method: "delete",
       path: `${base}/{id}`,
       summary: "Remove a conversation of a user with all its data",
-      scope: "write",
+      scope: "admin",
       params: userAndId,
       answers: { 204: { description: "it is removed" } },
     },
