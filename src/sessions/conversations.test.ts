@@ -331,3 +331,21 @@ test("a device names no user of a new conversation", async () => {
   await assert.rejects(here.sessions.devices.open(device, options), { code: "argument_invalid" });
   assert.deepEqual(await titlesOf(here.sessions, { user: "victim" }), []);
 });
+
+test("a removal leaves a conversation that has got another user meanwhile", async () => {
+  await using here = place();
+  const mine = here.sessions.conversations({ user: "ada" });
+  const { id } = await mine.create();
+  beforeCommit(here, async () => await (await here.another({ secret }).get(id)).update({ user: "bob" }));
+  await assert.rejects(mine.remove(id), { code: "session_not_found" });
+  assert.equal((await here.sessions.get(id)).info.user, "bob");
+});
+
+test("a claim expires no older conversation where sessions of the user live shorter", async () => {
+  await using here = place({ ttlOfUser: () => "1h" });
+  const device = randomUUID();
+  await here.sessions.conversations({ device }).create({ title: "older" });
+  await here.clock.advance(10 * 60 * minute);
+  await here.sessions.devices.claim(device, "ada");
+  assert.deepEqual(new Set(await titlesOf(here.sessions, { user: "ada" })), new Set(["older", null]));
+});

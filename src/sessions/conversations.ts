@@ -39,6 +39,7 @@ import { Handle } from "./handle/handle.ts";
 import { parseLimit } from "./options/arguments.ts";
 import type { SearchPage, SearchQuery } from "./search/search.ts";
 import { createOn, freshId, newSession } from "./session/opening.ts";
+import { removeOn } from "./session/remove.ts";
 import { Session } from "./session/session.ts";
 import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
 
@@ -134,6 +135,15 @@ export class Conversations {
     );
   }
 
+  /** As `open`, without one that the device shares by a link code: only its owner shares it with others. @internal */
+  async openOwn(id: string): Promise<Session> {
+    return await this.#perform("open", async (reach) => {
+      const record = await this.#found(reach, id);
+      if (isShared(reach, record)) throw this.#missing(record.id);
+      return this.#session(new Handle(this.#core, record));
+    });
+  }
+
   /** One of the conversations as `list` has it. @throws SessionError `session_not_found` */
   async get(id: string): Promise<ConversationInfo> {
     return await this.#perform("get", async (reach) => conversationInfo(await this.#found(reach, id)));
@@ -170,7 +180,12 @@ export class Conversations {
     await this.#perform("remove", async (reach) => {
       const record = await this.#found(reach, id);
       if (isShared(reach, record)) await this.#point(record.id, false);
-      else await new Session(new Handle(this.#core, record)).remove();
+      else {
+        await removeOn(new Handle(this.#core, record), ({ user }) => {
+          // It has got another owner meanwhile.
+          if (user !== reach.user) throw this.#missing(record.id);
+        });
+      }
     });
   }
 
@@ -203,8 +218,12 @@ export class Conversations {
   async #found(reach: Reach, id: string): Promise<SessionRecord> {
     const sessionId = parseId(id, "sessionId");
     const record = await findConversation(this.#core, this.#tenant, reach, sessionId);
-    if (record === undefined) throw new SessionError("session_not_found", { sessionId, tenant: this.#tenant });
+    if (record === undefined) throw this.#missing(sessionId);
     return record;
+  }
+
+  #missing(sessionId: string): SessionError {
+    return new SessionError("session_not_found", { sessionId, tenant: this.#tenant });
   }
 
   /** The pointer of a guest, written again beside a new session: a claim finds the session, and another secret the device. */
@@ -225,7 +244,7 @@ export class Conversations {
     await handle.write((draft, context) => {
       const { record } = draft;
       if (reaches(reach, record)) return rule(draft, context);
-      throw new SessionError("session_not_found", { sessionId: record.id, tenant: this.#tenant });
+      throw this.#missing(record.id);
     });
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -202,4 +203,32 @@ test("the reader of a share names no branch", async () => {
   const shared = await here.sessions.openShare((await here.sessions.share(session.id)).token);
   const [{ id } = { id: "" }] = await session.branches();
   await assert.rejects(Array.fromAsync(shared.turns({ branch: id } as object)), { code: "argument_invalid" });
+});
+
+test("a share ends once its session gets another user, and a claim of a guest's session keeps it", async () => {
+  await using here = inMemory({ secret });
+  const device = randomUUID();
+  const session = await here.sessions.devices.open(device);
+  await session.append({ input: "one" });
+  const guests = await here.sessions.share(session.id);
+  await here.sessions.devices.claim(device, "ada");
+  const adas = await here.sessions.share(session.id);
+  for (const { token } of [guests, adas])
+    assert.deepEqual(await textsOf(await here.sessions.openShare(token)), ["one"]);
+  await (await here.sessions.get(session.id)).update({ user: "bob" });
+  await assert.rejects(here.sessions.openShare(adas.token), { code: "share_not_found" });
+  assert.deepEqual(
+    (await here.sessions.shares(session.id)).map(({ id }) => id),
+    [guests.id],
+  );
+});
+
+test("parallel calls make no more shares of a session than it may have", async () => {
+  await using here = inMemory({ secret });
+  await here.sessions.create({ id: "s" });
+  for (let count = 0; count < 98; count++) await here.sessions.share("s");
+  const made = await Promise.allSettled(Array.from({ length: 5 }, () => here.sessions.share("s")));
+  const left = made.filter(({ status }) => status === "fulfilled").length;
+  assert(left <= 2, String(left));
+  assert.equal((await here.sessions.shares("s")).length, 98 + left);
 });

@@ -15,6 +15,7 @@ import { Handle } from "./handle/handle.ts";
 import { sharedTurn, type SharedTurn } from "./shares/shared-turn.ts";
 import {
   openedBy,
+  opens,
   sharedName,
   shareKey,
   shareOf,
@@ -87,11 +88,17 @@ export async function shareOn(
     const id = sortableId(core.now(), clock.random(16));
     const token = shareToken(id, clock.random(32));
     const hash = tokenHash(token).toString("hex");
-    const metadata: ShareContent = { tenant, session: session.id, born: session.createdAt, hash };
+    const metadata: ShareContent = { tenant, session: session.id, born: session.createdAt, user: session.user, hash };
     const change = internalChange(core, shareKey(id), undefined, { user: sharedName(session), metadata, ttlMs });
     const outcome = await core.commit([change]);
     const record = outcome.status === "ok" ? outcome.changes[0]?.record : undefined;
     if (record == null) throw new Error("a fresh id is free");
+    // Parallel calls counted before each other's share was stored: each one that finds too many takes its own back.
+    const made = (await sharesOf(core, session)).length;
+    if (made > sharesMax) {
+      await core.commit([removeSession(record)]);
+      throw new SessionError("shares_exceeded", { sessionId, tenant, shares: made - 1, sharesMax });
+    }
     return { ...infoOf(record, metadata), token };
   });
 }
@@ -198,7 +205,7 @@ async function sharesOf(core: Core, session: SessionRecord): Promise<readonly Sh
   for await (const page of recordPages(core, sharesScope, sharedName(session))) {
     for (const record of page) {
       const content = shareOf(core, record);
-      if (content?.born === session.createdAt) shares.push(infoOf(record, content));
+      if (content !== undefined && opens(content, session)) shares.push(infoOf(record, content));
     }
   }
   return shares;

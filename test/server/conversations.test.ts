@@ -125,6 +125,21 @@ test("another device's conversation is answered as a missing one on every route"
   assert.equal((await theirs("GET", `${base}/${id}`)).json.title, "Theirs");
 });
 
+test("a device makes no share of a conversation of another device", async () => {
+  await using here = serve();
+  const [phone, laptop] = [deviceOf(here), deviceOf(here)];
+  const { session } = (await phone("POST", "/v1/chat", { body: { message: "hello" } })).json;
+  const { code } = (await phone("POST", "/v1/devices/link-codes")).json;
+  assert.equal((await laptop("POST", "/v1/devices/link", { body: { code } })).status, 200);
+  assert.equal((await laptop("GET", `${base}/${session}`)).status, 200);
+  const at = `${base}/${session}/shares`;
+  assert.equal((await laptop("POST", at, { body: {} })).json.code, "session_not_found");
+  const { id } = (await phone("POST", at, { body: {} })).json;
+  assert.equal((await laptop("GET", at)).json.code, "session_not_found");
+  assert.equal((await laptop("DELETE", `${at}/${id}`)).json.code, "session_not_found");
+  assert.deepEqual((await phone("DELETE", `${at}/${id}`)).json, { revoked: true });
+});
+
 test("a device sends user messages and names agents that are open to it alone", async () => {
   await using here = serve({ agents: { a: { default: true }, closed: {} } });
   const mine = deviceOf(here);

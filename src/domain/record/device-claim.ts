@@ -30,7 +30,8 @@ export function moveSession(
   const draft = draftOf(record);
   nextState(record, "use", context.now);
   set(draft, { user, ttlMs, labels: claimedLabels(record, user) });
-  set(draft, deadlines(draft.record));
+  // A shorter time to live begins with the claim: a move expires no session.
+  set(draft, deadlines(draft.record, Math.max(draft.record.lastActivityAt, context.now)));
   appendEvent(draft, { type: "claimed", user }, context);
   return changeOf(draft);
 }

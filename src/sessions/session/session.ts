@@ -1,6 +1,5 @@
 import { recordOn, type AppEvent, type RecordedEvent } from "../operations/record.ts";
-import { removeSession, storedInstructions, touchSession } from "../../domain/record/lifecycle.ts";
-import type { Change } from "../../domain/record/change.ts";
+import { storedInstructions, touchSession } from "../../domain/record/lifecycle.ts";
 import type { SessionEvent } from "../../domain/record/event.ts";
 import type { Answer } from "../../domain/turns/answer.ts";
 import { turnOf, type MessageInput, type Turn } from "../../domain/turns/turn.ts";
@@ -12,8 +11,6 @@ import { parseId } from "../../domain/values/ids.ts";
 import { parseFunction } from "../../domain/values/invalid-argument.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
 import { SessionError } from "../../errors.ts";
-import { removalChanges } from "../attachments/removal.ts";
-import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { parseNamedLog } from "../../domain/writes/named-logs.ts";
 import { SessionLog } from "../logs/session-log.ts";
@@ -44,8 +41,6 @@ import type { TurnInput } from "../operations/turn-input.ts";
 import { resumeOn, waitingOn } from "../operations/waiting.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
-import { removeSharesOf } from "../shares/share-record.ts";
-import { removeStreamsOf } from "../streams/streams-of.ts";
 import { areTraced, traceCall, traceStep } from "../tracing/operation.ts";
 import { consult } from "../turns/consult.ts";
 import {
@@ -68,6 +63,7 @@ import { watchSession, type SessionNews, type WatchOptions } from "../turns/watc
 import type { ForkOptions } from "./fork.ts";
 import { Attachments } from "./attachments.ts";
 import { lookOn, type SessionLook, type TailQuery } from "./look.ts";
+import { removeOn } from "./remove.ts";
 import { activeAgent, activeAgentOf, infoOf, type ActiveAgent, type SessionInfo } from "./session-info.ts";
 
 /** How a question is asked again. */
@@ -625,13 +621,6 @@ export class Session {
 
   /** Remove the session with all its data. @throws SessionError `legal_hold` */
   async remove(): Promise<void> {
-    this.#handle.core.guardStore();
-    const handle = this.#handle;
-    await handle.operate("remove", async () => {
-      const beside = (): Promise<readonly Change[]> => removalChanges(handle.core, handle.record);
-      await withoutForks(handle, () => handle.write(({ record }) => removeSession(record), { beside }));
-      await removeStreamsOf(handle.core, handle.key);
-      await removeSharesOf(handle.core, handle.key);
-    });
+    await removeOn(this.#handle);
   }
 }

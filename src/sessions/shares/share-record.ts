@@ -1,7 +1,7 @@
 /**
  * The records of shares. The store has a hash of each token, and finds the shares of a session by a hash of its key. States of a
  * share:
- * - valid. Exits: it is revoked; its time is up; its session is removed.
+ * - valid. Exits: it is revoked; its time is up; its session is removed, or gets another user.
  * - deleted: its token is as unknown as a text that never was one. The sweep deletes an expired share.
  */
 import { createHash } from "node:crypto";
@@ -20,6 +20,8 @@ export type ShareContent = {
   readonly session: string;
   /** The creation of the session: distinguishes it from a later session with its id. */
   readonly born: number;
+  /** The user of the session as it was shared. A change to another user ends the share; a claim of a guest's session does not. */
+  readonly user: string | null;
   readonly hash: string;
 };
 
@@ -68,7 +70,12 @@ export async function openedBy(core: Core, token: unknown): Promise<OpenedShare 
   if (share === undefined || content === undefined) return undefined;
   if (!isSameHash(Buffer.from(content.hash, "hex"), tokenHash(String(token)))) return undefined;
   const session = (await core.find({ tenant: content.tenant, id: content.session }))?.record;
-  return session?.createdAt === content.born ? { share, session } : undefined;
+  return session !== undefined && opens(content, session) ? { share, session } : undefined;
+}
+
+/** True while the session is the one that was shared, and of the same user. */
+export function opens({ born, user }: ShareContent, session: SessionRecord): boolean {
+  return session.createdAt === born && (user === null || user === session.user);
 }
 
 /** The records of a session's shares, page by page; none of a session under legal hold. */

@@ -194,7 +194,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       const { key } = idempotencyKey(c);
       const ask = (withdraw: AbortSignal): Promise<Answer> =>
         deviceUsage.count({ device, session, key }, async () => {
-          const replaces = edit === undefined ? {} : replacing(session, edit, "edit");
+          const replaces = edit === undefined ? undefined : replacing(session, edit, "edit");
           return await converse(session, question, { ...defined({ agent, busy, key, withdraw }), ...replaces });
         });
       return await answerReply(c, session, { ask, outlive, stop });
@@ -322,7 +322,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       answers: { 201: { description: "the share; only this answer has its token", schema: newShareAnswer } },
     },
     async (c, { params, body }) => {
-      const session = await opened(c, params.id);
+      const session = await ofDevice(c, (mine) => mine.openOwn(params.id));
       return jsonAnswer(c, wireShare(await sessions.share(session.id, defined(body))), 201);
     },
   );
@@ -338,7 +338,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       answers: { 200: { description: "the shares", schema: sharesAnswer } },
     },
     async (c, { params }) => {
-      const session = await opened(c, params.id);
+      const session = await ofDevice(c, (mine) => mine.openOwn(params.id));
       return jsonAnswer(c, { items: (await sessions.shares(session.id)).map(wireShare) });
     },
   );
@@ -354,7 +354,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       answers: { 200: { description: "true if there was such a share", schema: unshared } },
     },
     async (c, { params }) => {
-      const session = await opened(c, params.id);
+      const session = await ofDevice(c, (mine) => mine.openOwn(params.id));
       const isItsOwn = (await sessions.shares(session.id)).some(({ id }) => id === params.share);
       return jsonAnswer(c, { revoked: isItsOwn && (await sessions.unshare(params.share)) });
     },
