@@ -114,7 +114,7 @@ function addRoutes(
 ): void {
   addChatRoutes(shared);
   addDeviceRoutes(shared);
-  if (deviceConversations) addDeviceConversationRoutes(shared);
+  addDeviceConversationRoutes(shared, deviceConversations);
   addUserConversationRoutes(shared);
   addSharedRoutes(shared);
   addSessionRoutes(shared);

@@ -34,8 +34,10 @@ export interface ServerOptions {
    */
   readonly deviceApprovals?: boolean;
   /**
-   * A device lists, opens and changes all live sessions of its own or of its user. False: it has the current one alone.
-   * @default true
+   * True: a device of a user lists, reads, writes and removes all live sessions that name the user, those that programs made and
+   * those of agents that are not open to devices included. Without it such a device has the current one alone, and a device
+   * without a user has the conversations that it began.
+   * @default false
    */
   readonly deviceConversations?: boolean;
   /**
@@ -163,7 +165,7 @@ export function resolveOptions(options: ServerOptions): ServerSettings {
     converse: options.converse ?? ((session, message, how) => session.consult(message, how)),
     approve: options.approve ?? ((session, token, decided) => session.approve(token, decided)),
     deviceApprovals: options.deviceApprovals ?? false,
-    deviceConversations: options.deviceConversations ?? true,
+    deviceConversations: options.deviceConversations ?? false,
     host: options.host,
     keys: new KeyRing(sessions, options.keys ?? []),
     origins: cors,

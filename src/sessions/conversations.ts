@@ -70,6 +70,7 @@ export class Conversations {
   readonly #core: Core;
   readonly #tenant: string;
   readonly #owner: ConversationOwner;
+  #guard: (user: string | null) => void = () => undefined;
 
   /** Made by `Sessions`. @internal */
   constructor(core: Core, tenant: string, owner: ConversationOwner) {
@@ -83,6 +84,12 @@ export class Conversations {
       device === undefined
         ? { user: parseId(user ?? "", "user") }
         : { device: parseDeviceId(device, core.options.deviceIds) };
+  }
+
+  /** Each call throws what `guard` throws for the user of the device; null: a guest. @internal */
+  guarded(guard: (user: string | null) => void): this {
+    this.#guard = guard;
+    return this;
   }
 
   /**
@@ -117,7 +124,7 @@ export class Conversations {
         { sessionId: "a new conversation", tenant, attemptsMax: createAttemptsMax },
         async () => {
           // A claim meanwhile changes the pointer, and with it the owner.
-          const reach = await reachOf(core, tenant, this.#owner);
+          const reach = await this.#reach();
           const id = reach.user === null ? `${reach.name}_${freshId(core)}` : undefined;
           const fresh = newSession(core, { tenant, id }, { ...options, ...defined({ user: reach.user ?? undefined }) });
           const beside = reach.user === null ? await this.#guest(reach) : [];
@@ -214,6 +221,12 @@ export class Conversations {
     });
   }
 
+  async #reach(): Promise<Reach> {
+    const reach = await reachOf(this.#core, this.#tenant, this.#owner);
+    this.#guard(reach.user);
+    return reach;
+  }
+
   /** @throws SessionError `session_not_found` */
   async #found(reach: Reach, id: string): Promise<SessionRecord> {
     const sessionId = parseId(id, "sessionId");
@@ -252,7 +265,7 @@ export class Conversations {
   async #point(id: string, isTo: boolean): Promise<void> {
     const [core, tenant] = [this.#core, this.#tenant];
     await retryOnConflict({ sessionId: id, tenant }, async () => {
-      const reach = await reachOf(core, tenant, this.#owner);
+      const reach = await this.#reach();
       const { name, found, pointer } = await lastStep(core, tenant, reach);
       const isThere = (pointer === undefined ? name : pointer.kind === "user" ? undefined : pointer.session) === id;
       if (isThere === isTo) return true;
@@ -275,7 +288,7 @@ export class Conversations {
     return await traceCall(operation, async () => {
       const core = this.#core;
       core.guardOpen();
-      const result = await work(await reachOf(core, this.#tenant, this.#owner));
+      const result = await work(await this.#reach());
       if (result instanceof Session) operation.session = result.id;
       return result;
     });

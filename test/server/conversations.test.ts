@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { defined } from "../../src/domain/values/defined.ts";
 import type { Converse } from "../../src/server/index.ts";
 import { serve, type Answered, type Call, type Serving } from "./serving.ts";
 
@@ -152,12 +153,31 @@ test("a device sends user messages and names agents that are open to it alone", 
   assert.equal((await mine("POST", `${base}/${id}/consult`, { body: closed })).json.code, "agent_unknown");
 });
 
-test("a server without conversations of devices has no route for them", async () => {
-  await using here = serve({ server: { deviceConversations: false } });
-  const mine = deviceOf(here);
-  assert.equal((await mine("POST", "/v1/chat", { body: { message: "hello" } })).status, 200);
-  assert.equal((await mine("GET", base)).json.code, "route_unknown");
-  assert.equal((await mine("GET", "/v1/chat/search?text=hello")).json.code, "route_unknown");
+test("a device of a user reaches the sessions of the user only where the server opens them", async () => {
+  for (const isOpen of [undefined, false, true]) {
+    await using here = serve({
+      server: defined({ deviceConversations: isOpen }),
+      agents: { a: { default: true }, closed: {} },
+    });
+    const { id } = await here.sessions.create({ user: "ada", agent: "closed" });
+    const device = randomUUID();
+    const mine: ReturnType<typeof deviceOf> = async (method, path, how) =>
+      await here.call(method, path, { device, ...how });
+    const own = (await mine("POST", base, { body: { title: "Guest's" } })).json.id;
+    assert.equal((await mine("GET", `${base}/${id}`)).json.code, "session_not_found");
+    assert.equal((await mine("GET", base)).json.items[0].id, own);
+    await here.sessions.devices.claim(device, "ada");
+    const codes = [
+      (await mine("GET", base)).json.code,
+      (await mine("POST", base, { body: {} })).json.code,
+      (await mine("GET", `${base}/${id}`)).json.code,
+      (await mine("GET", "/v1/chat/search?text=hello")).json.code,
+      (await mine("DELETE", `${base}/${id}`)).json?.code,
+    ];
+    assert.deepEqual(new Set(codes), new Set([isOpen === true ? undefined : "route_unknown"]));
+    const left = await here.sessions.list({ user: "ada", agent: "closed" });
+    assert.equal(left.items.length, isOpen === true ? 0 : 1);
+  }
 });
 
 test("a key with the right manages the conversations of users of its tenant", async () => {

@@ -6,6 +6,11 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { variable } from "./environment.ts";
 import { CliError } from "../terminal/cli-error.ts";
 
+export const deviceConversationsOption = [
+  "--device-conversations",
+  "a device of a user reaches all sessions of the user, not the current one alone",
+] as const;
+
 export interface ListenOptions {
   readonly port: number;
   readonly host: string;

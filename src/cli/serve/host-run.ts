@@ -17,6 +17,7 @@ import { Progress } from "../terminal/progress.ts";
 import {
   aborted,
   configuredKeys,
+  deviceConversationsOption,
   guardReach,
   isLoopback,
   listenOn,
@@ -39,6 +40,7 @@ interface RunOptions extends StoreOptions, LifetimeOptions, Omit<ListenOptions, 
   readonly recover: "lazy" | "eager" | "all";
   readonly address?: string;
   readonly agents?: string;
+  readonly deviceConversations?: boolean;
 }
 
 /** Longer than the suspension of a session may take, so that the callers of an aborted session get its error. */
@@ -86,6 +88,7 @@ export function runCommand(): Command {
       1,
     )
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
+    .option(...deviceConversationsOption)
     .option(...logLevelOption)
     .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
@@ -170,6 +173,7 @@ async function hostUntil(
       sessions,
       host,
       keys,
+      deviceConversations: options.deviceConversations === true,
       secureCookies: !isLoopback(options),
       version: version(),
       log: (entry) => log.write({ component: componentOf(entry.event), ...entry }),

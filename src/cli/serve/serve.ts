@@ -24,6 +24,7 @@ import { note } from "../terminal/output.ts";
 import {
   aborted,
   configuredKeys,
+  deviceConversationsOption,
   guardReach,
   isLoopback,
   listenOn,
@@ -47,6 +48,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, Lifeti
   readonly drain: number;
   readonly fallback?: string;
   readonly openMetrics?: boolean;
+  readonly deviceConversations?: boolean;
   readonly deviceBudget?: DeviceBudget;
   readonly allDevicesBudget?: DeviceBudget;
   readonly userBudget?: Budget;
@@ -106,6 +108,7 @@ export function serveCommand(): Command {
       ).choices(["reject", "queue", "interrupt", "take-over"]),
     )
     .option("--open-metrics", "answer /metrics without a key")
+    .option(...deviceConversationsOption)
     .option(...logLevelOption)
     .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
@@ -165,6 +168,7 @@ async function serve(options: ServeOptions): Promise<void> {
       cors: options.cors,
       secureCookies: !isLoopback(options),
       openMetrics: options.openMetrics === true,
+      deviceConversations: options.deviceConversations === true,
       deviceBudgets: defined({ device: options.deviceBudget, all: options.allDevicesBudget }),
       ...defined({ clientAddress: options.clientAddress }),
       version: version(),

@@ -53,14 +53,22 @@ const shareInPath: z.ZodType<{ id: string; share: string }> = z.object({
   share: z.string().min(1).max(256),
 });
 
-export function addDeviceConversationRoutes(shared: Shared): void {
+/** `ofUsers`: a device of a user reaches all sessions of the user. */
+export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): void {
   const { sessions, converse, outlive, stop, deviceUsage, findDevice, limits } = shared;
+
+  function conversationsOf(c: RequestContext, device: string): Conversations {
+    return sessions.conversations({ device }).guarded((user) => {
+      if (user === null || ofUsers) return;
+      throw new SessionError("route_unknown", { method: c.req.method, path: c.req.path.slice(0, 100) });
+    });
+  }
 
   /** Call with the conversations of the device. A device that has none counts as new, which limits callers that invent ids. */
   async function ofDevice<T>(c: RequestContext, work: (mine: Conversations) => Promise<T>): Promise<T> {
     const device = deviceOf(c, sessions);
     try {
-      return await work(sessions.conversations({ device }));
+      return await work(conversationsOf(c, device));
     } catch (error) {
       if (hasCode(error, "session_not_found")) await findDevice(c, device);
       throw error;
@@ -83,7 +91,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
     },
     async (c, { query }) => {
       const device = deviceOf(c, sessions);
-      const mine = sessions.conversations({ device });
+      const mine = conversationsOf(c, device);
       return await listConversations(c, mine, query, async () => await findDevice(c, device));
     },
   );
@@ -102,7 +110,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
       if (body.agent !== undefined) guardOpenAgent(sessions, body.agent);
       const device = deviceOrNew(c, sessions);
       if ((await findDevice(c, device)) === undefined) limits.count("newDeviceSessions", "all");
-      return await createConversation(c, sessions.conversations({ device }), body);
+      return await createConversation(c, conversationsOf(c, device), body);
     },
   );
 
@@ -119,9 +127,7 @@ export function addDeviceConversationRoutes(shared: Shared): void {
     async (c, { query: { text, ...page } }) => {
       const device = deviceOf(c, sessions);
       await findDevice(c, device);
-      const found = await sessions
-        .conversations({ device })
-        .search(text, { ...defined(page), signal: c.req.raw.signal });
+      const found = await conversationsOf(c, device).search(text, { ...defined(page), signal: c.req.raw.signal });
       return await pageReply(c, found, { wire: wireFound, nameOf: ({ session }) => ({ session }) });
     },
   );
