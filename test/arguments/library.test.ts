@@ -465,6 +465,7 @@ const ofAdmin: Calls<InMemory> = {
 
 /** Functions of classes that the package calls itself. */
 const internal: Readonly<Record<string, readonly string[]>> = {
+  Conversations: ["guarded", "openOwn"],
   SessionLease: ["isIn", "lose", "drop"],
   TurnInProgress: [
     "isUnder",
