@@ -87,7 +87,7 @@ export async function shareOn(
     const { clock } = core.options;
     const id = sortableId(core.now(), clock.random(16));
     const token = shareToken(id, clock.random(32));
-    const hash = tokenHash(token).toString("hex");
+    const hash = tokenHash(token);
     const metadata: ShareContent = { tenant, session: session.id, born: session.createdAt, user: session.user, hash };
     const change = internalChange(core, shareKey(id), undefined, { user: sharedName(session), metadata, ttlMs });
     const outcome = await core.commit([change]);

@@ -39,9 +39,9 @@ export function shareKey(id: string): SessionKey {
   return { tenant: sharesScope, id };
 }
 
-/** A token has 256 bits of chance: no slow hash is needed to keep it from being guessed. */
-export function tokenHash(token: string): Uint8Array {
-  return createHash("sha256").update(token).digest();
+/** In hexadecimal. A token has 256 bits of chance: no slow hash is needed to keep it from being guessed. */
+export function tokenHash(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
 }
 
 /** The name under which the store finds the shares of a session. */
@@ -68,7 +68,7 @@ export async function openedBy(core: Core, token: unknown): Promise<OpenedShare 
   const share = (await core.find(shareKey(id)))?.record;
   const content = shareOf(core, share);
   if (share === undefined || content === undefined) return undefined;
-  if (!isSameHash(Buffer.from(content.hash, "hex"), tokenHash(String(token)))) return undefined;
+  if (!isSameHash(Buffer.from(content.hash, "hex"), Buffer.from(tokenHash(String(token)), "hex"))) return undefined;
   const session = (await core.find({ tenant: content.tenant, id: content.session }))?.record;
   return session !== undefined && opens(content, session) ? { share, session } : undefined;
 }
