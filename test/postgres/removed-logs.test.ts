@@ -146,7 +146,9 @@ test("removed logs with damaged entries keep no other ones, and an erasure repor
        when (old.session like '% damaged') execute function damaged.fails();`,
   );
   await assert.rejects(erase(sessions, { user: "ada" }), { code: "store_invalid" });
-  assert.deepEqual([await count("removed"), await count("entries")], [2, 600]);
+  // The instance deletes removed logs too, and may be in the middle of one.
+  await until(async () => (await count("removed")) === 2);
+  assert.equal(await count("entries"), 600);
   await query(server.url(), "drop trigger fails on damaged.entries");
   assert.equal((await erase(sessions, { user: "ada" })).erased.sessions, 1);
   assert.deepEqual([await count("removed"), await count("entries")], [0, 0]);
