@@ -29,7 +29,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   duration_invalid: describeArgument,
   range_invalid: (d) =>
     d.name !== undefined
-      ? `${d.name} is ${d.from}, expected a whole number from 0 to ${d.to}, the last turn of the session`
+      ? `${d.name} is ${d.from}, expected a whole number from ${firstOf(d.name)} to ${d.to}, the last turn of the session`
       : `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
   message_invalid: (d, caused) => describeAt(d.path, d, caused),
   value_unstorable: (d, caused) => `${describeAt(d.path, d, caused)}; it cannot be stored`,
@@ -300,6 +300,11 @@ function describeClosed({ name, store }: ErrorDetails["closed"]): string {
   if (name === "sessions") return "this Sessions object";
   if (name === "host") return "this host";
   return store === undefined ? "the store" : `the store ${store}`;
+}
+
+/** The least number that an option may name: that of a turn, or 0 for those that name the turn before others. */
+function firstOf(name: string): 0 | 1 {
+  return name === "turn" || name === "to" ? 1 : 0;
 }
 
 /** The turn of a failed answer, if it has one. */

@@ -112,6 +112,17 @@ test("the model summarizes without tools, and its tokens count in the session an
   assert.equal(asked.length, 1);
 });
 
+test("the summary that is returned is the stored one, with its time", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  const onCommit = (): void => place.clock.set(place.clock.now() + 1);
+  subscribe("tracing:perdure:store:start", onCommit);
+  const summary = await session.summarize({ to: 2, summarizer: () => Promise.resolve("said") });
+  unsubscribe("tracing:perdure:store:start", onCommit);
+  assert.deepEqual(await Array.fromAsync(session.summaries()), [summary]);
+});
+
 test("a summarizer that fails or hangs fails no turn, is reported, and is tried again later", async () => {
   const { model, asked } = recording();
   let calls = 0;

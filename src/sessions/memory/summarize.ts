@@ -221,7 +221,9 @@ async function store(handle: Handle, summary: NewSummary, read: SessionRecord): 
     const isSame = last !== undefined && contentIdentity(last) === turn && haveSameMemory(known, read);
     const entries = lastOwn(known, summaryLog(to));
     const isStored = found === undefined && isSame;
+    let at = 0;
     const written = await handle.write((draft, context, writer) => {
+      at = context.now;
       const isRead = haveSameTurns(draft.record, known) && haveSameMemory(draft.record, known);
       if (!isRead || lastOwn(draft.record, summaryLog(to)) !== entries) return null;
       return storeSummary(draft, { summary, isStored }, writer, context);
@@ -230,7 +232,7 @@ async function store(handle: Handle, summary: NewSummary, read: SessionRecord): 
     known = handle.record;
     if (written.status !== "ok") return undefined;
     if (found !== undefined) return found;
-    if (isStored) return summaryAt(summary, handle.core.now());
+    if (isStored) return summaryAt(summary, at);
     throw new SessionError("conflict", {
       ...sessionIds(read),
       seenTurn: to,

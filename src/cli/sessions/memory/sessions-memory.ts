@@ -1,14 +1,16 @@
 /** Commands of summaries, pinned turns, turns that are left out, and ratings. */
 import { InvalidArgumentError, type Command } from "commander";
 import { defined } from "../../../domain/values/defined.ts";
-import type { NewRating, Rating, Summary } from "../../../index.ts";
+import { printable } from "../../../domain/values/format-value.ts";
+import type { Model, NewRating, Rating, Summary } from "../../../index.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../../program/command.ts";
 import { modelOfEnvironment, openExisting, openToRead, type StoreOptions } from "../../program/environment.ts";
 import { wholeNumber } from "../../terminal/arguments.ts";
-import { report, writeJson, writeLine } from "../../terminal/output.ts";
+import { note, report, writeJson, writeLine } from "../../terminal/output.ts";
 
 interface SummarizeOptions extends StoreOptions, JsonOption {
   readonly to?: number;
+  readonly model?: string;
 }
 
 export function summarizeCommand(): Command {
@@ -18,19 +20,25 @@ export function summarizeCommand(): Command {
   )
     .argument("<id>", "the session")
     .option("--to <turn>", "the last turn that the summary covers (default: all but the last 4)", wholeNumber)
+    .option("--model <name>", "the model that summarizes (default: $PERDURE_MODEL)")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      examples(["perdure sessions summarize ceo_01m7…", "perdure sessions summarize ceo_01m7… --to 40"]),
+      examples([
+        "perdure sessions summarize ceo_01m7…",
+        "perdure sessions summarize ceo_01m7… --to 40 --model small-model",
+      ]),
     )
     .action(summarize);
 }
 
-async function summarize(id: string, { to, json, ...options }: SummarizeOptions): Promise<void> {
-  await using sessions = await openExisting(options, { model: modelOfEnvironment(undefined) });
+async function summarize(id: string, { to, model: named, json, ...options }: SummarizeOptions): Promise<void> {
+  const model = modelOfEnvironment(named);
+  const asked: Model = named === undefined ? model : (request) => model({ ...request, model: named });
+  await using sessions = await openExisting(options, { model: asked });
   const summary = await (await sessions.get(id)).summarize(defined({ to }));
   if (summary === null) report({ session: id, summary }, `session ${id} is too short for a summary`, { json });
-  else report({ session: id, ...summary }, lineOf(summary), { json });
+  else report({ session: id, ...summary }, printable(lineOf(summary)), { json });
 }
 
 interface ListOptions extends StoreOptions, JsonOption {}
@@ -45,10 +53,13 @@ export function summariesCommand(): Command {
 
 async function summaries(id: string, { json, ...options }: ListOptions): Promise<void> {
   await using sessions = await openToRead(options);
+  let count = 0;
   for await (const summary of (await sessions.get(id)).summaries()) {
+    count++;
     if (json === true) writeJson(summary);
     else writeLine(lineOf(summary));
   }
+  if (count === 0 && json !== true) note(`session ${id} has no summaries`);
 }
 
 function lineOf({ from, to, text, usage }: Summary): string {
@@ -125,7 +136,7 @@ function ratingOf(text: string): NewRating["rating"] {
   if (text === "none") return null;
   const number = text.trim() === "" ? Number.NaN : Number(text);
   if (Number.isFinite(number)) return number;
-  throw new InvalidArgumentError("expected up, down, a number or none");
+  throw new InvalidArgumentError("Expected up, down, a number or none.");
 }
 
 async function rate(
@@ -136,7 +147,12 @@ async function rate(
 ): Promise<void> {
   await using sessions = await openExisting(options);
   await (await sessions.get(id)).rate(turn, { rating, ...defined({ comment, by }) });
-  report({ session: id, turn, rating }, `turn ${turn} of session ${id} is rated ${rating ?? "no more"}`, { json });
+  const rater = by === undefined ? "" : ` by ${by}`;
+  const text =
+    rating === null
+      ? `turn ${turn} of session ${id} has no rating${by === undefined ? " without a name" : rater}`
+      : `turn ${turn} of session ${id} is rated ${rating}${rater}`;
+  report({ session: id, turn, rating, by: by ?? null }, text, { json });
 }
 
 interface RatingsOptions extends StoreOptions, JsonOption {
@@ -154,10 +170,13 @@ export function ratingsCommand(): Command {
 
 async function ratings(id: string, { turn, json, ...options }: RatingsOptions): Promise<void> {
   await using sessions = await openToRead(options);
-  for (const rating of await (await sessions.get(id)).ratings(defined({ turn }))) {
+  const rated = await (await sessions.get(id)).ratings(defined({ turn }));
+  for (const rating of rated) {
     if (json === true) writeJson(rating);
     else writeLine(ratingLine(rating));
   }
+  if (rated.length === 0 && json !== true)
+    note(`${turn === undefined ? "session" : `turn ${turn} of session`} ${id} has no ratings`);
 }
 
 function ratingLine({ turn, rating, by, comment }: Rating): string {
