@@ -126,6 +126,35 @@ test("usage before and after a wait adds up, and counts once", async () => {
   assert.equal((await session.refresh()).counters.totalTokens, 36);
 });
 
+test("a turn that waits is sealed by its token in one commit, once, and the queue of its session goes on", async () => {
+  const { place, session, waiting } = await waitingPlace();
+  await using _ = place;
+  const other = await place.another().get("s");
+  await assert.rejects(session.sealWaiting("other"), refused("turn_not_waiting"));
+  await assert.rejects(session.sealWaiting(waiting.token, { until: "1h" } as object), refused("argument_invalid"));
+  const queued = other.exclusive(() => Promise.resolve("next"), { busy: "queue" });
+  await place.clock.advance(500);
+  const tries = await Promise.allSettled(
+    [session, other].map((one) => one.sealWaiting(waiting.token, { requests: 2 })),
+  );
+  const won = tries.filter((one) => one.status === "fulfilled").map(({ value }) => value);
+  assert.equal(won.length, 1, "exactly one");
+  for (const one of tries) if (one.status === "rejected") refused("turn_not_waiting")(one.reason);
+  const turn = await lastTurn(session);
+  assert.deepEqual(won, [turn]);
+  assert.deepEqual([turn.status, turn.requests, turn.waitedMs], ["done", 3, 500]);
+  assert.deepEqual(turn.output, [{ role: "assistant", content: "Let me ask." }]);
+  assert.equal(await queued, "next");
+  const events = await Array.fromAsync(session.events({ last: 1 }));
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["turn_resumed"],
+  );
+  const { counters, waitingTurn } = await session.refresh();
+  assert.deepEqual([counters.turns, counters.messages, waitingTurn], [2, 4, null]);
+  assert.equal((await doctor(place.sessions)).findings, 0);
+});
+
 test("what a writer may not do while a turn waits is refused with turn_waiting, and writes nothing", async () => {
   const { place, session, waiting } = await waitingPlace();
   await using _ = place;

@@ -282,10 +282,8 @@ export class History {
     if (typeof waiting.state !== "string") throw turnWaiting(session.id, waiting);
     // A state that cannot be loaded leaves the turn waiting.
     const state = await load(waiting.state);
-    await this.#inOrder(async () => {
-      await using turn = await session.resume(waiting.token);
-      await turn.seal({ output: waiting.output, requests: 0 });
-    });
+    // One commit: the turn either waits with its state, or it is done.
+    await this.#inOrder(() => session.sealWaiting(waiting.token, { requests: 0 }));
     return state;
   }
 

@@ -4,16 +4,18 @@
  * open one, without a writer, until:
  *
  * - a caller resumes it with its token, once: the turn is open again, and that caller is its writer;
+ * - a caller seals it with its token: it is finished, in the same commit;
  * - it is interrupted: by a caller, by the end of its time, or with its session. Its seal is that of `recover`.
  */
 import { SessionError } from "../../errors.ts";
 import { changeOf, draftOf, set, splice, type Change, type Draft } from "../record/change.ts";
 import { appendEvent } from "../record/event.ts";
+import type { Entry } from "../record/entry.ts";
 import { guardFence, guardLease, sessionIds, type Context, type Writer } from "../record/guards.ts";
 import { deadlines, stayLive, use } from "../record/lifecycle.ts";
 import type { SessionRecord, Waiting } from "../record/record.ts";
 import { nextState } from "../record/states.ts";
-import { grant, waitedAt, waitsAt, type Acquisition } from "../turns/leases.ts";
+import { grant, passLease, sealOver, waitedAt, waitsAt, type Acquisition } from "../turns/leases.ts";
 import { entryOfTurn, type Resume, type Step, type Turn, type Usage } from "../turns/turn.ts";
 import {
   appendChunks,
@@ -22,6 +24,7 @@ import {
   placeOpen,
   type NewChunks,
   type NewTurn,
+  type Sealing,
 } from "../turns/turns.ts";
 import { keptChunk } from "../turns/chunk.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
@@ -174,6 +177,39 @@ export function resumeTurn(
   use(draft, context);
   set(draft, deadlines(draft.record));
   return changeOf(draft);
+}
+
+/** How a turn that waits is sealed. */
+export interface WaitEnd extends Omit<Resumption, "lease" | "decided"> {
+  /** The seal of the turn as it would be open again, at a time in epoch ms. */
+  readonly sealing: (open: Turn, now: number) => Sealing;
+  /** The entries of the turns that the turn replaced. */
+  readonly replaced: readonly Entry[];
+}
+
+/**
+ * Resume the turn and seal it, in one step: no writer takes its lease, and the first waiter of the queue gets one.
+ * @throws SessionError as {@link guardToken}, `busy`, `fenced`, `turn_too_large`, `turn_parts_exceeded`
+ */
+export function sealWaiting(
+  draft: Draft,
+  { token, turn, writer, sealing, replaced }: WaitEnd,
+  context: Context,
+): { readonly change: Change; readonly turn: Turn } {
+  const waiting = guardToken(draft.record, token, context);
+  guardLease(draft.record, writer.fence, context);
+  const waitedMs = waitedAt(turn, waiting, context.now);
+  const open: Turn = { ...turn, status: "open", ...defined({ waitedMs }) };
+  const sealed: Turn = { ...open, ...sealing(open, context.now) };
+  const waited = Math.max(0, context.now - waiting.since);
+  appendEvent(draft, { type: "turn_resumed", turn: turn.seq, waitedMs: waited }, context);
+  use(draft, context);
+  const entry = sealOver(draft, sealed, replaced);
+  guardTurnParts(draft.record, sealed, context);
+  guardTurnSize(draft.record, sealed, entry, context);
+  if (writer.fence === null) passLease(draft, context);
+  set(draft, deadlines(draft.record));
+  return { change: changeOf(draft), turn: sealed };
 }
 
 /**

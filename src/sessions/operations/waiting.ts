@@ -1,14 +1,17 @@
-/** A turn that waits: shows it, and resumes it. */
-import { resumeOf, turnOf } from "../../domain/turns/turn.ts";
+/** A turn that waits: shows it, resumes it, and seals it. */
+import { closeToolCalls, resumeOf, turnOf, type Turn } from "../../domain/turns/turn.ts";
 import type { Chunk } from "../../domain/turns/chunk.ts";
-import { guardToken, resumeTurn, type Resumption } from "../../domain/writes/waiting.ts";
-import { waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
+import type { Sealing } from "../../domain/turns/turns.ts";
+import { guardToken, resumeTurn, sealWaiting, type Resumption } from "../../domain/writes/waiting.ts";
+import { isWordless, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
 import { readAbandonedTurn } from "../handle/abandoned-turn.ts";
 import type { Handle } from "../handle/handle.ts";
 import type { Flush } from "../../domain/writes/flush.ts";
+import { useReferences } from "../attachments/put.ts";
 import { answering } from "../turns/begin.ts";
+import { guardSeal, sealedUsage, type Seal } from "../turns/progress/seal.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import { waitingTurn, type WaitingTurn } from "../turns/progress/waiting-turn.ts";
 
@@ -48,6 +51,42 @@ async function resumeNext(handle: Handle, token: string, { flush, ...decided }: 
   if (result.status !== "ok") throw new Error("a resumption changes something, and claims no key");
   const output: readonly Chunk[] = chunks.length === written ? chunks : turn.output.map((message) => ({ message }));
   return answering(handle, result.change, { brings, flush, written: output });
+}
+
+/** @throws SessionError as `Session.sealWaiting` */
+export async function sealWaitingOn(handle: Handle, token: string, seal: Seal): Promise<Turn> {
+  handle.core.guardStore();
+  const parsed = parseId(token, "token");
+  guardSeal(seal);
+  return await handle.core.take(() => sealNext(handle, parsed, seal));
+}
+
+async function sealNext(handle: Handle, token: string, seal: Seal): Promise<Turn> {
+  await handle.refresh();
+  await guardWaits(handle, token);
+  const { turn, notRun } = await readWaiting(handle, token);
+  const { status = "done", output = turn.output } = seal;
+  // As in any seal: a finished turn may end with a call that its caller runs.
+  const whole = status === "done" ? output : closeToolCalls(output, notRun);
+  const used = useReferences(handle, whole);
+  if (used !== undefined) await used;
+  const replaced = isWordless({ status, output: whole }) ? await handle.replacedTurns() : [];
+  const sealing = (open: Turn, now: number): Sealing => ({
+    status,
+    output: whole,
+    ...sealedUsage(open, seal, { output: whole, before: turn.output.length, now }),
+  });
+  let sealed: Turn | undefined;
+  await handle.write(
+    (draft, context, writer) => {
+      const { change, turn: done } = sealWaiting(draft, { token, turn, writer, sealing, replaced }, context);
+      sealed = done;
+      return change;
+    },
+    { recovers: "dead" },
+  );
+  if (sealed === undefined) throw new Error("the rule of a seal was applied");
+  return sealed;
 }
 
 /** The turn and its chunks. They do not change while the turn waits. */

@@ -38,7 +38,7 @@ import {
 } from "../operations/memory.ts";
 import { truncateOn } from "../operations/truncate.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
-import { resumeOn, waitingOn } from "../operations/waiting.ts";
+import { resumeOn, sealWaitingOn, waitingOn } from "../operations/waiting.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
 import { areTraced, traceCall, traceStep } from "../tracing/operation.ts";
@@ -58,6 +58,7 @@ import type { ConsultOptions } from "../turns/question.ts";
 import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
+import type { Seal } from "../turns/progress/seal.ts";
 import type { WaitingTurn } from "../turns/progress/waiting-turn.ts";
 import { watchSession, type SessionNews, type WatchOptions } from "../turns/watch.ts";
 import type { ForkOptions } from "./fork.ts";
@@ -517,6 +518,16 @@ export class Session {
    */
   async resume(token: string): Promise<TurnInProgress> {
     return await this.#handle.operate("resume", () => resumeOn(this.#handle, token));
+  }
+
+  /**
+   * Seal the turn that waits under this token, in one commit: it is finished, with the output so far unless the seal names
+   * another. Usage and requests are added to those so far. Of several callers that resume or seal it exactly one succeeds.
+   * @throws SessionError as `resume`, `argument_invalid`, `message_invalid`, `turn_too_large`, `turn_parts_exceeded`; and the
+   *   turn still waits
+   */
+  async sealWaiting(token: string, seal: Seal = {}): Promise<Turn> {
+    return await this.#handle.operate("sealWaiting", () => sealWaitingOn(this.#handle, token, seal));
   }
 
   /**

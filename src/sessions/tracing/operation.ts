@@ -32,6 +32,7 @@ export type OperationName =
   | "suspend"
   | "waiting"
   | "resume"
+  | "sealWaiting"
   | "approve"
   | "branches"
   | "compare"

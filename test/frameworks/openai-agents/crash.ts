@@ -113,6 +113,8 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   const did = new Set(said.map((line) => line["did"]));
   const { waitingTurn } = await session.session.refresh();
   if (did.has("paused") && waitingTurn === null) assert(said.length > 6, "the approval is lost");
+  // Each step of a run, a wait and a resumption are one commit: none of them leaves a turn without its end.
+  for await (const { status } of session.session.turns()) assert.notEqual(status, "open", `after ${commits} commits`);
   const isResumed = await goOn(session);
   const items = await (await openaiSession<AgentInputItem>(sessions, "s")).getItems();
   assert.equal(textOf(items.at(-1)), "On we go.", `after ${commits} commits`);

@@ -241,10 +241,13 @@ test("an approval waits in the session, and exactly one process resumes it", asy
     await assert.rejects(runnerOf(session).run(agent, "Hello?", { session }), { code: "turn_waiting" });
     const others = await Promise.all([1, 2].map(async () => await openaiSession<AgentInputItem>(place.another(), "s")));
     await assert.rejects(others[0]!.resume(() => RunState.fromString(new Agent({ name: "other" }), "{}")));
+    const waits = await session.session.refresh();
     const states = await Promise.allSettled(
       others.map((other) => other.resume((text) => RunState.fromString(agent, text))),
     );
     assert.deepEqual(states.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+    const taken = await session.session.refresh();
+    assert.deepEqual([taken.version, taken.lease], [waits.version + 1, null], "a resumption is one commit");
     const at = states.findIndex(({ status }) => status === "fulfilled");
     const state = (states[at] as PromiseFulfilledResult<RunState<undefined, typeof agent>>).value;
     for (const interruption of state.getInterruptions()) state.approve(interruption);
