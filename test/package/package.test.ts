@@ -231,7 +231,8 @@ describe("the package", () => {
 
   test("it holds what it needs and nothing of the tests", () => {
     const paths = packed.files.map(({ path }) => path);
-    for (const needed of ["LICENSE", "README.md", "package.json", ...Object.values(manifest.bin)]) {
+    const report = ["dist/studio/standalone/report.js", "dist/studio/standalone/report.css"];
+    for (const needed of ["LICENSE", "README.md", "package.json", ...Object.values(manifest.bin), ...report]) {
       assert(paths.includes(needed), `${needed} is missing`);
     }
     const strange = paths.filter((path) => /\.test\.|^(src|test|bench|demo)\/|\.db/.test(path));

@@ -29,7 +29,7 @@ export function programOf(source: keyof typeof programs): string {
 export async function buildPrograms(): Promise<string> {
   const { build } = await import("rolldown");
   const { default: config } = await import("../../rolldown.config.ts");
-  const { default: studio } = await import("../../rolldown.studio.config.ts");
+  const { pagesIn } = await import("../../rolldown.studio.config.ts");
   const folder = mkdtempSync(join(tmpdir(), "perdure-built-"));
   chmodSync(folder, 0o755); // a test runs the command line as another user
   copyFileSync(join(project, "package.json"), join(folder, "package.json"));
@@ -42,7 +42,7 @@ export async function buildPrograms(): Promise<string> {
     input: { ...(config.input as Record<string, string>), ...input },
     output: { ...config.output, dir: join(folder, "dist") },
   });
-  await build({ ...studio, logLevel: "warn", output: { ...studio.output, dir: join(folder, "dist/studio/page") } });
+  for (const pages of pagesIn(join(folder, "dist"))) await build({ ...pages, logLevel: "warn" });
   process.env[folderVariable] = folder;
   return folder;
 }

@@ -8,6 +8,7 @@ import { statsKinds } from "../../sessions/stats.ts";
 import { guardTarget } from "../../files/target-file.ts";
 import { sumNames } from "../../store/stats.ts";
 import { instant, wholeNumber } from "../terminal/arguments.ts";
+import { CliError } from "../terminal/cli-error.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
 import { openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
 import { bytes, note, number, span, writeJson, writeTable } from "../terminal/output.ts";
@@ -78,7 +79,9 @@ async function stats({ by, since, limit, json, csv, html, ...options }: StatsOpt
 
 async function writeReport(sessions: Sessions, file: string, query: { readonly since?: Date }): Promise<void> {
   const found = await statsOf(sessions, { ...query, by: ["day", "agent", "model", "user"], limit: 366 });
-  await writeDurably(resolve(file), (handle) => handle.writeFile(statsReport(found)));
+  const report = statsReport(found);
+  if (report === undefined) throw new CliError("usage", "the report is not built in this checkout; run: npm run build");
+  await writeDurably(resolve(file), (handle) => handle.writeFile(report));
   note(`written to ${resolve(file)}`);
 }
 

@@ -135,8 +135,7 @@ export interface Percentiles {
   readonly mean: number;
   readonly p50: number;
   readonly p95: number;
-  readonly p99?: number;
-  readonly max?: number;
+  readonly max: number;
 }
 
 export interface Sums {
@@ -144,27 +143,39 @@ export interface Sums {
   readonly turns: number;
   readonly failed: number;
   readonly interrupted: number;
+  readonly truncated: number;
   readonly totalTokens: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  readonly estimated: number;
   readonly durationMs: number;
-  readonly durationPercentilesMs?: Percentiles | null;
+  readonly bytes: number;
+  readonly conflicts: number;
+}
+
+/** Sessions that came and went on one day of UTC. */
+export interface SessionDay {
+  readonly day: string;
+  readonly created: number;
+  readonly ended: number;
+  readonly expired: number;
 }
 
 export interface Stats {
+  readonly tenant: string;
   readonly at: string;
+  readonly since: string | null;
   readonly sessions: {
     readonly total: number;
     readonly states: Readonly<Record<State, number>>;
     readonly turns: Percentiles | null;
+    readonly lifeMs: Percentiles | null;
   };
-  readonly turns: Omit<Sums, "key"> & {
-    readonly truncated: number;
-    readonly durationPercentilesMs: Percentiles | null;
-  };
-  readonly handoffs: { readonly active: number };
+  readonly turns: Omit<Sums, "key"> & { readonly durationPercentilesMs: Percentiles | null };
+  readonly handoffs: { readonly active: number; readonly expired: number; readonly activeMs: Percentiles | null };
   readonly storage: { readonly bytes: number; readonly entries: number; readonly bytesPerSession: number };
-  readonly days: readonly { day: string; created: number; ended: number; expired: number }[];
+  readonly unreadable: { readonly sessions: number; readonly entries: number };
+  readonly days: readonly SessionDay[];
   readonly groups: { readonly [kind: string]: readonly Sums[] };
 }
 

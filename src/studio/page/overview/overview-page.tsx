@@ -1,12 +1,15 @@
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { call } from "../http/api.ts";
 import { onChange } from "../http/news.ts";
 import { states, type Page, type Session, type Stats, type Sums } from "../http/wire.ts";
+import { daysOf, plotsOf } from "../usage/days.ts";
+import { Figure } from "../usage/figure.tsx";
+import { GroupTable } from "../usage/group-table.tsx";
+import { Plot } from "../usage/plot.tsx";
 import { bytes, compact, counted, number, span } from "../view/format.ts";
 import { Ago, Failure, Loading, StateMark, href, sessionHref, useLoaded } from "../view/parts.tsx";
-import { Plot, type Series } from "./plot.tsx";
 
 const periods = [
   { days: 7, name: "7 days" },
@@ -86,24 +89,8 @@ function Numbers({
   readonly days: number;
 }): JSX.Element {
   const { sessions, turns, storage, handoffs } = byDay;
-  const groups = everyDay(byDay, days);
   const latency = turns.durationPercentilesMs;
-  const x = groups.map(({ at }) => at / 1000);
-  const tokens: readonly Series[] = [
-    { name: "in", values: groups.map(({ sums }) => sums?.inputTokens ?? 0), tone: "accent" },
-    { name: "out", values: groups.map(({ sums }) => sums?.outputTokens ?? 0), tone: "green" },
-  ];
-  const counts: readonly Series[] = [
-    { name: "turns", values: groups.map(({ sums }) => sums?.turns ?? 0), tone: "accent" },
-    { name: "failed", values: groups.map(({ sums }) => (sums?.failed ?? 0) + (sums?.interrupted ?? 0)), tone: "red" },
-  ];
-  const durations: readonly Series[] = [
-    {
-      name: "mean per turn",
-      values: groups.map(({ sums }) => (sums === undefined || sums.turns === 0 ? null : sums.durationMs / sums.turns)),
-      tone: "amber",
-    },
-  ];
+  const plots = plotsOf(daysOf(byDay, Date.parse(byDay.at), days));
   return (
     <>
       <dl class="figures-row">
@@ -130,92 +117,18 @@ function Numbers({
         </Figure>
       </dl>
       <div class="grid">
-        <Plot title="Tokens by day" x={x} series={tokens} form="bars" format={compact} />
-        <Plot title="Turns by day" x={x} series={counts} form="bars" format={compact} />
-        <Plot title="Latency by day" x={x} series={durations} form="line" format={span} />
-        <Agents agents={agents} />
+        <Plot {...plots.tokens} />
+        <Plot {...plots.turns} />
+        <Plot {...plots.latency} />
+        <GroupTable
+          title="Agents"
+          kind="Agent"
+          groups={agents}
+          most={12}
+          linkOf={(agent) => href(`/?agent=${encodeURIComponent(agent)}`)}
+        />
       </div>
     </>
-  );
-}
-
-function Figure({
-  name,
-  value,
-  children,
-}: {
-  readonly name: string;
-  readonly value: string;
-  readonly children: ComponentChildren;
-}): JSX.Element {
-  return (
-    <div class="figure">
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-      <dd class="faint">{children}</dd>
-    </div>
-  );
-}
-
-/** Each day of the period, also those without a turn. */
-function everyDay(
-  { at, groups }: Stats,
-  days: number,
-): readonly { readonly at: number; readonly sums: Sums | undefined }[] {
-  const byKey = new Map((groups["day"] ?? []).map((one) => [one.key, one]));
-  const today = Math.floor(Date.parse(at) / dayMs) * dayMs;
-  return Array.from({ length: days }, (_, index) => {
-    const day = today - (days - 1 - index) * dayMs;
-    return { at: day, sums: byKey.get(new Date(day).toISOString().slice(0, 10)) };
-  });
-}
-
-function Agents({ agents }: { readonly agents: readonly Sums[] }): JSX.Element {
-  const most = Math.max(1, ...agents.map(({ totalTokens }) => totalTokens));
-  return (
-    <section class="card">
-      <h2>Agents</h2>
-      {agents.length === 0 ? (
-        <p class="faint">No turns in this period.</p>
-      ) : (
-        <table class="table">
-          <thead>
-            <tr>
-              <th scope="col">Agent</th>
-              <th scope="col" class="num">
-                Turns
-              </th>
-              <th scope="col" class="num">
-                Failed
-              </th>
-              <th scope="col" class="num">
-                Mean
-              </th>
-              <th scope="col" class="num">
-                Tokens
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {agents.slice(0, 12).map((one) => (
-              <tr key={one.key}>
-                <th scope="row">
-                  <a class="link clip" href={href(`/?agent=${encodeURIComponent(one.key ?? "")}`)}>
-                    {one.key ?? "–"}
-                  </a>
-                </th>
-                <td class="num">{number(one.turns)}</td>
-                <td class="num">{number(one.failed + one.interrupted)}</td>
-                <td class="num">{one.turns === 0 ? "–" : span(one.durationMs / one.turns)}</td>
-                <td class="num">
-                  <meter min={0} max={most} value={one.totalTokens} aria-hidden="true" /> {compact(one.totalTokens)}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </section>
   );
 }
 

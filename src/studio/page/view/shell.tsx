@@ -6,7 +6,7 @@ import { Confirm } from "./confirm.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 import { isHelpOpen, useKeys } from "./keyboard.ts";
 import { href } from "./parts.tsx";
-import { isDark, switchTheme, theme } from "./theme.ts";
+import { isDark, switchTheme } from "./theme.ts";
 import { Toasts } from "./toasts.tsx";
 
 const pages: readonly {
@@ -67,9 +67,8 @@ export function Shell({ children }: { readonly children: ComponentChildren }): J
               type="button"
               class="quiet"
               onClick={switchTheme}
-              aria-label={isDark() ? "Light theme" : "Dark theme"}
+              aria-label={isDark.value ? "Light theme" : "Dark theme"}
               title="Theme (t)"
-              data-theme-is={theme.value}
             >
               <Icon name="theme" />
             </button>
