@@ -25,6 +25,7 @@ const engines: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>
   documents: () => import("./documents.ts"),
   news: () => import("./news.ts"),
   search: () => import("./search.ts"),
+  branches: () => import("./branches.ts"),
   "entry-points": () => import("./entry-points.ts"),
   ai: () => import("./ai.ts"),
   mcp: () => import("./mcp.ts"),

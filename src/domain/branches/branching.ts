@@ -4,7 +4,7 @@
  */
 import { SessionError } from "../../errors.ts";
 import { lastOwn, set, splice, type Draft } from "../record/change.ts";
-import { branchesLog, keptLog, type Entry } from "../record/entry.ts";
+import { branchesLog, branchOfLog, keptLog, type Entry } from "../record/entry.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "../record/guards.ts";
 import { use } from "../record/lifecycle.ts";
 import type { Segments, SessionRecord } from "../record/record.ts";
@@ -52,13 +52,13 @@ export function knownTree({ branches }: Pick<SessionRecord, "branches">): Branch
 /** Put the branches into the draft. */
 function put(draft: Draft, { tree, segments, turns, own }: Branches, context: Context): void {
   const { heads: before } = draft.record;
-  const others = Object.entries(before).filter(
-    ([log]) => !keptNumbers(draft.record).some((one) => keptLog(one) === log),
-  );
-  const kept = [...own].map(([number, count]) => [keptLog(number), count] as const);
+  const heads: { [log: string]: number } = {};
+  for (const [log, last] of Object.entries(before)) if (branchOfLog(log) === undefined) heads[log] = last;
+  for (const [number, last] of own) heads[keptLog(number)] = last;
+  heads["turns"] = turns;
   const branches = { ...segments, shared: lastShared(tree) };
   trees.set(branches, tree);
-  set(draft, { heads: { ...Object.fromEntries([...others, ...kept]), turns }, branches });
+  set(draft, { heads, branches });
   splice(draft, branchesLog, 1, [{ seq: 1, key: null, at: context.now, data: treeData(tree) }]);
 }
 

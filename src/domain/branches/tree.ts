@@ -4,7 +4,7 @@
  * the current one takes the shared turns, and the former one is kept in turn. Pure: no entry is read or moved.
  */
 import { SessionError } from "../../errors.ts";
-import { decode, encode } from "../values/codec.ts";
+import { decode } from "../values/codec.ts";
 import type { Entry } from "../record/entry.ts";
 
 /** A branch that is not the current one. */
@@ -42,7 +42,7 @@ export function treeData({ current, kept }: BranchTree): string {
     messages,
     ...(isRemoved ? [1] : []),
   ]);
-  return encode({ current, kept: rows }, "branches");
+  return JSON.stringify({ current, kept: rows });
 }
 
 /** @throws SessionError `store_invalid` for an entry that contains no tree */
@@ -64,8 +64,11 @@ export function readTree(data: string): BranchTree | undefined {
       const [number, parent, from, at, messages, removed] = row as [number, number, number, number, number, number?];
       branches.push({ number, parent, from, at, messages, isRemoved: removed === 1 });
     }
-    const numbers = new Set([current, ...branches.map(({ number }) => number)]);
-    const isTree = numbers.size === branches.length + 1 && branches.every((one) => reaches(branches, one, current));
+    const byNumber = new Map(branches.map((one) => [one.number, one]));
+    const isTree =
+      byNumber.size === branches.length &&
+      !byNumber.has(current) &&
+      branches.every((one) => isInTree(byNumber, one, current));
     return isTree ? { current, kept: branches } : undefined;
   } catch {
     return undefined;
@@ -76,16 +79,12 @@ function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** True where the parents of a branch lead to the current one, each with turns before those of its child. */
-function reaches(kept: readonly KeptBranch[], branch: KeptBranch, current: number): boolean {
-  let at = branch;
-  for (const _ of kept) {
-    if (at.parent === current) return at.from >= 1;
-    const parent = kept.find(({ number }) => number === at.parent);
-    if (parent === undefined || parent.from >= at.from) return false;
-    at = parent;
-  }
-  return false;
+/**
+ * True where the parent of a branch is the current one, or another one whose own turns begin before those of the branch: where all
+ * are, the parents of each lead to the current one.
+ */
+function isInTree(kept: ReadonlyMap<number, KeptBranch>, { parent, from }: KeptBranch, current: number): boolean {
+  return parent === current ? from >= 1 : (kept.get(parent)?.from ?? from) < from;
 }
 
 /** The kept branch with this number. */

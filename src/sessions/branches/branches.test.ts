@@ -9,8 +9,10 @@ import { doctor } from "../../admin.ts";
 import { sessionChanges } from "../../domain/record/change.ts";
 import { hasCode } from "../../errors.ts";
 import { openSessions } from "../../index.ts";
+import { callStore, forwardingStore } from "../../store/calls/forwarding-store.ts";
 import type { Model } from "../options/model.ts";
 import type { Session } from "../session/session.ts";
+import { sessionsOn } from "../sessions.ts";
 
 const model: Model = async function* ({ messages }) {
   yield { type: "text", text: `answer to ${String(messages.at(-1)?.content)}` };
@@ -87,6 +89,44 @@ test("a switch writes the record and one small entry, however long the branches 
   await session.switchTo("1");
   assert.deepEqual(written, ["#branches 1"]);
   assert.equal((await inputsOf(session)).length, 50);
+});
+
+test("a switch of a session that was just opened reads the one entry of the tree, and loads no record", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await Array.fromAsync(await session.edit(2, "another"));
+  const calls: string[] = [];
+  const own = { capabilities: place.shared.capabilities, watch: place.shared.watch, close: () => Promise.resolve() };
+  const store = forwardingStore(own, (method, args) => {
+    calls.push(method);
+    return callStore(place.shared, method, args);
+  });
+  await using others = sessionsOn(store, { clock: place.clock, sweep: false });
+  const opened = await others.get("s");
+  calls.length = 0;
+  await opened.switchTo("1");
+  assert.deepEqual(calls, ["read", "commit"]);
+  await opened.switchTo("2");
+  assert.deepEqual(calls, ["read", "commit", "commit"]);
+});
+
+test("a switch that reads a newer tree than its record switches where the other process has left the branches", async () => {
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await talk(session, "one", "two");
+  await Array.fromAsync(await session.edit(2, "another"));
+  await session.switchTo("1");
+  const [late, stale] = [await place.another().get("s"), await place.another().get("s")];
+  await Array.fromAsync(await session.edit(2, "a third"));
+  await session.removeBranch("2");
+  await session.switchTo("1");
+  await assert.rejects(late.switchTo("2"), (error) => hasCode(error, "branch_not_found"));
+  await stale.switchTo("3");
+  assert.deepEqual(await inputsOf(stale), ["one", "a third"]);
+  await session.refresh();
+  await session.switchTo("1");
+  assert.deepEqual(await inputsOf(session), ["one", "two"]);
 });
 
 test("a switch in another process is a conflict for a writer that has not seen it, and loses nothing", async () => {

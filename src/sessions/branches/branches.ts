@@ -5,6 +5,7 @@ import {
   divergence,
   keptBranch,
   lineage,
+  onlyBranch,
   treeOf,
   versionsAt,
   type BranchTree,
@@ -74,10 +75,27 @@ async function momentOf(handle: Handle): Promise<Moment> {
   return { record, tree: treeOf(tails[0]?.[0]) };
 }
 
-/** The moment that this process wrote last. Where the store has a newer one, the commit of a change is refused. */
-function knownMoment({ record }: Handle): Moment | undefined {
-  const tree = knownTree(record);
-  return tree && { record, tree };
+/**
+ * The moment of the record that this view knows, with the tree that this process wrote for it, or else that of the store. Where the
+ * store has a newer record, the commit of a change is refused. Undefined where the store shows another current branch.
+ */
+async function knownMoment({ core, record }: Handle): Promise<Moment | undefined> {
+  const tree = record.branches === null ? onlyBranch : (knownTree(record) ?? (await storedTree(core, record)));
+  return record.branches === null || tree.current === record.branches.current ? { record, tree } : undefined;
+}
+
+/** The tree in the store, which may belong to a newer record. */
+async function storedTree(core: Core, record: SessionRecord): Promise<BranchTree> {
+  const { readBytesMax: bytesMax } = core.options.limits;
+  const [entry] = await readLog(core, record, {
+    log: branchesLog,
+    from: 1,
+    to: 1,
+    order: "ascending",
+    limit: 1,
+    bytesMax,
+  });
+  return treeOf(entry);
 }
 
 /** @throws SessionError `range_invalid`, `argument_invalid` */
@@ -242,7 +260,7 @@ export async function switchOn(handle: Handle, id: string): Promise<void> {
   await handle.countingConflicts(() =>
     withoutForks(handle, () =>
       retryOnConflict(sessionIds(handle.record), async (attempt) => {
-        const known = attempt === 1 ? knownMoment(handle) : undefined;
+        const known = attempt === 1 ? await knownMoment(handle) : undefined;
         const { record, tree } = known ?? (await momentOf(handle));
         const written = await handle.write((draft, context, writer) => {
           // The tree is that of the record that was read.
