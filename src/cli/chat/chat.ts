@@ -1,7 +1,8 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { printable } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError, type Session } from "../../index.ts";
 import { examples } from "../program/command.ts";
+import { lastSession, showLastTurn } from "./last-session.ts";
 import {
   consultOptions,
   conversationCommand,
@@ -28,11 +29,18 @@ Ctrl-C stops a running answer and keeps its text. Twice at an empty prompt, it l
 export function chatCommand(): Command {
   return conversationCommand("chat", "Talk to an agent at a prompt; Ctrl-C stops an answer and keeps its text")
     .argument("[agent]", "the agent that answers (default: with --session, the one that answers there)")
+    .addOption(
+      new Option(
+        "-c, --continue",
+        "continue the last active session without a user or a device, and show its last turn; with an agent, one of that agent",
+      ).conflicts(["session", "instructions"]),
+    )
     .option("--agent <name>", "hand the session off to this agent, which stays active")
     .addHelpText(
       "after",
       examples([
         "perdure chat ceo",
+        "perdure chat -c",
         "perdure chat --session ceo_01m7…",
         "perdure chat --session ceo_01m7… --agent sales",
         "perdure chat ceo < questions.txt",
@@ -41,9 +49,13 @@ export function chatCommand(): Command {
     .action(chat);
 }
 
-type ChatOptions = ConversationOptions & { readonly agent?: string };
+interface ChatOptions extends ConversationOptions {
+  readonly agent?: string;
+  readonly continue?: true;
+}
 
-async function chat(agent: string | undefined, options: ChatOptions): Promise<void> {
+async function chat(agent: string | undefined, given: ChatOptions): Promise<void> {
+  const options = given.continue === true ? { ...given, session: await lastSession(agent, given) } : given;
   if (process.stdin.isTTY)
     await untilSignalled((signal) => chatAtPrompt(agent, options, signal), ["SIGTERM", "SIGHUP"]);
   else await untilSignalled((signal) => chatThroughPipe(agent, options, signal));
@@ -53,6 +65,7 @@ async function chat(agent: string | undefined, options: ChatOptions): Promise<vo
 async function chatThroughPipe(named: string | undefined, options: ChatOptions, signal: AbortSignal): Promise<void> {
   const { sessions, session, agent } = await resumeConversation(named, options);
   await using _ = sessions;
+  if (options.continue === true) await showLastTurn(session);
   for await (const question of questionsOfPipe(signal)) {
     if (question.trim() === "/exit") return;
     if (question.trim() !== "") await ask(session, question, { agent, options, signal });
@@ -65,6 +78,7 @@ async function chatAtPrompt(named: string | undefined, options: ChatOptions, sig
   await using _ = sessions;
   const { turn } = session.info;
   note(`session ${session.id}${turn === 0 ? "" : `, ${counted(turn, "turn")} so far`} · /help shows the keys`);
+  if (turn > 0) await showLastTurn(session);
   const terminal = new Terminal({
     history: await questionsSoFar(session),
     onFirstInterrupt: () => note("Ctrl-C again, Ctrl-D or /exit leaves; the session is stored"),

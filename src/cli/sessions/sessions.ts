@@ -18,7 +18,8 @@ import { listCommand } from "./sessions-list.ts";
 import { removeCommand } from "./sessions-remove.ts";
 import { showCommand } from "./sessions-show.ts";
 import { sweepCommand } from "./sessions-sweep.ts";
-import { updateCommand } from "./sessions-update.ts";
+import { labelCommand } from "./conversations/sessions-label.ts";
+import { renameCommand } from "./conversations/sessions-rename.ts";
 import { breakLeaseCommand } from "./sessions-break-lease.ts";
 
 /** `perdure sessions`: the commands on sessions. */
@@ -34,7 +35,8 @@ export function sessionsCommand(): Command {
   const commands = [
     listCommand(),
     showCommand(),
-    updateCommand(),
+    renameCommand(),
+    labelCommand(),
     budgetCommand(),
     cancelCommand(),
     endCommand(),

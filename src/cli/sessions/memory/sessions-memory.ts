@@ -1,10 +1,12 @@
-/** Commands of summaries, pinned turns, turns that are left out, and ratings. */
+/** Commands of summaries, pins, turns that are left out, and ratings. */
 import { InvalidArgumentError, type Command } from "commander";
 import { defined } from "../../../domain/values/defined.ts";
 import { printable } from "../../../domain/values/format-value.ts";
 import type { Model, NewRating, Rating, Summary } from "../../../index.ts";
 import { examples, jsonOption, storeCommand, type JsonOption } from "../../program/command.ts";
 import { modelOfEnvironment, openExisting, openToRead, type StoreOptions } from "../../program/environment.ts";
+import { pinOn } from "../../../sessions/conversations/title-and-pin.ts";
+import { coreOf } from "../../../sessions/sessions.ts";
 import { wholeNumber } from "../../terminal/arguments.ts";
 import { note, report, writeJson, writeLine } from "../../terminal/output.ts";
 
@@ -72,24 +74,47 @@ interface MarkOptions extends StoreOptions, JsonOption {
 }
 
 export function pinCommand(): Command {
-  return markCommand("pin", "Pin a turn: models are shown it behind the summary, however old it is");
+  return storeCommand(
+    "pin",
+    "Pin a session in the list of its user, or a turn, which models are shown however old it is",
+  )
+    .argument("<id>", "the session")
+    .argument("[turn]", "the number of the turn (default: pin the session)", wholeNumber)
+    .option("--undo", "remove the pin")
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "perdure sessions pin ceo_01m7…",
+        "perdure sessions pin ceo_01m7… 12",
+        "perdure sessions pin ceo_01m7… 12 --undo",
+      ]),
+    )
+    .action(pin);
+}
+
+async function pin(id: string, turn: number | undefined, options: MarkOptions): Promise<void> {
+  if (turn !== undefined) {
+    await mark("pin", id, turn, options);
+    return;
+  }
+  const { undo = false, json, ...store } = options;
+  await using sessions = await openExisting(store);
+  const isPinned = await pinOn(coreOf(sessions), { tenant: sessions.tenant, id }, !undo);
+  report({ session: id, isPinned }, `session ${id} is ${isPinned ? "pinned" : "not pinned"}`, { json });
 }
 
 export function leaveOutCommand(): Command {
-  return markCommand("leave-out", "Leave a turn out: no model is shown it, and users still see it");
-}
-
-function markCommand(name: "pin" | "leave-out", summary: string): Command {
-  return storeCommand(name, summary)
+  return storeCommand("leave-out", "Leave a turn out: no model is shown it, and users still see it")
     .argument("<id>", "the session")
     .argument("<turn>", "the number of the turn", wholeNumber)
     .option("--undo", "remove the mark")
     .option(...jsonOption)
     .addHelpText(
       "after",
-      examples([`perdure sessions ${name} ceo_01m7… 12`, `perdure sessions ${name} ceo_01m7… 12 --undo`]),
+      examples(["perdure sessions leave-out ceo_01m7… 12", "perdure sessions leave-out ceo_01m7… 12 --undo"]),
     )
-    .action((id: string, turn: number, options: MarkOptions) => mark(name, id, turn, options));
+    .action((id: string, turn: number, options: MarkOptions) => mark("leave-out", id, turn, options));
 }
 
 async function mark(
