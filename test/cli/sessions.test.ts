@@ -180,23 +180,25 @@ test("list filters by agent, user, state and activity", async () => {
 
 test("the title and the labels of a session are changed, shown, and listed by", async () => {
   await using place = await stocked();
-  const changes = ["--title", "Ordering flour", "--label", "team=ops", "--label", "note=a=b"];
-  const updated = await place.run(["sessions", "update", "a", ...changes, "--json"]);
-  assert.deepEqual(JSON.parse(updated.stdout), {
-    session: "a",
-    title: "Ordering flour",
-    labels: { note: "a=b", team: "ops" },
-  });
+  await place.run(["sessions", "rename", "a", "Ordering flour"]);
+  const labelled = await place.run(["sessions", "label", "a", "team=ops", "note=a=b", "--json"]);
+  assert.deepEqual(JSON.parse(labelled.stdout), { session: "a", labels: { note: "a=b", team: "ops" } });
   assert.deepEqual(await idsOf(place, ["--label", "team"]), ["a"]);
   assert.deepEqual(await idsOf(place, ["--label", "team=ops", "--label", "note"]), ["a"]);
   assert.deepEqual(await idsOf(place, ["--label", "team=sales"]), []);
   assert.deepEqual(await idsOf(place, ["--label", "team=ops", "--sort", "created"]), ["a"]);
   const shown = (await place.run(["sessions", "show", "a"])).stdout;
   assert.match(shown, /title +Ordering flour\n.*labels +note=a=b, team=ops\n/s);
-  const removed = await place.run(["sessions", "update", "a", "--no-title", "--remove-label", "note"]);
-  assert.equal(removed.stderr, "session a: no title; team=ops\n");
-  for (const wrong of [[], ["--label", "team"], ["--label", "=x"], ["--title", ""]]) {
-    const { code, stderr } = await place.run(["sessions", "update", "a", ...wrong]);
+  const removed = await place.run(["sessions", "label", "a", "--remove", "note"]);
+  assert.equal(removed.stderr, "session a: team=ops\n");
+  for (const wrong of [
+    ["rename", "a", ""],
+    ["rename", "a", "x", "--clear"],
+    ["label", "a"],
+    ["label", "a", "team"],
+    ["label", "a", "=x"],
+  ]) {
+    const { code, stderr } = await place.run(["sessions", ...wrong]);
     assert.equal(code, 2, `${wrong.join(" ")}: ${stderr}`);
   }
 });
