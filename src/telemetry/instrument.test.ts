@@ -242,6 +242,44 @@ test("a tool is a span beneath the answer that called for it", async () => {
   assert.equal(parentOf(span, await place.spans()), "invoke_agent ceo");
 });
 
+test("a summary is a span beneath the answer that waits for it, and its tokens are counted beside those of turns", async () => {
+  let isFailing = false;
+  const usage = { inputTokens: 20, outputTokens: 5 };
+  const summarizer = () =>
+    isFailing
+      ? Promise.reject(new Error("a secret failure"))
+      : Promise.resolve({ text: "a secret summary", usage, model: "m-2" });
+  await using place = await Place.open({ model, compaction: { atTokens: 1, keep: 1, summarizer } });
+  const session = await place.sessions.create({ id: "s", agent: "ceo" });
+  for (const input of ["one", "two", "three"]) await session.append({ input, output: "reply" });
+  await (
+    await session.consult("four")
+  ).done;
+  const span = await place.span("summarize ceo");
+  assert.deepEqual(span.attributes, {
+    "gen_ai.conversation.id": "s",
+    "gen_ai.agent.name": "ceo",
+    "perdure.tenant": "default",
+    "perdure.summary.from": 1,
+    "perdure.summary.to": 2,
+    "perdure.summary.automatic": true,
+    "gen_ai.response.model": "m-2",
+    "gen_ai.usage.input_tokens": 20,
+    "gen_ai.usage.output_tokens": 5,
+    "perdure.usage.estimated": false,
+  });
+  assert.equal(parentOf(span, await place.spans()), "invoke_agent ceo");
+  isFailing = true;
+  await assert.rejects(session.summarize({ to: 4 }), /a secret failure/);
+  assert.deepEqual(await place.values("perdure.summary.duration"), { "ceo m-2 true": 1, "ceo false Error": 1 });
+  assert.deepEqual(await place.values("perdure.summary.tokens"), {
+    "ceo m-2 false input": 20,
+    "ceo m-2 false output": 5,
+  });
+  assert.deepEqual(await place.values("perdure.tokens"), { "ceo m-1 false input": 7, "ceo m-1 false output": 3 });
+  assert(!(await place.everything()).includes("secret"));
+});
+
 test("turns, tokens, calls, batches, sweeps and events are counted, by agent and model", async () => {
   await using place = await Place.open({ model });
   const { sessions } = place;

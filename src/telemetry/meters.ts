@@ -1,6 +1,13 @@
 /** Metrics. Their attributes name agents, models and kinds, of which there are few; never a session or a user. */
 import { channel } from "node:diagnostics_channel";
-import type { Attributes, BatchObservableResult, Meter, MetricOptions, ObservableResult } from "@opentelemetry/api";
+import type {
+  Attributes,
+  BatchObservableResult,
+  Counter,
+  Meter,
+  MetricOptions,
+  ObservableResult,
+} from "@opentelemetry/api";
 import { defined } from "../domain/values/defined.ts";
 import {
   SessionError,
@@ -9,8 +16,10 @@ import {
   type Operation,
   type Sessions,
   type StoreCall,
+  type Summarizing,
   type SweepNews,
   type TurnNews,
+  type Usage,
 } from "../index.ts";
 import type { HostEvent } from "../host/index.ts";
 import { agentOf, errorType } from "./attributes.ts";
@@ -42,6 +51,7 @@ export class Meters {
     this.#instruments = instrumentsOf(meter);
     this.#listen("tracing:perdure:operation:asyncEnd", (operation: Operation) => this.#onOperation(operation));
     this.#listen("tracing:perdure:consult:asyncEnd", ({ error }: Consultation) => this.#countError(error));
+    this.#listen("tracing:perdure:summary:asyncEnd", (made: Summarizing) => this.#onSummary(made));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:turn", (news: TurnNews) => this.#onTurn(news));
     this.#listen("perdure:event", (news: EventNews) => this.#onEvent(news));
@@ -128,10 +138,15 @@ export class Meters {
     this.#instruments.turns.add(1, { ...who, "perdure.turn.status": status });
     if (durationMs !== undefined)
       this.#instruments.turnDurations.record(durationMs / 1000, { ...who, "perdure.turn.status": status });
-    if (usage === undefined) return;
-    const about = { ...who, "perdure.usage.estimated": usage.estimated === true };
-    this.#instruments.tokens.add(usage.inputTokens, { ...about, "gen_ai.token.type": "input" });
-    this.#instruments.tokens.add(usage.outputTokens, { ...about, "gen_ai.token.type": "output" });
+    countTokens(this.#instruments.tokens, usage, who);
+  }
+
+  #onSummary({ agent, isAutomatic, summary, ms = 0, error }: Summarizing): void {
+    const who = { ...agentOf(agent), ...defined({ "gen_ai.response.model": summary?.model }) };
+    const about = { ...who, "perdure.summary.automatic": isAutomatic, ...failureOf(error) };
+    this.#instruments.summaries.record(ms / 1000, about);
+    countTokens(this.#instruments.summaryTokens, summary?.usage, who);
+    this.#countError(error);
   }
 
   #onEvent({ agent, event: { type, category }, ended }: EventNews): void {
@@ -180,6 +195,11 @@ function instrumentsOf(meter: Meter) {
     turns: meter.createCounter("perdure.turns", { description: "Finished turns", unit: "{turn}" }),
     turnDurations: meter.createHistogram("perdure.turn.duration", time("From the question to the whole answer")),
     tokens: meter.createCounter("perdure.tokens", { description: "Tokens of finished turns", unit: "{token}" }),
+    summaries: meter.createHistogram("perdure.summary.duration", time("Summaries of past turns")),
+    summaryTokens: meter.createCounter("perdure.summary.tokens", {
+      description: "Tokens of summaries, which are no tokens of turns",
+      unit: "{token}",
+    }),
     sessionEvents: meter.createCounter("perdure.session.events", {
       description: "Entries of the sessions' logs of events: created, expired, handed_off and so on",
       unit: "{event}",
@@ -205,6 +225,13 @@ function instrumentsOf(meter: Meter) {
     messages: meter.createHistogram("perdure.host.message.duration", time("Messages to live sessions")),
     mailboxes: meter.createHistogram("perdure.host.mailbox.depth", size("Messages that wait", "{message}")),
   };
+}
+
+function countTokens(counter: Counter, usage: Usage | undefined, who: Attributes): void {
+  if (usage === undefined) return;
+  const about = { ...who, "perdure.usage.estimated": usage.estimated === true };
+  counter.add(usage.inputTokens, { ...about, "gen_ai.token.type": "input" });
+  counter.add(usage.outputTokens, { ...about, "gen_ai.token.type": "output" });
 }
 
 function failureOf(error: unknown): Attributes {

@@ -7,7 +7,7 @@ import { tracingChannel } from "node:diagnostics_channel";
 import type * as OpenTelemetry from "@opentelemetry/api";
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
 import { defined } from "../domain/values/defined.ts";
-import type { Consultation, Operation, StoreCall, ToolRun, Traced } from "../index.ts";
+import type { Consultation, Operation, StoreCall, Summarizing, ToolRun, Traced, Usage } from "../index.ts";
 import { agentOf, errorType } from "./attributes.ts";
 
 /** The package `@opentelemetry/api`. */
@@ -50,6 +50,7 @@ export class Spans {
     this.#active = new ActiveContext(api);
     this.#trace(operations);
     this.#trace(consultations);
+    this.#trace(summaries);
     this.#trace(toolRuns);
     this.#trace(storeCalls);
   }
@@ -154,11 +155,34 @@ function answerOf(answer: Consultation["answer"]): Attributes {
     "perdure.turn.status": status,
     "perdure.turn.requests": requests,
     "gen_ai.response.model": model,
-    "gen_ai.usage.input_tokens": usage?.inputTokens,
-    "gen_ai.usage.output_tokens": usage?.outputTokens,
-    "perdure.usage.estimated": usage && usage.estimated === true,
+    ...usageOf(usage),
   });
 }
+
+function usageOf(usage: Usage | undefined): Attributes {
+  if (usage === undefined) return {};
+  return {
+    "gen_ai.usage.input_tokens": usage.inputTokens,
+    "gen_ai.usage.output_tokens": usage.outputTokens,
+    "perdure.usage.estimated": usage.estimated === true,
+  };
+}
+
+const summaries: Kind<Summarizing> = {
+  channel: "perdure:summary",
+  mayBeRoot: true,
+  name: ({ agent }) => `summarize ${agent}`,
+  attributes({ from, to, isAutomatic, summary, ...ids }) {
+    return {
+      ...idsOf(ids),
+      "perdure.summary.from": from,
+      "perdure.summary.to": to,
+      "perdure.summary.automatic": isAutomatic,
+      ...defined({ "gen_ai.response.model": summary?.model }),
+      ...usageOf(summary?.usage),
+    };
+  },
+};
 
 const toolRuns: Kind<ToolRun> = {
   channel: "perdure:tool",
