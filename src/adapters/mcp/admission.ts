@@ -5,7 +5,7 @@ import { bearerToken, verified } from "../../serving/bearer.ts";
 import type { KeyRing } from "../../serving/configured-keys.ts";
 import type { RateLimits } from "../../serving/rate-limits.ts";
 import type { PackageMcp } from "./package-mcp.ts";
-import type { Caller } from "./tool.ts";
+import type { Caller } from "./tools/tool.ts";
 
 /** Names of the machine itself, as `Host` has them. */
 export const loopbackHosts: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];

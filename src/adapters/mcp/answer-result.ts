@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { defined } from "../../domain/values/defined.ts";
 import type { Session, Turn, WaitingTurn } from "../../index.ts";
-import { textOf, type Plain } from "./shown.ts";
-import { result } from "./tool.ts";
+import { textOf, type Plain } from "./tools/shown.ts";
+import { result } from "./tools/tool.ts";
 
 /** An answer, as a schema describes it. */
 export const answerShape: z.ZodType = z.object({

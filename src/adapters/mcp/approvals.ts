@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Decisions, WaitingTurn } from "../../index.ts";
-import type { ClientCapabilities } from "./tool.ts";
+import type { ClientCapabilities } from "./tools/tool.ts";
 
 /** The client can show a form to its user. A client that names no kind of elicitation means forms. */
 export function showsForms({ elicitation }: ClientCapabilities): boolean {

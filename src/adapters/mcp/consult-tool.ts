@@ -8,10 +8,16 @@ import type { Answer, Session, Turn } from "../../index.ts";
 import { agentName, message } from "../../protocol/schemas.ts";
 import { answerForm, answerResult, answerShape } from "./answer-result.ts";
 import { approvalRequests, decisionsOf, showsForms } from "./approvals.ts";
-import type { McpContext } from "./package-mcp.ts";
-import { creation, key, messagesOf, sessionId, sessionOf } from "./session-tools.ts";
+import { creation, key, messagesOf, sessionId, sessionOf } from "./tools/session-tools.ts";
 import { knowsTasks, newTask } from "./tasks.ts";
-import { failed, sessionTool, type Consulting, type SessionTool, type ToolCall } from "./tool.ts";
+import {
+  failed,
+  sessionTool,
+  type Consulting,
+  type McpContext,
+  type SessionTool,
+  type ToolCall,
+} from "./tools/tool.ts";
 
 export function consultTool(consulting: Consulting): SessionTool {
   return sessionTool({

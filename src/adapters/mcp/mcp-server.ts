@@ -19,10 +19,11 @@ import {
   type McpServerLike,
 } from "./package-mcp.ts";
 import { protocolServer, type ServerParts } from "./protocol-server.ts";
-import { readingTools, writingTools } from "./session-tools.ts";
+import { memoryTools } from "./tools/memory-tools.ts";
+import { readingTools, writingTools } from "./tools/session-tools.ts";
 import { serveOverStdio } from "./stdio.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import type { Caller } from "./tool.ts";
+import type { Caller } from "./tools/tool.ts";
 
 /** The context that a serverless host gives to a request: the function stays alive until the promise settles. */
 export interface McpRequestLifetime {
@@ -81,7 +82,8 @@ export class McpServer {
     this.#conditions = conditions;
     this.#report = report;
     const { sdk } = conditions;
-    const tools = [...readingTools, writingTools.append, consultTool(consulting), ...writingTools.others];
+    const { append, others } = writingTools;
+    const tools = [...readingTools, append, consultTool(consulting), ...others, ...memoryTools];
     const track = async <T>(work: Promise<T>): Promise<T> => await this.#running.track(work);
     this.#parts = { sdk, version, tools, consulting, track, extend };
     this.#handler = this.#httpHandler();

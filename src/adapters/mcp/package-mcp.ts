@@ -1,19 +1,6 @@
 /** The package `@modelcontextprotocol/server`, described by the members that are called. It is loaded when a server is made. */
 import { loadPeer } from "../peers/load-peer.ts";
-
-/** The context of a request, as the package hands it to a handler. */
-export interface McpContext {
-  readonly mcpReq: {
-    readonly _meta?: { readonly progressToken?: string | number };
-    /** The reserved fields of a request of the revision 2026-07-28. */
-    readonly envelope?: { readonly [name: string]: unknown };
-    /** The client's answers to the requests of an `input_required` result. */
-    readonly inputResponses?: { readonly [key: string]: unknown };
-    /** Aborts when the client cancels the request or leaves; also after a normal end. */
-    readonly signal: AbortSignal;
-    notify(notification: { readonly method: string; readonly params: object }): Promise<void>;
-  };
-}
+import type { McpContext } from "./tools/tool.ts";
 
 /** A handler of requests: of a method of the protocol it gets the request, of another one the parameters. */
 export type McpHandler = (input: never, context: McpContext) => object | Promise<object>;

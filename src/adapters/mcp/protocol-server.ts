@@ -9,11 +9,11 @@ import { problemOf } from "../../protocol/problem.ts";
 import { guardRight } from "../../serving/bearer.ts";
 import { asSessionError } from "../../serving/thrown.ts";
 import type { KeyRight } from "../../index.ts";
-import type { McpContext, McpHandler, McpServerLike, PackageMcp, ProtocolServer } from "./package-mcp.ts";
+import type { McpHandler, McpServerLike, PackageMcp, ProtocolServer } from "./package-mcp.ts";
 import { listPrompts, promptOf } from "./prompts.ts";
 import { listResources, readResource, sessionTemplate } from "./resources.ts";
 import { cancelTask, findTask, knowsTasks, taskForm, tasksExtension, updateTask, type FoundTask } from "./tasks.ts";
-import type { Caller, ClientCapabilities, Consulting, SessionTool } from "./tool.ts";
+import type { Caller, ClientCapabilities, Consulting, McpContext, SessionTool } from "./tools/tool.ts";
 
 /** What all servers of a program share. */
 export interface ServerParts {

@@ -3,7 +3,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { hasCode } from "../../errors.ts";
 import type { SessionInfo, Sessions } from "../../index.ts";
 import { toJson } from "../../protocol/json.ts";
-import { sessionForm, turnsPage } from "./shown.ts";
+import { sessionForm, turnsPage } from "./tools/shown.ts";
 
 const prefix = "perdure://session/";
 const mimeType = "application/json";

@@ -5,7 +5,7 @@
 import type { McpHttpHandler } from "./package-mcp.ts";
 import { SessionEvents } from "./session-events.ts";
 import { knowsTasks, tasksExtension } from "./tasks.ts";
-import type { Caller, ClientCapabilities } from "./tool.ts";
+import type { Caller, ClientCapabilities } from "./tools/tool.ts";
 
 /** The pause between two checks of the key of a subscription, ms. */
 const keyCheckMs = 15_000;

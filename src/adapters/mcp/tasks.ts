@@ -15,8 +15,8 @@ import type { Session, Sessions, Turn, WaitingTurn } from "../../index.ts";
 import { errorOf } from "../../protocol/problem.ts";
 import { answerForm, answerResult } from "./answer-result.ts";
 import { approvalRequests, decisionsOf } from "./approvals.ts";
-import type { Plain } from "./shown.ts";
-import { failed, type Caller, type ClientCapabilities, type Consulting } from "./tool.ts";
+import type { Plain } from "./tools/shown.ts";
+import { failed, type Caller, type ClientCapabilities, type Consulting } from "./tools/tool.ts";
 
 /** The name of the extension. */
 export const tasksExtension = "io.modelcontextprotocol/tasks";

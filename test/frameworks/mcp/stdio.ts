@@ -59,7 +59,7 @@ for (const era of eras) {
     const place = await placeOf(context);
     const client = clientOf({ era });
     const said = await overStdio(context, client, place);
-    assert.equal((await client.listTools()).tools.length, 8);
+    assert.equal((await client.listTools()).tools.length, 12);
     const pieces: string[] = [];
     const asked = { session: "s", key: "k", message: "Hi", create: { agent: "ceo" } };
     const answer = await client.callTool(

@@ -46,6 +46,10 @@ for (const era of eras) {
         ["session_hand_off", false, false, true],
         ["session_fork", false, false, false],
         ["session_end", false, true, true],
+        ["session_memory", true, undefined, undefined],
+        ["session_summarize", false, false, true],
+        ["session_mark", false, false, true],
+        ["session_rate", false, true, true],
       ],
     );
     for (const { name, inputSchema, outputSchema } of tools) {
@@ -145,6 +149,56 @@ for (const era of eras) {
     await assert.rejects(client.callTool({ name: "toString", arguments: {} }), /no tool/);
   });
 }
+
+test("a client summarizes, marks and rates turns, and reads the memory that the session has", async () => {
+  let calls = 0;
+  const model: Model = async function* () {
+    calls++;
+    yield { type: "text", text: "the summary" };
+    yield { type: "usage", usage: { inputTokens: 10, outputTokens: 2 } };
+  };
+  await using place = inMemory({ model });
+  await using server = await serving(place.sessions);
+  const client = await server.client();
+  const session = await place.sessions.create({ id: "s" });
+  const none = { summary: null, pinned: [], leftOut: [], ratings: [] };
+  assert.deepEqual(await call(client, "session_memory", { session: "s" }), none);
+  assert.deepEqual(await call(client, "session_summarize", { session: "s" }), { summary: null }, "too short");
+  for (let turn = 1; turn <= 6; turn++) await session.append({ input: `word${turn}`, output: "reply" });
+  const { summary } = await call(client, "session_summarize", { session: "s", to: 3 });
+  assert.deepEqual([summary.from, summary.to, summary.text, summary.usage.totalTokens], [1, 3, "the summary", 12]);
+  assert.deepEqual(await call(client, "session_summarize", { session: "s", to: 3 }), { summary });
+  assert.equal(calls, 1);
+  assert.deepEqual(await call(client, "session_mark", { session: "s", turn: 2, mark: "pinned" }), {
+    pinned: [2],
+    leftOut: [],
+  });
+  await call(client, "session_mark", { session: "s", turn: 5, mark: "left_out" });
+  await call(client, "session_rate", { session: "s", turn: 1, rating: "up", by: "ana", comment: "good" });
+  await call(client, "session_rate", { session: "s", turn: 6, rating: 0.5 });
+  const shown = await call(client, "session_memory", { session: "s" });
+  assert.deepEqual([shown.summary, shown.pinned, shown.leftOut], [summary, [2], [5]]);
+  assert.deepEqual(
+    shown.ratings.map(({ turn, rating, by, comment }: Record<string, unknown>) => [turn, rating, by, comment]),
+    [
+      [1, "up", "ana", "good"],
+      [6, 0.5, null, undefined],
+    ],
+  );
+  for (const turn of [2, 5]) await call(client, "session_mark", { session: "s", turn, mark: "none" });
+  await call(client, "session_rate", { session: "s", turn: 1, rating: null, by: "ana" });
+  await call(client, "session_rate", { session: "s", turn: 6, rating: null });
+  assert.deepEqual(await call(client, "session_memory", { session: "s" }), { ...none, summary });
+  for (const [name, args, code] of [
+    ["session_mark", { turn: 7, mark: "pinned" }, "range_invalid"],
+    ["session_mark", { turn: 1, mark: "hidden" }, "request_invalid"],
+    ["session_rate", { turn: 1, rating: "great" }, "request_invalid"],
+    ["session_rate", { turn: 1, rating: "up", note: "x" }, "request_invalid"],
+    ["session_summarize", { to: 7 }, "range_invalid"],
+  ] as const)
+    assert.equal((await problem(client, name, { session: "s", ...args })).code, code, name);
+  assert.deepEqual(server.errors, []);
+});
 
 test("arguments that a tool does not take, ids and bodies of other forms are refused by name, and write nothing", async () => {
   await using place = inMemory({ model: echo });

@@ -1,13 +1,12 @@
 /** A tool: its description, and a call of it. A call that fails is a result with the problem, which a model can read. */
 import { z } from "zod";
-import type { SessionError } from "../../errors.ts";
-import type { Answer, KeyRight, Sessions } from "../../index.ts";
-import { problemOf } from "../../protocol/problem.ts";
-import { guardRight } from "../../serving/bearer.ts";
-import type { Approve, Converse } from "../../serving/converse.ts";
-import { checked, guardFields } from "../../serving/known-fields.ts";
-import { asSessionError } from "../../serving/thrown.ts";
-import type { McpContext } from "./package-mcp.ts";
+import type { SessionError } from "../../../errors.ts";
+import type { Answer, KeyRight, Sessions } from "../../../index.ts";
+import { problemOf } from "../../../protocol/problem.ts";
+import { guardRight } from "../../../serving/bearer.ts";
+import type { Approve, Converse } from "../../../serving/converse.ts";
+import { checked, guardFields } from "../../../serving/known-fields.ts";
+import { asSessionError } from "../../../serving/thrown.ts";
 import type { Plain } from "./shown.ts";
 
 /** The caller of a tool, as its key or its connection makes it. */
@@ -26,6 +25,20 @@ export interface Consulting {
   /** Tracks an answer that outlives its request. */
   readonly outlive: (answer: Answer) => void;
   readonly report: (error: SessionError) => void;
+}
+
+/** The context of a request, as the package hands it to a handler. */
+export interface McpContext {
+  readonly mcpReq: {
+    readonly _meta?: { readonly progressToken?: string | number };
+    /** The reserved fields of a request of the revision 2026-07-28. */
+    readonly envelope?: { readonly [name: string]: unknown };
+    /** The client's answers to the requests of an `input_required` result. */
+    readonly inputResponses?: { readonly [key: string]: unknown };
+    /** Aborts when the client cancels the request or leaves; also after a normal end. */
+    readonly signal: AbortSignal;
+    notify(notification: { readonly method: string; readonly params: object }): Promise<void>;
+  };
 }
 
 /** A call of a tool. */

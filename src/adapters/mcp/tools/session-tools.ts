@@ -1,11 +1,11 @@
 /** The tools that read, write and end sessions, without a model. */
 import { z } from "zod";
-import { defined } from "../../domain/values/defined.ts";
-import { SessionError } from "../../errors.ts";
-import type { MessageInput, Seen, Session, Sessions } from "../../index.ts";
-import { fromJson } from "../../protocol/json.ts";
-import { agentName, instant, labels, message, title } from "../../protocol/schemas.ts";
-import { parseEtag, wireActiveAgent } from "../../protocol/wire.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { SessionError } from "../../../errors.ts";
+import type { MessageInput, Seen, Session, Sessions } from "../../../index.ts";
+import { fromJson } from "../../../protocol/json.ts";
+import { agentName, instant, labels, message, title } from "../../../protocol/schemas.ts";
+import { parseEtag, wireActiveAgent } from "../../../protocol/wire.ts";
 import { plain, sessionForm, sessionShape, turnForm, turnShape, turnsPage, turnsShape } from "./shown.ts";
 import { result, sessionTool, type SessionTool } from "./tool.ts";
 

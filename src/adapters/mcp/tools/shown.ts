@@ -1,10 +1,10 @@
 /** Sessions and turns as tools and resources show them: fewer fields than over HTTP, since a model reads them. */
 import { z } from "zod";
-import { defined } from "../../domain/values/defined.ts";
-import { withoutNative } from "../../domain/request/native-form.ts";
-import type { Message, Session, SessionInfo, Turn, UnreadableEntry } from "../../index.ts";
-import { toJson } from "../../protocol/json.ts";
-import { wireEtag, wireTurn } from "../../protocol/wire.ts";
+import { defined } from "../../../domain/values/defined.ts";
+import { withoutNative } from "../../../domain/request/native-form.ts";
+import type { Message, Session, SessionInfo, Turn, UnreadableEntry } from "../../../index.ts";
+import { toJson } from "../../../protocol/json.ts";
+import { wireEtag, wireTurn } from "../../../protocol/wire.ts";
 
 /** A value of JSON. */
 export type Plain = { readonly [field: string]: unknown };
