@@ -15,6 +15,7 @@ export function pagesIn(dist: string): BuildOptions[] {
   return [
     buildOf("studio", "main.tsx", [plots, "style.css"], { dir: `${dist}/studio/page`, cleanDir: true }),
     buildOf("report", "report/main.tsx", [plots, "style.css", "report/report.css"], { ...standalone, cleanDir: true }),
+    buildOf("reference", "reference/main.tsx", ["style.css", "reference/reference.css"], standalone),
   ];
 }
 

@@ -256,6 +256,18 @@ describe("the package", () => {
     assert.equal(await node(["--input-type=module", "--eval", script], project), "200\n200\n200\n200\n");
   });
 
+  test("the server has the page of its interface", async () => {
+    const script = `import { openSessions } from "perdure";
+      import { createServer } from "perdure/server";
+      const sessions = await openSessions("memory:");
+      const server = createServer({ sessions });
+      const response = await server.fetch(new Request("http://localhost/docs"));
+      console.log(response.status, /script-src 'sha256-/.test(response.headers.get("content-security-policy")));
+      await server.stop();
+      await sessions.close();`;
+    assert.equal(await node(["--input-type=module", "--eval", script], project), "200 true\n");
+  });
+
   test("each link of its documentation leads to a file that it holds", () => {
     const paths = new Set(packed.files.map(({ path }) => path));
     const dead = [...paths]

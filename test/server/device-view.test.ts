@@ -137,9 +137,7 @@ test("an id with dot segments is refused by client and server", async () => {
   }
 });
 
-test("the documents of the interface are made once", async () => {
+test("the document of the interface is made once", async () => {
   await using here = serve();
-  const [first, second] = [await here.call("GET", "/docs"), await here.call("GET", "/docs")];
-  assert.equal(first.text, second.text);
   assert.equal((await here.call("GET", "/openapi.json")).text, (await here.call("GET", "/openapi.json")).text);
 });

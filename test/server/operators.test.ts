@@ -328,9 +328,6 @@ test("health, readiness, metrics and documents", async () => {
   assert(Object.keys(document.paths).length >= 20);
   const references = JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g);
   for (const [, name = ""] of references) assert(Object.hasOwn(document.components.schemas, name), name);
-  const docs = await here.call("GET", "/docs");
-  assert.match(docs.headers.get("content-security-policy") ?? "", /^default-src 'none'; style-src 'sha256-/);
-  for (const path of Object.keys(document.paths)) assert(docs.text.includes(path), path);
 });
 
 test("a stopping server is not ready, ends its streams and lets running requests finish", async () => {

@@ -1,7 +1,7 @@
 /** Health, readiness, metrics and documents of the server; open to every caller. */
 import { z } from "zod";
 import { SessionError } from "../../errors.ts";
-import { docsPage, docsPolicy } from "../http/docs-page.ts";
+import { docsPage } from "../http/docs-page.ts";
 import { openapiOf } from "../http/openapi.ts";
 import { addRoute, jsonAnswer } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
@@ -134,11 +134,14 @@ export function addOperationRoutes(
       path: "/docs",
       summary: "Get this API as a web page",
       scope: "open",
-      answers: { 200: { description: "a page" } },
+      answers: { 200: { description: "a page" }, 503: { description: "the page is not built in this checkout" } },
     },
     async (c) => {
-      c.header("content-security-policy", docsPolicy);
-      return c.html((page ??= docsPage(openapi())));
+      page ??= docsPage(openapi());
+      if (page === undefined)
+        return c.text("The page is not built. Run: npm run build. The document for programs is /openapi.json.\n", 503);
+      c.header("content-security-policy", page.policy);
+      return c.html(page.html);
     },
   );
 }

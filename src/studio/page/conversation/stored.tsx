@@ -4,7 +4,8 @@ import { useEffect } from "preact/hooks";
 import { call, sessionPath } from "../http/api.ts";
 import type { StoredEntry } from "../http/wire.ts";
 import { bytes, indented, number, stamp } from "../view/format.ts";
-import { Blank, CopyButton, Failure, Json, Loading, useLoaded } from "../view/parts.tsx";
+import { CopyButton, Json } from "../view/code.tsx";
+import { Blank, Failure, Loading, useLoaded } from "../view/parts.tsx";
 import type { Conversation } from "./conversation.ts";
 
 interface StoredPage {

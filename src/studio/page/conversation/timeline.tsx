@@ -4,7 +4,8 @@ import { call, sessionPath } from "../http/api.ts";
 import type { LeaseHolder, LogPage, SessionEvent, Turn } from "../http/wire.ts";
 import { eventText } from "../view/event-text.ts";
 import { compact, instant, span, stamp, words } from "../view/format.ts";
-import { Blank, Failure, Json, Loading, sessionHref, useLoaded } from "../view/parts.tsx";
+import { Json } from "../view/code.tsx";
+import { Blank, Failure, Loading, sessionHref, useLoaded } from "../view/parts.tsx";
 import type { Conversation } from "./conversation.ts";
 import { textOf } from "./turn-view.tsx";
 

@@ -4,7 +4,7 @@ import { may } from "../http/api.ts";
 import type { Message, ToolCall, Turn } from "../http/wire.ts";
 import { clock, compact, indented, instant, json, number, span } from "../view/format.ts";
 import { Icon } from "../view/icons.tsx";
-import { CopyButton, Json } from "../view/parts.tsx";
+import { CopyButton, Json } from "../view/code.tsx";
 import { askForFork } from "./actions.ts";
 import type { Arriving, Conversation } from "./conversation.ts";
 

@@ -3,7 +3,8 @@ import type { JSX } from "preact";
 import { call } from "../http/api.ts";
 import { json, number, words } from "../view/format.ts";
 import { confirm } from "../view/confirm.tsx";
-import { CopyButton, Failure, Json } from "../view/parts.tsx";
+import { CopyButton, Json } from "../view/code.tsx";
+import { Failure } from "../view/parts.tsx";
 import { useRun } from "./run.ts";
 
 type Kind = "user" | "device";

@@ -1,9 +1,8 @@
 /** Small parts of several views. */
-import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Problem, place } from "../http/api.ts";
-import { ago, instant, json } from "./format.ts";
+import { ago, instant } from "./format.ts";
 
 /** The time, which moves on every ten seconds. */
 export function useNow(everyMs = 10_000): number {
@@ -70,29 +69,6 @@ export function Loading({ lines = 8 }: { readonly lines?: number }): JSX.Element
         <span key={index} />
       ))}
     </div>
-  );
-}
-
-export function Json({ value }: { readonly value: unknown }): JSX.Element {
-  const text = typeof value === "string" ? value : json(value);
-  return (
-    <pre class="code" tabIndex={0}>
-      {text}
-    </pre>
-  );
-}
-
-export function CopyButton({ text, label = "Copy" }: { readonly text: string; readonly label?: string }): JSX.Element {
-  const copied = useSignal(false);
-  const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(text);
-    copied.value = true;
-    setTimeout(() => (copied.value = false), 1500);
-  };
-  return (
-    <button type="button" class="quiet" onClick={() => void copy()}>
-      {copied.value ? "Copied" : label}
-    </button>
   );
 }
 
