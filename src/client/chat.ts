@@ -21,6 +21,7 @@ import type {
 import { hasCode } from "../errors.ts";
 import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession } from "../protocol/wire.ts";
 import { approveOver, askOver, cancelOver, encodeKey, runningOver, waitingOver } from "./answer.ts";
+import { DeviceConversations } from "./conversations/device-conversations.ts";
 import { Http, type HttpOptions } from "./http.ts";
 import { turnPages } from "./log-pages.ts";
 
@@ -77,6 +78,11 @@ export class Chat {
   /** Made by `chat`. @internal */
   constructor(http: Http) {
     this.#http = http;
+  }
+
+  /** The conversations of the device; the chat itself is the current one. */
+  get conversations(): DeviceConversations {
+    return new DeviceConversations(this.#http);
   }
 
   /**

@@ -13,6 +13,14 @@ export {
   type RemoteStatsQuery,
 } from "./remote-sessions.ts";
 export { RemoteSession, type RemoteConsultOptions, type RemoteSummarizeOptions } from "./remote-session.ts";
+export { RemoteConversations, type NewConversation } from "./conversations/remote-conversations.ts";
+export {
+  DeviceConversation,
+  DeviceConversations,
+  type AskOptions,
+  type ConversationsSearch,
+} from "./conversations/device-conversations.ts";
+export { openShare, RemoteSharedSession, type OpenShareOptions } from "./conversations/shares.ts";
 export { RemoteDocuments } from "./remote-documents.ts";
 export { RemoteAttachments } from "./attachments/remote-attachments.ts";
 export { RemoteLog } from "./remote-log.ts";

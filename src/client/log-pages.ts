@@ -23,7 +23,8 @@ export function eventPages(http: Http, path: string, range: EntryRange): AsyncGe
   return logPages(http, `${path}/events`, range, (event) => eventOfWire(event as WireEvent));
 }
 
-async function* logPages<Item>(
+/** The entries of a range of a log, page by page; `path` is that of the pages. */
+export async function* logPages<Item>(
   http: Http,
   path: string,
   { last, onUnreadable, ...range }: TurnRange,

@@ -1,4 +1,4 @@
-import { sortableId } from "../domain/values/ids.ts";
+import { parseId, sortableId } from "../domain/values/ids.ts";
 import { defined } from "../domain/values/defined.ts";
 import { parseArray, parseInstant } from "../domain/values/invalid-argument.ts";
 import { labelTexts } from "../domain/values/labels.ts";
@@ -29,6 +29,8 @@ import type {
   SessionPage,
   SessionSelection,
   SessionState,
+  ShareInfo,
+  ShareOptions,
   TenantEvent,
   WritesOutcome,
   WriteTo,
@@ -42,6 +44,8 @@ import {
   type WireTenantEvent,
 } from "../protocol/wire.ts";
 import { outcomesOfWire, wireWrite, type WireOutcomes } from "../protocol/written.ts";
+import { RemoteConversations } from "./conversations/remote-conversations.ts";
+import { shareOver, sharesOver } from "./conversations/shares.ts";
 import { followedEvents } from "./followed-events.ts";
 import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
@@ -91,6 +95,7 @@ export interface RemoteSearchQuery extends Omit<SearchQuery, "onProgress" | "sta
   readonly state?: SessionState;
 }
 
+const ownerNames: OptionNames<{ readonly user: string }> = { user: true };
 const sendNames: OptionNames<RemoteSendOptions> = { create: true, signal: true };
 const newsNames: OptionNames<NewsOptions> = { after: true, signal: true };
 const statsNames: OptionNames<RemoteStatsQuery> = { by: true, since: true, limit: true };
@@ -215,6 +220,29 @@ export class RemoteSessions {
     };
     const answer = await this.#http.ask({ method: "POST", path: "/v1/write", body, once: true });
     return outcomesOfWire(answer.body as WireOutcomes);
+  }
+
+  /** The conversations of a user; another one's is `session_not_found`. @throws SessionError `argument_invalid` */
+  conversations(owner: { readonly user: string }): RemoteConversations<RemoteSession> {
+    guardNames(owner, "owner", ownerNames);
+    const path = `/v1/users/${encodeURIComponent(parseId(owner.user, "user"))}/conversations`;
+    return new RemoteConversations(this.#http, path, ({ id }) => this.get(id));
+  }
+
+  /** Makes a read-only link to a session. Only this call returns the token. @throws SessionError as the local `share` */
+  async share(id: string, options: ShareOptions = {}): Promise<ShareInfo & { readonly token: string }> {
+    return await shareOver(this.#http, pathOf(id), options);
+  }
+
+  /** The shares of a session that are valid. @throws SessionError `session_not_found` */
+  async shares(id: string): Promise<readonly ShareInfo[]> {
+    return await sharesOver(this.#http, pathOf(id));
+  }
+
+  /** Revokes a share by its id; false where the tenant has no such share. */
+  async unshare(share: string): Promise<boolean> {
+    const { body } = await this.#http.ask({ method: "DELETE", path: `/v1/shares/${encodeURIComponent(share)}` });
+    return (body as { readonly revoked: boolean }).revoked;
   }
 
   /** The documents of a scope. @throws SessionError `id_invalid` */

@@ -5,13 +5,20 @@ import {
   Chat,
   chat,
   connect,
+  DeviceConversation,
+  DeviceConversations,
+  openShare,
+  RemoteConversations,
   RemoteDocuments,
   RemoteLog,
   RemoteProducer,
   RemoteSession,
   RemoteSessions,
+  RemoteSharedSession,
   RemoteStreams,
 } from "../../src/client/index.ts";
+import type { ConnectOptions } from "../../src/client/index.ts";
+import type { Sessions } from "../../src/index.ts";
 import * as client from "../../src/client/index.ts";
 import { serve } from "../server/serving.ts";
 import { functionsOf, methodsOf, walk, type Calls } from "./walk.ts";
@@ -21,6 +28,8 @@ const other = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a11";
 const stopped = (): AbortSignal => AbortSignal.abort();
 
 interface Place extends AsyncDisposable {
+  readonly local: Sessions;
+  readonly at: Pick<ConnectOptions, "url" | "fetch" | "retries">;
   readonly sessions: RemoteSessions;
   readonly mine: Chat;
 }
@@ -31,6 +40,8 @@ async function open(): Promise<Place> {
     await place.server.fetch(new Request(url, init));
   const at = { url: "http://server.test", fetch, retries: 0 };
   return {
+    local: place.sessions,
+    at,
     sessions: connect({ ...at, key: await place.key("admin") }),
     mine: chat({ ...at, device }),
     [Symbol.asyncDispose]: async () => await place[Symbol.asyncDispose](),
@@ -65,6 +76,10 @@ const ofSessions: Calls<Place> = {
     return { of: place.sessions, args: [[{ id: "s", logs: { jobs: { entries: [{ value: 1 }] } } }]] };
   },
   documents: ({ sessions }) => ({ of: sessions, args: ["scope"] }),
+  conversations: ({ sessions }) => ({ of: sessions, args: [{ user: "ada" }] }),
+  share: async (place) => (await session(place), { of: place.sessions, args: ["s", { ttl: "1h" }] }),
+  shares: async (place) => (await session(place), { of: place.sessions, args: ["s"] }),
+  unshare: ({ sessions }) => ({ of: sessions, args: ["01kahzzzzzzzzzzzzzzzzzzzzz"] }),
   search: ({ sessions }) => ({ of: sessions, args: [{ text: "a", limit: 1 }] }),
   listEvents: ({ sessions }) => ({ of: sessions, args: [{ limit: 1 }] }),
   eachEvent: ({ sessions }) => ({ of: sessions, args: [{}] }),
@@ -120,6 +135,64 @@ const ofSession: Calls<Place> = {
   setLegalHold: async (place) => ({ of: await session(place), args: ["r"] }),
   clearLegalHold: async (place) => ({ of: await session(place), args: [] }),
   remove: async (place) => ({ of: await session(place), args: [] }),
+};
+
+const users = async ({ sessions }: Place): Promise<{ of: RemoteConversations<RemoteSession>; id: string }> => {
+  const of = sessions.conversations({ user: "ada" });
+  return { of, id: (await of.create()).id };
+};
+
+const ofConversations: Calls<Place> = {
+  list: async (place) => ({ of: (await users(place)).of, args: [{ limit: 1 }] }),
+  each: async (place) => ({ of: (await users(place)).of, args: [] }),
+  create: async (place) => ({ of: (await users(place)).of, args: [{ title: "t" }] }),
+  open: async (place) => users(place).then(({ of, id }) => ({ of, args: [id] })),
+  get: async (place) => users(place).then(({ of, id }) => ({ of, args: [id] })),
+  rename: async (place) =>
+    users(place).then(({ of, id }) => ({ of, args: [id, "t"], takes: { 1: ["null", "a text"] } })),
+  pin: async (place) => users(place).then(({ of, id }) => ({ of, args: [id] })),
+  unpin: async (place) => users(place).then(({ of, id }) => ({ of, args: [id] })),
+  select: async (place) => users(place).then(({ of, id }) => ({ of, args: [id] })),
+  remove: async (place) => users(place).then(({ of, id }) => ({ of, args: [id] })),
+};
+
+const ofDeviceConversations: Calls<Place> = {
+  search: ({ mine }) => ({ of: mine.conversations, args: ["words", { limit: 1 }] }),
+};
+
+/** A conversation of the device with one turn. */
+const conversation = async ({ mine }: Place): Promise<DeviceConversation> => {
+  const created = await mine.conversations.create();
+  await (
+    await created.say("q")
+  ).done;
+  return created;
+};
+
+const ofDeviceConversation: Calls<Place> = {
+  refresh: async (place) => ({ of: await conversation(place), args: [] }),
+  say: async (place) => ({ of: await conversation(place), args: ["q", { key: "k" }] }),
+  edit: async (place) => ({ of: await conversation(place), args: [1, "q", { key: "k" }] }),
+  regenerate: async (place) => ({ of: await conversation(place), args: [{ turn: 1, key: "k" }] }),
+  running: async (place) => ({ of: await conversation(place), args: [] }),
+  cancel: async (place) => ({ of: await conversation(place), args: [{ key: "k" }] }),
+  turns: async (place) => ({ of: await conversation(place), args: [{ last: 1 }] }),
+  branches: async (place) => ({ of: await conversation(place), args: [{ at: 1 }] }),
+  switchTo: async (place) => ({ of: await conversation(place), args: ["1"] }),
+  share: async (place) => ({ of: await conversation(place), args: [{ ttl: "1h" }] }),
+  shares: async (place) => ({ of: await conversation(place), args: [] }),
+  unshare: async (place) => ({ of: await conversation(place), args: ["01kahzzzzzzzzzzzzzzzzzzzzz"] }),
+};
+
+const shared = async ({ local, at }: Place): Promise<RemoteSharedSession> => {
+  await local.create({ id: "shared" });
+  return openShare({ ...at, token: (await local.share("shared")).token });
+};
+
+const ofSharedSession: Calls<Place> = {
+  info: async (place) => ({ of: await shared(place), args: [] }),
+  turns: async (place) => ({ of: await shared(place), args: [{ last: 1 }] }),
+  watch: async (place) => ({ of: await shared(place), args: [{ after: 0, signal: stopped() }] }),
 };
 
 const ofDocuments: Calls<Place> = {
@@ -183,12 +256,17 @@ const ofClient: Calls<Place> = {
   browserDevice: () => ({ of: client, args: [storage] }),
   chat: () => ({ of: client, args: [{ url: "http://server.test", device }] }),
   connect: () => ({ of: client, args: [{ url: "http://server.test", key: "pdk_x" }] }),
+  openShare: () => ({ of: client, args: [{ url: "http://server.test", token: "pds_x" }] }),
   hasCode: () => ({ of: client, args: [5, "closed"] }),
 };
 
 const classes: Readonly<Record<string, readonly [type: { readonly prototype: object }, calls: Calls<Place>]>> = {
   RemoteSessions: [RemoteSessions, ofSessions],
   RemoteSession: [RemoteSession, ofSession],
+  RemoteConversations: [RemoteConversations, ofConversations],
+  DeviceConversations: [DeviceConversations, ofDeviceConversations],
+  DeviceConversation: [DeviceConversation, ofDeviceConversation],
+  RemoteSharedSession: [RemoteSharedSession, ofSharedSession],
   RemoteDocuments: [RemoteDocuments, ofDocuments],
   RemoteLog: [RemoteLog, ofLog],
   RemoteStreams: [RemoteStreams, ofStreams],

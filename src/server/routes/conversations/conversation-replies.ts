@@ -1,7 +1,8 @@
 /** Conversations and shares on the wire, for devices and for keys. */
 import { z } from "zod";
-import type { ConversationInfo, Conversations, ShareInfo, SharedTurn } from "../../../index.ts";
+import type { Conversations } from "../../../index.ts";
 import { agentName, count, instant, title } from "../../../protocol/schemas.ts";
+import { wireConversation } from "../../../protocol/wire-conversations.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { jsonAnswer, type RequestContext } from "../../http/route.ts";
 
@@ -65,10 +66,6 @@ export const conversationPatch: z.ZodType<ConversationPatch> = z.strictObject({
   isCurrent,
 });
 
-export function wireConversation(info: ConversationInfo): object {
-  return { ...info, createdAt: info.createdAt.toISOString(), updatedAt: info.updatedAt.toISOString() };
-}
-
 export async function listConversations(
   c: RequestContext,
   mine: Conversations,
@@ -115,10 +112,6 @@ export const sharesAnswer: z.ZodType = z.object({ items: z.array(z.object(shareF
 export const newShareAnswer: z.ZodType = z.object({ ...shareFields, token: z.string() });
 export const unshared: z.ZodType = z.object({ revoked: z.boolean() });
 
-export function wireShare(share: ShareInfo): object {
-  return { ...share, createdAt: share.createdAt.toISOString(), expiresAt: share.expiresAt.toISOString() };
-}
-
 export const sharedAnswer: z.ZodType = z.object({
   title: z.string().nullable(),
   turns: z.number().meta({ description: "the number of the last turn" }),
@@ -143,7 +136,3 @@ export const sharedTurnsAnswer: z.ZodType = z.object({
   before: z.number().optional(),
   unreadable: z.array(z.object({ seq: z.number(), reason: z.string() })).optional(),
 });
-
-export function wireSharedTurn(turn: SharedTurn): object {
-  return { ...turn, at: turn.at.toISOString() };
-}

@@ -43,9 +43,8 @@ import {
   shareBody,
   sharesAnswer,
   unshared,
-  wireConversation,
-  wireShare,
 } from "./conversation-replies.ts";
+import { wireConversation, wireShare } from "../../../protocol/wire-conversations.ts";
 
 const base = "/v1/chat/conversations";
 const shareInPath: z.ZodType<{ id: string; share: string }> = z.object({

@@ -5,9 +5,11 @@ import type { SharedNews } from "../../../index.ts";
 import { count, rangeQuery } from "../../../protocol/schemas.ts";
 import { addRoute, jsonAnswer } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
+import { lastReceived } from "../../replies/request-headers.ts";
 import { sharedTurnsReply } from "../../replies/log-page.ts";
 import { eventsOf, eventStream, type StreamEvent } from "../../streams/event-stream.ts";
-import { sharedAnswer, sharedTurnsAnswer, wireSharedTurn } from "./conversation-replies.ts";
+import { sharedAnswer, sharedTurnsAnswer } from "./conversation-replies.ts";
+import { wireShared, wireSharedTurn } from "../../../protocol/wire-conversations.ts";
 
 export function addSharedRoutes(shared: Shared): void {
   addRoute(
@@ -19,12 +21,7 @@ export function addSharedRoutes(shared: Shared): void {
       scope: "share",
       answers: { 200: { description: "the session as its readers see it", schema: sharedAnswer } },
     },
-    async (c) => {
-      const { createdAt, updatedAt, expiresAt, ...info } = await c.get("shared").info();
-      const times = { createdAt, updatedAt, expiresAt };
-      const texts = Object.entries(times).map(([name, at]) => [name, at.toISOString()] as const);
-      return jsonAnswer(c, { ...info, ...Object.fromEntries(texts) });
-    },
+    async (c) => jsonAnswer(c, wireShared(await c.get("shared").info())),
   );
 
   addRoute(
@@ -45,18 +42,20 @@ export function addSharedRoutes(shared: Shared): void {
     {
       method: "get",
       path: "/v1/shared/watch",
-      summary: "Stream the turns of a shared session as they begin and end",
+      summary: "Stream the turns of a shared session as they begin and end; Last-Event-ID resumes a broken stream",
       scope: "share",
+      headers: ["Last-Event-ID"],
       query: z.object({
         after: count.optional().meta({ description: "the last turn that the reader has; 0: from the first" }),
       }),
-      answers: { 200: { description: "turns and truncations", streams: true } },
+      answers: { 200: { description: "turns and truncations; end once the life of the session ends", streams: true } },
     },
     async (c, { query }) => {
       const session = c.get("shared");
       const { turns } = await session.info();
-      const after = query.after ?? turns;
-      return eventStream(c, ({ signal }) => eventsOf(session.watch({ after, signal }), newsEvent), {
+      const after = lastReceived(c)?.after ?? query.after ?? turns;
+      const last = { event: "end", data: {} };
+      return eventStream(c, ({ signal }) => eventsOf(session.watch({ after, signal }), newsEvent, last), {
         stop: shared.stop,
         admitted: async () => await isValid(session),
       });
@@ -74,6 +73,10 @@ async function isValid(session: { verify(): Promise<void> }): Promise<boolean> {
   }
 }
 
+/** A stream that is resumed sends a turn again that had not ended. */
 function newsEvent(news: SharedNews): StreamEvent {
-  return { event: news.type, data: news.type === "turn" ? { turn: wireSharedTurn(news.turn) } : { after: news.after } };
+  if (news.type === "truncated") return { event: news.type, id: `${news.after}.0`, data: { after: news.after } };
+  const { turn } = news;
+  const isOver = turn.status !== "open" && turn.status !== "waiting";
+  return { event: news.type, id: `${isOver ? turn.seq : turn.seq - 1}.0`, data: { turn: wireSharedTurn(turn) } };
 }

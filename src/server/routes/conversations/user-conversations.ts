@@ -18,9 +18,8 @@ import {
   shareBody,
   sharesAnswer,
   unshared,
-  wireConversation,
-  wireShare,
 } from "./conversation-replies.ts";
+import { wireConversation, wireShare } from "../../../protocol/wire-conversations.ts";
 
 const user = z.string().min(1).max(256);
 const userInPath: z.ZodType<{ user: string }> = z.object({ user });
