@@ -1,7 +1,7 @@
 /** Conversations whose last turn has grown since the last import: an answer, the result of a call, more of an answer. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { importText } from "../../test/support/import-text.ts";
+import { importText, messagesOf } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 import type { ImportReport } from "../admin.ts";
 import type { Sessions } from "../index.ts";
@@ -75,6 +75,70 @@ test("the two states of a conversation in one file are one session, in a dry run
   const real = await importText(place.sessions, text);
   assert.deepEqual(counts(dry), counts(real));
   assert.deepEqual(counts(real), [1, 0, 3, 0, 2, 0]);
+});
+
+/** The first turns of a conversation, as two exports write them. */
+const exported = (length: number, state: "before" | "after", about: object = {}): string => {
+  const isAfter = state === "after";
+  const beside = isAfter ? { feedback: "good", tokens: 9, cached: { prompt: 1 } } : { tokens: 4, draft: true };
+  const messages = openai.slice(0, length).map((message) => ({ ...message, ...beside }));
+  const archived = isAfter ? { is_archived: true, folder: "bread" } : { is_archived: false, is_open: true };
+  return JSON.stringify({ id: "s", title: state, ...archived, messages, ...about });
+};
+
+test("a later export that writes other fields around the same words continues the session, which gets the fields", async () => {
+  const [before, after] = [exported(5, "before"), exported(8, "after")];
+  await using place = inMemory();
+  const pair = await importText(place.sessions, `${before}\n${after}`, { dryRun: true });
+  assert.deepEqual(counts(pair), [1, 0, 1, 0, 2, 0]);
+  await importText(place.sessions, before);
+  const dry = await importText(place.sessions, after, { dryRun: true });
+  const real = await importText(place.sessions, after);
+  assert.deepEqual(counts(dry), counts(real));
+  assert.deepEqual([counts(real), real.reasons], [[0, 0, 1, 0, 1, 0], []]);
+  const { title, metadata } = await (await place.sessions.get("s")).info;
+  assert.equal(title, "before");
+  assert.deepEqual(metadata, { title: "after", is_archived: true, is_open: true, folder: "bread" });
+  assert.deepEqual(
+    (await messagesOf(place.sessions, "s")).map(({ content }) => content),
+    openai.slice(1).map(({ content }) => content),
+  );
+  for (const state of [after, before, exported(2, "before"), exported(7, "before")])
+    for (const onExists of ["skip", "replace"] as const) {
+      // The first export is an earlier state now.
+      const again = await importText(place.sessions, state, { onExists });
+      assert.deepEqual([counts(again), again.reasons], [[0, 1, 0, 0, 0, 0], []], state);
+    }
+});
+
+test("the same words with other fields around them, instructions or a user differ, and replace the session on request", async () => {
+  const others = [
+    exported(8, "after"),
+    exported(8, "before", { user: "eve" }),
+    exported(8, "before", { system: "Be long." }),
+    JSON.stringify({ id: "s", user: "eve", messages: [...openai, { role: "user", content: "And?" }] }),
+    JSON.stringify({ id: "s", messages: [{ role: "system", content: "Be long." }, ...openai.slice(1), openai[1]] }),
+  ];
+  for (const other of others) {
+    await using place = inMemory();
+    await importText(place.sessions, exported(8, "before"));
+    assert.deepEqual(counts(await importText(place.sessions, other)), [0, 0, 0, 0, 0, 1], other);
+    const { replaced } = await importText(place.sessions, other, { onExists: "replace" });
+    assert.equal(replaced, 1, other);
+  }
+});
+
+test("a grown conversation whose metadata is too large with that of the session is refused, in a dry run too", async () => {
+  await using place = inMemory({ limits: { metadataBytesMax: 1000 } });
+  const text = (length: number, name: string): string =>
+    JSON.stringify({ id: "s", [name]: "x".repeat(600), messages: openai.slice(0, length) });
+  await importText(place.sessions, text(3, "one"));
+  const stored = await storedIn(place.sessions);
+  for (const dryRun of [true, false]) {
+    const { skipped, reasons } = await importText(place.sessions, text(8, "two"), { dryRun });
+    assert.deepEqual([skipped, reasons[0]?.code], [1, "metadata_too_large"]);
+  }
+  assert.deepEqual(await storedIn(place.sessions), stored);
 });
 
 test("an earlier state of a stored conversation is present, and replaces nothing", async () => {

@@ -142,8 +142,11 @@ function waitEnd({ waiting }: SessionRecord): number {
   return waiting?.expiresAt ?? Number.MAX_SAFE_INTEGER;
 }
 
-/** A copy of the metadata: each change writes the record again, and the caller may change its own object meanwhile. */
-function keepMetadata(record: SessionRecord, metadata: Metadata, { limits }: Context): Metadata {
+/**
+ * A copy of the metadata: each change writes the record again, and the caller may change its own object meanwhile.
+ * @throws SessionError `metadata_too_large`
+ */
+export function keepMetadata(record: SessionRecord, metadata: Metadata, { limits }: Pick<Context, "limits">): Metadata {
   const text = encode(metadata, "metadata");
   const bytes = Buffer.byteLength(text);
   if (bytes <= limits.metadataBytesMax) return decode(text) as Metadata;

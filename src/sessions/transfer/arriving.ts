@@ -4,7 +4,8 @@ import { countAmended, countBegun, countSealed } from "../../domain/turns/counte
 import { turnOf } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
+import { keepMetadata } from "../../domain/record/lifecycle.ts";
+import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
@@ -12,8 +13,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import { checksumOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
-import { steadyText } from "./conversation.ts";
-import { isLonger, wordsOf } from "./grown-turn.ts";
+import { hasGrown } from "./comparison.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
 import { SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 
@@ -28,11 +28,9 @@ export type Arrived = "restored" | "present" | "replaced" | "grown";
 
 /** How to treat another session with the same key. */
 export interface ArrivalPolicy {
-  /** True where the existing session counts as the same. */
-  readonly isSame: (existing: StoredSession, arriving: SessionSource) => Promise<boolean>;
-  /** The fate of a session that is not the same; undefined where the existing one may not be replaced. */
-  readonly replaces: (
-    existing: SessionSource,
+  /** The fate beside the existing session; undefined where that may not be replaced. */
+  readonly fateBeside: (
+    existing: StoredSession,
     arriving: SessionSource,
   ) => Promise<Exclude<Arrived, "restored"> | undefined>;
   /** True for the record of an earlier state of the arriving session, which replaces it, also under a legal hold. */
@@ -53,51 +51,6 @@ export async function isIdentical(existing: SessionSource, arriving: SessionSour
   if (encode(existing.record) !== encode(arriving.record)) return false;
   const { checksum } = "checksum" in arriving ? arriving : await checksumOf(arriving);
   return (await checksumOf(existing)).checksum === checksum;
-}
-
-/** True for the same conversation: its messages, instructions, metadata and user, whatever its times and its title. */
-export async function saysTheSame(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  const [one, other] = [existing, arriving].map(({ record }) => record.counters.turns);
-  return one === other && (await isAboutTheSame(existing, arriving)) && (await continues(existing, arriving, isEqual));
-}
-
-/** True where the arriving conversation begins with all of the existing one. The last turn of that one may have grown. */
-export async function hasGrown(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  return existing.record.openTurn === null && (await begins(existing, arriving));
-}
-
-/** True where the existing session begins with all of the arriving conversation, and has more: an earlier state arrives. */
-export async function hasMore(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  return await begins(arriving, existing);
-}
-
-/** True where the other one begins with all of a conversation, whose last turn may have more there. */
-async function begins(one: SessionSource, other: SessionSource): Promise<boolean> {
-  const { turns } = one.record.counters;
-  if (!(await isAboutTheSame(one, other))) return false;
-  return await continues(
-    one,
-    other,
-    (turn, later) => isEqual(turn, later) || (turn.seq === turns && isLonger(wordsOf(later), wordsOf(turn))),
-  );
-}
-
-function isEqual(turn: Entry, later: Entry): boolean {
-  return turn.data === later.data;
-}
-
-/** True for the same user, instructions and metadata. */
-async function isAboutTheSame(existing: SessionSource, arriving: SessionSource): Promise<boolean> {
-  const [one, other] = [existing, arriving].map(({ record }) => steadyText(record));
-  return one === other && (await instructionsOf(existing)) === (await instructionsOf(arriving));
-}
-
-/** The last instructions of a session, as they are stored. */
-async function instructionsOf(source: SessionSource): Promise<string | undefined> {
-  if (source.inMemory !== undefined) return source.inMemory.logs.get("instructions")?.at(-1)?.data;
-  let last: string | undefined;
-  for await (const { log, entry } of source.entries()) if (log === "instructions") last = entry.data;
-  return last;
 }
 
 /** True where the existing session is a beginning of the arriving one: an earlier copy, which the other has continued. */
@@ -157,9 +110,9 @@ export async function arrive(
       found = (await core.find(key))?.record;
       return undefined;
     }
-    const grown = typeof judged === "object" ? judged : undefined;
+    const grown = typeof judged === "object" ? judged.existing : undefined;
     const fate = grown === undefined ? (judged as Arrived) : "grown";
-    const before = defined({ turnsBefore: grown?.existing.record.counters.turns });
+    const before = defined({ turnsBefore: grown?.record.counters.turns });
     if (fate === "present" || policy.dryRun) return { arrived: fate, ...before };
     const isLater = isEarlier || grown !== undefined;
     const replaced = found && (await replaceable(core, found, { isLater }));
@@ -168,8 +121,8 @@ export async function arrive(
     const next =
       grown === undefined
         ? (session ??= await arrived(core, key, { arriving, source }))
-        : await unlessMoved(grown.existing, async () => {
-            const merged = await withNewTurns(grown.existing, source);
+        : await unlessMoved(grown, async () => {
+            const merged = await withNewTurns(core, grown, source);
             return await arrived(core, key, { arriving: growing!, source: merged });
           });
     if (next === undefined) {
@@ -190,7 +143,7 @@ export async function arrive(
 /** The fate of an arriving session, the existing one where it has grown, or `moved` where that changed meanwhile. */
 type Judged = Exclude<Arrived, "grown"> | "moved" | { readonly existing: StoredSession };
 
-/** The fate beside the existing session. @throws SessionError `session_exists` */
+/** The fate beside the existing session. @throws SessionError `session_exists`, `metadata_too_large` of a grown one */
 async function judge(
   core: Core,
   { key, source }: Arrival,
@@ -204,9 +157,12 @@ async function judge(
     throw error;
   }
   const judged = await unlessMoved(existing, async (): Promise<Judged | "other"> => {
-    if (await policy.isSame(existing, source)) return "present";
-    const fate = policy.isEarlier ? "replaced" : await policy.replaces(existing, source);
-    return fate === "grown" ? { existing } : (fate ?? "other");
+    const fate = await policy.fateBeside(existing, source);
+    if (fate === "present") return fate;
+    if (policy.isEarlier) return "replaced";
+    if (fate !== "grown") return fate ?? "other";
+    mergedMetadata(core, existing, source);
+    return { existing };
   });
   if (judged === "other")
     throw new SessionError("session_exists", { ...sessionIds(existing.stored), problem: "differs" });
@@ -224,14 +180,14 @@ async function unlessMoved<Result>(existing: StoredSession, read: () => Promise<
 }
 
 /** The existing session, with its last turn as it has grown, and the turns that only the arriving one has behind its own. */
-async function withNewTurns(existing: SessionSource, arriving: SessionSource): Promise<SessionSource> {
+async function withNewTurns(core: Core, existing: StoredSession, arriving: SessionSource): Promise<SessionSource> {
   const { counters: before, lastActivityAt } = existing.record;
   let last: Entry | undefined;
   for await (const turn of turnsOf(existing)) last = turn;
   const added: Entry[] = [];
   let counters = before;
   for await (const turn of turnsOf(arriving)) {
-    const grown = turn.seq === last?.seq && !isEqual(last, turn) ? last : undefined;
+    const grown = turn.seq === last?.seq && hasGrown(last, turn) ? last : undefined;
     if (turn.seq <= before.turns && grown === undefined) continue;
     added.push(turn);
     const after = turnOf(turn);
@@ -246,7 +202,7 @@ async function withNewTurns(existing: SessionSource, arriving: SessionSource): P
     record: {
       ...existing.record,
       counters,
-      metadata: { ...existing.record.metadata, ...arriving.record.metadata },
+      metadata: mergedMetadata(core, existing, arriving),
       lastActivityAt: Math.max(lastActivityAt, arriving.record.lastActivityAt),
     },
     inMemory: undefined,
@@ -265,4 +221,9 @@ async function withNewTurns(existing: SessionSource, arriving: SessionSource): P
       if (!isAdded) yield* turns;
     },
   };
+}
+
+/** The metadata of a grown session: a field of the arriving one replaces that of its name. @throws SessionError `metadata_too_large` */
+function mergedMetadata(core: Core, { stored }: StoredSession, { record }: SessionSource): Metadata {
+  return keepMetadata(stored, { ...stored.metadata, ...record.metadata }, core.context());
 }

@@ -240,11 +240,10 @@ function steadyOf(metadata: NonNullable<Conversation["metadata"]>): NonNullable<
   return Object.fromEntries(Object.entries(metadata).filter(([, value]) => typeof value !== "number"));
 }
 
-/** What stays while a conversation grows, beside its turns and its instructions: its user and its metadata, without the title. */
-export function steadyText({ user, metadata }: Pick<Portable["record"], "user" | "metadata">): string {
-  // An import keeps the title in the metadata too.
-  const { title: _, ...about } = steadyOf(metadata);
-  return encode({ user, metadata: about });
+/** The metadata by which two states of a conversation are compared: without its title, which an import keeps there too. */
+export function steadyFields(metadata: NonNullable<Conversation["metadata"]>): NonNullable<Conversation["metadata"]> {
+  const { title: _, ...fields } = steadyOf(metadata);
+  return fields;
 }
 
 function idOf(digest: string): string {

@@ -419,10 +419,12 @@ async function copySession(
     to,
     { key, source },
     {
-      // The ids of contents and references say what they are.
-      isSame: async (existing, arriving) =>
-        isContentScope(key.tenant) || isReferenceScope(key.tenant) || (await isIdentical(existing, arriving)),
-      replaces: async (existing, arriving) => ((await isBehind(existing, arriving)) ? "replaced" : undefined),
+      async fateBeside(existing, arriving) {
+        // The ids of contents and references say what they are.
+        const isNamed = isContentScope(key.tenant) || isReferenceScope(key.tenant);
+        if (isNamed || (await isIdentical(existing, arriving))) return "present";
+        return (await isBehind(existing, arriving)) ? "replaced" : undefined;
+      },
       isCopy: true,
       dryRun: false,
       ...defined({ isEarlier, mark }),

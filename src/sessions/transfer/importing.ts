@@ -21,7 +21,8 @@ import { entryBytes } from "../../store/within-bytes.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { snapshotPieces, sourceOf, type SessionSource } from "../snapshots/session-source.ts";
 import { readSnapshot } from "../snapshots/snapshot-reader.ts";
-import { arrive, hasGrown, hasMore, isIdentical, saysTheSame, type Arrived, type ArrivalPolicy } from "./arriving.ts";
+import { arrive, isIdentical, type Arrived, type ArrivalPolicy } from "./arriving.ts";
+import { digestOf, relationOf, type Relation } from "./comparison.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
 import { parseOneOf } from "../options/arguments.ts";
 
@@ -259,10 +260,9 @@ class ImportRun {
 
   async #snapshot({ text, source: name }: NamedItem & { readonly text: string }): Promise<void> {
     const source = await readSnapshot(text, { source: name, limits: this.#core.options.limits });
-    await this.#arrive(source, {
-      isSame: async (existing, arriving) =>
-        isIdentical(await withAttachments(this.#core, existing.stored, existing), arriving),
-      replaces: async () => (this.#replacesOthers ? "replaced" : undefined),
+    await this.#arrive(source, async (existing, arriving) => {
+      const whole = await withAttachments(this.#core, existing.stored, existing);
+      return (await isIdentical(whole, arriving)) ? "present" : this.#fateOf("other");
     });
   }
 
@@ -274,19 +274,23 @@ class ImportRun {
     const id = conversation.id ?? (await this.#idOf(conversation, made!));
     const source = sourceOf(portableConversation(this.#core, conversation, { id, agent, ttl }));
     await this.#guardSize(source, name);
-    const fate = await this.#arrive(source, {
-      isSame: saysTheSame,
-      replaces: async (existing, arriving) => {
-        if (await hasGrown(existing, arriving)) return "grown";
-        // A replacement with an earlier state would delete the later turns.
-        if (await hasMore(existing, arriving)) return "present";
-        return this.#replacesOthers ? "replaced" : undefined;
-      },
+    const fate = await this.#arrive(source, async (existing, arriving) => {
+      const relation = relationOf(await digestOf(existing), await digestOf(arriving));
+      // The turn in progress has no end that could grow.
+      return this.#fateOf(relation === "grown" && existing.record.openTurn !== null ? "other" : relation);
     });
     if (fate === "present") return;
     const { aside = 0, leftOut = {} } = conversation;
     this.#counts.aside += aside;
     this.#countLeftOut({ source: name, id, leftOut });
+  }
+
+  /** The fate of what arrives; undefined where it may not take the place of another session. */
+  #fateOf(relation: Relation): Exclude<Arrived, "restored"> | undefined {
+    if (relation === "grown") return "grown";
+    // A replacement with an earlier state would delete the later turns.
+    if (relation === "same" || relation === "earlier") return "present";
+    return this.#replacesOthers ? "replaced" : undefined;
   }
 
   #countLeftOut({ leftOut, ...item }: IncompleteItem): void {
@@ -308,14 +312,14 @@ class ImportRun {
     if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
   }
 
-  async #arrive(source: SessionSource, policy: Pick<ArrivalPolicy, "isSame" | "replaces">): Promise<Arrived> {
+  async #arrive(source: SessionSource, fateBeside: ArrivalPolicy["fateBeside"]): Promise<Arrived> {
     const { tenant, dryRun = false } = this.#options;
     const key = { tenant, id: parseNewId(source.record.id, "sessionId") };
     const met = dryRun ? await this.#metInDryRun(source) : undefined;
     const { arrived: fate, turnsBefore = 0 } =
-      met ?? (await arrive(this.#core, { key, source }, { ...policy, dryRun }));
+      met ?? (await arrive(this.#core, { key, source }, { fateBeside, dryRun }));
     // A session that is present may be a later state than the arriving one.
-    if (dryRun && fate !== "present") await this.#dryRun.write(source);
+    if (dryRun && fate !== "present") await this.#dryRun.write(source, fate);
     this.#counts[fate]++;
     if (fate !== "present") this.#counts.turns += source.record.counters.turns - turnsBefore;
     return fate;
@@ -327,10 +331,8 @@ class ImportRun {
   ): Promise<{ readonly arrived: Arrived; readonly turnsBefore?: number } | undefined> {
     const met = await this.#dryRun.compare(source);
     if (met === undefined) return undefined;
-    if (met.relation === "same") return { arrived: "present" };
-    if (met.relation === "grown") return { arrived: "grown", turnsBefore: met.turns };
-    if (met.relation === "earlier") return { arrived: "present" };
-    if (this.#replacesOthers) return { arrived: "replaced" };
+    const arrived = this.#fateOf(met.relation);
+    if (arrived !== undefined) return { arrived, ...(arrived === "grown" && { turnsBefore: met.turns }) };
     const { tenant } = this.#options;
     throw new SessionError("session_exists", { sessionId: source.record.id, tenant, problem: "differs" });
   }
