@@ -250,6 +250,7 @@ class FileReader {
       yield { source, error };
       return;
     }
+    if (read.length === 0) yield { source, leftOut: { "document without a conversation": 1 } };
     this.#conversations += read.length;
     for (const conversation of read) yield { source, conversation, size: size / read.length };
   }

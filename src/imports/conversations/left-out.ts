@@ -3,6 +3,8 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { clip, printable } from "../../domain/values/format-value.ts";
 import type { LeftOut } from "../../sessions/transfer/conversation.ts";
+import { says } from "./about.ts";
+import { listOf } from "./lists.ts";
 
 /** The most types that are counted each by itself. */
 const typesMax = 20;
@@ -37,6 +39,14 @@ export class LeftOutCounts {
   addTyped(thing: string, type: string): void {
     if (this.#types.size < typesMax) this.#types.add(type);
     this.add(this.#types.has(type) ? `${thing} of type ${printable(clip(type, 40))}` : `${thing} of another type`);
+  }
+
+  /** The objects of a list. The other items of a damaged list are counted as unreadable ones of this kind. */
+  fieldsIn(value: Value | undefined, kind: string): readonly Fields[] {
+    const list = listOf(value);
+    const found = list.filter(isFields);
+    this.add(`unreadable ${kind}`, list.filter((item) => !isFields(item) && says(item)).length);
+    return found;
   }
 
   get all(): LeftOut {

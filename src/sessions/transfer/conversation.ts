@@ -83,32 +83,28 @@ export function portableConversation(
   conversation: Conversation,
   { id, agent: agentElse, ttl }: ConversationOptions,
 ): Portable {
-  const { messages, facts = noFacts, user, metadata, title, agent = agentElse } = conversation;
+  const { messages, facts = noFacts, user, title, agent = agentElse } = conversation;
   const { leading, exchanges: listed } = exchangesOf(parseMessages(messages, "user", "messages"));
   const exchanges = listed.flatMap((exchange) => separated(exchange, facts));
+  const known = exchanges.map((exchange) => factsOf(exchange, facts));
+  const context = core.context();
+  const times = timesOf(conversation, known, context.now);
   const session = newSession(
     core,
     { tenant: "default", id },
     defined({
       agent,
       user: user === undefined ? undefined : parseNewId(user, "user"),
-      metadata,
+      metadata: { ...timesMoved(conversation, times), ...conversation.metadata },
       title: title?.slice(0, titleLengthMax).toWellFormed(),
       instructions: instructionsOf(leading),
       ttl,
     }),
   );
-  const context = core.context();
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
-  const known = exchanges.map((exchange) => factsOf(exchange, facts));
-  // A turn without a time has that of the one before it. The first one has that of the conversation, and is no later than the next.
-  const { at: next = context.now } = known.find((one) => one.at !== undefined) ?? {};
-  const unknown = Math.min(context.now, next, conversation.updatedAt ?? conversation.createdAt ?? next);
-  let at = unknown;
   const turns = exchanges.map((exchange, index): Turn => {
-    const { at: own = at, ...said } = known[index]!;
-    at = Math.min(own, context.now);
+    const { at: _, ...said } = known[index]!;
     return {
       seq: index + 1,
       key: null,
@@ -116,7 +112,7 @@ export function portableConversation(
       agent: session.agent,
       input: exchange.input,
       output: exchange.output,
-      at: new Date(at),
+      at: new Date(times.turns[index]!),
       ...said,
     };
   });
@@ -135,14 +131,44 @@ export function portableConversation(
     if (bytes > turnBytesMax)
       throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
   }
-  const times = [...facts.values()].flatMap(({ at }) => at ?? []);
-  const createdAt = Math.min(conversation.createdAt ?? unknown, turns[0]?.at.getTime() ?? unknown);
+  const { createdAt, updatedAt } = times;
   // A time to live begins with the import, or old conversations would have expired by then.
-  const { updatedAt = Math.max(createdAt, ...latestOf(times)) } = conversation;
-  const isDated = times.length > 0 || (conversation.updatedAt ?? conversation.createdAt) !== undefined;
-  const latest = isDated && record.ttlMs === durationMaxMs ? updatedAt : context.now;
-  const dated = { ...record, createdAt, lastActivityAt: Math.min(Math.max(latest, createdAt), context.now) };
+  const dated = { ...record, createdAt, lastActivityAt: record.ttlMs === durationMaxMs ? updatedAt : context.now };
   return { record: { ...portableOf(dated), counters: countAll(turns) }, logs };
+}
+
+/** The times of a session and of its turns, epoch ms: none is in the future, and none before the beginning. */
+interface Times {
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly turns: readonly number[];
+}
+
+function timesOf(conversation: Conversation, known: readonly { readonly at?: number }[], now: number): Times {
+  // A turn without a time has that of the one before it. The first one has that of the conversation, and is no later than the next.
+  const { at: next = now } = known.find((one) => one.at !== undefined) ?? {};
+  const unknown = Math.min(now, next, conversation.updatedAt ?? conversation.createdAt ?? next);
+  let last = unknown;
+  const turns = known.map(({ at = last }) => (last = Math.min(at, now)));
+  const createdAt = Math.min(conversation.createdAt ?? unknown, turns[0] ?? unknown);
+  const all = [...(conversation.facts ?? noFacts).values()].flatMap(({ at }) => at ?? []);
+  const isDated = all.length > 0 || (conversation.updatedAt ?? conversation.createdAt) !== undefined;
+  const { updatedAt = isDated ? Math.max(createdAt, ...latestOf(all)) : now } = conversation;
+  return { createdAt, updatedAt: Math.min(Math.max(updatedAt, createdAt), now), turns };
+}
+
+/** The times of the file that the session cannot have, for its metadata: a beginning after its first message, a change before it. */
+function timesMoved(conversation: Conversation, times: Times): { readonly [name: string]: string } {
+  const moved = (["createdAt", "updatedAt"] as const).flatMap((name) => {
+    const { [name]: given = times[name] } = conversation;
+    return given === times[name] ? [] : [[name, new Date(given).toISOString()] as const];
+  });
+  return Object.fromEntries(moved);
+}
+
+/** How many messages of the file have a time in the future, which none of a session has. */
+export function futureTimes({ facts = noFacts }: Conversation, now: number): number {
+  return [...facts.values()].filter(({ at = now }) => at > now).length;
 }
 
 /** The exchange, or an exchange for each of its questions that begins a turn. */

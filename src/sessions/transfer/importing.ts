@@ -8,6 +8,7 @@ import { parseLifetime, type Lifetime } from "../../domain/values/duration.ts";
 import { withAttachments } from "../attachments/carried.ts";
 import type { Core } from "../core/core.ts";
 import {
+  futureTimes,
   idsOfBeginnings,
   madeIdPrefix,
   madeIds,
@@ -280,9 +281,10 @@ class ImportRun {
       return this.#fateOf(relation === "grown" && existing.record.openTurn !== null ? "other" : relation);
     });
     if (fate === "present") return;
-    const { aside = 0, leftOut = {} } = conversation;
+    const { aside = 0, leftOut } = conversation;
     this.#counts.aside += aside;
-    this.#countLeftOut({ source: name, id, leftOut });
+    const future = futureTimes(conversation, this.#core.now());
+    this.#countLeftOut({ source: name, id, leftOut: { ...leftOut, "time in the future": future } });
   }
 
   /** The fate of what arrives; undefined where it may not take the place of another session. */

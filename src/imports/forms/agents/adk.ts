@@ -88,7 +88,7 @@ function writtenIn(event: Fields, leftOut: LeftOutCounts): readonly WrittenMessa
     return [];
   }
   const { role, parts } = isFields(content) ? content : {};
-  const list = Array.isArray(parts) ? (parts as readonly Value[]).filter(isFields).map(withoutNulls) : [];
+  const list = leftOut.fieldsIn(parts, "part").map(withoutNulls);
   const said = list.length > 0 ? list : transcriptsIn(event);
   if (said.length === 0) {
     const error = textOf(event, ["errorCode", "error_code", "errorMessage", "error_message"]);

@@ -160,3 +160,25 @@ test("messages of several threads in one list are sessions of their own", async 
   assert.equal((await importText(place.sessions, JSON.stringify({ object: "list", data }))).restored, 2);
   assert.equal((await messagesOf(place.sessions, "b"))[0]?.content, "of b");
 });
+
+test("fields around a thread stay, also those of which the thread has another", async () => {
+  await using place = inMemory();
+  const thread = { id: "th", object: "thread", title: "Bread", metadata: { shelf: 2 } };
+  const file = {
+    title: "Export",
+    id: "file",
+    by: "ada",
+    thread,
+    messages: [message("1", "user", 1_700_000_000, "Hi")],
+  };
+  await importText(place.sessions, JSON.stringify(file));
+  const { metadata, title } = (await place.sessions.get("th")).info;
+  assert.equal(title, "Bread");
+  assert.deepEqual(metadata, {
+    title: "Bread",
+    by: "ada",
+    shelf: 2,
+    fields: { title: "Export", id: "file" },
+    source: "assistants",
+  });
+});

@@ -7,11 +7,19 @@ import type { Message } from "../../../domain/turns/turn.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
-import { aboutConversation, hasOwnId, textOf, timeIn, usageOf } from "../../conversations/about.ts";
+import {
+  aboutConversation,
+  hasOwnId,
+  restOf,
+  textOf,
+  timeIn,
+  usageOf,
+  withoutClash,
+} from "../../conversations/about.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { besideOf, withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts, pagesBehind } from "../../conversations/left-out.ts";
-import { fieldsIn, listOf } from "../../conversations/lists.ts";
+import { listOf } from "../../conversations/lists.ts";
 import { noConversationName, noMessages } from "../../conversations/refusals.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
 
@@ -71,7 +79,8 @@ function conversationOf(thread: Fields, entries: readonly Fields[], place: strin
   const { messages, ...read } = reading.end();
   if (messages.length === 0) throw noMessages(place);
   const { thread: inner, ...fields } = thread;
-  const about = aboutConversation(isFields(inner) ? { ...fields, ...inner } : fields, aroundNames);
+  const outer = restOf(fields, aroundNames) ?? {};
+  const about = aboutConversation(isFields(inner) ? withoutClash(outer, inner) : thread, aroundNames);
   const id = about.id ?? entries.map((entry) => textOf(entry, ["thread_id"])).find((one) => one !== undefined);
   const assistant = entries.map((entry) => textOf(entry, ["assistant_id"])).find((one) => one !== undefined);
   return {
@@ -124,7 +133,7 @@ class Reading {
 
   #message(entry: Fields): void {
     const { role, content, attachments } = entry;
-    const parts = fieldsIn(content);
+    const parts = this.#leftOut.fieldsIn(content, "part");
     const read = parts.map((part) => this.#part(part));
     this.#leftOut.add("attachment", listOf(attachments).length);
     const texts = read.flatMap((part) => (part["type"] === "text" ? [part["text"] as string] : []));
@@ -146,8 +155,8 @@ class Reading {
   /** The calls of a step, each with its output. The message that a step wrote is in the list of messages. */
   #step(entry: Fields): void {
     const { step_details: details } = entry;
-    const calls = isFields(details) ? listOf(details["tool_calls"]) : [];
-    const read = calls.filter(isFields).flatMap(callIn);
+    const calls = isFields(details) ? details["tool_calls"] : [];
+    const read = this.#leftOut.fieldsIn(calls, "call").flatMap(callIn);
     if (read.length === 0) {
       this.#waiting.push(entry);
       return;

@@ -329,7 +329,7 @@ test("the output of a run as JSON lines is read in its order; files beside logs 
     { agentType: "Explore", description: "x" },
   ]) {
     const none = await importText(place.sessions, JSON.stringify(beside));
-    assert.deepEqual([none.restored, none.skipped], [0, 0]);
+    assert.deepEqual([none.restored, none.skipped, none.leftOut], [0, 0, { "document without a conversation": 1 }]);
   }
 });
 
@@ -372,6 +372,7 @@ test("a project folder has a session for each log, and for each sub-agent", asyn
   await using place = inMemory();
   const report = await importFiles(place.sessions, [folder]);
   assert.deepEqual([report.restored, report.skipped], [2, 0]);
+  assert.deepEqual(report.leftOut, { "document without a conversation": 2 });
 });
 
 test("lines of progress between two messages are no messages", async () => {
@@ -395,7 +396,7 @@ test("lines of progress between two messages are no messages", async () => {
 
 test("lines of other programs in a log are counted by their types, and a damaged line is an error of its own", async () => {
   const foreign = ['{"type":"heartbeat","n":1}', '{"level":"info"}', "null"];
-  const codex = (n: number, payload: object): object => ({ timestamp: `2026-01-02T03:04:0${n}Z`, ...payload });
+  const codex = (n: number, payload: object): object => ({ timestamp: `2025-01-02T03:04:0${n}Z`, ...payload });
   const logs: readonly [format: string, lines: readonly object[]][] = [
     ["claude-code", [said("u", null, "Hi"), answered("a", "u", text("Ho"))]],
     [
@@ -409,7 +410,7 @@ test("lines of other programs in a log are counted by their types, and a damaged
     [
       "gemini-cli",
       [
-        { sessionId: "s", startTime: "2026-01-02T03:04:05Z", projectHash: "p" },
+        { sessionId: "s", startTime: "2025-01-02T03:04:05Z", projectHash: "p" },
         { id: "1", type: "user", content: "Hi" },
         { id: "2", type: "gemini", content: "Ho" },
       ],

@@ -11,7 +11,7 @@ import { aboutConversation, factsOf, textOf } from "../../conversations/about.ts
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { besideOf } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { fieldsIn, listOf } from "../../conversations/lists.ts";
+import { listOf } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
@@ -159,11 +159,11 @@ function contentsOf(answered: Set<string>, leftOut: LeftOutCounts): (message: Fi
       return [{ value, facts: factsOf(message), beside: besideOf(message, [value], { words: ["content"] }) }];
     }
     const { thoughts, toolCalls } = message;
-    const thought = fieldsIn(thoughts).map(({ subject, description }): Value => {
+    const thought = leftOut.fieldsIn(thoughts, "thought").map(({ subject, description }): Value => {
       const texts = [subject, description].filter((text): text is string => typeof text === "string" && text !== "");
       return { text: texts.join("\n"), thought: true };
     });
-    const calls = fieldsIn(toolCalls);
+    const calls = leftOut.fieldsIn(toolCalls, "call");
     const called = new Set(parts.flatMap((part) => idIn(part, "functionCall") ?? []));
     const others = calls
       .filter(({ id }) => typeof id !== "string" || !called.has(id))

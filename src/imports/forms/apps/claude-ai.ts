@@ -47,6 +47,7 @@ function conversationOf(fields: Fields, list: readonly Fields[], place: string):
   if (list.length === 0 && isExported(fields))
     return { ...about, messages: instructions === "" ? [] : [{ role: "system", content: instructions }] };
   const leftOut = new LeftOutCounts();
+  leftOut.fieldsIn(fields["chat_messages"], "message");
   return {
     ...about,
     ...messagesOfApp(

@@ -77,7 +77,7 @@ interface Tables {
   readonly plugins: ReadonlyMap<string, Fields>;
   /** The rows of files, by the ids of their messages. */
   readonly files: ReadonlyMap<string, readonly Fields[]>;
-  /** How many rows each table that is not read has. */
+  /** How many rows are not read, by their tables. */
   readonly unread: readonly (readonly [table: string, rows: number])[];
 }
 
@@ -92,10 +92,7 @@ function tablesIn(document: Value): Tables | undefined {
   if (!isFields(tables)) return undefined;
   const hasTopics = Array.isArray(tables["topics"]) && Array.isArray(tables["messages"]);
   if (typeof exportType !== "string" && typeof schemaHash !== "string" && !hasTopics) return undefined;
-  const rows = (name: string): readonly Fields[] => {
-    const list = tables[name];
-    return fieldsIn(list);
-  };
+  const rows = (name: string): readonly Fields[] => fieldsIn(tables[name]);
   const byId = (name: string): ReadonlyMap<string, Fields> =>
     new Map(rows(name).map((row) => [textOf(row, ["id"]) ?? "", row]));
   return {
@@ -108,9 +105,11 @@ function tablesIn(document: Value): Tables | undefined {
     ),
     plugins: byId("messagePlugins"),
     files: Map.groupBy(rows("messagesFiles"), (row) => textOf(row, ["messageId"]) ?? ""),
-    unread: Object.keys(tables).flatMap((name) =>
-      readTables.includes(name) ? [] : [[name, listOf(tables[name]).length] as const],
-    ),
+    unread: Object.entries(tables).map(([name, table]) => {
+      const list = listOf(table);
+      const unread = readTables.includes(name) ? list.filter((row) => !isFields(row) && says(row)) : list;
+      return [name, unread.length] as const;
+    }),
   };
 }
 

@@ -8,7 +8,7 @@ import { aboutConversation, factsOf, restOf, textOf, timeIn, usageOf } from "../
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { fieldsIn, listOf } from "../../conversations/lists.ts";
+import { listOf } from "../../conversations/lists.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 import { partsOfDetails, partsOfOutput } from "./open-webui-content.ts";
@@ -96,7 +96,9 @@ function conversationOf({ outer, chat, ids }: Around, list: readonly Fields[], p
     "files",
   ]);
   const leftOut = new LeftOutCounts();
-  const loose = fieldsIn(messages).filter((message) => !ids.has(textOf(message, ["id"]) ?? ""));
+  const tree = isFields(history) ? history["messages"] : undefined;
+  leftOut.fieldsIn(isFields(tree) ? Object.values(tree) : [], "message");
+  const loose = leftOut.fieldsIn(messages, "message").filter((message) => !ids.has(textOf(message, ["id"]) ?? ""));
   leftOut.add("message outside of the tree", isFields(history) ? loose.length : 0);
   // The documents of a chat, without those of its messages.
   const placed = new Set(list.flatMap(({ files }) => listOf(files).map(keyOf)));
