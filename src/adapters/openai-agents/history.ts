@@ -21,6 +21,7 @@ import {
   type TurnWait,
   type Value,
   type WaitingTurn,
+  type WriteOutcome,
 } from "../../index.ts";
 import { noTokens, tokensOf, usageOfTurn, type AgentRunContext, type Tokens } from "./run-usage.ts";
 import { cutItems, fieldsOf, itemsOf, joinItems, placeItems, type AgentItem, type Exchange } from "./turn-items.ts";
@@ -149,7 +150,11 @@ export class History {
       if (isEmpty && write.operation === undefined) return;
       const turns = turnsWrite(known.last?.seq ?? 0, { base, replacedFrom: early?.from, items: [...items, ...later] });
       try {
-        await this.#write(view, known, { ...write, turns, isOpen: later.length > 0 });
+        // As `#write`, without a function that waits: most calls of a session come here.
+        const now = countsOf(view, write.context);
+        const parts = { ...write, turns, isOpen: later.length > 0 };
+        const written = sessionWriteOf(known, parts, { before: view.counted, now });
+        this.#landed(view, known, { write: written, now, outcome: await this.session.write(written) });
         view.early = later.length === 0 ? undefined : earlyBehind(base, items, later);
         return;
       } catch (error) {
@@ -329,42 +334,24 @@ export class History {
     return await Array.fromAsync(this.session.turns(defined({ last })));
   }
 
-  async #write(
+  async #write(view: View, known: Known | undefined, parts: WriteParts): Promise<void> {
+    const now = countsOf(view, parts.context);
+    const write = sessionWriteOf(known, parts, { before: view.counted, now });
+    this.#landed(view, known, { write, now, outcome: await this.session.write(write) });
+  }
+
+  /** The view knows what a write has stored. @throws SessionError `key_reused` */
+  #landed(
     view: View,
     known: Known | undefined,
-    {
-      context,
-      agent,
-      operation,
-      turns,
-      logs,
-      isOpen = false,
-    }: ItemsWrite & Pick<SessionWrite, "logs"> & { readonly turns: TurnsWrite; readonly isOpen?: boolean },
-  ): Promise<void> {
-    const now = context === undefined ? view.counted : tokensOf(context);
-    const amended = turns.amends === true && turns.turns.length === 1 ? known?.last : undefined;
-    const counts = usageOfTurn(amended, { before: view.counted, now });
-    const last = turns.turns.length - 1;
-    const written = turns.turns.map((turn, index) => {
-      if (index !== last) return turn;
-      const named = agent === undefined ? turn : { ...turn, agent };
-      return { ...named, ...counts, ...(isOpen ? { status: "interrupted" as const } : {}) };
-    });
-    const entry: LogWrite | undefined =
-      operation === undefined ? undefined : { entries: [{ key: operation.key, value: operation.digest }] };
-    const outcome = await this.session.write(
-      defined({
-        turns: { ...turns, turns: written },
-        logs: entry === undefined ? logs : { ...logs, [operationsLog]: entry },
-        onto: known?.onto,
-      }),
-    );
+    { write, now, outcome }: { readonly write: SessionWrite; readonly now: Tokens; readonly outcome: WriteOutcome },
+  ): void {
     if (outcome.status === "duplicate") {
       const { key, seq } = outcome.entry;
       throw new SessionError("key_reused", { sessionId: this.session.id, key: key ?? "", seq });
     }
     view.counted = now;
-    const { from } = turns;
+    const from = write.turns?.from;
     const kept = known?.last !== undefined && (from === undefined || from > known.last.seq) ? known.last : undefined;
     // Of what stands before the written turns nothing is known where they are none.
     const isKnown = outcome.turns.length > 0 || kept !== undefined || from === 1;
@@ -377,6 +364,45 @@ export class History {
     const { version } = typeof onto === "number" ? { version: onto } : onto;
     return new SessionError("conflict", { sessionId: this.session.id, log: "turns", seenVersion: version });
   }
+}
+
+/** The parts of a write of turns. */
+type WriteParts = ItemsWrite & Pick<SessionWrite, "logs"> & { readonly turns: TurnsWrite; readonly isOpen?: boolean };
+
+/** The counts of the run so far. */
+function countsOf(view: View, context: AgentRunContext | undefined): Tokens {
+  return context === undefined ? view.counted : tokensOf(context);
+}
+
+function sessionWriteOf(
+  known: Known | undefined,
+  { agent, operation, turns, logs, isOpen = false }: WriteParts,
+  counts: { readonly before: Tokens; readonly now: Tokens },
+): SessionWrite {
+  const amended = turns.amends === true && turns.turns.length === 1 ? known?.last : undefined;
+  const last = turns.turns.at(-1);
+  const written =
+    last === undefined
+      ? turns
+      : {
+          ...turns,
+          turns: [
+            ...turns.turns.slice(0, -1),
+            {
+              ...last,
+              ...defined({ agent }),
+              ...usageOfTurn(amended, counts),
+              ...(isOpen ? { status: "interrupted" as const } : {}),
+            },
+          ],
+        };
+  const entry: LogWrite | undefined =
+    operation === undefined ? undefined : { entries: [{ key: operation.key, value: operation.digest }] };
+  return defined({
+    turns: written,
+    logs: entry === undefined ? logs : { ...logs, [operationsLog]: entry },
+    onto: known?.onto,
+  });
 }
 
 function turnWaiting(sessionId: string, waiting: NonNullable<Looked["waiting"]>): SessionError {

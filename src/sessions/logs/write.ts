@@ -12,6 +12,7 @@ import type { Core } from "../core/core.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Gate } from "../handle/gate.ts";
 import type { Handle } from "../handle/handle.ts";
+import type { FoldingPlace } from "../handle/operation-queue.ts";
 import { writesTo } from "../handle/session-writes.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { FoldedResult, Rule, WriteOptions } from "../core/writable-session.ts";
@@ -35,14 +36,29 @@ export async function writeOn(
   write: SessionWrite,
   { beside }: Pick<WriteOptions, "beside"> = {},
 ): Promise<WriteOutcome> {
-  const { core } = handle;
-  core.guardStore();
-  const parsed = parseWrite(core, handle.key.id, write);
-  const documents = documentsOf(core, handle.key.tenant, write.documents);
-  // `close` waits for the write.
-  if (documents === undefined && beside === undefined && addsOnly(parsed))
-    return await handle.inFold((queued) => writeNext(handle, parsed, { queued }));
-  return await core.take(() => handle.inOrder(() => writeAlone(handle, parsed, defined({ documents, beside }))));
+  let place: FoldingPlace | undefined;
+  try {
+    const { core } = handle;
+    core.guardStore();
+    const parsed = parseWrite(core, handle.key.id, write);
+    const documents = documentsOf(core, handle.key.tenant, write.documents);
+    if (documents !== undefined || beside !== undefined || !addsOnly(parsed))
+      // `close` waits for the write.
+      return await core.take(() => handle.inOrder(() => writeAlone(handle, parsed, defined({ documents, beside }))));
+    place = handle.enterFold();
+    if (place.before !== undefined) await place.before;
+    const made = attemptOf(handle, parsed);
+    const attempt = made instanceof WriteAttempt ? made : await made;
+    const committed = await attempt.folded(place);
+    // Most writes end here: each function that waits costs memory, and the next ones are for what is met rarely.
+    if (committed.status === "ok") return attempt.result();
+    return (await outcomeOf(attempt, committed)) ?? (await writeAgain(handle, attempt, { done: 1 }));
+  } catch (error) {
+    // A write beside other changes is a part of another call, which names itself.
+    throw beside === undefined ? handle.failureOf("write", error) : error;
+  } finally {
+    if (place !== undefined) handle.leaveFold(place);
+  }
 }
 
 /** A write that may replace entries, which it must have read: the other writes of this process wait. */
@@ -74,30 +90,41 @@ export function documentsOf(
 
 interface NextOptions extends Pick<WriteOptions, "beside"> {
   readonly documents?: DocumentBatch;
-  /** The first attempt folds with other writes; opened once it is in their queue. */
-  readonly queued?: Gate;
 }
 
-async function writeNext(handle: Handle, write: NewWrite, { queued, ...others }: NextOptions): Promise<WriteOutcome> {
-  const attempt = await attemptOf(handle, write);
-  return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax }, async (number) => {
-    // A later attempt must read the newest record.
+async function writeNext(handle: Handle, write: NewWrite, options: NextOptions): Promise<WriteOutcome> {
+  return await writeAgain(handle, await attemptOf(handle, write), options);
+}
+
+/** `done`: the attempts before, after which an attempt must read the newest record. */
+async function writeAgain(
+  handle: Handle,
+  attempt: WriteAttempt,
+  { documents, done = 0, ...others }: NextOptions & { readonly done?: number },
+): Promise<WriteOutcome> {
+  return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax, done }, async () => {
     const committed = await attempt.orStanding<FoldedResult>(() =>
-      number === 1 && queued !== undefined
-        ? handle.fold(attempt.rule, { recovers: "dead" }, queued)
-        : handle.write(attempt.rule, { recovers: "dead", ...others }),
+      handle.write(attempt.rule, { ...recovering, ...others }),
     );
-    switch (committed.status) {
-      case "ok":
-        return withDocuments(attempt.result(), others.documents);
-      case "standing":
-        return committed.outcome;
-      case "duplicate":
-        return await attempt.duplicate(committed.entry);
-      case "unchanged":
-        return await attempt.unwritten();
-    }
+    return committed.status === "ok" ? withDocuments(attempt.result(), documents) : await outcomeOf(attempt, committed);
   });
+}
+
+const recovering = { recovers: "dead" } as const;
+
+/** The outcome of a write that wrote nothing; undefined where it has to be tried again. */
+async function outcomeOf(
+  attempt: WriteAttempt,
+  committed: Exclude<FoldedResult | Standing, { readonly status: "ok" }>,
+): Promise<WriteOutcome | undefined> {
+  switch (committed.status) {
+    case "standing":
+      return committed.outcome;
+    case "duplicate":
+      return await attempt.duplicate(committed.entry);
+    case "unchanged":
+      return await attempt.unwritten();
+  }
 }
 
 function withDocuments(result: WriteResult, documents: DocumentBatch | undefined): WriteResult {
@@ -105,18 +132,20 @@ function withDocuments(result: WriteResult, documents: DocumentBatch | undefined
 }
 
 /** The attempts of one write to one session: each applies the rule to what is known of the logs that it replaces. */
-export async function attemptOf(handle: Handle, write: NewWrite): Promise<WriteAttempt> {
+export function attemptOf(handle: Handle, write: NewWrite): WriteAttempt | Promise<WriteAttempt> {
   const { turns: { turns = [] } = {}, logs } = write;
   const used = useReferences(handle, ...turns.flatMap(({ input, output }) => [input, output]));
-  if (used !== undefined) await used;
-  const named = useNamed(
-    handle,
-    logs.flatMap(({ entries }) => entries),
-  );
-  if (named !== undefined) await named;
-  const addsTurns = turns.length > 0;
-  const guardDaily = addsTurns ? dailyGuard(handle.core, handle.record) : undefined;
-  return new WriteAttempt(handle, write, guardDaily && (await guardDaily));
+  const named =
+    logs.length === 0
+      ? undefined
+      : useNamed(
+          handle,
+          logs.flatMap(({ entries }) => entries),
+        );
+  const guardDaily = turns.length > 0 ? dailyGuard(handle.core, handle.record) : undefined;
+  if (used === undefined && named === undefined && guardDaily === undefined)
+    return new WriteAttempt(handle, write, undefined);
+  return Promise.all([used, named, guardDaily]).then(([, , guard]) => new WriteAttempt(handle, write, guard));
 }
 
 /** The key of a write is in its log already. */
@@ -149,6 +178,14 @@ export class WriteAttempt {
     this.#written = writeSession(draft, parts, context);
     return this.#written.status === "written" ? this.#written.change : null;
   };
+
+  /** Commit the first attempt, which may fold with other writes; `queued` opens once it is in their queue. */
+  folded(queued: Gate): Promise<FoldedResult | Standing> {
+    const { turns: { turns = [] } = {}, logs } = this.#write;
+    const hasKeys = logs.length > 0 || turns.some(({ key }) => key !== null);
+    const fold = (): Promise<FoldedResult> => this.#handle.fold(this.rule, recovering, queued);
+    return hasKeys ? this.orStanding(fold) : fold();
+  }
 
   /** The result of the change that was committed. */
   result(): WriteResult {

@@ -484,8 +484,9 @@ export class Session {
    *    `value_unstorable`, `metadata_too_large`, `budget_exceeded`, `daily_budget_exceeded`, `legal_hold`, `key_archived`,
    *    `session_expired`, `session_ended`, `session_archived`
    */
-  async write(write: SessionWrite): Promise<WriteOutcome> {
-    return await traceCall(this.#handle.about("write"), () => writeOn(this.#handle, write));
+  write(write: SessionWrite): Promise<WriteOutcome> {
+    const handle = this.#handle;
+    return areTraced() ? traceStep(handle.about("write"), () => writeOn(handle, write)) : writeOn(handle, write);
   }
 
   /**
