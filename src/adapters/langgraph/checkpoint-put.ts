@@ -13,7 +13,14 @@ import { isFields } from "../langchain/fields.ts";
 import type { Address } from "./address.ts";
 import { keyOf } from "../keys/composed-keys.ts";
 import type { ChannelVersion, Checkpoint, CheckpointMetadata } from "./package-checkpoint.ts";
-import { messagesIn, projected, type EarlierMessages, type Projection } from "./projection.ts";
+import {
+  messagesIn,
+  projected,
+  turnDigest,
+  type EarlierMessages,
+  type ProjectedTurns,
+  type Projection,
+} from "./projection.ts";
 import { isStoredByElements, lengthOf, type ListPlan } from "./stored-lists.ts";
 import { toStored } from "./stored-values.ts";
 import { listKey, ThreadReader, valueKey, type StoredChannel } from "./thread-reader.ts";
@@ -23,6 +30,7 @@ import {
   keyBehind,
   valuesLog,
   type Head,
+  type Known,
   type StoredCheckpoint,
   type Thread,
 } from "./thread.ts";
@@ -108,7 +116,7 @@ class CheckpointPut {
     if (!this.#isPrepared) await this.#prepare();
     const planned = this.#planLists();
     if (await this.#storeAhead(planned)) return false;
-    const projection = await this.#projection(head, known.turn, planned);
+    const projection = await this.#projection(head, known, planned);
     const stored = this.#stored(head, projection);
     const write = this.#write(stored, planned, projection, known.version);
     try {
@@ -116,8 +124,10 @@ class CheckpointPut {
       if (outcome.status === "duplicate") return this.#duplicate(outcome);
       for (const { channel, plan } of planned) thread.lists.remember(listKey(ns, channel), plan);
       const places = planned.find(({ channel }) => channel === "messages")?.plan.places;
-      const turn = projection?.write === undefined ? known.turn : projection.turns[2];
-      thread.written({ head: headOf(stored), version: outcome.version, turn, places });
+      const { version } = outcome;
+      const [turn, turnsVersion] =
+        projection?.write === undefined ? [known.turn, known.turnsVersion] : [projection.turns[2], version];
+      thread.written({ head: headOf(stored), version, turn, turnsVersion, places });
       // Without turns in the write, those of another writer were not noticed.
       if (write.turns === undefined) thread.forget();
       return true;
@@ -216,7 +226,7 @@ class CheckpointPut {
   /** The turns of the messages; undefined where the graph has none, or its turns cannot be written. */
   async #projection(
     head: Head | null,
-    turn: number,
+    known: Known,
     planned: readonly PlannedChannel[],
   ): Promise<Projection | undefined> {
     const { address, checkpoint, newVersions } = this.#put;
@@ -224,17 +234,27 @@ class CheckpointPut {
     const messages = messagesIn(checkpoint.channel_values);
     if (messages === undefined) return undefined;
     const earlier = await this.#earlier(head);
+    const isOwn = earlier.turns === undefined || (await this.#areOwn(earlier.turns, known));
     if (!Object.hasOwn(newVersions, "messages") && address.id === head?.id && earlier.turns !== undefined)
+      // The turns of a head that others have changed are compared again once there are new messages.
       return { write: undefined, turns: earlier.turns };
     const places =
       planned.find(({ channel }) => channel === "messages")?.plan.places ??
       this.#thread.lists.plan(listKey("", "messages"), messages, { alone: true }).places;
     try {
-      return projected({ messages, places }, earlier, turn);
+      return projected({ messages, places }, earlier, { turn: known.turn, isOwn, version: known.version + 1 });
     } catch (error) {
       if (hasCode(error, "message_invalid")) return undefined;
       throw error;
     }
+  }
+
+  /** True where the last turn of the session is the one that the head's put has written. Its number alone does not say so. */
+  async #areOwn([base, , last, , version, digest]: ProjectedTurns, known: Known): Promise<boolean> {
+    if (last !== known.turn) return false;
+    if (last === base || version === undefined || version === known.turnsVersion) return true;
+    const [turn] = await Array.fromAsync(this.#session.turns({ last: 1 }));
+    return turn?.seq === last && turnDigest(turn) === digest;
   }
 
   /** The messages of the head, which the turns of the session are. */
@@ -267,7 +287,8 @@ class CheckpointPut {
     projection: Projection | undefined,
     version: number,
   ): SessionWrite {
-    const { key, ns, thread, parent, checkpoint, metadata: meta, turns } = stored;
+    const { key, ns, thread, parent, checkpoint, metadata: meta } = stored;
+    const turns = stored.turns as unknown as Value | undefined;
     const value = defined({ ns: ns || undefined, thread, parent, cp: toStored(checkpoint, "checkpoint"), meta, turns });
     const entries = this.#thread.entriesOf({ key, value }, "checkpoint");
     if (key !== keyOf("c", ns, checkpoint.id)) entries.push({ key: keyOf("m", ns, checkpoint.id), value: key });

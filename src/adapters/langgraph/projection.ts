@@ -3,9 +3,10 @@
  * graph reads its own checkpoints; turns that it has written are replaced where its messages have changed, and turns of others
  * stay as they are.
  */
-import type { SessionWrite } from "../../index.ts";
+import type { Message, SessionWrite } from "../../index.ts";
 import { endsAnswered, exchangesIn, turnOf } from "../langchain/exchanges.ts";
 import { isMessage, type LangchainMessage } from "../langchain/package-core.ts";
+import { digestOf } from "../projection/shown-messages.ts";
 import type { Place } from "./stored-lists.ts";
 
 /** The turns that the messages of a checkpoint are. Messages before number `skip` are no turns of theirs. */
@@ -17,7 +18,20 @@ export type ProjectedTurns = readonly [
   last: number,
   /** The number of the message that the last one begins with. */
   lastFrom: number,
+  /** The version of the session by the last change of its turns, if no other write came between; absent in older checkpoints. */
+  version?: number,
+  /** The digest of the messages of the last turn; empty where it is no turn of theirs. */
+  digest?: string,
 ];
+
+/** The last turn of the session, when a checkpoint is put. */
+export interface LastTurn {
+  readonly turn: number;
+  /** False: the turn with this number is not the one that the checkpoint before has written. */
+  readonly isOwn: boolean;
+  /** The version of the session that the turns have after this put. */
+  readonly version: number;
+}
 
 /** The messages of the checkpoint before, and their turns. */
 export interface EarlierMessages {
@@ -42,24 +56,28 @@ export function messagesIn(values: Readonly<Record<string, unknown>>): readonly 
 
 /**
  * The turns to write for these messages.
- * @param turn the number of the session's last turn
  * @throws SessionError `message_invalid` for a message that cannot be shown as a turn
  */
 export function projected(
   { messages, places }: { readonly messages: readonly LangchainMessage[]; readonly places: readonly Place[] },
   earlier: EarlierMessages,
-  turn: number,
+  { turn, isOwn, version }: LastTurn,
 ): Projection {
   const same = sameCount(places, earlier.places);
   const { turns } = earlier;
-  // Another writer has added turns, or messages that are no turns have changed: later messages follow the turns that there are.
-  if (turns === undefined || turns[2] !== turn || same < turns[1])
-    return changed(messages, { base: turn, skip: same, last: turn, same });
+  // Another writer has changed turns, or messages that are no turns have changed: later messages follow the turns that there are.
+  if (turns === undefined || !isOwn || turns[2] !== turn || same < turns[1])
+    return changed(messages, { base: turn, skip: same, last: turn, same, version });
   const [base, skip, last, lastFrom] = turns;
-  if (last === base || same <= lastFrom) return changed(messages, { base, skip, last, same });
+  if (last === base || same <= lastFrom) return changed(messages, { base, skip, last, same, version });
   // Only the last turn, and those behind it, can have changed.
-  const { write, turns: now } = changed(messages, { base: last - 1, skip: lastFrom, last, same });
-  return { write, turns: [base, skip, now[2], now[3]] };
+  const { write, turns: now } = changed(messages, { base: last - 1, skip: lastFrom, last, same, version });
+  return { write, turns: [base, skip, now[2], now[3], version, now[5] ?? ""] };
+}
+
+/** The digest of the messages of a turn, of which another form may be stored than was written. */
+export function turnDigest({ input, output = [] }: { readonly input: unknown; readonly output?: unknown }): string {
+  return digestOf([...(input as readonly Message[]), ...(output as readonly Message[])]);
 }
 
 interface Basis {
@@ -68,20 +86,24 @@ interface Basis {
   readonly last: number;
   /** The number of first messages that are the same as before. */
   readonly same: number;
+  readonly version: number;
 }
 
 /** The turns from the first one that differs from what is stored. */
-function changed(messages: readonly LangchainMessage[], { base, skip, last, same }: Basis): Projection {
+function changed(messages: readonly LangchainMessage[], { base, skip, last, same, version }: Basis): Projection {
   const ranges = exchangesIn(messages, skip);
   const different = ranges.findIndex(({ to }) => to > same || (to === same && !endsAnswered(messages, to)));
   const first = different === -1 ? ranges.length : different;
   if (ranges.length - first > turnsMax) {
     const later = ranges.at(-turnsMax)?.from ?? messages.length;
-    return changed(messages, { base: last, skip: later, last, same: later });
+    return changed(messages, { base: last, skip: later, last, same: later, version });
   }
   const from = base + first + 1;
   const turns = ranges.slice(first).map((range) => turnOf(messages, range));
-  const now = [base, skip, base + ranges.length, ranges.at(-1)?.from ?? skip] as const;
+  const end = ranges.at(-1);
+  const written = turns.at(-1) ?? (end && turnOf(messages, end));
+  const digest = written === undefined ? "" : turnDigest(written);
+  const now = [base, skip, base + ranges.length, end?.from ?? skip, version, digest] as const;
   if (turns.length === 0 && from > last) return { write: undefined, turns: now };
   return { write: { from, turns, amends: from === last && turns.length > 0 }, turns: now };
 }

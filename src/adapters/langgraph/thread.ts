@@ -49,10 +49,12 @@ export interface Head {
 }
 
 /** The state that this process knows. A write at this version is refused if another writer has added a checkpoint since. */
-interface Known {
+export interface Known {
   version: number;
   /** The last turn. */
   turn: number;
+  /** The version of the session by the last change of its turns. */
+  turnsVersion: number;
   /** By namespace; null: there is none. */
   readonly heads: Map<string, Head | null>;
 }
@@ -62,6 +64,7 @@ interface Written {
   readonly head: Head;
   readonly version: number;
   readonly turn: number;
+  readonly turnsVersion: number;
   readonly places: readonly Place[] | undefined;
 }
 
@@ -136,7 +139,12 @@ export class Thread {
     if (session === undefined) return undefined;
     try {
       const look = await session.look([{ log: checkpointsLog, last: 1 }]);
-      this.#known = { version: look.version, turn: look.info.turn, heads: new Map() };
+      this.#known = {
+        version: look.version,
+        turn: look.info.turn,
+        turnsVersion: look.info.seen.version,
+        heads: new Map(),
+      };
       const [last] = look.tails[0] ?? [];
       if (last !== undefined && isCheckpoint(last)) {
         const stored = await this.checkpointOf(last);
@@ -154,11 +162,12 @@ export class Thread {
   }
 
   /** A checkpoint was written, with the messages at these places. */
-  written({ head, version, turn, places }: Written): void {
+  written({ head, version, turn, turnsVersion, places }: Written): void {
     // A look in the meantime may have found a newer state; with the version of this write, the next one finds out.
-    this.#known ??= { version, turn, heads: new Map() };
+    this.#known ??= { version, turn, turnsVersion, heads: new Map() };
     this.#known.version = version;
     this.#known.turn = turn;
+    this.#known.turnsVersion = turnsVersion;
     this.#known.heads.set(head.stored.ns, head);
     if (head.stored.ns === "") this.#placesOfHead = places && { key: head.key, places };
   }

@@ -16,7 +16,7 @@ import {
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { perdureSaver, type PerdureSaver } from "../../../src/adapters/langgraph.ts";
-import { hasCode, openSessions, type Sessions, type Turn } from "../../../src/index.ts";
+import { hasCode, openSessions, type Session, type Sessions, type Turn } from "../../../src/index.ts";
 import { Engines, enginesOfRun } from "../../crash/engines.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
@@ -282,6 +282,43 @@ test("ids that the graph gives to messages are stored, and turns of others in be
       ["three", "You said three."],
     ],
   );
+});
+
+test("a turn of another writer stays where it takes the number of the graph's own question, or answers it", async () => {
+  type Meanwhile = (session: Session) => Promise<unknown>;
+  const shownAfter = async (meanwhile: Meanwhile): Promise<readonly unknown[]> => {
+    await using memory = inMemory();
+    const app = new StateGraph(MessagesAnnotation)
+      .addNode("model", async ({ messages }) => {
+        if (messages.length > 1) await meanwhile(await memory.another().get("t"));
+        return { messages: [new AIMessage(`answer ${messages.length}`)] };
+      })
+      .addEdge(START, "model")
+      .addEdge("model", END)
+      .compile({ checkpointer: perdureSaver(memory.another()) });
+    // The question is stored before the model is asked.
+    const config = { ...thread("t"), durability: "sync" as const };
+    for (const question of ["one", "two"]) await app.invoke({ messages: [new HumanMessage(question)] }, config);
+    const turns = await Array.fromAsync((await memory.another().get("t")).turns());
+    return turns.map(({ input, output }) => [...input, ...output].map(({ content }) => content).join(", "));
+  };
+  // The question of the graph is turn 2, when its model is asked.
+  const truncated = async (session: Session): Promise<void> => {
+    await session.truncate(1);
+    await session.append({ input: "three", output: "Another framework." });
+  };
+  assert.deepEqual(await shownAfter(truncated), ["one, answer 1", "three, Another framework.", "answer 3"]);
+  const answered: Meanwhile = (session) =>
+    session.write({
+      turns: { from: 2, amends: true, turns: [{ input: "two", output: "Another framework." }] },
+      onto: session.info.version,
+    });
+  assert.deepEqual(await shownAfter(answered), ["one, answer 1", "two, Another framework.", "answer 3"]);
+  const edited: Meanwhile = (session) => session.truncate(0);
+  assert.deepEqual(await shownAfter(edited), ["answer 3"]);
+  // A change of the session that is no change of its turns.
+  const titled: Meanwhile = (session) => session.update({ title: "A title" });
+  assert.deepEqual(await shownAfter(titled), ["one, answer 1", "two, answer 3"]);
 });
 
 const Answers = Annotation.Root({ ...MessagesAnnotation.spec });
