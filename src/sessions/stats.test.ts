@@ -129,6 +129,21 @@ test("handoffs: how many are active, and how long ended ones were active", async
   });
 });
 
+test("ratings: approvals, disapprovals and the mean of scores, without those of archived sessions", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "q", output: "a" });
+  const none = { up: 0, down: 0, scores: 0, meanScore: null };
+  assert.deepEqual((await statsOf(place.sessions)).ratings, none);
+  for (const [by, rating] of Object.entries({ ana: "up", ben: "up", cem: "down", dan: 1, eva: 4 } as const))
+    await session.rate(1, { rating, by, comment: "reason" });
+  assert.deepEqual((await statsOf(place.sessions)).ratings, { up: 2, down: 1, scores: 2, meanScore: 2.5 });
+  await session.rate(1, { rating: "down", by: "ana" });
+  assert.deepEqual((await statsOf(place.sessions)).ratings, { up: 1, down: 2, scores: 2, meanScore: 2.5 });
+  await session.archive();
+  assert.deepEqual((await statsOf(place.sessions)).ratings, none);
+});
+
 test("an invalid group, date or limit is refused", async () => {
   await using place = inMemory();
   for (const query of [{ by: "colour" }, { by: ["day", 5] }, { since: new Date("soon") }, { since: 5 }, { limit: 0 }])

@@ -59,6 +59,15 @@ export interface Stats {
     /** How long handoffs that ended were in force. */
     readonly activeMs: Percentiles | null;
   };
+  /** Ratings of turns, those of archived sessions excluded. */
+  readonly ratings: {
+    readonly up: number;
+    readonly down: number;
+    /** Ratings that are a number. */
+    readonly scores: number;
+    /** The mean of those; null without one. */
+    readonly meanScore: number | null;
+  };
   readonly storage: {
     readonly entries: number;
     /** Text of records and entries, before what the database adds for itself. */
@@ -97,6 +106,7 @@ function statsOf(sums: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">
     sessions: { total, states, turns: percentilesOf(turns), lifeMs: percentilesOf(lifeMs) },
     turns: { ...sums.turns, durationPercentilesMs: percentilesOf(sums.durationMs) },
     handoffs: { active: handoffs, expired: sums.handoffs.expired, activeMs: percentilesOf(sums.handoffs.activeMs) },
+    ratings: ratingsOf(sums.ratings),
     storage: {
       entries: sums.logs.reduce((sum, log) => sum + log.entries, 0),
       bytes,
@@ -109,6 +119,10 @@ function statsOf(sums: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">
       Object.entries(sums.groups).map(([kind, groups]) => [kind, groups.map((group) => groupOf(kind, group))]),
     ),
   };
+}
+
+function ratingsOf({ up, down, scores, scoreSum }: StoreStats["ratings"]): Stats["ratings"] {
+  return { up, down, scores, meanScore: scores === 0 ? null : scoreSum / scores };
 }
 
 function groupOf(kind: string, { key, ...sums }: TurnGroup): StatsGroup {

@@ -42,6 +42,7 @@ export {
   StatsAccumulator,
   type EntryFacts,
   type Histogram,
+  type RatingSums,
   type SessionDay,
   type SessionFacts,
   type StatsKind,

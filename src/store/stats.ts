@@ -2,7 +2,7 @@
  * Sums over the sessions, turns and handoffs of a tenant: the query and the result of `Store.stats`, and an accumulator for
  * stores that read rows one by one. A fact is the part of a row that the sums need, without messages.
  */
-import { summarizedTo, truncatedUsageLog, type Entry } from "../domain/record/entry.ts";
+import { feedbackLog, summarizedTo, truncatedUsageLog, type Entry } from "../domain/record/entry.ts";
 import type { SessionRecord, SessionState } from "../domain/record/record.ts";
 import type { TruncatedUsage } from "../domain/turns/truncated-usage.ts";
 import { stateAt } from "../domain/record/states.ts";
@@ -95,11 +95,21 @@ export interface StoreStats {
     /** Handoffs that expired. */
     readonly expired: number;
   };
+  readonly ratings: RatingSums;
   readonly logs: readonly { readonly log: string; readonly entries: number; readonly bytes: number }[];
   /** Days and hours the latest first; the others by tokens, the most first, then by key. */
   readonly groups: { readonly [Kind in StatsKind]?: readonly TurnGroup[] };
   /** Records and entries that cannot be read. Only the sums of bytes and entries include them. */
   readonly unreadable: UnreadableCounts;
+}
+
+/** Ratings of turns in the log of ratings; those of archived sessions are in no log. */
+export interface RatingSums {
+  readonly up: number;
+  readonly down: number;
+  /** Ratings that are a number, and their sum. */
+  readonly scores: number;
+  readonly scoreSum: number;
 }
 
 /** The number of records and entries that cannot be read. */
@@ -226,6 +236,7 @@ export class StatsAccumulator {
   /** The turns that are in no group yet. */
   readonly #ungrouped = noSums();
   readonly #unreadable = { sessions: 0, entries: 0 };
+  readonly #ratings = { up: 0, down: 0, scores: 0, scoreSum: 0 };
   #handoffs = 0;
   #handoffsExpired = 0;
   #conflicts = 0;
@@ -282,11 +293,12 @@ export class StatsAccumulator {
     if (sums === undefined) this.#logs.set(log, (sums = { entries: 0, bytes: 0 }));
     sums.entries++;
     sums.bytes += bytes;
-    if (log !== "turns" && log !== truncatedUsageLog && log !== "events") return;
+    if (log !== "turns" && log !== truncatedUsageLog && log !== "events" && log !== feedbackLog) return;
     const fact = parsed(entry);
     if (fact === undefined || !(Math.abs(at) <= dateMaxMs)) this.#unreadable.entries++;
     else if (log === "turns") this.#addTurn(entry, fact);
     else if (log === truncatedUsageLog) this.#addTruncated(entry, fact);
+    else if (log === feedbackLog) this.#addRating(fact);
     else this.#addEvent(entry, fact);
   }
 
@@ -375,6 +387,13 @@ export class StatsAccumulator {
     if (type === "released" && reason === "expired") this.#handoffsExpired++;
   }
 
+  #addRating({ rating }: { readonly rating?: unknown }): void {
+    if (rating === "up" || rating === "down") this.#ratings[rating]++;
+    if (typeof rating !== "number") return;
+    this.#ratings.scores++;
+    this.#ratings.scoreSum += rating;
+  }
+
   /** The number of groups so far. */
   get size(): number {
     return [...this.#groups.values()].reduce((sum, { size }) => sum + size, 0);
@@ -419,6 +438,7 @@ export class StatsAccumulator {
       turns,
       durationMs: histogram(this.#durationMs),
       handoffs: { activeMs: histogram(this.#activeMs), expired: this.#handoffsExpired },
+      ratings: this.#ratings,
       logs: [...this.#logs].map(([log, sums]) => ({ log, ...sums })).toSorted((a, b) => (a.log < b.log ? -1 : 1)),
       groups,
       unreadable: this.#unreadable,

@@ -73,9 +73,12 @@ test("conflicts are counted by agent, user, day and hour, and not by model", asy
   const stale = await sessions.get("s");
   await (await sessions.get("s")).append({ input: "q" });
   await assert.rejects(stale.append({ input: "q" }), { code: "conflict" });
+  for (const [by, rating] of Object.entries({ ana: "up", ben: "down", judge: 0.5 } as const))
+    await stale.rate(1, { rating, by });
   await sessions.close();
   const { stdout } = await place.run(["stats"]);
   assert.match(stdout, /\nconflicts +1\n/);
+  assert.match(stdout, /\nratings +1 up, 1 down, 1 score of mean 0.5\n/);
   assert.match(stdout, / TEXT +CONFLICTS +CREATED .*\n\d{4}-\d\d-\d\d +5 .* (Ki)?B +1 +1 +0 +0\n$/);
   for (const by of ["agent", "user", "day", "hour"]) {
     const { groups } = JSON.parse((await place.run(["stats", "--by", by, "--json"])).stdout) as Stats;

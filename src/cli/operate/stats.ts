@@ -118,6 +118,7 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
         "handoffs",
         `${number(handoffs.active)} active, ${number(handoffs.expired)} expired; active for ${percentilesText(handoffs.activeMs, span)}`,
       ],
+      ["ratings", ratingsText(stats)],
       ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
     ],
   );
@@ -154,6 +155,12 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
 
 function estimates({ turns }: Stats): string {
   return turns.estimated === 0 ? "" : `, an estimate for ${counted(turns.estimated, "turn", number)}`;
+}
+
+function ratingsText({ ratings: { up, down, scores, meanScore } }: Stats): string {
+  const mean =
+    meanScore === null ? "" : `, ${counted(scores, "score", number)} of mean ${Number(meanScore.toPrecision(3))}`;
+  return `${number(up)} up, ${number(down)} down${mean}`;
 }
 
 function percentilesText(percentiles: Percentiles | null, show: (value: number) => string): string {

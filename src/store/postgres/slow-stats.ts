@@ -1,7 +1,7 @@
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { hasTurns } from "../../domain/branches/segments.ts";
-import { keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
+import { feedbackLog, keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
 import { sqlState } from "./connection/postgres-error.ts";
 import { recordsOf, type RecordRow } from "../row.ts";
 import { inheritedLog, inputMark, StatsAccumulator, type StoreStats, type StoreStatsQuery } from "../stats.ts";
@@ -60,7 +60,7 @@ async function addEntries(ask: Database["ask"], schema: string, { tallying, row,
     const rows = await ask(
       `select log, seq::text as seq, at, coalesce(octet_length(bytes), octet_length(data)) as bytes,
          case when log = 'turns' or log like '${keptBeginning}%' then split_part(data, '${inputMark}', 1)
-           when log in ('${truncatedUsageLog}', 'events') then data else '' end as head,
+           when log in ('${truncatedUsageLog}', '${feedbackLog}', 'events') then data else '' end as head,
          position('${inputMark}' in data) > 0 and (log = 'turns' or log like '${keptBeginning}%') as is_cut
        from ${schema}.entries
        where tenant = $1 and session = $2 and logs = ${logsIn(schema)} and (log, seq) > ($3, $4::bigint)

@@ -4,7 +4,7 @@ import type { Row } from "./connection/database.ts";
 import { isKept } from "./schema/functions/removed-logs.ts";
 import { counterIn } from "./schema/views.ts";
 import { dateMaxMs } from "../../domain/values/limits.ts";
-import { keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
+import { feedbackLog, keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -89,6 +89,8 @@ function sumsOfKinds(by: readonly StatsKind[]): readonly string[] {
       "log = 'events' and type in ('handed_off', 'released') and held_ms is not null",
     ),
     counted("handoffsExpired", "reason", "facts", "log = 'events' and type = 'released' and reason = 'expired'"),
+    `select 'rating', rating, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(score)" : "0")).join(", ")}
+     from facts where rating is not null group by 2`,
     `select 'log', log, count(*), ${sumNames.map((name) => (name === "bytes" ? "sum(bytes)" : "0")).join(", ")}
      from facts group by log`,
     counted("state", "state", "own", "true"),
@@ -160,7 +162,10 @@ function entryFacts(schema: string, by: readonly StatsKind[]): string {
       ${number("durationMs")} as duration_ms,
       case log when 'turns' then ${number("durationMs")} else ${number("longestMs")} end as longest_ms,
       case log when 'turns' then bytes else 0 end as turn_bytes,
-      case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts
+      case when log = 'events' and fact ->> 'type' = 'conflicted' then 1 else 0 end as conflicts,
+      case when log <> '${feedbackLog}' then null when jsonb_typeof(fact -> 'rating') = 'number' then 'score'
+        when fact ->> 'rating' in ('up', 'down') then fact ->> 'rating' end as rating,
+      case when log = '${feedbackLog}' and jsonb_typeof(fact -> 'rating') = 'number' then (fact -> 'rating')::numeric end as score
     from (
       select log, at, session_id, user_id, bytes, archived, fact, fact -> 'usage' as usage from (
         select log, at, session_id, user_id, bytes, archived, ${readable(schema, "head")} as fact from (
@@ -182,7 +187,7 @@ function entryHeads(schema: string, by: readonly StatsKind[]): string {
       coalesce(octet_length(entry.bytes), octet_length(entry.data)) as bytes,
       ${isArchived} as archived,
       case when ${isInherited} then null when entry.log = 'turns' or ${isOfKeptBranch} then split_part(entry.data, '${inputMark}', 1)
-        when entry.log in ('${truncatedUsageLog}', 'events') then entry.data end as head
+        when entry.log in ('${truncatedUsageLog}', '${feedbackLog}', 'events') then entry.data end as head
     from ${schema}.entries entry
     left join forks on forks.session = entry.session
     left join archives on archives.session = entry.session and entry.log = '${truncatedUsageLog}'
@@ -245,6 +250,7 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
     turns: all === undefined ? noSums() : sumsOf(all),
     durationMs: histogramOf(of("durationMs")),
     handoffs: { activeMs: histogramOf(of("heldMs")), expired: countOf("handoffsExpired") },
+    ratings: ratingsOf(of("rating")),
     logs: of("log")
       .map((row) => ({ log: String(row["key"]), entries: Number(row["n"]), bytes: Number(row["bytes"]) }))
       .toSorted((a, b) => (a.log < b.log ? -1 : 1)),
@@ -252,6 +258,13 @@ export function tallyOf(rows: readonly Row[], { by, limit }: StoreStatsQuery): S
     // If the statement meets a row that cannot be read, the sums are computed page by page.
     unreadable: { sessions: 0, entries: 0 },
   };
+}
+
+function ratingsOf(rows: readonly Row[]): StoreStats["ratings"] {
+  const of = (rating: string): Row | undefined => rows.find(({ key }) => key === rating);
+  const countOf = (rating: string): number => Number(of(rating)?.["n"] ?? 0);
+  const scoreSum = Number(of("score")?.["bytes"] ?? 0);
+  return { up: countOf("up"), down: countOf("down"), scores: countOf("score"), scoreSum };
 }
 
 function keyOf(kind: StatsKind, row: Row): TurnGroup["key"] {

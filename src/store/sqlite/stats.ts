@@ -3,7 +3,7 @@ import { dateMaxMs } from "../../domain/values/limits.ts";
 import type { SessionState } from "../../domain/record/record.ts";
 import { sessionStates } from "../../domain/record/states.ts";
 import { hasTurns } from "../../domain/branches/segments.ts";
-import { keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
+import { feedbackLog, keptBeginning, truncatedUsageLog } from "../../domain/record/entry.ts";
 import { exact } from "./record-columns.ts";
 import { listedCounter } from "./schema/views.ts";
 import {
@@ -22,7 +22,7 @@ import {
 const entriesAtOnce = 4000;
 const sessionsAtOnce = 100;
 /** The logs whose entries have facts. */
-const readLogs: readonly string[] = ["turns", truncatedUsageLog, "events"];
+const readLogs: readonly string[] = ["turns", truncatedUsageLog, "events", feedbackLog];
 /** The number of the log of truncated usage for turns that are in the session's archive. */
 const archivedNumber = readLogs.length;
 /** More groups than this go to a temporary table, so memory stays bounded, also with a million users. */
@@ -145,7 +145,7 @@ function* entriesOf(database: DatabaseSync, { since = 0 }: StoreStatsQuery): Gen
     select case when ${isInherited} then '${inheritedLog}' else case entry.log ${readLogs.map((log, number) => `when '${log}' then ${log === truncatedUsageLog ? `iif(entry.seq > tallied.usage_head, ${archivedNumber}, ${number})` : number}`).join(" ")} else entry.log end end,
       ${exact("entry.at")}, tallied.id, tallied.user,
       case when ${isInherited} then '' else case entry.log when 'turns' then ${head}
-        when '${truncatedUsageLog}' then entry.data when 'events' then entry.data else iif(entry.log glob '${keptBeginning}*', ${head}, '') end end,
+        when '${truncatedUsageLog}' then entry.data when 'events' then entry.data when '${feedbackLog}' then entry.data else iif(entry.log glob '${keptBeginning}*', ${head}, '') end end,
       coalesce(length(entry.bytes), octet_length(entry.data))`;
   if (ownsMost(database)) {
     // In the order on disk: most rows that are read are of the tenant.

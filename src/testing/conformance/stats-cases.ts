@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { identityOf } from "../../domain/record/change.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
-import { summaryLog, truncatedUsageLog, type Splice } from "../../domain/record/entry.ts";
+import { feedbackLog, summaryLog, truncatedUsageLog, type Entry, type Splice } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { noCounters } from "../../domain/record/record.ts";
 import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
@@ -472,8 +472,28 @@ export function statsCases(check: Check): void {
     assert.deepEqual([turns.turns, turns.conflicts], [0, 1]);
   });
 
+  check(
+    "stats-are-whole: ratings count by their word, scores with their sum, and other values not at all",
+    async (bench) => {
+      const rated = (values: readonly unknown[], at = today): readonly Entry[] =>
+        values.map((rating, index) => {
+          const data = { turn: 1, identity: "x", rating, by: null, comment: 'a "rating": 5' } as unknown as Value;
+          return { seq: index + 1, key: null, at, data: encode(data) };
+        });
+      const feedback = (entries: readonly Entry[]): readonly Splice[] => [{ log: feedbackLog, from: 1, entries }];
+      await land(bench.store, sessionOf(bench, { id: "a" }, [{}], feedback(rated(["up", "up", "down", 4, -1.5]))));
+      await land(bench.store, sessionOf(bench, { id: "b" }, [{}], feedback(rated(["up", null, "score", 2, {}, true]))));
+      await land(bench.store, sessionOf(bench, { id: "c" }, [], feedback(rated(["down"], today - day))));
+      const { ratings, turns, groups } = await statsOf(bench, { by: ["agent"] });
+      assert.deepEqual(ratings, { up: 3, down: 2, scores: 3, scoreSum: 4.5 });
+      assert.deepEqual([turns.turns, sumOf(groups.agent ?? [], "turns")], [2, 2]);
+      assert.equal((await statsOf(bench, { since: today })).ratings.down, 1);
+    },
+  );
+
   check("stats-are-whole: an empty tenant has zeros", async (bench) => {
-    const { turns, groups, days, durationMs, sessions } = await statsOf(bench, { by: kinds });
+    const { turns, groups, days, durationMs, sessions, ratings } = await statsOf(bench, { by: kinds });
+    assert.deepEqual(ratings, { up: 0, down: 0, scores: 0, scoreSum: 0 });
     assert.equal(turns.turns + turns.totalTokens + turns.longestMs + sessions.bytes, 0);
     assert.deepEqual(
       [groups, days, durationMs],

@@ -173,6 +173,12 @@ export interface Stats {
   };
   readonly turns: Omit<Sums, "key"> & { readonly durationPercentilesMs: Percentiles | null };
   readonly handoffs: { readonly active: number; readonly expired: number; readonly activeMs: Percentiles | null };
+  readonly ratings: {
+    readonly up: number;
+    readonly down: number;
+    readonly scores: number;
+    readonly meanScore: number | null;
+  };
   readonly storage: { readonly bytes: number; readonly entries: number; readonly bytesPerSession: number };
   readonly unreadable: { readonly sessions: number; readonly entries: number };
   readonly days: readonly SessionDay[];

@@ -60,7 +60,7 @@ export function Report({ stats }: { readonly stats: Stats }): JSX.Element {
   );
 }
 
-function Figures({ stats: { sessions, turns, handoffs, storage } }: { readonly stats: Stats }): JSX.Element {
+function Figures({ stats: { sessions, turns, handoffs, ratings, storage } }: { readonly stats: Stats }): JSX.Element {
   const known = states.filter((state) => sessions.states[state] > 0);
   return (
     <dl class="figures-row">
@@ -85,6 +85,13 @@ function Figures({ stats: { sessions, turns, handoffs, storage } }: { readonly s
       <Figure name="Conflicts" value={number(turns.conflicts)}>
         outdated views of writers
       </Figure>
+      {ratings.up + ratings.down + ratings.scores > 0 && (
+        <Figure name="Ratings" value={number(ratings.up)}>
+          up · {number(ratings.down)} down
+          {ratings.meanScore !== null &&
+            ` · ${counted(ratings.scores, "score")} of mean ${Number(ratings.meanScore.toPrecision(3))}`}
+        </Figure>
+      )}
       <Figure name="Storage" value={bytes(storage.bytes)}>
         {bytes(storage.bytesPerSession)} a session · {number(storage.entries)} entries
       </Figure>
