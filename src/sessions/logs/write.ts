@@ -100,13 +100,15 @@ async function writeNext(handle: Handle, write: NewWrite, options: NextOptions):
 async function writeAgain(
   handle: Handle,
   attempt: WriteAttempt,
-  { documents, done = 0, ...others }: NextOptions & { readonly done?: number },
+  { done = 0, ...others }: NextOptions & { readonly done?: number },
 ): Promise<WriteOutcome> {
   return await retryOnConflict({ ...sessionIds(handle.record), attemptsMax, done }, async () => {
     const committed = await attempt.orStanding<FoldedResult>(() =>
       handle.write(attempt.rule, { ...recovering, ...others }),
     );
-    return committed.status === "ok" ? withDocuments(attempt.result(), documents) : await outcomeOf(attempt, committed);
+    return committed.status === "ok"
+      ? withDocuments(attempt.result(), others.documents)
+      : await outcomeOf(attempt, committed);
   });
 }
 
