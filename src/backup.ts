@@ -9,6 +9,7 @@ import { defined } from "./domain/values/defined.ts";
 import { hasCode, SessionError } from "./errors.ts";
 import type { BackupReading, BackupSession, LinesContent } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
+import { detachedForm } from "./sessions/attachments/detached.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import { makeDurably, withFileErrors, removeAbandoned } from "./files/durable-file.ts";
@@ -155,7 +156,7 @@ function limitsOf(limits: Partial<Limits> | undefined): Limits {
 
 /** A core on a store that the caller closes. */
 function coreOn(store: Store, limits: Partial<Limits> | undefined): Core {
-  return new Core(store, resolveOptions({ sweep: false, ...defined({ limits }) }));
+  return new Core(store, resolveOptions({ sweep: false, ...defined({ limits }) }), { form: detachedForm });
 }
 
 /** Options of a restore. */

@@ -163,6 +163,7 @@ export type { AppEvent, RecordedEvent } from "./sessions/operations/record.ts";
 export type { DeviceIds } from "./domain/values/device.ts";
 export type {
   Agent,
+  AttachmentOptions,
   AttachmentUrl,
   BusyPolicy,
   RetentionPolicy,

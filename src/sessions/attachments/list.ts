@@ -30,17 +30,19 @@ export async function countReferences(core: Core, { tenant, id }: Referrer): Pro
   return await core.store.count({ tenant: attachmentScopes(tenant).references, user: id, now: core.now() });
 }
 
-/** The attachments of a session, by their hash. */
+/** The attachments of a session that callers put, by their hash. */
 export async function attachmentsOf(core: Core, session: Referrer): Promise<readonly Attachment[]> {
   const found: Attachment[] = [];
-  for await (const page of referencePages(core, session)) found.push(...page.map((one) => referenceOf(one).attachment));
+  for await (const page of referencePages(core, session))
+    for (const { attachment, isDetached } of page.map(referenceOf)) if (!isDetached) found.push(attachment);
   return found.sort((a, b) => (a.hash < b.hash ? -1 : 1));
 }
 
 /** An attachment of a session. @throws SessionError `attachment_not_found` */
 export async function findAttachment(core: Core, session: Referrer, hash: string): Promise<Attachment> {
   const found = isHash(hash) ? (await core.find(referenceKey(session, hash)))?.record : undefined;
-  if (found !== undefined) return referenceOf(found).attachment;
+  const reference = found && referenceOf(found);
+  if (reference?.isDetached === false) return reference.attachment;
   throw new SessionError("attachment_not_found", { sessionId: session.id, tenant: session.tenant, hash });
 }
 
@@ -74,7 +76,8 @@ export async function* bytesOf(
       seq++;
     }
     if (page.length > 0) continue;
-    await findAttachment(core, session, hash);
+    if ((await core.find(referenceKey(session, hash))) === undefined)
+      throw new SessionError("attachment_not_found", { sessionId: session.id, tenant: session.tenant, hash });
     throw damaged(session, seq);
   }
 }

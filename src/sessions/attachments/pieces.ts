@@ -1,6 +1,7 @@
 /** Bytes in pieces of one size, and their hash. */
 import { createHash } from "node:crypto";
 import { pieceBytes } from "../../domain/attachments/attachment.ts";
+import type { Entry } from "../../domain/record/entry.ts";
 import { decode, encode } from "../../domain/values/codec.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 
@@ -57,4 +58,17 @@ export function dataOfPiece(piece: Uint8Array): string {
 
 export function pieceOf(data: string): Uint8Array {
   return Buffer.from(decode(data) as string, "base64");
+}
+
+/** The entries with the pieces of bytes, written at this time, epoch ms. */
+export function entriesOfBytes(bytes: Uint8Array, at: number): readonly Entry[] {
+  const entries: Entry[] = [];
+  for (let from = 0; from < bytes.length; from += pieceBytes)
+    entries.push({
+      seq: entries.length + 1,
+      key: null,
+      at,
+      data: dataOfPiece(bytes.subarray(from, from + pieceBytes)),
+    });
+  return entries;
 }

@@ -21,12 +21,13 @@ import {
   referenceKey,
   referenceOf,
   usedReference,
+  type Reference,
   type Referrer,
 } from "./records.ts";
 import { countReferences, referencePages } from "./list.ts";
 
 /** A use of an attachment is noted again after this time. */
-const usedAgainMs = 3_600_000;
+export const usedAgainMs = 3_600_000;
 
 /** What a caller says of an attachment. */
 export type AttachmentFacts = Pick<Attachment, "type" | "name">;
@@ -124,14 +125,19 @@ async function changesOf(
     referenceKey(session, attachment.hash),
     contentKey(tenant, attachment.hash),
   ]);
-  const referring = reference === undefined ? newReference(core, session, attachment) : usedReference(core, reference);
+  const known = reference && referenceOf(reference);
+  const isNew = known?.isDetached !== false;
+  const referring =
+    reference === undefined
+      ? newReference(core, session, attachment)
+      : usedReference(core, reference, isNew ? attachment : undefined);
   // The content is part of the commit, so that it is not removed with its last other reference meanwhile.
   const changes =
     content === undefined
       ? [newContent(core, { ...attachment, tenant }, logs), referring, ...logs.beside]
       : [unchanged(content), referring];
   return {
-    attachment: reference === undefined ? attachment : referenceOf(reference).attachment,
+    attachment: known === undefined || isNew ? attachment : known.attachment,
     changes,
     isNew: reference === undefined,
     takesLogs: content === undefined,
@@ -155,7 +161,8 @@ export async function useAttachments(core: Core, session: Referrer, hashes: Read
   for (const hash of hashes)
     await retryOnConflict(ids, async () => {
       const found = isHash(hash) ? (await core.find(referenceKey(session, hash)))?.record : undefined;
-      if (found === undefined) throw new SessionError("attachment_not_found", { ...ids, hash });
+      if (found === undefined || referenceOf(found).isDetached)
+        throw new SessionError("attachment_not_found", { ...ids, hash });
       if (core.now() - referenceOf(found).usedAt < usedAgainMs) return true;
       return (await core.commit([usedReference(core, found)])).status === "ok" ? true : undefined;
     });
@@ -197,16 +204,20 @@ async function useThose({ core, record }: Known, hashes: ReadonlySet<string>): P
 /** Give another session references to all attachments of a session, before it gets entries that name them. */
 export async function shareAttachments(core: Core, from: Referrer, to: Referrer): Promise<void> {
   for await (const page of referencePages(core, from))
-    for (const { attachment } of page.map(referenceOf)) await shareOne(core, attachment, to);
+    for (const reference of page.map(referenceOf)) await shareOne(core, reference, to);
 }
 
-async function shareOne(core: Core, attachment: Attachment, to: Referrer): Promise<void> {
+async function shareOne(core: Core, { attachment, isDetached }: Reference, to: Referrer): Promise<void> {
   await retryOnConflict({ sessionId: to.id, tenant: to.tenant }, async () => {
     const keys = [referenceKey(to, attachment.hash), contentKey(to.tenant, attachment.hash)];
     const [reference, content] = await core.findAll(keys);
     // Removed with the session that it is shared from.
     if (content === undefined) return true;
-    const referring = reference === undefined ? newReference(core, to, attachment) : usedReference(core, reference);
+    const isPut = reference !== undefined && referenceOf(reference).isDetached && !isDetached;
+    const referring =
+      reference === undefined
+        ? newReference(core, to, attachment, { isDetached })
+        : usedReference(core, reference, isPut ? attachment : undefined);
     return (await core.commit([unchanged(content), referring])).status === "ok" ? true : undefined;
   });
 }

@@ -23,6 +23,8 @@ export interface Reference {
   /** When it was put or last used, epoch ms. */
   readonly usedAt: number;
   readonly attachment: Attachment;
+  /** Perdure took it out of an entry: entries are given with its bytes, and no caller knows of it. */
+  readonly isDetached: boolean;
 }
 
 export function contentKey(tenant: string, hash: string): SessionKey {
@@ -39,28 +41,38 @@ export function referenceKey({ tenant, id, createdAt }: Referrer, hash: string):
 interface StoredReference extends Attachment {
   readonly born: number;
   readonly usedAt: number;
+  readonly detached?: true;
 }
 
 export function referenceOf({ tenant, user, metadata }: SessionRecord): Reference {
-  const { hash, type, length, name, born, usedAt } = metadata as unknown as StoredReference;
+  const { hash, type, length, name, born, usedAt, detached } = metadata as unknown as StoredReference;
   return {
     session: { tenant: tenantOfScope(tenant), id: user ?? "", createdAt: born },
     usedAt,
     attachment: { hash, type, length, ...defined({ name }) },
+    isDetached: detached === true,
   };
 }
 
 /** A new reference of a session, which is found by the session in the place of a user. */
-export function newReference(core: Core, session: Referrer, attachment: Attachment): Change {
-  const metadata = { ...attachment, born: session.createdAt, usedAt: core.now() };
+export function newReference(
+  core: Core,
+  session: Referrer,
+  attachment: Attachment,
+  { isDetached = false }: Partial<Pick<Reference, "isDetached">> = {},
+): Change {
+  const detached = isDetached ? true : undefined;
+  const metadata = { ...attachment, born: session.createdAt, usedAt: core.now(), ...defined({ detached }) };
   return changeOf(newRecord(core, referenceKey(session, attachment.hash), { user: session.id, metadata }));
 }
 
-/** The reference, used now. */
-export function usedReference(core: Core, record: SessionRecord): Change {
+/** The reference, used now. `attachment`: what a caller calls it, that was detached until now. */
+export function usedReference(core: Core, record: SessionRecord, attachment?: Attachment): Change {
+  const { session } = referenceOf(record);
+  const named = attachment === undefined ? record.metadata : { ...attachment, born: session.createdAt };
   const draft = draftOf(record);
   set(draft, {
-    metadata: { ...record.metadata, usedAt: core.now() },
+    metadata: { ...named, usedAt: core.now() },
     sweepAt: nextVisit(record.createdAt, core.now()),
   });
   return changeOf(draft);

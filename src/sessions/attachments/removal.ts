@@ -139,7 +139,7 @@ async function visitOld(core: Core, session: Referrer, records: readonly Session
 async function namedIn(core: Core, session: SessionRecord, hashes: ReadonlySet<string>): Promise<ReadonlySet<string>> {
   const named = new Set(hashesIn(encode(session.metadata), hashes));
   for (const log of logsOf(session))
-    for await (const { data } of eachEntry(core, session, log)) {
+    for await (const { data } of eachEntry(core.asStored, session, log)) {
       for (const hash of hashesIn(data, hashes)) named.add(hash);
       if (named.size === hashes.size) return named;
     }

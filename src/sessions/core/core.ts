@@ -17,6 +17,7 @@ import { sortableId } from "../../domain/values/ids.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue, type LateTransaction } from "../../store/calls/commit-queue.ts";
+import { withStoredForm, type StoredForm } from "../../store/calls/stored-form.ts";
 import { UsageReads } from "../../store/calls/usage-reads.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { WriteWatch } from "../../store/calls/write-watch.ts";
@@ -29,7 +30,7 @@ import { EventFeeds } from "../polling/event-feed.ts";
 import { newsKey } from "../../store/news.ts";
 import { NewsFeeds } from "../polling/news-feed.ts";
 import { InstanceKeeper } from "../instances/instance.ts";
-import { hasEntriesElsewhere, storedTails, wholeTails } from "./log-reader.ts";
+import { hasEntriesElsewhere, storedTails, wholeTails, type LogSource } from "./log-reader.ts";
 import type { Agent, ResolvedOptions } from "../options/options.ts";
 import { ChangePoller } from "../polling/change-poller.ts";
 import { dailySumsOf, type DailySum } from "./daily-sums.ts";
@@ -44,6 +45,8 @@ export interface CoreOptions {
   readonly isFallback?: boolean;
   /** The circuit breaker opens after this many calls in a row that do not reach the store. @default 3 */
   readonly failuresMax?: number;
+  /** The form in which entries are stored. @default as they are given */
+  readonly form?: (core: Core) => StoredForm;
 }
 
 /** The outcome of changes of sessions; `changes`: as written, with the id of their commit. */
@@ -73,6 +76,8 @@ export interface OpenTurn {
 /** Shared by all sessions of one open store: the store, its clock, commits, leases, polling. */
 export class Core {
   readonly store: Store;
+  /** Reads entries in the form in which the store has them. */
+  readonly asStored: LogSource;
   readonly breaker: Breaker;
   readonly writes: WriteWatch;
   /** False where writes are kept only in this process, or until the primary store is back. */
@@ -115,16 +120,17 @@ export class Core {
   #aheadMs: number | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3 }: CoreOptions = {}) {
+  constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3, form }: CoreOptions = {}) {
+    this.options = options;
     this.writes = new WriteWatch(observed(store), {
       clock: options.clock,
       refused: () => this.instance.keepBeating(),
     });
     this.breaker = new Breaker(this.writes.store, { clock: options.clock, failuresMax });
-    this.store = this.breaker.store;
+    this.store = form === undefined ? this.breaker.store : withStoredForm(this.breaker.store, form(this));
+    this.asStored = { store: this.breaker.store, options };
     this.durable = store.capabilities.durable && !isFallback;
     this.isFallback = isFallback;
-    this.options = options;
     this.#outboxBytes = isFallback ? new OutboxBytes(store, options.limits.outboxBytesMax) : undefined;
     this.#queue = new CommitQueue(this.store);
     this.usage = new UsageReads(this.store);
@@ -369,6 +375,15 @@ export class Core {
     if (outcome.status !== "ok") return outcome;
     this.publish(changes);
     return { status: "ok", changes };
+  }
+
+  /** Commit changes that a commit which is under way needs: they do not wait for it. */
+  async commitBefore(changes: readonly Change[]): Promise<Outcome> {
+    const id = this.newCommitId();
+    const identified = changes.map((change) => placed(this.identified(change, id)));
+    const [outcome] = await this.breaker.store.commit([identified]);
+    if (outcome === undefined) throw new Error("the store gave no outcome");
+    return outcome;
   }
 
   /** Commit a transaction that is made when the commit queue takes it. Its outcome is not published. */

@@ -145,10 +145,35 @@ export interface SessionsOptions {
    * @default models get the bytes
    */
   readonly attachmentUrl?: AttachmentUrl;
+  /** How the store keeps the data inside messages. @default in the messages */
+  readonly attachments?: AttachmentOptions;
   /** @default the limits of `defaultLimits` */
   readonly limits?: Partial<Limits>;
   /** The clock and the source of randomness, for tests. @default the machine's */
   readonly clock?: Clock;
+}
+
+/** How the store keeps the data inside messages. */
+export interface AttachmentOptions {
+  /**
+   * The store has data of more bytes beside the entries of turns and named logs, once for each tenant: data URLs, base64, and bytes.
+   * Callers, models and exports get the data where it was. False: entries keep their data. At least 128. @default false
+   */
+  readonly inlineBytesMax?: number | false;
+}
+
+const attachmentNames: OptionNames<AttachmentOptions> = { inlineBytesMax: true };
+
+/** Data that is hardly larger than the mark in its place stays in its entry. */
+const inlineBytesLeast = 128;
+
+function parseInlineBytes(attachments: AttachmentOptions): number {
+  guardNames(attachments, "attachments", attachmentNames);
+  const { inlineBytesMax = false } = attachments;
+  if (inlineBytesMax === false) return Number.MAX_SAFE_INTEGER;
+  if (Number.isSafeInteger(inlineBytesMax) && inlineBytesMax >= inlineBytesLeast) return inlineBytesMax;
+  const name = "attachments.inlineBytesMax";
+  throw invalidArgument(name, inlineBytesMax, { expected: "whole_number", min: inlineBytesLeast });
 }
 
 /** Gives the URL at which a model finds an attachment of a session. It must be one that the provider of the model can open. */
@@ -215,6 +240,8 @@ export interface ResolvedOptions {
   /** The policies of agents first, then the others. */
   readonly retention: readonly Policy[];
   readonly attachmentUrl: AttachmentUrl | undefined;
+  /** Entries keep data of at most so many bytes. */
+  readonly inlineBytesMax: number;
   readonly limits: Limits;
   readonly clock: Clock;
 }
@@ -241,6 +268,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   sweep: true,
   retention: true,
   attachmentUrl: true,
+  attachments: true,
   limits: true,
   clock: true,
 };
@@ -289,6 +317,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     retention: [...retentionOfAgents(options.agents ?? {}), ...parsePolicies(options.retention ?? [], "retention")],
     attachmentUrl:
       options.attachmentUrl === undefined ? undefined : parseFunction(options.attachmentUrl, "attachmentUrl"),
+    inlineBytesMax: parseInlineBytes(options.attachments ?? {}),
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock === undefined ? systemClock : parseClock(options.clock),
   } satisfies ResolvedOptions);
