@@ -67,9 +67,9 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
   const from = (memory?.summary?.to ?? 0) + 1;
   if (to < from) return undefined;
   // The summary and the pinned turns take a part of the window: the other turns have the rest.
-  const left = remembered([], { memory, window }).window.tokens;
-  const atTokens = Math.min(compaction.atTokens, left);
-  if (!(await exceeds(core, record, { from, to: seq - 1, loaded, atTokens, turnsMax: window.turns }))) return undefined;
+  const left = remembered([], { memory, window }).window;
+  const { atTokens } = compaction;
+  if (!(await isDue(core, record, { from, to, last: seq - 1, loaded, atTokens, left }))) return undefined;
   try {
     const summarizer = summarizerOf(core, record, { agent, asked: model });
     return { agent, to, summarizer, isAutomatic: true, stepsMax };
@@ -79,32 +79,36 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
   }
 }
 
-/** True where the turns of a range have so many tokens, or are more than so many. */
-async function exceeds(
+/** The turns that no summary covers yet: those up to `to` are to be summarized, those after it are kept as they are. */
+interface Unsummarized {
+  readonly from: number;
+  readonly to: number;
+  readonly last: number;
+  readonly loaded: readonly Turn[];
+  readonly atTokens: number;
+  /** The window that is left for them. */
+  readonly left: WindowBounds;
+}
+
+/**
+ * True where they are more than the window shows, or have `atTokens` tokens. In the second case the turns to summarize must have at
+ * least half of these tokens: if the kept turns alone have as many, not each question makes a summary.
+ */
+async function isDue(
   core: Core,
   record: SessionRecord,
-  {
-    from,
-    to,
-    loaded,
-    atTokens,
-    turnsMax,
-  }: {
-    readonly from: number;
-    readonly to: number;
-    readonly loaded: readonly Turn[];
-    readonly atTokens: number;
-    readonly turnsMax: number;
-  },
+  { from, to, last, loaded, atTokens, left }: Unsummarized,
 ): Promise<boolean> {
   const isLoaded = (loaded[0]?.seq ?? Number.POSITIVE_INFINITY) <= from;
-  let tokens = 0;
-  let count = 0;
-  for await (const turn of isLoaded ? loaded : turnsBetween(core, record, { from, to })) {
-    if (turn.seq < from || turn.seq > to || !isShown(turn)) continue;
-    tokens += shownTurn(turn).tokens;
+  let [tokens, covered, count] = [0, 0, 0];
+  for await (const turn of isLoaded ? loaded : turnsBetween(core, record, { from, to: last })) {
+    if (turn.seq < from || turn.seq > last || !isShown(turn)) continue;
+    const own = shownTurn(turn).tokens;
+    tokens += own;
+    if (turn.seq <= to) covered += own;
     count++;
-    if (tokens >= atTokens || count > turnsMax) return true;
+    if (tokens >= left.tokens || count > left.turns) return true;
+    if (tokens >= atTokens && covered >= atTokens / 2) return true;
   }
   return false;
 }

@@ -89,6 +89,28 @@ test("a summary stays the same for several questions, and the next one covers it
   assert.match(String(asked.at(-1)?.messages[0]?.content), /"q1 q2 q3 /);
 });
 
+test("kept turns that alone have the tokens of the threshold do not make a summary before each question", async () => {
+  const { model, asked } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({ model, compaction: { atTokens: 800, keep: 4, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 16; turn++) await (await session.consult(`q${turn} ${"word ".repeat(160)}`)).done;
+  assert.ok(
+    shownTo(asked[1]).length > 2 * 800,
+    "two questions have half of the tokens of the threshold, four have all",
+  );
+  assert.deepEqual(
+    requests.map(({ from, to }) => [from, to]),
+    [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+      [7, 8],
+      [9, 10],
+    ],
+  );
+});
+
 test("the model summarizes without tools, and its tokens count in the session and in the stats", async () => {
   const { model, asked } = recording();
   await using place = inMemory({ model, agents: { ceo: {} } });

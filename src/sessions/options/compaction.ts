@@ -9,8 +9,8 @@ import type { ReportedUsage, Turn } from "../../domain/turns/turn.ts";
  */
 export interface Compaction {
   /**
-   * A question whose unsummarized past turns have at least so many tokens is answered once they are summarized; also where they are
-   * more than the window shows.
+   * A question whose unsummarized past turns have at least so many tokens is answered once they are summarized, if those before the
+   * kept ones have at least half as many; also where they are more than the window shows.
    */
   readonly atTokens: number;
   /** The last turns, which are not summarized. @default 4 */
