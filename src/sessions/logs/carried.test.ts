@@ -157,6 +157,37 @@ test("a session that is written to while a fork copies its logs: the fork has on
       }
 });
 
+test("a fork with large named logs has the summaries of its turns, and none that were deleted while it copied", async () => {
+  for (const isDeleted of [false, true]) {
+    await using place = inMemory({ limits: { readMax: 5, readBytesMax: 400 } });
+    const session = await place.sessions.create({ id: "s" });
+    await filled(session, 60);
+    const summarizer = ({ to }: { readonly to: number }): Promise<string> => Promise.resolve(`up to ${to}`);
+    for (const to of [1, 2, 3]) await session.summarize({ to, summarizer });
+    const writer = await place.another().get("s");
+    const commit = place.store.commit.bind(place.store);
+    let steps = 0;
+    place.store.commit = async (batch) => {
+      // The logs are staged in steps: the summaries are read before the last of them.
+      const staging = batch.flatMap((changes) => sessionChanges(changes)).filter(({ splices }) => splices.length > 0);
+      const hasSummary = staging.some(
+        ({ key, splices }) =>
+          key.tenant === stagedScope("default") && splices.some(({ log }) => log.startsWith("#summary:")),
+      );
+      if (isDeleted && hasSummary && ++steps === 1) await writer.leaveOut(2);
+      return await commit(batch);
+    };
+    const fork = await session.fork({ as: "f", at: 2 });
+    place.store.commit = commit;
+    const texts = (await Array.fromAsync(fork.summaries())).map(({ text }) => text);
+    assert.deepEqual(texts, isDeleted ? ["up to 1"] : ["up to 2", "up to 1"]);
+    const stored = JSON.stringify(await place.sessions.snapshot("f"));
+    assert.deepEqual([stored.includes("up to 3"), stored.includes("up to 2")], [false, !isDeleted]);
+    assert.equal(steps, isDeleted ? 2 : 0);
+    assert.equal((await doctor(place.sessions)).findings, 0);
+  }
+});
+
 test("a fork that fails leaves nothing of the logs that it staged", async () => {
   await using place = inMemory({ limits: { readMax: 5, readBytesMax: 400 } });
   const session = await place.sessions.create({ id: "s" });

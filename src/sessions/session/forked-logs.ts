@@ -1,7 +1,7 @@
 /**
- * The named logs of a session, with the summaries and marks of shared turns, on their way to a fork: all of them from one moment. They come in the load that the fork begins with,
- * or, where they are more than one commit takes, are read page by page and staged. A log that only grew meanwhile is read on from
- * its last entry.
+ * The named logs of a session, with the summaries and marks of shared turns, on their way to a fork: all of them from one moment.
+ * They come in the load that the fork begins with, or, where they are more than one commit takes, are read page by page and staged.
+ * A log that only grew meanwhile is read on from its last entry.
  */
 import { headOf, namedLogs } from "../../domain/record/change.ts";
 import { memoryLog, summaryLog, type Entry, type LogName, type SessionKey } from "../../domain/record/entry.ts";
@@ -30,6 +30,8 @@ export class ForkedLogs implements AsyncDisposable {
   #arriving: ArrivingLogs | undefined;
   /** The last entry of each log that was read page by page. */
   #last = new Map<LogName, Entry>();
+  /** The summaries that came with those logs, as a text. */
+  #summarized: string | undefined;
 
   /** `at`: the last turn that the fork shares. @default the last one */
   constructor(handle: Handle, target: SessionKey, at: number = Number.POSITIVE_INFINITY) {
@@ -59,7 +61,7 @@ export class ForkedLogs implements AsyncDisposable {
     }
   }
 
-  /** The summaries of shared turns, without those of other branches. A fork with staged logs gets none, and makes its own. */
+  /** The summaries of shared turns, without those of other branches. */
   async #summaries(record: SessionRecord): Promise<ReadonlyMap<LogName, readonly Entry[]>> {
     const { core } = this.#handle;
     const logs = new Map<LogName, readonly Entry[]>();
@@ -78,9 +80,23 @@ export class ForkedLogs implements AsyncDisposable {
         return undefined;
       }
     }
+    if (!(await this.#addSummaries(this.#arriving, record))) {
+      await this.#beginAgain();
+      return undefined;
+    }
     const { record: newest } = await this.#handle.peek();
     const isSame = logs.every((log) => markOf(newest, log) === markOf(record, log));
     return isSame ? await this.#arriving.arrived() : undefined;
+  }
+
+  /** Adds the summaries behind the other logs, once; false where they are others by now, such as those of turns that were deleted. */
+  async #addSummaries(arriving: ArrivingLogs, record: SessionRecord): Promise<boolean> {
+    const summaries = [...(await this.#summaries(record))];
+    const summarized = JSON.stringify(summaries);
+    if (this.#summarized !== undefined) return this.#summarized === summarized;
+    this.#summarized = summarized;
+    for (const [log, entries] of summaries) for (const entry of entries) await arriving.add(log, entry);
+    return true;
   }
 
   /** Reads the rest of a log; false where it was rewritten since the last time. */
@@ -106,6 +122,7 @@ export class ForkedLogs implements AsyncDisposable {
     await this.#arriving?.[Symbol.asyncDispose]();
     this.#arriving = undefined;
     this.#last = new Map();
+    this.#summarized = undefined;
   }
 
   /** The fork took the logs over. */
