@@ -96,7 +96,7 @@ test("a later export that writes other fields around the same words continues th
   const real = await importText(place.sessions, after);
   assert.deepEqual(counts(dry), counts(real));
   assert.deepEqual([counts(real), real.reasons], [[0, 0, 1, 0, 1, 0], []]);
-  const { title, metadata } = await (await place.sessions.get("s")).info;
+  const { title, metadata } = (await place.sessions.get("s")).info;
   assert.equal(title, "before");
   assert.deepEqual(metadata, { title: "after", is_archived: true, is_open: true, folder: "bread" });
   assert.deepEqual(

@@ -97,7 +97,12 @@ test("a switch of a session that was just opened reads the one entry of the tree
   await talk(session, "one", "two");
   await Array.fromAsync(await session.edit(2, "another"));
   const calls: string[] = [];
-  const own = { capabilities: place.shared.capabilities, watch: place.shared.watch, close: () => Promise.resolve() };
+  const { shared } = place;
+  const own = {
+    capabilities: shared.capabilities,
+    watch: shared.watch.bind(shared),
+    close: () => Promise.resolve(),
+  };
   const store = forwardingStore(own, (method, args) => {
     calls.push(method);
     return callStore(place.shared, method, args);
