@@ -14,10 +14,15 @@ export function findPage(database: DatabaseSync, query: SessionQuery): FoundReco
   const where = whereOf(query);
   const source = sourceOf(database, where, { ...query, created: creationOf(query) });
   const order = orderOf(query, source);
-  const statement = database.prepare(`
-    select ${recordColumns} from ${source.sql}
-    where ${where.conditions.join(" and ") || "true"}
-    order by ${order} limit ?`);
+  const conditions = where.conditions.join(" and ") || "true";
+  // The sessions of one minute are sorted: their numbers alone, and only the records of the page are read whole.
+  const sql =
+    query.order === "recent"
+      ? `select ${recordColumns} from
+          (select no as place from ${source.sql} where ${conditions} order by ${order} limit ?)
+          cross join sessions on no = place order by ${order}`
+      : `select ${recordColumns} from ${source.sql} where ${conditions} order by ${order} limit ?`;
+  const statement = database.prepare(sql);
   const rows = statement.iterate(...source.values, ...where.values, query.limit + 1) as unknown as Iterable<RecordRow>;
   const { page, hasMore } = pageOf(rows, rowBytes, query);
   const last = page.at(-1);
