@@ -62,6 +62,10 @@ export async function demoStore(url = "memory:"): Promise<Demo> {
     secret: "a secret of the demo store that is long enough",
     sweep: false,
     model: demoModel(gate),
+    compaction: {
+      atTokens: 100_000,
+      summarizer: async () => ({ text: "Grace asked for parcel A-1093. It left Linz and is due on Wednesday." }),
+    },
     agents: {
       ceo: { instructions: "You run a bakery. Decide, and say why in two sentences.", default: true },
       support: { instructions: "You help customers with their parcels." },
@@ -74,6 +78,7 @@ export async function demoStore(url = "memory:"): Promise<Demo> {
   await support(sessions);
   await failures(sessions);
   await lives(sessions);
+  await graph(sessions);
   const waiting = await sessions.create({
     id: "refund-250",
     agent: "support",
@@ -92,6 +97,8 @@ export async function demoStore(url = "memory:"): Promise<Demo> {
     durationMs: 1840,
   });
   await running.consult("Shall we buy a second oven?");
+  const acquired = await sessions.streams.acquire("charts-of-may", { session: "support-42" });
+  if (acquired.role === "producer") await acquired.stream.write("half of ");
   return { sessions, gate, approve: manager.approve, running };
 }
 
@@ -198,6 +205,15 @@ async function support(sessions: Sessions): Promise<void> {
       },
     },
   });
+  await session.pin(1);
+  await session.leaveOut(2);
+  await session.rate(3, { rating: "up", comment: "exact, and fast", by: "grace" });
+  await session.summarize({ to: 2 });
+  await session.attachments.put(new TextEncoder().encode("Invoice 2026-1093\n84.20 euros\n"), {
+    type: "text/plain",
+    name: "invoice-2026-1093.txt",
+  });
+  await sessions.share(session.id, { ttl: "7d" });
   await session.setLegalHold("Complaint 2026/17 with the consumer board");
   const fork = await session.fork({ at: 1, as: "support-42-what-if" });
   await fork.append({
@@ -225,6 +241,72 @@ async function failures(sessions: Sessions): Promise<void> {
   await failed.seal({
     status: "failed",
     error: { code: "model_failed", message: "The endpoint answered 503: overloaded, retry later" },
+  });
+}
+
+/** A thread of LangGraph, in the logs of its adapter: two checkpoints, a list by elements, a value in pieces, an interrupt. */
+async function graph(sessions: Sessions): Promise<void> {
+  const session = await sessions.create({ id: "refund-graph", agent: "support", labels: { adapter: "langgraph" } });
+  await session.append({ input: "My parcel is lost.", output: "I have refunded 40 euros." });
+  const [first, second] = ["1f1ed0a9-4d3c-6b40-8000-ada6886b8656", "1f1ed0a9-4da5-6af0-8002-24c6066df473"];
+  const checkpoint = (id: string, step: number, versions: Record<string, string>, parent: object) => ({
+    key: `c||${id}`,
+    value: {
+      ...parent,
+      cp: { v: 4, id, ts: `2026-11-30T10:00:0${step}.000Z`, channel_versions: versions, versions_seen: {} },
+      meta: { source: "loop", step, parents: {} },
+      turns: [0, 0, 1, 0],
+    },
+  });
+  const said = (name: string, content: string) => ({ $lg: "message", class: name, fields: { content, id: name } });
+  await session.write({
+    logs: {
+      "lg-checkpoints": {
+        entries: [
+          checkpoint(first, 1, { __start__: "00000002.a", messages: "00000002.a" }, {}),
+          checkpoint(
+            second,
+            2,
+            { __start__: "00000002.a", messages: "00000003.b", plan: "00000003.b", "branch:to:refund": "00000003.b" },
+            { parent: first },
+          ),
+        ],
+      },
+      "lg-values": {
+        entries: [
+          { key: "v||messages|00000002.a", value: { runs: [["3gaaboh9", 0, 1]] } },
+          { key: "v||messages|00000003.b", value: { runs: [["3gaaboh9", 0, 2]] } },
+          { key: "v||plan|00000003.b", value: { $lg: "pieces", list: "6ixi2k9l", count: 2 } },
+          { key: "e|3gaaboh9|000000", value: said("HumanMessage", "My parcel is lost.") },
+          {
+            key: "e|3gaaboh9|000001",
+            value: { $lg: "written", key: `|${first}|cwa6ovno`, at: [0, 0] },
+          },
+          { key: "e|6ixi2k9l|000000", value: '{"value":{"euros":40,' },
+          { key: "e|6ixi2k9l|000001", value: '"spent":[1,2]}}' },
+        ],
+      },
+      "lg-writes": {
+        entries: [
+          {
+            key: `|${first}|cwa6ovno`,
+            value: {
+              task: "t1",
+              path: "~__pregel_pull, classify",
+              writes: [["messages", [said("AIMessage", "I have refunded 40 euros.")]]],
+            },
+          },
+          {
+            key: `|${second}|cvhlc3t2`,
+            value: {
+              task: "t2",
+              path: "~__pregel_pull, refund",
+              writes: [["__interrupt__", [{ id: "i", value: "Refund 40 euros?" }]]],
+            },
+          },
+        ],
+      },
+    },
   });
 }
 

@@ -15,6 +15,8 @@ import { demoStore, type Demo } from "./demo-store.ts";
 
 const axe = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 
+const rarely = { skip: isThorough ? false : "it runs in a thorough run" };
+
 describe("the studio in a browser", { skip: noBrowser }, () => {
   let demo: Demo;
   let studio: Studio;
@@ -133,8 +135,6 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await page.close();
   });
 
-  const rarely = { skip: isThorough ? false : "it runs in a thorough run" };
-
   test(
     "filters are in the address, which alone opens the same list; a search finds a turn; keys move and open",
     rarely,
@@ -184,6 +184,134 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
       await page.close();
     },
   );
+
+  test("a conversation shows its memory, ratings, attachments and shares, and a list its streams", async () => {
+    const page = await opened("read");
+    await page.getByRole("link", { name: /support-42 / }).click();
+    await page.getByRole("article", { name: "Turn 1, done" }).getByText("pinned").waitFor();
+    await page.getByRole("article", { name: "Turn 2, done" }).getByText("left out").waitFor();
+    await page.getByRole("article", { name: "Turn 3, done" }).getByText("approved").waitFor();
+    const panel = page.getByLabel("Details of the session");
+    await panel.getByText("Summary of turns 1 to 2").click();
+    await panel.getByText("It left Linz and is due on Wednesday.").waitFor();
+    await panel.getByText("exact, and fast").waitFor();
+    await panel.getByText("1 link to read this session.").waitFor();
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      panel.getByText("invoice-2026-1093.txt").locator("xpath=ancestor::li").getByRole("button").click(),
+    ]);
+    assert.equal(file.suggestedFilename(), "invoice-2026-1093.txt");
+    assert.match(readFileSync(await file.path(), "utf8"), /84\.20 euros/);
+
+    await page.getByRole("link", { name: "Operate" }).click();
+    await page.getByRole("link", { name: "Streams" }).click();
+    const line = page.locator(".line-stream");
+    await line.filter({ hasText: "charts-of-may" }).filter({ hasText: "in progress" }).waitFor();
+    // Another stream appears by itself.
+    const acquired = await demo.sessions.streams.acquire("charts-of-june");
+    await line.filter({ hasText: "charts-of-june" }).waitFor();
+    assert(acquired.role === "producer");
+    await acquired.stream.end();
+    await line.filter({ hasText: "charts-of-june" }).waitFor({ state: "detached" });
+    await page.close();
+  });
+
+  test("a thread of LangGraph shows its checkpoints with their channels and writes", rarely, async () => {
+    const page = await opened("read");
+    await page.getByRole("link", { name: /refund-graph/ }).click();
+    await page.getByRole("link", { name: "Checkpoints" }).click();
+    const lines = page.locator(".checkpoints > li");
+    await lines.filter({ hasText: "messages, plan" }).locator("summary").first().click();
+    const open = lines.filter({ hasText: "messages, plan" });
+    await open.getByText('"content": "I have refunded 40 euros."').waitFor();
+    await open.getByText('"euros": 40').waitFor();
+    await open.getByText("Refund 40 euros?").first().waitFor();
+    assert.equal(await lines.count(), 2);
+    assert.doesNotMatch((await lines.allTextContents()).join(" "), /branch:to|__start__|\$lg/);
+    // A session without checkpoints has no such view.
+    await page.goto(`${listening.url}/studio/sessions/support-42`);
+    await page.getByRole("article", { name: "Turn 1, done" }).waitFor();
+    assert.equal(await page.getByRole("link", { name: "Checkpoints" }).count(), 0);
+    await page.close();
+  });
+
+  test("with the mask on, no text of a conversation is in the page", rarely, async () => {
+    const secret = "Quagga";
+    const session = await demo.sessions.create({
+      id: "masked",
+      title: `Title ${secret}`,
+      metadata: { note: secret },
+      instructions: secret,
+      agent: "billing",
+    });
+    await session.append({
+      input: `A question about ${secret}`,
+      output: [
+        {
+          role: "assistant",
+          content: [{ type: "text", text: secret }],
+          tool_calls: [{ id: "c", function: { name: "look", arguments: `{"for":"${secret}"}` } }],
+        },
+        { role: "tool", tool_call_id: "c", content: secret },
+        { role: "assistant", content: secret },
+      ],
+    });
+    await session.rate(1, { rating: "up", comment: secret });
+    await session.summarize({ to: 1 });
+    await session.handOff("ceo", { note: secret });
+    await session.record({ type: "app.seen", data: { text: secret } });
+    await session.setLegalHold(secret);
+    const page = await opened("admin");
+    await page.getByText(`Title ${secret}`).waitFor();
+    await page.keyboard.press("m");
+    await page.getByText(`Title ${secret}`).waitFor({ state: "detached" });
+    const places = [
+      ["/", "a.row"],
+      ["/sessions/masked", ".turn details.call"],
+      ["/sessions/masked/timeline", ".story-item"],
+    ] as const;
+    const more = [
+      ["/sessions/masked/stored", ".stored li"],
+      ["/sessions/masked/compare?with=support-42", ".side-turn"],
+      ["/operate", ".line-event"],
+      [`/?text=${secret}`, ".hit"],
+    ] as const;
+    for (const [place, ready] of isThorough ? [...places, ...more] : places) {
+      await page.evaluate(
+        `history.pushState(null, "", "/studio${place}"), dispatchEvent(new PopStateEvent("popstate")), 0`,
+      );
+      await page.locator(ready).first().waitFor();
+      for (const summary of await page.locator("summary").all()) await summary.click();
+      for (const event of await page.locator("button.story-item").all()) await event.click();
+      const text = await page.evaluate<string>("document.querySelector('main').innerText + document.title");
+      // The search itself is named in its link.
+      const named = place.startsWith("/?text=") ? 1 : 0;
+      assert.equal(text.split(secret).length - 1, named, `${place}: ${text}`);
+    }
+    await page.keyboard.press("m");
+    await page.close();
+    await session.clearLegalHold();
+    await session.remove();
+  });
+
+  test("a page whose news are refused, since the store takes no writes, asks every few seconds", rarely, async () => {
+    const page = await (await browser()).newPage();
+    const refused = { code: "store_read_only", detail: "the store takes no writes" };
+    await page.route("**/v1/news", async (route) => {
+      const body = `event: error\ndata: ${JSON.stringify(refused)}\n\n`;
+      await route.fulfill({ status: 200, contentType: "text/event-stream", body });
+    });
+    await page.clock.install();
+    await page.goto(`${listening.url}${studio.link("read")}`);
+    await page.locator("a.row").first().waitFor();
+    await page.getByText("every 5 s").waitFor();
+    const session = await demo.sessions.create({ id: "polled", title: "Seen by a poll" });
+    assert.equal(await page.getByText("Seen by a poll").count(), 0);
+    await page.clock.runFor(6000);
+    await page.getByText("Seen by a poll").waitFor();
+    await session.remove();
+    await page.close();
+  });
 
   test("texts of every field are shown as texts", async () => {
     const nasty = [
@@ -254,7 +382,8 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     const pages = ["/", "/sessions/support-42", "/overview"];
     const more = [
       ...["/timeline", "/stored", "/compare?with=support-42"].map((tab) => `/sessions/support-42-what-if${tab}`),
-      ...["", "/doctor", "/sweep", "/erasure"].map((tool) => `/operate${tool}`),
+      "/sessions/refund-graph/checkpoints",
+      ...["", "/streams", "/doctor", "/sweep", "/erasure"].map((tool) => `/operate${tool}`),
     ];
     const windows = [
       [1440, "light"],

@@ -158,11 +158,16 @@ export function askForFork(conversation: Conversation, at: number): void {
 
 /** Saves the session as a file. */
 export async function download(id: string): Promise<void> {
+  await save(sessionPath(id, "/snapshot"), `${id}.snapshot.json`);
+}
+
+/** Saves an answer of the server as a file. */
+export async function save(path: string, name: string): Promise<void> {
   try {
-    const blob = await (await send(sessionPath(id, "/snapshot"))).blob();
+    const blob = await (await send(path)).blob();
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = `${id.replaceAll(/[^\w.-]+/g, "_")}.snapshot.json`;
+    link.download = name.replaceAll(/[^\w.-]+/g, "_");
     link.click();
     URL.revokeObjectURL(link.href);
   } catch (error) {

@@ -4,6 +4,7 @@ import { call, sessionPath } from "../http/api.ts";
 import type { WaitingTurn } from "../http/wire.ts";
 import { indented } from "../view/format.ts";
 import { Json } from "../view/code.tsx";
+import { shown } from "../view/mask.ts";
 import { Ago } from "../view/parts.tsx";
 import { say } from "../view/toasts.tsx";
 import { record } from "./actions.ts";
@@ -39,7 +40,7 @@ export function Approval({
   return (
     <section class="approval" aria-label="Waiting for a decision">
       <h2>
-        Turn {waiting.turn} waits: {waiting.reason}
+        Turn {waiting.turn} waits: {shown(waiting.reason)}
         <span class="faint">
           {" "}
           since <Ago at={waiting.since} />

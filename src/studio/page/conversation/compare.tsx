@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useLocation } from "preact-iso/router";
 import { call, sessionPath } from "../http/api.ts";
 import type { LogPage, Message, Turn } from "../http/wire.ts";
+import { shown as masked } from "../view/mask.ts";
 import { Blank, Failure, Loading, sessionHref, useLoaded } from "../view/parts.tsx";
 import type { Conversation } from "./conversation.ts";
 import { differenceOf, type Piece } from "./difference.ts";
@@ -105,7 +106,9 @@ function Side({
       <p class="faint">
         #{seq} {turn.agent} {turn.status}
       </p>
-      <p class="said">{pieces.map(({ text, isSame }, index) => (isSame ? text : <mark key={index}>{text}</mark>))}</p>
+      <p class="said">
+        {pieces.map(({ text, isSame }, index) => (isSame ? masked(text) : <mark key={index}>{masked(text)}</mark>))}
+      </p>
     </article>
   );
 }

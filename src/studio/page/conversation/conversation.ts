@@ -2,6 +2,7 @@
 import { batch, signal, type Signal } from "@preact/signals";
 import { call, follow, may, sessionPath } from "../http/api.ts";
 import { onChange } from "../http/news.ts";
+import { partsOf, type SessionParts } from "./session-parts.ts";
 import type { LeaseHolder, LogPage, Message, Session, Turn, WaitingTurn } from "../http/wire.ts";
 
 /** The parts of an answer in progress. */
@@ -27,6 +28,8 @@ export class Conversation {
   readonly arriving: Signal<Arriving | undefined> = signal(undefined);
   readonly holder: Signal<LeaseHolder | undefined> = signal(undefined);
   readonly waiting: Signal<WaitingTurn | undefined> = signal(undefined);
+  readonly parts: Signal<SessionParts | undefined> = signal(undefined);
+  readonly partsFailure: Signal<unknown> = signal(undefined);
   /** Counts the changes of the session, for parts that read more of it. */
   readonly changes: Signal<number> = signal(0);
   readonly #closing = new AbortController();
@@ -34,6 +37,7 @@ export class Conversation {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The version of the turns that were read. */
   #turnsVersion: number | undefined;
+  #partsVersion: number | undefined;
 
   constructor(id: string) {
     this.id = id;
@@ -100,9 +104,22 @@ export class Conversation {
         this.waiting.value = waiting;
         this.changes.value++;
       });
+      void this.#readParts(session.version);
       await this.#readReplaced(session.seen.version);
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  /** Reads what the session has beside its turns, once for each version. */
+  async #readParts(version: number): Promise<void> {
+    if (this.#partsVersion === version) return;
+    this.#partsVersion = version;
+    try {
+      this.parts.value = await partsOf(this.id, this.#closing.signal);
+      this.partsFailure.value = undefined;
+    } catch (error) {
+      if (!this.#closing.signal.aborted) this.partsFailure.value = error;
     }
   }
 

@@ -2,12 +2,15 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { call, may, sessionPath } from "../http/api.ts";
 import type { LeaseHolder, Session, StoredEntry } from "../http/wire.ts";
-import { ahead, bytes, counted, instant, number, span, words } from "../view/format.ts";
+import { bytes, counted, instant, number, span, words } from "../view/format.ts";
 import { Json } from "../view/code.tsx";
+import { shown } from "../view/mask.ts";
 import { Ago, sessionHref, useLoaded, useNow } from "../view/parts.tsx";
 import { say } from "../view/toasts.tsx";
 import { actions, download, perform, record } from "./actions.ts";
 import type { Conversation } from "./conversation.ts";
+import { Section, Until } from "./section.tsx";
+import { SessionSections } from "./session-sections.tsx";
 
 /** Everything of a session beside its turns. */
 export function Panel({
@@ -18,6 +21,7 @@ export function Panel({
   readonly session: Session;
 }): JSX.Element {
   const holder = conversation.holder.value;
+  const parts = conversation.parts.value;
   const isOpen = conversation.turns.value?.at(-1)?.status === "open";
   const offered = actions.filter((action) => may(action.right) && action.isOffered(session, conversation));
   return (
@@ -35,7 +39,7 @@ export function Panel({
       {session.legalHold !== null && (
         <Section title="Legal hold">
           <p class="notice notice-waiting">
-            {session.legalHold.reason}
+            {shown(session.legalHold.reason)}
             <br />
             <span class="faint">since {instant(session.legalHold.since)}</span>
           </p>
@@ -49,7 +53,7 @@ export function Panel({
               {session.activeAgent.agent} <Until at={session.activeAgent.expiresAt} />
             </Fact>
           )}
-          {session.activeAgent?.note != null && <Fact name="Note">{session.activeAgent.note}</Fact>}
+          {session.activeAgent?.note != null && <Fact name="Note">{shown(session.activeAgent.note)}</Fact>}
           <Fact name="User">{session.user ?? "–"}</Fact>
           <Fact name="Last active">
             <Ago at={session.lastActivityAt} />
@@ -110,6 +114,12 @@ export function Panel({
       {Object.keys(session.metadata).length > 0 && (
         <Section title="Metadata">
           <Json value={session.metadata} />
+        </Section>
+      )}
+      {parts !== undefined && <SessionSections id={session.id} parts={parts} />}
+      {conversation.partsFailure.value !== undefined && (
+        <Section title="Memory, attachments and shares">
+          <p class="notice notice-error">{(conversation.partsFailure.value as Error).message}</p>
         </Section>
       )}
       <Branches session={session} conversation={conversation} />
@@ -229,30 +239,12 @@ function Forks({ session }: { readonly session: Session }): JSX.Element | null {
   );
 }
 
-function Section({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
-  return (
-    <section>
-      <h2>{title}</h2>
-      {children}
-    </section>
-  );
-}
-
 function Fact({ name, children }: { readonly name: string; readonly children: ComponentChildren }): JSX.Element {
   return (
     <div>
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>
-  );
-}
-
-function Until({ at }: { readonly at: string }): JSX.Element {
-  const now = useNow(1000);
-  return (
-    <time dateTime={at} title={instant(at)}>
-      {ahead(at, now)}
-    </time>
   );
 }
 
@@ -296,7 +288,7 @@ function Instructions({ id }: { readonly id: string }): JSX.Element {
   return (
     <details class="fold" onToggle={() => void load()}>
       <summary>Show</summary>
-      <p class="said">{text.value}</p>
+      <p class="said">{shown(text.value ?? "")}</p>
     </details>
   );
 }

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { call, sessionPath } from "../http/api.ts";
 import type { StoredEntry } from "../http/wire.ts";
 import { bytes, indented, number, stamp } from "../view/format.ts";
+import { shown } from "../view/mask.ts";
 import { CopyButton, Json } from "../view/code.tsx";
 import { Blank, Failure, Loading, useLoaded } from "../view/parts.tsx";
 import type { Conversation } from "./conversation.ts";
@@ -95,7 +96,7 @@ function Entries({
                 <code class="clip">{entry.key ?? "–"}</code>
                 <span class="faint clip">{entry.at === null ? "–" : stamp(entry.at)}</span>
                 <span class="num faint">{bytes(entry.bytes)}</span>
-                <code class="clip faint">{entry.data.slice(0, 200)}</code>
+                <code class="clip faint">{shown(entry.data.slice(0, 200))}</code>
               </summary>
               <CopyButton text={entry.data} label="Copy JSON" />
               <Json value={indented(entry.data)} />

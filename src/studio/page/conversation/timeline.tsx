@@ -5,6 +5,7 @@ import type { LeaseHolder, LogPage, SessionEvent, Turn } from "../http/wire.ts";
 import { eventText } from "../view/event-text.ts";
 import { compact, instant, span, stamp, words } from "../view/format.ts";
 import { Json } from "../view/code.tsx";
+import { shown as masked } from "../view/mask.ts";
 import { Blank, Failure, Loading, sessionHref, useLoaded } from "../view/parts.tsx";
 import type { Conversation } from "./conversation.ts";
 import { textOf } from "./turn-view.tsx";
@@ -202,7 +203,7 @@ function TurnItem({ id, turn }: { readonly id: string; readonly turn: Turn }): J
       </time>
       <span class={`state state-${status}`}>turn {seq}</span>
       <a class="clip link" href={sessionHref(id, `#turn-${seq}`)}>
-        {textOf(input.find(({ role }) => role === "user")?.content) || "no question"}
+        {masked(textOf(input.find(({ role }) => role === "user")?.content)) || "no question"}
       </a>
       <span class="faint">
         {agent}

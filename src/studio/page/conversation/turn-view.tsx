@@ -3,9 +3,11 @@ import type { JSX } from "preact";
 import { may } from "../http/api.ts";
 import type { Message, ToolCall, Turn } from "../http/wire.ts";
 import { clock, compact, indented, instant, json, number, span } from "../view/format.ts";
+import { shown } from "../view/mask.ts";
 import { Icon } from "../view/icons.tsx";
 import { CopyButton, Json } from "../view/code.tsx";
 import { askForFork } from "./actions.ts";
+import { RatingMark } from "./session-sections.tsx";
 import type { Arriving, Conversation } from "./conversation.ts";
 
 interface TurnProps {
@@ -17,6 +19,7 @@ interface TurnProps {
 export function TurnView({ turn, conversation, arriving }: TurnProps): JSX.Element {
   const isRaw = useSignal(false);
   const { seq, at, status, agent, model, input, output, error } = turn;
+  const parts = conversation.parts.value;
   const asked = input.filter(({ role }) => role !== "tool");
   return (
     <article class={`turn turn-${status}`} id={`turn-${seq}`} tabIndex={-1} aria-label={`Turn ${seq}, ${status}`}>
@@ -32,6 +35,13 @@ export function TurnView({ turn, conversation, arriving }: TurnProps): JSX.Eleme
             {turn.key}
           </code>
         )}
+        {parts?.pinned.includes(seq) === true && <span class="tag tag-accent">pinned</span>}
+        {parts?.leftOut.includes(seq) === true && <span class="tag tag-waiting">left out</span>}
+        {parts?.ratings
+          .filter(({ turn: rated }) => rated === seq)
+          .map((rating) => (
+            <RatingMark key={rating.by} rating={rating} />
+          ))}
         <span class="turn-tools">
           {may("write") && (
             <button type="button" class="quiet" onClick={() => askForFork(conversation, seq)}>
@@ -55,18 +65,18 @@ export function TurnView({ turn, conversation, arriving }: TurnProps): JSX.Eleme
           {arriving !== undefined && arriving.reasoning !== "" && (
             <details class="fold">
               <summary>Reasoning</summary>
-              <p class="said">{arriving.reasoning}</p>
+              <p class="said">{shown(arriving.reasoning)}</p>
             </details>
           )}
           {status === "open" && (
             <p class="said said-arriving" aria-live="polite">
-              {arriving?.text ?? ""}
+              {shown(arriving?.text ?? "")}
               <span class="caret" aria-label="the answer is running" />
             </p>
           )}
           {error !== undefined && (
             <p class="notice notice-error">
-              <code>{error.code}</code> {error.message}
+              <code>{error.code}</code> {shown(error.message)}
             </p>
           )}
         </>
@@ -157,7 +167,7 @@ function Called({ call, result }: { readonly call: ToolCall; readonly result: Me
       <summary>
         <Icon name="tool" />
         <code class="call-name">{call.function.name}</code>
-        <code class="clip faint">{call.function.arguments}</code>
+        <code class="clip faint">{shown(call.function.arguments)}</code>
         <span class="call-mark">{mark}</span>
       </summary>
       <h3>Arguments</h3>
@@ -187,7 +197,7 @@ function Spoken({
       {(role !== usual || name !== undefined) && (
         <span class="tag">
           {role}
-          {name === undefined ? "" : ` ${name}`}
+          {name === undefined ? "" : ` ${shown(name)}`}
         </span>
       )}
       <Content content={content} />
@@ -202,7 +212,7 @@ interface Part {
 
 /** Texts as text nodes; other parts folded, as JSON. */
 function Content({ content }: { readonly content: unknown }): JSX.Element {
-  if (typeof content === "string") return <p class="said">{content}</p>;
+  if (typeof content === "string") return <p class="said">{shown(content)}</p>;
   if (!Array.isArray(content)) return <Json value={content} />;
   return (
     <>
@@ -211,7 +221,7 @@ function Content({ content }: { readonly content: unknown }): JSX.Element {
         if (typeof text === "string")
           return (
             <p class="said" key={index}>
-              {text}
+              {shown(text)}
             </p>
           );
         return (

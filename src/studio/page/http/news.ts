@@ -4,7 +4,15 @@ import { follow, liveness } from "./api.ts";
 /** A session that changed; undefined: any may have changed. */
 export type OnChange = (session: string | undefined) => void;
 
+interface NewsItem {
+  readonly session?: string;
+  readonly stream?: string;
+  /** The reader was away for too long: anything may have changed. */
+  readonly reset?: true;
+}
+
 const listeners = new Set<OnChange>();
+const streamListeners = new Set<() => void>();
 let isFollowing = false;
 /** Ends the stream; it lasts as long as the page otherwise. */
 const closing = new AbortController();
@@ -16,6 +24,13 @@ export function onChange(listener: OnChange): () => void {
   return () => void listeners.delete(listener);
 }
 
+/** Calls the listener for each change of a stream, until the returned function is called. */
+export function onStreams(listener: () => void): () => void {
+  streamListeners.add(listener);
+  if (!isFollowing) void followNews();
+  return () => void streamListeners.delete(listener);
+}
+
 const pollMs = 5000;
 let polling: ReturnType<typeof setInterval> | undefined;
 
@@ -25,6 +40,7 @@ function poll(): void {
   liveness.value = "polling";
   polling ??= setInterval(() => {
     for (const listener of listeners) listener(undefined);
+    for (const listener of streamListeners) listener();
   }, pollMs);
 }
 
@@ -38,8 +54,10 @@ async function followNews(): Promise<void> {
     onEvent: ({ event, data }) => {
       if (event === "error" && (data as { code?: string }).code === "store_read_only") poll();
       if (event !== "news") return;
-      for (const item of (data as { items: readonly { session?: string; reset?: true }[] }).items)
-        if (item.session !== undefined || item.reset === true) for (const listener of listeners) listener(item.session);
+      for (const { session, stream, reset } of (data as { items: readonly NewsItem[] }).items) {
+        if (session !== undefined || reset === true) for (const listener of listeners) listener(session);
+        if (stream !== undefined || reset === true) for (const listener of streamListeners) listener();
+      }
     },
   });
 }

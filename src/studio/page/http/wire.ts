@@ -19,6 +19,8 @@ export interface Session {
   readonly turn: number;
   readonly counters: Readonly<Record<string, number>>;
   readonly budget: { readonly tokens?: number; readonly turns?: number } | null;
+  /** The named logs. */
+  readonly logs?: Readonly<Record<string, { readonly end: number }>>;
   readonly version: number;
   /** The version of the last change of the turns. */
   readonly seen: { readonly version: number };

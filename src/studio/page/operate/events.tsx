@@ -1,8 +1,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
 import { call } from "../http/api.ts";
-import { onChange } from "../http/news.ts";
+import { useRound } from "../http/round.ts";
 import type { Page, SessionEvent } from "../http/wire.ts";
 import { eventText } from "../view/event-text.ts";
 import { stamp, words } from "../view/format.ts";
@@ -13,26 +12,13 @@ const severities = ["info", "warning", "error"] as const;
 /** The last events of all sessions. */
 export function Events(): JSX.Element {
   const severity = useSignal<(typeof severities)[number]>("info");
-  const round = useSignal(0);
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const unfollow = onChange(() => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        round.value++;
-      }, 1000);
-    });
-    return () => {
-      unfollow();
-      clearTimeout(timer);
-    };
-  }, []);
+  const round = useRound(1000);
   const { value, error, reload } = useLoaded(
     async (signal) => {
       const query = { severity: severity.value, order: "descending", limit: 200 };
       return await call<Page<SessionEvent>>("/v1/events", { query, signal });
     },
-    [severity.value, round.value],
+    [severity.value, round],
   );
   return (
     <>

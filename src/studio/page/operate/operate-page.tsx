@@ -4,10 +4,12 @@ import { Blank, href } from "../view/parts.tsx";
 import { Doctor } from "./doctor.tsx";
 import { Erasure } from "./erasure.tsx";
 import { Events } from "./events.tsx";
+import { Streams } from "./streams.tsx";
 import { Sweep } from "./sweep.tsx";
 
 const tools = [
   { name: "Events", path: "" },
+  { name: "Streams", path: "streams" },
   { name: "Doctor", path: "doctor" },
   { name: "Sweep", path: "sweep" },
   { name: "Erasure", path: "erasure" },
@@ -34,6 +36,8 @@ export function OperatePage({ tool = "" }: { readonly tool?: string }): JSX.Elem
       <div class="tool">
         {tool === "" ? (
           <Events />
+        ) : tool === "streams" ? (
+          <Streams />
         ) : !may("admin") ? (
           <Blank title="This needs the right admin">
             <p>Start the studio with --write, or use a key with the right admin.</p>

@@ -1,14 +1,14 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
 import { call } from "../http/api.ts";
-import { onChange } from "../http/news.ts";
+import { useRound } from "../http/round.ts";
 import { states, type Page, type Session, type Stats, type Sums } from "../http/wire.ts";
 import { daysOf, plotsOf } from "../usage/days.ts";
 import { Figure } from "../usage/figure.tsx";
 import { GroupTable } from "../usage/group-table.tsx";
 import { Plot } from "../usage/plot.tsx";
 import { bytes, compact, counted, number, span } from "../view/format.ts";
+import { shown } from "../view/mask.ts";
 import { Ago, Failure, Loading, StateMark, href, sessionHref, useLoaded } from "../view/parts.tsx";
 
 const periods = [
@@ -21,21 +21,8 @@ const dayMs = 86_400_000;
 /** The store in numbers: usage by day and agent, what is stuck, hosts. */
 export function OverviewPage(): JSX.Element {
   const days = useSignal(30);
-  const round = useSignal(0);
-  useEffect(() => {
-    // The sums read the whole store, so changes are gathered.
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const unfollow = onChange(() => {
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        round.value++;
-      }, 15_000);
-    });
-    return () => {
-      unfollow();
-      clearTimeout(timer);
-    };
-  }, []);
+  // The sums read the whole store, so changes are gathered.
+  const round = useRound(15_000);
   const since = new Date(Math.floor(Date.now() / dayMs) * dayMs - (days.value - 1) * dayMs).toISOString();
   const { value, error, reload } = useLoaded(
     async (signal) => {
@@ -44,7 +31,7 @@ export function OverviewPage(): JSX.Element {
       const [byDay, byAgent] = await Promise.all([sums("day"), sums("agent")]);
       return { byDay, byAgent };
     },
-    [days.value, round.value],
+    [days.value, round],
   );
   return (
     <div class="page page-scroll" tabIndex={0} role="region" aria-label="Overview">
@@ -72,8 +59,8 @@ export function OverviewPage(): JSX.Element {
         <Numbers byDay={value.byDay} agents={value.byAgent.groups["agent"] ?? []} days={days.value} />
       )}
       <div class="grid">
-        <Stuck round={round.value} />
-        <Hosts round={round.value} />
+        <Stuck round={round} />
+        <Hosts round={round} />
       </div>
     </div>
   );
@@ -148,7 +135,7 @@ function Stuck({ round }: { readonly round: number }): JSX.Element {
       const dead = held.items.filter(({ leaseHolder }) => leaseHolder?.alive === false);
       const stuck: StuckSession[] = [
         ...dead.map((session) => ({ session, why: "the lease holder is dead" })),
-        ...waiting.items.map((session) => ({ session, why: `waits: ${session.waitingTurn?.reason ?? ""}` })),
+        ...waiting.items.map((session) => ({ session, why: `waits: ${shown(session.waitingTurn?.reason ?? "")}` })),
       ];
       return { stuck, running: held.items.filter(({ leaseHolder }) => leaseHolder?.alive === true) };
     },
@@ -187,7 +174,7 @@ function Line({ session, why, isStuck }: StuckSession & { readonly isStuck: bool
     <li>
       <a class="line" href={sessionHref(session.id)}>
         <StateMark state={isStuck ? "waiting" : "open"} />
-        <span class="clip">{session.title ?? session.id}</span>
+        <span class="clip">{session.title === null ? session.id : shown(session.title)}</span>
         <span class="faint clip">{why}</span>
         <span class="faint num">
           <Ago at={session.lastActivityAt} />

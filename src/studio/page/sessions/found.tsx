@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, Problem } from "../http/api.ts";
 import type { Page } from "../http/wire.ts";
+import { shown } from "../view/mask.ts";
 import { Ago, Blank, Failure, Loading, sessionHref } from "../view/parts.tsx";
 import { parametersOf, type Filter } from "./session-list.ts";
 
@@ -68,7 +69,7 @@ export function FoundMessages({ query }: { readonly query: Filter }): JSX.Elemen
             <li key={`${session} ${turn} ${role} ${snippet.text}`}>
               <a class="hit" href={sessionHref(session, turn === null ? "" : `#turn-${turn}`)}>
                 <span class="hit-head">
-                  <strong class="clip">{title ?? session}</strong>
+                  <strong class="clip">{title === null ? session : shown(title)}</strong>
                   <span class="faint clip">
                     {turn === null ? "title" : `turn ${turn}${role == null ? "" : ` · ${role}`}`}
                   </span>
@@ -98,9 +99,9 @@ function marked({ text, marks }: Found["snippet"]): (string | JSX.Element)[] {
   const pieces: (string | JSX.Element)[] = [];
   let end = 0;
   for (const [from, to] of marks) {
-    pieces.push(text.slice(end, from), <mark key={from}>{text.slice(from, to)}</mark>);
+    pieces.push(shown(text.slice(end, from)), <mark key={from}>{shown(text.slice(from, to))}</mark>);
     end = to;
   }
-  pieces.push(text.slice(end));
+  pieces.push(shown(text.slice(end)));
   return pieces;
 }

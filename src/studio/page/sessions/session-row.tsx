@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { Session } from "../http/wire.ts";
 import { compact, number } from "../view/format.ts";
 import { Icon } from "../view/icons.tsx";
+import { shown } from "../view/mask.ts";
 import { Ago, StateMark, sessionHref } from "../view/parts.tsx";
 
 interface RowProps {
@@ -19,11 +20,11 @@ export function SessionRow({ session, index, top, isChosen }: RowProps): JSX.Ele
       <a class={isChosen ? "row row-chosen" : "row"} href={sessionHref(id)} data-index={index}>
         <span class="row-name">
           {session.waitingTurn !== null && (
-            <span class="tag tag-waiting" title={session.waitingTurn.reason}>
+            <span class="tag tag-waiting" title={shown(session.waitingTurn.reason)}>
               waits
             </span>
           )}
-          <span class="clip">{title ?? id}</span>
+          <span class="clip">{title === null ? id : shown(title)}</span>
           {title !== null && <code class="clip faint row-id">{id}</code>}
           {session.parent !== null && <Icon name="fork" />}
           {session.legalHold !== null && <span class="tag tag-hold">hold</span>}

@@ -1,12 +1,13 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { json } from "./format.ts";
+import { shown } from "./mask.ts";
 
 export function Json({ value }: { readonly value: unknown }): JSX.Element {
   const text = typeof value === "string" ? value : json(value);
   return (
     <pre class="code" tabIndex={0}>
-      {text}
+      {shown(text)}
     </pre>
   );
 }

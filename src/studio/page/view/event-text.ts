@@ -1,5 +1,6 @@
 import type { SessionEvent } from "../http/wire.ts";
 import { words } from "./format.ts";
+import { shown } from "./mask.ts";
 
 /** The fields that every event has. */
 const ownFields = new Set([
@@ -18,6 +19,6 @@ const ownFields = new Set([
 export function eventText(event: SessionEvent): string {
   return Object.entries(event)
     .filter(([name, value]) => !ownFields.has(name) && value !== null)
-    .map(([name, value]) => `${words(name)}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${words(name)}: ${shown(typeof value === "string" ? value : JSON.stringify(value))}`)
     .join(" · ");
 }

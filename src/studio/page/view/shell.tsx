@@ -5,6 +5,7 @@ import { forget, key, liveness, place } from "../http/api.ts";
 import { Confirm } from "./confirm.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 import { isHelpOpen, useKeys } from "./keyboard.ts";
+import { isMasked, switchMask } from "./mask.ts";
 import { href } from "./parts.tsx";
 import { isDark, switchTheme } from "./theme.ts";
 import { Toasts } from "./toasts.tsx";
@@ -29,6 +30,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }): J
   useKeys({
     "?": () => (isHelpOpen.value = true),
     t: switchTheme,
+    m: switchMask,
     ...Object.fromEntries(pages.map(({ keys, path }) => [keys, () => route(href(path))])),
   });
   const current = currentPage(url);
@@ -63,6 +65,16 @@ export function Shell({ children }: { readonly children: ComponentChildren }): J
             <span class={`live live-${liveness.value}`} role="status">
               {livenessText[liveness.value]}
             </span>
+            <button
+              type="button"
+              class="quiet"
+              onClick={switchMask}
+              aria-pressed={isMasked.value}
+              aria-label="Mask texts"
+              title="Mask the texts of conversations (m)"
+            >
+              <Icon name={isMasked.value ? "masked" : "unmasked"} />
+            </button>
             <button
               type="button"
               class="quiet"
@@ -121,9 +133,10 @@ const shortcuts: readonly (readonly [keys: string, what: string])[] = [
   ["g s", "sessions"],
   ["g w", "sessions that wait"],
   ["g o", "overview"],
-  ["g d", "operate: doctor, sweep, erasure"],
+  ["g d", "operate: events, streams, doctor, sweep, erasure"],
   ["1 2 3 4", "conversation, timeline, stored entries, comparison"],
   ["Esc", "back, or close"],
+  ["m", "mask the texts of conversations"],
   ["t", "light or dark"],
   ["?", "this list"],
 ];
