@@ -1,8 +1,8 @@
 /** Lines of a transcript as messages of turns, and turns that other frameworks have written as lines. */
 import { createHash } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
-import { toFormat } from "../../index.ts";
-import type { ForeignMessages, ItemUsage, ProjectedItem } from "../projection/projected-turns.ts";
+import { toFormat, type Turn } from "../../index.ts";
+import { places, type ForeignMessages, type ItemUsage, type ProjectedItem } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { ClaudeEntry } from "./entries.ts";
 
@@ -63,20 +63,40 @@ function plainContent(content: unknown): unknown {
   return type === "text" && others.length === 0 ? text : content;
 }
 
+/** A message of another framework in the form of Claude, with the uuid of its line, which is always the same. */
+export interface ShownValue {
+  readonly turn: Turn;
+  readonly uuid: string;
+  readonly value: { readonly role: "user" | "assistant"; readonly content: unknown };
+}
+
+/** The messages that others have written, of each turn. A uuid says which of the equal messages of the turn it is. */
+export function shownValuesOf(
+  foreign: readonly ForeignMessages[],
+  sessionId: string,
+): readonly (readonly ShownValue[])[] {
+  return foreign.map(({ turn, before, messages }) => {
+    const placeOf = places(before);
+    return toFormat(messages, "anthropic").map((value) => ({
+      turn,
+      uuid: uuidOf(`${sessionId}/${turn.seq}/${placeOf(value)}/${turn.at.getTime()}`),
+      value: value as unknown as ShownValue["value"],
+    }));
+  });
+}
+
 /**
- * The lines in the place of messages that others have written, each behind the one before. Their uuids are always the same.
+ * The lines in the place of messages that others have written, each behind the one before.
  * @param last the line that they are behind
  */
 export function linesOfTurns(
-  foreign: readonly ForeignMessages[],
+  shown: readonly (readonly ShownValue[])[],
   { sessionId, last }: { readonly sessionId: string; readonly last: ClaudeEntry | undefined },
 ): readonly (readonly ClaudeEntry[])[] {
   const { cwd, version, gitBranch } = (last ?? {}) as Fields;
   let parentUuid = last?.uuid ?? null;
-  return foreign.map(({ turn, before, messages }) =>
-    toFormat(messages, "anthropic").map((value, index) => {
-      const { role, content } = value as unknown as { readonly role: "user" | "assistant"; readonly content: unknown };
-      const uuid = uuidOf(`${sessionId}/${turn.seq}/${before + index}/${turn.at.getTime()}`);
+  return shown.map((values) =>
+    values.map(({ turn, uuid, value: { role, content } }) => {
       const line: ClaudeEntry = defined({
         parentUuid,
         isSidechain: false,

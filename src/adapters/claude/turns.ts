@@ -3,7 +3,8 @@ import type { Limits, Session } from "../../index.ts";
 import { batchesOf } from "../projection/batches.ts";
 import { ProjectedTurns, type ForeignMessages, type ProjectedWrite } from "../projection/projected-turns.ts";
 import { groupMax, linesOf, mainLog, piecesOf, type ClaudeEntry, type Piece } from "./entries.ts";
-import { itemOf, linesOfTurns } from "./turn-lines.ts";
+import { uuidKey } from "./keys.ts";
+import { itemOf, linesOfTurns, shownValuesOf, type ShownValue } from "./turn-lines.ts";
 
 const turns = new ProjectedTurns("claude-agent");
 
@@ -27,9 +28,12 @@ export async function foreignLines(
 ): Promise<readonly ForeignLines[]> {
   const foreign = await turns.foreign(session);
   if (foreign.length === 0) return [];
-  const known = await Array.fromAsync(session.log(mainLog).entries({ last: entriesOfLine }));
-  const last = linesOf(known).findLast(({ uuid, parentUuid }) => uuid !== undefined && parentUuid !== undefined);
-  const all = linesOfTurns(foreign, { sessionId, last });
+  const newest = await Array.fromAsync(session.log(mainLog).entries({ last: entriesOfLine }));
+  const last = linesOf(newest).findLast(({ uuid, parentUuid }) => uuid !== undefined && parentUuid !== undefined);
+  const shown = shownValuesOf(foreign, sessionId);
+  const known = await knownOf(session, shown.filter((_, index) => foreign[index]?.mayBeKnown === true).flat(), limits);
+  const added = shown.map((values) => values.filter(({ uuid }) => !known.has(uuid)));
+  const all = linesOfTurns(added, { sessionId, last });
   return foreign.map((from, index) => {
     const lines = all[index] ?? [];
     const pieces = piecesOf(lines, undefined, limits);
@@ -37,6 +41,20 @@ export async function foreignLines(
     const max = groupMax(limits);
     return count <= max.count && bytes <= max.bytes ? { from, lines, pieces } : { from, lines: [], pieces: [] };
   });
+}
+
+/** The uuids of those that the log has. */
+async function knownOf(
+  session: Session,
+  values: readonly ShownValue[],
+  { readMax }: Limits,
+): Promise<ReadonlySet<string>> {
+  const known = new Set<string>();
+  for (let at = 0; at < values.length; at += readMax) {
+    const uuids = new Map(values.slice(at, at + readMax).map(({ uuid }) => [uuidKey(uuid), uuid]));
+    for (const { key } of await session.log(mainLog).get([...uuids.keys()])) known.add(uuids.get(key ?? "") ?? "");
+  }
+  return known;
 }
 
 /** The writes that add them to the transcript. */

@@ -158,7 +158,8 @@ export async function projectionOf(
     for (let turn = after + 1; turn <= lastTurn; turn++) if (!covered.has(turn)) return false;
     return true;
   };
-  return await projected(valuesIn(items), base, { lastTurn, replaces, turnsMax });
+  const keyOf = (turn: number): string | undefined => (shown.own?.to === turn ? shown.own.key : undefined);
+  return await projected(valuesIn(items), base, { lastTurn, replaces, keyOf, turnsMax });
 }
 
 /** The messages that a branch goes on from. Its turns count while its last one is unchanged. */

@@ -39,6 +39,10 @@ export interface SnapshotTurns {
   readonly count: number;
   /** The digest of these messages. */
   readonly digest: string;
+  /** The key of turn `to`, where the store has written it: no turn in its place has the same. */
+  readonly key?: string;
+  /** The time of turn `to`, epoch ms, where it was read. */
+  readonly at?: number;
 }
 
 /** An item, and the number of its entry. */

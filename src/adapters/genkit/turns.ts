@@ -7,6 +7,8 @@
  * compared is where a list goes on from another one.
  */
 import { sameValue, toFormat, type Message, type Turn, type TurnsWrite, type Value } from "../../index.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { freshName } from "../keys/composed-keys.ts";
 import { digestOf, shownTogether, turnOfMessages } from "../projection/shown-messages.ts";
 import type { SnapshotTurns } from "./stored-snapshot.ts";
 
@@ -17,8 +19,8 @@ interface Anchor {
   readonly end: TurnEnd;
 }
 
-/** The messages of a turn. */
-type TurnEnd = Pick<SnapshotTurns, "count" | "digest">;
+/** The messages of a turn, and what tells it from another turn with its number. */
+type TurnEnd = Pick<SnapshotTurns, "count" | "digest" | "key" | "at">;
 
 /** Messages as Genkit sees them, and the turns that they are. */
 export interface Shown {
@@ -40,11 +42,15 @@ function asGenkit(messages: readonly Message[]): readonly Value[] {
   return messages.length === 0 ? [] : toFormat(messages, "genkit");
 }
 
-/** True where the last turn of a snapshot begins with the messages that the snapshot has written. */
-export function stands(turns: readonly Turn[], { to, count, digest }: SnapshotTurns): boolean {
+/**
+ * True where the last turn of a snapshot is the one that the snapshot has written, or read, and begins with its messages. Then the turns
+ * before it are the same too: a write that replaces a turn replaces those behind it.
+ */
+export function stands(turns: readonly Turn[], { to, count, digest, key, at }: SnapshotTurns): boolean {
   if (to === 0) return true;
   const turn = turns.find(({ seq }) => seq === to);
-  if (turn === undefined) return false;
+  if (turn === undefined || (key !== undefined && turn.key !== key)) return false;
+  if (at !== undefined && turn.at.getTime() !== at) return false;
   const messages = messagesOf(turn);
   return messages.length >= count && digestOf(messages.slice(0, count)) === digest;
 }
@@ -93,7 +99,8 @@ export function withTurns(base: Pick<Shown, "messages" | "anchors">, turns: read
 
 function anchorAt(turn: Turn | undefined, number: number, count: number): Anchor {
   const messages = turn === undefined ? [] : messagesOf(turn);
-  return { turn: number, count, end: { count: messages.length, digest: digestOf(messages) } };
+  const at = turn?.at.getTime();
+  return { turn: number, count, end: { count: messages.length, digest: digestOf(messages), ...defined({ at }) } };
 }
 
 /** The turns to write with a snapshot. */
@@ -108,6 +115,8 @@ export interface Placement {
   readonly lastTurn: number;
   /** True where the turns behind this number may be replaced. */
   readonly replaces: (after: number) => Promise<boolean>;
+  /** The key that a snapshot has given to the turn with this number; undefined where it is not known. */
+  readonly keyOf: (turn: number) => string | undefined;
   /** The most turns of one write: of more, the last ones are written. */
   readonly turnsMax: number;
 }
@@ -116,7 +125,7 @@ export interface Placement {
 export async function projected(
   messages: readonly Value[],
   base: Shown,
-  { lastTurn, replaces, turnsMax }: Placement,
+  { lastTurn, replaces, keyOf, turnsMax }: Placement,
 ): Promise<SnapshotProjection> {
   const anchor = anchorOf(messages, base);
   const isPlaced = anchor.turn === lastTurn || (await replaces(anchor.turn));
@@ -131,13 +140,18 @@ export async function projected(
     return { write: isTruncated ? { from: after + 1, turns: [] } : undefined, turns };
   }
   const from = after + 1;
-  const turns = exchanges.map(({ messages: said }) => ({
+  const amends = isTruncated && from === lastTurn;
+  // The amended turn keeps its key.
+  const isAmended = amends && exchanges.length === 1;
+  const key = isAmended ? keyOf(lastTurn) : `genkit-${freshName()}`;
+  const turns = exchanges.map(({ messages: said }, index) => ({
     ...turnOfMessages(said),
     requests: said.filter(({ role }) => role === "assistant").length,
+    ...defined({ key: !isAmended && index === exchanges.length - 1 ? key : undefined }),
   }));
-  const end: TurnEnd = { count: last.messages.length, digest: digestOf(last.messages) };
+  const end: TurnEnd = { count: last.messages.length, digest: digestOf(last.messages), ...defined({ key }) };
   return {
-    write: isTruncated ? { from, turns, amends: from === lastTurn } : { turns },
+    write: isTruncated ? { from, turns, amends } : { turns },
     turns: { from, to: after + exchanges.length, skip: first.from, ...end },
   };
 }

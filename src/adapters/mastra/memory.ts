@@ -181,7 +181,7 @@ export class MastraMemory {
         throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
       const { session, thread } = open;
       if (thread.resourceId === resourceId) return thread;
-      await adopt(open, this.#sessions.limits);
+      await adopt(open, this.#sessions);
       const { version } = session.info;
       const changed = { ...thread, resourceId };
       const { messages } = await messagePage([open], { perPage: false });
@@ -308,7 +308,7 @@ export class MastraMemory {
       await this.#retried(async () => {
         const stored = await this.#messages(ids);
         const changes = new Map<string, Changes>();
-        for (const { open } of stored.values()) await adopt(open, this.#sessions.limits);
+        for (const { open } of stored.values()) await adopt(open, this.#sessions);
         for (const [id, { open, place }] of stored) {
           const own = changesOf(changes, open);
           own.items.push({ id, messages: [], kind: "change" });
@@ -351,7 +351,7 @@ export class MastraMemory {
       createdAt: now,
       updatedAt: now,
     });
-    const open = openThread({ session: await this.#emptySession(thread), thread }, this.#sessions.limits);
+    const open = openThread({ session: await this.#emptySession(thread), thread }, this.#sessions);
     const messageIdMap = Object.fromEntries(messages.map(({ id }) => [id, randomUUID()]));
     const copies = messages.map((message) => ({
       ...message,
@@ -420,7 +420,7 @@ export class MastraMemory {
     };
     const found = await namedSession(names, (id) => this.#session(id, isWritten));
     const thread = found && threadIn(found.session.info);
-    return thread && openThread({ ...found, thread }, this.#sessions.limits);
+    return thread && openThread({ ...found, thread }, this.#sessions);
   }
 
   async #session(
@@ -518,7 +518,7 @@ export class MastraMemory {
       if (open === undefined || open.thread.resourceId === "" || isOthers)
         throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
     }
-    for (const open of threads.values()) await adopt(open, this.#sessions.limits);
+    for (const open of threads.values()) await adopt(open, this.#sessions);
     const places = await this.#places(messages.map(({ id }) => id));
     const changes = new Map<string, Changes>();
     const documents: ScopedDocumentWrite[] = [];

@@ -1,9 +1,9 @@
 /** A thread, its session, and the messages that other frameworks have added to it. */
 import { defined } from "../../domain/values/defined.ts";
-import { encodeValue, type Limits, type Session, type Turn } from "../../index.ts";
+import { encodeValue, type Session, type Sessions, type Turn } from "../../index.ts";
 import { ProjectedTurns, type ForeignMessages } from "../projection/projected-turns.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
-import { entryKeyOf, storedMessage, timeOfKey } from "./stored-message.ts";
+import { documentKeyOf, entryKeyOf, scope, storedMessage, timeOfKey } from "./stored-message.ts";
 import { messagesLog } from "./stored-thread.ts";
 import { mastraMessagesOf } from "./turn-messages.ts";
 
@@ -32,14 +32,14 @@ export interface ForeignEntries {
   readonly entries: readonly ForeignEntry[];
 }
 
-/** @param limits those of the store */
+/** @param sessions those of the store */
 export function openThread(
   { session, thread, last }: Pick<OpenThread, "session" | "thread"> & { readonly last?: Turn | undefined },
-  limits: Limits,
+  sessions: Sessions,
 ): OpenThread {
   let found: Promise<readonly ForeignEntry[]> | undefined;
   const read = async (): Promise<readonly ForeignEntry[]> =>
-    (await foreignIn({ session, thread }, limits)).flatMap(({ entries }) => entries);
+    (await foreignIn({ session, thread }, sessions)).flatMap(({ entries }) => entries);
   return { session, thread, foreign: () => (found ??= read()), ...defined({ last }) };
 }
 
@@ -49,21 +49,41 @@ export function openThread(
  */
 export async function foreignIn(
   { session, thread }: Pick<OpenThread, "session" | "thread">,
-  { entryBytesMax, documentsMax }: Limits,
+  sessions: Sessions,
 ): Promise<readonly ForeignEntries[]> {
   const foreign = await turnsOfMastra.foreign(session);
   if (foreign.length === 0) return [];
+  const { entryBytesMax, documentsMax } = sessions.limits;
   const [newest] = await Array.fromAsync(session.log(messagesLog).between({}, { order: "descending", limit: 1 }));
   let createdAt = newest?.key == null ? 0 : timeOfKey(newest.key);
   let seq = session.info.logs[messagesLog]?.end ?? 0;
   const names = { sessionId: session.id, threadId: thread.id, resourceId: thread.resourceId };
-  return foreign.map((from) => {
-    const messages = mastraMessagesOf(from, { ...names, createdAt }).filter(
-      (message) => Buffer.byteLength(encodeValue(storedMessage(message, thread))) <= entryBytesMax,
-    );
+  const all = foreign.map((from) => ({ from, shown: mastraMessagesOf(from, names) }));
+  const known = await knownOf(all, sessions);
+  return all.map(({ from, shown }) => {
+    const messages = shown
+      .filter(({ id }) => !known.has(id))
+      .map((message) => ({ ...message, createdAt: new Date(Math.max(message.createdAt.getTime(), createdAt)) }))
+      .filter((message) => Buffer.byteLength(encodeValue(storedMessage(message, thread))) <= entryBytesMax);
     createdAt = Math.max(createdAt, ...messages.map((message) => message.createdAt.getTime()));
     // Each message takes a document of the commit that adds it to the log.
     const entries = messages.slice(0, documentsMax).map((message) => ({ key: entryKeyOf(message, ++seq), message }));
     return { from, entries };
   });
+}
+
+/** The ids of messages that the log may have, where others have replaced turns, and has. */
+async function knownOf(
+  all: readonly { readonly from: ForeignMessages; readonly shown: readonly MastraMessage[] }[],
+  sessions: Sessions,
+): Promise<ReadonlySet<string>> {
+  const ids = all.flatMap(({ from, shown }) => (from.mayBeKnown ? shown.map(({ id }) => id) : []));
+  const known = new Set<string>();
+  const { documentsMax } = sessions.limits;
+  for (let at = 0; at < ids.length; at += documentsMax) {
+    const some = ids.slice(at, at + documentsMax);
+    const documents = await sessions.documents(scope).getMany(some.map(documentKeyOf));
+    for (const id of some) if (documents.has(documentKeyOf(id))) known.add(id);
+  }
+  return known;
 }

@@ -4,7 +4,6 @@ import {
   encodeValue,
   idFor,
   SessionError,
-  type Limits,
   type LogEntryInput,
   type ScopedDocumentWrite,
   type Sessions,
@@ -131,9 +130,9 @@ async function write(
  * may have are several commits.
  * @throws SessionError `conflict`, and as `Session.write`
  */
-export async function adopt({ session, thread }: OpenThread, limits: Limits): Promise<void> {
-  const foreign = await foreignIn({ session, thread }, limits);
-  const { documentsMax: count, writeBytesMax: bytes } = limits;
+export async function adopt({ session, thread }: OpenThread, sessions: Sessions): Promise<void> {
+  const foreign = await foreignIn({ session, thread }, sessions);
+  const { documentsMax: count, writeBytesMax: bytes } = sessions.limits;
   const known: ForeignMessages[] = [];
   for (const batch of batchesOf(foreign, sizeOf, { count, bytes })) {
     known.push(...batch.map(({ from }) => from));

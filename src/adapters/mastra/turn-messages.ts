@@ -1,7 +1,7 @@
 /** Messages of Mastra as messages of turns, and those of turns that others have written as messages of Mastra. */
 import { defined } from "../../domain/values/defined.ts";
 import { idFor, toFormat, type Message } from "../../index.ts";
-import type { ForeignMessages } from "../projection/projected-turns.ts";
+import { places, type ForeignMessages } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { MastraMessage } from "./package-mastra.ts";
 import { timeKey } from "./stored-message.ts";
@@ -51,8 +51,8 @@ function uiPart(part: unknown): unknown {
 }
 
 /**
- * The messages of Mastra in the place of messages that others have written. Their ids are always the same.
- * @param createdAt the time that a message has at least
+ * The messages of Mastra in the place of messages that others have written. Their ids are always the same: an id says which of the equal
+ * messages of the turn it is.
  */
 export function mastraMessagesOf(
   { turn, before, messages }: ForeignMessages,
@@ -60,21 +60,19 @@ export function mastraMessagesOf(
     sessionId,
     threadId,
     resourceId,
-    createdAt,
   }: {
     readonly sessionId: string;
     readonly threadId: string;
     readonly resourceId: string;
-    readonly createdAt: number;
   },
-): readonly MastraMessage[] {
+): readonly (MastraMessage & { readonly createdAt: Date })[] {
   const began = turn.at.getTime();
-  const at = new Date(Math.max(began, createdAt));
-  return toFormat(messages, format).map((value, index) => {
+  const placeOf = places(before);
+  return toFormat(messages, format).map((value) => {
     const { role, parts } = value as unknown as { readonly role: string; readonly parts: readonly Fields[] };
-    const id = idFor(`${sessionId}/turn-${turn.seq}-${before + index + 1}-${timeKey(began)}`);
+    const id = idFor(`${sessionId}/turn-${turn.seq}-${placeOf(value)}-${timeKey(began)}`);
     const content = { format: 2, parts: parts.flatMap(mastraPart) };
-    return { id, role, type: "text", threadId, resourceId, createdAt: at, content };
+    return { id, role, type: "text", threadId, resourceId, createdAt: turn.at, content };
   });
 }
 

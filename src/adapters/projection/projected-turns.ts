@@ -16,7 +16,7 @@ import {
   type TurnsWrite,
   type Value,
 } from "../../index.ts";
-import { hasOpenCalls, isQuestion } from "./shown-messages.ts";
+import { digestOf, hasOpenCalls, isQuestion } from "./shown-messages.ts";
 
 /** An item of the transcript. */
 export interface ProjectedItem {
@@ -50,6 +50,15 @@ interface Position {
   readonly others: number;
   /** The version of the session by the last change of its turns. */
   readonly version: number;
+  /** The number and the digest of the messages of that turn, which tell it from another one; absent in older sessions. */
+  readonly end?: TurnEnd;
+}
+
+interface TurnEnd {
+  readonly count: number;
+  readonly digest: string;
+  /** The time of the turn, epoch ms, where it was read: a turn of others has no mark. */
+  readonly at?: number;
 }
 
 /** Messages of other writers that the transcript does not have. */
@@ -58,6 +67,8 @@ export interface ForeignMessages {
   /** The number of messages of other writers in the turn before them. */
   readonly before: number;
   readonly messages: readonly Message[];
+  /** True where others have replaced turns, and the transcript may have some of these messages. */
+  readonly mayBeKnown: boolean;
 }
 
 /** The part of a write that makes the turns what the transcript says. */
@@ -104,20 +115,37 @@ export class ProjectedTurns {
     return metadata[this.#name] === undefined;
   }
 
-  /** The messages that others have added since this framework wrote to the session, up to a turn in progress. */
+  /**
+   * The messages that others have added since this framework wrote to the session, up to a turn in progress. Where others have
+   * replaced the last known turn, those from the last turn on that has an item of this framework.
+   */
   async foreign(session: Session): Promise<readonly ForeignMessages[]> {
     const { info } = session;
     if (this.#isCurrent(info)) return [];
-    const { turn: known, others } = this.#positionOf(info);
+    const position = this.#positionOf(info);
+    const stands = await isStored(session, position);
+    const from = stands ? Math.max(1, position.turn) : await this.#lastOwn(session);
     const found: ForeignMessages[] = [];
-    for await (const turn of session.turns({ from: Math.max(1, Math.min(known, info.turn)) })) {
+    for await (const turn of session.turns({ from })) {
       if (turn.status === "open" || turn.status === "waiting") break;
-      // Of turns that were truncated, and of those before them, the transcript had all messages.
-      const before = turn.seq < known ? Infinity : turn.seq === known ? others : 0;
+      const before = stands && turn.seq === position.turn ? position.others : 0;
       const messages = this.#othersIn(turn).slice(before);
-      if (messages.length > 0) found.push({ turn, before, messages });
+      if (messages.length > 0) found.push({ turn, before, messages, mayBeKnown: !stands });
     }
     return found;
+  }
+
+  /** The last turn that has an item: the transcript has all that was before it. */
+  async #lastOwn(session: Session): Promise<number> {
+    const isOwn = ({ input, output }: Turn): boolean =>
+      [...input, ...output].some((message) => this.#markOf(message) !== undefined);
+    let size = 1;
+    for (let to = session.info.turn; to > 0; to -= size, size = Math.min(turnsMax, size * 8)) {
+      const turns = await Array.fromAsync(session.turns({ from: Math.max(1, to - size + 1), to }));
+      const own = turns.findLast(isOwn);
+      if (own !== undefined) return own.seq;
+    }
+    return 1;
   }
 
   /**
@@ -128,7 +156,9 @@ export class ProjectedTurns {
     const last = foreign.at(-1);
     if (last === undefined) return {};
     const others = last.before + last.messages.length;
-    return this.#positioned({ turn: last.turn.seq, others, version: isWhole ? info.seen.version : 0 });
+    const { turn } = last;
+    const end = { ...endOf(turn), at: turn.at.getTime() };
+    return this.#positioned({ turn: turn.seq, others, version: isWhole ? info.seen.version : 0, end });
   }
 
   /**
@@ -163,6 +193,7 @@ export class ProjectedTurns {
         turn: (from?.seq ?? info.turn + 1) - 1 + kept.length,
         others: end === undefined ? Number.MAX_SAFE_INTEGER : this.#othersIn(end).length,
         version: info.version + 1,
+        ...defined({ end: end && endOf(end) }),
       }),
     };
   }
@@ -260,15 +291,36 @@ export class ProjectedTurns {
     return messages.flatMap((message) => this.#markOf(message)?.usage ?? []);
   }
 
-  /** A turn that was stored keeps its agent, and its model until another one answers. Its tokens are those of its answers. */
+  /**
+   * A turn that was stored keeps its agent, and its model until another one answers. Its tokens are those of its answers, and those
+   * that others have counted in it.
+   */
   #turnOf({ stored, input, output, model }: Draft): TurnInput {
     const isAnswered = output.length > 0 && !hasOpenCalls(output);
     const usages = this.#usagesIn(output);
-    const usage = usages.length === 0 ? undefined : sumOf(usages);
-    const requests = usages.length === 0 ? undefined : usages.length;
+    const more = stored === undefined || usages.length === 0 ? undefined : this.#ofOthers(stored);
+    const usage = usages.length === 0 ? undefined : sumOf([...usages, ...(more?.usage ?? [])]);
+    const requests = usages.length === 0 ? undefined : usages.length + (more?.requests ?? 0);
     const { agent } = stored ?? {};
     const status = isAnswered ? "done" : "interrupted";
     return { input, output, status, ...defined({ agent, model, usage, requests }) };
+  }
+
+  /** What others have counted in a turn: what it has beside the tokens of the marks. */
+  #ofOthers(turn: Turn): { readonly usage: readonly ItemUsage[]; readonly requests: number } | undefined {
+    const { usage, requests, output } = turn;
+    if (usage === undefined || this.#othersIn(turn).length === 0) return undefined;
+    const usages = this.#usagesIn(output);
+    const own = sumOf(usages);
+    const rest = (name: keyof ItemUsage): number => Math.max(0, (usage[name] ?? 0) - (own[name] ?? 0));
+    const known = (name: keyof ItemUsage): number | undefined => (usage[name] === undefined ? undefined : rest(name));
+    const others = defined({
+      inputTokens: rest("inputTokens"),
+      outputTokens: rest("outputTokens"),
+      cachedTokens: known("cachedTokens"),
+      reasoningTokens: known("reasoningTokens"),
+    });
+    return { usage: [others], requests: Math.max(0, requests - usages.length) };
   }
 
   /** The messages without a mark of this framework. */
@@ -294,6 +346,37 @@ export class ProjectedTurns {
   #positioned(position: Position): Pick<SessionWrite, "set"> {
     return { set: { metadata: { [this.#name]: position as unknown as Value } } };
   }
+}
+
+/**
+ * Names values in the place of messages of a turn: a value by its content and by the number of equal ones before it, so that a value has
+ * its name also once others have replaced what was around it.
+ * @param before the number of messages of the turn before them
+ */
+export function places(before: number): (value: Value) => string {
+  const counts = new Map<string, number>();
+  return (value) => {
+    const digest = digestOf([value as unknown as Message]);
+    const count = counts.get(digest) ?? 0;
+    counts.set(digest, count + 1);
+    return [before, digest, count].join("-");
+  };
+}
+
+/** True where the last known turn begins with the messages that it had. */
+async function isStored(session: Session, { turn: known, end }: Position): Promise<boolean> {
+  if (known === 0) return true;
+  if (known > session.info.turn) return false;
+  if (end === undefined) return true;
+  const [turn] = await Array.fromAsync(session.turns({ from: known, to: known }));
+  if (turn === undefined || (end.at ?? turn.at.getTime()) !== turn.at.getTime()) return false;
+  const messages = [...turn.input, ...turn.output];
+  return messages.length >= end.count && digestOf(messages.slice(0, end.count)) === end.digest;
+}
+
+function endOf({ input, output }: Pick<Turn, "input" | "output">): TurnEnd {
+  const messages = [...input, ...output];
+  return { count: messages.length, digest: digestOf(messages) };
 }
 
 /** The mark of an item: its id, the number of its messages, and its tokens. */

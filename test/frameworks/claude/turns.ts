@@ -19,6 +19,7 @@ import { callStore, storeBefore } from "../../../src/store/calls/forwarding-stor
 import { openMemory } from "../../../src/store/memory.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
+import { foreignTurn, replacements } from "../replacements.ts";
 import { conversation } from "./lines.ts";
 
 const projectKey = "-srv-shop";
@@ -191,6 +192,73 @@ test("turns of others are lines behind the last one, for the SDK's functions too
   assert.equal((await turnsOf(await place.sessions.get(`claude/${projectKey}/${fork.sessionId}`))).length, 3);
   assert.equal((await doctor(place.sessions)).findings, 0);
 });
+
+test("tokens that another framework counts in a turn of Claude are added to those of its answer", async () => {
+  await using place = inMemory();
+  const store = claudeStore(place.sessions);
+  const key = { projectKey, sessionId: randomUUID() };
+  const withUsage = (line: Partial<SessionStoreEntry>, output_tokens: number): Partial<SessionStoreEntry> => ({
+    ...line,
+    message: { ...(line["message"] as object), usage: { input_tokens: 10, output_tokens } },
+  });
+  const lines = chain(key.sessionId, [
+    said("Where?"),
+    withUsage(answered("m1", { type: "text", text: "He" }), 1),
+    withUsage(answered("m1", { type: "text", text: "re." }), 5),
+  ]);
+  await store.append(key, lines.slice(0, 2));
+  const session = await place.sessions.get(`claude/${projectKey}/${key.sessionId}`);
+  const [turn] = await Array.fromAsync(session.turns());
+  const { input, output } = turn ?? assert.fail("no turn");
+  const grown = { input, output: [...output, { role: "assistant", content: "There." }], requests: 2 };
+  const usage = { inputTokens: 110, outputTokens: 11, totalTokens: 121 };
+  await session.write({
+    turns: { from: 1, amends: true, turns: [{ ...grown, usage } as never] },
+    onto: session.info.version,
+  });
+  await store.append(key, lines.slice(2));
+  const [now] = await Array.fromAsync(session.turns());
+  assert.deepEqual(
+    [now?.usage, now?.requests],
+    [{ inputTokens: 110, outputTokens: 15, totalTokens: 125 }, 2],
+    "100 and 10 tokens of the other framework, 10 and 5 of Claude",
+  );
+});
+
+for (const [title, { meanwhile, expected }] of Object.entries(replacements))
+  test(`a transcript has what others have written in the place of known turns, each message once: ${title}`, async () => {
+    await using place = inMemory();
+    const store = claudeStore(place.sessions);
+    const key = { projectKey, sessionId: randomUUID() };
+    const texts = ["Question 0?", "Answer 0.", "Question 1?", "Answer 1."];
+    await store.append(key, conversation(key.sessionId, texts));
+    const session = (): Promise<Session> => place.another().get(`claude/${projectKey}/${key.sessionId}`);
+    await (await session()).append(foreignTurn("Old"));
+    // A line without a turn: the transcript adopts the turn of the other framework, whose end is the last known one.
+    const next = async (line: Partial<SessionStoreEntry>): Promise<void> => {
+      const parentUuid = (await store.load(key))?.at(-1)?.uuid ?? null;
+      await store.append(key, [{ ...chain(key.sessionId, [line])[0]!, parentUuid }]);
+    };
+    await next({ ...said("A note."), isMeta: true });
+    texts.push("A note.");
+    const foreign = async (): Promise<readonly unknown[]> => {
+      const lines = (await claudeStore(place.another()).load(key)) ?? [];
+      return lines.flatMap(({ message }) => {
+        const { content } = message as { readonly content: unknown };
+        const text = typeof content === "string" ? content : (content as readonly { readonly text: string }[])[0]?.text;
+        return texts.includes(String(text)) ? [] : [text];
+      });
+    };
+    assert.deepEqual(await foreign(), ["Old?", "Old."]);
+    await place.clock.advance(1000);
+    await meanwhile(await session());
+    assert.deepEqual(await foreign(), expected);
+    for (const line of [said("Question 9?"), answered("m9", { type: "text", text: "Answer 9." })]) {
+      await next(line);
+      texts.push("Question 9?", "Answer 9.");
+      assert.deepEqual(await foreign(), expected);
+    }
+  });
 
 test("a session that another framework has begun is resumed by its id, by its own user in one project", async () => {
   await using place = inMemory();

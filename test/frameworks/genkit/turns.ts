@@ -267,6 +267,31 @@ test("a turn that others add while Genkit answers stays, and a turn in the backg
   assert.equal((await turnsOf(stored)).length, 3);
 });
 
+test("Genkit sees the turns that others have written in the place of its own, also where the last one says the same", async () => {
+  await using place = inMemory();
+  const store = genkitStore(place.sessions);
+  let before: GenkitSnapshot | undefined;
+  for (const text of ["One", "Two", "Three"]) {
+    const snapshotId = await save(store, before, [said("user", `${text}?`), said("model", `${text}.`)]);
+    before = await store.getSnapshot({ snapshotId });
+  }
+  const stored = await place.sessions.get(id);
+  await stored.truncate(0);
+  for (const text of ["Uno", "Due", "Three"]) await stored.append({ input: `${text}?`, output: `${text}.` });
+  const now = await store.getSnapshot({ sessionId: "s" });
+  const all = [
+    ["Uno?", "Uno."],
+    ["Due?", "Due."],
+    ["Three?", "Three."],
+  ];
+  assert.deepEqual(
+    shown(now?.state?.messages).map(({ content }) => content),
+    all.flat(),
+  );
+  await save(store, now, [said("user", "Four?"), said("model", "Four.")]);
+  assert.deepEqual(textsOf(await turnsOf(stored)), [...all, ["Four?", "Four."]]);
+});
+
 test("a branch replaces the turns of the other one, and follows them under a legal hold", async () => {
   await using place = inMemory();
   const store = genkitStore(place.sessions);

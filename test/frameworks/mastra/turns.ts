@@ -12,6 +12,7 @@ import { callStore, storeBefore } from "../../../src/store/calls/forwarding-stor
 import { openMemory } from "../../../src/store/memory.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
+import { foreignTurn, replacements } from "../replacements.ts";
 import { messageOf, threadOf } from "./messages.ts";
 
 /** The texts of the turns: questions, then answers. */
@@ -159,6 +160,29 @@ test("turns of others are messages of Mastra, in pages, filters and copies, befo
   assert.deepEqual((await textsIn(memory)).slice(-3), ["Thanks.", "Fine.", "Better."]);
   assert.equal((await doctor(place.sessions)).findings, 0);
 });
+
+for (const [title, { meanwhile, expected }] of Object.entries(replacements))
+  test(`Mastra has what others have written in the place of known turns, each message once: ${title}`, async () => {
+    await using place = inMemory();
+    const { memory, session } = await begun(place.sessions);
+    for (const n of [0, 1]) await memory.saveMessages({ messages: exchange(n) });
+    await (await session()).append(foreignTurn("Old"));
+    // Mastra adopts the turn of the other framework, whose end is the last known one.
+    await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+    const own = ["Question 0?", "Answer 0.", "Question 1?", "Answer 1."];
+    const foreign = async (): Promise<readonly string[]> =>
+      (await textsIn(await perdureMemory(place.another()))).filter((text) => !own.includes(text));
+    assert.deepEqual(await foreign(), ["Old?", "Old."]);
+    await place.clock.advance(1000);
+    await meanwhile(await place.another().get("mastra/t"));
+    assert.deepEqual(await foreign(), expected);
+    await memory.saveMessages({ messages: [messageOf("q9", { at: 90, text: "Question 9?" })] });
+    own.push("Question 9?");
+    assert.deepEqual(await foreign(), expected);
+    await memory.saveMessages({ messages: [messageOf("a9", { at: 91, text: "Answer 9." })] });
+    own.push("Answer 9.");
+    assert.deepEqual(await foreign(), expected);
+  });
 
 test("the session of another framework is a thread once Mastra saves it, with its title, unless it has another user", async () => {
   await using place = inMemory();

@@ -1,0 +1,69 @@
+/**
+ * How another writer replaces turns that a framework knows. The session has two turns of the framework, then the turn "Old", which is
+ * the last one that the framework knows.
+ */
+import type { Session } from "../../src/index.ts";
+
+export const foreignTurn = (text: string): { readonly input: string; readonly output: string } => ({
+  input: `${text}?`,
+  output: `${text}.`,
+});
+
+/** By title: what another writer does, and the texts that a framework has then beside its own, each once. */
+export const replacements: Readonly<
+  Record<string, { readonly meanwhile: (session: Session) => Promise<unknown>; readonly expected: readonly string[] }>
+> = {
+  "a turn in the place of two that were truncated": {
+    meanwhile: async (session) => {
+      await session.truncate(1);
+      await session.append(foreignTurn("New"));
+    },
+    expected: ["Old?", "Old.", "New?", "New."],
+  },
+  "more turns than were truncated": {
+    meanwhile: async (session) => {
+      await session.truncate(1);
+      for (const text of ["New", "Newer", "Newest"]) await session.append(foreignTurn(text));
+    },
+    expected: ["Old?", "Old.", "New?", "New.", "Newer?", "Newer.", "Newest?", "Newest."],
+  },
+  "all turns replaced": {
+    meanwhile: async (session) => {
+      await session.truncate(0);
+      await session.append(foreignTurn("New"));
+    },
+    expected: ["Old?", "Old.", "New?", "New."],
+  },
+  "the same last turn behind other ones": {
+    meanwhile: async (session) => {
+      await session.truncate(0);
+      for (const text of ["New", "Newer", "Old"]) await session.append(foreignTurn(text));
+    },
+    expected: ["Old?", "Old.", "New?", "New.", "Newer?", "Newer.", "Old?", "Old."],
+  },
+  "another turn in the place of the last one, which is known": {
+    meanwhile: async (session) => {
+      await session.truncate(2);
+      await session.append(foreignTurn("New"));
+    },
+    expected: ["Old?", "Old.", "New?", "New."],
+  },
+  "another answer in the last turn, which is known": {
+    meanwhile: async (session) => {
+      const { version } = session.info;
+      const turns = [{ input: "Old?", output: "Another." }];
+      await session.write({ turns: { from: 3, amends: true, turns }, onto: version });
+    },
+    expected: ["Old?", "Old.", "Another."],
+  },
+  "a turn behind the last one, and the earlier branch again": {
+    meanwhile: async (session) => {
+      const { version } = session.info;
+      await session.write({ turns: { from: 3, turns: [foreignTurn("New")], keep: true }, onto: version });
+      const [, other] = await session.branches();
+      await session.refresh();
+      await session.switchTo(other!.isCurrent ? (await session.branches())[0]!.id : other!.id);
+    },
+    expected: ["Old?", "Old."],
+  },
+};
