@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   logs: async () => (await import("./sessions/logs.ts")).logsCommand(),
   write: async () => (await import("./sessions/write.ts")).writeCommand(),
   documents: async () => (await import("./documents/documents.ts")).documentsCommand(),
+  attachments: async () => (await import("./documents/attachments.ts")).attachmentsCommand(),
   streams: async () => (await import("./streams/streams.ts")).streamsCommand(),
   stats: async () => (await import("./operate/stats.ts")).statsCommand(),
   doctor: async () => (await import("./operate/doctor.ts")).doctorCommand(),

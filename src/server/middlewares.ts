@@ -118,8 +118,9 @@ function corsOf(origins: readonly string[]): MiddlewareHandler {
       "if-match",
       "if-none-match",
       "last-event-id",
+      "range",
     ],
-    exposeHeaders: ["etag", "retry-after", "x-request-id", replacedHeader],
+    exposeHeaders: ["etag", "retry-after", "x-request-id", replacedHeader, "content-disposition", "content-range"],
     maxAge: 600,
   });
 }

@@ -16,6 +16,10 @@ import {
   type ImportReport,
 } from "../../src/admin.ts";
 import { hasCode, openSessions, type Session, type Sessions, type SessionSnapshot } from "../../src/index.ts";
+import { defaultLimits } from "../../src/domain/values/limits.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
+import { readSnapshot } from "../../src/sessions/snapshots/snapshot-reader.ts";
+import { arrive } from "../../src/sessions/transfer/arriving.ts";
 import { inMemory, type InMemory } from "../support/in-memory.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-moving-attachments-"));
@@ -155,6 +159,44 @@ test("an export and its import carry attachments, and a second import finds the 
 async function imported(to: Sessions, texts: readonly string[]): Promise<ImportReport> {
   return await importSessions(to, texts);
 }
+
+test("a conversation that has grown brings the attachments that its source has", async () => {
+  await using from = await memory();
+  await using to = await memory();
+  const session = await attached(from);
+  const earlier = await from.snapshot("s");
+  const { hash, part } = await session.attachments.put(Buffer.from("later"), { type: "text/plain" });
+  await session.append({ input: [{ role: "user", content: [part] }] });
+  await to.restore(earlier);
+  const limits = { ...defaultLimits };
+  const source = await readSnapshot(JSON.stringify(await from.snapshot("s")), { source: "s", limits });
+  const key = { tenant: to.tenant, id: "s" };
+  const policy = { fateBeside: async (): Promise<"grown"> => "grown", dryRun: false };
+  const { arrived } = await arrive(coreOf(to), { key, source }, policy);
+  assert.equal(arrived, "grown");
+  const grown = await to.get("s");
+  assert.equal((await Array.fromAsync(grown.turns())).length, 2);
+  assert.equal(String(await read(grown, hash)), "later");
+  assert((await read(grown, hashOf(large))).equals(large));
+  assert.deepEqual(await found(to), []);
+});
+
+test("a snapshot with more attachments than a session may have is refused before anything is written", async () => {
+  await using from = await memory();
+  const session = await from.create({ id: "s", agent: "a" });
+  for (const name of ["one", "two", "three"]) await session.attachments.put(Buffer.from(name), { type: "text/plain" });
+  const snapshot = await from.snapshot("s");
+  for (const [attachmentsMax, isTaken] of [
+    [2, false],
+    [3, true],
+  ] as const) {
+    await using to = await openSessions({ store: "memory:", ...options, limits: { attachmentsMax } });
+    const restored = await to.restore(snapshot).catch((error: unknown) => error);
+    assert.equal(hasCode(restored, "snapshot_invalid"), !isTaken, String(restored));
+    assert.equal(await to.count(), isTaken ? 1 : 0);
+    assert.deepEqual(await found(to), []);
+  }
+});
 
 test("a copy of a tenant and a copy of everything carry attachments, also when they run again", async () => {
   await using from = await memory();

@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { copySessions, exportSessions, importSessions, backupStore, restoreStore } from "../../src/admin.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
+import { assertSound } from "../crash/engines.ts";
 import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
 import { createConversations, createNasty } from "../support/nasty-sessions.ts";
 import { databaseOfFile } from "./of-file.ts";
@@ -113,4 +114,33 @@ test("a backup of lines that lost one, or has one changed, is refused before any
   }
   await using target = await open(to);
   assert.equal(await target.count(), 0);
+});
+
+test("a backup of lines and a copy carry attachments, and data that the store has beside messages", async () => {
+  const [url, restored] = [freshUrl(), freshUrl()];
+  const bytes = Buffer.alloc(500_000, "a line of a file; ");
+  const data = `data:image/png;base64,${Buffer.alloc(100_000, 7).toString("base64")}`;
+  await using from = await openSessions({ store: url, sweep: false, attachments: { inlineBytesMax: 1000 } });
+  const session = await from.create({ id: "s" });
+  const { hash, part } = await session.attachments.put(bytes, { type: "text/plain", name: "a.txt" });
+  await session.append({ input: [{ role: "user", content: [part, { type: "image_url", image_url: { url: data } }] }] });
+  const guard = async (to: Sessions): Promise<void> => {
+    const copy = await to.get("s");
+    assert.deepEqual(await Array.fromAsync(copy.turns()), await Array.fromAsync(session.turns()));
+    assert.deepEqual(await copy.attachments.list(), await session.attachments.list());
+    assert.ok(Buffer.concat(await Array.fromAsync(await copy.attachments.open(hash))).equals(bytes));
+    await assertSound(to);
+  };
+  const file = join(root, "attachments.ndjson.gz");
+  await backupStore(url, file);
+  for (const to of [restored, `sqlite:${join(root, "attachments.db")}`]) {
+    const { complete, skipped } = await restoreStore(file, to);
+    assert.deepEqual([complete, skipped], [true, 0]);
+    await using sessions = await open(to);
+    await guard(sessions);
+  }
+  await using copied = await open(freshUrl());
+  const { complete, skipped } = await copySessions(from, copied);
+  assert.deepEqual([complete, skipped], [true, 0]);
+  await guard(copied);
 });

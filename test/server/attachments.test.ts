@@ -1,8 +1,8 @@
 /** Attachments over HTTP: streamed in and out, with type, length and range; and the client of them. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { connect, hasCode } from "../../src/client/index.ts";
+import { chat, connect, hasCode } from "../../src/client/index.ts";
 import { assertProblem, serve, type Serving } from "./serving.ts";
 
 const piece = 192 * 1024;
@@ -27,6 +27,43 @@ async function get(here: Serving, key: string, path: string, headers: Record<str
 }
 
 const attachments = "/v1/sessions/s/attachments";
+
+test("a device puts, lists and opens attachments of its conversations, and reaches no other ones", async () => {
+  await using here = serve({ server: { deviceBodyBytesMax: given.length, cors: ["https://shop.example"] } });
+  const client = (device: string): ReturnType<typeof chat> =>
+    chat({
+      url: "http://server.test",
+      device,
+      fetch: async (request, init) => await here.server.fetch(new Request(request, init)),
+    });
+  const [mine, other] = [client(randomUUID()), client(randomUUID())];
+  const conversation = await mine.conversations.create();
+  const put = await conversation.attachments.put(given, { type: "image/png", name: "a.png" });
+  assert.deepEqual([put.hash, put.length], [hash, given.length]);
+  const asked = await conversation.say({ role: "user", content: [{ type: "text", text: "what is it?" }, put.part] });
+  await asked.done;
+  const { part: _, ...listed } = put;
+  assert.deepEqual(await conversation.attachments.list(), [listed]);
+  const opened = await conversation.attachments.open(hash, { from: 5, to: 9 });
+  assert.deepEqual([opened.type, opened.length, opened.name], ["image/png", given.length, "a.png"]);
+  assert(Buffer.concat(await Array.fromAsync(opened)).equals(given.subarray(5, 10)));
+  await assert.rejects(conversation.attachments.put(Buffer.alloc(given.length + 1), { type: "a/b" }), (error) =>
+    hasCode(error, "body_too_large"),
+  );
+  // Its own conversation has no such attachment, and the other one's is not found.
+  const others = await other.conversations.create();
+  await assert.rejects(others.attachments.open(hash), (error) => hasCode(error, "attachment_not_found"));
+  const stolen = `http://server.test/v1/chat/conversations/${conversation.id}/attachments`;
+  const device = { "x-device-id": randomUUID() };
+  for (const path of [stolen, `${stolen}/${hash}`])
+    assert.equal((await here.server.fetch(new Request(path, { headers: device }))).status, 404, path);
+  const body = { method: "POST", body: given, headers: { ...device, "content-type": "a/b" } };
+  assert.equal((await here.server.fetch(new Request(stolen, body))).status, 404);
+  assert.equal((await here.server.fetch(new Request(stolen))).status, 401);
+  const origin = { origin: "https://shop.example" };
+  const { headers } = await here.server.fetch(new Request(stolen, { headers: origin }));
+  assert.match(headers.get("access-control-expose-headers") ?? "", /content-disposition,content-range/);
+});
 
 test("an upload comes back with its type, length, name and range, and no browser shows it as a page", async () => {
   await using here = serve({ server: { bodyBytesMax: 1000 } });

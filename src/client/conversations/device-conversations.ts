@@ -17,6 +17,7 @@ import type {
 } from "../../index.ts";
 import { branchOfWire, foundOfWire, type WireBranch, type WireFound } from "../../protocol/wire.ts";
 import { conversationOfWire, type WireConversation } from "../../protocol/wire-conversations.ts";
+import { RemoteAttachments } from "../attachments/remote-attachments.ts";
 import { askOver, cancelOver, encodeKey, runningOver } from "../answer.ts";
 import type { Http } from "../http.ts";
 import { turnPages } from "../log-pages.ts";
@@ -95,6 +96,11 @@ export class DeviceConversation {
   /** As last sent by the server; `refresh` loads it again. */
   get info(): ConversationInfo {
     return this.#info;
+  }
+
+  /** The files and pictures beside the messages. One has at most as many bytes as the server takes in a body of a device. */
+  get attachments(): RemoteAttachments {
+    return new RemoteAttachments(this.#http, this.#path);
   }
 
   /** Loads the title, the number of turns and the other fields. @throws SessionError `session_not_found` */

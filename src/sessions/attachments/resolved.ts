@@ -97,7 +97,8 @@ class Resolver {
 }
 
 function notShown({ type }: Pick<ReferenceUrl, "type">, { name, length }: Attachment): Shown {
-  return { missing: `(attachment ${name ?? ""} of type ${type} with ${length} bytes, which is not shown again)` };
+  const named = name === undefined ? "attachment" : `attachment ${name}`;
+  return { missing: `(${named} of type ${type} with ${length} bytes, which is not shown again)` };
 }
 
 function keyOf({ hash, type }: ReferenceUrl): string {

@@ -1,4 +1,5 @@
 /** The arrival of one session that comes from elsewhere: beside what stands under its key, and never twice. */
+import { attachmentsLog } from "../../domain/attachments/attachment.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import { countAmended, countBegun, countSealed } from "../../domain/turns/counters.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
@@ -11,7 +12,7 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
-import { checksumOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
+import { checksumOf, turnsOf, type LoggedEntry, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
 import { hasGrown } from "./comparison.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
@@ -207,6 +208,7 @@ async function withNewTurns(core: Core, existing: StoredSession, arriving: Sessi
     },
     inMemory: undefined,
     entries: async function* () {
+      yield* attachmentsIn(arriving);
       // The entries of one log stand together.
       let isAdded = false;
       let log: LogName | undefined;
@@ -221,6 +223,12 @@ async function withNewTurns(core: Core, existing: StoredSession, arriving: Sessi
       if (!isAdded) yield* turns;
     },
   };
+}
+
+/** The attachments of a source, which are put for the session on the way. */
+async function* attachmentsIn({ inMemory, entries }: SessionSource): AsyncGenerator<LoggedEntry, void, undefined> {
+  if (inMemory?.logs.has(attachmentsLog) === false) return;
+  for await (const logged of entries()) if (logged.log === attachmentsLog) yield logged;
 }
 
 /** The metadata of a grown session: a field of the arriving one replaces that of its name. @throws SessionError `metadata_too_large` */

@@ -19,15 +19,36 @@ const fileQuery: z.ZodType<{ name?: string | undefined }> = z.object({
 });
 
 export function addAttachmentRoutes(shared: Shared): void {
-  const found = async (c: RequestContext, id: string): Promise<Session> => await c.get("sessions").get(id);
+  addRoutesBelow(shared, {
+    path: "/v1/sessions/{id}/attachments",
+    of: "a session",
+    puts: "write",
+    reads: "read",
+    found: async (c, id) => await c.get("sessions").get(id),
+  });
+}
 
+/** The routes of the attachments of some sessions. */
+interface AttachmentPlace {
+  readonly path: string;
+  /** The owner of the attachments, for the summaries. */
+  readonly of: string;
+  /** The scopes of uploads and of reads. */
+  readonly puts: "write" | "device";
+  readonly reads: "read" | "device";
+  /** The session that the caller reaches under this id. @throws SessionError `session_not_found` for another one */
+  readonly found: (c: RequestContext, id: string) => Promise<Session>;
+}
+
+/** Add the routes to put, list and open the attachments of the sessions that a caller reaches. */
+export function addRoutesBelow(shared: Shared, { path, of, puts, reads, found }: AttachmentPlace): void {
   addRoute(
     shared,
     {
       method: "post",
-      path: "/v1/sessions/{id}/attachments",
-      summary: "Put an attachment: the body is its bytes, as they arrive, and Content-Type its type",
-      scope: "write",
+      path,
+      summary: `Put an attachment of ${of}: the body is its bytes, as they arrive, and Content-Type its type`,
+      scope: puts,
       headers: ["Content-Type"],
       params: idInPath,
       query: fileQuery,
@@ -45,9 +66,9 @@ export function addAttachmentRoutes(shared: Shared): void {
     shared,
     {
       method: "get",
-      path: "/v1/sessions/{id}/attachments",
-      summary: "List the attachments of a session",
-      scope: "read",
+      path,
+      summary: `List the attachments of ${of}`,
+      scope: reads,
       params: idInPath,
       answers: { 200: { description: "the attachments, by their hash", schema: attachmentsAnswer } },
     },
@@ -58,9 +79,9 @@ export function addAttachmentRoutes(shared: Shared): void {
     shared,
     {
       method: "get",
-      path: "/v1/sessions/{id}/attachments/{hash}",
-      summary: "Get the bytes of an attachment, or with Range a range of them",
-      scope: "read",
+      path: `${path}/{hash}`,
+      summary: `Get the bytes of an attachment of ${of}, or with Range a range of them`,
+      scope: reads,
       headers: ["Range"],
       params: hashInPath,
       answers: {

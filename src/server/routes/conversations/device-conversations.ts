@@ -21,6 +21,7 @@ import {
   turnsQuery,
 } from "../../../protocol/schemas.ts";
 import { wireBranch, wireFound } from "../../../protocol/wire.ts";
+import { addRoutesBelow } from "../attachments/attachment-routes.ts";
 import { deviceOf, deviceOrNew } from "../../http/authority.ts";
 import { guardOpenAgent, guardUserRole } from "../../http/device-guards.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../../http/route.ts";
@@ -77,6 +78,14 @@ export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): v
   async function opened(c: RequestContext, id: string): Promise<Session> {
     return await ofDevice(c, (mine) => mine.open(id));
   }
+
+  addRoutesBelow(shared, {
+    path: `${base}/{id}/attachments`,
+    of: "a conversation",
+    puts: "device",
+    reads: "device",
+    found: opened,
+  });
 
   addRoute(
     shared,
