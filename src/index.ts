@@ -94,6 +94,8 @@ export type { NewRating, RatingQuery, SessionMemory, SummarizeOptions } from "./
 export type { Summarizing } from "./sessions/memory/summarize.ts";
 export type { Rating } from "./domain/memory/feedback.ts";
 export type { Summary } from "./domain/memory/summary.ts";
+export type { MadeTitle, TitleRequest, Titler, Titles } from "./sessions/options/titles.ts";
+export type { Titling } from "./sessions/titles/title-work.ts";
 export type { Compaction, MadeSummary, Summarizer, SummaryRequest } from "./sessions/options/compaction.ts";
 export type { EndOptions } from "./sessions/operations/end.ts";
 export type { ForkOptions } from "./sessions/session/fork.ts";

@@ -7,7 +7,7 @@ import { tracingChannel } from "node:diagnostics_channel";
 import type * as OpenTelemetry from "@opentelemetry/api";
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
 import { defined } from "../domain/values/defined.ts";
-import type { Consultation, Operation, StoreCall, Summarizing, ToolRun, Traced, Usage } from "../index.ts";
+import type { Consultation, Operation, StoreCall, Summarizing, Titling, ToolRun, Traced, Usage } from "../index.ts";
 import { agentOf, errorType } from "./attributes.ts";
 
 /** The package `@opentelemetry/api`. */
@@ -51,6 +51,7 @@ export class Spans {
     this.#trace(operations);
     this.#trace(consultations);
     this.#trace(summaries);
+    this.#trace(titles);
     this.#trace(toolRuns);
     this.#trace(storeCalls);
   }
@@ -182,6 +183,14 @@ const summaries: Kind<Summarizing> = {
       ...usageOf(summary?.usage),
     };
   },
+};
+
+const titles: Kind<Titling> = {
+  channel: "perdure:title",
+  mayBeRoot: true,
+  name: ({ agent }) => `title ${agent}`,
+  // A title has words of the conversation.
+  attributes: ({ title, ...ids }) => ({ ...idsOf(ids), "perdure.title.made": title !== undefined }),
 };
 
 const toolRuns: Kind<ToolRun> = {

@@ -25,6 +25,7 @@ import {
   type WriteTask,
 } from "./log-writers.ts";
 import { askWithSummaries, type SummariesTask } from "./summaries.ts";
+import { askUntitled, type TitlesTask } from "./titles.ts";
 import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
 
 export type Task =
@@ -63,6 +64,7 @@ export type Task =
   | RewriteTask
   | TogetherTask
   | SummariesTask
+  | TitlesTask
   | WaitingTask
   | WriteTask
   | ForkLogsTask
@@ -291,6 +293,7 @@ async function answers(
 
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
   if (task.kind === "summaries") return await askWithSummaries(store, task);
+  if (task.kind === "titles") return await askUntitled(store, task);
   if (task.kind === "rewrite") return await rewrite(store, task, say);
   if (task.kind === "together") return await together(store, task, say);
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });

@@ -34,6 +34,7 @@ import {
 import { settingsOf, windowOf, withModelOptions, type ModelOptions } from "../program/model-options.ts";
 import { opened } from "../program/store-wait.ts";
 import { isRouted } from "../program/routed-agents.ts";
+import { CliError } from "../terminal/cli-error.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 import { version } from "../../files/version.ts";
 
@@ -49,6 +50,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, Lifeti
   readonly fallback?: string;
   readonly openMetrics?: boolean;
   readonly deviceConversations?: boolean;
+  readonly titles?: true;
   readonly deviceBudget?: DeviceBudget;
   readonly allDevicesBudget?: DeviceBudget;
   readonly userBudget?: Budget;
@@ -109,6 +111,7 @@ export function serveCommand(): Command {
     )
     .option("--open-metrics", "answer /metrics without a key")
     .option(...deviceConversationsOption)
+    .option("--titles", "let the model name sessions without a title after their first exchange")
     .option(...logLevelOption)
     .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
@@ -132,6 +135,8 @@ async function serve(options: ServeOptions): Promise<void> {
   const model: Model | undefined = hasModelEndpoint()
     ? modelOfEnvironment(options.model, settingsOf(options))
     : undefined;
+  if (options.titles === true && model === undefined)
+    throw new CliError("usage", "--titles needs a model; set OPENAI_BASE_URL or OPENAI_API_KEY");
   const keys = configuredKeys();
   const secret = await serverSecret(store);
   const stopLogging = followChannels(log, { serves: true });
@@ -152,6 +157,7 @@ async function serve(options: ServeOptions): Promise<void> {
           model,
           window: windowOf(options),
           busy: options.busy,
+          titles: options.titles === true ? {} : undefined,
           fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
         }),
       }),

@@ -1,17 +1,17 @@
 /** Summaries: what a model is shown in place of the turns that they cover. The turns stay. */
 import { SessionError } from "../../errors.ts";
-import { changeOf, countUsage, lastOwn, set, splice, type Change, type Draft } from "../record/change.ts";
+import { changeOf, lastOwn, splice, type Change, type Draft } from "../record/change.ts";
 import { summaryLog, type Entry } from "../record/entry.ts";
 import { guardFence, sessionIds, type Context, type Writer } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { dropSummaryLog, summaryLogs } from "../record/summary-logs.ts";
 import { guardNoneReplaced } from "../turns/replaced-turns.ts";
-import { appendTruncatedUsage } from "../turns/truncated-usage.ts";
 import type { Usage } from "../turns/turn.ts";
-import { addCounts, isModelName, parseUsage } from "../turns/usage.ts";
+import { isModelName, parseUsage } from "../turns/usage.ts";
 import { decode, encode } from "../values/codec.ts";
 import { defined } from "../values/defined.ts";
 import { isDate } from "../values/limits.ts";
+import { countModelCall } from "./model-call.ts";
 
 /** A summary of the first turns of a session. */
 export interface Summary {
@@ -96,7 +96,7 @@ export function storeSummary(
   // The usage would be lost where the end of the open turn puts the replaced turns back.
   guardNoneReplaced(draft.record);
   if (fence !== null) guardFence(draft.record, fence);
-  count(draft, summary, context);
+  countModelCall(draft, summary, context);
   if (isStored) {
     const { to, turn, text, agent, model, usage } = summary;
     const log = summaryLog(to);
@@ -115,30 +115,3 @@ export function guardMemory(record: SessionRecord): void {
   if (record.archive !== null || record.state === "archived")
     throw new SessionError("session_archived", sessionIds(record));
 }
-
-/** The call is a request of a model that belongs to no turn: its usage is beside that of the turns. */
-function count(draft: Draft, { agent, model, usage, durationMs }: NewSummary, { now }: Context): void {
-  if (usage === undefined) return;
-  const { counters } = draft.record;
-  const { inputTokens, outputTokens, totalTokens } = usage;
-  set(draft, {
-    counters: {
-      ...counters,
-      requests: addCounts(counters.requests, 1),
-      inputTokens: addCounts(counters.inputTokens, inputTokens),
-      outputTokens: addCounts(counters.outputTokens, outputTokens),
-      totalTokens: addCounts(counters.totalTokens, totalTokens),
-      durationMs: addCounts(counters.durationMs, durationMs),
-      longestMs: Math.max(counters.longestMs, durationMs),
-    },
-  });
-  const { estimated: _, ...tokens } = usage;
-  const none = { turns: 0, failed: 0, interrupted: 0, estimated: 0 };
-  const hour = Math.floor(now / hourMs) * hourMs;
-  appendTruncatedUsage(draft, [
-    { agent, ...defined({ model }), usage: tokens, requests: 1, durationMs, longestMs: durationMs, ...none, hour },
-  ]);
-  countUsage(draft, { tokens: totalTokens, turns: 0 });
-}
-
-const hourMs = 3_600_000;

@@ -58,9 +58,12 @@ export const memoryLog = "#memory";
 /** The log of the ratings of turns. */
 export const feedbackLog = "#feedback";
 
-/** True for a log of what models are shown of earlier turns, and of ratings. No caller can give a log such a name. */
+/** The log with an entry for each attempt of a model to make the title. */
+export const titlesLog = "#titles";
+
+/** True for a log of what models are shown of earlier turns, of ratings, and of titles. No caller can give a log such a name. */
 export function isMemoryLog(log: LogName): boolean {
-  return log === memoryLog || log === feedbackLog || summarizedTo(log) !== undefined;
+  return log === memoryLog || log === feedbackLog || log === titlesLog || summarizedTo(log) !== undefined;
 }
 
 const ownLogs: ReadonlySet<LogName> = new Set([

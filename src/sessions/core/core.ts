@@ -87,6 +87,8 @@ export class Core {
   readonly isFallback: boolean;
   /** Called after each commit to a fallback. */
   onFallbackCommit: ((changes: readonly Change[]) => void) | undefined;
+  /** Called after each commit to the primary store, before its writer continues. */
+  onCommit: ((changes: readonly Change[]) => void) | undefined;
   /** The greatest version that this process has given to a document. */
   lastDocumentVersion = 0;
   readonly #outboxBytes: OutboxBytes | undefined;
@@ -430,7 +432,10 @@ export class Core {
   publish(changes: readonly Change[]): void {
     this.queues.met(changes);
     if (this.isFallback) this.onFallbackCommit?.(changes);
-    else publishCommitted(changes);
+    else {
+      publishCommitted(changes);
+      this.onCommit?.(changes);
+    }
   }
 
   /**

@@ -23,8 +23,9 @@ import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Handle } from "../handle/handle.ts";
 import { keepDefault, type Compaction, type Summarizer } from "../options/compaction.ts";
-import type { Model } from "../options/model.ts";
+import { toolless, type Model } from "../options/model.ts";
 import { currentSummaries, KnownTurns, newestSummary, readTurnMemory } from "./read-memory.ts";
+import { unlessAborted } from "./model-text.ts";
 import { askSummarizer, modelSummarizer } from "./summarizer.ts";
 
 /** Published on the tracing channel `perdure:summary` for each summary that is made. */
@@ -78,17 +79,10 @@ export function summarizerOf(
 ): Summarizer {
   const { summarizer, model: name } = compactionOf(core, agent) ?? {};
   if (summarizer !== undefined) return summarizer;
-  const model = [core.options.model, asked].flatMap(toolless)[0];
+  const model = toolless(core.options.model) ?? toolless(asked);
   if (model === undefined) throw new SessionError("model_missing", sessionIds(record));
   const { settings, model: own } = core.agent(agent);
   return modelSummarizer(model, { agent, ...defined({ model: name ?? own, settings }) });
-}
-
-/** The words of a conversation must not run tools. */
-function toolless(model: Model | undefined): readonly Model[] {
-  if (model === undefined) return [];
-  if (model.withoutTools !== undefined) return toolless(model.withoutTools);
-  return model.runsTools === true ? [] : [model];
 }
 
 /**
@@ -115,7 +109,7 @@ export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise
 }
 
 /** @throws SessionError `budget_exceeded` where the session or the day has no tokens left */
-async function guardTokens(core: Core, record: SessionRecord): Promise<void> {
+export async function guardTokens(core: Core, record: SessionRecord): Promise<void> {
   guardTokensLeft(record, 0);
   await guardDailyTokens(core, record, 0);
 }
@@ -189,22 +183,6 @@ async function makeAndStore(
     : { text: earlier?.text ?? "(no messages)" };
   const durationMs = Math.max(0, core.now() - startedAt);
   return await store(handle, { ...made, to, turn: contentIdentity(last), agent, durationMs }, record);
-}
-
-/** A summarizer that ignores its signal must not keep the session busy. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    // The loser of the race may fail later.
-    work.catch(() => undefined);
-    aborted.promise.catch(() => undefined);
-  }
 }
 
 /**

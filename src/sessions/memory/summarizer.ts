@@ -1,6 +1,5 @@
 /** Asks a summarizer, or a model, for a summary of some turns. */
-import { textOf } from "../../domain/turns/message-steps.ts";
-import type { Message, ReportedUsage, Turn, Usage } from "../../domain/turns/turn.ts";
+import type { Message, Usage } from "../../domain/turns/turn.ts";
 import { estimateUsage, isModelName, parseUsage } from "../../domain/turns/usage.ts";
 import { isShown, shownTurn } from "../../domain/request/shown-turn.ts";
 import { summaryLengthMax } from "../../domain/memory/summary.ts";
@@ -9,6 +8,7 @@ import { clip } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { MadeSummary, Summarizer, SummaryRequest } from "../options/compaction.ts";
 import type { Model, ModelRequest } from "../options/model.ts";
+import { lineOf, modelText } from "./model-text.ts";
 
 /** A summary that was made, in form to be stored. */
 export interface CheckedSummary {
@@ -53,33 +53,14 @@ export function modelSummarizer(
   return async ({ earlier, turns, signal }) => {
     const lines = [
       ...(earlier === undefined ? [] : [JSON.stringify({ earlier_summary: earlier })]),
-      ...turns.filter(isShown).flatMap((turn) => shownTurn(turn).messages.map((message) => lineOf(turn, message))),
+      ...turns
+        .filter(isShown)
+        .flatMap((turn) => shownTurn(turn).messages.map((message) => lineOf(turn.seq, message, messageLengthMax))),
     ];
     const messages: readonly Message[] = [
       { role: "system", content: instructions },
       { role: "user", content: lines.join("\n") },
     ];
-    let text = "";
-    let name = settings.model;
-    let usage: ReportedUsage = {};
-    for await (const event of model({ ...settings, messages, signal })) {
-      signal.throwIfAborted();
-      if (event.type === "text") text += event.text;
-      else if (event.type === "message" && event.message.role === "assistant") text += textOf(event.message.content);
-      else if (event.type === "usage") ({ usage } = event);
-      else if (event.type === "model") name = event.model;
-      else if (event.type === "finish" && (event.reason === "refusal" || event.reason === "content_filter"))
-        throw new SessionError("model_failed", { reported: `no summary: ${event.reason}` });
-    }
-    const estimate = estimateUsage(messages, [{ role: "assistant", content: text }]);
-    return { text, usage: parseUsage(usage, () => estimate), ...defined({ model: name }) };
+    return await modelText(model, { ...settings, messages, signal });
   };
-}
-
-function lineOf({ seq }: Turn, { role, content, name, tool_calls: calls }: Message): string {
-  const called = calls?.map(
-    ({ function: { name: tool, arguments: args } }) => `${tool}(${clip(args, messageLengthMax)})`,
-  );
-  const text = clip(textOf(content), messageLengthMax);
-  return JSON.stringify({ turn: seq, role, ...defined({ name, calls: called }), text });
 }

@@ -21,6 +21,12 @@ export interface Model {
   readonly withoutTools?: Model;
 }
 
+/** The model without its tools, for words of a conversation, which must not run tools; undefined where there is none. */
+export function toolless(model: Model | undefined): Model | undefined {
+  if (model?.withoutTools !== undefined) return toolless(model.withoutTools);
+  return model?.runsTools === true ? undefined : model;
+}
+
 /** The question of a session, for a model that passes it on to another agent. */
 export interface ModelContext {
   /**

@@ -13,6 +13,7 @@ import type { DeviceIds } from "../../domain/values/device.ts";
 import { SessionError } from "../../errors.ts";
 import { parseCompaction, type Compaction } from "./compaction.ts";
 import type { Model, ModelSettings } from "./model.ts";
+import { parseTitles, type ResolvedTitles, type Titles } from "./titles.ts";
 import { parseModelSettings } from "./model-settings.ts";
 import { defaultWindow, parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { parseOneOf } from "./arguments.ts";
@@ -125,6 +126,11 @@ export interface SessionsOptions {
    * @default never: the oldest turns fall out of the window
    */
   readonly compaction?: Compaction;
+  /**
+   * Titles by a model, for sessions that have none, after their first exchange.
+   * @default none: sessions have the titles that are set
+   */
+  readonly titles?: Titles;
   /** The budgets of each user and each tenant for a day, beside those of the sessions. @default no limit */
   readonly budgets?: DailyBudgets;
   /**
@@ -226,6 +232,7 @@ export interface ResolvedOptions {
   readonly budget: Budget | null;
   readonly window: WindowBounds;
   readonly compaction: Compaction | undefined;
+  readonly titles: ResolvedTitles | undefined;
   readonly budgets: DailyBudgets;
   readonly busy: BusyPolicy;
   /** The policy of sessions that are opened by a device. */
@@ -262,6 +269,7 @@ const optionNames: OptionNames<SessionsOptions> = {
   budgets: true,
   window: true,
   compaction: true,
+  titles: true,
   busy: true,
   wait: true,
   staleAfter: true,
@@ -300,6 +308,7 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     budget: options.budget === undefined ? null : parseBudget(options.budget),
     window: parseWindow(options.window ?? defaultWindow),
     compaction: options.compaction === undefined ? undefined : parseCompaction(options.compaction, "compaction"),
+    titles: options.titles === undefined ? undefined : parseTitles(options.titles, options.model),
     budgets: parseDailyBudgets(budgets),
     busy: parseBusyPolicy(busy),
     busyOfDevices: parseBusyPolicy(options.busy ?? "interrupt"),

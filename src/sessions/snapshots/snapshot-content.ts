@@ -8,6 +8,7 @@ import {
   branchOfLog,
   feedbackLog,
   isMemoryLog,
+  titlesLog,
   summarizedTo,
   truncatedUsageLog,
   type Entry,
@@ -15,6 +16,7 @@ import {
 } from "../../domain/record/entry.ts";
 import { ratingsMax, readRating } from "../../domain/memory/feedback.ts";
 import { readSummary, summaryLengthMax } from "../../domain/memory/summary.ts";
+import { titleAttemptsMax } from "../../domain/memory/title.ts";
 import { leftOutMax, memoryOf, pinnedMax } from "../../domain/memory/turn-memory.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";
@@ -340,6 +342,9 @@ function guardMemoryEntry(
   if (to !== undefined) {
     if (readSummary(to, entry) === undefined) refuse(path, { value: formatValue(value), expected: "object" });
     textOfAtMost(value["text"], `${path}.text`, { lengthMax: summaryLengthMax, refuse });
+  } else if (log === titlesLog) {
+    if (seq > titleAttemptsMax || Object.keys(value).length > 0)
+      refuse(path, { value: formatValue(value), expected: "object" });
   } else if (log === feedbackLog) {
     if (readRating(entry) === undefined || seq > ratingsMax)
       refuse(path, { value: formatValue(value), expected: "object" });

@@ -1,0 +1,77 @@
+/**
+ * Titles that a model makes. A log of the session has an entry for each attempt: all processes together make so many at most, also
+ * where one is killed between its attempt and the title.
+ */
+import { changeOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
+import { titlesLog } from "../record/entry.ts";
+import type { Context } from "../record/guards.ts";
+import type { SessionRecord } from "../record/record.ts";
+import { stateAt } from "../record/states.ts";
+import { guardNoneReplaced } from "../turns/replaced-turns.ts";
+import { encode } from "../values/codec.ts";
+import { labelTextMax as lengthMax } from "../values/labels.ts";
+import { countModelCall, type ModelCall } from "./model-call.ts";
+import { guardMemory } from "./summary.ts";
+
+/** The attempts that a session has. */
+export const titleAttemptsMax = 2;
+
+/** True for a session without a title that has an attempt left. */
+export function lacksTitle(record: SessionRecord): boolean {
+  return record.title === null && record.archive === null && headOf(record, titlesLog) < titleAttemptsMax;
+}
+
+/** Note an attempt. `attempts`: those that its caller knows. Null where the session has a title, or another process was faster. */
+export function claimTitle(draft: Draft, attempts: number, { now }: Context): Change | null {
+  const { record } = draft;
+  if (!lacksTitle(record) || !isLive(record, now) || headOf(record, titlesLog) !== attempts) return null;
+  const seq = attempts + 1;
+  splice(draft, titlesLog, seq, [{ seq, key: null, at: now, data: encode({}) }]);
+  return changeOf(draft);
+}
+
+/**
+ * Set the title where the session has none, and count the usage of its call. It is no activity.
+ * @throws SessionError `turn_open` while a question replaces turns, whose end would take the usage back; `session_archived`
+ */
+export function giveTitle(
+  draft: Draft,
+  { title, call }: { readonly title: string | undefined; readonly call: ModelCall },
+  context: Context,
+): Change | null {
+  const { record } = draft;
+  guardMemory(record);
+  guardNoneReplaced(record);
+  const isSet = title !== undefined && record.title === null && isLive(record, context.now);
+  if (!isSet && call.usage === undefined) return null;
+  countModelCall(draft, call, context);
+  if (isSet) set(draft, { title });
+  return changeOf(draft);
+}
+
+function isLive(record: SessionRecord, now: number): boolean {
+  const state = stateAt(record, now);
+  return state === "active" || state === "inactive";
+}
+
+const breaks = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
+/** Characters that hide or reorder text, without the two joiners; and halves of characters. */
+const steering = /[[\p{Cf}\p{Surrogate}]--[\u200c-\u200d]]/gv;
+/** A line that a model put into quotation marks, or into marks of Markdown. */
+const quoted =
+  /^(?:"([^"]*)"|'([^']*)'|`([^`]*)`|\*+([^*]*)\*+|_+([^_]*)_+|“([^“”]*)”|„([^„“”]*)[“”]|‘([^‘’]*)’|«([^«»]*)»|「([^「」]*)」)$/u;
+
+/** The title in a text of a model: one line without quotation marks around it, cut to the length of titles; undefined for none. */
+export function cleanTitle(text: string): string | undefined {
+  let title = text
+    .slice(0, 10 * lengthMax)
+    .replaceAll(breaks, " ")
+    .replaceAll(steering, "")
+    .replaceAll(/\s+/gu, " ")
+    .trim()
+    .replace(/^#+ /u, "");
+  for (let within = quoted.exec(title); within !== null; within = quoted.exec(title))
+    title = (within.slice(1).find((part) => part !== undefined) ?? "").trim();
+  if (title.length > lengthMax) title = `${title.slice(0, lengthMax - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+  return title === "" ? undefined : title;
+}

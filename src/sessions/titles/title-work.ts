@@ -1,0 +1,166 @@
+/**
+ * Titles of sessions that have none, made in the background by the process that committed an answer. States of a session here:
+ * - waiting: an answer was committed. Exits: its turn comes; the queue is full, or the process ends: a later answer waits again.
+ * - running: the attempt is stored, then the titler is asked. Exits: a title is stored; the call fails, is too slow or is stopped.
+ * Each attempt is stored before its call, so all processes together ask at most twice, also where one is killed.
+ */
+import { tracingChannel } from "node:diagnostics_channel";
+import type { Change } from "../../domain/record/change.ts";
+import { keyText, titlesLog, type SessionKey } from "../../domain/record/entry.ts";
+import { headOf } from "../../domain/record/change.ts";
+import { claimTitle, giveTitle, lacksTitle } from "../../domain/memory/title.ts";
+import type { ModelCall } from "../../domain/memory/model-call.ts";
+import { isInternalScope } from "../../domain/values/internal-scope.ts";
+import { readableTurns } from "../../domain/turns/turn.ts";
+import { hasCode } from "../../errors.ts";
+import type { Traced } from "../../store/calls/store-call.ts";
+import { traced } from "../../store/calls/traced.ts";
+import type { Core } from "../core/core.ts";
+import { Handle } from "../handle/handle.ts";
+import { guardTokens } from "../memory/summarize.ts";
+import type { ResolvedTitles } from "../options/titles.ts";
+import { makeTitle } from "./title-maker.ts";
+
+/** Published on the tracing channel `perdure:title` for each title that is asked for. */
+export interface Titling extends Traced {
+  readonly tenant: string;
+  readonly session: string;
+  /** The agent of the session. */
+  readonly agent: string;
+  /** The title that was made; absent for none. Another one may have been set meanwhile. */
+  title?: string;
+}
+
+const titlings = tracingChannel<unknown, Titling>("perdure:title");
+
+/** The sessions that wait; a further one is not titled before its next answer. */
+const waitingMax = 1000;
+/** The calls of titlers at once. */
+const runningMax = 4;
+/** `stop` waits for the sessions that wait and run at most so long, ms. */
+const stopMs = 5000;
+/** The tries to store a title while a question replaces turns, and the pause between them, ms. */
+const storeTriesMax = 5;
+const storePauseMs = 1000;
+
+/** The background work of one process. */
+export class TitleWork {
+  readonly #core: Core;
+  readonly #titles: ResolvedTitles;
+  readonly #waiting = new Map<string, SessionKey>();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #stop = new AbortController();
+  #isOpen = true;
+
+  constructor(core: Core, titles: ResolvedTitles) {
+    this.#core = core;
+    this.#titles = titles;
+    core.onCommit = (changes) => {
+      for (const change of changes) if (answersUntitled(change)) this.#meet(change.key);
+    };
+  }
+
+  /** End the work: what waits and runs has some seconds left. */
+  async stop(): Promise<void> {
+    this.#isOpen = false;
+    const timer = new AbortController();
+    const timeout = this.#core.options.clock.sleep(stopMs, timer.signal).catch(() => undefined);
+    const idle = async (): Promise<void> => {
+      while (this.#running.size > 0) await Promise.race(this.#running.values());
+    };
+    await Promise.race([idle(), timeout]);
+    timer.abort();
+    this.#waiting.clear();
+    this.#stop.abort(new Error("the sessions were closed"));
+    await Promise.all([timeout, idle()]);
+  }
+
+  #meet(key: SessionKey): void {
+    const text = keyText(key);
+    if (!this.#isOpen || this.#running.has(text) || this.#waiting.size >= waitingMax) return;
+    this.#waiting.set(text, key);
+    this.#runNext();
+  }
+
+  #runNext(): void {
+    for (const [text, key] of this.#waiting) {
+      if (this.#running.size >= runningMax) return;
+      this.#waiting.delete(text);
+      const running = this.#run(key).finally(() => {
+        this.#running.delete(text);
+        this.#runNext();
+      });
+      this.#running.set(text, running);
+    }
+  }
+
+  async #run(key: SessionKey): Promise<void> {
+    try {
+      const handle = await this.#claim(key);
+      if (handle !== undefined) await this.#title(handle);
+    } catch {
+      // The tracing channel has the error of the titler. The session has no title, and a later answer tries again.
+    }
+  }
+
+  /** Store an attempt; undefined where the session needs none, its budget has no tokens left, or an earlier attempt may still run. */
+  async #claim(key: SessionKey): Promise<Handle | undefined> {
+    const core = this.#core;
+    const loaded = await core.find(key, [{ log: titlesLog, last: 1 }]);
+    if (loaded === undefined || !lacksTitle(loaded.record)) return undefined;
+    const { record, tails } = loaded;
+    const last = tails[0]?.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+    if (core.now() < last + this.#titles.timeoutMs) return undefined;
+    await guardTokens(core, record);
+    const handle = new Handle(core, record);
+    const attempts = headOf(record, titlesLog);
+    const { status } = await handle.write((draft, context) => claimTitle(draft, attempts, context));
+    return status === "ok" ? handle : undefined;
+  }
+
+  async #title(handle: Handle): Promise<void> {
+    const core = this.#core;
+    const { tenant, id: session, agent } = handle.record;
+    const titling: Titling = { tenant, session, agent };
+    await traced(titlings, titling, async () => {
+      const { timeoutMs } = this.#titles;
+      const timer = new AbortController();
+      const slow = new AbortController();
+      const timeout = core.options.clock.sleep(timeoutMs, timer.signal).then(
+        () => slow.abort(new Error(`no title after ${timeoutMs} ms`)),
+        () => undefined,
+      );
+      const signal = AbortSignal.any([this.#stop.signal, slow.signal]);
+      const startedAt = core.now();
+      try {
+        const { title, call } = await makeTitle(core, handle.record, { titles: this.#titles, signal });
+        if (title !== undefined) titling.title = title;
+        await this.#give(handle, title, { ...call, durationMs: Math.max(0, core.now() - startedAt) });
+      } finally {
+        timer.abort();
+        await timeout;
+      }
+    });
+  }
+
+  /** While a question replaces turns, the usage could not be counted: the title waits. */
+  async #give(handle: Handle, title: string | undefined, call: ModelCall): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await handle.write((draft, context) => giveTitle(draft, { title, call }, context));
+        return;
+      } catch (error) {
+        if (!hasCode(error, "turn_open") || tries >= storeTriesMax) throw error;
+        await this.#core.options.clock.sleep(storePauseMs, this.#stop.signal);
+      }
+    }
+  }
+}
+
+/** True for the commit of an answer to a session without a title; an import or a copy answers nothing. */
+function answersUntitled({ record, expected, splices }: Change): boolean {
+  if (record === null || expected === null || isInternalScope(record.tenant) || !lacksTitle(record)) return false;
+  if (record.turnsVersion !== record.version) return false;
+  const entries = splices.find(({ log }) => log === "turns")?.entries ?? [];
+  return readableTurns(entries).some(({ status, output }) => status === "done" && output.length > 0);
+}
