@@ -20,6 +20,7 @@ test("an option that is left out has the documented default", () => {
     budgets: {},
     window: { turns: 20, tokens: 32_000 },
     compaction: undefined,
+    titles: undefined,
     busy: "reject",
     busyOfDevices: "interrupt",
     waitMs: 60_000,
