@@ -72,6 +72,15 @@ export function putRatings(
   const stored = lastOwn(draft.record, feedbackLog);
   if (kept === count && kept === stored) return null;
   if (kept < stored) guardLegalHold(draft.record);
+  spliceRatings(draft, { ratings, kept });
+  return changeOf(draft);
+}
+
+/** Replace the ratings of the log behind the first `kept` ones, in the draft. */
+export function spliceRatings(
+  draft: Draft,
+  { ratings, kept }: { readonly ratings: readonly StoredRating[]; readonly kept: number },
+): void {
   const entries = ratings.slice(kept).map(({ rating: { at, ...rating }, identity }, index) => ({
     seq: kept + 1 + index,
     key: null,
@@ -79,5 +88,4 @@ export function putRatings(
     data: encode(defined({ ...rating, identity })),
   }));
   splice(draft, feedbackLog, kept + 1, entries);
-  return changeOf(draft);
 }

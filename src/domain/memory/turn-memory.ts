@@ -85,7 +85,12 @@ export function putMemory(
         countMax,
       });
   }
-  splice(draft, memoryLog, 1, [{ seq: 1, key: null, at: context.now, data: encode({ ...memory }) }]);
+  spliceMemory(draft, memory, context);
   if (summarized !== undefined) dropSummaries(draft, summarized - 1);
   return changeOf(draft);
+}
+
+/** Put the marked turns in the place of the former ones, in the draft. */
+export function spliceMemory(draft: Draft, memory: TurnMemory, context: Context): void {
+  splice(draft, memoryLog, 1, [{ seq: 1, key: null, at: context.now, data: encode({ ...memory }) }]);
 }

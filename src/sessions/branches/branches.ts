@@ -26,6 +26,7 @@ import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
+import { hasMarks, markedText, putStaying, stayingWithout } from "../memory/deleted-turns.ts";
 
 /** One branch of a session: a version of its conversation. */
 export interface Branch {
@@ -286,10 +287,12 @@ export async function removeBranchOn(handle: Handle, id: string): Promise<void> 
     const moment = await momentOf(handle);
     const { record, tree } = moment;
     if (number === tree.current) throw invalidArgument("branch", id, { expected: "one_of", known: idsOf(tree) });
-    const usage = await usageOf(handle.core, moment, number);
+    const { usage, deleted } = await deletedOf(handle.core, moment, number);
+    const staying = await stayingWithout(handle.core, record, deleted);
     const written = await handle.write((draft, context, { fence }) => {
       if (!isSame(turnsIdentity(draft.record), turnsIdentity(record))) return null;
       removeBranch(draft, { number, tree, fence }, context);
+      if (!putStaying(draft, staying, context)) return null;
       appendTruncatedUsage(draft, usage);
       return changeOf(draft);
     });
@@ -303,9 +306,15 @@ function idsOf({ kept }: BranchTree): readonly string[] {
   return kept.filter(({ isRemoved }) => !isRemoved).map(({ number }) => String(number));
 }
 
-/** The usage of the turns that go with a branch, which stays counted. */
-async function usageOf(core: Core, { record, tree }: Moment, number: number): Promise<readonly TruncatedUsage[]> {
+/** The usage of the turns that go with a branch, which stays counted. `deleted`: these turns, in a session that has marks of some. */
+async function deletedOf(
+  core: Core,
+  { record, tree }: Moment,
+  number: number,
+): Promise<{ readonly usage: readonly TruncatedUsage[]; readonly deleted: ReadonlySet<string> }> {
   const sums = new TruncatedSums();
+  const deleted = new Set<string>();
+  const isMarked = hasMarks(record);
   for (const { number: one, from } of deletedWith(record, { tree, number })) {
     const log = keptLog(one);
     const first = keptBranch(tree, one)?.from ?? from;
@@ -314,13 +323,17 @@ async function usageOf(core: Core, { record, tree }: Moment, number: number): Pr
     for (let next = from - first + 1; next <= headOf(record, log);) {
       const range = { log, from: next, to: headOf(record, log), order: "ascending", limit, bytesMax } as const;
       const page = await readLog(core, record, range);
-      for (const entry of page) sums.add(turnOf(entry), inherited);
+      for (const entry of page) {
+        const turn = turnOf(entry);
+        sums.add(turn, inherited);
+        if (isMarked) deleted.add(markedText({ ...turn, seq: turn.seq + first - 1 }));
+      }
       const last = page.at(-1);
       if (last === undefined) break;
       next = last.seq + 1;
     }
   }
-  return sums.result.usage;
+  return { usage: sums.result.usage, deleted };
 }
 
 /** Remove the branches that share turns after `after`, before those are deleted. */

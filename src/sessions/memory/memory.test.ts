@@ -348,6 +348,53 @@ test("marks and ratings are of one turn: after a truncation another turn with it
   );
 });
 
+test("marks and ratings of deleted turns go in the commit that deletes these, and a mark set meanwhile is kept or goes too", async () => {
+  for (const isBranch of [true, false]) {
+    await using place = inMemory({ model: recording().model });
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, 3);
+    await session.pin(1);
+    await session.leaveOut(2);
+    await session.rate(1, { rating: "up", comment: "stays" });
+    await session.rate(2, { rating: "down", comment: "of the first branch" });
+    await place.clock.advance(1);
+    if (isBranch) {
+      await (
+        await session.edit(2, "edited2")
+      ).done;
+      await session.pin(2);
+      await session.rate(2, { rating: "up", comment: "of the second branch" });
+      assert.deepEqual(await session.memory(), { pinned: [1, 2], leftOut: [] });
+    }
+    const other = await place.another().get("s");
+    const commit = place.store.commit.bind(place.store);
+    let deletions = 0;
+    place.store.commit = async (batch) => {
+      // Another writer rates between the read and the commit.
+      if (++deletions === 1) await other.rate(1, { rating: 0.5, by: "late", comment: "late" });
+      return await commit(batch);
+    };
+    if (isBranch) await session.removeBranch("1");
+    else await session.truncate(1);
+    place.store.commit = commit;
+    assert.equal(deletions, 3, "the rating, the refused deletion and the one that was made");
+    const { logs } = await place.sessions.snapshot("s");
+    const stored = JSON.stringify(logs);
+    assert.ok(!stored.includes("of the first branch"));
+    assert.deepEqual(
+      (await session.ratings()).map(({ comment }) => comment),
+      isBranch ? ["stays", "late", "of the second branch"] : ["stays", "late"],
+    );
+    assert.deepEqual(await session.memory(), { pinned: isBranch ? [1, 2] : [1], leftOut: [] });
+    assert.deepEqual(
+      (logs["#memory"]?.[0]?.data as { leftOut?: unknown } | undefined)?.leftOut,
+      [],
+      "no mark is left behind",
+    );
+    await assertSound(place);
+  }
+});
+
 test("marks, ratings and summaries conflict with no writer of turns", async () => {
   const { summarizer } = naming();
   await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });

@@ -1,8 +1,9 @@
 /** Reads the summaries, the pinned turns and the turns that are left out, as the current branch has them. */
 import { headOf } from "../../domain/record/change.ts";
-import { memoryLog, type Entry, type LogName } from "../../domain/record/entry.ts";
+import { feedbackLog, memoryLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { summaryLogs } from "../../domain/record/summary-logs.ts";
+import { readRating, type StoredRating } from "../../domain/memory/feedback.ts";
 import { readSummary, type Summary } from "../../domain/memory/summary.ts";
 import { contentIdentity, turnIdentity } from "../../domain/memory/turn-identity.ts";
 import { memoryOf, noMemory, type MarkedTurn, type TurnMemory } from "../../domain/memory/turn-memory.ts";
@@ -10,7 +11,7 @@ import type { ShownMemory } from "../../domain/request/memory.ts";
 import { isSealed, readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../core/core.ts";
-import { readLog } from "../core/log-reader.ts";
+import { eachEntry, readLog } from "../core/log-reader.ts";
 
 /** Turns of one record by their numbers: those that were read already, and others as they are needed. */
 export class KnownTurns {
@@ -57,6 +58,16 @@ export async function readTurnMemory(core: Core, record: SessionRecord): Promise
   if (headOf(record, memoryLog) === 0) return noMemory;
   const [entry] = await readLog(core, record, { log: memoryLog, from: 1, to: 1, order: "ascending", limit: 1 });
   return memoryOf(entry);
+}
+
+/** The ratings of the turns of all branches. */
+export async function storedRatings(core: Core, record: SessionRecord): Promise<readonly StoredRating[]> {
+  const ratings: StoredRating[] = [];
+  for await (const entry of eachEntry(core, record, feedbackLog)) {
+    const rating = readRating(entry);
+    if (rating !== undefined) ratings.push(rating);
+  }
+  return ratings;
 }
 
 /** A summary, and the entry that stores it. */

@@ -1,6 +1,6 @@
 /** Summaries by hand, pinned turns, turns that are left out, and ratings of turns. */
 import { lastFinished } from "../../domain/copies/fork.ts";
-import { putRatings, ratingsMax, readRating, type Rating, type StoredRating } from "../../domain/memory/feedback.ts";
+import { putRatings, ratingsMax, type Rating, type StoredRating } from "../../domain/memory/feedback.ts";
 import { guardMemory, type Summary } from "../../domain/memory/summary.ts";
 import { turnIdentity } from "../../domain/memory/turn-identity.ts";
 import {
@@ -24,10 +24,9 @@ import { invalidArgument, invalidText, parseFunction } from "../../domain/values
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { markOf } from "../../domain/writes/named-logs.ts";
 import { SessionError } from "../../errors.ts";
-import { eachEntry } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Handle } from "../handle/handle.ts";
-import { currentSummaries, KnownTurns } from "../memory/read-memory.ts";
+import { currentSummaries, KnownTurns, storedRatings } from "../memory/read-memory.ts";
 import { keptBy, summarizerOf, summarizeTurns } from "../memory/summarize.ts";
 import type { Summarizer } from "../options/compaction.ts";
 
@@ -175,7 +174,7 @@ async function changeRatings(
 ): Promise<void> {
   await retryOnConflict(sessionIds(handle.record), async () => {
     const { record } = await handle.peek();
-    const before = await storedRatings(handle, record);
+    const before = await storedRatings(handle.core, record);
     const ratings = await change(record, before);
     const differs = before.findIndex((one, index) => one !== ratings[index]);
     const kept = differs < 0 ? before.length : differs;
@@ -190,15 +189,6 @@ async function changeRatings(
     });
     return written.status === "ok" || isUnchanged ? true : undefined;
   });
-}
-
-async function storedRatings(handle: Handle, record: SessionRecord): Promise<readonly StoredRating[]> {
-  const ratings: StoredRating[] = [];
-  for await (const entry of eachEntry(handle.core, record, feedbackLog)) {
-    const rating = readRating(entry);
-    if (rating !== undefined) ratings.push(rating);
-  }
-  return ratings;
 }
 
 /** The turns whose ratings to list. */
@@ -216,7 +206,7 @@ export async function ratingsOn(handle: Handle, query: RatingQuery): Promise<rea
   if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted >= 1))
     throw invalidArgument("turn", wanted, { expected: "whole_number", min: 1 });
   const { record } = await handle.peek();
-  const all = await storedRatings(handle, record);
+  const all = await storedRatings(handle.core, record);
   const asked = all.filter(({ rating }) => wanted === undefined || rating.turn === wanted);
   return (await ofCurrentTurns(handle, record, asked)).map(({ rating }) => rating).toSorted((a, b) => a.turn - b.turn);
 }
@@ -234,21 +224,4 @@ async function ofCurrentTurns(
     if (turn !== undefined && turnIdentity(turn) === one.identity) current.push(one);
   }
   return current;
-}
-
-/** The ratings of the turns after this one, which are about to be deleted. */
-export async function ratingsAfter(handle: Handle, after: number): Promise<readonly StoredRating[]> {
-  const { record } = handle;
-  if (headOf(record, feedbackLog) === 0) return [];
-  const later = (await storedRatings(handle, record)).filter(({ rating }) => rating.turn > after);
-  // Without branches no turn after this one stays: ratings of turns that were replaced before go too.
-  return record.branches === null ? later : await ofCurrentTurns(handle, record, later);
-}
-
-/** Delete the ratings of turns that were deleted. */
-export async function removeRatings(handle: Handle, gone: readonly StoredRating[]): Promise<void> {
-  if (gone.length === 0) return;
-  const isGone = (one: StoredRating): boolean =>
-    gone.some(({ identity, rating }) => identity === one.identity && rating.turn === one.rating.turn);
-  await changeRatings(handle, (_record, before) => Promise.resolve(before.filter((one) => !isGone(one))));
 }

@@ -1,13 +1,14 @@
 /** Deletes the turns after a turn. */
 import { isShared } from "../../domain/branches/branching.ts";
-import { guardSeen } from "../../domain/record/guards.ts";
+import { guardSeen, sessionIds } from "../../domain/record/guards.ts";
 import { truncateTurns } from "../../domain/turns/turns.ts";
 import { SessionError } from "../../errors.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { visitSoon } from "../attachments/removal.ts";
 import { removeSharing } from "../branches/branches.ts";
-import { ratingsAfter, removeRatings } from "./memory.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import { putStaying, stayingUpTo } from "../memory/deleted-turns.ts";
 import { readTruncated } from "../turns/entry-reader.ts";
 
 /** @throws SessionError as `Session.truncate` */
@@ -23,15 +24,20 @@ export async function truncateOn(handle: Handle, after: number): Promise<void> {
   if (after === head) return;
   // Branches that share turns to delete go first.
   if (isShared(handle.record, after)) await handle.countingConflicts(() => removeSharing(handle, after));
-  const rated = await ratingsAfter(handle, after);
   const truncated = await readTruncated(handle, { from: after + 1, to: head });
   await handle.countingConflicts(() =>
     withoutForks(handle, () =>
-      handle.write((draft, context, writer) => truncateTurns(draft, { after, truncated, writer }, context)),
+      retryOnConflict(sessionIds(handle.record), async (attempt) => {
+        if (attempt > 1) await handle.peek();
+        const staying = await stayingUpTo(handle.core, handle.record, after);
+        const written = await handle.write((draft, context, writer) =>
+          putStaying(draft, staying, context) ? truncateTurns(draft, { after, truncated, writer }, context) : null,
+        );
+        return written.status === "ok" ? true : undefined;
+      }),
     ),
   );
   await visitSoon(handle.core, handle.record);
-  await removeRatings(handle, rated);
 }
 
 /** @throws SessionError `conflict` if the store has turns that the owner of the handle has not seen */

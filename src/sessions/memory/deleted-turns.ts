@@ -1,0 +1,95 @@
+/** Removes the marks and the ratings of turns in the commit that deletes these turns. */
+import { spliceRatings, type StoredRating } from "../../domain/memory/feedback.ts";
+import { turnIdentity } from "../../domain/memory/turn-identity.ts";
+import { spliceMemory, type MarkedTurn, type TurnMemory } from "../../domain/memory/turn-memory.ts";
+import { headOf, type Draft } from "../../domain/record/change.ts";
+import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
+import type { Context } from "../../domain/record/guards.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import type { Turn } from "../../domain/turns/turn.ts";
+import { markOf } from "../../domain/writes/named-logs.ts";
+import type { Core } from "../core/core.ts";
+import { KnownTurns, readTurnMemory, storedRatings } from "./read-memory.ts";
+
+/** What stays of the marks and the ratings of a session, as they are in one record of it. */
+export interface StayingMarks {
+  readonly record: SessionRecord;
+  /** Undefined where all marks stay. */
+  readonly memory: TurnMemory | undefined;
+  /** Undefined where all ratings stay. */
+  readonly ratings: readonly StoredRating[] | undefined;
+}
+
+/** True for a session with marks or ratings. */
+export function hasMarks(record: SessionRecord): boolean {
+  return headOf(record, memoryLog) > 0 || headOf(record, feedbackLog) > 0;
+}
+
+/** A turn with its number and its identity, as a text. */
+export function markedText(turn: Turn): string {
+  return textOf([turn.seq, turnIdentity(turn)]);
+}
+
+function textOf([seq, identity]: MarkedTurn): string {
+  return `${seq} ${identity}`;
+}
+
+/** The marks and ratings that stay once the turns of the current branch after this one are deleted, which no other branch shares. */
+export async function stayingUpTo(core: Core, record: SessionRecord, after: number): Promise<StayingMarks> {
+  const turns = new KnownTurns(core, record);
+  return await staying(core, record, async ([seq, identity]) => {
+    if (seq <= after) return false;
+    // Without branches no turn after this one stays: marks of turns that were replaced before go too.
+    return record.branches === null || (await isCurrent(turns, [seq, identity]));
+  });
+}
+
+/** The marks and ratings that stay once these turns of a branch are deleted. `deleted`: their {@link markedText}. */
+export async function stayingWithout(
+  core: Core,
+  record: SessionRecord,
+  deleted: ReadonlySet<string>,
+): Promise<StayingMarks> {
+  const turns = new KnownTurns(core, record);
+  return await staying(
+    core,
+    record,
+    async (marked) => deleted.has(textOf(marked)) && !(await isCurrent(turns, marked)),
+  );
+}
+
+async function isCurrent(turns: KnownTurns, [seq, identity]: MarkedTurn): Promise<boolean> {
+  const turn = await turns.at(seq);
+  return turn !== undefined && turnIdentity(turn) === identity;
+}
+
+async function staying(
+  core: Core,
+  record: SessionRecord,
+  isGone: (marked: MarkedTurn) => Promise<boolean>,
+): Promise<StayingMarks> {
+  if (!hasMarks(record)) return { record, memory: undefined, ratings: undefined };
+  const marked = async <T>(all: readonly T[], turnOf: (one: T) => MarkedTurn): Promise<readonly T[]> => {
+    const left: T[] = [];
+    for (const one of all) if (!(await isGone(turnOf(one)))) left.push(one);
+    return left.length === all.length ? all : left;
+  };
+  const memory = await readTurnMemory(core, record);
+  const [pinned, leftOut] = [await marked(memory.pinned, (one) => one), await marked(memory.leftOut, (one) => one)];
+  const stored = await storedRatings(core, record);
+  const ratings = await marked(stored, ({ rating, identity }) => [rating.turn, identity]);
+  const haveAllMarks = pinned === memory.pinned && leftOut === memory.leftOut;
+  return {
+    record,
+    memory: haveAllMarks ? undefined : { pinned, leftOut },
+    ratings: ratings === stored ? undefined : ratings,
+  };
+}
+
+/** Put what stays into the draft. False where the marks or the ratings were changed since they were read. */
+export function putStaying(draft: Draft, { record, memory, ratings }: StayingMarks, context: Context): boolean {
+  for (const log of [memoryLog, feedbackLog]) if (markOf(draft.record, log) !== markOf(record, log)) return false;
+  if (memory !== undefined) spliceMemory(draft, memory, context);
+  if (ratings !== undefined) spliceRatings(draft, { ratings, kept: 0 });
+  return true;
+}
