@@ -51,6 +51,23 @@ test("stats count sessions by state, and turns and tokens by the requested group
   assert.ok(stats.storage.bytes > stats.turns.bytes && stats.storage.entries >= 3);
 });
 
+test("attachments count once for each content, with those that the store has beside messages", async () => {
+  await using place = inMemory({ attachments: { inlineBytesMax: 128 } });
+  const { sessions } = place;
+  const sumsOf = async (tenant = "default"): Promise<object> =>
+    (await statsOf(sessions.for(tenant))).storage.attachments;
+  assert.deepEqual(await sumsOf(), { count: 0, bytes: 0 });
+  const [one, two] = [await sessions.create(), await sessions.create()];
+  for (const session of [one, two]) await session.attachments.put(Buffer.alloc(500, 1), { type: "image/png" });
+  await one.attachments.put(Buffer.alloc(0), { type: "text/plain" });
+  await one.append({ input: [{ role: "user", content: [{ data: Buffer.alloc(1000, 2).toString("base64") }] }] });
+  await (await sessions.for("other").create()).attachments.put(Buffer.alloc(7), { type: "a/b" });
+  assert.deepEqual(await sumsOf(), { count: 3, bytes: 1500 });
+  assert.deepEqual(await sumsOf("other"), { count: 1, bytes: 7 });
+  await one.remove();
+  assert.deepEqual(await sumsOf(), { count: 1, bytes: 500 });
+});
+
 test("stats since a time leave out earlier turns and sessions", async () => {
   await using place = inMemory();
   const { sessions, clock } = place;

@@ -1,6 +1,7 @@
 import { percentilesOf, type Percentiles } from "../domain/values/percentiles.ts";
 import type { SessionState } from "../domain/record/record.ts";
 import type { StoreStats, StatsKind, TurnGroup, TurnSums } from "../store/stats.ts";
+import { attachmentSums, type AttachmentSums } from "./attachments/list.ts";
 import type { Core } from "./core/core.ts";
 import { parseLimit } from "./options/arguments.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
@@ -35,7 +36,7 @@ export interface StatsDay {
 /** A tenant's sessions in numbers. Percentiles have three digits; they are null without a value. */
 export interface Stats {
   readonly tenant: string;
-  /** The time of the store; all sums are of this moment. */
+  /** The time of the store; all sums but those of attachments are of this moment. */
   readonly at: Date;
   readonly since: Date | null;
   readonly sessions: {
@@ -74,6 +75,8 @@ export interface Stats {
     readonly bytes: number;
     readonly bytesPerSession: number;
     readonly logs: StoreStats["logs"];
+    /** Files and pictures beside the messages; not of `since`. */
+    readonly attachments: AttachmentSums;
   };
   /** Records and entries that cannot be read, and are in no sum; `doctor` names them. */
   readonly unreadable: StoreStats["unreadable"];
@@ -94,10 +97,11 @@ export async function stats(core: Core, tenant: string, query: StatsQuery): Prom
   const limit = parseLimit(query.limit ?? 100, core.options.limits.pageMax);
   const { now } = await core.store.instances([]);
   const sums = await core.store.stats({ tenant, now, by, limit, ...(since === null ? {} : { since }) });
-  return statsOf(sums, { tenant, at: new Date(now), since: since === null ? null : new Date(since) });
+  const about = { tenant, at: new Date(now), since: since === null ? null : new Date(since) };
+  return statsOf(sums, await attachmentSums(core, tenant), about);
 }
 
-function statsOf(sums: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
+function statsOf(sums: StoreStats, attachments: AttachmentSums, about: Pick<Stats, "tenant" | "at" | "since">): Stats {
   const { states, handoffs, turns, lifeMs, bytes: recordBytes } = sums.sessions;
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   const bytes = sums.logs.reduce((sum, log) => sum + log.bytes, recordBytes);
@@ -112,6 +116,7 @@ function statsOf(sums: StoreStats, about: Pick<Stats, "tenant" | "at" | "since">
       bytes,
       bytesPerSession: total === 0 ? 0 : Math.round(bytes / total),
       logs: sums.logs,
+      attachments,
     },
     unreadable: sums.unreadable,
     days: sums.days.map(({ day, ...counts }) => ({ day: dayText(day), ...counts })),

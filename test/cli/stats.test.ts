@@ -17,6 +17,7 @@ async function filled(): Promise<Workplace> {
   await session.append({ input: "q", output: "a", usage, durationMs: 300, agent: "ceo", status: "failed" });
   await session.append({ input: "q", output: "a", usage, agent: "=1+1" });
   await session.append({ input: "q", output: "a", usage: small, agent: 'a "quoted", one' });
+  await session.attachments.put(Buffer.alloc(2048), { type: "image/png" });
   await sessions.close();
   return place;
 }
@@ -27,6 +28,7 @@ test("stats for people: the whole, then a line for each day or agent; bars on a 
   assert.equal(code, 0);
   assert.match(stdout, /^SESSIONS +1\nstates +1 active, 0 inactive/);
   assert.match(stdout, /\ntokens +3,010 \(2,709 in, 301 out\)\n/);
+  assert.match(stdout, /\nattachments +1, 2\.0 KiB\n/);
   assert.match(stdout, /\nduration +mean 200 ms, p50 100 ms, p95 300 ms, max 300 ms\n/);
   assert.match(stdout, /\nceo +2 +1 +2 +2,000 +200 ms +\d+ B +0\n=1\+1 +1 /);
   assert.doesNotMatch(stdout, /█/);

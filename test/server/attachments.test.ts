@@ -187,3 +187,18 @@ test("the client puts bytes, blobs and streams, lists and opens them", async () 
     hasCode(error, "argument_invalid"),
   );
 });
+
+test("over HTTP a message has its data, and the stored entry of an operator the mark", async () => {
+  await using here = serve({ attachments: { inlineBytesMax: 1000 } });
+  const key = await here.key("write");
+  const data = `data:image/png;base64,${given.toString("base64")}`;
+  const input = [{ role: "user", content: [{ type: "image_url", image_url: { url: data } }] }];
+  await here.sessions.create({ id: "s" });
+  assert.equal((await here.call("POST", "/v1/sessions/s/turns", { key, body: { input } })).status, 201);
+  const turns = await here.call("GET", "/v1/sessions/s/turns", { key });
+  assert.deepEqual(turns.json.items[0].input, input);
+  assert.deepEqual((await here.call("GET", attachments, { key })).json, { items: [] });
+  const stored = await here.call("GET", "/v1/sessions/s/stored/turns", { key });
+  assert.match(stored.text, new RegExp(`attachment\\+data:image/png;sha256,${hash}`));
+  assert.ok(stored.text.length < 1500);
+});

@@ -96,6 +96,7 @@ const dayCounts = ["created", "ended", "expired"] as const;
 
 function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
   const { sessions, turns, handoffs, storage } = stats;
+  const { attachments } = storage;
   const states = Object.entries(sessions.states).map(([state, count]) => `${number(count)} ${state}`);
   const truncated = turns.truncated === 0 ? "" : `, ${number(turns.truncated)} truncated since`;
   writeTable(
@@ -120,6 +121,7 @@ function describe(stats: Stats, by: StatsKind, lines: readonly Line[]): void {
       ],
       ["ratings", ratingsText(stats)],
       ["storage", `${bytes(storage.bytes)}, ${bytes(storage.bytesPerSession)} a session`],
+      ["attachments", `${number(attachments.count)}, ${bytes(attachments.bytes)}`],
     ],
   );
   if (lines.length === 0) return;

@@ -7,11 +7,12 @@ import {
   type Attachment,
 } from "../../domain/attachments/attachment.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
+import { eachPage } from "../../domain/values/pages.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { pieceOf } from "./pieces.ts";
-import { contentKey, referenceKey, referenceOf, type Referrer } from "./records.ts";
+import { contentKey, lengthOfContent, referenceKey, referenceOf, type Referrer } from "./records.ts";
 
 /** The pieces that are read at once. */
 const piecesAtOnce = 4;
@@ -36,6 +37,27 @@ export async function attachmentsOf(core: Core, session: Referrer): Promise<read
   for await (const page of referencePages(core, session))
     for (const { attachment, isDetached } of page.map(referenceOf)) if (!isDetached) found.push(attachment);
   return found.sort((a, b) => (a.hash < b.hash ? -1 : 1));
+}
+
+/** What a tenant has beside its messages: attachments, and data inside messages that the store has beside them. */
+export interface AttachmentSums {
+  /** Each content counts once, however many sessions have it. */
+  readonly count: number;
+  /** The bytes of the files; the store has a third more. */
+  readonly bytes: number;
+}
+
+/** The contents of a tenant, page by page. */
+export async function attachmentSums(core: Core, tenant: string): Promise<AttachmentSums> {
+  const { contents } = attachmentScopes(tenant);
+  const sums = { count: 0, bytes: 0 };
+  const query = { order: "key", tenant: contents, now: 0, limit: core.options.limits.pageMax } as const;
+  for await (const { records } of eachPage((after) => core.store.find({ ...query, ...after })))
+    for (const record of records) {
+      sums.count++;
+      sums.bytes += lengthOfContent(record);
+    }
+  return sums;
 }
 
 /** An attachment of a session. @throws SessionError `attachment_not_found` */

@@ -94,6 +94,11 @@ export function newContent(
   return { ...changeOf(draft), logsOf: staged.key };
 }
 
+/** The number of bytes of a content. */
+export function lengthOfContent({ metadata }: SessionRecord): number {
+  return (metadata as unknown as Pick<Attachment, "length">).length;
+}
+
 /** A record that never expires. Programs of earlier versions, which do not know it, only postpone the visits of the sweep. */
 function newRecord(
   core: Core,

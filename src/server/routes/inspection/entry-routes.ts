@@ -80,7 +80,7 @@ export function addEntryRoutes(shared: Shared): void {
       const { record } = await core.load({ tenant: sessions.tenant, id });
       const to = Math.min(headOf(record, log), (before ?? Number.MAX_SAFE_INTEGER) - 1);
       const range = { log, from: 1, to, order: "descending", limit, bytesMax } as const;
-      const entries = to < 1 ? [] : await readLog(core, record, range);
+      const entries = to < 1 ? [] : await readLog(core.asStored, record, range);
       const last = entries.at(-1)?.seq ?? 1;
       const next = last > 1 ? last : undefined;
       return jsonAnswer(c, { items: entries.map(storedEntry), version: record.version, ...defined({ next }) });
