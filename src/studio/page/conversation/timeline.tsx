@@ -174,9 +174,10 @@ function handoffsOf(events: readonly SessionEvent[], now: number): (Span & { rea
 type Item = { readonly at: string; readonly turn: Turn } | { readonly at: string; readonly event: SessionEvent };
 
 function List({ id, turns, events }: { readonly id: string } & Omit<Story, "isCut">): JSX.Element {
+  // Events come first of those with the same time: a session is created before its first turn.
   const items: Item[] = [
-    ...turns.map((turn) => ({ at: turn.at, turn })),
     ...events.map((event) => ({ at: event.at, event })),
+    ...turns.map((turn) => ({ at: turn.at, turn })),
   ].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
   return (
     <ol class="story">

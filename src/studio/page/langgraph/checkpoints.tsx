@@ -5,8 +5,8 @@ import { Json } from "../view/code.tsx";
 import { counted, number, stamp } from "../view/format.ts";
 import { shown } from "../view/mask.ts";
 import { Blank, Failure, Loading, useLoaded } from "../view/parts.tsx";
-import { channelsOf, checkpointsOf, contentOf, type Checkpoint } from "./langgraph-thread.ts";
-import type { Conversation } from "./conversation.ts";
+import { channelsOf, checkpointsOf, contentOf, type Checkpoint } from "./thread.ts";
+import type { Conversation } from "../conversation/conversation.ts";
 
 /** The checkpoints of a thread of LangGraph: what each step changed, the values of its channels, the writes after it. */
 export function Checkpoints({ conversation }: { readonly conversation: Conversation }): JSX.Element {
