@@ -1,6 +1,7 @@
 /**
  * What search costs on both engines: the index of so many messages, searches of rare and of frequent words in it, and an append
- * with and without the index. `PERDURE_BENCH_MESSAGES` sets the number of messages.
+ * with and without the index. `PERDURE_BENCH_MESSAGES` sets the number of messages, and `PERDURE_BENCH_ENGINE` (`sqlite` or
+ * `postgres`) takes one engine alone: a million messages are a few minutes on each.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,6 +22,12 @@ const wordsOfMessage = 25;
 const users = 500;
 
 export const bench: Bench = async (report) => {
+  const engine = process.env["PERDURE_BENCH_ENGINE"];
+  if (engine !== "postgres") await onSqlite(report);
+  if (engine !== "sqlite") await onPostgres(report);
+};
+
+async function onSqlite(report: (measure: Measure) => void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "perdure-bench-"));
   try {
     const fileOf = (name: string): string => `sqlite:${join(folder, `${name}.db`)}`;
@@ -28,10 +35,13 @@ export const bench: Bench = async (report) => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+async function onPostgres(report: (measure: Measure) => void): Promise<void> {
   await using server = await PostgresServer.start({ fsync: true });
   const schemaOf = (name: string): string => `${server.url()}?schema=${name}`;
   await measure("PostgreSQL", { quiet: schemaOf("quiet"), searched: schemaOf("searched") }, report);
-};
+}
 
 /** Frequent words are the first ones, about as in a language. */
 function wordAt(chance: number): string {

@@ -38,6 +38,10 @@ async function rebuilt(fixture: string): Promise<string> {
   return `sqlite:${file}`;
 }
 
+function hasBranches(fixture: string): boolean {
+  return Number.parseInt(fixture.replace("schema-", ""), 10) >= 12;
+}
+
 async function record(sessions: Sessions, id: string): Promise<{ version: number; commitId: string }> {
   const { info } = await sessions.get(id);
   return { version: info.version, commitId: info.commitId };
@@ -83,6 +87,14 @@ for (const fixture of fixtures) {
     assert.deepEqual(await inputsOf(await sessions.get("fork")), ["one", "other two", "three"]);
     const second = await (await sessions.get("plain")).fork({ at: 2, as: "fork of plain" });
     assert.deepEqual(await inputsOf(second), ["one", "two"]);
+
+    // Fixtures of step 12 and later have branches.
+    if (hasBranches(fixture)) {
+      const branched = await sessions.get("branched");
+      assert.deepEqual(await inputsOf(branched), ["one", "other two"]);
+      await branched.switchTo("1");
+      assert.deepEqual(await inputsOf(branched), ["one", "two", "three"]);
+    }
 
     const archived = await sessions.get("archived");
     assert.equal(archived.info.state, "archived");

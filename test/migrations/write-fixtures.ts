@@ -56,6 +56,11 @@ async function fill(store: string): Promise<void> {
   for (const input of ["one", "two"]) await cut.append({ input, output: `${input}!` });
   await cut.truncate(1);
 
+  const branched = await sessions.create({ id: "branched", ttl });
+  for (const input of ["one", "two", "three"]) await branched.append({ input, output: `${input}!` });
+  const { version } = await branched.look();
+  await branched.write({ turns: { from: 2, turns: [{ input: "other two" }], keep: true }, onto: version });
+
   const devices = await sessions.devices.open(device, { ttl });
   await devices.append({ input: "hello", output: "hello!" });
   const { code } = await sessions.devices.linkCode(device);
@@ -93,7 +98,12 @@ async function writeSqlite(): Promise<void> {
   const file = join(folder, "store.db");
   await fill(`sqlite:${file}`);
   const database = new DatabaseSync(file);
-  const made = database.prepare("select name, type, sql from sqlite_schema where sql is not null order by rowid").all();
+  // SQLite makes the tables `search_words_…` together with the virtual table, and no program has searched yet.
+  const made = database
+    .prepare(
+      "select name, type, sql from sqlite_schema where sql is not null and name not like 'search!_words!_%' escape '!' order by rowid",
+    )
+    .all();
   const text = [
     ...["user_version", "application_id"].map(
       (name) => `pragma ${name} = ${String(database.prepare(`pragma ${name}`).get()?.[name])};\n`,

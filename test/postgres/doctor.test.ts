@@ -8,7 +8,7 @@ import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import type { StoreProblem } from "../../src/store/store.ts";
-import { creationOf, sampleRecord } from "../../src/testing/samples.ts";
+import { creationOf, sampleRecord, sampleSplice } from "../../src/testing/samples.ts";
 import { Workplace } from "../cli/command-line.ts";
 import { serverOfFile } from "./of-file.ts";
 import { query } from "./server.ts";
@@ -378,5 +378,29 @@ test("labels that lists do not find are reported and repaired", async () => {
     for (const [name, value] of Object.entries(labels))
       assert.equal(await store.count({ tenant: "default", now: 0, labels: { [name]: value } }), 1, sql);
   }
+  await store.close();
+});
+
+test("a process that lost the lease of the index writes no message a second time", async () => {
+  const url = await server.createDatabase("indexed_twice");
+  const store = await openPostgres({ url });
+  const turn = { status: "done", agent: "ceo", requests: 1, input: [{ role: "user", content: "apples" }], output: [] };
+  await store.commit([[creationOf(sampleRecord({ id: "s" }), { splices: [sampleSplice("turns", 1, [turn, turn])] })]]);
+  const [late] = await query(url, "select perdure.due_messages('late')::text as due");
+  await query(url, "update perdure.search_state set until = 0");
+  while (!(await store.index()).isCurrent);
+  const { sessions } = JSON.parse(String(late?.["due"])) as { readonly sessions: readonly Record<string, unknown>[] };
+  const given = sessions.map((session) => ({ ...session, title_mark: null, is_whole: true }));
+  const rows = `select json_agg(json_build_object('tenant', tenant, 'id', session, 'logs', logs, 'log', log, 'seq', seq,
+    'message', message, 'at', at, 'xid', xid, 'words', 'late')) from perdure.search_messages`;
+  await query(url, `select perdure.put_messages($$${JSON.stringify(given)}$$, (${rows}), true)`);
+  const found = await query(url, "select seq, words::text as words from perdure.search_messages order by seq");
+  assert.deepEqual(
+    found.map(({ seq, words }) => [Number(seq), String(words).includes("apples")]),
+    [
+      [1, true],
+      [2, true],
+    ],
+  );
   await store.close();
 });

@@ -3,11 +3,13 @@
  * is a list of whole conversations.
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import * as fc from "fast-check";
 import { doctor } from "../../src/admin.ts";
-import { hasCode, openSessions, type Session, type Sessions } from "../../src/index.ts";
+import { hasCode, openSessions, type Message, type Session, type Sessions } from "../../src/index.ts";
 import { Engines, enginesOfRun } from "../crash/engines.ts";
+import { query } from "../postgres/server.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { rounds } from "../support/rounds.ts";
 
@@ -80,7 +82,7 @@ async function questionsOf(session: Session, branch?: string): Promise<readonly 
   return turns.map(({ input }) => String(input[0]?.content));
 }
 
-async function compare(session: Session, model: Model): Promise<void> {
+async function compare(session: Session, model: Model, { shown }: Place): Promise<void> {
   const own = ownOf(model);
   await session.refresh();
   assert.deepEqual(await questionsOf(session), own);
@@ -89,6 +91,7 @@ async function compare(session: Session, model: Model): Promise<void> {
     [turn, counters.turns, counters.messages, counters.totalTokens],
     [own.length, own.length, own.length * 2, model.written * 3],
   );
+  if (session.info.state !== "archived") assert.deepEqual((await shown?.(session.id)) ?? own, own);
   const listed = await session.branches();
   assert.deepEqual(
     listed.map(({ id, isCurrent, turns, messages }) => ({ id, isCurrent, turns, messages })),
@@ -129,6 +132,26 @@ async function compare(session: Session, model: Model): Promise<void> {
 
 interface Place {
   open(): Promise<Sessions>;
+  /** The questions of a session by the view of its turns. */
+  readonly shown?: (id: string) => Promise<readonly string[]>;
+}
+
+/** Reads the view `readable_turns` of a store. */
+async function shownBy(store: string, id: string): Promise<readonly string[]> {
+  const turns = (schema: string): string =>
+    `select seq, cast(input as text) as input from ${schema}readable_turns where tenant = 'default' and session = '${id}' order by seq`;
+  const rows = store.startsWith("sqlite:")
+    ? rowsOf(store.slice("sqlite:".length), turns(""))
+    : await query(store, turns(`${new URL(store).searchParams.get("schema")}.`));
+  return rows.map(({ seq, input }, index) => {
+    assert.equal(Number(seq), index + 1);
+    return String((JSON.parse(String(input)) as readonly Message[])[0]?.content);
+  });
+}
+
+function rowsOf(file: string, text: string): readonly Readonly<Record<string, unknown>>[] {
+  using database = new DatabaseSync(file, { readOnly: true });
+  return database.prepare(text).all();
 }
 
 async function play(place: Place, commands: readonly Command[], name: string): Promise<void> {
@@ -214,13 +237,13 @@ async function play(place: Place, commands: readonly Command[], name: string): P
         }
         case "archive":
           await session.archive();
-          await compare(session, model);
+          await compare(session, model, place);
           await session.unarchive();
           break;
         case "restore": {
           const snapshot = await sessions.snapshot(name);
           const copy = await other.restore(snapshot, { as: `${name}.copy`, onExists: "replace" });
-          await compare(copy, model);
+          await compare(copy, model, place);
           session = await sessions.restore(snapshot, { onExists: "replace" });
           break;
         }
@@ -230,8 +253,8 @@ async function play(place: Place, commands: readonly Command[], name: string): P
           session = await sessions.get(name);
           break;
       }
-      await compare(session, model);
-      await compare(await other.get(name), model);
+      await compare(session, model, place);
+      await compare(await other.get(name), model, place);
     }
     for (const { id, questions } of forks) assert.deepEqual(await questionsOf(await sessions.get(id)), questions);
     const problems: unknown[] = [];
@@ -267,7 +290,7 @@ for (const name of enginesOfRun("SQLite"))
     let count = 0;
     await fc.assert(
       fc.asyncProperty(commands, async (list) => {
-        await play({ open: () => openSessions({ store }) }, list, `s${++count}`);
+        await play({ open: () => openSessions({ store }), shown: (id) => shownBy(store, id) }, list, `s${++count}`);
       }),
       { numRuns: rounds(12, 4) },
     );

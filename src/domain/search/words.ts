@@ -29,13 +29,25 @@ const asciiPattern = /^[\0-\x7f]*$/;
 export function wordsOf(text: string): Set<string> {
   if (typeof text !== "string") throw invalidText("text", text, {});
   const searched = text.slice(0, searchedCharactersMax);
+  const words = asciiPattern.test(searched) ? asciiWords(searched) : otherWords(searched);
+  if (camelPattern.test(searched)) addCamelParts(searched, words);
+  return words;
+}
+
+/** Most texts are ASCII. Their words are folded by the case alone, a third of the time of {@link otherWords}. */
+function asciiWords(text: string): Set<string> {
+  const words = new Set<string>();
+  for (const word of text.toLowerCase().match(asciiWordPattern) ?? []) words.add(cut(word));
+  return words;
+}
+
+function otherWords(searched: string): Set<string> {
   const words = new Set<string>();
   for (const [word] of searched.matchAll(wordsIn(searched)))
     for (const part of foldedParts(word)) {
       if (part.isRun) addRun(part.text, words);
       else words.add(cut(part.text));
     }
-  if (camelPattern.test(searched)) addCamelParts(searched, words);
   return words;
 }
 

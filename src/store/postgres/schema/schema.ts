@@ -9,7 +9,7 @@ import { labelsOfChanged, labelTriggers } from "./functions/label-triggers.ts";
 import { readNews } from "./functions/news.ts";
 import { loadSession, loadSessions } from "./functions/load-sessions.ts";
 import { readEntries } from "./functions/read-entries.ts";
-import { messageIndex } from "./functions/message-index.ts";
+import { messageIndex, putMessages } from "./functions/message-index.ts";
 import { refusals } from "./functions/refusals.ts";
 import { removedLogs } from "./functions/removed-logs.ts";
 import { readable, views } from "./views.ts";
@@ -304,5 +304,14 @@ ${commitChange(schema)}
 ${commitEntries(schema)}
 ${commitAppends(schema)}
 ${messageIndex(schema)}`,
+  },
+  {
+    version: 13,
+    title: "views of the current branch, words that cost less",
+    breaking: false,
+    // Programs of the version before call the function with the same values.
+    sql: ({ schema }) => `
+${putMessages(schema)}
+${views(schema)}`,
   },
 ];

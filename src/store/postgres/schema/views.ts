@@ -1,6 +1,8 @@
 import { counterNames, type Counters } from "../../../domain/record/record.ts";
 import { quoteBody } from "../connection/names.ts";
+import { keptBeginning } from "../../../domain/record/entry.ts";
 import { eventKindSql, eventTypeSql, ofApplication } from "../../event-sql.ts";
+import { isTurn } from "./functions/message-index.ts";
 import { isKept } from "./functions/removed-logs.ts";
 
 /**
@@ -27,7 +29,51 @@ export function counterIn(data: string, name: keyof Counters): string {
 }
 
 /** False for streams, pointers of devices and other internal records, whose scope has a control character in its name. */
-const isConversation = "position(chr(1) in tenant) = 0";
+const isConversation: string = ofConversation("tenant");
+
+function ofConversation(tenant: string): string {
+  return `position(chr(1) in ${tenant}) = 0`;
+}
+
+/** The columns of a turn, from its place and its data. */
+function turnColumns(schema: string): string {
+  return `tenant, session, seq, key, ${schema}.instant(at) as at, data ->> 'status' as status, data ->> 'agent' as agent,
+  data ->> 'model' as model, data -> 'input' as input, data -> 'output' as output,
+  ${schema}.whole_number(data -> 'requests') as requests,
+  ${schema}.whole_number(data #> '{usage,inputTokens}') as input_tokens,
+  ${schema}.whole_number(data #> '{usage,outputTokens}') as output_tokens,
+  ${schema}.whole_number(data #> '{usage,totalTokens}') as total_tokens,
+  coalesce(data #> '{usage,estimated}' = 'true', false) as estimated,
+  ${schema}.whole_number(data -> 'durationMs') as duration_ms, data #>> '{error,code}' as error_code,
+  data #>> '{error,message}' as error_message, data ->> 'finish' as finish_reason,
+  ${schema}.whole_number(data #> '{usage,cachedTokens}') as cached_tokens,
+  ${schema}.whole_number(data #> '{usage,reasoningTokens}') as reasoning_tokens,
+  ${schema}.whole_number(data -> 'waitedMs') as waited_ms`;
+}
+
+/**
+ * The number of turns of the current branch before those of a segment, which is the difference of their numbers; null for a turn that
+ * the current branch has not. `domain/branches/segments.ts` has the same rule.
+ */
+function turnsBefore(schema: string): string {
+  const end = (place: string): string =>
+    `coalesce(${schema}.whole_number(branches #> array['path', ${place}, '1']), 0)`;
+  return `case
+      when branches is null then case when log = 'turns' then 0 end
+      when coalesce(nullif(segment, ''), branches ->> 'root') = branches ->> 'current' then ${end("'-1'")}
+      else (
+        select part.before
+        from jsonb_array_elements(case jsonb_typeof(branches -> 'path') when 'array' then branches -> 'path' end)
+          with ordinality as path(value, place)
+        cross join lateral (
+          select case path.place when 1 then 0 else ${end("(path.place - 2)::text")} end as before
+        ) part
+        where path.value ->> 0 = coalesce(nullif(segment, ''), branches ->> 'root')
+          and stored_seq + part.before <= ${schema}.whole_number(path.value -> 1)
+        limit 1
+      )
+    end`;
+}
 
 /**
  * The stored rows for people and their SQL. No stored value fails a view: `readable_or_null`, `whole_number` and `instant`
@@ -81,21 +127,21 @@ from (select *, ${schema}.instant(${schema}.whole_number(data #> '{floor,expires
 ) stored) session;
 
 create or replace view ${schema}.readable_turns as
-select tenant, session, seq, key, ${schema}.instant(at) as at, data ->> 'status' as status, data ->> 'agent' as agent,
-  data ->> 'model' as model, data -> 'input' as input, data -> 'output' as output,
-  ${schema}.whole_number(data -> 'requests') as requests,
-  ${schema}.whole_number(data #> '{usage,inputTokens}') as input_tokens,
-  ${schema}.whole_number(data #> '{usage,outputTokens}') as output_tokens,
-  ${schema}.whole_number(data #> '{usage,totalTokens}') as total_tokens,
-  coalesce(data #> '{usage,estimated}' = 'true', false) as estimated,
-  ${schema}.whole_number(data -> 'durationMs') as duration_ms, data #>> '{error,code}' as error_code,
-  data #>> '{error,message}' as error_message, data ->> 'finish' as finish_reason,
-  ${schema}.whole_number(data #> '{usage,cachedTokens}') as cached_tokens,
-  ${schema}.whole_number(data #> '{usage,reasoningTokens}') as reasoning_tokens,
-  ${schema}.whole_number(data -> 'waitedMs') as waited_ms
+select ${turnColumns(schema)}
 from (
-  select tenant, session, seq, key, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
-  where log = 'turns' and ${isConversation} and ${isKept(schema)}
+  select *, stored_seq + before as seq from (
+    select *, ${turnsBefore(schema)} as before from (
+      select entry.tenant, entry.session, entry.log, entry.seq as stored_seq, entry.key, entry.at,
+        ${schema}.readable_or_null(entry.data) as data, substring(entry.log from ${keptBeginning.length + 1}) as segment,
+        case when position('"branches":{' in record.data) > 0 then ${schema}.readable_or_null(record.data) -> 'branches' end
+          as branches
+      from ${schema}.entries entry
+      left join ${schema}.sessions record
+        on record.tenant = entry.tenant and record.id = entry.session and record.logs = entry.logs
+      where ${isTurn} and ${ofConversation("entry.tenant")} and ${isKept(schema)}
+    ) stored
+  ) placed
+  where before is not null
 ) turn;
 
 create or replace view ${schema}.readable_messages as
@@ -116,7 +162,13 @@ select tenant, (at at time zone 'UTC')::date as day, agent, count(*) as turns, s
   sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, sum(total_tokens) as total_tokens,
   count(*) filter (where estimated) as estimated_turns, sum(duration_ms) as duration_ms,
   sum(cached_tokens) as cached_tokens
-from ${schema}.readable_turns
+from (
+  select ${turnColumns(schema)}
+  from (
+    select tenant, session, seq, key, at, ${schema}.readable_or_null(data) as data from ${schema}.entries entry
+    where ${isTurn} and ${isConversation} and ${isKept(schema)}
+  ) turn
+) turn
 group by tenant, day, agent;
 
 create or replace view ${schema}.readable_events as

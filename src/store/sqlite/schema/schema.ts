@@ -1,6 +1,6 @@
 import type { Migration } from "../../migrations.ts";
 import { searchTables } from "./search-tables.ts";
-import { viewOfListedCounters, views } from "./views.ts";
+import { viewOfListedCounters, views, viewsOfBranches } from "./views.ts";
 
 /** The mark in the header of the file ("Prdr"), which distinguishes it from databases of other programs. */
 export const applicationId = 0x50726472;
@@ -184,5 +184,10 @@ export const migrations: readonly Migration[] = [
     version: 12,
     title: "words of messages",
     sql: searchTables,
+  },
+  {
+    version: 13,
+    title: "views of the current branch",
+    sql: viewsOfBranches,
   },
 ];

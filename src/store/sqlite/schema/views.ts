@@ -1,5 +1,6 @@
 /** The stored rows for people and their SQL, with the names and columns of the views of PostgreSQL. */
 import { counterNames, type Counters } from "../../../domain/record/record.ts";
+import { keptBeginning } from "../../../domain/record/entry.ts";
 import { eventKindSql, eventTypeSql, ofApplication } from "../../event-sql.ts";
 
 /** The last moment of the year 9999, epoch ms: a session that does not expire ends behind it. */
@@ -31,11 +32,48 @@ const nowMs = "(julianday('now') - 2440587.5) * 86400000";
 /** False for streams, pointers of devices and other internal records, whose scope has a control character in its name. */
 const isConversation = "instr(tenant, char(1)) = 0";
 
+/** The condition that an entry is of the turns of any branch. The range is that of an index. */
+const isTurn = `log >= 'turns' and log < 'turns$' and (log = 'turns' or log like '${keptBeginning}%')`;
+
 /** The entries of one log of conversations that are still there. */
 function entriesOf(log: string): string {
   return `select tenant, sessions.id as session, seq, key, at, ${readable("entries.data")} as data
     from entries join sessions on sessions.no = entries.session where log = '${log}' and ${isConversation}`;
 }
+
+/** The entries of the turns of all branches; a turn that branches share is one of them. */
+const turnsOfBranches = `select tenant, sessions.id as session, seq, key, at, ${readable("entries.data")} as data
+    from entries join sessions on sessions.no = entries.session where ${isTurn} and ${isConversation}`;
+
+/** The last turn that the current branch has in a segment of its path. */
+const endOfSegment = (place: string): string => `json_extract(branches, '$.path[' || ${place} || '][1]')`;
+
+/**
+ * The entries of the turns of the current branch, with their numbers in it. `before` is the number of its turns before those of a
+ * segment; null for a turn that it has not. `domain/branches/segments.ts` has the same rule.
+ */
+const turnsOfCurrentBranch = `select tenant, session, stored_seq + before as seq, key, at, data from (
+    select *, case
+      when branches is null then iif(log = 'turns', 0, null)
+      when segment = json_extract(branches, '$.current') then ifnull(${endOfSegment("'#-1'")}, 0)
+      else (
+        select before from (
+          select iif(path.key = 0, 0, ${endOfSegment("(path.key - 1)")}) as before,
+            iif(path.type = 'array', json_extract(path.value, '$[0]'), null) as number,
+            iif(path.type = 'array', json_extract(path.value, '$[1]'), null) as last
+          from json_each(branches, '$.path') path
+        ) where number = segment and stored_seq + before <= last
+      )
+    end as before from (
+      select *, iif(log = 'turns', json_extract(branches, '$.root'), cast(substr(log, ${keptBeginning.length + 1}) as integer)) as segment
+      from (
+        select tenant, sessions.id as session, log, seq as stored_seq, key, at, ${readable("entries.data")} as data,
+          iif(instr(sessions.data, '"branches":{') > 0 and json_valid(sessions.data), sessions.data -> '$.branches', null)
+            as branches
+        from entries join sessions on sessions.no = entries.session where ${isTurn} and ${isConversation}
+      )
+    )
+  ) where before is not null`;
 
 /** The view of sessions. `counter` gives the path of a counter in the record. */
 function sessionsView(counter: (name: keyof Counters) => string): string {
@@ -60,23 +98,25 @@ function sessionsView(counter: (name: keyof Counters) => string): string {
   ));`;
 }
 
-/**
- * No stored value fails a view: a damaged value is null, and its row is shown with its other values. The SQL works with
- * SQLite 3.38 and later.
- */
-export const views: string = `${sessionsView((name) => `$.counters.${name}`)}
-
-  create view readable_turns as
-  select tenant, session, seq, key, ${instant("at")} as at, ${text("$.status")} as status, ${text("$.agent")} as agent,
+/** The columns of a turn, from its place and its data. */
+const turnColumns = `tenant, session, seq, key, ${instant("at")} as at, ${text("$.status")} as status, ${text("$.agent")} as agent,
     ${text("$.model")} as model, data -> '$.input' as input, data -> '$.output' as output,
     ${whole("$.requests")} as requests, ${whole("$.usage.inputTokens")} as input_tokens,
     ${whole("$.usage.outputTokens")} as output_tokens, ${whole("$.usage.totalTokens")} as total_tokens,
     json_type(data, '$.usage.estimated') is 'true' as estimated, ${whole("$.durationMs")} as duration_ms,
     ${text("$.error.code")} as error_code, ${text("$.error.message")} as error_message,
     ${text("$.finish")} as finish_reason, ${whole("$.usage.cachedTokens")} as cached_tokens,
-    ${whole("$.usage.reasoningTokens")} as reasoning_tokens, ${whole("$.waitedMs")} as waited_ms
-  from (${entriesOf("turns")});
+    ${whole("$.usage.reasoningTokens")} as reasoning_tokens, ${whole("$.waitedMs")} as waited_ms`;
 
+/** The view of the turns of `source`. */
+function turnsView(source: string): string {
+  return `
+  create view readable_turns as
+  select ${turnColumns}
+  from (${source});`;
+}
+
+const messagesView = `
   create view readable_messages as
   select tenant, session, turn, part, place, at, agent, ${text("$.role")} as role,
     data -> '$.content' as content, ${text("$.content")} as text,
@@ -92,14 +132,27 @@ export const views: string = `${sessionsView((name) => `$.counters.${name}`)}
       select turn.tenant, turn.session, turn.seq, turn.at, turn.agent, 'output', message.key, message.value, message.type
       from readable_turns turn, json_each(${list("output")}) message
     ) turn
-  );
+  );`;
 
+/** The view of the usage of the turns of `source`. */
+function usageView(source: string): string {
+  return `
   create view usage_by_day as
   select tenant, date(at) as day, agent, count(*) as turns, sum(requests) as requests, sum(input_tokens) as input_tokens,
     sum(output_tokens) as output_tokens, sum(total_tokens) as total_tokens, sum(estimated) as estimated_turns,
     sum(duration_ms) as duration_ms, sum(cached_tokens) as cached_tokens
-  from readable_turns
-  group by tenant, date(at), agent;
+  from ${source}
+  group by tenant, date(at), agent;`;
+}
+
+/**
+ * No stored value fails a view: a damaged value is null, and its row is shown with its other values. The SQL works with
+ * SQLite 3.38 and later.
+ */
+export const views: string = `${sessionsView((name) => `$.counters.${name}`)}
+${turnsView(entriesOf("turns"))}
+${messagesView}
+${usageView("readable_turns")}
 
   create view readable_events as
   select tenant, session, seq, ${instant("at")} as at, ${eventTypeSql("type")} as type, correlation,
@@ -119,3 +172,12 @@ export const viewOfListedCounters: string = sessionsView(listedCounter);
 export function listedCounter(name: keyof Counters): string {
   return `$.counters[${counterNames.indexOf(name)}]`;
 }
+
+/** The views of the turns of sessions with branches, in place of those before. Their usage is that of all branches. */
+export const viewsOfBranches: string = `
+  drop view readable_messages;
+  drop view usage_by_day;
+  drop view readable_turns;
+  ${turnsView(turnsOfCurrentBranch)}
+  ${messagesView}
+  ${usageView(`(select ${turnColumns} from (${turnsOfBranches}))`)}`;

@@ -31,15 +31,13 @@ export function messageIndex(schema: string): string {
   return `
 create function ${schema}.due_messages(_holder text) returns json language plpgsql ${planOnce}
 as ${quoteBody(dueMessages(schema))};
-create function ${schema}.put_messages(_sessions json, _messages json, _isLast boolean) returns int language plpgsql ${planOnce}
-  set lock_timeout = '5s'
-as ${quoteBody(putMessages(schema))};
+${putMessages(schema)}
 create function ${schema}.forget_messages() returns void language plpgsql ${planOnce}
 as ${quoteBody(forgetMessages(schema))};`;
 }
 
 /** The condition that an entry is of the turns of any branch. The range is that of an index. */
-const isTurn = `entry.log >= 'turns' and entry.log < 'turns$'
+export const isTurn: string = `entry.log >= 'turns' and entry.log < 'turns$'
           and (entry.log = 'turns' or entry.log like '${keptBeginning}%')`;
 
 /** The number that stands for the text of a title, in the place of the transaction of an entry. */
@@ -120,7 +118,14 @@ const isGone = (schema: string, logs: string, mark: string): string => `(
       ))
     )`;
 
-const putMessages = (schema: string): string => `
+/** The function `put_messages`, which a step replaces. Rights on it stay. */
+export function putMessages(schema: string): string {
+  return `create or replace function ${schema}.put_messages(_sessions json, _messages json, _isLast boolean) returns int language plpgsql ${planOnce}
+  set lock_timeout = '5s'
+as ${quoteBody(putBody(schema))};`;
+}
+
+const putBody = (schema: string): string => `
 declare
   _given record;
   _marked int := 0;
@@ -130,21 +135,14 @@ begin
     where message.tenant = _given.tenant and message.session = _given.id
       and ${isGone(schema, "_given.logs", "_given.title_mark")};
   end loop;
-  insert into ${schema}.search_messages (tenant, session, logs, log, seq, message, at, xid, words)
-  select added.tenant, added.id, added.logs, added.log, added.seq, added.message, added.at, added.xid,
-    array_to_tsvector(string_to_array(added.words, ' '))
-  from json_to_recordset(_messages)
-    as added(tenant text, id text, logs bigint, log text, seq bigint, message int, at bigint, xid bigint, words text)
-  on conflict do nothing;
+  begin
+    ${insertMessages(schema)};
+  exception when unique_violation then
+    -- Another process took over a lease that had ended, and wrote some of these rows meanwhile.
+    ${insertMessages(schema)}
+    on conflict do nothing;
+  end;
   for _given in select * from ${given("_sessions")} loop
-    perform from ${schema}.sessions session
-    where session.tenant = _given.tenant and session.id = _given.id and session.logs = _given.logs
-    for key share skip locked;
-    if not found then
-      delete from ${schema}.search_messages message
-      where message.tenant = _given.tenant and message.session = _given.id and message.logs = _given.logs;
-      continue;
-    end if;
     perform from ${schema}.sessions session
     where session.tenant = _given.tenant and session.id = _given.id and session.version = _given.version
       and session.commit_id = _given.commit_id and _given.is_whole
@@ -153,11 +151,28 @@ begin
       update ${schema}.sessions session set is_indexed = true
       where session.tenant = _given.tenant and session.id = _given.id;
       _marked := _marked + 1;
+      continue;
+    end if;
+    perform from ${schema}.sessions session
+    where session.tenant = _given.tenant and session.id = _given.id and session.logs = _given.logs
+    for key share skip locked;
+    if not found then
+      delete from ${schema}.search_messages message
+      where message.tenant = _given.tenant and message.session = _given.id and message.logs = _given.logs;
     end if;
   end loop;
   if _isLast then update ${schema}.search_state state set until = 0 where state.id = 1; end if;
   return _marked;
 end`;
+
+/** Without `on conflict` the server looks for each row once, not twice. */
+const insertMessages = (
+  schema: string,
+): string => `insert into ${schema}.search_messages (tenant, session, logs, log, seq, message, at, xid, words)
+    select added.tenant, added.id, added.logs, added.log, added.seq, added.message, added.at, added.xid,
+      array_to_tsvector(string_to_array(added.words, ' '))
+    from json_to_recordset(_messages)
+      as added(tenant text, id text, logs bigint, log text, seq bigint, message int, at bigint, xid bigint, words text)`;
 
 /** Deletes the words of turns and titles that are no more, before a step does. */
 const forgetMessages = (schema: string): string => `
