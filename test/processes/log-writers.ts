@@ -1,5 +1,13 @@
 /** Writers of named logs, for tests that kill them and let them race. */
-import { hasCode, openSessions, type LogEntryInput, type Sessions, type SessionWrite } from "../../src/index.ts";
+import { defined } from "../../src/domain/values/defined.ts";
+import {
+  hasCode,
+  openSessions,
+  type LogEntryInput,
+  type Model,
+  type Sessions,
+  type SessionWrite,
+} from "../../src/index.ts";
 import { openStore } from "../../src/open.ts";
 import { callStore, storeBefore, type StoreMethod, type StoreResult } from "../../src/store/calls/forwarding-store.ts";
 
@@ -46,9 +54,9 @@ export function turnsAfter(ops: number): readonly string[] {
 const counted: readonly StoreMethod[] = ["load", "read", "commit"];
 
 /** Sessions that stop at a place for good; `arm` begins to count the places. */
-async function stalling(
+export async function stalling(
   url: string,
-  stallAt: number | undefined,
+  { stallAt, model }: Pick<RewriteTask, "stallAt"> & { readonly model?: Model },
   say: Say,
 ): Promise<{ readonly sessions: Sessions; readonly arm: () => void }> {
   let place: number | undefined;
@@ -65,12 +73,12 @@ async function stalling(
     if (counted.includes(method)) await pass();
     return result;
   });
-  const sessions = await openSessions({ store, sweep: false });
+  const sessions = await openSessions({ store, sweep: false, ...defined({ model }) });
   return { sessions, arm: () => (place = 0) };
 }
 
 export async function together(url: string, { stallAt }: TogetherTask, say: Say): Promise<never> {
-  const { sessions, arm } = await stalling(url, stallAt, say);
+  const { sessions, arm } = await stalling(url, defined({ stallAt }), say);
   const [one, two] = [await sessions.get("one"), await sessions.get("two")];
   say({ began: one.id });
   for (let done = 0; ; done++) {
@@ -97,7 +105,7 @@ export async function together(url: string, { stallAt }: TogetherTask, say: Say)
 }
 
 export async function rewrite(url: string, { session: id, stallAt }: RewriteTask, say: Say): Promise<never> {
-  const { sessions, arm } = await stalling(url, stallAt, say);
+  const { sessions, arm } = await stalling(url, defined({ stallAt }), say);
   const session = await sessions.get(id);
   say({ began: session.id });
   for (let done = 0; ; done++) {

@@ -13,6 +13,7 @@ import {
 } from "../../src/index.ts";
 import { copySessions, erase as eraseUser } from "../../src/admin.ts";
 import { attach, type AttachTask } from "./attachment-writer.ts";
+import { branch, type BranchesTask } from "./branches.ts";
 import { makeChanges, type ChangesTask } from "./changes.ts";
 import {
   forkLogs,
@@ -60,6 +61,7 @@ export type Task =
   /** Write the numbers from 1 on as the parts of a stream, with what they say; end it after so many, or never. */
   | { readonly kind: "produce"; readonly stream: string; readonly parts: number | null; readonly pauseMs: number }
   | AttachTask
+  | BranchesTask
   | ChangesTask
   | RewriteTask
   | TogetherTask
@@ -294,6 +296,7 @@ async function answers(
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
   if (task.kind === "summaries") return await askWithSummaries(store, task);
   if (task.kind === "titles") return await askUntitled(store, task);
+  if (task.kind === "branches") return await branch(store, task, say);
   if (task.kind === "rewrite") return await rewrite(store, task, say);
   if (task.kind === "together") return await together(store, task, say);
   await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });

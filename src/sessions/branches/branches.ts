@@ -27,6 +27,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
 import { hasMarks, markedText, putStaying, stayingWithout } from "../memory/deleted-turns.ts";
+import { branchTree } from "../handle/kept-turns.ts";
 
 /** One branch of a session: a version of its conversation. */
 export interface Branch {
@@ -77,26 +78,12 @@ async function momentOf(handle: Handle): Promise<Moment> {
 }
 
 /**
- * The moment of the record that this view knows, with the tree that this process wrote for it, or else that of the store. Where the
- * store has a newer record, the commit of a change is refused. Undefined where the store shows another current branch.
+ * The moment of the record that this view knows, with the tree that this process wrote for it, or else that of the store, which may
+ * belong to a newer record: where the store has one, the commit of a change is refused. Undefined where the store shows another current branch.
  */
 async function knownMoment({ core, record }: Handle): Promise<Moment | undefined> {
-  const tree = record.branches === null ? onlyBranch : (knownTree(record) ?? (await storedTree(core, record)));
+  const tree = record.branches === null ? onlyBranch : (knownTree(record) ?? (await branchTree(core, record)));
   return record.branches === null || tree.current === record.branches.current ? { record, tree } : undefined;
-}
-
-/** The tree in the store, which may belong to a newer record. */
-async function storedTree(core: Core, record: SessionRecord): Promise<BranchTree> {
-  const { readBytesMax: bytesMax } = core.options.limits;
-  const [entry] = await readLog(core, record, {
-    log: branchesLog,
-    from: 1,
-    to: 1,
-    order: "ascending",
-    limit: 1,
-    bytesMax,
-  });
-  return treeOf(entry);
 }
 
 /** @throws SessionError `range_invalid`, `argument_invalid` */
