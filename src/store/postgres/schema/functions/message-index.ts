@@ -118,6 +118,12 @@ const isGone = (schema: string, logs: string, mark: string): string => `(
       ))
     )`;
 
+/**
+ * The last step leaves at most so many KiB of words in the list of pending entries of the index, each of which a search of a rare word
+ * compares. Steps before it leave up to 4 MiB, by the default of the server, which takes less processor time.
+ */
+const pendingKb = 256;
+
 /** The function `put_messages`, which a step replaces. Rights on it stay. */
 export function putMessages(schema: string): string {
   return `create or replace function ${schema}.put_messages(_sessions json, _messages json, _isLast boolean) returns int language plpgsql ${planOnce}
@@ -135,6 +141,7 @@ begin
     where message.tenant = _given.tenant and message.session = _given.id
       and ${isGone(schema, "_given.logs", "_given.title_mark")};
   end loop;
+  if _isLast then perform set_config('gin_pending_list_limit', '${pendingKb}', true); end if;
   begin
     ${insertMessages(schema)};
   exception when unique_violation then
