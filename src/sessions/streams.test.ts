@@ -480,6 +480,29 @@ test("the streams of a session go with it: when it is removed, and when its user
   assert.equal(await streams.status("unlinked"), "done");
 });
 
+test("a stream that is acquired while its session is removed is refused, and leaves nothing", async () => {
+  for (const how of ["acquire", "acquireToken"] as const) {
+    await using place = inMemory();
+    await place.sessions.create({ id: "s" });
+    const other = place.another();
+    const commit = place.store.commit.bind(place.store);
+    let isFirst = true;
+    place.store.commit = async (batch) => {
+      if (isFirst) {
+        isFirst = false;
+        await (await other.get("s")).remove();
+      }
+      return await commit(batch);
+    };
+    await assert.rejects(place.sessions.streams[how]("run", { session: "s" }), codeIs("session_not_found"));
+    place.store.commit = commit;
+    assert.equal(isFirst, false);
+    assert.equal(await other.streams.status("run"), "missing");
+    assert.equal(await other.streams.active("s"), null);
+    assert.equal((await place.sessions.streams.acquire("run")).role, "producer", "its id is free");
+  }
+});
+
 test("the sweep removes the streams whose time to live has passed", async () => {
   await using place = inMemory();
   for (const id of ["short", "long"]) {

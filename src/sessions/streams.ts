@@ -191,10 +191,25 @@ export class Streams {
           const written = await handle.write(({ record }, context) =>
             isSame(record, before) ? beginStream(before, stream, context) : null,
           );
-          return written.status === "ok" ? { handle, change: written.change } : undefined;
+          if (written.status !== "ok") return undefined;
+          if (linked !== null) await this.#keepIfLinked(handle, { tenant: this.#tenant, id: linked });
+          return { handle, change: written.change };
         });
       });
     });
+  }
+
+  /**
+   * A removal of the session removes the streams that it finds. One that began meanwhile may have been too late for it, and goes here.
+   * @throws SessionError `session_not_found`
+   */
+  async #keepIfLinked(handle: Handle, session: SessionKey): Promise<void> {
+    try {
+      await this.#core.load(session);
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) await handle.write(({ record }) => removeSession(record));
+      throw error;
+    }
   }
 
   /** True where another stream may take the id: its time has passed, or it was lost before its first part. */

@@ -68,12 +68,12 @@ export async function appendParts(core: Core, key: SessionKey, write: TokenWrite
 /** False if the stream had ended as `done` before. @throws SessionError as `Streams.finish` */
 export async function finishStream(core: Core, { key, tenant }: StreamName, end: TokenEnd): Promise<boolean> {
   guardNames(end, "finish", endNames);
-  const { append, failure } = end;
+  const { append, failure, parts: last = [] } = end;
   if (failure !== undefined && (typeof failure !== "string" || append !== undefined))
     throw invalidArgument("failure", failure, { expected: "text" });
   if (append !== undefined && (typeof append !== "object" || append === null))
     throw invalidArgument("append", append, { expected: "object" });
-  const parts = parseParts({ parts: [], ...end });
+  const parts = parseParts({ ...end, parts: last });
   return await retryOnConflict({ sessionId: key.id, tenant: key.tenant }, async () => {
     const { record, tails } = await core.load(key, [{ log: "turns", last: 1 }]);
     if (record.openTurn === null) {
