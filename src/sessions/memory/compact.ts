@@ -127,11 +127,15 @@ export async function compact(handle: Handle, due: DueSummary, signal: AbortSign
     failuresOf(core).delete(key);
   } catch (error) {
     // A stop of the question is no failure of the summarizer, and neither is a budget that is used up.
-    if (!signal.aborted && !hasCode(error, "budget_exceeded")) pause(core, key);
+    if (!signal.aborted && !isUsedUp(error)) pause(core, key);
   } finally {
     stop.abort();
     await timeout;
   }
+}
+
+function isUsedUp(error: unknown): boolean {
+  return hasCode(error, "budget_exceeded") || hasCode(error, "daily_budget_exceeded");
 }
 
 function isPaused(core: Core, record: SessionRecord): boolean {

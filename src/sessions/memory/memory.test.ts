@@ -5,7 +5,15 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { refusal } from "../../../test/support/strict-endpoint.ts";
 import { doctor, stats } from "../../admin.ts";
-import type { Model, ModelRequest, Session, SummaryRequest } from "../../index.ts";
+import { putRatings, readRating } from "../../domain/memory/feedback.ts";
+import { contentIdentity } from "../../domain/memory/turn-identity.ts";
+import { remembered, summaryMessages } from "../../domain/request/memory.ts";
+import { shownTurn } from "../../domain/request/shown-turn.ts";
+import { estimateTokens } from "../../domain/turns/usage.ts";
+import { readSummary } from "../../domain/memory/summary.ts";
+import { memoryOf } from "../../domain/memory/turn-memory.ts";
+import { draftOf } from "../../domain/record/change.ts";
+import type { Model, ModelRequest, Session, SummaryRequest, Turn } from "../../index.ts";
 
 /** A model that keeps each request, and answers with `answer <question>`. */
 function recording(): { model: Model; asked: ModelRequest[] } {
@@ -481,6 +489,11 @@ test("a summary is stored and continued, also where others cover more", async ()
   const before = calls;
   assert.equal((await session.summarize({ to: 3, summarizer }))?.to, 3);
   assert.ok(calls - before <= 3, `${calls - before} calls for three steps`);
+  assert.deepEqual(
+    (await Array.fromAsync(session.summaries())).map(({ to }) => to),
+    [12, 11, 10, 9, 8, 7, 6, 3],
+    "those that cover most, and the last one that was made",
+  );
 });
 
 test("each step of a summary stops at a budget that is used up", async () => {
@@ -570,6 +583,304 @@ test("a rating of a session under legal hold is not removed", async () => {
   await assert.rejects(session.rate(1, { rating: null, by: "ana" }), { code: "legal_hold" });
   await session.rate(1, { rating: "down", by: "ben" });
   assert.equal((await session.ratings()).length, 2);
+});
+
+test("the pause after failures doubles up to an hour, ends with a summary, and no stop or budget begins one", async () => {
+  const { model } = recording();
+  let calls = 0;
+  let answer: () => Promise<string> = () => Promise.reject(new Error("no summary"));
+  const summarizer = (): Promise<string> => {
+    calls++;
+    return answer();
+  };
+  await using place = inMemory({ model, ttl: "30d", compaction: { atTokens: 10, keep: 1, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  /** True where the question tried to summarize. */
+  const tried = async (afterMs: number): Promise<boolean> => {
+    await place.clock.advance(afterMs);
+    const before = calls;
+    await (
+      await session.consult("q")
+    ).done;
+    return calls > before;
+  };
+  const minute = 60_000;
+  assert.deepEqual([await tried(0), await tried(minute - 1), await tried(1)], [true, false, true]);
+  assert.deepEqual([await tried(minute), await tried(minute)], [false, true], "after two minutes");
+  for (const minutes of [4, 8, 16, 32, 60, 60]) {
+    const pause = minutes * minute;
+    assert.deepEqual([await tried(pause - 1), await tried(1)], [false, true], `after ${minutes} minutes`);
+  }
+  answer = () => Promise.resolve("said");
+  assert.equal(await tried(60 * minute), true);
+  answer = () => Promise.reject(new Error("no summary"));
+  await fill(session, session.info.turn + 1, session.info.turn + 6);
+  assert.deepEqual([await tried(0), await tried(minute)], [true, true], "the next failure is the first one again");
+  await place.clock.advance(60 * minute);
+  const stop = new AbortController();
+  const asked = Promise.withResolvers<void>();
+  answer = () => {
+    asked.resolve();
+    return new Promise(() => undefined);
+  };
+  const stopped = (await session.consult("q", { signal: stop.signal })).done.catch(() => undefined);
+  await asked.promise;
+  stop.abort();
+  await stopped;
+  answer = () => Promise.resolve("said");
+  assert.equal(await tried(0), true, "a question that was stopped is no failure, also of a summarizer that goes on");
+});
+
+test("a summarizer is called for no window without turns, no turns that a summary covers, and none that are left out", async () => {
+  const { model, asked } = recording();
+  const { summarizer, requests } = naming();
+  const agents = { a: { default: true }, blind: { window: 0 } };
+  await using place = inMemory({ model, agents, compaction: { atTokens: 100, keep: 4, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "x".repeat(2000), output: "y" });
+  await fill(session, 2, 7);
+  await (
+    await session.consult("q8", { agent: "blind" })
+  ).done;
+  assert.deepEqual([requests.length, contents(asked[0]!)], [0, ["q8"]]);
+  await session.summarize({ to: 7 });
+  await session.append({ input: "z".repeat(2000), output: "y" });
+  await (
+    await session.consult("q10")
+  ).done;
+  assert.equal(requests.length, 1, "the summary by hand covers more than the one that a question makes");
+  const other = await place.sessions.create({ id: "hidden" });
+  await fill(other, 1, 6);
+  for (const turn of [1, 2]) await other.leaveOut(turn);
+  assert.equal((await other.summarize({ to: 2 }))?.text, "(no messages)");
+  assert.equal(requests.length, 1, "no turn is shown to models");
+});
+
+test("a turn of any size is summarized, and a question waits for four steps at most", async () => {
+  const { model } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({ model, compaction: { atTokens: 100, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 6; turn++) await session.append({ input: "x".repeat(120_000), output: "y" });
+  await (
+    await session.consult("q")
+  ).done;
+  assert.deepEqual(
+    requests.map(({ from, to }) => [from, to]),
+    [1, 2, 3, 4].map((turn) => [turn, turn]),
+  );
+});
+
+test("a pinned turn that a question replaces is not shown before it", async () => {
+  const { model, asked } = recording();
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  for (const turn of [1, 4]) await session.pin(turn);
+  await (
+    await session.consult("again", { after: 2, window: 1 })
+  ).done;
+  assert.deepEqual(contents(asked[0]!), ["word1", "reply1", "word2", "reply2", "again"]);
+});
+
+test("a model that runs tools and has no form without them makes no summary", async () => {
+  const { model, asked } = recording();
+  const looping: Model = Object.assign((...given: Parameters<Model>) => model(...given), { runsTools: true });
+  await using place = inMemory({ model: looping, compaction: { atTokens: 10, keep: 1 } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  await assert.rejects(session.summarize({ to: 3 }), { code: "model_missing" });
+  await (
+    await session.consult("q")
+  ).done;
+  assert.equal(asked.length, 1, "the question alone");
+});
+
+test("a summary counts in the budget of a day, and a day without tokens left makes none", async () => {
+  let calls = 0;
+  const summarizer = (): Promise<{ text: string; usage: { inputTokens: number; outputTokens: number } }> => {
+    calls++;
+    return Promise.resolve({ text: "said", usage: { inputTokens: 1, outputTokens: 0 } });
+  };
+  await using place = inMemory({ budgets: { tenant: { tokens: 5, per: "day" } } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 4; turn++)
+    await session.append({ input: "q", output: "a", usage: { inputTokens: 1, outputTokens: 0 } });
+  assert.equal((await session.summarize({ to: 2, summarizer }))?.to, 2);
+  await assert.rejects(session.summarize({ to: 3, summarizer }), { code: "daily_budget_exceeded" });
+  assert.equal(calls, 1);
+});
+
+test("a model that summarizes is asked with the earlier summary and the turns that models are shown, each cut", async () => {
+  const { model, asked } = recording();
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  await session.append({ input: "unanswered", status: "failed" });
+  await session.append({ input: `${"x".repeat(5000)}end`, output: "reply4" });
+  await session.summarize({ to: 2 });
+  await session.summarize({ to: 4 });
+  const [first, second] = asked.map(({ messages }) => String(messages.at(-1)?.content).split("\n"));
+  assert.deepEqual(
+    first?.map((line) => (JSON.parse(line) as { text: string }).text),
+    ["word1", "reply1", "word2", "reply2"],
+  );
+  assert.deepEqual(JSON.parse(second?.[0] ?? ""), { earlier_summary: "a summary" });
+  assert.ok(!second?.join("").includes("unanswered"), "a turn that no model is shown");
+  const lengths = second?.slice(1).map((line) => (JSON.parse(line) as { text: string }).text.length);
+  assert.ok(lengths?.length === 2 && lengths[0]! <= 4001, String(lengths));
+});
+
+test("a summary without text and an answer that a filter stopped are none, and a long summary is cut", async () => {
+  const filtered: Model = async function* () {
+    yield { type: "text", text: "half of" };
+    yield { type: "finish", reason: "content_filter" };
+  };
+  await using place = inMemory({ model: filtered });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  await assert.rejects(session.summarize({ to: 3 }), { code: "model_failed" });
+  for (const text of ["", " \n", 5, undefined])
+    await assert.rejects(session.summarize({ to: 3, summarizer: () => Promise.resolve({ text } as never) }), {
+      code: "model_failed",
+    });
+  const summary = await session.summarize({ to: 3, summarizer: () => Promise.resolve("x".repeat(20_000)) });
+  assert.equal(summary?.text.length, 16_000);
+});
+
+test("a session has at most 20 pins and 1000 ratings", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 21);
+  for (let turn = 1; turn <= 20; turn++) await session.pin(turn);
+  await assert.rejects(session.pin(21), { code: "write_too_large" });
+  const draft = draftOf(
+    (await place.store.load([{ key: { tenant: "default", id: "s" }, tails: [] }])).sessions[0]!.record,
+  );
+  const rating = { turn: 1, rating: "up", by: null, at: new Date(0) } as const;
+  const ratings = Array.from({ length: 1001 }, () => ({ rating, identity: "x" }));
+  const context = undefined as never;
+  assert.throws(() => putRatings(draft, { ratings, kept: 0 }, context), { code: "write_too_large" });
+  assert.ok(putRatings(draft, { ratings: ratings.slice(1), kept: 0 }, context) !== null);
+});
+
+test("a superseded lease holder stores no summary", async () => {
+  const { model } = recording();
+  const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  // The summarizer does not listen to its signal.
+  const summarizer = async (): Promise<string> => {
+    asked.resolve();
+    await gate.promise;
+    return "said";
+  };
+  await using place = inMemory({ model, compaction: { atTokens: 10, keep: 1, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  const done = (await session.consult("q")).done.then(
+    () => "done",
+    (error: unknown) => String(error),
+  );
+  await asked.promise;
+  await (await place.another().get("s")).breakLease();
+  gate.resolve();
+  assert.notEqual(await done, "done");
+  assert.deepEqual(await Array.fromAsync(session.summaries()), []);
+  await assertSound(place);
+});
+
+test("marks and ratings are of one turn: one that takes its place has none, also in the same millisecond", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.summarize({ to: 3 });
+  await session.leaveOut(3);
+  assert.deepEqual(await Array.fromAsync(session.summaries()), [], "a summary up to a turn that is left out");
+  await session.rate(3, { rating: "up" });
+  for (const turn of [
+    { input: "other", output: "turn" },
+    { input: "other", output: "turn", key: "k" },
+  ]) {
+    const { version } = (await session.look()).info;
+    await session.write({ turns: { from: 3, turns: [turn] }, onto: version });
+    assert.deepEqual([await session.memory(), await session.ratings()], [{ pinned: [], leftOut: [] }, []]);
+    await session.pin(3);
+    await session.rate(3, { rating: "up" });
+  }
+});
+
+test("a truncation of one branch leaves the marks and ratings of another one", async () => {
+  await using place = inMemory({ model: recording().model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.pin(3);
+  await session.rate(3, { rating: "up" });
+  await place.clock.advance(1);
+  await (
+    await session.edit(2, "edited2")
+  ).done;
+  await session.leaveOut(2);
+  await session.truncate(1);
+  await session.switchTo("1");
+  assert.deepEqual(await session.memory(), { pinned: [3], leftOut: [] });
+  assert.equal((await session.ratings()).length, 1);
+});
+
+test("a summary belongs to a turn with its status, its input and its output", () => {
+  const turn: Turn = {
+    seq: 1,
+    key: "k",
+    at: new Date(5),
+    status: "done",
+    agent: "a",
+    input: [{ role: "user", content: "in" }],
+    output: [{ role: "assistant", content: "out" }],
+    requests: 1,
+  };
+  const others: readonly Turn[] = [
+    { ...turn, at: new Date(6) },
+    { ...turn, key: null },
+    { ...turn, status: "interrupted" },
+    { ...turn, input: [{ role: "user", content: "other" }] },
+    { ...turn, output: [] },
+  ];
+  assert.equal(new Set([turn, ...others].map(contentIdentity)).size, 6);
+  assert.equal(contentIdentity({ ...turn, agent: "b", requests: 2 }), contentIdentity(turn));
+});
+
+test("the summary and the pinned turns take a part of the window, and leave the rest to the turns", () => {
+  const turns = [1, 2, 3, 4].map((seq) => ({
+    seq,
+    status: "done" as const,
+    input: [{ role: "user" as const, content: "x".repeat(400) }],
+    output: [],
+    requests: 0,
+  }));
+  const { tokens } = shownTurn(turns[0]!);
+  const window = { turns: 10, tokens: tokens * 4 };
+  const memory = { summary: { to: 1, text: "s".repeat(10_000) }, pinned: turns, leftOut: new Set([4]) };
+  const past = remembered(turns, { memory, window });
+  assert.deepEqual(
+    past.turns.map(({ seq }) => seq),
+    [2, 3],
+  );
+  assert.deepEqual(
+    past.memory?.pinned.map(({ seq }) => seq),
+    [2, 3],
+    "the newest that fit, without one that is left out",
+  );
+  assert.equal(past.memory?.summary?.text.length, window.tokens, "a character for each token");
+  const summaryTokens = estimateTokens(summaryMessages("s".repeat(window.tokens), undefined));
+  assert.equal(past.window.tokens, window.tokens - 2 * tokens - summaryTokens);
+});
+
+test("damaged entries of memory are no marks, no ratings and no summaries", () => {
+  for (const data of ["{", "null", "5", '{"pinned":"all"}', '{"pinned":[[1]],"leftOut":[["1","x"],null]}']) {
+    const entry = { seq: 1, key: null, at: 0, data };
+    assert.deepEqual(memoryOf(entry), { pinned: [], leftOut: [] });
+    assert.deepEqual([readRating(entry), readSummary(4, entry)], [undefined, undefined]);
+  }
 });
 
 test("wrong options of memory are refused before anything is written", async () => {
