@@ -85,6 +85,7 @@ export type Expected =
   | "object"
   | "one_default_agent"
   | "one_of"
+  | "one_session"
   | "one_user"
   | "origin"
   | "outbox"
@@ -274,6 +275,8 @@ const defects = {
   content: () => "has no documents: it is empty",
   content_of_message: () => "has no content",
   conversation_name: () => "names no conversation, while others in its file do; no entry of the file is imported",
+  one_session: ({ value = "", known = [] }: Expectation) =>
+    `is ${value}, while messages beside it have ${known.join(", ")}: they would become one session; name the conversation of each message in conversation_id, or rename the field if it names no conversation and no user`,
   one_user: ({ value = "", known = [] }: Expectation) =>
     `is ${value}, while messages beside it name ${known.join(", ")}; a session belongs to one user: name the conversation of each message`,
   depth: (e: Expectation) => `is nested deeper than ${e.max} levels`,

@@ -471,16 +471,16 @@ test("a message of no known format is named by its place", async () => {
   assert.match(report.reasons[0]!.message, /^f:1 messages\[1\] is an object; expected a message in a format that/);
 });
 
-test("rows of several conversations in one object are sessions of their own, unless the object has an id", async () => {
+test("rows of several conversations in one object are sessions of their own; in an object with an id they are refused", async () => {
   await using place = inMemory();
   const row = (chatId: string, role: string, content: string): object => ({ chatId, role, content });
   const messages = [row("a", "user", "Hi"), row("a", "assistant", "Ho"), row("b", "user", "My door code is 0000")];
   const text = [{ data: messages }, { id: "c", messages }, { messages: [...messages, { role: "user", content: "x" }] }];
   const report = await importText(place.sessions, text.map((one) => JSON.stringify(one)).join("\n"));
-  assert.deepEqual([report.restored, report.turns, report.skipped], [3, 4, 1]);
-  assert.match(report.reasons[0]!.message, /^f:3 messages\[3\] names no conversation, while others/);
+  assert.deepEqual([report.restored, report.turns, report.skipped], [2, 2, 2]);
+  assert.match(report.reasons[0]!.message, /^f:2 messages\[2\] chatId is "b", while messages beside it have "a"/);
+  assert.match(report.reasons[1]!.message, /^f:3 messages\[3\] names no conversation, while others/);
   assert.equal((await messagesOf(place.sessions, "a")).length, 2);
-  assert.equal((await messagesOf(place.sessions, "c")).length, 3);
 });
 
 test("the words of a spoken answer are its content, and an answer that is named alone stands as its id", async () => {

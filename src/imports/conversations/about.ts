@@ -12,36 +12,30 @@ import { SessionError } from "../../errors.ts";
 import type { Conversation, MessageFacts } from "../../sessions/transfer/conversation.ts";
 import { instantOf } from "./instants.ts";
 
-/** The names of the id of a conversation, in its own object. */
-const ownIdNames = [
-  "id",
-  "uuid",
-  "conversation_id",
-  "conversationId",
-  "thread_id",
-  "threadId",
-  "session_id",
-  "sessionId",
-  "SessionId",
-  "chat_id",
-  "chatId",
-  "_id",
-] as const;
+/** The names of the id of a conversation, in its own object, without case and separators. */
+const ownIdNames = ["id", "uuid", "conversationid", "threadid", "sessionid", "chatid", "_id"] as const;
 
-/** The names under which a message says to which conversation it belongs. */
-export const groupNames: readonly string[] = [
+/** The names under which a message says to which conversation it belongs, without case and separators. */
+const groupNames: readonly string[] = [
   ...ownIdNames.filter((name) => !["id", "uuid", "_id"].includes(name)),
-  "conversation_uuid",
-  "conversationUuid",
-  "dialog_id",
-  "dialogue_id",
+  "conversationuuid",
+  "threaduuid",
+  "sessionuuid",
+  "chatuuid",
+  "convid",
+  "convoid",
+  "chatsessionid",
+  "dialogid",
+  "dialogueid",
+  "roomid",
+  "ticketid",
   "conversation",
   "session",
   "thread",
   "chat",
 ];
 const titleNames = ["title", "name", "subject"] as const;
-export const userNames: readonly string[] = ["user", "user_id", "userId", "username"];
+const userNames: readonly string[] = ["user", "userid", "username"];
 export const agentNames: readonly string[] = ["agent", "agent_name", "agentName", "agent_role"];
 const createdNames = [
   "createdAt",
@@ -65,16 +59,46 @@ const updatedNames = [
   "lastActivityAt",
 ] as const;
 
+/** No name of an id is longer. */
+const nameLengthMax = 32;
+
+/** The name of a field without case and separators: `Session_ID` and `sessionId` are `sessionid`. */
+export function plainName(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z\d]/g, "");
+}
+
+/** The fields that have one of the plain names, in the order of these. `_id` is a name of its own: MongoDB adds it to all. */
+function namesIn(fields: Fields, plain: readonly string[]): readonly string[] {
+  const found = Object.keys(fields).flatMap((name) => {
+    const at = name.length > nameLengthMax ? -1 : plain.indexOf(name === "_id" ? name : plainName(name));
+    return at < 0 ? [] : [{ name, at }];
+  });
+  if (found.length < 2) return found.map(({ name }) => name);
+  return found.toSorted((one, other) => one.at - other.at).map(({ name }) => name);
+}
+
 /** The text of the first of these fields that has one; a number is its digits. */
 export function textOf(fields: Fields, names: readonly string[]): string | undefined {
   for (const name of names) {
-    const given = Object.hasOwn(fields, name) ? fields[name] : undefined;
-    // MongoDB writes its ids so.
-    const value = isFields(given) && typeof given["$oid"] === "string" ? given["$oid"] : given;
-    if (typeof value === "string" && value !== "") return value;
-    if (typeof value === "number" || typeof value === "bigint") return String(value);
+    const text = textOfValue(Object.hasOwn(fields, name) ? fields[name] : undefined);
+    if (text !== undefined) return text;
   }
   return undefined;
+}
+
+/** The text of an id. MongoDB writes its ids as objects. */
+function textOfValue(given: Value | undefined): string | undefined {
+  const value = isFields(given) && typeof given["$oid"] === "string" ? given["$oid"] : given;
+  if (typeof value === "string" && value !== "") return value;
+  return typeof value === "number" || typeof value === "bigint" ? String(value) : undefined;
+}
+
+/** The names of the id in an object that a field names, such as `{"chat": {"id"}}`, without case and separators. */
+const innerIdNames = ["id", "uuid", "_id", "value", ...groupNames.slice(0, -4)] as const;
+
+/** The id in a field: a text, or an object with an id. */
+export function idIn(value: Value | undefined, inner: readonly string[] = innerIdNames): string | undefined {
+  return textOfValue(value) ?? (isFields(value) ? textOf(value, namesIn(value, inner)) : undefined);
 }
 
 /** The first of these fields that is a time, epoch ms. */
@@ -88,35 +112,50 @@ export function timeIn(fields: Fields, names: readonly string[] = createdNames):
 
 /** True for an object with the id of a conversation. */
 export function hasOwnId(value: Value): boolean {
-  return isFields(value) && textOf(value, ownIdNames) !== undefined;
+  return isFields(value) && textOf(value, namesIn(value, ownIdNames)) !== undefined;
 }
 
 /** The conversation that a message says to belong to. */
 export function groupOf(entry: Value): string | undefined {
-  return isFields(entry) ? textOf(entry, groupNames) : undefined;
+  const name = groupNameOf(entry);
+  return name === undefined ? undefined : idIn((entry as Fields)[name]);
+}
+
+/** The field in which a message names its conversation. */
+export function groupNameOf(entry: Value): string | undefined {
+  if (!isFields(entry)) return undefined;
+  return namesIn(entry, groupNames).find((name) => idIn(entry[name]) !== undefined);
+}
+
+/** True for the name of a field in which a message names its conversation. */
+export function isGroupName(name: string): boolean {
+  return groupNames.includes(plainName(name));
+}
+
+/** True for the name of a field in which a message, or a conversation, names its user. */
+export function isUserName(name: string): boolean {
+  return userNames.includes(plainName(name));
 }
 
 /** The user that a message, or a conversation, names. */
 export function userOf(value: Value): string | undefined {
-  return isFields(value) ? userIn(value, userNames) : undefined;
+  return isFields(value) ? userIn(value, namesIn(value, userNames)) : undefined;
 }
 
-/** The names of the id of a user, in an object of the user. */
-const userIdNames = ["id", "uuid", "_id", "user_id", "userId", "username"] as const;
+/** The names of the id of a user, in an object of the user, without case and separators. */
+const userIdNames = ["id", "uuid", "_id", "userid", "username", "email"] as const;
 
 /** The user in the first of these fields that has one: a text, or an object with an id. */
 function userIn(fields: Fields, names: readonly string[]): string | undefined {
-  return names
-    .map((name) => textOf(fields, [name]) ?? (isFields(fields[name]) ? textOf(fields[name], userIdNames) : undefined))
-    .find((user) => user !== undefined);
+  return names.map((name) => idIn(fields[name], userIdNames)).find((user) => user !== undefined);
 }
 
 /** What the fields of users say beside the id: an object without it. */
-export function besideUsers(fields: Fields, names: readonly string[] = userNames): Fields {
+export function besideUsers(fields: Fields, names: readonly string[] = namesIn(fields, userNames)): Fields {
   const beside = names.flatMap((name): readonly (readonly [string, Fields])[] => {
     const user = fields[name];
     if (!isFields(user) || textOf(fields, [name]) !== undefined) return [];
-    const taken = userIdNames.find((one) => textOf(user, [one]) !== undefined);
+    const taken = namesIn(user, userIdNames).find((one) => textOf(user, [one]) !== undefined);
     const rest = Object.entries(user).filter(([one, value]) => one !== taken && says(value));
     return rest.length === 0 ? [] : [[name, Object.fromEntries(rest)]];
   });
@@ -160,12 +199,12 @@ export function aboutConversation(
     taken.add(found);
     return read([found]);
   };
-  const id = take(ownIdNames, (some) => textOf(fields, some));
+  const id = take(namesIn(fields, ownIdNames), (some) => textOf(fields, some));
   const title = take(titleNames, (some) => textIn(fields, some));
-  const user = take(userNames, (some) => userIn(fields, some));
+  const user = take(namesIn(fields, userNames), (some) => userIn(fields, some));
   const besideUser = besideUsers(
     fields,
-    names(userNames).filter((name) => taken.has(name)),
+    names(namesIn(fields, userNames)).filter((name) => taken.has(name)),
   );
   const agent = take(agentNames, (some) => textIn(fields, some));
   const createdAt = take(createdNames, (some) => timeIn(fields, some));

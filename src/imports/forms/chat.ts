@@ -10,6 +10,7 @@ import type { ConversationFormat, DocumentKind, FoundDocument } from "../convers
 import { isExported } from "../conversations/exported-session.ts";
 import { pagesBehind } from "../conversations/left-out.ts";
 import { aboutInstructed, instructionsIn, listedMessages } from "../conversations/listed-messages.ts";
+import { guardOneSession, severalConversations, type LooseMessage } from "../conversations/one-session.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 import { messagesOfWritten, type WrittenMessage } from "../conversations/written-messages.ts";
@@ -72,7 +73,13 @@ function conversationsIn(document: FoundDocument, format: MessageFormat | undefi
   const { value, place } = document;
   const list = listIn(value)?.list ?? [];
   const groups = Map.groupBy(list.entries(), ([, message]) => groupOf(message));
-  const isOne = hasOwnId(value) || groups.size - (groups.has(undefined) ? 1 : 0) < 2;
+  const names = [...groups.keys()].filter((one) => one !== undefined);
+  const isOne = hasOwnId(value) || names.length < 2;
+  const listed = (): readonly LooseMessage[] =>
+    list.map((one, index) => ({ value: one, place: `${place} messages[${index}]`, isAsked: isOfUser(one) }));
+  if (!hasOwnId(value)) {
+    if (isOne) guardOneSession(listed(), { isNamed: names.length > 0 });
+  } else if (names.length > 1) throw severalConversations(listed());
   const [[name] = []] = groups;
   if (isOne && name !== undefined && groups.size === 1 && !hasOwnId(value))
     return [{ ...conversationIn(document, format), id: name }];
@@ -126,6 +133,8 @@ export function conversationOfEntries(
     (one, index) => one.user !== undefined && isOfUser(messageIn(documents[index]!.value).value),
   );
   const user = onlyUser(asked.length > 0 ? asked : named);
+  const loose = documents.map(({ value, place }) => ({ value, place, isAsked: isOfUser(messageIn(value).value) }));
+  guardOneSession(loose, { isNamed: id !== undefined });
   return {
     ...defined({ id, user }),
     ...messagesOfWritten(written, { place: documents[0].place, format, form: "message-rows" }),

@@ -9,19 +9,20 @@ import {
   besideUsers,
   factNames,
   factsOf,
-  groupNames,
   groupOf,
   hasOwnId,
+  isGroupName,
+  isUserName,
   onlyUser,
   restOf,
   textOf,
-  userNames,
   userOf,
 } from "../conversations/about.ts";
 import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
 import { answerNames, questionNames, tokensBeside } from "../conversations/exchange-names.ts";
 import { withBeside } from "../conversations/kept-beside.ts";
 import { aboutInstructed, instructionsIn } from "../conversations/listed-messages.ts";
+import { guardOneSession, severalConversations, type LooseMessage } from "../conversations/one-session.ts";
 import { noConversationName, noMessages } from "../conversations/refusals.ts";
 import { inTimeOrder } from "../conversations/time-order.ts";
 import { loneExchangeIn, type LoneExchange } from "./lone-exchange.ts";
@@ -43,7 +44,14 @@ export const exchanges: ConversationFormat = {
     if (name === undefined) return [conversationOfRows({}, documents)];
     const rows = (fields[name] as readonly Value[]).map((row) => ({ value: row, place }));
     const groups = Map.groupBy(rows, (row) => groupOf(row.value));
-    if (hasOwnId(fields) || [...groups.keys()].every((id) => id === undefined)) return [conversationOf(fields, place)];
+    const loose = rows.map(looseOf);
+    if (hasOwnId(fields) && [...groups.keys()].filter((id) => id !== undefined).length > 1)
+      throw severalConversations(loose);
+    if (hasOwnId(fields)) return [conversationOf(fields, place)];
+    if (groups.size === 1 && groups.has(undefined)) {
+      guardOneSession(loose, { isNamed: false });
+      return [conversationOf(fields, place)];
+    }
     // Rows of a table in one object.
     const { [name]: _, ...around } = fields;
     return [...groups].map(([id, own]) => {
@@ -52,6 +60,10 @@ export const exchanges: ConversationFormat = {
     });
   },
 };
+
+function looseOf({ value, place }: FoundDocument): LooseMessage {
+  return { value: besideOf(value as Fields), place, isAsked: true };
+}
 
 /** True for a row of a table: an exchange that names its conversation. */
 function isRow(document: Fields): boolean {
@@ -83,16 +95,16 @@ function conversationOfRows(around: Fields, rows: readonly FoundDocument[]): Con
   const [{ row: first, place }] = ordered as readonly [(typeof ordered)[0], ...typeof ordered];
   const said = ordered.map((one) => ({ ...one, beside: besideOf(one.row) }));
   const user = userOf(around) ?? onlyUser(said.map(({ beside, place: of }) => ({ user: userOf(beside), place: of })));
+  guardOneSession(rows.map(looseOf), { isNamed: true });
   const agent =
     textOf(around, agentNames) ??
     said.map(({ beside }) => textOf(beside, agentNames)).find((name) => name !== undefined);
   const id = groupOf(first);
   const isTaken = (name: string, beside: Fields): boolean => {
-    if (userNames.includes(name) && isFields(beside[name])) return true;
+    if (isUserName(name) && isFields(beside[name])) return true;
     const text = textOf(beside, [name]);
-    const isOf = (names: readonly string[], taken: string | undefined): boolean =>
-      names.includes(name) && text === taken;
-    return isOf(groupNames, id) || isOf(userNames, user) || isOf(agentNames, agent);
+    if (isGroupName(name)) return text === id;
+    return isUserName(name) ? text === user : agentNames.includes(name) && text === agent;
   };
   const list = said.map(({ row, beside }) => ({
     ...Object.fromEntries(

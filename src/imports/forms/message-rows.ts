@@ -6,7 +6,7 @@ import { isFields, type Fields } from "../../domain/turns/known-parts.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { formatOf } from "../../formats/registry.ts";
 import { dataOf } from "../../formats/shown-parts.ts";
-import { groupNames, groupOf, restOf, textOf } from "../conversations/about.ts";
+import { groupOf, isGroupName, restOf, textOf } from "../conversations/about.ts";
 import type { ConversationFormat, FoundDocument } from "../conversations/conversation-format.ts";
 import { conversationOfEntries } from "./chat.ts";
 
@@ -38,9 +38,7 @@ function messageIn(row: Fields): Value | undefined {
 function messageOfRow(row: Value): { readonly value: Value; readonly beside: Fields | undefined } {
   const fields = row as Fields;
   const message = messageNames.find((name) => (fields[name] ?? null) !== null);
-  const groups = Object.keys(fields).filter(
-    (name) => textOf(fields, [name]) === groupOf(row) && groupNames.includes(name),
-  );
+  const groups = Object.keys(fields).filter((name) => textOf(fields, [name]) === groupOf(row) && isGroupName(name));
   return {
     value: messageIn(fields)!,
     beside: restOf(fields, [...groups, ...(message === undefined ? [] : [message])]),

@@ -14,6 +14,7 @@ import { LeftOutCounts } from "../conversations/left-out.ts";
 import { aboutConversation, isOfUser, onlyUser, says, withoutClash } from "../conversations/about.ts";
 import { tokensBeside } from "../conversations/exchange-names.ts";
 import { instantOf } from "../conversations/instants.ts";
+import { guardOneSession } from "../conversations/one-session.ts";
 import { messagesOfWritten } from "../conversations/written-messages.ts";
 import { conversationFormats } from "../forms/registry.ts";
 import type { TableColumns, TableField } from "./table-columns.ts";
@@ -236,6 +237,8 @@ function aboutOf(
   const named = rows.map((row) => ({ user: textIn(row, columns.user) || undefined, place: source, row }));
   const asked = named.filter((one) => one.user !== undefined && isOfUser(roleOf(one.row)));
   const user = onlyUser(asked.length > 0 ? asked : named);
+  const loose = rows.map((row) => ({ value: row as Fields, place: source, isAsked: isOfUser(roleOf(row)) }));
+  guardOneSession(loose, { isNamed: true });
   return defined({ agent: first("agent"), user, createdAt: timeOf(rows[0] ?? {}, columns) });
 }
 
