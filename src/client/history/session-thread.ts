@@ -6,12 +6,20 @@ import type { AnswerEvent } from "../../domain/turns/answer-event.ts";
 import type { Message, Turn } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument, invalidText } from "../../domain/values/invalid-argument.ts";
+import type { Value } from "../../domain/values/codec.ts";
 import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import { hasCode, SessionError } from "../../errors.ts";
-import type { Answer, Branch, SessionInfo, TurnRange } from "../../index.ts";
-import { ownFormat, type HistoryItem, type HistoryMessages, type StoredMessage } from "./formats.ts";
+import type { Answer, Branch, Decisions, SessionInfo, TurnRange, WaitingTurn } from "../../index.ts";
+import {
+  ownFormat,
+  type FormatAdapter,
+  type FormattedHistory,
+  type HistoryItem,
+  type HistoryMessages,
+  type StoredMessage,
+} from "./formats.ts";
 import { idOf } from "./thread-id.ts";
-import { foreignMessages, inputOf, parsedOf } from "./turns.ts";
+import { foreignMessages, inputOf, isReadable, parsedOf } from "./turns.ts";
 
 /** A session, as far as a thread needs it: a `RemoteSession`, or a `Session` of the same process. */
 export interface AnsweringSession {
@@ -25,6 +33,8 @@ export interface AnsweringSession {
     options: { key: string; after?: number; keep?: boolean; agent?: string; model?: string },
   ): Promise<Answer>;
   running(): Promise<Answer | undefined>;
+  waiting(): Promise<WaitingTurn | null>;
+  approve(token: string, decisions: Decisions): Promise<Answer>;
   cancel(options?: { key?: string }): Promise<boolean>;
 }
 
@@ -50,6 +60,9 @@ export interface AssistantRun {
   readonly messages: readonly any[];
   readonly abortSignal: AbortSignal;
   readonly unstable_assistantMessageId?: string | undefined;
+  /** The message that the run continues. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- `ThreadMessage` of the package, whose types may be absent
+  readonly unstable_getMessage?: (() => any) | undefined;
 }
 
 /** An answer so far, a `ChatModelRunResult`. */
@@ -58,6 +71,7 @@ export interface AssistantResult {
   readonly content: any[];
   readonly status?:
     | { readonly type: "running" }
+    | { readonly type: "requires-action"; readonly reason: "tool-calls" }
     | { readonly type: "complete"; readonly reason: "unknown" }
     | { readonly type: "incomplete"; readonly reason: "cancelled" };
 }
@@ -93,6 +107,11 @@ export class AssistantSession {
     load(): Promise<HistoryMessages & { unstable_resume?: boolean }>;
     append(item: HistoryItem): Promise<void>;
     resume(run: AssistantRun): AsyncGenerator<AssistantResult, void, unknown>;
+    /**
+     * The history for a runtime whose messages are those of the AI SDK. It reads the turns: the session has a message once it is asked.
+     * @throws SessionError `argument_invalid` for another format
+     */
+    withFormat<M, S extends Record<string, unknown>>(format: FormatAdapter<M, S>): Omit<FormattedHistory<M>, "delete">;
   };
   /** A `ChatModelAdapter`: it asks the session. */
   readonly model: { run(run: AssistantRun): AsyncGenerator<AssistantResult, void> };
@@ -117,22 +136,49 @@ export class AssistantSession {
       // The session has a message once it is asked.
       append: () => Promise.resolve(),
       resume: (run) => this.#resume(run),
+      withFormat: (format) => this.#formatted(format),
     };
     this.model = { run: (run) => this.#run(run) };
   }
 
+  #formatted<M, S extends Record<string, unknown>>(format: FormatAdapter<M, S>): Omit<FormattedHistory<M>, "delete"> {
+    const name = format.format;
+    if (name === ownFormat || !isReadable(name))
+      throw invalidArgument("format", name, { expected: "one_of", known: ["ai-sdk/v6"] });
+    return {
+      load: async () => {
+        const { headId, items } = await this.#view(name);
+        const messages = items.map(({ id, parent, content }) =>
+          format.decode({ id, parent_id: parent, format: name, content: content as unknown as S }),
+        );
+        return { headId, messages };
+      },
+      append: () => Promise.resolve(),
+      update: () => Promise.resolve(),
+    };
+  }
+
   async #load(): Promise<HistoryMessages & { unstable_resume?: boolean }> {
+    const { headId, items } = await this.#view(ownFormat);
+    const messages = items.map(({ content, parent }): HistoryItem => ({ message: content, parentId: parent }));
+    return { headId, messages, ...defined({ unstable_resume: this.#open && true }) };
+  }
+
+  /** The messages of all branches in a format, parents first, and the last one of the current branch. */
+  async #view(format: string): Promise<{ readonly headId: string | null; readonly items: readonly StoredMessage[] }> {
     this.#open = undefined;
     const session = await this.#find();
-    if (session === undefined) return { headId: null, messages: [] };
+    if (session === undefined) return { headId: null, items: [] };
     const turns = await Array.fromAsync(session.turns());
     const last = turns.at(-1);
-    const messages: HistoryItem[] = [];
+    const waiting = last?.status === "waiting" ? await session.waiting() : null;
+    const items: StoredMessage[] = [];
     const ends = new Map<string, string | null>();
+    const shows = { items, ends, format, waiting };
     // In the order of their versions.
     for (const { id: branch, at, isCurrent } of await session.branches()) {
       if (isCurrent) {
-        this.#show(turns, { messages, ends });
+        this.#show(turns, shows);
         continue;
       }
       // From the last turn that it shares with the branch that it left, or whole where that one is not shown yet.
@@ -140,27 +186,23 @@ export class AssistantSession {
       const [first] = line;
       if (first !== undefined && first.seq > 1 && !ends.has(placeOf(first).identity))
         line = await Array.fromAsync(session.turns({ branch }));
-      this.#show(line, { messages, ends });
+      this.#show(line, shows);
     }
-    const headId = last === undefined ? null : this.#show(turns, { messages, ends });
-    if (last?.status !== "open") return { headId, messages };
-    this.#open = placeOf(last);
-    return { headId, messages, unstable_resume: true };
+    const headId = last === undefined ? null : this.#show(turns, shows);
+    this.#open = last?.status === "open" ? placeOf(last) : undefined;
+    return { headId, items };
   }
 
   /** Adds the turns of a branch to the messages, without those that another branch has shown. Returns its last message. */
-  #show(
-    turns: readonly Turn[],
-    { messages, ends }: { readonly messages: HistoryItem[]; readonly ends: Map<string, string | null> },
-  ): string | null {
+  #show(turns: readonly Turn[], { items, ends, format, waiting }: Shows): string | null {
     let parentId: string | null = null;
     for (const turn of turns) {
       const place = placeOf(turn);
       if (!ends.has(place.identity)) {
-        for (const { id, content } of shown(turn)) {
-          messages.push({ message: content, parentId });
-          this.#places.set(id, place);
-          parentId = id;
+        for (const message of shown(turn, { format, waiting })) {
+          items.push({ ...message, parent: parentId });
+          this.#places.set(message.id, place);
+          parentId = message.id;
         }
         ends.set(place.identity, parentId);
       }
@@ -173,7 +215,14 @@ export class AssistantSession {
     messages,
     abortSignal,
     unstable_assistantMessageId: id,
+    unstable_getMessage: getMessage,
   }: AssistantRun): AsyncGenerator<AssistantResult> {
+    const current = fieldsOf(getMessage?.());
+    const decisions = decisionsIn(current);
+    if (decisions !== undefined) {
+      yield* this.#decide(current, decisions, abortSignal);
+      return;
+    }
     const own = messages as readonly { readonly id: string; readonly role: string }[];
     if (own.at(-1)?.role !== "user") throw invalidArgument("messages", own.at(-1)?.role, { expected: "user_content" });
     const known = own.findLastIndex((message) => this.#places.has(message.id));
@@ -201,6 +250,25 @@ export class AssistantSession {
     }
   }
 
+  /**
+   * The answer that goes on once the page has decided on its calls.
+   * @throws SessionError `turn_not_waiting` where another program has decided: load the thread again
+   */
+  async *#decide(message: Fields, decisions: Decisions, abortSignal: AbortSignal): AsyncGenerator<AssistantResult> {
+    const id = String(message["id"]);
+    const place = this.#places.get(id);
+    const session = await this.#find();
+    const waiting = await session?.waiting();
+    if (session === undefined || place === undefined || waiting?.turn !== place.seq)
+      throw new SessionError("turn_not_waiting", defined({ sessionId: await this.#id, turn: place?.seq }));
+    const asked = waiting.calls.flatMap((call) => {
+      const decision = decisions[call.id];
+      return decision === undefined ? [] : [[call.id, decision] as const];
+    });
+    const answer = await session.approve(waiting.token, Object.fromEntries(asked));
+    yield* this.#follow(answer, { session, abortSignal, id, place, before: message["content"] as Parts });
+  }
+
   async *#resume({ abortSignal, unstable_assistantMessageId: id }: AssistantRun): AsyncGenerator<AssistantResult> {
     const place = this.#open;
     const session = await this.#find();
@@ -220,11 +288,14 @@ export class AssistantSession {
       id,
       place,
       key,
-    }: Omit<AssistantRun, "messages"> & {
+      before,
+    }: Pick<AssistantRun, "abortSignal"> & {
       session: AnsweringSession;
       id: string | undefined;
       place: Place;
       key?: string;
+      /** The parts that the message has already: the page adds those that are new. */
+      before?: Parts;
     },
   ): AsyncGenerator<AssistantResult> {
     if (id !== undefined) this.#places.set(id, place);
@@ -246,11 +317,13 @@ export class AssistantSession {
         const next = await Promise.race([events.next(), left.promise]);
         if (next === undefined) return;
         if (next.done === true) break;
-        if (grow(parts, next.value)) yield { content: structuredClone(parts) };
+        if (grow(parts, next.value, before)) yield { content: structuredClone(parts) };
       }
       const turn = await answer.done;
-      const ended = this.#ended(turn, id);
-      yield parts.length === 0 ? ended : { ...ended, content: structuredClone(parts) };
+      const waiting = turn.status === "waiting" ? await session.waiting() : null;
+      const ended = this.#ended(turn, id, waiting);
+      const own = withApprovals(structuredClone(parts), { turn, waiting });
+      yield parts.length === 0 && before === undefined ? ended : { ...ended, content: own };
     } finally {
       abortSignal.removeEventListener("abort", leave);
       // A reader that waits for the next event ends with it.
@@ -258,10 +331,12 @@ export class AssistantSession {
     }
   }
 
-  #ended(turn: Turn, id: string | undefined): AssistantResult {
+  #ended(turn: Turn, id: string | undefined, waiting: WaitingTurn | null = null): AssistantResult {
     if (id !== undefined) this.#places.set(id, placeOf(turn));
-    const message = shown(turn).findLast(({ content }) => fieldsOf(content)["role"] === "assistant");
+    const all = shown(turn, { format: ownFormat, waiting });
+    const message = all.findLast(({ content }) => fieldsOf(content)["role"] === "assistant");
     const content = (fieldsOf(message?.content)["content"] ?? []) as Parts;
+    if (asksIn(turn, waiting).length > 0) return { content, status: asking };
     const isDone = turn.status === "done";
     const status = isDone ? { type: "complete" as const, reason: "unknown" as const } : cancelled;
     return { content, status };
@@ -277,6 +352,15 @@ export class AssistantSession {
   }
 }
 
+/** How branches are shown. */
+interface Shows {
+  readonly items: StoredMessage[];
+  readonly ends: Map<string, string | null>;
+  readonly format: string;
+  readonly waiting: WaitingTurn | null;
+}
+
+const asking = { type: "requires-action", reason: "tool-calls" } as const;
 const cancelled = { type: "incomplete", reason: "cancelled" } as const;
 
 /** Makes a branch that has this turn the current one. @throws SessionError `conflict` where no branch has it any more */
@@ -308,12 +392,51 @@ function placeOf({ seq, key, at, input }: Turn): Place {
 }
 
 /** The messages of a turn, with ids of their own. */
-function shown(turn: Turn): readonly Omit<StoredMessage, "parent">[] {
+function shown(
+  turn: Turn,
+  { format, waiting }: Pick<Shows, "format" | "waiting">,
+): readonly Omit<StoredMessage, "parent">[] {
   const { identity } = placeOf(turn);
-  return foreignMessages(turn, ownFormat).map((message, index) => {
+  const all = foreignMessages(turn, format);
+  return all.map((message, index) => {
     const id = index === 0 ? identity : `${identity}/${index + 1}`;
-    return { ...message, id, content: { ...(message.content as object), id } };
+    if (format !== ownFormat) return { ...message, id };
+    const content = { ...(message.content as object), id };
+    const isAsking = index === all.length - 1 && asksIn(turn, waiting).length > 0;
+    if (!isAsking) return { ...message, id, content };
+    const parts = withApprovals((message.content as unknown as { readonly content: Parts }).content, { turn, waiting });
+    return { ...message, id, content: { ...content, content: parts, status: asking } as unknown as Value };
   });
+}
+
+/** The ids of the calls that the turn asks for. */
+function asksIn({ seq, status }: Turn, waiting: WaitingTurn | null): readonly string[] {
+  return status === "waiting" && waiting?.turn === seq ? waiting.calls.map(({ id }) => id) : [];
+}
+
+/** The parts with what the page asks for: a call that needs an approval has one, under an id of the thread. */
+function withApprovals(
+  parts: Parts,
+  { turn, waiting }: { readonly turn: Turn; readonly waiting: WaitingTurn | null },
+): Parts {
+  const asks = asksIn(turn, waiting);
+  const { identity } = placeOf(turn);
+  return parts.map((part) =>
+    part.type === "tool-call" && part["result"] === undefined && asks.includes(String(part["toolCallId"]))
+      ? { ...part, approval: { id: `${identity}/${String(part["toolCallId"])}` } }
+      : part,
+  );
+}
+
+/** What the page has decided on calls that have not run, by their ids; undefined where it has decided on none. */
+function decisionsIn({ content }: Fields): Decisions | undefined {
+  const decided = (Array.isArray(content) ? (content as readonly Value[]) : []).map(fieldsOf).flatMap((part) => {
+    const { approved, reason } = fieldsOf(part["approval"]);
+    if (typeof approved !== "boolean") return [];
+    const refused = typeof reason === "string" && reason.trim() !== "" ? reason : "The user refused.";
+    return [[String(part["toolCallId"]), approved ? (true as const) : { refused }] as const];
+  });
+  return decided.length === 0 ? undefined : Object.fromEntries(decided);
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -324,7 +447,7 @@ function fieldsOf(value: unknown): Fields {
 }
 
 /** Adds an event to the parts of a message; false for an event that the page does not show. */
-function grow(parts: Parts, event: AnswerEvent): boolean {
+function grow(parts: Parts, event: AnswerEvent, before: Parts = []): boolean {
   const last = parts.at(-1);
   if (event.type === "text" || event.type === "reasoning") {
     if (last?.type === event.type) last["text"] = `${String(last["text"])}${event.text}`;
@@ -337,8 +460,13 @@ function grow(parts: Parts, event: AnswerEvent): boolean {
     return true;
   }
   if (event.type !== "tool_result") return false;
-  const call = parts.findLast(({ toolCallId }) => toolCallId === event.id);
-  if (call === undefined) return false;
+  let call = parts.findLast(({ toolCallId }) => toolCallId === event.id);
+  if (call === undefined) {
+    // The page shows the result in the place of the call. A refused call has one already.
+    const earlier = before.findLast(({ toolCallId, result }) => toolCallId === event.id && result === undefined);
+    if (earlier === undefined) return false;
+    parts.push((call = { ...earlier }));
+  }
   Object.assign(call, defined({ result: event.content, isError: event.isError }));
   return true;
 }

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { assistantHistory } from "../../../src/client/assistant-ui.ts";
-import { openSessions, type Turn } from "../../../src/index.ts";
+import { assistantHistory, assistantSession } from "../../../src/client/assistant-ui.ts";
+import { hasCode, openSessions, type Turn } from "../../../src/index.ts";
 import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { workerProgram } from "../worker-program.ts";
-import { messageOf } from "./messages.ts";
+import { messageOf, slow } from "./messages.ts";
 
 const program = await workerProgram(join(import.meta.dirname, "worker.ts"));
 const engines = new Engines();
@@ -44,7 +44,39 @@ async function killedAfter(store: string, commits: number): Promise<boolean> {
   return stored.includes("closed");
 }
 
+/** Kills a process that answers before its next commit, and loads its thread in another one. True if the process ended before. */
+async function answersAfter(store: string, commits: number): Promise<boolean> {
+  const answered = (await worked(store, "answers", String(commits))).filter((line) => line !== "closed");
+  await using sessions = await openSessions({ store, sweep: false, model: slow });
+  const thread = assistantSession(sessions, "t");
+  const run = { messages: [], abortSignal: new AbortController().signal, unstable_assistantMessageId: "a" };
+  // The page that is loaded follows the answer of the killed process to its end, which is shown as an error behind its text.
+  if ((await thread.history.load()).unstable_resume === true)
+    await Array.fromAsync(thread.history.resume(run)).catch((error: unknown) => {
+      if (!hasCode(error, "interrupted")) throw error;
+    });
+  const loaded = await thread.history.load();
+  assert.equal(loaded.unstable_resume, undefined, `after ${commits} commits`);
+  const messages = loaded.messages.map(({ message }) => message as { readonly id: string; readonly role: string });
+  assert(messages.filter(({ role }) => role === "user").length <= answered.length + 1);
+  const asked = messageOf("on", "user");
+  await Array.fromAsync(thread.model.run({ ...run, messages: [...messages, asked] }));
+  const turns = await Array.fromAsync((await sessions.get("t")).turns());
+  const done = turns.filter(({ status }) => status === "done");
+  const kept = done.slice(0, answered.length).map(({ key }) => key);
+  assert.deepEqual(kept, answered, "no answer that was given is lost");
+  assert.deepEqual(spoken(turns.slice(-1)), ["on", "on on"]);
+  await assertSound(sessions, /which is no longer alive/);
+  return answered.length === 2;
+}
+
 for (const name of enginesOfRun("SQLite")) {
+  test(`a page that is loaded again goes on behind a server that was killed while it answered: ${name}`, async (context) => {
+    const engine = await engines.get(name);
+    const { first, step } = placesOf(context, name);
+    for (let commits = first; !(await answersAfter(engine.fresh(), commits)); commits += step);
+  });
+
   test(`a process that is killed before any of its commits loses no stored message, and its thread goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const { first, step } = placesOf(context, name);

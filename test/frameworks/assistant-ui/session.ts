@@ -6,9 +6,9 @@ import { LocalRuntimeCore } from "@assistant-ui/core/internal";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
-import { assistantSession, type AssistantSession } from "../../../src/client/assistant-ui.ts";
+import { assistantSession, type AssistantSession, type FormatAdapter } from "../../../src/client/assistant-ui.ts";
 import { connect } from "../../../src/client/index.ts";
-import type { Model, Turn } from "../../../src/index.ts";
+import { withTools, type Model, type Session, type Tool, type Turn } from "../../../src/index.ts";
 import { serve, type Serving } from "../../server/serving.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
@@ -250,4 +250,154 @@ test("a turn that is no more, and what is no question, are refused, and nothing 
   await assert.rejects(Array.fromAsync(model.run(run)), { code: "argument_invalid" });
   assert.throws(() => assistantSession(place.sessions, ""), { code: "argument_invalid" });
   assert.throws(() => assistantSession(place.sessions, "t", { agents: "a" } as never), { code: "argument_invalid" });
+});
+
+/** A model that pays after an approval, and the session's place for its tools. */
+function paying(paid: string[]): { readonly model: Model; readonly use: (session: Session) => void } {
+  let session: Session | undefined;
+  let calls = 0;
+  const asking: Model = async function* ({ messages }) {
+    const results = messages.filter(({ role }) => role === "tool").map(({ content }) => String(content));
+    if (results.length > 0) yield { type: "text", text: `Said: ${results.join(", ")}` };
+    else {
+      yield { type: "text", text: "May I? " };
+      const tool_calls = ["5", "7"].map((euros) => ({
+        id: `c${++calls}`,
+        type: "function" as const,
+        function: { name: "pay", arguments: JSON.stringify({ euros }) },
+      }));
+      yield { type: "message", message: { role: "assistant", content: null, tool_calls } };
+    }
+  };
+  const pay: Tool = {
+    name: "pay",
+    description: "Pays.",
+    parameters: { type: "object" },
+    approve: true,
+    run: ({ euros }) => {
+      paid.push(String(euros));
+      return `paid ${String(euros)}`;
+    },
+  };
+  const model: Model = (request) =>
+    withTools(asking, [pay], { session: session ?? assert.fail("no session") })(request);
+  return { model: Object.assign(model, { runsTools: true as const }), use: (given) => (session = given) };
+}
+
+const partsOf = ({ content }: Pick<ThreadMessage, "content">): readonly unknown[] =>
+  content.map((part) => {
+    if (part.type !== "tool-call") return part.type === "text" ? part.text : part.type;
+    return [part.toolName, part.approval?.approved, part.result];
+  });
+
+for (const how of ["the page that asked", "a page that is loaded", "a page over HTTP"] as const)
+  test(`${how} approves one call and refuses the other, and the answer goes on in its message`, async () => {
+    const paid: string[] = [];
+    const { model, use } = paying(paid);
+    await using here = serve({ model });
+    use(await here.sessions.create({ id: "t" }));
+    const open = async (): Promise<AssistantSession> =>
+      assistantSession(how === "a page over HTTP" ? await remoteOf(here) : here.sessions, "t");
+    let page = await new Page(await open()).load();
+    await page.say("Pay.");
+    assert.deepEqual(page.core.messages.at(-1)?.status, { type: "requires-action", reason: "tool-calls" });
+    if (how !== "the page that asked") page = await new Page(await open()).load();
+    const asked = page.core.messages.at(-1)!;
+    assert.deepEqual(partsOf(asked), ["May I? ", ["pay", undefined, undefined], ["pay", undefined, undefined]]);
+    assert.deepEqual(asked.status, { type: "requires-action", reason: "tool-calls" });
+    const approvals = asked.content.flatMap((part) => (part.type === "tool-call" ? [part.approval!.id] : []));
+    await page.core.respondToToolApproval({ approvalId: approvals[0]!, approved: true } as never);
+    assert.deepEqual(paid, [], "all calls are decided together");
+    await page.core.respondToToolApproval({
+      approvalId: approvals[1]!,
+      approved: false,
+      reason: "Too much.",
+    } as never);
+    while (page.core.messages.at(-1)?.status?.type !== "complete") await tick();
+    assert.deepEqual(paid, ["5"]);
+    const [first, yes, no, last, ...more] = partsOf(page.core.messages.at(-1)!);
+    assert.deepEqual([first, yes, more], ["May I? ", ["pay", true, "paid 5"], []]);
+    assert.deepEqual((no as readonly unknown[]).slice(0, 2), ["pay", false]);
+    assert.match(String(last), /^Said: paid 5, .*Too much\./);
+    assert.equal(page.core.messages.length, 2);
+    const turns = await Array.fromAsync((await here.sessions.get("t")).turns());
+    assert.deepEqual(
+      turns.map(({ status }) => status),
+      ["done"],
+    );
+    const again = await new Page(await open()).load();
+    assert.deepEqual([...again.texts], [...page.texts]);
+    await again.say("Thanks.");
+    assert.equal((await Array.fromAsync((await here.sessions.get("t")).turns())).length, 2);
+  });
+
+test("a decision that another program has made first is refused, and the next load shows what it led to", async () => {
+  const paid: string[] = [];
+  const { model, use } = paying(paid);
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "t" });
+  use(session);
+  const page = await new Page(assistantSession(place.sessions, "t")).load();
+  await page.say("Pay.");
+  const waiting = (await session.waiting()) ?? assert.fail("no turn waits");
+  const all = Object.fromEntries(waiting.calls.map(({ id }) => [id, true as const]));
+  await (
+    await session.approve(waiting.token, all)
+  ).done;
+  const message = page.core.messages.at(-1)!;
+  const content = message.content.map((part) =>
+    part.type === "tool-call" ? { ...part, approval: { ...part.approval, approved: false } } : part,
+  );
+  const run = {
+    messages: [],
+    abortSignal: new AbortController().signal,
+    unstable_getMessage: () => ({ ...message, content }),
+  };
+  const thread = assistantSession(place.sessions, "t");
+  await thread.history.load();
+  await assert.rejects(Array.fromAsync(thread.model.run(run)), { code: "turn_not_waiting" });
+  const again = await new Page(assistantSession(place.sessions, "t")).load();
+  assert.match(again.texts.at(-1)!, /^May I\? Said: paid 5, paid 7$/);
+  assert.deepEqual(paid, ["5", "7"]);
+});
+
+test("a runtime with messages of the AI SDK reads the turns, and another form is refused", async () => {
+  await using place = inMemory({ model: counting });
+  answers = 0;
+  const session = await place.sessions.create({ id: "t" });
+  await (
+    await session.consult("one", { key: "k" })
+  ).done;
+  await (
+    await session.edit(1, "uno")
+  ).done;
+  const format = (name: string): FormatAdapter<{ readonly id: string }, Record<string, unknown>> => ({
+    format: name,
+    encode: ({ message }) => ({ ...message }),
+    decode: ({ id, parent_id, content }) => ({ parentId: parent_id, message: { ...content, id } }),
+    getId: ({ id }) => id,
+  });
+  const { history } = assistantSession(place.sessions, "t");
+  const own = history.withFormat(format("ai-sdk/v6"));
+  const { headId, messages } = await own.load();
+  const text = (value: string): object[] => [{ type: "text", text: value }];
+  const plain = await history.load();
+  assert.deepEqual(
+    messages.map(({ message }) => message.id),
+    plain.messages.map(({ message }) => (message as { readonly id: string }).id),
+  );
+  assert.equal(headId, plain.headId);
+  assert.deepEqual(
+    messages.map(({ parentId, message: { id: _, ...message } }) => [parentId === null, message]),
+    [
+      [true, { role: "user", parts: text("one") }],
+      [false, { role: "assistant", parts: text("1: on one") }],
+      [true, { role: "user", parts: text("uno") }],
+      [false, { role: "assistant", parts: text("2: on uno") }],
+    ],
+  );
+  await own.append({ parentId: headId, message: { id: "new" } });
+  assert.equal((await own.load()).messages.length, 4, "the session has a message once it is asked");
+  for (const name of ["thread-message", "another"])
+    assert.throws(() => history.withFormat(format(name)), { code: "argument_invalid" });
 });
