@@ -51,8 +51,11 @@ export function ConversationPage({ id, tab = "" }: PageProps): JSX.Element {
     return () => void (document.title = "Perdure Studio");
   }, [title]);
   const bar = useRef<HTMLElement>(null);
+  const split = useRef<HTMLDivElement>(null);
   useEffect(() => {
     // On a narrow screen the view that is shown may be outside of the row of views.
+    // There the turns and the panel are one column, which is scrolled as one.
+    split.current?.scrollTo({ top: 0 });
     bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [tab, offered.length]);
   return (
@@ -82,7 +85,7 @@ export function ConversationPage({ id, tab = "" }: PageProps): JSX.Element {
       ) : session === undefined ? (
         <Loading />
       ) : (
-        <div class="split">
+        <div class="split" ref={split}>
           <View tab={tab} conversation={conversation} />
           <Panel conversation={conversation} session={session} />
         </div>

@@ -53,7 +53,7 @@ async function storyOf(id: string, signal: AbortSignal): Promise<Story> {
 
 /** A time that passes without anything takes this much of the axis at most, ms. */
 const idleMs = 30_000;
-const axis = { width: 1000, left: 64, lane: 26, top: 20 };
+const axis = { width: 1000, left: 72, lane: 26, top: 20 };
 
 interface Span {
   readonly from: number;

@@ -159,7 +159,7 @@ function DayTable({ days }: { readonly days: readonly Day[] }): JSX.Element {
                   number((turns?.failed ?? 0) + (turns?.interrupted ?? 0)),
                   compact(turns?.inputTokens ?? 0),
                   compact(turns?.outputTokens ?? 0),
-                  turns === undefined || turns.turns === 0 ? "–" : span(turns.durationMs / turns.turns),
+                  turns === undefined || turns.durationMs === 0 ? "–" : span(turns.durationMs / turns.turns),
                   bytes(turns?.bytes ?? 0),
                   number(turns?.conflicts ?? 0),
                   number(sessions?.created ?? 0),

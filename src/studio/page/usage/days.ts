@@ -46,7 +46,8 @@ export function plotsOf(
     format: compact,
   });
   const meanOf = ({ turns }: Day): number | null =>
-    turns === undefined || turns.turns === 0 ? null : turns.durationMs / turns.turns;
+    // Imported turns have no durations.
+    turns === undefined || turns.durationMs === 0 ? null : turns.durationMs / turns.turns;
   return {
     tokens: bars(
       "Tokens by day",

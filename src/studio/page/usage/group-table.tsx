@@ -50,7 +50,7 @@ export function GroupTable({ title, kind, groups, most: rowsMax, linkOf }: Group
                 </th>
                 <td class="num">{number(one.turns)}</td>
                 <td class="num">{number(one.failed + one.interrupted)}</td>
-                <td class="num">{one.turns === 0 ? "–" : span(one.durationMs / one.turns)}</td>
+                <td class="num">{one.durationMs === 0 ? "–" : span(one.durationMs / one.turns)}</td>
                 <td class="num">
                   <meter min={0} max={most} value={one.totalTokens} aria-hidden="true" /> {compact(one.totalTokens)}
                 </td>

@@ -81,6 +81,9 @@ function stacked(series: readonly Series[]): number[][] {
   return sums.toReversed();
 }
 
+/** Steps of the axis of values: whole ones, as turns and milliseconds are. */
+const steps = Array.from({ length: 15 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 function optionsOf({ series, form, format, x }: PlotProps, width: number): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
@@ -115,7 +118,7 @@ function optionsOf({ series, form, format, x }: PlotProps, width: number): uPlot
         splits: (plot) => wholeDays(x, plot.width / 70),
         size: 26,
       },
-      { ...axis, values: (_, ticks) => ticks.map((value) => format(value)), size: 52, space: 34 },
+      { ...axis, incrs: steps, values: (_, ticks) => ticks.map((value) => format(value)), size: 52, space: 34 },
     ],
     series: [
       {},
