@@ -1,6 +1,7 @@
 /** Every public function of the clients refuses a wrong argument with a `SessionError`. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { randomUUID } from "node:crypto";
+import { after, test } from "node:test";
 import {
   Chat,
   chat,
@@ -17,8 +18,6 @@ import {
   RemoteSharedSession,
   RemoteStreams,
 } from "../../src/client/index.ts";
-import type { ConnectOptions } from "../../src/client/index.ts";
-import type { Sessions } from "../../src/index.ts";
 import * as client from "../../src/client/index.ts";
 import { serve } from "../server/serving.ts";
 import { functionsOf, methodsOf, walk, type Calls } from "./walk.ts";
@@ -28,23 +27,24 @@ const other = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a11";
 const stopped = (): AbortSignal => AbortSignal.abort();
 
 interface Place extends AsyncDisposable {
-  readonly local: Sessions;
-  readonly at: Pick<ConnectOptions, "url" | "fetch" | "retries">;
   readonly sessions: RemoteSessions;
   readonly mine: Chat;
 }
 
+// One server for all calls, since a server has many routes to make.
+const serving = serve();
+after(() => serving[Symbol.asyncDispose]());
+const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
+  await serving.server.fetch(new Request(url, init));
+const at = { url: "http://server.test", fetch, retries: 0 };
+let made = 0;
+
+/** A tenant and a device that have nothing yet. */
 async function open(): Promise<Place> {
-  const place = serve();
-  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> =>
-    await place.server.fetch(new Request(url, init));
-  const at = { url: "http://server.test", fetch, retries: 0 };
   return {
-    local: place.sessions,
-    at,
-    sessions: connect({ ...at, key: await place.key("admin") }),
-    mine: chat({ ...at, device }),
-    [Symbol.asyncDispose]: async () => await place[Symbol.asyncDispose](),
+    sessions: connect({ ...at, key: await serving.key("admin", `tenant-${++made}`) }),
+    mine: chat({ ...at, device: randomUUID() }),
+    [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
@@ -184,15 +184,15 @@ const ofDeviceConversation: Calls<Place> = {
   unshare: async (place) => ({ of: await conversation(place), args: ["01kahzzzzzzzzzzzzzzzzzzzzz"] }),
 };
 
-const shared = async ({ local, at }: Place): Promise<RemoteSharedSession> => {
-  await local.create({ id: "shared" });
-  return openShare({ ...at, token: (await local.share("shared")).token });
+const shared = async (): Promise<RemoteSharedSession> => {
+  const { id } = await serving.sessions.create({ id: `shared-${++made}` });
+  return openShare({ ...at, token: (await serving.sessions.share(id)).token });
 };
 
 const ofSharedSession: Calls<Place> = {
-  info: async (place) => ({ of: await shared(place), args: [] }),
-  turns: async (place) => ({ of: await shared(place), args: [{ last: 1 }] }),
-  watch: async (place) => ({ of: await shared(place), args: [{ after: 0, signal: stopped() }] }),
+  info: async (place) => ({ of: await shared(), args: [] }),
+  turns: async (place) => ({ of: await shared(), args: [{ last: 1 }] }),
+  watch: async (place) => ({ of: await shared(), args: [{ after: 0, signal: stopped() }] }),
 };
 
 const ofDocuments: Calls<Place> = {
