@@ -13,7 +13,7 @@ after(() => engines[Symbol.asyncDispose]());
 for (const name of engineNames)
   for (const writers of [8, 16])
     test(`${writers} writers in two processes write turns and entries, plain and keyed, beside touches, updates and sweeps: ${name}`, async () => {
-      const store = (await engines.get(name)).fresh();
+      const store = await (await engines.get(name)).fresh();
       await using sessions = await openSessions({ store, sweep: false });
       const session = await sessions.create({ id: "s" });
       const times = rounds(25);

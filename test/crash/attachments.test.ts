@@ -30,7 +30,7 @@ async function contentsOf(sessions: Sessions): Promise<number> {
 for (const name of enginesOfRun("SQLite")) {
   test(`a kill loses no acknowledged attachment, and leaves an upload that the sweep removes: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     const named = new Set<string>();
     for (let round = 0; round < rounds(8, 1); round++) {
       const worker = new WorkerProcess({ store, task: { kind: "attach", session: "s" } });

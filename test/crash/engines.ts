@@ -13,8 +13,8 @@ import { isThorough } from "../support/rounds.ts";
 
 /** An engine that runs for the tests of one file. */
 export interface Engine extends AsyncDisposable {
-  /** The URL of a store with nothing in it. */
-  fresh(): string;
+  /** Makes a store with nothing in it; gives back its URL. */
+  fresh(): Promise<string>;
   /** Disturbances while a program works: connections end, the server crashes and restarts. Empty for an engine without a server. */
   readonly blows: readonly (() => Promise<void>)[];
   /** True where the files or tables of this store contain the text. */
@@ -64,7 +64,7 @@ async function sqlite(): Promise<Engine> {
   const root = await mkdtemp(join(tmpdir(), "perdure-crash-"));
   let stores = 0;
   return {
-    fresh() {
+    async fresh() {
       const folder = join(root, String(++stores));
       mkdirSync(folder);
       return `sqlite:${join(folder, "store.db")}`;
@@ -81,33 +81,33 @@ async function sqlite(): Promise<Engine> {
 
 async function postgres(): Promise<Engine> {
   const database = await someDatabase();
-  const { url, server } = database;
-  const schemaOf = (store: string): string => new URL(store).searchParams.get("schema") ?? "";
-  let stores = 0;
+  const { server } = database;
+  const stores: string[] = [];
   const cut = async (): Promise<void> => {
     const others = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
-    await query(url, `select pg_terminate_backend(pid) from pg_stat_activity where ${others}`);
+    for (const store of stores)
+      await query(store, `select pg_terminate_backend(pid) from pg_stat_activity where ${others}`);
   };
   const crash = async (): Promise<void> => {
     await server?.stopImmediately();
     await server?.start();
   };
   return {
-    fresh: () => `${url}?schema=crash_${process.pid}_${++stores}`,
+    async fresh() {
+      const store = await database.freshStore();
+      stores.push(store);
+      return store;
+    },
     blows: server === undefined ? [cut] : [cut, crash],
     async holds(store, text) {
-      const schema = schemaOf(store);
       const tables = await query(
-        url,
-        "select relname from pg_class where relkind = 'r' and relnamespace = $1::regnamespace",
-        [schema],
+        store,
+        "select oid::regclass as name from pg_class where relkind = 'r' and relnamespace = 'perdure'::regnamespace",
       );
-      for (const { relname } of tables) {
-        const table = `${schema}.${String(relname)}`;
-        const rows = await query(url, `select 1 from ${table} one where one::text like '%' || $1 || '%' limit 1`, [
-          text,
-        ]);
-        if (rows.length > 0) return true;
+      assert(tables.length > 0);
+      for (const { name } of tables) {
+        const holding = `select 1 from ${String(name)} one where one::text like '%' || $1 || '%' limit 1`;
+        if ((await query(store, holding, [text])).length > 0) return true;
       }
       return false;
     },

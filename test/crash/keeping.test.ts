@@ -17,7 +17,7 @@ for (const name of engineNames) {
   test(`a process killed again and again while it archives and brings back leaves the session whole, one way or the other: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "s", instructions: "Be brief." });
     for (let index = 1; index <= 300; index++) {
@@ -48,7 +48,7 @@ for (const name of engineNames) {
   test(`processes killed while they fork sessions and remove the parents leave every fork whole: ${name}`, async (context) => {
     const chance = chanceOf(context);
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     await using sessions = await openSessions({ store, sweep: false });
     /** Forks whose parent was not removed before the kill. */
     const withParent = async (): Promise<number> => {
@@ -86,7 +86,7 @@ for (const name of engineNames) {
     test(`an erasure killed again and again is complete in the end, counts everything once, and leaves no word (forks of others: ${forks}): ${name}`, async (context) => {
       const chance = chanceOf(context);
       const engine = await engines.get(name);
-      const store = engine.fresh();
+      const store = await engine.fresh();
       await using sessions = await openSessions({ store, sweep: false, secret });
       const shared: string[] = [];
       for (let index = 0; index < 180; index++) {

@@ -31,7 +31,7 @@ for (const name of enginesOfRun("SQLite")) {
 
   test(`of ${crowd.workers} processes with leases on ${crowd.sessions} sessions, killed and paused, no superseded lease holder writes: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const ids = Array.from({ length: crowd.sessions }, (_, index) => `s${index}`);
     for (const id of ids) await sessions.create({ id });
@@ -75,7 +75,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a lease holder that is paused until its lease is stale is fenced, and writes nothing after its successor: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     const staleAfter = "2s";
     await using sessions = await openSessions({ store, staleAfter, sweep: false });
     const session = await sessions.create({ id: "s" });
@@ -96,7 +96,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a session whose lease holder was killed on the same machine is free at once: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     // The heartbeat of the killed process stays fresh for longer than this test takes.
     const staleAfter = "1h";
     await using sessions = await openSessions({ store, staleAfter, sweep: false });

@@ -34,7 +34,7 @@ const sources = new Map<string, Promise<Source>>();
 /** A store with sessions of every kind, and so many bytes in plain sessions. */
 async function source(name: EngineName, { bytes = 3_000_000 } = {}): Promise<Source> {
   const id = `${name} ${bytes}`;
-  const made = sources.get(id) ?? stock((await engines.get(name)).fresh(), bytes);
+  const made = sources.get(id) ?? stock(await (await engines.get(name)).fresh(), bytes);
   sources.set(id, made);
   return await made;
 }
@@ -132,7 +132,7 @@ function assertSame(found: readonly string[], expected: readonly string[]): void
 for (const name of enginesOfRun("SQLite")) {
   test(`a killed save leaves the old file or the new one whole: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "Chat 7/8" });
     const input = "x".repeat(3_000_000);
@@ -190,7 +190,7 @@ for (const name of enginesOfRun("SQLite")) {
     const file = join(place.folder, `import-${name}.ndjson`);
     writeFileSync(file, `${lines.join("\n")}\n`);
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     const args = ["import", file, "--store", store];
     await using counted = await countedIn(store);
     await disturb(args, { chance: chanceOf(context), engine, ...counted });
@@ -218,7 +218,7 @@ for (const name of enginesOfRun("SQLite")) {
       },
     });
     await run(["backup", "create", file, "--store", store]);
-    const restored = (await engines.get("SQLite")).fresh();
+    const restored = await (await engines.get("SQLite")).fresh();
     await restoreStore(file, restored);
     await assertWhole(restored, lines);
   });
@@ -228,7 +228,7 @@ for (const name of enginesOfRun("SQLite")) {
     const engine = await engines.get(name);
     const file = join(place.folder, `restore-${name}`);
     await run(["backup", "create", file, "--store", store]);
-    const to = engine.fresh();
+    const to = await engine.fresh();
     const args = ["backup", "restore", file, "--store", to];
     await using counted = await countedIn(to);
     await disturb(args, { chance: chanceOf(context), engine, ...counted });
@@ -241,7 +241,7 @@ for (const name of enginesOfRun("SQLite")) {
     test(`a copy killed at any point is complete after another run, with each session once: ${name} to ${target}`, async (context) => {
       const { store, lines } = await source(name);
       const engine = await engines.get(name === "SQLite" ? target : name);
-      const to = (await engines.get(target)).fresh();
+      const to = await (await engines.get(target)).fresh();
       const args = ["copy", "--from", store, "--to", to];
       await using counted = await countedIn(to);
       await disturb(args, { chance: chanceOf(context), engine, ...counted });

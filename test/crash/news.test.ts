@@ -14,7 +14,7 @@ after(() => engines[Symbol.asyncDispose]());
 for (const name of enginesOfRun("PostgreSQL")) {
   test(`a reader misses nothing of writers that are killed: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, staleAfter: "1s", sweep: false });
     const follower = new NewsFollower(() => sessions, chance);
     const following = follower.until("last");
@@ -33,7 +33,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 test("a reader misses nothing while the server of PostgreSQL crashes and connections end", async (context) => {
   const chance = chanceOf(context);
   const engine = await engines.get("PostgreSQL");
-  const store = engine.fresh();
+  const store = await engine.fresh();
   await using sessions = await openSessions({ store, sweep: false });
   const follower = new NewsFollower(() => sessions, chance);
   const following = follower.until("last");

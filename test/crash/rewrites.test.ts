@@ -65,7 +65,7 @@ async function opsSeen(session: Session): Promise<number> {
 for (const name of enginesOfRun("SQLite")) {
   test(`regenerate and pop, killed between any two calls of the store: the earlier turn or the later one, never a gap, never both: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "s" });
     await session.write({ turns: { turns: turnsAfter(0).map((input) => ({ input })) } });
@@ -126,7 +126,7 @@ async function seenTogether(sessions: Sessions, one: Session, two: Session): Pro
 for (const name of enginesOfRun("SQLite")) {
   test(`turns, logs, fields, documents and a second session in one commit, killed between any two calls of the store: all or nothing: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const [one, two] = [await sessions.create({ id: "one" }), await sessions.create({ id: "two" })];
     const [readerOne, readerTwo] = [await sessions.get("one"), await sessions.get("two")];

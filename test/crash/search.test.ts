@@ -39,7 +39,7 @@ for (const engine of enginesOfRun("SQLite")) {
   test(`an index that killed processes build has each message once, and no erased word (${engine})`, async (context) => {
     const chance = chanceOf(context);
     const running = await engines.get(engine);
-    const store = running.fresh();
+    const store = await running.fresh();
     await using sessions = await openSessions({ store, sweep: false, secret: "a secret for tests" });
     for (let n = 0; n < messages / 400; n++) {
       const session = await sessions.create({ id: `s${n}`, user: n === 0 ? "ada" : "bob" });

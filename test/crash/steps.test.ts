@@ -82,7 +82,7 @@ function inputsUpTo(turns: number): readonly string[] {
 for (const name of enginesOfRun("PostgreSQL")) {
   test(`a process killed while it archives and unarchives in steps leaves the session whole, and archiving again completes: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     await using sessions = await open(store);
     const session = await sessions.restore(await snapshotOf(100));
     const turns = await Array.fromAsync(session.turns());
@@ -105,7 +105,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 
   test(`a process killed while it restores in steps leaves the session of before or the restored one, and restoring again completes: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     const texts = [await snapshotOf(90), await snapshotOf(60)];
     const files = texts.map((text, index) => {
       const file = join(folder, `${name}-${index}.json`);
@@ -129,7 +129,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 
   test(`a process killed while it copies in steps leaves the session of before or the copy, and copying again completes: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const [from, to] = [(await engines.get("SQLite")).fresh(), engine.fresh()];
+    const [from, to] = [await (await engines.get("SQLite")).fresh(), await engine.fresh()];
     await using source = await open(from);
     await source.restore(await snapshotOf(90));
     await using target = await open(to);
@@ -151,7 +151,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 
   test(`a process killed while it forks a session with large named logs leaves no fork or a whole one, and forking again completes: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     await using sessions = await open(store);
     const session = await sessions.create({ id: "s" });
     const entries = Array.from({ length: 300 }, (_, index) => ({ key: `k${index}`, value: "x".repeat(index) }));
@@ -175,7 +175,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 
   test(`a process killed while it resets a session leaves the old one or the fresh one, and each archived one whole: ${name}`, async (context) => {
     const engine = await engines.get(name);
-    const store = engine.fresh();
+    const store = await engine.fresh();
     await using sessions = await open(store);
     const turns = 20;
     let archived = 0;

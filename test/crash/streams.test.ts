@@ -26,7 +26,7 @@ async function readToEnd(sessions: Sessions, id: string): Promise<{ parts: unkno
 for (const name of enginesOfRun("SQLite")) {
   test(`readers that come and go get each part of a producer in another process once, in order: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const producer = new WorkerProcess({
       store,
@@ -43,7 +43,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a reader of a producer that was killed ends, without a gap, while the heartbeat is fresh: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     const staleAfter = "1h";
     await using sessions = await openSessions({ store, staleAfter, sweep: false });
     for (let round = 0; round < rounds(6, 2); round++) {
@@ -68,7 +68,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a producer that is paused until its lease is stale is fenced, and its readers have their end: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     const staleAfter = "2s";
     await using sessions = await openSessions({ store, staleAfter, sweep: false });
     const producer = new WorkerProcess({
@@ -89,7 +89,7 @@ for (const name of enginesOfRun("SQLite")) {
 
   test(`a producer that is killed while it ends a stream leaves its turn and its end, or neither: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "chat" });
     /** The keys of the turns from one on: the looking process may be far behind the writing one. */
@@ -141,7 +141,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`of processes that acquire the same stream, one produces it: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const task = { kind: "produce", stream: "run", parts: 20, pauseMs: 1 } as const;
     const workers = Array.from({ length: 4 }, () => new WorkerProcess({ store, task }));
@@ -155,7 +155,7 @@ for (const name of enginesOfRun("SQLite")) {
 test("readers and a producer outlive cut connections and a crash of the server", async (context) => {
   const chance = chanceOf(context);
   const engine = await engines.get("PostgreSQL");
-  const store = engine.fresh();
+  const store = await engine.fresh();
   await using sessions = await openSessions({ store, sweep: false });
   for (const [index, blow] of engine.blows.entries()) {
     const id = `run ${index}`;

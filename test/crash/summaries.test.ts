@@ -15,7 +15,7 @@ after(() => engines[Symbol.asyncDispose]());
 for (const name of enginesOfRun("SQLite")) {
   test(`processes that are killed while they summarize leave whole summaries, each once: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, ...compacting });
     const session = await sessions.create({ id: "s" });
     let summarized = 0;

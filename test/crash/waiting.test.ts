@@ -58,7 +58,7 @@ function unlessResumed(error: unknown): undefined {
 for (const name of enginesOfRun("PostgreSQL")) {
   test(`a process killed between asking, waiting, resuming and sealing loses no turn that waits, and seals none twice: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "chat" });
     for (let round = 0; round < rounds(24, 6); round++) {
@@ -93,7 +93,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 
   test(`a process killed between the call of a tool and its approval, or while the tool runs, runs no tool twice and loses no approval that is due: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     const effects = join(folder, `${name}.txt`);
     writeFileSync(effects, "");
     await using sessions = await openSessions({ store, sweep: false });
@@ -142,7 +142,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
   });
 
   test(`of processes that resume the same turns each turn has exactly one: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "chat" });
     const names = ["one", "two", "three"];

@@ -163,7 +163,7 @@ const refusals: readonly Refused[] = [
 
 for (const name of engineNames) {
   test(`a refused call is a typed error and changes no row: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await stocked(store);
     const before = await rowsIn(store);
     await using sessions = await openSessions({ store, sweep: false, limits });
@@ -180,7 +180,7 @@ for (const name of engineNames) {
   });
 
   test(`a read-only store gives documents, logs, streams and turns that wait, and refuses each write: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await stocked(store);
     const before = await rowsIn(store);
     // A file is opened to read; a database is set so.

@@ -3,10 +3,10 @@ import { after, before, test } from "node:test";
 import { storeConformance } from "../../src/testing/conformance.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
-import { Pool, someDatabase } from "./server.ts";
+import { Pool, someDatabase, type SomeDatabase } from "./server.ts";
 import { isThorough } from "../support/rounds.ts";
 
-let database: Awaited<ReturnType<typeof someDatabase>>;
+let database: SomeDatabase;
 let bouncer: PgBouncer;
 let nonConforming: Pool;
 const missing =

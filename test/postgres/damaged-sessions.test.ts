@@ -3,9 +3,8 @@ import { damagedSessionSuite } from "../conformance/damaged-sessions.ts";
 import { databaseOfFile } from "./of-file.ts";
 
 const database = await databaseOfFile();
-let opened = 0;
 
 damagedSessionSuite("damaged sessions on PostgreSQL", async () => {
-  const store = await openStore(`${database.url}?schema=damaged_${process.pid}_${++opened}`);
+  const store = await openStore(await database.freshStore());
   return { store, [Symbol.asyncDispose]: () => store.close() };
 });

@@ -15,13 +15,12 @@ import { databaseOfFile } from "./of-file.ts";
 const root = mkdtempSync(join(tmpdir(), "perdure-moving-"));
 after(() => rmSync(root, { recursive: true }));
 const database = await databaseOfFile();
-let opened = 0;
 
-const freshUrl = (): string => `${database.url}?schema=moving_${process.pid}_${++opened}`;
+const freshUrl = (): Promise<string> => database.freshStore();
 const open = async (store: string): Promise<Sessions> => await openSessions({ store, sweep: false });
 
 test("store to snapshot to store to snapshot is the same, byte for byte, between PostgreSQL and the others", async () => {
-  await using postgres = await open(freshUrl());
+  await using postgres = await open(await freshUrl());
   await using memory = await open("memory:");
   await using sqlite = await open(`sqlite:${join(root, "same.db")}`);
   await createNasty(memory);
@@ -43,7 +42,7 @@ test("store to snapshot to store to snapshot is the same, byte for byte, between
 });
 
 test("a long session of large turns is saved and restored whole", async () => {
-  await using postgres = await open(freshUrl());
+  await using postgres = await open(await freshUrl());
   await using memory = await open("memory:");
   const session = await memory.create({ id: "long" });
   const input = "x".repeat(100_000);
@@ -55,7 +54,7 @@ test("a long session of large turns is saved and restored whole", async () => {
 
 test("a store is copied between SQLite and PostgreSQL, both ways, with its tenants and keys", async () => {
   await using sqlite = await open(`sqlite:${join(root, "copy.db")}`);
-  await using postgres = await open(freshUrl());
+  await using postgres = await open(await freshUrl());
   await using back = await open(`sqlite:${join(root, "back.db")}`);
   await createNasty(sqlite);
   await createConversations(sqlite.for("other"), 10);
@@ -73,7 +72,7 @@ test("a store is copied between SQLite and PostgreSQL, both ways, with its tenan
 });
 
 test("a backup that is made under eight writers restores to a state that existed, also into SQLite", async () => {
-  const url = freshUrl();
+  const url = await freshUrl();
   await using original = await open(url);
   await createNasty(original);
   const file = join(root, "backup.ndjson.gz");
@@ -82,7 +81,7 @@ test("a backup that is made under eight writers restores to a state that existed
     assert.equal(kind, "lines");
     assert(sessions > 16);
   });
-  for (const to of [freshUrl(), `sqlite:${join(root, "restored.db")}`]) {
+  for (const to of [await freshUrl(), `sqlite:${join(root, "restored.db")}`]) {
     const { skipped, complete } = await restoreStore(file, to);
     assert.deepEqual([skipped, complete], [0, true]);
     await using restored = await open(to);
@@ -91,7 +90,7 @@ test("a backup that is made under eight writers restores to a state that existed
 });
 
 test("a backup of lines that lost one, or has one changed, is refused before anything is written", async () => {
-  const url = freshUrl();
+  const url = await freshUrl();
   await using original = await open(url);
   await createConversations(original, 5);
   const file = join(root, "lines.ndjson.gz");

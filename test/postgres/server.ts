@@ -41,6 +41,15 @@ export async function createCluster(within: string = tmpdir()): Promise<string> 
   return folder;
 }
 
+/** A cluster that has the database that {@link FreshStores} copies, so that no server makes its tables. */
+export async function createClusterWithStore(): Promise<string> {
+  const folder = await createCluster();
+  const server = await PostgresServer.startOn(folder);
+  await new FreshStores(server.url()).emptyOne();
+  await server.stop();
+  return folder;
+}
+
 /** A server that can be stopped as if the power had failed, and started again on the same port and data. */
 export class PostgresServer implements AsyncDisposable {
   readonly port: number;
@@ -55,9 +64,16 @@ export class PostgresServer implements AsyncDisposable {
     this.#command = command;
   }
 
-  static async start({ fsync = false, settings = {}, within = tmpdir() }: ServerOptions = {}): Promise<PostgresServer> {
+  static async start({ within = tmpdir(), ...rest }: ServerOptions = {}): Promise<PostgresServer> {
+    return await PostgresServer.startOn(await freshCluster(within), rest);
+  }
+
+  /** Starts a server on a cluster that {@link createCluster} made. */
+  static async startOn(
+    folder: string,
+    { fsync = false, settings = {} }: Omit<ServerOptions, "within"> = {},
+  ): Promise<PostgresServer> {
     const { postgres } = await binaries();
-    const folder = await freshCluster(within);
     const port = await freePort();
     const all = {
       listen_addresses: "127.0.0.1",
@@ -122,6 +138,13 @@ export class PostgresServer implements AsyncDisposable {
     return Number(readFileSync(join(this.folder, "data", "postmaster.pid"), "utf8").split("\n")[0]);
   }
 
+  /** End the server in good order. The next start recovers nothing. */
+  async stop(): Promise<void> {
+    process.kill(this.pid, "SIGINT");
+    while (!this.#log.includes("database system is shut down")) await sleep(10);
+    await this.stopImmediately();
+  }
+
   /** End the server without a checkpoint or a message to its clients. The next start recovers from the write-ahead log. */
   async stopImmediately(): Promise<void> {
     const keeper = this.#keeper;
@@ -140,24 +163,88 @@ export class PostgresServer implements AsyncDisposable {
 }
 
 /** A fresh database: on the server of PERDURE_TEST_POSTGRES_URL, else on a server for this database alone. */
-export async function someDatabase(): Promise<
-  AsyncDisposable & { readonly url: string; readonly server?: PostgresServer }
-> {
+export async function someDatabase(): Promise<SomeDatabase> {
   const given = process.env["PERDURE_TEST_POSTGRES_URL"];
   if (given === undefined) {
     const server = await PostgresServer.start();
-    return { url: server.url(), server, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+    const stores = new FreshStores(server.url());
+    return {
+      url: server.url(),
+      server,
+      freshStore: () => stores.make(),
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    };
   }
   const name = `perdure_test_${process.pid}_${Date.now()}`;
   await query(given, `create database ${name}`);
-  const url = new URL(given);
-  url.pathname = `/${name}`;
+  const stores = new FreshStores(given, `_of_${name}`);
   return {
-    url: url.href,
+    url: urlOf(given, name),
+    freshStore: () => stores.make(),
     async [Symbol.asyncDispose]() {
+      await stores.drop();
       await query(given, `drop database ${name} with (force)`);
     },
   };
+}
+
+export interface SomeDatabase extends AsyncDisposable {
+  readonly url: string;
+  readonly server?: PostgresServer;
+  /** Makes a store with nothing in it, in another database of the server; gives back its URL. */
+  freshStore(): Promise<string>;
+}
+
+/**
+ * Stores with nothing in them, each in a database of its own. A database is copied in a tenth of the processor time that
+ * the first opening of a store takes to make its tables.
+ */
+export class FreshStores {
+  readonly #server: string;
+  readonly #names: string;
+  readonly #made: string[] = [];
+  #empty: Promise<string> | undefined;
+
+  /** @param names what the names of the databases end with */
+  constructor(server: string, names = "") {
+    this.#server = server;
+    this.#names = names;
+  }
+
+  async make(): Promise<string> {
+    const empty = await (this.#empty ??= this.emptyOne());
+    const name = await this.#create(`perdure_store${this.#made.length}`, `template ${empty}`);
+    return urlOf(this.#server, name);
+  }
+
+  /** The name of the database that the others are copied from. The cluster of `npm test` has it from the beginning. */
+  async emptyOne(): Promise<string> {
+    const name = `perdure_empty${this.#names}`;
+    const found = await query(this.#server, "select from pg_database where datname = $1", [name]);
+    if (found.length > 0) return name;
+    await this.#create("perdure_empty", "");
+    const { openPostgres } = await import("../../src/store/postgres/open.ts");
+    await (await openPostgres({ url: urlOf(this.#server, name) })).close();
+    return name;
+  }
+
+  async #create(name: string, template: string): Promise<string> {
+    const whole = `${name}${this.#names}`;
+    this.#made.push(whole);
+    await query(this.#server, `create database ${whole} ${template} strategy file_copy`);
+    return whole;
+  }
+
+  async drop(): Promise<void> {
+    for (const name of this.#made) await query(this.#server, `drop database if exists ${name} with (force)`);
+  }
+}
+
+/** The URL of another database of the same server. */
+function urlOf(server: string, database: string): string {
+  const url = new URL(server);
+  url.pathname = `/${database}`;
+  return url.href;
 }
 
 /** A port that no process listens on. */

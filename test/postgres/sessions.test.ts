@@ -4,9 +4,8 @@ import { sessionSuite } from "../conformance/session-suite.ts";
 import { databaseOfFile } from "./of-file.ts";
 
 const database = await databaseOfFile();
-let opened = 0;
 
 sessionSuite("sessions on PostgreSQL", async (options) => {
-  const sessions = await openSessions({ store: `${database.url}?schema=suite_${process.pid}_${++opened}`, ...options });
+  const sessions = await openSessions({ store: await database.freshStore(), ...options });
   return { sessions, [Symbol.asyncDispose]: () => sessions.close() };
 });

@@ -60,7 +60,7 @@ const places: readonly [string, () => Promise<Place>][] = [
     "SQLite",
     async () => {
       const clock = scriptedClock();
-      const url = (await engines.get("SQLite")).fresh();
+      const url = await (await engines.get("SQLite")).fresh();
       const sessions = sessionsOn(await openSqlite({ url, clock }), { clock, sweep: false });
       return { sessions, clock, [Symbol.asyncDispose]: () => sessions.close() };
     },

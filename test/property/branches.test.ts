@@ -286,7 +286,7 @@ test("memory: a session with branches is the tree of its edits", async () => {
 
 for (const name of enginesOfRun("SQLite"))
   test(`${name}: a session with branches is the tree of its edits`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     let count = 0;
     await fc.assert(
       fc.asyncProperty(commands, async (list) => {

@@ -476,7 +476,7 @@ test("the random commands reach every outcome", async () => {
 
 for (const engine of engineNames)
   test(`random commands over sessions, logs, documents and streams do what the model does: ${engine}`, async () => {
-    const store = (await engines.get(engine)).fresh();
+    const store = await (await engines.get(engine)).fresh();
     await using one = await openSessions({ store, sweep: false, ttl: "never" });
     await using other = await openSessions({ store, sweep: false, ttl: "never" });
     await fc.assert(

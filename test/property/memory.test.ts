@@ -320,7 +320,7 @@ test("what a model is shown of a session with summaries, marks and branches: a s
 for (const name of enginesOfRun("SQLite")) {
   test(`what a model is shown of a session with summaries, marks and branches: ${name}`, async () => {
     const engine = await engines.get(name);
-    await using sessions = await openSessions({ store: engine.fresh(), ...options });
+    await using sessions = await openSessions({ store: await engine.fresh(), ...options });
     let count = 0;
     await fc.assert(
       fc.asyncProperty(commands, async (list) => {

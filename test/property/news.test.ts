@@ -61,7 +61,7 @@ for (const engine of enginesOfRun("PostgreSQL")) {
     const chance = chanceOf(context);
     const running = await engines.get(engine);
     for (let round = 0; round < rounds(4); round++) {
-      const store = running.fresh();
+      const store = await running.fresh();
       await using sessions = await openSessions({ store, sweep: false });
       await using another = await openSessions({ store, sweep: false });
       const follower = new NewsFollower(() => (chance() < 0.5 ? sessions : another), chance);

@@ -261,7 +261,7 @@ for (const name of engineNames) {
       const chance = chanceOf(context);
       const engine = await engines.get(name);
       const count = name === "SQLite" ? rounds(8, 1) : 2;
-      for (let round = 0; round < count; round++) await run(engine.fresh(), chance);
+      for (let round = 0; round < count; round++) await run(await engine.fresh(), chance);
     },
   );
 }

@@ -202,7 +202,7 @@ for (const engine of enginesOfRun("SQLite")) {
     const isSqlite = engine === "SQLite";
     const store = isSqlite
       ? await openStore("sqlite::memory:", { clock })
-      : await openStore((await engines.get(engine)).fresh());
+      : await openStore(await (await engines.get(engine)).fresh());
     await compareHistories(store, { clock, steps: isSqlite ? 400 : 100 }, context);
     assert.deepEqual(await store.inspect(), []);
     await store.close();

@@ -361,7 +361,7 @@ test("random commands do what the model does, and reach every outcome: memory", 
 
 for (const name of engineNames)
   test(`random commands do what the model does: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store, sweep: false });
     await using other = await openSessions({ store, sweep: false });
     await fc.assert(

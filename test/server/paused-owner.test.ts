@@ -3,39 +3,24 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startHost, type Host } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { createServer, type Server } from "../../src/server/index.ts";
-import { someDatabase } from "../postgres/server.ts";
+import { someDatabase, type SomeDatabase } from "../postgres/server.ts";
 import { runtime } from "./live-instance.ts";
 import { assertProblem, callOn, requestOf, type Answered } from "./serving.ts";
 
 /** Half of the deadline of a request. */
 const promptMs = 60_000;
 
-let database: Awaited<ReturnType<typeof someDatabase>>;
+let database: SomeDatabase;
 let sessions: Sessions;
 let host: Host;
 let server: Server;
 let key: string;
-
-before(async () => {
-  database = await someDatabase();
-  sessions = await openSessions({ store: database.url, staleAfter: "1s", sweep: false });
-  host = await startHost(sessions, { runtime, address: "http://127.0.0.1:1" });
-  server = createServer({ sessions, host });
-  key = (await sessions.keys.create({ name: "test", right: "write" })).token;
-});
-
-after(async () => {
-  await server.stop();
-  await host.close();
-  await sessions.close();
-  await database[Symbol.asyncDispose]();
-});
 
 /** Another host, which has the session. */
 async function withOwner(id: string, use: (owner: ChildProcess, url: string) => Promise<void>): Promise<void> {
@@ -87,45 +72,63 @@ async function findsItselfWithout(id: string, owner: ChildProcess, url: string, 
   assert(["owner_unreachable", "fenced"].includes(code), code); // nobody listens at the address of the new owner
 }
 
-test("a message to a session of a paused host is refused promptly, and answered here when sent again", async () => {
-  await withOwner("before", async (owner, url) => {
-    assert.deepEqual((await send("before", "forwarded")).json, { answer: 2 });
-    owner.kill("SIGSTOP");
-    await comesUpHere("before", send("before", "lost"), 3);
-    await findsItselfWithout("before", owner, url, 3);
+// The heartbeats of this host begin with its tests, where other files run in the same process.
+describe("a host whose messages go to the owner of a session", () => {
+  before(async () => {
+    database = await someDatabase();
+    sessions = await openSessions({ store: database.url, staleAfter: "1s", sweep: false });
+    host = await startHost(sessions, { runtime, address: "http://127.0.0.1:1" });
+    server = createServer({ sessions, host });
+    key = (await sessions.keys.create({ name: "test", right: "write" })).token;
   });
-});
 
-test("a message whose host is paused while it answers is refused promptly, and answered here when sent again", async () => {
-  await withOwner("meanwhile", async (owner, url) => {
-    const answering = send("meanwhile", "slow");
-    await sleep(500);
-    owner.kill("SIGSTOP");
-    await comesUpHere("meanwhile", answering, 2);
-    await findsItselfWithout("meanwhile", owner, url, 2);
+  after(async () => {
+    await server.stop();
+    await host.close();
+    await sessions.close();
+    await database[Symbol.asyncDispose]();
   });
-});
 
-test("a streamed answer breaks off when its host is paused, and does not look complete", async () => {
-  await withOwner("parts", async (owner) => {
-    const how = { key, body: { message: "count" }, headers: { accept: "text/event-stream" } };
-    const response = await server.fetch(requestOf("POST", pathOf("parts"), how));
-    const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
-    let heard = "";
-    while (!heard.includes('"part":3')) heard += (await reader.read()).value ?? assert.fail("it ended early");
-    owner.kill("SIGSTOP");
-    const began = performance.now();
-    await assert.rejects(async () => {
-      for (let read = await reader.read(); !read.done; read = await reader.read()) heard += read.value;
+  test("a message to a session of a paused host is refused promptly, and answered here when sent again", async () => {
+    await withOwner("before", async (owner, url) => {
+      assert.deepEqual((await send("before", "forwarded")).json, { answer: 2 });
+      owner.kill("SIGSTOP");
+      await comesUpHere("before", send("before", "lost"), 3);
+      await findsItselfWithout("before", owner, url, 3);
     });
-    assert(performance.now() - began < promptMs);
-    assert(!heard.includes("event: done"));
-    assert.deepEqual((await send("parts", "again")).json, { answer: 2 });
   });
-});
 
-test("a slow answer of a live host is waited for", async () => {
-  await withOwner("patience", async () => {
-    assert.deepEqual((await send("patience", "slow")).json, { answer: 2 });
+  test("a message whose host is paused while it answers is refused promptly, and answered here when sent again", async () => {
+    await withOwner("meanwhile", async (owner, url) => {
+      const answering = send("meanwhile", "slow");
+      await sleep(500);
+      owner.kill("SIGSTOP");
+      await comesUpHere("meanwhile", answering, 2);
+      await findsItselfWithout("meanwhile", owner, url, 2);
+    });
+  });
+
+  test("a streamed answer breaks off when its host is paused, and does not look complete", async () => {
+    await withOwner("parts", async (owner) => {
+      const how = { key, body: { message: "count" }, headers: { accept: "text/event-stream" } };
+      const response = await server.fetch(requestOf("POST", pathOf("parts"), how));
+      const reader = (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream()).getReader();
+      let heard = "";
+      while (!heard.includes('"part":3')) heard += (await reader.read()).value ?? assert.fail("it ended early");
+      owner.kill("SIGSTOP");
+      const began = performance.now();
+      await assert.rejects(async () => {
+        for (let read = await reader.read(); !read.done; read = await reader.read()) heard += read.value;
+      });
+      assert(performance.now() - began < promptMs);
+      assert(!heard.includes("event: done"));
+      assert.deepEqual((await send("parts", "again")).json, { answer: 2 });
+    });
+  });
+
+  test("a slow answer of a live host is waited for", async () => {
+    await withOwner("patience", async () => {
+      assert.deepEqual((await send("patience", "slow")).json, { answer: 2 });
+    });
   });
 });

@@ -26,7 +26,7 @@ for (const name of engineNames)
     let store: ResumableStreamStore;
     let ids = 0;
     before(async () => {
-      sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+      sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
       store = createResumableStreamStore(sessions);
     });
     after(() => sessions.close());

@@ -48,7 +48,7 @@ for (const name of engineNames)
     let ids = 0;
     let resume: ResumableStreamContext;
     before(async () => {
-      store = (await engines.get(name)).fresh();
+      store = await (await engines.get(name)).fresh();
       sessions = await openSessions({ store, sweep: false });
       resume = createResumableStreamContext({ sessions, waitUntil: () => undefined });
     });

@@ -143,7 +143,7 @@ async function run(
 
 for (const name of enginesOfRun("SQLite")) {
   test(`a run in one process goes on in another, with its events and the three scopes of its state: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const first = adkSessions(one);
@@ -201,7 +201,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`an append to an outdated object is refused, or reloads the object: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const [first, second] = [adkSessions(one), adkSessions(two)];
@@ -243,7 +243,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a process that is killed before any of its commits leaves whole events with their state and their turns: ${name}`, async (context) => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const service = adkSessions(sessions);
     const eventsMax = rounds(4, 1);
@@ -284,7 +284,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`an archived, a copied, a forked and an erased session: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false, secret: "a secret of the tests" });
     const service = adkSessions(sessions);
     const session = await service.createSession({ ...ada, state: { own: 1, "user:name": "Ada" } });

@@ -102,13 +102,13 @@ for (const name of enginesOfRun("SQLite")) {
     const engine = await engines.get(name);
     const { first, step } = placesOf(context, name);
     const lanes = Array.from({ length: 3 }, async (_, lane) => {
-      for (let commits = first + lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 3 * step);
+      for (let commits = first + lane * step; !(await killedAfter(await engine.fresh(), commits)); commits += 3 * step);
     });
     await Promise.all(lanes);
   });
 
   test(`a producer that is killed: its reader in another process ends with what had arrived, which is then stored: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const producer = worker(store, "endless");
     await producer.reported("said", 20);

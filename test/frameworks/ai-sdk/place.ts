@@ -19,7 +19,7 @@ after(() => engines[Symbol.asyncDispose]());
 export async function somewhere(): Promise<Place> {
   const engine = process.env["PERDURE_TEST_ENGINE"] as EngineName | undefined;
   if (engine === undefined) return inMemory();
-  const url = (await engines.get(engine)).fresh();
+  const url = await (await engines.get(engine)).fresh();
   const store = await (engine === "SQLite" ? openSqlite({ url }) : openPostgres({ url }));
   const opened: Sessions[] = [];
   const another = (): Sessions => {

@@ -80,11 +80,11 @@ for (const name of enginesOfRun("SQLite")) {
   test(`a process that is killed before any of its commits loses no stored message, and its thread goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const { first, step } = placesOf(context, name);
-    for (let commits = first; !(await killedAfter(engine.fresh(), commits)); commits += step);
+    for (let commits = first; !(await killedAfter(await engine.fresh(), commits)); commits += step);
   });
 
   test(`two processes that write to one thread at once keep the messages of both: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     await assistantHistory(sessions, "t").append({ parentId: null, message: messageOf("first", "user") });
     const both = await Promise.all([worked(store, "a"), worked(store, "b")]);

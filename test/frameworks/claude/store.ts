@@ -155,7 +155,7 @@ const projectKey = "-home-ada-shop";
 
 for (const name of enginesOfRun("SQLite")) {
   test(`the SDK's functions list, read, fork, rename, tag, import and delete sessions: ${name}`, async () => {
-    await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+    await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
     const sessionStore: SessionStore = claudeStore(sessions);
     const dir = join(folder, "shop");
     mkdirSync(dir, { recursive: true });
@@ -223,7 +223,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a batch that is sent again after it landed adds nothing, and writers in two places lose no line: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const key = { projectKey, sessionId: "both" };
@@ -267,7 +267,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a line of 8 MiB and one byte, and one of half surrogate pairs, come back as they were: ${name}`, async () => {
-    await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+    await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
     const store = claudeStore(sessions);
     const key = { projectKey, sessionId: "large" };
     const large = [
@@ -296,7 +296,7 @@ for (const name of enginesOfRun("SQLite")) {
       { key, entries: [long, { type: "custom-title", uuid: "title", customTitle: "A title" }] },
     ];
     const killedAfter = async (commits: number): Promise<boolean> => {
-      const url = engine.fresh();
+      const url = await engine.fresh();
       const args = [program, url, JSON.stringify(batches), String(commits)];
       const child = endsWithTest(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] }));
       let said = "";
@@ -340,7 +340,7 @@ for (const name of enginesOfRun("SQLite")) {
 
   test(`an archived, a copied, and an erased session: ${name}`, async () => {
     await using sessions = await openSessions({
-      store: (await engines.get(name)).fresh(),
+      store: await (await engines.get(name)).fresh(),
       sweep: false,
       secret: "a secret of the tests",
     });

@@ -140,7 +140,7 @@ function agentOn(store: SessionStore<{ turns: number }>) {
 
 for (const name of enginesOfRun("SQLite")) {
   test(`a chat in one process goes on in another, by its session and by a snapshot: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const sessionId = "8f14e45f-ceea-467f-a8f6-0a1b2c3d4e5f";
@@ -162,7 +162,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a status that another process changes is told, and never overwritten: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const [worker, other] = [genkitStore(one), genkitStore(two)];
@@ -198,7 +198,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a process that is killed before any of its commits leaves whole snapshots with their turns: ${name}`, async (context) => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const store = genkitStore(sessions);
     const snapshotsMax = rounds(4, 2);
@@ -228,7 +228,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`snapshots of a growing conversation store what is new, once: ${name}`, async () => {
-    await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+    await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
     const store = genkitStore(sessions);
     const turns = rounds(60, 12);
     for (let step = 1; step <= turns; step++) await store.saveSnapshot(`s-${step}`, () => snapshotAt("s", step));
@@ -242,7 +242,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`an archived, a copied and an erased session, and one of another user: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false, secret: "a secret of the tests" });
     const store = genkitStore(sessions, { user: (context) => context?.["auth"] as string | undefined });
     const [ada, bob] = [{ context: { auth: "ada" } }, { context: { auth: "bob" } }];

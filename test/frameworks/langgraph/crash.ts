@@ -45,7 +45,7 @@ for (const name of enginesOfRun("SQLite"))
     context.after(() => rmSync(folder, { recursive: true }));
     /** True if the run ended before so many calls. */
     const killedAfter = async (calls: number, durability: string): Promise<boolean> => {
-      const store = engine.fresh();
+      const store = await engine.fresh();
       const log = join(folder, `${durability}-${calls}`);
       const first = await run(store, log, String(calls), durability);
       const printed =

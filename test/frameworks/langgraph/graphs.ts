@@ -94,7 +94,7 @@ async function wordsOf(saver: PerdureSaver, id: string): Promise<readonly string
 
 for (const name of enginesOfRun("SQLite")) {
   test(`a fork of an old checkpoint runs with its own values: ${name}`, async () => {
-    await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+    await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
     const seen: string[] = [];
     const app = twoNodes(perdureSaver(sessions), seen);
     await app.invoke({ words: ["start"] }, thread("t"));
@@ -111,7 +111,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`of two runs of one thread at once the second one is refused, also in another process and in a new thread: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     await using others = await openSessions({ store, sweep: false });
     let runs = 0;
@@ -348,7 +348,7 @@ function agent(saver: PerdureSaver) {
 
 for (const name of enginesOfRun("SQLite"))
   test(`the messages are turns of the session, with calls paired, whatever the graph makes of them: ${name}`, async () => {
-    await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+    await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
     const app = agent(perdureSaver(sessions));
     const ask = (id: string) => app.invoke({ messages: [new HumanMessage({ id, content: id })] }, thread("t"));
     await ask("q1");

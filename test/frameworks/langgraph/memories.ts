@@ -50,7 +50,7 @@ async function answers(store: BaseStore): Promise<unknown> {
 
 for (const name of enginesOfRun("SQLite"))
   test(`the store answers as the one of LangGraph, in every process: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const store = perdureStore(sessions);
     assert.deepEqual(await answers(store as unknown as BaseStore), await answers(new InMemoryStore()));

@@ -21,7 +21,7 @@ for (const name of engineNames)
     context.after(() => rm(folder, { recursive: true }));
     const report = join(folder, "report.json");
     const args = ["run", "--config", join(here, "vitest.config.ts"), "--reporter=json", `--outputFile=${report}`];
-    const env = { ...process.env, PERDURE_STORE: (await engines.get(name)).fresh() };
+    const env = { ...process.env, PERDURE_STORE: await (await engines.get(name)).fresh() };
     // A failure is in the report.
     const ran = await promisify(execFile)(process.execPath, [join(here, "node_modules/vitest/vitest.mjs"), ...args], {
       cwd: here,

@@ -214,7 +214,7 @@ async function agentOn(sessions: Sessions, spy?: (request: { prompt: unknown }) 
 
 for (const name of enginesOfRun("SQLite")) {
   test(`an agent in one process remembers what it heard in another: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const memory = { thread: "parcels", resource: "ada" };
@@ -232,7 +232,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a message that grows takes room once, and writers in two places lose none: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using one = await openSessions({ store: url, sweep: false });
     await using two = await openSessions({ store: url, sweep: false });
     const memories = [await perdureMemory(one), await perdureMemory(two)] as const;
@@ -271,7 +271,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`a process that is killed before any of its commits leaves whole calls: ${name}`, async (context) => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const memory = await perdureMemory(sessions);
     // The copy takes three commits, each other call one.
@@ -305,7 +305,7 @@ for (const name of enginesOfRun("SQLite")) {
   });
 
   test(`an archived, a copied and an erased thread: ${name}`, async () => {
-    const url = (await engines.get(name)).fresh();
+    const url = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false, secret: "a secret of the tests" });
     const memory = await perdureMemory(sessions);
     await memory.saveThread({ thread: threadOf("t") });

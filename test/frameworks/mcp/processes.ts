@@ -57,7 +57,7 @@ async function listener(
 
 for (const engine of enginesOfRun("SQLite")) {
   test(`the task of a server that is killed is served by another one, and its key asks again in the same task, on ${engine}`, async () => {
-    const store = (await engines.get(engine)).fresh();
+    const store = await (await engines.get(engine)).fresh();
     const model: Model = async function* () {
       yield { type: "text", text: "one two three" };
     };
@@ -82,7 +82,7 @@ for (const engine of enginesOfRun("SQLite")) {
   });
 
   test(`a subscription hears of the changes of other processes, of its own tenant alone, on ${engine}`, async () => {
-    const store = (await engines.get(engine)).fresh();
+    const store = await (await engines.get(engine)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const keyOf = async (tenant: string): Promise<string> =>
       (await sessions.keys.create({ name: "k", right: "read", tenant })).token;

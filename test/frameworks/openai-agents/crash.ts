@@ -130,13 +130,13 @@ for (const name of enginesOfRun("SQLite")) {
     const engine = await engines.get(name);
     const { first, step } = placesOf(context, name, 6);
     const lanes = Array.from({ length: 2 }, async (_, lane) => {
-      for (let commits = first + lane * step; !(await killedAfter(engine.fresh(), commits)); commits += 2 * step);
+      for (let commits = first + lane * step; !(await killedAfter(await engine.fresh(), commits)); commits += 2 * step);
     });
     await Promise.all(lanes);
   });
 
   test(`a process that is killed in a tool call loses no result of a tool that ended, and no such tool runs again: ${name}`, async () => {
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await saidBy(store, "tool");
     await using sessions = await openSessions({ store, sweep: false });
     const session = await openaiSession<AgentInputItem>(sessions, "s");

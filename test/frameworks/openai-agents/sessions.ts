@@ -55,7 +55,7 @@ async function shape(sessions: Sessions, id: string): Promise<unknown[]> {
 
 for (const engine of enginesOfRun("SQLite"))
   test(`runs are turns that any process and framework reads, with calls paired: ${engine}`, async () => {
-    const url = (await engines.get(engine)).fresh();
+    const url = await (await engines.get(engine)).fresh();
     await using sessions = await openSessions({ store: url, sweep: false });
     const session = await openaiSession(sessions, "s", { user: "ada" });
     const model = new ScriptedModel([

@@ -52,7 +52,11 @@ async function appended(browser: RequestBrowser, url: string): Promise<Appended>
 for (const framework of requestFrameworks) {
   for (const name of enginesOfRun("SQLite"))
     test(`a browser gets a sealed cookie when its session is opened, and the session again with it: ${framework}, ${name}`, async () => {
-      await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false, secret });
+      await using sessions = await openSessions({
+        store: await (await engines.get(name)).fresh(),
+        sweep: false,
+        secret,
+      });
       await using server = await serveRequests(framework, sessions, appends);
       const browser = new RequestBrowser();
       const first = await appended(browser, `${server.url}/one`);
@@ -287,7 +291,7 @@ for (const name of enginesOfRun("SQLite"))
   test(`a server that is killed before any of its commits loses no turn that it has answered, and its browser goes on: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const killedAfter = async (commits: number): Promise<boolean> => {
-      const url = engine.fresh();
+      const url = await engine.fresh();
       const killed = await worker(url, commits);
       const browser = new RequestBrowser();
       const answered: string[] = [];

@@ -109,7 +109,7 @@ test("a function that is all that a request has changed is refused by its name: 
 for (const framework of frameworks) {
   for (const name of enginesOfRun("SQLite"))
     test(`a session is created, read, changed, regenerated, reloaded and destroyed: ${framework}, ${name}`, async () => {
-      await using sessions = await openSessions({ store: (await engines.get(name)).fresh(), sweep: false });
+      await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
       await using server = await serve(framework, sessions, setFields, { maxAge: 3_600_000 });
       const web = sessions.documents("web-sessions");
       const browser = new Browser();
@@ -296,7 +296,7 @@ for (const framework of frameworks) {
 
   for (const name of enginesOfRun("SQLite")) {
     test(`requests in two processes keep the changes of both: ${framework}, ${name}`, async () => {
-      const url = (await engines.get(name)).fresh();
+      const url = await (await engines.get(name)).fresh();
       const servers = await Promise.all([worker(url, framework), worker(url, framework)]);
       const browser = new Browser();
       await browser.get(`${servers[0]?.url}/?begun=1`);
@@ -311,7 +311,7 @@ for (const framework of frameworks) {
     test(`a server that is killed before any of its commits loses no session that it has answered with: ${framework}, ${name}`, async (context) => {
       const engine = await engines.get(name);
       const killedAfter = async (commits: number): Promise<boolean> => {
-        const url = engine.fresh();
+        const url = await engine.fresh();
         const killed = await worker(url, framework, String(commits));
         const browser = new Browser();
         const expected: Record<string, string> = {};
