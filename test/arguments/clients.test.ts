@@ -190,9 +190,9 @@ const shared = async (): Promise<RemoteSharedSession> => {
 };
 
 const ofSharedSession: Calls<Place> = {
-  info: async (place) => ({ of: await shared(), args: [] }),
-  turns: async (place) => ({ of: await shared(), args: [{ last: 1 }] }),
-  watch: async (place) => ({ of: await shared(), args: [{ after: 0, signal: stopped() }] }),
+  info: async () => ({ of: await shared(), args: [] }),
+  turns: async () => ({ of: await shared(), args: [{ last: 1 }] }),
+  watch: async () => ({ of: await shared(), args: [{ after: 0, signal: stopped() }] }),
 };
 
 const ofDocuments: Calls<Place> = {
