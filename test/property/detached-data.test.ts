@@ -82,7 +82,7 @@ const places: readonly [string, (options: SessionsOptions) => Promise<Place>][] 
     "SQLite",
     async (options) => {
       const clock = scriptedClock();
-      const url = (await engines.get("SQLite")).fresh();
+      const url = await (await engines.get("SQLite")).fresh();
       const sessions = sessionsOn(await openSqlite({ url, clock }), { clock, sweep: false, ...options });
       return { sessions, clock, [Symbol.asyncDispose]: () => sessions.close() };
     },
