@@ -256,6 +256,23 @@ test("a snapshot of a guest's session that became a user's is found under anothe
   assert.deepEqual(await idsIn(sessions), []);
 });
 
+test("a guest's snapshot in place of the emptied session of its user is deleted with the user's sessions", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const [phone, laptop] = [randomUUID(), randomUUID()];
+  const session = await sessions.devices.open(phone);
+  await talk(session);
+  const snapshot = await sessions.snapshot(session.id);
+  await session.truncate(0);
+  await sessions.devices.claim(phone, ada);
+  const { id: other } = await sessions.devices.open(laptop);
+  await sessions.devices.link(phone, (await sessions.devices.linkCode(laptop)).code);
+  await sessions.restore(snapshot, { onExists: "replace" });
+  assert.equal((await findReferences(sessions, ada)).sessions, 1);
+  await erase(sessions, { user: ada });
+  assert.deepEqual(await idsIn(sessions), [other]);
+});
+
 test("the archived session of a reset is found by the erasure of its former user", async () => {
   await using here = place({ ttl: "30d" });
   const { sessions } = here;

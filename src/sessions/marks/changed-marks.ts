@@ -69,17 +69,21 @@ export async function truncatedSharings(
   return changes;
 }
 
-/** Add the former speaker of a session that becomes this user's. */
+/** Add the former speaker of a session that becomes this user's, where it has words of the speaker or gets them. */
 export async function addFormer(
   core: Core,
   speakers: Speakers,
-  { before, user }: { readonly before: SessionRecord; readonly user: string | null },
+  {
+    before,
+    user,
+    getsWords = false,
+  }: { readonly before: SessionRecord; readonly user: string | null; readonly getsWords?: boolean },
 ): Promise<void> {
   const { tenant } = before;
   if (before.user === user || isInternalScope(tenant)) return;
   const owner = await ownerOf(core, before);
   if (owner === undefined || owner.name === user) return;
-  const hasWords = countTurns(before) > 0 || namedLogs(before).length > 0;
+  const hasWords = getsWords || countTurns(before) > 0 || namedLogs(before).length > 0;
   if (!hasWords) return;
   const { from } = await ownTurnsOf({ core, tenant, user: owner.name }, before);
   speakers.add(owner.name, { from, until: untilNow(core, before), isTheirs: user === null }, owner.pointer);

@@ -35,10 +35,12 @@ export async function restoredReferences(core: Core, restored: Restored): Promis
   // The marks of the snapshot's session do not apply to another id; a reset moved them to another id.
   const isElsewhere = record.id !== snapshot.id || (found !== undefined && found.createdAt !== snapshot.createdAt);
   if (isElsewhere) await addCopied(core, speakers, restored);
-  if (found !== undefined && (await sharesTurn(core, found, turnOf)))
-    await addFormer(core, speakers, { before: found, user: record.user });
-  const next = headOf(record, "turns") + 1;
   const isSame = found?.createdAt === record.createdAt;
+  const next = headOf(record, "turns") + 1;
+  // The turns of a guest are of the user that the guest became, also where that session was truncated since.
+  const hasGuestTurns = isSame && snapshot.user === null && next > 1;
+  if (found !== undefined && (hasGuestTurns || (await sharesTurn(core, found, turnOf))))
+    await addFormer(core, speakers, { before: found, user: record.user, getsWords: hasGuestTurns });
   const sharings = found !== undefined && isSame ? await truncatedSharings(core, { before: found, next }) : [];
   return eachOnce([...sharings, ...(await speakers.changes(core, record))]);
 }
