@@ -15,7 +15,7 @@ const count = 4;
 for (const name of enginesOfRun("SQLite")) {
   test(`a process that is killed while it makes a title leaves it to the next exchange: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     for (let round = 0; round < rounds(6, 1); round++) {
       const task = { kind: "titles", round, sessions: count } as const;

@@ -116,7 +116,7 @@ test("a backup of lines that lost one, or has one changed, is refused before any
 });
 
 test("a backup of lines and a copy carry attachments, and data that the store has beside messages", async () => {
-  const [url, restored] = [freshUrl(), freshUrl()];
+  const [url, restored] = [await freshUrl(), await freshUrl()];
   const bytes = Buffer.alloc(500_000, "a line of a file; ");
   const data = `data:image/png;base64,${Buffer.alloc(100_000, 7).toString("base64")}`;
   await using from = await openSessions({ store: url, sweep: false, attachments: { inlineBytesMax: 1000 } });
@@ -138,7 +138,7 @@ test("a backup of lines and a copy carry attachments, and data that the store ha
     await using sessions = await open(to);
     await guard(sessions);
   }
-  await using copied = await open(freshUrl());
+  await using copied = await open(await freshUrl());
   const { complete, skipped } = await copySessions(from, copied);
   assert.deepEqual([complete, skipped], [true, 0]);
   await guard(copied);
