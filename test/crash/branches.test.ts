@@ -43,7 +43,7 @@ async function assertWhole(session: Session): Promise<void> {
 for (const name of enginesOfRun("SQLite")) {
   test(`edit, regenerate, switchTo and removeBranch, killed between any two calls of the store: before or after, never a gap, both or neither: ${name}`, async (context) => {
     const chance = chanceOf(context);
-    const store = (await engines.get(name)).fresh();
+    const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, sweep: false });
     const session = await sessions.create({ id: "s" });
     await session.write({ turns: { turns: firstBranch.map((input) => ({ input, output: "an answer" })) } });
