@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { importText, messagesOf } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
-import type { ImportReport } from "../admin.ts";
+import { exportSessions, type ImportReport } from "../admin.ts";
+import { renderings } from "../files/renderings.ts";
 import type { Sessions } from "../index.ts";
 
 const openai = [
@@ -193,4 +194,139 @@ test("a session that was continued here has all of its file; an answer that was 
   assert.equal((await importText(place.sessions, file)).present, 1);
   const { skipped } = await importText(place.sessions, JSON.stringify({ id: "s", messages: openai }));
   assert.equal(skipped, 1);
+});
+
+/** The counts of imports one after the other, which a dry run of each gives too. */
+async function countsOf(sessions: Sessions, ...files: readonly (object | string)[]): Promise<(readonly number[])[]> {
+  const all: (readonly number[])[] = [];
+  for (const file of files) {
+    const text = typeof file === "string" ? file : JSON.stringify(file);
+    const dry = counts(await importText(sessions, text, { dryRun: true }));
+    all.push(counts(await importText(sessions, text)));
+    assert.deepEqual(dry, all.at(-1));
+  }
+  return all;
+}
+
+const [restored, present, grown] = [
+  [1, 0, 0, 0, 1, 0],
+  [0, 1, 0, 0, 0, 0],
+  [0, 0, 1, 0, 1, 0],
+];
+
+test("a conversation whose messages have other fields when it has grown is present the next time, and in a dry run of all states", async () => {
+  const state = (flag: number, ...more: readonly object[]): object => ({
+    id: "g",
+    messages: [{ role: "user", content: "a", flag }, { role: "assistant", content: "b" }, ...more],
+  });
+  const [one, two] = [state(1), state(2, { role: "user", content: "c" }, { role: "assistant", content: "d" })];
+  await using place = inMemory();
+  assert.deepEqual(await countsOf(place.sessions, one, two, two, one), [restored, grown, present, present]);
+  assert.equal((await messagesOf(place.sessions, "g"))[0]?.["flag"], 2);
+  await using other = inMemory();
+  const text = [one, two, one, two].map((file) => JSON.stringify(file)).join("\n");
+  const dry = await importText(other.sessions, text, { dryRun: true });
+  assert.deepEqual(counts(dry), [1, 2, 1, 0, 2, 0]);
+  assert.deepEqual(counts(await importText(other.sessions, text)), counts(dry));
+});
+
+test("the same conversation in another form continues: parts and texts, spaces of arguments, ids of calls", async () => {
+  const call = (id: string, given: string, content: unknown): object => ({
+    role: "assistant",
+    content,
+    tool_calls: [{ id, type: "function", function: { name: "f", arguments: given } }],
+  });
+  const one = [
+    { role: "user", content: "A" },
+    call("c1", '{"a":1,"b":[2]}', null),
+    { role: "tool", tool_call_id: "c1", content: '{"r":1}' },
+    { role: "assistant", content: "B" },
+  ];
+  const other = [
+    { role: "user", content: [{ type: "text", text: "A" }] },
+    call("x9", '{ "b": [2], "a": 1 }', ""),
+    { role: "tool", tool_call_id: "x9", content: [{ type: "text", text: '{"r": 1}' }] },
+    { role: "assistant", content: [{ type: "text", text: "B" }] },
+  ];
+  const more = [{ role: "user", content: "C" }];
+  for (const [first, second] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    await using place = inMemory();
+    const files = [first, second, [...second, ...more], first, [...first, ...more]].map((messages) => ({
+      id: "s",
+      messages,
+    }));
+    assert.deepEqual(await countsOf(place.sessions, ...files), [restored, present, grown, present, present]);
+    const messages = await messagesOf(place.sessions, "s");
+    assert.deepEqual(messages.slice(0, 4), first);
+  }
+  for (const changed of [
+    one.map((message, index) => (index === 1 ? call("c1", '{"a":2,"b":[2]}', null) : message)),
+    one.map((message, index) => (index === 1 ? call("c1", '{"a":12345678901234567,"b":[2]}', null) : message)),
+    one.map((message, index) => (index === 2 ? { ...message, content: '{"r":2}' } : message)),
+  ]) {
+    await using place = inMemory();
+    const files = [one, [...changed, ...more]].map((messages) => ({ id: "s", messages }));
+    assert.deepEqual(await countsOf(place.sessions, ...files), [restored, [0, 0, 0, 0, 0, 1]]);
+  }
+});
+
+test("an export of a call without a result beside its session is present, and the true result takes the place of the made one", async () => {
+  const open = { id: "s", messages: openai.slice(0, 4) };
+  await using from = inMemory();
+  await importText(from.sessions, JSON.stringify(open));
+  const [snapshot] = await Array.fromAsync(exportSessions(from.sessions));
+  const exported = renderings.openai(snapshot!.text).text;
+  assert.match(exported, /was interrupted/);
+  assert.deepEqual(await countsOf(from.sessions, exported), [present]);
+  await using to = inMemory();
+  const whole = { id: "s", messages: openai.slice(0, 6) };
+  assert.deepEqual(await countsOf(to.sessions, exported, whole, whole), [restored, [0, 0, 1, 0, 0, 0], present]);
+  assert.deepEqual((await messagesOf(to.sessions, "s")).at(-1)?.content, "Two.");
+});
+
+test("equal conversations without ids grow each by its own, in any order", async () => {
+  const begun = { messages: openai.slice(1, 4) };
+  const [one, other] = ["2", "3"].map((content) => ({
+    messages: [...openai.slice(1, 4), { role: "tool", tool_call_id: "c", content }],
+  }));
+  const file = (...all: readonly unknown[]): string => all.map((one) => JSON.stringify(one)).join("\n");
+  for (const [states, expected] of [
+    [
+      [one, other],
+      [0, 0, 2, 0, 0, 0],
+    ],
+    [
+      [one, one],
+      [0, 0, 2, 0, 0, 0],
+    ],
+    [
+      [one, begun],
+      [0, 1, 1, 0, 0, 0],
+    ],
+  ] as const) {
+    await using place = inMemory();
+    assert.deepEqual(await countsOf(place.sessions, file(begun, begun)), [[2, 0, 0, 0, 2, 0]]);
+    assert.deepEqual(await countsOf(place.sessions, file(...states)), [expected]);
+    const again = [0, 2, 0, 0, 0, 0];
+    assert.deepEqual(await countsOf(place.sessions, file(...states), file(...states.toReversed())), [again, again]);
+    assert.equal(await place.sessions.count(), 2);
+  }
+});
+
+test("a snapshot of a session that was continued since is present, and restores it on request", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "One?", output: "One." });
+  const { text } = (await Array.fromAsync(exportSessions(place.sessions)))[0]!;
+  await session.append({ input: "Two?", output: "Two." });
+  const later = (await Array.fromAsync(exportSessions(place.sessions)))[0]!.text;
+  assert.deepEqual(await countsOf(place.sessions, text, later), [present, present]);
+  await using other = inMemory();
+  const dry = await importText(other.sessions, `${later}\n${text}`, { dryRun: true });
+  assert.deepEqual(counts(dry), [1, 1, 0, 0, 2, 0]);
+  assert.equal((await importText(place.sessions, text, { onExists: "replace" })).replaced, 1);
+  assert.equal((await messagesOf(place.sessions, "s")).length, 2);
 });

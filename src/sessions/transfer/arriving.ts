@@ -14,7 +14,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import { checksumOf, turnsOf, type LoggedEntry, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
-import { hasGrown } from "./comparison.ts";
+import { replacesTurn } from "./comparison.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
 import { SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 
@@ -180,25 +180,24 @@ async function unlessMoved<Result>(existing: StoredSession, read: () => Promise<
   }
 }
 
-/** The existing session, with its last turn as it has grown, and the turns that only the arriving one has behind its own. */
+/** The existing session with the turns of the arriving one that its own do not have, in words or in form. */
 async function withNewTurns(core: Core, existing: StoredSession, arriving: SessionSource): Promise<SessionSource> {
   const { counters: before, lastActivityAt } = existing.record;
-  let last: Entry | undefined;
-  for await (const turn of turnsOf(existing)) last = turn;
-  const added: Entry[] = [];
+  const later = turnsOf(arriving);
+  const replaced = new Map<number, Entry>();
   let counters = before;
-  for await (const turn of turnsOf(arriving)) {
-    const grown = turn.seq === last?.seq && hasGrown(last, turn) ? last : undefined;
-    if (turn.seq <= before.turns && grown === undefined) continue;
-    added.push(turn);
-    const after = turnOf(turn);
-    counters =
-      grown === undefined
-        ? countSealed(countBegun(counters, after), after)
-        : countAmended(counters, turnOf(grown), after);
+  for await (const turn of turnsOf(existing)) {
+    const next = await later.next();
+    if (next.done === true) break;
+    if (!replacesTurn(turn, next.value)) continue;
+    replaced.set(turn.seq, next.value);
+    counters = countAmended(counters, turnOf(turn), turnOf(next.value));
   }
-  const [first] = added;
-  const turns = added.map((entry) => ({ log: "turns", entry }));
+  const added: LoggedEntry[] = [];
+  for await (const entry of later) {
+    added.push({ log: "turns", entry });
+    counters = countSealed(countBegun(counters, turnOf(entry)), turnOf(entry));
+  }
   return {
     record: {
       ...existing.record,
@@ -215,12 +214,13 @@ async function withNewTurns(core: Core, existing: StoredSession, arriving: Sessi
       for await (const logged of existing.entries()) {
         if (!isAdded && log === "turns" && logged.log !== log) {
           isAdded = true;
-          yield* turns;
+          yield* added;
         }
         ({ log } = logged);
-        if (log !== "turns" || first === undefined || logged.entry.seq < first.seq) yield logged;
+        const entry = log === "turns" ? replaced.get(logged.entry.seq) : undefined;
+        yield entry === undefined ? logged : { log, entry };
       }
-      if (!isAdded) yield* turns;
+      if (!isAdded) yield* added;
     },
   };
 }

@@ -1,14 +1,15 @@
 /** How a conversation that arrives stands to the session that exists under its id. */
-import { createHash, hash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Entry } from "../../domain/record/entry.ts";
-import { turnOf, type Message } from "../../domain/turns/turn.ts";
+import { turnOf } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import { steadyFields } from "./conversation.ts";
+import { formOf, takesPlace, wordsIn, type TurnForm } from "./turn-words.ts";
 
 /**
- * `same`: the session has all of the conversation, byte for byte. `grown`: the conversation continues the session. `earlier`:
- * the session continues the conversation. `other`: neither, such as the same words with other metadata.
+ * `same`: the session has all of the conversation. `grown`: the conversation continues the session. `earlier`: the session
+ * continues the conversation. `other`: neither, such as the same words with other metadata.
  */
 export type Relation = "same" | "grown" | "earlier" | "other";
 
@@ -18,42 +19,88 @@ export interface Digest {
   readonly about: string;
   /** The hash of each field of the metadata, by its name. */
   readonly fields: ReadonlyMap<string, string>;
-  /** The hash of the turns as they are stored. */
-  readonly stored: string;
-  /** The hashes of what each turn says. */
-  readonly turns: readonly TurnHashes[];
+  readonly turns: readonly TurnDigest[];
 }
 
-/** Metadata and the fields around the words, such as flags and tokens, may differ between two exports of one conversation. */
+/**
+ * The hashes of a turn as one text, which takes a fraction of the memory of many: of its status, of the messages of its input and of
+ * its output, and of its form. All have one length, so that two lists begin alike where the messages do.
+ */
+type TurnDigest = string;
+
+const separator = "|";
+
+interface TurnParts {
+  readonly about: string;
+  readonly input: string;
+  readonly output: string;
+  readonly form: TurnForm;
+}
+
 export function relationOf(existing: Digest, arriving: Digest): Relation {
   if (existing.about !== arriving.about) return "other";
+  const relation = relationOfWords(existing.turns, arriving.turns);
+  if (relation !== "same") return relation;
   const isKnown = ([name, value]: readonly [string, string]): boolean => existing.fields.get(name) === value;
-  if (existing.stored === arriving.stored && [...arriving.fields].every(isKnown)) return "same";
-  if (continues(arriving, existing)) return "grown";
-  return continues(existing, arriving) ? "earlier" : "other";
+  const isAll = arriving.turns.every(
+    (turn, index) => mergedTurn(existing.turns[index]!, turn) === existing.turns[index],
+  );
+  return isAll && [...arriving.fields].every(isKnown) ? "same" : "other";
 }
 
-/** True where the later one begins with all that the other one says, and says more. */
-function continues({ turns: later }: Digest, { turns }: Digest): boolean {
-  const [last, next] = [turns.at(-1), later[turns.length - 1]];
-  if (later.length < turns.length || !turns.slice(0, -1).every((turn, index) => turn === later[index])) return false;
-  if (last === next) return later.length > turns.length;
-  return isLonger(partsOf(next!), partsOf(last!));
+function relationOfWords(turns: readonly TurnDigest[], later: readonly TurnDigest[]): Relation {
+  const last = Math.min(turns.length, later.length) - 1;
+  const isSame = (turn: TurnDigest, index: number): boolean => relationOfTurns(turn, later[index]!) === "same";
+  if (!turns.slice(0, Math.max(last, 0)).every(isSame)) return "other";
+  const relation = last < 0 ? "same" : relationOfTurns(turns[last]!, later[last]!);
+  const more = later.length - turns.length;
+  if (relation === "same") return more > 0 ? "grown" : more < 0 ? "earlier" : "same";
+  // Only the last turn of a conversation grows.
+  const isLast = relation === "grown" ? more >= 0 : more <= 0;
+  return isLast ? relation : "other";
+}
+
+function relationOfTurns(turn: TurnDigest, later: TurnDigest): Relation {
+  const [one, other] = [partsOf(turn), partsOf(later)];
+  if (one.about !== other.about) return "other";
+  if (one.input === other.input && one.output === other.output) return "same";
+  return isLonger(other, one) ? "grown" : isLonger(one, other) ? "earlier" : "other";
+}
+
+function isLonger(later: TurnParts, { input, output }: TurnParts): boolean {
+  const begins = later.input.startsWith(input) && later.output.startsWith(output);
+  return begins && (input === later.input || output === "");
+}
+
+/** The digest of the session after it has grown by the arriving conversation. */
+export function mergedDigest(existing: Digest, arriving: Digest): Digest {
+  const turns = arriving.turns.map((turn, index) => {
+    const known = existing.turns[index];
+    return known === undefined ? turn : mergedTurn(known, turn);
+  });
+  return { ...arriving, fields: new Map([...existing.fields, ...arriving.fields]), turns };
+}
+
+function mergedTurn(existing: TurnDigest, arriving: TurnDigest): TurnDigest {
+  const isNewer =
+    relationOfTurns(existing, arriving) !== "same" || takesPlace(partsOf(existing).form, partsOf(arriving).form);
+  return isNewer ? arriving : existing;
+}
+
+/** True where the turn takes the place of the existing one in a session that grows: it says more, or has a newer form. */
+export function replacesTurn(existing: Entry, arriving: Entry): boolean {
+  const [one, other] = [digestOfTurn(existing), digestOfTurn(arriving)];
+  return one !== other && mergedTurn(one, other) === other;
 }
 
 export async function digestOf(source: SessionSource): Promise<Digest> {
   const { user, metadata } = source.record;
-  const stored = createHash("sha256");
-  const turns: TurnHashes[] = [];
-  for await (const turn of turnsOf(source)) {
-    stored.update(turn.data);
-    turns.push(hashesOf(turn));
-  }
+  const turns: TurnDigest[] = [];
+  for await (const turn of turnsOf(source)) turns.push(digestOfTurn(turn));
   const instructions = (await instructionsOf(source)) ?? "";
   return {
     about: shortHash(encode({ user, instructions })),
     fields: new Map(Object.entries(steadyFields(metadata)).map(([name, value]) => [name, shortHash(encode(value))])),
-    stored: stored.digest("base64url"),
     turns,
   };
 }
@@ -66,48 +113,21 @@ async function instructionsOf(source: SessionSource): Promise<string | undefined
   return last;
 }
 
-/** True where the later turn says all that the other one says, and more: an answer, the result of a call, more of an answer. */
-export function hasGrown(turn: Entry, later: Entry): boolean {
-  return isLonger(partsOf(hashesOf(later)), partsOf(hashesOf(turn)));
+function digestOfTurn(entry: Entry): TurnDigest {
+  const turn = turnOf(entry);
+  const { key, status, agent } = turn;
+  const { input, output } = wordsIn(turn);
+  const { name, text } = formOf(turn);
+  const lists = [input, output].map((texts) => texts.map(shortHash).join(""));
+  const form = name === "" ? ["", ""] : [/^[\w-]+$/.test(name) ? name : shortHash(name), shortHash(text)];
+  return [shortHash(encode({ key, status, agent })), ...lists, ...form].join(separator);
 }
 
-/** The hashes of a turn as one text, which takes a fraction of the memory of many. */
-type TurnHashes = string;
-
-const separator = "|";
-
-function hashesOf(entry: Entry): TurnHashes {
-  const { key, status, agent, input, output } = turnOf(entry);
-  const lists = [input, output].map((messages) => messages.map(hashOf).join(""));
-  return [...lists, shortHash(encode({ key, status, agent }))].join(separator);
+function partsOf(turn: TurnDigest): TurnParts {
+  const [about = "", input = "", output = "", name = "", text = ""] = turn.split(separator);
+  return { about, input, output, form: { name, text } };
 }
 
-/** The hash of what a message says: not of its native form or of fields around it, which another export may write otherwise. */
-function hashOf({ role, content, name, refusal, audio, tool_calls, tool_call_id, function_call }: Message): string {
-  return shortHash(encode({ role, content, name, refusal, audio, tool_calls, tool_call_id, function_call }));
-}
-
-interface TurnParts {
-  readonly input: string;
-  readonly output: string;
-  readonly about: string;
-}
-
-function partsOf(hashes: TurnHashes): TurnParts {
-  const [input = "", output = "", about = ""] = hashes.split(separator);
-  return { input, output, about };
-}
-
-function isLonger(later: TurnParts, { about, input, output }: TurnParts): boolean {
-  return (
-    about === later.about &&
-    later.input.length + later.output.length > input.length + output.length &&
-    (input === later.input || (output === "" && later.input.startsWith(input))) &&
-    later.output.startsWith(output)
-  );
-}
-
-/** Of one length, so that lists of hashes begin alike where the lists of messages do. */
 function shortHash(text: string): string {
   return hash("sha256", text, "base64url").slice(0, 16);
 }

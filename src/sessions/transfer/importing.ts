@@ -146,6 +146,7 @@ function sizeOf(one: ImportItem | string): number {
 }
 
 type NamedItem = ImportItem & { readonly source: string };
+type ConversationItem = NamedItem & { readonly conversation: Conversation };
 
 /** An item, and the id of a conversation that names none, or why it is not imported. */
 interface CheckedItem {
@@ -165,6 +166,8 @@ class ImportRun {
   readonly #incomplete: IncompleteItem[] = [];
   /** How many conversations of this import have each made id. */
   readonly #made = new Map<string, number>();
+  /** The ids of the sessions that conversations of this import without ids have made or continued. */
+  readonly #continued = new Set<string>();
   /** True where an earlier import has made ids in this tenant. */
   #hasMadeBefore: Promise<boolean> | undefined;
   readonly #dryRun = new DryRun();
@@ -263,23 +266,45 @@ class ImportRun {
     const source = await readSnapshot(text, { source: name, limits: this.#core.options.limits });
     await this.#arrive(source, async (existing, arriving) => {
       const whole = await withAttachments(this.#core, existing.stored, existing);
-      return (await isIdentical(whole, arriving)) ? "present" : this.#fateOf("other");
+      if (await isIdentical(whole, arriving)) return "present";
+      // The turns of a damaged session cannot be compared.
+      if (this.#replacesOthers) return "replaced";
+      return this.#fateOfSnapshot(relationOf(await digestOf(existing), await digestOf(arriving)));
     });
   }
 
-  async #conversation(
-    { conversation, source: name }: NamedItem & { readonly conversation: Conversation },
-    made: MadeId | undefined,
-  ): Promise<void> {
+  /** Of the sessions that a conversation without an id may continue, it continues the first one that it does. */
+  async #conversation(item: ConversationItem, made: MadeId | undefined): Promise<void> {
+    if (made === undefined) {
+      await this.#arriveAs(item, item.conversation.id!, this.#replacesOthers);
+      return;
+    }
+    let refused: { readonly id: string; readonly error: unknown } | undefined;
+    for await (const id of this.#idsOf(item.conversation, made)) {
+      try {
+        await this.#arriveAs(item, id, false);
+        this.#continued.add(id);
+        return;
+      } catch (error) {
+        if (!hasCode(error, "session_exists")) throw error;
+        refused ??= { id, error };
+      }
+    }
+    if (!this.#replacesOthers) throw refused!.error;
+    await this.#arriveAs(item, refused!.id, true);
+    this.#continued.add(refused!.id);
+  }
+
+  async #arriveAs({ conversation, source: name }: ConversationItem, id: string, replaces: boolean): Promise<void> {
     const { agent, ttl = "never" } = this.#options;
-    const id = conversation.id ?? (await this.#idOf(conversation, made!));
     const source = sourceOf(portableConversation(this.#core, conversation, { id, agent, ttl }));
     await this.#guardSize(source, name);
-    const fate = await this.#arrive(source, async (existing, arriving) => {
+    const fateBeside: ArrivalPolicy["fateBeside"] = async (existing, arriving) => {
       const relation = relationOf(await digestOf(existing), await digestOf(arriving));
       // The turn in progress has no end that could grow.
-      return this.#fateOf(relation === "grown" && existing.record.openTurn !== null ? "other" : relation);
-    });
+      return fateOf(relation === "grown" && existing.record.openTurn !== null ? "other" : relation, replaces);
+    };
+    const fate = await this.#arrive(source, fateBeside, replaces);
     if (fate === "present") return;
     const { aside = 0, leftOut } = conversation;
     this.#counts.aside += aside;
@@ -287,12 +312,10 @@ class ImportRun {
     this.#countLeftOut({ source: name, id, leftOut: { ...leftOut, "time in the future": future } });
   }
 
-  /** The fate of what arrives; undefined where it may not take the place of another session. */
-  #fateOf(relation: Relation): Exclude<Arrived, "restored"> | undefined {
-    if (relation === "grown") return "grown";
-    // A replacement with an earlier state would delete the later turns.
-    if (relation === "same" || relation === "earlier") return "present";
-    return this.#replacesOthers ? "replaced" : undefined;
+  /** The fate of a snapshot that is not the session, byte for byte: an earlier state is present, or restored on request. */
+  #fateOfSnapshot(relation: Relation): "present" | "replaced" | undefined {
+    if (this.#replacesOthers) return "replaced";
+    return relation === "earlier" ? "present" : undefined;
   }
 
   #countLeftOut({ leftOut, ...item }: IncompleteItem): void {
@@ -314,10 +337,14 @@ class ImportRun {
     if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
   }
 
-  async #arrive(source: SessionSource, fateBeside: ArrivalPolicy["fateBeside"]): Promise<Arrived> {
+  async #arrive(
+    source: SessionSource,
+    fateBeside: ArrivalPolicy["fateBeside"],
+    replaces = this.#replacesOthers,
+  ): Promise<Arrived> {
     const { tenant, dryRun = false } = this.#options;
     const key = { tenant, id: parseNewId(source.record.id, "sessionId") };
-    const met = dryRun ? await this.#metInDryRun(source) : undefined;
+    const met = dryRun ? await this.#metInDryRun(source, replaces) : undefined;
     const { arrived: fate, turnsBefore = 0 } =
       met ?? (await arrive(this.#core, { key, source }, { fateBeside, dryRun }));
     // A session that is present may be a later state than the arriving one.
@@ -330,10 +357,12 @@ class ImportRun {
   /** The fate beside a session that this dry run would have written before. @throws SessionError `session_exists` */
   async #metInDryRun(
     source: SessionSource,
+    replaces: boolean,
   ): Promise<{ readonly arrived: Arrived; readonly turnsBefore?: number } | undefined> {
     const met = await this.#dryRun.compare(source);
     if (met === undefined) return undefined;
-    const arrived = this.#fateOf(met.relation);
+    const isSnapshot = "checksum" in source && !met.isIdentical;
+    const arrived = isSnapshot ? this.#fateOfSnapshot(met.relation) : fateOf(met.relation, replaces);
     if (arrived !== undefined) return { arrived, ...(arrived === "grown" && { turnsBefore: met.turns }) };
     const { tenant } = this.#options;
     throw new SessionError("session_exists", { sessionId: source.record.id, tenant, problem: "differs" });
@@ -348,18 +377,56 @@ class ImportRun {
     return { first: ids[0], whole, number };
   }
 
-  /** The id of a conversation that names none: its own, or that of the beginning that an earlier import has found. */
-  async #idOf(conversation: Conversation, { whole, number }: MadeId): Promise<string> {
-    if (number > 1) return `${whole}-${number}`;
+  /**
+   * The ids that a conversation without one may have: its own if a session has it, else those of the sessions that an earlier import
+   * has made of its beginnings, the longest first, else its own.
+   */
+  async *#idsOf(conversation: Conversation, { whole, number }: MadeId): AsyncGenerator<string, void, undefined> {
+    const own = numbered(whole, number);
     this.#hasMadeBefore ??= hasMadeIds(this.#core, this.#options.tenant);
-    if (!(await this.#hasMadeBefore)) return whole;
-    // The longest first. The sessions of this import's own conversations are no beginnings of others.
-    const earlier = idsOfBeginnings(conversation).filter((id) => !this.#made.has(id));
-    const candidates = [whole, ...earlier.slice(0, beginningsMax)];
-    const { tenant } = this.#options;
-    const found = await this.#core.findAll(candidates.map((id) => ({ tenant, id })));
-    return candidates.find((_, index) => found[index] !== undefined) ?? whole;
+    if (!(await this.#hasMadeBefore)) {
+      yield own;
+      return;
+    }
+    const earlier = idsOfBeginnings(conversation).slice(0, beginningsMax);
+    const [isOwn, ...found] = await this.#exist([own, ...earlier]);
+    let isFirst = isOwn !== true;
+    if (isOwn === true) yield own;
+    for (const base of earlier.filter((_, index) => found[index])) {
+      // The sessions of this import's own conversations are no beginnings of others.
+      for (let count = (this.#made.get(base) ?? 0) + 1; count <= equalMax; count++) {
+        const id = numbered(base, count);
+        if (count > 1 && !(await this.#exists(id))) break;
+        if (this.#continued.has(id)) continue;
+        isFirst = false;
+        yield id;
+      }
+    }
+    if (isFirst) yield own;
   }
+
+  async #exists(id: string): Promise<boolean> {
+    return (await this.#exist([id]))[0]!;
+  }
+
+  async #exist(ids: readonly string[]): Promise<readonly boolean[]> {
+    const { tenant } = this.#options;
+    const found = await this.#core.findAll(ids.map((id) => ({ tenant, id })));
+    return ids.map((_, index) => found[index] !== undefined);
+  }
+}
+
+/** The id of one of several equal conversations. */
+function numbered(id: string, number: number): string {
+  return number > 1 ? `${id}-${number}` : id;
+}
+
+/** The fate of a conversation; undefined where it may not take the place of another session. */
+function fateOf(relation: Relation, replaces: boolean): Exclude<Arrived, "restored"> | undefined {
+  if (relation === "grown") return "grown";
+  // A replacement with an earlier state would delete the later turns.
+  if (relation === "same" || relation === "earlier") return "present";
+  return replaces ? "replaced" : undefined;
 }
 
 /** The ids of the first exchange and of the whole of a conversation, and its number among the equal ones of one import. */
@@ -368,6 +435,9 @@ interface MadeId {
   readonly whole: string;
   readonly number: number;
 }
+
+/** Of more equal conversations than this the others are not found when they have grown. */
+const equalMax = 100;
 
 /** A conversation that has grown by more messages than this since the last import is a new one. */
 const beginningsMax = 1024;
