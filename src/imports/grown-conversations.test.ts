@@ -285,6 +285,23 @@ test("an export of a call without a result beside its session is present, and th
   const whole = { id: "s", messages: openai.slice(0, 6) };
   assert.deepEqual(await countsOf(to.sessions, exported, whole, whole), [restored, [0, 0, 1, 0, 0, 0], present]);
   assert.deepEqual((await messagesOf(to.sessions, "s")).at(-1)?.content, "Two.");
+  // A made result within the session, which the other export does not have.
+  const asked = [
+    { role: "user", content: "Well?" },
+    { role: "assistant", content: "Yes." },
+  ];
+  const within = { id: "w", messages: [...openai.slice(0, 4), ...asked] };
+  await importText(from.sessions, JSON.stringify(within));
+  const [made] = (await Array.fromAsync(exportSessions(from.sessions))).filter(({ id }) => id === "w");
+  const longer = { id: "w", messages: [...within.messages, ...asked] };
+  assert.deepEqual(await countsOf(to.sessions, renderings.openai(made!.text).text, longer, longer), [
+    [1, 0, 0, 0, 2, 0],
+    grown,
+    present,
+  ]);
+  const { logs } = await to.sessions.snapshot("w");
+  const numbers = logs["turns"]!.map(({ data }) => (data as unknown as { messagesBefore: number }).messagesBefore);
+  assert.deepEqual(numbers, [0, 4, 6]);
 });
 
 test("equal conversations without ids grow each by its own, in any order", async () => {

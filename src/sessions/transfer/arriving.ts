@@ -2,7 +2,7 @@
 import { attachmentsLog } from "../../domain/attachments/attachment.ts";
 import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
 import { countAmended, countBegun, countSealed } from "../../domain/turns/counters.ts";
-import { turnOf } from "../../domain/turns/turn.ts";
+import { entryOfTurn, messagesBefore, resumeOf, turnOf } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { keepMetadata } from "../../domain/record/lifecycle.ts";
@@ -185,16 +185,26 @@ async function withNewTurns(core: Core, existing: StoredSession, arriving: Sessi
   const { counters: before, lastActivityAt } = existing.record;
   const later = turnsOf(arriving);
   const replaced = new Map<number, Entry>();
+  let count = 0;
+  // The two may count other messages: an export makes results of open calls.
+  const placed = (entry: Entry): Entry => {
+    const turn = turnOf(entry);
+    const isPlaced = messagesBefore(entry) === count;
+    const result = isPlaced ? entry : entryOfTurn(turn, count, resumeOf(entry));
+    count += turn.input.length + turn.output.length;
+    return result;
+  };
   let counters = before;
   for await (const turn of turnsOf(existing)) {
     const next = await later.next();
-    if (next.done === true) break;
-    if (!replacesTurn(turn, next.value)) continue;
-    replaced.set(turn.seq, next.value);
-    counters = countAmended(counters, turnOf(turn), turnOf(next.value));
+    const entry = placed(next.done !== true && replacesTurn(turn, next.value) ? next.value : turn);
+    if (entry === turn) continue;
+    replaced.set(turn.seq, entry);
+    counters = countAmended(counters, turnOf(turn), turnOf(entry));
   }
   const added: LoggedEntry[] = [];
-  for await (const entry of later) {
+  for await (const turn of later) {
+    const entry = placed(turn);
     added.push({ log: "turns", entry });
     counters = countSealed(countBegun(counters, turnOf(entry)), turnOf(entry));
   }

@@ -16,7 +16,7 @@ export interface TurnWords {
 export function wordsIn({ input, output }: Pick<Turn, "input" | "output">): TurnWords {
   const places = new Map<string, number>();
   for (const { tool_calls: calls } of [...input, ...output])
-    for (const { id } of calls ?? []) places.set(id, places.size);
+    for (const { id } of calls ?? []) if (!places.has(id)) places.set(id, places.size);
   const said = (messages: readonly Message[]): readonly string[] =>
     messages.filter((message) => !isUnknownResult(message)).map((message) => textOf(message, places));
   return { input: said(input), output: said(output) };
