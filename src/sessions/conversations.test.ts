@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
 import { inputsOf } from "../../test/support/inputs-of.ts";
-import { erase } from "../admin.ts";
+import { doctor, erase } from "../admin.ts";
 import type { ConversationOwner, Sessions } from "../index.ts";
 
 const secret = "a secret for tests only";
@@ -303,6 +303,26 @@ test("a device that created conversations alone keeps them under another secret,
   assert.deepEqual(new Set(await titlesOf(rotated, { user: "ada" })), new Set(["kept", null]));
   await erase(rotated, { device: other });
   assert(!(await rotated.list()).items.some(({ user }) => user === null));
+});
+
+test("a device that opens conversations alone needs its earlier secret no more, and its pointers live on", async () => {
+  await using here = place();
+  const [guest, owner, idle] = [randomUUID(), randomUUID(), randomUUID()];
+  const { id } = await here.sessions.conversations({ device: guest }).create({ title: "a guest's", ttl: "never" });
+  await here.sessions.devices.claim(owner, "ada");
+  const hers = await here.sessions.conversations({ device: owner }).create({ title: "hers", ttl: "never" });
+  await here.sessions.conversations({ device: idle }).create({ ttl: "never" });
+  const later = "another secret for tests";
+  const rotated = here.another({ secret: later, previousSecrets: [secret] });
+  await here.clock.advance(200 * 86_400_000);
+  await rotated.conversations({ device: guest }).open(id);
+  await rotated.conversations({ device: owner }).open(hers.id);
+  assert.equal((await doctor(rotated)).underEarlierSecrets, 1, "the idle device");
+  await here.clock.advance(200 * 86_400_000);
+  const alone = here.another({ secret: later });
+  assert.deepEqual(await titlesOf(alone, { device: guest }), ["a guest's"]);
+  assert.ok((await titlesOf(alone, { device: owner })).includes("hers"));
+  assert.deepEqual(await titlesOf(alone, { device: idle }), []);
 });
 
 test("a claim while a guest creates a conversation leaves the conversation to the user", async () => {

@@ -23,6 +23,7 @@ import {
 import {
   filterOfReach,
   isShared,
+  keepReach,
   lastStep,
   reaches,
   reachOf,
@@ -129,7 +130,9 @@ export class Conversations {
           const fresh = newSession(core, { tenant, id }, { ...options, ...defined({ user: reach.user ?? undefined }) });
           const beside = reach.user === null ? await this.#guest(reach) : [];
           const handle = await createOn(core, fresh, beside);
-          return handle && this.#session(handle);
+          if (handle === undefined) return undefined;
+          await keepReach(core, tenant, this.#owner, reach);
+          return this.#session(handle);
         },
       );
     });
@@ -137,9 +140,11 @@ export class Conversations {
 
   /** Open one of the conversations. @throws SessionError `session_not_found`, the same for another one's and a missing one */
   async open(id: string): Promise<Session> {
-    return await this.#perform("open", async (reach) =>
-      this.#session(new Handle(this.#core, await this.#found(reach, id))),
-    );
+    return await this.#perform("open", async (reach) => {
+      const record = await this.#found(reach, id);
+      await keepReach(this.#core, this.#tenant, this.#owner, reach);
+      return this.#session(new Handle(this.#core, record));
+    });
   }
 
   /** As `open`, without one that the device shares by a link code: only its owner shares it with others. @internal */

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { openSessions } from "../../src/index.ts";
 import { jsonLines, setUp, workplaceOfFile } from "./command-line.ts";
 
 const { place, sessions } = await workplaceOfFile();
+const secret = "sixteen characters or more";
 
 test("chat -c continues the last session that has no user and no device, and shows what was said last", async () => {
   await using context = await setUp();
@@ -13,7 +16,7 @@ test("chat -c continues the last session that has no user and no device, and sho
   assert.equal(none.code, 1, none.stderr);
   await at.run(["consult", "ceo", "first?"]);
   await at.run(["consult", "sales", "second\u001b[31m?"]);
-  const store = await openSessions({ store: at.storeUrl, sweep: false, secret: "sixteen characters or more" });
+  const store = await openSessions({ store: at.storeUrl, sweep: false, secret });
   const users = await store.create({ agent: "ceo", user: "ada" });
   await users.append({ input: "mine?", output: "yes" });
   const devices = await store.devices.open(randomUUID(), { agent: "ceo" });
@@ -74,4 +77,39 @@ test("share prints a token once, shares lists it without, and unshare revokes it
   assert.equal((await place.run(["unshare", String(link?.["id"])])).code, 3);
   assert.equal((await place.run(["share", "nothing"])).code, 3);
   assert.equal((await place.run(["share", session.id, "--ttl", "400d"])).code, 2);
+});
+
+const runtime = fileURLToPath(new URL("counting-agent.ts", import.meta.url));
+
+test("serve and host run with --device-conversations open a user's sessions to the user's devices", async () => {
+  const device = randomUUID();
+  const devices = await openSessions({ store: place.storeUrl, sweep: false, secret });
+  await devices.devices.claim(device, "eve");
+  const { id } = await devices.create({ user: "eve", agent: "ceo", title: "Hers" });
+  await devices.close();
+  const commands = [["serve"], ["host", "run", runtime]];
+  const opened = commands.flatMap((command) => [
+    { command: [...command, "--device-conversations"], status: 200 },
+    // Without the option one command is enough: the server has one default.
+    ...(command[0] === "serve" ? [{ command, status: 404 }] : []),
+  ]);
+  for (const { command, status } of opened) {
+    const child = place.start([...command, "--port", "0", "--drain", "0"], { env: { PERDURE_SECRET: secret } });
+    let log = "";
+    child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
+    const url = async (): Promise<string> => {
+      for (;;) {
+        const [, found] = / on (http:\S+)/.exec(log) ?? [];
+        if (found !== undefined) return found;
+        assert.equal(child.exitCode, null, log);
+        await Promise.race([once(child.stderr ?? child, "data"), once(child, "exit")]);
+      }
+    };
+    const at = `${await url()}/v1/chat/conversations/${id}`;
+    const answered = await fetch(at, { headers: { "x-device-id": device } });
+    assert.equal(answered.status, status, command.join(" "));
+    const exited = once(child, "exit");
+    child.kill("SIGTERM");
+    await exited;
+  }
 });

@@ -6,8 +6,8 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { deviceNames, userNames } from "../core/keyed-hash.ts";
-import { knownName } from "../devices/device-names.ts";
-import { findRoute, ownSession, type DeviceRoute } from "../devices/device-route.ts";
+import { keepName, knownName } from "../devices/device-names.ts";
+import { findRoute, ownSession, prolong, type DeviceRoute } from "../devices/device-route.ts";
 import { guardSecret } from "../devices/secret-check.ts";
 import { stateAt } from "../../domain/record/states.ts";
 
@@ -43,6 +43,15 @@ export async function reachOf(core: Core, tenant: string, owner: ConversationOwn
   if (route.user !== null) return { user: route.user, route };
   const shared = route.pointer?.kind === "linked" ? ownSession(core, route) : undefined;
   return { user: null, name, route, ...(shared !== undefined && !shared.id.startsWith(name) && { shared }) };
+}
+
+/** Prolong the pointers of the device, and keep it and its user known under the current secret, as `devices.open` does. */
+export async function keepReach(core: Core, tenant: string, owner: ConversationOwner, reach: Reach): Promise<void> {
+  if (owner.device === undefined || reach.route === undefined) return;
+  const { name, last, user } = reach.route;
+  await prolong(core, reach.route);
+  await keepName(core, tenant, deviceNames(core, tenant, owner.device), name);
+  if (user !== null) await keepName(core, tenant, userNames(core, tenant, user), last.name);
 }
 
 /** The filter of the store for the sessions of an owner, without the shared one. */

@@ -145,7 +145,7 @@ export async function findRoute(core: Core, tenant: string, name: string): Promi
 }
 
 /** Prolong pointers in use, which costs a write twice a year. */
-async function prolong(core: Core, { found, last }: DeviceRoute): Promise<void> {
+export async function prolong(core: Core, { found, last }: DeviceRoute): Promise<void> {
   for (const record of new Set([found, last.found])) {
     if (record === undefined || pointerOf(core, record) === undefined) continue;
     if (record.expiresAt - core.now() > pointerTtlMs / 2) continue;
