@@ -260,6 +260,11 @@ export const decisions: z.ZodType<Decisions> = z
   .record(z.string(), z.union([z.literal(true), z.strictObject({ refused: z.string() })]))
   .meta({ description: "by the id of the call: true runs the tool, { refused } tells the model why not" });
 
+export const approveBody: z.ZodType<{ token: string; decisions: z.infer<typeof decisions> }> = z.strictObject({
+  token: z.string().max(256),
+  decisions,
+});
+
 export const waitingAnswer: z.ZodType = z
   .object({
     turn: z.number(),

@@ -170,6 +170,8 @@ const conversation = async ({ mine }: Place): Promise<DeviceConversation> => {
 };
 
 const ofDeviceConversation: Calls<Place> = {
+  waiting: async (place) => ({ of: await conversation(place), args: [] }),
+  approve: async (place) => ({ of: await conversation(place), args: ["token", { call: true }] }),
   refresh: async (place) => ({ of: await conversation(place), args: [] }),
   say: async (place) => ({ of: await conversation(place), args: ["q", { key: "k" }] }),
   edit: async (place) => ({ of: await conversation(place), args: [1, "q", { key: "k" }] }),

@@ -141,6 +141,15 @@ describe("the package", () => {
     assert.equal(await node(["host.ts"], project), "2 to do:\nmilk\nmilk\n");
   });
 
+  test("the program with conversations names, pins and shares one", async () => {
+    copyFileSync(join(root, "examples/conversations.ts"), join(project, "conversations.ts"));
+    const printed = await node(["conversations.ts"], project);
+    assert.match(
+      printed,
+      /^You asked: Which train .*\n.*\n\* Which train goes to \(1 turn\)\nShared until .*: Which train goes to\n$/,
+    );
+  });
+
   test("the program for OpenTelemetry exports, with an SDK beside it", async () => {
     copyFileSync(join(root, "examples/telemetry.ts"), join(project, "telemetry.ts"));
     linkOpenTelemetry();

@@ -159,6 +159,29 @@ test("a device decides on the calls of its own chat if the server says so, and o
   assert.equal(await laptop.waiting(), null);
 });
 
+test("a device decides on the calls of one of its conversations, if the server says so", async () => {
+  await using closed = await place();
+  const refused = await chat({ url: closed.url, device }).conversations.create();
+  await assert.rejects(refused.waiting(), { code: "key_forbidden" });
+  await assert.rejects(refused.approve("token", { "call-1": true }), { code: "key_forbidden" });
+
+  await using open = await place({ deviceApprovals: true });
+  const mine = chat({ url: open.url, device }).conversations;
+  const [asked, other] = [await mine.create(), await mine.create()];
+  assert.equal(await asked.waiting(), null);
+  await (
+    await asked.say("mail eve")
+  ).done;
+  const waiting = await asked.waiting();
+  assert.ok(waiting);
+  assert.equal(await other.waiting(), null);
+  await assert.rejects(other.approve(waiting.token, { "call-1": true }), { code: "turn_not_waiting" });
+  const { status } = await (await asked.approve(waiting.token, { "call-1": true })).done;
+  assert.deepEqual([status, open.runs.length], ["done", 1]);
+  const [turn] = await Array.fromAsync(asked.turns());
+  assert.equal(turn?.status, "done");
+});
+
 test("a message of a device interrupts the turn that waits, and a wait is a JSON answer with its status", async () => {
   await using at = await place();
   const post = async (message: string): Promise<{ text: string; turn: { seq: number; status: string } }> => {

@@ -103,6 +103,7 @@ test("another device's conversation is answered as a missing one on every route"
     consult: { message: "hi" },
     regenerate: {},
     switch: { branch: "1" },
+    approve: { token: "x", decisions: {} },
     shares: {},
   };
   let routes = 0;

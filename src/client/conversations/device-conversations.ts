@@ -7,18 +7,20 @@ import type {
   BranchQuery,
   BusyPolicy,
   ConversationInfo,
+  Decisions,
   MessageInput,
   SearchPage,
   ShareInfo,
   ShareOptions,
   Turn,
   TurnRange,
+  WaitingTurn,
   WriteKey,
 } from "../../index.ts";
 import { branchOfWire, foundOfWire, type WireBranch, type WireFound } from "../../protocol/wire.ts";
 import { conversationOfWire, type WireConversation } from "../../protocol/wire-conversations.ts";
 import { RemoteAttachments } from "../attachments/remote-attachments.ts";
-import { askOver, cancelOver, encodeKey, runningOver } from "../answer.ts";
+import { approveOver, askOver, cancelOver, encodeKey, runningOver, waitingOver } from "../answer.ts";
 import type { Http } from "../http.ts";
 import { turnPages } from "../log-pages.ts";
 import { RemoteConversations } from "./remote-conversations.ts";
@@ -139,6 +141,20 @@ export class DeviceConversation {
   /** Stops the running answer; false if none runs. With a key only the message of this key, also while it waits. */
   async cancel(options: WriteKey = {}): Promise<boolean> {
     return await cancelOver(this.#http, this.#path, options);
+  }
+
+  /** The turn that waits for the approval of tool calls; null if none does. @throws SessionError `key_forbidden` */
+  async waiting(): Promise<WaitingTurn | null> {
+    return await waitingOver(this.#http, this.#path);
+  }
+
+  /**
+   * Decides on the tool calls for which the turn waits, as `approve` of a chat. A server takes decisions of devices with its option
+   * `deviceApprovals` only.
+   * @throws SessionError `key_forbidden`, `turn_not_waiting`, `argument_invalid` …; a later error is thrown by the answer
+   */
+  async approve(token: string, decisions: Decisions): Promise<Answer> {
+    return await approveOver(this.#http, this.#path, { token, decisions }, async () => undefined);
   }
 
   /** Reads the turns, oldest first, of any branch. @throws SessionError `range_invalid`, `session_not_found` */

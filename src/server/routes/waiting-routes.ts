@@ -1,22 +1,12 @@
 /** Turns that wait for the approval of tool calls: shows the turn, and decides. */
-import { z } from "zod";
 import { SessionError } from "../../errors.ts";
 import type { Answer, Session } from "../../index.ts";
-import { chatAnswer, decisions, idInPath, waitingAnswer } from "../../protocol/schemas.ts";
-import { wireWaitingFor } from "../../protocol/wire.ts";
+import { approveBody, idInPath } from "../../protocol/schemas.ts";
 import { deviceOf } from "../http/authority.ts";
-import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
+import { addRoute, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { answerReply } from "../replies/reply.ts";
-
-const waitingAnswers = {
-  200: { description: "the turn that waits, with its token", schema: waitingAnswer },
-  204: { description: "no turn waits" },
-} as const;
-const approveBody = z.strictObject({ token: z.string().max(256), decisions });
-const approveAnswers = {
-  200: { description: "the rest of the answer", schema: chatAnswer, streams: true },
-} as const;
+import { approveAnswers, waitingAnswers, waitingReply } from "../replies/waiting-reply.ts";
 
 export function addWaitingRoutes(shared: Shared): void {
   const { sessions, approve, deviceApprovals, deviceUsage, findDevice, outlive, stop } = shared;
@@ -93,10 +83,4 @@ export function addWaitingRoutes(shared: Shared): void {
       return await answerReply(c, session, { ask, outlive, stop });
     },
   );
-}
-
-/** The turn that waits, or 204. */
-async function waitingReply(c: RequestContext, session: Session | undefined): Promise<Response> {
-  const waiting = (await session?.waiting()) ?? null;
-  return waiting === null ? c.body(null, 204) : jsonAnswer(c, wireWaitingFor(c.get("audience"), waiting));
 }

@@ -5,6 +5,7 @@ import { hasCode, SessionError } from "../../../errors.ts";
 import type { Answer, Conversations, Session } from "../../../index.ts";
 import {
   agentName,
+  approveBody,
   branchBody,
   branchesAnswer,
   branchesQuery,
@@ -29,6 +30,7 @@ import type { Shared } from "../../http/server-context.ts";
 import { pageReply } from "../../replies/list-reply.ts";
 import { turnsReply } from "../../replies/log-page.ts";
 import { answerReply, sessionReply, streamReply } from "../../replies/reply.ts";
+import { approveAnswers, waitingAnswers, waitingReply } from "../../replies/waiting-reply.ts";
 import { idempotencyKey } from "../../replies/request-headers.ts";
 import {
   conversationAnswer,
@@ -55,7 +57,7 @@ const shareInPath: z.ZodType<{ id: string; share: string }> = z.object({
 
 /** `ofUsers`: a device of a user reaches all sessions of the user. */
 export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): void {
-  const { sessions, converse, outlive, stop, deviceUsage, findDevice, limits } = shared;
+  const { sessions, converse, approve, deviceApprovals, outlive, stop, deviceUsage, findDevice, limits } = shared;
 
   function conversationsOf(c: RequestContext, device: string): Conversations {
     return sessions.conversations({ device }).guarded((user) => {
@@ -86,6 +88,12 @@ export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): v
     reads: "device",
     found: opened,
   });
+
+  async function openedForApproval(c: RequestContext, id: string): Promise<Session> {
+    const session = await opened(c, id);
+    if (!deviceApprovals) throw new SessionError("key_forbidden", { right: "device", needed: "write" });
+    return session;
+  }
 
   addRoute(
     shared,
@@ -288,6 +296,40 @@ export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): v
       answers: { 200: { description: "true if an answer was running", schema: z.object({ cancelled: z.boolean() }) } },
     },
     async (c, { params }) => jsonAnswer(c, { cancelled: await (await opened(c, params.id)).cancel(idempotencyKey(c)) }),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "get",
+      path: `${base}/{id}/waiting`,
+      summary: "Get the turn of a conversation that waits, with its token and the tool calls to approve",
+      scope: "device",
+      params: idInPath,
+      answers: waitingAnswers,
+    },
+    async (c, { params }) => await waitingReply(c, await openedForApproval(c, params.id)),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: `${base}/{id}/approve`,
+      summary: "Decide on the tool calls for which a turn of a conversation waits; the rest of the answer",
+      scope: "device",
+      headers: ["Last-Event-ID"],
+      params: idInPath,
+      body: approveBody,
+      answers: approveAnswers,
+    },
+    async (c, { params, body }) => {
+      const session = await openedForApproval(c, params.id);
+      const device = deviceOf(c, sessions);
+      const ask = (): Promise<Answer> =>
+        deviceUsage.count({ device, session, key: undefined }, () => approve(session, body.token, body.decisions));
+      return await answerReply(c, session, { ask, outlive, stop });
+    },
   );
 
   addRoute(
