@@ -18,8 +18,9 @@ export interface Mark {
   readonly hash: string;
 }
 
-/** Each mark and each escaped one has this text. */
 const sign = "sha256,";
+/** Each mark has this text. A search that begins with a rare character is many times faster, and every entry is searched. */
+const rareSign = "256,";
 const markForm =
   /(?<=")attachment(\++)(?:base64:|data:([\w!#$&^.+-]{1,100}\/[\w!#$&^.+;=-]{1,100});)sha256,([0-9a-f]{64})(?=")/g;
 const dataUrlForm = /^data:([\w!#$&^.+-]{1,100}\/[\w!#$&^.+;=-]{1,100});base64,/;
@@ -27,7 +28,7 @@ const urlBeginMax = 220;
 
 /** True where a text may have a mark or one that is escaped. */
 export function mayHaveMarks(text: string): boolean {
-  return text.includes(sign);
+  return text.includes(rareSign);
 }
 
 /** The text with one more `+` in what reads like a mark. */

@@ -58,9 +58,15 @@ class Forms {
 
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     // Most batches are passed on as they are.
-    const committed = batch.some((transaction) => transaction.some((change) => this.#concerns(change)))
-      ? this.#commitStored(batch)
-      : this.#store.commit(batch);
+    let concerns = false;
+    let claims = false;
+    for (const transaction of batch)
+      for (const change of transaction) {
+        concerns ||= this.#concerns(change);
+        claims ||= !isDocumentChange(change) && change.claims.length > 0;
+      }
+    const committed = concerns ? this.#commitStored(batch) : this.#store.commit(batch);
+    if (!claims) return committed;
     return committed.then((outcomes) => (outcomes.some(isDuplicate) ? this.#givenOutcomes(batch, outcomes) : outcomes));
   }
 
@@ -115,10 +121,12 @@ class Forms {
   }
 
   load(requests: readonly LoadRequest[]): Promise<Look> {
-    return this.#store.load(requests).then((look) => {
+    const look = this.#store.load(requests);
+    if (requests.every(({ tails }) => tails.length === 0)) return look;
+    return look.then((found) => {
       const isStored = (loaded: Loaded | undefined): boolean =>
         loaded?.tails.some((tail) => this.#anyStored(tail)) === true;
-      return look.sessions.some(isStored) ? this.#givenLook(requests, look) : look;
+      return found.sessions.some(isStored) ? this.#givenLook(requests, found) : found;
     });
   }
 
