@@ -74,6 +74,8 @@ export interface KnownTurns {
   readonly truncated: TruncatedTurns;
   /** The turn to amend; absent if none is. */
   readonly last?: Turn;
+  /** Keeps the marks of the amended turn, in the draft; false where they changed since they were read. Absent if it keeps them anyway. */
+  readonly keepMarks?: (draft: Draft, amended: Turn, context: Context) => boolean;
 }
 
 /** The input of the rule, besides the record. */
@@ -163,7 +165,11 @@ function placeTurns(
     if (!isRead) return unread;
     if (amendment === undefined) truncateLog(draft, { after: from - 1, truncated: known.truncated }, context);
     else if (known.last === undefined) return unread;
-    else placed.push(amendLast(draft, { earlier: known.last, amendment: ofSameKey(known.last, amendment) }, context));
+    else {
+      const turn = amendLast(draft, { earlier: known.last, amendment: ofSameKey(known.last, amendment) }, context);
+      if (known.keepMarks?.(draft, turn, context) === false) return unread;
+      placed.push(turn);
+    }
   }
   for (const [index, turn] of write.turns.entries()) {
     const same = turn.key === null ? undefined : placed.find(({ key }) => key === turn.key);

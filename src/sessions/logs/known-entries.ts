@@ -8,6 +8,7 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { turnOf, type Turn } from "../../domain/turns/turn.ts";
 import { TruncatedSums } from "../../domain/turns/truncated-usage.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { turnIdentity } from "../../domain/memory/turn-identity.ts";
 import { markOf, type KnownLog, type NewEntries } from "../../domain/writes/named-logs.ts";
 import type { Known, KnownTurns, NewTurns, NewWrite } from "../../domain/writes/session-write.ts";
 import { SessionError } from "../../errors.ts";
@@ -15,6 +16,7 @@ import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import { keptTurns, treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
+import { marksOfAmended } from "../memory/turn-changes.ts";
 
 /** A write that replaces nothing needs no reading. */
 export const nothingKnown: Known = { logs: new Map() };
@@ -51,7 +53,17 @@ async function knownTurns(
   }
   const amended = amendment === undefined ? undefined : last;
   const truncated = { ...sums.result, ...(await treeFor(core, record)) };
-  return defined({ identity: turnsIdentity(record), truncated, last: amended });
+  const input = amendment?.input;
+  const keepMarks =
+    amended === undefined || input === undefined || beginsAs(amended, input)
+      ? undefined
+      : await marksOfAmended(core, record, amended);
+  return defined({ identity: turnsIdentity(record), truncated, last: amended, keepMarks });
+}
+
+/** True where the turn has its identity also with this input. */
+function beginsAs(turn: Turn, input: Turn["input"]): boolean {
+  return turnIdentity({ ...turn, input }) === turnIdentity(turn);
 }
 
 async function knownLog(core: Core, record: SessionRecord, write: NewEntries): Promise<KnownLog> {

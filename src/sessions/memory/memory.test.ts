@@ -875,6 +875,38 @@ test("the summary and the pinned turns take a part of the window, and leave the 
   assert.equal(past.window.tokens, window.tokens - 2 * tokens - summaryTokens);
 });
 
+test("an amended turn keeps its marks and ratings, also where its question is another one", async () => {
+  for (const isLate of [false, true]) {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, 2);
+    await session.pin(2);
+    await session.rate(2, { rating: "up", by: "ana" });
+    await session.rate(1, { rating: "down", by: "ben" });
+    const { version } = (await session.look()).info;
+    const other = await place.another().get("s");
+    const commit = place.store.commit.bind(place.store);
+    let count = 0;
+    // Another writer marks the turn between the read and the commit.
+    place.store.commit = async (batch) => {
+      if (isLate && ++count === 1) await other.rate(2, { rating: 5, by: "late" });
+      return await commit(batch);
+    };
+    const turns = [{ input: "amended question", output: "amended reply" }];
+    const written = await session.write({ turns: { from: 2, amends: true, turns }, onto: version });
+    place.store.commit = commit;
+    assert.equal(written.status, "ok");
+    const [turn] = await Array.fromAsync(session.turns({ from: 2 }));
+    assert.equal(turn?.input[0]?.content, "amended question");
+    assert.deepEqual((await session.memory()).pinned, [2]);
+    assert.deepEqual(
+      (await session.ratings()).map(({ turn: rated, by }) => [rated, by]),
+      [[1, "ben"], [2, "ana"], ...(isLate ? [[2, "late"]] : [])],
+    );
+    await assertSound(place);
+  }
+});
+
 test("damaged entries of memory are no marks, no ratings and no summaries", () => {
   for (const data of ["{", "null", "5", '{"pinned":"all"}', '{"pinned":[[1]],"leftOut":[["1","x"],null]}']) {
     const entry = { seq: 1, key: null, at: 0, data };

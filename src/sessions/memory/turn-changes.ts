@@ -1,4 +1,4 @@
-/** Removes the marks and the ratings of turns in the commit that deletes these turns. */
+/** Changes the marks and the ratings of turns in the commit that deletes or amends these turns. */
 import { spliceRatings, type StoredRating } from "../../domain/memory/feedback.ts";
 import { turnIdentity } from "../../domain/memory/turn-identity.ts";
 import { spliceMemory, type MarkedTurn, type TurnMemory } from "../../domain/memory/turn-memory.ts";
@@ -86,9 +86,36 @@ async function staying(
   };
 }
 
+/**
+ * Marks and ratings name a turn by its beginning. For a turn whose beginning is amended: the function has them name it by the new one,
+ * in the draft. It returns false where they were changed since they were read.
+ */
+export async function marksOfAmended(
+  core: Core,
+  record: SessionRecord,
+  earlier: Turn,
+): Promise<(draft: Draft, amended: Turn, context: Context) => boolean> {
+  if (!hasMarks(record)) return (draft) => haveSameMarks(draft.record, record);
+  const [memory, stored] = [await readTurnMemory(core, record), await storedRatings(core, record)];
+  const { seq } = earlier;
+  const was = turnIdentity(earlier);
+  return (draft, amended, context) => {
+    const identity = turnIdentity(amended);
+    const renamed = (marks: readonly MarkedTurn[]): readonly MarkedTurn[] =>
+      marks.map((one) => (one[0] === seq && one[1] === was ? [seq, identity] : one));
+    const ratings = stored.map((one) => (one.rating.turn === seq && one.identity === was ? { ...one, identity } : one));
+    const [pinned, leftOut] = [renamed(memory.pinned), renamed(memory.leftOut)];
+    return putStaying(draft, { record, memory: { pinned, leftOut }, ratings }, context);
+  };
+}
+
+function haveSameMarks(a: SessionRecord, b: SessionRecord): boolean {
+  return [memoryLog, feedbackLog].every((log) => markOf(a, log) === markOf(b, log));
+}
+
 /** Put what stays into the draft. False where the marks or the ratings were changed since they were read. */
 export function putStaying(draft: Draft, { record, memory, ratings }: StayingMarks, context: Context): boolean {
-  for (const log of [memoryLog, feedbackLog]) if (markOf(draft.record, log) !== markOf(record, log)) return false;
+  if (!haveSameMarks(draft.record, record)) return false;
   if (memory !== undefined) spliceMemory(draft, memory, context);
   if (ratings !== undefined) spliceRatings(draft, { ratings, kept: 0 });
   return true;
