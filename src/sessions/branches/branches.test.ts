@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ import { openSessions } from "../../index.ts";
 import { callStore, forwardingStore } from "../../store/calls/forwarding-store.ts";
 import type { Model } from "../options/model.ts";
 import type { Session } from "../session/session.ts";
-import { sessionsOn } from "../sessions.ts";
+import { coreOf, sessionsOn } from "../sessions.ts";
 
 const model: Model = async function* ({ messages }) {
   yield { type: "text", text: `answer to ${String(messages.at(-1)?.content)}` };
@@ -212,6 +212,59 @@ test("a search finds the turns of the current branch, with an index and without"
       assert.deepEqual([await found("cherries"), await found("pears"), await found("apples")], [[], [2], [1]]);
       await session.removeBranch("2");
       assert.deepEqual(await found("grapes"), []);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a word that only a removed branch had is in no file of the store after a compaction, also where it was indexed", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-branches-"));
+  try {
+    const store = `sqlite:${join(folder, "store.db")}`;
+    await using sessions = await openSessions({ store, model });
+    const holding = async (word: string): Promise<readonly string[]> => {
+      const names = await readdir(folder);
+      const files = await Promise.all(names.map((name) => readFile(join(folder, name))));
+      return names.filter((_, index) => files[index]?.includes(word));
+    };
+    const session = await sessions.create({ id: "s" });
+    await talk(session, "one", "apples");
+    await Array.fromAsync(await session.edit(2, "qzxremoved"));
+    await talk(session, "qzxfollowing");
+    await session.switchTo("1");
+    await Array.fromAsync(await session.edit(2, "qzxkept"));
+    assert.equal((await sessions.search({ text: "qzxkept" })).items.length, 2);
+    assert.notDeepEqual(await holding("qzxremoved"), []);
+    await session.removeBranch("2");
+    // The compaction of the command line.
+    await coreOf(sessions).store.scrub();
+    for (const word of ["qzxremoved", "qzxfollowing"]) assert.deepEqual(await holding(word), [], word);
+    for (const word of ["qzxkept", "apples"]) assert.notDeepEqual(await holding(word), [], word);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a fork's shared turns are found once, in the session that wrote them, and in the fork if a search names it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "perdure-branches-"));
+  try {
+    for (const store of ["memory:", `sqlite:${join(folder, "store.db")}`]) {
+      await using sessions = await openSessions({ store, model });
+      const parent = await sessions.create({ id: "parent" });
+      await talk(parent, "apples", "pears");
+      const fork = await parent.fork({ as: "fork" });
+      await talk(fork, "plums");
+      const found = async (query: { text: string; session?: string }): Promise<readonly unknown[]> =>
+        (await sessions.search(query)).items.map(({ session, turn }) => `${session} ${turn}`);
+      assert.deepEqual(await found({ text: "pears" }), ["parent 2"]);
+      assert.deepEqual(await found({ text: "plums" }), ["fork 3"]);
+      assert.deepEqual(await found({ text: "pears", session: "fork" }), ["fork 2"]);
+      // The parent leaves the shared turn, so the fork gets its own copy of it.
+      await Array.fromAsync(await parent.edit(2, "cherries"));
+      assert.deepEqual(await found({ text: "pears" }), ["fork 2"]);
+      await parent.switchTo("1");
+      assert.deepEqual((await found({ text: "pears" })).toSorted(), ["fork 2", "parent 2"]);
     }
   } finally {
     await rm(folder, { recursive: true });
