@@ -404,3 +404,21 @@ test("a process that lost the lease of the index writes no message a second time
   );
   await store.close();
 });
+
+test("turns that the index of search has lost are reported, and found again after a repair", async () => {
+  const url = await server.createDatabase("lost_words");
+  const store = await openPostgres({ url });
+  await using sessions = sessionsOn(store, { sweep: false });
+  const session = await sessions.create({ id: "s" });
+  for (const input of ["apples", "pears", "?"]) await session.append({ input, output: input });
+  const found = async (): Promise<number> => (await sessions.search({ text: "pears" })).items.length;
+  assert.equal(await found(), 2);
+  assert.deepEqual(await store.inspect(), []);
+  await query(url, "delete from perdure.search_messages where seq = 2");
+  assert.equal(await found(), 0);
+  const [problem] = await store.inspect();
+  assert.deepEqual([problem?.kind, problem?.repaired], ["damage", false]);
+  assert.equal((await store.inspect({ repair: true }))[0]?.repaired, true);
+  assert.equal(await found(), 2);
+  assert.deepEqual(await store.inspect(), []);
+});

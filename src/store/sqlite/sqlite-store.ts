@@ -470,7 +470,7 @@ export class SqliteStore implements Store {
     const migrated = outdatedProblems(steps, true);
     const found = await this.#run(() => this.#transactions.reading(() => problemsIn(this.#database, this.#name)));
     if (!repair || found.every(({ fix }) => fix === null)) return [...migrated, ...found];
-    const repaired = await this.#write(() => repairedProblems(this.#database));
+    const repaired = await this.#write(() => repairedProblems(this.#database, found));
     const isRepaired = ({ kind, what }: StoreProblem): boolean =>
       kind === "schema" || repaired.some((problem) => problem.what === what);
     return [...migrated, ...found.filter((problem) => !isRepaired(problem)), ...repaired];

@@ -4,6 +4,7 @@ import { standingParts } from "./catalogue.ts";
 import type { Database } from "../connection/database.ts";
 import { migrate, schemaState, type SchemaState } from "./migrate.ts";
 import { SchemaComparison, type SchemaProblem } from "./schema-problems.ts";
+import { isTurn } from "./functions/message-index.ts";
 import { isKept } from "./functions/removed-logs.ts";
 import type { Layout } from "./schema.ts";
 import { tables } from "./expected-schema.ts";
@@ -34,7 +35,9 @@ export async function problemsIn(
   const isMade = schema.some(({ what, repaired: isRepaired }) => isRepaired && what === "table labels is missing");
   const areLabelled = areReadable && (comparison.hasTable("labels") || isMade);
   const labels = areLabelled ? await labelProblems(database, layout, repair) : [];
-  return [...steps, ...outdated, ...schema, ...rows, ...labels];
+  const search =
+    areReadable && comparison.hasTable("search_messages") ? await searchProblems(database, layout, repair) : [];
+  return [...steps, ...outdated, ...schema, ...rows, ...labels, ...search];
 }
 
 /** The role of the doctor is usually that of the programs. */
@@ -130,6 +133,38 @@ async function writeLabels(database: Database, schema: string, key: readonly unk
      on conflict do nothing`,
     key,
   );
+}
+
+/** Indexed sessions with turns that the index lacks. A turn without a word has a row as well. */
+async function searchProblems(
+  database: Database,
+  { schema }: Layout,
+  repair: boolean,
+): Promise<readonly StoreProblem[]> {
+  const wrong = await database.administer(`
+    select session.tenant, session.id from ${schema}.sessions session
+    where session.is_indexed and exists (
+      select from ${schema}.entries entry
+      where entry.tenant = session.tenant and entry.session = session.id and entry.logs = session.logs and ${isTurn}
+        and not exists (
+          select from ${schema}.search_messages message
+          where message.tenant = entry.tenant and message.session = entry.session and message.logs = entry.logs
+            and message.log = entry.log and message.seq = entry.seq
+        )
+    )
+    order by 1, 2 limit 100`);
+  if (repair)
+    for (const { tenant, id } of wrong)
+      await database.administer(
+        `update ${schema}.sessions set is_indexed = false where tenant = $1 and id = $2 and is_indexed`,
+        [tenant, id],
+      );
+  return wrong.map(({ tenant, id }) => ({
+    kind: "damage",
+    what: `a search does not find turns of session ${String(id)} of tenant ${String(tenant)}`,
+    fix: "the next search looks at its turns again",
+    repaired: repair,
+  }));
 }
 
 /** Entries without a session. The server finds other damage itself: `pg_amcheck`, checksums. */

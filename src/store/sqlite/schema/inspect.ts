@@ -21,6 +21,7 @@ export function problemsIn(database: DatabaseSync, store: string): readonly Stor
     ...whereThere(() => orphans(database)),
     ...whereThere(() => unreadable(database)),
     ...whereThere(() => labelProblems(database, false)),
+    ...whereThere(() => searchProblems(database)),
   ];
 }
 
@@ -32,9 +33,32 @@ function rightsProblems(store: string): StoreProblem[] {
   return [{ kind: "rights", what, ...unrepairable }];
 }
 
-/** The problems with a repair, repaired where that is possible. The caller holds the write lock. */
-export function repairedProblems(database: DatabaseSync): readonly StoreProblem[] {
-  return [...schemaProblems(database, true), ...whereThere(() => labelProblems(database, true))];
+/** The problems with a repair, repaired where that is possible. `found`: the problems. The caller holds the write lock. */
+export function repairedProblems(database: DatabaseSync, found: readonly StoreProblem[]): readonly StoreProblem[] {
+  const ofSearch = found.filter(({ fix: way }) => way === searchFix);
+  return [
+    ...schemaProblems(database, true),
+    ...whereThere(() => labelProblems(database, true)),
+    ...ofSearch.map((problem) => ({ ...problem, ...built(database, { what: problem.what, sql: emptiedSearch }) })),
+  ];
+}
+
+const searchFix = "the index of search is emptied, and the next search makes it anew";
+
+/** Messages of the index without words, and words without their message. `pragma integrity_check` finds damaged words. */
+function searchProblems(database: DatabaseSync): StoreProblem[] {
+  const rows = database
+    .prepare(`
+      select count(*) as count from (
+        select place from search_messages where place not in (select id from search_words_docsize)
+        union all
+        select id from search_words_docsize where id not in (select place from search_messages)
+      )`)
+    .all();
+  const count = Number(rows[0]?.["count"]);
+  if (count === 0) return [];
+  const what = `the index of search has ${counted(count, "message")} without words, or words without their message`;
+  return [{ kind: "damage", what, fix: searchFix, repaired: false }];
 }
 
 /** The problem of an older schema; none without missing steps. */
@@ -61,7 +85,9 @@ const unrepairable = { fix: null, repaired: false } as const;
 function damage(database: DatabaseSync): StoreProblem[] {
   const rows = database.prepare("pragma integrity_check(100)").all();
   const says = rows.map((row) => String(row["integrity_check"]));
-  return says.filter((what) => what !== "ok").map((what) => ({ kind: "damage", what, ...unrepairable }));
+  return says
+    .filter((what) => what !== "ok")
+    .map((what) => ({ kind: "damage", what, fix: what.includes("search_words") ? searchFix : null, repaired: false }));
 }
 
 /**

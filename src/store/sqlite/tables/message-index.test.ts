@@ -138,3 +138,26 @@ test("scrubbed-is-deleted: no file has a word of what was removed or replaced, i
   await bringForward(store);
   assert.deepEqual(await found(store, "kept"), ["s 1"]);
 });
+
+for (const [what, damage] of [
+  ["damaged words", "update search_words_data set block = zeroblob(length(block)) where id > 10"],
+  ["messages without words", "delete from search_words_docsize where id = (select min(id) from search_words_docsize)"],
+  ["words without their message", "delete from search_messages where seq = 2"],
+] as const) {
+  test(`a repair empties an index with ${what}, and the next search makes it anew`, async () => {
+    await using here = await openFile();
+    const { store, file } = here;
+    await write(store, creationOf(sampleRecord({ id: "s" }), { splices: [turns(1, "apples", "apples", "apples")] }));
+    await bringForward(store);
+    assert.deepEqual(await store.inspect(), []);
+    const other = new DatabaseSync(file, { defensive: false });
+    other.exec(damage);
+    other.close();
+    const before = await store.inspect();
+    assert.ok(before.length > 0 && before.every(({ kind, repaired }) => kind === "damage" && !repaired));
+    assert.ok((await store.inspect({ repair: true })).every(({ repaired }) => repaired));
+    assert.deepEqual(await store.inspect(), []);
+    await bringForward(store);
+    assert.deepEqual(await found(store, "apples"), ["s 1", "s 2", "s 3"]);
+  });
+}
