@@ -24,17 +24,13 @@ export function wordsIn({ input, output }: Pick<Turn, "input" | "output">): Turn
 
 /** A message as a text, with the places of calls instead of their ids. */
 function textOf({ role, content, tool_calls: calls, tool_call_id: id, ...rest }: Message, places: Places): string {
-  const { name, refusal, audio, function_call: called } = rest;
-  const said = textsOf(content);
-  return encode(
-    sorted({
-      role,
-      content: role === "tool" ? said.map((part) => (typeof part === "string" ? asJson(part) : part)) : said,
-      calls: (calls ?? []).map((call) => [place(places, call.id), asCalled(call)]),
-      answers: id === undefined || id === null ? null : place(places, id),
-      others: [name, refusal, audio, called].map((value) => value ?? null),
-    }),
+  const { name = null, refusal = null, audio = null, function_call: called = null } = rest;
+  const said = textsOf(content).map((part) =>
+    sorted(role === "tool" && typeof part === "string" ? asJson(part) : part),
   );
+  const made = (calls ?? []).map((call) => [place(places, call.id), sorted(asCalled(call))]);
+  const answered = id === undefined || id === null ? null : place(places, id);
+  return encode([role, said, made, answered, name, refusal, sorted(audio), sorted(called)]);
 }
 
 type Places = ReadonlyMap<string, number>;
@@ -84,14 +80,23 @@ export interface TurnForm {
   readonly text: string;
 }
 
-const wordNames = ["role", "content", "tool_calls", "tool_call_id", "name", "refusal", "audio", "function_call"];
+const wordNames = new Set([
+  "role",
+  "content",
+  "tool_calls",
+  "tool_call_id",
+  "name",
+  "refusal",
+  "audio",
+  "function_call",
+]);
 const ownFields = "fields";
 
 export function formOf({ input, output, model, usage }: Turn): TurnForm {
   const messages = [...input, ...output];
-  const around = messages.map((message) => Object.entries(message).filter(([name]) => !wordNames.includes(name)));
-  const isPlain = model === undefined && usage === undefined && around.every((fields) => fields.length === 0);
-  if (isPlain) return { name: "", text: "" };
+  const hasWordsAlone = (message: Message): boolean => Object.keys(message).every((name) => wordNames.has(name));
+  if (model === undefined && usage === undefined && messages.every(hasWordsAlone)) return { name: "", text: "" };
+  const around = messages.map((message) => Object.entries(message).filter(([name]) => !wordNames.has(name)));
   const formats = messages.map(({ native }) => (isFields(native ?? null) ? (native as Fields)["format"] : undefined));
   const name = formats.find((format) => typeof format === "string") ?? ownFields;
   return { name: name as string, text: encode({ around, ...defined({ model, usage }) }) };
