@@ -9,7 +9,6 @@ import type { Store } from "../store/store.ts";
 import { Conversations } from "./conversations.ts";
 import type { ConversationOwner } from "./conversations/reach.ts";
 import { detachedForm } from "./attachments/detached.ts";
-import { isServed } from "../store/calls/stored-form.ts";
 import { Core } from "./core/core.ts";
 import type { Seen } from "./core/seen.ts";
 import { Devices } from "./devices.ts";
@@ -89,9 +88,7 @@ export class Sessions implements AsyncDisposable {
       const resolved = checkedOptions(options);
       // With a fallback, the first call that does not reach the store opens the circuit breaker.
       const failuresMax = outbox === undefined ? undefined : 1;
-      // The process that serves a store stores its entries, and the others see what callers gave.
-      const form = isServed(store) ? undefined : detachedForm;
-      return new Core(store, resolved, defined({ failuresMax, form }));
+      return new Core(store, resolved, defined({ failuresMax, form: detachedForm }));
     };
     const withCore = (core: Core, tenant: string, outbox: Store | undefined): Sessions => {
       const resolved = core.options;

@@ -125,7 +125,9 @@ async function visitOld(core: Core, session: Referrer, records: readonly Session
     return;
   }
   const hashes = new Set(records.map((record) => referenceOf(record).attachment.hash));
-  const named = found.legalHold === null ? await namedIn(core, found, hashes) : hashes;
+  // A process that does not see the stored entries does not see what they name.
+  const isKept = found.legalHold !== null || core.isServed;
+  const named = isKept ? hashes : await namedIn(core, found, hashes);
   const isNamed = (record: SessionRecord): boolean => named.has(referenceOf(record).attachment.hash);
   for (const record of records.filter(isNamed))
     await core.commit([visitedAt(record, nextVisit(record.createdAt, now))]);

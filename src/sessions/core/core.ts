@@ -17,7 +17,7 @@ import { sortableId } from "../../domain/values/ids.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { SessionError, type ErrorCode } from "../../errors.ts";
 import { CommitQueue, type LateTransaction } from "../../store/calls/commit-queue.ts";
-import { withStoredForm, type StoredForm } from "../../store/calls/stored-form.ts";
+import { isServed, withStoredForm, type StoredForm } from "../../store/calls/stored-form.ts";
 import { UsageReads } from "../../store/calls/usage-reads.ts";
 import { Breaker } from "../../store/calls/breaker.ts";
 import { WriteWatch } from "../../store/calls/write-watch.ts";
@@ -76,8 +76,10 @@ export interface OpenTurn {
 /** Shared by all sessions of one open store: the store, its clock, commits, leases, polling. */
 export class Core {
   readonly store: Store;
-  /** Reads entries in the form in which the store has them. */
+  /** Reads entries in the form in which the store has them; that of a served store gives them as callers do. */
   readonly asStored: LogSource;
+  /** Another process or thread stores the entries. */
+  readonly isServed: boolean;
   readonly breaker: Breaker;
   readonly writes: WriteWatch;
   /** False where writes are kept only in this process, or until the primary store is back. */
@@ -129,7 +131,10 @@ export class Core {
       refused: () => this.instance.keepBeating(),
     });
     this.breaker = new Breaker(this.writes.store, { clock: options.clock, failuresMax });
-    this.store = form === undefined ? this.breaker.store : withStoredForm(this.breaker.store, form(this));
+    // The process that serves a store stores its entries, and the others see what callers gave.
+    const ownForm = isServed(store) ? undefined : form?.(this);
+    this.store = ownForm === undefined ? this.breaker.store : withStoredForm(this.breaker.store, ownForm);
+    this.isServed = isServed(store);
     this.asStored = { store: this.breaker.store, options };
     this.durable = store.capabilities.durable && !isFallback;
     this.isFallback = isFallback;

@@ -8,7 +8,9 @@ import type { Transaction } from "../../domain/record/change.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import { hasCode } from "../../errors.ts";
 import type { SessionsOptions } from "../options/options.ts";
-import { coreOf, type Sessions } from "../sessions.ts";
+import { storeBefore } from "../../store/calls/forwarding-store.ts";
+import { markServed } from "../../store/calls/stored-form.ts";
+import { coreOf, sessionsOn, type Sessions } from "../sessions.ts";
 import type { Session } from "./session.ts";
 
 const day = 86_400_000;
@@ -70,6 +72,20 @@ test("the sweep leaves data that a turn names, and removes that of turns that ar
   const findings: string[] = [];
   await doctor(sessions, { onFinding: ({ what }) => void findings.push(what) });
   assert.deepEqual(findings, []);
+});
+
+test("a sweep of a worker, which sees no marks, removes nothing", async () => {
+  await using place = detaching();
+  const { sessions, clock } = place;
+  const session = await sessions.create({ agent: "a" });
+  await session.append({ input: [picture] });
+  await clock.advance(70 * day);
+  const worker = sessionsOn(markServed(storeBefore(coreOf(sessions).store)), { clock, sweep: false });
+  await sweep(worker);
+  assert.deepEqual(await inputOf(await worker.get(session.id)), [picture]);
+  assert.deepEqual(await inputOf(session), [picture]);
+  await (await worker.get(session.id)).append({ input: [picture] });
+  assert.ok(!(await storedTurns(place, session)).includes(base64));
 });
 
 test("a process that keeps data in messages reads what another one stored, and both write on", async () => {
