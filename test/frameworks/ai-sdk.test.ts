@@ -10,7 +10,7 @@ import { isThorough } from "../support/rounds.ts";
 import { frameworkTests, runFile, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const files = ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts"];
+const files = ["providers.ts", "chats.ts", "sockets.ts", "round-trips.ts", "crash.ts", "values.ts"];
 const { skip } = await frameworkTests("ai-sdk", files);
 
 const between = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;

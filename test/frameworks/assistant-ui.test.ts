@@ -9,7 +9,13 @@ import { promisify } from "node:util";
 import { frameworkTests } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("assistant-ui", ["history.ts", "session.ts", "threads.ts", "crash.ts"]);
+const { skip } = await frameworkTests("assistant-ui", [
+  "history.ts",
+  "session.ts",
+  "threads.ts",
+  "crash.ts",
+  "values.ts",
+]);
 
 test("the example goes on with a thread in its second run", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -10,7 +10,7 @@ import { isThorough } from "../support/rounds.ts";
 import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("claude", ["store.ts", "turns.ts", "program.ts"]);
+const { skip } = await frameworkTests("claude", ["store.ts", "turns.ts", "program.ts", "values.ts"]);
 
 const lowest = skip === false && !isThorough ? "PERDURE_TEST_THOROUGH is not set" : skip;
 testsWithPeers("claude", { word: "lowest", files: ["store.ts", "turns.ts"], skip: lowest });

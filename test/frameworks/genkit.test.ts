@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { frameworkTests } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("genkit", ["store.ts", "turns.ts"]);
+const { skip } = await frameworkTests("genkit", ["store.ts", "turns.ts", "values.ts"]);
 
 test("the example continues its chat in the second run", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -14,6 +14,7 @@ import "./langgraph/resolve.ts";
 
 const root = join(import.meta.dirname, "../..");
 const { skip } = await frameworkTests("langgraph", [
+  "chat-values.ts",
   "validation.ts",
   "graphs.ts",
   "memories.ts",

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { frameworkTests } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("mastra", ["memory.ts", "turns.ts"]);
+const { skip } = await frameworkTests("mastra", ["memory.ts", "turns.ts", "values.ts"]);
 
 test("the example remembers its first run in the second one", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -10,7 +10,7 @@ import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const folder = join(import.meta.dirname, "openai-agents");
-const files = ["sessions.ts", "round-trips.ts", "durable.ts", "crash.ts"];
+const files = ["sessions.ts", "round-trips.ts", "durable.ts", "crash.ts", "values.ts"];
 const { skip } = await frameworkTests("openai-agents", files);
 const run = promisify(execFile);
 

@@ -1,5 +1,5 @@
 /** Messages of a framework that keeps a transcript of its own, as other frameworks read them in the turns of the session. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { encodeValue, fromFormat, hasCode, type Message, type MessageFormatName, type Value } from "../../index.ts";
 
 /**
@@ -73,7 +73,7 @@ export function digestsOf(messages: readonly Message[]): readonly string[] {
 
 function digestBehind(before: string, message: Message): string {
   const text = encodeValue(ordered(message));
-  return createHash("sha256").update(before).update(text).digest("base64url").slice(0, 22);
+  return hash("sha256", before + text, "base64url").slice(0, 22);
 }
 
 /** The value with the fields of its objects in order, so that equal values have equal texts. */

@@ -5,6 +5,7 @@ import { decodeCursor, encodeCursor, type Position } from "../cursor.ts";
 import { activeMinuteOf, recordsOf, rowBytes, type RecordRow } from "../row.ts";
 import type { CountQuery, FoundRecords, SessionFilter, SessionQuery } from "../store.ts";
 import { pageOf } from "../within-bytes.ts";
+import { prepared } from "./connection/prepared.ts";
 import { recordColumns } from "./record-columns.ts";
 import { countLabelled, endOf, sourceOf, type CreationRange, type Source } from "./source.ts";
 import { Where } from "./where.ts";
@@ -22,7 +23,7 @@ export function findPage(database: DatabaseSync, query: SessionQuery): FoundReco
           (select no as place from ${source.sql} where ${conditions} order by ${order} limit ?)
           cross join sessions on no = place order by ${order}`
       : `select ${recordColumns} from ${source.sql} where ${conditions} order by ${order} limit ?`;
-  const statement = database.prepare(sql);
+  const statement = prepared(database, sql);
   const rows = statement.iterate(...source.values, ...where.values, query.limit + 1) as unknown as Iterable<RecordRow>;
   const { page, hasMore } = pageOf(rows, rowBytes, query);
   const last = page.at(-1);
@@ -35,7 +36,7 @@ export function countFound(database: DatabaseSync, query: CountQuery): number {
   const isByLabels = tenant !== undefined && Object.keys(others).length === 0 && Object.keys(labels).length > 0;
   if (isByLabels) return countLabelled(database, tenant, labels);
   const { sql, values } = numbersFound(database, query);
-  return Number(database.prepare(`select count(*) as count from (${sql})`).get(...values)?.["count"]);
+  return Number(prepared(database, `select count(*) as count from (${sql})`).get(...values)?.["count"]);
 }
 
 /** A statement that returns the numbers of the sessions that match, and the values it binds. */

@@ -5,6 +5,7 @@
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { LabelFilter } from "../../domain/values/labels.ts";
 import type { SessionQuery } from "../store.ts";
+import { prepared } from "./connection/prepared.ts";
 import { Where } from "./where.ts";
 
 /** The tables that a query reads, and the values they bind. */
@@ -86,8 +87,11 @@ export function countLabelled(database: DatabaseSync, tenant: string, labels: La
     if (name === first?.label) where.and(condition, ...values);
     else where.and(`exists (select 1 from labels where session = first.session and ${condition})`, ...values);
   }
-  const statement = database.prepare(`
-    select count(*) as count from labels first where tenant = ? and ${where.conditions.join(" and ")}`);
+  const statement = prepared(
+    database,
+    `
+    select count(*) as count from labels first where tenant = ? and ${where.conditions.join(" and ")}`,
+  );
   return Number(statement.get(tenant, ...where.values)?.["count"]);
 }
 
@@ -143,7 +147,8 @@ function narrowingsOf({
 }
 
 function countedOf(database: DatabaseSync, narrowing: Narrowing): Counted {
-  const statement = database.prepare(
+  const statement = prepared(
+    database,
     `select count(*) as count from (select 1 from ${rowsOf(narrowing)} limit ${rareMax + 1})`,
   );
   return { ...narrowing, count: Number(statement.get(...narrowing.where.values)?.["count"]) };
