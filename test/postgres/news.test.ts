@@ -250,7 +250,8 @@ test("without a subscription a commit notes nothing; updates stay on their pages
     }
   };
   const { updates, hot } = await stats();
-  assert.equal(hot, updates);
+  // A page is cleared of dead versions only once no statement can see them: on a busy machine a few updates find it full.
+  assert(Number(hot) >= 0.9 * Number(updates), `${String(hot)} of ${String(updates)} updates stayed on their page`);
 
   await query(server.url(), `update ${schema}.news_subscriptions set expires_at = 1`);
   await using sessions = await openSessions({ store, sweep: false });
