@@ -74,7 +74,7 @@ for (const name of enginesOfRun("SQLite")) {
   test(`a page that is loaded again goes on behind a server that was killed while it answered: ${name}`, async (context) => {
     const engine = await engines.get(name);
     const { first, step } = placesOf(context, name);
-    for (let commits = first; !(await answersAfter(engine.fresh(), commits)); commits += step);
+    for (let commits = first; !(await answersAfter(await engine.fresh(), commits)); commits += step);
   });
 
   test(`a process that is killed before any of its commits loses no stored message, and its thread goes on: ${name}`, async (context) => {
