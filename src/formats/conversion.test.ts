@@ -445,3 +445,72 @@ test("a call of a custom tool is one in items of OpenAI too, while it is as it w
     arguments: "{}",
   });
 });
+
+test("parallel calls of one tool without ids, and calls with one id, have ids of their own and their results", () => {
+  const call = (shelf: number): Value => ({ functionCall: { name: "peek", args: { shelf } } });
+  const result = (output: string): Value => ({ functionResponse: { name: "peek", response: { output } } });
+  const turn = [
+    { role: "model", parts: [call(1), call(2)] },
+    { role: "user", parts: [result("rye"), result("wheat")] },
+  ];
+  const messages = fromFormat([{ role: "user", parts: [{ text: "Peek." }] }, ...turn, ...turn], "gemini");
+  const ids = messages.flatMap(({ tool_calls: calls = [] }) => calls.map(({ id }) => id));
+  assert.equal(new Set(ids).size, 4);
+  assert.deepEqual(
+    messages.flatMap(({ tool_call_id: id, content }) => (id === undefined ? [] : [[id, content]])),
+    ids.map((id, index) => [id, index % 2 === 0 ? "rye" : "wheat"]),
+  );
+  const named = { functionCall: { id: "c", name: "peek", args: {} } };
+  const answered = fromFormat(
+    [
+      { role: "model", parts: [named] },
+      { role: "user", parts: [result("rye")] },
+    ],
+    "gemini",
+  );
+  assert.equal(answered[1]!.tool_call_id, "c");
+  const twice = { id: "c", type: "function", function: { name: "peek", arguments: "{}" } };
+  const results = ["rye", "wheat"].map((content) => ({ role: "tool", tool_call_id: "c", content }));
+  const openai = fromFormat([{ role: "assistant", content: null, tool_calls: [twice, twice] }, ...results], "openai");
+  const [first, second] = openai[0]!.tool_calls!.map(({ id }) => id);
+  assert.notEqual(first, second);
+  assert.deepEqual(
+    openai.slice(1).map(({ tool_call_id: id }) => id),
+    [first, second],
+  );
+  const blocks = toFormat(openai, "anthropic").flatMap(
+    (one) => (one as { content: readonly { id?: string }[] }).content,
+  );
+  assert.equal(new Set(blocks.flatMap(({ id }) => id ?? [])).size, 2);
+});
+
+test("a call without an id that a result answers keeps an id that no call of the file has", () => {
+  const called = (id: string | undefined): object => ({
+    role: "assistant",
+    content: null,
+    tool_calls: [
+      { ...(id === undefined ? {} : { id }), type: "function", function: { name: "peek", arguments: "{}" } },
+    ],
+  });
+  const result = (content: string, id?: string): object => ({
+    role: "tool",
+    content,
+    ...(id === undefined ? { name: "peek" } : { tool_call_id: id }),
+  });
+  const read = fromFormat([called("call_1"), result("rye", "call_1"), called(undefined), result("wheat")], "openai");
+  assert.deepEqual(
+    read.map(({ tool_calls: calls, tool_call_id: id }) => calls?.[0]?.id ?? id),
+    ["call_1", "call_1", "call_2", "call_2"],
+  );
+});
+
+test("calls of LangChain without ids get them by their order", () => {
+  const read = fromFormat(
+    [
+      { type: "ai", data: { content: "", tool_calls: [{ name: "peek", args: {}, id: null }] } },
+      { type: "tool", data: { content: "rye", name: "peek", tool_call_id: null } },
+    ],
+    "langchain",
+  );
+  assert.deepEqual([read[0]!.tool_calls![0]!.id, read[1]!.tool_call_id], ["call_1", "call_1"]);
+});

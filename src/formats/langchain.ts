@@ -113,7 +113,9 @@ function calledTool(call: Value, place: string): ToolCall {
   const path = `${place}.tool_calls`;
   if (!isFields(call)) throw invalid(path, call, { expected: "object" });
   if (isFields(call["function"])) return call as unknown as ToolCall;
-  const { id, name, args } = call;
+  const { name, args } = call;
+  // Some models give their calls no ids: they get one by their order.
+  const id = call["id"] ?? "";
   if (typeof id !== "string") throw invalid(`${path}.id`, id, { expected: "text" });
   if (typeof name !== "string") throw invalid(`${path}.name`, name, { expected: "text" });
   const text = typeof args === "string" ? args : JSON.stringify(args ?? {});

@@ -1287,3 +1287,32 @@ test("times that a session cannot have are kept or counted", async () => {
   const { began: _, ...kept } = (await importOf("d", { created_at: future }, future)) as { readonly began: string };
   assert.deepEqual(kept, { createdAt: future, "time in the future": 1 });
 });
+
+test("metadata of a file with fields of their own, and metadata alike those of an export, are kept whole", async () => {
+  await using place = inMemory();
+  const messages = [
+    { role: "user", content: "Hi" },
+    { role: "assistant", content: "Ho" },
+  ];
+  const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3, cost: "C" };
+  const times = { created_at: "2025-01-01T00:00:00Z", updated_at: "2025-01-02T00:00:00Z" };
+  const plain = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
+  const files = [
+    { id: "a", title: "T1", metadata: { title: "T2", fields: { x: "fx" } }, messages },
+    { id: "b", metadata: { agent: "a", ...times, title: { deep: "X" }, usage }, messages },
+    {
+      id: "c",
+      agent: "baker",
+      created_at: "2024-05-01T00:00:00Z",
+      metadata: { agent: "a", ...times, usage: plain },
+      messages,
+    },
+  ];
+  await importText(place.sessions, files.map((file) => JSON.stringify(file)).join("\n"));
+  const infoOf = async (id: string) => (await place.sessions.get(id)).info;
+  assert.deepEqual((await infoOf("a")).metadata, { title: "T2", fields: { x: "fx" }, fields_2: { title: "T1" } });
+  assert.deepEqual((await infoOf("b")).metadata, files[1]!.metadata);
+  const { metadata, agent, createdAt } = await infoOf("c");
+  assert.deepEqual([metadata, agent], [files[2]!.metadata, "baker"]);
+  assert.equal(createdAt.toISOString(), "2024-05-01T00:00:00.000Z");
+});

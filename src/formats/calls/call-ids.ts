@@ -1,10 +1,11 @@
-/** Ids for calls and results of programs that pair them by name and order, such as Ollama and OpenAI's first functions. */
+/** Ids for calls and results of programs that pair them by name and order, such as Ollama, Gemini and OpenAI's first functions. */
 import { isFields, jsonOf } from "../../domain/turns/known-parts.ts";
 import type { Message, ToolCall } from "../../domain/turns/turn.ts";
 
 /**
  * The messages of each value, with an id for each call without one, `call_1`, `call_2` by their order, and for its result. A result
- * without an id answers the first open call of its tool, else the first open one. `hasTextCalls` is true for a value of a program
+ * without an id answers the first open call of its tool, else the first open one. Of several calls with one id, such as parallel
+ * calls of Gemini that have their name alone, each further one gets an id of its own, and so does its result. `hasTextCalls` is true for a value of a program
  * whose calls are texts: a result without an open call then answers the text before it.
  */
 export function withCallIds(
@@ -16,16 +17,30 @@ export function withCallIds(
   return naming.values;
 }
 
+interface OpenCall {
+  readonly id: string;
+  /** The id that its message has for it. */
+  readonly given: string;
+  readonly name: string;
+  readonly arguments: string;
+  /** The number of its message. */
+  readonly at: number;
+}
+
 /** Reads the messages of a conversation one after the other. */
 class Naming {
   readonly values: Message[][] = [];
-  readonly #open: { readonly id: string; readonly name: string }[] = [];
+  readonly #open: OpenCall[] = [];
+  readonly #used = new Set<string>();
   #made = 0;
+  /** The number of the message that is read. */
+  #at = 0;
 
   add(messages: readonly Message[], hasTextCalls: boolean): void {
     const named: Message[] = [];
     this.values.push(named);
     for (const message of messages) {
+      this.#at++;
       const { role, tool_call_id: id } = message;
       const isResult = role === "tool" || role === "function";
       if (isResult && !hasId(id) && this.#open.length === 0 && hasTextCalls) this.#callByText();
@@ -47,20 +62,44 @@ class Naming {
   }
 
   #call(call: ToolCall): ToolCall {
-    const whole = hasId(call.id) ? call : { ...call, id: `call_${++this.#made}` };
-    this.#open.push({ id: whole.id, name: whole.function?.name ?? "" });
-    return whole;
+    const { name = "", arguments: given = "" } = call.function ?? {};
+    const id = hasId(call.id) && !this.#isTaken(call.id, given) ? call.id : this.#make();
+    this.#used.add(id);
+    this.#open.push({ id, given: call.id, name, arguments: given, at: this.#at });
+    return id === call.id ? call : { ...call, id };
+  }
+
+  #make(): string {
+    for (;;) {
+      const id = `call_${++this.#made}`;
+      if (!this.#used.has(id)) return id;
+    }
+  }
+
+  /** True for the id of another call. A log may have the message of an open call twice. */
+  #isTaken(id: string, given: string): boolean {
+    if (!this.#used.has(id)) return false;
+    const open = this.#open.find((call) => call.given === id);
+    return open === undefined || open.at === this.#at || open.arguments !== given;
   }
 
   #result(message: Message): Message {
     const { tool_call_id: id, name = message["tool_name"] } = message;
-    const at = this.#open.findIndex((call) => (hasId(id) ? call.id === id : call.name === name));
     if (hasId(id)) {
-      if (at >= 0) this.#open.splice(at, 1);
-      return message;
+      const at = this.#openAt(id);
+      const [call] = at < 0 ? [] : this.#open.splice(at, 1);
+      return call === undefined || call.id === id ? message : { ...message, tool_call_id: call.id };
     }
+    const at = this.#open.findIndex((call) => call.name === name);
     const [call] = this.#open.splice(Math.max(at, 0), 1);
     return call === undefined ? message : { ...message, role: "tool", tool_call_id: call.id };
+  }
+
+  /** The open call with this id: the first one of the last message that has it. Else, Gemini's results may have the name alone. */
+  #openAt(id: string): number {
+    const last = this.#open.findLast((call) => call.given === id);
+    if (last !== undefined) return this.#open.findIndex((call) => call.given === id && call.at === last.at);
+    return this.#used.has(id) ? -1 : this.#open.findIndex((call) => call.name === id);
   }
 
   /** Gives the text of the assistant before some results a call, whose name and arguments only the text has. */

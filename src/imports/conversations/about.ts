@@ -224,7 +224,7 @@ export function aboutConversation(
   });
 }
 
-/** The metadata of the file and the other fields around them. Of two values with one name, the one around is in `fields`. */
+/** The metadata of the file and the other fields around them. Of two values with one name, the one around is in `fields`, or in `fields_2` beside such a field. */
 export function withoutClash(around: Fields, own: Fields): Fields {
   const clashing = Object.entries(around).filter(
     ([name, value]) => Object.hasOwn(own, name) && says(own[name]!) && !sameValue(own[name], value),
@@ -232,7 +232,10 @@ export function withoutClash(around: Fields, own: Fields): Fields {
   const filled = Object.fromEntries(
     Object.entries(own).filter(([name, value]) => says(value) || !Object.hasOwn(around, name)),
   );
-  return { ...around, ...filled, ...(clashing.length === 0 ? {} : { fields: Object.fromEntries(clashing) }) };
+  if (clashing.length === 0) return { ...around, ...filled };
+  let name = "fields";
+  for (let number = 2; Object.hasOwn(around, name) || Object.hasOwn(filled, name); number++) name = `fields_${number}`;
+  return { ...around, ...filled, [name]: Object.fromEntries(clashing) };
 }
 
 /** False for values that say nothing: null, an empty text, an empty list. */
@@ -297,6 +300,7 @@ const inputNames = [
   "inputTokens",
   "promptTokens",
   "promptTokenCount",
+  "prompt_token_count",
   "input",
   "prompt",
 ];
@@ -306,16 +310,18 @@ const outputNames = [
   "outputTokens",
   "completionTokens",
   "candidatesTokenCount",
+  "candidates_token_count",
   "output",
   "completion",
 ];
-const totalNames = ["total_tokens", "totalTokens", "totalTokenCount", "total"];
+const totalNames = ["total_tokens", "totalTokens", "totalTokenCount", "total_token_count", "total"];
 const cachedNames = [
   "cached_tokens",
   "cachedTokens",
   "cachedInputTokens",
   "cached_input_tokens",
   "cachedContentTokenCount",
+  "cached_content_token_count",
   "cache_read",
   "cached",
 ];
@@ -324,6 +330,7 @@ const reasoningNames = [
   "reasoningTokens",
   "reasoning_output_tokens",
   "thoughtsTokenCount",
+  "thoughts_token_count",
   "reasoning",
   "thoughts",
 ];

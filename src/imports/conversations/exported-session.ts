@@ -14,9 +14,16 @@ export function isExported(conversation: Fields): boolean {
 /** The conversation, with what an export wrote into its metadata in its own place. Those of other programs are as they were. */
 export function asExported(conversation: Conversation): Conversation {
   const exported = exportedIn(conversation.metadata);
-  if (exported === undefined) return conversation;
+  if (exported === undefined || contradicts(conversation, exported)) return conversation;
   const { usage, metadata, ...about } = exported;
   return { ...conversation, ...about, metadata, ...defined({ facts: factsWith(conversation, usage) }) };
+}
+
+/** True for a conversation that says something else around its metadata: no export of Perdure does. */
+function contradicts(conversation: Conversation, exported: Exported): boolean {
+  return (["agent", "createdAt", "updatedAt"] as const).some(
+    (name) => conversation[name] !== undefined && conversation[name] !== exported[name],
+  );
 }
 
 interface Exported extends Required<Pick<Conversation, "agent" | "createdAt" | "updatedAt">> {
@@ -33,7 +40,8 @@ function exportedIn(given: Value | undefined): Exported | undefined {
   const [createdAt, updatedAt] = [instantOf(created), instantOf(updated)];
   if (typeof agent !== "string" || createdAt === undefined || updatedAt === undefined || !isFields(usage))
     return undefined;
-  const { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens } = usage;
+  const { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: totalTokens, ...others } = usage;
+  if (Object.keys(others).length > 0 || (title !== undefined && typeof title !== "string")) return undefined;
   if (typeof inputTokens !== "number" || typeof outputTokens !== "number" || typeof totalTokens !== "number")
     return undefined;
   return {

@@ -132,3 +132,19 @@ test("a large state is counted, not kept", async () => {
   );
   assert.deepEqual([report.restored, report.skipped, report.leftOut], [1, 0, { "state value": 2 }]);
 });
+
+test("tokens in the names of Python are those of their answer", async () => {
+  await using place = inMemory();
+  const counts = { prompt_token_count: 20, candidates_token_count: 2, total_token_count: 25, thoughts_token_count: 3 };
+  const answered = event(
+    "baker",
+    "model",
+    { text: "Yes." },
+    { usage_metadata: { ...counts, cached_content_token_count: 4 } },
+  );
+  const said = [event("user", "user", { text: "Done?" }), answered];
+  await importText(place.sessions, JSON.stringify({ id: "s", app_name: "a", user_id: "u", events: said }));
+  const turns = await Array.fromAsync((await place.sessions.get("s")).turns());
+  const usage = turns[0]!.usage!;
+  assert.deepEqual([usage.inputTokens, usage.totalTokens, usage.cachedTokens, usage.reasoningTokens], [20, 25, 4, 3]);
+});

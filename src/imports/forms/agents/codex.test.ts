@@ -184,3 +184,55 @@ test("items of Responses without a header are no rollout", async () => {
   await importText(place.sessions, lines(asked("Hi"), answered("Ho")), { onForm: ({ format }) => forms.push(format) });
   assert.deepEqual(forms, ["openai-responses"]);
 });
+
+test("words that only events have are messages, and reasoning of events alone is counted", async () => {
+  await using place = inMemory();
+  const said = (type: string, message: string): object => event(8, { type, message });
+  const reasoned = event(8, { type: "agent_reasoning", text: "Look first." });
+  const alone = [
+    meta(5, { id: "x" }),
+    said("user_message", "Hi"),
+    said("user_message", "Are you there?"),
+    reasoned,
+    said("agent_message", "Yes."),
+  ];
+  const both = [
+    meta(5, { id: "y" }),
+    item(6, asked("Hi")),
+    said("user_message", "Hi"),
+    said("user_message", "Are you there?"),
+    reasoned,
+    item(8, { type: "reasoning", summary: [{ type: "summary_text", text: "Look first." }], encrypted_content: "e" }),
+    said("agent_message", "One moment."),
+    said("agent_message", "Yes."),
+    item(9, answered("Yes.")),
+    event(9, counted(9, { input_tokens: 7, output_tokens: 2 })),
+    said("agent_message", "Done."),
+  ];
+  const report = await importText(place.sessions, lines(...alone, ...both));
+  assert.deepEqual([report.restored, report.skipped, report.leftOut], [2, 0, { "event of type agent_reasoning": 1 }]);
+  const wordsOf = async (id: string): Promise<readonly unknown[]> =>
+    (await messagesOf(place.sessions, id)).map(({ role, content }) => [role, content]);
+  assert.deepEqual(await wordsOf("x"), [
+    ["user", "Hi"],
+    ["user", "Are you there?"],
+    ["assistant", "Yes."],
+  ]);
+  assert.deepEqual(await wordsOf("y"), [
+    ["user", "Hi"],
+    ["user", "Are you there?"],
+    // The reasoning, which stays in the native form.
+    ["assistant", ""],
+    ["assistant", "One moment."],
+    ["assistant", "Yes."],
+    ["assistant", "Done."],
+  ]);
+});
+
+test("lines of a rollout without times are read", async () => {
+  await using place = inMemory();
+  const without = listing.map((line) => ({ ...line, timestamp: undefined }));
+  const report = await importText(place.sessions, lines(...without));
+  assert.deepEqual([report.restored, report.empty, report.leftOut], [1, 0, {}]);
+  assert.equal((await messagesOf(place.sessions, "x")).length, 4);
+});

@@ -15,6 +15,7 @@ import type { ConversationFormat } from "../../conversations/conversation-format
 import { instantOf } from "../../conversations/instants.ts";
 import { besideOf } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
+import { fieldsIn, listOf } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 import { messagesOfWritten, withoutLooseResults, type WrittenMessage } from "../../conversations/written-messages.ts";
 
@@ -46,9 +47,12 @@ export const codex: ConversationFormat = {
   },
 };
 
-/** A line of the newer form. */
+const lineTypes = new Set<unknown>(["session_meta", "response_item", "event_msg", "turn_context", "compacted"]);
+
+/** A line of the newer form. Copies of a log may lack the times. */
 function isLine({ type, payload, timestamp }: Fields): boolean {
-  return typeof type === "string" && isFields(payload) && typeof timestamp === "string";
+  const isKnown = typeof timestamp === "string" || lineTypes.has(type);
+  return typeof type === "string" && isFields(payload) && isKnown;
 }
 
 /** The first line of the older form. */
@@ -77,8 +81,15 @@ class Rollout {
   #context: Fields = {};
   /** What is kept beside the next item. */
   #beside: Fields = {};
-  /** A question that only an event has, so far. */
-  #asked: WrittenMessage | undefined;
+  /** Questions that only events have, so far. */
+  #asked: WrittenMessage[] = [];
+  /** Answers that only events have, so far. */
+  readonly #told = new Set<WrittenMessage>();
+  /** The items whose event was read. */
+  readonly #repeated = new Set<Value>();
+  /** The reasoning of events by its text, and the texts of the items. */
+  readonly #reasoning: { readonly type: string; readonly text: string }[] = [];
+  readonly #reasoned = new Set<string>();
 
   isAnother({ id }: Fields): boolean {
     return this.#written.length > 0 && this.#header?.["id"] !== id;
@@ -116,6 +127,7 @@ class Rollout {
     if (this.#written.length === 0) throw noMessages(place);
     const { instructions, base_instructions: base, dynamic_tools: tools, source, ...header } = this.#header ?? {};
     if (Array.isArray(tools)) this.#leftOut.add("tool definition", tools.length);
+    for (const { type, text } of this.#reasoning) if (!this.#reasoned.has(text)) this.#leftOut.addTyped("event", type);
     this.#leftOut.add("turn context", Object.keys(this.#beside).length);
     const told = textIn(isFields(base) ? (base["text"] ?? null) : (instructions ?? null));
     const rest = besideOf({ base_instructions: base ?? null, instructions: instructions ?? null }, [told], {
@@ -146,35 +158,101 @@ class Rollout {
       return;
     }
     const isContext = item["role"] === "user" && contexts.test(textIn(item["content"]));
-    if (item["role"] === "user" && !isContext) this.#asked = undefined;
+    if (item["role"] === "user" && !isContext) this.#repeatAsked(item);
     else if (isOfModel(item)) this.#ask();
+    if (item["type"] === "reasoning") for (const text of textsOf(item)) this.#reasoned.add(text);
+    const told = isAnswer(item) ? this.#repeatTold(item) : undefined;
     // The items of the older form have no times.
     const time = instantOf(timestamp) ?? (this.#written.length === 0 ? this.#begunAt : undefined);
-    const beside = { ...this.#beside, ...restOf({ timestamp, ...line }, ["type", "payload"]) };
+    const beside = { ...told?.beside, ...this.#beside, ...restOf({ timestamp, ...line }, ["type", "payload"]) };
     this.#beside = {};
     this.#written.push({
       value: isContext ? { ...item, role: "developer" } : item,
-      facts: defined({ at: time, model: isOfModel(item) ? this.#model : undefined }),
+      facts: defined({ ...told?.facts, at: time, model: isOfModel(item) ? this.#model : undefined }),
       beside: says(beside) ? beside : undefined,
     });
   }
 
-  /** Many events repeat what the items say; the others are counted. */
+  /** Many events repeat what the items say. Words that no item has become messages; the others are counted. */
   #event(event: Fields, at: number | undefined): void {
-    const { type, info, message, num_turns: turns } = event;
+    const { type, info, message, text, num_turns: turns } = event;
     if (typeof type === "string" && !repeatingEvents.has(type)) this.#leftOut.addTyped("event", type);
-    const isAsked = (this.#written.at(-1)?.value as Fields | undefined)?.["role"] === "user";
-    if (type === "user_message" && typeof message === "string" && message !== "" && !isAsked)
-      this.#asked = { value: { type: "message", role: "user", content: message }, facts: defined({ at }) };
-    else if (type === "thread_rolled_back" && typeof turns === "number") this.#rollBack(turns);
+    if (type === "user_message" && isText(message)) this.#hearAsked(message, at);
+    else if (type === "agent_message" && isText(message)) this.#hearTold(message, at);
+    else if (typeof type === "string" && type.startsWith("agent_reasoning") && repeatingEvents.has(type)) {
+      if (isText(text)) this.#reasoning.push({ type, text: text.trim() });
+    } else if (type === "thread_rolled_back" && typeof turns === "number") this.#rollBack(turns);
     else if (type === "token_count" && restOf(event, ["type"]) !== undefined) {
       if (!isFields(info) || !this.#count(event, info)) this.#leftOut.addTyped("event", type);
     }
   }
 
+  /** The event of a question follows its item, or precedes it. */
+  #hearAsked(message: string, at: number | undefined): void {
+    const last = this.#written.at(-1)?.value as Fields | undefined;
+    if (this.#asked.length === 0 && last?.["role"] === "user" && !this.#repeated.has(last)) {
+      this.#repeated.add(last);
+      return;
+    }
+    const value = { type: "message", role: "user", content: message };
+    this.#asked.push({ value, facts: defined({ at }) });
+  }
+
+  /** The item of a question replaces its event: the one with its words, else the last one. */
+  #repeatAsked(item: Fields): void {
+    if (this.#asked.length === 0) return;
+    const texts = textsOf(item);
+    const same = this.#asked.findIndex(({ value }) => texts.includes(String((value as Fields)["content"]).trim()));
+    const later = this.#asked.splice(same < 0 ? this.#asked.length : same + 1);
+    this.#asked.pop();
+    this.#ask();
+    this.#asked = later;
+    this.#repeated.add(item);
+  }
+
   #ask(): void {
-    if (this.#asked !== undefined) this.#written.push(this.#asked);
-    this.#asked = undefined;
+    for (const asked of this.#asked) {
+      this.#written.push(asked);
+      this.#repeated.add(asked.value);
+    }
+    this.#asked = [];
+  }
+
+  /** The event of an answer stands for it, unless an item of the turn has its words. */
+  #hearTold(message: string, at: number | undefined): void {
+    this.#ask();
+    const same = this.#said.find(
+      ({ value }) =>
+        isAnswer(value as Fields) && !this.#repeated.has(value) && textsOf(value as Fields).includes(message.trim()),
+    );
+    if (same !== undefined) {
+      this.#repeated.add(same.value);
+      return;
+    }
+    const told = {
+      value: { type: "message", role: "assistant", content: [{ type: "output_text", text: message }] },
+      facts: defined({ at, model: this.#model }),
+    };
+    this.#written.push(told);
+    this.#told.add(told);
+    this.#repeated.add(told.value);
+  }
+
+  /** Takes the event of an answer away, whose item was read. */
+  #repeatTold(item: Fields): WrittenMessage | undefined {
+    const texts = textsOf(item);
+    const told = this.#said.find(
+      (one) => this.#told.has(one) && textsOf(one.value as Fields).some((text) => texts.includes(text)),
+    );
+    if (told === undefined) return undefined;
+    this.#written = this.#written.filter((one) => one !== told);
+    this.#repeated.add(item);
+    return told;
+  }
+
+  /** The messages since the last question. */
+  get #said(): readonly WrittenMessage[] {
+    return this.#written.slice(this.#written.findLastIndex(({ value }) => (value as Fields)["role"] === "user") + 1);
   }
 
   #rollBack(turns: number): void {
@@ -213,6 +291,21 @@ const repeatingEvents = new Set([
   "token_count",
   "thread_rolled_back",
 ]);
+
+function isText(value: Value | undefined): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+function isAnswer({ role, type = "message" }: Fields): boolean {
+  return role === "assistant" && type === "message";
+}
+
+/** The texts of an item: of each part, and the whole. */
+function textsOf({ content = null, summary = null }: Fields): readonly string[] {
+  const parts = [...listOf(content), ...listOf(summary)].map((part) => textIn([part]));
+  const texts = [textIn(content), ...parts, ...fieldsIn(summary).map(({ text = null }) => textIn(text))];
+  return texts.map((text) => text.trim()).filter((text) => text !== "");
+}
 
 /** True for an item that a model wrote. */
 function isOfModel({ role = "assistant", type }: Fields): boolean {
