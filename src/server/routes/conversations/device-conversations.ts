@@ -32,24 +32,12 @@ import { turnsReply } from "../../replies/log-page.ts";
 import { answerReply, sessionReply, streamReply } from "../../replies/reply.ts";
 import { approveAnswers, waitingAnswers, waitingReply } from "../../replies/waiting-reply.ts";
 import { idempotencyKey } from "../../replies/request-headers.ts";
-import {
-  conversationAnswer,
-  conversationPatch,
-  conversationsAnswer,
-  createConversation,
-  listConversations,
-  newConversationBody,
-  newShareAnswer,
-  pageQuery,
-  patchConversation,
-  searchQuery,
-  shareBody,
-  sharesAnswer,
-  unshared,
-} from "./conversation-replies.ts";
-import { wireConversation, wireShare } from "../../../protocol/wire-conversations.ts";
+import { addConversationRoutes } from "./conversation-routes.ts";
+import { newShareAnswer, searchQuery, shareBody, sharesAnswer, unshared } from "./conversation-replies.ts";
+import { wireShare } from "../../../protocol/wire-conversations.ts";
 
 const base = "/v1/chat/conversations";
+const noParameters: z.ZodType<object> = z.object({});
 const shareInPath: z.ZodType<{ id: string; share: string }> = z.object({
   id: z.string().min(1).max(4096),
   share: z.string().min(1).max(256),
@@ -95,40 +83,20 @@ export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): v
     return session;
   }
 
-  addRoute(
-    shared,
-    {
-      method: "get",
-      path: base,
-      summary: "List the conversations of the device or its user: pinned ones first, then the last active",
-      scope: "device",
-      query: pageQuery,
-      answers: { 200: { description: "a page of conversations", schema: conversationsAnswer } },
-    },
-    async (c, { query }) => {
-      const device = deviceOf(c, sessions);
-      const mine = conversationsOf(c, device);
-      return await listConversations(c, mine, query, async () => await findDevice(c, device));
-    },
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "post",
-      path: base,
-      summary: "Create a conversation; the current one of the device stays unless isCurrent is true",
-      scope: "device",
-      body: newConversationBody,
-      answers: { 201: { description: "the conversation", schema: conversationAnswer } },
-    },
-    async (c, { body }) => {
-      if (body.agent !== undefined) guardOpenAgent(sessions, body.agent);
+  addConversationRoutes(shared, {
+    base,
+    whose: "the device or its user",
+    scopes: { read: "device", write: "device", remove: "device" },
+    params: { owner: noParameters, one: idInPath },
+    reach: (c, _, work) => ofDevice(c, work),
+    async toCreate(c, _, { agent }) {
+      if (agent !== undefined) guardOpenAgent(sessions, agent);
       const device = deviceOrNew(c, sessions);
       if ((await findDevice(c, device)) === undefined) limits.count("newDeviceSessions", "all");
-      return await createConversation(c, conversationsOf(c, device), body);
+      return conversationsOf(c, device);
     },
-  );
+    ifEmpty: async (c) => await findDevice(c, deviceOf(c, sessions)),
+  });
 
   addRoute(
     shared,
@@ -145,49 +113,6 @@ export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): v
       await findDevice(c, device);
       const found = await conversationsOf(c, device).search(text, { ...defined(page), signal: c.req.raw.signal });
       return await pageReply(c, found, { wire: wireFound, nameOf: ({ session }) => ({ session }) });
-    },
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "get",
-      path: `${base}/{id}`,
-      summary: "Get a conversation",
-      scope: "device",
-      params: idInPath,
-      answers: { 200: { description: "the conversation", schema: conversationAnswer } },
-    },
-    async (c, { params }) => jsonAnswer(c, wireConversation(await ofDevice(c, (mine) => mine.get(params.id)))),
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "patch",
-      path: `${base}/{id}`,
-      summary: "Rename, pin or unpin a conversation, or make it the current one",
-      scope: "device",
-      params: idInPath,
-      body: conversationPatch,
-      answers: { 200: { description: "the conversation", schema: conversationAnswer } },
-    },
-    async (c, { params, body }) => await ofDevice(c, (mine) => patchConversation(c, mine, params.id, body)),
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "delete",
-      path: `${base}/{id}`,
-      summary: "Remove a conversation with all its data; one of another device is shared no longer",
-      scope: "device",
-      params: idInPath,
-      answers: { 204: { description: "it is removed" } },
-    },
-    async (c, { params }) => {
-      await ofDevice(c, (mine) => mine.remove(params.id));
-      return c.body(null, 204);
     },
   );
 

@@ -5,101 +5,26 @@ import type { Conversations } from "../../../index.ts";
 import { idInPath } from "../../../protocol/schemas.ts";
 import { addRoute, jsonAnswer, type RequestContext } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
-import {
-  conversationAnswer,
-  conversationPatch,
-  conversationsAnswer,
-  createConversation,
-  listConversations,
-  newConversationBody,
-  newShareAnswer,
-  pageQuery,
-  patchConversation,
-  shareBody,
-  sharesAnswer,
-  unshared,
-} from "./conversation-replies.ts";
-import { wireConversation, wireShare } from "../../../protocol/wire-conversations.ts";
+import { addConversationRoutes } from "./conversation-routes.ts";
+import { newShareAnswer, shareBody, sharesAnswer, unshared } from "./conversation-replies.ts";
+import { wireShare } from "../../../protocol/wire-conversations.ts";
 
 const user = z.string().min(1).max(256);
 const userInPath: z.ZodType<{ user: string }> = z.object({ user });
 const userAndId: z.ZodType<{ user: string; id: string }> = z.object({ user, id: z.string().min(1).max(4096) });
-const base = "/v1/users/{user}/conversations";
 
 export function addUserConversationRoutes(shared: Shared): void {
-  const ofUser = (c: RequestContext, params: { readonly user: string }): Conversations =>
-    c.get("sessions").conversations({ user: params.user });
+  const ofUser = (c: RequestContext, owner: { readonly user: string }): Conversations =>
+    c.get("sessions").conversations({ user: owner.user });
 
-  addRoute(
-    shared,
-    {
-      method: "get",
-      path: base,
-      summary: "List the conversations of a user: pinned ones first, then the last active",
-      scope: "read",
-      params: userInPath,
-      query: pageQuery,
-      answers: { 200: { description: "a page of conversations", schema: conversationsAnswer } },
-    },
-    async (c, { params, query }) => await listConversations(c, ofUser(c, params), query),
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "post",
-      path: base,
-      summary: "Create a conversation of a user; the current one stays unless isCurrent is true",
-      scope: "write",
-      params: userInPath,
-      body: newConversationBody,
-      answers: { 201: { description: "the conversation", schema: conversationAnswer } },
-    },
-    async (c, { params, body }) => await createConversation(c, ofUser(c, params), body),
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "get",
-      path: `${base}/{id}`,
-      summary: "Get a conversation of a user",
-      scope: "read",
-      params: userAndId,
-      answers: { 200: { description: "the conversation", schema: conversationAnswer } },
-    },
-    async (c, { params }) => jsonAnswer(c, wireConversation(await ofUser(c, params).get(params.id))),
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "patch",
-      path: `${base}/{id}`,
-      summary: "Rename, pin or unpin a conversation of a user, or make it the current one",
-      scope: "write",
-      params: userAndId,
-      body: conversationPatch,
-      answers: { 200: { description: "the conversation", schema: conversationAnswer } },
-    },
-    async (c, { params, body }) => await patchConversation(c, ofUser(c, params), params.id, body),
-  );
-
-  addRoute(
-    shared,
-    {
-      method: "delete",
-      path: `${base}/{id}`,
-      summary: "Remove a conversation of a user with all its data",
-      scope: "admin",
-      params: userAndId,
-      answers: { 204: { description: "it is removed" } },
-    },
-    async (c, { params }) => {
-      await ofUser(c, params).remove(params.id);
-      return c.body(null, 204);
-    },
-  );
+  addConversationRoutes(shared, {
+    base: "/v1/users/{user}/conversations",
+    whose: "a user",
+    scopes: { read: "read", write: "write", remove: "admin" },
+    params: { owner: userInPath, one: userAndId },
+    reach: async (c, owner, work) => await work(ofUser(c, owner)),
+    toCreate: (c, owner) => Promise.resolve(ofUser(c, owner)),
+  });
 
   addRoute(
     shared,
