@@ -98,6 +98,7 @@ test("every route of devices counts a device without a session as new", async ()
     "patch /v1/chat/conversations/{id}": { isPinned: true },
     "post /v1/chat/conversations/{id}/consult": { message: "hi" },
     "post /v1/chat/conversations/{id}/regenerate": {},
+    "post /v1/chat/conversations/{id}/approve": { token: "t", decisions: {} },
     "post /v1/chat/conversations/{id}/switch": { branch: "1" },
     "post /v1/chat/conversations/{id}/shares": {},
     "post /v1/devices/link": { code: "AAAA-BBBB" },
