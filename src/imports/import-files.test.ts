@@ -1,9 +1,13 @@
 /** `importFiles`: its arguments, and forms of the caller. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { importFiles, type ConversationFormat } from "../admin.ts";
 import { importText } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
+import { zipOf } from "../../test/support/zip.ts";
 
 test("wrong forms and branches of an import are refused by their names", async () => {
   await using place = inMemory();
@@ -111,5 +115,27 @@ test("calls that are none are refused with their place, and so is an entry of no
     const { restored, reasons } = await importText(place.sessions, text);
     assert.equal(restored, 0);
     assert.match(reasons[0]?.message ?? "", message);
+  }
+});
+
+test("of two entries of one name both are read, and one with another checksum not at all", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-zip-"));
+  try {
+    const said = (id: string): string => JSON.stringify({ id, messages: [{ role: "user", content: "My code is 1" }] });
+    const archive = zipOf({ "one.json": said("a"), "two.json": said("b"), "six.json": said("c") });
+    for (let at = archive.indexOf("two.json"); at >= 0; at = archive.indexOf("two.json")) archive.write("one.json", at);
+    // The checksum in the directory of the archive.
+    const checksum = archive.lastIndexOf("six.json") - 30;
+    archive.writeUInt32LE((archive.readUInt32LE(checksum) ^ 1) >>> 0, checksum);
+    const file = join(folder, "all.zip");
+    writeFileSync(file, archive);
+    await using place = inMemory();
+    const report = await importFiles(place.sessions, [file]);
+    assert.deepEqual([report.restored, report.skipped], [2, 1]);
+    assert.match(report.reasons[0]!.message, /all\.zip is a damaged zip archive: wrong checksum/);
+    const { items } = await place.sessions.list({});
+    assert.deepEqual(items.map(({ id }) => id).toSorted(), ["a", "b"]);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });

@@ -672,3 +672,19 @@ test("conversations one level deeper in an object come in, and the fields beside
   );
   assert.equal((await importText(place.sessions, `${first}\n${second}`)).restored, 2);
 });
+
+test("the keys of a map of conversations are their ids, where they have none of their own", async () => {
+  await using place = inMemory();
+  const messages = [{ role: "user", content: "Hi" }];
+  const map = { alpha: { messages }, beta: { messages }, gamma: { id: "own", messages } };
+  const report = await importText(place.sessions, JSON.stringify(map));
+  assert.deepEqual([report.restored, report.leftOut], [3, {}]);
+  for (const id of ["alpha", "beta", "own"]) assert.deepEqual(await messagesOf(place.sessions, id), messages);
+  const response = { input: { messages }, output: { messages: [{ role: "user", content: "Ho" }] } };
+  await importText(place.sessions, JSON.stringify(response));
+  const { items } = await place.sessions.list({});
+  assert.deepEqual(
+    items.flatMap(({ id }) => (id === "input" || id === "output" ? [id] : [])),
+    [],
+  );
+});

@@ -1,6 +1,7 @@
 /** The sessions and conversations in the documents of a file. */
 import { isFields } from "../domain/turns/known-parts.ts";
 import type { Value } from "../domain/values/codec.ts";
+import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import { documentsOf, type BesideLists, type SourceDocument } from "../files/documents.ts";
 import { FieldCount, type FieldNames } from "../files/splitters.ts";
@@ -145,8 +146,10 @@ class FileReader {
     { value, place }: FoundDocument,
     { inner, size }: { readonly inner: readonly InnerDocument[]; readonly size: number },
   ): Iterable<ImportItem> {
-    for (const { document, lists } of inner)
-      if (lists.length === 0) yield* this.#one(document, size / inner.length);
+    // The keys of a map of conversations are their ids; the names of the fields of a response are none.
+    const isMap = inner.length > 1 && inner.every(({ name, lists }) => lists.length === 0 && !fieldNames.has(name));
+    for (const { name, document, lists } of inner)
+      if (lists.length === 0) yield* this.#one(document, size / inner.length, isMap ? name : undefined);
       else yield* this.#object(document, { lists, size: size / inner.length });
     yield* this.#endObject(
       place,
@@ -211,7 +214,8 @@ class FileReader {
     yield { source, leftOut: leftOut.all, fields: [...names, ...unread.map(({ list }) => list)] };
   }
 
-  *#one(document: FoundDocument, size: number): Iterable<ImportItem> {
+  /** `id` is that of a conversation that has none of its own. */
+  *#one(document: FoundDocument, size: number, id?: string): Iterable<ImportItem> {
     let kind;
     try {
       kind = this.#choice.kindOf(document);
@@ -220,7 +224,7 @@ class FileReader {
       return;
     }
     if (kind === "entry") this.#entries.add(document, size);
-    else yield* this.#read([document], size);
+    else yield* this.#read([document], size, id);
   }
 
   *#misfit(document: FoundDocument, error: unknown): Iterable<ImportItem> {
@@ -238,7 +242,7 @@ class FileReader {
     else this.#unknown.count++;
   }
 
-  *#read(documents: readonly [FoundDocument, ...FoundDocument[]], size: number): Iterable<ImportItem> {
+  *#read(documents: readonly [FoundDocument, ...FoundDocument[]], size: number, id?: string): Iterable<ImportItem> {
     const form = this.#choice.form!;
     const { branches = "shown" } = this.#options;
     const [{ place: source }] = documents;
@@ -252,7 +256,9 @@ class FileReader {
     }
     if (read.length === 0) yield { source, leftOut: { "document without a conversation": 1 } };
     this.#conversations += read.length;
-    for (const conversation of read) yield { source, conversation, size: size / read.length };
+    const named = read.length === 1 ? defined({ id }) : {};
+    for (const conversation of read)
+      yield { source, conversation: { ...named, ...conversation }, size: size / read.length };
   }
 
   *end(): Iterable<ImportItem> {
@@ -270,6 +276,23 @@ class FileReader {
       onForm?.({ file, format: form.name, title: form.title, conversations: this.#conversations });
   }
 }
+
+/** Names of fields with conversations that are no ids of them. */
+const fieldNames = new Set(
+  [
+    "data",
+    "result",
+    "results",
+    "request",
+    "response",
+    "input",
+    "output",
+    "prompt",
+    "completion",
+    "state",
+    "history",
+  ].concat(["conversation", "session", "thread", "chat", "chosen", "rejected", "before", "after", "messages"]),
+);
 
 /** Names of lists of conversations in an object around them. */
 const wrapperNames = ["conversations", "data", "sessions", "history", "chats", "threads", "items"];

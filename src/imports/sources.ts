@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { SessionError } from "../errors.ts";
 import { unpacked } from "../files/bytes.ts";
 import { asUtf8, guardText, isZip } from "./encodings.ts";
@@ -173,13 +174,14 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
     await openPromise(path, { autoClose: false }).catch((error: unknown) => {
       throw damaged(error);
     });
-  const list: { name: string; size: number; unpackedSize: number }[] = [];
+  // An archive may have two entries of one name.
+  const list: { name: string; size: number; unpackedSize: number; number: number }[] = [];
   const refused: SessionError[] = [];
   try {
     const listed = await archive();
     try {
       for await (const { fileName: name, compressedSize: size, uncompressedSize: unpackedSize } of listed.eachEntry())
-        if (list.length < filesMax) list.push({ name, size, unpackedSize });
+        if (list.length < filesMax) list.push({ name, size, unpackedSize, number: list.length });
         else
           refused[0] ??= new SessionError("snapshot_invalid", { source: path, expected: "fewer_files", max: filesMax });
     } finally {
@@ -193,7 +195,7 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
   const exported = ofJson.filter(({ name }) => isConversations(name));
   const files = exported.length > 0 ? exported : ofJson;
   guardSome(path, [...files, ...refused]);
-  const sources = files.map(({ name, size, unpackedSize }): ImportSource => {
+  const sources = files.map(({ name, size, unpackedSize, number }): ImportSource => {
     const source = `${path}:${name}`;
     if (unpackedSize > ratioMax * Math.max(size, 1024))
       return brokenSource(
@@ -206,10 +208,13 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
       bytes: async function* (onRead) {
         const zip = await archive();
         try {
+          let at = 0;
           for await (const entry of zip.eachEntry()) {
-            if (entry.fileName !== name) continue;
-            const stream = await zip.openReadStreamPromise(entry);
-            yield* textOf(unbroken(stream, damaged), source, () => undefined);
+            if (at++ !== number) continue;
+            const open = async (): Promise<AsyncIterable<Uint8Array>> => await zip.openReadStreamPromise(entry);
+            // Changed words are found before the first of them is read.
+            if (await hasOtherSum(await open(), entry.crc32)) throw damaged(new Error("wrong checksum"));
+            yield* textOf(unbroken(await open(), damaged), source, () => undefined);
             onRead(size);
             return;
           }
@@ -222,6 +227,17 @@ async function entriesIn(path: string): Promise<readonly ImportSource[]> {
     };
   });
   return [...sources, ...refused.map((error) => brokenSource(path, error))];
+}
+
+/** True for bytes with another checksum. An entry that cannot be unpacked is read up to its damage. */
+async function hasOtherSum(stream: AsyncIterable<Uint8Array>, expected: number): Promise<boolean> {
+  let sum = 0;
+  try {
+    for await (const bytes of stream) sum = crc32(bytes, sum);
+  } catch {
+    return false;
+  }
+  return sum !== expected;
 }
 
 /** The bytes of an entry. Its errors are those of the archive: the file itself could be opened. */

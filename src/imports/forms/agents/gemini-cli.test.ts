@@ -170,3 +170,15 @@ test("the prompts of logs.json are questions of their sessions in their order, w
     ],
   );
 });
+
+test("messages that a new list lacks, and items of it that are no messages, are counted", async () => {
+  await using place = inMemory();
+  const header = { sessionId: "g", projectHash: "h", startTime: at(0) };
+  const messages = [asked, { id: "9", type: "chart", points: 3 }, "cut"];
+  const report = await importText(place.sessions, lines(header, asked, looked, { $set: { messages } }, answered));
+  assert.deepEqual(
+    [report.restored, report.leftOut],
+    [1, { "message of type chart": 1, "unreadable message": 1, "withdrawn message": 1 }],
+  );
+  assert.deepEqual(await contents(place, "g"), ["List", "One file."]);
+});

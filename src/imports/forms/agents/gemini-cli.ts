@@ -5,6 +5,7 @@
 import { isFields, type Fields } from "../../../domain/turns/known-parts.ts";
 import type { Value } from "../../../domain/values/codec.ts";
 import { defined } from "../../../domain/values/defined.ts";
+import { sameValue } from "../../../domain/values/same-value.ts";
 import { gemini } from "../../../formats/gemini.ts";
 import type { Conversation } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, factsOf, textOf } from "../../conversations/about.ts";
@@ -127,8 +128,18 @@ class Log {
   #set({ messages, ...fields }: Fields): void {
     this.#header = { ...this.#header, ...fields };
     if (!Array.isArray(messages)) return;
+    const before = this.#messages;
     this.#messages = new Map();
-    for (const message of (messages as readonly Value[]).filter(isMessage)) this.add(message);
+    for (const message of this.#leftOut.fieldsIn(messages, "message"))
+      if (isMessage(message)) this.add(message);
+      else this.#leftOut.addTyped("message", String(message["type"]));
+    // The new list replaces all messages.
+    const gone = [...before].filter(([id, message]) =>
+      textOf(message, ["id"]) === undefined
+        ? ![...this.#messages.values()].some((one) => sameValue(one, message))
+        : !this.#messages.has(id),
+    );
+    this.#leftOut.add("withdrawn message", gone.length);
   }
 
   /**
