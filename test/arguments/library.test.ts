@@ -247,6 +247,7 @@ const ofSession: Calls<InMemory> = {
   log: async (place) => ({ of: await session(place), args: ["jobs"] }),
   waiting: async (place) => ({ of: await session(place), args: [] }),
   resume: async (place) => ({ of: await session(place), args: ["token"] }),
+  sealWaiting: async (place) => ({ of: await session(place), args: ["token", {}] }),
   approve: async (place) => {
     const approving = await session(place);
     const model = library.withTools(callingModel, [{ ...tool, approve: true }], { session: approving });
