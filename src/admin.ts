@@ -59,6 +59,7 @@ export type {
   IncompleteItem,
   SkippedItem,
 } from "./sessions/transfer/importing.ts";
+export type { AttachmentSums } from "./sessions/attachments/list.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
 export type { StatsKind, UnreadableCounts } from "./store/stats.ts";
 export type { Percentiles } from "./domain/values/percentiles.ts";

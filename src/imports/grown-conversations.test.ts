@@ -300,7 +300,7 @@ test("an export of a call without a result beside its session is present, and th
     present,
   ]);
   const { logs } = await to.sessions.snapshot("w");
-  const numbers = logs["turns"]!.map(({ data }) => (data as unknown as { messagesBefore: number }).messagesBefore);
+  const numbers = logs["turns"]!.map(({ data }) => (data as { messagesBefore: number }).messagesBefore);
   assert.deepEqual(numbers, [0, 4, 6]);
 });
 

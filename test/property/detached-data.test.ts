@@ -159,11 +159,11 @@ async function take(session: Session, { act: what, question, answer, after }: Co
     case "write":
       await session.write({
         turns: { turns: [turn, turn] },
-        logs: { notes: { entries: [{ value: [question, answer] as unknown as Value }] } },
+        logs: { notes: { entries: [{ value: [question, answer] }] } },
       });
       return;
     case "log":
-      await session.write({ logs: { notes: { entries: [{ value: answer as unknown as Value }] } } });
+      await session.write({ logs: { notes: { entries: [{ value: answer }] } } });
       return;
     case "replace": {
       const begun = await session.begin([question], { after: Math.min(after, turns), keep: true });

@@ -78,10 +78,10 @@ test("data URLs, base64 and bytes that are longer than the limit are stored once
 
 test("a text that only looks like data keeps its place: other bytes would come back", () => {
   const looks = [
-    `${"A".repeat(400)}`.slice(1),
+    "A".repeat(400).slice(1),
     `${"A".repeat(398)}B=`.padStart(404, "A"),
     `${"A".repeat(400)}\n`,
-    `${"-_".repeat(200)}`,
+    "-_".repeat(200),
     `data:image/png,${"A".repeat(400)}`,
     `say "${"A".repeat(400)}."`,
     `${"A".repeat(400)}\\`,

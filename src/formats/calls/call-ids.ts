@@ -62,7 +62,7 @@ class Naming {
   }
 
   #call(call: ToolCall): ToolCall {
-    const { name = "", arguments: given = "" } = call.function ?? {};
+    const { name = "", arguments: given = "" } = call.function as Partial<ToolCall["function"]>;
     const id = hasId(call.id) && !this.#isTaken(call.id, given) ? call.id : this.#make();
     this.#used.add(id);
     this.#open.push({ id, given: call.id, name, arguments: given, at: this.#at });

@@ -255,7 +255,7 @@ test("a fork's shared turns are found once, in the session that wrote them, and 
       await talk(parent, "apples", "pears");
       const fork = await parent.fork({ as: "fork" });
       await talk(fork, "plums");
-      const found = async (query: { text: string; session?: string }): Promise<readonly unknown[]> =>
+      const found = async (query: { text: string; session?: string }): Promise<readonly string[]> =>
         (await sessions.search(query)).items.map(({ session, turn }) => `${session} ${turn}`);
       assert.deepEqual(await found({ text: "pears" }), ["parent 2"]);
       assert.deepEqual(await found({ text: "plums" }), ["fork 3"]);

@@ -51,8 +51,8 @@ function textsOf(content: Value | undefined): readonly Value[] {
 
 function asCalled({ id: _, ...call }: NonNullable<Message["tool_calls"]>[number]): Value {
   const { function: called } = call;
-  if (!isFields(called) || typeof called["arguments"] !== "string") return call as Value;
-  return { ...call, function: { ...called, arguments: asJson(called["arguments"]) } } as Value;
+  if (!isFields(called) || typeof called["arguments"] !== "string") return call;
+  return { ...call, function: { ...called, arguments: asJson(called["arguments"]) } };
 }
 
 /** The value of a JSON text, which may have other spaces elsewhere. Long integers would lose digits. */
@@ -99,7 +99,7 @@ export function formOf({ input, output, model, usage }: Turn): TurnForm {
   const around = messages.map((message) => Object.entries(message).filter(([name]) => !wordNames.has(name)));
   const formats = messages.map(({ native }) => (isFields(native ?? null) ? (native as Fields)["format"] : undefined));
   const name = formats.find((format) => typeof format === "string") ?? ownFields;
-  return { name: name as string, text: encode({ around, ...defined({ model, usage }) }) };
+  return { name, text: encode({ around, ...defined({ model, usage }) }) };
 }
 
 /**

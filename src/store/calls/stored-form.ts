@@ -87,7 +87,7 @@ class Forms {
       const changes: Transaction[number][] = [];
       for (const change of transaction)
         changes.push(this.#concerns(change) ? await this.#storedChange(change as Change) : change);
-      stored.push(changes as unknown as Transaction);
+      stored.push(changes);
     }
     return await this.#store.commit(stored);
   }

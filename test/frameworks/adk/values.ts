@@ -6,7 +6,7 @@ import { adkSessions } from "../../../src/adapters/adk.ts";
 import { testsOfValues } from "../hostile-values.ts";
 
 testsOfValues("adk", async (sessions) => {
-  const service = await adkSessions(sessions);
+  const service = adkSessions(sessions);
   const named = (sessionId: string) => ({ appName: "shop", userId: "ada", sessionId });
   return {
     write: async (id, value) => {

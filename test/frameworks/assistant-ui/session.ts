@@ -306,13 +306,13 @@ for (const how of ["the page that asked", "a page that is loaded", "a page over 
     assert.deepEqual(partsOf(asked), ["May I? ", ["pay", undefined, undefined], ["pay", undefined, undefined]]);
     assert.deepEqual(asked.status, { type: "requires-action", reason: "tool-calls" });
     const approvals = asked.content.flatMap((part) => (part.type === "tool-call" ? [part.approval!.id] : []));
-    await page.core.respondToToolApproval({ approvalId: approvals[0]!, approved: true } as never);
+    await page.core.respondToToolApproval({ approvalId: approvals[0]!, approved: true });
     assert.deepEqual(paid, [], "all calls are decided together");
     await page.core.respondToToolApproval({
       approvalId: approvals[1]!,
       approved: false,
       reason: "Too much.",
-    } as never);
+    });
     while (page.core.messages.at(-1)?.status?.type !== "complete") await tick();
     assert.deepEqual(paid, ["5"]);
     const [first, yes, no, last, ...more] = partsOf(page.core.messages.at(-1)!);

@@ -1,7 +1,6 @@
 /** Values and ids of any form, in messages of Mastra. */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
 import "./resolve.ts";
-import type { MastraDBMessage } from "@mastra/core/agent";
 import { randomUUID } from "node:crypto";
 import { perdureMemory } from "../../../src/adapters/mastra.ts";
 import { testsOfValues } from "../hostile-values.ts";
@@ -15,7 +14,7 @@ testsOfValues("mastra", async (sessions) => {
       if ((await memory.getThreadById({ threadId })) === null) await memory.saveThread({ thread: threadOf(threadId) });
       const message = { ...messageOf(randomUUID(), { at: ++at, text: "Hi" }), threadId };
       const content = { ...message.content, metadata: { value } };
-      await memory.saveMessages({ messages: [{ ...message, content } as MastraDBMessage] });
+      await memory.saveMessages({ messages: [{ ...message, content }] });
     },
     read: async (threadId) =>
       (await memory.listMessages({ threadId, perPage: false })).messages.map(

@@ -202,7 +202,10 @@ class Rollout {
   #repeatAsked(item: Fields): void {
     if (this.#asked.length === 0) return;
     const texts = textsOf(item);
-    const same = this.#asked.findIndex(({ value }) => texts.includes(String((value as Fields)["content"]).trim()));
+    const same = this.#asked.findIndex(({ value }) => {
+      const { content } = value as Fields;
+      return typeof content === "string" && texts.includes(content.trim());
+    });
     const later = this.#asked.splice(same < 0 ? this.#asked.length : same + 1);
     this.#asked.pop();
     this.#ask();

@@ -25,11 +25,11 @@ export interface ConversationOwnerRoutes<Owner> {
   /** The parameters of the path. */
   readonly params: { readonly owner: z.ZodType<Owner>; readonly one: z.ZodType<Owner & { readonly id: string }> };
   /** Calls with the conversations of the owner. */
-  reach<T>(c: RequestContext, owner: Owner, work: (mine: Conversations) => Promise<T>): Promise<T>;
+  readonly reach: <T>(c: RequestContext, owner: Owner, work: (mine: Conversations) => Promise<T>) => Promise<T>;
   /** The conversations in which a new one may be created. */
-  toCreate(c: RequestContext, owner: Owner, body: NewConversationBody): Promise<Conversations>;
+  readonly toCreate: (c: RequestContext, owner: Owner, body: NewConversationBody) => Promise<Conversations>;
   /** Called for an owner without conversations. */
-  ifEmpty?(c: RequestContext): Promise<unknown>;
+  readonly ifEmpty?: (c: RequestContext) => Promise<unknown>;
 }
 
 export function addConversationRoutes<Owner>(

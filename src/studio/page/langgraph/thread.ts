@@ -208,6 +208,6 @@ function plain(value: unknown): unknown {
     const { class: name, fields } = rest as { class?: unknown; fields?: object };
     return { [String(name)]: plain(fields) };
   }
-  const fields = Object.entries($lg === undefined ? (value as object) : rest);
+  const fields = Object.entries($lg === undefined ? value : rest);
   return Object.fromEntries(fields.map(([name, one]) => [name, plain(one)]));
 }
