@@ -6,10 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { frameworkTests } from "./framework-tests.ts";
+import { frameworkTests, testsWithPeers } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
 const { skip } = await frameworkTests("genkit", ["store.ts", "turns.ts", "values.ts"]);
+
+testsWithPeers("genkit", { word: "lowest", files: ["store.ts", "turns.ts"], skip });
 
 test("the example continues its chat in the second run", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));
