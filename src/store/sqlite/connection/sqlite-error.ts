@@ -28,6 +28,12 @@ export function isBusy(error: unknown): boolean {
   return code === busy || code === locked;
 }
 
+/** True if SQLite refuses the statement itself, because of its text, the schema or a constraint. */
+export function isFault(error: unknown): boolean {
+  const code = resultCode(error);
+  return code !== undefined && ourFaults.includes(code);
+}
+
 /** True if stored rows break a constraint, such as a unique index. */
 export function isRefused(error: unknown): error is Error {
   return resultCode(error) === constraint;

@@ -76,6 +76,30 @@ for (let from = 1; from < migrations.length; from++) {
   });
 }
 
+test("a step replaces views that a user of the store dropped or changed, and names a table that is in its way", async () => {
+  const changed = [
+    ["dropped", "drop view usage_by_day; drop view readable_turns", null],
+    ["changed", "drop view readable_messages; create view readable_messages as select 1 as one", null],
+    ["table", "drop view usage_by_day; create table usage_by_day (day text)", /refused a statement: .*usage_by_day/],
+  ] as const;
+  for (const [name, sql, refusal] of changed) {
+    const file = join(folder, `${name}-views.db`);
+    using old = new DatabaseSync(file);
+    for (const { sql: step } of migrations.slice(0, 12)) old.exec(step);
+    old.exec(`pragma user_version = 12; pragma application_id = ${applicationId}; ${sql}`);
+    if (refusal === null) await (await openSqlite({ url: `sqlite:${file}` })).close();
+    else {
+      const error = { code: "store_invalid", message: refusal };
+      await assert.rejects(() => openSqlite({ url: `sqlite:${file}` }), error);
+    }
+    const version = refusal === null ? migrations.length : 12;
+    assert.deepEqual({ ...old.prepare("pragma user_version").get() }, { user_version: version });
+    if (refusal === null)
+      for (const view of ["readable_turns", "readable_messages", "usage_by_day"])
+        assert.deepEqual(old.prepare(`select * from ${view} where tenant = 't'`).all(), []);
+  }
+});
+
 test("the step to shorter records leaves a record that cannot be read as it is", () => {
   using database = new DatabaseSync(":memory:");
   for (const { sql } of migrations.slice(0, 10)) database.exec(sql);

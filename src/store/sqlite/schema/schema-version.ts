@@ -2,6 +2,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { SessionError } from "../../../errors.ts";
 import { stepsFrom, type Migration } from "../../migrations.ts";
+import { isFault } from "../connection/sqlite-error.ts";
 import { applicationId, migrations } from "./schema.ts";
 
 /**
@@ -31,12 +32,20 @@ export function guardCurrent(database: DatabaseSync, store: string): void {
   }
 }
 
-/** Takes the missing steps. The caller holds the write lock. */
+/**
+ * Takes the missing steps. The caller holds the write lock.
+ * @throws SessionError as {@link missingSteps}, and `store_invalid` for objects of another program that a step cannot replace
+ */
 export function migrate(database: DatabaseSync, store: string): readonly Migration[] {
   // Another process may have migrated the file before this one had the lock.
   const steps = missingSteps(database, store);
   for (const { sql, version } of steps) {
-    database.exec(sql);
+    try {
+      database.exec(sql);
+    } catch (error) {
+      if (!isFault(error)) throw error;
+      throw new SessionError("store_invalid", { store, problem: "refused" }, { cause: error });
+    }
     database.exec(`pragma user_version = ${version}; pragma application_id = ${applicationId}`);
   }
   return steps;

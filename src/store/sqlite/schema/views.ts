@@ -173,11 +173,14 @@ export function listedCounter(name: keyof Counters): string {
   return `$.counters[${counterNames.indexOf(name)}]`;
 }
 
-/** The views of the turns of sessions with branches, in place of those before. Their usage is that of all branches. */
+/**
+ * The views of the turns of sessions with branches, in place of those before, which a user of the store may have dropped. Their
+ * usage is that of all branches.
+ */
 export const viewsOfBranches: string = `
-  drop view readable_messages;
-  drop view usage_by_day;
-  drop view readable_turns;
+  drop view if exists readable_messages;
+  drop view if exists usage_by_day;
+  drop view if exists readable_turns;
   ${turnsView(turnsOfCurrentBranch)}
   ${messagesView}
   ${usageView(`(select ${turnColumns} from (${turnsOfBranches}))`)}`;
