@@ -61,17 +61,39 @@ const steering = /[[\p{Cf}\p{Surrogate}]--[\u200c-\u200d]]/gv;
 const quoted =
   /^(?:"([^"]*)"|'([^']*)'|`([^`]*)`|\*+([^*]*)\*+|_+([^_]*)_+|“([^“”]*)”|„([^„“”]*)[“”]|‘([^‘’]*)’|«([^«»]*)»|「([^「」]*)」)$/u;
 
-/** The title in a text of a model: one line without quotation marks around it, cut to the length of titles; undefined for none. */
+/** The ends of a reasoning that a model wrote into its answer. */
+const reasoningEnds = ["</think>", "</thinking>"];
+/** A word before the title, also in marks of Markdown. */
+const announcement = /^[#*_ ]*title[*_ ]*:[*_ ]*/iu;
+
+/**
+ * The title in a text of a model: one line without reasoning before it or quotation marks around it, cut to the length of titles;
+ * undefined for none. Of several lines without quotation marks around them all it is the first one with words.
+ */
 export function cleanTitle(text: string): string | undefined {
-  let title = text
-    .slice(0, 10 * lengthMax)
+  const answer = afterReasoning(text).slice(0, 10 * lengthMax);
+  const lines = quoted.test(answer) ? [answer] : answer.split(/[\r\n\p{Zl}\p{Zp}]/u);
+  const cleaned = lines.map(cleanLine);
+  return cleaned.find((line) => /[\p{L}\p{N}]/u.test(line)) ?? cleaned.find((line) => line !== "");
+}
+
+function afterReasoning(text: string): string {
+  const begins = reasoningEnds.map((end) => (text.includes(end) ? text.lastIndexOf(end) + end.length : 0));
+  const answer = text.slice(Math.max(...begins)).trim();
+  return /^<think(?:ing)?>/u.test(answer) ? "" : answer;
+}
+
+/** A line without breaks, marks and quotation marks, cut to the length of titles. */
+function cleanLine(line: string): string {
+  let title = line
     .replaceAll(breaks, " ")
     .replaceAll(steering, "")
     .replaceAll(/\s+/gu, " ")
     .trim()
+    .replace(announcement, "")
     .replace(/^#+ /u, "");
   for (let within = quoted.exec(title); within !== null; within = quoted.exec(title))
     title = (within.slice(1).find((part) => part !== undefined) ?? "").trim();
   if (title.length > lengthMax) title = `${title.slice(0, lengthMax - 1).replace(/[\ud800-\udbff]$/, "")}…`;
-  return title === "" ? undefined : title;
+  return title;
 }

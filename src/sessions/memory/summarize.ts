@@ -9,6 +9,7 @@ import { memoryLog, summaryLog } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { storeSummary, type NewSummary, type Summary } from "../../domain/memory/summary.ts";
+import type { TurnMemory } from "../../domain/memory/turn-memory.ts";
 import { contentIdentity, turnIdentity } from "../../domain/memory/turn-identity.ts";
 import { isShown, shownTurn } from "../../domain/request/shown-turn.ts";
 import { markOf } from "../../domain/writes/named-logs.ts";
@@ -130,13 +131,13 @@ async function readStep(
   return read;
 }
 
-/** The sealed turns of a range, oldest first; one that cannot be read is left out. */
+/** The sealed turns of a range, oldest first, at most `limit` in memory; one that cannot be read is left out. */
 export async function* turnsBetween(
   core: Core,
   record: SessionRecord,
-  { from, to }: { readonly from: number; readonly to: number },
+  { from, to, limit = core.options.limits.readMax }: { readonly from: number; readonly to: number; limit?: number },
 ): AsyncGenerator<Turn, void, void> {
-  const { readMax: limit, readBytesMax: bytesMax } = core.options.limits;
+  const { readBytesMax: bytesMax } = core.options.limits;
   for (let next = from; next <= to;) {
     const page = await readLog(core, record, { log: "turns", from: next, to, order: "ascending", limit, bytesMax });
     for (const entry of page) {
@@ -171,10 +172,8 @@ async function makeAndStore(
   const { core, record } = handle;
   const { tenant, id: session } = record;
   const { agent, summarizer, signal } = plan;
-  const { leftOut } = await readTurnMemory(core, record);
-  const isLeftOut = (turn: Turn): boolean =>
-    leftOut.some(([seq, identity]) => seq === turn.seq && identity === turnIdentity(turn));
-  const turns = read.filter((turn) => !isLeftOut(turn));
+  const memory = await readTurnMemory(core, record);
+  const turns = read.filter((turn) => !isLeftOut(memory, turn));
   const request = { tenant, session, agent, from, to, turns, signal, ...defined({ earlier: earlier?.text }) };
   const startedAt = core.now();
   // Where no model is shown any of the turns, the earlier summary says all.
@@ -221,8 +220,13 @@ async function store(handle: Handle, summary: NewSummary, read: SessionRecord): 
   });
 }
 
+/** True for a turn that no model is shown because a caller left it out. */
+export function isLeftOut({ leftOut }: TurnMemory, turn: Turn): boolean {
+  return leftOut.some(([seq, identity]) => seq === turn.seq && identity === turnIdentity(turn));
+}
+
 /** True where the same turns are left out of both. */
-function haveSameMemory(a: SessionRecord, b: SessionRecord): boolean {
+export function haveSameMemory(a: SessionRecord, b: SessionRecord): boolean {
   return markOf(a, memoryLog) === markOf(b, memoryLog);
 }
 

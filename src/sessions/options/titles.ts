@@ -30,7 +30,7 @@ export interface TitleRequest {
   readonly tenant: string;
   readonly session: string;
   readonly agent: string;
-  /** The messages of its first turns. */
+  /** The messages of its first four turns as models are shown them: no failed turn, and none that is left out. */
   readonly messages: readonly Message[];
   readonly signal: AbortSignal;
 }

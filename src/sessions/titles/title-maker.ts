@@ -1,5 +1,6 @@
 /** Asks the titler, or a model, for the title of a session. */
 import { isShown, shownTurn } from "../../domain/request/shown-turn.ts";
+import { headOf } from "../../domain/record/change.ts";
 import { cleanTitle } from "../../domain/memory/title.ts";
 import type { ModelCall } from "../../domain/memory/model-call.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -8,12 +9,15 @@ import { estimateUsage, isModelName, parseUsage } from "../../domain/turns/usage
 import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../core/core.ts";
 import { lineOf, modelText, unlessAborted } from "../memory/model-text.ts";
-import { turnsBetween } from "../memory/summarize.ts";
+import { readTurnMemory } from "../memory/read-memory.ts";
+import { isLeftOut, turnsBetween } from "../memory/summarize.ts";
 import { toolless } from "../options/model.ts";
 import type { MadeTitle, ResolvedTitles, Titler } from "../options/titles.ts";
 
-/** A title is made of so many turns at most, the first ones. */
+/** A title is made of so many turns at most, the first ones that models are shown. */
 const turnsMax = 4;
+/** The turns that are read at once. */
+const readAtOnce = 16;
 /** A message is shown to the model in at most so many characters of its text. */
 const messageLengthMax = 2000;
 
@@ -23,17 +27,30 @@ export interface CheckedTitle {
   readonly call: Omit<ModelCall, "durationMs">;
 }
 
+/** The turns that a title is made of: no failed one, and none that is left out. */
+export async function turnsToTitle(core: Core, record: SessionRecord): Promise<readonly Turn[]> {
+  const memory = await readTurnMemory(core, record);
+  const turns: Turn[] = [];
+  for await (const turn of turnsBetween(core, record, { from: 1, to: headOf(record, "turns"), limit: readAtOnce })) {
+    if (!isShown(turn) || isLeftOut(memory, turn) || shownTurn(turn).messages.length === 0) continue;
+    if (turns.push(turn) === turnsMax) break;
+  }
+  return turns;
+}
+
 /** @throws any error of the titler or the model; the reason of the signal */
 export async function makeTitle(
   core: Core,
   record: SessionRecord,
-  { titles, signal }: { readonly titles: ResolvedTitles; readonly signal: AbortSignal },
+  {
+    titles,
+    turns,
+    signal,
+  }: { readonly titles: ResolvedTitles; readonly turns: readonly Turn[]; readonly signal: AbortSignal },
 ): Promise<CheckedTitle> {
-  const turns: Turn[] = [];
-  for await (const turn of turnsBetween(core, record, { from: 1, to: turnsMax })) if (isShown(turn)) turns.push(turn);
   const agent = turns.at(-1)?.agent ?? record.agent;
   const { tenant, id: session } = record;
-  const messages = turns.flatMap(({ input, output }) => [...input, ...output]);
+  const messages = turns.flatMap((turn) => shownTurn(turn).messages);
   const titler = titles.title ?? modelTitler(core, { agent, titles, turns });
   const made: unknown = await unlessAborted(titler({ tenant, session, agent, messages, signal }), signal);
   const { text, usage, model } = (typeof made === "string" ? { text: made } : Object(made)) as Partial<MadeTitle>;

@@ -11,15 +11,15 @@ import { headOf } from "../../domain/record/change.ts";
 import { claimTitle, giveTitle, lacksTitle } from "../../domain/memory/title.ts";
 import type { ModelCall } from "../../domain/memory/model-call.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
-import { readableTurns } from "../../domain/turns/turn.ts";
+import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
 import { hasCode } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
 import { traced } from "../../store/calls/traced.ts";
 import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
-import { guardTokens } from "../memory/summarize.ts";
+import { guardTokens, haveSameMemory } from "../memory/summarize.ts";
 import type { ResolvedTitles } from "../options/titles.ts";
-import { makeTitle } from "./title-maker.ts";
+import { makeTitle, turnsToTitle } from "./title-maker.ts";
 
 /** Published on the tracing channel `perdure:title` for each title that is asked for. */
 export interface Titling extends Traced {
@@ -42,6 +42,12 @@ const stopMs = 5000;
 /** The tries to store a title while a question replaces turns, and the pause between them, ms. */
 const storeTriesMax = 5;
 const storePauseMs = 1000;
+
+/** A session whose attempt is stored, and the turns to make its title of. */
+interface Claimed {
+  readonly handle: Handle;
+  readonly turns: readonly Turn[];
+}
 
 /** The background work of one process. */
 export class TitleWork {
@@ -96,15 +102,18 @@ export class TitleWork {
 
   async #run(key: SessionKey): Promise<void> {
     try {
-      const handle = await this.#claim(key);
-      if (handle !== undefined) await this.#title(handle);
+      const claimed = await this.#claim(key);
+      if (claimed !== undefined) await this.#title(claimed);
     } catch {
       // The tracing channel has the error of the titler. The session has no title, and a later answer tries again.
     }
   }
 
-  /** Store an attempt; undefined where the session needs none, its budget has no tokens left, or an earlier attempt may still run. */
-  async #claim(key: SessionKey): Promise<Handle | undefined> {
+  /**
+   * Store an attempt; undefined where the session needs none, has no turn that models are shown, its budget has no tokens left, or an
+   * earlier attempt may still run.
+   */
+  async #claim(key: SessionKey): Promise<Claimed | undefined> {
     const core = this.#core;
     const loaded = await core.find(key, [{ log: titlesLog, last: 1 }]);
     if (loaded === undefined || !lacksTitle(loaded.record)) return undefined;
@@ -112,13 +121,18 @@ export class TitleWork {
     const last = tails[0]?.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
     if (core.now() < last + this.#titles.timeoutMs) return undefined;
     await guardTokens(core, record);
+    const turns = await turnsToTitle(core, record);
+    if (turns.length === 0) return undefined;
     const handle = new Handle(core, record);
     const attempts = headOf(record, titlesLog);
-    const { status } = await handle.write((draft, context) => claimTitle(draft, attempts, context));
-    return status === "ok" ? handle : undefined;
+    // A turn that was left out since the turns were read is not shown: a later answer tries again.
+    const { status } = await handle.write((draft, context) =>
+      haveSameMemory(draft.record, record) ? claimTitle(draft, attempts, context) : null,
+    );
+    return status === "ok" ? { handle, turns } : undefined;
   }
 
-  async #title(handle: Handle): Promise<void> {
+  async #title({ handle, turns }: Claimed): Promise<void> {
     const core = this.#core;
     const { tenant, id: session, agent } = handle.record;
     const titling: Titling = { tenant, session, agent };
@@ -133,7 +147,7 @@ export class TitleWork {
       const signal = AbortSignal.any([this.#stop.signal, slow.signal]);
       const startedAt = core.now();
       try {
-        const { title, call } = await makeTitle(core, handle.record, { titles: this.#titles, signal });
+        const { title, call } = await makeTitle(core, handle.record, { titles: this.#titles, turns, signal });
         if (title !== undefined) titling.title = title;
         await this.#give(handle, title, { ...call, durationMs: Math.max(0, core.now() - startedAt) });
       } finally {

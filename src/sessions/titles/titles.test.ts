@@ -245,6 +245,55 @@ test("a session whose budget is used up is not titled", async () => {
   assert.equal(await titleOf(found), null);
 });
 
+test("a turn that is left out and a failed turn are no part of a title, and messages are as models are shown them", async () => {
+  using titlings = new Titlings();
+  const { model, asked } = naming("A title");
+  const requests: TitleRequest[] = [];
+  const title = (request: TitleRequest): Promise<string> => (requests.push(request), Promise.resolve(""));
+  await using place = inMemory({ model });
+  const before = await place.sessions.create({ id: "s" });
+  await ask(before, "SECRET");
+  await before.leaveOut(1);
+  for (let turn = 2; turn <= 5; turn++) await before.append({ input: `failed ${turn}`, status: "failed" });
+  await before.append({
+    input: [{ role: "developer", content: "shown" }],
+    output: [{ role: "assistant", content: "a" }],
+  });
+  await place
+    .another({ titles: { title } })
+    .get("s")
+    .then(async (session) => await session.append({ input: "q", output: "b" }));
+  await titlings.count(1);
+  assert.deepEqual(
+    requests[0]?.messages.map(({ role, content }) => [role, content]),
+    [
+      ["system", "shown"],
+      ["assistant", "a"],
+      ["user", "q"],
+      ["assistant", "b"],
+    ],
+  );
+  await place.clock.advance(30_000);
+  const session = await place.another({ model, titles: {} }).get("s");
+  await ask(session, "again");
+  await titlings.count(2);
+  const shown = String(asked[0]?.messages[1]?.content);
+  assert.match(shown, /shown/);
+  assert.doesNotMatch(shown, /SECRET|failed/);
+});
+
+test("a session whose turns say nothing to a model is not titled, and keeps its attempts", async () => {
+  const { model, asked } = naming("An invention");
+  await using place = inMemory({ model });
+  await place.sessions.create({ id: "s" });
+  const titling = place.another({ model, titles: {} });
+  const session = await titling.get("s");
+  await session.append({ input: [{ role: "system", content: "" }], output: [{ role: "assistant", content: "" }] });
+  await titling.close();
+  assert.equal(asked.length, 0);
+  assert.equal((await place.sessions.snapshot("s")).logs["#titles"], undefined);
+});
+
 test("a title waits while a question replaces turns, and snapshots keep the attempts", async () => {
   using titlings = new Titlings();
   const named = Promise.withResolvers<string>();
@@ -300,6 +349,14 @@ test("a title is one line without the marks around it, of 256 characters at most
     ["The dogs' home", "The dogs' home"],
     ["\u001b[31mred\u0007\u202e\ud800", "[31mred"],
     ["👩‍🚀 flies", "👩‍🚀 flies"],
+    ["🎉", "🎉"],
+    ["<think>\nThe user wants flour.\n</think>\n\nOrdering flour", "Ordering flour"],
+    [`<thinking>${"long ".repeat(2000)}</thinking>Ordering flour`, "Ordering flour"],
+    ["<think>no end", undefined],
+    ["Title: Ordering flour", "Ordering flour"],
+    ["**Title:** “Ordering flour”", "Ordering flour"],
+    ["Title:\nOrdering flour", "Ordering flour"],
+    ["---\nOrdering flour\n\nI chose it because flour is ordered.", "Ordering flour"],
     ['""', undefined],
     [" \n\t", undefined],
     ["", undefined],
