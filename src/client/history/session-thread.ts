@@ -97,6 +97,8 @@ interface Place {
   readonly identity: string;
   readonly seq: number;
   readonly input: readonly Message[];
+  /** The token of the wait that the page shows: a decision of the page is on these calls alone. */
+  readonly token?: string;
 }
 
 /** A thread whose turns are those of its session. */
@@ -197,7 +199,7 @@ export class AssistantSession {
   #show(turns: readonly Turn[], { items, ends, format, waiting }: Shows): string | null {
     let parentId: string | null = null;
     for (const turn of turns) {
-      const place = placeOf(turn);
+      const place = placeOf(turn, waiting);
       if (!ends.has(place.identity)) {
         for (const message of shown(turn, { format, waiting })) {
           items.push({ ...message, parent: parentId });
@@ -252,14 +254,14 @@ export class AssistantSession {
 
   /**
    * The answer that goes on once the page has decided on its calls.
-   * @throws SessionError `turn_not_waiting` where another program has decided: load the thread again
+   * @throws SessionError `turn_not_waiting` where another program has decided, or replaced the turn: load the thread again
    */
   async *#decide(message: Fields, decisions: Decisions, abortSignal: AbortSignal): AsyncGenerator<AssistantResult> {
     const id = String(message["id"]);
     const place = this.#places.get(id);
     const session = await this.#find();
     const waiting = await session?.waiting();
-    if (session === undefined || place === undefined || waiting?.turn !== place.seq)
+    if (session === undefined || waiting == null || waiting.token !== place?.token)
       throw new SessionError("turn_not_waiting", defined({ sessionId: await this.#id, turn: place?.seq }));
     const asked = waiting.calls.flatMap((call) => {
       const decision = decisions[call.id];
@@ -332,7 +334,7 @@ export class AssistantSession {
   }
 
   #ended(turn: Turn, id: string | undefined, waiting: WaitingTurn | null = null): AssistantResult {
-    if (id !== undefined) this.#places.set(id, placeOf(turn));
+    if (id !== undefined) this.#places.set(id, placeOf(turn, waiting));
     const all = shown(turn, { format: ownFormat, waiting });
     const message = all.findLast(({ content }) => fieldsOf(content)["role"] === "assistant");
     const content = (fieldsOf(message?.content)["content"] ?? []) as Parts;
@@ -387,8 +389,10 @@ async function hasTurn(
 }
 
 /** The same for a turn as long as a branch has it, and another one for each version. */
-function placeOf({ seq, key, at, input }: Turn): Place {
-  return { identity: key ?? `turn-${seq}-${at.getTime()}`, seq, input };
+function placeOf(turn: Turn, waiting: WaitingTurn | null = null): Place {
+  const { seq, key, at, input } = turn;
+  const token = asksIn(turn, waiting).length > 0 ? waiting?.token : undefined;
+  return { identity: key ?? `turn-${seq}-${at.getTime()}`, seq, input, ...defined({ token }) };
 }
 
 /** The messages of a turn, with ids of their own. */
@@ -409,9 +413,16 @@ function shown(
   });
 }
 
-/** The ids of the calls that the turn asks for. */
-function asksIn({ seq, status }: Turn, waiting: WaitingTurn | null): readonly string[] {
-  return status === "waiting" && waiting?.turn === seq ? waiting.calls.map(({ id }) => id) : [];
+/** The ids of the calls that the turn asks for: none where the wait, which is read after the turn, is of other calls. */
+function asksIn({ seq, status, output }: Turn, waiting: WaitingTurn | null): readonly string[] {
+  if (status !== "waiting" || waiting?.turn !== seq) return [];
+  const own = output.flatMap(({ tool_calls: calls = [] }) => calls);
+  const isOwn = (call: WaitingTurn["calls"][number]): boolean =>
+    own.some(
+      ({ id, function: { name, arguments: args } }) =>
+        id === call.id && name === call.function.name && args === call.function.arguments,
+    );
+  return waiting.calls.every(isOwn) ? waiting.calls.map(({ id }) => id) : [];
 }
 
 /** The parts with what the page asks for: a call that needs an approval has one, under an id of the thread. */

@@ -253,7 +253,7 @@ test("a turn that is no more, and what is no question, are refused, and nothing 
 });
 
 /** A model that pays after an approval, and the session's place for its tools. */
-function paying(paid: string[]): { readonly model: Model; readonly use: (session: Session) => void } {
+function paying(paid: string[], asks?: Model): { readonly model: Model; readonly use: (session: Session) => void } {
   let session: Session | undefined;
   let calls = 0;
   const asking: Model = async function* ({ messages }) {
@@ -280,7 +280,7 @@ function paying(paid: string[]): { readonly model: Model; readonly use: (session
     },
   };
   const model: Model = (request) =>
-    withTools(asking, [pay], { session: session ?? assert.fail("no session") })(request);
+    withTools(asks ?? asking, [pay], { session: session ?? assert.fail("no session") })(request);
   return { model: Object.assign(model, { runsTools: true as const }), use: (given) => (session = given) };
 }
 
@@ -360,6 +360,42 @@ test("a decision that another program has made first is refused, and the next lo
   assert.match(again.texts.at(-1)!, /^May I\? Said: paid 5, paid 7$/);
   assert.deepEqual(paid, ["5", "7"]);
 });
+
+for (const euros of ["12", "9000"])
+  test(`an approval of a call is none of a later wait for ${euros} euros, whose call has the same id`, async () => {
+    const paid: string[] = [];
+    const asked = ["12", euros];
+    const asking: Model = async function* ({ messages }) {
+      if (messages.at(-1)?.role === "tool") return yield { type: "text", text: "Paid." };
+      const call = { name: "pay", arguments: JSON.stringify({ euros: asked.shift() }) };
+      const tool_calls = [{ id: "call-1", type: "function" as const, function: call }];
+      yield { type: "message", message: { role: "assistant", content: null, tool_calls } };
+    };
+    const { use, model } = paying(paid, asking);
+    await using place = inMemory({ model });
+    const session = await place.sessions.create({ id: "t" });
+    use(session);
+    const thread = assistantSession(place.sessions, "t");
+    const page = await new Page(thread).load();
+    await page.say("Pay.");
+    await session.refresh();
+    await session.cancel();
+    await (
+      await session.consult("Pay more.", { after: 0, keep: true })
+    ).done;
+    const message = page.core.messages.at(-1)!;
+    const content = message.content.map((part) =>
+      part.type === "tool-call" ? { ...part, approval: { ...part.approval, approved: true } } : part,
+    );
+    const run = {
+      messages: [],
+      abortSignal: new AbortController().signal,
+      unstable_getMessage: () => ({ ...message, content }),
+    };
+    await assert.rejects(Array.fromAsync(thread.model.run(run)), { code: "turn_not_waiting" });
+    assert.deepEqual(paid, []);
+    assert.notEqual(await session.waiting(), null);
+  });
 
 test("a runtime with messages of the AI SDK reads the turns, and another form is refused", async () => {
   await using place = inMemory({ model: counting });
