@@ -154,7 +154,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   turn_waiting: (d) =>
     `turn ${d.turn} of session ${d.sessionId} waits to be resumed (${d.reason})${d.expiresAt === undefined ? "" : `, until ${new Date(d.expiresAt).toISOString()}`}; resume it with the token from session.waiting(), or interrupt it with session.cancel() or the busy policy "interrupt"`,
   turn_not_waiting: (d) =>
-    `no turn of session ${d.sessionId} waits under this token: the turn was resumed, interrupted or its time is up, or the token is of another session${d.turn === undefined ? "" : `; turn ${d.turn} waits under another token`}; session.waiting() shows the turn that waits`,
+    `no turn of session ${d.sessionId} waits under this token: the turn was resumed, sealed or interrupted, its time is up, or the token is of another session${d.turn === undefined ? "" : `; turn ${d.turn} waits under another token`}; session.waiting() shows the turn that waits`,
   turn_not_open: (d) =>
     `turn ${d.turn} of session ${d.sessionId} is not in progress; only a turn in progress accepts chunks and can be sealed`,
   contended: (d) => `other writers changed session ${d.sessionId} during each of ${d.attempts} attempts; try again`,

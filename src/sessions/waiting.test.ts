@@ -155,6 +155,23 @@ test("a turn that waits is sealed by its token in one commit, once, and the queu
   assert.equal((await doctor(place.sessions)).findings, 0);
 });
 
+test("a seal of a turn that waits counts no request unless it names it, and a second one is told that the turn may be sealed", async () => {
+  for (const [seal, requests] of [
+    [undefined, 1],
+    [{ usage: { inputTokens: 1, outputTokens: 1 } }, 1],
+    [{ requests: 2 }, 3],
+  ] as const) {
+    const { place, session, waiting } = await waitingPlace();
+    await using _ = place;
+    const sealed = await session.sealWaiting(waiting.token, seal);
+    assert.equal(sealed.requests, requests);
+    await assert.rejects(session.sealWaiting(waiting.token), {
+      code: "turn_not_waiting",
+      message: /was resumed, sealed/,
+    });
+  }
+});
+
 test("what a writer may not do while a turn waits is refused with turn_waiting, and writes nothing", async () => {
   const { place, session, waiting } = await waitingPlace();
   await using _ = place;

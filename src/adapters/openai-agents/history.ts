@@ -288,7 +288,7 @@ export class History {
     // A state that cannot be loaded leaves the turn waiting.
     const state = await load(waiting.state);
     // One commit: the turn either waits with its state, or it is done.
-    await this.#inOrder(() => session.sealWaiting(waiting.token, { requests: 0 }));
+    await this.#inOrder(() => session.sealWaiting(waiting.token));
     return state;
   }
 

@@ -74,7 +74,8 @@ async function sealNext(handle: Handle, token: string, seal: Seal): Promise<Turn
   const sealing = (open: Turn, now: number): Sealing => ({
     status,
     output: whole,
-    ...sealedUsage(open, seal, { output: whole, before: turn.output.length, now }),
+    // The caller has called no model, unless it says so.
+    ...sealedUsage(open, { ...seal, requests: seal.requests ?? 0 }, { output: whole, before: turn.output.length, now }),
   });
   let sealed: Turn | undefined;
   await handle.write(

@@ -514,7 +514,7 @@ export class Session {
   /**
    * Resume the turn that waits under this token, as its only writer: the same turn, with the output so far. Of several callers
    * in any processes exactly one resumes it. The turns in the store count as seen.
-   * @throws SessionError `turn_not_waiting` if it was resumed or interrupted, or for a token of another session or turn;
+   * @throws SessionError `turn_not_waiting` if it was resumed, sealed or interrupted, or for a token of another session or turn;
    *   `interrupted` if its time is up, `busy`, that of the session's state
    */
   async resume(token: string): Promise<TurnInProgress> {

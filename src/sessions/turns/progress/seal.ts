@@ -35,7 +35,7 @@ export interface Seal {
   /** The agent that answered. @default the agent with which the turn began */
   readonly agent?: string;
   readonly model?: string;
-  /** Calls of a model. @default 1 */
+  /** Calls of a model. @default 1; 0 in `sealWaiting` */
   readonly requests?: number;
   /** The usage of each model call, if there were several. */
   readonly steps?: readonly Step[];
