@@ -1,8 +1,8 @@
 /** Streams: one producer, readers with a cursor, an end that is whole, and no reader that waits for a producer that is gone. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
-import { hasCode, type ErrorCode, type SessionError } from "../errors.ts";
+import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
+import { hasCode, SessionError, type ErrorCode } from "../errors.ts";
 import { doctor, erase, stats, sweep } from "../admin.ts";
 import type { Sessions } from "./sessions.ts";
 import type { StreamPart, StreamQuery } from "./streams.ts";
@@ -501,6 +501,79 @@ test("a stream that is acquired while its session is removed is refused, and lea
     assert.equal(await other.streams.active("s"), null);
     assert.equal((await place.sessions.streams.acquire("run")).role, "producer", "its id is free");
   }
+});
+
+/** Calls `meanwhile` before the next load of a session, which then fails if it returns an error. */
+function beforeNextLoad(place: InMemory, id: string, meanwhile: () => Promise<Error | undefined>): void {
+  const load = place.store.load.bind(place.store);
+  place.store.load = async (requests) => {
+    if (!requests.some(({ key }) => key.id === id)) return await load(requests);
+    place.store.load = load;
+    const error = await meanwhile();
+    if (error !== undefined) throw error;
+    return await load(requests);
+  };
+}
+
+/** Calls `then` once the next commit has landed. */
+function afterNextCommit(place: InMemory, then: () => void): void {
+  const commit = place.store.commit.bind(place.store);
+  place.store.commit = async (batch) => {
+    place.store.commit = commit;
+    const outcomes = await commit(batch);
+    then();
+    return outcomes;
+  };
+}
+
+for (const how of ["acquire", "acquireToken"] as const)
+  for (const link of [undefined, "t"])
+    test(`${how} for a session that is removed leaves the stream that took the id, ${link ?? "without a session"}`, async () => {
+      await using place = inMemory();
+      for (const id of ["s", "t"]) await place.sessions.create({ id });
+      const other = place.another();
+      let theirs: StreamProducer | undefined;
+      // The instance of the other program is in the store, so that the commit of the stream is the next one.
+      await produce(place.sessions, "first");
+      await produce(other, "second");
+      afterNextCommit(place, () => {
+        beforeNextLoad(place, "s", async () => {
+          await (await other.get("s")).remove();
+          theirs = await produce(other, "run", link === undefined ? {} : { session: link });
+          return undefined;
+        });
+      });
+      await assert.rejects(place.sessions.streams[how]("run", { session: "s" }), codeIs("session_not_found"));
+      assert.equal(await other.streams.status("run"), "streaming");
+      await theirs?.write("a");
+      await theirs?.end();
+      assert.deepEqual(await readAll(place.sessions, "run"), { ...(await readAll(other, "run")), parts: ["a"] });
+    });
+
+for (const how of ["acquire", "acquireToken"] as const)
+  test(`${how} that cannot read the session after its commit keeps no stream`, async () => {
+    await using place = inMemory();
+    await place.sessions.create({ id: "s" });
+    await produce(place.sessions, "first");
+    const unavailable = new SessionError("store_unavailable", { store: "memory", problem: "pool_exhausted" });
+    afterNextCommit(place, () => {
+      beforeNextLoad(place, "s", () => Promise.resolve(unavailable));
+    });
+    await assert.rejects(place.sessions.streams[how]("run", { session: "s" }), codeIs("store_unavailable"));
+    assert.equal(await place.another().streams.status("run"), "missing");
+    assert.equal((await place.sessions.streams[how]("run", { session: "s" })).role, "producer");
+  });
+
+test("a stream whose removal fails after its begin is free again at once", async () => {
+  await using place = inMemory();
+  await place.sessions.create({ id: "s" });
+  await produce(place.sessions, "first");
+  afterNextCommit(place, () => {
+    place.loadsFail = true;
+  });
+  await assert.rejects(place.sessions.streams.acquire("run", { session: "s" }), codeIs("store_unavailable"));
+  place.loadsFail = false;
+  assert.equal((await place.sessions.streams.acquire("run", { session: "s" })).role, "producer");
 });
 
 test("the sweep removes the streams whose time to live has passed", async () => {

@@ -1,6 +1,7 @@
 import { headOf, isSame, type Change } from "../domain/record/change.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
+import type { Lease } from "../domain/record/record.ts";
 import { requestCancel, tokenHolder } from "../domain/turns/leases.ts";
 import { absentStream, beginStream, streamToken, type NewStream } from "../domain/turns/stream.ts";
 import { defined } from "../domain/values/defined.ts";
@@ -73,6 +74,15 @@ interface BegunStream {
   readonly handle: Handle;
   readonly change: Change;
 }
+
+/** A stream with the lease that its begin granted. */
+interface LeasedStream {
+  readonly key: SessionKey;
+  readonly lease: Lease;
+}
+
+/** A removal that failed is tried again after this time, ms. */
+const retryMs = 2000;
 
 /** The role of the caller: one caller produces a stream, and all others read it. */
 export type AcquiredStream =
@@ -192,7 +202,9 @@ export class Streams {
             isSame(record, before) ? beginStream(before, stream, context) : null,
           );
           if (written.status !== "ok") return undefined;
-          if (linked !== null) await this.#keepIfLinked(handle, { tenant: this.#tenant, id: linked });
+          const { lease } = handle.record;
+          if (linked !== null && lease !== null)
+            await this.#keepIfLinked({ key, lease }, { tenant: this.#tenant, id: linked });
           return { handle, change: written.change };
         });
       });
@@ -201,14 +213,29 @@ export class Streams {
 
   /**
    * A removal of the session removes the streams that it finds. One that began meanwhile may have been too late for it, and goes here.
-   * @throws SessionError `session_not_found`
+   * So does one whose session cannot be read: its caller gets the error, and no producer.
+   * @throws SessionError `session_not_found`, and the store's
    */
-  async #keepIfLinked(handle: Handle, session: SessionKey): Promise<void> {
+  async #keepIfLinked(begun: LeasedStream, session: SessionKey): Promise<void> {
     try {
       await this.#core.load(session);
     } catch (error) {
-      if (hasCode(error, "session_not_found")) await handle.write(({ record }) => removeSession(record));
+      const { instance } = this.#core;
+      // No instance uses the lease of a producer with a token.
+      if (begun.lease.instance === instance.id) instance.disuse(begun.key, begun.lease.fence);
+      await this.#discard(begun);
       throw error;
+    }
+  }
+
+  /** Remove a stream that no caller produces, unless another one has its id. A removal that fails is tried again later. */
+  async #discard(begun: LeasedStream): Promise<void> {
+    const { key, lease } = begun;
+    try {
+      const handle = await this.#find(key);
+      await handle?.write(({ record }) => (record.lease?.commitId === lease.commitId ? removeSession(record) : null));
+    } catch {
+      this.#core.schedule(retryMs, () => this.#discard(begun));
     }
   }
 
