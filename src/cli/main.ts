@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { bareCommand, examples } from "./program/command.ts";
 import { keepCompiled } from "./terminal/compile-cache.ts";
 import { complain, exitCodeOf } from "./terminal/failure.ts";
-import { note } from "./terminal/output.ts";
+import { isClosedReader, note } from "./terminal/output.ts";
 import { version } from "../files/version.ts";
 import { warnOfVisibleSecrets } from "./program/visible-secrets.ts";
 
@@ -80,12 +80,12 @@ function quietExperimentalWarnings(): void {
 
 /** A closed pipe (`| head`) or terminal is not a failure: the command continues and stores the answer. */
 function ignoreClosedReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE" && error.code !== "EIO") process.exitCode ||= 1;
+  if (!isClosedReader(error)) process.exitCode ||= 1;
 }
 
 /** Stdout may be a file on a full disk. */
-function reportFullDisk({ code, message }: NodeJS.ErrnoException): void {
-  if (code !== "EPIPE" && code !== "EIO") note(`perdure: the output cannot be written: ${message}`);
+function reportFullDisk(error: NodeJS.ErrnoException): void {
+  if (!isClosedReader(error)) note(`perdure: the output cannot be written: ${error.message}`);
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -64,13 +64,13 @@ export async function removeDurably(file: string): Promise<boolean> {
   });
 }
 
-/** Turns errors of the file system into errors that name the file. */
+/** Turns errors of the file system into errors that name the file. Other errors pass, such as that of an aborted signal. */
 export async function withFileErrors<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const code = codeOf(error);
-    if (error instanceof SessionError || code === undefined) throw error;
+    if (error instanceof SessionError || code?.startsWith("E") !== true) throw error;
     const cause = { cause: error };
     if (code === "ENOSPC" || code === "EDQUOT") throw new SessionError("store_full", { file }, cause);
     if (["EACCES", "EPERM", "EROFS"].includes(code)) throw new SessionError("store_read_only", { file }, cause);

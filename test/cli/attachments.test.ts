@@ -1,10 +1,14 @@
 /** Attachments on the command line: list, save, add. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { lstatSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { workplaceOfFile, jsonLines, type Finished } from "./command-line.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { finish, workplaceOfFile, jsonLines, type Finished } from "./command-line.ts";
 
 const { place, sessions } = await workplaceOfFile();
 
@@ -19,7 +23,7 @@ test("add stores a file, list names it, and save writes the same bytes", async (
   const file = join(place.folder, "Plan.PDF");
   writeFileSync(file, bytes);
   const added = await run("add", "s", file);
-  assert.deepEqual([added.code, added.stderr], [0, `session s has attachment ${hash}\n`]);
+  assert.deepEqual(added, { code: 0, stdout: `${hash}\n`, stderr: `session s has attachment ${hash}\n` });
   const about = { hash, type: "application/pdf", length: 500_000, name: "Plan.PDF" };
   assert.deepEqual(await session.attachments.list(), [about]);
   assert.deepEqual(jsonLines(await run("list", "s", "--json")), [about]);
@@ -65,4 +69,51 @@ test("what is not there is exit code 3, and wrong usage is 2; no file is left", 
   assert.notEqual(code, 0);
   assert.match(stderr, /no-such-file/);
   assert.ok(!readdirSync(place.folder).includes("absent"));
+});
+
+test("save replaces neither the store nor a file that is not regular", async () => {
+  const session = await sessions.create({ id: "guarded" });
+  const { hash } = await session.attachments.put(Buffer.from("not a store"), { type: "text/plain" });
+  const store = join(place.folder, "perdure.db");
+  const [link, pipe] = [join(place.folder, "link"), join(place.folder, "save.fifo")];
+  symlinkSync(store, link);
+  execFileSync("mkfifo", [pipe]);
+  for (const file of [store, `${store}-wal`, link, pipe]) {
+    const { code, stderr } = await run("save", "guarded", hash, file);
+    assert.deepEqual([code, /argument_invalid/.test(stderr)], [2, true], `${file}: ${stderr}`);
+  }
+  assert.ok(lstatSync(pipe).isFIFO());
+  assert.ok(lstatSync(link).isSymbolicLink());
+  assert.match(readFileSync(store).toString("latin1", 0, 15), /^SQLite format 3/);
+});
+
+test("a closed pipe after save is no failure, and --json beside the bytes is wrong usage", async () => {
+  const session = await sessions.create({ id: "head" });
+  const { hash } = await session.attachments.put(randomBytes(3_000_000), { type: "a/b" });
+  const child = place.start(["attachments", "save", "head", hash, "-"]);
+  const finished = finish(child);
+  assert.ok(child.stdout);
+  await once(child.stdout, "data");
+  child.stdout.destroy();
+  const { code, stderr } = await finished;
+  assert.deepEqual([code, stderr], [0, ""]);
+  const refused = await run("save", "head", hash, "-", "--json");
+  assert.deepEqual([refused.code, refused.stdout], [2, ""]);
+});
+
+test("SIGINT ends add with an error that names the signal, not the file", async () => {
+  await sessions.create({ id: "stopped" });
+  const pipe = join(place.folder, "add.fifo");
+  execFileSync("mkfifo", [pipe]);
+  const child = place.start(["attachments", "add", "stopped", pipe]);
+  const finished = finish(child);
+  const writer = await open(pipe, "w"); // opens once the command reads
+  child.kill("SIGINT");
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
+  // A read of a pipe that waits for bytes keeps the process alive.
+  while (isRunning() && (await writer.write("x").catch(() => undefined)) !== undefined) await sleep(5);
+  await writer.close();
+  const { code, stdout, stderr } = await finished;
+  assert.deepEqual([code, stdout], [130, ""]);
+  assert.match(stderr, /stopped by SIGINT.*\[interrupted\]/);
 });

@@ -196,6 +196,7 @@ test("the title and the labels of a session are changed, shown, and listed by", 
     ["rename", "a", "x", "--clear"],
     ["label", "a"],
     ["label", "a", "team"],
+    ["label", "a", "team=it", "--remove", "team"],
     ["label", "a", "=x"],
   ]) {
     const { code, stderr } = await place.run(["sessions", ...wrong]);

@@ -1,16 +1,19 @@
 /** Commands of the attachments of a session: list them, save one to a file, add a file. */
 import { createReadStream } from "node:fs";
-import { basename, extname } from "node:path";
+import { basename, extname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { addAbortSignal } from "node:stream";
 import type { Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { withFileErrors, writeDurably } from "../../files/durable-file.ts";
+import { guardTarget } from "../../files/target-file.ts";
 import type { Attachment } from "../../index.ts";
 import { bareCommand, examples, jsonOption, storeCommand, type JsonOption } from "../program/command.ts";
-import { openExisting, openToRead, type StoreOptions } from "../program/environment.ts";
-import { note, report, writeJson, writeLine } from "../terminal/output.ts";
+import { openExisting, openToRead, storeUrl, type StoreOptions } from "../program/environment.ts";
+import { fileOfStore } from "../program/store-file.ts";
+import { CliError } from "../terminal/cli-error.ts";
+import { isClosedReader, note, report, writeJson, writeLine } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 
 interface CommonOptions extends StoreOptions, JsonOption {}
@@ -65,11 +68,16 @@ function saveCommand(): Command {
 }
 
 async function save(id: string, hash: string, file: string, { json, ...options }: CommonOptions): Promise<void> {
+  if (file === "-" && json === true)
+    throw new CliError("usage", "--json has no place beside the bytes on stdout; name a file, or leave --json out");
   await untilSignalled(async (signal) => {
+    if (file !== "-") guardTarget(resolve(file), await fileOfStore(storeUrl(options)));
     await using sessions = await openToRead(options);
     const attachment = await (await sessions.get(id)).attachments.open(hash);
     if (file === "-") {
-      await pipeline(attachment, process.stdout, { signal, end: false });
+      await pipeline(attachment, process.stdout, { signal, end: false }).catch((error: unknown) => {
+        if (!isClosedReader(error)) throw error;
+      });
       return;
     }
     await writeDurably(file, async (handle) => {
@@ -131,6 +139,8 @@ async function add(id: string, file: string, { json, type, name, ...options }: A
     const put = async (): Promise<void> => {
       const source = addAbortSignal(signal, file === "-" ? process.stdin : createReadStream(file));
       const added = await session.attachments.put(source, facts);
+      // Stdout has only the hash, for pipes.
+      if (json !== true) writeLine(added.hash);
       report({ session: id, ...added }, `session ${id} has attachment ${added.hash}`, { json });
     };
     await (file === "-" ? put() : withFileErrors(file, put));

@@ -22,6 +22,12 @@ export function note(text: string): void {
   process.stderr.write(`${printableLines(text)}\n`);
 }
 
+/** Whether an error of stdout says that its reader has closed the pipe (`| head`) or the terminal. */
+export function isClosedReader(error: unknown): boolean {
+  const { code } = Object(error) as { readonly code?: unknown };
+  return code === "EPIPE" || code === "EIO";
+}
+
 /** Report the change that a command made: data for programs, a note for people. */
 export function report(data: object, text: string, { json }: { json: boolean | undefined }): void {
   if (json === true) writeJson(data);

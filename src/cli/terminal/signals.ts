@@ -22,8 +22,9 @@ export async function untilSignalled(
   try {
     await work(stop.signal);
   } catch (error) {
-    // The library reports an aborted call; the error for the user names the process signal.
-    throw hasCode(error, "aborted") && stop.signal.aborted ? stop.signal.reason : error;
+    // The library and streams of Node report an aborted call; the error for the user names the process signal.
+    const isAborted = hasCode(error, "aborted") || (error instanceof Error && error.name === "AbortError");
+    throw isAborted && stop.signal.aborted ? stop.signal.reason : error;
   } finally {
     for (const name of names) process.removeListener(name, onSignal as NodeJS.SignalsListener);
   }

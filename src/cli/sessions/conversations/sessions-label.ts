@@ -29,7 +29,11 @@ interface LabelOptions extends StoreOptions, JsonOption {
 
 async function setLabels(id: string, set: readonly string[], given: LabelOptions): Promise<void> {
   const { remove: removed = [], json, ...options } = given;
-  const labels: LabelPatch = Object.fromEntries([...set.map(labelWithValue), ...removed.map((name) => [name, null])]);
+  const pairs = set.map(labelWithValue);
+  const both = pairs.find(([name]) => removed.includes(name));
+  if (both !== undefined)
+    throw new CliError("usage", `the label ${both[0]} is to be set and to be removed; name it once`);
+  const labels: LabelPatch = Object.fromEntries([...pairs, ...removed.map((name) => [name, null])]);
   if (Object.keys(labels).length === 0)
     throw new CliError("usage", "name a label to set, such as team=ops, or one to remove: --remove team");
   await using sessions = await openExisting(options);
