@@ -1,20 +1,18 @@
 /**
  * Titles that a model makes. A log of the session has an entry for each attempt: all processes together make so many at most, also
- * where one is killed between its attempt and the title.
+ * where one is killed between its attempt and the title. A title that is removed by hand takes the attempts that are left.
  */
 import { changeOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
 import { titlesLog } from "../record/entry.ts";
 import type { Context } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
+import { titleAttemptsMax } from "../record/pin.ts";
 import { stateAt } from "../record/states.ts";
 import { guardNoneReplaced } from "../turns/replaced-turns.ts";
 import { encode } from "../values/codec.ts";
 import { labelTextMax as lengthMax } from "../values/labels.ts";
 import { countModelCall, type ModelCall } from "./model-call.ts";
 import { guardMemory } from "./summary.ts";
-
-/** The attempts that a session has. */
-export const titleAttemptsMax = 2;
 
 /** True for a session without a title that has an attempt left. */
 export function lacksTitle(record: SessionRecord): boolean {

@@ -17,7 +17,7 @@ import type { Entry, SessionKey } from "./entry.ts";
 import { appendEvent } from "./event.ts";
 import { noCounters, type Identity, type Metadata, type Reset, type SessionRecord, type Budget } from "./record.ts";
 import { guardForks, guardLegalHold } from "./retention.ts";
-import { withoutPin } from "./pin.ts";
+import { keepUntitled, withoutPin } from "./pin.ts";
 import { nextState, stateAt } from "./states.ts";
 import { guardLease, sessionIds, turnOpen, type Context } from "./guards.ts";
 import { noLabels, patchLabels, type LabelPatch, type Labels } from "../values/labels.ts";
@@ -189,6 +189,7 @@ export function patchDraft(draft: Draft, patch: Patch, context: Context): void {
   const next = agent?.name === record.agent ? undefined : agent;
   const { instructions = next?.instructions, ...plain } = fields;
   set(draft, plain);
+  if (plain.title === null && record.title !== null) keepUntitled(draft, context.now);
   if (next !== undefined) set(draft, { agent: next.name });
   if (draft.record.user !== record.user) {
     appendEvent(draft, { type: "reassigned", user: draft.record.user }, context);

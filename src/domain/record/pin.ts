@@ -1,6 +1,8 @@
 /** The title and the pin that the owner of a session sets, which is no activity. The pin is a label that names its user. */
+import { encode } from "../values/codec.ts";
 import { patchLabels, type Labels } from "../values/labels.ts";
-import { changeOf, set, type Change, type Draft } from "./change.ts";
+import { changeOf, headOf, set, splice, type Change, type Draft } from "./change.ts";
+import { titlesLog } from "./entry.ts";
 import type { Context } from "./guards.ts";
 import type { SessionRecord } from "./record.ts";
 import { nextState } from "./states.ts";
@@ -34,7 +36,25 @@ export function renameSession(draft: Draft, title: string | null, { now }: Conte
   nextState(record, "use", now);
   if (record.title === title) return null;
   set(draft, { title });
+  if (title === null) keepUntitled(draft, now);
   return changeOf(draft);
+}
+
+/** The attempts of models at the title of a session. */
+export const titleAttemptsMax = 2;
+
+/** Leave models no attempt at the title of a session whose title was removed, in the draft. */
+export function keepUntitled(draft: Draft, now: number): void {
+  const first = headOf(draft.record, titlesLog) + 1;
+  const count = titleAttemptsMax - first + 1;
+  if (count <= 0) return;
+  const entries = Array.from({ length: count }, (_, index) => first + index);
+  splice(
+    draft,
+    titlesLog,
+    first,
+    entries.map((seq) => ({ seq, key: null, at: now, data: encode({}) })),
+  );
 }
 
 /** Pin the session, or remove its pin. @throws SessionError `argument_invalid` for too many labels, that of the session's state */

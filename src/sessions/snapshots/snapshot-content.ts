@@ -16,7 +16,7 @@ import {
 } from "../../domain/record/entry.ts";
 import { ratingsMax, readRating } from "../../domain/memory/feedback.ts";
 import { readSummary, summaryLengthMax } from "../../domain/memory/summary.ts";
-import { titleAttemptsMax } from "../../domain/memory/title.ts";
+import { titleAttemptsMax } from "../../domain/record/pin.ts";
 import { leftOutMax, memoryOf, pinnedMax } from "../../domain/memory/turn-memory.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { counterMax, durationMaxMs, type Limits } from "../../domain/values/limits.ts";

@@ -1,7 +1,8 @@
 /**
  * Titles of sessions that have none, made in the background by the process that committed an answer. States of a session here:
  * - waiting: an answer was committed. Exits: its turn comes; the queue is full, or the process ends: a later answer waits again.
- * - running: the attempt is stored, then the titler is asked. Exits: a title is stored; the call fails, is too slow or is stopped.
+ * - running: the attempt is stored, then the titler is asked. Exits: a title was made; the call fails, is too slow or is stopped.
+ * - storing: the title and its usage are stored, at the end of a question that replaces turns. Exits: stored, refused or stopped.
  * Each attempt is stored before its call, so all processes together ask at most twice, also where one is killed.
  */
 import { tracingChannel } from "node:diagnostics_channel";
@@ -39,9 +40,9 @@ const waitingMax = 1000;
 const runningMax = 4;
 /** `stop` waits for the sessions that wait and run at most so long, ms. */
 const stopMs = 5000;
-/** The tries to store a title while a question replaces turns, and the pause between them, ms. */
-const storeTriesMax = 5;
+/** The first pause and the longest one between the tries to store a title while a question of another process replaces turns, ms. */
 const storePauseMs = 1000;
+const storePauseMaxMs = 60_000;
 
 /** A session whose attempt is stored, and the turns to make its title of. */
 interface Claimed {
@@ -56,13 +57,20 @@ export class TitleWork {
   readonly #waiting = new Map<string, SessionKey>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
+  /** The running ones that ask nothing any more, and those of them that wait for the end of a turn. */
+  #storing = 0;
+  readonly #wakes = new Map<string, () => void>();
   #isOpen = true;
 
   constructor(core: Core, titles: ResolvedTitles) {
     this.#core = core;
     this.#titles = titles;
     core.onCommit = (changes) => {
-      for (const change of changes) if (answersUntitled(change)) this.#meet(change.key);
+      for (const change of changes) {
+        if (this.#wakes.size > 0 && (change.record?.openTurn ?? null) === null)
+          this.#wakes.get(keyText(change.key))?.();
+        if (answersUntitled(change)) this.#meet(change.key);
+      }
     };
   }
 
@@ -90,7 +98,7 @@ export class TitleWork {
 
   #runNext(): void {
     for (const [text, key] of this.#waiting) {
-      if (this.#running.size >= runningMax) return;
+      if (this.#running.size - this.#storing >= runningMax || this.#storing >= waitingMax) return;
       this.#waiting.delete(text);
       const running = this.#run(key).finally(() => {
         this.#running.delete(text);
@@ -157,16 +165,27 @@ export class TitleWork {
     });
   }
 
-  /** While a question replaces turns, the usage could not be counted: the title waits. */
+  /** While a question replaces turns, the usage could not be counted: the title waits for the end of its turn, and others are made. */
   async #give(handle: Handle, title: string | undefined, call: ModelCall): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await handle.write((draft, context) => giveTitle(draft, { title, call }, context));
-        return;
-      } catch (error) {
-        if (!hasCode(error, "turn_open") || tries >= storeTriesMax) throw error;
-        await this.#core.options.clock.sleep(storePauseMs, this.#stop.signal);
+    this.#storing++;
+    const text = keyText(handle.record);
+    try {
+      for (let pauseMs = storePauseMs; ; pauseMs = Math.min(2 * pauseMs, storePauseMaxMs)) {
+        const wake = new AbortController();
+        this.#wakes.set(text, () => wake.abort());
+        try {
+          await handle.write((draft, context) => giveTitle(draft, { title, call }, context));
+          return;
+        } catch (error) {
+          if (!hasCode(error, "turn_open")) throw error;
+        }
+        this.#runNext();
+        const signal = AbortSignal.any([this.#stop.signal, wake.signal]);
+        await this.#core.options.clock.sleep(pauseMs, signal).catch(() => this.#stop.signal.throwIfAborted());
       }
+    } finally {
+      this.#wakes.delete(text);
+      this.#storing--;
     }
   }
 }

@@ -314,17 +314,69 @@ test("a title waits while a question replaces turns, and snapshots keep the atte
   const replacing = await session.consult("again", { after: 0 });
   named.resolve("A title");
   while (place.clock.sleeping < 2) await new Promise((resolve) => setImmediate(resolve));
+  for (let second = 0; second < 90; second++) await place.clock.advance(1000);
   answer.resolve();
   await replacing.done;
-  await place.clock.advance(5000);
   await titlings.count(1);
-  assert.equal(await titleOf(session), "A title");
+  const info = await session.refresh();
+  assert.deepEqual([info.title, info.counters.requests], ["A title", 2]);
   assert.equal((await doctor(place.sessions)).findings, 0);
   const snapshot = await place.sessions.snapshot("s");
   assert.equal(snapshot.logs["#titles"]?.length, 1);
   await using elsewhere = inMemory();
   await elsewhere.sessions.restore(snapshot);
   assert.deepEqual((await elsewhere.sessions.snapshot("s")).logs["#titles"], snapshot.logs["#titles"]);
+});
+
+test("titles that wait for the end of turns keep no other session from its title", async () => {
+  using titlings = new Titlings();
+  const hanging = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    await hanging.promise;
+    yield { type: "text", text: "another answer" };
+  };
+  const named = Promise.withResolvers<void>();
+  const four = Promise.withResolvers<void>();
+  let calls = 0;
+  const title = async (): Promise<string> => {
+    if (++calls === 4) four.resolve();
+    await named.promise;
+    return "A title";
+  };
+  await using place = inMemory({ model, titles: { title } });
+  const sessions: Session[] = [];
+  for (let index = 0; index < 4; index++) {
+    const session = await place.sessions.create({ id: `s${index}` });
+    await session.append({ input: "q", output: "a" });
+    sessions.push(session);
+  }
+  await four.promise;
+  const replacing = await Promise.all(sessions.map((session) => session.consult("again", { after: 0 })));
+  named.resolve();
+  const other = await place.sessions.create({ id: "other" });
+  await other.append({ input: "q", output: "a" });
+  assert.equal((await titlings.count(1))?.session, "other");
+  hanging.resolve();
+  await Promise.all(replacing.map(async ({ done }) => await done));
+  await titlings.count(5);
+  assert.deepEqual(await Promise.all(sessions.map(titleOf)), Array(4).fill("A title"));
+});
+
+test("a title that is removed by hand stays removed", async () => {
+  const { model, asked } = naming("Again");
+  await using place = inMemory({ model, titles: {} });
+  const mine = place.sessions.conversations({ user: "ada" });
+  const renamed = await mine.create({ title: "By hand" });
+  await mine.rename(renamed.id, null);
+  const updated = await mine.create({ title: "By hand" });
+  await updated.update({ title: null });
+  for (const { id } of [renamed, updated]) {
+    const session = await place.sessions.get(id);
+    await ask(session, "q");
+  }
+  await place.sessions.close();
+  assert.equal(asked.length, 0);
+  assert.equal((await doctor(place.another())).findings, 0);
 });
 
 test("titles need a model or a titler, and wrong options are refused", () => {
