@@ -76,6 +76,8 @@ export interface KnownTurns {
   readonly last?: Turn;
   /** Keeps the marks of the amended turn, in the draft; false where they changed since they were read. Absent if it keeps them anyway. */
   readonly keepMarks?: (draft: Draft, amended: Turn, context: Context) => boolean;
+  /** Deletes the marks of the turns to truncate, in the draft; false where they changed since they were read. Absent if turns stay. */
+  readonly deleteMarks?: (draft: Draft, context: Context) => boolean;
 }
 
 /** The input of the rule, besides the record. */
@@ -163,8 +165,10 @@ function placeTurns(
     const isRead =
       known !== undefined && !changesLog(draft, "turns") && isSame(known.identity, turnsIdentity(draft.base));
     if (!isRead) return unread;
-    if (amendment === undefined) truncateLog(draft, { after: from - 1, truncated: known.truncated }, context);
-    else if (known.last === undefined) return unread;
+    if (amendment === undefined) {
+      truncateLog(draft, { after: from - 1, truncated: known.truncated }, context);
+      if (known.deleteMarks?.(draft, context) === false) return unread;
+    } else if (known.last === undefined) return unread;
     else {
       const turn = amendLast(draft, { earlier: known.last, amendment: ofSameKey(known.last, amendment) }, context);
       if (known.keepMarks?.(draft, turn, context) === false) return unread;

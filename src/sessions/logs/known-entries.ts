@@ -16,7 +16,7 @@ import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import { keptTurns, treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
-import { marksOfAmended } from "../memory/turn-changes.ts";
+import { marksOfAmended, putStaying, stayingUpTo } from "../memory/turn-changes.ts";
 
 /** A write that replaces nothing needs no reading. */
 export const nothingKnown: Known = { logs: new Map() };
@@ -58,7 +58,19 @@ async function knownTurns(
     amended === undefined || input === undefined || beginsAs(amended, input)
       ? undefined
       : await marksOfAmended(core, record, amended);
-  return defined({ identity: turnsIdentity(record), truncated, last: amended, keepMarks });
+  const deletes = from !== undefined && amendment === undefined && from <= headOf(record, "turns");
+  const deleteMarks = deletes ? await marksUpTo(core, record, from - 1) : undefined;
+  return defined({ identity: turnsIdentity(record), truncated, last: amended, keepMarks, deleteMarks });
+}
+
+/** Has the marks and ratings of the turns up to `after` stay, and no others. */
+async function marksUpTo(
+  core: Core,
+  record: SessionRecord,
+  after: number,
+): Promise<NonNullable<KnownTurns["deleteMarks"]>> {
+  const staying = await stayingUpTo(core, record, after);
+  return (draft, context) => putStaying(draft, staying, context);
 }
 
 /** True where the turn has its identity also with this input. */

@@ -12,7 +12,8 @@ import { shownTurn } from "../../domain/request/shown-turn.ts";
 import { estimateTokens } from "../../domain/turns/usage.ts";
 import { readSummary } from "../../domain/memory/summary.ts";
 import { memoryOf } from "../../domain/memory/turn-memory.ts";
-import { draftOf } from "../../domain/record/change.ts";
+import { draftOf, sessionChanges } from "../../domain/record/change.ts";
+import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
 import type { Model, ModelRequest, Session, SummaryRequest, Turn } from "../../index.ts";
 
 /** A model that keeps each request, and answers with `answer <question>`. */
@@ -905,6 +906,84 @@ test("an amended turn keeps its marks and ratings, also where its question is an
     );
     await assertSound(place);
   }
+});
+
+for (const from of [1, 3])
+  for (const isLate of [false, true])
+    test(`a write that replaces the turns from ${from} deletes their marks and ratings${isLate ? ", also one that came meanwhile" : ""}`, async () => {
+      await using place = inMemory();
+      const session = await place.sessions.create({ id: "s" });
+      await fill(session, 1, 4);
+      await session.pin(2);
+      await session.pin(3);
+      await session.leaveOut(4);
+      await session.rate(2, { rating: "up", by: "ana" });
+      await session.rate(3, { rating: "down", by: "ben", comment: "secret comment" });
+      const { version } = (await session.look()).info;
+      const other = await place.another().get("s");
+      const commit = place.store.commit.bind(place.store);
+      let count = 0;
+      place.store.commit = async (batch) => {
+        if (isLate && ++count === 1) await other.rate(4, { rating: 5, by: "late", comment: "secret of another" });
+        return await commit(batch);
+      };
+      const turns = [{ input: "other question", output: "other reply" }];
+      assert.equal((await session.write({ turns: { from, turns }, onto: version })).status, "ok");
+      place.store.commit = commit;
+      const stay = from === 1 ? [] : [2];
+      assert.deepEqual((await session.memory()).pinned, stay);
+      assert.deepEqual(
+        (await session.ratings()).map(({ turn }) => turn),
+        stay,
+      );
+      const key = { tenant: "default", id: "s" };
+      const range = { from: 1, to: 100, order: "ascending", limit: 100, bytesMax: 1e6 } as const;
+      for (const log of [memoryLog, feedbackLog]) {
+        const stored = (await place.shared.read(key, { log, ...range })).map(({ data }) => data).join(" ");
+        assert.doesNotMatch(stored, /secret/);
+        if (log === memoryLog) assert.doesNotMatch(stored, /\[[34],/);
+      }
+      await assertSound(place);
+    });
+
+test("a write that keeps the replaced turns on a branch keeps their marks and ratings", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.pin(3);
+  await session.rate(3, { rating: "down", comment: "kept" });
+  const { version } = (await session.look()).info;
+  const turns = [{ input: "other question", output: "other reply" }];
+  await session.write({ turns: { from: 3, turns, keep: true }, onto: version });
+  assert.deepEqual((await session.memory()).pinned, [], "of the other branch");
+  await session.switchTo("1");
+  assert.deepEqual((await session.memory()).pinned, [3]);
+  assert.deepEqual(
+    (await session.ratings()).map(({ comment }) => comment),
+    ["kept"],
+  );
+  await assertSound(place);
+});
+
+test("an amendment of a turn that no mark names writes no marks and no ratings", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  await session.pin(1);
+  await session.rate(1, { rating: "up" });
+  const { version } = (await session.look()).info;
+  const written: string[] = [];
+  place.store.plan((_, batch) => {
+    for (const change of batch.flatMap(sessionChanges)) written.push(...change.splices.map(({ log }) => log));
+    return undefined;
+  });
+  const turns = [{ input: "amended question", output: "amended reply" }];
+  await session.write({ turns: { from: 2, amends: true, turns }, onto: version });
+  assert.ok(written.includes("turns"));
+  assert.deepEqual(
+    written.filter((log) => log === memoryLog || log === feedbackLog),
+    [],
+  );
 });
 
 test("damaged entries of memory are no marks, no ratings and no summaries", () => {

@@ -98,14 +98,20 @@ export async function marksOfAmended(
   if (!hasMarks(record)) return (draft) => haveSameMarks(draft.record, record);
   const [memory, stored] = [await readTurnMemory(core, record), await storedRatings(core, record)];
   const { seq } = earlier;
-  const was = turnIdentity(earlier);
+  const was = markedText(earlier);
   return (draft, amended, context) => {
     const identity = turnIdentity(amended);
+    const isNamed = (marks: readonly MarkedTurn[]): boolean => marks.some((one) => textOf(one) === was);
     const renamed = (marks: readonly MarkedTurn[]): readonly MarkedTurn[] =>
-      marks.map((one) => (one[0] === seq && one[1] === was ? [seq, identity] : one));
-    const ratings = stored.map((one) => (one.rating.turn === seq && one.identity === was ? { ...one, identity } : one));
-    const [pinned, leftOut] = [renamed(memory.pinned), renamed(memory.leftOut)];
-    return putStaying(draft, { record, memory: { pinned, leftOut }, ratings }, context);
+      marks.map((one) => (textOf(one) === was ? [seq, identity] : one));
+    const rated = stored.map(({ rating, identity: of }): MarkedTurn => [rating.turn, of]);
+    const { pinned, leftOut } = memory;
+    const marks =
+      isNamed(pinned) || isNamed(leftOut) ? { pinned: renamed(pinned), leftOut: renamed(leftOut) } : undefined;
+    const ratings = isNamed(rated)
+      ? stored.map((one, at) => (textOf(rated[at] ?? [0, ""]) === was ? { ...one, identity } : one))
+      : undefined;
+    return putStaying(draft, { record, memory: marks, ratings }, context);
   };
 }
 
