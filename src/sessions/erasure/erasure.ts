@@ -135,8 +135,9 @@ export class Erasure {
     await tolerantly(() => this.#eraseStaged());
     let isMarkedDone = true;
     const marks = await tolerantly(async () => {
-      for await (const { mark, isPlain } of marksOf(this.#subject))
-        isMarkedDone = (await tolerantly(() => this.#eraseMarked(mark, isPlain))) && isMarkedDone;
+      const names = await namesOf(this.#subject);
+      for await (const { mark, isPlain } of marksOf(this.#subject, names))
+        isMarkedDone = (await tolerantly(() => this.#eraseMarked(names, mark, isPlain))) && isMarkedDone;
     });
     await tolerantly(() => this.#eraseDevices(tolerantly, marks && isMarkedDone));
     await tolerantly(() => this.#eraseSessions(tolerantly));
@@ -178,8 +179,8 @@ export class Erasure {
   }
 
   /** A session that stays gets a mark under the user's keyed hash instead of a plain one. */
-  async #eraseMarked(mark: SessionRecord, isPlain: boolean): Promise<void> {
-    const fork = await markedSession(this.#subject, mark);
+  async #eraseMarked(names: readonly string[], mark: SessionRecord, isPlain: boolean): Promise<void> {
+    const fork = await markedSession(this.#subject, names, mark);
     if (fork !== undefined) await this.#eraseFork(fork);
     if (fork === undefined || isPlain || !(await this.#stays(fork))) await this.#eraseAll("mark", [mark]);
   }

@@ -334,6 +334,26 @@ test("a fork of a user's own fork is found through what the user had said above 
   await assertErased(here, "a fork of a fork");
 });
 
+test("a fork of a fork that lost its user is found through what the user had said above as a guest", async () => {
+  await using here = place();
+  const { sessions } = here;
+  const phone = randomUUID();
+  const guest = await talk(await sessions.devices.open(phone));
+  const own = await guest.fork({ as: "own" });
+  await own.update({ user: ada });
+  await talk(own);
+  await own.update({ user: null });
+  const below = await own.fork({ at: 1, as: "below" });
+  await below.update({ user: "carol" });
+  await sessions.devices.claim(phone, ada);
+  const { sessions: count, sharedForks } = await findReferences(sessions, ada);
+  assert.deepEqual([count, sharedForks.ids], [2, ["below"]]);
+  const receipt = await erase(sessions, { user: ada });
+  assert.deepEqual([receipt.erased.sessions, receipt.sharedForks.ids], [2, ["below"]]);
+  assert.deepEqual(await holding(sessions), ["below"]);
+  await assertErased(here, "a fork below a fork without a user");
+});
+
 test("an erasure that runs alone writes each batch once", async () => {
   await using here = place();
   const { sessions, store } = here;

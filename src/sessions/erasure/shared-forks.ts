@@ -7,7 +7,7 @@ import { isDeviceName } from "../core/keyed-hash.ts";
 import { contentOf, markKey, marksFor, marksScope, putMark, type UserContent } from "../marks/mark.ts";
 import { forksContaining } from "../marks/marked-forks.ts";
 import { containsTurn } from "../marks/marked-turns.ts";
-import { ownTurnsOf } from "../marks/turn-owners.ts";
+import { ownTurnsOf, withTurnsAbove } from "../marks/turn-owners.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { deviceNames, devicePages, sessionPages, subjectOf, subjectsOf, type Subject } from "./subject.ts";
 
@@ -43,7 +43,7 @@ export function withFork({ count, legalHold, ids }: SharedForks, fork: SessionRe
 export async function* userContents(subject: Subject): AsyncGenerator<UserContent, void, void> {
   const names = await namesOf(subject);
   for await (const { mark } of marksOf(subject, names)) {
-    const fork = await markedSession(subject, mark);
+    const fork = await markedSession(subject, names, mark);
     if (fork === undefined) continue;
     // A session may have marks under several names: it counts with the last one.
     const later = names.slice(names.indexOf(mark.user ?? "") + 1);
@@ -96,14 +96,22 @@ export async function* marksOf(subject: Subject, names?: readonly string[]): Asy
   }
 }
 
-/** The session that a mark leads to; undefined if that is deleted, or contains no words of the user any more. */
-export async function markedSession(subject: Subject, mark: SessionRecord): Promise<UserContent | undefined> {
+/**
+ * The session that a mark leads to; undefined if that is deleted, or contains no words of the user any more. The turns of a
+ * guest in the sessions above it can be the user's since the mark was written.
+ */
+export async function markedSession(
+  subject: Subject,
+  names: readonly string[],
+  mark: SessionRecord,
+): Promise<UserContent | undefined> {
   const { core, tenant, user } = subject;
-  const { session, born, ...content } = contentOf(mark);
+  const { session, born, ...turns } = contentOf(mark);
   const record = (await core.find({ tenant, id: session }))?.record;
-  if (record?.createdAt !== born || record.user === user || !(await containsTurn(core, record, content)))
-    return undefined;
-  return { record, ...content, isTheirs: content.isTheirs && (await isAlone(subject, record)) };
+  if (record?.createdAt !== born || record.user === user) return undefined;
+  const content = await withTurnsAbove({ ...subject, names }, { ...turns, record });
+  if (!(await containsTurn(core, record, turns)) && !(await containsTurn(core, record, content))) return undefined;
+  return { ...content, isTheirs: turns.isTheirs && (await isAlone(subject, record)) };
 }
 
 /** True for a session that names no user and has no mark of another user. */

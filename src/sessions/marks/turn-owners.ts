@@ -61,9 +61,17 @@ export async function* lineOf(
 }
 
 /** A session of the user, with the first turn of the user in it and in the sessions above it. */
-export async function ownTurnsOf({ core, user, names = [user] }: Owner, record: SessionRecord): Promise<UserContent> {
-  let from = firstOwn(record, "turns");
-  for await (const { record: above, from: first, reach } of lineOf(core, record)) {
+export async function ownTurnsOf(owner: Owner, record: SessionRecord): Promise<UserContent> {
+  return await withTurnsAbove(owner, { record, from: firstOwn(record, "turns"), isTheirs: true });
+}
+
+/** The content of a session with the first turn of the user, which may be an earlier one of the sessions above it. */
+export async function withTurnsAbove(
+  { core, user, names = [user] }: Owner,
+  content: UserContent,
+): Promise<UserContent> {
+  let { from } = content;
+  for await (const { record: above, from: first, reach } of lineOf(core, content.record)) {
     if (first <= reach && first < from && (await ownerOf(core, above))?.name === user) from = first;
     const marks = await core.findAll(names.map((name) => markKey(name, above)));
     for (const mark of marks) {
@@ -73,7 +81,7 @@ export async function ownTurnsOf({ core, user, names = [user] }: Owner, record: 
       ({ from } = turns);
     }
   }
-  return { record, from, isTheirs: true };
+  return { ...content, from };
 }
 
 /** The last moment at which a turn of this session can have been written, as far as the session and the store's clock tell. */
