@@ -22,7 +22,7 @@ import { hasCode } from "../errors.ts";
 import { activeAgentOfWire, infoOfWire, type WireActiveAgent, type WireSession } from "../protocol/wire.ts";
 import { approveOver, askOver, cancelOver, encodeKey, runningOver, waitingOver } from "./answer.ts";
 import { DeviceConversations } from "./conversations/device-conversations.ts";
-import { Http, type HttpOptions } from "./http.ts";
+import { headerSecret, Http, type HttpOptions } from "./http.ts";
 import { turnPages } from "./log-pages.ts";
 
 /** Server and device of a chat. */
@@ -62,13 +62,15 @@ const handOffNames: OptionNames<Pick<HandOffOptions, "ttl">> = { ttl: true };
 
 /**
  * The chat of one device, over HTTP.
- * @throws SessionError `argument_invalid` for an option that does not exist
+ * @throws SessionError `argument_invalid` for an option that does not exist, and for a device or a key that cannot be one
  */
 export function chat(given: ChatOptions): Chat {
   guardNames(given, "options", chatNames);
   const { device = browserDevice(), key, ...options } = given;
-  const authorization = key === undefined ? undefined : `Bearer ${key}`;
-  return new Chat(new Http({ ...options, headers: defined({ "x-device-id": device, authorization }) }));
+  const authorization = key === undefined ? undefined : `Bearer ${headerSecret("key", key)}`;
+  return new Chat(
+    new Http({ ...options, headers: defined({ "x-device-id": headerSecret("device", device), authorization }) }),
+  );
 }
 
 /** A device's conversation. */

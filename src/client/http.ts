@@ -1,6 +1,7 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import pRetry, { AbortError } from "p-retry";
 import { defined } from "../domain/values/defined.ts";
+import { formatValue } from "../domain/values/format-value.ts";
 import { SessionError } from "../errors.ts";
 import { fromJson, toJson } from "../protocol/json.ts";
 import { errorOf } from "../protocol/problem.ts";
@@ -20,6 +21,17 @@ export interface HttpOptions {
   readonly fetch?: typeof globalThis.fetch;
 }
 
+/**
+ * A key, a token or a device's id, which a header carries. The platform would quote a value that no header can carry.
+ * @throws SessionError `argument_invalid`, without the value
+ */
+export function headerSecret(name: "key" | "token" | "device", value: string): string {
+  const secret: unknown = typeof value === "string" ? value.trim() : value; // a file ends in a line break
+  if (typeof secret === "string" && /^[ -~]{1,4096}$/.test(secret)) return secret;
+  const found = typeof value === "string" ? { length: value.length } : { value: formatValue(value) };
+  throw new SessionError("argument_invalid", { name, ...found, expected: "key_token", min: 1, max: 4096 });
+}
+
 /** A request. It is retried, so repeating it must be harmless. */
 export interface HttpRequest {
   /** Repeating it would do harm or look like a failure: it is sent once. */
@@ -33,6 +45,8 @@ export interface HttpRequest {
   readonly bytes?: Uint8Array | Blob | ReadableStream<Uint8Array>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** A status that the caller handles, though it is that of a failure. */
+  readonly handled?: number;
 }
 
 /** The response to a request. */
@@ -88,7 +102,7 @@ export class Http {
   }
 
   async #send(
-    { method, path, query = {}, body, bytes, headers = {}, signal }: HttpRequest,
+    { method, path, query = {}, body, bytes, headers = {}, signal, handled }: HttpRequest,
     accept: string,
   ): Promise<Response> {
     const { url, headers: own, fetch = globalThis.fetch } = this.#options;
@@ -112,15 +126,14 @@ export class Http {
       // A stream is sent while the response may begin already: https://fetch.spec.whatwg.org/#enumdef-requestduplex
       ...(bytes && { body: bytes, duplex: "half" }),
     });
-    if (response.ok) return response;
-    throw (
-      (await refusalOf(response)) ??
-      new SessionError("store_unavailable", {
-        store: new URL(url).host,
-        problem: "response_unknown",
-        httpStatus: response.status,
-      })
-    );
+    if (response.ok || response.status === handled) return response;
+    throw (await refusalOf(response)) ?? this.unknownResponse(response.status);
+  }
+
+  /** The error of a response that is not one of a Perdure server. */
+  unknownResponse(httpStatus: number): SessionError {
+    const store = new URL(this.#options.url).host;
+    return new SessionError("store_unavailable", { store, problem: "response_unknown", httpStatus });
   }
 
   async #retried<T>({ signal, once }: HttpRequest, work: () => Promise<T>): Promise<T> {

@@ -47,7 +47,7 @@ import { outcomesOfWire, wireWrite, type WireOutcomes } from "../protocol/writte
 import { RemoteConversations } from "./conversations/remote-conversations.ts";
 import { shareOver, sharesOver } from "./conversations/shares.ts";
 import { followedEvents } from "./followed-events.ts";
-import { Http, type HttpOptions, type HttpRequest } from "./http.ts";
+import { headerSecret, Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import { sendOver } from "./reply.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { RemoteDocuments } from "./remote-documents.ts";
@@ -65,12 +65,12 @@ const connectNames: OptionNames<ConnectOptions> = { url: true, key: true, retrie
 /**
  * Connects to the sessions of a key's tenant, over HTTP. Nothing is sent until it is needed, and nothing has to be
  * closed.
- * @throws SessionError `argument_invalid` for an option that does not exist
+ * @throws SessionError `argument_invalid` for an option that does not exist, and for a key that cannot be one
  */
 export function connect(given: ConnectOptions): RemoteSessions {
   guardNames(given, "options", connectNames);
   const { key, ...options } = given;
-  return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${key}` } }));
+  return new RemoteSessions(new Http({ ...options, headers: { authorization: `Bearer ${headerSecret("key", key)}` } }));
 }
 
 /** Options of `send`. */

@@ -359,3 +359,6 @@ export function parseEtag(tag: string): SessionView | null {
   const seen = { version: Number(seenVersion), commitId: seenCommitId, turn };
   return { version: Number(version), commitId, turn, seen };
 }
+
+/** The length of a whole attachment: a proxy may leave out `content-length`, or give that of compressed bytes. */
+export const lengthHeader = "x-attachment-length";

@@ -9,6 +9,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import { correlated } from "../index.ts";
+import { lengthHeader } from "../protocol/wire.ts";
 import { deviceHeader, isSecure } from "./http/authority.ts";
 import type { OpenStreams } from "./http/open-streams.ts";
 import { asSessionError, problemResponse } from "./http/problem-response.ts";
@@ -120,7 +121,15 @@ function corsOf(origins: readonly string[]): MiddlewareHandler {
       "last-event-id",
       "range",
     ],
-    exposeHeaders: ["etag", "retry-after", "x-request-id", replacedHeader, "content-disposition", "content-range"],
+    exposeHeaders: [
+      "etag",
+      "retry-after",
+      "x-request-id",
+      replacedHeader,
+      "content-disposition",
+      "content-range",
+      lengthHeader,
+    ],
     maxAge: 600,
   });
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { chat, connect, hasCode } from "../../src/client/index.ts";
+import { chat, connect, hasCode, openShare } from "../../src/client/index.ts";
 import { assertProblem, serve, type Serving } from "./serving.ts";
 
 const piece = 192 * 1024;
@@ -201,4 +201,87 @@ test("over HTTP a message has its data, and the stored entry of an operator the 
   const stored = await here.call("GET", "/v1/sessions/s/stored/turns", { key });
   assert.match(stored.text, new RegExp(`attachment\\+data:image/png;sha256,${hash}`));
   assert.ok(stored.text.length < 1500);
+});
+
+test("ranges over HTTP are those of a local session, also behind a proxy that leaves out headers", async () => {
+  await using here = serve();
+  const local = await here.sessions.create({ id: "s" });
+  const eleven = await local.attachments.put(Buffer.from("hello there"), { type: "text/plain", name: "h.txt" });
+  const none = await local.attachments.put(Buffer.alloc(0), { type: "text/plain" });
+  const key = await here.key("read");
+  const remote = async (change: (headers: Headers) => void, sends = true): Promise<typeof local.attachments.open> => {
+    const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+      const request = new Request(url, init);
+      if (!sends) request.headers.delete("range");
+      const response = await here.server.fetch(request);
+      const headers = new Headers(response.headers);
+      change(headers);
+      return new Response(response.body, { status: response.status, headers });
+    };
+    const session = await connect({ url: "http://server.test", key, fetch, retries: 0 }).get("s");
+    return (asked, range) => session.attachments.open(asked, range);
+  };
+  const found = async (open: typeof local.attachments.open, of: string, range: object): Promise<unknown> => {
+    try {
+      const { type, length, name, ...rest } = await open(of, range);
+      return { type, length, name, text: Buffer.concat(await Array.fromAsync(rest)).toString() };
+    } catch (error) {
+      return (error as { code?: string }).code;
+    }
+  };
+  const expected = (asked: string, range?: object): ReturnType<typeof local.attachments.open> =>
+    local.attachments.open(asked, range);
+  const clients = [
+    await remote(() => undefined),
+    await remote((headers) => headers.delete("content-length")),
+    await remote(() => undefined, false),
+  ];
+  const ranges = [
+    {},
+    { from: 5, to: 4 },
+    { from: 6 },
+    { to: 4 },
+    { from: 2, to: 3 },
+    { from: 11 },
+    { from: 11, to: 10 },
+    { to: -1 },
+    { from: -1 },
+    { from: 1.5 },
+    { to: 100 },
+    { from: 12 },
+    { from: 12, to: 11 },
+    { from: 5, to: 3 },
+  ];
+  for (const range of ranges)
+    for (const { hash: of } of [eleven, none])
+      for (const [index, open] of clients.entries())
+        assert.deepEqual(
+          await found(open, of, range),
+          await found(expected, of, range),
+          `client ${index}: ${JSON.stringify(range)}`,
+        );
+  const silent = await remote((headers) => {
+    for (const name of ["content-length", "x-attachment-length"]) headers.delete(name);
+  });
+  assert.equal(await found(silent, eleven.hash, {}), "store_unavailable");
+});
+
+test("a token, a key or a device that no header can carry is refused, and not quoted", async () => {
+  const url = "http://server.test";
+  for (const secret of ["pds_a\nb", "pds_\u00e9", "pds_\u2026", ""])
+    for (const call of [
+      () => openShare({ url, token: secret }),
+      () => connect({ url, key: secret }),
+      () => chat({ url, device: secret }),
+      () => chat({ url, device: randomUUID(), key: secret }),
+    ])
+      assert.throws(
+        call,
+        (error) => hasCode(error, "argument_invalid") && !/pds_/.test(JSON.stringify(error) + error.message),
+      );
+  await using here = serve();
+  const fetch = async (asked: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    await here.server.fetch(new Request(asked, init));
+  // A file of a key ends in a line break.
+  await connect({ url, key: `${await here.key("write")}\n`, fetch }).create({ id: "s" });
 });

@@ -7,7 +7,9 @@ import type {
   PutAttachmentOptions,
   StoredAttachment,
 } from "../../index.ts";
+import { SessionError } from "../../errors.ts";
 import type { WireAttachment, WireAttachments } from "../../protocol/attachment-schemas.ts";
+import { lengthHeader } from "../../protocol/wire.ts";
 import type { Http } from "../http.ts";
 
 const putNames: OptionNames<PutAttachmentOptions> = { type: true, name: true };
@@ -55,33 +57,70 @@ export class RemoteAttachments {
   async open(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
     guardNames(range, "range", rangeNames);
     const { from = 0, to } = range;
-    const isWhole = from === 0 && to === undefined;
-    const response = await this.#http.open({
-      method: "GET",
-      path: `${this.#path}/${encodeURIComponent(hash)}`,
-      headers: isWhole ? {} : { range: `bytes=${from}-${to ?? ""}` },
-    });
+    if (!isOrdered(from, to)) throw new SessionError("range_invalid", { from, to: to ?? from });
+    // No header names zero bytes.
+    const isNamed = (from > 0 || to !== undefined) && to !== from - 1;
+    let response = await this.#get(hash, isNamed ? `bytes=${from}-${to ?? ""}` : undefined);
+    // That of no bytes at the end, perhaps: the type and the name come with the whole.
+    if (response.status === 416) response = await this.#get(hash);
     const { headers, body } = response;
+    const length = this.#lengthOf(response);
+    const last = to ?? length - 1;
+    if (from > length || last >= length) {
+      await body?.cancel().catch(() => undefined);
+      throw new SessionError("range_invalid", { from, to: last });
+    }
     const [, encoded] = /filename\*=UTF-8''(.*)$/.exec(headers.get("content-disposition") ?? "") ?? [];
-    const [, whole] = /\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
+    // A proxy may have left out the range.
+    const skipped = response.status === 206 ? 0 : from;
     return {
       hash,
       type: headers.get("content-type") ?? "application/octet-stream",
-      length: Number(whole ?? headers.get("content-length")),
+      length,
       ...defined({ name: encoded === undefined ? undefined : decodeURIComponent(encoded) }),
-      [Symbol.asyncIterator]: () => bytesOf(body),
+      [Symbol.asyncIterator]: () => bytesOf(body, skipped, last - from + 1),
     };
+  }
+
+  async #get(hash: string, range?: string): Promise<Response> {
+    return await this.#http.open({
+      method: "GET",
+      path: `${this.#path}/${encodeURIComponent(hash)}`,
+      handled: 416,
+      headers: defined({ range }),
+    });
+  }
+
+  /** The length of the whole. @throws SessionError `store_unavailable` for a response that does not say it */
+  #lengthOf({ headers, status }: Response): number {
+    const [, whole] = /\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
+    const length = headers.get(lengthHeader) ?? whole ?? headers.get("content-length");
+    if (length !== null && /^\d{1,15}$/.test(length)) return Number(length);
+    throw this.#http.unknownResponse(status);
   }
 }
 
-/** Reads by a reader: not every browser can iterate over streams. */
-async function* bytesOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array, void, undefined> {
+/** Whether the bounds are whole numbers in their order, with no bytes between them at least. */
+function isOrdered(from: number, to: number | undefined): boolean {
+  return Number.isSafeInteger(from) && from >= 0 && (to === undefined || (Number.isSafeInteger(to) && to >= from - 1));
+}
+
+/** A part of the bytes of a body. Reads by a reader: not every browser can iterate over streams. */
+async function* bytesOf(
+  body: ReadableStream<Uint8Array> | null,
+  skipped: number,
+  wanted: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = body?.getReader();
   try {
-    for (;;) {
+    let [before, left] = [skipped, wanted];
+    while (left > 0) {
       const { done, value } = (await reader?.read()) ?? { done: true };
       if (done || value === undefined) return;
-      yield value;
+      const part = value.subarray(before, before + left);
+      before = Math.max(0, before - value.length);
+      left -= part.length;
+      if (part.length > 0) yield part;
     }
   } finally {
     await reader?.cancel().catch(() => undefined);

@@ -17,7 +17,7 @@ import {
   type WireShared,
   type WireSharedTurn,
 } from "../../protocol/wire-conversations.ts";
-import { Http, type HttpOptions } from "../http.ts";
+import { headerSecret, Http, type HttpOptions } from "../http.ts";
 import { logPages } from "../log-pages.ts";
 import { resumeEvents } from "../resume-events.ts";
 
@@ -51,12 +51,14 @@ const watchNames: OptionNames<Pick<WatchOptions, "after" | "signal">> = { after:
 
 /**
  * The session that a token shares, to read over HTTP. Nothing is sent until it is needed, and nothing has to be closed.
- * @throws SessionError `argument_invalid` for an option that does not exist
+ * @throws SessionError `argument_invalid` for an option that does not exist, and for a token that cannot be one
  */
 export function openShare(given: OpenShareOptions): RemoteSharedSession {
   guardNames(given, "options", openNames);
   const { token, ...options } = given;
-  return new RemoteSharedSession(new Http({ ...options, headers: { authorization: `Bearer ${token}` } }));
+  return new RemoteSharedSession(
+    new Http({ ...options, headers: { authorization: `Bearer ${headerSecret("token", token)}` } }),
+  );
 }
 
 /** A shared session over HTTP. Each request asks the server whether the share is still valid. */

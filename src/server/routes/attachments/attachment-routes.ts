@@ -4,6 +4,7 @@ import { defined } from "../../../domain/values/defined.ts";
 import type { Attachment, OpenAttachment, Session } from "../../../index.ts";
 import { idInPath } from "../../../protocol/schemas.ts";
 import { attachmentAnswer, attachmentsAnswer } from "../../../protocol/attachment-schemas.ts";
+import { lengthHeader } from "../../../protocol/wire.ts";
 import { addRoute, brokenBody, jsonAnswer, type RequestContext } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
 import { rangeIn } from "./byte-range.ts";
@@ -123,6 +124,7 @@ function bytesReply(
   const headers = {
     "content-type": type,
     "content-length": String(to - from + 1),
+    [lengthHeader]: String(length),
     "content-disposition": dispositionOf(opened),
     "content-security-policy": "default-src 'none'; sandbox",
     "x-content-type-options": "nosniff",
