@@ -277,3 +277,24 @@ test("an append names no column that a trigger watches, alone and in a batch, an
   await assert.rejects(store.commit([[labelled]]), (error: Error) => String(error.cause).includes("a trigger ran"));
   await store.close();
 });
+
+test("the view of turns reads the record of a session once, and its entries by their key", async () => {
+  const url = await server.createDatabase("turns_view");
+  const store = await openPostgres({ url });
+  const entries = Array.from({ length: 50 }, (_, index) => ({ value: index }));
+  await store.commit([
+    [creationOf(sampleRecord({ id: "s" }), { splices: [sampleSplice("turns", 1, entries)] })],
+    [creationOf(sampleRecord({ id: "other" }))],
+  ]);
+  for (const condition of ["", " and seq = 40"]) {
+    const rows = await query(
+      url,
+      `explain (analyze, timing off) select count(*) from perdure.readable_turns
+       where tenant = 'default' and session = 's'${condition}`,
+    );
+    const plan = rows.map((row) => String(row["QUERY PLAN"])).join("\n");
+    assert.match(plan, /Function Scan on jsonb_array_elements .*loops=1\)/);
+    assert.match(plan, /on entries entry\b[^]*Cond: .*\(session = 's'/, plan);
+  }
+  await store.close();
+});

@@ -142,7 +142,7 @@ async function shownBy(store: string, id: string): Promise<readonly string[]> {
     `select seq, cast(input as text) as input from ${schema}readable_turns where tenant = 'default' and session = '${id}' order by seq`;
   const rows = store.startsWith("sqlite:")
     ? rowsOf(store.slice("sqlite:".length), turns(""))
-    : await query(store, turns(`${new URL(store).searchParams.get("schema")}.`));
+    : await query(store, turns(`${new URL(store).searchParams.get("schema") ?? "perdure"}.`));
   return rows.map(({ seq, input }, index) => {
     assert.equal(Number(seq), index + 1);
     return String((JSON.parse(String(input)) as readonly Message[])[0]?.content);

@@ -51,28 +51,33 @@ function turnColumns(schema: string): string {
   ${schema}.whole_number(data -> 'waitedMs') as waited_ms`;
 }
 
+/** A number behind those of all turns. */
+const behindTurns = Number.MAX_SAFE_INTEGER;
+
 /**
- * The number of turns of the current branch before those of a segment, which is the difference of their numbers; null for a turn that
- * the current branch has not. `domain/branches/segments.ts` has the same rule.
+ * The segments of the current branch of a session, each with its log, the last entry that the branch has there, and the number of
+ * turns before it. `offset 0` keeps the server from reading the record again for each segment or entry. `domain/branches/segments.ts`
+ * has the same rule.
  */
-function turnsBefore(schema: string): string {
-  const end = (place: string): string =>
-    `coalesce(${schema}.whole_number(branches #> array['path', ${place}, '1']), 0)`;
-  return `case
-      when branches is null then case when log = 'turns' then 0 end
-      when coalesce(nullif(segment, ''), branches ->> 'root') = branches ->> 'current' then ${end("'-1'")}
-      else (
-        select part.before
-        from jsonb_array_elements(case jsonb_typeof(branches -> 'path') when 'array' then branches -> 'path' end)
-          with ordinality as path(value, place)
-        cross join lateral (
-          select case path.place when 1 then 0 else ${end("(path.place - 2)::text")} end as before
-        ) part
-        where path.value ->> 0 = coalesce(nullif(segment, ''), branches ->> 'root')
-          and stored_seq + part.before <= ${schema}.whole_number(path.value -> 1)
-        limit 1
-      )
-    end`;
+function segmentsOf(schema: string, data: string): string {
+  return `
+    select case when own.number is not distinct from own.root then 'turns' else '${keptBeginning}' || own.number end as log,
+      own.until - own.before as last, own.before
+    from (
+      select segment.value ->> 0 as number, made.branches ->> 'root' as root, ${schema}.whole_number(segment.value -> 1) as until,
+        coalesce(lag(${schema}.whole_number(segment.value -> 1)) over (order by segment.place), 0) as before
+      from (
+        select case when position('"branches":{' in ${data}) > 0 then ${schema}.readable_or_null(${data}) -> 'branches' end as branches
+        offset 0
+      ) made
+      cross join lateral jsonb_array_elements(
+        case jsonb_typeof(made.branches) when 'object' then
+          case jsonb_typeof(made.branches -> 'path') when 'array' then made.branches -> 'path' else '[]' end
+            || jsonb_build_array(jsonb_build_array(made.branches -> 'current', ${behindTurns}))
+        else '[[null, ${behindTurns}]]' end
+      ) with ordinality as segment(value, place)
+    ) own
+    offset 0`;
 }
 
 /**
@@ -129,19 +134,13 @@ from (select *, ${schema}.instant(${schema}.whole_number(data #> '{floor,expires
 create or replace view ${schema}.readable_turns as
 select ${turnColumns(schema)}
 from (
-  select *, stored_seq + before as seq from (
-    select *, ${turnsBefore(schema)} as before from (
-      select entry.tenant, entry.session, entry.log, entry.seq as stored_seq, entry.key, entry.at,
-        ${schema}.readable_or_null(entry.data) as data, substring(entry.log from ${keptBeginning.length + 1}) as segment,
-        case when position('"branches":{' in record.data) > 0 then ${schema}.readable_or_null(record.data) -> 'branches' end
-          as branches
-      from ${schema}.entries entry
-      left join ${schema}.sessions record
-        on record.tenant = entry.tenant and record.id = entry.session and record.logs = entry.logs
-      where ${isTurn} and ${ofConversation("entry.tenant")} and ${isKept(schema)}
-    ) stored
-  ) placed
-  where before is not null
+  select record.tenant, record.id as session, entry.seq + segment.before as seq, entry.key, entry.at,
+    ${schema}.readable_or_null(entry.data) as data
+  from ${schema}.sessions record
+  cross join lateral (${segmentsOf(schema, "record.data")}) segment
+  join ${schema}.entries entry on entry.tenant = record.tenant and entry.session = record.id and entry.logs = record.logs
+    and entry.log = segment.log and entry.seq <= segment.last
+  where ${ofConversation("record.tenant")}
 ) turn;
 
 create or replace view ${schema}.readable_messages as

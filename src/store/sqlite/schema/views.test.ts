@@ -45,3 +45,19 @@ test("a damaged value is null in the views, and fails no other row", () => {
     2 * damaged.length,
   );
 });
+
+test("the turns of one session are found by its key and by the index of entries", () => {
+  using database = new DatabaseSync(":memory:");
+  for (const { sql } of migrations) database.exec(sql);
+  for (const columns of ["count(*)", "input"]) {
+    const ask = `explain query plan select ${columns} from readable_turns where tenant = 't' and session = 's'`;
+    const plan = database
+      .prepare(ask)
+      .all()
+      .map(({ detail }) => String(detail))
+      .join("\n");
+    assert.match(plan, /SEARCH sessions USING .*\(tenant=\? AND id=\?\)/);
+    assert.match(plan, /SEARCH entries USING .*entries_by_seq \(session=\? AND log=\? AND seq<\?\)/);
+    assert.doesNotMatch(plan, /SCAN (sessions|entries)/);
+  }
+});

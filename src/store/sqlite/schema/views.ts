@@ -45,35 +45,40 @@ function entriesOf(log: string): string {
 const turnsOfBranches = `select tenant, sessions.id as session, seq, key, at, ${readable("entries.data")} as data
     from entries join sessions on sessions.no = entries.session where ${isTurn} and ${isConversation}`;
 
-/** The last turn that the current branch has in a segment of its path. */
-const endOfSegment = (place: string): string => `json_extract(branches, '$.path[' || ${place} || '][1]')`;
+/** The branches of a session in its record; null for none, or for a record that cannot be read. */
+const branchesOfSession = `iif(instr(sessions.data, '"branches":{') > 0 and json_valid(sessions.data), sessions.data -> '$.branches', null)`;
+
+/** A number behind those of all turns. */
+const behindTurns = Number.MAX_SAFE_INTEGER;
+
+/** The path of the current branch with its own segment, whose turns have no end. Without branches it is one segment. */
+const pathToEnd = `iif(json_type(made.value) is 'object',
+    json_insert(
+      iif(json_type(made.value, '$.path') is 'array', made.value -> '$.path', '[]'),
+      '$[#]', json_array(json_extract(made.value, '$.current'), ${behindTurns})
+    ), '[[null,${behindTurns}]]')`;
+
+/** A member of a segment of the path: its number, or the last turn that the branch has there. */
+const ofSegment = (place: 0 | 1): string =>
+  `iif(segment.type = 'array', json_extract(segment.value, '$[${place}]'), null)`;
+
+/** The number of the turns of the current branch before those of a segment. */
+const turnsBefore =
+  "iif(segment.key = 0, 0, ifnull(json_extract(segment.json, '$[' || (segment.key - 1) || '][1]'), 0))";
 
 /**
- * The entries of the turns of the current branch, with their numbers in it. `before` is the number of its turns before those of a
- * segment; null for a turn that it has not. `domain/branches/segments.ts` has the same rule.
+ * The entries of the turns of the current branch, with their numbers in it. `domain/branches/segments.ts` has the same rule. The
+ * order of the joins is fixed, so that SQLite reads the record of a session once and finds the entries of each segment by the index.
  */
-const turnsOfCurrentBranch = `select tenant, session, stored_seq + before as seq, key, at, data from (
-    select *, case
-      when branches is null then iif(log = 'turns', 0, null)
-      when segment = json_extract(branches, '$.current') then ifnull(${endOfSegment("'#-1'")}, 0)
-      else (
-        select before from (
-          select iif(path.key = 0, 0, ${endOfSegment("(path.key - 1)")}) as before,
-            iif(path.type = 'array', json_extract(path.value, '$[0]'), null) as number,
-            iif(path.type = 'array', json_extract(path.value, '$[1]'), null) as last
-          from json_each(branches, '$.path') path
-        ) where number = segment and stored_seq + before <= last
-      )
-    end as before from (
-      select *, iif(log = 'turns', json_extract(branches, '$.root'), cast(substr(log, ${keptBeginning.length + 1}) as integer)) as segment
-      from (
-        select tenant, sessions.id as session, log, seq as stored_seq, key, at, ${readable("entries.data")} as data,
-          iif(instr(sessions.data, '"branches":{') > 0 and json_valid(sessions.data), sessions.data -> '$.branches', null)
-            as branches
-        from entries join sessions on sessions.no = entries.session where ${isTurn} and ${isConversation}
-      )
-    )
-  ) where before is not null`;
+const turnsOfCurrentBranch = `select sessions.tenant as tenant, sessions.id as session, entries.seq + ${turnsBefore} as seq,
+      entries.key as key, entries.at as at, ${readable("entries.data")} as data
+    from sessions
+    cross join json_each(json_array(json(${branchesOfSession}))) made
+    cross join json_each(${pathToEnd}) segment
+    cross join entries on entries.session = sessions.no
+      and entries.log = iif(${ofSegment(0)} is json_extract(made.value, '$.root'), 'turns', '${keptBeginning}' || ${ofSegment(0)})
+      and entries.seq <= ${ofSegment(1)} - ${turnsBefore}
+    where ${isConversation}`;
 
 /** The view of sessions. `counter` gives the path of a counter in the record. */
 function sessionsView(counter: (name: keyof Counters) => string): string {
