@@ -41,6 +41,7 @@ for (const name of enginesOfRun("SQLite")) {
         assert.ok(cost === 4 || cost === 8, `${cost} tokens were counted for titles`);
       }
     }
-    await assertSound(sessions);
+    // The killed processes held leases of turns, which their next writers take over.
+    await assertSound(sessions, /no longer alive, holds its lease/);
   });
 }
