@@ -28,9 +28,11 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   id_invalid: describeArgument,
   duration_invalid: describeArgument,
   range_invalid: (d) =>
-    d.name !== undefined
-      ? `${d.name} is ${d.from}, expected a whole number from ${firstOf(d.name)} to ${d.to}, the last turn of the session`
-      : `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
+    d.name !== undefined && d.to < firstOf(d.name)
+      ? `${d.name} is ${d.from}, and the session has no finished turn yet`
+      : d.name !== undefined
+        ? `${d.name} is ${d.from}, expected a whole number from ${firstOf(d.name)} to ${d.to}, the last turn of the session`
+        : `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
   message_invalid: (d, caused) => describeAt(d.path, d, caused),
   value_unstorable: (d, caused) => `${describeAt(d.path, d, caused)}; it cannot be stored`,
   turn_too_large: (d) =>
@@ -71,7 +73,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   attachment_too_large: (d) =>
     `the attachment of session ${d.sessionId} has more than ${d.bytesMax} bytes; store it elsewhere and append its URL, or raise limits.attachmentBytesMax`,
   attachments_exceeded: (d) =>
-    `session ${d.sessionId} has ${counted(d.attachments, "attachment")}, the limit is ${d.attachmentsMax}; begin another session, or raise limits.attachmentsMax`,
+    `session ${d.sessionId} has ${counted(d.attachments, "attachment")}, data of its messages that the store has beside them included, the limit is ${d.attachmentsMax}; begin another session, or raise limits.attachmentsMax`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {

@@ -47,6 +47,12 @@ import { traceCall, type Operation, type OperationName } from "./tracing/operati
 /** Options of `search`: those of a search of all sessions that do not choose sessions. */
 export type ConversationSearch = Omit<SearchQuery, "text" | "session" | "user" | "state">;
 
+/** A new title, a new pin or both. @internal */
+export interface ConversationChange {
+  readonly title?: string | null | undefined;
+  readonly isPinned?: boolean | undefined;
+}
+
 /** Attempts to create a conversation beside other ones of the device. */
 const createAttemptsMax = 100;
 
@@ -166,6 +172,17 @@ export class Conversations {
     await this.#perform("rename", async (reach) => {
       const parsed = parseTitle(title);
       await this.#change(reach, id, (draft, context) => renameSession(draft, parsed, context));
+    });
+  }
+
+  /** Set the title, the pin or both in one commit. @throws SessionError as `rename` and `pin`; then neither was set @internal */
+  async patch(id: string, { title, isPinned }: ConversationChange): Promise<void> {
+    await this.#perform(title !== undefined ? "rename" : isPinned === false ? "unpin" : "pin", async (reach) => {
+      const parsed = title === undefined ? undefined : parseTitle(title);
+      await this.#change(reach, id, (draft, context) => {
+        const renamed = parsed === undefined ? null : renameSession(draft, parsed, context);
+        return (isPinned === undefined ? null : pinSession(draft, isPinned, context)) ?? renamed;
+      });
     });
   }
 

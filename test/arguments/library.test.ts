@@ -466,7 +466,7 @@ const ofAdmin: Calls<InMemory> = {
 
 /** Functions of classes that the package calls itself. */
 const internal: Readonly<Record<string, readonly string[]>> = {
-  Conversations: ["guarded", "openOwn"],
+  Conversations: ["guarded", "openOwn", "patch"],
   SessionLease: ["isIn", "lose", "drop"],
   TurnInProgress: [
     "isUnder",

@@ -193,6 +193,11 @@ test("a key with the right manages the conversations of users of its tenant", as
   assert.deepEqual((await here.call("GET", at, { key: other })).json.items, []);
   const patch = { key: write, body: { isPinned: true, isCurrent: true } };
   assert.equal((await here.call("PATCH", `${at}/${id}`, patch)).json.isPinned, true);
+  const labels = Object.fromEntries(Array.from({ length: 16 }, (_, index) => [`label${index}`, "x"]));
+  const full = await here.sessions.create({ user: "ada", title: "Full", labels });
+  const both = { key: write, body: { title: "New", isPinned: true } };
+  assert.equal((await here.call("PATCH", `${at}/${full.id}`, both)).status, 400);
+  assert.equal((await full.refresh()).title, "Full", "a refused change changes nothing");
   assert.equal((await here.call("GET", `/v1/users/bob/conversations/${id}`, { key: read })).status, 404);
   assert.equal((await here.call("DELETE", `/v1/users/bob/conversations/${id}`, { key: admin })).status, 404);
   assert.equal((await here.call("DELETE", `${at}/${id}`, { key: other })).status, 404);

@@ -53,6 +53,10 @@ test("a question that is asked again keeps the earlier answer", async () => {
   await using place = inMemory({ model });
   const session = await place.sessions.create({ id: "s" });
   await talk(session, "one", "two");
+  await assert.rejects((await place.sessions.create({ id: "empty" })).regenerate(), {
+    code: "range_invalid",
+    message: /^turn is 0, and the session has no finished turn yet/,
+  });
   await Array.fromAsync(await session.regenerate());
   const [before, now] = await session.branches({ at: 2 });
   assert.deepEqual([before?.isCurrent, now?.isCurrent], [false, true]);

@@ -271,6 +271,7 @@ test("limits of bytes and of attachments refuse an upload, and leave nothing of 
     session.attachments.put(bytes(2), { type: "a/b" }),
     codeIs("attachments_exceeded", { attachments: 2, attachmentsMax: 2 }),
   );
+  await assert.rejects(session.attachments.put(bytes(2), { type: "a/b" }), /data of its messages .* included/);
   for (const options of [{ type: "png" }, { type: "a/b", name: "" }, { type: "a/b", name: "a\u0000b" }, { kind: 1 }])
     await assert.rejects(session.attachments.put(bytes(1), options as never), codeIs("argument_invalid"));
   await assert.rejects(session.attachments.put("text" as never, { type: "a/b" }), codeIs("argument_invalid"));

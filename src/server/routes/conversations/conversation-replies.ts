@@ -92,10 +92,9 @@ export async function patchConversation(
   c: RequestContext,
   mine: Conversations,
   id: string,
-  { title: renamed, isPinned, isCurrent: selects }: ConversationPatch,
+  { isCurrent: selects, ...change }: ConversationPatch,
 ): Promise<Response> {
-  if (renamed !== undefined) await mine.rename(id, renamed);
-  if (isPinned !== undefined) await (isPinned ? mine.pin(id) : mine.unpin(id));
+  if (change.title !== undefined || change.isPinned !== undefined) await mine.patch(id, change);
   if (selects === true) await mine.select(id);
   return jsonAnswer(c, wireConversation(await mine.get(id)));
 }
