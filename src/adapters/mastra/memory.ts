@@ -312,6 +312,7 @@ export class MastraMemory {
         for (const [id, { open, place }] of stored) {
           const own = changesOf(changes, open);
           own.items.push({ id, messages: [], kind: "change" });
+          own.deleted.push(id);
           remove(own, place.key);
         }
         const documents = [...stored].map(([id, { place }]) => ({

@@ -4,7 +4,7 @@ import { encodeValue, type Session, type Sessions, type Turn } from "../../index
 import { ProjectedTurns, type ForeignMessages } from "../projection/projected-turns.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
 import { documentKeyOf, entryKeyOf, scope, storedMessage, timeOfKey } from "./stored-message.ts";
-import { messagesLog } from "./stored-thread.ts";
+import { messagesLog, tombstonesLog } from "./stored-thread.ts";
 import { mastraMessagesOf } from "./turn-messages.ts";
 
 /** The messages of Mastra as turns. */
@@ -59,7 +59,7 @@ export async function foreignIn(
   let seq = session.info.logs[messagesLog]?.end ?? 0;
   const names = { sessionId: session.id, threadId: thread.id, resourceId: thread.resourceId };
   const all = foreign.map((from) => ({ from, shown: mastraMessagesOf(from, names) }));
-  const known = await knownOf(all, sessions);
+  const known = await knownOf(all, session, sessions);
   return all.map(({ from, shown }) => {
     const messages = shown
       .filter(({ id }) => !known.has(id))
@@ -72,18 +72,21 @@ export async function foreignIn(
   });
 }
 
-/** The ids of messages that the log may have, where others have replaced turns, and has. */
+/** The ids of messages that the log may have, where others have replaced turns, and has or had until they were deleted. */
 async function knownOf(
   all: readonly { readonly from: ForeignMessages; readonly shown: readonly MastraMessage[] }[],
+  session: Session,
   sessions: Sessions,
 ): Promise<ReadonlySet<string>> {
   const ids = all.flatMap(({ from, shown }) => (from.mayBeKnown ? shown.map(({ id }) => id) : []));
   const known = new Set<string>();
-  const { documentsMax } = sessions.limits;
-  for (let at = 0; at < ids.length; at += documentsMax) {
-    const some = ids.slice(at, at + documentsMax);
-    const documents = await sessions.documents(scope).getMany(some.map(documentKeyOf));
-    for (const id of some) if (documents.has(documentKeyOf(id))) known.add(id);
+  const { documentsMax, readMax } = sessions.limits;
+  const size = Math.min(documentsMax, readMax);
+  for (let at = 0; at < ids.length; at += size) {
+    const keys = new Map(ids.slice(at, at + size).map((id) => [documentKeyOf(id), id]));
+    const documents = await sessions.documents(scope).getMany([...keys.keys()]);
+    const deleted = new Set((await session.log(tombstonesLog).get([...keys.keys()])).map(({ key }) => key));
+    for (const [key, id] of keys) if (documents.has(key) || deleted.has(key)) known.add(id);
   }
   return known;
 }

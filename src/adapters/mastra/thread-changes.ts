@@ -19,7 +19,7 @@ import {
 import { messagesIn } from "./message-pages.ts";
 import { foreignIn, turnsOfMastra, type ForeignEntries, type OpenThread } from "./open-thread.ts";
 import { documentKeyOf, scope, storedMessage, type Place } from "./stored-message.ts";
-import { deletionsLog, messagesLog } from "./stored-thread.ts";
+import { deletionsLog, messagesLog, tombstonesLog } from "./stored-thread.ts";
 import { shownMessagesOf } from "./turn-messages.ts";
 
 /** Messages of a thread without turns that become turns with its next message. */
@@ -31,12 +31,14 @@ export interface Changes {
   readonly entries: LogEntryInput[];
   /** The messages in the turns. */
   readonly items: ProjectedItem[];
+  /** The ids of messages that are deleted. */
+  readonly deleted: string[];
   additions: number;
   deletions: number;
 }
 
 export function changesOf(all: Map<string, Changes>, open: OpenThread): Changes {
-  const changes = all.get(open.session.id) ?? { open, entries: [], items: [], additions: 0, deletions: 0 };
+  const changes = all.get(open.session.id) ?? { open, entries: [], items: [], deleted: [], additions: 0, deletions: 0 };
   all.set(open.session.id, changes);
   return changes;
 }
@@ -104,11 +106,14 @@ async function write(
     documents,
   }: { readonly projected: readonly ProjectedWrite[]; readonly documents: readonly ScopedDocumentWrite[] },
 ): Promise<void> {
-  const writes = changes.map(({ open: { session }, entries, deletions }, index) => {
+  const writes = changes.map(({ open: { session }, entries, deleted, deletions }, index) => {
     const gone = Array.from({ length: deletions }, () => ({ value: null }));
     const logs = {
       [messagesLog]: { entries },
-      ...defined({ [deletionsLog]: deletions > 0 ? { entries: gone } : undefined }),
+      ...defined({
+        [deletionsLog]: deletions > 0 ? { entries: gone } : undefined,
+        [tombstonesLog]: deleted.length > 0 ? { entries: deleted.map(tombstone) } : undefined,
+      }),
     };
     return { session, write: { logs, onto: session.info.version, ...projected[index] } satisfies SessionWrite };
   });
@@ -123,6 +128,10 @@ async function write(
         ]);
   if (written.status === "duplicate")
     throw new SessionError("conflict", { sessionId: first.session.id, log: messagesLog });
+}
+
+function tombstone(id: string): LogEntryInput {
+  return { key: documentKeyOf(id), value: null, ifPresent: "replace" };
 }
 
 /**

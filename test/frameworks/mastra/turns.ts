@@ -184,6 +184,34 @@ for (const [title, { meanwhile, expected }] of Object.entries(replacements))
     assert.deepEqual(await foreign(), expected);
   });
 
+test("a message of others that was deleted stays deleted where others replace a later turn, and its id can be saved again", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  await memory.saveMessages({ messages: exchange(0) });
+  for (const text of ["A", "B"]) await (await session()).append(foreignTurn(text));
+  await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  const { messages } = await memory.listMessages({ threadId: "t", perPage: false });
+  const ofA = messages.slice(2, 4);
+  await memory.deleteMessages(ofA.map(({ id }) => id));
+  assert.deepEqual(await textsIn(memory), ["Question 0?", "Answer 0.", "B?", "B."]);
+  await place.clock.advance(1000);
+  const others = await place.another().get("mastra/t");
+  await others.truncate(2);
+  await others.append(foreignTurn("C"));
+  const expected = ["Question 0?", "Answer 0.", "B?", "B.", "C?", "C."];
+  assert.deepEqual(await textsIn(memory), expected);
+  await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  const seen = await memory.listMessages({ threadId: "t", perPage: 1 });
+  assert.deepEqual([await textsIn(memory), seen.total], [expected, expected.length]);
+  for (const _ of ["once", "again"]) {
+    await memory.saveMessages({ messages: ofA });
+    assert.equal((await textsIn(memory)).length, expected.length + 2);
+    await memory.deleteMessages(ofA.map(({ id }) => id));
+    const { total } = await memory.listMessages({ threadId: "t", perPage: 1 });
+    assert.deepEqual([await textsIn(memory), total], [expected, expected.length]);
+  }
+});
+
 test("the session of another framework is a thread once Mastra saves it, with its title, unless it has another user", async () => {
   await using place = inMemory();
   const chat = await place.sessions.create({ id: "chat", title: "Parcels" });
