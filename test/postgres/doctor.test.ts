@@ -405,6 +405,25 @@ test("a process that lost the lease of the index writes no message a second time
   await store.close();
 });
 
+test("a step of the index of search writes no row for a title that stands", async () => {
+  const url = await server.createDatabase("titled_steps");
+  const store = await openPostgres({ url });
+  await using sessions = sessionsOn(store, { sweep: false });
+  const session = await sessions.create({ id: "s", title: "plums" });
+  const places: string[] = [];
+  for (const input of ["apples", "pears", "figs"]) {
+    await session.append({ input });
+    await sessions.search({ text: "plums" });
+    places.push(
+      ...(await query(url, "select ctid::text as ctid from perdure.search_messages order by seq")).map((row) =>
+        String(row["ctid"]),
+      ),
+    );
+  }
+  // A refused row would keep a place of the table.
+  assert.deepEqual(places.slice(-4), ["(0,1)", "(0,2)", "(0,3)", "(0,4)"]);
+});
+
 test("turns that the index of search has lost are reported, and found again after a repair", async () => {
   const url = await server.createDatabase("lost_words");
   const store = await openPostgres({ url });

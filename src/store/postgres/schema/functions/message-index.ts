@@ -172,14 +172,22 @@ begin
   return _marked;
 end`;
 
-/** Without `on conflict` the server looks for each row once, not twice. */
+/**
+ * Without `on conflict` the server looks for each row once, not twice. A title is given with each change of its session, and usually
+ * its row stands already. The scalar subquery, unlike `exists`, is always a lookup by the key.
+ */
 const insertMessages = (
   schema: string,
 ): string => `insert into ${schema}.search_messages (tenant, session, logs, log, seq, message, at, xid, words)
     select added.tenant, added.id, added.logs, added.log, added.seq, added.message, added.at, added.xid,
       array_to_tsvector(string_to_array(added.words, ' '))
     from json_to_recordset(_messages)
-      as added(tenant text, id text, logs bigint, log text, seq bigint, message int, at bigint, xid bigint, words text)`;
+      as added(tenant text, id text, logs bigint, log text, seq bigint, message int, at bigint, xid bigint, words text)
+    where added.seq > 0 or added.xid is distinct from (
+      select titled.xid from ${schema}.search_messages titled
+      where titled.tenant = added.tenant and titled.session = added.id and titled.logs = added.logs
+        and titled.log = added.log and titled.seq = added.seq and titled.message = added.message
+    )`;
 
 /** Deletes the words of turns and titles that are no more, before a step does. */
 const forgetMessages = (schema: string): string => `
