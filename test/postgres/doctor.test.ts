@@ -441,3 +441,31 @@ test("turns that the index of search has lost are reported, and found again afte
   assert.equal(await found(), 2);
   assert.deepEqual(await store.inspect(), []);
 });
+
+test("a repair looks at all sessions whose turns the index of search has lost, and says how many more than it lists", async () => {
+  const url = await server.createDatabase("many_lost_words");
+  const store = await openPostgres({ url });
+  await using sessions = sessionsOn(store, { sweep: false });
+  const session = await sessions.create({ id: "s" });
+  await session.append({ input: "pears" });
+  assert.equal((await sessions.search({ text: "pears" })).items.length, 1);
+  const columns = `agent, state, created_at, state_since, sweep_at, active_minute, version, last_activity_at, expires_at, data, logs`;
+  await query(
+    url,
+    `insert into perdure.sessions (tenant, id, ${columns}, is_indexed)
+     select tenant, 'lost ' || number, ${columns}, true from perdure.sessions, generate_series(1, 203) number where id = 's'`,
+  );
+  await query(
+    url,
+    `insert into perdure.entries (tenant, session, logs, log, seq, at, data)
+     select tenant, 'lost ' || number, logs, log, seq, at, data from perdure.entries, generate_series(1, 203) number
+     where session = 's' and log = 'turns'`,
+  );
+  for (const repair of [false, true]) {
+    const found = await store.inspect({ repair });
+    assert.equal(found.length, 101);
+    const last = found.at(-1);
+    assert.deepEqual([last?.what, last?.repaired], ["a search does not find turns of 103 more sessions", repair]);
+  }
+  assert.deepEqual(await store.inspect(), []);
+});

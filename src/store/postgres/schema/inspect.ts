@@ -135,15 +135,48 @@ async function writeLabels(database: Database, schema: string, key: readonly unk
   );
 }
 
-/** Indexed sessions with turns that the index lacks. A turn without a word has a row as well. */
-async function searchProblems(
+/** Of more sessions than this, one problem says how many there are. */
+const listedMax = 100;
+
+/**
+ * Indexed sessions with turns that the index lacks. A turn without a word has a row as well. Each page begins after the last session
+ * of the page before, so a session that changes meanwhile is not looked at again.
+ */
+async function searchProblems(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
+  const fix = "the next search looks at its turns again";
+  const listed: StoreProblem[] = [];
+  let others = 0;
+  let after: readonly unknown[] = ["", ""];
+  for (;;) {
+    const wrong = await lostWords(database, layout, after);
+    for (const { tenant, id } of wrong) {
+      after = [tenant, id];
+      if (repair)
+        await database.administer(
+          `update ${layout.schema}.sessions set is_indexed = false where tenant = $1 and id = $2 and is_indexed`,
+          after,
+        );
+      const what = `a search does not find turns of session ${String(id)} of tenant ${String(tenant)}`;
+      if (listed.length < listedMax) listed.push({ kind: "damage", what, fix, repaired: repair });
+      else others++;
+    }
+    if (wrong.length < listedMax) break;
+  }
+  if (others === 0) return listed;
+  const what = `a search does not find turns of ${counted(others, "more session")}`;
+  return [...listed, { kind: "damage", what, fix, repaired: repair }];
+}
+
+/** The next sessions with turns that the index lacks, in the order of their keys. */
+function lostWords(
   database: Database,
   { schema }: Layout,
-  repair: boolean,
-): Promise<readonly StoreProblem[]> {
-  const wrong = await database.administer(`
+  after: readonly unknown[],
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  return database.administer(
+    `
     select session.tenant, session.id from ${schema}.sessions session
-    where session.is_indexed and exists (
+    where session.is_indexed and (session.tenant, session.id) > ($1, $2) and exists (
       select from ${schema}.entries entry
       where entry.tenant = session.tenant and entry.session = session.id and entry.logs = session.logs and ${isTurn}
         and not exists (
@@ -152,19 +185,9 @@ async function searchProblems(
             and message.log = entry.log and message.seq = entry.seq
         )
     )
-    order by 1, 2 limit 100`);
-  if (repair)
-    for (const { tenant, id } of wrong)
-      await database.administer(
-        `update ${schema}.sessions set is_indexed = false where tenant = $1 and id = $2 and is_indexed`,
-        [tenant, id],
-      );
-  return wrong.map(({ tenant, id }) => ({
-    kind: "damage",
-    what: `a search does not find turns of session ${String(id)} of tenant ${String(tenant)}`,
-    fix: "the next search looks at its turns again",
-    repaired: repair,
-  }));
+    order by 1, 2 limit ${listedMax}`,
+    after,
+  );
 }
 
 /** Entries without a session. The server finds other damage itself: `pg_amcheck`, checksums. */

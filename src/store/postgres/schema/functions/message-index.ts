@@ -119,8 +119,9 @@ const isGone = (schema: string, logs: string, mark: string): string => `(
     )`;
 
 /**
- * The last step leaves at most so many KiB of words in the list of pending entries of the index, each of which a search of a rare word
- * compares. Steps before it leave up to 4 MiB, by the default of the server, which takes less processor time.
+ * The last step with new rows leaves at most so many KiB of words in the list of pending entries of the index, each of which a search of a rare word
+ * compares. Steps before it leave up to 4 MiB, by the default of the server, which takes less processor time. A last step without a
+ * new row leaves the list as it is, until a later step adds one or the server vacuums the table.
  */
 const pendingKb = 256;
 
