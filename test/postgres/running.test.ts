@@ -411,7 +411,8 @@ test("a damaged value is null in the views, and fails no other row", async () =>
     );
     for (const log of logs)
       await ask(
-        `insert into perdure.entries (tenant, session, log, seq, at, data) values ('damaged', 'd${index}', '${log}', 50, -9e15, $$${data}$$)`,
+        `insert into perdure.entries (tenant, session, log, seq, at, data, logs)
+          select tenant, id, '${log}', 50, -9e15, $$${data}$$, logs from perdure.sessions where tenant = 'damaged' and id = 'd${index}'`,
       );
   }
   const views = ["readable_sessions", "readable_turns", "readable_messages", "readable_events", "usage_by_day"];
