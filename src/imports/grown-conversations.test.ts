@@ -5,7 +5,8 @@ import { importText, messagesOf } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { exportSessions, type ImportReport } from "../admin.ts";
 import { renderings } from "../files/renderings.ts";
-import type { Sessions } from "../index.ts";
+import type { Message, Sessions } from "../index.ts";
+import { wordsIn } from "../sessions/transfer/turn-words.ts";
 
 const openai = [
   { role: "system", content: "Be brief." },
@@ -346,4 +347,37 @@ test("a snapshot of a session that was continued since is present, and restores 
   assert.deepEqual(counts(dry), [1, 1, 0, 0, 2, 0]);
   assert.equal((await importText(place.sessions, text, { onExists: "replace" })).replaced, 1);
   assert.equal((await messagesOf(place.sessions, "s")).length, 2);
+});
+
+test("a session whose last turn is in progress does not grow by an import", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.begin("One?");
+  const messages = [
+    { role: "user", content: "One?" },
+    { role: "assistant", content: "One." },
+  ];
+  const { skipped, reasons } = await importText(place.sessions, JSON.stringify({ id: "s", messages }));
+  assert.deepEqual([skipped, reasons[0]?.code], [1, "session_exists"]);
+  assert.equal((await messagesOf(place.sessions, "s")).length, 1);
+});
+
+test("a dry run knows the metadata of all states of a conversation", async () => {
+  const state = (fields: object, length: number): object => ({ id: "s", ...fields, messages: openai.slice(0, length) });
+  const states = [state({ one: "1" }, 3), state({ two: "2" }, 8), state({ one: "1" }, 8)];
+  await using place = inMemory();
+  const text = states.map((one) => JSON.stringify(one)).join("\n");
+  const dry = counts(await importText(place.sessions, text, { dryRun: true }));
+  assert.deepEqual(dry, [1, 1, 1, 0, 2, 0]);
+  assert.deepEqual(counts(await importText(place.sessions, text)), dry);
+});
+
+test("a call whose id comes again keeps its place", () => {
+  const call: Message = {
+    role: "assistant",
+    content: null,
+    tool_calls: [{ id: "c", type: "function", function: { name: "f", arguments: "{}" } }],
+  };
+  const [one, later] = [[call], [call, call]].map((output) => wordsIn({ input: [], output }).output);
+  assert.equal(later![0], one![0]);
 });

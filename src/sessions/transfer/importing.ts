@@ -300,9 +300,7 @@ class ImportRun {
     const source = sourceOf(portableConversation(this.#core, conversation, { id, agent, ttl }));
     await this.#guardSize(source, name);
     const fateBeside: ArrivalPolicy["fateBeside"] = async (existing, arriving) => {
-      const relation = relationOf(await digestOf(existing), await digestOf(arriving));
-      // The turn in progress has no end that could grow.
-      return fateOf(relation === "grown" && existing.record.openTurn !== null ? "other" : relation, replaces);
+      return fateOf(relationOf(await digestOf(existing), await digestOf(arriving)), replaces);
     };
     const fate = await this.#arrive(source, fateBeside, replaces);
     if (fate === "present") return;

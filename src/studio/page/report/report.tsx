@@ -13,7 +13,7 @@ const daysMin = 7;
 const daysMax = 366;
 const rowsMax = 50;
 
-/** The numbers of a tenant at one moment, for a file that is sent to somebody else. */
+/** The numbers of a tenant at one moment, in one file that loads nothing. */
 export function Report({ stats }: { readonly stats: Stats }): JSX.Element {
   const { tenant, at, since, unreadable, groups, turns } = stats;
   const days = knownDays(stats);
