@@ -484,6 +484,21 @@ test("parallel calls of one tool without ids, and calls with one id, have ids of
   assert.equal(new Set(blocks.flatMap(({ id }) => id ?? [])).size, 2);
 });
 
+test("a call keeps its id where an earlier call with that id has its result", () => {
+  const called = { id: "c", type: "function", function: { name: "peek", arguments: "{}" } };
+  const step = [
+    { role: "assistant", content: null, tool_calls: [called] },
+    { role: "tool", tool_call_id: "c", content: "rye" },
+  ];
+  const other = {
+    role: "assistant",
+    content: null,
+    tool_calls: [{ ...called, function: { name: "sow", arguments: "{}" } }],
+  };
+  const messages = [{ role: "user", content: "Peek." }, ...step, ...step, other, step[1]];
+  assert.deepEqual(fromFormat(messages, "openai"), messages);
+});
+
 test("a call without an id that a result answers keeps an id that no call of the file has", () => {
   const called = (id: string | undefined): object => ({
     role: "assistant",

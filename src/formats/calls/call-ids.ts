@@ -4,8 +4,8 @@ import type { Message, ToolCall } from "../../domain/turns/turn.ts";
 
 /**
  * The messages of each value, with an id for each call without one, `call_1`, `call_2` by their order, and for its result. A result
- * without an id answers the first open call of its tool, else the first open one. Of several calls with one id, such as parallel
- * calls of Gemini that have their name alone, each further one gets an id of its own, and so does its result. `hasTextCalls` is true for a value of a program
+ * without an id answers the first open call of its tool, else the first open one. Of several open calls with one id, such as parallel
+ * calls of Gemini that have their name alone, each further one gets an id of its own, and so does its result. A call keeps the id of one that has its result. `hasTextCalls` is true for a value of a program
  * whose calls are texts: a result without an open call then answers the text before it.
  */
 export function withCallIds(
@@ -63,7 +63,7 @@ class Naming {
 
   #call(call: ToolCall): ToolCall {
     const { name = "", arguments: given = "" } = call.function as Partial<ToolCall["function"]>;
-    const id = hasId(call.id) && !this.#isTaken(call.id, given) ? call.id : this.#make();
+    const id = hasId(call.id) && !this.#isTaken(call.id, name, given) ? call.id : this.#make();
     this.#used.add(id);
     this.#open.push({ id, given: call.id, name, arguments: given, at: this.#at });
     return id === call.id ? call : { ...call, id };
@@ -76,11 +76,14 @@ class Naming {
     }
   }
 
-  /** True for the id of another call. A log may have the message of an open call twice. */
-  #isTaken(id: string, given: string): boolean {
-    if (!this.#used.has(id)) return false;
+  /**
+   * True for the id of another open call, and for a used id that is the name of the tool: its program has no ids. A log may
+   * have the message of an open call twice, and a model may use an id again.
+   */
+  #isTaken(id: string, name: string, given: string): boolean {
     const open = this.#open.find((call) => call.given === id);
-    return open === undefined || open.at === this.#at || open.arguments !== given;
+    if (open === undefined) return id === name && this.#used.has(id);
+    return open.at === this.#at || open.arguments !== given;
   }
 
   #result(message: Message): Message {
