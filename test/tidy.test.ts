@@ -292,6 +292,12 @@ test("the program in the README is the one in examples/", () => {
   assert.equal(shown, read("examples/quickstart.ts"));
 });
 
+test("tests take fast-check with the seed of the run", () => {
+  const paths = globSync(["src/**/*.ts", "test/**/*.ts"], { cwd: root, exclude: ["**/node_modules/**"] });
+  const direct = paths.filter((path) => /^(?:import|\}) .*from "fast-check"/m.test(read(path)));
+  assert.deepEqual(direct, [join("test", "support", "fast-check.ts")], "import test/support/fast-check.ts instead");
+});
+
 test("the lock file names no registry", () => {
   assert.doesNotMatch(read("package-lock.json"), /"resolved"/);
 });

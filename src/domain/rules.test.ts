@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/fast-check.ts";
 import { messages, turn as anyTurn } from "../../test/property/arbitraries.ts";
 import { SessionError } from "../errors.ts";
 import { recordOf, rowOf } from "../store/row.ts";

@@ -1,7 +1,7 @@
 /** Exports in the formats of others: their shapes, what they say of a session, and what they leave out. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/fast-check.ts";
 import { turn } from "../../test/property/arbitraries.ts";
 import { importText } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/fast-check.ts";
 import { messages as anyMessages } from "../../test/property/arbitraries.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
 import { importSessions } from "../admin.ts";

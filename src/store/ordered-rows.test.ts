@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/fast-check.ts";
 import { comparePositions, OrderedRows } from "./ordered-rows.ts";
 
 test("positions compare by value, texts by the order of their bytes in UTF-8", () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { hasCode, openSessions } from "../../src/index.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
-import { chanceOf } from "../support/chance.ts";
+import { seededChanceOf } from "../support/chance.ts";
 import { NewsFollower, sorted, versionsIn } from "../support/news-follower.ts";
 import { rounds } from "../support/rounds.ts";
 import { Engines, enginesOfRun } from "./engines.ts";
@@ -13,7 +13,7 @@ after(() => engines[Symbol.asyncDispose]());
 
 for (const name of enginesOfRun("PostgreSQL")) {
   test(`a reader misses nothing of writers that are killed: ${name}`, async (context) => {
-    const chance = chanceOf(context);
+    const chance = seededChanceOf(context);
     const store = await (await engines.get(name)).fresh();
     await using sessions = await openSessions({ store, staleAfter: "1s", sweep: false });
     const follower = new NewsFollower(() => sessions, chance);
@@ -31,7 +31,7 @@ for (const name of enginesOfRun("PostgreSQL")) {
 }
 
 test("a reader misses nothing while the server of PostgreSQL crashes and connections end", async (context) => {
-  const chance = chanceOf(context);
+  const chance = seededChanceOf(context);
   const engine = await engines.get("PostgreSQL");
   const store = await engine.fresh();
   await using sessions = await openSessions({ store, sweep: false });

@@ -1,7 +1,7 @@
 /** Whatever is asked of a host in whatever order: no session lives twice, and nobody waits for an answer for ever. */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { startHost, type Host, type LiveSession, type Runtime, type WhenFull } from "../../src/host/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import type { ScriptedClock } from "../../src/testing/scripted-clock.ts";

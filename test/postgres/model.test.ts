@@ -1,7 +1,7 @@
 /** Random steps have the same outcomes on PostgreSQL as on the reference, also where every commit loses its connection once. */
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";

@@ -9,7 +9,7 @@ import { openPostgres } from "../../src/store/postgres/open.ts";
 import type { FoundNews, Store } from "../../src/store/store.ts";
 import { creationOf, sampleInstance, sampleRecord } from "../../src/testing/samples.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
-import { chanceOf } from "../support/chance.ts";
+import { seededChanceOf } from "../support/chance.ts";
 import { NewsFollower, sorted, versionsIn } from "../support/news-follower.ts";
 import { missingPgBouncer, PgBouncer } from "./pgbouncer.ts";
 import { serverOfFile } from "./of-file.ts";
@@ -130,7 +130,7 @@ for (const listen of [true, false]) {
   test(`a reader with listen=${listen} misses nothing while its connections end`, async (context) => {
     const store = `${server.url()}?schema=lost_${listen}&listen=${listen}`;
     await using sessions = await openSessions({ store, sweep: false });
-    await followTo(sessions, { store, chance: chanceOf(context), cuts: true });
+    await followTo(sessions, { store, chance: seededChanceOf(context), cuts: true });
   });
 }
 
@@ -139,7 +139,7 @@ test("a reader behind a pooler in transaction mode misses nothing", { skip: miss
   await (await openSessions({ store: `${server.url()}?schema=pooled`, sweep: false })).close();
   const store = `${pooler.url()}?schema=pooled`;
   await using sessions = await openSessions({ store, sweep: false });
-  await followTo(sessions, { store, chance: chanceOf(context), cuts: false });
+  await followTo(sessions, { store, chance: seededChanceOf(context), cuts: false });
 });
 
 /** Follow the news of other processes to their end, and compare with the store. */

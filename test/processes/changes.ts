@@ -1,5 +1,6 @@
 /** Random changes of a few sessions, documents and streams, which several processes make at the same time. */
 import { SessionError, type Sessions } from "../../src/index.ts";
+import { chanceFrom } from "../support/chance.ts";
 
 /** Make so many changes, or go on without end. */
 export interface ChangesTask {
@@ -56,15 +57,4 @@ export async function makeChanges(
     }
     say({ made });
   }
-}
-
-function chanceFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    // Mulberry32, by Tommy Ettinger.
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,5 +1,5 @@
 /** Messages and turns as they come in life and worse, for property tests. */
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import type { Value } from "../../src/domain/values/codec.ts";
 import type { Message, ToolCall, Turn } from "../../src/domain/turns/turn.ts";
 

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { doctor, sweep } from "../../src/admin.ts";
 import { hasCode, type Session, type Sessions } from "../../src/index.ts";
 import { coreOf, sessionsOn } from "../../src/sessions/sessions.ts";

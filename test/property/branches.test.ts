@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { doctor } from "../../src/admin.ts";
 import { hasCode, openSessions, type Message, type Session, type Sessions } from "../../src/index.ts";
 import { Engines, enginesOfRun } from "../crash/engines.ts";

@@ -3,7 +3,7 @@
  * random is made by {@link steps}; what it means depends on what stands, so it is worked out on the model as it goes.
  */
 import assert from "node:assert/strict";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import type { Change, KeyClaim, Transaction } from "../../src/domain/record/change.ts";
 import type { Value } from "../../src/domain/values/codec.ts";
 import { removeSession } from "../../src/domain/record/lifecycle.ts";

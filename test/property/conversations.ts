@@ -1,5 +1,5 @@
 /** Whole conversations, as programs have them: questions with answers, calls with their results, pictures, and what is said of them. */
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import type { Message, ToolCall } from "../../src/index.ts";
 
 /** A conversation by its turns: a question, and the messages of its answer. */

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { doctor, importSessions, sweep } from "../../src/admin.ts";
 import type { Message, ModelEvent, Session, Sessions, SessionsOptions, Value } from "../../src/index.ts";
 import { coreOf, sessionsOn } from "../../src/sessions/sessions.ts";

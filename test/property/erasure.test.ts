@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { erase, removeSession, sweep } from "../../src/admin.ts";
 import { SessionError, type Session, type SessionInfo, type SessionSnapshot } from "../../src/index.ts";
-import { chanceOf } from "../support/chance.ts";
+import { seededChanceOf } from "../support/chance.ts";
 import { inMemory, type InMemory } from "../support/in-memory.ts";
 import { rounds } from "../support/rounds.ts";
 
@@ -232,7 +232,7 @@ class History {
 }
 
 test("an erasure with forks leaves no word of its user after any history of sessions, devices and snapshots", async (context: TestContext) => {
-  const chance = chanceOf(context);
+  const chance = seededChanceOf(context);
   for (let round = 0; round < rounds(128); round++) {
     await using here = inMemory({ secret: "a secret for tests only", ttl: "30d" });
     const history = new History(here, chance);

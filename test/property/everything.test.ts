@@ -1,7 +1,7 @@
 /** Random commands over all parts of a store at once, through two programs, against a model of plain values. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { doctor, sweep } from "../../src/admin.ts";
 import { openSessions, SessionError, type Session, type Sessions, type Value } from "../../src/index.ts";
 import { assertSound, engineNames, Engines } from "../crash/engines.ts";

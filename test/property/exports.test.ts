@@ -1,7 +1,7 @@
 /** An export in the format of another program is the same conversation when it is imported, or says what it left out. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { renderings } from "../../src/files/renderings.ts";
 import { isUnknownResult } from "../../src/domain/turns/turn.ts";
 import { withoutNative } from "../../src/domain/request/native-form.ts";

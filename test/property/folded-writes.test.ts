@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { doctor } from "../../src/admin.ts";
 import { hasCode, SessionError, type Session } from "../../src/index.ts";
 import { inMemory, type InMemory } from "../support/in-memory.ts";

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { openaiModel } from "../../src/adapters/openai.ts";
 import { requestMessages } from "../../src/domain/request/model-request.ts";
 import { unbounded } from "../../src/domain/request/window.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Outcome } from "../../src/store/store.ts";

@@ -7,7 +7,7 @@ import { openSessions, type Sessions } from "../../src/index.ts";
 import { Engines, enginesOfRun } from "../crash/engines.ts";
 import { makeChanges } from "../processes/changes.ts";
 import { WorkerProcess } from "../processes/worker-process.ts";
-import { chanceOf } from "../support/chance.ts";
+import { seededChanceOf } from "../support/chance.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { NewsFollower, sorted, versionsIn, type Versions } from "../support/news-follower.ts";
 import { rounds } from "../support/rounds.ts";
@@ -33,7 +33,7 @@ async function compareAtTheEnd(sessions: Sessions, follower: NewsFollower, first
 }
 
 test("the last positions of a reader that resumes at random are those of the store (memory)", async (context) => {
-  const chance = chanceOf(context);
+  const chance = seededChanceOf(context);
   for (let round = 0; round < rounds(12); round++) {
     await using place = inMemory();
     const [one, other] = [place.another(), place.another()];
@@ -58,7 +58,7 @@ test("the last positions of a reader that resumes at random are those of the sto
 
 for (const engine of enginesOfRun("PostgreSQL")) {
   test(`the last positions of a reader that resumes at random are those of the store (${engine})`, async (context) => {
-    const chance = chanceOf(context);
+    const chance = seededChanceOf(context);
     const running = await engines.get(engine);
     for (let round = 0; round < rounds(4); round++) {
       const store = await running.fresh();

@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { eachItem } from "../../src/domain/values/pages.ts";
 import { hasCode, openSessions, type ConversationOwner, type Sessions } from "../../src/index.ts";
 import { engineNames, Engines } from "../crash/engines.ts";
-import { chanceOf } from "../support/chance.ts";
+import { seededChanceOf } from "../support/chance.ts";
 import { isThorough, rounds } from "../support/rounds.ts";
 
 const secret = "a secret for tests only";
@@ -248,7 +248,7 @@ async function run(store: string, chance: () => number): Promise<void> {
 }
 
 test("random commands of three devices and two users reach their own conversations alone, in memory", async (context) => {
-  const chance = chanceOf(context);
+  const chance = seededChanceOf(context);
   for (let round = 0; round < rounds(40); round++) await run("memory:", chance);
 });
 
@@ -258,7 +258,7 @@ for (const name of engineNames) {
     `random commands of devices and users reach their own conversations alone, on ${name}`,
     { skip },
     async (context) => {
-      const chance = chanceOf(context);
+      const chance = seededChanceOf(context);
       const engine = await engines.get(name);
       const count = name === "SQLite" ? rounds(8, 1) : 2;
       for (let round = 0; round < count; round++) await run(await engine.fresh(), chance);

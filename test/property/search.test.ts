@@ -10,7 +10,7 @@ import { storeBefore } from "../../src/store/calls/forwarding-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { scriptedClock, type ScriptedClock } from "../../src/testing/scripted-clock.ts";
 import { Engines, enginesOfRun } from "../crash/engines.ts";
-import { chanceOf } from "../support/chance.ts";
+import { seededChanceOf } from "../support/chance.ts";
 import { rounds } from "../support/rounds.ts";
 
 const engines = new Engines();
@@ -185,7 +185,7 @@ async function compareHistories(
   { clock, steps }: { readonly clock: ScriptedClock; readonly steps: number },
   context: TestContext,
 ): Promise<void> {
-  const chance = chanceOf(context);
+  const chance = seededChanceOf(context);
   const histories = ["one", "other"].map((name) => new History(store, name, clock, chance));
   for (let step = 0; step < rounds(steps, 60); step++) {
     for (const history of histories) {

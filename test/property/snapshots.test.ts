@@ -1,7 +1,7 @@
 /** A snapshot brings the turns of any session to another store byte for byte. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { openSessions } from "../../src/index.ts";
 import { turn } from "./arbitraries.ts";
 import { rounds } from "../support/rounds.ts";

@@ -1,7 +1,7 @@
 /** Random writes, looks, forks, archives and restores against a model of two lists and a list of turns, on every engine. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { doctor } from "../../src/admin.ts";
 import {
   hasCode,

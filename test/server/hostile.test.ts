@@ -1,7 +1,7 @@
 /** Every route against what no honest client sends: made from the schemas, near them, and from nothing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../support/fast-check.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import { startHost } from "../../src/host/index.ts";
 import { createServer, type Server } from "../../src/server/index.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { rounds } from "../../../test/support/rounds.ts";
 import { encode, type Value } from "../values/codec.ts";
 import { dataIn, escapedMarks, givenText, markOf, marksIn } from "./detached-data.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
 import { changeOf, draftOf, headOf, set, splice } from "./change.ts";
 import type { Splice } from "./entry.ts";

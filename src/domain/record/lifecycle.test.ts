@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { sampleAt, sampleRecord } from "../../testing/samples.ts";
 import { draftOf, type Change } from "./change.ts";
 import { encode, type Value } from "../values/codec.ts";

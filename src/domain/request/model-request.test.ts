@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { messages, turn } from "../../../test/property/arbitraries.ts";
 import { refusal } from "../../../test/support/strict-endpoint.ts";
 import { estimateTokens, estimateUsage } from "../turns/usage.ts";

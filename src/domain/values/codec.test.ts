@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { SessionError } from "../../errors.ts";
 import { decode, encode, type Value } from "./codec.ts";
 

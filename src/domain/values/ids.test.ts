@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { acceptedCallId, parseId, parseNewId, parseLogName, sortableId } from "./ids.ts";
 
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is meant

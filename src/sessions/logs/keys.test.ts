@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/fast-check.ts";
 import { encode, type Value } from "../../domain/values/codec.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { sameValue } from "../../domain/values/same-value.ts";

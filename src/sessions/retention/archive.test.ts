@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
 import { identityOf, sessionChanges } from "../../domain/record/change.ts";
-import { array, assert as holds, asyncProperty, string } from "fast-check";
+import { array, assert as holds, asyncProperty, string } from "../../../test/support/fast-check.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { decode, encode, type Value } from "../../domain/values/codec.ts";
 import { truncatedUsageLog, type Entry } from "../../domain/record/entry.ts";

@@ -4,7 +4,7 @@ import "./resolve.ts";
 import { createEvent, Runner, type Event, type Session } from "@google/adk";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { adkSessions } from "../../../src/adapters/adk.ts";
 import {
   fromFormat,

@@ -4,7 +4,7 @@ import "./resolve.ts";
 import { readUIMessageStream, safeValidateUIMessages, type UIMessage, type UIMessageChunk } from "ai";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { chats } from "../../../src/adapters/ai.ts";
 import { chunksOfMessage, ReceivedChunks } from "../../../src/adapters/chats/chunks.ts";
 import { assembled } from "../../../src/adapters/chats/package-ai.ts";

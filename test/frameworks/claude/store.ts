@@ -26,7 +26,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { erase } from "../../../src/admin.ts";
 import { claudeStore } from "../../../src/adapters/claude.ts";
 import { openSessions } from "../../../src/index.ts";

@@ -4,7 +4,7 @@
  */
 // oxlint-disable-next-line import/no-unassigned-import -- it is imported for what it does
 import "./resolve.ts";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";

@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { erase } from "../../../src/admin.ts";
 import { genkitStore, type GenkitStore } from "../../../src/adapters/genkit.ts";
 import { openSessions } from "../../../src/index.ts";

@@ -5,7 +5,7 @@ import { genkit } from "genkit/beta";
 import { mockModel } from "genkit/testing";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { genkitStore, type GenkitSnapshot, type GenkitStore } from "../../../src/adapters/genkit.ts";
 import {
   fromFormat,

@@ -4,7 +4,7 @@ import "./resolve.ts";
 import { Document } from "@langchain/core/documents";
 import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { uuid6, type Checkpoint } from "@langchain/langgraph-checkpoint";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { perdureSaver, type PerdureSaver } from "../../../src/adapters/langgraph.ts";

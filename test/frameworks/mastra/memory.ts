@@ -10,7 +10,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { erase } from "../../../src/admin.ts";
 import { perdureMemory } from "../../../src/adapters/mastra.ts";
 import { sessionIdOf } from "../../../src/adapters/mastra/stored-thread.ts";

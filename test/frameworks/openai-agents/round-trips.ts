@@ -4,7 +4,7 @@ import "./resolve.ts";
 import { MemorySession, protocol, type AgentInputItem } from "@openai/agents";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../support/fast-check.ts";
 import { openaiSession } from "../../../src/adapters/openai-agents.ts";
 import { fromFormat, toFormat, type Value } from "../../../src/index.ts";
 import { inMemory } from "../../support/in-memory.ts";
