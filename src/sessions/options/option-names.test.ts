@@ -1,9 +1,9 @@
 /** An option that does not exist is refused by every method that takes options: it would do nothing, in silence. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
-import { copySessions, doctor, erase, importSessions, stats, sweep } from "../admin.ts";
-import type { Session, Sessions } from "../index.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { copySessions, doctor, erase, importSessions, stats, sweep } from "../../admin.ts";
+import type { Session, Sessions } from "../../index.ts";
 
 /** Options of a JavaScript caller, which no compiler checks. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the options are wrong on purpose

@@ -1,9 +1,9 @@
 /** A commit whose answer was lost is settled by asking the store; a store that is away leaves nothing behind for good. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
-import { countAll } from "../domain/turns/counters.ts";
-import type { Model } from "./options/model.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { countAll } from "../../domain/turns/counters.ts";
+import type { Model } from "../options/model.ts";
 
 const away = { code: "store_unavailable" };
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
-import { hasCode } from "../errors.ts";
-import { createManager } from "../manager/manager.ts";
-import type { Model } from "./options/model.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { hasCode } from "../../errors.ts";
+import { createManager } from "../../manager/manager.ts";
+import type { Model } from "../options/model.ts";
 
 const usage = { inputTokens: 60, outputTokens: 40, totalTokens: 100 };
 const budgets = { user: { tokens: 250, per: "day" }, tenant: { tokens: 1000, turns: 8, per: "day" } } as const;

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import { replacedLog } from "../domain/turns/replaced-turns.ts";
-import { changeOf, draftOf, identityOf, splice } from "../domain/record/change.ts";
-import { truncatedUsageLog, type Splice } from "../domain/record/entry.ts";
-import type { SessionRecord } from "../domain/record/record.ts";
+import { replacedLog } from "../../domain/turns/replaced-turns.ts";
+import { changeOf, draftOf, identityOf, splice } from "../../domain/record/change.ts";
+import { truncatedUsageLog, type Splice } from "../../domain/record/entry.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
 import { test } from "node:test";
-import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
-import { countAll } from "../domain/turns/counters.ts";
-import { entryOfTurn, type Turn } from "../domain/turns/turn.ts";
-import { doctor, stats } from "../admin.ts";
-import { encode } from "../domain/values/codec.ts";
-import { defined } from "../domain/values/defined.ts";
-import { SessionError } from "../errors.ts";
-import { coreOf, type Sessions } from "./sessions.ts";
-import type { Model } from "./options/model.ts";
-import type { Session } from "./session/session.ts";
+import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
+import { countAll } from "../../domain/turns/counters.ts";
+import { entryOfTurn, type Turn } from "../../domain/turns/turn.ts";
+import { doctor, stats } from "../../admin.ts";
+import { encode } from "../../domain/values/codec.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { SessionError } from "../../errors.ts";
+import { coreOf, type Sessions } from "../sessions.ts";
+import type { Model } from "../options/model.ts";
+import type { Session } from "../session/session.ts";
 
 /** A model that says the number of its call; while it is down it fails, after `words` of its answer. */
 interface Numbered {

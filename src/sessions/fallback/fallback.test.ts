@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { inputsOf } from "../../test/support/inputs-of.ts";
-import { passRetry, place } from "../../test/support/store-away.ts";
-import { sessionsOn } from "./sessions.ts";
+import { inputsOf } from "../../../test/support/inputs-of.ts";
+import { passRetry, place } from "../../../test/support/store-away.ts";
+import { sessionsOn } from "../sessions.ts";
 
 test("without a fallback, a store that is away is a typed error", async () => {
   await using here = place();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
-import { correlated } from "./tracing/correlation.ts";
-import type { Session } from "./session/session.ts";
-import { sweep } from "../admin.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { correlated } from "../tracing/correlation.ts";
+import type { Session } from "./session.ts";
+import { sweep } from "../../admin.ts";
 
 const hour = 3_600_000;
 

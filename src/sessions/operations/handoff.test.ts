@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defined } from "../domain/values/defined.ts";
-import { inMemory } from "../../test/support/in-memory.ts";
-import type { Model, ModelRequest } from "./options/model.ts";
-import { sweep } from "../admin.ts";
+import { defined } from "../../domain/values/defined.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import type { Model, ModelRequest } from "../options/model.ts";
+import { sweep } from "../../admin.ts";
 
 const hour = 3_600_000;
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../test/support/in-memory.ts";
-import { countAll } from "../domain/turns/counters.ts";
-import { SessionError } from "../errors.ts";
-import { withTools } from "../manager/tool-loop.ts";
-import type { Model } from "./options/model.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { countAll } from "../../domain/turns/counters.ts";
+import { SessionError } from "../../errors.ts";
+import { withTools } from "../../manager/tool-loop.ts";
+import type { Model } from "../options/model.ts";
 
 /** A model that fails until it is up; it counts its calls. */
 function unsteady(): { model: Model; isUp: boolean; calls: number } {

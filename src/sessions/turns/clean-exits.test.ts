@@ -1,14 +1,14 @@
 /** An answer leaves no turn, no timer, no lease use and no watch behind in its process, however it ends. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { countTimers, settled } from "../../test/support/count-timers.ts";
-import { inMemory, type InMemory } from "../../test/support/in-memory.ts";
-import type { Answer } from "../domain/turns/answer.ts";
-import { SessionError } from "../errors.ts";
-import type { Model } from "./options/model.ts";
-import type { Session } from "./session/session.ts";
-import { coreOf } from "./sessions.ts";
-import type { ConsultOptions } from "./turns/question.ts";
+import { countTimers, settled } from "../../../test/support/count-timers.ts";
+import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
+import type { Answer } from "../../domain/turns/answer.ts";
+import { SessionError } from "../../errors.ts";
+import type { Model } from "../options/model.ts";
+import type { Session } from "../session/session.ts";
+import { coreOf } from "../sessions.ts";
+import type { ConsultOptions } from "./question.ts";
 
 /** A model that yields one word, then waits for its signal. */
 const endless: Model = async function* ({ signal }) {

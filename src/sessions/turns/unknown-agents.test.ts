@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { doctor } from "../admin.ts";
-import { inMemory } from "../../test/support/in-memory.ts";
-import type { Finding } from "./doctor.ts";
-import type { Model, ModelRequest } from "./options/model.ts";
-import type { Session } from "./session/session.ts";
+import { doctor } from "../../admin.ts";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import type { Finding } from "../doctor.ts";
+import type { Model, ModelRequest } from "../options/model.ts";
+import type { Session } from "../session/session.ts";
 
 const secret = "a secret for tests only";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hasCode, openSessions, SessionError, type Model, type Session, type Sessions } from "../index.ts";
+import { hasCode, openSessions, SessionError, type Model, type Session, type Sessions } from "../../index.ts";
 
 async function open(model: Model): Promise<{ sessions: Sessions; session: Session }> {
   const sessions = await openSessions({ store: "memory:", sweep: false, model });
