@@ -153,6 +153,20 @@ for (const [engine, open] of engines) {
     assert.ok((await documents.update("n", increment)) !== null, "over a deleted document");
   });
 
+  test(`an update beside a touch keeps the time of expiry that the touch set (${engine})`, async () => {
+    await using place = await open();
+    const documents = place.sessions.documents("state");
+    await documents.put("k", 1, { ttl: "1h" });
+    const touches: Promise<boolean>[] = [];
+    await documents.update("k", (value) => {
+      touches.push(documents.touch("k", "5h"));
+      return Number(value) + 1;
+    });
+    assert.deepEqual(await Promise.all(touches), [true]);
+    const { value, expiresAt } = (await documents.get("k"))!;
+    assert.deepEqual([value, expiresAt?.getTime()], [2, place.clock.now() + 5 * 3_600_000]);
+  });
+
   test(`an expired document is found by nothing, and is not revived by a touch (${engine})`, async () => {
     await using place = await open();
     const documents = place.sessions.documents("web");

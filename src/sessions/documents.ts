@@ -144,8 +144,9 @@ export class Documents {
         const data = encodeDocument(document, value, this.#core.options.limits);
         const user = found?.user ?? null;
         const write = { document, expected: current, put: { data, ttlMs: ttlMs ?? null, user } } as const;
-        const expiresAt = found?.expiresAt ?? null;
-        const outcome = await this.#tryCommit(new DocumentBatch(this.#core, [write], { expiresAt, lastVersion }));
+        // A touch leaves the version, so the store keeps the time of expiry that a touch meanwhile set.
+        const batch = new DocumentBatch(this.#core, [write], { expiresAt: "kept", lastVersion });
+        const outcome = await this.#tryCommit(batch);
         if (outcome.status === "ok") return outcome.versions[0] ?? null;
         if (attempt === attemptsMax) throw documentConflict(write, outcome.conflict.current?.version);
         ({ current: found, lastVersion } = outcome.conflict);

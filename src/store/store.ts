@@ -47,6 +47,7 @@ export interface Store {
    *   stored document.
    * INVARIANT document-versions-grow: a version that is not greater than all versions of its key is a `document_conflict`
    *   as well. That includes the versions of an expired or removed document, until `deleteDocuments` deletes it.
+   * INVARIANT expiry-is-kept: a put with `expiresAt: "kept"` leaves the time of expiry that the document has at the commit.
    * INVARIANT documents-land-together: the changes of documents in a transaction are applied with its changes of sessions,
    *   or none of them.
    * INVARIANT committed-is-durable: once the promise resolves, no crash loses the change (if `capabilities.durable`).

@@ -43,6 +43,25 @@ for (const [engine, storeOf] of [
     assert.ok(count("u") >= (processes - killed) * steps);
   });
 
+test("updates of one process and touches of another keep both: the value and the time of expiry (PostgreSQL)", async () => {
+  await using sessions = await openSessions({ store: server.url(), sweep: false });
+  await using others = await openSessions({ store: server.url(), sweep: false });
+  const documents = sessions.documents("touched");
+  for (let round = 0; round < 6; round++) {
+    const key = `k${round}`;
+    await documents.put(key, 1, { ttl: "1h" });
+    const touches: Promise<boolean>[] = [];
+    await documents.update(key, (value) => {
+      touches.push(others.documents("touched").touch(key, "5h"));
+      return Number(value) + 1;
+    });
+    assert.deepEqual(await Promise.all(touches), [true]);
+    const { value, expiresAt } = (await documents.get(key))!;
+    assert.equal(value, 2);
+    assert.ok(Number(expiresAt) > Date.now() + 4 * 3_600_000, "the expiry that the touch set");
+  }
+});
+
 /** What a writer acknowledged before it ended, or was killed in the middle. */
 async function writer(store: string, isKilled: boolean): Promise<string> {
   const script = join(import.meta.dirname, "document-writer.ts");

@@ -43,7 +43,8 @@ export interface DocumentPut extends OfDocument {
   readonly user: string | null;
   readonly createdAt: number;
   readonly updatedAt: number;
-  readonly expiresAt: number | null;
+  /** `"kept"`: the time of expiry that the stored document has at the commit; null if there is none. */
+  readonly expiresAt: number | null | "kept";
   readonly data: string;
 }
 
@@ -104,8 +105,10 @@ export function documentAfter(
   const { document } = change;
   switch (change.kind) {
     case "put": {
-      const { version, user, updatedAt, expiresAt, data } = change;
-      const createdAt = row !== undefined && isLive(row, now) ? row.createdAt : change.createdAt;
+      const { version, user, updatedAt, data } = change;
+      const live = row !== undefined && isLive(row, now) ? row : undefined;
+      const createdAt = live?.createdAt ?? change.createdAt;
+      const expiresAt = change.expiresAt === "kept" ? (live?.expiresAt ?? null) : change.expiresAt;
       return { ...document, version, user, createdAt, updatedAt, expiresAt, data };
     }
     case "remove":

@@ -16,14 +16,14 @@ export class DocumentBatch {
   /** The greatest version of each document that the store has returned. */
   readonly #stored = new Map<string, number>();
   /** The time of expiry of documents without a `ttl`. */
-  readonly #expiresAt: number | null;
+  readonly #expiresAt: null | "kept";
   #changes: readonly DocumentChange[] = [];
 
   /** `lastVersion`: a version of the documents that is known to be stored. */
   constructor(
     core: Core,
     writes: readonly ParsedDocumentWrite[],
-    { expiresAt = null, lastVersion = 0 }: { readonly expiresAt?: number | null; readonly lastVersion?: number } = {},
+    { expiresAt = null, lastVersion = 0 }: { readonly expiresAt?: null | "kept"; readonly lastVersion?: number } = {},
   ) {
     this.#core = core;
     this.#writes = writes;

@@ -89,8 +89,9 @@ function documentValue(change: DocumentChange, placed: { readonly n: number; rea
   if (change.kind === "touch") return { ...beginning, expires_at: change.expiresAt };
   const { version, updatedAt: updated_at } = change;
   if (change.kind === "remove") return { ...beginning, version, created_at: updated_at, updated_at, data: "" };
-  const { user: user_id, createdAt: created_at, expiresAt: expires_at, data } = change;
-  return { ...beginning, version, user_id, created_at, updated_at, expires_at, data };
+  const { user: user_id, createdAt: created_at, data } = change;
+  const expiry = change.expiresAt === "kept" ? { keeps_expiry: true } : { expires_at: change.expiresAt };
+  return { ...beginning, version, user_id, created_at, updated_at, data, ...expiry };
 }
 
 const expectedCodes = { absent: 0, present: -1 } as const;

@@ -299,7 +299,6 @@ drop function if exists ${schema}.commit_batch, ${schema}.commit_batch_with_docu
   ${schema}.delete_removed;
 ${removedLogs(schema)}
 ${commitBatch(schema)}
-${commitWithDocuments(schema)}
 ${commitChange(schema)}
 ${commitEntries(schema)}
 ${commitAppends(schema)}
@@ -313,5 +312,14 @@ ${messageIndex(schema)}`,
     sql: ({ schema }) => `
 ${putMessages(schema)}
 ${views(schema)}`,
+  },
+  {
+    version: 14,
+    title: "updates of documents keep the time of expiry",
+    breaking: false,
+    // Programs of the version before call the function with the same values.
+    sql: ({ schema }) => `
+drop function if exists ${schema}.commit_batch_with_documents;
+${commitWithDocuments(schema)}`,
   },
 ];

@@ -190,4 +190,10 @@ export const migrations: readonly Migration[] = [
     title: "views of the current branch",
     sql: viewsOfBranches,
   },
+  {
+    version: 14,
+    title: "updates of documents keep the time of expiry",
+    // Only PostgreSQL has functions of this step.
+    sql: "",
+  },
 ];

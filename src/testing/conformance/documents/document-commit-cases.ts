@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { DocumentChange, DocumentKey, StoredDocument } from "../../../domain/documents/document.ts";
 import type { Transaction } from "../../../domain/record/change.ts";
+import { defined } from "../../../domain/values/defined.ts";
 import type { DocumentConflict, Outcome, Store } from "../../../store/store.ts";
 import { creationOf, samplePut, sampleRemoval, sampleSplice, stepOf } from "../../samples.ts";
 import { keyOf, land, see, type Bench, type Check } from "../bench.ts";
@@ -91,6 +92,31 @@ export function documentCommitCases(check: Check): void {
     await write(store, sampleRemoval(document, { version: 11 }));
     await refuseDocument(store, touch(now + 600_000));
     assert.deepEqual(await read(store, document), []);
+  });
+
+  check("expiry-is-kept: a put that keeps the time of expiry finds that of a touch", async (bench) => {
+    const { store } = bench;
+    const { now } = await store.load([]);
+    const document = documentIn(bench, "kept");
+    const keep = (version: number, expected?: number): DocumentChange =>
+      samplePut(document, { version, expiresAt: "kept", ...defined({ expected }) });
+    const expiry = async (): Promise<number | null | undefined> => (await read(store, document))[0]?.expiresAt;
+    await write(store, keep(1));
+    assert.equal(await expiry(), null, "there was no document");
+    await write(store, samplePut(document, { version: 2, expiresAt: now + 3_600_000 }));
+    await write(store, { kind: "touch", document, expected: "present", expiresAt: now + 7_200_000 });
+    await write(store, keep(3, 2));
+    assert.deepEqual(await read(store, document), [
+      storedOf(samplePut(document, { version: 3, expiresAt: now + 7_200_000 })),
+    ]);
+    await write(store, keep(4));
+    assert.equal(await expiry(), now + 7_200_000, "whatever the version");
+    await write(store, samplePut(document, { version: 5, expiresAt: now - 1 }));
+    await write(store, keep(6));
+    assert.equal(await expiry(), null, "an expired document has none");
+    await write(store, sampleRemoval(document, { version: 7 }));
+    await write(store, keep(8));
+    assert.equal(await expiry(), null, "a removed document has none");
   });
 
   check("documents-land-together: the changes of a transaction land together, or none of them", async (bench) => {
@@ -204,6 +230,7 @@ export function storedOf({
   expiresAt,
   data,
 }: ReturnType<typeof samplePut>): StoredDocument {
+  assert.ok(expiresAt !== "kept");
   return { ...document, version, user, createdAt, updatedAt, expiresAt, data };
 }
 

@@ -66,7 +66,7 @@ export function judgeDocuments(schema: string): string {
 export function writeDocuments(schema: string): string {
   return `
   for _document in
-    select change.* from json_to_recordset(_documents) as change(${change})
+    select change.* from json_to_recordset(_documents) as change(${change}, keeps_expiry boolean)
     where change.n <> all (_refused) ${byKey("change")}
   loop
     if _document.kind = 'touch' then
@@ -77,7 +77,11 @@ export function writeDocuments(schema: string): string {
       version = _document.version, user_id = _document.user_id, data = _document.data,
       created_at = case when ${isLive("document")} then document.created_at else _document.created_at end,
       updated_at = _document.updated_at,
-      expires_at = case when _document.kind = 'remove' then 0 else _document.expires_at end
+      expires_at = case
+        when _document.kind = 'remove' then 0
+        when _document.keeps_expiry and ${isLive("document")} then document.expires_at
+        else _document.expires_at
+      end
     where ${ofDocument("document")} and not (${unfit("_document", "document")});
     continue when found or _document.kind = 'remove';
     insert into ${schema}.documents (
