@@ -400,7 +400,7 @@ function attempt(life: Life, memory: Memory, command: Exclude<Command, { do: "pa
       assert.ok(status !== "open" && status !== "waiting");
       const sealing = { status, output, requests, durationMs, ...(usage && { usage }) };
       return sealTurn(
-        record,
+        draft,
         { open, sealing, fence: memory.fence ?? 0, release: command.release, replaced: [] },
         context,
       );

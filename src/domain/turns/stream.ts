@@ -100,7 +100,7 @@ export function endStream(
   const { fence } = guardStreamToken(record, parts.token);
   const { rest, bytes } = restOf(record, parts);
   const last = { chunks: rest, chunkBytes: bytes };
-  return sealTurn(record, { open, sealing, fence, release: true, replaced: [], rest: last }, context);
+  return sealTurn(draftOf(record), { open, sealing, fence, release: true, replaced: [], rest: last }, context);
 }
 
 /** The parts that are not written yet, and the bytes of all parts with them. @throws SessionError `range_invalid` */

@@ -290,37 +290,34 @@ export interface Sealing {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
+/** A turn in progress and its end. */
+export interface SealedTurn {
+  readonly open: Turn;
+  readonly sealing: Sealing;
+  readonly fence: number;
+  /** The lease is released too. */
+  readonly release: boolean;
+  /** The entries of the turns that it replaced. */
+  readonly replaced: readonly Entry[];
+  /** The session ends in the same step, for this reason. */
+  readonly endReason?: string | undefined;
+  /** The last chunks of a stream, which keeps them. */
+  readonly rest?: NewChunks | undefined;
+}
+
 /**
- * Seal the turn in progress: the sealed turn replaces the open one, and its chunks are deleted, in the same step. With
- * `release` the lease is released too. `replaced`: the entries of the turns that it replaced. With `endReason` the session
- * ends in the same step. `rest`: the last chunks of a stream, which keeps them.
+ * Seal the turn in progress: the sealed turn replaces the open one, and its chunks are deleted, in the same step.
  * @throws SessionError `fenced`, `turn_not_open`, `turn_too_large`, `turn_parts_exceeded`
  */
 export function sealTurn(
-  record: SessionRecord,
-  {
-    open,
-    sealing,
-    fence,
-    release,
-    replaced,
-    endReason,
-    rest,
-  }: {
-    open: Turn;
-    sealing: Sealing;
-    fence: number;
-    release: boolean;
-    replaced: readonly Entry[];
-    endReason?: string | undefined;
-    rest?: NewChunks | undefined;
-  },
+  draft: Draft,
+  { open, sealing, fence, release, replaced, endReason, rest }: SealedTurn,
   context: Context,
 ): Change {
+  const { record } = draft;
   guardFence(record, fence);
   if (record.openTurn !== open.seq || record.waiting !== null)
     throw new SessionError("turn_not_open", { ...sessionIds(record), turn: open.seq });
-  const draft = draftOf(record);
   const turn = { ...open, ...sealing };
   if (rest !== undefined && rest.chunks.length > 0) appendChunks(draft, rest, context);
   const entry = sealOver(draft, turn, replaced);

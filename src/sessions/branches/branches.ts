@@ -26,7 +26,7 @@ import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Handle } from "../handle/handle.ts";
-import { hasMarks, markedText, putStaying, stayingWithout } from "../memory/turn-changes.ts";
+import { hasMarks, markedText, putStaying, stayingWithout } from "../turn-marks/turn-changes.ts";
 import { branchTree } from "../handle/kept-turns.ts";
 
 /** One branch of a session: a version of its conversation. */

@@ -10,6 +10,7 @@ import { readTurn, resumeOf } from "../../domain/turns/turn.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { eachEntry, readLog } from "../core/log-reader.ts";
+import { hasMarks, stayingAfterEnd, type ReplacingEnd, type StayingMarks } from "../turn-marks/turn-changes.ts";
 
 /**
  * The open turn and the readable chunks of its answer: a damaged chunk must not prevent the recovery.
@@ -42,12 +43,26 @@ export async function readAbandonedTurn(
   return { turn, chunks, written, notRun };
 }
 
-/**
- * The entries of the turns that the open turn replaced; none where it replaced none. A lost entry must not prevent the end of
- * the open turn: the others are returned.
- */
-export async function readReplacedTurns(core: Core, record: SessionRecord): Promise<readonly Entry[]> {
-  if (!hasReplaced(record)) return [];
+/** What the end of an open turn needs of the turns that it replaced. */
+export interface Replaced {
+  readonly entries: readonly Entry[];
+  /** The marks and ratings that stay; undefined where the turn replaced none, and all stay. */
+  readonly marks: StayingMarks | undefined;
+}
+
+/** The turns that the open turn replaced, as far as its end needs them. */
+export async function readReplaced(
+  core: Core,
+  record: SessionRecord,
+  end: Pick<ReplacingEnd, "open" | "isWordless">,
+): Promise<Replaced> {
+  if (!hasReplaced(record)) return { entries: [], marks: undefined };
+  const entries = end.isWordless || hasMarks(record) ? await readReplacedTurns(core, record) : [];
+  return { entries, marks: await stayingAfterEnd(core, record, { ...end, replaced: entries }) };
+}
+
+/** A lost entry must not prevent the end of the open turn: the others are returned. */
+async function readReplacedTurns(core: Core, record: SessionRecord): Promise<readonly Entry[]> {
   try {
     return await Array.fromAsync(eachEntry(core, record, replacedLog));
   } catch (error) {

@@ -9,6 +9,7 @@ import {
   type Draft,
 } from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import { assemble } from "../../domain/turns/chunk.ts";
 import { leaseRuns, recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Identity, Lease, SessionRecord } from "../../domain/record/record.ts";
 import { endOfWait } from "../../domain/writes/waiting.ts";
@@ -23,7 +24,8 @@ import { readLog } from "../core/log-reader.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { failureOf, traceCall, type Operation, type OperationName } from "../tracing/operation.ts";
 import { hasSeen, seenOf, type Seen } from "../core/seen.ts";
-import { readAbandonedTurn, readReplacedTurns } from "./abandoned-turn.ts";
+import { putStaying } from "../turn-marks/turn-changes.ts";
+import { readAbandonedTurn, readReplaced } from "./abandoned-turn.ts";
 import { claimsKeysElsewhere, claimsTwice, guardKeys, inheritedEntry } from "./claimed-keys.ts";
 import { Contention } from "./contention.ts";
 import type { Gate } from "./gate.ts";
@@ -521,7 +523,7 @@ export class Handle implements WritableSession, FoldingView {
   /** Seal the turn that waits, in the draft. */
   async #endWait(draft: Draft, reason: string = interruptions.taken_over): Promise<void> {
     const { record } = draft;
-    const turn = await this.#abandonedTurn(record, record.openTurn ?? 0);
+    const turn = await this.#abandonedTurn(draft, record.openTurn ?? 0);
     const context = this.core.context();
     sealLeft(draft, turn, endOfWait(record, reason, context.now), context);
   }
@@ -531,20 +533,21 @@ export class Handle implements WritableSession, FoldingView {
     const { lease, openTurn } = draft.record;
     if (lease !== null && recovers === "dead" && (await this.core.instance.isAlive(this.key, lease))) return;
     const isLeft = openTurn !== null && draft.record.waiting === null;
-    const turn = isLeft ? await this.#abandonedTurn(draft.record, openTurn) : null;
+    const turn = isLeft ? await this.#abandonedTurn(draft, openTurn) : null;
     // A takeover from any holder does not check whether that holder is alive.
     const to = recovers === "any" ? this.core.instance.id : null;
     recover(draft, turn, { reason, to }, this.core.context());
   }
 
-  async #abandonedTurn(record: SessionRecord, seq: number): Promise<AbandonedTurn> {
-    const turn = await readAbandonedTurn(this.core, record, seq);
-    return { ...turn, replaced: await this.replacedTurns() };
-  }
-
-  /** The entries of the turns that the open turn replaced; none where it replaced none. */
-  replacedTurns(): Promise<readonly Entry[]> {
-    return readReplacedTurns(this.core, this.#record);
+  /** The turn that is to be sealed in the draft. The marks and ratings of turns that go with its end go in the draft. */
+  async #abandonedTurn(draft: Draft, seq: number): Promise<AbandonedTurn> {
+    const { record } = draft;
+    const left = await readAbandonedTurn(this.core, record, seq);
+    const isWordless = assemble(left.chunks).length === 0;
+    const { entries, marks } = await readReplaced(this.core, record, { open: left.turn, isWordless });
+    // They are those of the record: the draft has changed neither.
+    if (marks !== undefined) putStaying(draft, marks, this.core.context());
+    return { ...left, replaced: entries };
   }
 
   /** The entry that the store found for a claimed key, with its number in the log. */

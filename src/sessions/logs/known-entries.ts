@@ -16,7 +16,7 @@ import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import { keptTurns, treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
-import { marksOfAmended, putStaying, stayingUpTo } from "../memory/turn-changes.ts";
+import { marksOfAmended, putStaying, stayingUpTo } from "../turn-marks/turn-changes.ts";
 
 /** A write that replaces nothing needs no reading. */
 export const nothingKnown: Known = { logs: new Map() };

@@ -25,7 +25,8 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Handle } from "../handle/handle.ts";
 import { keepDefault, type Compaction, type Summarizer } from "../options/compaction.ts";
 import { toolless, type Model } from "../options/model.ts";
-import { currentSummaries, KnownTurns, newestSummary, readTurnMemory } from "./read-memory.ts";
+import { KnownTurns, readTurnMemory } from "../turn-marks/read-marks.ts";
+import { currentSummaries, newestSummary } from "./read-memory.ts";
 import { unlessAborted } from "./model-text.ts";
 import { askSummarizer, modelSummarizer } from "./summarizer.ts";
 

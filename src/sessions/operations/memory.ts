@@ -12,7 +12,7 @@ import {
   type MarkedTurn,
   type TurnMemory,
 } from "../../domain/memory/turn-memory.ts";
-import { headOf } from "../../domain/record/change.ts";
+import { haveSameTurns, headOf } from "../../domain/record/change.ts";
 import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -26,7 +26,8 @@ import { markOf } from "../../domain/writes/named-logs.ts";
 import { SessionError } from "../../errors.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import type { Handle } from "../handle/handle.ts";
-import { currentSummaries, KnownTurns, storedRatings } from "../memory/read-memory.ts";
+import { currentSummaries } from "../memory/read-memory.ts";
+import { KnownTurns, storedRatings } from "../turn-marks/read-marks.ts";
 import { keptBy, summarizerOf, summarizeTurns } from "../memory/summarize.ts";
 import type { Summarizer } from "../options/compaction.ts";
 
@@ -100,7 +101,7 @@ export async function markOn(
     // A summary does not say whether a turn is pinned, but it must not repeat one that is left out.
     const summarized = memory.leftOut.length === before.leftOut.length ? undefined : seq;
     const written = await handle.write((draft, context) =>
-      markOf(draft.record, memoryLog) === markOf(record, memoryLog)
+      haveSameTurns(draft.record, record) && markOf(draft.record, memoryLog) === markOf(record, memoryLog)
         ? putMemory(draft, { memory, summarized }, context)
         : null,
     );
@@ -178,12 +179,14 @@ async function changeRatings(
     const ratings = await change(record, before);
     const differs = before.findIndex((one, index) => one !== ratings[index]);
     const kept = differs < 0 ? before.length : differs;
-    const isRead = before.length === headOf(record, feedbackLog);
+    const areReadable = before.length === headOf(record, feedbackLog);
     let isUnchanged = false;
     const written = await handle.write((draft, context) => {
-      if (markOf(draft.record, feedbackLog) !== markOf(record, feedbackLog)) return null;
+      const isRead =
+        haveSameTurns(draft.record, record) && markOf(draft.record, feedbackLog) === markOf(record, feedbackLog);
+      if (!isRead) return null;
       // Entries that cannot be read go with the next change.
-      const put = putRatings(draft, { ratings, kept: isRead ? kept : 0 }, context);
+      const put = putRatings(draft, { ratings, kept: areReadable ? kept : 0 }, context);
       isUnchanged = put === null;
       return put;
     });

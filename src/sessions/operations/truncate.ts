@@ -8,7 +8,7 @@ import type { Handle } from "../handle/handle.ts";
 import { visitSoon } from "../attachments/removal.ts";
 import { removeSharing } from "../branches/branches.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { putStaying, stayingUpTo } from "../memory/turn-changes.ts";
+import { putStaying, stayingUpTo } from "../turn-marks/turn-changes.ts";
 import { readTruncated } from "../turns/entry-reader.ts";
 
 /** @throws SessionError as `Session.truncate` */

@@ -6,13 +6,16 @@ import { guardToken, resumeTurn, sealWaiting, type Resumption } from "../../doma
 import { isWordless, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { hasCode } from "../../errors.ts";
-import { readAbandonedTurn } from "../handle/abandoned-turn.ts";
+import { sessionIds } from "../../domain/record/guards.ts";
+import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import { readAbandonedTurn, readReplaced } from "../handle/abandoned-turn.ts";
 import type { Handle } from "../handle/handle.ts";
 import type { Flush } from "../../domain/writes/flush.ts";
 import { useReferences } from "../attachments/put.ts";
 import { answering } from "../turns/begin.ts";
 import { guardSeal, sealedUsage, type Seal } from "../turns/progress/seal.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
+import { putStaying } from "../turn-marks/turn-changes.ts";
 import { waitingTurn, type WaitingTurn } from "../turns/progress/waiting-turn.ts";
 
 /** The turn that waits; null if none does, or its time is up. */
@@ -70,7 +73,6 @@ async function sealNext(handle: Handle, token: string, seal: Seal): Promise<Turn
   const whole = status === "done" ? output : closeToolCalls(output, notRun);
   const used = useReferences(handle, whole);
   if (used !== undefined) await used;
-  const replaced = isWordless({ status, output: whole }) ? await handle.replacedTurns() : [];
   const sealing = (open: Turn, now: number): Sealing => ({
     status,
     output: whole,
@@ -78,16 +80,23 @@ async function sealNext(handle: Handle, token: string, seal: Seal): Promise<Turn
     ...sealedUsage(open, { ...seal, requests: seal.requests ?? 0 }, { output: whole, before: turn.output.length, now }),
   });
   let sealed: Turn | undefined;
-  await handle.write(
-    (draft, context, writer) => {
-      const { change, turn: done } = sealWaiting(draft, { token, turn, writer, sealing, replaced }, context);
-      sealed = done;
-      return change;
-    },
-    { recovers: "dead" },
-  );
-  if (sealed === undefined) throw new Error("the rule of a seal was applied");
-  return sealed;
+  return await retryOnConflict(sessionIds(handle.record), async (attempt) => {
+    // Marks or ratings were changed since they were read.
+    if (attempt > 1) await handle.refresh();
+    const end = { open: turn, isWordless: isWordless({ status, output: whole }) };
+    const { entries: replaced, marks } = await readReplaced(handle.core, handle.record, end);
+    await handle.write(
+      (draft, context, writer) => {
+        sealed = undefined;
+        if (marks !== undefined && !putStaying(draft, marks, context)) return null;
+        const { change, turn: done } = sealWaiting(draft, { token, turn, writer, sealing, replaced }, context);
+        sealed = done;
+        return change;
+      },
+      { recovers: "dead" },
+    );
+    return sealed;
+  });
 }
 
 /** The turn and its chunks. They do not change while the turn waits. */

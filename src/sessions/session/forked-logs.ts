@@ -12,7 +12,8 @@ import type { Core } from "../core/core.ts";
 import { eachEntry, readLog } from "../core/log-reader.ts";
 import { ArrivingLogs, stepOf, type ArrivedLogs } from "../core/staged-logs.ts";
 import type { Handle } from "../handle/handle.ts";
-import { currentSummaries, KnownTurns } from "../memory/read-memory.ts";
+import { currentSummaries } from "../memory/read-memory.ts";
+import { KnownTurns } from "../turn-marks/read-marks.ts";
 
 /** The session at the moment of the fork. */
 export interface ForkedMoment {

@@ -9,7 +9,7 @@ import { estimateUsage, isModelName, parseUsage } from "../../domain/turns/usage
 import { defined } from "../../domain/values/defined.ts";
 import type { Core } from "../core/core.ts";
 import { lineOf, modelText, unlessAborted } from "../memory/model-text.ts";
-import { readTurnMemory } from "../memory/read-memory.ts";
+import { readTurnMemory } from "../turn-marks/read-marks.ts";
 import { isLeftOut, turnsBetween } from "../memory/summarize.ts";
 import { toolless } from "../options/model.ts";
 import type { MadeTitle, ResolvedTitles, Titler } from "../options/titles.ts";

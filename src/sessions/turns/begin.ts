@@ -25,6 +25,7 @@ import { readLog } from "../core/log-reader.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { withoutForks } from "../handle/detach-forks.ts";
 import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.ts";
+import { putStaying, stayingUpTo, type StayingMarks } from "../turn-marks/turn-changes.ts";
 import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
@@ -103,8 +104,10 @@ async function beginTurnOn(
       ? await writeAgain(
           handle,
           earlier,
-          (truncated) => (draft, context, writer) =>
-            beginAgain(draft, { ...beginning(draft, context, writer), truncated }, context),
+          (truncated, marks) => (draft, context, writer) =>
+            putStaying(draft, marks, context)
+              ? beginAgain(draft, { ...beginning(draft, context, writer), truncated }, context)
+              : null,
           options,
         )
       : undefined;
@@ -243,7 +246,7 @@ const againMax = 20;
 async function writeAgain(
   handle: Handle,
   earlier: Turn,
-  ruleFor: (truncated: TruncatedTurns) => Rule,
+  ruleFor: (truncated: TruncatedTurns, marks: StayingMarks) => Rule,
   options: WriteOptions,
 ): Promise<WriteResult | undefined> {
   for (let attempt = 1; attempt <= againMax; attempt++) {
@@ -252,8 +255,10 @@ async function writeAgain(
     const last = turns.at(-1) === undefined ? undefined : turnOf(turns.at(-1)!);
     if (last?.key !== earlier.key || last.seq !== earlier.seq || !isUnanswered(last)) return undefined;
     const truncated = await readTruncated(handle, { from: last.seq, to: last.seq });
+    const marks = await stayingUpTo(handle.core, handle.record, last.seq - 1);
     try {
-      return await withoutForks(handle, () => handle.write(ruleFor(truncated), options));
+      const written = await withoutForks(handle, () => handle.write(ruleFor(truncated, marks), options));
+      if (written.status !== "unchanged") return written;
     } catch (error) {
       if (hasCode(error, "legal_hold")) return undefined;
       if (!hasCode(error, "conflict")) throw error;

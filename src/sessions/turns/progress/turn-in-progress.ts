@@ -1,5 +1,5 @@
 import { keptChunk, parseChunk, type Chunk } from "../../../domain/turns/chunk.ts";
-import type { Change } from "../../../domain/record/change.ts";
+import { draftOf, type Change, type Draft } from "../../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../../domain/record/entry.ts";
 import type { SessionRecord, Waiting } from "../../../domain/record/record.ts";
 import { waitTurn, type Wait } from "../../../domain/writes/waiting.ts";
@@ -7,7 +7,14 @@ import { sortableId } from "../../../domain/values/ids.ts";
 import { guardNames } from "../../../domain/values/option-names.ts";
 import { closeToolCalls, type Message, type Resume, type ToolCall, type Turn } from "../../../domain/turns/turn.ts";
 import { isWordless } from "../../../domain/turns/leases.ts";
-import { addChunks, guardToolCalls, sealTurn, type NewChunks, type Sealing } from "../../../domain/turns/turns.ts";
+import {
+  addChunks,
+  guardToolCalls,
+  sealTurn,
+  type NewChunks,
+  type SealedTurn,
+  type Sealing,
+} from "../../../domain/turns/turns.ts";
 import { countToolCalls } from "../../../domain/turns/message-steps.ts";
 import { estimateUsage } from "../../../domain/turns/usage.ts";
 import { fenced, sessionIds, type Context } from "../../../domain/record/guards.ts";
@@ -17,7 +24,10 @@ import { hasCode, SessionError, type ErrorCode } from "../../../errors.ts";
 import type { Interruption } from "../../../errors/answer-problems.ts";
 import { guardDailyTokens } from "../../budgets/daily-guard.ts";
 import { storedErrorOf } from "./turn-error.ts";
+import { retryOnConflict } from "../../core/retry-on-conflict.ts";
+import { readReplaced } from "../../handle/abandoned-turn.ts";
 import type { Handle } from "../../handle/handle.ts";
+import { putStaying } from "../../turn-marks/turn-changes.ts";
 import { parseFlush, type Flush } from "../../../domain/writes/flush.ts";
 import { isStreamScope } from "../../../domain/values/internal-scope.ts";
 import { traceCall } from "../../tracing/operation.ts";
@@ -403,12 +413,11 @@ export class TurnInProgress implements AsyncDisposable {
     // A finished turn may end with a tool call that its caller runs; a broken one must not leave calls without results.
     const whole = status === "done" ? output : closeToolCalls(output, this.waiting);
     const sealing: Sealing = { status, output: whole, ...this.#sealedUsage(seal, whole) };
-    const replaced = isWordless(sealing) ? await this.#handle.replacedTurns() : [];
     const endReason = status === "done" ? this.#endReason : undefined;
     const rest = { chunks, chunkBytes: this.#chunks.bytes };
-    const sealed = { open: this.open, sealing, fence: this.#fence, release: this.#releases, replaced, endReason, rest };
+    const sealed = { open: this.open, sealing, fence: this.#fence, release: this.#releases, endReason, rest };
     try {
-      await this.#writeSeal((record, context) => sealTurn(record, sealed, context), together);
+      await this.#writeSeal(sealed, together);
     } catch (error) {
       // Too large to store: seal it without its output, so that the session can continue.
       const exceeds = (hasCode(error, "turn_too_large") || hasCode(error, "turn_parts_exceeded")) && this.#isOwn(error);
@@ -422,21 +431,33 @@ export class TurnInProgress implements AsyncDisposable {
     return { ...this.open, ...sealing };
   }
 
-  async #writeSeal(
-    seal: (record: SessionRecord, context: Context) => Change,
-    { commit, beside }: SealTogether,
-  ): Promise<void> {
+  async #writeSeal(sealed: Omit<SealedTurn, "replaced">, { commit, beside }: SealTogether): Promise<void> {
     const handle = this.#handle;
+    const { open, sealing } = sealed;
+    const ruleOn = async (record: SessionRecord): Promise<(draft: Draft, context: Context) => Change | null> => {
+      const { entries, marks } = await readReplaced(handle.core, record, { open, isWordless: isWordless(sealing) });
+      return (draft, context) =>
+        marks === undefined || putStaying(draft, marks, context)
+          ? sealTurn(draft, { ...sealed, replaced: entries }, context)
+          : null;
+    };
     if (commit !== undefined) {
       await commit(async (attempt) => {
         if (attempt > 1) await handle.peek();
-        return [seal(handle.record, handle.core.context())];
+        const { record } = handle;
+        const change = (await ruleOn(record))(draftOf(record), handle.core.context());
+        return change === null ? [] : [change];
       });
       // The other record may have been written by an earlier call already: then nothing was written now.
       const { record } = await handle.peek();
       if (record.openTurn !== this.seq || record.lease?.fence !== this.#fence) return;
     }
-    await handle.write(({ record }, context) => seal(record, context), defined({ beside }));
+    await retryOnConflict(sessionIds(handle.record), async (attempt) => {
+      // Marks or ratings were changed since they were read.
+      if (attempt > 1) await handle.peek();
+      const { status } = await handle.write(await ruleOn(handle.record), defined({ beside }));
+      return status === "ok" ? true : undefined;
+    });
   }
 
   #sealedUsage(seal: Seal, output: readonly Message[]): ReturnType<typeof sealedUsage> {

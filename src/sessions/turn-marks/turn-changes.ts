@@ -3,13 +3,14 @@ import { spliceRatings, type StoredRating } from "../../domain/memory/feedback.t
 import { turnIdentity } from "../../domain/memory/turn-identity.ts";
 import { spliceMemory, type MarkedTurn, type TurnMemory } from "../../domain/memory/turn-memory.ts";
 import { headOf, type Draft } from "../../domain/record/change.ts";
-import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
+import { feedbackLog, memoryLog, type Entry } from "../../domain/record/entry.ts";
 import type { Context } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import type { Turn } from "../../domain/turns/turn.ts";
+import { hasKept, isTurn } from "../../domain/turns/replaced-turns.ts";
+import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { markOf } from "../../domain/writes/named-logs.ts";
 import type { Core } from "../core/core.ts";
-import { KnownTurns, readTurnMemory, storedRatings } from "./read-memory.ts";
+import { KnownTurns, readTurnMemory, storedRatings } from "./read-marks.ts";
 
 /** What stays of the marks and the ratings of a session, as they are in one record of it. */
 export interface StayingMarks {
@@ -56,6 +57,32 @@ export async function stayingWithout(
     record,
     async (marked) => deleted.has(textOf(marked)) && !(await isCurrent(turns, marked)),
   );
+}
+
+/** The end of an open turn that replaced others. */
+export interface ReplacingEnd {
+  readonly open: Turn;
+  /** True where it ends before the first word of its answer: the replaced turns are put back. */
+  readonly isWordless: boolean;
+  /** The entries of the turns that it replaced. */
+  readonly replaced: readonly Entry[];
+}
+
+/** The marks and ratings that stay once the turn has ended: those of the replaced turns go, or those of the open one, which gives way. */
+export async function stayingAfterEnd(
+  core: Core,
+  record: SessionRecord,
+  { open, isWordless, replaced }: ReplacingEnd,
+): Promise<StayingMarks> {
+  const others = replaced.filter(isTurn).flatMap((entry, index) => {
+    const turn = readTurn({ ...entry, seq: open.seq + index });
+    return typeof turn === "string" ? [] : [markedText(turn)];
+  });
+  const isPutBack = isWordless && hasKept(replaced);
+  // A branch that is put back may have a turn that begins as the open one: its turns are not read for this.
+  const gone = new Set(isPutBack && others.length > 0 ? [markedText(open)] : isPutBack ? [] : others);
+  for (const kept of isPutBack ? others : [markedText(open)]) gone.delete(kept);
+  return await staying(core, record, (marked) => Promise.resolve(gone.has(textOf(marked))));
 }
 
 async function isCurrent(turns: KnownTurns, [seq, identity]: MarkedTurn): Promise<boolean> {

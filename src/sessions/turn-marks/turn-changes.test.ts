@@ -1,0 +1,251 @@
+/** Marks and ratings of turns that are deleted, replaced or amended. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { assertSound, fill, naming, recording } from "../../../test/support/summarizing.ts";
+import { sessionChanges } from "../../domain/record/change.ts";
+import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
+
+test("marks and ratings are of one turn: after a truncation another turn with its number has none", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.pin(3);
+  await session.rate(3, { rating: "down", comment: "a secret" });
+  await session.rate(1, { rating: "up" });
+  await session.truncate(2);
+  assert.ok(!JSON.stringify(await place.sessions.snapshot("s")).includes("a secret"));
+  await session.append({ input: "other", output: "turn" });
+  assert.deepEqual(
+    [await session.memory(), (await session.ratings()).map(({ turn }) => turn)],
+    [{ pinned: [], leftOut: [] }, [1]],
+  );
+  await session.rate(1, { rating: "down" });
+  await session.rate(1, { rating: 3, by: "judge" });
+  assert.deepEqual(
+    (await session.ratings({ turn: 1 })).map(({ rating, by }) => [rating, by]),
+    [
+      ["down", null],
+      [3, "judge"],
+    ],
+  );
+  await session.rate(1, { rating: null });
+  assert.deepEqual(
+    (await session.ratings()).map(({ by }) => by),
+    ["judge"],
+  );
+});
+
+test("marks and ratings of deleted turns go in the commit that deletes these, and a mark set meanwhile is kept or goes too", async () => {
+  for (const isBranch of [true, false]) {
+    await using place = inMemory({ model: recording().model });
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, 3);
+    await session.pin(1);
+    await session.leaveOut(2);
+    await session.rate(1, { rating: "up", comment: "stays" });
+    await session.rate(2, { rating: "down", comment: "of the first branch" });
+    await place.clock.advance(1);
+    if (isBranch) {
+      await (
+        await session.edit(2, "edited2")
+      ).done;
+      await session.pin(2);
+      await session.rate(2, { rating: "up", comment: "of the second branch" });
+      assert.deepEqual(await session.memory(), { pinned: [1, 2], leftOut: [] });
+    }
+    const other = await place.another().get("s");
+    const commit = place.store.commit.bind(place.store);
+    let deletions = 0;
+    place.store.commit = async (batch) => {
+      // Another writer rates between the read and the commit.
+      if (++deletions === 1) await other.rate(1, { rating: 0.5, by: "late", comment: "late" });
+      return await commit(batch);
+    };
+    if (isBranch) await session.removeBranch("1");
+    else await session.truncate(1);
+    place.store.commit = commit;
+    assert.equal(deletions, 3, "the rating, the refused deletion and the one that was made");
+    const { logs } = await place.sessions.snapshot("s");
+    const stored = JSON.stringify(logs);
+    assert.ok(!stored.includes("of the first branch"));
+    assert.deepEqual(
+      (await session.ratings()).map(({ comment }) => comment),
+      isBranch ? ["stays", "late", "of the second branch"] : ["stays", "late"],
+    );
+    assert.deepEqual(await session.memory(), { pinned: isBranch ? [1, 2] : [1], leftOut: [] });
+    assert.deepEqual(
+      (logs["#memory"]?.[0]?.data as { leftOut?: unknown } | undefined)?.leftOut,
+      [],
+      "no mark is left behind",
+    );
+    await assertSound(place);
+  }
+});
+
+test("a truncation deletes the ratings of replaced turns too, and gone pins are not in the way of new ones", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "first", output: "reply" });
+  for (let round = 1; round <= 21; round++) {
+    await session.append({ input: `round ${round}`, output: "reply" });
+    await session.pin(2);
+    await session.truncate(1);
+  }
+  assert.deepEqual((await session.memory()).pinned, []);
+  for (let round = 1; round <= 2; round++) {
+    const turns = [{ input: `other ${round}`, output: "reply" }];
+    await session.write({ turns: { from: 1, turns }, onto: session.info.version });
+    await session.rate(1, { rating: "up", comment: "a secret" });
+  }
+  await session.truncate(0);
+  assert.ok(!JSON.stringify(await place.sessions.snapshot("s")).includes("a secret"));
+});
+
+test("marks and ratings are of one turn: one that takes its place has none, also in the same millisecond", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.summarize({ to: 3 });
+  await session.leaveOut(3);
+  assert.deepEqual(await Array.fromAsync(session.summaries()), [], "a summary up to a turn that is left out");
+  await session.rate(3, { rating: "up" });
+  for (const turn of [
+    { input: "other", output: "turn" },
+    { input: "other", output: "turn", key: "k" },
+  ]) {
+    const { version } = (await session.look()).info;
+    await session.write({ turns: { from: 3, turns: [turn] }, onto: version });
+    assert.deepEqual([await session.memory(), await session.ratings()], [{ pinned: [], leftOut: [] }, []]);
+    await session.pin(3);
+    await session.rate(3, { rating: "up" });
+  }
+});
+
+test("a truncation of one branch leaves the marks and ratings of another one", async () => {
+  await using place = inMemory({ model: recording().model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.pin(3);
+  await session.rate(3, { rating: "up" });
+  await place.clock.advance(1);
+  await (
+    await session.edit(2, "edited2")
+  ).done;
+  await session.leaveOut(2);
+  await session.truncate(1);
+  await session.switchTo("1");
+  assert.deepEqual(await session.memory(), { pinned: [3], leftOut: [] });
+  assert.equal((await session.ratings()).length, 1);
+});
+
+test("an amended turn keeps its marks and ratings, also where its question is another one", async () => {
+  for (const isLate of [false, true]) {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, 2);
+    await session.pin(2);
+    await session.rate(2, { rating: "up", by: "ana" });
+    await session.rate(1, { rating: "down", by: "ben" });
+    const { version } = (await session.look()).info;
+    const other = await place.another().get("s");
+    const commit = place.store.commit.bind(place.store);
+    let count = 0;
+    // Another writer marks the turn between the read and the commit.
+    place.store.commit = async (batch) => {
+      if (isLate && ++count === 1) await other.rate(2, { rating: 5, by: "late" });
+      return await commit(batch);
+    };
+    const turns = [{ input: "amended question", output: "amended reply" }];
+    const written = await session.write({ turns: { from: 2, amends: true, turns }, onto: version });
+    place.store.commit = commit;
+    assert.equal(written.status, "ok");
+    const [turn] = await Array.fromAsync(session.turns({ from: 2 }));
+    assert.equal(turn?.input[0]?.content, "amended question");
+    assert.deepEqual((await session.memory()).pinned, [2]);
+    assert.deepEqual(
+      (await session.ratings()).map(({ turn: rated, by }) => [rated, by]),
+      [[1, "ben"], [2, "ana"], ...(isLate ? [[2, "late"]] : [])],
+    );
+    await assertSound(place);
+  }
+});
+
+for (const from of [1, 3])
+  for (const isLate of [false, true])
+    test(`a write that replaces the turns from ${from} deletes their marks and ratings${isLate ? ", also one that came meanwhile" : ""}`, async () => {
+      await using place = inMemory();
+      const session = await place.sessions.create({ id: "s" });
+      await fill(session, 1, 4);
+      await session.pin(2);
+      await session.pin(3);
+      await session.leaveOut(4);
+      await session.rate(2, { rating: "up", by: "ana" });
+      await session.rate(3, { rating: "down", by: "ben", comment: "secret comment" });
+      const { version } = (await session.look()).info;
+      const other = await place.another().get("s");
+      const commit = place.store.commit.bind(place.store);
+      let count = 0;
+      place.store.commit = async (batch) => {
+        if (isLate && ++count === 1) await other.rate(4, { rating: 5, by: "late", comment: "secret of another" });
+        return await commit(batch);
+      };
+      const turns = [{ input: "other question", output: "other reply" }];
+      assert.equal((await session.write({ turns: { from, turns }, onto: version })).status, "ok");
+      place.store.commit = commit;
+      const stay = from === 1 ? [] : [2];
+      assert.deepEqual((await session.memory()).pinned, stay);
+      assert.deepEqual(
+        (await session.ratings()).map(({ turn }) => turn),
+        stay,
+      );
+      const key = { tenant: "default", id: "s" };
+      const range = { from: 1, to: 100, order: "ascending", limit: 100, bytesMax: 1e6 } as const;
+      for (const log of [memoryLog, feedbackLog]) {
+        const stored = (await place.shared.read(key, { log, ...range })).map(({ data }) => data).join(" ");
+        assert.doesNotMatch(stored, /secret/);
+        if (log === memoryLog) assert.doesNotMatch(stored, /\[[34],/);
+      }
+      await assertSound(place);
+    });
+
+test("a write that keeps the replaced turns on a branch keeps their marks and ratings", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  await session.pin(3);
+  await session.rate(3, { rating: "down", comment: "kept" });
+  const { version } = (await session.look()).info;
+  const turns = [{ input: "other question", output: "other reply" }];
+  await session.write({ turns: { from: 3, turns, keep: true }, onto: version });
+  assert.deepEqual((await session.memory()).pinned, [], "of the other branch");
+  await session.switchTo("1");
+  assert.deepEqual((await session.memory()).pinned, [3]);
+  assert.deepEqual(
+    (await session.ratings()).map(({ comment }) => comment),
+    ["kept"],
+  );
+  await assertSound(place);
+});
+
+test("an amendment of a turn that no mark names writes no marks and no ratings", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  await session.pin(1);
+  await session.rate(1, { rating: "up" });
+  const { version } = (await session.look()).info;
+  const written: string[] = [];
+  place.store.plan((_, batch) => {
+    for (const change of batch.flatMap(sessionChanges)) written.push(...change.splices.map(({ log }) => log));
+    return undefined;
+  });
+  const turns = [{ input: "amended question", output: "amended reply" }];
+  await session.write({ turns: { from: 2, amends: true, turns }, onto: version });
+  assert.ok(written.includes("turns"));
+  assert.deepEqual(
+    written.filter((log) => log === memoryLog || log === feedbackLog),
+    [],
+  );
+});

@@ -1,0 +1,138 @@
+/** Pins, turns that are left out, and ratings. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inMemory } from "../../../test/support/in-memory.ts";
+import { refusal } from "../../../test/support/strict-endpoint.ts";
+import { assertSound, contents, fill, naming, recording } from "../../../test/support/summarizing.ts";
+import { putRatings } from "../../domain/memory/feedback.ts";
+import { draftOf } from "../../domain/record/change.ts";
+import type { Session } from "../../index.ts";
+
+test("pins, left-out turns, ratings and summaries survive an archive, a snapshot and a restore", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 5);
+  await session.summarize({ to: 4 });
+  assert.deepEqual([await session.pin(2), await session.pin(2)], [true, false]);
+  await session.leaveOut(5);
+  await session.rate(2, { rating: "up", comment: "helpful", by: "ana" });
+  await session.rate(2, { rating: 0.5 });
+  const state = async (of: Session): Promise<unknown> => [
+    await of.memory(),
+    await of.ratings(),
+    await Array.fromAsync(of.summaries()),
+  ];
+  const before = await state(session);
+  await session.archive();
+  assert.deepEqual(await state(session), before);
+  await assert.rejects(session.pin(1), { code: "session_archived" });
+  await assert.rejects(session.rate(1, { rating: "up" }), { code: "session_archived" });
+  await session.unarchive();
+  assert.deepEqual(await state(session), before);
+  const text = JSON.stringify(await place.sessions.snapshot("s"));
+  await session.remove();
+  const restored = await place.sessions.restore(text);
+  assert.deepEqual(await state(restored), before);
+  await assertSound(place);
+  for (const [log, broken] of [
+    ["#memory", { pinned: "all", leftOut: [] }],
+    ["#feedback", { turn: 2, identity: "x", rating: "great", by: null }],
+    ["#summary:4", { turn: "x", text: 4, agent: "a" }],
+  ] as const) {
+    const snapshot = JSON.parse(text) as { logs: Record<string, { data: unknown }[]> };
+    snapshot.logs[log]![0]!.data = broken;
+    await assert.rejects(place.sessions.restore(JSON.stringify(snapshot), { onExists: "replace" }), {
+      code: "snapshot_invalid",
+    });
+  }
+});
+
+test("a model is shown pinned turns behind the summary and no turn that is left out", async () => {
+  const { summarizer } = naming();
+  const { model, asked } = recording();
+  await using place = inMemory({ model, compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 8);
+  await session.pin(2);
+  await session.summarize({ to: 5 });
+  await session.leaveOut(7);
+  await (
+    await session.consult("now?")
+  ).done;
+  const shown = asked[0];
+  assert.ok(shown !== undefined);
+  assert.equal(refusal(shown.messages), undefined);
+  assert.deepEqual(contents(shown).slice(1), [
+    "Noted.",
+    "word2",
+    "reply2",
+    "word6",
+    "reply6",
+    "word8",
+    "reply8",
+    "now?",
+  ]);
+  await session.leaveOut(2);
+  assert.deepEqual(await session.memory(), { pinned: [], leftOut: [2, 7] });
+  await (
+    await session.consult("none", { window: 0 })
+  ).done;
+  assert.deepEqual(contents(asked[1]!), ["none"], "a window of no turns shows no memory");
+  const [turn] = await Array.fromAsync(session.turns({ from: 7, to: 7 }));
+  assert.equal(turn?.input[0]?.content, "word7", "users still see it");
+});
+
+test("marks, ratings and summaries conflict with no writer of turns", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ compaction: { atTokens: 1000, keep: 0, summarizer } });
+  const writer = await place.sessions.create({ id: "s" });
+  await fill(writer, 1, 2);
+  const other = await place.another({ compaction: { atTokens: 1000, keep: 0, summarizer } }).get("s");
+  await other.pin(1);
+  await other.rate(2, { rating: "up" });
+  await other.summarize({ to: 2 });
+  await writer.append({ input: "word3", output: "reply3" });
+  await Promise.all([1, 2, 3].map((turn) => writer.pin(turn).then(() => other.rate(turn, { rating: "up", by: "b" }))));
+  assert.deepEqual((await other.memory()).pinned, [1, 2, 3]);
+  assert.equal((await writer.ratings()).length, 4);
+});
+
+test("a rating of a session under legal hold is not removed", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 1);
+  await session.rate(1, { rating: "up", by: "ana" });
+  await session.setLegalHold("a case");
+  await assert.rejects(session.rate(1, { rating: null, by: "ana" }), { code: "legal_hold" });
+  await session.rate(1, { rating: "down", by: "ben" });
+  assert.equal((await session.ratings()).length, 2);
+});
+
+test("a pinned turn that a question replaces is not shown before it", async () => {
+  const { model, asked } = recording();
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  for (const turn of [1, 4]) await session.pin(turn);
+  await (
+    await session.consult("again", { after: 2, window: 1 })
+  ).done;
+  assert.deepEqual(contents(asked[0]!), ["word1", "reply1", "word2", "reply2", "again"]);
+});
+
+test("a session has at most 20 pins and 1000 ratings", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 21);
+  for (let turn = 1; turn <= 20; turn++) await session.pin(turn);
+  await assert.rejects(session.pin(21), { code: "write_too_large" });
+  const draft = draftOf(
+    (await place.store.load([{ key: { tenant: "default", id: "s" }, tails: [] }])).sessions[0]!.record,
+  );
+  const rating = { turn: 1, rating: "up", by: null, at: new Date(0) } as const;
+  const ratings = Array.from({ length: 1001 }, () => ({ rating, identity: "x" }));
+  const context = undefined as never;
+  assert.throws(() => putRatings(draft, { ratings, kept: 0 }, context), { code: "write_too_large" });
+  assert.ok(putRatings(draft, { ratings: ratings.slice(1), kept: 0 }, context) !== null);
+});
