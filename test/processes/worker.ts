@@ -25,6 +25,7 @@ import {
   type TogetherTask,
   type WriteTask,
 } from "./log-writers.ts";
+import { askInstead, type ReplacedMarksTask } from "./replaced-marks.ts";
 import { askWithSummaries, type SummariesTask } from "./summaries.ts";
 import { askUntitled, type TitlesTask } from "./titles.ts";
 import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
@@ -66,6 +67,7 @@ export type Task =
   | RewriteTask
   | TogetherTask
   | SummariesTask
+  | ReplacedMarksTask
   | TitlesTask
   | WaitingTask
   | WriteTask
@@ -296,6 +298,7 @@ async function answers(
 async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInput): Promise<void> {
   if (task.kind === "summaries") return await askWithSummaries(store, task);
   if (task.kind === "titles") return await askUntitled(store, task);
+  if (task.kind === "replaced-marks") return await askInstead(store, task, say);
   if (task.kind === "branches") return await branch(store, task, say);
   if (task.kind === "rewrite") return await rewrite(store, task, say);
   if (task.kind === "together") return await together(store, task, say);

@@ -1,10 +1,12 @@
 /** Marks and ratings of turns that are deleted, replaced or amended. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { inMemory } from "../../../test/support/in-memory.ts";
+import { setImmediate } from "node:timers/promises";
+import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { assertSound, fill, naming, recording } from "../../../test/support/summarizing.ts";
 import { sessionChanges } from "../../domain/record/change.ts";
 import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
+import type { Model, Session } from "../../index.ts";
 
 test("marks and ratings are of one turn: after a truncation another turn with its number has none", async () => {
   await using place = inMemory();
@@ -248,4 +250,198 @@ test("an amendment of a turn that no mark names writes no marks and no ratings",
     written.filter((log) => log === memoryLog || log === feedbackLog),
     [],
   );
+});
+
+/** The turns and comments of the stored marks and ratings, those that no list shows too. */
+async function storedMarks({ sessions }: InMemory): Promise<readonly (string | number)[]> {
+  const { logs } = await sessions.snapshot("s");
+  const { pinned, leftOut } = (logs["#memory"]?.[0]?.data ?? { pinned: [], leftOut: [] }) as {
+    readonly pinned: readonly [number, string][];
+    readonly leftOut: readonly [number, string][];
+  };
+  const ratings = (logs["#feedback"] ?? []).map(({ data }) => (data as { readonly comment: string }).comment);
+  return [...pinned, ...leftOut].map(([turn]): number | string => turn).concat(ratings);
+}
+
+/** Four turns: the second one has a pin and a rating, the third one a rating, the fourth one is left out. */
+async function marked(place: InMemory): Promise<Session> {
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  await session.pin(2);
+  await session.rate(2, { rating: "up", comment: "stays" });
+  await session.rate(3, { rating: "down", comment: "goes" });
+  await session.leaveOut(4);
+  await place.clock.advance(1);
+  return session;
+}
+
+/** The logs of each commit that is made from now on. */
+function committedLogs({ store }: InMemory): string[][] {
+  const commits: string[][] = [];
+  const commit = store.commit.bind(store);
+  store.commit = async (batch) => {
+    const outcomes = await commit(batch);
+    for (const [index, transaction] of batch.entries())
+      if (outcomes[index]?.status === "ok")
+        commits.push(sessionChanges(transaction).flatMap(({ splices }) => splices.map(({ log }) => log)));
+    return outcomes;
+  };
+  return commits;
+}
+
+test("a question that replaces turns deletes their marks and ratings in the commit that seals its answer", async () => {
+  const held = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    await held.promise;
+    yield { type: "text", text: "another answer" };
+  };
+  await using place = inMemory({ model });
+  const session = await marked(place);
+  const { done } = await session.consult("again", { after: 2 });
+  assert.deepEqual(await storedMarks(place), [2, 4, "stays", "goes"], "the answer may fail");
+  await session.pin(3);
+  await session.rate(3, { rating: "up", comment: "of the open turn" });
+  const commits = committedLogs(place);
+  held.resolve();
+  await done;
+  assert.deepEqual(
+    commits.filter((logs) => logs.includes(feedbackLog) || logs.includes(memoryLog)).map((logs) => logs.toSorted()),
+    [[feedbackLog, memoryLog, "replaced", "turns"].toSorted()],
+  );
+  assert.deepEqual(await storedMarks(place), [2, 3, "stays", "of the open turn"]);
+  await assertSound(place);
+});
+
+test("a question that fails before its first word gives way to the marked turns, and its own marks go", async () => {
+  const held = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    await held.promise;
+    if (place.clock.now() > 0) throw new Error("away");
+    yield { type: "text", text: "none" };
+  };
+  await using place = inMemory({ model });
+  const session = await marked(place);
+  const { done } = await session.consult("again", { after: 2 });
+  await session.pin(3);
+  await session.rate(3, { rating: "up", comment: "of the open turn" });
+  held.resolve();
+  await assert.rejects(done);
+  assert.deepEqual(await storedMarks(place), [2, 4, "stays", "goes"]);
+  assert.deepEqual(await session.memory(), { pinned: [2], leftOut: [4] });
+  await session.append({ input: "same", output: "reply" });
+  await session.pin(5);
+  await assert.rejects((await session.consult("same", { after: 4 })).done);
+  assert.deepEqual(await storedMarks(place), [2, 5, 4, "stays", "goes"], "one of the same millisecond stays");
+  await assertSound(place);
+});
+
+test("a rating that comes while the answer is sealed is of the question, and the marks of replaced turns go", async () => {
+  const { model } = recording();
+  await using place = inMemory({ model });
+  const session = await marked(place);
+  const other = await place.another().get("s");
+  const commit = place.store.commit.bind(place.store);
+  let isLate = true;
+  place.store.commit = async (batch) => {
+    const isSeal = batch.flatMap(sessionChanges).some(({ splices }) => splices.some(({ log }) => log === feedbackLog));
+    if (isSeal && isLate) {
+      isLate = false;
+      await other.rate(3, { rating: 5, comment: "late" });
+    }
+    return await commit(batch);
+  };
+  await (
+    await session.consult("again", { after: 2 })
+  ).done;
+  assert.deepEqual([isLate, await storedMarks(place)], [false, [2, "stays", "late"]]);
+  await assertSound(place);
+});
+
+test("a question that a branch keeps the replaced turns of keeps their marks, and one that fails keeps all", async () => {
+  let isAway = false;
+  const model: Model = async function* () {
+    if (isAway) throw new Error("away");
+    yield { type: "text", text: "another answer" };
+  };
+  await using place = inMemory({ model });
+  const session = await marked(place);
+  await (
+    await session.consult("again", { after: 2, keep: true })
+  ).done;
+  assert.deepEqual(await storedMarks(place), [2, 4, "stays", "goes"]);
+  isAway = true;
+  await session.pin(3);
+  await assert.rejects((await session.consult("again", { after: 2, keep: true })).done);
+  assert.deepEqual(await storedMarks(place), [2, 3, 4, "stays", "goes"]);
+  assert.deepEqual(await session.memory(), { pinned: [2, 3], leftOut: [] });
+  await session.switchTo("1");
+  assert.deepEqual(await session.memory(), { pinned: [2], leftOut: [4] });
+  await assertSound(place);
+});
+
+test("a question whose writer is gone, and one that waits and is sealed, delete the marks of the replaced turns", async () => {
+  for (const end of ["recovered", "sealed while it waits", "its wait is over"]) {
+    await using place = inMemory();
+    const session = await marked(place);
+    const turn = await session.begin("again", { after: 2, flush: { ms: 1 } });
+    await turn.write({ text: "another answer" });
+    if (end === "recovered") {
+      const other = await place.another().get("s");
+      while ((await place.sessions.snapshot("s")).logs["chunks"] === undefined) await setImmediate();
+      await other.breakLease();
+      await other.append({ input: "next", output: "reply" });
+    } else {
+      const { token } = await turn.wait({ state: null, reason: "approval", expires: "1h" });
+      if (end === "sealed while it waits") await session.sealWaiting(token, {});
+      else {
+        await place.clock.advance(3_600_000);
+        await session.recover();
+      }
+    }
+    assert.deepEqual(await storedMarks(place), [2, "stays"], end);
+    assert.ok((await Array.fromAsync(session.turns({ from: 3, to: 3 })))[0]?.input[0]?.content === "again", end);
+  }
+});
+
+test("a question that is asked again under its key deletes the marks of its first try", async () => {
+  let isAway = true;
+  const model: Model = async function* () {
+    if (isAway) throw new Error("away");
+    yield { type: "text", text: "an answer" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 1);
+  await session.rate(1, { rating: "up", comment: "stays" });
+  await assert.rejects((await session.consult("q", { key: "k" })).done);
+  await session.pin(2);
+  await session.rate(2, { rating: "down", comment: "goes" });
+  isAway = false;
+  await place.clock.advance(1);
+  await (
+    await session.consult("q", { key: "k" })
+  ).done;
+  assert.deepEqual(await storedMarks(place), ["stays"]);
+  await assertSound(place);
+});
+
+test("a mark of a turn that another writer deletes meanwhile is not stored", async () => {
+  for (const mark of ["pin", "rate"] as const) {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, 2);
+    const other = await place.another().get("s");
+    const commit = place.store.commit.bind(place.store);
+    let isLate = true;
+    place.store.commit = async (batch) => {
+      if (isLate) {
+        isLate = false;
+        await other.truncate(1);
+      }
+      return await commit(batch);
+    };
+    const marking = mark === "pin" ? session.pin(2) : session.rate(2, { rating: "up", comment: "late" });
+    await assert.rejects(marking, { code: "range_invalid" });
+    assert.deepEqual(await storedMarks(place), []);
+  }
 });

@@ -78,10 +78,10 @@ export async function stayingAfterEnd(
     const turn = readTurn({ ...entry, seq: open.seq + index });
     return typeof turn === "string" ? [] : [markedText(turn)];
   });
-  const isPutBack = isWordless && hasKept(replaced);
-  // A branch that is put back may have a turn that begins as the open one: its turns are not read for this.
-  const gone = new Set(isPutBack && others.length > 0 ? [markedText(open)] : isPutBack ? [] : others);
-  for (const kept of isPutBack ? others : [markedText(open)]) gone.delete(kept);
+  const own = markedText(open);
+  // The turn that is put back may begin as the open one, and keeps its marks. A branch that is put back is not read for this.
+  const ofOpen = others.length > 0 && !others.includes(own) ? [own] : [];
+  const gone = new Set(isWordless && hasKept(replaced) ? ofOpen : others);
   return await staying(core, record, (marked) => Promise.resolve(gone.has(textOf(marked))));
 }
 
