@@ -480,6 +480,78 @@ test("the streams of a session go with it: when it is removed, and when its user
   assert.equal(await streams.status("unlinked"), "done");
 });
 
+test("a process that ends right after the commit that removes a session leaves none of its streams", async () => {
+  for (const how of ["remove", "purge"] as const) {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s", ttl: "1h" });
+    for (let n = 0; n < 60; n++) {
+      const stream = await produce(place.sessions, `done ${n}`, { session: "s", ttl: "3d" });
+      await stream.end();
+    }
+    const open = await produce(place.sessions, "open", { session: "s", ttl: "3d" });
+    await open.write("part");
+    if (how === "purge") {
+      await place.clock.advance(2 * 3_600_000);
+      assert.equal((await sweep(place.another())).expired, 1);
+      await place.clock.advance(120_000);
+    }
+    const { find } = place.store;
+    // The process makes no other call: what its commit leaves is left.
+    afterNextCommit(place, () => {
+      place.store.find = () => Promise.reject(new Error("the process has ended"));
+    });
+    const removal = how === "remove" ? session.remove() : sweep(place.another(), { olderThan: "1m" });
+    await removal.catch((error: unknown) => assert.match(String(error), /has ended/));
+    place.store.find = find;
+    assert.equal((await place.another().list()).items.length, 0, how);
+    for (const id of ["done 0", "done 59", "open"])
+      assert.equal(await place.another().streams.status(id), "missing", id);
+  }
+});
+
+test("a removal of a session does not remove streams where it is refused", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const stream = await produce(place.sessions, "run", { session: "s" });
+  await session.setLegalHold("a case");
+  await assert.rejects(session.remove(), codeIs("legal_hold"));
+  await stream.write("part");
+  assert.equal(await stream.end(), true);
+});
+
+test("a cursor belongs to one stream, also where another one with its id began in the same millisecond", async () => {
+  await using place = inMemory();
+  for (const how of ["acquire", "acquireToken"] as const) {
+    const cursors: string[] = [];
+    for (const part of ["old", "new"]) {
+      if (how === "acquire") {
+        const stream = await produce(place.sessions, how);
+        await stream.write(part);
+        await stream.write("last");
+        await stream.end();
+      } else {
+        const acquired = await place.sessions.streams.acquireToken(how);
+        assert.ok(acquired.role === "producer");
+        const { token } = acquired;
+        await place.sessions.streams.append(how, { token, after: 0, parts: [{ part }] });
+        await place.sessions.streams.append(how, { token, after: 1, parts: [{ part: "last" }] });
+        await place.sessions.streams.finish(how, { token, after: 2 });
+      }
+      const { parts, cursors: found } = await readAll(place.sessions, how);
+      assert.deepEqual(parts, [part, "last"]);
+      cursors.push(found[0] ?? assert.fail());
+      if (part === "old") await place.sessions.streams.delete(how);
+    }
+    const [old, current = ""] = cursors;
+    assert.equal((await readAll(place.another(), how, { after: old })).error, "stream_not_found");
+    assert.deepEqual((await readAll(place.another(), how, { after: current })).parts, ["last"]);
+    // A cursor of an earlier version names the time of creation alone.
+    const [at, , seq] = current.split(".");
+    assert.deepEqual((await readAll(place.another(), how, { after: `${at}.${seq}` })).parts, ["last"]);
+    assert.equal((await readAll(place.another(), how, { after: `${Number(at) - 1}.1` })).error, "stream_not_found");
+  }
+});
+
 test("a stream that is acquired while its session is removed is refused, and leaves nothing", async () => {
   for (const how of ["acquire", "acquireToken"] as const) {
     await using place = inMemory();

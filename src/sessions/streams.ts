@@ -197,7 +197,7 @@ export class Streams {
         const before = found?.record ?? absentStream(key, core.context());
         const handle = new Handle(core, before);
         return await make(async (holder) => {
-          const stream = { key, session: linked, ttlMs, holder };
+          const stream = { key, session: linked, ttlMs, birth: core.newCommitId().replace(".", "-"), holder };
           const written = await handle.write(({ record }, context) =>
             isSame(record, before) ? beginStream(before, stream, context) : null,
           );

@@ -24,6 +24,8 @@ export interface NewStream {
   /** The session whose answer it is; null: none. */
   readonly session: string | null;
   readonly ttlMs: number;
+  /** Distinguishes the stream from another one with its id, also from one that began in the same millisecond. */
+  readonly birth: string;
   /** The instance of the producer; or how long the lease of a producer with a token lasts after each request, ms. */
   readonly holder: { readonly instance: string } | { readonly leaseMs: number };
 }
@@ -41,19 +43,29 @@ const common = { agent, metadata: {}, maxAgeMs: null, instructions: null } as co
 /** Begin a stream in the place of the one that was found, or of none: its record, its turn and its lease in one commit. */
 export function beginStream(
   found: SessionRecord,
-  { key, session, ttlMs, holder }: NewStream,
+  { key, session, ttlMs, birth, holder }: NewStream,
   context: Context,
 ): Change {
   // Streams are found by their session through the index of users.
   const isToken = "leaseMs" in holder;
   const [instance, leaseMs] = isToken ? [tokenHolder, holder.leaseMs] : [holder.instance, null];
-  const metadata = isToken ? { bytes: 0, leaseMs: holder.leaseMs } : {};
+  const metadata = isToken ? { birth, bytes: 0, leaseMs: holder.leaseMs } : { birth };
   const fresh = { ...common, key, user: session, ttlMs, metadata };
   const draft = draftOfNew(fresh, found.version === 0 ? undefined : found, context);
   for (const log of Object.keys(found.heads)) if (log !== "turns") splice(draft, log, 1, []);
   const writer = { instance, fence: null, seen: turnsIdentity(draft.base), seenTurn: 0 };
   const lease = { instance, ttlMs: leaseMs, ticket: null };
   return beginTurn(draft, { turn: { key: null, agent, input: [] }, writer, lease }, context);
+}
+
+/** True for two records of one stream. Streams of earlier versions have their time of creation alone. */
+export function isSameStream(one: SessionRecord, other: SessionRecord): boolean {
+  return one.createdAt === other.createdAt && birthOf(one) === birthOf(other);
+}
+
+/** Undefined for a stream of an earlier version. */
+export function birthOf({ metadata: { birth } }: SessionRecord): string | undefined {
+  return typeof birth === "string" ? birth : undefined;
 }
 
 /** The token of a producer: the fencing token of its lease, and the id of the commit that granted it. */
@@ -121,7 +133,7 @@ function writeParts(draft: Draft, parts: TokenParts, context: Context): { readon
   const { rest, bytes } = restOf(draft.record, parts);
   if (rest.length === 0) return { leaseMs };
   appendChunks(draft, { chunks: rest, chunkBytes: bytes }, context);
-  set(draft, { metadata: { bytes, leaseMs } });
+  set(draft, { metadata: { ...draft.record.metadata, bytes, leaseMs } });
   return { leaseMs };
 }
 

@@ -29,7 +29,7 @@ import type { UserContent } from "../marks/mark.ts";
 import { retryOnConflict, type Retry } from "../core/retry-on-conflict.ts";
 import { markedSession, markFork, marksOf, namesOf, type SharedForks } from "./shared-forks.ts";
 import { sharePages } from "../shares/share-record.ts";
-import { streamPages } from "../streams/streams-of.ts";
+import { streamPages } from "../handle/session-streams.ts";
 import { devicePages, sessionPages, stagedPages, subjectOf, waitingOf, waitingPages, type Subject } from "./subject.ts";
 import { counted, nothing, withAttachments, type Kind, type Progress } from "./progress.ts";
 import { countReferences, type References } from "./references.ts";

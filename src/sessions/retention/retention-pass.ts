@@ -11,6 +11,7 @@ import type { Core } from "../core/core.ts";
 import { removalChanges } from "../attachments/removal.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
+import { removeStreamsOf, streamRemovals } from "../handle/session-streams.ts";
 import { pageSize, type SweepRun } from "./sweep-run.ts";
 
 /** Sessions that are archived together: compression takes memory and time. */
@@ -129,10 +130,13 @@ async function purge(core: Core, record: SessionRecord): Promise<boolean> {
   if (found.state !== record.state || found.stateSince !== record.stateSince || found.legalHold !== null) return false;
   if (found.forkedAt > 0) return false;
   for (let attempt = 1; ; attempt++) {
-    const attachments = await removalChanges(core, found);
-    if ((await core.commit([removeSession(found), ...attachments])).status === "ok") return true;
+    const beside = (await Promise.all([removalChanges(core, found), streamRemovals(core, found)])).flat();
+    if ((await core.commit([removeSession(found), ...beside])).status === "ok") {
+      if (beside.length > 0) await removeStreamsOf(core, found);
+      return true;
+    }
     // Sessions with the same attachments, which are purged together, change the contents of each other.
-    if (attachments.length === 0 || attempt === attemptsMax) return false;
+    if (beside.length === 0 || attempt === attemptsMax) return false;
     const newest = (await core.find(found))?.record;
     if (newest === undefined || !isSame(newest, found)) return false;
   }

@@ -3,6 +3,7 @@ import { hasCode, SessionError, type ErrorDetails } from "../../errors.ts";
 import { keyOf } from "../../store/row.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
+import { removeStreamsOf } from "../handle/session-streams.ts";
 
 /** A session whose record is damaged. */
 export interface UnreadableSession {
@@ -42,6 +43,7 @@ export async function removeUnreadable(core: Core, error: SessionError<"session_
     }
     return undefined;
   });
+  await removeStreamsOf(core, key);
 }
 
 function guardRemoval(

@@ -4,6 +4,7 @@ import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { stateAt } from "../../domain/record/states.ts";
 import { readChunk } from "../../domain/turns/chunk.ts";
+import { birthOf, isSameStream } from "../../domain/turns/stream.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import type { Value } from "../../domain/values/codec.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
@@ -31,8 +32,8 @@ export interface StreamName {
 
 /** The place of a cursor in its stream. */
 interface Place {
-  /** The creation of the stream: distinguishes it from a later one with its id. */
-  readonly born?: number;
+  /** The beginning of the stream: distinguishes it from another one with its id. Absent for the number of a part. */
+  readonly birth?: { readonly at: number; readonly id: string | undefined };
   /** The number of the last part that the reader has. */
   readonly seq: number;
 }
@@ -40,9 +41,23 @@ interface Place {
 /** The place of a cursor, or of the number of a part. @throws SessionError `argument_invalid` */
 export function parsePlace(cursor: string | number): Place {
   if (typeof cursor === "number") return { seq: parseWholeNumber(cursor, "after", 0) };
-  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor);
+  const match = /^(\d{1,15})(?:\.([\w-]{1,32}))?\.(\d{1,15})$/.exec(cursor);
   if (match === null) throw invalidArgument("after", cursor, { expected: "event_id" });
-  return { born: Number(match[1]), seq: Number(match[2]) };
+  const [, at, id, seq] = match;
+  return { birth: { at: Number(at), id }, seq: Number(seq) };
+}
+
+/** The place behind a part. */
+function cursorOf(record: SessionRecord, seq: number): string {
+  const id = birthOf(record);
+  return id === undefined ? `${record.createdAt}.${seq}` : `${record.createdAt}.${id}.${seq}`;
+}
+
+/** True if the cursor may be of this stream. One of an earlier version names its time of creation alone. */
+function isOf(place: Place | undefined, record: SessionRecord): boolean {
+  const birth = place?.birth;
+  if (birth === undefined) return true;
+  return birth.at === record.createdAt && (birth.id === undefined || birth.id === birthOf(record));
 }
 
 /** True for a stream whose time to live has passed; a stream in progress lives. */
@@ -59,7 +74,8 @@ export async function* readParts(
   { key, tenant }: StreamName,
   { place, signal }: { readonly place: Place | undefined; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<StreamPart, void, void> {
-  let [born, seq] = [place?.born, place?.seq ?? 0];
+  let seq = place?.seq ?? 0;
+  let before: SessionRecord | undefined;
   const view = new LatestView(core, key, signal);
   const unfollow = recoverFollowed(core, key);
   const notFound = (): SessionError => new SessionError("stream_not_found", { stream: key.id, tenant });
@@ -70,8 +86,8 @@ export async function* readParts(
       if (found.status === "failed") throw found.error;
       const record = found.status === "missing" ? undefined : found.view.record;
       if (record === undefined || hasLapsed(record, core.now())) throw notFound();
-      born ??= record.createdAt;
-      if (record.createdAt !== born) throw notFound();
+      if (before === undefined ? !isOf(place, record) : !isSameStream(before, record)) throw notFound();
+      before = record;
       for (
         let page = await pageOf(core, record, seq + 1);
         page.length > 0;
@@ -80,13 +96,14 @@ export async function* readParts(
         for (const entry of page) {
           if (signal?.aborted === true) return;
           seq = entry.seq;
-          yield { cursor: `${born}.${seq}`, seq, part: partOf(entry) };
+          yield { cursor: cursorOf(record, seq), seq, part: partOf(entry) };
         }
       }
       if (record.openTurn !== null || seq < headOf(record, "chunks")) continue;
-      const [turn] = await core.store.read(key, { log: "turns", from: 1, to: 1, order: "ascending", limit: 1 });
+      const over = await core.find(key, [{ log: "turns", last: 1 }]);
+      const turn = over?.tails[0]?.[0];
       // It was deleted since: the next look finds that.
-      if (turn === undefined || turn.at !== record.createdAt) continue;
+      if (over === undefined || turn === undefined || !isSameStream(over.record, record)) continue;
       const failure = failureOf(turnOf(turn), { stream: key.id, tenant });
       if (failure !== undefined) throw failure;
       return;
