@@ -25,6 +25,12 @@ export function programOf(source: keyof typeof programs): string {
   return folder === undefined ? join(project, source) : join(folder, "dist", `${programs[source]}.js`);
 }
 
+/** The folder of the built package, `dist`; undefined in a test file that runs by itself. */
+export function builtPackage(): string | undefined {
+  const folder = process.env[folderVariable];
+  return folder === undefined ? undefined : join(folder, "dist");
+}
+
 /** Builds the programs beside the package, in a folder of their own, since a test packs `dist/`. Gives back the folder. */
 export async function buildPrograms(): Promise<string> {
   const { build } = await import("rolldown");
