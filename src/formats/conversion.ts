@@ -3,7 +3,6 @@
  * native form beside it. The native form is given back, byte for byte, to its own format while the canonical form is the
  * one that was stored with it; another format, and a message that has changed, is written from the canonical form.
  */
-import { hash } from "node:crypto";
 import type { Fields } from "../domain/turns/known-parts.ts";
 import { callsIn } from "../domain/turns/message-steps.ts";
 import { nativeOf, withoutNative, type NativeForm } from "../domain/request/native-form.ts";
@@ -20,6 +19,7 @@ import { isListOf, type MessageFormat, type MessageFormatName } from "./message-
 import { isUnknownItem } from "./openai-items.ts";
 import { formatNamed, formatOf, formatOfAll, isMessageOf, messageIn } from "./registry.ts";
 import { sharegpt } from "./sharegpt.ts";
+import { nodeCrypto } from "../node-crypto.ts";
 
 /** A value of a format, and the messages in its place. */
 export interface ConvertedMessage {
@@ -225,7 +225,7 @@ function unchangedNative(messages: readonly Message[], at: number, format: Messa
 /** The hash of the canonical form of some messages. The order of fields does not count, nor does a field without a value. */
 function hashOf(messages: readonly Message[]): string {
   const text = canonicalText(messages.map(withoutNative));
-  return hash("sha256", text, "base64url").slice(0, 22);
+  return nodeCrypto().hash("sha256", text, "base64url").slice(0, 22);
 }
 
 function canonicalText(value: Value): string {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { changeOf, draftOf, set } from "../domain/record/change.ts";
 import { parseLifetime, type Lifetime } from "../domain/values/duration.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
@@ -16,6 +15,7 @@ import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { traceCall } from "./tracing/operation.ts";
 import { parseLimit, parseOneOf } from "./options/arguments.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
+import { nodeCrypto } from "../node-crypto.ts";
 
 /** The right of a key: `write` includes `read`, and `admin` includes both. */
 export type KeyRight = "read" | "write" | "admin";
@@ -186,7 +186,7 @@ export class Keys {
 
 /** A token has 256 bits of chance: no slow hash is needed to keep it from being guessed. */
 function hashOf(token: string): Buffer {
-  return createHash("sha256").update(token).digest();
+  return nodeCrypto().createHash("sha256").update(token).digest();
 }
 
 function keyOf(id: string): SessionKey {

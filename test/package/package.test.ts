@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -290,15 +290,57 @@ describe("the package", () => {
     assert.deepEqual(dead, []);
   });
 
+  /** What a built file loads at once, itself or by its imports: files, itself among them, and modules of Node and of others. */
+  function loadedBy(path: string): { files: readonly string[]; modules: readonly string[] } {
+    const files = new Set([join(installed, path)]);
+    const modules = new Set<string>();
+    for (const file of files)
+      for (const [, from = ""] of readFileSync(file, "utf8").matchAll(/^(?:import|export)\b[^;]*?"([^"]+)";$/gm))
+        if (from.startsWith(".")) files.add(join(file, "..", from));
+        else modules.add(from);
+    return { files: [...files], modules: [...modules] };
+  }
+
   test("the modules for browsers load nothing of Node", () => {
-    const loaded = new Set([join(installed, "dist/client/index.js")]);
-    for (const path of loaded) {
-      for (const [, from = ""] of readFileSync(path, "utf8").matchAll(/^(?:import|export)\b.*?"([^"]+)";$/gm)) {
-        assert.doesNotMatch(from, /^node:/, path);
-        if (from.startsWith(".")) loaded.add(join(path, "..", from));
-      }
-    }
-    assert(loaded.size > 1, "no imports were found");
+    const { files, modules } = loadedBy("dist/client/index.js");
+    assert.deepEqual(
+      modules.filter((name) => name.startsWith("node:")),
+      [],
+    );
+    assert(files.length > 1, "no imports were found");
+  });
+
+  test("an import of the library loads four files, and no source that it loads when it first needs it", () => {
+    const { files } = loadedBy("dist/index.js");
+    assert.deepEqual(files.map((file) => basename(file)).sort(), ["domain.js", "index.js", "perdure.js", "shared.js"]);
+    const loaded = new Set(files.flatMap((file) => sourcesOf(file)));
+    const late = [...loaded].flatMap((source) =>
+      [...readFileSync(join(root, source), "utf8").matchAll(/\bimport\("(\.[^"]+)"\)/g)].map(([, to = ""]) =>
+        join(dirname(source), to),
+      ),
+    );
+    assert(late.length > 10, "no late imports were found");
+    assert.deepEqual(
+      late.filter((source) => loaded.has(source)),
+      [],
+      "a static import loads it at once",
+    );
+  });
+
+  /** The sources of a built file, as its source map names them. A file that only exports again has none. */
+  function sourcesOf(file: string): readonly string[] {
+    if (!existsSync(`${file}.map`)) return [];
+    const { sources } = JSON.parse(readFileSync(`${file}.map`, "utf8")) as { sources: readonly string[] };
+    return sources.map((source) => source.replace(/^.*?(?=src\/)/, "")).filter((source) => source.startsWith("src/"));
+  }
+
+  test("no import of the library or of an adapter loads Node's cryptography", () => {
+    const paths = packed.files.map(({ path }) => path).filter((path) => /^dist\/(index|adapters\/\w+)\.js$/.test(path));
+    assert(paths.length > 10, "no adapters were found");
+    assert.deepEqual(
+      paths.filter((path) => loadedBy(path).modules.includes("node:crypto")),
+      [],
+    );
   });
 
   test("publint reports nothing", async () => {

@@ -2,7 +2,6 @@
  * The sessions of the ADK: events in one log, their contents as turns, the state in another log, and the values that sessions share in
  * documents. An event, its turn and its values are one commit.
  */
-import { randomUUID } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
 import {
   hasCode,
@@ -85,7 +84,11 @@ export class AdkSessions {
    * @throws SessionError `session_exists`, `value_unstorable`
    */
   async createSession({ appName, userId, state = {}, sessionId }: AdkNewSession): Promise<AdkSession> {
-    const key = { appName, userId, sessionId: sessionId === undefined || sessionId === "" ? randomUUID() : sessionId };
+    const key = {
+      appName,
+      userId,
+      sessionId: sessionId === undefined || sessionId === "" ? crypto.randomUUID() : sessionId,
+    };
     const { entries, documents } = stateWrites(key, state);
     const session =
       (await this.#stored(key)) ??

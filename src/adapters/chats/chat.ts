@@ -1,6 +1,5 @@
 /** One chat: its messages, what a client adds to them, and the answers. */
 import { parseFunction } from "../../domain/values/invalid-argument.ts";
-import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
@@ -212,7 +211,7 @@ export class Chat<M extends AnyUiMessage = AnyUiMessage> {
       const answer = new AnswerInProgress(source, {
         stream,
         lease,
-        id: randomUUID(),
+        id: crypto.randomUUID(),
         base: plan.base,
         writeOf: this.#writeOf(plan),
         write: (write) => this.session.write(write),

@@ -1,5 +1,4 @@
 /** Transcript lines as entries of a named log. A line that is larger than an entry may be is stored as several. */
-import { randomUUID } from "node:crypto";
 import { decode, encode, slicesOf } from "../../domain/values/codec.ts";
 import { parseArray } from "../../domain/values/invalid-argument.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
@@ -62,12 +61,12 @@ export function piecesOf(
     const bytes = Buffer.byteLength(text) + frameBytes;
     const own = defined({ subpath: place?.subpath });
     // The prefix finds the entries of a subagent, so each of them needs a key.
-    const unnamed = (): string | undefined => (place === undefined ? undefined : `${prefix}n${randomUUID()}`);
+    const unnamed = (): string | undefined => (place === undefined ? undefined : `${prefix}n${crypto.randomUUID()}`);
     if (bytes <= entryBytesMax) {
       const value: Stored = { ...own, entry: line as Value };
       return [{ input: defined({ key: lineKey ?? unnamed(), value }), lineKey, line, bytes }];
     }
-    const id = randomUUID();
+    const id = crypto.randomUUID();
     const texts = slicesOf(text, entryBytesMax - frameBytes);
     return texts.map((slice, at): Piece => {
       const isLast = at === texts.length - 1;

@@ -1,8 +1,8 @@
 /** Ids of sessions and keys of log entries for the keys of the Claude Agent SDK, which may be any texts. */
-import { createHash } from "node:crypto";
 import { invalidText } from "../../domain/values/invalid-argument.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
 import { idFor } from "../../index.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The address of a transcript, as the SDK gives it. */
 export interface ClaudeSessionKey {
@@ -56,7 +56,7 @@ function part(
   const escaped = separator === "" ? text : text.replaceAll("%", "%25").replaceAll(separator, escapeOf(separator));
   const id = idFor(escaped);
   if (id.length <= max) return id;
-  return `sha256-${createHash("sha256").update(JSON.stringify(escaped)).digest("base64url")}`;
+  return `sha256-${nodeCrypto().createHash("sha256").update(JSON.stringify(escaped)).digest("base64url")}`;
 }
 
 function escapeOf(character: string): string {

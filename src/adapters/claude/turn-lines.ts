@@ -1,10 +1,10 @@
 /** Lines of a transcript as messages of turns, and turns that other frameworks have written as lines. */
-import { createHash } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
 import { toFormat, type Turn } from "../../index.ts";
 import { places, type ForeignMessages, type ItemUsage, type ProjectedItem } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { ClaudeEntry } from "./entries.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The model of an answer of another framework that names none. */
 const unknownModel = "unknown";
@@ -134,7 +134,7 @@ function answerOf(uuid: string, given: unknown, model = unknownModel): object {
 
 /** A uuid (version 8: made of a hash) for a text. */
 function uuidOf(text: string): string {
-  const digits = createHash("sha256").update(text).digest("hex");
+  const digits = nodeCrypto().createHash("sha256").update(text).digest("hex");
   return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-8${digits.slice(13, 16)}-8${digits.slice(17, 20)}-${digits.slice(20, 32)}`;
 }
 

@@ -1,5 +1,4 @@
 /** A thread as it is stored: its runs are turns, and their events are entries of a named log. */
-import { createHash } from "node:crypto";
 import { decode, encode, slicesOf } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import {
@@ -19,6 +18,7 @@ import {
 import { addJoined, closingEvents, fieldsOf, lost, type BrokenOff } from "./events.ts";
 import { canonicalInput, eventsOfTurn, inputOf, outputOf, usageOf, type RunHeader } from "./messages.ts";
 import type { AgUiEvent } from "./package-copilotkit.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The log with the events of runs. */
 export const eventsLog = "copilotkit";
@@ -46,7 +46,9 @@ const frameBytes = 8192;
 /** The key of a run's turn and of its last entry, always the same. */
 export function runKey(runId: string): string {
   const id = idFor(runId);
-  return id.length <= 200 ? id : `sha256-${createHash("sha256").update(JSON.stringify(id)).digest("base64url")}`;
+  return id.length <= 200
+    ? id
+    : `sha256-${nodeCrypto().createHash("sha256").update(JSON.stringify(id)).digest("base64url")}`;
 }
 
 /** The stream of a run that is in progress, always the same. */

@@ -2,7 +2,6 @@
  * The session store of Genkit: the snapshots of a session in two logs of it, the messages of its newest snapshot as turns, and a document
  * that leads from a snapshot to its session. A snapshot and its turns are one commit.
  */
-import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { defined } from "../../domain/values/defined.ts";
 import { invalidArgument, invalidText, parseFunction } from "../../domain/values/invalid-argument.ts";
@@ -150,7 +149,7 @@ export class GenkitStore<S = unknown> {
       const current = given?.found && (await assembled<S>(given.found.session, given.found.stored));
       const result = mutator(current);
       if (result === null) return null;
-      const id = [snapshotId, result.snapshotId].find(isName) ?? randomUUID();
+      const id = [snapshotId, result.snapshotId].find(isName) ?? crypto.randomUUID();
       const place = given ?? (await this.#placeOf(id, options.context));
       try {
         await this.#save({ ...result, snapshotId: id }, place, options.context);

@@ -1,5 +1,5 @@
 /** Keys of entries and documents, of parts that may be any text: `state|messages|00000003.k2f9x1`. */
-import { createHash, randomBytes } from "node:crypto";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The most characters of a key. */
 export const keyLengthMax = 256;
@@ -27,12 +27,12 @@ export function keyPart(part: string): string {
   // No part that is short begins with the sign of a hash.
   return text.length <= partLengthMax
     ? text
-    : `~${createHash("sha256").update(JSON.stringify(part)).digest("base64url")}`;
+    : `~${nodeCrypto().createHash("sha256").update(JSON.stringify(part)).digest("base64url")}`;
 }
 
 /** A short random name, of digits and lower case letters. */
 export function freshName(): string {
-  return randomBytes(5).readUIntBE(0, 5).toString(36).padStart(8, "0");
+  return nodeCrypto().randomBytes(5).readUIntBE(0, 5).toString(36).padStart(8, "0");
 }
 
 /** A number in a key: its order is that of the numbers. */

@@ -1,11 +1,11 @@
 /** The cache of a graph's nodes: its values as documents that expire. */
-import { createHash } from "node:crypto";
 import { Sessions, type Documents, type DocumentWrite, type Value } from "../../index.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { Serializer } from "./package-checkpoint.ts";
 import { serializer } from "./serializer.ts";
 import { fromStored, toStored } from "./stored-values.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** A namespace and a key in it. */
 export type CacheKey = [namespace: string[], key: string];
@@ -68,7 +68,7 @@ function prefixOf(namespace: readonly string[]): string {
 }
 
 function hashed(text: string): string {
-  return createHash("sha256").update(JSON.stringify(text)).digest("base64url");
+  return nodeCrypto().createHash("sha256").update(JSON.stringify(text)).digest("base64url");
 }
 
 function* batchesOf<T>(items: readonly T[], size: number): Generator<readonly T[], void, void> {

@@ -1,5 +1,4 @@
 /** The checkpointer of a graph: checkpoints and pending writes in sessions. */
-import { randomBytes } from "node:crypto";
 import { hasCode, idFor, sameValue, SessionError, Sessions, type LogEntry, type Value } from "../../index.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -20,6 +19,7 @@ import { serializer } from "./serializer.ts";
 import { toStored } from "./stored-values.ts";
 import { ThreadReader } from "./thread-reader.ts";
 import { checkpointsLog, isCheckpoint, Thread, threadLabel, writesLog, type StoredCheckpoint } from "./thread.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** How the saver is made. */
 export interface SaverOptions {
@@ -221,7 +221,8 @@ export class PerdureSaver {
 const digitsMin = 8;
 
 function nextVersion(current: ChannelVersion | undefined): ChannelVersion {
-  if (typeof current === "number") return Math.floor(current) + 1 + randomBytes(4).readUInt32BE() / 2 ** 33;
+  if (typeof current === "number")
+    return Math.floor(current) + 1 + nodeCrypto().randomBytes(4).readUInt32BE() / 2 ** 33;
   const [digits = ""] = (current ?? "").split(".");
   const next = (Number.parseInt(digits, 10) || 0) + 1;
   return `${String(next).padStart(Math.max(digits.length, digitsMin), "0")}.${freshName().slice(-6)}`;

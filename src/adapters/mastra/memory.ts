@@ -1,5 +1,4 @@
 /** The memory of Mastra: threads as sessions, messages as entries of their logs, resources as documents. */
-import { randomUUID } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
 import { invalidText } from "../../domain/values/invalid-argument.ts";
 import {
@@ -345,7 +344,7 @@ export class MastraMemory {
     const now = new Date();
     const lastMessageId = messages.at(-1)?.id;
     const thread: MastraThread = defined({
-      id: newThreadId ?? randomUUID(),
+      id: newThreadId ?? crypto.randomUUID(),
       resourceId: isName(resourceId) ? resourceId : source.thread.resourceId,
       title: isName(title) ? title : source.thread.title && `Clone of ${source.thread.title}`,
       metadata: { ...metadata, clone: defined({ sourceThreadId, clonedAt: now, lastMessageId }) },
@@ -353,7 +352,7 @@ export class MastraMemory {
       updatedAt: now,
     });
     const open = openThread({ session: await this.#emptySession(thread), thread }, this.#sessions);
-    const messageIdMap = Object.fromEntries(messages.map(({ id }) => [id, randomUUID()]));
+    const messageIdMap = Object.fromEntries(messages.map(({ id }) => [id, crypto.randomUUID()]));
     const copies = messages.map((message) => ({
       ...message,
       id: messageIdMap[message.id] ?? "",

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** Limits memory if an endpoint never stops: the default limit of a turn. */
 export const lengthMax: number = 8 * 1024 * 1024;
@@ -20,7 +20,8 @@ export function uniqueCallId(id: string, taken: Set<string>): string {
 
 /** An id that every provider takes: Mistral's endpoint wants 9 letters and digits. */
 function newCallId(): string {
-  return randomBytes(12)
+  return nodeCrypto()
+    .randomBytes(12)
     .toString("base64")
     .replaceAll(/[^a-z0-9]/gi, "0")
     .slice(0, 9);

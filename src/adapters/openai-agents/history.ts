@@ -2,7 +2,6 @@
  * The items of a session of the Agents SDK, read from its turns and written as turns, each change in one commit. Every reader
  * (a run, or a caller outside of runs) has a view: the change of the turns that it has seen last. A write is decided on it.
  */
-import { createHash } from "node:crypto";
 import { defined } from "../../domain/values/defined.ts";
 import {
   encodeValue,
@@ -25,6 +24,7 @@ import {
 } from "../../index.ts";
 import { noTokens, tokensOf, usageOfTurn, type AgentRunContext, type Tokens } from "./run-usage.ts";
 import { cutItems, fieldsOf, itemsOf, joinItems, placeItems, type AgentItem, type Exchange } from "./turn-items.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** What a write does that finds items which its run has not seen. */
 export type OnConflict = "fail" | "append";
@@ -242,7 +242,8 @@ export class History {
     apply: (operation: NonNullable<ItemsWrite["operation"]>) => Promise<void>,
   ): Promise<void> {
     const key = idFor(operation.id);
-    const digest = createHash("sha256")
+    const digest = nodeCrypto()
+      .createHash("sha256")
       .update(encodeValue(ordered(operation.transaction)))
       .digest("base64url");
     const isApplied = async (): Promise<boolean> => {

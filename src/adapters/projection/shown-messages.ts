@@ -1,6 +1,6 @@
 /** Messages of a framework that keeps a transcript of its own, as other frameworks read them in the turns of the session. */
-import { hash } from "node:crypto";
 import { encodeValue, fromFormat, hasCode, type Message, type MessageFormatName, type Value } from "../../index.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /**
  * A value as messages that every framework reads, without its native form: the framework has the value in its own log. A value that is
@@ -73,7 +73,9 @@ export function digestsOf(messages: readonly Message[]): readonly string[] {
 
 function digestBehind(before: string, message: Message): string {
   const text = encodeValue(ordered(message));
-  return hash("sha256", before + text, "base64url").slice(0, 22);
+  return nodeCrypto()
+    .hash("sha256", before + text, "base64url")
+    .slice(0, 22);
 }
 
 /** The value with the fields of its objects in order, so that equal values have equal texts. */

@@ -1,5 +1,4 @@
 /** The session of a request: that of its user, or else of its device. The store is asked when it is first opened. */
-import { randomUUID } from "node:crypto";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { problemOf, problemType } from "../../protocol/problem.ts";
@@ -49,7 +48,7 @@ export function settingsOf<Request>(sessions: Sessions, options: PerdureOptions<
   if (typeof secureCookies !== "boolean")
     throw invalidArgument("secureCookies", secureCookies, { expected: "boolean" });
   // Without a secret the first request would fail.
-  sessions.devices.seal(randomUUID());
+  sessions.devices.seal(crypto.randomUUID());
   return { sessions, user, keep, isSecure: secureCookies };
 }
 
@@ -125,7 +124,7 @@ export class RequestSession {
   }
 
   #deviceOrNew(): string {
-    const device = this.#device ?? randomUUID();
+    const device = this.#device ?? crypto.randomUUID();
     if (this.#device === null || this.#isOutdated) this.#giveCookie(this.#sessions.devices.seal(device));
     this.#device = device;
     this.#isOutdated = false;
@@ -147,7 +146,7 @@ export const requestIdHeader = "x-request-id";
 
 /** The id that the caller gave: 1 to 200 visible ASCII characters. Another one is replaced. */
 export function requestIdOf(given: unknown): string {
-  return typeof given === "string" && /^[!-~]{1,200}$/.test(given) ? given : randomUUID();
+  return typeof given === "string" && /^[!-~]{1,200}$/.test(given) ? given : crypto.randomUUID();
 }
 
 /** Runs the rest of a request under its id, which the events that it causes carry. */

@@ -2,7 +2,6 @@
  * Sessions of web frameworks as documents. Requests of one browser that run at once change the same document: each of them writes
  * the fields that it has changed since it read them, so none takes back what another one wrote.
  */
-import { createHash, randomUUID } from "node:crypto";
 import { encode } from "../../domain/values/codec.ts";
 import { parseDuration, type Duration } from "../../domain/values/duration.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -10,6 +9,7 @@ import { durationMaxMs } from "../../domain/values/limits.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { Sessions, type Document, type Documents, type Value } from "../../index.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** Options of a store of web sessions. */
 export interface WebSessionsOptions {
@@ -106,7 +106,7 @@ export class WebSessions {
       return;
     }
     if (seen === undefined) {
-      const birth = randomUUID();
+      const birth = crypto.randomUUID();
       await this.#documents.put(key, { birth, fields }, { ttl: ttlMs });
       this.#seen.set(session, new Seen(birth, texts, Date.now() + ttlMs));
       this.#noteTouch(key, ttlMs);
@@ -230,7 +230,7 @@ export function isStorable(session: object): boolean {
 
 function keyOf(id: string): string {
   if (typeof id !== "string") throw invalidArgument("sid", id, { expected: "text" });
-  return createHash("sha256").update(JSON.stringify(id)).digest("base64url");
+  return nodeCrypto().createHash("sha256").update(JSON.stringify(id)).digest("base64url");
 }
 
 function fieldsOf(session: object): Fields {

@@ -1,5 +1,4 @@
 /** Keeps the data inside entries beside them, once for each tenant, and gives the entries with the data again. */
-import { createHash } from "node:crypto";
 import {
   dataIn,
   escapedMarks,
@@ -20,6 +19,7 @@ import { bytesOf, countReferences } from "./list.ts";
 import { entriesOfBytes } from "./pieces.ts";
 import { contentKey, newContent, newReference, referenceKey, referenceOf, usedReference } from "./records.ts";
 import { usedAgainMs } from "./put.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The type of data whose text names none. */
 const unnamedType = "application/octet-stream";
@@ -99,7 +99,7 @@ class DetachedForm implements StoredForm {
     const core = this.#core;
     const { attachmentBytesMax, attachmentsMax } = core.options.limits;
     if (bytes.length > attachmentBytesMax) return undefined;
-    const hash = createHash("sha256").update(bytes).digest("hex");
+    const hash = nodeCrypto().createHash("sha256").update(bytes).digest("hex");
     await core.learnTime();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const keys = [referenceKey(session, hash), contentKey(session.tenant, hash)];

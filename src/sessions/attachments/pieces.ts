@@ -1,9 +1,9 @@
 /** Bytes in pieces of one size, and their hash. */
-import { createHash } from "node:crypto";
 import { pieceBytes } from "../../domain/attachments/attachment.ts";
 import type { Entry } from "../../domain/record/entry.ts";
 import { decode, encode } from "../../domain/values/codec.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** Bytes, whole or as they arrive: those of a file, a request or a `Blob`. */
 export type AttachmentSource =
@@ -28,7 +28,7 @@ export function parseSource(source: AttachmentSource): AsyncIterable<Uint8Array>
 export async function* piecesIn(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, { readonly hash: string; readonly length: number }, undefined> {
-  const hash = createHash("sha256");
+  const hash = nodeCrypto().createHash("sha256");
   let length = 0;
   let piece = Buffer.alloc(pieceBytes);
   let filled = 0;

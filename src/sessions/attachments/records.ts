@@ -1,5 +1,4 @@
 /** The records of contents and of references to them, and the changes that write them. */
-import { createHash } from "node:crypto";
 import { attachmentScopes, bytesLog, nextVisit, type Attachment } from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, markLogs, set, splice, type Change, type Draft } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -11,6 +10,7 @@ import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
 import { sessionsBeginningWith } from "../core/record-pages.ts";
 import type { ArrivedLogs } from "../core/staged-logs.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The session of a reference: its creation distinguishes it from a later session with its id. */
 export interface Referrer extends SessionKey {
@@ -33,7 +33,7 @@ export function contentKey(tenant: string, hash: string): SessionKey {
 
 /** The key of a reference. It begins with the hash, by which all references to a content are found. */
 export function referenceKey({ tenant, id, createdAt }: Referrer, hash: string): SessionKey {
-  const session = createHash("sha256").update(`${createdAt}.${id}`).digest("base64url");
+  const session = nodeCrypto().createHash("sha256").update(`${createdAt}.${id}`).digest("base64url");
   return { tenant: attachmentScopes(tenant).references, id: `${hash}.${session}` };
 }
 

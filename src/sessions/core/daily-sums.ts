@@ -1,5 +1,4 @@
 /** The sums that daily budgets limit: one for each user and tenant and day. */
-import { createHash } from "node:crypto";
 import {
   dailyScopes,
   dayOf,
@@ -10,6 +9,7 @@ import {
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { guestDeviceOf } from "../../domain/values/device.ts";
 import type { UsageName } from "../../store/store.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** A sum of one day, and the budget that limits it. */
 export interface DailySum extends UsageName {
@@ -33,7 +33,8 @@ export function dailySumsOf(
     const userOrDevice = user ?? guestDeviceOf(id);
     if (userOrDevice === undefined) return [];
     // The hash keeps the user's id out of the store's sums.
-    const hash = createHash("sha256")
+    const hash = nodeCrypto()
+      .createHash("sha256")
       .update(JSON.stringify([tenant, userOrDevice]))
       .digest("hex")
       .slice(0, 40);

@@ -1,7 +1,7 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
 import { guestDeviceOf } from "../../domain/values/device.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "./core.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The purpose of a keyed hash: the same text under another purpose gives another hash. */
 type Purpose = "device" | "user" | "code" | "code-secret" | "code-handle" | "cookie" | "erased" | "receipt";
@@ -14,7 +14,7 @@ export function secretsOf(core: Core): readonly string[] {
 
 /** A value by which a store recognises a secret. It reveals nothing of the secret. */
 export function checkOf(secret: string): string {
-  return createHmac("sha256", secret).update('["perdure","check"]').digest("hex");
+  return nodeCrypto().createHmac("sha256", secret).update('["perdure","check"]').digest("hex");
 }
 
 /** A short name of a secret, by its check value. */
@@ -44,7 +44,8 @@ function requiredSecrets(core: Core, purpose: Purpose): readonly [string, ...str
 }
 
 function hashUnder(secret: string, tenant: string, purpose: Purpose, text: string): Buffer {
-  return createHmac("sha256", secret)
+  return nodeCrypto()
+    .createHmac("sha256", secret)
     .update(JSON.stringify(["perdure", purpose, tenant, text]))
     .digest();
 }
@@ -80,5 +81,5 @@ export function userNames(core: Core, tenant: string, user: string): readonly st
 
 /** Compares in constant time. */
 export function isSameHash(one: Buffer, other: Buffer): boolean {
-  return one.length === other.length && timingSafeEqual(one, other);
+  return one.length === other.length && nodeCrypto().timingSafeEqual(one, other);
 }

@@ -8,7 +8,6 @@
  * - *abandoned*: the process of their writer has ended. The next staging for the same session removes them, an erasure of their
  *   user does, and the sweep does after a day.
  */
-import { createHash } from "node:crypto";
 import type { Change } from "../../domain/record/change.ts";
 import { stageEntries, stagedScope, type Staged } from "../../domain/copies/staged.ts";
 import type { Entry, LogName, SessionKey, Splice } from "../../domain/record/entry.ts";
@@ -20,6 +19,7 @@ import { SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import type { Core } from "./core.ts";
 import { internalChange } from "./internal-record.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 const ttlMs = 86_400_000;
 /** One commit takes this many pages of a log. */
@@ -121,7 +121,7 @@ export class StagedLogs {
   /** Stage logs for this session; `user` is the user whose words they hold. */
   static async begin(core: Core, target: SessionKey, user: string | null): Promise<StagedLogs> {
     const tenant = stagedScope(target.tenant);
-    const prefix = `${createHash("sha256").update(target.id).digest("hex").slice(0, 32)}.`;
+    const prefix = `${nodeCrypto().createHash("sha256").update(target.id).digest("hex").slice(0, 32)}.`;
     await core.instance.ensureAlive();
     await removeAbandoned(core, tenant, prefix);
     await core.learnTime();

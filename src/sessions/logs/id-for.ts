@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { invalidText } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 const hashed = /^sha256-[\w-]{43}$/;
 
@@ -11,7 +11,9 @@ const hashed = /^sha256-[\w-]{43}$/;
  */
 export function idFor(text: string): string {
   if (typeof text !== "string") throw invalidText("text", text, {});
-  return isId(text) ? text : `sha256-${createHash("sha256").update(JSON.stringify(text)).digest("base64url")}`;
+  return isId(text)
+    ? text
+    : `sha256-${nodeCrypto().createHash("sha256").update(JSON.stringify(text)).digest("base64url")}`;
 }
 
 /** A text in the form of a hash is hashed as well, so that no other text has its id. */

@@ -6,7 +6,6 @@
  * claims it. A mark of a device lands in one commit with the device's pointer as it was read, because the marks of a device
  * become the user's when the pointer changes. The log of the session decides whether it still contains the words.
  */
-import { hash } from "node:crypto";
 import type { Change } from "../../domain/record/change.ts";
 import { keyText, type SessionKey } from "../../domain/record/entry.ts";
 import type { Metadata, SessionRecord } from "../../domain/record/record.ts";
@@ -16,6 +15,7 @@ import { isDeviceName } from "../core/keyed-hash.ts";
 import { internalChange } from "../core/internal-record.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { recordsOf } from "../core/record-pages.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** A session that contains turns of a speaker. */
 export interface UserContent {
@@ -92,12 +92,12 @@ export function contentOf(mark: SessionRecord): MarkContent {
 
 /** The key of a session's mark for the speaker of this name. */
 export function markKey(name: string, { tenant, id, createdAt }: Marked): SessionKey {
-  return { tenant: marksScope(tenant), id: hash("sha256", JSON.stringify([name, id, createdAt]), "hex") };
+  return { tenant: marksScope(tenant), id: nodeCrypto().hash("sha256", JSON.stringify([name, id, createdAt]), "hex") };
 }
 
 /** The name that all marks of a session have in common. */
 function nameOf({ id, createdAt }: Marked): string {
-  return hash("sha256", JSON.stringify([id, createdAt]), "hex");
+  return nodeCrypto().hash("sha256", JSON.stringify([id, createdAt]), "hex");
 }
 
 /** The scope of the marks of a tenant. */

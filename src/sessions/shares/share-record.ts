@@ -4,7 +4,6 @@
  * - valid. Exits: it is revoked; its time is up; its session is removed, or gets another user.
  * - deleted: its token is as unknown as a text that never was one. The sweep deletes an expired share.
  */
-import { createHash } from "node:crypto";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -13,6 +12,7 @@ import type { Core } from "../core/core.ts";
 import { liveMetadata } from "../core/internal-record.ts";
 import { isSameHash } from "../core/keyed-hash.ts";
 import { recordPages } from "../core/record-pages.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The metadata of a share's record. */
 export type ShareContent = {
@@ -41,12 +41,13 @@ export function shareKey(id: string): SessionKey {
 
 /** In hexadecimal. A token has 256 bits of chance: no slow hash is needed to keep it from being guessed. */
 export function tokenHash(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
+  return nodeCrypto().createHash("sha256").update(token).digest("hex");
 }
 
 /** The name under which the store finds the shares of a session. */
 export function sharedName({ tenant, id }: SessionKey): string {
-  return createHash("sha256")
+  return nodeCrypto()
+    .createHash("sha256")
     .update(JSON.stringify([tenant, id]))
     .digest("hex");
 }
