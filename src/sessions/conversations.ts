@@ -47,10 +47,13 @@ import { traceCall, type Operation, type OperationName } from "./tracing/operati
 /** Options of `search`: those of a search of all sessions that do not choose sessions. */
 export type ConversationSearch = Omit<SearchQuery, "text" | "session" | "user" | "state">;
 
-/** A new title, a new pin or both. @internal */
+type SessionRule = (draft: Draft, context: Context) => Change | null;
+
+/** Changes of a conversation. @internal */
 export interface ConversationChange {
   readonly title?: string | null | undefined;
   readonly isPinned?: boolean | undefined;
+  readonly isCurrent?: true | undefined;
 }
 
 /** Attempts to create a conversation beside other ones of the device. */
@@ -123,6 +126,15 @@ export class Conversations {
    * @throws SessionError `conversations_exceeded` for a device without a user, and as `create` of `Sessions`
    */
   async create(options: DeviceOptions = {}): Promise<Session> {
+    return await this.#create(options, false);
+  }
+
+  /** As `create`, and make it the current one, in one commit. @internal */
+  async createCurrent(options: DeviceOptions = {}): Promise<Session> {
+    return await this.#create(options, true);
+  }
+
+  async #create(options: DeviceOptions, isCurrent: boolean): Promise<Session> {
     return await this.#perform("create", async () => {
       const [core, tenant] = [this.#core, this.#tenant];
       guardDeviceOptions(options);
@@ -134,7 +146,8 @@ export class Conversations {
           const reach = await this.#reach();
           const id = reach.user === null ? `${reach.name}_${freshId(core)}` : undefined;
           const fresh = newSession(core, { tenant, id }, { ...options, ...defined({ user: reach.user ?? undefined }) });
-          const beside = reach.user === null ? await this.#guest(reach) : [];
+          const guest = reach.user === null ? await this.#guest(reach) : [];
+          const beside = isCurrent ? ((await this.#pointing(reach, fresh.key.id, true)) ?? guest) : guest;
           const handle = await createOn(core, fresh, beside);
           if (handle === undefined) return undefined;
           await keepReach(core, tenant, this.#owner, reach);
@@ -175,14 +188,21 @@ export class Conversations {
     });
   }
 
-  /** Set the title, the pin or both in one commit. @throws SessionError as `rename` and `pin`; then neither was set @internal */
-  async patch(id: string, { title, isPinned }: ConversationChange): Promise<void> {
-    await this.#perform(title !== undefined ? "rename" : isPinned === false ? "unpin" : "pin", async (reach) => {
+  /**
+   * Set the title and the pin, and make it the current conversation, all in one commit.
+   * @throws SessionError as `rename`, `pin` and `select`; then nothing was changed @internal
+   */
+  async patch(id: string, { title, isPinned, isCurrent }: ConversationChange): Promise<void> {
+    const name =
+      title !== undefined ? "rename" : isPinned === undefined ? "select" : isPinned ? ("pin" as const) : "unpin";
+    await this.#perform(name, async (reach) => {
       const parsed = title === undefined ? undefined : parseTitle(title);
-      await this.#change(reach, id, (draft, context) => {
+      const rule: SessionRule = (draft, context) => {
         const renamed = parsed === undefined ? null : renameSession(draft, parsed, context);
         return (isPinned === undefined ? null : pinSession(draft, isPinned, context)) ?? renamed;
-      });
+      };
+      const isChanged = await this.#change(reach, id, rule, isCurrent === true);
+      if (isCurrent === true && !isChanged) await this.#select(reach, id);
     });
   }
 
@@ -223,10 +243,12 @@ export class Conversations {
    * @throws SessionError `session_not_found`, `secret_missing`
    */
   async select(id: string): Promise<void> {
-    await this.#perform("select", async (reach) => {
-      const record = await this.#found(reach, id);
-      if (!isShared(reach, record)) await this.#point(record.id, true);
-    });
+    await this.#perform("select", (reach) => this.#select(reach, id));
+  }
+
+  async #select(reach: Reach, id: string): Promise<void> {
+    const record = await this.#found(reach, id);
+    if (!isShared(reach, record)) await this.#point(record.id, true);
   }
 
   /**
@@ -273,29 +295,48 @@ export class Conversations {
     return [pointerChange(core, internalKey(tenant, name), found, own), ...marks];
   }
 
-  /** Apply a rule, unless the session has got another owner meanwhile. */
-  async #change(reach: Reach, id: string, rule: (draft: Draft, context: Context) => Change | null): Promise<void> {
+  /**
+   * Apply a rule, unless the session has got another owner meanwhile. `selects`: the commit makes it the current conversation. False
+   * where the rule changes nothing: then there was no commit.
+   */
+  async #change(reach: Reach, id: string, rule: SessionRule, selects = false): Promise<boolean> {
     const handle = new Handle(this.#core, await this.#found(reach, id));
-    await handle.write((draft, context) => {
-      const { record } = draft;
-      if (reaches(reach, record)) return rule(draft, context);
-      throw this.#missing(record.id);
-    });
+    const beside = async (): Promise<readonly Change[]> => {
+      const now = await this.#reach();
+      return isShared(now, handle.record) ? [] : ((await this.#pointing(now, handle.record.id, true)) ?? []);
+    };
+    const written = await handle.write(
+      (draft, context) => {
+        const { record } = draft;
+        if (reaches(reach, record)) return rule(draft, context);
+        throw this.#missing(record.id);
+      },
+      selects ? { beside } : {},
+    );
+    return written.status === "ok";
   }
 
   /** Point the device, or its user, to a session: this one, or a new one where it shares this one. */
   async #point(id: string, isTo: boolean): Promise<void> {
     const [core, tenant] = [this.#core, this.#tenant];
     await retryOnConflict({ sessionId: id, tenant }, async () => {
-      const reach = await this.#reach();
-      const { name, found, pointer } = await lastStep(core, tenant, reach);
-      const isThere = (pointer === undefined ? name : pointer.kind === "user" ? undefined : pointer.session) === id;
-      if (isThere === isTo) return true;
-      const own: Pointer = { kind: "own", session: isTo ? id : `${name}_${freshId(core)}` };
-      const marks = await deviceMarks(core, tenant, { name, found });
-      const outcome = await core.commit([pointerChange(core, internalKey(tenant, name), found, own), ...marks]);
-      return outcome.status === "ok" ? true : undefined;
+      const changes = await this.#pointing(await this.#reach(), id, isTo);
+      if (changes === undefined) return true;
+      return (await core.commit(changes)).status === "ok" ? true : undefined;
     });
+  }
+
+  /** The changes that point to a session, or away from it; undefined where none is needed. */
+  async #pointing(reach: Reach, id: string, isTo: boolean): Promise<readonly Change[] | undefined> {
+    const [core, tenant] = [this.#core, this.#tenant];
+    const { name, found, pointer } = await lastStep(core, tenant, reach);
+    const isThere = (pointer === undefined ? name : pointer.kind === "user" ? undefined : pointer.session) === id;
+    if (isThere === isTo) return undefined;
+    const own: Pointer = { kind: "own", session: isTo ? id : `${name}_${freshId(core)}` };
+    return [
+      pointerChange(core, internalKey(tenant, name), found, own),
+      ...(await deviceMarks(core, tenant, { name, found })),
+    ];
   }
 
   /** As a device has it: the next message stops the running answer, unless the options name another policy. */

@@ -280,6 +280,30 @@ test("a summary is a span beneath the answer that waits for it, and its tokens a
   assert(!(await place.everything()).includes("secret"));
 });
 
+test("a title is a span without its words, and its time and tokens are counted beside those of turns", async () => {
+  const usage = { inputTokens: 20, outputTokens: 5 };
+  const title = () => Promise.resolve({ text: "a secret title", usage, model: "m-2" });
+  await using place = await Place.open({ titles: { title } });
+  await (await place.sessions.create({ id: "s", agent: "ceo" })).append({ input: "one", output: "reply" });
+  await place.sessions.close();
+  assert.deepEqual((await place.span("title ceo")).attributes, {
+    "gen_ai.conversation.id": "s",
+    "gen_ai.agent.name": "ceo",
+    "perdure.tenant": "default",
+    "perdure.title.made": true,
+    "gen_ai.response.model": "m-2",
+    "gen_ai.usage.input_tokens": 20,
+    "gen_ai.usage.output_tokens": 5,
+    "perdure.usage.estimated": false,
+  });
+  assert.deepEqual(await place.values("perdure.title.duration"), { "ceo m-2 true": 1 });
+  assert.deepEqual(await place.values("perdure.title.tokens"), {
+    "ceo m-2 false input": 20,
+    "ceo m-2 false output": 5,
+  });
+  assert(!(await place.everything()).includes("secret"));
+});
+
 test("turns, tokens, calls, batches, sweeps and events are counted, by agent and model", async () => {
   await using place = await Place.open({ model });
   const { sessions } = place;

@@ -17,6 +17,7 @@ import {
   type Sessions,
   type StoreCall,
   type Summarizing,
+  type Titling,
   type SweepNews,
   type TurnNews,
   type Usage,
@@ -52,6 +53,7 @@ export class Meters {
     this.#listen("tracing:perdure:operation:asyncEnd", (operation: Operation) => this.#onOperation(operation));
     this.#listen("tracing:perdure:consult:asyncEnd", ({ error }: Consultation) => this.#countError(error));
     this.#listen("tracing:perdure:summary:asyncEnd", (made: Summarizing) => this.#onSummary(made));
+    this.#listen("tracing:perdure:title:asyncEnd", (made: Titling) => this.#onTitle(made));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:turn", (news: TurnNews) => this.#onTurn(news));
     this.#listen("perdure:event", (news: EventNews) => this.#onEvent(news));
@@ -149,6 +151,14 @@ export class Meters {
     this.#countError(error);
   }
 
+  #onTitle({ agent, title, model, usage, ms = 0, error }: Titling): void {
+    const who = { ...agentOf(agent), ...defined({ "gen_ai.response.model": model }) };
+    const about = { ...who, "perdure.title.made": title !== undefined, ...failureOf(error) };
+    this.#instruments.titles.record(ms / 1000, about);
+    countTokens(this.#instruments.titleTokens, usage, who);
+    this.#countError(error);
+  }
+
   #onEvent({ agent, event: { type, category }, ended }: EventNews): void {
     if (category === "app" && this.#appTypes.size < appTypesMax) this.#appTypes.add(type);
     const isOther = category === "app" && !this.#appTypes.has(type);
@@ -198,6 +208,11 @@ function instrumentsOf(meter: Meter) {
     summaries: meter.createHistogram("perdure.summary.duration", time("Summaries of past turns")),
     summaryTokens: meter.createCounter("perdure.summary.tokens", {
       description: "Tokens of summaries, which are no tokens of turns",
+      unit: "{token}",
+    }),
+    titles: meter.createHistogram("perdure.title.duration", time("Titles that are asked for")),
+    titleTokens: meter.createCounter("perdure.title.tokens", {
+      description: "Tokens of titles, which are no tokens of turns",
       unit: "{token}",
     }),
     sessionEvents: meter.createCounter("perdure.session.events", {

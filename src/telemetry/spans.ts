@@ -190,7 +190,12 @@ const titles: Kind<Titling> = {
   mayBeRoot: true,
   name: ({ agent }) => `title ${agent}`,
   // A title has words of the conversation.
-  attributes: ({ title, ...ids }) => ({ ...idsOf(ids), "perdure.title.made": title !== undefined }),
+  attributes: ({ title, model, usage, ...ids }) => ({
+    ...idsOf(ids),
+    "perdure.title.made": title !== undefined,
+    ...defined({ "gen_ai.response.model": model }),
+    ...usageOf(usage),
+  }),
 };
 
 const toolRuns: Kind<ToolRun> = {

@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startHost, type Host, type HostOptions, type Isolation } from "../../src/host/index.ts";
-import { openSessions, systemClock, type Clock, type SessionError, type Sessions } from "../../src/index.ts";
+import {
+  openSessions,
+  systemClock,
+  type Clock,
+  type SessionError,
+  type Sessions,
+  type SessionsOptions,
+  type TitleRequest,
+} from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { forwardClock } from "../support/forward-clock.ts";
 import { isThorough, rounds } from "../support/rounds.ts";
@@ -16,8 +24,12 @@ interface Place extends AsyncDisposable {
   readonly host: Host;
 }
 
-async function place(options: Partial<HostOptions>, clock: Clock = systemClock): Promise<Place> {
-  const sessions = await openSessions({ store: "memory:", sweep: false, clock });
+async function place(
+  options: Partial<HostOptions>,
+  clock: Clock = systemClock,
+  others: Pick<SessionsOptions, "titles"> = {},
+): Promise<Place> {
+  const sessions = await openSessions({ store: "memory:", sweep: false, clock, ...others });
   const host = await startHost(sessions, {
     runtime,
     memoryMax: 64,
@@ -181,6 +193,23 @@ for (const isolation of ["pool", "session", "process"] as const) {
     assert.equal((await here.sessions.get("s")).info.lease, null);
   });
 }
+
+for (const isolation of ["pool", "process"] as const)
+  test(`${isolation}: the host makes the title of a session whose code stores an answer elsewhere, once`, async () => {
+    const asked: string[] = [];
+    const title = (request: TitleRequest): Promise<string> => {
+      asked.push(request.session);
+      return Promise.resolve("A title");
+    };
+    await using here = await place({ isolation }, systemClock, { titles: { title } });
+    await here.host.ensure("s");
+    await here.host.send("s", "exchange");
+    await until(async () => (await here.sessions.get("s")).info.title === "A title");
+    await here.host.send("s", "exchange");
+    await here.host.close();
+    await here.sessions.close();
+    assert.deepEqual(asked, ["s"]);
+  });
 
 test("pool: a session that ends its thread again and again does not fail the sessions beside it", async () => {
   await using here = await place({

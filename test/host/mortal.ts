@@ -71,6 +71,9 @@ const runtime: Runtime = {
       case "append":
         await session.append({ input: `${session.info.turn + 1}` }, { key: `k${session.info.turn + 1}` });
         return session.info.turn;
+      case "exchange":
+        await session.append({ input: "a question", output: "an answer" });
+        return session.info.turn;
       case "begin":
         await session.begin("a question");
         process.exit(7);

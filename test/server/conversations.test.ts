@@ -1,7 +1,9 @@
 /** Conversations and shares over HTTP: each caller reaches its own alone. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
+import type { StoreCall } from "../../src/index.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import type { Converse } from "../../src/server/index.ts";
 import { serve, type Answered, type Call, type Serving } from "./serving.ts";
@@ -204,6 +206,34 @@ test("a key with the right manages the conversations of users of its tenant", as
   assert.equal((await here.sessions.get(id)).info.user, "ada");
   assert.equal((await here.call("DELETE", `${at}/${id}`, { key: write })).json.code, "key_forbidden");
   assert.equal((await here.call("DELETE", `${at}/${id}`, { key: admin })).status, 204);
+});
+
+test("a title, a pin and the choice of the current conversation are one commit, and so is a new current conversation", async () => {
+  await using here = serve();
+  const write = await here.key("write");
+  const at = "/v1/users/ada/conversations";
+  const device = crypto.randomUUID();
+  await here.sessions.devices.claim(device, "ada");
+  const { id } = (await here.call("POST", at, { key: write, body: {} })).json;
+  const commits: number[] = [];
+  const onCall = (message: unknown): void => {
+    const { operation, transactions = 0 } = message as StoreCall;
+    if (operation === "commit") commits.push(transactions);
+  };
+  subscribe("tracing:perdure:store:start", onCall);
+  const body = { title: "Hers", isPinned: true, isCurrent: true };
+  const patched = await here.call("PATCH", `${at}/${id}`, { key: write, body });
+  assert.deepEqual([patched.json.title, patched.json.isPinned, commits.splice(0)], ["Hers", true, [1]]);
+  const again = await here.call("PATCH", `${at}/${id}`, { key: write, body });
+  assert.deepEqual([again.status, commits.splice(0)], [200, []], "nothing to change");
+  const { id: next } = (await here.call("POST", at, { key: write, body: { isCurrent: true } })).json;
+  assert.deepEqual(commits.splice(0), [1]);
+  assert.equal((await here.sessions.devices.open(device)).id, next);
+  commits.splice(0);
+  await here.call("PATCH", `${at}/${id}`, { key: write, body });
+  assert.deepEqual(commits.splice(0), [1], "the current one alone");
+  unsubscribe("tracing:perdure:store:start", onCall);
+  assert.equal((await here.sessions.devices.open(device)).id, id);
 });
 
 test("a share opens one session to read over HTTP until it is revoked, and nothing else", async () => {

@@ -1,5 +1,6 @@
 /** What `/metrics` says of turns, models and the process. */
 import assert from "node:assert/strict";
+import { channel, type Channel } from "node:diagnostics_channel";
 import { test } from "node:test";
 import { SessionError, type Model } from "../../src/index.ts";
 import { openMemory } from "../../src/store/memory.ts";
@@ -98,3 +99,35 @@ test("metrics have the time that agents were active, so their mean is known", as
     '{agent="billing"}': 1,
   });
 });
+
+test("metrics count titles by their outcome, and their tokens", async () => {
+  let answers = 0;
+  const title = async (): Promise<{ text: string; usage: { inputTokens: number; outputTokens: number } }> => {
+    if (++answers === 3) throw new Error("away");
+    return { text: answers === 1 ? "A title" : "", usage: { inputTokens: 7, outputTokens: 2 } };
+  };
+  await using here = serve({ titles: { title }, server });
+  for (let index = 1; index <= 3; index++) {
+    const ended = once(channel("tracing:perdure:title:asyncEnd"));
+    await (await here.sessions.create()).append({ input: "q", output: "a" });
+    await ended;
+  }
+  assert.deepEqual(await valuesOf(here, "perdure_titles_total"), {
+    '{outcome="done"}': 1,
+    '{outcome="none"}': 1,
+    '{outcome="failed"}': 1,
+  });
+  const tokens = await valuesOf(here, "perdure_title_tokens_total");
+  assert.deepEqual(tokens, { '{type="input"}': 14, '{type="output"}': 4 });
+});
+
+/** Resolves with the next message of a channel. */
+function once(of: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    const hear = (): void => {
+      of.unsubscribe(hear);
+      resolve();
+    };
+    of.subscribe(hear);
+  });
+}

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { defined } from "../../src/domain/values/defined.ts";
 import { createServer, type Server, type ServerOptions } from "../../src/server/index.ts";
 import { systemClock, type Clock } from "../../src/clock.ts";
-import type { AttachmentOptions, Agent, DeviceIds, KeyRight, Limits, Model, Sessions } from "../../src/index.ts";
+import type {
+  AttachmentOptions,
+  Titles,
+  Agent,
+  DeviceIds,
+  KeyRight,
+  Limits,
+  Model,
+  Sessions,
+} from "../../src/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -46,6 +55,7 @@ export interface ServingOptions {
   readonly deviceIds?: DeviceIds;
   readonly limits?: Partial<Limits>;
   readonly attachments?: AttachmentOptions;
+  readonly titles?: Titles;
 }
 
 export const unlimited = { device: 1e9, newDevices: 1e9, newDeviceSessions: 1e9, key: 1e9, wrongCodes: 1e9 };
@@ -59,12 +69,13 @@ export function serve({
   deviceIds,
   limits,
   attachments,
+  titles,
 }: ServingOptions = {}): Serving {
   const sessions = sessionsOn(store, {
     model,
     sweep: false,
     secret: "a secret for tests only",
-    ...defined({ agents, clock, deviceIds, limits, attachments }),
+    ...defined({ agents, clock, deviceIds, limits, attachments, titles }),
   });
   const server = createServer({ sessions, rates: unlimited, ...how });
   return {

@@ -11,6 +11,7 @@ import type {
   SweepNews,
   TurnNews,
   Summarizing,
+  Titling,
 } from "../../index.ts";
 import { countedSessions } from "../../telemetry/listed.ts";
 import { BoundedLabels } from "./bounded-labels.ts";
@@ -163,6 +164,7 @@ export class ServerMetrics {
     this.#listen("perdure:turn", (news: TurnNews) => this.#models.countTurn(news));
     this.#listen("tracing:perdure:consult:asyncEnd", (answered: Consultation) => this.#models.countAnswer(answered));
     this.#listen("tracing:perdure:summary:asyncEnd", (made: Summarizing) => this.#models.countSummary(made));
+    this.#listen("tracing:perdure:title:asyncEnd", (made: Titling) => this.#models.countTitle(made));
     this.#listen("tracing:perdure:store:asyncEnd", (call: StoreCall) => this.#onStoreCall(call));
     this.#listen("perdure:event", ({ ended }: EventNews) => {
       if (ended !== undefined)

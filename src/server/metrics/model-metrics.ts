@@ -1,6 +1,6 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import { BoundedLabels } from "./bounded-labels.ts";
-import { SessionError, type Consultation, type Summarizing, type TurnNews } from "../../index.ts";
+import { SessionError, type Consultation, type Summarizing, type Titling, type TurnNews } from "../../index.ts";
 
 const seconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300];
 
@@ -13,6 +13,8 @@ export class ModelMetrics {
   readonly #firstText: Histogram<"model">;
   readonly #errors: Counter<"code" | "model">;
   readonly #summaries: Counter<"outcome">;
+  readonly #titles: Counter<"outcome">;
+  readonly #titleTokens: Counter<"type">;
   readonly #summaryTokens: Counter<"type">;
 
   constructor(registry: Registry) {
@@ -55,6 +57,18 @@ export class ModelMetrics {
       labelNames: ["outcome"],
       registers,
     });
+    this.#titles = new Counter({
+      name: "perdure_titles_total",
+      help: "Titles that were asked for, by outcome: done, none for an empty answer, or failed",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#titleTokens = new Counter({
+      name: "perdure_title_tokens_total",
+      help: "Tokens of titles, by type (input, output), which are no tokens of turns",
+      labelNames: ["type"],
+      registers,
+    });
     this.#summaryTokens = new Counter({
       name: "perdure_summary_tokens_total",
       help: "Tokens of summaries, by type (input, output), which are no tokens of turns",
@@ -76,6 +90,12 @@ export class ModelMetrics {
     this.#summaries.inc({ outcome: error === undefined ? "done" : "failed" });
     this.#summaryTokens.inc({ type: "input" }, summary?.usage?.inputTokens ?? 0);
     this.#summaryTokens.inc({ type: "output" }, summary?.usage?.outputTokens ?? 0);
+  }
+
+  countTitle({ title, usage, error }: Titling): void {
+    this.#titles.inc({ outcome: error !== undefined ? "failed" : title === undefined ? "none" : "done" });
+    this.#titleTokens.inc({ type: "input" }, usage?.inputTokens ?? 0);
+    this.#titleTokens.inc({ type: "output" }, usage?.outputTokens ?? 0);
   }
 
   countAnswer({ turn, repeated, answer, firstTextMs, model: asked, error }: Consultation): void {

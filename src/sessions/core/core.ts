@@ -490,7 +490,14 @@ export class Core {
 
   /** Commit the transactions of a `Core` in another thread of this program, in the same batches as those of this one. */
   async relay(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-    return await Promise.all(batch.map((transaction) => this.#queue.commit(transaction)));
+    return await Promise.all(
+      batch.map(async (transaction) => {
+        const outcome = await this.#queue.commit(transaction);
+        // The other thread publishes what it committed, and has no background work.
+        if (outcome.status === "ok") this.onCommit?.(sessionChanges(transaction));
+        return outcome;
+      }),
+    );
   }
 
   /** True if the commit landed although its call failed: its answer was lost. */

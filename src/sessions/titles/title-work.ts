@@ -13,6 +13,8 @@ import { claimTitle, giveTitle, lacksTitle } from "../../domain/memory/title.ts"
 import type { ModelCall } from "../../domain/memory/model-call.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
+import type { Usage } from "../../domain/turns/turn.ts";
+import { defined } from "../../domain/values/defined.ts";
 import { hasCode } from "../../errors.ts";
 import type { Traced } from "../../store/calls/store-call.ts";
 import { traced } from "../../store/calls/traced.ts";
@@ -30,6 +32,10 @@ export interface Titling extends Traced {
   readonly agent: string;
   /** The title that was made; absent for none. Another one may have been set meanwhile. */
   title?: string;
+  /** The model that was asked, as far as the titler names it. */
+  model?: string;
+  /** The tokens of the call; absent where it failed, or its titler reports none. */
+  usage?: Usage;
 }
 
 const titlings = tracingChannel<unknown, Titling>("perdure:title");
@@ -156,7 +162,7 @@ export class TitleWork {
       const startedAt = core.now();
       try {
         const { title, call } = await makeTitle(core, handle.record, { titles: this.#titles, turns, signal });
-        if (title !== undefined) titling.title = title;
+        Object.assign(titling, defined({ title, model: call.model, usage: call.usage }));
         await this.#give(handle, title, { ...call, durationMs: Math.max(0, core.now() - startedAt) });
       } finally {
         timer.abort();

@@ -82,9 +82,8 @@ export async function createConversation(
   mine: Conversations,
   { isCurrent: selects, ...options }: NewConversationBody,
 ): Promise<Response> {
-  const { id } = await mine.create(defined(options));
+  const { id } = await (selects === true ? mine.createCurrent(defined(options)) : mine.create(defined(options)));
   c.set("session", id);
-  if (selects === true) await mine.select(id);
   return jsonAnswer(c, wireConversation(await mine.get(id)), 201);
 }
 
@@ -92,10 +91,9 @@ export async function patchConversation(
   c: RequestContext,
   mine: Conversations,
   id: string,
-  { isCurrent: selects, ...change }: ConversationPatch,
+  change: ConversationPatch,
 ): Promise<Response> {
-  if (change.title !== undefined || change.isPinned !== undefined) await mine.patch(id, change);
-  if (selects === true) await mine.select(id);
+  if (Object.values(change).some((value) => value !== undefined)) await mine.patch(id, change);
   return jsonAnswer(c, wireConversation(await mine.get(id)));
 }
 
