@@ -405,6 +405,34 @@ test("a process that lost the lease of the index writes no message a second time
   await store.close();
 });
 
+test("a last step of the index without a row merges the words that a killed process left, where the role owns the index", async () => {
+  const url = await server.createDatabase("pending_words");
+  const store = await openPostgres({ url });
+  for (const sql of [
+    "create extension pgstattuple",
+    "create role indexer login password 'indexer'",
+    "grant usage on schema perdure to indexer",
+    "grant select, insert, update, delete on all tables in schema perdure to indexer",
+    `insert into perdure.search_messages
+     select 'other', 'killed', 0, 'turns', n, 0, 0, 0, array_to_tsvector(array['word', 'w' || n]) from generate_series(1, 2000) n`,
+  ])
+    await query(url, sql);
+  const pendingPages = async (): Promise<number> => {
+    const [row] = await query(url, "select pending_pages from pgstatginindex('perdure.search_messages_words')");
+    return Number(row?.["pending_pages"]);
+  };
+  const asIndexer = new URL(url);
+  [asIndexer.username, asIndexer.password] = ["indexer", "indexer"];
+  const other = await openPostgres({ url: asIndexer.href, migrate: false });
+  for (const [index, by] of [other, store].entries()) {
+    await store.commit([[creationOf(sampleRecord({ id: `s${index}` }))]]);
+    assert.deepEqual(await by.index(), { isCurrent: true, left: 0 });
+    assert.equal((await pendingPages()) > 0, by === other);
+  }
+  await other.close();
+  await store.close();
+});
+
 test("a step of the index of search writes no row for a title that stands", async () => {
   const url = await server.createDatabase("titled_steps");
   const store = await openPostgres({ url });

@@ -11,6 +11,13 @@ import { listed } from "../find.ts";
 /** The number of indexed sessions after which the statistics of the server are counted again. */
 const countedAfter = 1000;
 
+/**
+ * The settings of a step. The words of its messages go to the list of pending entries of the index. A longer list and more memory
+ * give the server more words at a time to merge into the index, so it looks for each different word fewer times. The last step
+ * merges the list (`put_messages`), so a search reads a long list only while the index is built.
+ */
+const merging = "set_config('work_mem', '64MB', true), set_config('gin_pending_list_limit', '16MB', true)";
+
 /** How long a process waits that finds another one indexing, ms. */
 const pauseMs = 20;
 
@@ -81,11 +88,13 @@ export class MessageIndex {
     const given = sessions.map(({ tenant, id, logs, version, commit_id, titleMark, isWhole }) => {
       return { tenant, id, logs, version, commit_id, title_mark: titleMark, is_whole: isWhole };
     });
-    await this.#call(`select ${this.#schema}.put_messages($1, $2, $3)`, [
+    const rows = sessions.flatMap(rowsOf);
+    await this.#call(`select ${merging}, ${this.#schema}.put_messages($1, $2, $3)`, [
       JSON.stringify(given),
-      JSON.stringify(sessions.flatMap(rowsOf)),
+      JSON.stringify(rows),
       isLast,
     ]);
+    if (isLast && rows.length === 0) await this.#mergePending();
     this.#uncounted += sessions.length;
     if (isLast && this.#uncounted >= countedAfter) {
       this.#uncounted = 0;
@@ -93,6 +102,18 @@ export class MessageIndex {
       await this.#call(`analyze ${this.#schema}.search_messages`, []);
     }
     return { isCurrent: isLast, left: Math.max(0, left - sessions.length) };
+  }
+
+  /**
+   * Merges the words that a process which ended before its last step left in the list of pending entries. The server lets the
+   * owner of the index do so. For another role the list stays until the next step with a row.
+   */
+  async #mergePending(): Promise<void> {
+    const name = `${this.#schema}.search_messages_words`;
+    await this.#call(
+      `select gin_clean_pending_list(oid) from pg_class where oid = to_regclass($1) and pg_has_role(relowner, 'usage')`,
+      [name],
+    );
   }
 }
 
