@@ -8,6 +8,7 @@ import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
 import type { StoreProblem } from "../../src/store/store.ts";
+import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../src/testing/samples.ts";
 import { Workplace } from "../cli/command-line.ts";
 import { serverOfFile } from "./of-file.ts";
@@ -403,6 +404,42 @@ test("a process that lost the lease of the index writes no message a second time
     ],
   );
   await store.close();
+});
+
+test("a search finds the messages behind the newest ones that it checks first, page by page", async () => {
+  const url = await server.createDatabase("old_words");
+  const clock = scriptedClock();
+  const store = await openPostgres({ url });
+  await using sessions = sessionsOn(store, { sweep: false, clock });
+  const session = await sessions.create({ id: "s", user: "ada" });
+  for (let n = 0; n < 6; n++) {
+    await clock.advance(1000);
+    await session.append({ input: "apples" });
+  }
+  await sessions.search({ text: "apples" });
+  // Between the third turn and the fourth.
+  await query(
+    url,
+    `insert into perdure.search_messages
+     select tenant, session, logs, log, 1000 + n, 0, at, xid, array_to_tsvector(array['plums', 'w' || n])
+     from perdure.search_messages, generate_series(1, 5000) n where seq = 3`,
+  );
+  const expected = [6, 5, 4, 3, 2, 1];
+  for (const filter of [{}, { user: "ada" }, { since: new Date(0) }, { before: new Date(8.64e15) }])
+    for (const limit of [1, 2, 3, 4, 6, 7]) {
+      const turns: (number | null)[] = [];
+      for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
+        const page = await sessions.search({
+          text: "apples",
+          limit,
+          ...filter,
+          ...(after === undefined ? {} : { after }),
+        });
+        turns.push(...page.items.map(({ turn }) => turn));
+        after = page.next;
+      }
+      assert.deepEqual(turns, expected, JSON.stringify({ filter, limit }));
+    }
 });
 
 test("a last step of the index without a row merges the words that a killed process left, where the role owns the index", async () => {
