@@ -53,26 +53,44 @@ test("a summary stays the same for several questions, and the next one covers it
   assert.match(String(asked.at(-1)?.messages[0]?.content), /"q1 q2 q3 /);
 });
 
-test("kept turns that alone have the tokens of the threshold do not make a summary before each question", async () => {
-  const { model, asked } = recording();
-  const { summarizer, requests } = naming();
-  await using place = inMemory({ model, compaction: { atTokens: 800, keep: 4, summarizer } });
-  const session = await place.sessions.create({ id: "s" });
-  for (let turn = 1; turn <= 16; turn++) await (await session.consult(`q${turn} ${"word ".repeat(160)}`)).done;
-  assert.ok(
-    shownTo(asked[1]).length > 2 * 800,
-    "two questions have half of the tokens of the threshold, four have all",
-  );
-  assert.deepEqual(
-    requests.map(({ from, to }) => [from, to]),
-    [
-      [1, 2],
-      [3, 4],
-      [5, 6],
-      [7, 8],
-      [9, 10],
-    ],
-  );
+test("neither large kept turns nor large new ones make a summary before each question", async () => {
+  for (const { keep, atTokens, covered } of [
+    {
+      keep: 4,
+      atTokens: 800,
+      covered: [
+        [1, 4],
+        [5, 8],
+      ],
+    },
+    {
+      keep: 1,
+      atTokens: 50,
+      covered: [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+        [7, 8],
+        [9, 10],
+        [11, 12],
+        [13, 14],
+      ],
+    },
+  ]) {
+    const { model, asked } = recording();
+    const { summarizer, requests } = naming();
+    await using place = inMemory({ model, compaction: { atTokens, keep, summarizer } });
+    const session = await place.sessions.create({ id: "s" });
+    for (let turn = 1; turn <= 16; turn++) await (await session.consult(`q${turn} ${"word ".repeat(160)}`)).done;
+    assert.ok(
+      shownTo(asked[1]).length > 2 * 800,
+      "two questions have half of the tokens of the larger threshold, four have all",
+    );
+    assert.deepEqual(
+      requests.map(({ from, to }) => [from, to]),
+      covered,
+    );
+  }
 });
 
 test("a summarizer that fails or hangs fails no turn, is reported, and is tried again later", async () => {

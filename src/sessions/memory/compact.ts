@@ -41,6 +41,9 @@ const failedMax = 1000;
 /** One question waits for so many steps at most: a long conversation from before the compaction is summarized little by little. */
 const stepsMax = 4;
 
+/** A summary covers so many turns at least, also for an agent that keeps fewer, unless the window is full. */
+const coveredMin = 2;
+
 interface Failure {
   readonly count: number;
   readonly until: number;
@@ -69,7 +72,8 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
   // The summary and the pinned turns take a part of the window: the other turns have the rest.
   const left = remembered([], { memory, window }).window;
   const { atTokens } = compaction;
-  if (!(await isDue(core, record, { from, to, last: seq - 1, loaded, atTokens, left }))) return undefined;
+  const turnsMin = Math.max(coveredMin, keep);
+  if (!(await isDue(core, record, { from, to, last: seq - 1, loaded, atTokens, turnsMin, left }))) return undefined;
   try {
     const summarizer = summarizerOf(core, record, { agent, asked: model });
     return { agent, to, summarizer, isAutomatic: true, stepsMax };
@@ -86,29 +90,33 @@ interface Unsummarized {
   readonly last: number;
   readonly loaded: readonly Turn[];
   readonly atTokens: number;
+  /** A window that is not full has a summary of so many turns at least. */
+  readonly turnsMin: number;
   /** The window that is left for them. */
   readonly left: WindowBounds;
 }
 
 /**
  * True where they are more than the window shows, or have `atTokens` tokens. In the second case the turns to summarize must have at
- * least half of these tokens: if the kept turns alone have as many, not each question makes a summary.
+ * least half of these tokens, and be as many as are kept: neither large kept turns nor large new ones make a summary before each
+ * question.
  */
 async function isDue(
   core: Core,
   record: SessionRecord,
-  { from, to, last, loaded, atTokens, left }: Unsummarized,
+  { from, to, last, loaded, atTokens, turnsMin, left }: Unsummarized,
 ): Promise<boolean> {
   const isLoaded = (loaded[0]?.seq ?? Number.POSITIVE_INFINITY) <= from;
-  let [tokens, covered, count] = [0, 0, 0];
+  let [tokens, count] = [0, 0];
+  let covered = { tokens: 0, turns: 0 };
   for await (const turn of isLoaded ? loaded : turnsBetween(core, record, { from, to: last })) {
     if (turn.seq < from || turn.seq > last || !isShown(turn)) continue;
     const own = shownTurn(turn).tokens;
     tokens += own;
-    if (turn.seq <= to) covered += own;
+    if (turn.seq <= to) covered = { tokens: covered.tokens + own, turns: covered.turns + 1 };
     count++;
     if (tokens >= left.tokens || count > left.turns) return true;
-    if (tokens >= atTokens && covered >= atTokens / 2) return true;
+    if (tokens >= atTokens && covered.tokens >= atTokens / 2 && covered.turns >= turnsMin) return true;
   }
   return false;
 }
