@@ -23,11 +23,13 @@ export const pinnedMax = 20;
 /** At most so many turns are left out. */
 export const leftOutMax = 200;
 
-/** The marked turns of an entry of the log. A damaged one marks none. */
+/** The marked turns of an entry of the log. A damaged one marks none, as a missing one. */
 export function memoryOf(entry: Entry | undefined): TurnMemory {
-  if (entry === undefined) return noMemory;
   try {
-    const { pinned, leftOut } = decode(entry.data) as { readonly pinned?: unknown; readonly leftOut?: unknown };
+    const { pinned, leftOut } = decode(entry?.data ?? "{}") as {
+      readonly pinned?: unknown;
+      readonly leftOut?: unknown;
+    };
     return { pinned: markedIn(pinned), leftOut: markedIn(leftOut) };
   } catch {
     return noMemory;

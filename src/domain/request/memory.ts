@@ -40,7 +40,7 @@ export function remembered<T extends PastTurn>(
   const { leftOut } = memory;
   const shown = turns.filter(({ seq }) => !leftOut.has(seq));
   if (window.turns === 0 || window.tokens === 0) return { turns: shown, memory: undefined, window };
-  const summary = memory.summary && { ...memory.summary, text: clipped(memory.summary.text, window.tokens) };
+  const summary = memory.summary && { ...memory.summary, text: memory.summary.text.slice(0, window.tokens) };
   let pinnedTokens = 0;
   const fitting: PastTurn[] = [];
   for (const turn of memory.pinned.toReversed()) {
@@ -56,10 +56,6 @@ export function remembered<T extends PastTurn>(
     memory: { ...memory, pinned: fitting, ...defined({ summary }) },
     window: { ...window, tokens: Math.max(0, window.tokens - summaryTokens - pinnedTokens) },
   };
-}
-
-function clipped(text: string, lengthMax: number): string {
-  return text.length <= lengthMax ? text : text.slice(0, lengthMax);
 }
 
 /** The summary as messages ahead of `next`. An acknowledgement keeps the roles alternating. */

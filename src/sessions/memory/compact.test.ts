@@ -4,9 +4,12 @@ import { test } from "node:test";
 import { once } from "node:events";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { inMemory } from "../../../test/support/in-memory.ts";
+import { shownTurn } from "../../domain/request/shown-turn.ts";
+import { openMemory } from "../../store/memory.ts";
+import { sessionsOn } from "../sessions.ts";
 import { refusal } from "../../../test/support/strict-endpoint.ts";
 import { assertSound, contents, fill, naming, recording, shownTo } from "../../../test/support/summarizing.ts";
-import type { Model, SummaryRequest } from "../../index.ts";
+import type { Model, Session, SummaryRequest } from "../../index.ts";
 
 test("a question beyond the threshold is answered with a summary and the last turns, and the turns stay", async () => {
   const { model, asked } = recording();
@@ -226,7 +229,7 @@ test("the pause after failures doubles up to an hour, ends with a summary, and n
 test("a summarizer is called for no window without turns, no turns that a summary covers, and none that are left out", async () => {
   const { model, asked } = recording();
   const { summarizer, requests } = naming();
-  const agents = { a: { default: true }, blind: { window: 0 } };
+  const agents = { a: { default: true }, blind: { window: 0 }, mute: { window: { tokens: 0 } } };
   await using place = inMemory({ model, agents, compaction: { atTokens: 100, keep: 4, summarizer } });
   const session = await place.sessions.create({ id: "s" });
   await session.append({ input: "x".repeat(2000), output: "y" });
@@ -235,10 +238,14 @@ test("a summarizer is called for no window without turns, no turns that a summar
     await session.consult("q8", { agent: "blind" })
   ).done;
   assert.deepEqual([requests.length, contents(asked[0]!)], [0, ["q8"]]);
-  await session.summarize({ to: 7 });
+  await (
+    await session.consult("q9", { agent: "mute" })
+  ).done;
+  assert.deepEqual([requests.length, contents(asked[1]!)], [0, ["q9"]]);
+  await session.summarize({ to: 8 });
   await session.append({ input: "z".repeat(2000), output: "y" });
   await (
-    await session.consult("q10")
+    await session.consult("q11")
   ).done;
   assert.equal(requests.length, 1, "the summary by hand covers more than the one that a question makes");
   const other = await place.sessions.create({ id: "hidden" });
@@ -298,4 +305,90 @@ test("a superseded lease holder stores no summary", async () => {
   assert.notEqual(await done, "done");
   assert.deepEqual(await Array.fromAsync(session.summaries()), []);
   await assertSound(place);
+});
+
+test("small turns before large kept ones make no summary until they have half of the tokens of the threshold", async () => {
+  const { model } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({ model, compaction: { atTokens: 800, keep: 2, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  for (let turn = 5; turn <= 6; turn++) await session.append({ input: "x".repeat(4000), output: "y" });
+  await (
+    await session.consult("q7")
+  ).done;
+  assert.deepEqual(requests, []);
+});
+
+/** The tokens of a turn that {@link fill} appends. */
+async function tokensOf(session: Session): Promise<number> {
+  const [turn] = await Array.fromAsync(session.turns({ from: 1, to: 1 }));
+  return shownTurn(turn ?? assert.fail()).tokens;
+}
+
+test("a summary is due at the exact tokens of the threshold, and beyond the exact turns and tokens of the window", async () => {
+  for (const { window, atTokens, more = 0, turns, isDue } of [
+    { window: undefined, atTokens: 4, turns: 4, isDue: true },
+    { window: undefined, atTokens: 4, more: 1, turns: 4, isDue: false },
+    { window: { turns: 4 }, atTokens: 100, turns: 4, isDue: false },
+    { window: { turns: 3 }, atTokens: 100, turns: 4, isDue: true },
+    { window: { tokens: 4 }, atTokens: 100, turns: 4, isDue: true },
+    { window: { tokens: 4 }, atTokens: 100, more: 1, turns: 4, isDue: false },
+  ]) {
+    await using measured = inMemory();
+    const sample = await measured.sessions.create({ id: "s" });
+    await fill(sample, 1, 1);
+    const each = await tokensOf(sample);
+    const { model } = recording();
+    const { summarizer, requests } = naming();
+    const compaction = { atTokens: each * atTokens + more, keep: 0, summarizer };
+    const bounds = window?.tokens === undefined ? window : { tokens: window.tokens * each + more };
+    await using place = inMemory({ model, compaction, ...(bounds && { window: bounds }) });
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, turns);
+    await (
+      await session.consult("q")
+    ).done;
+    assert.equal(requests.length, isDue ? 1 : 0, JSON.stringify({ window, atTokens, more }));
+  }
+});
+
+test("turns that no model is shown fill no window, and a summary by hand that covers more is continued", async () => {
+  const { model } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({ model, window: { turns: 2 }, compaction: { atTokens: 10_000, keep: 4, summarizer } });
+  const session = await place.sessions.create({ id: "s" });
+  for (let turn = 1; turn <= 8; turn++) await session.append({ input: "unanswered", status: "failed" });
+  await (
+    await session.consult("q9")
+  ).done;
+  assert.deepEqual(await Array.fromAsync(session.summaries()), [], "failed turns");
+  const other = await place.sessions.create({ id: "covered" });
+  await fill(other, 1, 9);
+  await other.summarize({ to: 9 });
+  await fill(other, 10, 12);
+  await (
+    await other.consult("q13")
+  ).done;
+  assert.deepEqual(
+    requests.map(({ to }) => to),
+    [9],
+    "the window is full, and the kept turns are those that no summary covers",
+  );
+});
+
+test("a question to the fallback makes no summary", async () => {
+  const { model } = recording();
+  const { summarizer, requests } = naming();
+  const options = { model, compaction: { atTokens: 10, keep: 0, summarizer } };
+  await using place = inMemory();
+  const sessions = sessionsOn(place.shared, { ...options, clock: place.clock, sweep: false }, openMemory());
+  place.loadsFail = true;
+  const session = await sessions.ensure("s");
+  await fill(session, 1, 6);
+  await (
+    await session.consult("q")
+  ).done;
+  assert.deepEqual(requests, []);
+  await assert.rejects(sessions.close(), { code: "outbox_unsent" });
 });

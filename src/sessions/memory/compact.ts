@@ -110,7 +110,7 @@ async function isDue(
   let [tokens, count] = [0, 0];
   let covered = { tokens: 0, turns: 0 };
   for await (const turn of isLoaded ? loaded : turnsBetween(core, record, { from, to: last })) {
-    if (turn.seq < from || turn.seq > last || !isShown(turn)) continue;
+    if (turn.seq < from || !isShown(turn)) continue;
     const own = shownTurn(turn).tokens;
     tokens += own;
     if (turn.seq <= to) covered = { tokens: covered.tokens + own, turns: covered.turns + 1 };

@@ -301,12 +301,92 @@ test("the summary and the pinned turns take a part of the window, and leave the 
   assert.equal(past.window.tokens, window.tokens - 2 * tokens - summaryTokens);
 });
 
+test("a window without turns shows no memory, a pinned turn that failed is not shown, and roles alternate", () => {
+  const turn = { seq: 1, input: [{ role: "user" as const, content: "x" }], output: [], requests: 0 };
+  const memory = {
+    summary: { to: 1, text: "said" },
+    pinned: [{ ...turn, status: "failed" as const }],
+    leftOut: new Set<number>(),
+  };
+  for (const window of [
+    { turns: 0, tokens: 100 },
+    { turns: 10, tokens: 0 },
+  ])
+    assert.equal(remembered([], { memory, window }).memory, undefined);
+  assert.deepEqual(remembered([], { memory, window: { turns: 10, tokens: 100 } }).memory?.pinned, []);
+  const roles = (next: "user" | "assistant"): readonly string[] =>
+    summaryMessages("said", { role: next, content: "" }).map(({ role }) => role);
+  assert.deepEqual([roles("user"), roles("assistant")], [["user", "assistant"], ["user"]]);
+});
+
+test("a summary has the model and the usage that its summarizer names, and its time counts as that of a call", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  const usage = { inputTokens: 3, outputTokens: 1 };
+  const summarizer = async () => {
+    await place.clock.advance(700);
+    return { text: "said", usage, model: "m" };
+  };
+  const before = session.info.counters;
+  await session.summarize({ to: 2, summarizer });
+  const [summary] = await Array.fromAsync(session.summaries());
+  assert.deepEqual([summary?.model, summary?.usage], ["m", { ...usage, totalTokens: 4 }]);
+  const { counters } = await session.refresh();
+  assert.deepEqual([counters.longestMs, counters.durationMs - before.durationMs], [700, 700]);
+  await session.summarize({ to: 1, summarizer: async () => ({ text: "said", usage }) });
+  assert.equal((await session.refresh()).counters.longestMs, 700, "a shorter call");
+});
+
+test("while a question replaces turns no summary is made, and one that was begun before is not stored", async () => {
+  const answer = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    await answer.promise;
+    yield { type: "text", text: "another answer" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 4);
+  let calls = 0;
+  const usage = { inputTokens: 3, outputTokens: 1 };
+  let begun: { readonly done: Promise<unknown> } | undefined;
+  const late = async () => {
+    calls++;
+    begun = await (await place.another({ model }).get("s")).consult("again", { after: 3 });
+    return { text: "said", usage };
+  };
+  await assert.rejects(session.summarize({ to: 2, summarizer: late }), { code: "turn_open" });
+  await session.refresh();
+  await assert.rejects(session.summarize({ to: 2, summarizer: late }), { code: "turn_open" });
+  assert.equal(calls, 1, "the second one is refused before the call");
+  answer.resolve();
+  await begun?.done;
+  await session.refresh();
+  assert.deepEqual(await Array.fromAsync(session.summaries()), []);
+  await assertSound(place);
+});
+
 test("damaged entries of memory are no marks, no ratings and no summaries", () => {
   for (const data of ["{", "null", "5", '{"pinned":"all"}', '{"pinned":[[1]],"leftOut":[["1","x"],null]}']) {
     const entry = { seq: 1, key: null, at: 0, data };
     assert.deepEqual(memoryOf(entry), { pinned: [], leftOut: [] });
     assert.deepEqual([readRating(entry), readSummary(4, entry)], [undefined, undefined]);
   }
+  const entryOf = (data: object, at = 0) => ({ seq: 1, key: null, at, data: JSON.stringify(data) });
+  const summary = { turn: "x", text: "y", agent: "z" };
+  assert.equal(readSummary(4, entryOf(summary))?.summary.text, "y");
+  for (const field of ["turn", "text", "agent"])
+    assert.equal(readSummary(4, entryOf({ ...summary, [field]: 5 })), undefined, field);
+  assert.equal(readSummary(4, entryOf(summary, Number.NaN)), undefined);
+  const rating = { turn: 1, identity: "x", rating: "up", by: null };
+  assert.equal(readRating(entryOf(rating))?.rating.by, null);
+  for (const [field, wrong] of Object.entries({ turn: 1.5, identity: 5, rating: "great", by: 5 }))
+    assert.equal(readRating(entryOf({ ...rating, [field]: wrong })), undefined, field);
+  assert.equal(readRating(entryOf(rating, Number.NaN)), undefined);
+  const whole = [1, "x"];
+  const marks = [whole, [1], [1, 2], ["1", "x"], [1, "x", 2], "1x", null];
+  assert.deepEqual(memoryOf(entryOf({ pinned: "all", leftOut: marks })), { pinned: [], leftOut: [whole] });
+  assert.deepEqual(memoryOf(undefined), { pinned: [], leftOut: [] });
 });
 
 test("wrong options of memory are refused before anything is written", async () => {

@@ -5,6 +5,9 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { refusal } from "../../../test/support/strict-endpoint.ts";
 import { assertSound, contents, fill, naming, recording } from "../../../test/support/summarizing.ts";
 import { putRatings } from "../../domain/memory/feedback.ts";
+import { marked, putMemory } from "../../domain/memory/turn-memory.ts";
+import { Handle } from "../handle/handle.ts";
+import { coreOf } from "../sessions.ts";
 import { draftOf } from "../../domain/record/change.ts";
 import type { Session } from "../../index.ts";
 
@@ -135,4 +138,69 @@ test("a session has at most 20 pins and 1000 ratings", async () => {
   const context = undefined as never;
   assert.throws(() => putRatings(draft, { ratings, kept: 0 }, context), { code: "write_too_large" });
   assert.ok(putRatings(draft, { ratings: ratings.slice(1), kept: 0 }, context) !== null);
+});
+
+test("a mark is of one turn with its number: that of another branch stays", () => {
+  const turns = [
+    [3, "a"],
+    [3, "b"],
+    [4, "a"],
+  ] as const;
+  const memory = { pinned: turns, leftOut: [] };
+  assert.deepEqual(marked(memory, { mark: "pinned", isSet: false, turn: [3, "a"] }), {
+    pinned: turns.slice(1),
+    leftOut: [],
+  });
+  assert.deepEqual(marked(memory, { mark: "leftOut", isSet: true, turn: [3, "b"] }), {
+    pinned: [turns[0], turns[2]],
+    leftOut: [[3, "b"]],
+  });
+  assert.equal(marked(memory, { mark: "pinned", isSet: true, turn: [4, "a"] }), undefined);
+});
+
+test("a session has at most 200 turns that are left out, and marks and ratings of deleted turns give way to new ones", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  const { record } = (await place.store.load([{ key: { tenant: "default", id: "s" }, tails: [] }])).sessions[0]!;
+  const gone = Array.from({ length: 201 }, (_, index) => [9, `gone${index}`] as const);
+  const context = { now: 0 } as never;
+  const put = (leftOut: typeof gone, pinned: typeof gone = []) =>
+    putMemory(draftOf(record), { memory: { pinned, leftOut }, summarized: undefined }, context);
+  assert.throws(() => put(gone), { code: "write_too_large" });
+  assert.throws(() => put([], gone.slice(180)), { code: "write_too_large" });
+  // As an earlier version left them, whose questions did not delete the marks of the turns that they replaced.
+  const handle = new Handle(coreOf(place.sessions), record);
+  const old = { rating: { turn: 9, rating: "up", by: null, at: new Date(0) } as const, identity: "gone" };
+  const ratings = Array.from({ length: 1000 }, () => old);
+  await handle.write((draft, at) =>
+    putMemory(draft, { memory: { pinned: gone.slice(181), leftOut: gone.slice(1) }, summarized: undefined }, at),
+  );
+  await handle.write((draft, at) => putRatings(draft, { ratings, kept: 0 }, at));
+  await session.refresh();
+  await session.pin(1);
+  await session.leaveOut(2);
+  assert.deepEqual(await session.memory(), { pinned: [1], leftOut: [2] });
+  await session.rate(2, { rating: "up", by: "ana" });
+  assert.deepEqual(
+    (await session.ratings()).map(({ by }) => by),
+    ["ana"],
+  );
+  const { version } = await session.refresh();
+  await session.rate(2, { rating: null, by: "ben" });
+  assert.equal((await session.refresh()).version, version, "a rating that is not there is removed without a commit");
+});
+
+test("an expired session takes ratings, and one that a reset archived takes none", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 1);
+  await place.clock.advance(24 * 3_600_000);
+  await session.rate(1, { rating: "up" });
+  await place.sessions.ensure("s", { onExpired: "reset" });
+  const [kept] = (await place.sessions.list({ state: "archived" })).items;
+  const archived = await place.sessions.get(kept?.id ?? "");
+  await assert.rejects(archived.rate(1, { rating: "down" }), { code: "session_archived" });
+  await assert.rejects(archived.pin(1), { code: "session_archived" });
+  assert.equal((await archived.ratings()).length, 1);
 });
