@@ -17,6 +17,9 @@ import type { Part, Said } from "./player.ts";
 import { serverlessChat } from "./serverless.ts";
 import { PlayerProcess } from "./process.ts";
 
+// The demo starts some thirty processes. Each would compile the sources again, half a second each.
+process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "node-compile-cache");
+
 const folder =
   process.env["PERDURE_CONVERSATIONS"] || fileURLToPath(new URL("../examples/conversations", import.meta.url));
 const workplace = await mkdtemp(join(tmpdir(), "perdure-demo-"));
