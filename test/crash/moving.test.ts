@@ -51,6 +51,8 @@ async function stock(store: string, bytes: number): Promise<Source> {
 }
 
 interface Rounds {
+  /** True where the command writes a file, and reads its store alone. */
+  readonly writesFile?: boolean;
   readonly chance: () => number;
   readonly engine: Engine;
   /** The progress of the command; it has begun when the value changes. */
@@ -66,11 +68,12 @@ let disturbed = 0;
 
 /**
  * Run a command several times, and kill it at a random moment after it has begun; then once for each disturbance of the engine,
- * which it survives or reports.
+ * which it survives or reports. A command that writes a file writes it in the same way from each engine: it is killed on SQLite.
  */
 async function disturb(args: readonly string[], how: Rounds): Promise<void> {
-  const { chance, engine, sign, check, prepare } = how;
-  const kills = Array.from({ length: rounds(4 - engine.blows.length, 1) }, () => undefined);
+  const { chance, engine, sign, check, prepare, writesFile = false } = how;
+  const isKilled = !writesFile || engine.blows.length === 0;
+  const kills = Array.from({ length: isKilled ? rounds(4 - engine.blows.length, 1) : 0 }, () => undefined);
   // A quick run takes one disturbance, and another one in the next test.
   const blows = isThorough
     ? engine.blows
@@ -83,7 +86,8 @@ async function disturb(args: readonly string[], how: Rounds): Promise<void> {
     const child = place.start(args);
     const finished = finish(child);
     while (child.exitCode === null && (await sign()) === before) await sleep(1);
-    await Promise.race([sleep(chance() * 40), finished]);
+    // Few disturbances must not all come too late.
+    await Promise.race([sleep(chance() * (isKilled ? 40 : 5)), finished]);
     if (child.exitCode === null) caught++;
     if (blow === undefined) child.kill("SIGKILL");
     else await blow();
@@ -104,7 +108,11 @@ function filesIn(folder: string, without?: string): string {
 async function countedIn(store: string): Promise<AsyncDisposable & { readonly sign: () => Promise<string> }> {
   const sessions = await openSessions({ store, sweep: false });
   return {
-    sign: async () => String(await sessions.count().catch(() => -1)),
+    async sign() {
+      // The command takes most of the time to start, and each count costs the store time.
+      await sleep(4);
+      return String(await sessions.count().catch(() => -1));
+    },
     [Symbol.asyncDispose]: () => sessions.close(),
   };
 }
@@ -142,6 +150,7 @@ for (const name of enginesOfRun("SQLite")) {
     await directory.save(session.id);
     let turns = 1;
     await disturb(["snapshot", "save", session.id, "--store", store, "--dir", folder], {
+      writesFile: true,
       chance: chanceOf(context),
       engine,
       sign: () => filesIn(folder),
@@ -168,6 +177,7 @@ for (const name of enginesOfRun("SQLite")) {
     const chance = chanceOf(context);
     let afterCheckpoint = true;
     await disturb(args, {
+      writesFile: true,
       chance,
       engine: await engines.get(name),
       async prepare() {
@@ -205,6 +215,7 @@ for (const name of enginesOfRun("SQLite")) {
     await run(["backup", "create", file, "--store", store]);
     let known = readFileSync(file);
     await disturb(["backup", "create", file, "--store", store], {
+      writesFile: true,
       chance: chanceOf(context),
       engine: await engines.get(name),
       sign: () => filesIn(dirname(file)),
