@@ -52,9 +52,10 @@ function isLive(record: SessionRecord, now: number): boolean {
   return state === "active" || state === "inactive";
 }
 
-const breaks = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
+// oxlint-disable-next-line no-control-regex -- control characters are breaks
+const breaks = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/gu;
 /** Characters that hide or reorder text, without the two joiners; and halves of characters. */
-const steering = /[[\p{Cf}\p{Surrogate}]--[\u200c-\u200d]]/gv;
+const steering = /(?![\u200c-\u200d])[\p{Cf}\ud800-\udfff]/gu;
 /** A line that a model put into quotation marks, or into marks of Markdown. */
 const quoted =
   /^(?:"([^"]*)"|'([^']*)'|`([^`]*)`|\*+([^*]*)\*+|_+([^_]*)_+|“([^“”]*)”|„([^„“”]*)[“”]|‘([^‘’]*)’|«([^«»]*)»|「([^「」]*)」)$/u;
@@ -70,7 +71,7 @@ const announcement = /^[#*_ ]*title[*_ ]*:[*_ ]*/iu;
  */
 export function cleanTitle(text: string): string | undefined {
   const answer = afterReasoning(text).slice(0, 10 * lengthMax);
-  const lines = quoted.test(answer) ? [answer] : answer.split(/[\r\n\p{Zl}\p{Zp}]/u);
+  const lines = quoted.test(answer) ? [answer] : answer.split(/[\r\n\u2028\u2029]/u);
   const cleaned = lines.map(cleanLine);
   return cleaned.find((line) => /[\p{L}\p{N}]/u.test(line)) ?? cleaned.find((line) => line !== "");
 }

@@ -60,7 +60,7 @@ export function parseSteps(steps: readonly Step[], estimate: () => Usage): reado
 }
 
 // oxlint-disable-next-line no-control-regex -- the pattern looks for control characters
-const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
+const unprintable = /[\u0000-\u001f\u007f-\u009f\ud800-\udfff]/u;
 
 /** True for the name of a model: 1 to 256 characters, no control characters. */
 export function isModelName(value: unknown): value is string {

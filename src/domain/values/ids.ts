@@ -5,7 +5,7 @@ const idLengthMax = 256;
 
 // C0 and C1 controls and lone surrogates: invisible in a terminal, and not every store keeps them.
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is looked for
-const unprintable = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
+const unprintable = /[\u0000-\u001f\u007f-\u009f\ud800-\udfff]/u;
 
 /** False for a text with control characters or halves of surrogate pairs. */
 export function isPrintable(text: string): boolean {
@@ -29,7 +29,7 @@ export function parseId(value: unknown, name: string): string {
 
 // Format characters are invisible, and some change the direction of the text around them. Joiners and tags are allowed:
 // Persian, Indic scripts and emoji need them.
-const invisible = /[[\p{Cf}\p{Zl}\p{Zp}]--\p{Join_Control}--[\u{e0020}-\u{e007f}]]/v;
+const invisible = /(?![\u200c-\u200d\u{e0020}-\u{e007f}])[\p{Cf}\u2028\u2029]/u;
 
 /**
  * A new id: as {@link parseId}, without invisible format characters, and neither `.` nor `..`, which every URL parser
