@@ -18,6 +18,7 @@ import { isReceipt, type ErasureReceipt, type ErasureReceiptFormat1 } from "./se
 import type { References } from "./sessions/erasure/references.ts";
 import { guestOf, hashedText, type Erased, type Subject } from "./sessions/erasure/subject.ts";
 import { guardSecret } from "./sessions/devices/secret-check.ts";
+import type { MoveAttachmentsOptions, MoveAttachmentsReport } from "./sessions/attachments/moving.ts";
 import { hostsOn, type HostInfo } from "./sessions/hosts.ts";
 import { sweep as sweepTenant } from "./sessions/retention/sweep.ts";
 import type { SweepReport, SweepRequest } from "./sessions/retention/sweep-run.ts";
@@ -60,6 +61,7 @@ export type {
   SkippedItem,
 } from "./sessions/transfer/importing.ts";
 export type { AttachmentSums } from "./sessions/attachments/list.ts";
+export type { MoveAttachmentsOptions, MoveAttachmentsReport } from "./sessions/attachments/moving.ts";
 export type { Stats, StatsDay, StatsGroup, StatsQuery } from "./sessions/stats.ts";
 export type { StatsKind, UnreadableCounts } from "./store/stats.ts";
 export type { Percentiles } from "./domain/values/percentiles.ts";
@@ -111,6 +113,21 @@ export async function doctor(sessions: Sessions, request: DoctorRequest = {}): P
   const core = openCore(sessions);
   const { examineStore } = await import("./sessions/doctor.ts");
   return await examineStore(core, request);
+}
+
+/**
+ * Move the bytes of the tenant's attachments from the store of sessions to its attachment store, `attachments.in`, or back. Programs
+ * read and write attachments meanwhile. An attachment that was moved stays where it is, so an aborted move can be repeated.
+ * @throws SessionError `attachment_store_failed` without an attachment store or where its call failed, `store_invalid` for damaged bytes
+ */
+export async function moveAttachments(
+  sessions: Sessions,
+  options: MoveAttachmentsOptions,
+): Promise<MoveAttachmentsReport> {
+  const core = coreOf(sessions);
+  core.guardOpen();
+  const { moveContents } = await import("./sessions/attachments/moving.ts");
+  return await moveContents(core, sessions.tenant, options);
 }
 
 /**

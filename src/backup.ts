@@ -10,6 +10,8 @@ import { hasCode, SessionError } from "./errors.ts";
 import type { BackupReading, BackupSession, LinesContent } from "./files/backup-lines.ts";
 import { openStore } from "./open.ts";
 import { detachedForm } from "./sessions/attachments/detached.ts";
+import { withObjects } from "./sessions/attachments/object-reads.ts";
+import type { AttachmentStore } from "./store/attachment-store.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import { makeDurably, withFileErrors, removeAbandoned } from "./files/durable-file.ts";
@@ -49,10 +51,17 @@ export interface BackupOptions {
    * @default the backup fails
    */
   readonly onSkipped?: (session: SessionKey, error: SessionError) => void;
+  /** The attachment store of the sessions, where they have one: the backup has the bytes of all attachments. @default none */
+  readonly attachments?: { readonly in: AttachmentStore };
   readonly limits?: Partial<Limits>;
 }
 
-const backupNames: OptionNames<BackupOptions> = { onProgress: true, onSkipped: true, limits: true };
+const backupNames: OptionNames<BackupOptions> = {
+  onProgress: true,
+  onSkipped: true,
+  attachments: true,
+  limits: true,
+};
 
 /**
  * Writes a consistent snapshot of the whole store into a file while writers continue; reads it back, and only then
@@ -69,7 +78,11 @@ export async function backupStore(url: string, path: string, options: BackupOpti
   throw invalidArgument("store", `${url.split(":")[0] ?? ""}:`, { expected: "database_url" });
 }
 
-async function backupDatabase(url: string, file: string, { onProgress }: BackupOptions): Promise<BackupReport> {
+async function backupDatabase(
+  url: string,
+  file: string,
+  { onProgress, ...options }: BackupOptions,
+): Promise<BackupReport> {
   const { fileOfUrl } = await import("./store/sqlite/open.ts");
   const { guardExisting } = await import("./store/sqlite/connection/database-file.ts");
   const { backupSqlite } = await import("./store/sqlite/backup.ts");
@@ -82,11 +95,30 @@ async function backupDatabase(url: string, file: string, { onProgress }: BackupO
   const { size } = await withFileErrors(source, () => stat(source));
   let content = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
-    content = await backupSqlite(source, { copy: temporary, target: file }, ({ pages, total }) => {
-      onProgress?.({ done: pages, total, sessions: content.sessions, bytes: (size * pages) / Math.max(1, total) });
-    });
+    const { hasObjects, ...copied } = await backupSqlite(
+      source,
+      { copy: temporary, target: file },
+      ({ pages, total }) => {
+        onProgress?.({ done: pages, total, sessions: content.sessions, bytes: (size * pages) / Math.max(1, total) });
+      },
+    );
+    content = hasObjects ? await withBytes(temporary, options) : copied;
   });
   return { file, kind: "sqlite", ...content, bytes: (await stat(file)).size };
+}
+
+/** Give the copy of a database the bytes of its attachments, which are in the attachment store of the original. */
+async function withBytes(copy: string, options: BackupOptions): Promise<{ sessions: number; entries: number }> {
+  const { takeObjects } = await import("./sessions/attachments/moving.ts");
+  const { closedContent } = await import("./store/sqlite/backup.ts");
+  const store = await openStore(`sqlite:${copy}`);
+  try {
+    await takeObjects(coreOn(store, options));
+    await store.scrub();
+  } finally {
+    await store.close();
+  }
+  return closedContent(copy);
 }
 
 async function backupAsLines(url: string, file: string, options: BackupOptions): Promise<BackupReport> {
@@ -99,7 +131,7 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   let content: LinesContent = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
     await using moment = await openPostgresMoment(url);
-    const core = coreOn(moment.store, limits);
+    const core = coreOn(moment.store, options);
     await using handle = await open(temporary, "wx", 0o600);
     const pieces = backupPieces(core, onSkipped);
     const total = onProgress === undefined ? undefined : await core.store.count({ now: core.now() });
@@ -155,8 +187,9 @@ function limitsOf(limits: Partial<Limits> | undefined): Limits {
 }
 
 /** A core on a store that the caller closes. */
-function coreOn(store: Store, limits: Partial<Limits> | undefined): Core {
-  return new Core(store, resolveOptions({ sweep: false, ...defined({ limits }) }), { form: detachedForm });
+function coreOn(store: Store, { limits, attachments }: Pick<BackupOptions, "limits" | "attachments">): Core {
+  const options = resolveOptions({ sweep: false, ...defined({ limits, attachments }) });
+  return new Core(store, options, { form: detachedForm, objects: withObjects });
 }
 
 /** Options of a restore. */
@@ -166,6 +199,8 @@ export interface RestoreStoreOptions extends Omit<CopyOptions, "everything"> {
    * and `complete` is false. @default a backup of lines is read to its end first, and a damaged line fails the restore
    */
   readonly skipDamaged?: boolean;
+  /** The attachment store of the sessions in the target, where they have one. @default none */
+  readonly attachments?: { readonly in: AttachmentStore };
   readonly limits?: Partial<Limits>;
 }
 
@@ -173,6 +208,7 @@ const restoreNames: OptionNames<RestoreStoreOptions> = {
   signal: true,
   onProgress: true,
   skipDamaged: true,
+  attachments: true,
   limits: true,
 };
 
@@ -190,7 +226,7 @@ export async function restoreStore(path: string, url: string, options: RestoreSt
   const content = isDatabase ? undefined : await checkLines(file, options);
   const store = await openStore(url);
   try {
-    const target = coreOn(store, options.limits);
+    const target = coreOn(store, options);
     return content === undefined
       ? await restoreDatabase(file, target, options)
       : await restoreLines(file, target, { ...options, total: content.sessions });
@@ -226,7 +262,11 @@ async function restoreDatabase(
     try {
       const both = { tenant: "default", into: "default" }; // everything is copied, whatever its tenant
       const { copyAll } = await import("./sessions/transfer/copying.ts");
-      return await copyAll(coreOn(store, limits), target, { ...options, ...both, everything: true });
+      return await copyAll(coreOn(store, { ...defined({ limits }) }), target, {
+        ...options,
+        ...both,
+        everything: true,
+      });
     } finally {
       await store.close();
     }

@@ -80,6 +80,8 @@ export interface ErrorDetails {
   readonly attachment_not_found: InSession & { hash: string };
   readonly attachment_too_large: InSession & { bytesMax: number };
   readonly attachments_exceeded: InSession & { attachments: number; attachmentsMax: number };
+  /** `problem`: this process opens no attachment store, or a call of the store failed. */
+  readonly attachment_store_failed: { problem: "not_opened" | "failed" };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
@@ -383,6 +385,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", attachments: "number", attachmentsMax: "number" },
   },
+  attachment_store_failed: { status: 503, retryable: true, details: { problem: "code" } },
   agent_unknown: { status: 404, retryable: false, details: { agent: "id", known: "ids" } },
   agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },
 

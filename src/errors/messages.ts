@@ -74,6 +74,10 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `the attachment of session ${d.sessionId} has more than ${d.bytesMax} bytes; store it elsewhere and append its URL, or raise limits.attachmentBytesMax`,
   attachments_exceeded: (d) =>
     `session ${d.sessionId} has ${counted(d.attachments, "attachment")}, data of its messages that the store has beside them included, the limit is ${d.attachmentsMax}; begin another session, or raise limits.attachmentsMax`,
+  attachment_store_failed: (d, caused) =>
+    d.problem === "failed"
+      ? `the attachment store failed: ${caused}; try again once it answers`
+      : `the bytes of an attachment are in an attachment store, and this process opens none; name it by the option attachments.in, or by --attachments`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {

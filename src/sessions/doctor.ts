@@ -18,6 +18,7 @@ import { replacedLog } from "../domain/turns/replaced-turns.ts";
 import { isKnown } from "../domain/turns/agent-choice.ts";
 import { defined } from "../domain/values/defined.ts";
 import { formatValue } from "../domain/values/format-value.ts";
+import { isContentScope, isObjectScope, isReferenceScope } from "../domain/attachments/attachment.ts";
 import { isStaged } from "../domain/copies/staged.ts";
 import { internalScope, isInternalScope, tenantOfScope } from "../domain/values/internal-scope.ts";
 import { eachPage } from "../domain/values/pages.ts";
@@ -27,6 +28,7 @@ import { interruptions } from "../errors/answer-problems.ts";
 import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
+import { orphanedObjects } from "./attachments/orphans.ts";
 import { attachmentProblems } from "./attachments/problems.ts";
 import type { Core } from "./core/core.ts";
 import { secretId } from "./core/keyed-hash.ts";
@@ -117,10 +119,13 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (unreadable !== null) return { ...report, complete: false, unreadable };
   }
   const secret = await readSecret(core);
+  const tenants = new Set<string>(); // those with attachments
   for await (const page of allSessions(core, found, report)) {
     for (const error of page.unreadable) found(unreadableFinding(error));
     for (const record of page.records) {
-      if (isStaged(record)) continue; // it becomes whole when a session takes it over
+      // What is staged becomes whole when a session takes it over, and so does an object when a content does.
+      if (isContentScope(record.tenant) || isObjectScope(record.tenant)) tenants.add(tenantOfScope(record.tenant));
+      if (isStaged(record) || isObjectScope(record.tenant)) continue;
       if (request.signal?.aborted === true) return { ...report, complete: false };
       // Internal records are checked too, but they do not count as sessions.
       if (!isInternalScope(record.tenant)) report.sessions++;
@@ -134,6 +139,10 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (await hasOtherInstructions(core, record)) report.otherInstructions++;
     }
   }
+  for await (const { tenant, what } of orphanedObjects(core, tenants)) {
+    if (request.signal?.aborted === true) return { ...report, complete: false };
+    found({ tenant, session: null, kind: "attachment", what, fix: null, repaired: false });
+  }
   for await (const page of documentPages(core)) {
     if (request.signal?.aborted === true) return { ...report, complete: false };
     page.flatMap(damagedDocument).forEach(found);
@@ -143,7 +152,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
 
 /** The tenant and the session of a finding about an attachment. */
 function place({ tenant, user }: SessionRecord): Pick<Finding, "tenant" | "session"> {
-  return { tenant: tenantOfScope(tenant), session: user };
+  return { tenant: tenantOfScope(tenant), session: isReferenceScope(tenant) ? user : null };
 }
 
 function damagedDocument({ tenant, scope, key, data }: StoredDocument): Finding[] {

@@ -9,6 +9,7 @@ import type { Store } from "../store/store.ts";
 import { Conversations } from "./conversations.ts";
 import type { ConversationOwner } from "./conversations/reach.ts";
 import { detachedForm } from "./attachments/detached.ts";
+import { withObjects } from "./attachments/object-reads.ts";
 import { Core } from "./core/core.ts";
 import type { Seen } from "./core/seen.ts";
 import { Devices } from "./devices.ts";
@@ -88,7 +89,7 @@ export class Sessions implements AsyncDisposable {
       const resolved = checkedOptions(options);
       // With a fallback, the first call that does not reach the store opens the circuit breaker.
       const failuresMax = outbox === undefined ? undefined : 1;
-      return new Core(store, resolved, defined({ failuresMax, form: detachedForm }));
+      return new Core(store, resolved, defined({ failuresMax, form: detachedForm, objects: withObjects }));
     };
     const withCore = (core: Core, tenant: string, outbox: Store | undefined): Sessions => {
       const resolved = core.options;

@@ -4,10 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import * as fc from "../support/fast-check.ts";
 import { doctor, sweep } from "../../src/admin.ts";
-import { hasCode, type Session, type Sessions } from "../../src/index.ts";
+import { folder, hasCode, type Session, type Sessions } from "../../src/index.ts";
 import { coreOf, sessionsOn } from "../../src/sessions/sessions.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
@@ -54,8 +57,16 @@ interface Place extends AsyncDisposable {
   readonly clock: ReturnType<typeof scriptedClock>;
 }
 
+const files = await mkdtemp(join(tmpdir(), "perdure-objects-"));
+after(() => rm(files, { recursive: true }));
+let folders = 0;
+
 const places: readonly [string, () => Promise<Place>][] = [
   ["memory", async () => inMemory({ ttl: "never" })],
+  [
+    "memory and a folder",
+    async () => inMemory({ ttl: "never", attachments: { in: folder(join(files, `${folders++}`)) } }),
+  ],
   [
     "SQLite",
     async () => {

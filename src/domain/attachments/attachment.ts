@@ -2,7 +2,8 @@
  * Attachments: bytes of any size beside the messages of sessions. A tenant has each content once, under the hash of its bytes.
  * A session has a reference to each of its attachments, and opens no other one. Both are records in internal scopes:
  *
- * - *content*: its id is the hash, its log `bytes` has the bytes in pieces. Exit: removed with its last reference.
+ * - *content*: its id is the hash, its log `bytes` has the bytes in pieces. Where the bytes are an object of an attachment store,
+ *   the log has no entries, and the content names the object in the place of a user. Exit: removed with its last reference.
  * - *reference*: it names the session, the content, its type and its name. Exits: removed with its session; or by the sweep, a
  *   while after it was put or used, where the session is gone or no entry of the session names the content.
  */
@@ -38,10 +39,26 @@ export const attachmentsLog = "#attachments";
 
 const contents = "contents";
 const references = "attachments";
+const objects = "objects";
 
 /** The scopes of a tenant's contents and of the references to them. */
 export function attachmentScopes(tenant: string): { readonly contents: string; readonly references: string } {
   return { contents: internalScope(tenant, contents), references: internalScope(tenant, references) };
+}
+
+/** The scope of the objects of a tenant that are being written, or are to be deleted. */
+export function objectScope(tenant: string): string {
+  return internalScope(tenant, objects);
+}
+
+/** True for the scope of such objects. */
+export function isObjectScope(scope: string): boolean {
+  return scope.endsWith(internalScope("", objects));
+}
+
+/** The number of pieces of so many bytes. */
+export function piecesOf(length: number): number {
+  return Math.ceil(length / pieceBytes);
 }
 
 /** True for the scope of a tenant's contents. */

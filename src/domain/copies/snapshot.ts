@@ -63,7 +63,8 @@ export function portableOf(record: SessionRecord): PortableRecord {
   return {
     id: record.id,
     agent: record.agent,
-    user: record.user,
+    // The user of a content names its object in the attachment store; a copy has the bytes instead.
+    user: isContentScope(record.tenant) ? null : record.user,
     state: record.state,
     stateSince: record.stateSince,
     createdAt: record.createdAt,

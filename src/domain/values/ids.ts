@@ -73,6 +73,13 @@ export function sortableId(now: number, random: Uint8Array): string {
   return time + Array.from(random.subarray(0, 16), (byte) => alphabet.charAt(byte % 32)).join("");
 }
 
+/** When an id of {@link sortableId} was made, epoch ms. */
+export function timeOfId(id: string): number {
+  let time = 0;
+  for (const character of id.slice(0, 10)) time = time * 32 + alphabet.indexOf(character);
+  return time;
+}
+
 /**
  * The id of a tool call, where every endpoint takes it: OpenAI takes at most 40 characters, Anthropic letters, digits, `_` and `-`.
  * Of any other the letters and digits of its beginning and a hash: equal ids stay equal, and different ones different.

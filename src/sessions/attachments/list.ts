@@ -11,6 +11,7 @@ import { eachPage } from "../../domain/values/pages.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { recordPages } from "../core/record-pages.ts";
+import { attachmentStoreOf, calling, objectName, objectOf } from "./objects.ts";
 import { pieceOf } from "./pieces.ts";
 import { contentKey, lengthOfContent, referenceKey, referenceOf, type Referrer } from "./records.ts";
 
@@ -76,13 +77,60 @@ export interface ByteSpan {
 
 /**
  * The bytes of an attachment that the session has.
- * @throws SessionError `store_invalid` where bytes are missing, `attachment_not_found` where it was removed meanwhile
+ * @throws SessionError `store_invalid` where bytes are missing, `attachment_not_found` where it was removed meanwhile,
+ *   `attachment_store_failed`
  */
 export async function* bytesOf(
   core: Core,
   session: Referrer,
-  { hash, length }: Attachment,
-  { from = 0, to = length - 1 }: Partial<ByteSpan> = {},
+  attachment: Attachment,
+  { from = 0, to = attachment.length - 1 }: Partial<ByteSpan> = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const of = { session, attachment };
+  let begin = from;
+  // One request for all bytes, where the attachment store has them. What that leaves is read piece by piece.
+  if (core.options.attachmentStore !== undefined && from <= to)
+    for await (const bytes of bytesOfObject(core, of, { from, to })) {
+      begin += bytes.length;
+      yield bytes;
+    }
+  yield* bytesOfPieces(core, of, { from: begin, to });
+}
+
+interface Opened {
+  readonly session: Referrer;
+  readonly attachment: Attachment;
+}
+
+/** The bytes of an object, as far as it has them; none for a content that the store of sessions has. */
+async function* bytesOfObject(
+  core: Core,
+  { session: { tenant }, attachment: { hash } }: Opened,
+  { from, to }: ByteSpan,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const content = (await core.find(contentKey(tenant, hash)))?.record;
+  const id = content && objectOf(content);
+  if (id === undefined) return;
+  const opened = await calling(() => attachmentStoreOf(core).get(objectName(tenant, id), { from, to }));
+  if (opened === undefined) return;
+  let left = to - from + 1;
+  const pieces = opened[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await calling(() => pieces.next());
+      if (next.done === true || next.value.length > left) return;
+      left -= next.value.length;
+      yield next.value;
+    }
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+async function* bytesOfPieces(
+  core: Core,
+  { session, attachment: { hash, length } }: Opened,
+  { from, to }: ByteSpan,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const key = contentKey(session.tenant, hash);
   const last = Math.floor(to / pieceBytes) + 1;

@@ -11,8 +11,9 @@ import type { Message } from "../../domain/turns/turn.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
-import { ArrivingLogs, type ArrivedLogs } from "../core/staged-logs.ts";
+import { ArrivingLogs } from "../core/staged-logs.ts";
 import type { WritableSession } from "../core/writable-session.ts";
+import { ArrivingObject } from "./objects.ts";
 import { dataOfPiece, piecesIn } from "./pieces.ts";
 import {
   contentKey,
@@ -21,6 +22,7 @@ import {
   referenceKey,
   referenceOf,
   usedReference,
+  type ArrivedBytes,
   type Reference,
   type Referrer,
 } from "./records.ts";
@@ -45,17 +47,17 @@ export async function putAttachment(
 ): Promise<Attachment> {
   const { record } = await view.peek();
   nextState(record, "use", core.now());
-  await using arriving = new ArrivingLogs(core, record, record.user);
-  const attachment = { ...(await upload(core, record, { source, arriving })), ...facts };
-  const logs = await arriving.arrived();
+  await using uploading = new Uploading(core, record);
+  const { bytes, ...about } = await uploading.read(source);
+  const attachment = { ...about, ...facts };
   let put: Put | undefined;
   const beside = async (): Promise<readonly Change[]> => {
-    put = await changesOf(core, view.record, { attachment, logs });
+    put = await changesOf(core, view.record, { attachment, bytes });
     if (put.isNew) await guardCount(core, view.record);
     return put.changes;
   };
   await view.write((draft, context) => touchSession(draft.record, context), { beside });
-  if (put?.takesLogs === true) arriving.taken();
+  if (put?.takesBytes === true) uploading.taken();
   return put?.attachment ?? attachment;
 }
 
@@ -66,44 +68,101 @@ export async function putBytes(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   facts: AttachmentFacts,
 ): Promise<void> {
-  await using arriving = new ArrivingLogs(core, session, session.user);
-  const attachment = { ...(await upload(core, session, { source, arriving })), ...facts };
-  const logs = await arriving.arrived();
+  await using uploading = new Uploading(core, session);
+  const { bytes, ...about } = await uploading.read(source);
+  const attachment = { ...about, ...facts };
   await retryOnConflict({ sessionId: session.id, tenant: session.tenant }, async () => {
-    const { changes, takesLogs } = await changesOf(core, session, { attachment, logs });
+    const { changes, takesBytes } = await changesOf(core, session, { attachment, bytes });
     if ((await core.commit(changes)).status !== "ok") return undefined;
-    if (takesLogs) arriving.taken();
+    if (takesBytes) uploading.taken();
     return true;
   });
 }
 
-interface Upload {
-  readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-  readonly arriving: ArrivingLogs;
+/** Bytes that were read to their end. */
+interface Uploaded extends Pick<Attachment, "hash" | "length"> {
+  readonly bytes: ArrivedBytes;
 }
 
-/** Read the bytes into the log of a content. @throws SessionError `attachment_too_large` */
-async function upload(
-  core: Core,
-  { id: sessionId, tenant }: SessionKey,
-  { source, arriving }: Upload,
-): Promise<Pick<Attachment, "hash" | "length">> {
-  const { attachmentBytesMax: bytesMax } = core.options.limits;
-  await core.learnTime();
-  const pieces = piecesIn(source);
-  let length = 0;
-  let next = await pieces.next();
-  for (let seq = 1; next.done !== true; seq++) {
-    length += next.value.length;
-    if (length > bytesMax) {
-      await pieces.return({ hash: "", length });
-      throw new SessionError("attachment_too_large", { sessionId, tenant, bytesMax });
-    }
-    await arriving.add(bytesLog, { seq, key: null, at: core.now(), data: dataOfPiece(next.value) });
-    next = await pieces.next();
+/** An upload: into the attachment store where there is one, else into the log of a content. */
+class Uploading implements AsyncDisposable {
+  readonly #core: Core;
+  readonly #session: SessionKey & Pick<SessionRecord, "user">;
+  #arriving: ArrivingLogs | ArrivingObject | undefined;
+
+  constructor(core: Core, session: SessionKey & Pick<SessionRecord, "user">) {
+    this.#core = core;
+    this.#session = session;
   }
-  return next.value;
+
+  /** @throws SessionError `attachment_too_large`, `attachment_store_failed`, and what the source throws */
+  async read(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uploaded> {
+    await this.#core.learnTime();
+    const pieces = piecesIn(source);
+    const first = await pieces.next();
+    // Without a byte there is nothing to store.
+    if (this.#core.options.attachmentStore === undefined || first.done === true)
+      return await this.#readToLog(pieces, first);
+    return await this.#readToObject(pieces, first);
+  }
+
+  async #readToLog(pieces: Pieces, first: Piece): Promise<Uploaded> {
+    const core = this.#core;
+    const arriving = new ArrivingLogs(core, this.#session, this.#session.user);
+    this.#arriving = arriving;
+    let length = 0;
+    let next = first;
+    for (let seq = 1; next.done !== true; seq++) {
+      length += next.value.length;
+      await this.#guardLength(pieces, length);
+      await arriving.add(bytesLog, { seq, key: null, at: core.now(), data: dataOfPiece(next.value) });
+      next = await pieces.next();
+    }
+    return { ...next.value, bytes: await arriving.arrived() };
+  }
+
+  async #readToObject(pieces: Pieces, first: Piece): Promise<Uploaded> {
+    const arriving = await ArrivingObject.begin(this.#core, this.#session.tenant);
+    this.#arriving = arriving;
+    let about: Pick<Attachment, "hash" | "length"> | undefined;
+    const bounded = async function* (this: Uploading): AsyncGenerator<Uint8Array, void, undefined> {
+      let length = 0;
+      let next = first;
+      while (next.done !== true) {
+        length += next.value.length;
+        await this.#guardLength(pieces, length);
+        yield next.value;
+        next = await pieces.next();
+      }
+      about = next.value;
+    };
+    await arriving.put(bounded.call(this));
+    if (about === undefined) throw new SessionError("attachment_store_failed", { problem: "failed" });
+    arriving.arrived(about.hash);
+    const bytes = { logs: new Map(), staged: undefined, beside: [arriving.removal], object: arriving.id };
+    return { ...about, bytes };
+  }
+
+  async #guardLength(pieces: Pieces, length: number): Promise<void> {
+    const { attachmentBytesMax: bytesMax } = this.#core.options.limits;
+    if (length <= bytesMax) return;
+    await pieces.return({ hash: "", length });
+    const { id: sessionId, tenant } = this.#session;
+    throw new SessionError("attachment_too_large", { sessionId, tenant, bytesMax });
+  }
+
+  /** A content took the bytes over. */
+  taken(): void {
+    this.#arriving?.taken();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#arriving?.[Symbol.asyncDispose]();
+  }
 }
+
+type Pieces = ReturnType<typeof piecesIn>;
+type Piece = Awaited<ReturnType<Pieces["next"]>>;
 
 /** The changes that put an attachment. */
 interface Put {
@@ -112,13 +171,13 @@ interface Put {
   /** The session has no reference to it yet. */
   readonly isNew: boolean;
   /** The content is new, and takes the arrived bytes. */
-  readonly takesLogs: boolean;
+  readonly takesBytes: boolean;
 }
 
 async function changesOf(
   core: Core,
   session: Referrer,
-  { attachment, logs }: { readonly attachment: Attachment; readonly logs: ArrivedLogs },
+  { attachment, bytes }: { readonly attachment: Attachment; readonly bytes: ArrivedBytes },
 ): Promise<Put> {
   const { tenant } = session;
   const [reference, content] = await core.findAll([
@@ -134,13 +193,13 @@ async function changesOf(
   // The content is part of the commit, so that it is not removed with its last other reference meanwhile.
   const changes =
     content === undefined
-      ? [newContent(core, { ...attachment, tenant }, logs), referring, ...logs.beside]
+      ? [newContent(core, { ...attachment, tenant }, bytes), referring, ...bytes.beside]
       : [unchanged(content), referring];
   return {
     attachment: known === undefined || isNew ? attachment : known.attachment,
     changes,
     isNew: reference === undefined,
-    takesLogs: content === undefined,
+    takesBytes: content === undefined,
   };
 }
 

@@ -1,5 +1,11 @@
 /** The records of contents and of references to them, and the changes that write them. */
-import { attachmentScopes, bytesLog, nextVisit, type Attachment } from "../../domain/attachments/attachment.ts";
+import {
+  attachmentScopes,
+  bytesLog,
+  nextVisit,
+  piecesOf,
+  type Attachment,
+} from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, markLogs, set, splice, type Change, type Draft } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { draftOfNew } from "../../domain/record/lifecycle.ts";
@@ -78,13 +84,23 @@ export function usedReference(core: Core, record: SessionRecord, attachment?: At
   return changeOf(draft);
 }
 
+/** Bytes that were uploaded: in a log, or in an object of the attachment store. */
+export interface ArrivedBytes extends ArrivedLogs {
+  /** The id of the object; then the logs are empty. */
+  readonly object?: string;
+}
+
 /** A new content with these bytes. */
 export function newContent(
   core: Core,
   { tenant, hash, length }: { readonly tenant: string; readonly hash: string; readonly length: number },
-  { logs, staged }: ArrivedLogs,
+  { logs, staged, object }: ArrivedBytes,
 ): Change {
   const draft = newRecord(core, contentKey(tenant, hash), { user: null, metadata: { length } });
+  if (object !== undefined) {
+    inObject(draft, object, length);
+    return changeOf(draft);
+  }
   if (staged === undefined) {
     splice(draft, bytesLog, 1, logs.get(bytesLog) ?? []);
     return changeOf(draft);
@@ -92,6 +108,12 @@ export function newContent(
   set(draft, { heads: staged.heads });
   markLogs(draft, Object.keys(staged.heads));
   return { ...changeOf(draft), logsOf: staged.key };
+}
+
+/** A content whose bytes are this object: its log has the pieces, and no entries of its own. */
+export function inObject(draft: Draft, object: string, length: number): void {
+  set(draft, { user: object, heads: { [bytesLog]: piecesOf(length) } });
+  markLogs(draft, [bytesLog]);
 }
 
 /** The number of bytes of a content. */

@@ -1,5 +1,5 @@
 /** Removes references, and each content with its last reference. */
-import { graceMs, isContentScope, nextVisit } from "../../domain/attachments/attachment.ts";
+import { graceMs, isContentScope, isObjectScope, nextVisit } from "../../domain/attachments/attachment.ts";
 import { logsOf } from "../../domain/copies/archive.ts";
 import { isSame, unchanged, type Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
@@ -10,6 +10,7 @@ import { eachEntry } from "../core/log-reader.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { referencePages } from "./list.ts";
+import { objectRemoval, visitObject } from "./objects.ts";
 import { contentKey, isReferred, referenceOf, visitedAt, type Referrer } from "./records.ts";
 
 /** A visit that met another process is repeated after this time. */
@@ -39,9 +40,14 @@ async function changesOf(core: Core, records: readonly SessionRecord[]): Promise
   for (const content of found) {
     if (content === undefined) continue;
     const isUsed = await isReferred(core, tenantOfScope(content.tenant), content.id, removed);
-    changes.push(isUsed ? unchanged(content) : removeSession(content));
+    changes.push(...(isUsed ? [unchanged(content)] : contentRemoval(core, content)));
   }
   return changes;
+}
+
+/** The changes that remove a content, and leave its object to be deleted. */
+function contentRemoval(core: Core, content: SessionRecord): readonly Change[] {
+  return [removeSession(content), ...objectRemoval(core, content)];
 }
 
 /** Entries of the session were deleted: the sweep visits its references soon, and removes those that no entry names. */
@@ -84,9 +90,10 @@ async function unmovedOf(core: Core, records: readonly SessionRecord[]): Promise
 /** The visits of a sweep, one after the other: those to references of one session, or of one content, change the same records. */
 const visits = new WeakMap<Core, Promise<void>>();
 
-/** A visit of the sweep to a reference or a content that is due. */
+/** A visit of the sweep to a reference, a content or an object that is due. */
 export async function visitAttachment(core: Core, record: SessionRecord, now: number): Promise<void> {
-  const visit = isContentScope(record.tenant) ? visitContent : visitReference;
+  const { tenant } = record;
+  const visit = isContentScope(tenant) ? visitContent : isObjectScope(tenant) ? visitObject : visitReference;
   const visited = (visits.get(core) ?? Promise.resolve()).then(() => visit(core, record, now));
   visits.set(
     core,
@@ -99,7 +106,7 @@ async function visitContent(core: Core, record: SessionRecord, now: number): Pro
   const isOld = now - record.createdAt >= graceMs;
   const isUnused = isOld && !(await isReferred(core, tenantOfScope(record.tenant), record.id));
   // A reference that is put meanwhile changes the content, and then this commit does not land.
-  await core.commit([isUnused ? removeSession(record) : visitedAt(record, nextVisit(record.createdAt, now))]);
+  await core.commit(isUnused ? contentRemoval(core, record) : [visitedAt(record, nextVisit(record.createdAt, now))]);
 }
 
 /** Visit all references of a session that are due: its logs are read once for them. */

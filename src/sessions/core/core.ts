@@ -47,6 +47,8 @@ export interface CoreOptions {
   readonly failuresMax?: number;
   /** The form in which entries are stored. @default as they are given */
   readonly form?: (core: Core) => StoredForm;
+  /** Puts a store in front, that knows where the bytes of attachments are. @default the store has them */
+  readonly objects?: (core: Core, store: Store) => Store;
 }
 
 /** The outcome of changes of sessions; `changes`: as written, with the id of their commit. */
@@ -124,17 +126,22 @@ export class Core {
   #aheadMs: number | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(store: Store, options: ResolvedOptions, { isFallback = false, failuresMax = 3, form }: CoreOptions = {}) {
+  constructor(
+    store: Store,
+    options: ResolvedOptions,
+    { isFallback = false, failuresMax = 3, form, objects }: CoreOptions = {},
+  ) {
     this.options = options;
     this.writes = new WriteWatch(observed(store), {
       clock: options.clock,
       refused: () => this.instance.keepBeating(),
     });
     this.breaker = new Breaker(this.writes.store, { clock: options.clock, failuresMax });
-    // The process that serves a store stores its entries, and the others see what callers gave.
-    const ownForm = isServed(store) ? undefined : form?.(this);
-    this.store = ownForm === undefined ? this.breaker.store : withStoredForm(this.breaker.store, ownForm);
     this.isServed = isServed(store);
+    // The process that serves a store stores its entries, and the others see what callers gave.
+    const ownForm = this.isServed ? undefined : form?.(this);
+    const whole = (this.isServed ? undefined : objects?.(this, this.breaker.store)) ?? this.breaker.store;
+    this.store = ownForm === undefined ? whole : withStoredForm(whole, ownForm);
     this.asStored = { store: this.breaker.store, options };
     this.durable = store.capabilities.durable && !isFallback;
     this.isFallback = isFallback;
@@ -450,7 +457,7 @@ export class Core {
   commitAside(change: Change): void {
     if (!this.isOpen) return;
     this.writes.ignoreRefusal(change.key);
-    this.#track(async () => {
+    this.track(async () => {
       try {
         await this.commit([change]);
       } catch {
@@ -536,13 +543,13 @@ export class Core {
     if (!this.isOpen) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#track(chore);
+      this.track(chore);
     }, ms).unref();
     this.#timers.add(timer);
   }
 
-  /** Start a chore that `close` waits for. */
-  #track(chore: () => Promise<void>): void {
+  /** Start a chore that `close` waits for, and that does not fail. */
+  track(chore: () => Promise<void>): void {
     const running = chore().finally(() => this.#chores.delete(running));
     this.#chores.add(running);
   }

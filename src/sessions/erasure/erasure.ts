@@ -17,6 +17,7 @@ import { hasCode } from "../../errors.ts";
 import { isDevicePointer, renamedTo } from "../devices/device-pointer.ts";
 import type { Settled } from "../../store/store.ts";
 import { currentReceipt, signReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
+import { deleteRemovedObjects } from "../attachments/objects.ts";
 import { removalChanges } from "../attachments/removal.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
@@ -391,6 +392,7 @@ export class Erasure {
       const known = stored == null ? undefined : currentReceipt(stored);
       if (known !== undefined && !this.#hasDeleted && isSame(known.sharedForks, sharedForks)) return known;
       const progress = this.#underWay();
+      await deleteRemovedObjects(core, tenant);
       await core.store.scrub();
       await fallback?.store.scrub();
       const receipt = signReceipt(core, {

@@ -1,4 +1,5 @@
 import type { Attachment } from "../../domain/attachments/attachment.ts";
+import type { AttachmentStore } from "../../store/attachment-store.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseBudget } from "../../domain/record/budget.ts";
 import { parseDailyBudgets, type DailyBudgets } from "../../domain/record/daily-usage.ts";
@@ -151,7 +152,7 @@ export interface SessionsOptions {
    * @default models get the bytes
    */
   readonly attachmentUrl?: AttachmentUrl;
-  /** How the store keeps the data inside messages. @default in the messages */
+  /** Where the bytes of attachments are, and the data inside messages. @default in the store, and in the messages */
   readonly attachments?: AttachmentOptions;
   /** @default the limits of `defaultLimits` */
   readonly limits?: Partial<Limits>;
@@ -159,8 +160,13 @@ export interface SessionsOptions {
   readonly clock?: Clock;
 }
 
-/** How the store keeps the data inside messages. */
+/** Where the bytes of attachments are, and the data inside messages. */
 export interface AttachmentOptions {
+  /**
+   * The bytes of new attachments go into this store: `folder("./files")`, or an object store of your own. It belongs to one store
+   * of sessions. Attachments that the store of sessions has stay there, and can be read. @default the store of sessions
+   */
+  readonly in?: AttachmentStore;
   /**
    * The store has data of more bytes beside the entries of turns and named logs, once for each tenant: data URLs, base64, and bytes.
    * Callers, models and exports get the data where it was. False: entries keep their data. At least 128. @default false
@@ -168,7 +174,7 @@ export interface AttachmentOptions {
   readonly inlineBytesMax?: number | false;
 }
 
-const attachmentNames: OptionNames<AttachmentOptions> = { inlineBytesMax: true };
+const attachmentNames: OptionNames<AttachmentOptions> = { in: true, inlineBytesMax: true };
 
 /** Data that is hardly larger than the mark in its place stays in its entry. */
 const inlineBytesLeast = 128;
@@ -180,6 +186,13 @@ function parseInlineBytes(attachments: AttachmentOptions): number {
   if (Number.isSafeInteger(inlineBytesMax) && inlineBytesMax >= inlineBytesLeast) return inlineBytesMax;
   const name = "attachments.inlineBytesMax";
   throw invalidArgument(name, inlineBytesMax, { expected: "whole_number", min: inlineBytesLeast });
+}
+
+/** @throws SessionError `argument_invalid` for what lacks a method of an attachment store */
+export function parseAttachmentStore(given: AttachmentStore, name: string): AttachmentStore {
+  guardObject(given, name);
+  for (const method of ["put", "get", "delete", "list"] as const) parseFunction(given[method], `${name}.${method}`);
+  return given;
 }
 
 /** Gives the URL at which a model finds an attachment of a session. It must be one that the provider of the model can open. */
@@ -247,6 +260,8 @@ export interface ResolvedOptions {
   /** The policies of agents first, then the others. */
   readonly retention: readonly Policy[];
   readonly attachmentUrl: AttachmentUrl | undefined;
+  /** Takes the bytes of new attachments; undefined: the store of sessions does. */
+  readonly attachmentStore: AttachmentStore | undefined;
   /** Entries keep data of at most so many bytes. */
   readonly inlineBytesMax: number;
   readonly limits: Limits;
@@ -326,6 +341,10 @@ export function resolveOptions(options: SessionsOptions): ResolvedOptions {
     retention: [...retentionOfAgents(options.agents ?? {}), ...parsePolicies(options.retention ?? [], "retention")],
     attachmentUrl:
       options.attachmentUrl === undefined ? undefined : parseFunction(options.attachmentUrl, "attachmentUrl"),
+    attachmentStore:
+      options.attachments?.in === undefined
+        ? undefined
+        : parseAttachmentStore(options.attachments.in, "attachments.in"),
     inlineBytesMax: parseInlineBytes(options.attachments ?? {}),
     limits: parseLimits(options.limits ?? {}),
     clock: options.clock === undefined ? systemClock : parseClock(options.clock),

@@ -1,5 +1,5 @@
 /** The pass of the sweep over sessions that are due: marks them as expired, and ends expired handoffs. */
-import { isContentScope, isReferenceScope } from "../../domain/attachments/attachment.ts";
+import { isContentScope, isObjectScope, isReferenceScope } from "../../domain/attachments/attachment.ts";
 import { stagedScope } from "../../domain/copies/staged.ts";
 import { clearExpiredHandoff } from "../../domain/record/handoff.ts";
 import { expiredSince, expireSession, postponeSweep, removeSession } from "../../domain/record/lifecycle.ts";
@@ -30,7 +30,7 @@ export async function expiryPass(run: SweepRun, now: number): Promise<void> {
 /** A tenant's sessions, and the internal records that belong to it; one scope for all tenants. */
 function scopesOf(tenant: string | undefined): readonly { readonly tenant?: string }[] {
   if (tenant === undefined) return [{}];
-  const internal = ["devices", "erasures", "streams", "contents", "attachments"].map((kind) => ({
+  const internal = ["devices", "erasures", "streams", "contents", "attachments", "objects"].map((kind) => ({
     tenant: internalScope(tenant, kind),
   }));
   return [{ tenant }, ...internal, { tenant: stagedScope(tenant) }];
@@ -48,7 +48,8 @@ async function visitDue(run: SweepRun, record: SessionRecord, now: number): Prom
     return;
   }
   const done = await run.attempt(record, "expire", async () => {
-    if (isContentScope(record.tenant) || isReferenceScope(record.tenant)) {
+    const { tenant } = record;
+    if (isContentScope(tenant) || isReferenceScope(tenant) || isObjectScope(tenant)) {
       await visitAttachment(run.core, record, now);
       return;
     }

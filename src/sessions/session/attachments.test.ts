@@ -9,6 +9,7 @@ import { inMemory } from "../../../test/support/in-memory.ts";
 import { doctor, erase, sweep, verifyErasure } from "../../admin.ts";
 import { hasCode, type ErrorCode } from "../../errors.ts";
 import type { ModelRequest } from "../options/model.ts";
+import { folder as objectsIn } from "../../files/attachments/folder.ts";
 import { openSqlite } from "../../store/sqlite/open.ts";
 import { scriptedClock, type ScriptedClock } from "../../testing/scripted-clock.ts";
 import { resolvedMessages } from "../attachments/resolved.ts";
@@ -36,6 +37,10 @@ const engines: readonly [string, () => Promise<Place>][] = [
       const sessions = sessionsOn(store, { clock, sweep: false, secret });
       return { sessions, clock, [Symbol.asyncDispose]: () => sessions.close() };
     },
+  ],
+  [
+    "memory and a folder",
+    async () => inMemory({ secret, ttl: "never", attachments: { in: objectsIn(join(folder, `${files++}`)) } }),
   ],
 ];
 

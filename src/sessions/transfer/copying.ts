@@ -7,6 +7,7 @@ import { internalScope, isInternalScope } from "../../domain/values/internal-sco
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import { objectRemoval } from "../attachments/objects.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
 import { markCopied } from "../marks/shared-marks.ts";
@@ -234,7 +235,8 @@ async function clear({ from, to, scope, copying, run }: Pass): Promise<number> {
 async function removeCopy(to: Core, copy: SessionRecord): Promise<boolean> {
   const key = { tenant: copy.tenant, id: copy.id };
   const change: Change = { key, expected: identityOf(copy), record: null, splices: [], claims: [] };
-  return (await to.commit([change])).status === "ok";
+  const objects = isContentScope(copy.tenant) ? objectRemoval(to, copy) : [];
+  return (await to.commit([change, ...objects])).status === "ok";
 }
 
 async function countAll(core: Core, scopes: readonly Scope[]): Promise<number> {

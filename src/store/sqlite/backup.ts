@@ -1,4 +1,5 @@
 import { backup, DatabaseSync } from "node:sqlite";
+import { attachmentScopes, objectScope } from "../../domain/attachments/attachment.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { makeForOwner, openToRead } from "./connection/database-file.ts";
 import { applicationId } from "./schema/schema.ts";
@@ -8,6 +9,12 @@ import { sessionErrorOf } from "./connection/sqlite-error.ts";
 export interface BackupContent {
   readonly sessions: number;
   readonly entries: number;
+}
+
+/** What was copied. */
+export interface CopiedContent extends BackupContent {
+  /** Bytes of attachments are in an attachment store, or on their way to or from it. */
+  readonly hasObjects: boolean;
 }
 
 /** The pages that are copied before the event loop gets a turn. */
@@ -22,7 +29,7 @@ export async function backupSqlite(
   file: string,
   { copy, target }: { readonly copy: string; readonly target: string },
   onProgress: (done: { readonly pages: number; readonly total: number }) => void,
-): Promise<BackupContent> {
+): Promise<CopiedContent> {
   let source: DatabaseSync | undefined;
   try {
     source = openToRead(file);
@@ -30,6 +37,7 @@ export async function backupSqlite(
     // An open transaction keeps one snapshot. Without it, every write of another connection would restart the copy.
     source.exec("begin");
     const content = contentOf(source, file);
+    const hasObjects = namesObjects(source);
     try {
       makeForOwner(copy);
       await backup(source, copy, {
@@ -42,7 +50,7 @@ export async function backupSqlite(
     } catch (error) {
       throw ofTarget(error, target) ?? error;
     }
-    return content;
+    return { ...content, hasObjects };
   } catch (error) {
     throw sessionErrorOf(error, file);
   } finally {
@@ -54,6 +62,30 @@ export async function backupSqlite(
 function ofTarget(error: unknown, target: string): SessionError | undefined {
   const found = sessionErrorOf(error, target);
   return hasCode(found, "store_full") || hasCode(found, "store_read_only") ? found : undefined;
+}
+
+/** Records of contents name an object in the place of a user, and objects on their way have records. */
+function namesObjects(database: DatabaseSync): boolean {
+  const { contents } = attachmentScopes("");
+  const found = database
+    .prepare(
+      `select 1 from sessions
+       where (substr(tenant, -length(?1)) = ?1 and user is not null) or substr(tenant, -length(?2)) = ?2
+       limit 1`,
+    )
+    .get(contents, objectScope(""));
+  return found !== undefined;
+}
+
+/** The contents of a copy that a store wrote to, which becomes one file again. */
+export function closedContent(copy: string): BackupContent {
+  const database = new DatabaseSync(copy);
+  try {
+    database.exec("pragma journal_mode = delete");
+    return contentOf(database, copy);
+  } finally {
+    database.close();
+  }
 }
 
 /** @throws SessionError `store_invalid` if it is not a store of Perdure */
