@@ -3,6 +3,7 @@
  *
  * @module perdure/testing
  */
+export { attachmentStoreConformance, type AttachmentStoreHarness } from "./attachment-store-conformance.ts";
 export { storeConformance, type StoreHarness } from "./conformance.ts";
 export { failingStore, type FailingStore, type Fault, type FaultPlan } from "./failing-store.ts";
 export {

@@ -1,10 +1,14 @@
 /** A process is killed while it puts attachments and appends turns that name them, on every engine. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { doctor, sweep } from "../../src/admin.ts";
-import { hasCode, openSessions, type Session, type Sessions } from "../../src/index.ts";
+import { defined } from "../../src/domain/values/defined.ts";
+import { folder, hasCode, openSessions, type Session, type Sessions } from "../../src/index.ts";
 import { coreOf, sessionsOn } from "../../src/sessions/sessions.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
@@ -27,18 +31,22 @@ async function contentsOf(sessions: Sessions): Promise<number> {
   return await coreOf(sessions).store.count({ tenant: "default\u0001contents", now: 0 });
 }
 
-for (const name of enginesOfRun("SQLite")) {
-  test(`a kill loses no acknowledged attachment, and leaves an upload that the sweep removes: ${name}`, async (context) => {
+const places = enginesOfRun("SQLite").map((name) => [name, undefined] as const);
+for (const [name, files] of [...places, ["SQLite", await mkdtemp(join(tmpdir(), "perdure-attachments-"))] as const]) {
+  const attachments = files === undefined ? {} : { attachments: { in: folder(files) } };
+  after(() => files && rm(files, { recursive: true }));
+  const place = files === undefined ? name : `${name} and a folder`;
+  test(`a kill loses no acknowledged attachment, and leaves an upload that the sweep removes: ${place}`, async (context) => {
     const chance = chanceOf(context);
     const store = await (await engines.get(name)).fresh();
     const named = new Set<string>();
     for (let round = 0; round < rounds(8, 1); round++) {
-      const worker = new WorkerProcess({ store, task: { kind: "attach", session: "s" } });
+      const worker = new WorkerProcess({ store, task: { kind: "attach", session: "s", ...defined({ in: files }) } });
       // Odd kills come between an upload and its turn.
       await worker.hear(round % 2 === 0 ? "put" : "named", 1 + round);
       if (round % 4 > 1) await sleep(chance() * 40);
       await worker.kill();
-      await using sessions = await openSessions({ store, sweep: false });
+      await using sessions = await openSessions({ store, sweep: false, ...attachments });
       const session = await sessions.get("s");
       for (const { put } of worker.reports)
         if (put !== undefined) assert.equal(await hashOfBytes(session, String(put)), put);
@@ -53,7 +61,7 @@ for (const name of enginesOfRun("SQLite")) {
     }
     if (name !== "SQLite") return; // its clock is that of the server
     const clock = scriptedClock(Date.now() + 8 * day);
-    const sessions = sessionsOn(await openSqlite({ url: store, clock }), { clock, sweep: false });
+    const sessions = sessionsOn(await openSqlite({ url: store, clock }), { clock, sweep: false, ...attachments });
     await sweep(sessions);
     const session = await sessions.get("s");
     assert.deepEqual(
@@ -67,5 +75,6 @@ for (const name of enginesOfRun("SQLite")) {
       hasCode(error, "attachment_not_found"),
     );
     await sessions.close();
+    if (files !== undefined) assert.deepEqual(await Array.fromAsync(folder(files).list()), []);
   });
 }

@@ -5,6 +5,8 @@ import type { Session } from "../../src/index.ts";
 export interface AttachTask {
   readonly kind: "attach";
   readonly session: string;
+  /** The folder with the bytes. @default the store */
+  readonly in?: string;
 }
 
 export async function attach(session: Session, say: (what: object) => void): Promise<never> {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   hasCode,
+  folder,
   openSessions,
   SessionError,
   type BusyPolicy,
@@ -302,7 +303,9 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
   if (task.kind === "branches") return await branch(store, task, say);
   if (task.kind === "rewrite") return await rewrite(store, task, say);
   if (task.kind === "together") return await together(store, task, say);
-  await using sessions = await openSessions({ store, staleAfter, limits, sweep: false, secret, model: slowModel });
+  const attachments = task.kind === "attach" && task.in !== undefined ? { attachments: { in: folder(task.in) } } : {};
+  const options = { store, staleAfter, limits, sweep: false, secret, model: slowModel, ...attachments } as const;
+  await using sessions = await openSessions(options);
   switch (task.kind) {
     case "append":
       return await append(await sessions.ensure(task.session), task.from);

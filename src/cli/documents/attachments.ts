@@ -3,9 +3,11 @@ import { createReadStream } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { addAbortSignal } from "node:stream";
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
+import { moveAttachments } from "../../admin.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { printable } from "../../domain/values/format-value.ts";
+import { counted } from "../../errors/counted.ts";
 import { withFileErrors, writeDurably } from "../../files/durable-file.ts";
 import { guardTarget } from "../../files/target-file.ts";
 import type { Attachment } from "../../index.ts";
@@ -30,7 +32,8 @@ export function attachmentsCommand(): Command {
     )
     .addCommand(listCommand())
     .addCommand(saveCommand())
-    .addCommand(addCommand());
+    .addCommand(addCommand())
+    .addCommand(moveCommand());
 }
 
 function attachmentCommand(name: string, summary: string): Command {
@@ -144,5 +147,36 @@ async function add(id: string, file: string, { json, type, name, ...options }: A
       report({ session: id, ...added }, `session ${id} has attachment ${added.hash}`, { json });
     };
     await (file === "-" ? put() : withFileErrors(file, put));
+  });
+}
+
+function moveCommand(): Command {
+  return storeCommand(
+    "move",
+    "Move the bytes of all attachments of a tenant between the store and the folder of attachments",
+  )
+    .addArgument(new Argument("<to>", "the folder in PERDURE_ATTACHMENTS, or the store").choices(["folder", "store"]))
+    .option(...jsonOption)
+    .addHelpText(
+      "after",
+      examples([
+        "PERDURE_ATTACHMENTS=/var/lib/perdure/files perdure attachments move folder",
+        "PERDURE_ATTACHMENTS=/var/lib/perdure/files perdure attachments move store",
+      ]) + "\nAn attachment that was moved stays where it is: after an interruption, run the same command again.\n",
+    )
+    .action(move);
+}
+
+async function move(to: "folder" | "store", { json, ...options }: CommonOptions): Promise<void> {
+  await untilSignalled(async (signal) => {
+    await using sessions = await openExisting(options);
+    const done = await moveAttachments(sessions, { to: to === "folder" ? "attachments" : "sessions", signal });
+    const { moved, bytes, present, complete } = done;
+    report(done, `moved ${counted(moved, "attachment")} with ${counted(bytes, "byte")}; ${present} were there`, {
+      json,
+    });
+    if (complete) return;
+    process.exitCode ||= 1;
+    note("not all attachments were moved: run the same command again");
   });
 }

@@ -2,8 +2,10 @@ import { defined } from "../../domain/values/defined.ts";
 import { openaiModel } from "../../adapters/openai.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import {
+  folder,
   openSessions,
   type Agent,
+  type AttachmentStore,
   type DeviceIds,
   type Model,
   type ModelSettings,
@@ -53,8 +55,16 @@ function applicationUrl(): string | undefined {
   return [address, ...(others.length === 0 ? [] : [others.join("&")])].join("?");
 }
 
+/** The folder with the bytes of attachments, from the environment. */
+export function attachmentsOfEnvironment(): { readonly in: AttachmentStore } | undefined {
+  const path = variable("PERDURE_ATTACHMENTS");
+  return path === undefined ? undefined : { in: folder(path) };
+}
+
 /** The options that a command passes to its sessions. */
 interface SessionsExtra {
+  /** @default those of the environment */
+  readonly attachments?: { readonly in: AttachmentStore } | undefined;
   readonly agents?: Readonly<Record<string, Agent>> | undefined;
   readonly model?: Model;
   readonly handoffTtl?: number | undefined;
@@ -107,10 +117,11 @@ async function openAt(
     agents,
     model,
     handoffTtl,
+    attachments = attachmentsOfEnvironment(),
     ...secrets
   }: SessionsExtra & { readonly access: Access; readonly tenant: string | undefined },
 ): Promise<Sessions> {
-  const options = { sweep: false as const, ...secrets, ...defined({ tenant, agents, model, handoffTtl }) };
+  const options = { sweep: false as const, ...secrets, ...defined({ tenant, agents, model, handoffTtl, attachments }) };
   // Wrong options make no store.
   checkedOptions(options);
   const store = await openStore(url, {}, { access });

@@ -8,7 +8,14 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, secretIfSet } from "../program/device-secret.ts";
-import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
+import {
+  attachmentsOfEnvironment,
+  hasModelEndpoint,
+  modelOfEnvironment,
+  storeUrl,
+  variable,
+  type StoreOptions,
+} from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import { componentOf, followChannels, foundStore } from "../program/log-lines.ts";
 import { logLevelOption, serverLog, type Log, type LogOptions } from "../program/log.ts";
@@ -118,7 +125,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
       store,
       previousSecrets: previousSecrets(),
       ...lifetimes,
-      ...defined({ secret, tenant: options.tenant, agents }),
+      ...defined({ secret, tenant: options.tenant, agents, attachments: attachmentsOfEnvironment() }),
       ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
     }),
   );

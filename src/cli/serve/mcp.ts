@@ -8,7 +8,14 @@ import { packageMcp } from "../../adapters/mcp/package-mcp.ts";
 import { readAgentsFile } from "../program/agents-file.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, secretIfSet } from "../program/device-secret.ts";
-import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
+import {
+  attachmentsOfEnvironment,
+  hasModelEndpoint,
+  modelOfEnvironment,
+  storeUrl,
+  variable,
+  type StoreOptions,
+} from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import { followChannels, foundStore } from "../program/log-lines.ts";
 import { Log, logLevelOption, serverLog, type LogOptions } from "../program/log.ts";
@@ -99,6 +106,7 @@ async function serveMcp(options: McpOptions): Promise<void> {
       previousSecrets: previousSecrets(),
       ...lifetimes,
       ...defined({ secret, tenant: options.tenant, agents, model, window: windowOf(options) }),
+      ...defined({ attachments: attachmentsOfEnvironment() }),
       // The client of a connection starts and ends the process as it likes.
       ...(http === undefined ? { sweep: false as const } : {}),
     }),

@@ -15,7 +15,14 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { wholeNumber } from "../terminal/arguments.ts";
 import { deviceIdsOption, examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
-import { hasModelEndpoint, modelOfEnvironment, storeUrl, variable, type StoreOptions } from "../program/environment.ts";
+import {
+  attachmentsOfEnvironment,
+  hasModelEndpoint,
+  modelOfEnvironment,
+  storeUrl,
+  variable,
+  type StoreOptions,
+} from "../program/environment.ts";
 import { lifetimesOf, withLifetimeOptions, type LifetimeOptions } from "../program/lifetime-options.ts";
 import type { DeviceBudget } from "../../server/index.ts";
 import { componentOf, followChannels, foundStore } from "../program/log-lines.ts";
@@ -158,6 +165,7 @@ async function serve(options: ServeOptions): Promise<void> {
           window: windowOf(options),
           busy: options.busy,
           titles: options.titles === true ? {} : undefined,
+          attachments: attachmentsOfEnvironment(),
           fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
         }),
       }),

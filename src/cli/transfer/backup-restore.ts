@@ -1,9 +1,10 @@
 import type { Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { restoreStore } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { reportCopy, withProgress } from "./copy.ts";
 import { otherSecretAdvice, secretAdvice } from "../program/device-secret.ts";
-import { openToRead, storeUrl } from "../program/environment.ts";
+import { attachmentsOfEnvironment, openToRead, storeUrl } from "../program/environment.ts";
 import { note } from "../terminal/output.ts";
 import { untilSignalled } from "../terminal/signals.ts";
 
@@ -33,7 +34,12 @@ export function restoreCommand(): Command {
 async function restore(file: string, { json, skipDamaged = false, ...options }: RestoreOptions): Promise<void> {
   await untilSignalled(async (signal) => {
     const done = await withProgress((progress) =>
-      restoreStore(file, storeUrl(options), { signal, skipDamaged, ...progress }),
+      restoreStore(file, storeUrl(options), {
+        signal,
+        skipDamaged,
+        ...progress,
+        ...defined({ attachments: attachmentsOfEnvironment() }),
+      }),
     );
     reportCopy(done, { json, verb: "restored" });
     await using sessions = await openToRead(options);

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
+import { defined } from "../../domain/values/defined.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { backupStore, type BackupOptions, type BackupReport } from "../../admin.ts";
 import { bareCommand, examples, jsonOption, storeOption, type JsonOption } from "../program/command.ts";
 import { placeOfSecret } from "../program/device-secret.ts";
-import { storeUrl } from "../program/environment.ts";
+import { attachmentsOfEnvironment, storeUrl } from "../program/environment.ts";
 import { restoreCommand } from "./backup-restore.ts";
 import { note, report } from "../terminal/output.ts";
 import { Progress } from "../terminal/progress.ts";
@@ -47,7 +48,13 @@ async function create(path: string, { json, ...options }: Options): Promise<void
     process.exitCode ||= 1;
     note(`skipped session ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`);
   };
-  const done = await withProgress((progress) => backupStore(storeUrl(options), path, { ...progress, onSkipped }));
+  const done = await withProgress((progress) =>
+    backupStore(storeUrl(options), path, {
+      ...progress,
+      ...defined({ attachments: attachmentsOfEnvironment() }),
+      onSkipped,
+    }),
+  );
   const { file, sessions, entries, bytes } = done;
   // The report counts all records, and those of devices and keys are no sessions.
   const contents = `${counted(sessions, "record")} (sessions, devices, keys) with ${counted(entries, "entry")}`;
