@@ -50,7 +50,8 @@ export interface ErrorDetails {
   readonly argument_invalid: { name: string } & Expectation;
   readonly id_invalid: { name: string } & Expectation;
   readonly duration_invalid: { name: string } & Expectation;
-  readonly range_invalid: { name?: string; from: number; to: number };
+  /** `length`: the range is one of the bytes of an attachment, which has so many. */
+  readonly range_invalid: { name?: string; from: number; to: number; length?: number };
   readonly message_invalid: { path: string } & Mismatch;
   readonly value_unstorable: { path: string } & Mismatch;
   readonly turn_too_large: InSession & { bytes: number; bytesMax: number };
@@ -325,7 +326,11 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
   argument_invalid: { status: 400, retryable: false, details: { name: "id", ...expectation } },
   id_invalid: { status: 400, retryable: false, details: { name: "id", ...expectation } },
   duration_invalid: { status: 400, retryable: false, details: { name: "id", ...expectation } },
-  range_invalid: { status: 400, retryable: false, details: { name: "id", from: "number", to: "number" } },
+  range_invalid: {
+    status: 400,
+    retryable: false,
+    details: { name: "id", from: "number", to: "number", length: "number" },
+  },
   message_invalid: { status: 400, retryable: false, details: { path: "id", ...expectation } },
   value_unstorable: { status: 400, retryable: false, details: { path: "id", ...expectation } },
   turn_too_large: { status: 413, retryable: false, details: { sessionId: "id", bytes: "number", bytesMax: "number" } },

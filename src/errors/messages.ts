@@ -28,11 +28,13 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   id_invalid: describeArgument,
   duration_invalid: describeArgument,
   range_invalid: (d) =>
-    d.name !== undefined && d.to < firstOf(d.name)
-      ? `${d.name} is ${d.from}, and the session has no finished turn yet`
-      : d.name !== undefined
-        ? `${d.name} is ${d.from}, expected a whole number from ${firstOf(d.name)} to ${d.to}, the last turn of the session`
-        : `the range from ${d.from} to ${d.to} is not valid; turns and events are numbered from 1, and "from" is at most "to"`,
+    d.length !== undefined
+      ? `bytes ${d.from} to ${d.to} are no range of an attachment of ${d.length} bytes; bytes are numbered from 0, "from" is at most "to", and "to" is less than ${d.length}`
+      : d.name !== undefined && d.to < firstOf(d.name)
+        ? `${d.name} is ${d.from}, and the session has no finished turn yet`
+        : d.name !== undefined
+          ? `${d.name} is ${d.from}, expected a whole number from ${firstOf(d.name)} to ${d.to}, the last turn of the session`
+          : `the range from ${d.from} to ${d.to} is not valid; turns, events and entries are numbered from 1, bytes from 0, and "from" is at most "to"`,
   message_invalid: (d, caused) => describeAt(d.path, d, caused),
   value_unstorable: (d, caused) => `${describeAt(d.path, d, caused)}; it cannot be stored`,
   turn_too_large: (d) =>

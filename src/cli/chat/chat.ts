@@ -58,7 +58,8 @@ async function chat(agent: string | undefined, given: ChatOptions): Promise<void
   const options = given.continue === true ? { ...given, session: await lastSession(agent, given) } : given;
   if (process.stdin.isTTY)
     await untilSignalled((signal) => chatAtPrompt(agent, options, signal), ["SIGTERM", "SIGHUP"]);
-  else await untilSignalled((signal) => chatThroughPipe(agent, options, signal));
+  else
+    await untilSignalled((signal) => chatThroughPipe(agent, options, signal), undefined, "before anything was asked");
 }
 
 /** The first failure ends the command, so that a script gets its exit code. */

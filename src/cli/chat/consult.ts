@@ -48,22 +48,26 @@ async function consult(first: string, second: string | undefined, options: Consu
   const [named, asked] = second === undefined ? [undefined, first] : [first, second];
   if (named === undefined && options.agent === undefined && options.session === undefined)
     throw new CliError("usage", "name the agent and the question, such as: perdure consult ceo 'Shall we?'");
-  await untilSignalled(async (signal) => {
-    const question = asked === "-" ? await textOfPipe(signal) : asked;
-    if (question.trim() === "")
-      throw new CliError("usage", "the question is empty; give it in quotes, or - and a text on stdin");
-    const { sessions, session, agent } = await resumeConversation(named, options);
-    await using _ = sessions;
-    const answer = await session.consult(question, {
-      ...consultOptions(agent, options, signal),
-      ...defined({ after: options.after }),
-    });
-    if (options.json !== true) {
-      noteTurn(session, await sayAnswer(answer));
-      return;
-    }
-    const text = await answer.text();
-    const { seq: turn, usage, durationMs, finish } = await answer.done;
-    writeJson({ session: session.id, turn, answer: text, usage, durationMs, finish });
-  });
+  await untilSignalled(
+    async (signal) => {
+      const question = asked === "-" ? await textOfPipe(signal) : asked;
+      if (question.trim() === "")
+        throw new CliError("usage", "the question is empty; give it in quotes, or - and a text on stdin");
+      const { sessions, session, agent } = await resumeConversation(named, options);
+      await using _ = sessions;
+      const answer = await session.consult(question, {
+        ...consultOptions(agent, options, signal),
+        ...defined({ after: options.after }),
+      });
+      if (options.json !== true) {
+        noteTurn(session, await sayAnswer(answer));
+        return;
+      }
+      const text = await answer.text();
+      const { seq: turn, usage, durationMs, finish } = await answer.done;
+      writeJson({ session: session.id, turn, answer: text, usage, durationMs, finish });
+    },
+    undefined,
+    "before anything was asked",
+  );
 }

@@ -7,16 +7,17 @@ type StopSignal = keyof typeof exitCodes;
 
 /**
  * Run `work` with a signal that aborts at the first of these process signals; a second one ends the process at once.
- * A process signal sets the exit code.
+ * A process signal sets the exit code. `when`: what was not done by then, for the message.
  */
 export async function untilSignalled(
   work: (signal: AbortSignal) => Promise<void>,
   names: readonly StopSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"],
+  when = "before the command was done",
 ): Promise<void> {
   const stop = new AbortController();
   const onSignal = (name: StopSignal): void => {
     process.exitCode = exitCodes[name];
-    stop.abort(new CliError("interrupted", `stopped by ${name} before anything was asked`));
+    stop.abort(new CliError("interrupted", `stopped by ${name} ${when}`));
   };
   for (const name of names) process.once(name, onSignal as NodeJS.SignalsListener);
   try {

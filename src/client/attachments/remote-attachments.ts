@@ -68,7 +68,7 @@ export class RemoteAttachments {
     const last = to ?? length - 1;
     if (from > length || last >= length) {
       await body?.cancel().catch(() => undefined);
-      throw new SessionError("range_invalid", { from, to: last });
+      throw new SessionError("range_invalid", { from, to: last, length });
     }
     const [, encoded] = /filename\*=UTF-8''(.*)$/.exec(headers.get("content-disposition") ?? "") ?? [];
     // A proxy may have left out the range.

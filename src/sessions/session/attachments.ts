@@ -114,5 +114,5 @@ function spanOf({ from = 0, to }: AttachmentRange, { length }: Attachment): Byte
   const last = to ?? length - 1;
   const isWhole = Number.isSafeInteger(from) && Number.isSafeInteger(last);
   if (isWhole && from >= 0 && last >= from - 1 && last < length) return { from, to: last };
-  throw new SessionError("range_invalid", { from, to: last });
+  throw new SessionError("range_invalid", { from, to: last, length });
 }
