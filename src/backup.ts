@@ -11,7 +11,7 @@ import type { BackupReading, BackupSession, LinesContent } from "./files/backup-
 import { openStore } from "./open.ts";
 import { detachedForm } from "./sessions/attachments/detached.ts";
 import { withObjects } from "./sessions/attachments/object-reads.ts";
-import type { AttachmentStore } from "./store/attachment-store.ts";
+import type { AttachmentStore } from "./domain/attachments/attachment-store.ts";
 import { Core } from "./sessions/core/core.ts";
 import type { CopyOptions, CopyReport } from "./sessions/transfer/copying.ts";
 import { makeDurably, withFileErrors, removeAbandoned } from "./files/durable-file.ts";

@@ -83,7 +83,7 @@ export {
   type StoredAttachment,
 } from "./sessions/session/attachments.ts";
 export { folder } from "./files/attachments/folder.ts";
-export type { AttachmentStore, ObjectRange } from "./store/attachment-store.ts";
+export type { AttachmentStore, ObjectRange } from "./domain/attachments/attachment-store.ts";
 export type { AttachmentSource } from "./sessions/attachments/pieces.ts";
 export type { Attachment } from "./domain/attachments/attachment.ts";
 export type { TurnInput } from "./sessions/operations/turn-input.ts";

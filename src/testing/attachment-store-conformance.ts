@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { invalidText, parseFunction } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
-import type { AttachmentStore } from "../store/attachment-store.ts";
+import type { AttachmentStore } from "../domain/attachments/attachment-store.ts";
 
 /** The attachment store to test. */
 export interface AttachmentStoreHarness {
@@ -21,7 +21,7 @@ const harnessNames: OptionNames<AttachmentStoreHarness> = { name: true, open: tr
 type Case = (store: AttachmentStore) => Promise<void>;
 
 /**
- * Registers a `node:test` case for each invariant in `store/attachment-store.ts` that a test of one process can see.
+ * Registers a `node:test` case for each invariant in `domain/attachments/attachment-store.ts` that a test of one process can see.
  * @throws SessionError `argument_invalid`
  */
 export function attachmentStoreConformance(harness: AttachmentStoreHarness): void {

@@ -1,5 +1,5 @@
 /** An attachment store in memory, as an object store behind a network is: deletions may happen late, and calls may fail. */
-import type { AttachmentStore, ObjectRange } from "../../src/store/attachment-store.ts";
+import type { AttachmentStore, ObjectRange } from "../../src/domain/attachments/attachment-store.ts";
 
 export class ObjectStore implements AttachmentStore {
   readonly objects: Map<string, Buffer> = new Map();
@@ -33,7 +33,7 @@ export class ObjectStore implements AttachmentStore {
   }
 
   async *list(): AsyncGenerator<string> {
-    yield* [...this.objects.keys()];
+    yield* this.objects.keys();
   }
 }
 

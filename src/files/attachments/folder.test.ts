@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { ObjectStore } from "../../../test/support/object-store.ts";
 import { hasCode } from "../../errors.ts";
-import type { AttachmentStore } from "../../store/attachment-store.ts";
+import type { AttachmentStore } from "../../domain/attachments/attachment-store.ts";
 import { attachmentStoreCases, attachmentStoreConformance } from "../../testing/attachment-store-conformance.ts";
 import { folder } from "./folder.ts";
 

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { open, readdir, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { invalidText } from "../../domain/values/invalid-argument.ts";
-import type { AttachmentStore, ObjectRange } from "../../store/attachment-store.ts";
+import type { AttachmentStore, ObjectRange } from "../../domain/attachments/attachment-store.ts";
 import { makeFolder, removeDurably, syncFolder, withFileErrors } from "../durable-file.ts";
 
 /** The names that Perdure gives; no other one becomes a path. */

@@ -9,7 +9,6 @@
  *
  * So a process that is killed between any two calls leaves an object with a record, which the sweep visits.
  */
-import { createHash } from "node:crypto";
 import { nextVisit, objectScope } from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, set, type Change, type Transaction } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -19,7 +18,8 @@ import { durationMaxMs } from "../../domain/values/limits.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { SessionError } from "../../errors.ts";
-import type { AttachmentStore } from "../../store/attachment-store.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
+import type { AttachmentStore } from "../../domain/attachments/attachment-store.ts";
 import type { Core } from "../core/core.ts";
 import { readablePages } from "../core/record-pages.ts";
 import { contentKey } from "./records.ts";
@@ -29,7 +29,7 @@ const againMs = 86_400_000;
 
 /** The part of a name that stands for the tenant, whose own name may have any character. */
 function folderOf(tenant: string): string {
-  return createHash("sha256").update(tenant).digest("hex").slice(0, 32);
+  return nodeCrypto().createHash("sha256").update(tenant).digest("hex").slice(0, 32);
 }
 
 /** The name of an object in the attachment store. */

@@ -1,5 +1,5 @@
 import type { Attachment } from "../../domain/attachments/attachment.ts";
-import type { AttachmentStore } from "../../store/attachment-store.ts";
+import type { AttachmentStore } from "../../domain/attachments/attachment-store.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import { parseBudget } from "../../domain/record/budget.ts";
 import { parseDailyBudgets, type DailyBudgets } from "../../domain/record/daily-usage.ts";
