@@ -17,6 +17,7 @@ import {
   TurnInProgress,
 } from "../../src/index.ts";
 import { inMemory, type InMemory } from "../support/in-memory.ts";
+import { ObjectStore } from "../support/object-store.ts";
 import { functionsOf, methodsOf, walk, type Calls } from "./walk.ts";
 
 const device = "0b9c8d5e-4c3f-4f0e-9a51-2f6f3f1d7a10";
@@ -26,6 +27,7 @@ const stopped = (): AbortSignal => AbortSignal.abort();
 function open(): InMemory {
   return inMemory({
     secret: "s".repeat(20),
+    attachments: { in: new ObjectStore() },
     agents: { a: { description: "answers", default: true }, b: { description: "answers" } },
     model: async function* () {
       yield { type: "text", text: "text" };
@@ -394,6 +396,7 @@ const ofTurn: Calls<InMemory> = {
 };
 
 const ofLibrary: Calls<InMemory> = {
+  folder: () => ({ of: library, args: ["/nowhere/files"] }),
   sharedSessions: () => ({ of: library, args: [{ store: "memory:", ...ofOpen }] }),
   openSessions: () => ({ of: library, args: [{ store: "memory:", ...ofOpen }] }),
   correlated: () => ({ of: library, args: ["id", () => 1] }),
@@ -446,6 +449,7 @@ const ofAdmin: Calls<InMemory> = {
     args: [sessions, [], { dryRun: true, onExists: "skip", agent: "a", onProgress }],
   }),
   listHosts: ({ sessions }) => ({ of: admin, args: [sessions] }),
+  moveAttachments: ({ sessions }) => ({ of: admin, args: [sessions, { to: "sessions" }] }),
   removeSession: async (place) => (await session(place), { of: admin, args: [place.sessions, "s"] }),
   restoreStore: () => ({
     of: admin,

@@ -58,8 +58,8 @@ const ofClocks: Calls<AsyncDisposable> = {
 const places: Readonly<Record<string, readonly [functions: readonly string[], calls: Calls<AsyncDisposable>]>> = {
   "perdure/store": [functionsOf(store), ofStores],
   StatsAccumulator: [methodsOf(StatsAccumulator), ofAccumulators],
-  // The suite registers its cases in the run that calls it, so it is not called with a harness that it takes.
-  "perdure/testing": [functionsOf(testing).filter((name) => name !== "storeConformance"), ofTesting],
+  // A suite registers its cases in the run that calls it, so it is not called with a harness that it takes.
+  "perdure/testing": [functionsOf(testing).filter((name) => !name.endsWith("Conformance")), ofTesting],
   ScriptedClock: [methodsOf(ScriptedClock), ofClocks],
 };
 
@@ -74,7 +74,8 @@ for (const [name, [functions, calls]] of Object.entries(places)) {
 test("a suite refuses a harness that is none, before it registers a case", () => {
   const harness = { name: "mine", open: async () => openMemory() };
   for (const wrong of [null, 5, [], {}, { ...harness, name: 5 }, { ...harness, open: "x" }, { ...harness, opens: 1 }])
-    assert.throws(() => testing.storeConformance(wrong as never), { code: "argument_invalid" });
+    for (const suite of [testing.storeConformance, testing.attachmentStoreConformance])
+      assert.throws(() => suite(wrong as never), { code: "argument_invalid" });
 });
 
 test("a failing store refuses a plan and a store that are none, also later", () => {

@@ -28,6 +28,7 @@ test("an option that is left out has the documented default", () => {
     sweep: { everyMs: 900_000, retentionMs: null, eventRetentionMs: null },
     retention: [],
     attachmentUrl: undefined,
+    attachmentStore: undefined,
     inlineBytesMax: Number.MAX_SAFE_INTEGER,
     limits: defaultLimits,
   });
