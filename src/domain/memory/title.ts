@@ -1,15 +1,20 @@
 /**
  * Titles that a model makes. A log of the session has an entry for each attempt: all processes together make so many at most, also
  * where one is killed between its attempt and the title. A title that is removed by hand takes the attempts that are left.
+ *
+ * An entry has an estimate of the cost of its call until the true cost is counted. Where the call fails, or its process is killed, the
+ * next exchange of the session counts the estimate. One more entry closes the log once the last attempt has been counted.
  */
 import { changeOf, headOf, set, splice, type Change, type Draft } from "../record/change.ts";
-import { titlesLog } from "../record/entry.ts";
+import { titlesLog, type Entry } from "../record/entry.ts";
 import type { Context } from "../record/guards.ts";
 import type { SessionRecord } from "../record/record.ts";
 import { titleAttemptsMax } from "../record/pin.ts";
 import { stateAt } from "../record/states.ts";
-import { guardNoneReplaced } from "../turns/replaced-turns.ts";
-import { encode } from "../values/codec.ts";
+import { guardNoneReplaced, hasReplaced } from "../turns/replaced-turns.ts";
+import { estimateUsage, isModelName, parseUsage } from "../turns/usage.ts";
+import { decode, encode } from "../values/codec.ts";
+import { defined } from "../values/defined.ts";
 import { labelTextMax as lengthMax } from "../values/labels.ts";
 import { countModelCall, type ModelCall } from "./model-call.ts";
 import { guardMemory } from "./summary.ts";
@@ -19,30 +24,87 @@ export function lacksTitle(record: SessionRecord): boolean {
   return record.title === null && record.archive === null && headOf(record, titlesLog) < titleAttemptsMax;
 }
 
-/** Note an attempt. `attempts`: those that its caller knows. Null where the session has a title, or another process was faster. */
-export function claimTitle(draft: Draft, attempts: number, { now }: Context): Change | null {
-  const { record } = draft;
-  if (!lacksTitle(record) || !isLive(record, now) || headOf(record, titlesLog) !== attempts) return null;
-  const seq = attempts + 1;
-  splice(draft, titlesLog, seq, [{ seq, key: null, at: now, data: encode({}) }]);
-  return changeOf(draft);
+/** True for a session without a title whose last attempt may not be counted. */
+export function mayOwe(record: SessionRecord): boolean {
+  return record.title === null && record.archive === null && headOf(record, titlesLog) === titleAttemptsMax;
+}
+
+/** A call whose cost is not known yet: an estimate of it. */
+export type EstimatedCall = Required<Pick<ModelCall, "agent" | "usage">> & Pick<ModelCall, "model">;
+
+/** The call of an attempt that is not counted; undefined for one that is, or that cannot be read. */
+export function owedCall({ data }: Pick<Entry, "data">): EstimatedCall | undefined {
+  try {
+    const { agent, model, usage } = decode(data) as { readonly [field: string]: unknown };
+    if (typeof agent !== "string" || usage === undefined) return undefined;
+    const read = parseUsage(usage, () => estimateUsage([], []));
+    return { agent, usage: read, ...defined({ model: isModelName(model) ? model : undefined }) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The attempts that the caller of a rule knows, and what it adds to them. */
+export interface Attempts {
+  readonly count: number;
+  /** The last one, where it is not counted. */
+  readonly owed: EstimatedCall | undefined;
+  /** The call that the next one makes; undefined for one whose cost cannot be estimated. */
+  readonly next: EstimatedCall | undefined;
 }
 
 /**
- * Set the title where the session has none, and count the usage of its call. It is no activity.
+ * Note an attempt, or close the log after the last one, and count the one before it where that is owed. Null where the session has a
+ * title, another process was faster, or a question replaces turns, whose end would take the usage back.
+ */
+export function claimTitle(draft: Draft, { count, owed, next }: Attempts, context: Context): Change | null {
+  const { record } = draft;
+  const { now } = context;
+  if (!(lacksTitle(record) || mayOwe(record)) || !isLive(record, now) || headOf(record, titlesLog) !== count)
+    return null;
+  if (owed !== undefined) {
+    if (hasReplaced(record)) return null;
+    settle(draft, count, now);
+    countModelCall(draft, { ...owed, durationMs: 0 }, context);
+  }
+  const seq = count + 1;
+  const data = encode(defined({ ...(count < titleAttemptsMax ? next : undefined) }));
+  splice(draft, titlesLog, seq, [{ seq, key: null, at: now, data }]);
+  return changeOf(draft);
+}
+
+/** Note that the cost of the last attempt is counted, in the draft. */
+function settle(draft: Draft, seq: number, now: number): void {
+  splice(draft, titlesLog, seq, [{ seq, key: null, at: now, data: encode({}) }]);
+}
+
+/** A title that was made, undefined for none, its call, and the number of its attempt. */
+export interface GivenTitle {
+  readonly title: string | undefined;
+  readonly call: ModelCall;
+  readonly attempt: number;
+  /** The entry of the attempt has an estimate, which a later attempt may have counted. */
+  readonly isEstimated: boolean;
+}
+
+/**
+ * Set the title where the session has none, and count the usage of its call, unless a later attempt has counted its estimate. It is no
+ * activity.
  * @throws SessionError `turn_open` while a question replaces turns, whose end would take the usage back; `session_archived`
  */
 export function giveTitle(
   draft: Draft,
-  { title, call }: { readonly title: string | undefined; readonly call: ModelCall },
+  { title, call, attempt, isEstimated }: GivenTitle,
   context: Context,
 ): Change | null {
   const { record } = draft;
   guardMemory(record);
   guardNoneReplaced(record);
   const isSet = title !== undefined && record.title === null && isLive(record, context.now);
-  if (!isSet && call.usage === undefined) return null;
-  countModelCall(draft, call, context);
+  const isCounted = call.usage !== undefined && (!isEstimated || headOf(record, titlesLog) === attempt);
+  if (!isSet && !isCounted) return null;
+  if (isCounted) countModelCall(draft, call, context);
+  if (isCounted && isEstimated) settle(draft, attempt, context.now);
   if (isSet) set(draft, { title });
   return changeOf(draft);
 }

@@ -46,7 +46,8 @@ export const titleAttemptsMax = 2;
 /** Leave models no attempt at the title of a session whose title was removed, in the draft. */
 export function keepUntitled(draft: Draft, now: number): void {
   const first = headOf(draft.record, titlesLog) + 1;
-  const count = titleAttemptsMax - first + 1;
+  // One more closes the log.
+  const count = titleAttemptsMax + 1 - first + 1;
   if (count <= 0) return;
   const entries = Array.from({ length: count }, (_, index) => first + index);
   splice(

@@ -15,6 +15,7 @@ import {
   type LogName,
 } from "../../domain/record/entry.ts";
 import { ratingsMax, readRating } from "../../domain/memory/feedback.ts";
+import { owedCall } from "../../domain/memory/title.ts";
 import { readSummary, summaryLengthMax } from "../../domain/memory/summary.ts";
 import { titleAttemptsMax } from "../../domain/record/pin.ts";
 import { leftOutMax, memoryOf, pinnedMax } from "../../domain/memory/turn-memory.ts";
@@ -343,7 +344,8 @@ function guardMemoryEntry(
     if (readSummary(to, entry) === undefined) refuse(path, { value: formatValue(value), expected: "object" });
     textOfAtMost(value["text"], `${path}.text`, { lengthMax: summaryLengthMax, refuse });
   } else if (log === titlesLog) {
-    if (seq > titleAttemptsMax || Object.keys(value).length > 0)
+    // One more closes the log.
+    if (seq > titleAttemptsMax + 1 || (Object.keys(value).length > 0 && owedCall(entry) === undefined))
       refuse(path, { value: formatValue(value), expected: "object" });
   } else if (log === feedbackLog) {
     if (readRating(entry) === undefined || seq > ratingsMax)

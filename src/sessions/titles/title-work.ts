@@ -9,8 +9,7 @@ import { tracingChannel } from "node:diagnostics_channel";
 import type { Change } from "../../domain/record/change.ts";
 import { keyText, titlesLog, type SessionKey } from "../../domain/record/entry.ts";
 import { headOf } from "../../domain/record/change.ts";
-import { claimTitle, giveTitle, lacksTitle } from "../../domain/memory/title.ts";
-import type { ModelCall } from "../../domain/memory/model-call.ts";
+import { claimTitle, giveTitle, lacksTitle, mayOwe, owedCall, type GivenTitle } from "../../domain/memory/title.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { readableTurns, type Turn } from "../../domain/turns/turn.ts";
 import type { Usage } from "../../domain/turns/turn.ts";
@@ -22,7 +21,7 @@ import type { Core } from "../core/core.ts";
 import { Handle } from "../handle/handle.ts";
 import { guardTokens, haveSameMemory } from "../memory/summarize.ts";
 import type { ResolvedTitles } from "../options/titles.ts";
-import { makeTitle, turnsToTitle } from "./title-maker.ts";
+import { estimatedTitle, makeTitle, turnsToTitle } from "./title-maker.ts";
 
 /** Published on the tracing channel `perdure:title` for each title that is asked for. */
 export interface Titling extends Traced {
@@ -54,6 +53,10 @@ const storePauseMaxMs = 60_000;
 interface Claimed {
   readonly handle: Handle;
   readonly turns: readonly Turn[];
+  /** The number of the attempt. */
+  readonly attempt: number;
+  /** The entry of the attempt has an estimate of its cost. */
+  readonly isEstimated: boolean;
 }
 
 /** The background work of one process. */
@@ -130,23 +133,31 @@ export class TitleWork {
   async #claim(key: SessionKey): Promise<Claimed | undefined> {
     const core = this.#core;
     const loaded = await core.find(key, [{ log: titlesLog, last: 1 }]);
-    if (loaded === undefined || !lacksTitle(loaded.record)) return undefined;
+    if (loaded === undefined || !(lacksTitle(loaded.record) || mayOwe(loaded.record))) return undefined;
     const { record, tails } = loaded;
-    const last = tails[0]?.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
-    if (core.now() < last + this.#titles.timeoutMs) return undefined;
+    const last = tails[0]?.at(-1);
+    if (core.now() < (last?.at ?? Number.NEGATIVE_INFINITY) + this.#titles.timeoutMs) return undefined;
+    const count = headOf(record, titlesLog);
+    const owed = last && owedCall(last);
+    if (mayOwe(record)) {
+      await new Handle(core, record).write((draft, context) =>
+        claimTitle(draft, { count, owed, next: undefined }, context),
+      );
+      return undefined;
+    }
     await guardTokens(core, record);
     const turns = await turnsToTitle(core, record);
     if (turns.length === 0) return undefined;
     const handle = new Handle(core, record);
-    const attempts = headOf(record, titlesLog);
+    const next = estimatedTitle(core, record, { titles: this.#titles, turns });
     // A turn that was left out since the turns were read is not shown: a later answer tries again.
     const { status } = await handle.write((draft, context) =>
-      haveSameMemory(draft.record, record) ? claimTitle(draft, attempts, context) : null,
+      haveSameMemory(draft.record, record) ? claimTitle(draft, { count, owed, next }, context) : null,
     );
-    return status === "ok" ? { handle, turns } : undefined;
+    return status === "ok" ? { handle, turns, attempt: count + 1, isEstimated: next !== undefined } : undefined;
   }
 
-  async #title({ handle, turns }: Claimed): Promise<void> {
+  async #title({ handle, turns, attempt, isEstimated }: Claimed): Promise<void> {
     const core = this.#core;
     const { tenant, id: session, agent } = handle.record;
     const titling: Titling = { tenant, session, agent };
@@ -163,7 +174,8 @@ export class TitleWork {
       try {
         const { title, call } = await makeTitle(core, handle.record, { titles: this.#titles, turns, signal });
         Object.assign(titling, defined({ title, model: call.model, usage: call.usage }));
-        await this.#give(handle, title, { ...call, durationMs: Math.max(0, core.now() - startedAt) });
+        const durationMs = Math.max(0, core.now() - startedAt);
+        await this.#give(handle, { title, call: { ...call, durationMs }, attempt, isEstimated });
       } finally {
         timer.abort();
         await timeout;
@@ -172,7 +184,7 @@ export class TitleWork {
   }
 
   /** While a question replaces turns, the usage could not be counted: the title waits for the end of its turn, and others are made. */
-  async #give(handle: Handle, title: string | undefined, call: ModelCall): Promise<void> {
+  async #give(handle: Handle, given: GivenTitle): Promise<void> {
     this.#storing++;
     const text = keyText(handle.record);
     try {
@@ -180,7 +192,7 @@ export class TitleWork {
         const wake = new AbortController();
         this.#wakes.set(text, () => wake.abort());
         try {
-          await handle.write((draft, context) => giveTitle(draft, { title, call }, context));
+          await handle.write((draft, context) => giveTitle(draft, given, context));
           return;
         } catch (error) {
           if (!hasCode(error, "turn_open")) throw error;
@@ -198,7 +210,8 @@ export class TitleWork {
 
 /** True for the commit of an answer to a session without a title; an import or a copy answers nothing. */
 function answersUntitled({ record, expected, splices }: Change): boolean {
-  if (record === null || expected === null || isInternalScope(record.tenant) || !lacksTitle(record)) return false;
+  if (record === null || expected === null || isInternalScope(record.tenant) || !(lacksTitle(record) || mayOwe(record)))
+    return false;
   if (record.turnsVersion !== record.version) return false;
   const entries = splices.find(({ log }) => log === "turns")?.entries ?? [];
   return readableTurns(entries).some(({ status, output }) => status === "done" && output.length > 0);

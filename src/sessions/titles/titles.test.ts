@@ -3,10 +3,12 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
 import { doctor, importSessions, stats } from "../../admin.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
-import { claimTitle, cleanTitle } from "../../domain/memory/title.ts";
+import { claimTitle, cleanTitle, giveTitle } from "../../domain/memory/title.ts";
 import { Handle } from "../handle/handle.ts";
 import { coreOf } from "../sessions.ts";
 import type { Model, ModelRequest, Session, TitleRequest, Titling } from "../../index.ts";
+
+const keyOfS = { tenant: "default", id: "s" } as const;
 
 /** The next titles that end, and their errors. */
 class Titlings implements Disposable {
@@ -183,7 +185,9 @@ test("of two processes that found the same attempts, one stores the next", async
   const record = (await core.find({ tenant: "default", id: "s" }))?.record ?? assert.fail();
   const claims = [1, 2].map(async () => {
     const handle = new Handle(core, record);
-    return (await handle.write((draft, context) => claimTitle(draft, 0, context))).status;
+    return (
+      await handle.write((draft, context) => claimTitle(draft, { count: 0, owed: undefined, next: undefined }, context))
+    ).status;
   });
   assert.deepEqual((await Promise.all(claims)).toSorted(), ["ok", "unchanged"]);
 });
@@ -362,6 +366,116 @@ test("titles that wait for the end of turns keep no other session from its title
   assert.deepEqual(await Promise.all(sessions.map(titleOf)), Array(4).fill("A title"));
 });
 
+test("a call whose process dies before it stores the title is counted as an estimate with the next exchange, once", async () => {
+  using titlings = new Titlings();
+  let answers: () => Promise<void> = () => new Promise(() => undefined);
+  const model: Model = async function* () {
+    await answers();
+    yield { type: "text", text: " " };
+    yield { type: "usage", usage: { inputTokens: 40, outputTokens: 2 } };
+  };
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  const used = async (): Promise<readonly number[]> => {
+    const { requests, totalTokens } = (await session.refresh()).counters;
+    const turns = (await stats(place.sessions, {})).turns.totalTokens;
+    assert.equal(turns, totalTokens);
+    return [requests, totalTokens];
+  };
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const dying = place.another({ model, titles: {} });
+    await (await dying.get("s")).append({ input: "q", output: "a" });
+    while ((await place.sessions.snapshot("s")).logs["#titles"]?.length !== attempt)
+      await new Promise((resolve) => setImmediate(resolve));
+    const closing = dying.close();
+    await place.clock.advance(5000);
+    await closing;
+    await titlings.count(attempt);
+    await place.clock.advance(30_000);
+  }
+  const [requests, once = 0] = await used();
+  assert.ok(requests === 1 && once > 40, `${requests} requests of ${once} tokens, an estimate of the first attempt`);
+  const answering = place.another({ model, titles: {} });
+  const next = await answering.get("s");
+  for (let exchange = 1; exchange <= 2; exchange++) await next.append({ input: "q", output: "a" });
+  answers = () => Promise.resolve();
+  await answering.close();
+  assert.equal((await used())[0], 2, "the second attempt is counted once, and there is no third one");
+  const snapshot = await place.sessions.snapshot("s");
+  assert.deepEqual(
+    snapshot.logs["#titles"]?.map(({ data }) => data),
+    [{}, {}, {}],
+  );
+  assert.equal((await doctor(place.sessions)).findings, 0);
+  await using elsewhere = inMemory();
+  await elsewhere.sessions.restore(snapshot);
+});
+
+test("an attempt is counted once, as its estimate or as it reports, and not while a question replaces turns", async () => {
+  const held = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    await held.promise;
+    yield { type: "text", text: "another answer" };
+  };
+  await using place = inMemory({ model });
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "q", output: "a" });
+  const handle = new Handle(
+    coreOf(place.sessions),
+    (await coreOf(place.sessions).find(keyOfS))?.record ?? assert.fail(),
+  );
+  const usage = { inputTokens: 10, outputTokens: 0, totalTokens: 10 };
+  const next = { agent: "assistant", usage };
+  const claim = async (count: number, owed?: typeof next): Promise<string> => {
+    await handle.peek();
+    return (await handle.write((draft, context) => claimTitle(draft, { count, owed, next }, context))).status;
+  };
+  assert.equal(await claim(0), "ok");
+  const { done } = await session.consult("again", { after: 0 });
+  assert.equal(await claim(1, next), "unchanged", "the end of the question may take the usage back");
+  held.resolve();
+  await done;
+  const { totalTokens } = (await session.refresh()).counters;
+  assert.equal(await claim(1, next), "ok");
+  const call = { agent: "assistant", usage: { ...usage, totalTokens: 6 }, durationMs: 1 };
+  const given = { title: "Late", call, attempt: 1, isEstimated: true };
+  await handle.write((draft, context) => giveTitle(draft, given, context));
+  const info = await session.refresh();
+  assert.deepEqual([info.title, info.counters.totalTokens - totalTokens], ["Late", 10]);
+});
+
+test("a session with an attempt that is not counted is a snapshot, and a call that ends well is counted as it reports", async () => {
+  using titlings = new Titlings();
+  const asked = Promise.withResolvers<void>();
+  const named = Promise.withResolvers<void>();
+  const model: Model = async function* () {
+    asked.resolve();
+    await named.promise;
+    yield { type: "text", text: "" };
+    yield { type: "usage", usage: { inputTokens: 5, outputTokens: 1 } };
+  };
+  await using place = inMemory({ model, agents: { ceo: { model: "small" } }, titles: {} });
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: "q", output: "a" });
+  await asked.promise;
+  const snapshot = await place.sessions.snapshot("s");
+  assert.partialDeepStrictEqual(snapshot.logs["#titles"]?.[0]?.data, { agent: "ceo", model: "small" });
+  await using elsewhere = inMemory();
+  await elsewhere.sessions.restore(snapshot);
+  const broken = JSON.parse(JSON.stringify(snapshot)) as typeof snapshot;
+  Object.assign(broken.logs["#titles"]![0]!, { data: { agent: 5 } });
+  await assert.rejects(elsewhere.sessions.restore(broken, { onExists: "replace" }), { code: "snapshot_invalid" });
+  named.resolve();
+  await titlings.count(1);
+  const { counters } = await session.refresh();
+  assert.deepEqual([counters.requests, counters.totalTokens], [1, 6]);
+  assert.deepEqual((await place.sessions.snapshot("s")).logs["#titles"]?.[0]?.data, {});
+  await place.clock.advance(30_000);
+  await session.append({ input: "q", output: "a" });
+  await titlings.count(2);
+  assert.equal((await session.refresh()).counters.totalTokens, 12);
+});
+
 test("a title that is removed by hand stays removed", async () => {
   const { model, asked } = naming("Again");
   await using place = inMemory({ model, titles: {} });
@@ -373,6 +487,7 @@ test("a title that is removed by hand stays removed", async () => {
   for (const { id } of [renamed, updated]) {
     const session = await place.sessions.get(id);
     await ask(session, "q");
+    assert.equal((await place.sessions.snapshot(id)).logs["#titles"]?.length, 3, "closed: no exchange reads it again");
   }
   await place.sessions.close();
   assert.equal(asked.length, 0);
