@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { BrowserContext, Page } from "playwright-core";
+import { removeSession } from "../../src/admin.ts";
 import type { KeyRight } from "../../src/index.ts";
 import { listen, type Listening } from "../../src/server/index.ts";
 import { loopbackOnly } from "../../src/studio/loopback.ts";
@@ -418,6 +420,39 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
       }
       await context.close();
     }
+  });
+
+  test("a long conversation opens at its last turn, whatever the width, and at the turn of the address", async () => {
+    const session = await demo.sessions.create({ id: "long" });
+    const turns = Array.from({ length: 60 }, (_, index) => ({
+      input: `Question ${index + 1}`,
+      output: Array.from({ length: 1 + (index % 7) }, (_, line) => `Line ${line} of the answer.`).join("\n\n"),
+    }));
+    await session.write({ turns: { turns } });
+    for (const [width, height] of [
+      [1440, 900],
+      [390, 844],
+    ] as const) {
+      const page = await opened("write");
+      await page.setViewportSize({ width, height });
+      for (const [hash, seq] of [
+        ["", 60],
+        ["#turn-30", 30],
+        ["#turn-5", 5],
+      ] as const) {
+        await page.goto("about:blank");
+        await page.goto(`${listening.url}/studio/sessions/long${hash}`);
+        const turn = page.locator(`#turn-${seq}`);
+        await turn.waitFor();
+        for (;;) {
+          const { y, height: own } = (await turn.boundingBox()) ?? { y: -1, height: 0 };
+          if (y >= 0 && y + own <= height) break;
+          await sleep(50);
+        }
+      }
+      await page.close();
+    }
+    await removeSession(demo.sessions, "long");
   });
 
   test("no request left the origin, no script failed, and no part of the page broke its policy", () => {

@@ -53,9 +53,9 @@ export function ConversationPage({ id, tab = "" }: PageProps): JSX.Element {
   const bar = useRef<HTMLElement>(null);
   const split = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    // On a narrow screen the view that is shown may be outside of the row of views.
-    // There the turns and the panel are one column, which is scrolled as one.
-    split.current?.scrollTo({ top: 0 });
+    // On a narrow screen a view and the panel are one column, which is scrolled as one; the turns open at their end.
+    if (tab !== "") split.current?.scrollTo({ top: 0 });
+    // There the name of the view may be outside of the row of views.
     bar.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [tab, offered.length]);
   return (

@@ -14,7 +14,19 @@ import { Approval } from "./approval.tsx";
 /** A reader this near to the end stays at the end, px. */
 const nearEnd = 120;
 
-/** The turns as a chat. */
+/** The element that scrolls the turns: on a narrow screen they and the panel are one column. */
+function scrollerOf(box: HTMLElement): HTMLElement {
+  return getComputedStyle(box).overflowY === "visible" ? (box.closest<HTMLElement>(".split") ?? box) : box;
+}
+
+/** How far the end of the turns, with the box for the next question, is below what is visible, px. */
+function belowView(box: HTMLElement): number {
+  const scroller = scrollerOf(box);
+  if (scroller === box) return box.scrollHeight - box.scrollTop - box.clientHeight;
+  return (box.parentElement ?? box).getBoundingClientRect().bottom - scroller.getBoundingClientRect().bottom;
+}
+
+/** The turns as a chat: it opens at the last one. */
 export function Turns({ conversation }: { readonly conversation: Conversation }): JSX.Element {
   const turns = conversation.turns.value;
   const box = useRef<HTMLDivElement>(null);
@@ -24,10 +36,17 @@ export function Turns({ conversation }: { readonly conversation: Conversation })
   const arriving = conversation.arriving.value;
   useLayoutEffect(() => {
     const element = box.current;
-    if (element !== null && isAtEnd.current) element.scrollTop = element.scrollHeight;
+    if (element !== null && isAtEnd.current) scrollerOf(element).scrollTop += belowView(element);
   }, [turns, arriving]);
   useEffect(() => {
     if (turns !== undefined) void show();
+    const element = box.current;
+    const around = element?.closest(".split");
+    if (element === null || !around) return undefined;
+    const look = (): void => void (isAtEnd.current = belowView(element) < nearEnd);
+    // Events of scrolling do not bubble.
+    around.addEventListener("scroll", look, { capture: true, passive: true });
+    return () => around.removeEventListener("scroll", look, { capture: true });
   }, [turns === undefined]);
   /** Shows the turn that the address names, and loads the turns up to it. */
   const show = async (): Promise<void> => {
@@ -51,7 +70,8 @@ export function Turns({ conversation }: { readonly conversation: Conversation })
   if (turns === undefined) return <Loading lines={10} />;
   const earlier = async (): Promise<void> => {
     const element = box.current;
-    const fromEnd = element === null ? 0 : element.scrollHeight - element.scrollTop;
+    const scroller = element === null ? null : scrollerOf(element);
+    const fromEnd = scroller === null ? 0 : scroller.scrollHeight - scroller.scrollTop;
     isAtEnd.current = false;
     isLoading.value = true;
     try {
@@ -62,22 +82,13 @@ export function Turns({ conversation }: { readonly conversation: Conversation })
     isLoading.value = false;
     // The turns that were visible stay where they are.
     requestAnimationFrame(() => {
-      if (element !== null) element.scrollTop = element.scrollHeight - fromEnd;
+      if (scroller !== null) scroller.scrollTop = scroller.scrollHeight - fromEnd;
     });
   };
   const waiting = conversation.waiting.value;
   return (
     <div class="main-column">
-      <div
-        class="turns"
-        ref={box}
-        tabIndex={0}
-        role="region"
-        aria-label="Turns"
-        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) =>
-          (isAtEnd.current = scrollHeight - scrollTop - clientHeight < nearEnd)
-        }
-      >
+      <div class="turns" ref={box} tabIndex={0} role="region" aria-label="Turns">
         {conversation.before.value !== undefined && (
           <p class="turns-earlier">
             <button type="button" class="button" disabled={isLoading.value} onClick={() => void earlier()}>
