@@ -534,3 +534,32 @@ test("a repair looks at all sessions whose turns the index of search has lost, a
   }
   assert.deepEqual(await store.inspect(), []);
 });
+
+test("of more than 100 sessions with a problem, the last finding says how many more there are, and a repair looks at all", async () => {
+  const url = await server.createDatabase("many_problems");
+  const store = await openPostgres({ url });
+  const first = sampleRecord({ id: "s", labels: { team: "ops" } });
+  await store.commit([[creationOf(first, { splices: [sampleSplice("notes", 1, ["a", "b"])] })]]);
+  const columns =
+    "agent, state, created_at, state_since, sweep_at, active_minute, version, last_activity_at, expires_at, data";
+  await query(
+    url,
+    `insert into perdure.sessions (tenant, id, labels, ${columns})
+     select tenant, 's' || number, labels, ${columns} from perdure.sessions, generate_series(1, 203) number`,
+  );
+  await query(url, "delete from perdure.labels");
+  const problems = async (repair: boolean): Promise<readonly unknown[]> => {
+    const found = await store.inspect({ repair });
+    return [found.length, found.at(-1)?.what, found.every(({ repaired }) => repaired)];
+  };
+  assert.deepEqual(await problems(false), [101, "lists do not find 104 more sessions by their labels", false]);
+  assert.deepEqual(await problems(true), [101, "lists do not find 104 more sessions by their labels", true]);
+  assert.deepEqual(await store.inspect(), []);
+  await query(
+    url,
+    `insert into perdure.entries (tenant, session, logs, log, seq, at, data)
+     select tenant, 'gone ' || number, logs, log, seq, at, data from perdure.entries, generate_series(1, 203) number`,
+  );
+  assert.deepEqual(await problems(true), [101, "206 entries of 103 more sessions, which there are not", false]);
+  await store.close();
+});

@@ -87,15 +87,27 @@ async function tried(
 }
 
 /** Rows of labels that differ from the labels of their session, which lists would find by them. */
-async function labelProblems(
+async function labelProblems(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
+  return await problemsOfSessions({
+    next: (after) => wrongLabels(database, layout, after),
+    ...(repair ? { repair: (key) => writeLabels(database, layout.schema, key) } : {}),
+    what: (sessions, their) => `lists do not find ${sessions} by ${their} labels`,
+    fix: "the rows of its labels are written again",
+  });
+}
+
+/** The next sessions whose rows of labels differ, in the order of their keys. */
+function wrongLabels(
   database: Database,
   { schema }: Layout,
-  repair: boolean,
-): Promise<readonly StoreProblem[]> {
+  after: readonly unknown[],
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const stored = `${schema}.readable_or_null(session.labels)`;
-  const wrong = await database.administer(`
+  return database.administer(
+    `
     select session.tenant, session.id from ${schema}.sessions session
-    where session.labels is not null and jsonb_typeof(${stored}) = 'object' and (
+    where (session.tenant, session.id) > ($1, $2)
+      and session.labels is not null and jsonb_typeof(${stored}) = 'object' and (
       (select count(*) from ${schema}.labels label where label.tenant = session.tenant and label.session = session.id)
         <> (select count(*) from jsonb_each_text(${stored}))
       or exists (
@@ -108,18 +120,13 @@ async function labelProblems(
     )
     union
     select label.tenant, label.session from ${schema}.labels label
-    where not exists (
+    where (label.tenant, label.session) > ($1, $2) and not exists (
       select from ${schema}.sessions session
       where session.tenant = label.tenant and session.id = label.session and session.labels is not null
     )
-    order by 1, 2 limit 100`);
-  if (repair) for (const { tenant, id } of wrong) await writeLabels(database, schema, [tenant, id]);
-  return wrong.map(({ tenant, id }) => ({
-    kind: "damage",
-    what: `lists do not find session ${String(id)} of tenant ${String(tenant)} by its labels`,
-    fix: "the rows of its labels are written again",
-    repaired: repair,
-  }));
+    order by 1, 2 limit ${pageMax}`,
+    after,
+  );
 }
 
 /** A writer of the session between the two statements writes the same rows; a lock keeps one away from the second. */
@@ -137,34 +144,53 @@ async function writeLabels(database: Database, schema: string, key: readonly unk
 
 /** Of more sessions than this, one problem says how many there are. */
 const listedMax = 100;
+/** The most sessions that one statement returns. */
+const pageMax = 10_000;
+
+/** A kind of problem that sessions have. */
+interface ProblemOfSessions {
+  /** The next ones with the problem, at most `pageMax`, behind this key. */
+  readonly next: (after: readonly unknown[]) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Undefined: it is reported only. */
+  readonly repair?: (key: readonly unknown[]) => Promise<unknown>;
+  /** The problem of one session, or of several. `their`: "its" or "their". */
+  readonly what: (sessions: string, their: string) => string;
+  readonly fix: string;
+}
 
 /**
- * Indexed sessions with turns that the index lacks. A turn without a word has a row as well. Each page begins after the last session
- * of the page before, so a session that changes meanwhile is not looked at again.
+ * Looks at all sessions with a problem. Each page begins after the last session of the page before, so a session that changes
+ * meanwhile is not looked at again.
  */
-async function searchProblems(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
-  const fix = "the next search looks at its turns again";
+async function problemsOfSessions({ next, repair, what, fix }: ProblemOfSessions): Promise<readonly StoreProblem[]> {
+  const problem = (sessions: string, their = "its"): StoreProblem => {
+    return { kind: "damage", what: what(sessions, their), fix, repaired: repair !== undefined };
+  };
   const listed: StoreProblem[] = [];
   let others = 0;
   let after: readonly unknown[] = ["", ""];
   for (;;) {
-    const wrong = await lostWords(database, layout, after);
+    const wrong = await next(after);
     for (const { tenant, id } of wrong) {
       after = [tenant, id];
-      if (repair)
-        await database.administer(
-          `update ${layout.schema}.sessions set is_indexed = false where tenant = $1 and id = $2 and is_indexed`,
-          after,
-        );
-      const what = `a search does not find turns of session ${String(id)} of tenant ${String(tenant)}`;
-      if (listed.length < listedMax) listed.push({ kind: "damage", what, fix, repaired: repair });
+      await repair?.(after);
+      if (listed.length < listedMax) listed.push(problem(`session ${String(id)} of tenant ${String(tenant)}`));
       else others++;
     }
-    if (wrong.length < listedMax) break;
+    if (wrong.length < pageMax) break;
   }
-  if (others === 0) return listed;
-  const what = `a search does not find turns of ${counted(others, "more session")}`;
-  return [...listed, { kind: "damage", what, fix, repaired: repair }];
+  return others === 0 ? listed : [...listed, problem(counted(others, "more session"), others === 1 ? "its" : "their")];
+}
+
+/** Indexed sessions with turns that the index lacks. A turn without a word has a row as well. */
+async function searchProblems(database: Database, layout: Layout, repair: boolean): Promise<readonly StoreProblem[]> {
+  const forget = `update ${layout.schema}.sessions set is_indexed = false where tenant = $1 and id = $2 and is_indexed`;
+  return await problemsOfSessions({
+    next: (after) => lostWords(database, layout, after),
+    ...(repair ? { repair: (key) => database.administer(forget, key) } : {}),
+    what: (sessions) => `a search does not find turns of ${sessions}`,
+    fix: "the next search looks at its turns again",
+  });
 }
 
 /** The next sessions with turns that the index lacks, in the order of their keys. */
@@ -185,7 +211,7 @@ function lostWords(
             and message.log = entry.log and message.seq = entry.seq
         )
     )
-    order by 1, 2 limit ${listedMax}`,
+    order by 1, 2 limit ${pageMax}`,
     after,
   );
 }
@@ -193,16 +219,21 @@ function lostWords(
 /** Entries without a session. The server finds other damage itself: `pg_amcheck`, checksums. */
 async function orphans(database: Database, { schema }: Layout): Promise<readonly StoreProblem[]> {
   const rows = await database.administer(`
-    select entry.tenant, entry.session, count(*) as count from ${schema}.entries entry
+    select entry.tenant, entry.session, count(*) as count, count(*) over () as sessions, sum(count(*)) over () as entries
+    from ${schema}.entries entry
     where not exists (
       select from ${schema}.sessions session
       where session.tenant = entry.tenant and session.id = entry.session and session.logs = entry.logs
     ) and ${isKept(schema)}
-    group by entry.tenant, entry.session order by 1, 2 limit 100`);
-  return rows.map(({ tenant, session, count }) => ({
-    kind: "orphans",
-    what: `${counted(Number(count), "entry")} of session ${String(session)} of tenant ${String(tenant)}, which there is not`,
-    fix: null,
-    repaired: false,
-  }));
+    group by entry.tenant, entry.session order by 1, 2 limit ${listedMax}`);
+  const orphan = (entries: number, sessions: string): StoreProblem => {
+    return { kind: "orphans", what: `${counted(entries, "entry")} of ${sessions}`, fix: null, repaired: false };
+  };
+  const listed = rows.map(({ tenant, session, count }) =>
+    orphan(Number(count), `session ${String(session)} of tenant ${String(tenant)}, which there is not`),
+  );
+  const more = Number(rows[0]?.["sessions"] ?? 0) - rows.length;
+  if (more === 0) return listed;
+  const others = Number(rows[0]?.["entries"]) - rows.reduce((sum, { count }) => sum + Number(count), 0);
+  return [...listed, orphan(others, `${counted(more, "more session")}, which there ${more === 1 ? "is" : "are"} not`)];
 }

@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import { sessionsOn } from "../../../sessions/sessions.ts";
 import type { StoreProblem } from "../../store.ts";
-import { creationOf, sampleRecord } from "../../../testing/samples.ts";
+import { creationOf, sampleRecord, sampleSplice } from "../../../testing/samples.ts";
 import { openSqlite } from "../open.ts";
 
 const root = mkdtempSync(join(tmpdir(), "perdure-inspect-"));
@@ -55,6 +55,40 @@ test("entries of no session are found", async () => {
   assert.deepEqual(await inspected("delete from sessions where id = 'b'"), [
     { kind: "orphans", what: "4 entries of a session number 2, which there is not", ...unrepairable },
   ]);
+});
+
+test("of more than 100 sessions with a problem, the last finding says how many more there are, and a repair looks at all", async () => {
+  const file = join(mkdtempSync(join(root, "t-")), "store.db");
+  const store = await openSqlite({ url: `sqlite:${file}` });
+  const first = sampleRecord({ id: "s", labels: { team: "ops" } });
+  await store.commit([[creationOf(first, { splices: [sampleSplice("notes", 1, ["a", "b"])] })]]);
+  const database = new DatabaseSync(file);
+  const copied = (table: string, values: Readonly<Record<string, string>>): string => {
+    const columns = database
+      .prepare(`select name from pragma_table_info('${table}')`)
+      .all()
+      .map(({ name }) => String(name));
+    const of = columns.map((name) => values[name] ?? name).join(", ");
+    return `insert into ${table} (${columns.join(", ")})
+      with numbers (number) as (select 1 union all select number + 1 from numbers where number < 203)
+      select ${of} from ${table}, numbers where ${table === "sessions" ? "no" : "session"} = 1`;
+  };
+  const problems = async (repair: boolean): Promise<readonly unknown[]> => {
+    const found = await store.inspect({ repair });
+    return [found.length, found.at(-1)?.what, found.every(({ repaired }) => repaired)];
+  };
+  database.exec(copied("sessions", { no: "1 + number", id: "'s' || number" }));
+  database.exec("delete from labels where session = 1");
+  assert.deepEqual(await problems(false), [101, "lists do not find 104 more sessions by their labels", false]);
+  assert.deepEqual(await problems(true), [101, "lists do not find 104 more sessions by their labels", true]);
+  assert.deepEqual(await store.inspect(), []);
+  assert.equal(await store.count({ tenant: "default", now: 0, labels: { team: "ops" } }), 204);
+  database.exec(copied("entries", { session: "1000 + number" }));
+  assert.deepEqual(await problems(true), [101, "206 entries of 103 more sessions, which there are not", false]);
+  database.exec("delete from entries where session > 1000; update sessions set data = '{' where no > 102");
+  assert.deepEqual(await problems(true), [101, "the records of 2 more sessions cannot be read", false]);
+  database.close();
+  await store.close();
 });
 
 test("an index that is missing or another is found", async () => {

@@ -82,10 +82,14 @@ function whereThere(look: () => StoreProblem[]): StoreProblem[] {
 
 const unrepairable = { fix: null, repaired: false } as const;
 
+/** Of more than this, one problem says how many there are. */
+const listedMax = 100;
+
 function damage(database: DatabaseSync): StoreProblem[] {
-  const rows = database.prepare("pragma integrity_check(100)").all();
+  const rows = database.prepare(`pragma integrity_check(${listedMax})`).all();
   const says = rows.map((row) => String(row["integrity_check"]));
-  return says
+  const isCut = says.length === listedMax;
+  return [...says, ...(isCut ? [`the check of SQLite stops after ${listedMax} findings, so there may be more`] : [])]
     .filter((what) => what !== "ok")
     .map((what) => ({ kind: "damage", what, fix: what.includes("search_words") ? searchFix : null, repaired: false }));
 }
@@ -167,15 +171,25 @@ function labelProblems(database: DatabaseSync, repair: boolean): StoreProblem[] 
       union all
       select distinct row.session, sessions.tenant, sessions.id from labels row left join sessions on no = row.session
       where sessions.labels is null
-      order by tenant, id limit 100`)
-    .all();
-  if (repair) for (const { no } of wrong) writeLabels(database, Number(no));
-  return wrong.map(({ no, tenant, id }) => ({
-    kind: "damage",
-    what:
+      order by tenant, id`)
+    .iterate();
+  const numbers: number[] = [];
+  const whats: string[] = [];
+  for (const { no, tenant, id } of wrong) {
+    if (numbers.push(Number(no)) > listedMax) continue;
+    whats.push(
       id === null
         ? `labels of a session number ${String(no)}, which there is not`
         : `lists do not find session ${String(id)} of tenant ${String(tenant)} by its labels`,
+    );
+  }
+  if (repair) for (const no of numbers) writeLabels(database, no);
+  const more = numbers.length - whats.length;
+  if (more > 0)
+    whats.push(`lists do not find ${counted(more, "more session")} by ${more === 1 ? "its" : "their"} labels`);
+  return whats.map((what) => ({
+    kind: "damage",
+    what,
     fix: "the rows of its labels are written again",
     repaired: repair,
   }));
@@ -193,25 +207,33 @@ function writeLabels(database: DatabaseSync, no: number): void {
 function orphans(database: DatabaseSync): StoreProblem[] {
   const rows = database
     .prepare(`
-      select session, count(*) as count from entries
-      where session not in (select no from sessions) and session not in (select session from removed) group by session order by session limit 100`)
+      select session, count(*) as count, count(*) over () as sessions, sum(count(*)) over () as entries from entries
+      where session not in (select no from sessions) and session not in (select session from removed)
+      group by session order by session limit ${listedMax}`)
     .all();
-  return rows.map(({ session, count }) => ({
-    kind: "orphans",
-    what: `${counted(Number(count), "entry")} of a session number ${String(session)}, which there is not`,
-    ...unrepairable,
-  }));
+  const orphan = (entries: number, sessions: string): StoreProblem => {
+    return { kind: "orphans", what: `${counted(entries, "entry")} of ${sessions}`, ...unrepairable };
+  };
+  const listed = rows.map(({ session, count }) =>
+    orphan(Number(count), `a session number ${String(session)}, which there is not`),
+  );
+  const more = Number(rows[0]?.["sessions"] ?? 0) - rows.length;
+  if (more === 0) return listed;
+  const others = Number(rows[0]?.["entries"]) - rows.reduce((sum, { count }) => sum + Number(count), 0);
+  return [...listed, orphan(others, `${counted(more, "more session")}, which there ${more === 1 ? "is" : "are"} not`)];
 }
 
 function unreadable(database: DatabaseSync): StoreProblem[] {
   const rows = database
-    .prepare(
-      "select tenant, id from sessions where not json_valid(data) or not json_valid(labels) order by tenant, id limit 100",
-    )
+    .prepare(`
+      select tenant, id, count(*) over () as sessions from sessions where not json_valid(data) or not json_valid(labels)
+      order by tenant, id limit ${listedMax}`)
     .all();
-  return rows.map(({ tenant, id }) => ({
-    kind: "damage",
-    what: `the record of session ${String(id)} of tenant ${String(tenant)} cannot be read`,
-    ...unrepairable,
-  }));
+  const problem = (what: string): StoreProblem => ({ kind: "damage", what, ...unrepairable });
+  const listed = rows.map(({ tenant, id }) =>
+    problem(`the record of session ${String(id)} of tenant ${String(tenant)} cannot be read`),
+  );
+  const more = Number(rows[0]?.["sessions"] ?? 0) - rows.length;
+  const records = `the ${more === 1 ? "record" : "records"} of ${counted(more, "more session")} cannot be read`;
+  return more === 0 ? listed : [...listed, problem(records)];
 }
