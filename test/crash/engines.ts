@@ -37,12 +37,13 @@ export interface Places {
 
 /**
  * The places where a test of an adapter kills a process. An adapter makes the same calls on every engine, and the crash
- * tests kill the commits of each engine itself. A thorough run takes every place on SQLite, and on PostgreSQL each fourth
- * one from a place of chance, so several runs take all. A quick run takes each `quick`th place.
+ * tests kill the commits of each engine itself. A thorough run takes each second place on SQLite and each fourth one on
+ * PostgreSQL, from a place of chance, so several runs take all. A quick run takes each `quick`th place.
  */
 export function placesOf(context: TestContext, engine: EngineName, quick = 3): Places {
   if (!isThorough) return { first: 0, step: quick };
-  return engine === "SQLite" ? { first: 0, step: 1 } : { first: Math.floor(chanceOf(context)() * 4), step: 4 };
+  const step = engine === "SQLite" ? Math.min(quick, 2) : 4;
+  return { first: Math.floor(chanceOf(context)() * step), step };
 }
 
 /** Starts an engine when a test first needs it, and stops all together. */

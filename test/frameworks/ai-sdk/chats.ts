@@ -615,7 +615,10 @@ test("under a legal hold a chat goes on, and earlier versions are kept", async (
   assert.deepEqual((await chat.switchTo(first!.id)).map(textOf), ["one", "A"]);
 });
 
-test("a question or an answer of more than 8 MiB is a typed error, and the chat goes on", async () => {
+// The limit is of turns: no other version of the SDK and no other engine sets it.
+const again = process.env["PERDURE_TEST_PEER"] ?? process.env["PERDURE_TEST_ENGINE"];
+const skip = again === undefined ? false : `the newest version shows it in memory, not ${again}`;
+test("a question or an answer of more than 8 MiB is a typed error, and the chat goes on", { skip }, async () => {
   await using place = await somewhere();
   const store = chats<UIMessage>(place.sessions);
   const chat = await store.open("c");
