@@ -70,6 +70,7 @@ async function* readEntries<Item extends object>(
   guardObject(range, "range");
   const { last, from = 1, before, onUnreadable } = range;
   const to = before === undefined ? (range.to ?? Number.MAX_SAFE_INTEGER) : before - 1;
+  // Each item is yielded by itself: `yield*` of a synchronous generator makes more promises.
   const readable = function* (entries: readonly Entry[]): Generator<Item, void, undefined> {
     for (const entry of entries) {
       const item = read(entry);
@@ -83,7 +84,7 @@ async function* readEntries<Item extends object>(
       guardRange(range);
       return await lastEntries(handle, log, { last, to });
     });
-    yield* readable(tail ?? []);
+    for (const item of readable(tail ?? [])) yield item;
     if (tail !== undefined) return;
   }
   const { record } = await traceCall(handle.about(log), async () => {
@@ -100,7 +101,7 @@ async function* readEntries<Item extends object>(
       if (earlier !== undefined && log === "turns") await guardUnchanged(handle, record, earlier);
       return entries;
     });
-    yield* readable(page);
+    for (const item of readable(page)) yield item;
     earlier = page.at(-1);
     if (earlier === undefined) return;
     next = earlier.seq + 1;

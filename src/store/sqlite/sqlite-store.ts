@@ -16,7 +16,7 @@ import {
 } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
-import type { Instance } from "../../domain/record/record.ts";
+import type { Instance, SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { isRemoved } from "../../domain/documents/document.ts";
 import { bytesIn } from "../entry-bytes.ts";
@@ -111,6 +111,8 @@ export class SqliteStore implements Store {
   #vacuuming: Promise<void> | undefined;
   #cutting: Statements | undefined;
   readonly #places = new Places();
+  /** The record that was read last. */
+  #lastRead: ReadRecord | undefined;
   readonly #watchers = new Watchers();
   #foreignCommits: ForeignCommits | undefined;
   #closed = false;
@@ -128,7 +130,7 @@ export class SqliteStore implements Store {
       if (!isMissing(error)) throw error;
     }
     const durable = folder !== null;
-    this.capabilities = { durable, shared: durable, batchMax: 128, lanes: 1, scrubs: true, searches: true, folder };
+    this.capabilities = { durable, shared: durable, batchMax: 256, lanes: 1, scrubs: true, searches: true, folder };
   }
 
   get #sql(): Statements {
@@ -373,22 +375,33 @@ export class SqliteStore implements Store {
 
   /** The row of a session, and its number in `entries`. */
   #row({ tenant, id }: SessionKey): { readonly no: number; readonly row: RecordRow } | undefined {
-    const found = this.#sql.record.get(tenant, id) as unknown as (RecordRow & { no: number }) | undefined;
-    return found && { no: found.no, row: found };
+    const found = this.#cells(tenant, id);
+    return found && { no: Number(found[0]), row: rowOfCells(found) };
+  }
+
+  #cells(tenant: string, id: string): Cells | undefined {
+    return this.#reading((sql) => sql.record.get(tenant, id)) as unknown as Cells | undefined;
+  }
+
+  /** The record of a session, and its number in `entries`. One that is read again and has not changed is not parsed again. */
+  #record({ tenant, id }: SessionKey): ReadRecord | undefined {
+    const cells = this.#cells(tenant, id);
+    if (cells === undefined) return undefined;
+    const last = this.#lastRead;
+    if (last?.cells.every((cell, index) => cell === cells[index]) === true) return last;
+    return (this.#lastRead = { cells, no: Number(cells[0]), record: recordOf(rowOfCells(cells)) });
   }
 
   async load(requests: readonly LoadRequest[]): Promise<Look> {
-    return await this.#run(() =>
-      this.#transactions.reading(() => {
-        const sessions = requests.map(({ key, tails }): Loaded | undefined => {
-          const found = this.#row(key);
-          if (found === undefined) return undefined;
-          const { no, row } = found;
-          return { record: recordOf(row), tails: tails.map((tail) => this.#tail(no, tail)) };
-        });
-        return { now: this.#clock.now(), sessions };
-      }),
-    );
+    const look = (): Look => ({ now: this.#clock.now(), sessions: requests.map((request) => this.#loaded(request)) });
+    // One statement is a transaction by itself.
+    const isOneRead = requests.length === 1 && requests[0]?.tails.length === 0;
+    return await this.#run(isOneRead ? look : () => this.#transactions.reading(look));
+  }
+
+  #loaded({ key, tails }: LoadRequest): Loaded | undefined {
+    const found = this.#record(key);
+    return found && { record: found.record, tails: tails.map((tail) => this.#tail(found.no, tail)) };
   }
 
   #tail(session: number, { log, last, bytesMax }: LoadRequest["tails"][number]): readonly Entry[] {
@@ -648,6 +661,36 @@ export class SqliteStore implements Store {
 }
 
 const applied: Outcome = { status: "ok" };
+
+/** The number of a session in `entries`, and the columns of its row, in the order of {@link rowOfCells}. */
+type Cells = readonly unknown[];
+
+interface ReadRecord {
+  readonly cells: Cells;
+  readonly no: number;
+  readonly record: SessionRecord;
+}
+
+function rowOfCells(cells: Cells): RecordRow {
+  return {
+    tenant: cells[1],
+    id: cells[2],
+    version: cells[3],
+    commitId: cells[4],
+    state: cells[5],
+    agent: cells[6],
+    user: cells[7],
+    createdAt: cells[8],
+    lastActivityAt: cells[9],
+    activeMinute: cells[10],
+    stateSince: cells[11],
+    expiresAt: cells[12],
+    sweepAt: cells[13],
+    title: cells[14],
+    labels: cells[15],
+    data: cells[16],
+  } as RecordRow;
+}
 
 function drained<T>(steps: Generator<void, T, void>): T {
   for (;;) {

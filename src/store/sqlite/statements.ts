@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { noText } from "../entry-bytes.ts";
-import { exact, recordColumns } from "./record-columns.ts";
+import { exact } from "./record-columns.ts";
 
 /** The statements that read a part of a log, in order, up to a limit of entries. */
 export type PartOfLog = "tail" | "rangeUp" | "rangeDown" | "keysUp" | "keysDown";
@@ -73,7 +73,11 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
       select no, ${exact("version")}, commit_id, state, user, ${exact("active_minute")}, ${exact("state_since")},
         ${exact("sweep_at")}, ${exact("created_at")}, agent, labels
       from sessions where tenant = ? and id = ?`),
-    record: sql(`select no, ${recordColumns} from sessions where tenant = ? and id = ?`),
+    record: arrays(`
+      select no, tenant, id, ${number("version")}, commit_id, state, agent, user, ${number("created_at")},
+        ${number("last_activity_at")}, ${number("active_minute")}, ${number("state_since")}, ${number("expires_at")},
+        ${number("sweep_at")}, title, labels, data
+      from sessions where tenant = ? and id = ?`),
     insertSession: sql(`
       insert into sessions (tenant, id, agent, version, commit_id, last_activity_at, expires_at, title, labels, data,
         state, user, active_minute, state_since, sweep_at, created_at)
