@@ -43,7 +43,7 @@ export type {
   BranchOptions,
 } from "./imports/conversations/conversation-format.ts";
 export type { ReadFile } from "./imports/import-items.ts";
-export type { Conversation, LeftOut, MessageFacts } from "./sessions/transfer/conversation.ts";
+export type { Conversation, ConversationBranch, LeftOut, MessageFacts } from "./sessions/transfer/conversation.ts";
 export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";
 export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
@@ -304,8 +304,9 @@ export async function importFiles(
     parseFunction(form.kindOf, `formats[${index}].kindOf`);
     parseFunction(form.read, `formats[${index}].read`);
   }
-  if (branches !== undefined && branches !== "shown" && branches !== "fork")
-    throw invalidArgument("branches", branches, { expected: "one_of", known: ["shown", "fork"] });
+  const choices = ["shown", "fork", "keep"] as const;
+  if (branches !== undefined && !choices.includes(branches))
+    throw invalidArgument("branches", branches, { expected: "one_of", known: choices });
   const [{ sourcesOf }, { fileItems }, { conversationFormats }] = await Promise.all([
     import("./imports/sources.ts"),
     import("./imports/file-items.ts"),
@@ -315,6 +316,7 @@ export async function importFiles(
   const files: ReadFile[] = [];
   const items = fileItems(sources, {
     bytesMax: sessions.limits.snapshotBytesMax,
+    branchesMax: sessions.limits.branchesMax,
     formats: [...formats, ...conversationFormats],
     onForm: (file) => files.push(file),
     ...defined({ format, branches }),

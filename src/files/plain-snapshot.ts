@@ -71,7 +71,7 @@ export function readPlain(text: string, { source, core }: { readonly source: str
     title: parseTitle(title as string | null, "state.title"),
     labels: parseLabels(objectOf(labels, "state.labels", refuse) as Labels, "state.labels"),
   }));
-  const portable = judged("state", refuse, () =>
+  const { portable } = judged("state", refuse, () =>
     portableConversation(core, conversation, { id, agent: undefined, ttl: undefined }),
   );
   const own = defined({

@@ -285,3 +285,18 @@ test("a result without its call is left out, also where another call has no resu
   });
   assert.deepEqual((await rendered(place.sessions, "anthropic")).leftOut, { result: 1 });
 });
+
+test("an export of the current branch counts the other branches, in every format but our own", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  for (const words of ["a", "b", "c"]) {
+    await session.append({ input: words, output: "yes" });
+    if (words !== "c")
+      await session.write({ turns: { from: 1, keep: true, turns: [{ input: `${words}!`, output: "no" }] } });
+  }
+  assert.equal((await session.branches()).length, 3);
+  for (const format of Object.keys(renderings) as (keyof typeof renderings)[]) {
+    const { leftOut } = await rendered(place.sessions, format);
+    assert.equal(leftOut["branch"], format === "perdure" ? undefined : 2, format);
+  }
+});

@@ -1,5 +1,7 @@
 /** Renders a session for other programs, and for people. */
 import { decode, type Value } from "../domain/values/codec.ts";
+import { readTree } from "../domain/branches/tree.ts";
+import { branchesLog } from "../domain/record/entry.ts";
 import { pairCalls } from "../domain/request/paired-calls.ts";
 import { withoutResultMedia } from "../domain/request/result-media.ts";
 import { shownMessages } from "../domain/request/shown-message.ts";
@@ -42,7 +44,7 @@ export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatN
   markdown: (text) => {
     const { session, ...rest } = partsOf(JSON.parse(text) as SessionSnapshot);
     const { "unshown part": parts = 0, picture = 0, recording = 0, file = 0 } = contentsOf(messagesOf(rest));
-    const leftOut = sumOf({ "unshown part": parts, picture, recording, file });
+    const leftOut = sumOf({ branch: rest.branches, "unshown part": parts, picture, recording, file });
     return { text: markdownOf(session, rest), leftOut };
   },
 };
@@ -51,7 +53,10 @@ export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatN
 interface SessionParts {
   readonly session: SessionSnapshot["session"];
   readonly instructions: string | undefined;
+  /** Those of the current branch. */
   readonly turns: readonly NumberedTurn[];
+  /** The number of the other branches. */
+  readonly branches: number;
 }
 
 function partsOf({ session, logs }: SessionSnapshot): SessionParts {
@@ -60,7 +65,10 @@ function partsOf({ session, logs }: SessionSnapshot): SessionParts {
     const turn = decode(JSON.stringify(data)) as unknown as NumberedTurn;
     return { ...turn, seq, at };
   });
-  return { session, instructions: instructionsIn(logs), turns };
+  const [tree] = logs[branchesLog] ?? [];
+  const kept = (tree && readTree(JSON.stringify(tree.data))?.kept) ?? [];
+  const branches = kept.filter(({ isRemoved }) => !isRemoved).length;
+  return { session, instructions: instructionsIn(logs), turns, branches };
 }
 
 /** All messages of a session; its instructions are the first one. */
@@ -139,7 +147,7 @@ function sentFields({ role, content = null, name, tool_calls: calls, tool_call_i
 
 /** A conversation on a line. Its metadata says what no format of messages has a place for. */
 function lineOf(
-  { session, turns }: SessionParts,
+  { session, turns, branches }: SessionParts,
   { fields, leftOut }: { readonly fields: Fields; readonly leftOut: LeftOut },
 ): Rendered {
   const { id, user, metadata } = session;
@@ -150,7 +158,7 @@ function lineOf(
   const unfinished = turns.filter(({ status }) => status !== "done").length;
   return {
     text: `${jsonOf(line)}\n`,
-    leftOut: sumOf(leftOut, { "status of a turn": unfinished, "field of the metadata": hidden }),
+    leftOut: sumOf({ branch: branches }, leftOut, { "status of a turn": unfinished, "field of the metadata": hidden }),
   };
 }
 

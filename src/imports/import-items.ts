@@ -27,6 +27,8 @@ export interface ItemsOptions {
   readonly format?: string;
   /** @default "shown" */
   readonly branches?: BranchOptions["branches"];
+  /** The most branches of one conversation that are read with `keep`. @default all */
+  readonly branchesMax?: number;
   /** Called at the end of a file of conversations. */
   readonly onForm?: (read: ReadFile) => void;
 }
@@ -244,11 +246,13 @@ class FileReader {
 
   *#read(documents: readonly [FoundDocument, ...FoundDocument[]], size: number, id?: string): Iterable<ImportItem> {
     const form = this.#choice.form!;
-    const { branches = "shown" } = this.#options;
+    const { branches = "shown", branchesMax } = this.#options;
     const [{ place: source }] = documents;
     let read;
     try {
-      read = readBy(form, source, () => form.read(documents, { branches }).map(asExported));
+      read = readBy(form, source, () =>
+        form.read(documents, { branches, ...defined({ branchesMax }) }).map(asExported),
+      );
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
       yield { source, error };

@@ -19,7 +19,9 @@ import { hasCode, openSessions, type Session, type Sessions, type SessionSnapsho
 import { defaultLimits } from "../../src/domain/values/limits.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { readSnapshot } from "../../src/sessions/snapshots/snapshot-reader.ts";
-import { arrive } from "../../src/sessions/transfer/arriving.ts";
+import { arrive, type ArrivalPolicy } from "../../src/sessions/transfer/arriving.ts";
+import { digestOf } from "../../src/sessions/transfer/comparison.ts";
+import { compared } from "../../src/sessions/transfer/merge.ts";
 import { inMemory, type InMemory } from "../support/in-memory.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "perdure-moving-attachments-"));
@@ -171,7 +173,11 @@ test("a conversation that has grown brings the attachments that its source has",
   const limits = { ...defaultLimits };
   const source = await readSnapshot(JSON.stringify(await from.snapshot("s")), { source: "s", limits });
   const key = { tenant: to.tenant, id: "s" };
-  const policy = { fateBeside: async (): Promise<"grown"> => "grown", dryRun: false };
+  const fateBeside: ArrivalPolicy["fateBeside"] = async (existing, arriving) => {
+    const comparison = compared(await digestOf(existing), await digestOf(arriving), limits);
+    return comparison.relation === "grown" ? comparison.merge : undefined;
+  };
+  const policy = { fateBeside, dryRun: false };
   const { arrived } = await arrive(coreOf(to), { key, source }, policy);
   assert.equal(arrived, "grown");
   const grown = await to.get("s");

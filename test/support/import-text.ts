@@ -5,7 +5,7 @@ import { withoutNative } from "../../src/domain/request/native-form.ts";
 import { defined } from "../../src/domain/values/defined.ts";
 import { unpacked } from "../../src/files/bytes.ts";
 import { importItems, type ItemsOptions } from "../../src/imports/import-items.ts";
-import type { Message, Sessions } from "../../src/index.ts";
+import type { Message, Session, Sessions } from "../../src/index.ts";
 import { isThorough } from "./rounds.ts";
 
 /** A text as a file or a pipe delivers it: in chunks that end anywhere. */
@@ -54,4 +54,15 @@ export async function storedMessages(sessions: Sessions, id: string): Promise<Me
   const session = await sessions.get(id);
   const turns = await Array.fromAsync(session.turns());
   return turns.flatMap(({ input, output }) => [...input, ...output]);
+}
+
+/** The branches of a session: the id of each, the turn that it has a version of, and its words. */
+export async function branchWords(session: Session): Promise<readonly (readonly [string, number, string])[]> {
+  const found: [string, number, string][] = [];
+  for (const { id, at, isCurrent } of await session.branches()) {
+    const turns = await Array.fromAsync(session.turns({ branch: id }));
+    const words = turns.flatMap(({ input, output }) => [...input, ...output].map(({ content }) => content));
+    found.push([id, at, `${words.join(" ")}${isCurrent ? " (current)" : ""}`]);
+  }
+  return found;
 }

@@ -2,7 +2,7 @@ import { Option, type Command } from "commander";
 import { defined } from "../../domain/values/defined.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import type { Lifetime } from "../../domain/values/duration.ts";
-import type { BranchOptions } from "../../imports/conversations/conversation-format.ts";
+import { branchChoices, type BranchOptions } from "../../imports/conversations/conversation-format.ts";
 import { formNames, formsNamed } from "../../imports/forms/form-choice.ts";
 import { conversationFormats } from "../../imports/forms/registry.ts";
 import { fileItems } from "../../imports/file-items.ts";
@@ -52,8 +52,11 @@ export function importCommand(): Command {
     .option("--ttl <duration>", "the time to live of conversations, from now on (default: never)", lifetime)
     .option("--format <name>", "the form of the file (default: the one that all of it fits)")
     .addOption(
-      new Option("--branches <which>", "of a conversation with branches: the one that was shown last, or all")
-        .choices(["shown", "fork"])
+      new Option(
+        "--branches <which>",
+        "of a conversation with branches: the one that was shown last, a session for each, or one session with all",
+      )
+        .choices(branchChoices)
         .default("shown"),
     )
     .option(...jsonOption)
@@ -63,6 +66,7 @@ export function importCommand(): Command {
         "perdure import all.ndjson.gz --dry-run",
         "perdure import all.ndjson.gz",
         "perdure import chatgpt-export.zip claude-export.zip --dry-run",
+        "perdure import chatgpt-export.zip --branches keep",
         "perdure import sharegpt.json --agent tutor",
         "perdure import --from postgres://app@db.example/app --table llm_sessions --dry-run",
         "perdure export | perdure import - --store postgres://app@db.example/app",
@@ -88,7 +92,7 @@ async function importAll(
     await using table = hasTable ? await tableOf(from, name) : undefined;
     const columns = table && tableColumnsOf(name ?? "", table.columns);
     await using reader = await (dryRun === true ? openForDryRun(options) : openFor({ ...options, store: "memory:" }));
-    const { snapshotBytesMax: bytesMax } = reader.limits;
+    const { snapshotBytesMax: bytesMax, branchesMax } = reader.limits;
     if (columns !== undefined && json !== true) noteColumns(name ?? "", columns);
     const counts: TableCounts = { rows: 0, leftOut: 0 };
     const files: ReadFile[] = [];
@@ -103,6 +107,7 @@ async function importAll(
         : fileItems(sources, {
             bytesMax,
             branches,
+            branchesMax,
             onForm: (read) => files.push(read),
             onRead: (length) => (bytes += length),
             ...defined({ format }),

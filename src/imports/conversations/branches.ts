@@ -7,6 +7,8 @@ export interface TreeNode {
   readonly parent: string | undefined;
   /** When it was written, epoch ms. */
   readonly at: number | undefined;
+  /** The ids of the messages that follow, in the order in which the program shows them. @default the order of the messages */
+  readonly children?: readonly string[];
 }
 
 /** The paths from the beginning to each leaf, as ids. */
@@ -40,4 +42,31 @@ export function branchesOf(nodes: readonly TreeNode[], current: string | undefin
     shown,
     others: leaves.filter(({ id }) => !isShown.has(id) && id !== end).map(({ id }) => pathTo(id)),
   };
+}
+
+/** The branches in the order in which the program shows them: those of the first message that follows come first. */
+export function inOrder(
+  nodes: readonly TreeNode[],
+  branches: readonly (readonly string[])[],
+): readonly (readonly string[])[] {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const children = new Map<string | undefined, string[]>();
+  for (const { id, parent } of nodes) {
+    const known = parent !== undefined && byId.has(parent) ? parent : undefined;
+    const list = children.get(known);
+    if (list === undefined) children.set(known, [id]);
+    else list.push(id);
+  }
+  const places = new Map<string, number>();
+  const waiting = (children.get(undefined) ?? []).toReversed();
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (places.has(id)) continue;
+    places.set(id, places.size);
+    const listed = new Map((byId.get(id)?.children ?? []).map((child, index) => [child, index]));
+    const place = (child: string): number => listed.get(child) ?? listed.size;
+    waiting.push(...(children.get(id) ?? []).toSorted((a, b) => place(a) - place(b)).toReversed());
+  }
+  // The messages of a circle come last.
+  const placeOf = (branch: readonly string[]): number => places.get(branch.at(-1) ?? "") ?? places.size;
+  return branches.toSorted((a, b) => placeOf(a) - placeOf(b));
 }

@@ -14,9 +14,17 @@ export type DocumentKind = "conversation" | "entry";
 
 /** How to read conversations that have several branches. */
 export interface BranchOptions {
-  /** `shown`: the branch that was shown last; `fork`: each other branch is a conversation of its own too. */
-  readonly branches: "shown" | "fork";
+  /**
+   * `shown`: the branch that was shown last; `fork`: each other branch is a conversation of its own too; `keep`: the others are
+   * `branches` of the conversation.
+   */
+  readonly branches: (typeof branchChoices)[number];
+  /** The most branches of one conversation that are read with `keep`. @default all */
+  readonly branchesMax?: number;
 }
+
+/** What to do with the branches of a conversation. */
+export const branchChoices = ["shown", "fork", "keep"] as const;
 
 /**
  * A form in which programs keep conversations in files. The functions are pure and read data only. Of several forms, a

@@ -11,3 +11,8 @@ export function listOf(value: Value | undefined): readonly Value[] {
 export function fieldsIn(value: Value | undefined): readonly Fields[] {
   return listOf(value).filter(isFields);
 }
+
+/** The texts of a list; none for anything else. */
+export function textsOf(value: Value | undefined): readonly string[] {
+  return listOf(value).filter((item) => typeof item === "string");
+}

@@ -1,8 +1,5 @@
 /** The arrival of one session that comes from elsewhere: beside what stands under its key, and never twice. */
-import { attachmentsLog } from "../../domain/attachments/attachment.ts";
-import type { Entry, LogName, SessionKey } from "../../domain/record/entry.ts";
-import { countAmended, countBegun, countSealed } from "../../domain/turns/counters.ts";
-import { entryOfTurn, messagesBefore, resumeOf, turnOf } from "../../domain/turns/turn.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { encode } from "../../domain/values/codec.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { keepMetadata } from "../../domain/record/lifecycle.ts";
@@ -12,9 +9,10 @@ import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
-import { checksumOf, turnsOf, type LoggedEntry, type SessionSource } from "../snapshots/session-source.ts";
+import { checksumOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
-import { replacesTurn } from "./comparison.ts";
+import type { Merge } from "./merge.ts";
+import { mergedSession } from "./merged-session.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
 import { SessionMoved, storedSession, type StoredSession } from "./stored-session.ts";
 
@@ -27,13 +25,12 @@ export interface Arrival {
 /** The fate of a session: `present` where the same session exists, `grown` where its new turns were added to it. */
 export type Arrived = "restored" | "present" | "replaced" | "grown";
 
+/** The fate of a session beside another one; what both are together where that has grown. Undefined where it may not be replaced. */
+export type Fate = "present" | "replaced" | Merge | undefined;
+
 /** How to treat another session with the same key. */
 export interface ArrivalPolicy {
-  /** The fate beside the existing session; undefined where that may not be replaced. */
-  readonly fateBeside: (
-    existing: StoredSession,
-    arriving: SessionSource,
-  ) => Promise<Exclude<Arrived, "restored"> | undefined>;
+  readonly fateBeside: (existing: StoredSession, arriving: SessionSource) => Promise<Fate>;
   /** True for the record of an earlier state of the arriving session, which replaces it, also under a legal hold. */
   readonly isEarlier?: (existing: SessionRecord) => boolean;
   /** True for sessions of a copied store, whose retention goes on. @default false */
@@ -86,7 +83,7 @@ async function continues(
 
 /**
  * Puts one session where it belongs, unless it is there.
- * @returns its fate, the session where one was written, and the turns that a grown session had before
+ * @returns its fate, the session where one was written, and the merge of a grown one
  * @throws SessionError `session_exists` where another session exists that may not be replaced, `busy`, `contended`, the store's
  */
 export async function arrive(
@@ -96,7 +93,7 @@ export async function arrive(
 ): Promise<{
   readonly arrived: Arrived;
   readonly session?: ArrivedSession | undefined;
-  readonly turnsBefore?: number;
+  readonly merge?: Merge;
 }> {
   const { key, source } = arrival;
   await core.learnTime();
@@ -111,10 +108,10 @@ export async function arrive(
       found = (await core.find(key))?.record;
       return undefined;
     }
-    const grown = typeof judged === "object" ? judged.existing : undefined;
+    const grown = typeof judged === "object" ? judged : undefined;
     const fate = grown === undefined ? (judged as Arrived) : "grown";
-    const before = defined({ turnsBefore: grown?.record.counters.turns });
-    if (fate === "present" || policy.dryRun) return { arrived: fate, ...before };
+    const merge = defined({ merge: grown?.merge });
+    if (fate === "present" || policy.dryRun) return { arrived: fate, ...merge };
     const isLater = isEarlier || grown !== undefined;
     const replaced = found && (await replaceable(core, found, { isLater }));
     // A session that has grown is read again at each attempt: its writers go on.
@@ -122,8 +119,8 @@ export async function arrive(
     const next =
       grown === undefined
         ? (session ??= await arrived(core, key, { arriving, source }))
-        : await unlessMoved(grown, async () => {
-            const merged = await withNewTurns(core, grown, source);
+        : await unlessMoved(grown.existing, async () => {
+            const merged = await mergedSession({ ...grown, arriving: source, now: core.now() });
             return await arrived(core, key, { arriving: growing!, source: merged });
           });
     if (next === undefined) {
@@ -134,7 +131,7 @@ export async function arrive(
     const outcome = await core.commit(await restoredSession(core, next, place), policy.mark);
     if (outcome.status === "ok") {
       (growing ?? arriving).taken();
-      return { arrived: fate, session: next, ...before };
+      return { arrived: fate, session: next, ...merge };
     }
     found = await standing(core, key, outcome);
     return undefined;
@@ -142,7 +139,14 @@ export async function arrive(
 }
 
 /** The fate of an arriving session, the existing one where it has grown, or `moved` where that changed meanwhile. */
-type Judged = Exclude<Arrived, "grown"> | "moved" | { readonly existing: StoredSession };
+type Judged = Exclude<Arrived, "grown"> | "moved" | Grown;
+
+/** A session that has grown. */
+interface Grown {
+  readonly merge: Merge;
+  readonly existing: StoredSession;
+  readonly metadata: Metadata;
+}
 
 /** The fate beside the existing session. @throws SessionError `session_exists`, `metadata_too_large` of a grown one */
 async function judge(
@@ -161,9 +165,8 @@ async function judge(
     const fate = await policy.fateBeside(existing, source);
     if (fate === "present") return fate;
     if (policy.isEarlier) return "replaced";
-    if (fate !== "grown") return fate ?? "other";
-    mergedMetadata(core, existing, source);
-    return { existing };
+    if (typeof fate !== "object") return fate ?? "other";
+    return { merge: fate, existing, metadata: mergedMetadata(core, existing, source) };
   });
   if (judged === "other")
     throw new SessionError("session_exists", { ...sessionIds(existing.stored), problem: "differs" });
@@ -178,67 +181,6 @@ async function unlessMoved<Result>(existing: StoredSession, read: () => Promise<
     if (error instanceof SessionMoved && error.session === existing.stored) return undefined;
     throw error;
   }
-}
-
-/** The existing session with the turns of the arriving one that its own do not have, in words or in form. */
-async function withNewTurns(core: Core, existing: StoredSession, arriving: SessionSource): Promise<SessionSource> {
-  const { counters: before, lastActivityAt } = existing.record;
-  const later = turnsOf(arriving);
-  const replaced = new Map<number, Entry>();
-  let count = 0;
-  // The two may count other messages: an export makes results of open calls.
-  const placed = (entry: Entry): Entry => {
-    const turn = turnOf(entry);
-    const isPlaced = messagesBefore(entry) === count;
-    const result = isPlaced ? entry : entryOfTurn(turn, count, resumeOf(entry));
-    count += turn.input.length + turn.output.length;
-    return result;
-  };
-  let counters = before;
-  for await (const turn of turnsOf(existing)) {
-    const next = await later.next();
-    const entry = placed(next.done !== true && replacesTurn(turn, next.value) ? next.value : turn);
-    if (entry === turn) continue;
-    replaced.set(turn.seq, entry);
-    counters = countAmended(counters, turnOf(turn), turnOf(entry));
-  }
-  const added: LoggedEntry[] = [];
-  for await (const turn of later) {
-    const entry = placed(turn);
-    added.push({ log: "turns", entry });
-    counters = countSealed(countBegun(counters, turnOf(entry)), turnOf(entry));
-  }
-  return {
-    record: {
-      ...existing.record,
-      counters,
-      metadata: mergedMetadata(core, existing, arriving),
-      lastActivityAt: Math.max(lastActivityAt, arriving.record.lastActivityAt),
-    },
-    inMemory: undefined,
-    entries: async function* () {
-      yield* attachmentsIn(arriving);
-      // The entries of one log stand together.
-      let isAdded = false;
-      let log: LogName | undefined;
-      for await (const logged of existing.entries()) {
-        if (!isAdded && log === "turns" && logged.log !== log) {
-          isAdded = true;
-          yield* added;
-        }
-        ({ log } = logged);
-        const entry = log === "turns" ? replaced.get(logged.entry.seq) : undefined;
-        yield entry === undefined ? logged : { log, entry };
-      }
-      if (!isAdded) yield* added;
-    },
-  };
-}
-
-/** The attachments of a source, which are put for the session on the way. */
-async function* attachmentsIn({ inMemory, entries }: SessionSource): AsyncGenerator<LoggedEntry, void, undefined> {
-  if (inMemory?.logs.has(attachmentsLog) === false) return;
-  for await (const logged of entries()) if (logged.log === attachmentsLog) yield logged;
 }
 
 /** The metadata of a grown session: a field of the arriving one replaces that of its name. @throws SessionError `metadata_too_large` */

@@ -1,15 +1,17 @@
-/** How a conversation that arrives stands to the session that exists under its id. */
+/** Digests of sessions and of their turns, by which a conversation that arrives is compared with the session that exists. */
 import { hash } from "node:crypto";
-import type { Entry } from "../../domain/record/entry.ts";
+import { hasTurns } from "../../domain/branches/segments.ts";
+import { treeOf, type KeptBranch } from "../../domain/branches/tree.ts";
+import { branchesLog, keptLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
 import { encode } from "../../domain/values/codec.ts";
-import { turnsOf, type SessionSource } from "../snapshots/session-source.ts";
+import type { SessionSource } from "../snapshots/session-source.ts";
 import { steadyFields } from "./conversation.ts";
 import { formOf, takesPlace, wordsIn, type TurnForm } from "./turn-words.ts";
 
 /**
  * `same`: the session has all of the conversation. `grown`: the conversation continues the session. `earlier`: the session
- * continues the conversation. `other`: neither, such as the same words with other metadata.
+ * has more than the conversation. `other`: neither, such as the same words with other metadata.
  */
 export type Relation = "same" | "grown" | "earlier" | "other";
 
@@ -19,6 +21,22 @@ export interface Digest {
   readonly about: string;
   /** The hash of each field of the metadata, by its name. */
   readonly fields: ReadonlyMap<string, string>;
+  /** The turns of the current branch. */
+  readonly turns: readonly TurnDigest[];
+  /** The number of the current branch. */
+  readonly current: number;
+  /** The last activity in the current branch, epoch ms. */
+  readonly at: number;
+  /** The greatest number of a branch so far. */
+  readonly made: number;
+  /** The current branch stays: its last turn is in progress, or it has turns of another session. */
+  readonly isFixed: boolean;
+  /** The other branches. */
+  readonly kept: readonly KeptDigest[];
+}
+
+/** A branch that is not the current one, with the turns that only it has. */
+export interface KeptDigest extends Omit<KeptBranch, "messages"> {
   readonly turns: readonly TurnDigest[];
 }
 
@@ -26,7 +44,7 @@ export interface Digest {
  * The hashes of a turn as one text, which takes a fraction of the memory of many: of its status, of the messages of its input and of
  * its output, and of its form. All have one length, so that two lists begin alike where the messages do.
  */
-type TurnDigest = string;
+export type TurnDigest = string;
 
 const separator = "|";
 
@@ -37,30 +55,7 @@ interface TurnParts {
   readonly form: TurnForm;
 }
 
-export function relationOf(existing: Digest, arriving: Digest): Relation {
-  if (existing.about !== arriving.about) return "other";
-  const relation = relationOfWords(existing.turns, arriving.turns);
-  if (relation !== "same") return relation;
-  const isKnown = ([name, value]: readonly [string, string]): boolean => existing.fields.get(name) === value;
-  const isAll = arriving.turns.every(
-    (turn, index) => mergedTurn(existing.turns[index]!, turn) === existing.turns[index],
-  );
-  return isAll && [...arriving.fields].every(isKnown) ? "same" : "other";
-}
-
-function relationOfWords(turns: readonly TurnDigest[], later: readonly TurnDigest[]): Relation {
-  const last = Math.min(turns.length, later.length) - 1;
-  const isSame = (turn: TurnDigest, index: number): boolean => relationOfTurns(turn, later[index]!) === "same";
-  if (!turns.slice(0, Math.max(last, 0)).every(isSame)) return "other";
-  const relation = last < 0 ? "same" : relationOfTurns(turns[last]!, later[last]!);
-  const more = later.length - turns.length;
-  if (relation === "same") return more > 0 ? "grown" : more < 0 ? "earlier" : "same";
-  // Only the last turn of a conversation grows.
-  const isLast = relation === "grown" ? more >= 0 : more <= 0;
-  return isLast ? relation : "other";
-}
-
-function relationOfTurns(turn: TurnDigest, later: TurnDigest): Relation {
+export function relationOfTurns(turn: TurnDigest, later: TurnDigest): Relation {
   const [one, other] = [partsOf(turn), partsOf(later)];
   if (one.about !== other.about) return "other";
   if (one.input === other.input && one.output === other.output) return "same";
@@ -72,46 +67,38 @@ function isLonger(later: TurnParts, { input, output }: TurnParts): boolean {
   return begins && (input === later.input || output === "");
 }
 
-/** The digest of the session after it has grown by the arriving conversation. */
-export function mergedDigest(existing: Digest, arriving: Digest): Digest {
-  const turns = arriving.turns.map((turn, index) => {
-    const known = existing.turns[index];
-    return known === undefined ? turn : mergedTurn(known, turn);
-  });
-  return { ...arriving, fields: new Map([...existing.fields, ...arriving.fields]), turns };
-}
-
-function mergedTurn(existing: TurnDigest, arriving: TurnDigest): TurnDigest {
-  const isNewer =
-    relationOfTurns(existing, arriving) !== "same" || takesPlace(partsOf(existing).form, partsOf(arriving).form);
-  return isNewer ? arriving : existing;
-}
-
-/** True where the turn takes the place of the existing one in a session that grows: it says more, or has a newer form. */
-export function replacesTurn(existing: Entry, arriving: Entry): boolean {
-  const [one, other] = [digestOfTurn(existing), digestOfTurn(arriving)];
-  return one !== other && mergedTurn(one, other) === other;
+/** True where an arriving turn that says the same has another form, which takes the place of the existing one. */
+export function hasNewerForm(existing: TurnDigest, arriving: TurnDigest): boolean {
+  return existing !== arriving && takesPlace(partsOf(existing).form, partsOf(arriving).form);
 }
 
 export async function digestOf(source: SessionSource): Promise<Digest> {
-  const { user, metadata } = source.record;
-  const turns: TurnDigest[] = [];
-  for await (const turn of turnsOf(source)) turns.push(digestOfTurn(turn));
-  const instructions = (await instructionsOf(source)) ?? "";
+  const { user, metadata, branch, openTurn, inherited = 0, lastActivityAt: at } = source.record;
+  const logs = new Map<LogName, TurnDigest[]>();
+  let tree: Entry | undefined;
+  let instructions = "";
+  for await (const { log, entry } of source.entries())
+    if (log === "instructions") instructions = entry.data;
+    else if (log === branchesLog) tree = entry;
+    else if (hasTurns(log)) {
+      const turns = logs.get(log);
+      if (turns === undefined) logs.set(log, [digestOfTurn(entry)]);
+      else turns.push(digestOfTurn(entry));
+    }
+  const { current, kept } = treeOf(tree);
   return {
     about: shortHash(encode({ user, instructions })),
     fields: new Map(Object.entries(steadyFields(metadata)).map(([name, value]) => [name, shortHash(encode(value))])),
-    turns,
+    turns: logs.get("turns") ?? none,
+    current,
+    at,
+    made: branch?.made ?? current,
+    isFixed: openTurn !== null || inherited > 0,
+    kept: kept.length === 0 ? none : kept.map((one) => ({ ...one, turns: logs.get(keptLog(one.number)) ?? none })),
   };
 }
 
-/** The last instructions of a session, as they are stored. */
-async function instructionsOf(source: SessionSource): Promise<string | undefined> {
-  if (source.inMemory !== undefined) return source.inMemory.logs.get("instructions")?.at(-1)?.data;
-  let last: string | undefined;
-  for await (const { log, entry } of source.entries()) if (log === "instructions") last = entry.data;
-  return last;
-}
+const none: readonly never[] = [];
 
 function digestOfTurn(entry: Entry): TurnDigest {
   const turn = turnOf(entry);

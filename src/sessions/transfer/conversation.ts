@@ -1,9 +1,13 @@
 /** Conversations of other programs, as sessions. */
 import { createHash, type Hash } from "node:crypto";
-import { portableOf, type Portable } from "../../domain/copies/snapshot.ts";
-import type { Entry } from "../../domain/record/entry.ts";
+import { firstBranches, layoutOf, type EndedBranch, type TurnInTree } from "../../domain/branches/layout.ts";
+import { lastShared, treeData, type KeptBranch } from "../../domain/branches/tree.ts";
+import { portableOf, type Portable, type PortableRecord } from "../../domain/copies/snapshot.ts";
+import { branchesLog, type Entry } from "../../domain/record/entry.ts";
+import type { Context } from "../../domain/record/guards.ts";
 import { createSession } from "../../domain/record/lifecycle.ts";
-import { countAll } from "../../domain/turns/counters.ts";
+import { noCounters } from "../../domain/record/record.ts";
+import { countBegun, countSealed } from "../../domain/turns/counters.ts";
 import { exchangesOf, instructionsOf, type Exchange } from "../../domain/turns/exchange.ts";
 import {
   entryOfTurn,
@@ -39,6 +43,14 @@ export interface MessageFacts {
 /** How many things of each kind have no place in a session: `{ branch: 1, attachment: 2 }`. */
 export type LeftOut = { readonly [kind: string]: number };
 
+/** Another branch of a conversation. */
+export interface ConversationBranch {
+  /** All of its messages from the beginning on, in the order in which they were said. */
+  readonly messages: readonly Message[];
+  /** What is known of some of the messages. */
+  readonly facts?: ReadonlyMap<Message, MessageFacts>;
+}
+
 /** A conversation of another program. */
 export interface Conversation {
   /** @default an id made from the whole conversation, the same at each import */
@@ -59,6 +71,10 @@ export interface Conversation {
   readonly aside?: number;
   /** What of it is not imported, for the report. @default nothing */
   readonly leftOut?: LeftOut;
+  /** Its other branches, which become branches of the session, in their order. The turns that they begin with alike are shared. @default none */
+  readonly branches?: readonly ConversationBranch[];
+  /** How many of these branches come before the one that `messages` is. @default 0 */
+  readonly branchesBefore?: number;
 }
 
 /** How to make a session of a conversation. */
@@ -73,6 +89,15 @@ export interface ConversationOptions {
 /** The most characters of a title. */
 const titleLengthMax = 256;
 
+/** A conversation as a session. */
+export interface ConversationSession {
+  readonly portable: Portable;
+  /** The turns of all branches. */
+  readonly turns: number;
+  /** What the session has no place for, for the report. */
+  readonly leftOut: LeftOut;
+}
+
 /**
  * A conversation as a new session: the system messages before all others are its instructions, and each question with its answer
  * is a turn.
@@ -82,13 +107,11 @@ export function portableConversation(
   core: Core,
   conversation: Conversation,
   { id, agent: agentElse, ttl }: ConversationOptions,
-): Portable {
-  const { messages, facts = noFacts, user, title, agent = agentElse } = conversation;
-  const { leading, exchanges: listed } = exchangesOf(parseMessages(messages, "user", "messages"));
-  const exchanges = listed.flatMap((exchange) => separated(exchange, facts));
-  const known = exchanges.map((exchange) => factsOf(exchange, facts));
+): ConversationSession {
+  const { user, title, agent = agentElse } = conversation;
   const context = core.context();
-  const times = timesOf(conversation, known, context.now);
+  const { shown, branches, leading, leftOut } = readBranches(conversation, context);
+  const times = timesOfAll(branches.map(({ times }) => times));
   const session = newSession(
     core,
     { tenant: "default", id },
@@ -103,38 +126,137 @@ export function portableConversation(
   );
   const { record, splices } = createSession(session, context);
   if (record === null) throw new Error("creating a session makes a record");
-  const turns = exchanges.map((exchange, index): Turn => {
-    const { at: _, ...said } = known[index]!;
-    return {
-      seq: index + 1,
-      key: null,
-      status: "done",
-      agent: session.agent,
-      input: exchange.input,
-      output: exchange.output,
-      at: new Date(times.turns[index]!),
-      ...said,
-    };
-  });
-  for (const turn of turns) guardTurnParts(record, turn, context);
-  const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
-  let messagesBefore = 0;
-  const entries = turns.map((turn) => {
-    const entry = entryOfTurn(turn, messagesBefore);
-    messagesBefore += turn.input.length + turn.output.length;
-    return entry;
-  });
-  logs.set("turns", entries);
-  const { turnBytesMax } = context.limits;
-  for (const [index, { data }] of entries.entries()) {
-    const bytes = turnBytes(data, turns[index]!);
-    if (bytes > turnBytesMax)
-      throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax: turnBytesMax });
-  }
   const { createdAt, updatedAt } = times;
   // A time to live begins with the import, or old conversations would have expired by then.
   const dated = { ...record, createdAt, lastActivityAt: record.ttlMs === durationMaxMs ? updatedAt : context.now };
-  return { record: { ...portableOf(dated), counters: countAll(turns) }, logs };
+  const layout = layoutOf(branches, shown.number);
+  const logs = new Map<string, readonly Entry[]>(splices.map(({ log, entries }) => [log, entries]));
+  let counters = noCounters;
+  for (const [log, said] of layout.logs) {
+    const turns = said.map(({ content, at }, index): Turn => {
+      return { seq: index + 1, key: null, status: "done", agent: session.agent, at: new Date(at), ...content };
+    });
+    for (const turn of turns) {
+      guardTurnParts(record, turn, context);
+      counters = countSealed(countBegun(counters, turn), turn);
+    }
+    logs.set(
+      log,
+      turns.map((turn, index) => entryOfTurn(turn, said[index]!.messagesBefore)),
+    );
+    for (const [index, { data }] of (logs.get(log) ?? []).entries()) {
+      const [bytes, bytesMax] = [turnBytes(data, turns[index]!), context.limits.turnBytesMax];
+      if (bytes > bytesMax) throw new SessionError("turn_too_large", { sessionId: id, bytes, bytesMax });
+    }
+  }
+  const { turns } = counters;
+  const current = layout.logs.get("turns") ?? [];
+  counters = { ...counters, turns: current.length, messages: messagesTo(shown.end) };
+  const portable: PortableRecord = { ...portableOf(dated), counters };
+  if (layout.kept.length === 0) return { portable: { record: portable, logs }, turns, leftOut };
+  const byNumber = new Map(branches.map((branch) => [branch.number, branch]));
+  const kept = layout.kept.map((one): KeptBranch => {
+    const { end, at } = byNumber.get(one.number)!;
+    return { ...one, at, messages: messagesTo(end), isRemoved: false };
+  });
+  const tree = { current: shown.number, kept };
+  logs.set(branchesLog, [{ seq: 1, key: null, at: context.now, data: treeData(tree) }]);
+  const branch = { current: shown.number, made: branches.length, shared: lastShared(tree) };
+  return { portable: { record: { ...portable, branch }, logs }, turns, leftOut };
+}
+
+/** A turn of a conversation, in the tree of its branches. */
+interface SaidTurn extends TurnInTree<SaidTurn> {
+  readonly content: Pick<Turn, "input" | "output" | "requests" | "usage" | "model">;
+  /** Epoch ms. */
+  readonly at: number;
+  readonly messagesBefore: number;
+  /** The turns that follow in any branch, by what they say. */
+  readonly after: Map<string, SaidTurn>;
+}
+
+interface SaidBranch extends EndedBranch<SaidTurn> {
+  readonly times: Times;
+  /** The time of its last message that has one, epoch ms. */
+  readonly at: number;
+}
+
+function messagesTo(turn: SaidTurn | undefined): number {
+  if (turn === undefined) return 0;
+  return turn.messagesBefore + turn.content.input.length + turn.content.output.length;
+}
+
+/** The branches of a conversation, numbered in their order, with the turns that they share. */
+function readBranches(
+  conversation: Conversation,
+  { now, limits: { branchesMax } }: Pick<Context, "now" | "limits">,
+): {
+  readonly shown: SaidBranch;
+  readonly branches: readonly SaidBranch[];
+  readonly leading: readonly Message[];
+  readonly leftOut: LeftOut;
+} {
+  const { branches: others = [], branchesBefore: before = 0 } = conversation;
+  const own: ConversationBranch = conversation;
+  const firsts = new Map<string, SaidTurn>();
+  let leading: readonly Message[] = [];
+  const otherInstructions = new Set<string>();
+  // The turns that branches share are those of the one that is shown.
+  const read = [own, ...others].map((branch): Omit<SaidBranch, "number"> => {
+    const { leading: instructions, exchanges: listed } = exchangesOf(
+      parseMessages(branch.messages, "user", "messages"),
+    );
+    if (branch === own) leading = instructions;
+    else if (encode(instructions) !== encode(leading)) otherInstructions.add(encode(instructions));
+    const facts = branch.facts ?? noFacts;
+    const exchanges = listed.flatMap((exchange) => separated(exchange, facts));
+    const known = exchanges.map((exchange) => factsOf(exchange, facts));
+    const times = timesOf({ ...conversation, facts }, known, now);
+    let [end, after]: [SaidTurn | undefined, Map<string, SaidTurn>] = [undefined, firsts];
+    for (const [index, { input, output }] of exchanges.entries()) {
+      const { at, ...said } = known[index]!;
+      const content = { input, output, ...said };
+      const name = others.length === 0 ? "" : textHash(encode([content, at ?? null]));
+      const turn: SaidTurn = after.get(name) ?? {
+        before: end,
+        number: index + 1,
+        content,
+        at: times.turns[index]!,
+        messagesBefore: messagesTo(end),
+        after: new Map(),
+      };
+      after.set(name, turn);
+      [end, after] = [turn, turn.after];
+    }
+    const at = Math.min(now, ...latestOf(timesIn(facts)), times.updatedAt);
+    return { end, times, at };
+  });
+  const [shown, ...rest] = read as [SaidBranch, ...SaidBranch[]];
+  const ends = new Set<SaidTurn | undefined>([shown.end]);
+  // A branch whose turns are those of another one is none.
+  const isBranch = ({ end }: Omit<SaidBranch, "number">): boolean =>
+    end !== undefined && end.after.size === 0 && !ends.has(end) && ends.add(end).size > 0;
+  const ordered = [...rest.slice(0, before).filter(isBranch), shown, ...rest.slice(before).filter(isBranch)];
+  const chosen = firstBranches(ordered, { max: branchesMax, shown });
+  const branches = chosen.map((branch, index): SaidBranch => ({ ...branch, number: index + 1 }));
+  return {
+    shown: branches[chosen.indexOf(shown)]!,
+    branches,
+    leading,
+    leftOut: { branch: ordered.length - chosen.length, "other instructions": otherInstructions.size },
+  };
+}
+
+function textHash(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
+}
+
+/** The times of a conversation with several branches. */
+function timesOfAll(all: readonly Times[]): Pick<Times, "createdAt" | "updatedAt"> {
+  return {
+    createdAt: all.reduce((first, { createdAt }) => Math.min(first, createdAt), Infinity),
+    updatedAt: all.reduce((last, { updatedAt }) => Math.max(last, updatedAt), 0),
+  };
 }
 
 /** The times of a session and of its turns, epoch ms: none is in the future, and none before the beginning. */
@@ -151,14 +273,17 @@ function timesOf(conversation: Conversation, known: readonly { readonly at?: num
   let last = unknown;
   const turns = known.map(({ at = last }) => (last = Math.min(at, now)));
   const createdAt = Math.min(conversation.createdAt ?? unknown, turns[0] ?? unknown);
-  const all = [...(conversation.facts ?? noFacts).values()].flatMap(({ at }) => at ?? []);
+  const all = timesIn(conversation.facts ?? noFacts);
   const isDated = all.length > 0 || (conversation.updatedAt ?? conversation.createdAt) !== undefined;
   const { updatedAt = isDated ? Math.max(createdAt, ...latestOf(all)) : now } = conversation;
   return { createdAt, updatedAt: Math.min(Math.max(updatedAt, createdAt), now), turns };
 }
 
 /** The times of the file that the session cannot have, for its metadata: a beginning after its first message, a change before it. */
-function timesMoved(conversation: Conversation, times: Times): { readonly [name: string]: string } {
+function timesMoved(
+  conversation: Conversation,
+  times: Pick<Times, "createdAt" | "updatedAt">,
+): { readonly [name: string]: string } {
   const moved = (["createdAt", "updatedAt"] as const).flatMap((name) => {
     const { [name]: given = times[name] } = conversation;
     return given === times[name] ? [] : [[name, new Date(given).toISOString()] as const];
@@ -168,7 +293,7 @@ function timesMoved(conversation: Conversation, times: Times): { readonly [name:
 
 /** How many messages of the file have a time in the future, which none of a session has. */
 export function futureTimes({ facts = noFacts }: Conversation, now: number): number {
-  return [...facts.values()].filter(({ at = now }) => at > now).length;
+  return timesIn(facts).filter((at) => at > now).length;
 }
 
 /** The exchange, or an exchange for each of its questions that begins a turn. */
@@ -176,6 +301,10 @@ function separated({ input, output }: Exchange, facts: ReadonlyMap<Message, Mess
   const starts = [...input.keys()].filter((index) => index > 0 && facts.get(input[index]!)?.beginsTurn === true);
   const unanswered = starts.map((end, index) => ({ input: input.slice(starts[index - 1] ?? 0, end), output: [] }));
   return [...unanswered, { input: input.slice(starts.at(-1) ?? 0), output }];
+}
+
+function timesIn(facts: ReadonlyMap<Message, MessageFacts>): readonly number[] {
+  return [...facts.values()].flatMap(({ at }) => at ?? []);
 }
 
 function latestOf(times: readonly number[]): readonly number[] {
@@ -214,6 +343,13 @@ function sumOf(one: Usage, other: Usage): Usage {
     totalTokens: addCounts(one.totalTokens, other.totalTokens),
     ...defined({ cachedTokens: sum("cachedTokens"), reasoningTokens: sum("reasoningTokens") }),
   };
+}
+
+/** The first branch of a conversation as one of its own, which stays the first one when another one is shown or begins. */
+export function firstBranchOf(conversation: Conversation): Conversation {
+  const { branches = [], branchesBefore = 0, facts: _, ...about } = conversation;
+  const first = branchesBefore > 0 ? branches[0] : undefined;
+  return first === undefined ? conversation : { ...about, ...first };
 }
 
 /** The beginning of every id that an import makes. */

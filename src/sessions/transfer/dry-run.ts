@@ -1,7 +1,8 @@
 /** The sessions that a dry run would have written, so that later items of the same import meet them. */
 import type { SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
-import { digestOf, mergedDigest, relationOf, type Digest, type Relation } from "./comparison.ts";
+import { digestOf, type Digest } from "./comparison.ts";
+import { compared, type Comparison, type Merge } from "./merge.ts";
 
 /** A session that would have been written. */
 interface Known extends Digest {
@@ -13,26 +14,22 @@ interface Known extends Digest {
 export class DryRun {
   readonly #written = new Map<string, Known>();
 
-  /**
-   * How the session stands to one of the same id that this run has written, and the turns of that one; undefined where there is
-   * none.
-   */
+  /** How the session stands to one of the same id that this run has written; undefined where there is none. */
   async compare(
     source: SessionSource | ReadSnapshot,
-  ): Promise<{ readonly relation: Relation; readonly isIdentical: boolean; readonly turns: number } | undefined> {
+    limits: { readonly branchesMax: number },
+  ): Promise<{ readonly comparison: Comparison; readonly isIdentical: boolean } | undefined> {
     const known = this.#written.get(source.record.id);
     if (known === undefined) return undefined;
     const arriving = await knownOf(source);
     const isIdentical = arriving.checksum !== undefined && arriving.checksum === known.checksum;
-    const relation = isIdentical ? "same" : relationOf(known, arriving);
-    return { relation, isIdentical, turns: known.turns.length };
+    return { comparison: isIdentical ? { relation: "same" } : compared(known, arriving, limits), isIdentical };
   }
 
-  async write(source: SessionSource | ReadSnapshot, fate: "restored" | "grown" | "replaced"): Promise<void> {
+  /** `merge`: that of a session that has grown. */
+  async write(source: SessionSource | ReadSnapshot, merge: Merge | undefined): Promise<void> {
     const { id } = source.record;
-    const [known, next] = [this.#written.get(id), await knownOf(source)];
-    const isMerged = fate === "grown" && known !== undefined;
-    this.#written.set(id, isMerged ? { ...mergedDigest(known, next), checksum: undefined } : next);
+    this.#written.set(id, merge === undefined ? await knownOf(source) : { ...merge.digest, checksum: undefined });
   }
 }
 

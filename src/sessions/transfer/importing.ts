@@ -10,6 +10,7 @@ import type { Core } from "../core/core.ts";
 import {
   futureTimes,
   idsOfBeginnings,
+  firstBranchOf,
   madeIdPrefix,
   madeIds,
   portableConversation,
@@ -22,8 +23,9 @@ import { entryBytes } from "../../store/within-bytes.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { snapshotPieces, sourceOf, type SessionSource } from "../snapshots/session-source.ts";
 import { readSnapshot } from "../snapshots/snapshot-reader.ts";
-import { arrive, isIdentical, type Arrived, type ArrivalPolicy } from "./arriving.ts";
-import { digestOf, relationOf, type Relation } from "./comparison.ts";
+import { arrive, isIdentical, type Arrived, type ArrivalPolicy, type Fate } from "./arriving.ts";
+import { digestOf } from "./comparison.ts";
+import { compared, type Comparison, type Merge } from "./merge.ts";
 import { inWindows, type WindowMax } from "./batches.ts";
 import { parseOneOf } from "../options/arguments.ts";
 
@@ -240,6 +242,7 @@ class ImportRun {
     const { source, conversation } = item;
     try {
       guardWhole(conversation.messages, source);
+      for (const { messages } of conversation.branches ?? []) guardWhole(messages, source);
       return { item, ...defined({ made: this.#numberOf(conversation) }) };
     } catch (error) {
       // A form of the caller may make anything.
@@ -264,13 +267,15 @@ class ImportRun {
 
   async #snapshot({ text, source: name }: NamedItem & { readonly text: string }): Promise<void> {
     const source = await readSnapshot(text, { source: name, limits: this.#core.options.limits });
-    await this.#arrive(source, async (existing, arriving) => {
+    const fateBeside: ArrivalPolicy["fateBeside"] = async (existing, arriving) => {
       const whole = await withAttachments(this.#core, existing.stored, existing);
       if (await isIdentical(whole, arriving)) return "present";
       // The turns of a damaged session cannot be compared.
       if (this.#replacesOthers) return "replaced";
-      return this.#fateOfSnapshot(relationOf(await digestOf(existing), await digestOf(arriving)));
-    });
+      return this.#fateOfSnapshot(await this.#compared(existing, arriving));
+    };
+    const { turns } = source.record.counters;
+    await this.#arrive(source, { fateBeside, replaces: this.#replacesOthers, turns });
   }
 
   /** Of the sessions that a conversation without an id may continue, it continues the first one that it does. */
@@ -297,23 +302,29 @@ class ImportRun {
 
   async #arriveAs({ conversation, source: name }: ConversationItem, id: string, replaces: boolean): Promise<void> {
     const { agent, ttl = "never" } = this.#options;
-    const source = sourceOf(portableConversation(this.#core, conversation, { id, agent, ttl }));
+    const session = portableConversation(this.#core, conversation, { id, agent, ttl });
+    const source = sourceOf(session.portable);
     await this.#guardSize(source, name);
     const fateBeside: ArrivalPolicy["fateBeside"] = async (existing, arriving) => {
-      return fateOf(relationOf(await digestOf(existing), await digestOf(arriving)), replaces);
+      return fateOf(await this.#compared(existing, arriving), replaces);
     };
-    const fate = await this.#arrive(source, fateBeside, replaces);
+    const { fate, merge } = await this.#arrive(source, { fateBeside, replaces, turns: session.turns });
     if (fate === "present") return;
     const { aside = 0, leftOut } = conversation;
     this.#counts.aside += aside;
-    const future = futureTimes(conversation, this.#core.now());
-    this.#countLeftOut({ source: name, id, leftOut: { ...leftOut, "time in the future": future } });
+    const future = { "time in the future": futureTimes(conversation, this.#core.now()) };
+    const branches = { branch: merge?.leftOut ?? 0 };
+    this.#countLeftOut({ source: name, id, leftOut: sumOf(leftOut ?? {}, session.leftOut, branches, future) });
   }
 
   /** The fate of a snapshot that is not the session, byte for byte: an earlier state is present, or restored on request. */
-  #fateOfSnapshot(relation: Relation): "present" | "replaced" | undefined {
+  #fateOfSnapshot({ relation }: Comparison): Fate {
     if (this.#replacesOthers) return "replaced";
     return relation === "earlier" ? "present" : undefined;
+  }
+
+  async #compared(existing: SessionSource, arriving: SessionSource): Promise<Comparison> {
+    return compared(await digestOf(existing), await digestOf(arriving), this.#core.options.limits);
   }
 
   #countLeftOut({ leftOut, ...item }: IncompleteItem): void {
@@ -335,40 +346,45 @@ class ImportRun {
     if (bytes > bytesMax) throw new SessionError("snapshot_too_large", { source, bytes, bytesMax });
   }
 
+  /** `turns`: those of a session that does not exist. */
   async #arrive(
     source: SessionSource,
-    fateBeside: ArrivalPolicy["fateBeside"],
-    replaces = this.#replacesOthers,
-  ): Promise<Arrived> {
+    {
+      fateBeside,
+      replaces,
+      turns,
+    }: Pick<ArrivalPolicy, "fateBeside"> & { readonly replaces: boolean; readonly turns: number },
+  ): Promise<{ readonly fate: Arrived; readonly merge: Merge | undefined }> {
     const { tenant, dryRun = false } = this.#options;
     const key = { tenant, id: parseNewId(source.record.id, "sessionId") };
     const met = dryRun ? await this.#metInDryRun(source, replaces) : undefined;
-    const { arrived: fate, turnsBefore = 0 } =
-      met ?? (await arrive(this.#core, { key, source }, { fateBeside, dryRun }));
+    const { arrived: fate, merge } = met ?? (await arrive(this.#core, { key, source }, { fateBeside, dryRun }));
     // A session that is present may be a later state than the arriving one.
-    if (dryRun && fate !== "present") await this.#dryRun.write(source, fate);
+    if (dryRun && fate !== "present") await this.#dryRun.write(source, merge);
     this.#counts[fate]++;
-    if (fate !== "present") this.#counts.turns += source.record.counters.turns - turnsBefore;
-    return fate;
+    if (fate !== "present") this.#counts.turns += merge?.added ?? turns;
+    return { fate, merge };
   }
 
   /** The fate beside a session that this dry run would have written before. @throws SessionError `session_exists` */
   async #metInDryRun(
     source: SessionSource,
     replaces: boolean,
-  ): Promise<{ readonly arrived: Arrived; readonly turnsBefore?: number } | undefined> {
-    const met = await this.#dryRun.compare(source);
+  ): Promise<{ readonly arrived: Arrived; readonly merge?: Merge } | undefined> {
+    const met = await this.#dryRun.compare(source, this.#core.options.limits);
     if (met === undefined) return undefined;
-    const isSnapshot = "checksum" in source && !met.isIdentical;
-    const arrived = isSnapshot ? this.#fateOfSnapshot(met.relation) : fateOf(met.relation, replaces);
-    if (arrived !== undefined) return { arrived, ...(arrived === "grown" && { turnsBefore: met.turns }) };
+    const { comparison, isIdentical } = met;
+    const isSnapshot = "checksum" in source && !isIdentical;
+    const fate = isSnapshot ? this.#fateOfSnapshot(comparison) : fateOf(comparison, replaces);
+    if (typeof fate === "object") return { arrived: "grown", merge: fate };
+    if (fate !== undefined) return { arrived: fate };
     const { tenant } = this.#options;
     throw new SessionError("session_exists", { sessionId: source.record.id, tenant, problem: "differs" });
   }
 
   #numberOf(conversation: Conversation): MadeId | undefined {
     if (conversation.id !== undefined) return undefined;
-    const ids = madeIds(conversation);
+    const ids = madeIds(firstBranchOf(conversation));
     const whole = ids.at(-1)!;
     const number = (this.#made.get(whole) ?? 0) + 1;
     this.#made.set(whole, number);
@@ -386,7 +402,7 @@ class ImportRun {
       yield own;
       return;
     }
-    const earlier = idsOfBeginnings(conversation).slice(0, beginningsMax);
+    const earlier = idsOfBeginnings(firstBranchOf(conversation)).slice(0, beginningsMax);
     const [isOwn, ...found] = await this.#exist([own, ...earlier]);
     let isFirst = isOwn !== true;
     if (isOwn === true) yield own;
@@ -419,11 +435,17 @@ function numbered(id: string, number: number): string {
   return number > 1 ? `${id}-${number}` : id;
 }
 
-/** The fate of a conversation; undefined where it may not take the place of another session. */
-function fateOf(relation: Relation, replaces: boolean): Exclude<Arrived, "restored"> | undefined {
-  if (relation === "grown") return "grown";
+function sumOf(...all: readonly LeftOut[]): LeftOut {
+  const sum: Record<string, number> = {};
+  for (const counts of all) for (const [kind, count] of Object.entries(counts)) sum[kind] = (sum[kind] ?? 0) + count;
+  return sum;
+}
+
+/** The fate of a conversation. */
+function fateOf(comparison: Comparison, replaces: boolean): Fate {
+  if (comparison.relation === "grown") return comparison.merge;
   // A replacement with an earlier state would delete the later turns.
-  if (relation === "same" || relation === "earlier") return "present";
+  if (comparison.relation === "same" || comparison.relation === "earlier") return "present";
   return replaces ? "replaced" : undefined;
 }
 

@@ -9,7 +9,7 @@ import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { besideOf, withBeside } from "../../conversations/kept-beside.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { fieldsIn } from "../../conversations/lists.ts";
+import { fieldsIn, textsOf } from "../../conversations/lists.ts";
 import { noMessages } from "../../conversations/refusals.ts";
 
 export const chatgpt: ConversationFormat = {
@@ -33,6 +33,7 @@ export const chatgpt: ConversationFormat = {
         id,
         parent: typeof node["parent"] === "string" ? node["parent"] : undefined,
         at: message && timeIn(message),
+        children: textsOf(node["children"]),
       })),
       current: typeof current === "string" ? current : undefined,
       read: (ids: readonly string[]) =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { importText, messagesOf, storedMessages } from "../../../../test/support/import-text.ts";
+import { branchWords, importText, messagesOf, storedMessages } from "../../../../test/support/import-text.ts";
 import { inMemory } from "../../../../test/support/in-memory.ts";
 import { nativeOf } from "../../../domain/request/native-form.ts";
 
@@ -168,4 +168,27 @@ test("a thread beside a topic is a branch of it, and a session of its own if tha
   assert.equal((await importText(forked.sessions, text, { branches: "fork" })).restored, 2);
   const { metadata } = (await forked.sessions.get("h")).info;
   assert.deepEqual(metadata, { title: "Oven", sessionId: "s", favorite: true, branchOf: "k", source: "lobechat" });
+});
+
+test("a thread that begins after a message of its topic is a branch of the session, if branches are kept", async () => {
+  const messages = [
+    row("a", 1, "user", "One?"),
+    row("b", 2, "assistant", "1", { reasoning: { content: "b" } }),
+    row("c", 3, "user", "Two?"),
+    row("d", 4, "user", "Aside?", { threadId: "h", parentId: "b" }),
+    row("e", 5, "user", "Another aside?", { threadId: "i" }),
+    row("f", 6, "user", "Of nothing?", { threadId: "j" }),
+  ];
+  const threads = [{ id: "i", topicId: "k", sourceMessageId: "a" }];
+  const text = JSON.stringify({ exportType: "sessions", version: 7, state: { messages, topics, threads } });
+  await using place = inMemory();
+  const report = await importText(place.sessions, text, { branches: "keep" });
+  const counts = { branch: 1, "row of threads": 1, "field of the file": 2 };
+  assert.deepEqual([report.restored, report.turns, report.leftOut], [1, 4, counts]);
+  const session = await place.sessions.get("k");
+  assert.deepEqual(await branchWords(session), [
+    ["1", 2, "One? 1 Two? (current)"],
+    ["2", 2, "One? 1 Aside?"],
+    ["3", 1, "One? Another aside?"],
+  ]);
 });

@@ -6,6 +6,8 @@ import { defined } from "../../../domain/values/defined.ts";
 import type { Conversation, MessageFacts } from "../../../sessions/transfer/conversation.ts";
 import { aboutConversation, restOf, says, textOf, timeIn } from "../../conversations/about.ts";
 import { inTimeOrder } from "../../conversations/time-order.ts";
+import { conversationsOfTree } from "../../conversations/branched.ts";
+import type { TreeNode } from "../../conversations/branches.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
 import { partsOfFiles } from "./app-files.ts";
@@ -18,23 +20,60 @@ export const lobechat: ConversationFormat = {
   name: "lobechat",
   title: "an export of LobeChat",
   kindOf: (document) => (tablesIn(document) === undefined ? undefined : "conversation"),
-  read: ([{ value, place }], { branches }) => {
+  read: ([{ value, place }], options) => {
     const tables = tablesIn(value)!;
     const topics = topicsIn(tables);
     if (topics.length === 0) throw noMessages(place);
+    const { branches } = options;
     const threads = topics.filter(({ thread }) => thread !== undefined);
     const shown =
       branches === "fork" ? topics : topics.filter((topic) => !threads.includes(topic) || isAlone(topic, topics));
-    return shown.map((topic, index) => {
+    return shown.flatMap((topic, index) => {
       const beside = threads.filter((thread) => thread !== topic && thread.topic === topic.topic);
+      const nodes = branches === "keep" ? nodesOf(topic, beside, tables) : [];
+      const inTree = new Set(nodes.map(({ message }) => message));
       const leftOut = new LeftOutCounts();
-      leftOut.add("branch", branches === "fork" ? 0 : beside.length);
+      const isLeftOut = ({ messages: [first] }: Topic): boolean => branches !== "fork" && !inTree.has(first!);
+      leftOut.add("branch", beside.filter(isLeftOut).length);
       // The other rows belong to no conversation: they are counted once.
       if (index === 0) countUnread(value as Fields, { tables, topics, leftOut });
-      return conversationOf(topic, { tables, place, leftOut });
+      if (branches !== "keep") return [conversationOf(topic, { tables, place, leftOut })];
+      const read = (ids: readonly string[]): Conversation => {
+        const messages = ids.map((id) => nodes[Number(id)]!.message);
+        return conversationOf({ ...topic, messages }, { tables, place, leftOut: new LeftOutCounts() });
+      };
+      const current = `${topic.messages.length - 1}`;
+      return conversationsOfTree({ nodes, current, read }, options).map((conversation) => {
+        for (const [kind, count] of Object.entries(conversation.leftOut ?? {})) leftOut.add(kind, count);
+        return { ...conversation, leftOut: leftOut.all };
+      });
     });
   },
 };
+
+interface MessageNode extends TreeNode {
+  readonly message: Fields;
+}
+
+/** The messages of a topic, and of the threads that begin after one of them, as a tree. */
+function nodesOf(topic: Topic, threads: readonly Topic[], tables: Tables): readonly MessageNode[] {
+  const nodes: MessageNode[] = [];
+  const add = (messages: readonly Fields[], after: string | undefined): void => {
+    let parent = after;
+    for (const message of messages) {
+      const id = `${nodes.length}`;
+      nodes.push({ id, parent, at: timeIn(message), message });
+      parent = id;
+    }
+  };
+  add(topic.messages, undefined);
+  for (const { thread = "", messages } of threads) {
+    const source = textOf(tables.threads.get(thread) ?? {}, ["sourceMessageId"]) ?? textOf(messages[0]!, ["parentId"]);
+    const before = nodes.find(({ message }) => source !== undefined && textOf(message, ["id"]) === source);
+    if (before !== undefined) add(messages, before.id);
+  }
+  return nodes;
+}
 
 /** Counts the rows of tables that are not read, the rows that no message names, and the fields around the tables. */
 function countUnread(
@@ -71,6 +110,7 @@ interface Tables {
   readonly sessions: ReadonlyMap<string, Fields>;
   readonly topics: ReadonlyMap<string, Fields>;
   readonly agents: ReadonlyMap<string, Fields>;
+  readonly threads: ReadonlyMap<string, Fields>;
   /** The agents of sessions, by the ids of the sessions. */
   readonly agentOf: ReadonlyMap<string, string>;
   /** The calls of results, by the ids of their messages. */
@@ -100,6 +140,7 @@ function tablesIn(document: Value): Tables | undefined {
     sessions: byId("sessions"),
     topics: byId("topics"),
     agents: byId("agents"),
+    threads: byId("threads"),
     agentOf: new Map(
       rows("agentsToSessions").map((row) => [textOf(row, ["sessionId"]) ?? "", textOf(row, ["agentId"]) ?? ""]),
     ),

@@ -8,7 +8,7 @@ import { aboutConversation, factsOf, restOf, textOf, timeIn, usageOf } from "../
 import { conversationsOfTree } from "../../conversations/branched.ts";
 import type { ConversationFormat } from "../../conversations/conversation-format.ts";
 import { LeftOutCounts } from "../../conversations/left-out.ts";
-import { listOf } from "../../conversations/lists.ts";
+import { listOf, textsOf } from "../../conversations/lists.ts";
 import { partsOfFiles } from "./app-files.ts";
 import { messagesOfApp, type AppMessage } from "./app-messages.ts";
 import { partsOfDetails, partsOfOutput } from "./open-webui-content.ts";
@@ -28,6 +28,7 @@ export const openWebui: ConversationFormat = {
       // Without parents the messages are in their order.
       parent: isTree ? parentOf(message) : list[index - 1]?.[0],
       at: timeIn(message),
+      children: textsOf(message["childrenIds"]),
     }));
     const current = isFields(history) ? textOf(history, ["currentId"]) : undefined;
     const read = (path: readonly string[]): Conversation =>
