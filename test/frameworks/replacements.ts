@@ -2,7 +2,7 @@
  * How another writer replaces turns that a framework knows. The session has two turns of the framework, then the turn "Old", which is
  * the last one that the framework knows.
  */
-import type { Session } from "../../src/index.ts";
+import type { Message, Session } from "../../src/index.ts";
 
 export const foreignTurn = (text: string): { readonly input: string; readonly output: string } => ({
   input: `${text}?`,
@@ -67,3 +67,30 @@ export const replacements: Readonly<
     expected: ["Old?", "Old."],
   },
 };
+
+/** Turn 2 of others, which grows in two steps, and turn 3 "Old": the adapter reads after each step. */
+export async function grow(session: Session, read: () => Promise<unknown>): Promise<void> {
+  const call = (id: string): object => ({ id, type: "function", function: { name: "look", arguments: "{}" } });
+  const steps: readonly (readonly object[])[] = [
+    [
+      { role: "assistant", content: null, tool_calls: [call("c1"), call("c2")] },
+      { role: "tool", tool_call_id: "c1", content: "one" },
+    ],
+    [
+      { role: "tool", tool_call_id: "c2", content: "two" },
+      { role: "assistant", content: "Again." },
+    ],
+    [{ role: "assistant", content: "Again." }],
+  ];
+  let output: readonly Message[] = [];
+  for (const step of steps) {
+    output = [...output, ...(step as readonly Message[])];
+    await session.refresh();
+    const turns = [{ input: "Where?", output, status: "done" as const }];
+    if (session.info.turn === 1) await session.append({ input: "Where?", output });
+    else await session.write({ turns: { from: 2, amends: true, turns }, onto: session.info.version });
+    await read();
+  }
+  await session.append(foreignTurn("Old"));
+  await read();
+}

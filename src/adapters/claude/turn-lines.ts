@@ -1,10 +1,14 @@
 /** Lines of a transcript as messages of turns, and turns that other frameworks have written as lines. */
 import { defined } from "../../domain/values/defined.ts";
-import { toFormat, type Turn } from "../../index.ts";
-import { places, type ForeignMessages, type ItemUsage, type ProjectedItem } from "../projection/projected-turns.ts";
+import { toFormat, type Message, type Turn, type Value } from "../../index.ts";
+import { earlierNames, places, spanOf } from "../projection/foreign-names.ts";
+import type { ForeignMessages, ItemUsage, ProjectedItem } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { ClaudeEntry } from "./entries.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
+
+/** The format of messages of Claude. */
+const format = "anthropic";
 
 /** The model of an answer of another framework that names none. */
 const unknownModel = "unknown";
@@ -23,7 +27,7 @@ export function itemOf(line: ClaudeEntry): ProjectedItem | undefined {
   );
   if (!isSaid || isHidden || uuid === undefined) return undefined;
   const { content, id, usage, model } = fieldsOf(message);
-  const messages = shownMessages({ role: type, content: plainContent(content) }, "anthropic");
+  const messages = shownMessages({ role: type, content: plainContent(content) }, format);
   const answer = type === "assistant" && typeof id === "string" ? id : undefined;
   const item = { id: answer ?? uuid, messages, kind: answer === undefined ? ("new" as const) : ("more" as const) };
   if (answer === undefined) return item;
@@ -67,22 +71,70 @@ function plainContent(content: unknown): unknown {
 export interface ShownValue {
   readonly turn: Turn;
   readonly uuid: string;
+  /** The index of the message among those of others in its turn. */
+  readonly index: number;
   readonly value: { readonly role: "user" | "assistant"; readonly content: unknown };
 }
 
-/** The messages that others have written, of each turn. A uuid says which of the equal messages of the turn it is. */
-export function shownValuesOf(
-  foreign: readonly ForeignMessages[],
+/** The messages of others that the transcript does not have. A uuid says which of the equal messages of the turn it is. */
+export function shownValuesOf(from: ForeignMessages, sessionId: string): readonly ShownValue[] {
+  const { turn, messages, known } = from;
+  const placeOf = places();
+  const shown: ShownValue[] = [];
+  for (let index = 0; index < messages.length;) {
+    const span = spanOf(messages, index, format);
+    // Each message by itself: which ones others have added together does not change its form.
+    const values = toFormat(messages.slice(index, index + span), format).flatMap((value) =>
+      withoutResults(value, answeredIn(turn, messages.slice(index, index + span))),
+    );
+    for (const value of values) {
+      const uuid = uuidOfPlace(from, sessionId, placeOf(value as unknown as Value));
+      if (index + span > known) shown.push({ turn, uuid, index, value });
+    }
+    index += span;
+  }
+  return shown;
+}
+
+/** The uuids that an earlier build may have given to messages, each with the indexes of those messages. */
+export function earlierUuidsOf(
+  from: ForeignMessages,
   sessionId: string,
-): readonly (readonly ShownValue[])[] {
-  return foreign.map(({ turn, before, messages }) => {
-    const placeOf = places(before);
-    return toFormat(messages, "anthropic").map((value) => ({
-      turn,
-      uuid: uuidOf(`${sessionId}/${turn.seq}/${placeOf(value)}/${turn.at.getTime()}`),
-      value: value as unknown as ShownValue["value"],
-    }));
-  });
+): readonly { readonly uuid: string; readonly from: number; readonly to: number }[] {
+  const valuesOf = (messages: readonly Message[]): readonly Value[] => toFormat(messages, format);
+  const hasMessage = (value: Value, messages: readonly Message[]): boolean => {
+    const given = new Set(messages.map(({ tool_call_id: id }) => id));
+    return contentOf(value).some(({ type, tool_use_id: id }) => type !== "tool_result" || given.has(id as string));
+  };
+  return earlierNames(from.messages, valuesOf, hasMessage).map(({ name, ...range }) => ({
+    uuid: uuidOfPlace(from, sessionId, name),
+    ...range,
+  }));
+}
+
+function uuidOfPlace({ turn }: ForeignMessages, sessionId: string, place: string): string {
+  return uuidOf(`${sessionId}/${turn.seq}/${place}/${turn.at.getTime()}`);
+}
+
+/** The ids of the calls whose results are in other messages of the turn. */
+function answeredIn({ input, output }: Turn, messages: readonly Message[]): ReadonlySet<unknown> {
+  const own = new Set(messages.map(({ tool_call_id: id }) => id));
+  const ids = [...input, ...output].flatMap(({ role, tool_call_id: id }) => (role === "tool" ? [id] : []));
+  return new Set(ids.filter((id) => !own.has(id)));
+}
+
+/** The value without the results that stand for those of other messages; none where nothing else is in it. */
+function withoutResults(value: Value, answered: ReadonlySet<unknown>): readonly ShownValue["value"][] {
+  const shown = value as unknown as ShownValue["value"];
+  const content = contentOf(value);
+  const rest = content.filter(({ type, tool_use_id: id }) => type !== "tool_result" || !answered.has(id));
+  if (rest.length === content.length) return [shown];
+  return rest.length === 0 ? [] : [{ ...shown, content: rest }];
+}
+
+function contentOf(value: Value): readonly Fields[] {
+  const { content } = fieldsOf(value);
+  return Array.isArray(content) ? (content as readonly Fields[]) : [{ type: "text", text: content }];
 }
 
 /**

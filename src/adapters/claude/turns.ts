@@ -4,7 +4,7 @@ import { batchesOf } from "../projection/batches.ts";
 import { ProjectedTurns, type ForeignMessages, type ProjectedWrite } from "../projection/projected-turns.ts";
 import { groupMax, linesOf, mainLog, piecesOf, type ClaudeEntry, type Piece } from "./entries.ts";
 import { uuidKey } from "./keys.ts";
-import { itemOf, linesOfTurns, shownValuesOf, type ShownValue } from "./turn-lines.ts";
+import { earlierUuidsOf, itemOf, linesOfTurns, shownValuesOf, type ShownValue } from "./turn-lines.ts";
 
 const turns = new ProjectedTurns("claude-agent");
 
@@ -30,9 +30,11 @@ export async function foreignLines(
   if (foreign.length === 0) return [];
   const newest = await Array.fromAsync(session.log(mainLog).entries({ last: entriesOfLine }));
   const last = linesOf(newest).findLast(({ uuid, parentUuid }) => uuid !== undefined && parentUuid !== undefined);
-  const shown = shownValuesOf(foreign, sessionId);
-  const known = await knownOf(session, shown.filter((_, index) => foreign[index]?.mayBeKnown === true).flat(), limits);
-  const added = shown.map((values) => values.filter(({ uuid }) => !known.has(uuid)));
+  const added: (readonly ShownValue[])[] = [];
+  for (const from of foreign) {
+    const shown = shownValuesOf(from, sessionId);
+    added.push(from.mayBeKnown ? await unknownOf(session, { from, shown, sessionId }, limits) : shown);
+  }
   const all = linesOfTurns(added, { sessionId, last });
   return foreign.map((from, index) => {
     const lines = all[index] ?? [];
@@ -43,18 +45,32 @@ export async function foreignLines(
   });
 }
 
-/** The uuids of those that the log has. */
-async function knownOf(
+/** The messages of a turn that the log does not have. */
+async function unknownOf(
   session: Session,
-  values: readonly ShownValue[],
+  {
+    from,
+    shown,
+    sessionId,
+  }: { readonly from: ForeignMessages; readonly shown: readonly ShownValue[]; readonly sessionId: string },
   { readMax }: Limits,
-): Promise<ReadonlySet<string>> {
-  const known = new Set<string>();
-  for (let at = 0; at < values.length; at += readMax) {
-    const uuids = new Map(values.slice(at, at + readMax).map(({ uuid }) => [uuidKey(uuid), uuid]));
-    for (const { key } of await session.log(mainLog).get([...uuids.keys()])) known.add(uuids.get(key ?? "") ?? "");
-  }
-  return known;
+): Promise<readonly ShownValue[]> {
+  const knownOf = async (uuids: readonly string[]): Promise<ReadonlySet<string>> => {
+    const keys = [...new Set(uuids.map(uuidKey))];
+    const known = new Set<string>();
+    for (let at = 0; at < keys.length; at += readMax)
+      for (const { key } of await session.log(mainLog).get(keys.slice(at, at + readMax))) known.add(key ?? "");
+    return known;
+  };
+  const known = await knownOf(shown.map(({ uuid }) => uuid));
+  // The log that has a message has what stood for the results that it had none of.
+  const indexes = new Set(shown.flatMap(({ uuid, index }) => (known.has(uuidKey(uuid)) ? [index] : [])));
+  const unknown = shown.filter(({ index }) => !indexes.has(index));
+  if (unknown.length === 0) return [];
+  const earlier = earlierUuidsOf(from, sessionId);
+  const knownEarlier = await knownOf(earlier.map(({ uuid }) => uuid));
+  const read = earlier.filter(({ uuid }) => knownEarlier.has(uuidKey(uuid)));
+  return unknown.filter(({ index }) => !read.some((range) => range.from <= index && index < range.to));
 }
 
 /** The writes that add them to the transcript. */

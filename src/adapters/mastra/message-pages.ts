@@ -74,7 +74,10 @@ async function countOf(threads: readonly OpenThread[]): Promise<number> {
   for (const open of threads) {
     const { logs } = open.session.info;
     const foreign = await open.foreign();
-    sum += (logs[messagesLog]?.end ?? 0) - (logs[deletionsLog]?.end ?? 0) + foreign.length;
+    sum +=
+      (logs[messagesLog]?.end ?? 0) -
+      (logs[deletionsLog]?.end ?? 0) +
+      foreign.filter(({ isStored }) => !isStored).length;
   }
   return sum;
 }
@@ -125,8 +128,10 @@ export async function* messagesIn(
   if (!isAscending) foreign.reverse();
   for await (const entry of entriesIn(open.session, range, reading)) {
     const key = entry.key ?? "";
-    while (foreign[0] !== undefined && foreign[0].key < key === isAscending) yield foreign.shift()!.message;
-    const message = messageOf(entry, open.thread);
+    while (foreign[0] !== undefined && foreign[0].key !== key && foreign[0].key < key === isAscending)
+      yield foreign.shift()!.message;
+    const grown = foreign[0]?.key === key ? foreign.shift()?.message : undefined;
+    const message = grown ?? messageOf(entry, open.thread);
     if (message !== undefined) yield message;
   }
   for (const { message } of foreign) yield message;

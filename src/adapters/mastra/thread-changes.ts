@@ -149,11 +149,19 @@ export async function adopt({ session, thread }: OpenThread, sessions: Sessions)
     await session.write({
       ...turnsOfMastra.adopted(session, known, known.length === foreign.length),
       logs: {
-        [messagesLog]: { entries: added.map(({ key, message }) => ({ key, value: storedMessage(message, thread) })) },
+        [messagesLog]: {
+          entries: added.map(({ key, message, isStored }) => ({
+            key,
+            value: storedMessage(message, thread),
+            ...defined({ ifPresent: isStored ? ("replace" as const) : undefined }),
+          })),
+        },
       },
-      documents: added.map(({ key, message }) =>
-        documentWrite(message.id, { thread: thread.id, key }, { user: idFor(thread.resourceId), if: "absent" }),
-      ),
+      documents: added
+        .filter(({ isStored }) => !isStored)
+        .map(({ key, message }) =>
+          documentWrite(message.id, { thread: thread.id, key }, { user: idFor(thread.resourceId), if: "absent" }),
+        ),
       onto: session.info.version,
     });
   }

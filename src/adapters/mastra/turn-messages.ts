@@ -1,15 +1,13 @@
-/** Messages of Mastra as messages of turns, and those of turns that others have written as messages of Mastra. */
+/** Messages of Mastra as messages of turns. */
 import { defined } from "../../domain/values/defined.ts";
-import { idFor, toFormat, type Message } from "../../index.ts";
-import { places, type ForeignMessages } from "../projection/projected-turns.ts";
+import type { Message } from "../../index.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { MastraMessage } from "./package-mastra.ts";
-import { timeKey } from "./stored-message.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 /** The format of the AI SDK, whose messages are near to those of Mastra. */
-const format = "ai-sdk-ui";
+export const format = "ai-sdk-ui";
 
 /** The messages of a turn that other frameworks read in the place of a message of Mastra. Signals have none. */
 export function shownMessagesOf({ id, role, content }: MastraMessage): readonly Message[] {
@@ -50,54 +48,10 @@ function uiPart(part: unknown): unknown {
   return state === "result" ? { ...call, state: "output-available", output } : { ...call, state: "input-available" };
 }
 
-/**
- * The messages of Mastra in the place of messages that others have written. Their ids are always the same: an id says which of the equal
- * messages of the turn it is.
- */
-export function mastraMessagesOf(
-  { turn, before, messages }: ForeignMessages,
-  {
-    sessionId,
-    threadId,
-    resourceId,
-  }: {
-    readonly sessionId: string;
-    readonly threadId: string;
-    readonly resourceId: string;
-  },
-): readonly (MastraMessage & { readonly createdAt: Date })[] {
-  const began = turn.at.getTime();
-  const placeOf = places(before);
-  return toFormat(messages, format).map((value) => {
-    const { role, parts } = value as unknown as { readonly role: string; readonly parts: readonly Fields[] };
-    const id = idFor(`${sessionId}/turn-${turn.seq}-${placeOf(value)}-${timeKey(began)}`);
-    const content = { format: 2, parts: parts.flatMap(mastraPart) };
-    return { id, role, type: "text", threadId, resourceId, createdAt: turn.at, content };
-  });
-}
-
-/** A part of the AI SDK as one of Mastra. */
-function mastraPart(part: Fields): readonly object[] {
-  const { type, toolCallId, input, output, errorText, state, mediaType, url, filename, text } = part;
-  if (type === "file") return [defined({ type, mimeType: mediaType, data: url, filename })];
-  if (type === "reasoning") return [{ type, reasoning: text, details: [{ type: "text", text }] }];
-  if (typeof type !== "string") return [];
-  const isCall = type === "dynamic-tool" || type.startsWith("tool-");
-  if (!isCall) return [part];
-  const toolName = type === "dynamic-tool" ? part["toolName"] : type.slice("tool-".length);
-  const call = { toolCallId, toolName, args: input };
-  const outcomes: Readonly<Record<string, object>> = {
-    "output-available": { state: "result", result: output },
-    "output-error": { state: "output-error", errorText },
-  };
-  const outcome = outcomes[String(state)] ?? { state: "call" };
-  return [{ type: "tool-invocation", toolInvocation: { ...call, ...outcome } }];
-}
-
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value ?? null);
 }
 
-function fieldsOf(value: unknown): Fields {
+export function fieldsOf(value: unknown): Fields {
   return typeof value === "object" && value !== null ? (value as Fields) : {};
 }

@@ -61,12 +61,15 @@ interface TurnEnd {
   readonly at?: number;
 }
 
-/** Messages of other writers that the transcript does not have. */
+/** Messages of other writers in a turn, of which the transcript does not have the last ones. */
 export interface ForeignMessages {
   readonly turn: Turn;
-  /** The number of messages of other writers in the turn before them. */
-  readonly before: number;
+  /** All messages of other writers in the turn. */
   readonly messages: readonly Message[];
+  /** The number of those that the transcript has. */
+  readonly known: number;
+  /** The number of those that it has once these are added. */
+  readonly added: number;
   /** True where others have replaced turns, and the transcript may have some of these messages. */
   readonly mayBeKnown: boolean;
 }
@@ -128,9 +131,10 @@ export class ProjectedTurns {
     const found: ForeignMessages[] = [];
     for await (const turn of session.turns({ from })) {
       if (turn.status === "open" || turn.status === "waiting") break;
-      const before = stands && turn.seq === position.turn ? position.others : 0;
-      const messages = this.#othersIn(turn).slice(before);
-      if (messages.length > 0) found.push({ turn, before, messages, mayBeKnown: !stands });
+      const known = stands && turn.seq === position.turn ? position.others : 0;
+      const messages = this.#othersIn(turn);
+      const added = messages.length;
+      if (added > known) found.push({ turn, messages, known, added, mayBeKnown: !stands });
     }
     return found;
   }
@@ -155,8 +159,7 @@ export class ProjectedTurns {
   adopted({ info }: Session, foreign: readonly ForeignMessages[], isWhole: boolean): ProjectedWrite {
     const last = foreign.at(-1);
     if (last === undefined) return {};
-    const others = last.before + last.messages.length;
-    const { turn } = last;
+    const { turn, added: others } = last;
     const end = { ...endOf(turn), at: turn.at.getTime() };
     return this.#positioned({ turn: turn.seq, others, version: isWhole ? info.seen.version : 0, end });
   }
@@ -346,21 +349,6 @@ export class ProjectedTurns {
   #positioned(position: Position): Pick<SessionWrite, "set"> {
     return { set: { metadata: { [this.#name]: position as unknown as Value } } };
   }
-}
-
-/**
- * Names values in the place of messages of a turn: a value by its content and by the number of equal ones before it, so that a value has
- * its name also once others have replaced what was around it.
- * @param before the number of messages of the turn before them
- */
-export function places(before: number): (value: Value) => string {
-  const counts = new Map<string, number>();
-  return (value) => {
-    const digest = digestOf([value as unknown as Message]);
-    const count = counts.get(digest) ?? 0;
-    counts.set(digest, count + 1);
-    return [before, digest, count].join("-");
-  };
 }
 
 /** True where the last known turn begins with the messages that it had. */

@@ -11,6 +11,7 @@ import {
 } from "@anthropic-ai/claude-agent-sdk";
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { doctor } from "../../../src/admin.ts";
 import { claudeStore } from "../../../src/adapters/claude.ts";
@@ -19,7 +20,7 @@ import { callStore, storeBefore } from "../../../src/store/calls/forwarding-stor
 import { openMemory } from "../../../src/store/memory.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
-import { foreignTurn, replacements } from "../replacements.ts";
+import { foreignTurn, grow, replacements } from "../replacements.ts";
 import { conversation } from "./lines.ts";
 
 const projectKey = "-srv-shop";
@@ -259,6 +260,58 @@ for (const [title, { meanwhile, expected }] of Object.entries(replacements))
       assert.deepEqual(await foreign(), expected);
     }
   });
+
+/** The texts of lines, and the calls of results. */
+const wordsOf = (lines: readonly SessionStoreEntry[]): readonly unknown[] =>
+  lines.flatMap(({ message }) => {
+    const { content } = message as { readonly content: string | readonly Record<string, unknown>[] };
+    return typeof content === "string" ? [content] : content.map(({ text, tool_use_id: of, id }) => text ?? of ?? id);
+  });
+
+test("a turn of others that grows in steps is in the transcript once, also where others replace a later turn", async () => {
+  await using place = inMemory();
+  const store = claudeStore(place.sessions);
+  const key = { projectKey, sessionId: randomUUID() };
+  await store.append(key, conversation(key.sessionId, ["Question 0?", "Answer 0."]));
+  const touch = async (): Promise<void> => {
+    const parentUuid = (await store.load(key))?.at(-1)?.uuid ?? null;
+    await store.append(key, [{ ...chain(key.sessionId, [{ ...said("Note"), isMeta: true }])[0]!, parentUuid }]);
+  };
+  const words = async (): Promise<readonly unknown[]> =>
+    wordsOf((await store.load(key)) ?? [])
+      .slice(2)
+      .filter((word) => word !== "Note");
+  const session = await place.another().get(`claude/${projectKey}/${key.sessionId}`);
+  await grow(session, async () => {
+    const before = await words();
+    await touch();
+    assert.deepEqual(await words(), before);
+  });
+  // The first result of c2 stands for the one that was missing.
+  const expected = ["Where?", "c1", "c2", "c2", "c1", "c2", "Again.", "Again.", "Old?", "Old."];
+  assert.deepEqual(await words(), expected);
+  await place.clock.advance(1000);
+  await session.refresh();
+  await session.truncate(2);
+  await session.append(foreignTurn("New"));
+  for (const _ of ["read", "stored"]) {
+    assert.deepEqual(await words(), [...expected, "New?", "New."]);
+    await touch();
+  }
+});
+
+test("a transcript in which an earlier build has named messages of others has each of them once", async () => {
+  await using place = inMemory();
+  const path = new URL("./earlier-transcript.json", import.meta.url);
+  const session = await place.sessions.restore(JSON.parse(readFileSync(path, "utf8")) as never);
+  const store = claudeStore(place.sessions);
+  const key = { projectKey, sessionId: "earlier" };
+  const stored = wordsOf((await store.load(key)) ?? []);
+  await place.clock.advance(1000);
+  await session.truncate(2);
+  await session.append(foreignTurn("New"));
+  assert.deepEqual(wordsOf((await store.load(key)) ?? []), [...stored, "New?", "New."]);
+});
 
 test("a session that another framework has begun is resumed by its id, by its own user in one project", async () => {
   await using place = inMemory();

@@ -4,6 +4,7 @@ import "./resolve.ts";
 import type { MastraDBMessage } from "@mastra/core/agent";
 import type { MemoryStorage } from "@mastra/core/storage";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { doctor, erase } from "../../../src/admin.ts";
 import { perdureMemory } from "../../../src/adapters/mastra.ts";
@@ -12,7 +13,7 @@ import { callStore, storeBefore } from "../../../src/store/calls/forwarding-stor
 import { openMemory } from "../../../src/store/memory.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
-import { foreignTurn, replacements } from "../replacements.ts";
+import { foreignTurn, grow, replacements } from "../replacements.ts";
 import { messageOf, threadOf } from "./messages.ts";
 
 /** The texts of the turns: questions, then answers. */
@@ -183,6 +184,69 @@ for (const [title, { meanwhile, expected }] of Object.entries(replacements))
     own.push("Answer 9.");
     assert.deepEqual(await foreign(), expected);
   });
+
+test("a turn of others that grows in steps is in the thread once, also where others replace a later turn", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  await memory.saveMessages({ messages: exchange(0) });
+  const touch = (): Promise<unknown> => memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  const shown = async (): Promise<readonly unknown[]> => {
+    const { messages, total } = await memory.listMessages({ threadId: "t", perPage: false });
+    assert.equal(messages.length, total);
+    return messages.slice(2).flatMap(({ content }) =>
+      content.parts.flatMap((part): readonly unknown[] => {
+        if (part.type === "text") return [part.text];
+        return part.type === "tool-invocation" ? [Object.values(part.toolInvocation).at(-1)] : [];
+      }),
+    );
+  };
+  await grow(await place.another().get("mastra/t"), async () => {
+    const before = await shown();
+    await touch();
+    assert.deepEqual(await shown(), before);
+  });
+  const expected = ["Where?", "one", "two", "Again.", "Again.", "Old?", "Old."];
+  assert.deepEqual(await shown(), expected);
+  await place.clock.advance(1000);
+  const others = await session();
+  await others.truncate(2);
+  await others.append(foreignTurn("New"));
+  for (const _ of ["read", "stored"]) {
+    assert.deepEqual(await shown(), [...expected, "New?", "New."]);
+    await touch();
+  }
+});
+
+test("a thread in which an earlier build has named messages of others has each of them once", async () => {
+  await using place = inMemory();
+  const path = new URL("./earlier-thread.json", import.meta.url);
+  const { snapshot, documents } = JSON.parse(readFileSync(path, "utf8")) as { snapshot: never; documents: never[] };
+  const session = await place.sessions.restore(snapshot);
+  await place.sessions.documents("mastra").write(documents);
+  const memory = await perdureMemory(place.sessions);
+  const stored = await textsIn(memory);
+  assert.equal(stored.length, 8);
+  await place.clock.advance(1000);
+  await session.truncate(2);
+  await session.append(foreignTurn("New"));
+  for (const _ of ["read", "stored"]) {
+    assert.deepEqual(await textsIn(memory), [...stored, "New?", "New."]);
+    await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  }
+});
+
+test("a turn of others with more messages than a commit takes documents is in the thread whole", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  await memory.saveMessages({ messages: exchange(0) });
+  const texts = Array.from({ length: 130 }, (_, at) => `Step ${at}.`);
+  const output = texts.map((content) => ({ role: "assistant" as const, content }));
+  await (await session()).append({ input: "Go.", output });
+  for (const _ of ["read", "stored"]) {
+    assert.deepEqual((await textsIn(memory)).slice(3), texts);
+    await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  }
+});
 
 test("a message of others that was deleted stays deleted where others replace a later turn, and its id can be saved again", async () => {
   await using place = inMemory();

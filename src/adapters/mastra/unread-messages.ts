@@ -1,0 +1,107 @@
+/** Which messages of others a thread does not have yet. */
+import type { Session, Sessions } from "../../index.ts";
+import type { ForeignMessages } from "../projection/projected-turns.ts";
+import { earlierIdsOf, shownMessagesIn, withResults, type ShownMessage, type ThreadNames } from "./foreign-messages.ts";
+import type { MastraMessage, MastraThread } from "./package-mastra.ts";
+import { documentKeyOf, messageOf, scope, type Place } from "./stored-message.ts";
+import { messagesLog, tombstonesLog } from "./stored-thread.ts";
+
+/** What the thread does not have of the messages of others in a turn. */
+export interface Unread {
+  readonly from: ForeignMessages;
+  readonly shown: readonly ShownMessage[];
+  /** Messages of the log, with the results that their calls have since. */
+  readonly grown: readonly { readonly key: string; readonly message: MastraMessage; readonly isStored: true }[];
+}
+
+/** Where messages with these ids are; null for those that were deleted, or moved to another thread. */
+type Finder = (ids: readonly string[]) => Promise<ReadonlyMap<string, Place | null>>;
+
+export async function unreadOf(
+  foreign: readonly ForeignMessages[],
+  { session, thread }: { readonly session: Session; readonly thread: MastraThread },
+  sessions: Sessions,
+): Promise<readonly Unread[]> {
+  const names: ThreadNames = { sessionId: session.id, threadId: thread.id, resourceId: thread.resourceId };
+  const find = finder(session, sessions);
+  const read = foreign.map((from) => {
+    const all = shownMessagesIn(from, names);
+    return { from, all, asked: all.filter(({ indexes }) => from.mayBeKnown || isBegun(from, indexes)) };
+  });
+  const found = await find(read.flatMap(({ asked }) => asked.map(({ message }) => message.id)));
+  const unread: Unread[] = [];
+  for (const { from, all, asked } of read) {
+    const calling = asked.filter(({ indexes }) => indexes.length > 1);
+    const grown = await grownOf(calling, found, { session, thread });
+    const isRead = ({ indexes: [first = 0], message }: ShownMessage): boolean =>
+      found.has(message.id) ||
+      (!from.mayBeKnown && first < from.known && !asked.some((one) => one.message === message));
+    const open = all.filter((shown) => !isRead(shown));
+    unread.push({ from, grown, shown: await unknownOf(from, open, { find, names }) });
+  }
+  return unread;
+}
+
+/** True where the thread has the first of these messages, and not all of them. */
+function isBegun({ known }: ForeignMessages, indexes: readonly number[]): boolean {
+  return indexes[0]! < known && indexes.at(-1)! >= known;
+}
+
+/** Those of the open messages that the thread has under no id of an earlier build. */
+async function unknownOf(
+  from: ForeignMessages,
+  open: readonly ShownMessage[],
+  { find, names }: { readonly find: Finder; readonly names: ThreadNames },
+): Promise<readonly ShownMessage[]> {
+  let isKnown = (index: number): boolean => index < from.known;
+  if (from.mayBeKnown && open.length > 0) {
+    const earlier = earlierIdsOf(from, names.sessionId);
+    const found = await find([...new Set(earlier.map(({ name }) => name))]);
+    const ranges = earlier.filter(({ name }) => found.has(name));
+    isKnown = (index) => ranges.some((range) => range.from <= index && index < range.to);
+  }
+  const indexes = [...new Set(open.flatMap((shown) => shown.indexes))].toSorted((a, b) => a - b);
+  const rest = indexes.filter((index) => !isKnown(index));
+  if (rest.length === indexes.length) return open;
+  // Results of calls that an earlier build has stored are messages by themselves.
+  const alone = shownMessagesIn(from, names, rest);
+  const found = await find(alone.map(({ message }) => message.id));
+  return alone.filter(({ message }) => !found.has(message.id));
+}
+
+/** The stored messages with the results that their calls have since. */
+async function grownOf(
+  shown: readonly ShownMessage[],
+  places: ReadonlyMap<string, Place | null>,
+  { session, thread }: { readonly session: Session; readonly thread: MastraThread },
+): Promise<Unread["grown"]> {
+  const grown: { key: string; message: MastraMessage; isStored: true }[] = [];
+  for (const { message } of shown) {
+    const place = places.get(message.id);
+    if (place == null || place.thread !== thread.id) continue;
+    const [entry] = await session.log(messagesLog).get([place.key]);
+    const stored = entry && messageOf(entry, thread);
+    const whole = stored && withResults(stored, message);
+    if (whole !== undefined) grown.push({ key: place.key, message: whole, isStored: true });
+  }
+  return grown;
+}
+
+function finder(session: Session, sessions: Sessions): Finder {
+  const { documentsMax, readMax } = sessions.limits;
+  const size = Math.min(documentsMax, readMax);
+  return async (ids) => {
+    const found = new Map<string, Place | null>();
+    for (let at = 0; at < ids.length; at += size) {
+      const keys = new Map(ids.slice(at, at + size).map((id) => [documentKeyOf(id), id]));
+      const documents = await sessions.documents(scope).getMany([...keys.keys()]);
+      const deleted = new Set((await session.log(tombstonesLog).get([...keys.keys()])).map(({ key }) => key));
+      for (const [key, id] of keys) {
+        const document = documents.get(key);
+        if (document !== undefined) found.set(id, document.value as unknown as Place);
+        else if (deleted.has(key)) found.set(id, null);
+      }
+    }
+    return found;
+  };
+}
