@@ -410,7 +410,13 @@ test("wrong options of memory are refused before anything is written", async () 
   await assert.rejects(session.rate(1, { rating: "good" as "up" }), { code: "argument_invalid" });
   await assert.rejects(session.rate(1, { rating: Number.NaN }), { code: "argument_invalid" });
   await assert.rejects(session.rate(1, { rating: "up", comment: "x".repeat(2001) }), { code: "argument_invalid" });
-  await assert.rejects(session.summarize({ to: 2 }), { code: "range_invalid" });
+  for (const turn of [1.5, Number.NaN, -1, 2])
+    for (const call of [session.pin(turn), session.rate(turn, { rating: "up" }), session.summarize({ to: turn })])
+      await assert.rejects(call, { code: "range_invalid" });
+  await assert.rejects(session.summarize({ to: 0 }), { code: "range_invalid" });
+  await assert.rejects(session.summarize({ summarizer: "x" as never }), { code: "argument_invalid" });
+  await assert.rejects(session.summarize({ agent: "unknown" }), { code: "agent_unknown" });
+  await session.rate(1, { rating: "up", comment: "x".repeat(2000) });
   await assert.rejects(session.summarize({ to: 1 }), { code: "model_missing" });
   await assert.rejects(session.summarize({ other: 1 } as never), { code: "argument_invalid" });
   assert.equal(await session.summarize(), null, "too short");

@@ -6,7 +6,10 @@ import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { assertSound, fill, naming, recording } from "../../../test/support/summarizing.ts";
 import { sessionChanges } from "../../domain/record/change.ts";
 import { feedbackLog, memoryLog } from "../../domain/record/entry.ts";
+import { putMemory } from "../../domain/memory/turn-memory.ts";
 import type { Model, Session } from "../../index.ts";
+import { Handle } from "../handle/handle.ts";
+import { coreOf } from "../sessions.ts";
 
 test("marks and ratings are of one turn: after a truncation another turn with its number has none", async () => {
   await using place = inMemory();
@@ -444,4 +447,75 @@ test("a mark of a turn that another writer deletes meanwhile is not stored", asy
     await assert.rejects(marking, { code: "range_invalid" });
     assert.deepEqual(await storedMarks(place), []);
   }
+});
+
+test("ratings without marks, and marks without ratings, go with their turns too", async () => {
+  for (const mark of [
+    (session: Session) => session.rate(2, { rating: "up", comment: "goes" }),
+    (session: Session) => session.pin(2),
+    (session: Session) => session.leaveOut(2),
+  ]) {
+    await using place = inMemory();
+    const session = await place.sessions.create({ id: "s" });
+    await fill(session, 1, 2);
+    await mark(session);
+    await session.truncate(1);
+    assert.deepEqual(await storedMarks(place), []);
+  }
+});
+
+test("a truncation deletes the marks of its branch, and those of turns that no branch has any more", async () => {
+  await using place = inMemory({ model: recording().model });
+  const session = await marked(place);
+  await (
+    await session.edit(3, "edited3")
+  ).done;
+  await session.pin(3);
+  await session.rate(3, { rating: "up", comment: "of the second branch" });
+  assert.deepEqual(await storedMarks(place), [2, 3, 4, "stays", "goes", "of the second branch"]);
+  await session.truncate(2);
+  assert.deepEqual(await storedMarks(place), [2, 4, "stays", "goes"], "those of the first branch stay");
+
+  await using plain = inMemory();
+  const old = await marked(plain);
+  // As an earlier version left them, whose questions did not delete the marks of the turns that they replaced.
+  const handle = new Handle(
+    coreOf(plain.sessions),
+    (await coreOf(plain.sessions).find({ tenant: "default", id: "s" }))!.record,
+  );
+  const memory = { pinned: [[4, "gone"]], leftOut: [[1, "gone"]] } as const;
+  await handle.write((draft, context) => putMemory(draft, { memory, summarized: undefined }, context));
+  await old.refresh();
+  await old.truncate(2);
+  assert.deepEqual(await storedMarks(plain), [1, "stays"]);
+});
+
+test("the removal of a branch leaves the marks of the branches that are not shown", async () => {
+  await using place = inMemory({ model: recording().model });
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  for (const branch of [1, 2, 3]) {
+    await session.rate(2, { rating: "up", comment: `of branch ${branch}` });
+    await place.clock.advance(1);
+    if (branch < 3) await (await session.edit(2, `edited ${branch}`)).done;
+  }
+  await session.removeBranch("2");
+  assert.deepEqual(await storedMarks(place), ["of branch 1", "of branch 3"]);
+});
+
+test("a truncation that deletes no marked turn writes no marks and no ratings", async () => {
+  await using place = inMemory();
+  const session = await marked(place);
+  await session.append({ input: "word5", output: "reply5" });
+  const commits = committedLogs(place);
+  await session.truncate(4);
+  assert.deepEqual(
+    commits.flat().filter((log) => log === memoryLog || log === feedbackLog),
+    [],
+  );
+  await session.truncate(3);
+  assert.deepEqual(
+    commits.at(-1)?.filter((log) => log === memoryLog || log === feedbackLog),
+    [memoryLog],
+  );
 });

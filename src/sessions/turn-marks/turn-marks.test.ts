@@ -171,16 +171,22 @@ test("a session has at most 200 turns that are left out, and marks and ratings o
   assert.throws(() => put([], gone.slice(180)), { code: "write_too_large" });
   // As an earlier version left them, whose questions did not delete the marks of the turns that they replaced.
   const handle = new Handle(coreOf(place.sessions), record);
+  for (const memory of [
+    { pinned: gone.slice(181), leftOut: [] },
+    { pinned: [], leftOut: gone.slice(1) },
+  ]) {
+    await handle.peek();
+    await handle.write((draft, at) => putMemory(draft, { memory, summarized: undefined }, at));
+    await session.refresh();
+    await session.pin(1);
+    await session.leaveOut(2);
+    assert.deepEqual(await session.memory(), { pinned: [1], leftOut: [2] });
+  }
   const old = { rating: { turn: 9, rating: "up", by: null, at: new Date(0) } as const, identity: "gone" };
   const ratings = Array.from({ length: 1000 }, () => old);
-  await handle.write((draft, at) =>
-    putMemory(draft, { memory: { pinned: gone.slice(181), leftOut: gone.slice(1) }, summarized: undefined }, at),
-  );
+  await handle.peek();
   await handle.write((draft, at) => putRatings(draft, { ratings, kept: 0 }, at));
   await session.refresh();
-  await session.pin(1);
-  await session.leaveOut(2);
-  assert.deepEqual(await session.memory(), { pinned: [1], leftOut: [2] });
   await session.rate(2, { rating: "up", by: "ana" });
   assert.deepEqual(
     (await session.ratings()).map(({ by }) => by),
