@@ -78,7 +78,8 @@ export interface ErrorDetails {
   };
   readonly document_not_found: { scope: string; key: string };
   readonly document_too_large: { scope: string; key: string; bytes: number; bytesMax: number };
-  readonly attachment_not_found: InSession & { hash: string };
+  /** `sessionId`: absent for the reader of a share. */
+  readonly attachment_not_found: Partial<InSession> & { hash: string };
   readonly attachment_too_large: InSession & { bytesMax: number };
   readonly attachments_exceeded: InSession & { attachments: number; attachmentsMax: number };
   /** `problem`: this process opens no attachment store, or a call of the store failed. */

@@ -71,7 +71,9 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   document_too_large: (d) =>
     `document ${d.key} of scope ${d.scope} has ${d.bytes} bytes, the limit is ${d.bytesMax}; store large data elsewhere and a reference here, or raise limits.documentBytesMax`,
   attachment_not_found: (d) =>
-    `session ${d.sessionId} has no attachment ${d.hash}; put it with session.attachments.put, or list those of the session`,
+    d.sessionId === undefined
+      ? `the shared session shows no attachment ${d.hash}; open one that a message of its turns names`
+      : `session ${d.sessionId} has no attachment ${d.hash}; put it with session.attachments.put, or list those of the session`,
   attachment_too_large: (d) =>
     `the attachment of session ${d.sessionId} has more than ${d.bytesMax} bytes; store it elsewhere and append its URL, or raise limits.attachmentBytesMax`,
   attachments_exceeded: (d) =>

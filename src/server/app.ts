@@ -12,7 +12,7 @@ import { resolveOptions, type ServerOptions, type ServerSettings } from "./optio
 import { logBackgroundEvents } from "./request-log.ts";
 import { addAdminRoutes } from "./routes/admin-routes.ts";
 import { addAnswerRoutes } from "./routes/answer-routes.ts";
-import { addAttachmentRoutes } from "./routes/attachments/attachment-routes.ts";
+import { addAttachmentRoutes, addSharedAttachmentRoute } from "./routes/attachments/attachment-routes.ts";
 import { addArchiveRoutes } from "./routes/archive-routes.ts";
 import { addChatRoutes } from "./routes/chat-routes.ts";
 import { addDeviceConversationRoutes } from "./routes/conversations/device-conversations.ts";
@@ -117,6 +117,7 @@ function addRoutes(
   addDeviceConversationRoutes(shared, deviceConversations);
   addUserConversationRoutes(shared);
   addSharedRoutes(shared);
+  addSharedAttachmentRoute(shared);
   addSessionRoutes(shared);
   addListRoutes(shared);
   addTurnRoutes(shared);

@@ -80,7 +80,7 @@ test("a share opens one session to read, in any process, and shows what was said
   ]);
   assert.deepEqual(await here.sessions.shares(session.id), [share]);
   const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(shared)).toSorted();
-  assert.deepEqual(methods, ["constructor", "info", "turns", "verify", "watch"]);
+  assert.deepEqual(methods, ["constructor", "info", "openAttachment", "turns", "verify", "watch"]);
 });
 
 test("a token that is wrong, revoked or expired, or whose session is gone, opens nothing, with one answer", async () => {

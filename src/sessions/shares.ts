@@ -1,6 +1,9 @@
 /** Read-only links to a session: each has a token that opens this one session, until it expires or is revoked. */
+import { parseHash } from "../domain/attachments/attachment.ts";
+import { referencesIn } from "../domain/attachments/reference-url.ts";
 import { removeSession } from "../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../domain/record/record.ts";
+import type { Message } from "../domain/turns/turn.ts";
 import { defined } from "../domain/values/defined.ts";
 import { parseDuration, type Duration } from "../domain/values/duration.ts";
 import { formatValue } from "../domain/values/format-value.ts";
@@ -12,6 +15,7 @@ import { internalChange } from "./core/internal-record.ts";
 import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { Handle } from "./handle/handle.ts";
+import { openedAttachment, type AttachmentRange, type OpenAttachment } from "./session/attachments.ts";
 import { sharedTurn, type SharedTurn } from "./shares/shared-turn.ts";
 import {
   openedBy,
@@ -172,6 +176,19 @@ export class SharedSession {
   }
 
   /**
+   * Open an attachment that a message shows, or a range of it, as `session.attachments.open`. The turns are read until one names it.
+   * @throws SessionError `attachment_not_found`, also for an attachment of the session that no message shows; `share_not_found`,
+   *   `range_invalid`, `argument_invalid`
+   */
+  async openAttachment(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
+    const parsed = parseHash(hash);
+    const handle = await this.#handle();
+    for await (const turn of readTurns(handle, { from: 1 }))
+      if (isShownIn(sharedTurn(turn), parsed)) return await openedAttachment(this.#core, handle.record, parsed, range);
+    throw new SessionError("attachment_not_found", { hash: parsed });
+  }
+
+  /**
    * Watch the session: turns as they begin and end. Ends with the session's life, or by an error once the share is revoked or has
    * expired: nothing that was written later comes.
    * @throws SessionError `share_not_found`, `argument_invalid`, `closed`
@@ -192,6 +209,12 @@ export class SharedSession {
   async #handle(): Promise<Handle> {
     return new Handle(this.#core, (await verified(this.#core, this.#token)).session);
   }
+}
+
+function isShownIn({ input, output }: SharedTurn, hash: string): boolean {
+  return referencesIn([...input, ...output] as readonly Pick<Message, "content">[]).some(
+    (reference) => reference.hash === hash,
+  );
 }
 
 async function verified(core: Core, token: string): Promise<OpenedShare> {

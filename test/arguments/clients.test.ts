@@ -194,6 +194,13 @@ const shared = async (): Promise<RemoteSharedSession> => {
 const ofSharedSession: Calls<Place> = {
   info: async () => ({ of: await shared(), args: [] }),
   turns: async () => ({ of: await shared(), args: [{ last: 1 }] }),
+  openAttachment: async () => {
+    const session = await serving.sessions.create({ id: `shared-${++made}` });
+    const { hash, part } = await session.attachments.put(Buffer.from("text"), { type: "a/b" });
+    await session.append({ input: [{ role: "user", content: [part] }] });
+    const { token } = await serving.sessions.share(session.id);
+    return { of: openShare({ ...at, token }), args: [hash, { from: 0, to: 1 }] };
+  },
   watch: async () => ({ of: await shared(), args: [{ after: 0, signal: stopped() }] }),
 };
 

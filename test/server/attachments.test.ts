@@ -285,3 +285,54 @@ test("a token, a key or a device that no header can carry is refused, and not qu
   // A file of a key ends in a line break.
   await connect({ url, key: `${await here.key("write")}\n`, fetch }).create({ id: "s" });
 });
+
+test("the reader of a share opens what its messages show, and nothing else of the session or of others", async () => {
+  await using here = serve({});
+  const session = await here.sessions.create({ id: "s" });
+  const other = await here.sessions.create({ id: "other" });
+  const put = async (text: string | Buffer, to = session): ReturnType<typeof session.attachments.put> =>
+    await to.attachments.put(Buffer.from(text), { type: "image/png", name: "a.png" });
+  const shown = await put(given);
+  const [unnamed, hidden, replaced, foreign] = [
+    await put("no turn names it"),
+    await put("the result of a tool"),
+    await put("in a turn that is replaced"),
+    await put("of another session", other),
+  ];
+  await session.append({ input: [{ role: "user", content: [shown.part] }], output: "a map" });
+  await session.append({
+    input: [
+      { role: "system", content: [hidden.part] },
+      { role: "user", content: "go on" },
+    ],
+  });
+  await session.append({ input: [{ role: "user", content: [replaced.part] }] });
+  await session.truncate(2);
+  const { token, id } = await here.sessions.share("s");
+  const local = await here.sessions.openShare(token);
+  const remote = openShare({
+    url: "http://server.test",
+    token,
+    fetch: async (request, init) => await here.server.fetch(new Request(request, init)),
+  });
+  for (const reader of [local, remote]) {
+    const opened = await reader.openAttachment(hash);
+    assert.deepEqual([opened.type, opened.length, opened.name], ["image/png", given.length, "a.png"]);
+    assert(Buffer.concat(await Array.fromAsync(opened)).equals(given));
+    const part = await reader.openAttachment(hash, { from: piece, to: piece + 9 });
+    assert(Buffer.concat(await Array.fromAsync(part)).equals(given.subarray(piece, piece + 10)));
+    for (const one of [unnamed, hidden, replaced, foreign])
+      await assert.rejects(reader.openAttachment(one.hash), (error) => {
+        assert(hasCode(error, "attachment_not_found"), String(error));
+        assert.equal(error.details.sessionId, undefined);
+        return true;
+      });
+  }
+  // The token opens this one route alone, and nothing once it is revoked.
+  for (const path of [attachments, `${attachments}/${hash}`, "/v1/shared/attachments"])
+    assert((await get(here, token, path)).status >= 401, path);
+  assert.equal((await upload(here, token, "/v1/shared/attachments", { body: given })).status, 404);
+  await here.sessions.unshare(id);
+  for (const reader of [local, remote])
+    await assert.rejects(reader.openAttachment(hash), (error) => hasCode(error, "share_not_found"));
+});

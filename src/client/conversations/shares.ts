@@ -1,7 +1,9 @@
 /** Read-only links to a session over HTTP: made by their owner, read by the token. */
 import { guardNames, guardObject, guardSignal, type OptionNames } from "../../domain/values/option-names.ts";
 import type {
+  AttachmentRange,
   EntryRange,
+  OpenAttachment,
   SharedInfo,
   SharedNews,
   SharedTurn,
@@ -17,6 +19,7 @@ import {
   type WireShared,
   type WireSharedTurn,
 } from "../../protocol/wire-conversations.ts";
+import { RemoteAttachments } from "../attachments/remote-attachments.ts";
 import { headerSecret, Http, type HttpOptions } from "../http.ts";
 import { logPages } from "../log-pages.ts";
 import { resumeEvents } from "../resume-events.ts";
@@ -81,6 +84,14 @@ export class RemoteSharedSession {
     const isWhole = range.last === undefined && range.to === undefined;
     const asked = isWhole ? { from: 1, ...range } : range;
     return logPages(this.#http, "/v1/shared/turns", asked, (turn) => sharedTurnOfWire(turn as WireSharedTurn));
+  }
+
+  /**
+   * Opens an attachment that a message shows, or a range of it, to read once.
+   * @throws SessionError `attachment_not_found`, `share_not_found`, `range_invalid`, `argument_invalid`
+   */
+  async openAttachment(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
+    return await new RemoteAttachments(this.#http, "/v1/shared").open(hash, range);
   }
 
   /**

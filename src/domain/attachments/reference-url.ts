@@ -52,7 +52,7 @@ function mayHold(value: Value | undefined): boolean {
 }
 
 /** The references in the parts of messages. A text that only reads like one is none. */
-export function referencesIn(messages: readonly Message[]): readonly ReferenceUrl[] {
+export function referencesIn(messages: readonly Pick<Message, "content">[]): readonly ReferenceUrl[] {
   const found: ReferenceUrl[] = [];
   for (const { content } of messages) if (typeof content === "object") collect(content, found);
   return found;

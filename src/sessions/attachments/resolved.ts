@@ -55,7 +55,7 @@ class Resolver {
   }
 
   async #part(part: Value): Promise<Value> {
-    for (const reference of referencesIn([{ role: "user", content: [part] }])) await this.#resolve(reference);
+    for (const reference of referencesIn([{ content: [part] }])) await this.#resolve(reference);
     let missing = "";
     const urlOf = (reference: ReferenceUrl): string | undefined => {
       const shown = this.#shown.get(keyOf(reference));

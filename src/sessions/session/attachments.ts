@@ -7,6 +7,8 @@ import { SessionError } from "../../errors.ts";
 import { attachmentsOf, bytesOf, findAttachment, type ByteSpan } from "../attachments/list.ts";
 import { parseSource, type AttachmentSource } from "../attachments/pieces.ts";
 import { putAttachment } from "../attachments/put.ts";
+import type { Referrer } from "../attachments/records.ts";
+import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import { traceCall } from "../tracing/operation.ts";
 
@@ -102,11 +104,22 @@ export class Attachments {
     const { core, record } = this.#handle;
     return await traceCall(this.#handle.about("attachments.open"), async () => {
       core.guardOpen();
-      const attachment = await findAttachment(core, record, parsed);
-      const span = spanOf(range, attachment);
-      return { ...attachment, [Symbol.asyncIterator]: () => bytesOf(core, record, attachment, span) };
+      return await openedAttachment(core, record, parsed, range);
     });
   }
+}
+
+/** An attachment of a session. @throws SessionError as {@link Attachments.open} */
+export async function openedAttachment(
+  core: Core,
+  session: Referrer,
+  hash: string,
+  range: AttachmentRange,
+): Promise<OpenAttachment> {
+  guardNames(range, "range", rangeNames);
+  const attachment = await findAttachment(core, session, parseHash(hash));
+  const span = spanOf(range, attachment);
+  return { ...attachment, [Symbol.asyncIterator]: () => bytesOf(core, session, attachment, span) };
 }
 
 /** @throws SessionError `range_invalid` */

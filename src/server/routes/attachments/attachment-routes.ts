@@ -1,7 +1,7 @@
 /** Puts, lists and opens the attachments of a session. */
 import { z } from "zod";
 import { defined } from "../../../domain/values/defined.ts";
-import type { Attachment, OpenAttachment, Session } from "../../../index.ts";
+import type { Attachment, AttachmentRange, OpenAttachment, Session } from "../../../index.ts";
 import { idInPath } from "../../../protocol/schemas.ts";
 import { attachmentAnswer, attachmentsAnswer } from "../../../protocol/attachment-schemas.ts";
 import { lengthHeader } from "../../../protocol/wire.ts";
@@ -79,27 +79,57 @@ export function addRoutesBelow(shared: Shared, { path, of, puts, reads, found }:
   addRoute(
     shared,
     {
-      method: "get",
+      ...openingRoute,
       path: `${path}/{hash}`,
       summary: `Get the bytes of an attachment of ${of}, or with Range a range of them`,
       scope: reads,
-      headers: ["Range"],
       params: hashInPath,
-      answers: {
-        200: { description: "the bytes", bytes: true },
-        206: { description: "the bytes of the range", bytes: true },
-        416: { description: "the attachment ends before the range" },
-      },
     },
     async (c, { params: { id, hash } }) => {
       const { attachments } = await found(c, id);
-      const stored = await attachments.get(hash);
-      const range = rangeIn(c.req.header("range"), stored.length);
-      if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${stored.length}` });
-      const opened = await attachments.open(hash, range);
-      return bytesReply(c, opened, range);
+      const { length } = await attachments.get(hash);
+      return await openedReply(c, length, (range) => attachments.open(hash, range));
     },
   );
+}
+
+/** Add the route to open the attachments that a shared session shows. */
+export function addSharedAttachmentRoute(shared: Shared): void {
+  addRoute(
+    shared,
+    {
+      ...openingRoute,
+      path: "/v1/shared/attachments/{hash}",
+      summary: "Get the bytes of an attachment that a shared session shows, or with Range a range of them",
+      scope: "share",
+      params: z.object({ hash: z.string().min(1).max(4096) }),
+    },
+    async (c, { params: { hash } }) => {
+      const session = c.get("shared");
+      const { length } = await session.openAttachment(hash);
+      return await openedReply(c, length, (range) => session.openAttachment(hash, range));
+    },
+  );
+}
+
+const openingRoute = {
+  method: "get",
+  headers: ["Range"],
+  answers: {
+    200: { description: "the bytes", bytes: true },
+    206: { description: "the bytes of the range", bytes: true },
+    416: { description: "the attachment ends before the range" },
+  },
+} as const;
+
+async function openedReply(
+  c: RequestContext,
+  length: number,
+  open: (range?: AttachmentRange) => Promise<OpenAttachment>,
+): Promise<Response> {
+  const range = rangeIn(c.req.header("range"), length);
+  if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${length}` });
+  return bytesReply(c, await open(range), range);
 }
 
 /** The bytes of the body. A client that disconnects meanwhile breaks it. */

@@ -181,7 +181,12 @@ export interface Stats {
     readonly scores: number;
     readonly meanScore: number | null;
   };
-  readonly storage: { readonly bytes: number; readonly entries: number; readonly bytesPerSession: number };
+  readonly storage: {
+    readonly bytes: number;
+    readonly entries: number;
+    readonly bytesPerSession: number;
+    readonly attachments: { readonly count: number; readonly bytes: number };
+  };
   readonly unreadable: { readonly sessions: number; readonly entries: number };
   readonly days: readonly SessionDay[];
   readonly groups: { readonly [kind: string]: readonly Sums[] };

@@ -101,6 +101,8 @@ function Numbers({
         </Figure>
         <Figure name="Storage" value={bytes(storage.bytes)}>
           {bytes(storage.bytesPerSession)} a session · {counted(handoffs.active, "handoff")} active
+          {storage.attachments.count > 0 &&
+            ` · ${counted(storage.attachments.count, "attachment")}, ${bytes(storage.attachments.bytes)}`}
         </Figure>
       </dl>
       <div class="grid">

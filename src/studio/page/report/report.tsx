@@ -95,6 +95,11 @@ function Figures({ stats: { sessions, turns, handoffs, ratings, storage } }: { r
       <Figure name="Storage" value={bytes(storage.bytes)}>
         {bytes(storage.bytesPerSession)} a session · {number(storage.entries)} entries
       </Figure>
+      {storage.attachments.count > 0 && (
+        <Figure name="Attachments" value={number(storage.attachments.count)}>
+          {bytes(storage.attachments.bytes)}
+        </Figure>
+      )}
     </dl>
   );
 }
