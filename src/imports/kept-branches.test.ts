@@ -321,3 +321,47 @@ test("an export in our own format has all branches", async () => {
   await importSessions(other.sessions, exportSessions(place.sessions));
   assert.deepEqual(await branchWords(await other.sessions.get("c")), await branchWords(await place.sessions.get("c")));
 });
+
+test("sessions of single branches keep their ids when another branch is shown, grows or begins", async () => {
+  const fork = { branches: "fork" } as const;
+  const first: readonly Row[] = [
+    ["q", "", "user"],
+    ["a", "q", "assistant"],
+    ["b", "q", "assistant"],
+  ];
+  const later: readonly Row[] = [...first, ["r", "a", "user"], ["c", "q", "assistant"]];
+  const changed = later.map((row): Row => (row[0] === "b" ? ["b", "q", "assistant", "changed"] : row));
+  await using place = inMemory();
+  const imported = async (text: string): Promise<unknown> => {
+    const dry = await importText(place.sessions, text, { ...fork, dryRun: true });
+    const real = await importText(place.sessions, text, fork);
+    assert.deepEqual(counts(dry), counts(real));
+    const { items } = await place.sessions.list();
+    const sessions = items.map(async ({ id, metadata }) => {
+      const turns = await Array.fromAsync((await place.sessions.get(id)).turns());
+      const said = turns.flatMap(({ input, output }) => [...input, ...output].map(({ content }) => content)).join(" ");
+      return [id, metadata["branchOf"], said] as const;
+    });
+    const words = (await Promise.all(sessions)).toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const { restored, grown, present, skipped } = real;
+    return [{ restored, grown, present, skipped }, ...words];
+  };
+  const none = { restored: 0, grown: 0, present: 0, skipped: 0 };
+  const [b, a] = [["c", undefined, "q b"] as const, ["c-branch-2", "c", "q a"] as const];
+  assert.deepEqual(await imported(chatgpt("b", first)), [{ ...none, restored: 2 }, b, a]);
+  assert.deepEqual(await imported(chatgpt("a", first)), [{ ...none, present: 2 }, b, a]);
+  const all = [b, ["c-branch-2", "c", "q a r"], ["c-branch-3", "c", "q c"]] as const;
+  assert.deepEqual(await imported(chatgpt("c", later)), [{ ...none, restored: 1, grown: 1, present: 1 }, ...all]);
+  assert.deepEqual(await imported(chatgpt("r", later)), [{ ...none, present: 3 }, ...all]);
+  // A branch that has changed takes no place of another one.
+  assert.deepEqual(await imported(chatgpt("r", changed)), [{ ...none, present: 2, skipped: 1 }, ...all]);
+  await importText(place.sessions, chatgpt("r", changed), { ...fork, onExists: "replace" });
+  const replaced = [["c", undefined, "q changed"] as const, ...all.slice(1)];
+  assert.deepEqual(await imported(chatgpt("c", changed)), [{ ...none, present: 3 }, ...replaced]);
+  // Two states of one conversation in one file, and both in a dry run.
+  await using other = inMemory();
+  const file = [chatgpt("b", first), chatgpt("c", later)].join("\n");
+  const dry = await importText(other.sessions, file, { ...fork, dryRun: true });
+  assert.deepEqual([dry.restored, dry.grown, dry.present], [3, 1, 1]);
+  assert.deepEqual(counts(await importText(other.sessions, file, fork)), counts(dry));
+});

@@ -1,7 +1,7 @@
 /** The conversations in a tree of messages: the branch that was shown last, and the others if they are asked for. */
 import { firstBranches } from "../../domain/branches/layout.ts";
 import { hasCode } from "../../errors.ts";
-import type { Conversation, LeftOut } from "../../sessions/transfer/conversation.ts";
+import { branchId, type Conversation, type LeftOut } from "../../sessions/transfer/conversation.ts";
 import { branchesOf, inOrder, type TreeNode } from "./branches.ts";
 import type { BranchOptions } from "./conversation-format.ts";
 
@@ -24,14 +24,10 @@ export function conversationsOfTree(
   if (others.length === 0) return [first];
   if (branches === "shown") return [{ ...first, leftOut: { ...first.leftOut, branch: others.length } }];
   const { id } = first;
-  return [
-    first,
-    ...others.map((ids, index): Conversation => {
-      const branch = read(ids);
-      if (id === undefined) return branch;
-      return { ...branch, id: `${id}-branch-${index + 2}`, metadata: { ...branch.metadata, branchOf: id } };
-    }),
-  ];
+  const all = [first, ...others.map(read)];
+  if (id === undefined) return all;
+  const branchOf = { id, count: all.length };
+  return all.map((branch, index): Conversation => ({ ...branch, id: branchId(id, index + 1), branchOf }));
 }
 
 /** The branch that was shown last, and the others as its branches. What a message has is counted once. */

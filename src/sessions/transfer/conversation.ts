@@ -71,6 +71,12 @@ export interface Conversation {
   readonly aside?: number;
   /** What of it is not imported, for the report. @default nothing */
   readonly leftOut?: LeftOut;
+  /**
+   * The conversation that it is a branch of, and how many branches that has, for a session of each. Its session has one of the ids
+   * `id`, `id-branch-2`, …: the one of the session that it continues, else `id` above, else the first one that is free. The
+   * session of another id than the first one has `branchOf` in its metadata.
+   */
+  readonly branchOf?: { readonly id: string; readonly count: number };
   /** Its other branches, which become branches of the session, in their order. The turns that they begin with alike are shared. @default none */
   readonly branches?: readonly ConversationBranch[];
   /** How many of these branches come before the one that `messages` is. @default 0 */
@@ -350,6 +356,18 @@ export function firstBranchOf(conversation: Conversation): Conversation {
   const { branches = [], branchesBefore = 0, facts: _, ...about } = conversation;
   const first = branchesBefore > 0 ? branches[0] : undefined;
   return first === undefined ? conversation : { ...about, ...first };
+}
+
+/** The ids that the session of a branch may have, its own one first. */
+export function idsOfBranches({ id, branchOf }: Conversation): readonly string[] {
+  if (branchOf === undefined) return [];
+  const ids = Array.from({ length: branchOf.count }, (_, index) => branchId(branchOf.id, index + 1));
+  return [...new Set([id ?? branchOf.id, ...ids])];
+}
+
+/** The id of the session of one of the branches of a conversation, from 1. */
+export function branchId(id: string, number: number): string {
+  return number === 1 ? id : `${id}-branch-${number}`;
 }
 
 /** The beginning of every id that an import makes. */

@@ -14,6 +14,11 @@ interface Known extends Digest {
 export class DryRun {
   readonly #written = new Map<string, Known>();
 
+  /** True for a session that this run has written. */
+  has(id: string): boolean {
+    return this.#written.has(id);
+  }
+
   /** How the session stands to one of the same id that this run has written; undefined where there is none. */
   async compare(
     source: SessionSource | ReadSnapshot,

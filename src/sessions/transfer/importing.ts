@@ -10,6 +10,7 @@ import type { Core } from "../core/core.ts";
 import {
   futureTimes,
   idsOfBeginnings,
+  idsOfBranches,
   firstBranchOf,
   madeIdPrefix,
   madeIds,
@@ -168,6 +169,8 @@ class ImportRun {
   readonly #incomplete: IncompleteItem[] = [];
   /** How many conversations of this import have each made id. */
   readonly #made = new Map<string, number>();
+  /** The ids of the sessions that the branches of a conversation have, which are conversations of their own. */
+  readonly #branches = new WeakMap<object, Set<string>>();
   /** The ids of the sessions that conversations of this import without ids have made or continued. */
   readonly #continued = new Set<string>();
   /** True where an earlier import has made ids in this tenant. */
@@ -223,8 +226,7 @@ class ImportRun {
     return await Promise.all(
       checked.map((one) => {
         const { item, made } = one;
-        const name =
-          this.#options.dryRun === true ? "" : "conversation" in item && (item.conversation.id ?? made?.first);
+        const name = this.#options.dryRun === true ? "" : "conversation" in item && nameOf(item.conversation, made);
         if (typeof name !== "string") return this.#failureOf(one);
         const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failureOf(one));
         last.set(
@@ -280,6 +282,10 @@ class ImportRun {
 
   /** Of the sessions that a conversation without an id may continue, it continues the first one that it does. */
   async #conversation(item: ConversationItem, made: MadeId | undefined): Promise<void> {
+    if (item.conversation.branchOf !== undefined) {
+      await this.#branch(item, item.conversation.branchOf);
+      return;
+    }
     if (made === undefined) {
       await this.#arriveAs(item, item.conversation.id!, this.#replacesOthers);
       return;
@@ -298,6 +304,30 @@ class ImportRun {
     if (!this.#replacesOthers) throw refused!.error;
     await this.#arriveAs(item, refused!.id, true);
     this.#continued.add(refused!.id);
+  }
+
+  /** A branch continues the session that it is of, whatever id that has, else it has its own id, or the first one that is free. */
+  async #branch(item: ConversationItem, branchOf: NonNullable<Conversation["branchOf"]>): Promise<void> {
+    const taken = this.#branches.get(branchOf) ?? new Set();
+    this.#branches.set(branchOf, taken);
+    const ids = idsOfBranches(item.conversation).filter((id) => !taken.has(id));
+    const exist = await this.#exist(ids);
+    const free = ids.filter((id, index) => exist[index] !== true && !this.#dryRun.has(id));
+    let refused: { readonly id: string; readonly error: unknown } | undefined;
+    for (const id of [...ids.filter((one) => !free.includes(one)), ...free.slice(0, 1)]) {
+      try {
+        await this.#arriveAs(branchItem(item, id, branchOf.id), id, false);
+        taken.add(id);
+        return;
+      } catch (error) {
+        if (!hasCode(error, "session_exists")) throw error;
+        refused ??= { id, error };
+      }
+    }
+    if (refused === undefined) throw new Error(`a branch of ${branchOf.id} has no id`);
+    if (!this.#replacesOthers) throw refused.error;
+    await this.#arriveAs(branchItem(item, refused.id, branchOf.id), refused.id, true);
+    taken.add(refused.id);
   }
 
   async #arriveAs({ conversation, source: name }: ConversationItem, id: string, replaces: boolean): Promise<void> {
@@ -428,6 +458,18 @@ class ImportRun {
     const found = await this.#core.findAll(ids.map((id) => ({ tenant, id })));
     return ids.map((_, index) => found[index] !== undefined);
   }
+}
+
+/** The name of what is taken in the order of the file: conversations that may be one session. */
+function nameOf({ id, branchOf }: Conversation, made: MadeId | undefined): string | undefined {
+  return branchOf?.id ?? id ?? made?.first;
+}
+
+/** The branch of a conversation under the id of its session. */
+function branchItem(item: ConversationItem, id: string, of: string): ConversationItem {
+  const { conversation } = item;
+  if (id === of) return item;
+  return { ...item, conversation: { ...conversation, metadata: { ...conversation.metadata, branchOf: of } } };
 }
 
 /** The id of one of several equal conversations. */
