@@ -1,6 +1,7 @@
 /**
  * Runs the checks that `npm run verify` has before the tests. Checks of a group run side by side: one waits for the
- * registry while another one compiles. The output of a check is printed when the check has ended.
+ * registry while another one compiles. The output of a check is printed when the check has ended. Arguments name more
+ * scripts for the last group: none of its checks reads what `npm run api` writes.
  */
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
@@ -8,7 +9,7 @@ import { text } from "node:stream/consumers";
 /** Scripts of package.json. The checks of the second group need the packages that `frameworks` installs. */
 const groups = [
   ["format:check", "types:project", "frameworks"],
-  ["lint", "types:frameworks"],
+  ["lint", "types:frameworks", ...process.argv.slice(2)],
 ];
 
 /** True if the script passes. */
