@@ -495,7 +495,7 @@ test("a process that ends right after the commit that removes a session leaves n
       assert.equal((await sweep(place.another())).expired, 1);
       await place.clock.advance(120_000);
     }
-    const { find } = place.store;
+    const find = place.store.find.bind(place.store);
     // The process makes no other call: what its commit leaves is left.
     afterNextCommit(place, () => {
       place.store.find = () => Promise.reject(new Error("the process has ended"));

@@ -34,7 +34,7 @@ export function shownMessagesIn(
   const { turn, messages } = from;
   const { sessionId, threadId, resourceId } = names;
   const placeOf = places();
-  const ids = messages.map((message) => `${idOfTurn(from, sessionId, placeOf(valueOf(message)))}`);
+  const ids = messages.map((message) => idOfTurn(from, sessionId, placeOf(valueOf(message))));
   return groupsOf(messages, indexes).flatMap((group) =>
     toFormat(
       group.map((index) => messages[index]!),

@@ -76,7 +76,7 @@ interface Passing {
 }
 
 function passingOf({ metadata }: SessionRecord): Passing {
-  return metadata as Passing;
+  return metadata;
 }
 
 function passing(core: Core, key: SessionKey, about: Passing, sweepAt: number): Change {
