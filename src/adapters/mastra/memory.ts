@@ -31,6 +31,7 @@ import type {
   MastraThread,
   MastraThreadsRequest,
 } from "./package-mastra.ts";
+import { sessionIdIn } from "./foreign-messages.ts";
 import { getResource, saveResource, updateResource } from "./resources.ts";
 import {
   changedContent,
@@ -286,7 +287,9 @@ export class MastraMemory {
     const updated: MastraMessage[] = [];
     for (const group of groups(messages, this.#sessions.limits.documentsMax))
       await this.#retried(async () => {
-        const stored = await this.#messages(group.map(({ id }) => id));
+        const ids = group.map(({ id }) => id);
+        await this.#adoptListed(ids);
+        const stored = await this.#messages(ids);
         const changed = group.flatMap((change): readonly MastraMessage[] => {
           const before = stored.get(change.id)?.message;
           if (before === undefined) return [];
@@ -301,17 +304,21 @@ export class MastraMemory {
     return updated;
   }
 
-  /** Delete messages. @throws SessionError `legal_hold`, `contended` */
+  /**
+   * Delete messages, also those of other frameworks that were listed. Their turns keep those.
+   * @throws SessionError `legal_hold`, `contended`, `session_not_found` for a message of a session that belongs to no resource
+   */
   async deleteMessages(messageIds: string[]): Promise<void> {
     for (const ids of groups([...new Set(messageIds)], this.#sessions.limits.documentsMax))
       await this.#retried(async () => {
+        await this.#adoptListed(ids);
         const stored = await this.#messages(ids);
         const changes = new Map<string, Changes>();
         for (const { open } of stored.values()) await adopt(open, this.#sessions);
         for (const [id, { open, place }] of stored) {
           const own = changesOf(changes, open);
           own.items.push({ id, messages: [], kind: "change" });
-          own.deleted.push(id);
+          own.gone.push(id);
           remove(own, place.key);
         }
         const documents = [...stored].map(([id, { place }]) => ({
@@ -466,6 +473,26 @@ export class MastraMemory {
     });
   }
 
+  /**
+   * Adds those of these messages to their threads that others have written, and that Mastra has listed and not stored.
+   * @throws SessionError `session_not_found` for a session that belongs to no resource
+   */
+  async #adoptListed(ids: readonly string[]): Promise<void> {
+    const shown = ids.filter((id) => sessionIdIn(id) !== undefined);
+    const places = shown.length === 0 ? new Map<string, Known>() : await this.#places(shown);
+    const listed = new Set(shown.filter((id) => !places.has(id)));
+    for (const sessionId of new Set([...listed].map((id) => sessionIdIn(id)!))) {
+      const found = idFor(sessionId) === sessionId ? await this.#session(sessionId, false) : undefined;
+      const info = found?.session.info;
+      const thread = info && (threadOf(info) ?? foreignThreadOf(info));
+      const open = thread && (await this.#open(thread.id));
+      if (open === undefined || open.session.id !== sessionId) continue;
+      if (!(await open.foreign()).some(({ message }) => listed.has(message.id))) continue;
+      if (open.thread.resourceId === "") throw new SessionError("session_not_found", { sessionId });
+      await adopt(open, this.#sessions);
+    }
+  }
+
   /** The stored messages with these ids, and where they are. */
   async #messages(
     ids: readonly string[],
@@ -542,7 +569,10 @@ export class MastraMemory {
       const old = before && (await openOf(before.thread));
       if (old === undefined || before === undefined) continue;
       const earlier = changesOf(changes, old);
-      if (isNew) earlier.items.push({ id, messages: [], kind: "change" });
+      if (isNew) {
+        earlier.items.push({ id, messages: [], kind: "change" });
+        earlier.gone.push(id);
+      }
       remove(earlier, before.key);
     }
     await writeChanges(this.#sessions, [...changes.values()], documents);

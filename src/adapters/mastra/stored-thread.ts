@@ -8,7 +8,7 @@ import type { MastraThread } from "./package-mastra.ts";
 export const messagesLog = "mastra";
 /** An entry for each deletion, so that what is left is counted. */
 export const deletionsLog = "mastra-deleted";
-/** The keys of the documents of messages that were deleted: their turns may still have them. */
+/** The keys of the documents of messages that were deleted, or moved to another thread: the turns may still have them. */
 export const tombstonesLog = "mastra-tombstones";
 /** An entry that each change of the thread replaces. */
 const threadLog = "mastra-thread";

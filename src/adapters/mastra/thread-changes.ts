@@ -31,14 +31,14 @@ export interface Changes {
   readonly entries: LogEntryInput[];
   /** The messages in the turns. */
   readonly items: ProjectedItem[];
-  /** The ids of messages that are deleted. */
-  readonly deleted: string[];
+  /** The ids of messages that are deleted, or moved to another thread. */
+  readonly gone: string[];
   additions: number;
   deletions: number;
 }
 
 export function changesOf(all: Map<string, Changes>, open: OpenThread): Changes {
-  const changes = all.get(open.session.id) ?? { open, entries: [], items: [], deleted: [], additions: 0, deletions: 0 };
+  const changes = all.get(open.session.id) ?? { open, entries: [], items: [], gone: [], additions: 0, deletions: 0 };
   all.set(open.session.id, changes);
   return changes;
 }
@@ -106,13 +106,13 @@ async function write(
     documents,
   }: { readonly projected: readonly ProjectedWrite[]; readonly documents: readonly ScopedDocumentWrite[] },
 ): Promise<void> {
-  const writes = changes.map(({ open: { session }, entries, deleted, deletions }, index) => {
-    const gone = Array.from({ length: deletions }, () => ({ value: null }));
+  const writes = changes.map(({ open: { session }, entries, gone, deletions }, index) => {
+    const removed = Array.from({ length: deletions }, () => ({ value: null }));
     const logs = {
       [messagesLog]: { entries },
       ...defined({
-        [deletionsLog]: deletions > 0 ? { entries: gone } : undefined,
-        [tombstonesLog]: deleted.length > 0 ? { entries: deleted.map(tombstone) } : undefined,
+        [deletionsLog]: deletions > 0 ? { entries: removed } : undefined,
+        [tombstonesLog]: gone.length > 0 ? { entries: gone.map(tombstone) } : undefined,
       }),
     };
     return { session, write: { logs, onto: session.info.version, ...projected[index] } satisfies SessionWrite };

@@ -276,6 +276,51 @@ test("a message of others that was deleted stays deleted where others replace a 
   }
 });
 
+test("a message of others that is listed, and not stored, is deleted and changed by its id", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  await (await session()).append(foreignTurn("A"));
+  await place.sessions.create({ id: "chat" }).then((chat) => chat.append(foreignTurn("B")));
+  const idsIn = async (threadId: string): Promise<readonly string[]> =>
+    (await memory.listMessages({ threadId, perPage: false })).messages.map(({ id }) => id);
+  const [question, answer] = (await idsIn("t")) as [string, string];
+  await memory.deleteMessages([
+    question,
+    "no such message",
+    "no session/turn-1-0-0000000000000000000000-0-00000000000",
+  ]);
+  assert.deepEqual(await textsIn(memory), ["A."]);
+  await (await session()).append(foreignTurn("C"));
+  const [, , last] = (await idsIn("t")) as [string, string, string];
+  const content = { format: 2 as const, parts: [{ type: "text" as const, text: "Changed." }] };
+  const changed = await memory.updateMessages({ messages: [{ id: last, content }] });
+  assert.equal(changed.length, 1);
+  await memory.deleteMessages([answer]);
+  assert.deepEqual(await textsIn(memory), ["C?", "Changed."]);
+  // The session is of no resource: Mastra writes to it once it saves the thread.
+  await assert.rejects(memory.deleteMessages([(await idsIn("chat"))[0]!]), { code: "session_not_found" });
+  assert.deepEqual(await textsIn(memory, "chat"), ["B?", "B."]);
+});
+
+test("a message of others that was moved, and deleted there, does not return to its thread", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  await memory.saveThread({ thread: threadOf("other") });
+  await memory.saveMessages({ messages: exchange(0) });
+  for (const text of ["A", "B"]) await (await session()).append(foreignTurn(text));
+  await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  const { messages } = await memory.listMessages({ threadId: "t", perPage: false });
+  const { id } = messages[2]!;
+  await memory.updateMessages({ messages: [{ id, threadId: "other" }] as never });
+  assert.deepEqual(await textsIn(memory, "other"), ["A?"]);
+  await memory.deleteMessages([id]);
+  await place.clock.advance(1000);
+  const others = await session();
+  await others.truncate(2);
+  await others.append(foreignTurn("C"));
+  assert.deepEqual(await textsIn(memory), ["Question 0?", "Answer 0.", "A.", "B?", "B.", "C?", "C."]);
+});
+
 test("the session of another framework is a thread once Mastra saves it, with its title, unless it has another user", async () => {
   await using place = inMemory();
   const chat = await place.sessions.create({ id: "chat", title: "Parcels" });
