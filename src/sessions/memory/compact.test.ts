@@ -307,6 +307,47 @@ test("a superseded lease holder stores no summary", async () => {
   await assertSound(place);
 });
 
+test("turns that do not fit into half of the window are not kept: each is in the summary or shown", async () => {
+  const words = "word ".repeat(100);
+  for (const window of [{ turns: 200, tokens: 500 }, { turns: 3 }]) {
+    const { model, asked } = recording();
+    let made = 0;
+    const summarizer = (): Promise<string> => (made++, Promise.resolve("said"));
+    await using place = inMemory({ model, window, compaction: { atTokens: 100_000, keep: 4, summarizer } });
+    const session = await place.sessions.create({ id: "s" });
+    for (let turn = 1; turn <= 20; turn++) {
+      await (
+        await session.consult(`q${turn} ${words}`)
+      ).done;
+      const summary = (await Array.fromAsync(session.summaries())).find(({ to }) => to < turn);
+      const shown = contents(asked.at(-1)!);
+      for (let one = (summary?.to ?? 0) + 1; one < turn; one++)
+        assert.ok(shown.includes(`q${one} ${words}`), `turn ${one} before question ${turn}, summary to ${summary?.to}`);
+    }
+    assert.ok(made >= 5 && made <= 10, `${made} summaries before 20 questions`);
+  }
+});
+
+test("the last turn is kept also where it does not fit into half of the window", async () => {
+  const { model, asked } = recording();
+  const { summarizer, requests } = naming();
+  await using place = inMemory({
+    model,
+    window: { tokens: 500 },
+    compaction: { atTokens: 10_000, keep: 4, summarizer },
+  });
+  const session = await place.sessions.create({ id: "s" });
+  for (const word of ["first", "last"]) await session.append({ input: `${word} ${"x ".repeat(500)}`, output: "y" });
+  await (
+    await session.consult("q")
+  ).done;
+  assert.deepEqual(
+    requests.map(({ from, to }) => [from, to]),
+    [[1, 1]],
+  );
+  assert.match(shownTo(asked[0]), /last x/);
+});
+
 test("small turns before large kept ones make no summary until they have half of the tokens of the threshold", async () => {
   const { model } = recording();
   const { summarizer, requests } = naming();
@@ -353,7 +394,7 @@ test("a summary is due at the exact tokens of the threshold, and beyond the exac
   }
 });
 
-test("turns that no model is shown fill no window, and a summary by hand that covers more is continued", async () => {
+test("turns that no model is shown fill no window, and a summary by hand is continued", async () => {
   const { model } = recording();
   const { summarizer, requests } = naming();
   await using place = inMemory({ model, window: { turns: 2 }, compaction: { atTokens: 10_000, keep: 4, summarizer } });
@@ -371,9 +412,11 @@ test("turns that no model is shown fill no window, and a summary by hand that co
     await other.consult("q13")
   ).done;
   assert.deepEqual(
-    requests.map(({ to }) => to),
-    [9],
-    "the window is full, and the kept turns are those that no summary covers",
+    requests.map(({ from, to }) => [from, to]),
+    [
+      [1, 9],
+      [10, 11],
+    ],
   );
 });
 

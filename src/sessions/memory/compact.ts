@@ -63,14 +63,14 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
   const { agent, seq, window, loaded, model } = question;
   const compaction = compactionOf(core, agent);
   if (compaction === undefined || core.isFallback || window.turns === 0 || window.tokens === 0) return undefined;
-  const keep = keptBy(core, agent);
-  const to = seq - 1 - keep;
-  if (to < 1 || isPaused(core, record)) return undefined;
+  if (seq === 1 || isPaused(core, record)) return undefined;
   const memory = await memoryFor(core, record, { before: seq, loaded });
   const from = (memory?.summary?.to ?? 0) + 1;
-  if (to < from) return undefined;
   // The summary and the pinned turns take a part of the window: the other turns have the rest.
   const left = remembered([], { memory, window }).window;
+  const keep = keptWithin(loaded, { keep: keptBy(core, agent), left });
+  const to = seq - 1 - keep;
+  if (to < from) return undefined;
   const { atTokens } = compaction;
   const turnsMin = Math.max(coveredMin, keep);
   if (!(await isDue(core, record, { from, to, last: seq - 1, loaded, atTokens, turnsMin, left }))) return undefined;
@@ -81,6 +81,24 @@ export async function dueSummary(handle: Handle, question: CompactedQuestion): P
     // No model can be asked without tools: `summarize` says so.
     return undefined;
   }
+}
+
+/**
+ * The number of turns that are kept as they are: as far as they fit into half of the window, and one at least. More of them would be
+ * neither in the summary nor shown, and the window would be full again with the next question.
+ */
+function keptWithin(
+  loaded: readonly Turn[],
+  { keep, left }: { readonly keep: number; readonly left: WindowBounds },
+): number {
+  const keepMax = Math.min(keep, Math.ceil(left.turns / 2));
+  let [kept, tokens] = [0, 0];
+  for (const turn of loaded.toReversed()) {
+    tokens += isShown(turn) ? shownTurn(turn).tokens : 0;
+    if (kept === keepMax || (kept > 0 && tokens > left.tokens / 2)) break;
+    kept++;
+  }
+  return kept;
 }
 
 /** The turns that no summary covers yet: those up to `to` are to be summarized, those after it are kept as they are. */
