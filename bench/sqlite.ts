@@ -14,6 +14,8 @@ import { alternate, alternateAll, median, p50Of, p50OfSync, rateOf, type Bench, 
 import { turn } from "./workload.ts";
 
 const writers = 1000;
+/** The rows of one transaction by hand: as many as the store puts into one. */
+const batchRows = 256;
 const longTurns = 5000;
 /** SQLite writes its log back to the file after so many pages; from then on the log file no longer grows, and syncs get cheaper. */
 const warmPages = 1000;
@@ -108,7 +110,7 @@ class ByHand {
     this.#insert.run(session, seq, null, Date.now(), this.data);
   }
 
-  /** One row for each session, in transactions of 100. */
+  /** One row for each session, in transactions of {@link batchRows}. */
   insertForEach(sessions: readonly string[]): void {
     this.#inBatches(sessions, (session) => this.insert(session));
   }
@@ -124,9 +126,9 @@ class ByHand {
   }
 
   #inBatches(sessions: readonly string[], work: (session: string) => void): void {
-    for (let from = 0; from < sessions.length; from += 100) {
+    for (let from = 0; from < sessions.length; from += batchRows) {
       this.#begin.run();
-      for (const session of sessions.slice(from, from + 100)) work(session);
+      for (const session of sessions.slice(from, from + batchRows)) work(session);
       this.#commit.run();
     }
   }
@@ -236,7 +238,7 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
       unit: "turns/s",
       ours,
       limit: bare.limit,
-      limitName: "bare rows, 100 a transaction",
+      limitName: `bare rows, ${batchRows} a transaction`,
       value: bare.ratio,
       valueUnit: "times",
       bar: { atLeast: 0.45 },
@@ -246,7 +248,7 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
       unit: "turns/s",
       ours,
       limit: compared.limit,
-      limitName: "compare and insert by hand, 100 a transaction",
+      limitName: `compare and insert by hand, ${batchRows} a transaction`,
       value: compared.ratio,
       valueUnit: "times",
       bar: { atLeast: 0.8 },
@@ -256,7 +258,7 @@ async function manyWriters(sessions: Sessions, byHand: ByHand): Promise<Measure[
       unit: "turns/s",
       ours,
       limit: encoded.limit,
-      limitName: "encode, compare and insert by hand, 100 a transaction",
+      limitName: `encode, compare and insert by hand, ${batchRows} a transaction`,
       value: encoded.ratio,
       valueUnit: "times",
     },

@@ -87,7 +87,7 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     user: record.user,
     title: record.title,
     labels: record.labels,
-    metadata: record.metadata,
+    metadata: copyOf(record.metadata),
     createdAt: new Date(record.createdAt),
     lastActivityAt: new Date(record.lastActivityAt),
     expiresAt: record.ttlMs >= durationMaxMs && record.maxAgeMs === null ? null : new Date(record.expiresAt),
@@ -106,6 +106,11 @@ export function infoOf(record: SessionRecord, now: number): SessionInfo {
     parent: parent === null ? null : { id: parent.id, turn: parent.at },
     archive: archive === null ? null : { bytes: archive.bytes, packedBytes: archive.packedBytes },
   };
+}
+
+/** A caller may change what it is given. The record must not change with it: the next write stores the record. */
+function copyOf(metadata: Metadata): Metadata {
+  return Object.keys(metadata).length === 0 ? {} : structuredClone(metadata);
 }
 
 function waitingTurnOf(record: SessionRecord, now: number): SessionInfo["waitingTurn"] {

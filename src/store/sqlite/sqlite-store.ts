@@ -16,7 +16,7 @@ import {
 } from "../../domain/record/change.ts";
 import { encode } from "../../domain/values/codec.ts";
 import type { Entry, SessionKey, Splice } from "../../domain/record/entry.ts";
-import type { Instance, SessionRecord } from "../../domain/record/record.ts";
+import type { Instance } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { isRemoved } from "../../domain/documents/document.ts";
 import { bytesIn } from "../entry-bytes.ts";
@@ -111,8 +111,6 @@ export class SqliteStore implements Store {
   #vacuuming: Promise<void> | undefined;
   #cutting: Statements | undefined;
   readonly #places = new Places();
-  /** The record that was read last. */
-  #lastRead: ReadRecord | undefined;
   readonly #watchers = new Watchers();
   #foreignCommits: ForeignCommits | undefined;
   #closed = false;
@@ -375,21 +373,8 @@ export class SqliteStore implements Store {
 
   /** The row of a session, and its number in `entries`. */
   #row({ tenant, id }: SessionKey): { readonly no: number; readonly row: RecordRow } | undefined {
-    const found = this.#cells(tenant, id);
+    const found = this.#reading((sql) => sql.record.get(tenant, id)) as unknown as Cells | undefined;
     return found && { no: Number(found[0]), row: rowOfCells(found) };
-  }
-
-  #cells(tenant: string, id: string): Cells | undefined {
-    return this.#reading((sql) => sql.record.get(tenant, id)) as unknown as Cells | undefined;
-  }
-
-  /** The record of a session, and its number in `entries`. One that is read again and has not changed is not parsed again. */
-  #record({ tenant, id }: SessionKey): ReadRecord | undefined {
-    const cells = this.#cells(tenant, id);
-    if (cells === undefined) return undefined;
-    const last = this.#lastRead;
-    if (last?.cells.every((cell, index) => cell === cells[index]) === true) return last;
-    return (this.#lastRead = { cells, no: Number(cells[0]), record: recordOf(rowOfCells(cells)) });
   }
 
   async load(requests: readonly LoadRequest[]): Promise<Look> {
@@ -400,8 +385,8 @@ export class SqliteStore implements Store {
   }
 
   #loaded({ key, tails }: LoadRequest): Loaded | undefined {
-    const found = this.#record(key);
-    return found && { record: found.record, tails: tails.map((tail) => this.#tail(found.no, tail)) };
+    const found = this.#row(key);
+    return found && { record: recordOf(found.row), tails: tails.map((tail) => this.#tail(found.no, tail)) };
   }
 
   #tail(session: number, { log, last, bytesMax }: LoadRequest["tails"][number]): readonly Entry[] {
@@ -664,12 +649,6 @@ const applied: Outcome = { status: "ok" };
 
 /** The number of a session in `entries`, and the columns of its row, in the order of {@link rowOfCells}. */
 type Cells = readonly unknown[];
-
-interface ReadRecord {
-  readonly cells: Cells;
-  readonly no: number;
-  readonly record: SessionRecord;
-}
 
 function rowOfCells(cells: Cells): RecordRow {
   return {

@@ -43,30 +43,6 @@ test("commit-is-whole: a batch that outgrows the file half-way leaves no data an
   await store.close();
 });
 
-test("load: a record that another program changes is read anew, also under the same version", async () => {
-  const { database, store } = openBare();
-  await store.commit([[creation("s", ["one"])], [creation("other", ["one"])]]);
-  const load = async (id: string): Promise<unknown> => {
-    const { sessions } = await store.load([{ key: { tenant: "default", id }, tails: [] }]);
-    return sessions[0]?.record;
-  };
-  const before = await load("s");
-  assert.equal(await load("s"), before, "it is not parsed again");
-  assert.notDeepEqual(await load("other"), before);
-  assert.deepEqual(await load("s"), before);
-  for (const [column, value] of [
-    ["title", "'x'"],
-    ["last_activity_at", "7"],
-    ["data", "'{}'"],
-  ] as const) {
-    const known = await load("s");
-    database.exec(`update sessions set ${column} = ${value} where id = 's'`);
-    const after = await load("s").catch((error: unknown) => error);
-    assert.notDeepEqual(after, known, column);
-  }
-  await store.close();
-});
-
 test("load: a number that JavaScript does not hold exactly fails its record alone", async () => {
   const { database, store } = openBare();
   await store.commit([[creation("s", ["one"])], [creation("other", ["one"])]]);
