@@ -137,7 +137,7 @@ function rowsOf({ tenant, id, logs, title, titleMark, createdAt, turns }: DueSes
             message: 0,
             at: createdAt,
             xid: titleMark,
-            words: joined(wordsOf(title), scope),
+            words: joined([...wordsOf(title)], scope),
           },
         ];
   const messages = turns.flatMap(([log, seq, at, xid, data]): Row[] => {
@@ -149,8 +149,8 @@ function rowsOf({ tenant, id, logs, title, titleMark, createdAt, turns }: DueSes
   return [...titles, ...messages];
 }
 
-function joined(words: Iterable<string>, scope: string): string {
-  return [...words, scope].join(" ");
+function joined(words: readonly string[], scope: string): string {
+  return words.length === 0 ? scope : `${words.join(" ")} ${scope}`;
 }
 
 /**
