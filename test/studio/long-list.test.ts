@@ -76,6 +76,10 @@ test(
     assert(last > 500, `scrolled to ${last}`);
     const first = Math.min(...seen);
     assert.equal(seen.size, last - first + 1, "each row between was in view");
+    for (const to of ["0", "box.scrollHeight / 2", "box.scrollHeight"]) {
+      await page.evaluate(`{ const box = document.querySelector('.rows'); box.scrollTop = ${to}; }`);
+      await page.waitForFunction(`${rowsInView}.free < 1`);
+    }
     await page.close();
   },
 );
