@@ -151,6 +151,21 @@ test("an import of the shown branch finds a session that has all branches, and c
   assert.deepEqual(words.slice(0, 3), ["q a x", "q  done b q2 c", "q  done b q2 d (current)"]);
 });
 
+test("a branch that is shown up to an earlier message stays beside one that begins after it", async () => {
+  await using place = inMemory();
+  const first: readonly Row[] = [
+    ["q", "", "user"],
+    ["a", "q", "assistant"],
+  ];
+  await importText(place.sessions, chatgpt("a", first), keep);
+  const later = chatgpt("a", [...first, ["r", "a", "user"]]);
+  assert.deepEqual(counts(await importText(place.sessions, later, keep)), [fate("grown"), 1, {}]);
+  assert.deepEqual(await branchWords(await place.sessions.get("c")), [
+    ["1", 1, "q a (current)"],
+    ["2", 2, "q a r"],
+  ]);
+});
+
 test("of more branches than a session may have the first ones and the shown one are kept, and the others are counted", async () => {
   await using place = inMemory({ limits: { branchesMax: 3 } });
   const answers = ["1", "2", "3", "4", "5"].map((id): Row => [id, "q", "assistant"]);
