@@ -100,7 +100,6 @@ export async function summarizeTurns(handle: Handle, plan: SummaryPlan): Promise
     await guardTokens(core, record);
     const turns = new KnownTurns(core, record);
     const earlier = await newestSummary(core, record, { before: plan.to + 1, turns });
-    if (earlier !== undefined && earlier.to === plan.to) return earlier;
     const read = await readStep(core, record, { from: (earlier?.to ?? 0) + 1, to: plan.to });
     const last = read.at(-1);
     if (last === undefined) return stored ?? earlier;
