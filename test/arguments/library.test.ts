@@ -470,7 +470,7 @@ const ofAdmin: Calls<InMemory> = {
 
 /** Functions of classes that the package calls itself. */
 const internal: Readonly<Record<string, readonly string[]>> = {
-  Conversations: ["guarded", "openOwn", "patch"],
+  Conversations: ["guarded", "openOwn", "patch", "createCurrent"],
   SessionLease: ["isIn", "lose", "drop"],
   TurnInProgress: [
     "isUnder",

@@ -302,6 +302,10 @@ test("a copy and a backup have the bytes, and name no object of the original", a
   await session.attachments.put(given, { type: "a/b" });
   const base64 = given.subarray(0, 30).toString("base64");
   const hasBytes = (path: string): boolean => readFileSync(path).includes(base64);
+  // The object store gives pieces of a size of its own.
+  assert.equal((await from.restore(JSON.stringify(await from.snapshot("s")), { as: "again" })).id, "again");
+  assert((await read(await from.get("again"))).equals(given));
+  await (await from.get("again")).remove();
   assert(!hasBytes(file) && !hasBytes(`${file}-wal`));
   await assert.rejects(backupStore(`sqlite:${file}`, backup), (error) => hasCode(error, "attachment_store_failed"));
   await backupStore(`sqlite:${file}`, backup, { attachments });

@@ -11,7 +11,7 @@ import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import type { LoggedEntry, SessionSource } from "../snapshots/session-source.ts";
 import { attachmentsOf, bytesOf } from "./list.ts";
-import { dataOfPiece, pieceOf } from "./pieces.ts";
+import { dataOfPiece, pieceOf, piecesIn } from "./pieces.ts";
 import { putBytes } from "./put.ts";
 import type { Referrer } from "./records.ts";
 
@@ -38,7 +38,8 @@ export async function withAttachments<Source extends SessionSource>(
     });
     for (const attachment of attachments) {
       yield entry(encode(attachment));
-      for await (const piece of bytesOf(core, session, attachment)) yield entry(dataOfPiece(piece));
+      // An attachment store gives pieces of other sizes than those of a snapshot.
+      for await (const piece of piecesIn(bytesOf(core, session, attachment))) yield entry(dataOfPiece(piece));
     }
     yield* source.entries();
   };
