@@ -1,4 +1,5 @@
 /** Keys of entries and documents, of parts that may be any text: `state|messages|00000003.k2f9x1`. */
+import { escapedForKey } from "../../domain/values/ids.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The most characters of a key. */
@@ -16,14 +17,9 @@ export function prefixOf(...parts: readonly string[]): string {
   return `${keyOf(...parts)}|`;
 }
 
-/** Control characters, format characters and halves of surrogate pairs are no characters of keys. */
-const special = /[|%~/]|\p{C}|\p{Zl}|\p{Zp}/gu;
-
 /** A text as part of a key: itself, with its special characters escaped, or a hash where it is long. */
 export function keyPart(part: string): string {
-  const text = part.replace(special, (character) =>
-    Array.from(character, (one) => `%${(one.codePointAt(0) ?? 0).toString(16)}.`).join(""),
-  );
+  const text = escapedForKey(part);
   // No part that is short begins with the sign of a hash.
   return text.length <= partLengthMax
     ? text

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "../../../test/support/fast-check.ts";
-import { acceptedCallId, parseId, parseNewId, parseLogName, sortableId } from "./ids.ts";
+import { acceptedCallId, escapedForKey, parseId, parseNewId, parseLogName, sortableId } from "./ids.ts";
 
 // oxlint-disable-next-line no-control-regex -- control characters are exactly what is meant
 const control = /[\u0000-\u001f\u007f-\u009f]/;
@@ -125,4 +125,25 @@ test("an id of a call has at most 40 letters, digits, _ and -, and different ids
   const accepted = others.map(acceptedCallId);
   for (const id of accepted) assert.match(id, /^[\w-]{1,40}$/);
   assert.equal(new Set(accepted).size, others.length);
+});
+
+test("a key escapes what no key may have, and depends on no version of Unicode", () => {
+  assert.equal(escapedForKey("a|b%c~d/e"), "a%7c.b%25.c%7e.d%2f.e");
+  assert.equal(
+    escapedForKey("\0\u200b\u2028\ud800\ue000\u{e0001}\u{10fffd}"),
+    "%0.%200b.%2028.%d800.%e000.%e0001.%10fffd.",
+  );
+  // Unassigned today: a later version of Unicode may make an emoji of it.
+  for (const text of ["plain", "ünïcode", "日本", "\u{1f9ff}", "\u0378", "\u{1faff}"])
+    assert.equal(escapedForKey(text), text);
+});
+
+test("the special characters are those that this runtime knows, but for unassigned ones", () => {
+  const known = /[|%~/\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u;
+  const different: string[] = [];
+  for (let code = 0; code <= 0x10ffff; code++) {
+    const character = String.fromCodePoint(code);
+    if (known.test(character) !== (escapedForKey(character) !== character)) different.push(code.toString(16));
+  }
+  assert.deepEqual(different, []);
 });

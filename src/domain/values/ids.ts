@@ -95,3 +95,17 @@ export function hashOf(text: string): string {
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, "0");
 }
+
+/**
+ * The signs that join parts, and characters that no key may have: controls, format characters, line and paragraph separators, private
+ * ones, halves of surrogate pairs. The format characters are those of Unicode 17, by number: a stored key must not depend on the
+ * Unicode version of a runtime.
+ */
+const specialInKeys =
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  /[|%~/\0-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ue000-\uf8ff\ufeff\ufff9-\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0001}\u{e0020}-\u{e007f}\u{f0000}-\u{ffffd}\u{100000}-\u{10fffd}]/gu;
+
+/** A text with its special characters escaped: `a|b` is `a%7c.b`. */
+export function escapedForKey(text: string): string {
+  return text.replace(specialInKeys, (character) => `%${(character.codePointAt(0) ?? 0).toString(16)}.`);
+}

@@ -1,4 +1,5 @@
 /** Checkpoints of a thread of LangGraph, from the logs in which the adapter keeps them: their channels and writes. */
+import { escapedForKey } from "../../../domain/values/ids.ts";
 import { call, sessionPath } from "../http/api.ts";
 import type { Session } from "../http/wire.ts";
 
@@ -105,7 +106,7 @@ export async function contentOf(id: string, checkpoint: Checkpoint, signal: Abor
   const { namespaceKey, versions } = checkpoint;
   const keys = new Map(
     channelsOf(checkpoint).map((name) => [
-      `v|${namespaceKey}|${keyPart(name)}|${keyPart(String(versions[name]))}`,
+      `v|${namespaceKey}|${escapedForKey(name)}|${escapedForKey(String(versions[name]))}`,
       name,
     ]),
   );
@@ -113,7 +114,7 @@ export async function contentOf(id: string, checkpoint: Checkpoint, signal: Abor
   const values = await Promise.all(
     [...found].map(async ([key, value]) => [keys.get(key) ?? key, await valueOf(id, value, signal)] as const),
   );
-  const prefix = `${namespaceKey}|${keyPart(checkpoint.id)}|`;
+  const prefix = `${namespaceKey}|${escapedForKey(checkpoint.id)}|`;
   const calls = await read(id, logs.writes, { prefix, limit: 100 }, signal);
   const writes = await Promise.all(
     calls.items.map(async ({ value }) => {
@@ -192,11 +193,6 @@ async function read(
   signal: AbortSignal,
 ): Promise<EntryPage> {
   return await call<EntryPage>(sessionPath(id, `/logs/${log}`), { query, signal });
-}
-
-/** A text as a part of a key, as the adapter writes it. A longer one is there as a hash, and is not found. */
-function keyPart(text: string): string {
-  return text.replaceAll(/[|%~/]|\p{C}|\p{Zl}|\p{Zp}/gu, (one) => `%${(one.codePointAt(0) ?? 0).toString(16)}.`);
 }
 
 /** A stored value without its tags: a message as its class and its content. */
