@@ -29,6 +29,7 @@ import type {
   SummarizeOptions,
   Summary,
   TailQuery,
+  Seal,
   TurnInput,
   Branch,
   BranchComparison,
@@ -94,6 +95,7 @@ type OverHttp = Pick<
   | "removeBranch"
   | "switchTo"
   | "truncate"
+  | "sealWaiting"
   | "summarize"
   | "summaries"
   | "memory"
@@ -347,6 +349,19 @@ export class RemoteSession implements OverHttp {
         this.#sees(etag ?? wireEtag(await this.#look()));
       }),
     );
+  }
+
+  /**
+   * Seals the turn that waits under this token: it is finished, with the output so far unless the seal names another.
+   * @throws SessionError as a local session
+   */
+  async sealWaiting(token: string, seal: Seal = {}): Promise<Turn> {
+    return await this.#inOrder(async () => {
+      const body = { ...seal, token };
+      const answer = await this.#http.ask({ method: "POST", path: `${this.#path}/seal`, body, once: true });
+      this.#sees(answer.etag);
+      return turnOfWire(answer.body as WireTurn);
+    });
   }
 
   /** With `queue`, `interrupt` and `take-over` the caller accepts turns written meanwhile. */

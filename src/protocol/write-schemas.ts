@@ -1,7 +1,7 @@
 /** Schemas of turns, named logs, fields of sessions and documents in writes, and of what reads of named logs send. */
 import { z } from "zod";
 import type { Onto } from "../domain/writes/named-logs.ts";
-import type { Metadata, Seen, SessionPatch, SessionWrite, TurnInput, Value, WriteKey } from "../index.ts";
+import type { Metadata, Seal, Seen, SessionPatch, SessionWrite, TurnInput, Value, WriteKey } from "../index.ts";
 import { scopedDocuments, versions } from "./document-schemas.ts";
 import {
   agentName,
@@ -42,6 +42,22 @@ const turnFields = {
 
 /** A finished turn. A field that is absent in JSON is absent in the parsed body. */
 export const turnBody: z.ZodType<TurnInput> = z.strictObject(turnFields) as z.ZodType as z.ZodType<TurnInput>;
+
+const { output, agent, model, usage, requests, status, finish } = turnFields;
+
+/** The token of a turn that waits, and how it is sealed. */
+export const sealBody: z.ZodType<Seal & { readonly token: string }> = z.strictObject({
+  token: z.string().max(256),
+  output,
+  agent,
+  model,
+  usage,
+  requests,
+  status,
+  finish,
+  steps: anything<Seal["steps"]>({ type: "array", description: "the usage of each model call" }).optional(),
+  error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+}) as z.ZodType as z.ZodType<Seal & { readonly token: string }>;
 
 /** A finished turn with its idempotency key. */
 export const keyedTurnBody: z.ZodType<TurnInput & WriteKey> = z.strictObject({

@@ -97,6 +97,7 @@ const ofSession: Calls<Place> = {
   consult: async (place) => ({ of: await session(place), args: ["q", { key: "k" }] }),
   waiting: async (place) => ({ of: await session(place), args: [] }),
   approve: async (place) => ({ of: await session(place), args: ["token", { call: true }, { signal: stopped() }] }),
+  sealWaiting: async (place) => ({ of: await session(place), args: ["token", {}] }),
   running: async (place) => ({ of: await session(place), args: [] }),
   cancel: async (place) => ({ of: await session(place), args: [{ key: "k" }] }),
   turns: async (place) => ({ of: await session(place), args: [{ last: 1 }] }),

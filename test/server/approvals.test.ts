@@ -108,6 +108,45 @@ test("an operator finds the turn that waits, approves its call, and reads the re
   );
 });
 
+test("a key that writes seals a turn that waits: with its token, once, and with an output of its own", async () => {
+  await using at = await place();
+  const writers = await at.as("write");
+  const session = await writers.create({ id: "s" });
+  const pause = async (): Promise<string> => {
+    const turns = {
+      turns: [{ input: "Refund it.", output: "Shall I?" }],
+      wait: { state: { order: 7 }, reason: "payment" },
+    };
+    const paused = await session.write({ turns });
+    assert.ok(paused.status === "ok" && paused.waiting !== undefined);
+    return paused.waiting.token;
+  };
+  const token = await pause();
+  await assert.rejects(session.sealWaiting("other"), { code: "turn_not_waiting" });
+  await assert.rejects(session.sealWaiting(token, { steps: [7] } as object), { code: "argument_invalid" });
+  await assert.rejects(session.sealWaiting(token, { until: "1h" } as object), { code: "request_invalid" });
+  const usage = { inputTokens: 4, outputTokens: 3, totalTokens: 7 };
+  const output = [{ role: "assistant", content: "It is on its way." }] as const;
+  const sealed = await session.sealWaiting(token, {
+    output,
+    usage,
+    requests: 2,
+    model: "m",
+    steps: [{ usage, durationMs: 5 }],
+  });
+  assert.deepEqual(
+    [sealed.seq, sealed.status, sealed.output, sealed.usage?.totalTokens, sealed.model],
+    [1, "done", output, 7, "m"],
+  );
+  assert.deepEqual(await Array.fromAsync(session.turns()), [sealed]);
+  await assert.rejects(session.sealWaiting(token), { code: "turn_not_waiting" });
+  await session.append({ input: "q", output: "a" }); // the sealed turn counts as seen
+  const asItIs = await session.sealWaiting(await pause());
+  assert.equal(asItIs.output[0]?.content, "Shall I?");
+  const reader = await (await at.as("read")).get("s");
+  await assert.rejects(reader.sealWaiting(await pause()), { code: "key_forbidden" });
+});
+
 test("a key that only reads sees that a turn waits, and neither its token nor its state", async () => {
   await using at = await place();
   await (

@@ -1,9 +1,11 @@
-/** Turns that wait for the approval of tool calls: shows the turn, and decides. */
+/** Turns that wait to be resumed: shows the turn, decides on its tool calls, seals it. */
 import { SessionError } from "../../errors.ts";
 import type { Answer, Session } from "../../index.ts";
-import { approveBody, idInPath } from "../../protocol/schemas.ts";
+import { approveBody, idInPath, turnAnswer } from "../../protocol/schemas.ts";
+import { wireEtag, wireTurn } from "../../protocol/wire.ts";
+import { sealBody } from "../../protocol/write-schemas.ts";
 import { deviceOf } from "../http/authority.ts";
-import { addRoute, type RequestContext } from "../http/route.ts";
+import { addRoute, jsonAnswer, type RequestContext } from "../http/route.ts";
 import type { Shared } from "../http/server-context.ts";
 import { answerReply } from "../replies/reply.ts";
 import { approveAnswers, waitingAnswers, waitingReply } from "../replies/waiting-reply.ts";
@@ -40,6 +42,25 @@ export function addWaitingRoutes(shared: Shared): void {
       const session = await c.get("sessions").get(params.id);
       const ask = (): Promise<Answer> => approve(session, body.token, body.decisions);
       return await answerReply(c, session, { ask, outlive, stop });
+    },
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/sessions/{id}/seal",
+      summary: "Seal the turn that waits, with the output so far or with another one",
+      scope: "write",
+      params: idInPath,
+      body: sealBody,
+      answers: { 200: { description: "the turn", schema: turnAnswer } },
+    },
+    async (c, { params, body: { token, ...seal } }) => {
+      const session = await c.get("sessions").get(params.id);
+      const turn = await session.sealWaiting(token, seal);
+      c.header("etag", wireEtag(session.info));
+      return jsonAnswer(c, wireTurn(turn));
     },
   );
 
