@@ -81,7 +81,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   attachment_store_failed: (d, caused) =>
     d.problem === "failed"
       ? `the attachment store failed: ${caused}; try again once it answers`
-      : `the bytes of an attachment are in an attachment store, and this process opens none; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
+      : `this process opens no attachment store; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {
