@@ -293,6 +293,19 @@ test("attachments move to the attachment store and back, while a reader is at wo
   }
 });
 
+test("a put of bytes whose object is missing stores them again", async () => {
+  const objects = new ObjectStore();
+  const { sessions } = inMemory({ attachments: { in: objects } });
+  const session = await sessions.create({ id: "s", agent: "a" });
+  await session.attachments.put(given, { type: "a/b" });
+  objects.objects.clear();
+  const other = await sessions.create({ id: "other", agent: "a" });
+  await other.attachments.put(given, { type: "a/b" });
+  for (const one of [session, other]) assert((await read(one)).equals(given));
+  await sessions.close();
+  assert.equal(objects.objects.size, 1);
+});
+
 test("a copy and a backup have the bytes, and name no object of the original", async () => {
   const file = join(root, "store.db");
   const backup = join(root, "backup.db");

@@ -1,6 +1,6 @@
 /** Puts attachments, and notes that an entry of their session names them. */
 import { bytesLog, isHash, type Attachment } from "../../domain/attachments/attachment.ts";
-import { unchanged, type Change } from "../../domain/record/change.ts";
+import { changeOf, draftOf, unchanged, type Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { touchSession } from "../../domain/record/lifecycle.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -13,10 +13,12 @@ import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import type { WritableSession } from "../core/writable-session.ts";
-import { ArrivingObject } from "./objects.ts";
+import { ArrivingObject, hasLostObject, objectRemoval } from "./objects.ts";
 import { dataOfPiece, piecesIn } from "./pieces.ts";
 import {
   contentKey,
+  inObject,
+  lengthOfContent,
   newContent,
   newReference,
   referenceKey,
@@ -191,16 +193,26 @@ async function changesOf(
       ? newReference(core, session, attachment)
       : usedReference(core, reference, isNew ? attachment : undefined);
   // The content is part of the commit, so that it is not removed with its last other reference meanwhile.
-  const changes =
-    content === undefined
+  const lost = content !== undefined && (await hasLostObject(core, content)) ? content : undefined;
+  const takesBytes = content === undefined || (lost !== undefined && bytes.object !== undefined);
+  const changes = !takesBytes
+    ? [unchanged(content), referring]
+    : lost === undefined
       ? [newContent(core, { ...attachment, tenant }, bytes), referring, ...bytes.beside]
-      : [unchanged(content), referring];
+      : [...replacedObject(core, lost, bytes), referring, ...bytes.beside];
   return {
     attachment: known === undefined || isNew ? attachment : known.attachment,
     changes,
     isNew: reference === undefined,
-    takesBytes: content === undefined,
+    takesBytes,
   };
+}
+
+/** The changes that give a content the uploaded object in the place of one that is missing. */
+function replacedObject(core: Core, content: SessionRecord, { object = "" }: ArrivedBytes): readonly Change[] {
+  const draft = draftOf(content);
+  inObject(draft, object, lengthOfContent(content));
+  return [changeOf(draft), ...objectRemoval(core, content)];
 }
 
 /** @throws SessionError `attachments_exceeded` */
