@@ -102,18 +102,27 @@ async function backupDatabase(
         onProgress?.({ done: pages, total, sessions: content.sessions, bytes: (size * pages) / Math.max(1, total) });
       },
     );
-    content = hasObjects ? await withBytes(temporary, options) : copied;
+    content = hasObjects ? await withBytes(temporary, url, options) : copied;
   });
   return { file, kind: "sqlite", ...content, bytes: (await stat(file)).size };
 }
 
 /** Give the copy of a database the bytes of its attachments, which are in the attachment store of the original. */
-async function withBytes(copy: string, options: BackupOptions): Promise<{ sessions: number; entries: number }> {
+async function withBytes(
+  copy: string,
+  url: string,
+  options: BackupOptions,
+): Promise<{ sessions: number; entries: number }> {
   const { takeObjects } = await import("./sessions/attachments/moving.ts");
   const { closedContent } = await import("./store/sqlite/backup.ts");
   const store = await openStore(`sqlite:${copy}`);
   try {
-    await takeObjects(coreOn(store, options));
+    const original = await openStore(url, {}, { access: "examine" });
+    try {
+      await takeObjects(coreOn(store, options), coreOn(original, options));
+    } finally {
+      await original.close();
+    }
     await store.scrub();
   } finally {
     await store.close();

@@ -7,10 +7,10 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { tenantOfScope } from "../../domain/values/internal-scope.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { eachEntry } from "../core/log-reader.ts";
-import { readablePages } from "../core/record-pages.ts";
+import { readablePages, sessionsBeginningWith } from "../core/record-pages.ts";
 import { ArrivingLogs, StagedLogs } from "../core/staged-logs.ts";
 import { parseOneOf } from "../options/arguments.ts";
 import { ArrivingObject, attachmentStoreOf, objectOf, objectRemoval } from "./objects.ts";
@@ -113,11 +113,18 @@ function guardHash({ id, tenant }: SessionRecord, hash: string): void {
   throw new SessionError("store_invalid", details);
 }
 
-/** `leaves`: the object stays, which belongs to another store. */
-async function moveToLog(core: Core, record: SessionRecord, { leaves = false } = {}): Promise<boolean> {
+/** Where the bytes of a content are read. */
+interface Found {
+  readonly core: Core;
+  readonly record: SessionRecord;
+}
+
+/** `from`: another store has the object, which stays there. */
+async function moveToLog(core: Core, record: SessionRecord, from?: Found): Promise<boolean> {
   await using arriving = new ArrivingLogs(core, record, null);
   const hash = createHash("sha256");
-  for await (const entry of eachEntry(core, record, bytesLog)) {
+  const source = from ?? { core, record };
+  for await (const entry of eachEntry(source.core, source.record, bytesLog)) {
     hash.update(pieceOf(entry.data));
     await arriving.add(bytesLog, entry);
   }
@@ -129,7 +136,7 @@ async function moveToLog(core: Core, record: SessionRecord, { leaves = false } =
   if (staged === undefined) splice(draft, bytesLog, 1, logs.get(bytesLog) ?? []);
   else markLogs(draft, [bytesLog]);
   const change: Change = { ...changeOf(draft), ...defined({ logsOf: staged?.key }) };
-  const objects = leaves ? [] : objectRemoval(core, record);
+  const objects = from === undefined ? objectRemoval(core, record) : [];
   if ((await core.commit([change, ...beside, ...objects])).status !== "ok") return false;
   arriving.taken();
   return true;
@@ -139,14 +146,41 @@ async function moveToLog(core: Core, record: SessionRecord, { leaves = false } =
  * Give a copy of a store the bytes of all its contents, for which it names objects of the original. No process uses the copy.
  * @throws SessionError `attachment_store_failed`, `store_invalid` for an object that is missing
  */
-export async function takeObjects(copy: Core): Promise<void> {
+export async function takeObjects(copy: Core, original: Core): Promise<void> {
   await copy.learnTime();
+  await original.learnTime();
   for await (const page of readablePages(copy, { order: "key", now: 0, limit: 50 }))
     for (const record of page) {
       // These objects are being written or deleted by the original.
       if (isObjectScope(record.tenant)) await copy.commit([removeSession(record)]);
       else if (isContentScope(record.tenant) && objectOf(record) !== undefined)
-        await moveToLog(copy, record, { leaves: true });
+        await takeObject(copy, original, record);
     }
   await copy.instance.leave();
+}
+
+/** Programs remove and move attachments of the original meanwhile: what the copy names may be gone. */
+async function takeObject(copy: Core, original: Core, record: SessionRecord): Promise<void> {
+  let from: Found = { core: copy, record };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await moveToLog(copy, record, from);
+      return;
+    } catch (error) {
+      if (!hasCode(error, "store_invalid") || attempt === attemptsMax) throw error;
+      const newest = (await original.find(record))?.record;
+      if (newest === undefined) return await removeFromCopy(copy, record);
+      if (newest.version === from.record.version) throw error;
+      from = { core: original, record: newest };
+    }
+  }
+}
+
+/** The original removed the content after the moment of the copy. */
+async function removeFromCopy(copy: Core, content: SessionRecord): Promise<void> {
+  const { references } = attachmentScopes(tenantOfScope(content.tenant));
+  const removed: Change[] = [removeSession(content)];
+  for await (const record of sessionsBeginningWith(copy, references, `${content.id}.`))
+    removed.push(removeSession(record));
+  for (const change of removed) await copy.commit([change]);
 }
