@@ -83,7 +83,7 @@ test("a backup of an older SQLite store is of its schema, and the store is migra
   await using place = await oldPlace();
   const before = contentOf(place);
   const dry = await place.run(["migrate", "--dry-run"]);
-  assert.match(dry.stderr, /at version 4 of \d+; \d steps missing:\n {2}5 .*\n.*make a backup first: perdure backup/s);
+  assert.match(dry.stderr, /at version 4 of \d+; \d+ steps missing:\n {2}5 .*\n.*make a backup first: perdure backup/s);
   assert.deepEqual(contentOf(place), before);
   assert.equal((await place.run(["backup", "create", "before.db"])).code, 0);
   const copy = new DatabaseSync(join(place.folder, "before.db"), { readOnly: true });
