@@ -68,9 +68,12 @@ export interface ErrorDetails {
   readonly turn_parts_exceeded: InSession & { part: "toolCalls" | "chunks"; count: number; countMax: number };
   readonly metadata_too_large: InSession & { bytes: number; bytesMax: number };
   readonly log_reserved: { log: string };
-  /** `part`: named logs of the session, entries of one write, bytes of one entry, bytes of one write. */
+  /**
+   * `part`: named logs of the session, entries of one write, bytes of one entry, bytes of one write; or turns of the session that are
+   * pinned or left out, and its ratings.
+   */
   readonly write_too_large: InSession & {
-    part: "logs" | "entries" | "entryBytes" | "writeBytes";
+    part: "logs" | "entries" | "entryBytes" | "writeBytes" | "pinnedTurns" | "leftOutTurns" | "ratings";
     /** The named log; absent if the write as a whole is too large. */
     log?: string;
     count: number;

@@ -176,7 +176,8 @@ const nouns: { readonly [Code in Exclude<Expected, keyof typeof defects>]: Words
   database_url: () => "an sqlite: or postgres: URL",
   date: () => "a valid Date",
   default_agent: ({ known = [] }) => `"default": true for one of ${known.join(", ")}`,
-  duration: () => 'a positive number of milliseconds or a text like "15m", "24h" or "7d"',
+  duration: ({ max }) =>
+    `a positive number of milliseconds or a text like "15m", "24h" or "7d"${max === undefined ? "" : `, at most ${max / 86_400_000} days`}`,
   earlier_call: () => "the id of a call before it that has no result yet",
   entries: () => "an array with at least one entry",
   etag: () => "an ETag that the server sent for it",

@@ -64,6 +64,12 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
         return `an entry of the write${named} of session ${d.sessionId} has ${d.count} bytes, the limit is ${d.countMax}; store large data elsewhere and a reference here, or raise limits.entryBytesMax`;
       case "writeBytes":
         return `the write${named} of session ${d.sessionId} has ${d.count} bytes, the limit is ${d.countMax}; write in several writes, or raise limits.writeBytesMax`;
+      case "pinnedTurns":
+        return `session ${d.sessionId} would have ${d.count} pinned turns, the limit is ${d.countMax}; unpin one`;
+      case "leftOutTurns":
+        return `session ${d.sessionId} would have ${d.count} turns that are left out, the limit is ${d.countMax}; take one in`;
+      case "ratings":
+        return `session ${d.sessionId} would have ${d.count} ratings, the limit is ${d.countMax}; remove some`;
     }
   },
   document_not_found: (d) =>

@@ -1,10 +1,10 @@
 /** Schemas of summaries, marks and ratings of turns. */
 import { z } from "zod";
-import { count } from "./schemas.ts";
+import { textCount } from "./schemas.ts";
 
 export const turnInPath: z.ZodType<{ id: string; turn: number }> = z.object({
   id: z.string().min(1).max(4096),
-  turn: count,
+  turn: textCount,
 });
 
 export const summarizeBody: z.ZodType<{ to?: number | undefined; agent?: string | undefined }> = z.strictObject({
@@ -55,7 +55,7 @@ export const ratingBody: z.ZodType<{
 });
 
 export const ratingsQuery: z.ZodType<{ turn?: number | undefined }> = z.object({
-  turn: count.optional().meta({ description: "only ratings of this turn" }),
+  turn: textCount.optional().meta({ description: "only ratings of this turn" }),
 });
 
 export const ratingsAnswer: z.ZodType = z.object({

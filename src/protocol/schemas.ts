@@ -62,8 +62,11 @@ export const busyPolicy: z.ZodType<BusyPolicy> = z.enum(["reject", "queue", "int
     'policy if the session is already answering (default: that of the server; else "interrupt" for devices, "reject" for keys)',
 });
 
-/** A number in a query, sent as text. */
-export const count: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);
+/** A number in a query or a path, sent as text. In a body it would take null and "" as 0: {@link count}. */
+export const textCount: z.ZodType<number> = z.coerce.number().int().min(0).max(1_000_000);
+
+/** A number in a body. */
+export const count: z.ZodType<number> = z.number().int().min(0).max(1_000_000);
 
 export const instant: z.ZodType<string> = z.iso.datetime({ offset: true });
 
@@ -94,10 +97,12 @@ export const turnAnswer: z.ZodType = z
   .meta({ id: "Turn" });
 
 const range = {
-  last: count.optional(),
-  from: count.optional(),
-  to: count.optional(),
-  before: count.optional().meta({ description: "only entries before this number: the page before an earlier page" }),
+  last: textCount.optional(),
+  from: textCount.optional(),
+  to: textCount.optional(),
+  before: textCount
+    .optional()
+    .meta({ description: "only entries before this number: the page before an earlier page" }),
 };
 
 export const rangeQuery: z.ZodType<{
@@ -123,7 +128,7 @@ export const turnsQuery: z.ZodType<{
 export const branchBody: z.ZodType<{ branch: string }> = z.strictObject({ branch: branchId });
 export const branchInPath: z.ZodType<{ id: string; branch: string }> = z.object({ id: z.string(), branch: branchId });
 export const branchesQuery: z.ZodType<{ at?: number | undefined }> = z.object({
-  at: count.optional().meta({ description: "only the versions of this turn" }),
+  at: textCount.optional().meta({ description: "only the versions of this turn" }),
 });
 export const comparisonQuery: z.ZodType<{ a: string; b: string }> = z.object({ a: branchId, b: branchId });
 export const comparisonAnswer: z.ZodType = z.object({

@@ -84,7 +84,12 @@ export async function shareOn(
     const { ttl = "7d" } = options;
     const ttlMs = parseDuration(ttl, "ttl");
     if (ttlMs > ttlMaxMs)
-      throw new SessionError("duration_invalid", { name: "ttl", value: formatValue(ttl), expected: "duration" });
+      throw new SessionError("duration_invalid", {
+        name: "ttl",
+        value: formatValue(ttl),
+        expected: "duration",
+        max: ttlMaxMs,
+      });
     const session = await found(core, tenant, sessionId);
     const shares = (await sharesOf(core, session)).length;
     if (shares >= sharesMax) throw new SessionError("shares_exceeded", { sessionId, tenant, shares, sharesMax });

@@ -117,3 +117,25 @@ test("an option beyond the end of a session is named, with its value and the lim
     assert.match(answered.json.detail, new RegExp(`^${name} is 99, expected a whole number from 0 to 1`));
   }
 });
+
+test("a number in a body is a number: null, a text or true is refused, and no turn is replaced", async () => {
+  await using here = serve();
+  const key = await here.key("write");
+  const device = randomUUID();
+  const session = await here.sessions.create({ id: "s" });
+  const mine = await here.sessions.conversations({ device }).create();
+  for (const one of [session, mine]) for (const input of ["one", "two"]) await one.append({ input, output: "yes" });
+  const consult = "/v1/sessions/s/consult";
+  const own = `/v1/chat/conversations/${mine.id}`;
+  for (const value of [null, "", " ", "1", false, true, [1], 0.5, -1])
+    for (const [path, who, body] of [
+      [consult, { key }, { message: "x", after: value }],
+      [consult, { key }, { message: "x", flush: { ms: value } }],
+      [`${own}/consult`, { device }, { message: "x", edit: value }],
+      [`${own}/regenerate`, { device }, { turn: value }],
+    ] as const) {
+      const answered = await here.call("POST", path, { ...who, body });
+      assertProblem(answered, 400, "request_invalid");
+    }
+  for (const { id } of [session, mine]) assert.equal((await here.sessions.get(id)).info.turn, 2);
+});

@@ -64,8 +64,7 @@ export function putRatings(
   if (count > ratingsMax)
     throw new SessionError("write_too_large", {
       ...sessionIds(draft.record),
-      log: feedbackLog,
-      part: "entries",
+      part: "ratings",
       count,
       countMax: ratingsMax,
     });

@@ -73,20 +73,12 @@ export function putMemory(
   context: Context,
 ): Change {
   guardMemory(draft.record);
-  for (const [part, countMax] of [
-    ["pinned", pinnedMax],
-    ["leftOut", leftOutMax],
-  ] as const) {
-    const count = memory[part].length;
+  for (const [part, { length: count }, countMax] of [
+    ["pinnedTurns", memory.pinned, pinnedMax],
+    ["leftOutTurns", memory.leftOut, leftOutMax],
+  ] as const)
     if (count > countMax)
-      throw new SessionError("write_too_large", {
-        ...sessionIds(draft.record),
-        log: memoryLog,
-        part: "entries",
-        count,
-        countMax,
-      });
-  }
+      throw new SessionError("write_too_large", { ...sessionIds(draft.record), part, count, countMax });
   spliceMemory(draft, memory, context);
   if (summarized !== undefined) dropSummaries(draft, summarized - 1);
   return changeOf(draft);

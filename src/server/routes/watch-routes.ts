@@ -4,7 +4,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { News, SessionNews } from "../../index.ts";
-import { count, idInPath } from "../../protocol/schemas.ts";
+import { idInPath, textCount } from "../../protocol/schemas.ts";
 import { wireNews } from "../../protocol/wire.ts";
 import { keyCheck } from "../http/authority.ts";
 import { addRoute, type RequestContext } from "../http/route.ts";
@@ -24,7 +24,7 @@ export function addWatchRoutes(shared: Shared): void {
       scope: "read",
       headers: ["Last-Event-ID"],
       params: idInPath,
-      query: z.object({ after: count.optional(), afterChunk: count.optional() }),
+      query: z.object({ after: textCount.optional(), afterChunk: textCount.optional() }),
       answers: { 200: { description: "turns, chunks of answers, truncations", streams: true } },
     },
     async (c, { params, query: { after, afterChunk } }) => {

@@ -9,7 +9,7 @@ import { marked, putMemory } from "../../domain/memory/turn-memory.ts";
 import { Handle } from "../handle/handle.ts";
 import { coreOf } from "../sessions.ts";
 import { draftOf } from "../../domain/record/change.ts";
-import type { Session } from "../../index.ts";
+import type { Session, SessionError } from "../../index.ts";
 
 test("pins, left-out turns, ratings and summaries survive an archive, a snapshot and a restore", async () => {
   const { summarizer } = naming();
@@ -129,7 +129,15 @@ test("a session has at most 20 pins and 1000 ratings", async () => {
   const session = await place.sessions.create({ id: "s" });
   await fill(session, 1, 21);
   for (let turn = 1; turn <= 20; turn++) await session.pin(turn);
-  await assert.rejects(session.pin(21), { code: "write_too_large" });
+  const pinned = { part: "pinnedTurns", count: 21, countMax: 20, sessionId: "s", tenant: "default" };
+  await assert.rejects(session.pin(21), (error: SessionError) => {
+    assert.deepEqual(
+      [error.code, error.message],
+      ["write_too_large", "session s would have 21 pinned turns, the limit is 20; unpin one"],
+    );
+    assert.partialDeepStrictEqual(error.details, pinned);
+    return true;
+  });
   const draft = draftOf(
     (await place.store.load([{ key: { tenant: "default", id: "s" }, tails: [] }])).sessions[0]!.record,
   );

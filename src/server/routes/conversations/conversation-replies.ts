@@ -1,14 +1,14 @@
 /** Conversations and shares on the wire, for devices and for keys. */
 import { z } from "zod";
 import type { Conversations } from "../../../index.ts";
-import { agentName, count, instant, title } from "../../../protocol/schemas.ts";
+import { agentName, instant, textCount, title } from "../../../protocol/schemas.ts";
 import { wireConversation } from "../../../protocol/wire-conversations.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { jsonAnswer, type RequestContext } from "../../http/route.ts";
 
 const cursor = z.string().max(8192);
 export const pageQuery: z.ZodType<{ limit?: number | undefined; after?: string | undefined }> = z.object({
-  limit: count.optional(),
+  limit: textCount.optional(),
   after: cursor.optional().meta({ description: "the next of the page before" }),
 });
 
@@ -16,7 +16,7 @@ export const searchQuery: z.ZodType<{
   text: string;
   limit?: number | undefined;
   after?: string | undefined;
-}> = z.object({ text: z.string().max(1000), limit: count.optional(), after: cursor.optional() });
+}> = z.object({ text: z.string().max(1000), limit: textCount.optional(), after: cursor.optional() });
 
 export const conversationAnswer: z.ZodType = z
   .object({

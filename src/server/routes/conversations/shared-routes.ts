@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { hasCode } from "../../../errors.ts";
 import type { SharedNews } from "../../../index.ts";
-import { count, rangeQuery } from "../../../protocol/schemas.ts";
+import { rangeQuery, textCount } from "../../../protocol/schemas.ts";
 import { addRoute, jsonAnswer } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
 import { lastReceived } from "../../replies/request-headers.ts";
@@ -46,7 +46,7 @@ export function addSharedRoutes(shared: Shared): void {
       scope: "share",
       headers: ["Last-Event-ID"],
       query: z.object({
-        after: count.optional().meta({ description: "the last turn that the reader has; 0: from the first" }),
+        after: textCount.optional().meta({ description: "the last turn that the reader has; 0: from the first" }),
       }),
       answers: { 200: { description: "turns and truncations; end once the life of the session ends", streams: true } },
     },
