@@ -232,3 +232,18 @@ test("parallel calls make no more shares of a session than it may have", async (
   assert(left <= 2, String(left));
   assert.equal((await here.sessions.shares("s")).length, 98 + left);
 });
+
+test("a reader who asks for an attachment that the session does not have makes it read no turn", async () => {
+  await using here = inMemory({ secret });
+  const session = await here.sessions.create();
+  await session.append({ input: "one", output: "two" });
+  const shared = await here.sessions.openShare((await here.sessions.share(session.id)).token);
+  const { read } = here.store;
+  const logs: unknown[] = [];
+  here.store.read = (key, range) => {
+    logs.push(range.log);
+    return read.call(here.store, key, range);
+  };
+  await assert.rejects(shared.openAttachment("0".repeat(64)), { code: "attachment_not_found" });
+  assert.deepEqual(logs, []);
+});

@@ -15,6 +15,7 @@ import { internalChange } from "./core/internal-record.ts";
 import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { Handle } from "./handle/handle.ts";
+import { referenceKey } from "./attachments/records.ts";
 import { openedAttachment, type AttachmentRange, type OpenAttachment } from "./session/attachments.ts";
 import { sharedTurn, type SharedTurn } from "./shares/shared-turn.ts";
 import {
@@ -188,8 +189,11 @@ export class SharedSession {
   async openAttachment(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
     const parsed = parseHash(hash);
     const handle = await this.#handle();
-    for await (const turn of readTurns(handle, { from: 1 }))
-      if (isShownIn(sharedTurn(turn), parsed)) return await openedAttachment(this.#core, handle.record, parsed, range);
+    // A hash that the session does not have costs one look, not all of its turns.
+    if ((await this.#core.find(referenceKey(handle.record, parsed))) !== undefined)
+      for await (const turn of readTurns(handle, { from: 1 }))
+        if (isShownIn(sharedTurn(turn), parsed))
+          return await openedAttachment(this.#core, handle.record, parsed, range);
     throw new SessionError("attachment_not_found", { hash: parsed });
   }
 

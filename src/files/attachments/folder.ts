@@ -47,7 +47,9 @@ class Folder implements AttachmentStore {
         await rm(temporary, { force: true });
         throw error;
       }
-      await syncFolder(dirname(file));
+      // Another process may have made these folders, and was stopped before it synced them.
+      for (let folder = dirname(file); folder !== this.#root; folder = dirname(folder)) await syncFolder(folder);
+      await syncFolder(this.#root);
     });
   }
 
