@@ -238,11 +238,11 @@ test("a reader who asks for an attachment that the session does not have makes i
   const session = await here.sessions.create();
   await session.append({ input: "one", output: "two" });
   const shared = await here.sessions.openShare((await here.sessions.share(session.id)).token);
-  const { read } = here.store;
+  const read = here.store.read.bind(here.store);
   const logs: unknown[] = [];
   here.store.read = (key, range) => {
     logs.push(range.log);
-    return read.call(here.store, key, range);
+    return read(key, range);
   };
   await assert.rejects(shared.openAttachment("0".repeat(64)), { code: "attachment_not_found" });
   assert.deepEqual(logs, []);
