@@ -49,7 +49,8 @@ export async function runFile(name: string, file: string, environment: NodeJS.Pr
   delete env["NODE_TEST_CONTEXT"];
   const args = ["--import", join(folder, "resolve.ts"), "--test-reporter=tap", join(folder, file)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { env }).catch((error: unknown) => {
-    throw new Error(`${file} has failed:\n${String((error as { readonly stdout?: unknown }).stdout)}`);
+    const { stdout: out, stderr } = error as { readonly stdout?: unknown; readonly stderr?: unknown };
+    throw new Error(`${file} has failed:\n${String(out)}\n${String(stderr)}`, { cause: error });
   });
   assert.match(stdout, /^# fail 0$/m);
   assert.match(stdout, /^# pass [1-9]/m);
