@@ -8,6 +8,7 @@ import { counted } from "./counted.ts";
 export type InvalidProblem =
   | "archive_damaged"
   | "archive_method_unknown"
+  | "attachment_damaged"
   | "changed_elsewhere"
   | "copy_differs"
   | "damaged"
@@ -35,7 +36,7 @@ export interface InvalidStore {
   readonly sessionId?: string;
   readonly log?: string;
   readonly seq?: number;
-  /** The scope and the key of a document. */
+  /** The scope and the key of a document; the key alone: the hash of an attachment. */
   readonly scope?: string;
   readonly key?: string;
   /** The number that was found, and the one that was expected: of entries, of sessions, of a version. */
@@ -56,6 +57,8 @@ const invalid: { readonly [Problem in InvalidProblem]: Words<InvalidStore> } = {
   archive_damaged: (d) => `part ${d.seq} of the archive of session ${d.sessionId} is damaged; ${backup}`,
   archive_method_unknown: (d) =>
     `part ${d.seq} of the archive of session ${d.sessionId} was packed by a newer version; upgrade Perdure`,
+  attachment_damaged: (d) =>
+    `the bytes of attachment ${d.key}${d.sessionId === undefined ? "" : ` of session ${d.sessionId}`} are missing, or are not those that were put; a backup may have them`,
   changed_elsewhere: (d) =>
     `session ${d.sessionId} was changed by another program: entry ${d.seq} of its log ${d.log} is missing; ${backup}`,
   copy_differs: (d, reported) =>

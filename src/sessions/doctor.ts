@@ -28,6 +28,7 @@ import { interruptions } from "../errors/answer-problems.ts";
 import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
+import { objectOf } from "./attachments/objects.ts";
 import { orphanedObjects } from "./attachments/orphans.ts";
 import { attachmentProblems } from "./attachments/problems.ts";
 import type { Core } from "./core/core.ts";
@@ -119,7 +120,9 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (unreadable !== null) return { ...report, complete: false, unreadable };
   }
   const secret = await readSecret(core);
+  const { attachmentStore } = core.options;
   const tenants = new Set<string>(); // those with attachments
+  let unchecked = 0; // attachments in an attachment store that this process does not open
   for await (const page of allSessions(core, found, report)) {
     for (const error of page.unreadable) found(unreadableFinding(error));
     for (const record of page.records) {
@@ -127,10 +130,16 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (isContentScope(record.tenant) || isObjectScope(record.tenant)) tenants.add(tenantOfScope(record.tenant));
       if (isStaged(record) || isObjectScope(record.tenant)) continue;
       if (request.signal?.aborted === true) return { ...report, complete: false };
+      const isObject = isContentScope(record.tenant) && objectOf(record) !== undefined;
+      if (isObject && attachmentStore === undefined) {
+        unchecked++;
+        continue;
+      }
       // Internal records are checked too, but they do not count as sessions.
       if (!isInternalScope(record.tenant)) report.sessions++;
       if (isUnderEarlierSecret(core, record, secret)) report.underEarlierSecrets++;
-      const findings = await examineOrSay(core, record, request.repair === true);
+      // The bytes of an object are no entries, which a repair could count again.
+      const findings = isObject ? [] : await examineOrSay(core, record, request.repair === true);
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
       for (const what of await attachmentProblems(core, record))
@@ -139,6 +148,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (await hasOtherInstructions(core, record)) report.otherInstructions++;
     }
   }
+  if (unchecked > 0) found(uncheckedFinding(unchecked));
   for await (const { tenant, what } of orphanedObjects(core, tenants)) {
     if (request.signal?.aborted === true) return { ...report, complete: false };
     found({ tenant, session: null, kind: "attachment", what, fix: null, repaired: false });
@@ -148,6 +158,11 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     page.flatMap(damagedDocument).forEach(found);
   }
   return report;
+}
+
+function uncheckedFinding(attachments: number): Finding {
+  const what = `the bytes of ${counted(attachments, "attachment")} are in an attachment store, and this process opens none, so they were not read; name its folder in PERDURE_ATTACHMENTS, or pass attachments.in`;
+  return { kind: "attachment", tenant: null, session: null, what, fix: null, repaired: false };
 }
 
 /** The tenant and the session of a finding about an attachment. */

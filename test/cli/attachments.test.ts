@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { lstatSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -116,4 +116,30 @@ test("SIGINT ends add with an error that names the signal, not the file", async 
   const { code, stdout, stderr } = await finished;
   assert.deepEqual([code, stdout], [130, ""]);
   assert.match(stderr, /stopped by SIGINT.*\[interrupted\]/);
+});
+
+test("an attachment whose object has other bytes is not saved, and its session is not exported", async () => {
+  const objects = join(place.folder, "objects");
+  const env = { PERDURE_ATTACHMENTS: objects };
+  await sessions.create({ id: "changed" });
+  const [added] = jsonLines(
+    await place.run(["attachments", "add", "changed", "-", "--json"], { env, input: "one of the files" }),
+  );
+  const [object] = readdirSync(objects, { recursive: true, withFileTypes: true }).filter((found) => found.isFile());
+  assert(object);
+  writeFileSync(join(object.parentPath, object.name), "two of the files");
+  const [saved, exported] = [join(place.folder, "changed.txt"), join(place.folder, "changed.jsonl")];
+  for (const file of [saved, "-"]) {
+    const { code, stdout, stderr } = await place.run(
+      ["attachments", "save", "changed", String(added?.["hash"]), file],
+      { env },
+    );
+    assert.deepEqual([code, stdout], [1, ""], stderr);
+    assert.match(stderr, /are missing, or are not those that were put/);
+  }
+  assert(!existsSync(saved));
+  const { code, stderr } = await place.run(["export", "--out", exported], { env });
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /changed.*are not those that were put/);
+  assert(!readFileSync(exported, "utf8").includes('"changed"'));
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat, connect, hasCode, openShare } from "../../src/client/index.ts";
+import { ObjectStore } from "../support/object-store.ts";
 import { assertProblem, serve, type Serving } from "./serving.ts";
 
 const piece = 192 * 1024;
@@ -284,6 +285,54 @@ test("a token, a key or a device that no header can carry is refused, and not qu
     await here.server.fetch(new Request(asked, init));
   // A file of a key ends in a line break.
   await connect({ url, key: `${await here.key("write")}\n`, fetch }).create({ id: "s" });
+});
+
+test("bytes that are missing or damaged are a problem document, for keys, devices and readers of shares", async () => {
+  const objects = new ObjectStore();
+  await using here = serve({ attachments: { in: objects } });
+  const device = randomUUID();
+  const client = chat({
+    url: "http://server.test",
+    device,
+    fetch: async (request, init) => await here.server.fetch(new Request(request, init)),
+  });
+  const conversation = await client.conversations.create();
+  const { hash: small } = await conversation.attachments.put(Buffer.from("one"), { type: "text/plain" });
+  const session = await here.sessions.create({ id: "s" });
+  const put = await session.attachments.put(Buffer.from("one"), { type: "text/plain" });
+  await session.append({ input: [{ role: "user", content: [put.part] }] });
+  const { token } = await here.sessions.share("s");
+  const key = await here.key("read");
+  const requests: readonly [string, Record<string, string>][] = [
+    [`${attachments}/${small}`, { authorization: `Bearer ${key}` }],
+    [`/v1/chat/conversations/${conversation.id}/attachments/${small}`, { "x-device-id": device }],
+    [`/v1/shared/attachments/${small}`, { authorization: `Bearer ${token}` }],
+  ];
+  const statuses = async (headers: Record<string, string> = {}, method = "GET"): Promise<readonly number[]> => {
+    const found: number[] = [];
+    for (const [path, sent] of requests) {
+      const request = new Request(`http://server.test${path}`, { method, headers: { ...sent, ...headers } });
+      const { status, headers: got, body } = await here.server.fetch(request);
+      found.push(status);
+      if (status >= 500) assert.equal(got.get("content-type"), "application/problem+json");
+      await body?.cancel();
+    }
+    return found;
+  };
+  const range = { range: "bytes=1-2" };
+  assert.deepEqual(await statuses(), [200, 200, 200]);
+  assert.deepEqual(await statuses({}, "HEAD"), [200, 200, 200]);
+  assert.deepEqual(await statuses(range), [206, 206, 206]);
+  for (const [name] of objects.objects) objects.objects.set(name, Buffer.from("two"));
+  assert.deepEqual(await statuses(), [500, 500, 500]);
+  assert.deepEqual(await statuses({}, "HEAD"), [500, 500, 500]);
+  objects.objects.clear();
+  assert.deepEqual(await statuses(), [500, 500, 500]);
+  assert.deepEqual(await statuses(range), [500, 500, 500]);
+  objects.before = () => {
+    throw new Error("the bucket is away");
+  };
+  assert.deepEqual(await statuses(range), [503, 503, 503]);
 });
 
 test("the reader of a share opens what its messages show, and nothing else of the session or of others", async () => {

@@ -2,12 +2,13 @@
  * Attachments in a snapshot: a log that no store has. For each attachment it has an entry that describes it, and then one entry for
  * each piece of its bytes, in base64.
  */
-import { attachmentsLog, type Attachment } from "../../domain/attachments/attachment.ts";
+import { attachmentsLog, bytesLog, type Attachment } from "../../domain/attachments/attachment.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import type { PortableRecord } from "../../domain/copies/snapshot.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { decode, encode } from "../../domain/values/codec.ts";
 import { SessionError } from "../../errors.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 import type { Core } from "../core/core.ts";
 import type { LoggedEntry, SessionSource } from "../snapshots/session-source.ts";
 import { attachmentsOf, bytesOf } from "./list.ts";
@@ -44,6 +45,21 @@ export async function withAttachments<Source extends SessionSource>(
     yield* source.entries();
   };
   return { ...source, inMemory: undefined, entries };
+}
+
+/** A content whose entries are compared with its hash. @throws SessionError `store_invalid`, at the end of the entries */
+export function checkedContent<Source extends SessionSource>(source: Source, tenant: string): Source {
+  const { id } = source.record;
+  const entries = async function* (): AsyncGenerator<LoggedEntry, void, undefined> {
+    const hash = nodeCrypto().createHash("sha256");
+    for await (const logged of source.entries()) {
+      if (logged.log === bytesLog) hash.update(pieceOf(logged.entry.data));
+      yield logged;
+    }
+    if (hash.digest("hex") === id) return;
+    throw new SessionError("store_invalid", { tenant, problem: "attachment_damaged", key: id });
+  };
+  return { ...source, entries };
 }
 
 /**

@@ -11,6 +11,7 @@ import { eachPage } from "../../domain/values/pages.ts";
 import { SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { recordPages } from "../core/record-pages.ts";
+import { nodeCrypto } from "../../node-crypto.ts";
 import { attachmentStoreOf, calling, objectName, objectOf } from "./objects.ts";
 import { pieceOf } from "./pieces.ts";
 import { contentKey, lengthOfContent, referenceKey, referenceOf, type Referrer } from "./records.ts";
@@ -76,9 +77,9 @@ export interface ByteSpan {
 }
 
 /**
- * The bytes of an attachment that the session has.
- * @throws SessionError `store_invalid` where bytes are missing, `attachment_not_found` where it was removed meanwhile,
- *   `attachment_store_failed`
+ * The bytes of an attachment that the session has. All bytes together are compared with their hash before the last of them is given.
+ * @throws SessionError `store_invalid` where bytes are missing, or are not those that were put; `attachment_not_found` where it was
+ *   removed meanwhile, `attachment_store_failed`
  */
 export async function* bytesOf(
   core: Core,
@@ -87,6 +88,31 @@ export async function* bytesOf(
   { from = 0, to = attachment.length - 1 }: Partial<ByteSpan> = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const of = { session, attachment };
+  const bytes = storedBytes(core, of, { from, to });
+  yield* from === 0 && to === attachment.length - 1 ? checkedBytes(of, bytes) : bytes;
+}
+
+/** The bytes, one piece late: a reader that has got the last one has the bytes that were put. */
+async function* checkedBytes(
+  of: Opened,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const hash = nodeCrypto().createHash("sha256");
+  let last: Uint8Array | undefined;
+  for await (const piece of bytes) {
+    hash.update(piece);
+    if (last !== undefined) yield last;
+    last = piece;
+  }
+  if (hash.digest("hex") !== of.attachment.hash) throw damaged(of);
+  if (last !== undefined) yield last;
+}
+
+async function* storedBytes(
+  core: Core,
+  of: Opened,
+  { from, to }: ByteSpan,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let begin = from;
   // One request for all bytes, where the attachment store has them. What that leaves is read piece by piece.
   if (core.options.attachmentStore !== undefined && from <= to)
@@ -112,7 +138,7 @@ async function* bytesOfObject(
   const id = content && objectOf(content);
   if (id === undefined) return;
   const opened = await calling(() => attachmentStoreOf(core).get(objectName(tenant, id), { from, to }));
-  if (opened === undefined) return;
+  if (opened == null) return;
   let left = to - from + 1;
   const pieces = opened[Symbol.asyncIterator]();
   try {
@@ -129,9 +155,11 @@ async function* bytesOfObject(
 
 async function* bytesOfPieces(
   core: Core,
-  { session, attachment: { hash, length } }: Opened,
+  of: Opened,
   { from, to }: ByteSpan,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { session, attachment } = of;
+  const { hash, length } = attachment;
   const key = contentKey(session.tenant, hash);
   const last = Math.floor(to / pieceBytes) + 1;
   for (let seq = Math.floor(from / pieceBytes) + 1; seq <= last && from <= to;) {
@@ -141,17 +169,17 @@ async function* bytesOfPieces(
     for (const entry of page) {
       const piece = pieceOf(entry.data);
       const begin = (entry.seq - 1) * pieceBytes;
-      if (entry.seq !== seq || piece.length !== Math.min(pieceBytes, length - begin)) throw damaged(session, seq);
+      if (entry.seq !== seq || piece.length !== Math.min(pieceBytes, length - begin)) throw damaged(of);
       yield piece.subarray(Math.max(0, from - begin), Math.min(piece.length, to - begin + 1));
       seq++;
     }
     if (page.length > 0) continue;
     if ((await core.find(referenceKey(session, hash))) === undefined)
       throw new SessionError("attachment_not_found", { sessionId: session.id, tenant: session.tenant, hash });
-    throw damaged(session, seq);
+    throw damaged(of);
   }
 }
 
-function damaged({ id: sessionId, tenant }: Referrer, seq: number): SessionError {
-  return new SessionError("store_invalid", { sessionId, tenant, problem: "entry_invalid", log: bytesLog, seq });
+function damaged({ session: { id: sessionId, tenant }, attachment: { hash } }: Opened): SessionError {
+  return new SessionError("store_invalid", { sessionId, tenant, problem: "attachment_damaged", key: hash });
 }

@@ -100,7 +100,7 @@ async function piecesOfObject(
   const name = objectName(tenantOfScope(content.tenant), objectOf(content) ?? "");
   const bytes = await calling(async () => {
     const opened = await attachmentStoreOf(core).get(name, span);
-    return opened && Buffer.concat(await Array.fromAsync(opened));
+    return opened == null ? undefined : Buffer.concat(await Array.fromAsync(opened));
   });
   if (bytes === undefined) return undefined;
   const entries: Entry[] = [];

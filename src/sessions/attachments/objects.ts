@@ -16,6 +16,7 @@ import { draftOfNew, removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import { sortableId } from "../../domain/values/ids.ts";
+import { formatValue } from "../../domain/values/format-value.ts";
 import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { SessionError } from "../../errors.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
@@ -65,8 +66,17 @@ export async function calling<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (cause instanceof SessionError) throw cause;
-    throw new SessionError("attachment_store_failed", { problem: "failed" }, { cause });
+    throw new SessionError("attachment_store_failed", { problem: "failed" }, { cause, reported: reasonOf(cause) });
   }
+}
+
+/** The text of an error. Errors of a network may have a code or causes alone. */
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return `it threw ${formatValue(cause)}`;
+  if (cause.message !== "") return cause.message;
+  if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0]);
+  const { code } = cause as NodeJS.ErrnoException;
+  return `its error ${code === undefined ? cause.name : `${cause.name} (${code})`} has no message`;
 }
 
 /** True for a content whose object this process's attachment store does not have. @throws SessionError `attachment_store_failed` */

@@ -6,7 +6,7 @@ import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
 import { eachEntry } from "../core/log-reader.ts";
 import { pieceOf } from "./pieces.ts";
-import { contentKey, isReferred, referenceOf } from "./records.ts";
+import { contentKey, isReferred, lengthOfContent, referenceOf } from "./records.ts";
 
 /** The problems of a record: a reference without its content, a content with other bytes, or one that no session has. */
 export async function attachmentProblems(core: Core, record: SessionRecord): Promise<readonly string[]> {
@@ -24,12 +24,19 @@ async function referenceProblems(core: Core, record: SessionRecord): Promise<rea
 
 async function contentProblems(core: Core, record: SessionRecord): Promise<readonly string[]> {
   const hash = createHash("sha256");
+  let length = 0;
   try {
-    for await (const { data } of eachEntry(core, record, bytesLog)) hash.update(pieceOf(data));
+    for await (const { data } of eachEntry(core, record, bytesLog)) {
+      const piece = pieceOf(data);
+      hash.update(piece);
+      length += piece.length;
+    }
   } catch {
     return [`the bytes of attachment ${record.id} cannot be read; a backup may have them`];
   }
   if ((await core.find(record)) === undefined) return [];
+  if (length === 0 && lengthOfContent(record) > 0)
+    return [`the bytes of attachment ${record.id} are missing; a backup may have them`];
   if (hash.digest("hex") !== record.id) return [`the bytes of attachment ${record.id} are not those that were put`];
   const isLeft =
     record.sweepAt < core.now() - graceMs && !(await isReferred(core, tenantOfScope(record.tenant), record.id));

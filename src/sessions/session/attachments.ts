@@ -96,7 +96,8 @@ export class Attachments {
   /**
    * Open an attachment, to read its bytes or a range of them, with a few of them in memory.
    * @throws SessionError `attachment_not_found`, also for an attachment of another session, `range_invalid`, `argument_invalid`;
-   *   while it is read also `store_invalid` where bytes are missing
+   *   while it is read also `store_invalid` where bytes are missing or, in a read of all bytes, are not those that were put: then
+   *   the last piece does not come
    */
   async open(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
     guardNames(range, "range", rangeNames);

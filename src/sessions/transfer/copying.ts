@@ -3,10 +3,11 @@ import { attachmentScopes, isContentScope, isReferenceScope } from "../../domain
 import type { StoredDocument } from "../../domain/documents/document.ts";
 import { identityOf, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { internalScope, isInternalScope } from "../../domain/values/internal-scope.ts";
+import { internalScope, isInternalScope, tenantOfScope } from "../../domain/values/internal-scope.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
+import { checkedContent } from "../attachments/carried.ts";
 import { objectRemoval } from "../attachments/objects.ts";
 import { copyMark, copyRun, isCopy, isCopyOf, isCurrent } from "./copy-mark.ts";
 import type { Core } from "../core/core.ts";
@@ -177,7 +178,8 @@ async function* differing({ from, to, scope, copying, run }: Pass): AsyncGenerat
     const before = (): Promise<void> => markCopied(from, to, stored, { ...stored, ...key });
     return {
       key,
-      source,
+      // The target would have bytes under a hash that is not theirs.
+      source: isContentScope(stored.tenant) ? checkedContent(source, tenantOfScope(stored.tenant)) : source,
       ...defined({ before: stored.parent === null ? undefined : before }),
       mark: copyMark(run, stored),
       isEarlier: isEarlierOf(stored, run),

@@ -129,7 +129,7 @@ async function openedReply(
 ): Promise<Response> {
   const range = rangeIn(c.req.header("range"), length);
   if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${length}` });
-  return bytesReply(c, await open(range), range);
+  return await bytesReply(c, await open(range), range);
 }
 
 /** The bytes of the body. A client that disconnects meanwhile breaks it. */
@@ -143,12 +143,19 @@ async function* bytesOf(c: RequestContext): AsyncGenerator<Uint8Array, void, und
   }
 }
 
-/** Browsers save an attachment, and never show it as a page of this server. */
-function bytesReply(
+/**
+ * Browsers save an attachment, and never show it as a page of this server. The first piece is read before the status is sent: bytes that
+ * are missing are an error, and no connection that breaks.
+ */
+async function bytesReply(
   c: RequestContext,
   opened: OpenAttachment,
   range: { readonly from: number; readonly to: number } | undefined,
-): Response {
+): Promise<Response> {
+  const pieces = opened[Symbol.asyncIterator]();
+  const first = await pieces.next();
+  // The body of this response is not read.
+  if (c.req.method === "HEAD") await pieces.return?.();
   const { hash, type, length } = opened;
   const { from, to } = range ?? { from: 0, to: length - 1 };
   const headers = {
@@ -162,7 +169,26 @@ function bytesReply(
     etag: `"${hash}"`,
     ...defined({ "content-range": range && `bytes ${from}-${to}/${length}` }),
   };
-  return c.body(ReadableStream.from(opened), range === undefined ? 200 : 206, headers);
+  return c.body(streamOf(first, pieces), range === undefined ? 200 : 206, headers);
+}
+
+/** The pieces from the first one on. A reader that cancels the stream ends them. */
+function streamOf(first: IteratorResult<Uint8Array>, pieces: AsyncIterator<Uint8Array>): ReadableStream<Uint8Array> {
+  let read: IteratorResult<Uint8Array> | undefined = first;
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const next = read ?? (await pieces.next());
+        read = undefined;
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await pieces.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 function dispositionOf({ name }: Attachment): string {

@@ -1,0 +1,125 @@
+/** Attachments whose objects are damaged, missing, or in an attachment store that fails: what reads them says so. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { copySessions, doctor, exportSessions, type DoctorRequest, type Finding } from "../../src/admin.ts";
+import { hasCode, type AttachmentStore, type Session, type Sessions } from "../../src/index.ts";
+import { inMemory } from "../support/in-memory.ts";
+import { ObjectStore } from "../support/object-store.ts";
+
+const given = Buffer.alloc(450_000, "a line of a file; ");
+const hash = createHash("sha256").update(given).digest("hex");
+
+interface Place extends AsyncDisposable {
+  readonly objects: ObjectStore;
+  readonly sessions: Sessions;
+  readonly session: Session;
+  another(attachments?: { readonly in: AttachmentStore }): Sessions;
+}
+
+async function attached(): Promise<Place> {
+  const objects = new ObjectStore();
+  const place = inMemory({ attachments: { in: objects } });
+  const session = await place.sessions.create({ id: "s" });
+  const put = await session.attachments.put(given, { type: "image/png" });
+  await session.append({ input: [{ role: "user", content: [put.part] }] });
+  return {
+    objects,
+    sessions: place.sessions,
+    session,
+    another: (attachments) => place.another(attachments && { attachments }),
+    [Symbol.asyncDispose]: () => place[Symbol.asyncDispose](),
+  };
+}
+
+/** The bytes until the error. */
+async function piecesOf(session: Session): Promise<{ readonly bytes: number; readonly error: unknown }> {
+  let bytes = 0;
+  try {
+    for await (const piece of await session.attachments.open(hash)) bytes += piece.length;
+    return { bytes, error: undefined };
+  } catch (error) {
+    return { bytes, error };
+  }
+}
+
+async function findings(sessions: Sessions, request: DoctorRequest = {}): Promise<readonly Finding[]> {
+  const found: Finding[] = [];
+  await doctor(sessions, { ...request, onFinding: (finding) => void found.push(finding) });
+  return found;
+}
+
+const isDamaged = (error: unknown): boolean => {
+  assert(hasCode(error, "store_invalid"), String(error));
+  assert(error.message.includes(hash) && error.message.includes("session s"), error.message);
+  return true;
+};
+
+/** What happened to an object; undefined: it is gone. */
+const damages: readonly [string, (bytes: Buffer) => Buffer | undefined][] = [
+  ["has other bytes", (bytes) => Buffer.from(bytes).fill("x", 7, 8)],
+  ["is too short", (bytes) => bytes.subarray(0, -1)],
+  ["is missing", () => undefined],
+];
+
+for (const [what, damaged] of damages)
+  test(`an attachment whose object ${what} is read by nothing as a whole`, async () => {
+    await using place = await attached();
+    const { objects, session, sessions } = place;
+    for (const [name, bytes] of objects.objects) {
+      const left = damaged(bytes);
+      if (left === undefined) objects.objects.delete(name);
+      else objects.objects.set(name, left);
+    }
+    const { bytes, error } = await piecesOf(session);
+    assert(isDamaged(error) && bytes < given.length, `${bytes} bytes`);
+    await assert.rejects(session.messages({ as: "openai" }), isDamaged);
+    await assert.rejects(sessions.snapshot("s"), isDamaged);
+    const skipped: string[] = [];
+    const onSkipped = (id: string, error: unknown): void => void (isDamaged(error) && skipped.push(id));
+    for await (const { id } of exportSessions(sessions, { onSkipped })) assert.fail(`session ${id} is exported`);
+    assert.deepEqual(skipped, ["s"]);
+    await using target = inMemory();
+    const { skipped: left, complete } = await copySessions(sessions, target.sessions);
+    assert.deepEqual([left, complete], [1, false]);
+    // A repair changes nothing: the object may be found again.
+    const found = await findings(sessions, { repair: true });
+    assert.deepEqual(
+      found.map(({ kind, tenant, session, repaired }) => ({ kind, tenant, session, repaired })),
+      [{ kind: "attachment", tenant: "default", session: null, repaired: false }],
+      JSON.stringify(found),
+    );
+    assert(found[0]?.what.includes(hash), found[0]?.what);
+    const range = await session.attachments.open(hash, { from: 10, to: 19 });
+    if (what !== "is missing") assert.equal(Buffer.concat(await Array.fromAsync(range)).length, 10);
+  });
+
+test("the doctor says once that it opens no attachment store", async () => {
+  await using place = await attached();
+  await place.session.attachments.put(Buffer.from("another one"), { type: "a/b" });
+  const found = await findings(place.another());
+  assert.deepEqual(
+    found.map(({ kind, tenant, session }) => ({ kind, tenant, session })),
+    [{ kind: "attachment", tenant: null, session: null }],
+    JSON.stringify(found),
+  );
+  assert.match(found[0]?.what ?? "", /^the bytes of 2 attachments are in an attachment store, .* PERDURE_ATTACHMENTS/);
+});
+
+test("the error of an attachment store has a reason where its own error has no text", async () => {
+  await using place = await attached();
+  const reasons: readonly [unknown, RegExp][] = [
+    [Object.assign(new Error(""), { code: "ECONNREFUSED" }), /its error Error \(ECONNREFUSED\) has no message/],
+    [new AggregateError([new Error("connect ECONNREFUSED ::1:9000")]), /failed: connect ECONNREFUSED ::1:9000;/],
+    [undefined, /it threw undefined/],
+    [new Error("bucket files does not exist"), /failed: bucket files does not exist;/],
+  ];
+  for (const [thrown, message] of reasons) {
+    place.objects.before = () => {
+      throw thrown;
+    };
+    const { error } = await piecesOf(place.session);
+    assert(hasCode(error, "attachment_store_failed"), String(error));
+    assert.match(error.message, message);
+  }
+});
