@@ -1,9 +1,10 @@
 /** Conversations of other programs with several branches, which become branches of one session. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { branchWords, importText } from "../../test/support/import-text.ts";
+import { branchWords, importText, messagesOf } from "../../test/support/import-text.ts";
 import { inMemory } from "../../test/support/in-memory.ts";
-import { exportSessions, importSessions, type ImportReport } from "../admin.ts";
+import { exportSessions, importSessions, type Conversation, type ImportOptions, type ImportReport } from "../admin.ts";
+import type { Sessions } from "../index.ts";
 
 type Row = readonly [id: string, parent: string, role: "user" | "assistant" | "call" | "tool", words?: string];
 
@@ -379,4 +380,96 @@ test("sessions of single branches keep their ids when another branch is shown, g
   const dry = await importText(other.sessions, file, { ...fork, dryRun: true });
   assert.deepEqual([dry.restored, dry.grown, dry.present], [3, 1, 1]);
   assert.deepEqual(counts(await importText(other.sessions, file, fork)), counts(dry));
+});
+
+const forked: readonly Row[] = [
+  ["q", "", "user"],
+  ["a", "q", "assistant"],
+  ["b", "q", "assistant"],
+];
+
+/** The words of each session, by its id. */
+async function sessionWords(sessions: Sessions): Promise<Record<string, string>> {
+  const { items } = await sessions.list();
+  const all = items.map(async ({ id }): Promise<[string, string]> => {
+    const messages = await messagesOf(sessions, id);
+    return [id, messages.map(({ content }) => content).join(" ")];
+  });
+  return Object.fromEntries((await Promise.all(all)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Imports each branch as a session; the dry run has the same counts. */
+async function importForked(sessions: Sessions, text: string, options: ImportOptions = {}): Promise<unknown> {
+  const dry = await importText(sessions, text, { ...options, branches: "fork", dryRun: true });
+  const real = await importText(sessions, text, { ...options, branches: "fork" });
+  assert.deepEqual([counts(dry), dry.replaced], [counts(real), real.replaced]);
+  const { restored, present, grown, replaced, skipped } = real;
+  return { restored, present, grown, replaced, skipped };
+}
+
+const none = { restored: 0, present: 0, grown: 0, replaced: 0, skipped: 0 };
+
+test("a branch that has changed replaces its own session, and no session that another branch is", async () => {
+  await using place = inMemory();
+  await importForked(place.sessions, chatgpt("a", forked));
+  await (await place.sessions.get("c")).append({ input: "here", output: "mine" });
+  const changed = forked.map((row): Row => (row[0] === "b" ? ["b", "q", "assistant", "changed"] : row));
+  const report = await importForked(place.sessions, chatgpt("b", changed), { onExists: "replace" });
+  assert.deepEqual(report, { ...none, present: 1, replaced: 1 });
+  assert.deepEqual(await sessionWords(place.sessions), { c: "q a here mine", "c-branch-2": "q changed" });
+});
+
+test("of sessions without a branch, a changed branch replaces the one with the most turns in common", async () => {
+  const rows: readonly Row[] = [...forked, ["u", "b", "user"], ["v", "u", "assistant"], ["d", "q", "assistant"]];
+  await using place = inMemory();
+  await importForked(place.sessions, chatgpt("d", rows));
+  const words = { c: "q d", "c-branch-2": "q a", "c-branch-3": "q b u v" };
+  assert.deepEqual(await sessionWords(place.sessions), words);
+  // The branch d is gone, and v has changed.
+  const later = rows
+    .filter(([id]) => id !== "d")
+    .map((row): Row => (row[0] === "v" ? ["v", "u", "assistant", "w"] : row));
+  const report = await importForked(place.sessions, chatgpt("v", later), { onExists: "replace" });
+  assert.deepEqual(report, { ...none, present: 1, replaced: 1 });
+  assert.deepEqual(await sessionWords(place.sessions), { ...words, "c-branch-3": "q b u w" });
+});
+
+test("a branch continues no session that is the one of another branch", async () => {
+  const rows: readonly Row[] = [...forked, ["u", "b", "user"], ["v", "u", "assistant"], ["x", "b", "user"]];
+  await using place = inMemory();
+  assert.deepEqual(await importForked(place.sessions, chatgpt("b", rows)), { ...none, restored: 4 });
+  const words = { c: "q b", "c-branch-2": "q a", "c-branch-3": "q b u v", "c-branch-4": "q b x" };
+  assert.deepEqual(await sessionWords(place.sessions), words);
+  // The branch that ended with b is none any more: there are more sessions than branches.
+  assert.deepEqual(await importForked(place.sessions, chatgpt("v", rows)), { ...none, present: 3 });
+  const later: readonly Row[] = [...rows, ["y", "x", "assistant"]];
+  assert.deepEqual(await importForked(place.sessions, chatgpt("a", later)), { ...none, present: 2, grown: 1 });
+  assert.deepEqual(await sessionWords(place.sessions), { ...words, "c-branch-4": "q b x y" });
+});
+
+test("a branch whose siblings are not in the file replaces no session", async () => {
+  await using place = inMemory();
+  const branch = (id: string, answer: string): Conversation => {
+    const messages = [
+      { role: "user", content: "q" },
+      { role: "assistant", content: answer },
+    ] as const;
+    return { id, messages, branchOf: { id: "c", count: 2 } };
+  };
+  const importAll = async (...all: readonly Conversation[]): Promise<readonly number[]> => {
+    const items = all.map((conversation) => ({ source: "f", conversation }));
+    const dry = await importSessions(place.sessions, items, { onExists: "replace", dryRun: true });
+    const real = await importSessions(place.sessions, items, { onExists: "replace" });
+    assert.deepEqual([counts(dry), dry.replaced], [counts(real), real.replaced]);
+    return [real.restored, real.present, real.replaced, real.skipped];
+  };
+  const [a, b] = [branch("c", "a"), branch("c-branch-2", "b")];
+  assert.deepEqual(await importAll(a, b), [2, 0, 0, 0]);
+  assert.deepEqual(await importAll(branch("c", "changed")), [0, 0, 0, 1]);
+  assert.deepEqual(await importAll(branch("c", "b")), [0, 1, 0, 0]);
+  assert.deepEqual(await importAll(branch("c", "changed"), branch("c-branch-2", "a")), [0, 1, 1, 0]);
+  assert.deepEqual(await sessionWords(place.sessions), { c: "q a", "c-branch-2": "q changed" });
+  // Callers without types pass anything.
+  const wrong = { ...a, branchOf: { id: "c", count: "2" } } as unknown as Conversation;
+  assert.deepEqual(await importAll(wrong), [0, 0, 0, 1]);
 });

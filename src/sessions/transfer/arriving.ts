@@ -11,6 +11,7 @@ import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import { checksumOf, turnsOf, type SessionSource } from "../snapshots/session-source.ts";
 import type { ReadSnapshot } from "../snapshots/snapshot-reader.ts";
+import { digestOf, type Digest } from "./comparison.ts";
 import type { Merge } from "./merge.ts";
 import { mergedSession } from "./merged-session.ts";
 import { arrived, replaceable, restoredSession, standing, type ArrivedSession } from "./snapshots.ts";
@@ -136,6 +137,23 @@ export async function arrive(
     found = await standing(core, key, outcome);
     return undefined;
   });
+}
+
+/** The digest of the session under a key; undefined where there is none. @throws SessionError `contended`, the store's */
+export async function standingDigest(core: Core, key: SessionKey): Promise<Digest | undefined> {
+  const { digest } = await retryOnConflict({ sessionId: key.id, tenant: key.tenant, attemptsMax }, async () => {
+    let existing: StoredSession;
+    try {
+      existing = await storedSession(core, key);
+    } catch (error) {
+      if (hasCode(error, "session_not_found")) return {}; // it was removed meanwhile
+      throw error;
+    }
+    return await unlessMoved(existing, async (): Promise<{ readonly digest?: Digest }> => {
+      return { digest: await digestOf(existing) };
+    });
+  });
+  return digest;
 }
 
 /** The fate of an arriving session, the existing one where it has grown, or `moved` where that changed meanwhile. */

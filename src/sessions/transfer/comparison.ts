@@ -4,7 +4,7 @@ import { hasTurns } from "../../domain/branches/segments.ts";
 import { treeOf, type KeptBranch } from "../../domain/branches/tree.ts";
 import { branchesLog, keptLog, type Entry, type LogName } from "../../domain/record/entry.ts";
 import { turnOf } from "../../domain/turns/turn.ts";
-import { encode } from "../../domain/values/codec.ts";
+import { encode, type Value } from "../../domain/values/codec.ts";
 import type { SessionSource } from "../snapshots/session-source.ts";
 import { steadyFields } from "./conversation.ts";
 import { formOf, takesPlace, wordsIn, type TurnForm } from "./turn-words.ts";
@@ -96,6 +96,16 @@ export async function digestOf(source: SessionSource): Promise<Digest> {
     isFixed: openTurn !== null || inherited > 0,
     kept: kept.length === 0 ? none : kept.map((one) => ({ ...one, turns: logs.get(keptLog(one.number)) ?? none })),
   };
+}
+
+/** The digest of the same session with another field in its metadata. */
+export function withField(digest: Digest, name: string, value: Value): Digest {
+  return { ...digest, fields: new Map([...digest.fields, [name, shortHash(encode(value))]]) };
+}
+
+/** One hash of all that the turns of the current branch say, in whatever form. */
+export function wordsHash({ turns }: Digest): string {
+  return shortHash(turns.map((turn) => turn.split(separator).slice(0, 3).join(separator)).join(" "));
 }
 
 const none: readonly never[] = [];

@@ -358,11 +358,9 @@ export function firstBranchOf(conversation: Conversation): Conversation {
   return first === undefined ? conversation : { ...about, ...first };
 }
 
-/** The ids that the session of a branch may have, its own one first. */
-export function idsOfBranches({ id, branchOf }: Conversation): readonly string[] {
-  if (branchOf === undefined) return [];
-  const ids = Array.from({ length: branchOf.count }, (_, index) => branchId(branchOf.id, index + 1));
-  return [...new Set([id ?? branchOf.id, ...ids])];
+/** The ids of the sessions of branches of a conversation, from one number on. */
+export function branchIds(id: string, { from, count }: { readonly from: number; readonly count: number }): string[] {
+  return Array.from({ length: count }, (_, index) => branchId(id, from + index));
 }
 
 /** The id of the session of one of the branches of a conversation, from 1. */

@@ -14,9 +14,9 @@ interface Known extends Digest {
 export class DryRun {
   readonly #written = new Map<string, Known>();
 
-  /** True for a session that this run has written. */
-  has(id: string): boolean {
-    return this.#written.has(id);
+  /** The digest of a session that this run has written. */
+  digestOf(id: string): Digest | undefined {
+    return this.#written.get(id);
   }
 
   /** How the session stands to one of the same id that this run has written; undefined where there is none. */

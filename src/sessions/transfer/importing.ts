@@ -10,7 +10,7 @@ import type { Core } from "../core/core.ts";
 import {
   futureTimes,
   idsOfBeginnings,
-  idsOfBranches,
+  branchIds,
   firstBranchOf,
   madeIdPrefix,
   madeIds,
@@ -24,10 +24,11 @@ import { entryBytes } from "../../store/within-bytes.ts";
 import { encodeCursor } from "../../store/cursor.ts";
 import { snapshotPieces, sourceOf, type SessionSource } from "../snapshots/session-source.ts";
 import { readSnapshot } from "../snapshots/snapshot-reader.ts";
-import { arrive, isIdentical, type Arrived, type ArrivalPolicy, type Fate } from "./arriving.ts";
-import { digestOf } from "./comparison.ts";
+import { arrive, isIdentical, standingDigest, type Arrived, type ArrivalPolicy, type Fate } from "./arriving.ts";
+import { digestOf, withField, type Digest } from "./comparison.ts";
+import { BranchSessions, type ForkedBranch } from "./forked-branches.ts";
 import { compared, type Comparison, type Merge } from "./merge.ts";
-import { inWindows, type WindowMax } from "./batches.ts";
+import { inGroups, inWindows, type GroupOfBranches, type WindowMax } from "./batches.ts";
 import { parseOneOf } from "../options/arguments.ts";
 
 /**
@@ -99,6 +100,10 @@ export interface IncompleteItem {
 
 /** The sessions, or the characters of their texts, that are under way at the same time. */
 export const windowMax: WindowMax = { count: 64, size: 1024 * 1024 };
+/** The branches of one conversation, or the bytes of them in the file, that are matched with its sessions together. */
+const groupMax: WindowMax = { count: 10_000, size: 64 * 1024 * 1024 };
+/** The sessions of more branches than a conversation has are looked for in steps of this many. */
+const moreBranches = 64;
 const reasonsMax = 100;
 /** The most bytes in a snapshot of the fields of a turn beside its data, and of a record beside its metadata. */
 const aroundBytes = { turn: 256, record: 64 * 1024 } as const;
@@ -135,7 +140,10 @@ export async function importAll(
   // A conversation is made into a session of this moment before the store is looked at for it.
   await core.learnTime();
   const run = new ImportRun(core, options);
-  await inWindows(items, { max: windowMax, sizeOf }, async (window) => {
+  const groups = inGroups(items, { max: groupMax, sizeOf, groupOf });
+  const sizeOfAll = (group: readonly (ImportItem | string)[]): number =>
+    group.reduce((sum, one) => sum + sizeOf(one), 0);
+  await inWindows(groups, { max: windowMax, sizeOf: sizeOfAll }, async (window) => {
     await run.take(window);
     onProgress?.(run.report);
   });
@@ -156,6 +164,24 @@ interface CheckedItem {
   readonly item: NamedItem;
   readonly made?: MadeId;
   readonly failure?: { readonly error: unknown };
+}
+
+type Failure = { readonly error: unknown } | undefined;
+
+/** The id of the session of a branch, or why it has none. */
+type BranchPlace = { readonly id: string; readonly replaces: boolean } | { readonly error: unknown };
+
+/** The conversation that an item is a branch of. Callers without types pass anything. */
+function groupOf(one: ImportItem | string): GroupOfBranches | undefined {
+  if (typeof one === "string" || !isItem(one) || !("conversation" in one)) return undefined;
+  const { branchOf } = one.conversation;
+  const { id, count } = Object(branchOf) as { readonly id?: unknown; readonly count?: unknown };
+  return typeof id === "string" && Number.isSafeInteger(count) && (count as number) > 0 ? branchOf : undefined;
+}
+
+/** What the groups of the branches of one conversation have in common. */
+function keyOfGroup(item: NamedItem): object {
+  return ("conversation" in item ? item.conversation.branchOf : undefined) ?? item;
 }
 
 /** One import: what it has done so far, and the ids that it has made. */
@@ -198,8 +224,9 @@ class ImportRun {
     };
   }
 
-  async take(window: readonly (ImportItem | string)[]): Promise<void> {
-    const taken = window.map((one): NamedItem => {
+  /** Of the items of a window, the branches of one conversation are a group. */
+  async take(window: readonly (readonly (ImportItem | string)[])[]): Promise<void> {
+    const taken = window.flat().map((one): NamedItem => {
       const source = `item ${++this.#taken}`;
       if (typeof one === "string") return { source, text: one };
       if (isItem(one)) return { source, ...one };
@@ -210,7 +237,9 @@ class ImportRun {
     });
     // The numbers of equal conversations are those of their order in the file.
     const checked = taken.map((item) => this.#checked(item));
-    const failures = await this.#failuresOf(checked);
+    let from = 0;
+    const groups = window.map(({ length }) => checked.slice(from, (from += length)));
+    const failures = await this.#failuresOf(groups);
     failures.forEach((failure, index) => {
       const item = taken[index]!;
       if (failure === undefined) return;
@@ -221,14 +250,14 @@ class ImportRun {
   }
 
   /** The failures of the items of a window. Those of one conversation are taken in the order of the file. */
-  async #failuresOf(checked: readonly CheckedItem[]): Promise<readonly ({ readonly error: unknown } | undefined)[]> {
+  async #failuresOf(groups: readonly (readonly CheckedItem[])[]): Promise<readonly Failure[]> {
     const last = new Map<string, Promise<unknown>>();
-    return await Promise.all(
-      checked.map((one) => {
-        const { item, made } = one;
+    const failures = await Promise.all(
+      groups.map((group) => {
+        const { item, made } = group[0]!;
         const name = this.#options.dryRun === true ? "" : "conversation" in item && nameOf(item.conversation, made);
-        if (typeof name !== "string") return this.#failureOf(one);
-        const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failureOf(one));
+        if (typeof name !== "string") return this.#failuresOfGroup(group);
+        const failure = (last.get(name) ?? Promise.resolve()).then(() => this.#failuresOfGroup(group));
         last.set(
           name,
           failure.catch(() => undefined),
@@ -236,6 +265,14 @@ class ImportRun {
         return failure;
       }),
     );
+    return failures.flat();
+  }
+
+  async #failuresOfGroup(group: readonly CheckedItem[]): Promise<readonly Failure[]> {
+    const places = await this.#placesOf(group);
+    const failures: Failure[] = [];
+    for (const one of group) failures.push(await this.#failureOf(one, places.get(one)));
+    return failures;
   }
 
   /** The item, the id of a conversation that names none, and the error of one that is not whole. */
@@ -253,12 +290,12 @@ class ImportRun {
   }
 
   /** Undefined where the item was imported. */
-  async #failureOf({ item, made, failure }: CheckedItem): Promise<{ readonly error: unknown } | undefined> {
+  async #failureOf({ item, made, failure }: CheckedItem, place: BranchPlace | undefined): Promise<Failure> {
     try {
       if (failure !== undefined) throw failure.error;
       if ("error" in item) throw item.error;
       if ("leftOut" in item) this.#countLeftOut(item);
-      else await ("text" in item ? this.#snapshot(item) : this.#conversation(item, made));
+      else await ("text" in item ? this.#snapshot(item) : this.#conversation(item, { made, place }));
       return undefined;
     } catch (error) {
       if (endsPass(error)) throw error;
@@ -281,9 +318,15 @@ class ImportRun {
   }
 
   /** Of the sessions that a conversation without an id may continue, it continues the first one that it does. */
-  async #conversation(item: ConversationItem, made: MadeId | undefined): Promise<void> {
-    if (item.conversation.branchOf !== undefined) {
-      await this.#branch(item, item.conversation.branchOf);
+  async #conversation(
+    item: ConversationItem,
+    { made, place }: { readonly made: MadeId | undefined; readonly place: BranchPlace | undefined },
+  ): Promise<void> {
+    const { branchOf } = item.conversation;
+    if (branchOf !== undefined) {
+      if (place === undefined) throw invalidArgument("branchOf", branchOf, { expected: "conversation" });
+      if ("error" in place) throw place.error;
+      await this.#arriveAs(branchItem(item, place.id, branchOf.id), place.id, place.replaces);
       return;
     }
     if (made === undefined) {
@@ -306,28 +349,111 @@ class ImportRun {
     this.#continued.add(refused!.id);
   }
 
-  /** A branch continues the session that it is of, whatever id that has, else it has its own id, or the first one that is free. */
-  async #branch(item: ConversationItem, branchOf: NonNullable<Conversation["branchOf"]>): Promise<void> {
-    const taken = this.#branches.get(branchOf) ?? new Set();
-    this.#branches.set(branchOf, taken);
-    const ids = idsOfBranches(item.conversation).filter((id) => !taken.has(id));
-    const exist = await this.#exist(ids);
-    const free = ids.filter((id, index) => exist[index] !== true && !this.#dryRun.has(id));
-    let refused: { readonly id: string; readonly error: unknown } | undefined;
-    for (const id of [...ids.filter((one) => !free.includes(one)), ...free.slice(0, 1)]) {
+  /** The sessions of the branches of one conversation, by the items of the branches. */
+  async #placesOf(group: readonly CheckedItem[]): Promise<ReadonlyMap<CheckedItem, BranchPlace>> {
+    const places = new Map<CheckedItem, BranchPlace>();
+    const [first] = group;
+    const of = first === undefined ? undefined : groupOf(first.item);
+    if (of === undefined) return places;
+    const branches = new Map<ForkedBranch, CheckedItem>();
+    for (const one of group) {
+      if (one.failure !== undefined || !("conversation" in one.item)) continue;
       try {
-        await this.#arriveAs(branchItem(item, id, branchOf.id), id, false);
-        taken.add(id);
-        return;
+        branches.set(await this.#forkedBranch(one.item, of.id), one);
       } catch (error) {
-        if (!hasCode(error, "session_exists")) throw error;
-        refused ??= { id, error };
+        if (endsPass(error)) throw error;
+        places.set(one, { error });
       }
     }
-    if (refused === undefined) throw new Error(`a branch of ${branchOf.id} has no id`);
-    if (!this.#replacesOthers) throw refused.error;
-    await this.#arriveAs(branchItem(item, refused.id, branchOf.id), refused.id, true);
-    taken.add(refused.id);
+    const all = [...branches.keys()];
+    // Where a part of the branches is unknown, a session without a branch may be that of one of those.
+    const isWhole = all.length === of.count;
+    for (const [branch, place] of await this.#sessionsOf(all, { of, key: keyOfGroup(first!.item), isWhole }))
+      places.set(branches.get(branch)!, place);
+    return places;
+  }
+
+  async #sessionsOf(
+    branches: readonly ForkedBranch[],
+    { of, key, isWhole }: { readonly of: GroupOfBranches; readonly key: object; readonly isWhole: boolean },
+  ): Promise<ReadonlyMap<ForkedBranch, BranchPlace>> {
+    const taken = this.#branches.get(key) ?? new Set();
+    this.#branches.set(key, taken);
+    const ids = new Set([...branchIds(of.id, { from: 1, count: of.count }), ...branches.map(({ ownId }) => ownId)]);
+    const existing = await this.#existingOf(of, ids);
+    const free = new Set([...ids].filter((id) => !existing.has(id) && !taken.has(id)));
+    const { sessions, failure } = await this.#digestsOf([...existing].filter((id) => !taken.has(id)));
+    const matching = new BranchSessions(sessions);
+    const matched = matching.match(branches, this.#core.options.limits);
+    const places = new Map<ForkedBranch, BranchPlace>();
+    for (const [branch, { id, isOther }] of matched)
+      places.set(branch, { id, replaces: isOther && this.#replacesOthers });
+    for (const branch of branches) {
+      if (places.has(branch)) continue;
+      // The branch may be that of the session that cannot be read.
+      if (failure !== undefined) places.set(branch, failure);
+      const [next] = free;
+      const id = free.has(branch.ownId) ? branch.ownId : next;
+      if (failure !== undefined || id === undefined) continue;
+      free.delete(id);
+      places.set(branch, { id, replaces: false });
+    }
+    const left = branches.filter((branch) => !places.has(branch));
+    const replaced = this.#replacesOthers && isWhole ? matching.replaced(left) : matched;
+    for (const branch of left) {
+      const session = replaced.get(branch);
+      const details = { sessionId: branch.ownId, tenant: this.#options.tenant, problem: "differs" } as const;
+      const error = new SessionError("session_exists", details);
+      places.set(branch, session === undefined ? { error } : { id: session.id, replaces: true });
+    }
+    for (const place of places.values()) if ("id" in place) taken.add(place.id);
+    return places;
+  }
+
+  async #forkedBranch({ conversation }: ConversationItem, of: string): Promise<ForkedBranch> {
+    const { id: ownId = of } = conversation;
+    const { agent, ttl = "never" } = this.#options;
+    const { portable } = portableConversation(this.#core, conversation, { id: of, agent, ttl });
+    const first = await digestOf(sourceOf(portable));
+    const other = withField(first, "branchOf", of);
+    return { ownId, digestAs: (id) => (id === of ? first : other) };
+  }
+
+  /** The ids that sessions have, also those of branches of a state that had more of them. */
+  async #existingOf({ id, count }: GroupOfBranches, ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const existing = new Set<string>();
+    const look = async (some: readonly string[]): Promise<void> => {
+      const found = await this.#exist(some);
+      some.forEach((one, index) => {
+        if (found[index] === true || this.#dryRun.digestOf(one) !== undefined) existing.add(one);
+      });
+    };
+    let more = branchIds(id, { from: count + 1, count: moreBranches });
+    await look([...ids, ...more]);
+    for (let from = count + 1; more.some((one) => existing.has(one));) {
+      more = branchIds(id, { from: (from += moreBranches), count: moreBranches });
+      await look(more);
+    }
+    return existing;
+  }
+
+  /** The digests of sessions, and why one of them cannot be read. */
+  async #digestsOf(ids: readonly string[]): Promise<{
+    readonly sessions: ReadonlyMap<string, Digest>;
+    readonly failure: { readonly error: unknown } | undefined;
+  }> {
+    const { tenant } = this.#options;
+    const sessions = new Map<string, Digest>();
+    let failure: { readonly error: unknown } | undefined;
+    for (const id of ids)
+      try {
+        const digest = this.#dryRun.digestOf(id) ?? (await standingDigest(this.#core, { tenant, id }));
+        if (digest !== undefined) sessions.set(id, digest);
+      } catch (error) {
+        if (endsPass(error)) throw error;
+        failure ??= { error };
+      }
+    return { sessions, failure };
   }
 
   async #arriveAs({ conversation, source: name }: ConversationItem, id: string, replaces: boolean): Promise<void> {
