@@ -122,4 +122,13 @@ test("the error of an attachment store has a reason where its own error has no t
     assert(hasCode(error, "attachment_store_failed"), String(error));
     assert.match(error.message, message);
   }
+  place.objects.before = () => undefined;
+  const get = place.objects.get.bind(place.objects);
+  // A store written in JavaScript may give null, or bytes that cannot be iterated as pieces.
+  place.objects.get = async () => null as unknown as undefined;
+  assert(isDamaged((await piecesOf(place.session)).error));
+  place.objects.get = async (name, range) =>
+    Buffer.concat(await Array.fromAsync((await get(name, range)) ?? [])) as unknown as AsyncIterable<Uint8Array>;
+  const { error } = await piecesOf(place.session);
+  assert(hasCode(error, "attachment_store_failed"), String(error));
 });

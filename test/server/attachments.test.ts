@@ -320,8 +320,28 @@ test("bytes that are missing or damaged are a problem document, for keys, device
     return found;
   };
   const range = { range: "bytes=1-2" };
+  const get = objects.get.bind(objects);
+  let open = 0;
+  objects.get = async (name, bytes) => {
+    const found = await get(name, bytes);
+    return found && watched(found);
+  };
+  async function* watched(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    open++;
+    try {
+      yield* bytes;
+    } finally {
+      open--;
+    }
+  }
   assert.deepEqual(await statuses(), [200, 200, 200]);
   assert.deepEqual(await statuses({}, "HEAD"), [200, 200, 200]);
+  const { hash: large } = await session.attachments.put(given, { type: "a/b" });
+  const path = `http://server.test${attachments}/${large}`;
+  const how = { method: "HEAD", headers: { authorization: `Bearer ${key}` } };
+  const head = await here.server.fetch(new Request(path, how));
+  assert.deepEqual([head.status, head.headers.get("content-length")], [200, String(given.length)]);
+  assert.equal(open, 0, "no object stays open behind a response without a body");
   assert.deepEqual(await statuses(range), [206, 206, 206]);
   for (const [name] of objects.objects) objects.objects.set(name, Buffer.from("two"));
   assert.deepEqual(await statuses(), [500, 500, 500]);

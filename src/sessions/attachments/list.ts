@@ -140,7 +140,7 @@ async function* bytesOfObject(
   const opened = await calling(() => attachmentStoreOf(core).get(objectName(tenant, id), { from, to }));
   if (opened == null) return;
   let left = to - from + 1;
-  const pieces = opened[Symbol.asyncIterator]();
+  const pieces = await calling(async () => opened[Symbol.asyncIterator]());
   try {
     for (;;) {
       const next = await calling(() => pieces.next());
