@@ -19,12 +19,12 @@ export function conversationsOfTree(
   { branches, branchesMax = Infinity }: BranchOptions,
 ): readonly Conversation[] {
   if (branches === "keep") return [withBranches({ nodes, current, read }, branchesMax)];
-  const { shown, others } = branchesOf(nodes, current);
-  const first = read(shown);
+  const { shown, others, pathTo } = branchesOf(nodes, current);
+  const first = read(pathTo(shown));
   if (others.length === 0) return [first];
   if (branches === "shown") return [{ ...first, leftOut: { ...first.leftOut, branch: others.length } }];
   const { id } = first;
-  const all = [first, ...others.map(read)];
+  const all = [first, ...others.map((end) => read(pathTo(end)))];
   if (id === undefined) return all;
   const branchOf = { id, count: all.length };
   return all.map((branch, index): Conversation => ({ ...branch, id: branchId(id, index + 1), branchOf }));
@@ -32,16 +32,18 @@ export function conversationsOfTree(
 
 /** The branch that was shown last, and the others as its branches. What a message has is counted once. */
 function withBranches({ nodes, current, read }: Tree, branchesMax: number): Conversation {
-  const { shown, others } = branchesOf(nodes, current);
-  const all = inOrder(nodes, [shown, ...others]);
+  const { shown, others, pathTo } = branchesOf(nodes, current);
+  const all = inOrder(nodes, shown === undefined ? others : [shown, ...others]);
   const branches = firstBranches(all, { max: branchesMax, shown });
-  const whole = read(shown);
-  const counted = new Set(shown);
+  const pathShown = pathTo(shown);
+  const whole = read(pathShown);
+  const counted = new Set(pathShown);
   let [aside, leftOut]: [number, LeftOut] = [
     whole.aside ?? 0,
     { ...whole.leftOut, branch: all.length - branches.length },
   ];
-  const readOther = (ids: readonly string[]): readonly Conversation[] => {
+  const readOther = (last: string): readonly Conversation[] => {
+    const ids = pathTo(last);
     const branch = unlessEmpty(() => read(ids));
     if (branch === undefined) return [];
     const end = ids.findIndex((id) => !counted.has(id));
@@ -51,7 +53,7 @@ function withBranches({ nodes, current, read }: Tree, branchesMax: number): Conv
     leftOut = sumOf(leftOut, missingIn(branch.leftOut ?? {}, known?.leftOut ?? {}));
     return [branch];
   };
-  const place = branches.indexOf(shown);
+  const place = shown === undefined ? 0 : branches.indexOf(shown);
   const before = branches.slice(0, place).flatMap(readOther);
   const after = branches.slice(place + 1).flatMap(readOther);
   return {

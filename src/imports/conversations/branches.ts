@@ -11,22 +11,27 @@ export interface TreeNode {
   readonly children?: readonly string[];
 }
 
-/** The paths from the beginning to each leaf, as ids. */
+/** The branches of a tree, by the ids of their last messages. */
 export interface Branches {
-  /** The branch that ends with `current`, else the one with the newest leaf. */
-  readonly shown: readonly string[];
-  readonly others: readonly (readonly string[])[];
+  /** The end of the branch that is shown: `current`, else the newest leaf; undefined without messages. */
+  readonly shown: string | undefined;
+  /** The leaves that are not in the branch that is shown. */
+  readonly others: readonly string[];
+  /** The ids of the messages from the beginning to one of them. */
+  readonly pathTo: (end: string | undefined) => readonly string[];
 }
 
-/** The branches of a tree. A damaged tree may have circles; a node without its parent begins a branch. */
+/**
+ * The branches of a tree. A damaged tree may have circles; a node without its parent begins a branch. The paths of all branches
+ * together may be far longer than the tree, so that only those that are asked for are made.
+ */
 export function branchesOf(nodes: readonly TreeNode[], current: string | undefined): Branches {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const parents = new Set(nodes.flatMap(({ parent }) => parent ?? []));
   const leaves = nodes.filter(({ id }) => !parents.has(id));
-  const pathTo = (leaf: string): readonly string[] => {
+  const pathTo = (end: string | undefined): readonly string[] => {
     const path = new Set<string>();
-    for (let id: string | undefined = leaf; id !== undefined && byId.has(id) && !path.has(id);)
-      id = (path.add(id), byId.get(id)?.parent);
+    for (let id = end; id !== undefined && byId.has(id) && !path.has(id);) id = (path.add(id), byId.get(id)?.parent);
     return [...path].toReversed();
   };
   // Of leaves of one time, or without a time, the last one is the newest.
@@ -34,21 +39,14 @@ export function branchesOf(nodes: readonly TreeNode[], current: string | undefin
     (last, leaf) => (last === undefined || (leaf.at ?? 0) >= (last.at ?? 0) ? leaf : last),
     undefined,
   );
-  const end = current !== undefined && byId.has(current) ? current : (newest?.id ?? nodes.at(-1)?.id);
-  if (end === undefined) return { shown: [], others: [] };
-  const shown = pathTo(end);
-  const isShown = new Set(shown);
-  return {
-    shown,
-    others: leaves.filter(({ id }) => !isShown.has(id) && id !== end).map(({ id }) => pathTo(id)),
-  };
+  const shown = current !== undefined && byId.has(current) ? current : (newest?.id ?? nodes.at(-1)?.id);
+  // A leaf is in the branch that is shown only as its end.
+  const others = new Set(leaves.map(({ id }) => id).filter((id) => id !== shown));
+  return { shown, others: [...others], pathTo };
 }
 
-/** The branches in the order in which the program shows them: those of the first message that follows come first. */
-export function inOrder(
-  nodes: readonly TreeNode[],
-  branches: readonly (readonly string[])[],
-): readonly (readonly string[])[] {
+/** The ends of branches in the order in which the program shows them: those of the first message that follows come first. */
+export function inOrder(nodes: readonly TreeNode[], ends: readonly string[]): readonly string[] {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const children = new Map<string | undefined, string[]>();
   for (const { id, parent } of nodes) {
@@ -67,6 +65,6 @@ export function inOrder(
     waiting.push(...(children.get(id) ?? []).toSorted((a, b) => place(a) - place(b)).toReversed());
   }
   // The messages of a circle come last.
-  const placeOf = (branch: readonly string[]): number => places.get(branch.at(-1) ?? "") ?? places.size;
-  return branches.toSorted((a, b) => placeOf(a) - placeOf(b));
+  const placeOf = (end: string): number => places.get(end) ?? places.size;
+  return ends.toSorted((a, b) => placeOf(a) - placeOf(b));
 }
