@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { frameworkTests } from "./framework-tests.ts";
 
 const root = join(import.meta.dirname, "../..");
-const { skip } = await frameworkTests("copilotkit", ["runner.ts", "random.ts", "crash.ts"]);
+const { skip } = await frameworkTests("copilotkit", ["runner.ts", "values.ts", "random.ts", "crash.ts"]);
 
 test("the example goes on with a thread in its second run", { skip }, async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "perdure-example-"));

@@ -1,5 +1,5 @@
 /** The events of one run: joined for the store, and closed where their run broke off. */
-import { sameValue, type Value } from "../../index.ts";
+import { sameValue, SessionError, type Value } from "../../index.ts";
 import type { AgUiEvent, AgUiInput, AgUiMessage } from "./package-copilotkit.ts";
 
 /** Any field of an event or a message. */
@@ -17,6 +17,23 @@ export function textOf(value: unknown, name: string): string | undefined {
 
 export function event(type: string, fields: Fields = {}): AgUiEvent {
   return { type, ...fields };
+}
+
+/**
+ * Refuses what the store keeps and JSON does not: the runtime sends events as JSON, which fails at a bigint and makes a text of a
+ * date. The store refuses the other values, also those that contain themselves.
+ * @throws SessionError `value_unstorable` with the path of the value
+ */
+export function guardJson(value: unknown, path: string, ancestors: ReadonlySet<unknown> = new Set()): void {
+  if (typeof value !== "bigint" && (typeof value !== "object" || value === null || ancestors.has(value))) return;
+  if (typeof value === "bigint" || value instanceof Date || value instanceof Uint8Array) {
+    const kind = typeof value === "bigint" ? "a bigint" : value instanceof Date ? "a Date" : "bytes";
+    throw new SessionError("value_unstorable", { path: path.slice(0, 200), value: kind, expected: "json" });
+  }
+  const within = new Set([...ancestors, value]);
+  for (const [name, item] of Object.entries(value))
+    if (typeof item === "object" || typeof item === "bigint")
+      guardJson(item, Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`, within);
 }
 
 /** True for an event that ends a run. */

@@ -13,7 +13,7 @@ import {
   type Turn,
   type Value,
 } from "../../index.ts";
-import { addJoined, closingEvents, event, isEnd, storedEvent, type BrokenOff } from "./events.ts";
+import { addJoined, closingEvents, event, guardJson, isEnd, storedEvent, type BrokenOff } from "./events.ts";
 import type { RunHeader } from "./messages.ts";
 import type { AgUiEvent, AgUiMessage, RunRequest } from "./package-copilotkit.ts";
 import { endOf, type StoredRun } from "./thread.ts";
@@ -116,6 +116,7 @@ export class RunInProgress {
 
   async #store(part: Value): Promise<void> {
     try {
+      guardJson(part, "chunk.part");
       await this.#place.stream.write(part);
     } catch (error) {
       if (!stoppedBy(this.#place.stream)) this.#break(failureOf(error));

@@ -1,4 +1,5 @@
 /** The runner: begins runs of agents on sessions, and follows and stops them in any process. */
+import { encode } from "../../domain/values/codec.ts";
 import { parseLifetime } from "../../domain/values/duration.ts";
 import { parseNewId } from "../../domain/values/ids.ts";
 import { parseFunction } from "../../domain/values/invalid-argument.ts";
@@ -17,7 +18,7 @@ import {
   type StreamProducer,
   type Turn,
 } from "../../index.ts";
-import { event } from "./events.ts";
+import { event, guardJson } from "./events.ts";
 import { canonicalInput, type RunHeader } from "./messages.ts";
 import {
   packageRxjs,
@@ -134,6 +135,12 @@ export class CopilotRunner {
         return;
       }
       const added = request.persistedInputMessages ?? (await newMessages(session, threadId, input.messages));
+      // The end of the run stores them whole: what it cannot store is refused before the question is written.
+      const count = Buffer.byteLength(encode(added, "messages"));
+      const countMax = limits.writeBytesMax;
+      if (count > countMax)
+        throw new SessionError("write_too_large", { sessionId: session.id, part: "writeBytes", count, countMax });
+      guardJson(added, "messages");
       const header = headerOf(request);
       const { turn, version } = await this.#question(session, { key, added, header });
       stream = await this.#acquire(session.id, key);
