@@ -47,7 +47,8 @@ export interface BackupProgress {
 export interface BackupOptions {
   readonly onProgress?: (progress: BackupProgress) => void;
   /**
-   * Called for a damaged session of PostgreSQL, which is then left out.
+   * Called for a damaged session of PostgreSQL, and for an attachment whose bytes in an attachment store are lost (its tenant ends in
+   * `contents`, its id is the hash). They are left out, an attachment also where sessions have it.
    * @default the backup fails
    */
   readonly onSkipped?: (session: SessionKey, error: SessionError) => void;
@@ -119,7 +120,8 @@ async function withBytes(
   try {
     const original = await openStore(url, {}, { access: "examine" });
     try {
-      await takeObjects(coreOn(store, options), coreOn(original, options));
+      const live = coreOn(original, options);
+      await takeObjects(coreOn(store, options, live), live, options.onSkipped);
     } finally {
       await original.close();
     }
@@ -140,9 +142,12 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
   let content: LinesContent = { sessions: 0, entries: 0 };
   await makeDurably(file, async (temporary) => {
     await using moment = await openPostgresMoment(url);
-    const core = coreOn(moment.store, options);
+    // Programs remove and move objects meanwhile, which the moment still names.
+    await using original = options.attachments && disposable(await openStore(url, {}, { access: "examine" }));
+    const live = original && coreOn(original.store, options);
+    const core = coreOn(moment.store, options, live);
     await using handle = await open(temporary, "wx", 0o600);
-    const pieces = backupPieces(core, onSkipped);
+    const pieces = backupPieces(core, live, onSkipped);
     const total = onProgress === undefined ? undefined : await core.store.count({ now: core.now() });
     const piece = new Piece();
     let [sessions, bytes] = [0, 0];
@@ -162,6 +167,10 @@ async function backupAsLines(url: string, file: string, options: BackupOptions):
     await checkLines(temporary, defined({ limits }));
   });
   return { file, kind: "lines", ...content, bytes: (await stat(file)).size };
+}
+
+function disposable(store: Store): AsyncDisposable & { readonly store: Store } {
+  return { store, [Symbol.asyncDispose]: () => store.close() };
 }
 
 /** A text that is not empty. */
@@ -195,10 +204,14 @@ function limitsOf(limits: Partial<Limits> | undefined): Limits {
   return { ...defaultLimits, ...limits };
 }
 
-/** A core on a store that the caller closes. */
-function coreOn(store: Store, { limits, attachments }: Pick<BackupOptions, "limits" | "attachments">): Core {
+/** A core on a store that the caller closes. `original`: the store is a moment of this one. */
+function coreOn(
+  store: Store,
+  { limits, attachments }: Pick<BackupOptions, "limits" | "attachments">,
+  original?: Core,
+): Core {
   const options = resolveOptions({ sweep: false, ...defined({ limits, attachments }) });
-  return new Core(store, options, { form: detachedForm, objects: withObjects });
+  return new Core(store, options, { form: detachedForm, objects: (core, read) => withObjects(core, read, original) });
 }
 
 /** Options of a restore. */

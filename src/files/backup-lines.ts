@@ -5,17 +5,23 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import type { StoredDocument } from "../domain/documents/document.ts";
+import { isContentScope, isReferenceScope } from "../domain/attachments/attachment.ts";
 import type { SessionKey } from "../domain/record/entry.ts";
+import type { SessionRecord } from "../domain/record/record.ts";
+import { tenantOfScope } from "../domain/values/internal-scope.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Limits } from "../domain/values/limits.ts";
-import { SessionError } from "../errors.ts";
+import { hasCode, SessionError } from "../errors.ts";
+import { objectOf } from "../sessions/attachments/objects.ts";
+import { contentKey } from "../sessions/attachments/records.ts";
 import type { Core } from "../sessions/core/core.ts";
 import { endsPass, typedFailure } from "../sessions/core/pass-failures.ts";
 import { checksumOf, type SessionSource } from "../sessions/snapshots/session-source.ts";
 import { readChunks, readSnapshot, textOf, type ReadSnapshot } from "../sessions/snapshots/snapshot-reader.ts";
 import { entryText, SnapshotWriter } from "../sessions/snapshots/snapshot-text.ts";
 import { documentPages } from "../sessions/transfer/copied-documents.ts";
-import { eachSession } from "../sessions/transfer/exporting.ts";
+import { eachSession, type FoundSession, type TransferQuery } from "../sessions/transfer/exporting.ts";
+import { storedSession } from "../sessions/transfer/stored-session.ts";
 import type { ByteRange, RangedFile } from "./bytes.ts";
 import { documentsOf, type SourceDocument } from "./documents.ts";
 import type { Mismatch } from "../errors/expectations.ts";
@@ -38,11 +44,13 @@ export interface BackupPiece {
 }
 
 /**
- * All sessions and internal records of a store, which does not change meanwhile.
+ * All sessions and internal records of a store, which does not change meanwhile. `live`: the store as it goes on. What it removed of the
+ * attachment store is left out.
  * @throws SessionError `store_invalid` for a session that cannot be read, without `onSkipped`
  */
 export async function* backupPieces(
   core: Core,
+  live?: Core,
   onSkipped?: (session: SessionKey, error: SessionError) => void,
 ): AsyncGenerator<BackupPiece, LinesContent, undefined> {
   const { now } = await core.store.instances([]);
@@ -54,12 +62,12 @@ export async function* backupPieces(
     return { text, sessions };
   };
   yield hashed(`{"format":"${format}","at":${now}}\n`);
-  for await (const found of eachSession(core, { now, tenant: undefined })) {
-    const error = "error" in found ? found.error : await damageOf(found);
-    if (error !== undefined) {
-      if (onSkipped === undefined) throw error;
-      onSkipped(found.key, error);
-    } else if ("source" in found) {
+  const query = { now, tenant: undefined };
+  for await (const found of live === undefined ? wholeSessions(core, query) : sessionsAndObjects(core, live, query)) {
+    if ("error" in found) {
+      if (onSkipped === undefined) throw found.error;
+      onSkipped(found.key, found.error);
+    } else {
       const { source } = found;
       const writer = new SnapshotWriter(source.record);
       yield hashed(`{"tenant":${JSON.stringify(found.key.tenant)},"snapshot":${writer.beginning}`);
@@ -80,6 +88,65 @@ export async function* backupPieces(
   const content = { sessions, entries, ...defined({ documents: documents === 0 ? undefined : documents }) };
   yield { text: `${JSON.stringify({ ...content, checksum: `sha256:${hash.digest("hex")}` })}\n`, sessions };
   return content;
+}
+
+async function* wholeSessions(
+  core: Core,
+  query: TransferQuery,
+  chosen?: (record: SessionRecord) => boolean,
+): AsyncGenerator<FoundSession, void, undefined> {
+  const page = chosen && ((records: readonly SessionRecord[]) => Promise.resolve(records.filter(chosen)));
+  for await (const found of eachSession(core, query, page)) yield await whole(found);
+}
+
+async function whole(found: FoundSession): Promise<FoundSession> {
+  const error = "error" in found ? undefined : await damageOf(found);
+  return error === undefined ? found : { key: found.key, error };
+}
+
+/**
+ * Each content that is an object follows its first reference: without its bytes it is left out, and so are all references to it. Those
+ * to one content follow each other. A content without a reference is left out.
+ */
+async function* sessionsAndObjects(
+  core: Core,
+  live: Core,
+  query: TransferQuery,
+): AsyncGenerator<FoundSession, void, undefined> {
+  const isOther = (record: SessionRecord): boolean => !isContentScope(record.tenant) || objectOf(record) === undefined;
+  let key: SessionKey | undefined;
+  let isLeftOut = false;
+  for await (const found of wholeSessions(core, query, isOther)) {
+    const next = isReferenceScope(found.key.tenant) ? contentOf(found.key) : undefined;
+    if (next === undefined || (next.tenant === key?.tenant && next.id === key.id)) {
+      if (next === undefined || !isLeftOut) yield found;
+      continue;
+    }
+    key = next;
+    const content = await objectContent(core, key);
+    isLeftOut = content !== undefined && "error" in content;
+    if (!isLeftOut) yield found;
+    if (content !== undefined && (!isLeftOut || (await live.find(key)) !== undefined)) yield content;
+  }
+}
+
+/** The content that a reference leads to. */
+function contentOf({ tenant, id }: SessionKey): SessionKey {
+  return contentKey(tenantOfScope(tenant), id.slice(0, id.indexOf(".")));
+}
+
+/** Undefined for a content that is no object. @throws SessionError `attachment_store_failed` */
+async function objectContent(core: Core, key: SessionKey): Promise<FoundSession | undefined> {
+  const record = (await core.find(key))?.record;
+  if (record === undefined || objectOf(record) === undefined) return undefined;
+  try {
+    const content = await whole({ key, source: await storedSession(core, key) });
+    if ("error" in content) throw content.error;
+    return content;
+  } catch (error) {
+    if (hasCode(error, "store_invalid")) return { key, error };
+    throw error;
+  }
 }
 
 /** The error of a large session that cannot be read to its end: it is found before any of the session is written. */

@@ -12,6 +12,7 @@ import { openMemory } from "../../src/store/memory.ts";
 import { callStore, storeBefore } from "../../src/store/calls/forwarding-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
+import { guardObjects, waysOfObjects } from "../support/backup-cases.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { ObjectStore } from "../support/object-store.ts";
 
@@ -306,38 +307,9 @@ test("a put of bytes whose object is missing stores them again", async () => {
   assert.equal(objects.objects.size, 1);
 });
 
-for (const how of ["removed", "moved", "lost"] as const)
-  test(`a backup while an attachment is ${how} has the bytes of the others`, async () => {
-    const [file, backup] = [join(root, `${how}.db`), join(root, `${how}-backup.db`)];
-    const objects = new ObjectStore();
-    const store = `sqlite:${file}`;
-    await using from = await openSessions({ store, sweep: false, attachments: { in: objects } });
-    for (const [id, bytes] of [
-      ["s", given],
-      ["other", given.subarray(1)],
-    ] as const)
-      await (await from.create({ id, agent: "a" })).attachments.put(bytes, { type: "a/b" });
-    let isFirst = true;
-    const get: ObjectStore["get"] = async (name, range) => {
-      if (isFirst) {
-        isFirst = false;
-        if (how === "removed") await (await from.get("other")).remove();
-        else if (how === "moved") await moveAttachments(from, { to: "sessions" });
-        if (how !== "removed") objects.objects.clear();
-      }
-      return await objects.get(name, range);
-    };
-    const attachments = { in: Object.assign(new ObjectStore(), { get }) };
-    if (how === "lost") {
-      await assert.rejects(backupStore(store, backup, { attachments }), (error) => hasCode(error, "store_invalid"));
-      return;
-    }
-    await backupStore(store, backup, { attachments });
-    await using restored = await openSessions({ store: `sqlite:${backup}`, sweep: false });
-    assert((await read(await restored.get("s"))).equals(given));
-    const others = await (await restored.get("other")).attachments.list();
-    if (how === "moved") assert.equal(others.length, 1);
-    assert.deepEqual(await findings(restored), []);
+for (const how of waysOfObjects)
+  test(`a backup of SQLite while an attachment is ${how} has the bytes of the others`, async () => {
+    await guardObjects(`sqlite:${join(root, `${how}.db`)}`, join(root, `${how}-backup.db`), how);
   });
 
 test("a copy and a backup have the bytes, and name no object of the original", async () => {

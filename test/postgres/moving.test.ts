@@ -8,7 +8,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { copySessions, exportSessions, importSessions, backupStore, restoreStore } from "../../src/admin.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { assertSound } from "../crash/engines.ts";
-import { assertStateExisted, linesOf, underWriters } from "../support/backup-cases.ts";
+import { assertStateExisted, guardObjects, linesOf, underWriters, waysOfObjects } from "../support/backup-cases.ts";
 import { createConversations, createNasty } from "../support/nasty-sessions.ts";
 import { databaseOfFile } from "./of-file.ts";
 
@@ -70,6 +70,11 @@ test("a store is copied between SQLite and PostgreSQL, both ways, with its tenan
     assert.equal((await Array.fromAsync(to.keys.each())).length, 1);
   }
 });
+
+for (const how of waysOfObjects)
+  test(`a backup of PostgreSQL while an attachment is ${how} has the bytes of the others`, async () => {
+    await guardObjects(await freshUrl(), join(root, `${how}.ndjson`), how);
+  });
 
 test("a backup that is made under eight writers restores to a state that existed, also into SQLite", async () => {
   const url = await freshUrl();

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { countAll } from "../../src/domain/turns/counters.ts";
-import { openSessions, type Sessions } from "../../src/index.ts";
-import { exportSessions } from "../../src/admin.ts";
+import { hasCode, openSessions, type Sessions } from "../../src/index.ts";
+import { backupStore, doctor, exportSessions, moveAttachments, restoreStore } from "../../src/admin.ts";
+import { ObjectStore } from "./object-store.ts";
 
 const program = fileURLToPath(new URL("backup-writer.ts", import.meta.url));
 
@@ -54,4 +55,52 @@ export async function assertStateExisted(restored: Sessions, original: Sessions)
     turns += own.length;
   }
   assert(turns > 16);
+}
+
+/** What happens to attachments in an attachment store while a backup runs. */
+export const waysOfObjects = ["removed", "moved", "lost"] as const;
+
+/** A small attachment and a large one, which takes more than one commit; the large one, or all, go at the first read of the backup. */
+export async function guardObjects(store: string, backup: string, how: (typeof waysOfObjects)[number]): Promise<void> {
+  const objects = new ObjectStore();
+  const bytes = { small: Buffer.alloc(70_000, "small, "), large: Buffer.alloc(2_500_000, "large, ") };
+  await using from = await openSessions({ store, sweep: false, attachments: { in: objects } });
+  for (const id of ["small", "large"] as const) {
+    await (await from.create({ id, agent: "a" })).attachments.put(bytes[id], { type: "a/b" });
+    await (await from.create({ id: `${id}-2`, agent: "a" })).attachments.put(bytes[id], { type: "a/b" });
+  }
+  const hash = (await (await from.get("large")).attachments.list())[0]?.hash;
+  let isFirst = true;
+  const get: ObjectStore["get"] = async (name, range) => {
+    if (isFirst) {
+      isFirst = false;
+      if (how === "moved") await moveAttachments(from, { to: "sessions" });
+      if (how === "removed") for (const id of ["large", "large-2"]) await (await from.get(id)).remove();
+      if (how === "lost")
+        for (const [one, { length }] of objects.objects) if (length > 70_000) objects.objects.delete(one);
+      // The object goes after the commit.
+      while (objects.objects.size > (how === "moved" ? 0 : 1)) await turn();
+    }
+    return await objects.get(name, range);
+  };
+  const attachments = { in: Object.assign(new ObjectStore(), { get }) };
+  const skipped: string[] = [];
+  if (how === "lost") {
+    await assert.rejects(backupStore(store, backup, { attachments }), (error) => hasCode(error, "store_invalid"));
+    await backupStore(store, backup, { attachments, onSkipped: ({ id }) => void skipped.push(id) });
+  } else await backupStore(store, backup, { attachments });
+  assert.deepEqual(skipped, how === "lost" ? [hash] : []);
+  const target = "sqlite:" + backup + "-restored.db";
+  assert.equal((await restoreStore(backup, target)).complete, true);
+  await using restored = await openSessions({ store: target, sweep: false });
+  for (const [id, given] of Object.entries(bytes))
+    for (const { attachments: of } of [await restored.get(id), await restored.get(`${id}-2`)]) {
+      const [one, ...others] = await of.list();
+      assert.equal(others.length, 0);
+      if (id === "large" && how !== "moved") assert.equal(one, undefined);
+      else assert(Buffer.concat(await Array.fromAsync(await of.open(one?.hash ?? ""))).equals(given));
+    }
+  const found: string[] = [];
+  await doctor(restored, { onFinding: ({ what }) => void found.push(what) });
+  assert.deepEqual(found, []);
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { isContentScope } from "../../domain/attachments/attachment.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { printable } from "../../domain/values/format-value.ts";
 import { backupStore, type BackupOptions, type BackupReport } from "../../admin.ts";
@@ -46,7 +47,9 @@ function createCommand(): Command {
 async function create(path: string, { json, ...options }: Options): Promise<void> {
   const onSkipped: BackupOptions["onSkipped"] = ({ tenant, id }, { message }) => {
     process.exitCode ||= 1;
-    note(`skipped session ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`);
+    note(
+      `skipped ${isContentScope(tenant) ? "attachment" : "session"} ${printable(id)} of tenant ${printable(tenant)}: ${printable(message)}`,
+    );
   };
   const done = await withProgress((progress) =>
     backupStore(storeUrl(options), path, {

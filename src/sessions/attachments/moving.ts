@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { attachmentScopes, bytesLog, isContentScope, isObjectScope } from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, markLogs, set, splice, type Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
+import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
@@ -113,18 +114,11 @@ function guardHash({ id, tenant }: SessionRecord, hash: string): void {
   throw new SessionError("store_invalid", details);
 }
 
-/** Where the bytes of a content are read. */
-interface Found {
-  readonly core: Core;
-  readonly record: SessionRecord;
-}
-
-/** `from`: another store has the object, which stays there. */
-async function moveToLog(core: Core, record: SessionRecord, from?: Found): Promise<boolean> {
+/** `leaves`: the object stays, which belongs to another store. */
+async function moveToLog(core: Core, record: SessionRecord, { leaves = false } = {}): Promise<boolean> {
   await using arriving = new ArrivingLogs(core, record, null);
   const hash = createHash("sha256");
-  const source = from ?? { core, record };
-  for await (const entry of eachEntry(source.core, source.record, bytesLog)) {
+  for await (const entry of eachEntry(core, record, bytesLog)) {
     hash.update(pieceOf(entry.data));
     await arriving.add(bytesLog, entry);
   }
@@ -136,47 +130,52 @@ async function moveToLog(core: Core, record: SessionRecord, from?: Found): Promi
   if (staged === undefined) splice(draft, bytesLog, 1, logs.get(bytesLog) ?? []);
   else markLogs(draft, [bytesLog]);
   const change: Change = { ...changeOf(draft), ...defined({ logsOf: staged?.key }) };
-  const objects = from === undefined ? objectRemoval(core, record) : [];
+  const objects = leaves ? [] : objectRemoval(core, record);
   if ((await core.commit([change, ...beside, ...objects])).status !== "ok") return false;
   arriving.taken();
   return true;
 }
 
 /**
- * Give a copy of a store the bytes of all its contents, for which it names objects of the original. No process uses the copy.
- * @throws SessionError `attachment_store_failed`, `store_invalid` for an object that is missing
+ * Give a copy of a store the bytes of all its contents, for which it names objects of the original. No process uses the copy, and it
+ * reads what programs move meanwhile from the original.
+ * @throws SessionError `attachment_store_failed`; `store_invalid` for an object that is missing, without `onSkipped`
  */
-export async function takeObjects(copy: Core, original: Core): Promise<void> {
+export async function takeObjects(
+  copy: Core,
+  original: Core,
+  onSkipped?: (session: SessionKey, error: SessionError) => void,
+): Promise<void> {
   await copy.learnTime();
-  await original.learnTime();
   for await (const page of readablePages(copy, { order: "key", now: 0, limit: 50 }))
     for (const record of page) {
       // These objects are being written or deleted by the original.
       if (isObjectScope(record.tenant)) await copy.commit([removeSession(record)]);
-      else if (isContentScope(record.tenant) && objectOf(record) !== undefined)
-        await takeObject(copy, original, record);
+      else if (isContentScope(record.tenant) && objectOf(record) !== undefined) {
+        const error = await takeObject(copy, record);
+        if (error === undefined) continue;
+        if ((await original.find(record)) !== undefined) {
+          if (onSkipped === undefined) throw error;
+          onSkipped({ tenant: record.tenant, id: record.id }, error);
+        }
+        await removeFromCopy(copy, record);
+      }
     }
   await copy.instance.leave();
 }
 
-/** Programs remove and move attachments of the original meanwhile: what the copy names may be gone. */
-async function takeObject(copy: Core, original: Core, record: SessionRecord): Promise<void> {
-  let from: Found = { core: copy, record };
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await moveToLog(copy, record, from);
-      return;
-    } catch (error) {
-      if (!hasCode(error, "store_invalid") || attempt === attemptsMax) throw error;
-      const newest = (await original.find(record))?.record;
-      if (newest === undefined) return await removeFromCopy(copy, record);
-      if (newest.version === from.record.version) throw error;
-      from = { core: original, record: newest };
-    }
+/** The error of a content whose bytes are removed, lost or damaged. */
+async function takeObject(copy: Core, record: SessionRecord): Promise<SessionError | undefined> {
+  try {
+    await moveToLog(copy, record, { leaves: true });
+    return undefined;
+  } catch (error) {
+    if (hasCode(error, "store_invalid")) return error;
+    throw error;
   }
 }
 
-/** The original removed the content after the moment of the copy. */
+/** Without its bytes the content goes, and so do the references to it. */
 async function removeFromCopy(copy: Core, content: SessionRecord): Promise<void> {
   const { references } = attachmentScopes(tenantOfScope(content.tenant));
   const removed: Change[] = [removeSession(content)];

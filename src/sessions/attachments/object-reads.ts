@@ -19,13 +19,18 @@ const looksMax = 3;
 /** The characters of an entry with a whole piece. */
 const pieceLength = (pieceBytes / 3) * 4 + 2;
 
-/** The store, which answers for contents that are objects. */
-export function withObjects(core: Core, store: Store): Store {
+/**
+ * The store, which answers for contents that are objects. `original`: the store is an earlier moment of this one, which may have removed
+ * an object or moved it since.
+ */
+export function withObjects(core: Core, store: Store, original?: Core): Store {
   return Object.assign(storeBefore(store), {
     commit: (batch: readonly Transaction[]) => commit(core, store, batch),
-    load: (requests: readonly LoadRequest[]) => load(core, store, requests),
+    load: (requests: readonly LoadRequest[]) => load({ core, original }, store, requests),
     read: (key: SessionKey, range: LogRange) =>
-      range.log === bytesLog && isContentScope(key.tenant) ? read(core, store, key, range) : store.read(key, range),
+      range.log === bytesLog && isContentScope(key.tenant)
+        ? read({ core, original }, store, key, range)
+        : store.read(key, range),
   });
 }
 
@@ -41,7 +46,12 @@ function commit(core: Core, store: Store, batch: readonly Transaction[]): Promis
   });
 }
 
-function load(core: Core, store: Store, requests: readonly LoadRequest[]): Promise<Look> {
+interface Cores {
+  readonly core: Core;
+  readonly original: Core | undefined;
+}
+
+function load(cores: Cores, store: Store, requests: readonly LoadRequest[]): Promise<Look> {
   const look = store.load(requests);
   const concerns = ({ key, tails }: LoadRequest): boolean => tails.length > 0 && isContentScope(key.tenant);
   if (!requests.some(concerns)) return look;
@@ -49,13 +59,13 @@ function load(core: Core, store: Store, requests: readonly LoadRequest[]): Promi
     const found: (Loaded | undefined)[] = [];
     for (const [index, loaded] of sessions.entries()) {
       const tails = requests[index]?.tails ?? [];
-      found.push(loaded === undefined ? undefined : await withTails(core, loaded, tails));
+      found.push(loaded === undefined ? undefined : await withTails(cores, loaded, tails));
     }
     return { now, sessions: found };
   });
 }
 
-async function withTails(core: Core, loaded: Loaded, requested: LoadRequest["tails"]): Promise<Loaded> {
+async function withTails(cores: Cores, loaded: Loaded, requested: LoadRequest["tails"]): Promise<Loaded> {
   const { record } = loaded;
   if (!isContentScope(record.tenant) || objectOf(record) === undefined) return loaded;
   const tails: (readonly Entry[])[] = [];
@@ -65,25 +75,35 @@ async function withTails(core: Core, loaded: Loaded, requested: LoadRequest["tai
     if (log !== bytesLog || last === 0) tails.push(tail);
     else {
       const range = { from: 1, to: count, order: "descending", limit: last, ...bounds } as const;
-      tails.push(((await piecesOfObject(core, record, range)) ?? []).toReversed());
+      tails.push(((await piecesFound(cores, record, range)) ?? []).toReversed());
     }
   }
   return { ...loaded, tails };
 }
 
-async function read(core: Core, store: Store, key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
+async function read(cores: Cores, store: Store, key: SessionKey, range: LogRange): Promise<readonly Entry[]> {
   for (let look = 1; look <= looksMax; look++) {
     const rows = await store.read(key, range);
     if (rows.length > 0 || !("from" in range)) return rows;
     const [loaded] = (await store.load([{ key, tails: [] }])).sessions;
     if (loaded === undefined || objectOf(loaded.record) === undefined) return rows;
-    const found = await piecesOfObject(core, loaded.record, range);
+    const found = await piecesFound(cores, loaded.record, range);
     if (found !== undefined) return found;
   }
   return [];
 }
 
 type PieceRange = Omit<Extract<LogRange, { readonly from: number }>, "log">;
+
+async function piecesFound(
+  { core, original }: Cores,
+  content: SessionRecord,
+  range: PieceRange,
+): Promise<readonly Entry[] | undefined> {
+  const pieces = await piecesOfObject(core, content, range);
+  if (pieces !== undefined || original === undefined) return pieces;
+  return await original.store.read({ tenant: content.tenant, id: content.id }, { ...range, log: bytesLog });
+}
 
 /** Pieces of the object of a content, as entries; undefined where there is no such object. */
 async function piecesOfObject(

@@ -1,4 +1,5 @@
 /** Refuses logs that another program has written to. */
+import { bytesLog, isContentScope } from "../../domain/attachments/attachment.ts";
 import { storedRange } from "../../domain/branches/segments.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { mayLackItsBeginning } from "../../domain/record/event.ts";
@@ -7,13 +8,15 @@ import { SessionError } from "../../errors.ts";
 import type { LoadRequest, LogRange } from "../store.ts";
 
 /**
- * Checks that the last entries of a log have no gap and end at the head in the record. The first turns of a fork are elsewhere.
+ * Checks that the last entries of a log have no gap and end at the head in the record. The first turns of a fork are elsewhere,
+ * and so are the bytes of a content that names its object in the place of a user.
  * @throws SessionError `store_invalid`
  */
 export function guardTail(
   entries: readonly Entry[],
   { store, record, log, last, bytesMax }: { store: string; record: SessionRecord } & LoadRequest["tails"][number],
 ): void {
+  if (entries.length === 0 && log === bytesLog && isContentScope(record.tenant) && record.user !== null) return;
   const { first, last: head } = storedRange(record, log);
   const count = Math.max(0, Math.min(last, head - first + 1));
   const mayBeShort = mayLackItsBeginning(log) || (bytesMax !== undefined && entries.length > 0);
