@@ -86,7 +86,7 @@ export interface ErrorDetails {
   readonly attachment_too_large: InSession & { bytesMax: number };
   readonly attachments_exceeded: InSession & { attachments: number; attachmentsMax: number };
   /** `problem`: this process opens no attachment store, or a call of the store failed. */
-  readonly attachment_store_failed: { problem: "not_opened" | "failed" };
+  readonly attachment_store_failed: { problem: "not_opened" | "failed" | "other_store" };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 

@@ -87,7 +87,9 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
   attachment_store_failed: (d, caused) =>
     d.problem === "failed"
       ? `the attachment store failed: ${caused}; try again once it answers`
-      : `this process opens no attachment store; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
+      : d.problem === "other_store"
+        ? `the attachment store has no object of the attachments of this tenant, so it seems to be that of other sessions; nothing was removed or moved; check the folder in PERDURE_ATTACHMENTS, or the option attachments.in`
+        : `this process opens no attachment store; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,
   agents_file_invalid: (d, caused) => {

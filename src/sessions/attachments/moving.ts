@@ -14,7 +14,7 @@ import { eachEntry } from "../core/log-reader.ts";
 import { readablePages, sessionsBeginningWith } from "../core/record-pages.ts";
 import { ArrivingLogs, StagedLogs } from "../core/staged-logs.ts";
 import { parseOneOf } from "../options/arguments.ts";
-import { ArrivingObject, attachmentStoreOf, objectOf, objectRemoval } from "./objects.ts";
+import { ArrivingObject, attachmentStoreOf, guardAttachmentStore, objectOf, objectRemoval } from "./objects.ts";
 import { pieceOf } from "./pieces.ts";
 import { inObject, lengthOfContent } from "./records.ts";
 
@@ -50,6 +50,7 @@ export async function moveContents(
   const to = parseOneOf(options.to, "to", ["sessions", "attachments"]);
   attachmentStoreOf(core);
   await core.learnTime();
+  await guardAttachmentStore(core, tenant);
   const report = { moved: 0, bytes: 0, present: 0, complete: true };
   const query = { order: "key", tenant: attachmentScopes(tenant).contents, now: 0, limit: 50 } as const;
   for await (const page of readablePages(core, query))

@@ -9,7 +9,7 @@
  *
  * So a process that is killed between any two calls leaves an object with a record, which the sweep visits.
  */
-import { nextVisit, objectScope } from "../../domain/attachments/attachment.ts";
+import { attachmentScopes, nextVisit, objectScope } from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, set, type Change, type Transaction } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { draftOfNew, removeSession } from "../../domain/record/lifecycle.ts";
@@ -89,6 +89,34 @@ export async function hasLostObject({ options: { attachmentStore } }: Core, cont
     await Array.fromAsync(opened);
     return false;
   });
+}
+
+/** Cores whose attachment store has an object of their sessions. */
+const known = new WeakSet<Core>();
+
+/**
+ * Guard a removal or a move against the attachment store of other sessions, as a mistyped folder is. A process asks until it finds
+ * one object that a content of the tenant names. A tenant without such contents has nothing to compare.
+ * @throws SessionError `attachment_store_failed`
+ */
+export async function guardAttachmentStore(core: Core, tenant: string): Promise<void> {
+  if (known.has(core)) return;
+  let isOther = false;
+  const query = { order: "key", tenant: attachmentScopes(tenant).contents, now: 0, limit: 50 } as const;
+  for await (const page of readablePages(core, query))
+    for (const content of page) {
+      const id = objectOf(content);
+      if (id === undefined) continue;
+      attachmentStoreOf(core);
+      if (!(await hasLostObject(core, content))) {
+        known.add(core);
+        return;
+      }
+      // Another process may have removed or moved it since the page was read.
+      const newest = (await core.find(content))?.record;
+      isOther ||= newest !== undefined && objectOf(newest) === id;
+    }
+  if (isOther) throw new SessionError("attachment_store_failed", { problem: "other_store" });
 }
 
 /** The record of an object that no content names. */
@@ -233,7 +261,9 @@ const objectsEnd = objectScope("");
 /** Delete a removed object, and then its record. @throws SessionError `attachment_store_failed`, and the store's */
 export async function deleteObject(core: Core, record: SessionRecord): Promise<void> {
   const store = attachmentStoreOf(core);
-  await calling(() => store.delete(objectName(tenantOfScope(record.tenant), record.id)));
+  const tenant = tenantOfScope(record.tenant);
+  await guardAttachmentStore(core, tenant);
+  await calling(() => store.delete(objectName(tenant, record.id)));
   await core.commit([removeSession(record)]);
 }
 

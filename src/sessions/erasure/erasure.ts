@@ -17,7 +17,7 @@ import { hasCode } from "../../errors.ts";
 import { isDevicePointer, renamedTo } from "../devices/device-pointer.ts";
 import type { Settled } from "../../store/store.ts";
 import { currentReceipt, signReceipt, type ErasureReceipt } from "./erasure-receipt.ts";
-import { deleteRemovedObjects } from "../attachments/objects.ts";
+import { deleteRemovedObjects, guardAttachmentStore } from "../attachments/objects.ts";
 import { removalChanges } from "../attachments/removal.ts";
 import { detachForks } from "../handle/detach-forks.ts";
 import { Handle } from "../handle/handle.ts";
@@ -84,6 +84,8 @@ export class Erasure {
   /** @throws SessionError `contended` where new data of the user keeps appearing, and the store's */
   async run(): Promise<ErasureReceipt> {
     await this.#load();
+    // Before anything is deleted: the receipt needs the attachment store with the bytes.
+    await guardAttachmentStore(this.#subject.core, this.#subject.tenant);
     return await retryOnConflict(this.#retry, async () => {
       await this.#eraseDocuments();
       let references: References | undefined;

@@ -1,0 +1,56 @@
+/** An attachment store that is not the one of the sessions: a mistyped folder. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { erase, moveAttachments } from "../../admin.ts";
+import { hasCode } from "../../errors.ts";
+import { folder } from "../../files/attachments/folder.ts";
+import { openSessions, type Sessions } from "../../index.ts";
+
+const place = mkdtempSync(join(tmpdir(), "perdure-other-store-"));
+after(() => rmSync(place, { recursive: true }));
+const store = `sqlite:${join(place, "sessions.db")}`;
+const [right, wrong] = [join(place, "files"), join(place, "typo")];
+
+const open = (path?: string): Promise<Sessions> =>
+  openSessions({
+    store,
+    secret: "a secret for these tests only",
+    sweep: false,
+    ...(path === undefined ? {} : { attachments: { in: folder(path) } }),
+  });
+const filesIn = (path: string): number =>
+  readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => statSync(join(path, name)).isFile()).length;
+const fails =
+  (problem: string) =>
+  (error: unknown): boolean =>
+    hasCode(error, "attachment_store_failed") && error.details.problem === problem;
+
+test("with the folder of other sessions or none, erase, remove and move change nothing", async () => {
+  let id: string;
+  {
+    await using sessions = await open(right);
+    const session = await sessions.create({ agent: "a", user: "ada" });
+    await session.attachments.put(new TextEncoder().encode("one"), { type: "text/plain" });
+    id = session.id;
+  }
+  {
+    await using sessions = await open();
+    await assert.rejects(erase(sessions, { user: "ada" }), fails("not_opened"));
+    assert.equal((await sessions.get(id)).id, id);
+  }
+  {
+    await using sessions = await open(wrong);
+    await assert.rejects(erase(sessions, { user: "ada" }), fails("other_store"));
+    await assert.rejects((await sessions.get(id)).remove(), fails("other_store"));
+    await assert.rejects(moveAttachments(sessions, { to: "attachments" }), fails("other_store"));
+    await assert.rejects(moveAttachments(sessions, { to: "sessions" }), fails("other_store"));
+    assert.equal((await sessions.get(id)).id, id);
+  }
+  assert.equal(filesIn(right), 1);
+  await using sessions = await open(right);
+  assert.equal((await erase(sessions, { user: "ada" })).erased.sessions, 1);
+  assert.equal(filesIn(right), 0);
+});
