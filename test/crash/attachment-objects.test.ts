@@ -297,6 +297,23 @@ test("attachments move to the attachment store and back, while a reader is at wo
   }
 });
 
+test("the sweep deletes an object whose deletion failed once", async () => {
+  const objects = new ObjectStore();
+  await using place = inMemory({ ttl: "never", attachments: { in: objects } });
+  const session = await place.sessions.create({ id: "s", agent: "a" });
+  await session.attachments.put(given, { type: "a/b" });
+  objects.before = (call) => {
+    if (call === "delete") throw new Error("bucket is away");
+  };
+  await session.remove();
+  const { failed } = await sweep(place.sessions);
+  assert.deepEqual([failed, objects.objects.size], [1, 1]);
+  objects.before = () => undefined;
+  await place.clock.advance(day);
+  await sweep(place.sessions);
+  assert.deepEqual([objects.objects.size, await recordsLeft(place.sessions)], [0, 0]);
+});
+
 test("a put of bytes whose object is missing stores them again", async () => {
   const objects = new ObjectStore();
   const { sessions } = inMemory({ attachments: { in: objects } });

@@ -9,6 +9,7 @@ import { internalScope, isInternalScope, tenantOfScope } from "../../domain/valu
 import { hasCode } from "../../errors.ts";
 import { interruptions } from "../../errors/answer-problems.ts";
 import type { Core } from "../core/core.ts";
+import { visitedAt } from "../attachments/records.ts";
 import { visitAttachment } from "../attachments/removal.ts";
 import { markChange } from "../marks/mark.ts";
 import { sharedByPointer } from "../marks/sharing-devices.ts";
@@ -48,8 +49,7 @@ async function visitDue(run: SweepRun, record: SessionRecord, now: number): Prom
     return;
   }
   const done = await run.attempt(record, "expire", async () => {
-    const { tenant } = record;
-    if (isContentScope(tenant) || isReferenceScope(tenant) || isObjectScope(tenant)) {
+    if (isOfAttachments(record)) {
       await visitAttachment(run.core, record, now);
       return;
     }
@@ -89,11 +89,17 @@ async function postpone(core: Core, record: SessionRecord): Promise<void> {
   try {
     const loaded = await core.find(record);
     if (loaded === undefined) return;
-    await new Handle(core, loaded.record).write((draft, context) => postponeSweep(draft, context, failedAgainMs));
+    // A record of attachments never expires: its visits alone clean up.
+    if (isOfAttachments(record)) await core.commit([visitedAt(loaded.record, core.now() + failedAgainMs)]);
+    else await new Handle(core, loaded.record).write((draft, context) => postponeSweep(draft, context, failedAgainMs));
   } catch (error) {
     // The failure of the session is reported already; the next sweep visits it again.
     if (endsPass(error)) throw error;
   }
+}
+
+function isOfAttachments({ tenant }: SessionRecord): boolean {
+  return isContentScope(tenant) || isReferenceScope(tenant) || isObjectScope(tenant);
 }
 
 /** Remove an internal record whose time is up; one that was used meanwhile is postponed. */
