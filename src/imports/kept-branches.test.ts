@@ -445,6 +445,12 @@ test("a branch continues no session that is the one of another branch", async ()
   const later: readonly Row[] = [...rows, ["y", "x", "assistant"]];
   assert.deepEqual(await importForked(place.sessions, chatgpt("a", later)), { ...none, present: 2, grown: 1 });
   assert.deepEqual(await sessionWords(place.sessions), { ...words, "c-branch-4": "q b x y" });
+  // The session that has no branch any more has the place of no new one, and is not replaced.
+  const last: readonly Row[] = [...later, ["e", "q", "assistant"]];
+  const report = await importForked(place.sessions, chatgpt("e", last), { onExists: "replace" });
+  assert.deepEqual(report, { ...none, present: 3, restored: 1 });
+  const all = { ...words, "c-branch-4": "q b x y", "c-branch-5": "q e" };
+  assert.deepEqual(await sessionWords(place.sessions), all);
 });
 
 test("a branch whose siblings are not in the file replaces no session", async () => {

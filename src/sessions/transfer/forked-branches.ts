@@ -28,6 +28,7 @@ export class BranchSessions {
   readonly #sessions: ReadonlyMap<string, Digest>;
   readonly #found = new Map<ForkedBranch, BranchSession>();
   readonly #taken = new Set<string>();
+  #stale = 0;
 
   /** `sessions`: those that exist, by their ids. */
   constructor(sessions: ReadonlyMap<string, Digest>) {
@@ -57,7 +58,24 @@ export class BranchSessions {
       }
     this.#take(earlier);
     this.#take(grown);
+    for (const [id, session] of this.#left()) {
+      const isStale = branches.some((branch) => {
+        const digest = branch.digestAs(id);
+        return mayBeRelated(session, digest) && compared(session, digest, limits).relation !== "other";
+      });
+      if (!isStale) continue;
+      this.#taken.add(id);
+      this.#stale++;
+    }
     return this.#found;
+  }
+
+  /**
+   * The number of sessions that are states of branches that have another session. They are of branches that an earlier export
+   * ended at a message before the last one, and no branch replaces them.
+   */
+  get stale(): number {
+    return this.#stale;
   }
 
   /** The sessions for branches without one, each of which replaces the one that it has the most turns in common with. */

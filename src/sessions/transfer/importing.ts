@@ -381,10 +381,14 @@ class ImportRun {
     this.#branches.set(key, taken);
     const ids = new Set([...branchIds(of.id, { from: 1, count: of.count }), ...branches.map(({ ownId }) => ownId)]);
     const existing = await this.#existingOf(of, ids);
-    const free = new Set([...ids].filter((id) => !existing.has(id) && !taken.has(id)));
     const { sessions, failure } = await this.#digestsOf([...existing].filter((id) => !taken.has(id)));
     const matching = new BranchSessions(sessions);
     const matched = matching.match(branches, this.#core.options.limits);
+    // A session that is stale has the place of no branch.
+    const more = branchIds(of.id, { from: of.count + 1, count: existing.size + matching.stale })
+      .filter((id) => !existing.has(id))
+      .slice(0, matching.stale);
+    const free = new Set([...ids, ...more].filter((id) => !existing.has(id) && !taken.has(id)));
     const places = new Map<ForkedBranch, BranchPlace>();
     for (const [branch, { id, isOther }] of matched)
       places.set(branch, { id, replaces: isOther && this.#replacesOthers });
