@@ -86,7 +86,8 @@ export interface ErrorDetails {
   readonly attachment_too_large: InSession & { bytesMax: number };
   readonly attachments_exceeded: InSession & { attachments: number; attachmentsMax: number };
   /** `problem`: this process opens no attachment store, or a call of the store failed. */
-  readonly attachment_store_failed: { problem: "not_opened" | "failed" | "other_store" };
+  /** `object`: the marker that the attachment store of another folder, or of other sessions, lacks. */
+  readonly attachment_store_failed: { problem: "not_opened" | "failed" | "other_store"; object?: string };
   readonly agent_unknown: { agent: string; /** Absent in responses to devices. */ known?: readonly string[] };
   readonly agents_file_invalid: { file: string } & InDocument & Mismatch;
 
@@ -394,7 +395,7 @@ export const errorCodes: { readonly [Code in ErrorCode]: ErrorRule<ErrorDetails[
     retryable: false,
     details: { sessionId: "id", attachments: "number", attachmentsMax: "number" },
   },
-  attachment_store_failed: { status: 503, retryable: true, details: { problem: "code" } },
+  attachment_store_failed: { status: 503, retryable: true, details: { problem: "code", object: "id" } },
   agent_unknown: { status: 404, retryable: false, details: { agent: "id", known: "ids" } },
   agents_file_invalid: { status: 400, retryable: false, details: { file: "id", ...place, ...expectation } },
 

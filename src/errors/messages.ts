@@ -88,7 +88,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     d.problem === "failed"
       ? `the attachment store failed: ${caused}; try again once it answers`
       : d.problem === "other_store"
-        ? `the attachment store has no object of the attachments of this tenant, so it seems to be that of other sessions; nothing was removed or moved; check the folder in PERDURE_ATTACHMENTS, or the option attachments.in`
+        ? `the attachment store is not the one of these sessions: it lacks their marker, the object ${d.object}; name the right one by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`
         : `this process opens no attachment store; name it by the option attachments.in, or its folder in PERDURE_ATTACHMENTS`,
   agent_unknown: (d) =>
     `agent ${JSON.stringify(d.agent)} is not configured${d.known === undefined ? "" : `; configured agents: ${d.known.join(", ") || "none"}`}`,

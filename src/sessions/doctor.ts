@@ -28,7 +28,7 @@ import { interruptions } from "../errors/answer-problems.ts";
 import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
 import { keyOf } from "../store/row.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
-import { objectOf } from "./attachments/objects.ts";
+import { attachmentStoreProblem, objectOf } from "./attachments/objects.ts";
 import { orphanedObjects } from "./attachments/orphans.ts";
 import { attachmentProblems } from "./attachments/problems.ts";
 import type { Core } from "./core/core.ts";
@@ -120,9 +120,9 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     if (unreadable !== null) return { ...report, complete: false, unreadable };
   }
   const secret = await readSecret(core);
-  const { attachmentStore } = core.options;
+  const problem = await attachmentStoreProblem(core);
   const tenants = new Set<string>(); // those with attachments
-  let unchecked = 0; // attachments in an attachment store that this process does not open
+  let unchecked = 0; // attachments whose bytes this process cannot read
   for await (const page of allSessions(core, found, report)) {
     for (const error of page.unreadable) found(unreadableFinding(error));
     for (const record of page.records) {
@@ -131,7 +131,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (isStaged(record) || isObjectScope(record.tenant)) continue;
       if (request.signal?.aborted === true) return { ...report, complete: false };
       const isObject = isContentScope(record.tenant) && objectOf(record) !== undefined;
-      if (isObject && attachmentStore === undefined) {
+      if (isObject && problem !== undefined) {
         unchecked++;
         continue;
       }
@@ -148,11 +148,12 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (await hasOtherInstructions(core, record)) report.otherInstructions++;
     }
   }
-  if (unchecked > 0) found(uncheckedFinding(unchecked));
-  for await (const { tenant, what } of orphanedObjects(core, tenants)) {
-    if (request.signal?.aborted === true) return { ...report, complete: false };
-    found({ tenant, session: null, kind: "attachment", what, fix: null, repaired: false });
-  }
+  if (problem === undefined)
+    for await (const { tenant, what } of orphanedObjects(core, tenants)) {
+      if (request.signal?.aborted === true) return { ...report, complete: false };
+      found({ tenant, session: null, kind: "attachment", what, fix: null, repaired: false });
+    }
+  else if (unchecked > 0 || core.options.attachmentStore !== undefined) found(uncheckedFinding(unchecked, problem));
   for await (const page of documentPages(core)) {
     if (request.signal?.aborted === true) return { ...report, complete: false };
     page.flatMap(damagedDocument).forEach(found);
@@ -160,8 +161,8 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
   return report;
 }
 
-function uncheckedFinding(attachments: number): Finding {
-  const what = `the bytes of ${counted(attachments, "attachment")} are in an attachment store, and this process opens none, so they were not read; name its folder in PERDURE_ATTACHMENTS, or pass attachments.in`;
+function uncheckedFinding(attachments: number, problem: string): Finding {
+  const what = `the bytes of ${counted(attachments, "attachment")} were not read: ${problem}`;
   return { kind: "attachment", tenant: null, session: null, what, fix: null, repaired: false };
 }
 

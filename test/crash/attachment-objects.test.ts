@@ -28,9 +28,9 @@ async function read(session: Session): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(await session.attachments.open(hash)));
 }
 
-async function findings(sessions: Sessions): Promise<readonly string[]> {
+async function findings(sessions: Sessions, { repair = false } = {}): Promise<readonly string[]> {
   const found: string[] = [];
-  await doctor(sessions, { onFinding: ({ kind, what }) => void (kind === "attachment" && found.push(what)) });
+  await doctor(sessions, { repair, onFinding: ({ kind, what }) => void (kind === "attachment" && found.push(what)) });
   return found;
 }
 
@@ -71,7 +71,7 @@ function mortalOn(store: Store, objects: ObjectStore, calls: number): Mortal {
     }
     return callStore(store, method, args);
   });
-  const own = Object.assign(new ObjectStore(), { objects: objects.objects, before: guard });
+  const own = Object.assign(new ObjectStore(), { objects: objects.objects, markers: objects.markers, before: guard });
   return { store: Object.assign(front, { close: async () => undefined }), in: own, died: () => isDead };
 }
 
@@ -191,7 +191,9 @@ test("bytes stream into the attachment store: no more than two pieces wait in me
   let taken = 0;
   let ahead = 0;
   const objects = new ObjectStore();
-  objects.put = async (_name, bytes) => {
+  const putMarker = objects.put.bind(objects);
+  objects.put = async (name, bytes) => {
+    if (name.startsWith("000")) return await putMarker(name, bytes);
     for await (const one of bytes) {
       taken += one.length;
       ahead = Math.max(ahead, made - taken);
@@ -222,16 +224,63 @@ test("a process without the attachment store refuses to read, and leaves the obj
   await assert.rejects(read(other), isRefused);
   await assert.rejects(without.snapshot("s"), isRefused);
   await assert.rejects(erase(without, { user: "ada" }), isRefused);
-  // The erasure is refused before it deletes anything.
-  assert.equal(await recordsLeft(without), 0);
-  await other.remove();
-  await assert.rejects(erase(without, { user: "ada" }), isRefused);
   await sweep(without);
   assert.equal(objects.objects.size, 1);
-  assert.equal(await recordsLeft(without), 1);
-  await erase(place.sessions, { user: "ada" });
+  assert((await read(session)).equals(given), "nothing was removed");
+  const receipt = await erase(place.sessions, { user: "ada" });
+  assert.deepEqual([receipt.erased.sessions, receipt.erased.attachments], [1, 1]);
   assert.equal(objects.objects.size, 0);
   assert.equal(await recordsLeft(without), 0);
+});
+
+test("a process with another attachment store puts, reads, moves and erases nothing, and its doctor repairs nothing", async () => {
+  const objects = new ObjectStore();
+  await using place = inMemory({ ttl: "never", secret, attachments: { in: objects } });
+  const session = await place.sessions.create({ id: "s", agent: "a", user: "ada" });
+  await session.attachments.put(given, { type: "a/b" });
+  const empty = new ObjectStore();
+  const astray = place.another({ ttl: "never", secret, attachments: { in: empty } });
+  const theirs = await astray.get("s");
+  const isRefused = (error: unknown): boolean =>
+    hasCode(error, "attachment_store_failed") &&
+    error.details.problem === "other_store" &&
+    objects.markers.has(error.details.object ?? "");
+  await assert.rejects(read(theirs), isRefused);
+  await assert.rejects(theirs.attachments.put(Buffer.from("other"), { type: "a/b" }), isRefused);
+  await assert.rejects(moveAttachments(astray, { to: "attachments" }), isRefused);
+  await assert.rejects(moveAttachments(astray, { to: "sessions" }), isRefused);
+  await assert.rejects(erase(astray, { user: "ada" }), isRefused);
+  const [finding, ...others] = await findings(astray, { repair: true });
+  assert.match(
+    finding ?? "",
+    /^the bytes of 1 attachment were not read: the attachment store is not the one of these sessions/,
+  );
+  assert.deepEqual(others, []);
+  assert((await read(session)).equals(given));
+  assert.deepEqual(await findings(place.sessions), []);
+
+  // A removal waits for a process with the right store.
+  await theirs.remove();
+  await sweep(astray).catch(() => undefined);
+  assert.equal(objects.objects.size, 1);
+  await place.clock.advance(2 * day);
+  await sweep(place.sessions);
+  assert.deepEqual([objects.objects.size, await recordsLeft(place.sessions)], [0, 0]);
+  assert.deepEqual([empty.objects.size, empty.markers.size], [0, 0]);
+});
+
+test("two processes that put the first attachments agree on one marker", async () => {
+  const objects = new ObjectStore();
+  await using place = inMemory({ ttl: "never", attachments: { in: objects } });
+  const other = place.another({ ttl: "never", attachments: { in: objects } });
+  await place.sessions.create({ id: "s", agent: "a" });
+  await Promise.all(
+    [place.sessions, other].map(async (sessions, index) => {
+      const session = await sessions.get("s");
+      await session.attachments.put(Buffer.from(`file ${index}`), { type: "a/b" });
+    }),
+  );
+  assert.deepEqual([objects.objects.size, objects.markers.size], [2, 1]);
 });
 
 test("an erasure has its receipt once the objects of its user are deleted", async () => {

@@ -103,7 +103,10 @@ test("the doctor says once that it opens no attachment store", async () => {
     [{ kind: "attachment", tenant: null, session: null }],
     JSON.stringify(found),
   );
-  assert.match(found[0]?.what ?? "", /^the bytes of 2 attachments are in an attachment store, .* PERDURE_ATTACHMENTS/);
+  assert.match(
+    found[0]?.what ?? "",
+    /^the bytes of 2 attachments were not read: this process opens no attachment store; .* PERDURE_ATTACHMENTS/,
+  );
 });
 
 test("the error of an attachment store has a reason where its own error has no text", async () => {

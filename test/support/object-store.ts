@@ -3,6 +3,8 @@ import type { AttachmentStore, ObjectRange } from "../../src/domain/attachments/
 
 export class ObjectStore implements AttachmentStore {
   readonly objects: Map<string, Buffer> = new Map();
+  /** The markers of sessions, which are no attachments. */
+  readonly markers: Map<string, Buffer> = new Map();
   /** Set: deletions are only noted, and done by {@link deleteLate}. */
   isLate = false;
   /** Called before each call of the attachment store. */
@@ -11,20 +13,23 @@ export class ObjectStore implements AttachmentStore {
 
   async put(name: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
     await this.before("put");
-    if (this.objects.has(name)) throw new Error(`${name} is put again`);
-    this.objects.set(name, Buffer.concat(await Array.fromAsync(bytes)));
+    const objects = this.#of(name);
+    if (objects.has(name)) throw new Error(`${name} is put again`);
+    objects.set(name, Buffer.concat(await Array.fromAsync(bytes)));
   }
 
   async get(name: string, { from, to }: ObjectRange): Promise<AsyncIterable<Uint8Array> | undefined> {
     await this.before("get");
-    const bytes = this.objects.get(name)?.subarray(from, to + 1);
+    const bytes = this.#of(name)
+      .get(name)
+      ?.subarray(from, to + 1);
     return bytes && inParts(bytes);
   }
 
   async delete(name: string): Promise<void> {
     await this.before("delete");
     if (this.isLate) this.#late.push(name);
-    else this.objects.delete(name);
+    else this.#of(name).delete(name);
   }
 
   /** Do the deletions that were noted. */
@@ -34,6 +39,11 @@ export class ObjectStore implements AttachmentStore {
 
   async *list(): AsyncGenerator<string> {
     yield* this.objects.keys();
+    yield* this.markers.keys();
+  }
+
+  #of(name: string): Map<string, Buffer> {
+    return /^0+\//.test(name) ? this.markers : this.objects;
   }
 }
 

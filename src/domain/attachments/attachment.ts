@@ -56,6 +56,9 @@ export function isObjectScope(scope: string): boolean {
   return scope.endsWith(internalScope("", objects));
 }
 
+/** The scope of the record that names the marker of the attachment store. */
+export const markerScope: string = internalScope("", "attachment-store");
+
 /** The number of pieces of so many bytes. */
 export function piecesOf(length: number): number {
   return Math.ceil(length / pieceBytes);

@@ -1,6 +1,12 @@
 /** Moves the bytes of contents from the store of sessions to its attachment store, and back. */
 import { createHash } from "node:crypto";
-import { attachmentScopes, bytesLog, isContentScope, isObjectScope } from "../../domain/attachments/attachment.ts";
+import {
+  attachmentScopes,
+  bytesLog,
+  isContentScope,
+  isObjectScope,
+  markerScope,
+} from "../../domain/attachments/attachment.ts";
 import { changeOf, draftOf, markLogs, set, splice, type Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -14,7 +20,7 @@ import { eachEntry } from "../core/log-reader.ts";
 import { readablePages, sessionsBeginningWith } from "../core/record-pages.ts";
 import { ArrivingLogs, StagedLogs } from "../core/staged-logs.ts";
 import { parseOneOf } from "../options/arguments.ts";
-import { ArrivingObject, attachmentStoreOf, guardAttachmentStore, objectOf, objectRemoval } from "./objects.ts";
+import { ArrivingObject, attachmentStoreOf, calling, objectOf, objectRemoval } from "./objects.ts";
 import { pieceOf } from "./pieces.ts";
 import { inObject, lengthOfContent } from "./records.ts";
 
@@ -48,9 +54,9 @@ export async function moveContents(
 ): Promise<MoveAttachmentsReport> {
   guardNames(options, "options", optionNames);
   const to = parseOneOf(options.to, "to", ["sessions", "attachments"]);
-  attachmentStoreOf(core);
+  const store = attachmentStoreOf(core);
   await core.learnTime();
-  await guardAttachmentStore(core, tenant);
+  await calling(() => store.verify());
   const report = { moved: 0, bytes: 0, present: 0, complete: true };
   const query = { order: "key", tenant: attachmentScopes(tenant).contents, now: 0, limit: 50 } as const;
   for await (const page of readablePages(core, query))
@@ -150,8 +156,8 @@ export async function takeObjects(
   await copy.learnTime();
   for await (const page of readablePages(copy, { order: "key", now: 0, limit: 50 }))
     for (const record of page) {
-      // These objects are being written or deleted by the original.
-      if (isObjectScope(record.tenant)) await copy.commit([removeSession(record)]);
+      // These objects are being written or deleted by the original, and the copy has no attachment store.
+      if (isObjectScope(record.tenant) || record.tenant === markerScope) await copy.commit([removeSession(record)]);
       else if (isContentScope(record.tenant) && objectOf(record) !== undefined) {
         const error = await takeObject(copy, record);
         if (error === undefined) continue;

@@ -18,11 +18,11 @@ import { durationMaxMs } from "../../domain/values/limits.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { tenantOfScope } from "../../domain/values/internal-scope.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
-import type { AttachmentStore } from "../../domain/attachments/attachment-store.ts";
 import type { Core } from "../core/core.ts";
 import { readablePages } from "../core/record-pages.ts";
+import { isMarked, openedAttachmentStore, type MarkedStore } from "./marked-store.ts";
 import { contentKey } from "./records.ts";
 
 /** An upload that another process has under way is looked at again after this time; so is an object that cannot be deleted here. */
@@ -55,7 +55,8 @@ export function objectOf({ user }: SessionRecord): string | undefined {
 }
 
 /** @throws SessionError `attachment_store_failed` where this process opens no attachment store */
-export function attachmentStoreOf({ options: { attachmentStore } }: Core): AttachmentStore {
+export function attachmentStoreOf(core: Core): MarkedStore {
+  const attachmentStore = openedAttachmentStore(core);
   if (attachmentStore !== undefined) return attachmentStore;
   throw new SessionError("attachment_store_failed", { problem: "not_opened" });
 }
@@ -79,44 +80,47 @@ function reasonOf(cause: unknown): string {
   return `its error ${code === undefined ? cause.name : `${cause.name} (${code})`} has no message`;
 }
 
+/**
+ * Before objects of a tenant are removed for good: this process opens their store. It looks at nothing where no object was ever put.
+ * @throws SessionError `attachment_store_failed`
+ */
+export async function guardAttachmentStore(core: Core, tenant: string): Promise<void> {
+  const store = openedAttachmentStore(core);
+  if (store !== undefined) await calling(() => store.verify());
+  else if ((await isMarked(core)) && (await hasObjects(core, tenant))) attachmentStoreOf(core);
+}
+
+/** Why this process cannot read the objects of the sessions; undefined if it can. */
+export async function attachmentStoreProblem(core: Core): Promise<string | undefined> {
+  try {
+    const store = attachmentStoreOf(core);
+    await calling(() => store.verify());
+    return undefined;
+  } catch (error) {
+    if (hasCode(error, "attachment_store_failed")) return error.message;
+    throw error;
+  }
+}
+
+async function hasObjects(core: Core, tenant: string): Promise<boolean> {
+  const { contents } = attachmentScopes(tenant);
+  for (const scope of [objectScope(tenant), contents])
+    for await (const page of readablePages(core, { order: "key", tenant: scope, now: 0, limit: 50 }))
+      if (scope !== contents || page.some((content) => objectOf(content) !== undefined)) return true;
+  return false;
+}
+
 /** True for a content whose object this process's attachment store does not have. @throws SessionError `attachment_store_failed` */
-export async function hasLostObject({ options: { attachmentStore } }: Core, content: SessionRecord): Promise<boolean> {
+export async function hasLostObject(core: Core, content: SessionRecord): Promise<boolean> {
+  const attachmentStore = openedAttachmentStore(core);
   const id = objectOf(content);
   if (id === undefined || attachmentStore === undefined) return false;
   return await calling(async () => {
     const opened = await attachmentStore.get(objectName(tenantOfScope(content.tenant), id), { from: 0, to: 0 });
-    if (opened === undefined) return true;
+    if (opened == null) return true;
     await Array.fromAsync(opened);
     return false;
   });
-}
-
-/** Cores whose attachment store has an object of their sessions. */
-const known = new WeakSet<Core>();
-
-/**
- * Guard a removal or a move against the attachment store of other sessions, as a mistyped folder is. A process asks until it finds
- * one object that a content of the tenant names. A tenant without such contents has nothing to compare.
- * @throws SessionError `attachment_store_failed`
- */
-export async function guardAttachmentStore(core: Core, tenant: string): Promise<void> {
-  if (known.has(core)) return;
-  let isOther = false;
-  const query = { order: "key", tenant: attachmentScopes(tenant).contents, now: 0, limit: 50 } as const;
-  for await (const page of readablePages(core, query))
-    for (const content of page) {
-      const id = objectOf(content);
-      if (id === undefined) continue;
-      attachmentStoreOf(core);
-      if (!(await hasLostObject(core, content))) {
-        known.add(core);
-        return;
-      }
-      // Another process may have removed or moved it since the page was read.
-      const newest = (await core.find(content))?.record;
-      isOther ||= newest !== undefined && objectOf(newest) === id;
-    }
-  if (isOther) throw new SessionError("attachment_store_failed", { problem: "other_store" });
 }
 
 /** The record of an object that no content names. */
@@ -162,6 +166,8 @@ export class ArrivingObject implements AsyncDisposable {
   }
 
   static async begin(core: Core, tenant: string): Promise<ArrivingObject> {
+    const store = attachmentStoreOf(core);
+    await calling(() => store.verify());
     await core.instance.ensureAlive();
     await core.learnTime();
     const key = { tenant: objectScope(tenant), id: sortableId(core.now(), core.options.clock.random(16)) };
@@ -261,9 +267,7 @@ const objectsEnd = objectScope("");
 /** Delete a removed object, and then its record. @throws SessionError `attachment_store_failed`, and the store's */
 export async function deleteObject(core: Core, record: SessionRecord): Promise<void> {
   const store = attachmentStoreOf(core);
-  const tenant = tenantOfScope(record.tenant);
-  await guardAttachmentStore(core, tenant);
-  await calling(() => store.delete(objectName(tenant, record.id)));
+  await calling(() => store.delete(objectName(tenantOfScope(record.tenant), record.id)));
   await core.commit([removeSession(record)]);
 }
 

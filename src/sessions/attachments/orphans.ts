@@ -2,6 +2,7 @@
 import { attachmentScopes, objectScope } from "../../domain/attachments/attachment.ts";
 import { timeOfId } from "../../domain/values/ids.ts";
 import type { Core } from "../core/core.ts";
+import { isMarker, openedAttachmentStore } from "./marked-store.ts";
 import { calling, objectName, readName } from "./objects.ts";
 
 /** An object that was put less than this time ago may be on its way. */
@@ -16,7 +17,7 @@ export async function* orphanedObjects(
   core: Core,
   tenants: ReadonlySet<string>,
 ): AsyncGenerator<{ readonly tenant: string | null; readonly what: string }, void, undefined> {
-  const { attachmentStore } = core.options;
+  const attachmentStore = openedAttachmentStore(core);
   if (attachmentStore === undefined) return;
   const tenantOf = new Map([...tenants].map((tenant) => [readName(objectName(tenant, noId))?.folder, tenant]));
   const names = attachmentStore.list()[Symbol.asyncIterator]();
@@ -24,7 +25,7 @@ export async function* orphanedObjects(
     for (;;) {
       const next = await calling(() => names.next());
       if (next.done === true) return;
-      const name = readName(next.value);
+      const name = isMarker(next.value) ? undefined : readName(next.value);
       if (name === undefined || timeOfId(name.id) > core.now() - youngMs) continue;
       const tenant = tenantOf.get(name.folder) ?? null;
       if (tenant !== null && (await isKnown(core, tenant, name.id))) continue;

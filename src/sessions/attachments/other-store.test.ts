@@ -1,6 +1,6 @@
 /** An attachment store that is not the one of the sessions: a mistyped folder. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -28,7 +28,7 @@ const fails =
   (error: unknown): boolean =>
     hasCode(error, "attachment_store_failed") && error.details.problem === problem;
 
-test("with the folder of other sessions or none, erase, remove and move change nothing", async () => {
+test("with another folder or none, erase, put and move change nothing", async () => {
   let id: string;
   {
     await using sessions = await open(right);
@@ -44,13 +44,17 @@ test("with the folder of other sessions or none, erase, remove and move change n
   {
     await using sessions = await open(wrong);
     await assert.rejects(erase(sessions, { user: "ada" }), fails("other_store"));
-    await assert.rejects((await sessions.get(id)).remove(), fails("other_store"));
+    await assert.rejects(
+      (await sessions.get(id)).attachments.put(new TextEncoder().encode("one"), { type: "text/plain" }),
+      fails("other_store"),
+    );
     await assert.rejects(moveAttachments(sessions, { to: "attachments" }), fails("other_store"));
     await assert.rejects(moveAttachments(sessions, { to: "sessions" }), fails("other_store"));
     assert.equal((await sessions.get(id)).id, id);
   }
-  assert.equal(filesIn(right), 1);
+  assert.equal(filesIn(right), 2, "the attachment and the marker");
   await using sessions = await open(right);
   assert.equal((await erase(sessions, { user: "ada" })).erased.sessions, 1);
-  assert.equal(filesIn(right), 0);
+  assert.equal(filesIn(right), 1);
+  assert(!existsSync(wrong));
 });

@@ -10,7 +10,7 @@ import { eachEntry } from "../core/log-reader.ts";
 import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { referencePages } from "./list.ts";
-import { guardAttachmentStore, objectOf, objectRemoval, visitObject } from "./objects.ts";
+import { objectRemoval, visitObject } from "./objects.ts";
 import { contentKey, isReferred, referenceOf, visitedAt, type Referrer } from "./records.ts";
 
 /** A visit that met another process is repeated after this time. */
@@ -40,16 +40,13 @@ async function changesOf(core: Core, records: readonly SessionRecord[]): Promise
   for (const content of found) {
     if (content === undefined) continue;
     const isUsed = await isReferred(core, tenantOfScope(content.tenant), content.id, removed);
-    changes.push(...(isUsed ? [unchanged(content)] : await contentRemoval(core, content)));
+    changes.push(...(isUsed ? [unchanged(content)] : contentRemoval(core, content)));
   }
   return changes;
 }
 
-/** The changes that remove a content, and leave its object to be deleted. @throws SessionError `attachment_store_failed` */
-async function contentRemoval(core: Core, content: SessionRecord): Promise<readonly Change[]> {
-  // A process that opens no attachment store leaves the object to another one.
-  if (objectOf(content) !== undefined && core.options.attachmentStore !== undefined)
-    await guardAttachmentStore(core, tenantOfScope(content.tenant));
+/** The changes that remove a content, and leave its object to be deleted. */
+function contentRemoval(core: Core, content: SessionRecord): readonly Change[] {
   return [removeSession(content), ...objectRemoval(core, content)];
 }
 
@@ -109,9 +106,7 @@ async function visitContent(core: Core, record: SessionRecord, now: number): Pro
   const isOld = now - record.createdAt >= graceMs;
   const isUnused = isOld && !(await isReferred(core, tenantOfScope(record.tenant), record.id));
   // A reference that is put meanwhile changes the content, and then this commit does not land.
-  await core.commit(
-    isUnused ? await contentRemoval(core, record) : [visitedAt(record, nextVisit(record.createdAt, now))],
-  );
+  await core.commit(isUnused ? contentRemoval(core, record) : [visitedAt(record, nextVisit(record.createdAt, now))]);
 }
 
 /** Visit all references of a session that are due: its logs are read once for them. */

@@ -83,9 +83,9 @@ export class Erasure {
 
   /** @throws SessionError `contended` where new data of the user keeps appearing, and the store's */
   async run(): Promise<ErasureReceipt> {
-    await this.#load();
-    // Before anything is deleted: the receipt needs the attachment store with the bytes.
+    // Where the bytes cannot be deleted, nothing is removed that names them.
     await guardAttachmentStore(this.#subject.core, this.#subject.tenant);
+    await this.#load();
     return await retryOnConflict(this.#retry, async () => {
       await this.#eraseDocuments();
       let references: References | undefined;

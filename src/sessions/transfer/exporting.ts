@@ -1,6 +1,6 @@
 /** Reads many sessions, one after another, with a few small ones in memory. */
 import { logsOf } from "../../domain/copies/archive.ts";
-import { isObjectScope } from "../../domain/attachments/attachment.ts";
+import { isObjectScope, markerScope } from "../../domain/attachments/attachment.ts";
 import { isStaged } from "../../domain/copies/staged.ts";
 import { headOf } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
@@ -46,7 +46,9 @@ export async function* eachSession(
   chosen: (page: readonly SessionRecord[]) => Promise<readonly SessionRecord[]> = (page) => Promise.resolve(page),
 ): AsyncGenerator<FoundSession, void, undefined> {
   for await (const { records: all, unreadable } of recordPages(core, query)) {
-    const records = all.filter((record) => !isStaged(record) && !isObjectScope(record.tenant));
+    const records = all.filter(
+      (record) => !isStaged(record) && !isObjectScope(record.tenant) && record.tenant !== markerScope,
+    );
     for (const group of groupsOf(await chosen(records))) yield* await loadGroup(core, group);
     for (const error of unreadable) yield { key: keyOf(error), error };
   }

@@ -1,5 +1,5 @@
 import { backup, DatabaseSync } from "node:sqlite";
-import { attachmentScopes, objectScope } from "../../domain/attachments/attachment.ts";
+import { attachmentScopes, markerScope, objectScope } from "../../domain/attachments/attachment.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { makeForOwner, openToRead } from "./connection/database-file.ts";
 import { applicationId } from "./schema/schema.ts";
@@ -70,10 +70,10 @@ function namesObjects(database: DatabaseSync): boolean {
   const found = database
     .prepare(
       `select 1 from sessions
-       where (substr(tenant, -length(?1)) = ?1 and user is not null) or substr(tenant, -length(?2)) = ?2
+       where (substr(tenant, -length(?1)) = ?1 and user is not null) or substr(tenant, -length(?2)) = ?2 or tenant = ?3
        limit 1`,
     )
-    .get(contents, objectScope(""));
+    .get(contents, objectScope(""), markerScope);
   return found !== undefined;
 }
 

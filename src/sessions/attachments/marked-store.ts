@@ -1,0 +1,102 @@
+/**
+ * The attachment store of these sessions. It gets a marker with its first object: an object whose name a record of the store of sessions
+ * has. A process with another folder finds no marker there, and puts, reads and deletes nothing in it.
+ */
+import { markerScope } from "../../domain/attachments/attachment.ts";
+import type { AttachmentStore, ObjectRange } from "../../domain/attachments/attachment-store.ts";
+import type { SessionRecord } from "../../domain/record/record.ts";
+import { sortableId } from "../../domain/values/ids.ts";
+import { durationMaxMs } from "../../domain/values/limits.ts";
+import { SessionError } from "../../errors.ts";
+import type { Core } from "../core/core.ts";
+import { internalChange } from "../core/internal-record.ts";
+
+const markerKey = { tenant: markerScope, id: "marker" } as const;
+/** The part of a marker's name that stands for the tenant of other objects. */
+const markerFolder = "0".repeat(32);
+
+/** True for the name of a marker, also of that of other sessions. */
+export function isMarker(name: string): boolean {
+  return name.startsWith(`${markerFolder}/`);
+}
+
+/** True where these sessions have put an object, in whichever store. */
+export async function isMarked(core: Core): Promise<boolean> {
+  return (await core.find(markerKey)) !== undefined;
+}
+
+const stores = new WeakMap<Core, MarkedStore>();
+
+/** The attachment store that this process opens; undefined: none. */
+export function openedAttachmentStore(core: Core): MarkedStore | undefined {
+  const { attachmentStore } = core.options;
+  if (attachmentStore === undefined) return undefined;
+  const known = stores.get(core);
+  if (known !== undefined) return known;
+  const marked = new MarkedStore(core, attachmentStore);
+  stores.set(core, marked);
+  return marked;
+}
+
+/** Every call fails with `attachment_store_failed` where the attachment store is not that of these sessions. */
+export class MarkedStore implements AttachmentStore {
+  readonly #core: Core;
+  readonly #store: AttachmentStore;
+  #isKnown = false;
+
+  constructor(core: Core, store: AttachmentStore) {
+    this.#core = core;
+    this.#store = store;
+  }
+
+  async put(name: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    if (!(await this.verify())) await this.#mark();
+    await this.#store.put(name, bytes);
+  }
+
+  async get(name: string, range: ObjectRange): Promise<AsyncIterable<Uint8Array> | undefined> {
+    await this.verify();
+    return await this.#store.get(name, range);
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.verify();
+    await this.#store.delete(name);
+  }
+
+  async *list(): AsyncGenerator<string, void, undefined> {
+    await this.verify();
+    yield* this.#store.list();
+  }
+
+  /** False where these sessions have no marker yet, because they have put no object. @throws SessionError `attachment_store_failed` */
+  async verify(): Promise<boolean> {
+    if (this.#isKnown) return true;
+    const found = (await this.#core.find(markerKey))?.record;
+    if (found === undefined) return false;
+    const name = nameIn(found);
+    const opened = await this.#store.get(name, { from: 0, to: 0 });
+    if (opened == null) throw new SessionError("attachment_store_failed", { problem: "other_store", object: name });
+    await Array.fromAsync(opened);
+    return (this.#isKnown = true);
+  }
+
+  /** Puts a marker before the record that names it. Of several processes the first one has marked the store. */
+  async #mark(): Promise<void> {
+    const core = this.#core;
+    await core.learnTime();
+    const name = `${markerFolder}/${sortableId(core.now(), core.options.clock.random(16))}`;
+    await this.#store.put(name, markerBytes());
+    const change = internalChange(core, markerKey, undefined, { metadata: { name }, ttlMs: durationMaxMs });
+    if ((await core.commit([change])).status !== "ok") await this.#store.delete(name);
+    await this.verify();
+  }
+}
+
+async function* markerBytes(): AsyncGenerator<Uint8Array, void, undefined> {
+  yield await Promise.resolve(new TextEncoder().encode("perdure"));
+}
+
+function nameIn({ metadata }: SessionRecord): string {
+  return String(metadata["name"]);
+}
