@@ -97,6 +97,6 @@ async function* markerBytes(): AsyncGenerator<Uint8Array, void, undefined> {
   yield await Promise.resolve(new TextEncoder().encode("perdure"));
 }
 
-function nameIn({ metadata }: SessionRecord): string {
-  return String(metadata["name"]);
+function nameIn({ metadata: { name } }: SessionRecord): string {
+  return typeof name === "string" ? name : "";
 }

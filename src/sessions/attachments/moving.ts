@@ -21,6 +21,7 @@ import { readablePages, sessionsBeginningWith } from "../core/record-pages.ts";
 import { ArrivingLogs, StagedLogs } from "../core/staged-logs.ts";
 import { parseOneOf } from "../options/arguments.ts";
 import { ArrivingObject, attachmentStoreOf, calling, objectOf, objectRemoval } from "./objects.ts";
+import { openedAttachmentStore } from "./marked-store.ts";
 import { pieceOf } from "./pieces.ts";
 import { inObject, lengthOfContent } from "./records.ts";
 
@@ -154,6 +155,8 @@ export async function takeObjects(
   onSkipped?: (session: SessionKey, error: SessionError) => void,
 ): Promise<void> {
   await copy.learnTime();
+  // The copy loses its marker first.
+  await openedAttachmentStore(copy)?.verify();
   for await (const page of readablePages(copy, { order: "key", now: 0, limit: 50 }))
     for (const record of page) {
       // These objects are being written or deleted by the original, and the copy has no attachment store.

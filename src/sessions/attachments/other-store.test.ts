@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { erase, moveAttachments } from "../../admin.ts";
+import { backupStore, erase, moveAttachments } from "../../admin.ts";
 import { hasCode } from "../../errors.ts";
 import { folder } from "../../files/attachments/folder.ts";
 import { openSessions, type Sessions } from "../../index.ts";
@@ -52,6 +52,9 @@ test("with another folder or none, erase, put and move change nothing", async ()
     await assert.rejects(moveAttachments(sessions, { to: "sessions" }), fails("other_store"));
     assert.equal((await sessions.get(id)).id, id);
   }
+  const backup = join(place, "backup.db");
+  await assert.rejects(backupStore(store, backup, { attachments: { in: folder(wrong) } }), fails("other_store"));
+  assert(!existsSync(backup));
   assert.equal(filesIn(right), 2, "the attachment and the marker");
   await using sessions = await open(right);
   assert.equal((await erase(sessions, { user: "ada" })).erased.sessions, 1);
