@@ -167,9 +167,13 @@ export class SqliteStore implements Store {
       return read(this.#sql);
     } catch (error) {
       if (!isOutOfRange(error)) throw error;
-      this.#cutting ??= prepareAll(this.#database, { cuts: true });
-      return read(this.#cutting);
+      return read(this.#cuttingSql);
     }
+  }
+
+  /** The statements that cut numbers. */
+  get #cuttingSql(): Statements {
+    return (this.#cutting ??= prepareAll(this.#database, { cuts: true }));
   }
 
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
@@ -373,7 +377,9 @@ export class SqliteStore implements Store {
 
   /** The row of a session, and its number in `entries`. */
   #row({ tenant, id }: SessionKey): { readonly no: number; readonly row: RecordRow } | undefined {
-    const found = this.#reading((sql) => sql.record.get(tenant, id)) as unknown as Cells | undefined;
+    let found = this.#reading((sql) => sql.record.get(tenant, id)) as unknown as Cells | undefined;
+    // node:sqlite passes the least integer of 64 bits, which is not exact either.
+    if (found?.every(isExact) === false) found = this.#cuttingSql.record.get(tenant, id) as unknown as Cells;
     return found && { no: Number(found[0]), row: rowOfCells(found) };
   }
 
@@ -649,6 +655,10 @@ const applied: Outcome = { status: "ok" };
 
 /** The number of a session in `entries`, and the columns of its row, in the order of {@link rowOfCells}. */
 type Cells = readonly unknown[];
+
+function isExact(cell: unknown): boolean {
+  return typeof cell !== "number" || Number.isSafeInteger(cell);
+}
 
 function rowOfCells(cells: Cells): RecordRow {
   return {

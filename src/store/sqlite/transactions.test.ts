@@ -43,18 +43,19 @@ test("commit-is-whole: a batch that outgrows the file half-way leaves no data an
   await store.close();
 });
 
-test("load: a number that JavaScript does not hold exactly fails its record alone", async () => {
-  const { database, store } = openBare();
-  await store.commit([[creation("s", ["one"])], [creation("other", ["one"])]]);
-  database.exec("update sessions set last_activity_at = 9223372036854775807 where id = 's'");
-  const key = (id: string): { key: { tenant: string; id: string }; tails: [] } => ({
-    key: { tenant: "default", id },
-    tails: [],
+for (const number of ["9223372036854775807", "-9223372036854775808", "9007199254740993"])
+  test(`load: ${number}, which JavaScript does not hold exactly, fails its record alone`, async () => {
+    const { database, store } = openBare();
+    await store.commit([[creation("s", ["one"])], [creation("other", ["one"])]]);
+    database.exec(`update sessions set last_activity_at = ${number} where id = 's'`);
+    const key = (id: string): { key: { tenant: string; id: string }; tails: [] } => ({
+      key: { tenant: "default", id },
+      tails: [],
+    });
+    await assert.rejects(store.load([key("s")]), { code: "session_unreadable" });
+    assert.equal((await store.load([key("other")])).sessions[0]?.record.id, "other");
+    await store.close();
   });
-  await assert.rejects(store.load([key("s")]), { code: "session_unreadable" });
-  assert.equal((await store.load([key("other")])).sessions[0]?.record.id, "other");
-  await store.close();
-});
 
 test("commit-is-whole: an internal error leaves no data and no transaction behind, and is thrown unchanged", async () => {
   const { database, store } = openBare();
