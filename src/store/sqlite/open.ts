@@ -1,4 +1,3 @@
-import { realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock, type Clock } from "../../clock.ts";
@@ -69,7 +68,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
     }
     if (outdated && access === "create") await patience.when(() => transactions.writing(() => migrate(opened, file)));
     // SQLite keeps its log beside the file that a link leads to.
-    const folder = inMemory ? null : dirname(realpathSync(file));
+    const folder = inMemory ? null : dirname(process.getBuiltinModule("node:fs").realpathSync(file));
     return new SqliteStore(opened, { transactions, name: file, patience, clock, folder });
   } catch (error) {
     database?.close();

@@ -1,4 +1,3 @@
-import { Worker } from "node:worker_threads";
 import { busyError } from "../connection/sqlite-error.ts";
 
 /**
@@ -7,6 +6,8 @@ import { busyError } from "../connection/sqlite-error.ts";
  * @throws an error of SQLite; busy if other connections hold locks for longer than `busyTimeoutMs`
  */
 export async function vacuumInThread(file: string, busyTimeoutMs: number): Promise<void> {
+  // Node takes 3 ms to load its threads, so the first vacuum loads them, and an opened store does not.
+  const { Worker } = process.getBuiltinModule("node:worker_threads");
   const worker = new Worker(threadText, { eval: true, workerData: { file, busyTimeoutMs }, execArgv: [] });
   const failure = await new Promise<Failure | null>((resolve, reject) => {
     worker.once("message", resolve);
