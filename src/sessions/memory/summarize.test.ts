@@ -10,10 +10,11 @@ import { readRating } from "../../domain/memory/feedback.ts";
 import { readSummary } from "../../domain/memory/summary.ts";
 import { contentIdentity } from "../../domain/memory/turn-identity.ts";
 import { memoryOf } from "../../domain/memory/turn-memory.ts";
+import { identityOf, type Change } from "../../domain/record/change.ts";
 import { remembered, summaryMessages } from "../../domain/request/memory.ts";
 import { shownTurn } from "../../domain/request/shown-turn.ts";
 import { estimateTokens } from "../../domain/turns/usage.ts";
-import type { Model, Turn } from "../../index.ts";
+import type { Model, Session, Turn } from "../../index.ts";
 
 test("the model summarizes without tools, and its tokens count in the session and in the stats", async () => {
   const { model, asked } = recording();
@@ -173,6 +174,63 @@ test("a summary is stored and continued, also where others cover more", async ()
     [12, 11, 10, 9, 8, 7, 6, 3],
     "those that cover most, and the last one that was made",
   );
+});
+
+test("a summarizer reads 24 000 tokens at once, and no more", async () => {
+  const { summarizer, requests } = naming();
+  await using place = inMemory();
+  for (const [id, length, steps] of [
+    ["within", 47_964, 1],
+    ["over", 47_968, 2],
+  ] as const) {
+    const session = await place.sessions.create({ id });
+    for (let turn = 1; turn <= 2; turn++) await session.append({ input: "x".repeat(length), output: "y" });
+    const tokens = await tokensOf(session);
+    assert.equal(tokens, steps === 1 ? 24_000 : 24_002);
+    requests.length = 0;
+    await session.summarize({ to: 2, summarizer });
+    assert.equal(requests.length, steps);
+  }
+});
+
+async function tokensOf(session: Session): Promise<number> {
+  return (await Array.fromAsync(session.turns())).reduce((sum, turn) => sum + shownTurn(turn).tokens, 0);
+}
+
+test("a summary has the turns that are not left out, also where one with the same words is, or one of another branch", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory({ model: recording().model });
+  const session = await place.sessions.create({ id: "s" });
+  for (const input of ["one", "twin", "twin", "four"]) await session.append({ input, output: "reply" });
+  await session.leaveOut(3);
+  await session.leaveOut(4);
+  assert.equal((await session.summarize({ to: 4, summarizer }))?.text, "one twin");
+  await (
+    await session.edit(4, "instead")
+  ).done;
+  assert.equal((await session.summarize({ to: 4, summarizer }))?.text, "one twin instead");
+});
+
+test("a turn that cannot be read is left out of a summary", async () => {
+  const { summarizer } = naming();
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 3);
+  const key = { tenant: "default", id: "s" };
+  const [loaded] = (await place.store.load([{ key, tails: [{ log: "turns", last: 2 }] }])).sessions;
+  assert(loaded !== undefined);
+  const { record, tails } = loaded;
+  const entries = (tails[0] ?? []).map((entry) => (entry.seq === 2 ? { ...entry, data: "{" } : entry));
+  const change: Change = {
+    key,
+    expected: identityOf(record),
+    record: { ...record, version: record.version + 1 },
+    splices: [{ log: "turns", from: 2, entries }],
+    claims: [],
+  };
+  assert.deepEqual(await place.store.commit([[change]]), [{ status: "ok" }]);
+  await session.refresh();
+  assert.equal((await session.summarize({ to: 3, summarizer }))?.text, "word1 word3");
 });
 
 test("each step of a summary stops at a budget that is used up", async () => {
