@@ -320,9 +320,9 @@ function describeClosed({ name, store }: ErrorDetails["closed"]): string {
   return store === undefined ? "the store" : `the store ${store}`;
 }
 
-/** The least number that an option may name: that of a turn, or 0 for those that name the turn before others. */
+/** The least number that an option may name: 1 for that of a turn, 0 for `after` and the `at` of a fork, which name the turn before others. */
 function firstOf(name: string): 0 | 1 {
-  return name === "turn" || name === "to" ? 1 : 0;
+  return name === "after" || name === "at" ? 0 : 1;
 }
 
 /** The turn of a failed answer, if it has one. */

@@ -41,6 +41,11 @@ test("an edit keeps the earlier version as a branch, and a switch shows it again
       { id: "2", index: 2, count: 2, isCurrent: true, turns: 2 },
     ],
   );
+  for (const at of [0, 1.5, 3])
+    await assert.rejects(session.branches({ at }), {
+      code: "range_invalid",
+      message: new RegExp(`^query\\.at is ${at}, expected a whole number from 1 to 2, the last turn`),
+    });
   await session.switchTo("1");
   assert.deepEqual(await inputsOf(session), ["one", "two", "three"]);
   await talk(session, "four");

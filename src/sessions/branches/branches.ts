@@ -95,7 +95,7 @@ export async function branchesOn(handle: Handle, query: BranchQuery): Promise<re
   if (at === undefined) return listed(moment);
   const last = headOf(record, "turns");
   if (!Number.isSafeInteger(at) || at < 1 || at > last)
-    throw new SessionError("range_invalid", { name: "at", from: at, to: last });
+    throw new SessionError("range_invalid", { name: "query.at", from: at, to: last });
   const versions = versionsAt(tree, at);
   return versions.map(({ shown }, index) => branchOf(moment, shown, { at, index: index + 1, count: versions.length }));
 }
