@@ -12,6 +12,7 @@ import { tenantOfScope } from "../domain/values/internal-scope.ts";
 import { defined } from "../domain/values/defined.ts";
 import type { Limits } from "../domain/values/limits.ts";
 import { hasCode, SessionError } from "../errors.ts";
+import { checkedContent } from "../sessions/attachments/carried.ts";
 import { objectOf } from "../sessions/attachments/objects.ts";
 import { contentKey } from "../sessions/attachments/records.ts";
 import type { Core } from "../sessions/core/core.ts";
@@ -135,14 +136,15 @@ function contentOf({ tenant, id }: SessionKey): SessionKey {
   return contentKey(tenantOfScope(tenant), id.slice(0, id.indexOf(".")));
 }
 
-/** Undefined for a content that is no object. @throws SessionError `attachment_store_failed` */
+/** Undefined for a content that is no object. Its bytes are compared with its hash. @throws SessionError `attachment_store_failed` */
 async function objectContent(core: Core, key: SessionKey): Promise<FoundSession | undefined> {
   const record = (await core.find(key))?.record;
   if (record === undefined || objectOf(record) === undefined) return undefined;
   try {
-    const content = await whole({ key, source: await storedSession(core, key) });
-    if ("error" in content) throw content.error;
-    return content;
+    const source = checkedContent(await storedSession(core, key), tenantOfScope(key.tenant));
+    const error = await damageOf({ key, source: { ...source, inMemory: undefined } });
+    if (error !== undefined) throw error;
+    return { key, source };
   } catch (error) {
     if (hasCode(error, "store_invalid")) return { key, error };
     throw error;

@@ -58,7 +58,7 @@ export async function assertStateExisted(restored: Sessions, original: Sessions)
 }
 
 /** What happens to attachments in an attachment store while a backup runs. */
-export const waysOfObjects = ["removed", "moved", "lost"] as const;
+export const waysOfObjects = ["removed", "moved", "lost", "damaged"] as const;
 
 /** A small attachment and a large one, which takes more than one commit; the large one, or all, go at the first read of the backup. */
 export async function guardObjects(store: string, backup: string, how: (typeof waysOfObjects)[number]): Promise<void> {
@@ -76,20 +76,24 @@ export async function guardObjects(store: string, backup: string, how: (typeof w
       isFirst = false;
       if (how === "moved") await moveAttachments(from, { to: "sessions" });
       if (how === "removed") for (const id of ["large", "large-2"]) await (await from.get(id)).remove();
-      if (how === "lost")
-        for (const [one, { length }] of objects.objects) if (length > 70_000) objects.objects.delete(one);
+      for (const [one, { length }] of objects.objects) {
+        if (length <= 70_000) continue;
+        if (how === "lost") objects.objects.delete(one);
+        if (how === "damaged") objects.objects.set(one, Buffer.from(bytes.large).fill("x", 2_400_000, 2_400_001));
+      }
       // The object goes after the commit.
-      while (objects.objects.size > (how === "moved" ? 0 : 1)) await turn();
+      while (objects.objects.size > (how === "moved" ? 0 : how === "damaged" ? 2 : 1)) await turn();
     }
     return await objects.get(name, range);
   };
   const attachments = { in: Object.assign(new ObjectStore(), { get }) };
   const skipped: string[] = [];
-  if (how === "lost") {
+  const isBad = how === "lost" || how === "damaged";
+  if (isBad) {
     await assert.rejects(backupStore(store, backup, { attachments }), (error) => hasCode(error, "store_invalid"));
     await backupStore(store, backup, { attachments, onSkipped: ({ id }) => void skipped.push(id) });
   } else await backupStore(store, backup, { attachments });
-  assert.deepEqual(skipped, how === "lost" ? [hash] : []);
+  assert.deepEqual(skipped, isBad ? [hash] : []);
   const target = "sqlite:" + backup + "-restored.db";
   assert.equal((await restoreStore(backup, target)).complete, true);
   await using restored = await openSessions({ store: target, sweep: false });
