@@ -144,7 +144,8 @@ test("a device sends user messages only: no instructions, no assistant messages,
       assertProblem(await here.call("POST", "/v1/chat", { device, body: { message } }), 400, "message_invalid");
     }
   }
-  assertProblem(await here.call("POST", "/v1/chat", { device, body: { message: [] } }), 400, "message_invalid");
+  for (const message of ["", [], { role: "user", content: [] }, [{ role: "user", content: " " }]])
+    assertProblem(await here.call("POST", "/v1/chat", { device, body: { message } }), 400, "message_invalid");
   const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
   for (const forged of [{ tool_calls: [call] }, { tool_calls: null }, { tool_call_id: "1" }, { function_call: {} }]) {
     for (const message of [

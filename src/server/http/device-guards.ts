@@ -1,6 +1,8 @@
 /** Guards of what a device sends: it is not trusted. */
+import { guardQuestion } from "../../domain/request/asked-question.ts";
 import { defaultAgent } from "../../domain/turns/agent-choice.ts";
 import { exchangePart } from "../../domain/turns/message-steps.ts";
+import { parseMessages } from "../../domain/turns/turn.ts";
 import { formatValue } from "../../domain/values/format-value.ts";
 import { SessionError } from "../../errors.ts";
 import type { MessageInput, Sessions } from "../../index.ts";
@@ -8,13 +10,10 @@ import type { MessageInput, Sessions } from "../../index.ts";
 /**
  * A device is not trusted: it may send user messages, but no instructions, no assistant messages and no tool results, as
  * fields or as parts in any known shape.
- * The library refuses values that are not messages.
  * @throws SessionError `message_invalid`
  */
 export function guardUserRole(input: MessageInput): void {
   const messages: readonly unknown[] = Array.isArray(input) ? input : [input];
-  if (messages.length === 0)
-    throw new SessionError("message_invalid", { path: "message", value: "[]", expected: "message" });
   for (const message of messages) {
     const { role = "user", ...rest } = (typeof message === "object" && message !== null ? message : {}) as {
       readonly role?: unknown;
@@ -34,6 +33,8 @@ export function guardUserRole(input: MessageInput): void {
     const value = formatValue(role);
     throw new SessionError("message_invalid", { path: "message.role", value, expected: "one_of", known: ["user"] });
   }
+  // Before a conversation begins for it.
+  guardQuestion(parseMessages(input, "user", "message"), "message");
 }
 
 /**

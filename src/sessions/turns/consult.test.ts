@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { heapBytes } from "../../../test/support/heap.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
 import { countAll } from "../../domain/turns/counters.ts";
-import type { Message } from "../../domain/turns/turn.ts";
+import type { Message, MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { Interruption } from "../../errors/answer-problems.ts";
@@ -458,7 +458,18 @@ test("an invalid question, a missing model and an unknown agent are refused, and
   const session = await place.sessions.create({ id: "s", agent: "ceo" });
   const { model } = scripted(text("yes"));
   await assert.rejects(session.consult("hi"), { code: "model_missing" });
-  await assert.rejects(session.consult("", { model }), { code: "message_invalid" });
+  const blank = { type: "text", text: " " };
+  const empty = [
+    " ",
+    [],
+    ...["", null, undefined, [], [blank], [blank, blank]].map((content) => [{ role: "user", content }]),
+  ];
+  for (const question of [...empty, { role: "system", content: "" }, { role: "assistant", content: [] }])
+    await assert.rejects(
+      session.consult(question as MessageInput, { model }),
+      (error) => hasCode(error, "message_invalid") && error.details.path === "question",
+      JSON.stringify(question),
+    );
   await assert.rejects(session.consult("hi", { model, agent: "cto" }), { code: "agent_unknown" });
   await assert.rejects(session.consult("hi", { model, key: "" }), { code: "id_invalid" });
   assert.equal((await place.sessions.get("s")).info.turn, 0);

@@ -10,6 +10,7 @@
  * A key that an earlier try used ends after step 2 with the answer of that try, also while it runs.
  */
 import { tracingChannel } from "node:diagnostics_channel";
+import { guardQuestion } from "../../domain/request/asked-question.ts";
 import { Answer } from "../../domain/turns/answer.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { summaryOf, type Turn } from "../../domain/turns/turn.ts";
@@ -103,6 +104,7 @@ async function ask(owner: Handle, asked: Asked, consultation: Consultation): Pro
   const { options } = asked;
   const { signal } = options;
   const question = parseQuestion(owner, asked);
+  guardQuestion(question.input, "question");
   const { handle, begun, loaded } = await unlessAborted(owner, options, async () => {
     const handle = await ownView(owner);
     return { handle, ...(await beginQuestion(handle, question)) };
