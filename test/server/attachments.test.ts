@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat, connect, hasCode, openShare } from "../../src/client/index.ts";
+import { listen } from "../../src/server/index.ts";
 import { ObjectStore } from "../support/object-store.ts";
 import { assertProblem, serve, type Serving } from "./serving.ts";
 
@@ -353,6 +354,49 @@ test("bytes that are missing or damaged are a problem document, for keys, device
     throw new Error("the bucket is away");
   };
   assert.deepEqual(await statuses(range), [503, 503, 503]);
+});
+
+test("an attachment that is damaged behind its first piece breaks off, for programs and for the client", async (t) => {
+  // The listener prints what broke a response.
+  t.mock.method(console, "error", () => undefined);
+  const objects = new ObjectStore();
+  await using here = serve({ attachments: { in: objects } });
+  const session = await here.sessions.create({ id: "s" });
+  await session.attachments.put(given, { type: "a/b" });
+  const [name = "", stored = Buffer.alloc(0)] = [...objects.objects][0] ?? [];
+  const key = await here.key("read");
+  const listening = await listen(here.server, { port: 0 });
+  try {
+    const url = `${listening.url}${attachments}/${hash}`;
+    const headers = { authorization: `Bearer ${key}` };
+    const client = await connect({ url: listening.url, key, retries: 0 }).get("s");
+    for (const damaged of [stored.subarray(0, -1), Buffer.from(stored).fill("x", piece + 7, piece + 8)]) {
+      objects.objects.set(name, damaged);
+      const response = await fetch(url, { headers });
+      assert.deepEqual([response.status, response.headers.get("content-length")], [200, String(given.length)]);
+      await assert.rejects(response.arrayBuffer());
+      const opened = await client.attachments.open(hash);
+      await assert.rejects(Array.fromAsync(opened), (error) => {
+        assert(hasCode(error, "store_unavailable") && error.details.problem === "stream_broken", String(error));
+        return true;
+      });
+    }
+    // A proxy may end the body of a broken response as if it were whole.
+    const cut = connect({
+      url: listening.url,
+      key,
+      fetch: async (request, init) => {
+        const response = await fetch(request, init);
+        if (!String(request).endsWith(hash)) return response;
+        await response.body?.cancel();
+        return new Response(given.subarray(0, -1), { headers: response.headers });
+      },
+    });
+    const opened = await (await cut.get("s")).attachments.open(hash);
+    await assert.rejects(Array.fromAsync(opened), (error) => hasCode(error, "store_unavailable"));
+  } finally {
+    await listening.close(1000);
+  }
 });
 
 test("the reader of a share opens what its messages show, and nothing else of the session or of others", async () => {

@@ -105,7 +105,11 @@ function isOrdered(from: number, to: number | undefined): boolean {
   return Number.isSafeInteger(from) && from >= 0 && (to === undefined || (Number.isSafeInteger(to) && to >= from - 1));
 }
 
-/** A part of the bytes of a body. Reads by a reader: not every browser can iterate over streams. */
+/**
+ * A part of the bytes of a body. Reads by a reader: not every browser can iterate over streams.
+ * @throws SessionError `store_unavailable` for a body that ends before its last byte: the server found damaged bytes, or the
+ *   connection broke
+ */
 async function* bytesOf(
   body: ReadableStream<Uint8Array> | null,
   skipped: number,
@@ -115,8 +119,8 @@ async function* bytesOf(
   try {
     let [before, left] = [skipped, wanted];
     while (left > 0) {
-      const { done, value } = (await reader?.read()) ?? { done: true };
-      if (done || value === undefined) return;
+      const { done, value } = await read(reader);
+      if (done || value === undefined) throw broken(new Error(`${left} of its bytes are missing`));
       const part = value.subarray(before, before + left);
       before = Math.max(0, before - value.length);
       left -= part.length;
@@ -125,4 +129,18 @@ async function* bytesOf(
   } finally {
     await reader?.cancel().catch(() => undefined);
   }
+}
+
+async function read(
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
+): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }> {
+  try {
+    return (await reader?.read()) ?? { done: true };
+  } catch (error) {
+    throw broken(error);
+  }
+}
+
+function broken(cause: unknown): SessionError {
+  return new SessionError("store_unavailable", { problem: "stream_broken" }, { cause });
 }

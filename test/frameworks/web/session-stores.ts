@@ -362,23 +362,17 @@ async function worker(
     }),
   );
   const lines: string[] = [];
-  let isClosed = false;
   let wake = (): void => undefined;
-  const reader = createInterface({ input: child.stdout });
-  reader.on("line", (line) => {
+  createInterface({ input: child.stdout }).on("line", (line) => {
     lines.push(line);
-    wake();
-  });
-  reader.on("close", () => {
-    isClosed = true;
     wake();
   });
   const heard = async (pattern: RegExp): Promise<string> => {
     for (;;) {
       const found = lines.find((line) => pattern.test(line));
       if (found !== undefined) return found;
-      assert(!isClosed, "the server has ended");
-      await new Promise<void>((resolve) => (wake = resolve));
+      assert(child.exitCode === null && child.signalCode === null, "the server has ended");
+      await Promise.race([new Promise<void>((resolve) => (wake = resolve)), once(child, "exit")]);
     }
   };
   return {

@@ -87,8 +87,7 @@ export function addRoutesBelow(shared: Shared, { path, of, puts, reads, found }:
     },
     async (c, { params: { id, hash } }) => {
       const { attachments } = await found(c, id);
-      const { length } = await attachments.get(hash);
-      return await openedReply(c, length, (range) => attachments.open(hash, range));
+      return await openedReply(c, (range) => attachments.open(hash, range));
     },
   );
 }
@@ -106,8 +105,7 @@ export function addSharedAttachmentRoute(shared: Shared): void {
     },
     async (c, { params: { hash } }) => {
       const session = c.get("shared");
-      const { length } = await session.openAttachment(hash);
-      return await openedReply(c, length, (range) => session.openAttachment(hash, range));
+      return await openedReply(c, (range) => session.openAttachment(hash, range));
     },
   );
 }
@@ -122,14 +120,15 @@ const openingRoute = {
   },
 } as const;
 
+/** The bytes, opened once; with a range once more, because its bounds depend on the length. */
 async function openedReply(
   c: RequestContext,
-  length: number,
   open: (range?: AttachmentRange) => Promise<OpenAttachment>,
 ): Promise<Response> {
-  const range = rangeIn(c.req.header("range"), length);
-  if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${length}` });
-  return await bytesReply(c, await open(range), range);
+  const whole = await open();
+  const range = rangeIn(c.req.header("range"), whole.length);
+  if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${whole.length}` });
+  return await bytesReply(c, range === undefined ? whole : await open(range), range);
 }
 
 /** The bytes of the body. A client that disconnects meanwhile breaks it. */
