@@ -12,7 +12,7 @@ export interface ReportingProcess {
   readonly reports: readonly Report[];
   /** Resolves when the process has ended and all of its lines are read. */
   readonly ended: Promise<unknown>;
-  /** Waits for so many lines that have this field. */
+  /** Waits for so many lines that have this field. @throws AssertionError if the process has ended, and its last lines are read */
   reported(field: string, count: number): Promise<void>;
   kill(): void;
 }
@@ -21,17 +21,23 @@ export function reportingProcess(program: string, args: readonly string[]): Repo
   const child = endsWithTest(spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] }));
   const reports: Report[] = [];
   const lines = createInterface({ input: child.stdout });
+  let isClosed = false;
   let wake = (): void => undefined;
   lines.on("line", (line) => {
     if (line.endsWith("}")) reports.push(JSON.parse(line) as Report);
     wake();
   });
+  const ended = Promise.all([once(child, "close"), once(lines, "close")]).finally(() => {
+    isClosed = true;
+    wake();
+  });
   return {
     reports,
-    ended: Promise.all([once(child, "close"), once(lines, "close")]),
+    ended,
     async reported(field, count) {
       while (reports.filter((one) => one[field] !== undefined).length < count) {
-        assert(child.exitCode === null && child.signalCode === null, "the process has ended");
+        // An ended process may have lines in its pipe that are not read yet.
+        assert(!isClosed, `the process ended without ${count} lines of ${field}`);
         await new Promise<void>((resolve) => (wake = resolve));
       }
     },

@@ -20,6 +20,7 @@ export class WorkerProcess {
   readonly reports: Report[] = [];
   readonly child: ChildProcess;
   readonly #closed: Promise<unknown>;
+  #isClosed = false;
   #stderr = "";
   readonly #wake: (() => void)[] = [];
 
@@ -35,21 +36,27 @@ export class WorkerProcess {
       if (line.endsWith("}")) this.reports.push(JSON.parse(line) as Report);
       this.#notify();
     });
-    this.#closed = Promise.all([once(this.child, "close"), once(lines, "close")]).finally(() => this.#notify());
+    this.#closed = Promise.all([once(this.child, "close"), once(lines, "close")]).finally(() => {
+      this.#isClosed = true;
+      this.#notify();
+    });
   }
 
   #notify(): void {
     for (const wake of this.#wake.splice(0)) wake();
   }
 
-  /** Wait until the worker has printed so many lines with this field; gives back the latest of them. */
+  /**
+   * Wait until the worker has printed so many lines with this field; gives back the latest of them.
+   * @throws Error with its stderr if the worker has ended, and its last lines are read
+   */
   async hear(field: string, lines = 1): Promise<Report> {
     for (;;) {
       const heard = this.reports.filter((report) => report[field] !== undefined);
       const latest = heard.at(-1);
       if (latest !== undefined && heard.length >= lines) return latest;
-      if (this.child.exitCode !== null || this.child.signalCode !== null)
-        throw new Error(`the worker ended without saying ${field}: ${this.#stderr}`);
+      // An ended process may have lines in its pipe that are not read yet.
+      if (this.#isClosed) throw new Error(`the worker ended without saying ${field}: ${this.#stderr}`);
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
   }

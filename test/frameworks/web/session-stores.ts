@@ -362,17 +362,23 @@ async function worker(
     }),
   );
   const lines: string[] = [];
+  let isClosed = false;
   let wake = (): void => undefined;
-  createInterface({ input: child.stdout }).on("line", (line) => {
+  const reader = createInterface({ input: child.stdout });
+  reader.on("line", (line) => {
     lines.push(line);
+    wake();
+  });
+  reader.on("close", () => {
+    isClosed = true;
     wake();
   });
   const heard = async (pattern: RegExp): Promise<string> => {
     for (;;) {
       const found = lines.find((line) => pattern.test(line));
       if (found !== undefined) return found;
-      assert(child.exitCode === null && child.signalCode === null, "the server has ended");
-      await Promise.race([new Promise<void>((resolve) => (wake = resolve)), once(child, "exit")]);
+      assert(!isClosed, "the server has ended");
+      await new Promise<void>((resolve) => (wake = resolve));
     }
   };
   return {
