@@ -94,3 +94,18 @@ export async function grow(session: Session, read: () => Promise<unknown>): Prom
   await session.append(foreignTurn("Old"));
   await read();
 }
+
+/**
+ * Turn 2 of others, which has 34 steps when the adapter reads it, and turn 3. Others then replace turn 3 and add six steps to turn 2: an
+ * adapter has 40 steps, each once.
+ */
+export async function growLong(session: Session, read: () => Promise<unknown>): Promise<void> {
+  const output = Array.from({ length: 40 }, (_, at) => ({ role: "assistant" as const, content: `Step ${at}.` }));
+  await session.append({ input: "Go.", output: output.slice(0, 34) });
+  await session.append(foreignTurn("Old"));
+  await read();
+  await session.refresh();
+  await session.truncate(2);
+  const turns = [{ input: "Go.", output, status: "done" as const }];
+  await session.write({ turns: { from: 2, amends: true, turns }, onto: session.info.version });
+}

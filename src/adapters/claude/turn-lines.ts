@@ -1,7 +1,7 @@
 /** Lines of a transcript as messages of turns, and turns that other frameworks have written as lines. */
 import { defined } from "../../domain/values/defined.ts";
 import { toFormat, type Message, type Turn, type Value } from "../../index.ts";
-import { earlierNames, places, spanOf } from "../projection/foreign-names.ts";
+import { knownEarlier, places, spanOf } from "../projection/foreign-names.ts";
 import type { ForeignMessages, ItemUsage, ProjectedItem } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
 import type { ClaudeEntry } from "./entries.ts";
@@ -96,20 +96,28 @@ export function shownValuesOf(from: ForeignMessages, sessionId: string): readonl
   return shown;
 }
 
-/** The uuids that an earlier build may have given to messages, each with the indexes of those messages. */
-export function earlierUuidsOf(
+/**
+ * Finds the messages that the transcript has under uuids of an earlier build.
+ * @param storedOf those of some uuids that the transcript has
+ * @returns true for the index of such a message
+ */
+export async function knownEarlierIn(
   from: ForeignMessages,
   sessionId: string,
-): readonly { readonly uuid: string; readonly from: number; readonly to: number }[] {
-  const valuesOf = (messages: readonly Message[]): readonly Value[] => toFormat(messages, format);
-  const hasMessage = (value: Value, messages: readonly Message[]): boolean => {
-    const given = new Set(messages.map(({ tool_call_id: id }) => id));
-    return contentOf(value).some(({ type, tool_use_id: id }) => type !== "tool_result" || given.has(id as string));
-  };
-  return earlierNames(from.messages, valuesOf, hasMessage).map(({ name, ...range }) => ({
-    uuid: uuidOfPlace(from, sessionId, name),
-    ...range,
-  }));
+  storedOf: (uuids: readonly string[]) => Promise<ReadonlySet<string>>,
+): Promise<(index: number) => boolean> {
+  return await knownEarlier(from.messages, {
+    valuesOf: (messages) => toFormat(messages, format),
+    hasMessage: (value, messages) => {
+      const given = new Set(messages.map(({ tool_call_id: id }) => id));
+      return contentOf(value).some(({ type, tool_use_id: id }) => type !== "tool_result" || given.has(id as string));
+    },
+    storedOf: async (names) => {
+      const uuids = new Map(names.map((name) => [uuidOfPlace(from, sessionId, name), name]));
+      const stored = await storedOf([...uuids.keys()]);
+      return new Set([...uuids].flatMap(([uuid, name]) => (stored.has(uuid) ? [name] : [])));
+    },
+  });
 }
 
 function uuidOfPlace({ turn }: ForeignMessages, sessionId: string, place: string): string {

@@ -1,10 +1,10 @@
 /** The main transcript of a session and the turns of the session. */
 import type { Limits, Session } from "../../index.ts";
-import { batchesOf } from "../projection/batches.ts";
+import { batchesOf, groups } from "../projection/batches.ts";
 import { ProjectedTurns, type ForeignMessages, type ProjectedWrite } from "../projection/projected-turns.ts";
 import { groupMax, linesOf, mainLog, piecesOf, type ClaudeEntry, type Piece } from "./entries.ts";
 import { uuidKey } from "./keys.ts";
-import { earlierUuidsOf, itemOf, linesOfTurns, shownValuesOf, type ShownValue } from "./turn-lines.ts";
+import { itemOf, knownEarlierIn, linesOfTurns, shownValuesOf, type ShownValue } from "./turn-lines.ts";
 
 const turns = new ProjectedTurns("claude-agent");
 
@@ -55,22 +55,20 @@ async function unknownOf(
   }: { readonly from: ForeignMessages; readonly shown: readonly ShownValue[]; readonly sessionId: string },
   { readMax }: Limits,
 ): Promise<readonly ShownValue[]> {
-  const knownOf = async (uuids: readonly string[]): Promise<ReadonlySet<string>> => {
-    const keys = [...new Set(uuids.map(uuidKey))];
-    const known = new Set<string>();
-    for (let at = 0; at < keys.length; at += readMax)
-      for (const { key } of await session.log(mainLog).get(keys.slice(at, at + readMax))) known.add(key ?? "");
-    return known;
+  const storedOf = async (uuids: readonly string[]): Promise<ReadonlySet<string>> => {
+    const keys = new Map(uuids.map((uuid) => [uuidKey(uuid), uuid]));
+    const stored = new Set<string>();
+    for (const group of groups([...keys.keys()], readMax))
+      for (const { key } of await session.log(mainLog).get(group)) stored.add(keys.get(key ?? "") ?? "");
+    return stored;
   };
-  const known = await knownOf(shown.map(({ uuid }) => uuid));
+  const known = await storedOf(shown.map(({ uuid }) => uuid));
   // The log that has a message has what stood for the results that it had none of.
-  const indexes = new Set(shown.flatMap(({ uuid, index }) => (known.has(uuidKey(uuid)) ? [index] : [])));
+  const indexes = new Set(shown.flatMap(({ uuid, index }) => (known.has(uuid) ? [index] : [])));
   const unknown = shown.filter(({ index }) => !indexes.has(index));
   if (unknown.length === 0) return [];
-  const earlier = earlierUuidsOf(from, sessionId);
-  const knownEarlier = await knownOf(earlier.map(({ uuid }) => uuid));
-  const read = earlier.filter(({ uuid }) => knownEarlier.has(uuidKey(uuid)));
-  return unknown.filter(({ index }) => !read.some((range) => range.from <= index && index < range.to));
+  const isKnown = await knownEarlierIn(from, sessionId, storedOf);
+  return unknown.filter(({ index }) => !isKnown(index));
 }
 
 /** The writes that add them to the transcript. */

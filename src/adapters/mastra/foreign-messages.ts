@@ -1,7 +1,7 @@
 /** Messages of turns that other frameworks have written, as messages of Mastra. */
 import { defined } from "../../domain/values/defined.ts";
 import { idFor, toFormat, type Message, type Value } from "../../index.ts";
-import { earlierNames, places, spanOf, type EarlierName } from "../projection/foreign-names.ts";
+import { knownEarlier, places, spanOf } from "../projection/foreign-names.ts";
 import type { ForeignMessages } from "../projection/projected-turns.ts";
 import type { MastraMessage } from "./package-mastra.ts";
 import { timeKey } from "./stored-message.ts";
@@ -48,12 +48,24 @@ export function shownMessagesIn(
   );
 }
 
-/** The ids that an earlier build may have given to messages, each with the indexes of those messages. */
-export function earlierIdsOf(from: ForeignMessages, sessionId: string): readonly EarlierName[] {
-  return earlierNames(from.messages, (messages) => toFormat(messages, format)).map(({ name, ...range }) => ({
-    name: idFor(idOfTurn(from, sessionId, name)),
-    ...range,
-  }));
+/**
+ * Finds the messages that the thread has under ids of an earlier build.
+ * @param storedOf those of some ids that the thread has
+ * @returns true for the index of such a message
+ */
+export async function knownEarlierIn(
+  from: ForeignMessages,
+  sessionId: string,
+  storedOf: (ids: readonly string[]) => Promise<{ has(id: string): boolean }>,
+): Promise<(index: number) => boolean> {
+  return await knownEarlier(from.messages, {
+    valuesOf: (messages) => toFormat(messages, format),
+    storedOf: async (names) => {
+      const ids = new Map(names.map((name) => [idFor(idOfTurn(from, sessionId, name)), name]));
+      const stored = await storedOf([...ids.keys()]);
+      return new Set([...ids].flatMap(([id, name]) => (stored.has(id) ? [name] : [])));
+    },
+  });
 }
 
 /** The id of the session in an id that {@link shownMessagesIn} gives; undefined for another one. */

@@ -17,7 +17,7 @@ import {
   type Turn,
 } from "../../index.ts";
 import { namedSession } from "../keys/named-session.ts";
-import { batchesOf } from "../projection/batches.ts";
+import { batchesOf, groups } from "../projection/batches.ts";
 import { boundsOf, inOrder, isDescending, isName, messagePage, messagesAround } from "./message-pages.ts";
 import { openThread, type OpenThread } from "./open-thread.ts";
 import { OrphanedDocuments } from "./orphaned-documents.ts";
@@ -628,8 +628,4 @@ function merged(
   { title, metadata }: { readonly title?: string; readonly metadata?: Record<string, unknown> },
 ): Partial<MastraThread> {
   return defined({ title: title ?? thread.title, metadata: { ...thread.metadata, ...metadata } });
-}
-
-function groups<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));
 }

@@ -1,7 +1,13 @@
 /** Which messages of others a thread does not have yet. */
 import type { Session, Sessions } from "../../index.ts";
 import type { ForeignMessages } from "../projection/projected-turns.ts";
-import { earlierIdsOf, shownMessagesIn, withResults, type ShownMessage, type ThreadNames } from "./foreign-messages.ts";
+import {
+  knownEarlierIn,
+  shownMessagesIn,
+  withResults,
+  type ShownMessage,
+  type ThreadNames,
+} from "./foreign-messages.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
 import { documentKeyOf, messageOf, scope, type Place } from "./stored-message.ts";
 import { messagesLog, tombstonesLog } from "./stored-thread.ts";
@@ -54,12 +60,7 @@ async function unknownOf(
   { find, names }: { readonly find: Finder; readonly names: ThreadNames },
 ): Promise<readonly ShownMessage[]> {
   let isKnown = (index: number): boolean => index < from.known;
-  if (from.mayBeKnown && open.length > 0) {
-    const earlier = earlierIdsOf(from, names.sessionId);
-    const found = await find([...new Set(earlier.map(({ name }) => name))]);
-    const ranges = earlier.filter(({ name }) => found.has(name));
-    isKnown = (index) => ranges.some((range) => range.from <= index && index < range.to);
-  }
+  if (from.mayBeKnown && open.length > 0) isKnown = await knownEarlierIn(from, names.sessionId, find);
   const indexes = [...new Set(open.flatMap((shown) => shown.indexes))].toSorted((a, b) => a - b);
   const rest = indexes.filter((index) => !isKnown(index));
   if (rest.length === indexes.length) return open;

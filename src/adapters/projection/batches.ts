@@ -26,3 +26,8 @@ export function batchesOf<Item>(
   }
   return batches;
 }
+
+/** The items in groups of at most a number, in their order. */
+export function groups<Item>(items: readonly Item[], size: number): readonly (readonly Item[])[] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size));
+}

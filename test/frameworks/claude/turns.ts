@@ -20,7 +20,7 @@ import { callStore, storeBefore } from "../../../src/store/calls/forwarding-stor
 import { openMemory } from "../../../src/store/memory.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
-import { foreignTurn, grow, replacements } from "../replacements.ts";
+import { foreignTurn, grow, growLong, replacements } from "../replacements.ts";
 import { conversation } from "./lines.ts";
 
 const projectKey = "-srv-shop";
@@ -296,6 +296,24 @@ test("a turn of others that grows in steps is in the transcript once, also where
   await session.append(foreignTurn("New"));
   for (const _ of ["read", "stored"]) {
     assert.deepEqual(await words(), [...expected, "New?", "New."]);
+    await touch();
+  }
+});
+
+test("a turn of others with more than 32 messages that grows is in the transcript whole, each message once", async () => {
+  await using place = inMemory();
+  const store = claudeStore(place.sessions);
+  const key = { projectKey, sessionId: randomUUID() };
+  await store.append(key, conversation(key.sessionId, ["Question 0?", "Answer 0."]));
+  const touch = async (): Promise<void> => {
+    const parentUuid = (await store.load(key))?.at(-1)?.uuid ?? null;
+    await store.append(key, [{ ...chain(key.sessionId, [{ ...said("Note"), isMeta: true }])[0]!, parentUuid }]);
+  };
+  await growLong(await place.another().get(`claude/${projectKey}/${key.sessionId}`), touch);
+  const steps = Array.from({ length: 40 }, (_, at) => `Step ${at}.`);
+  for (const _ of ["read", "stored"]) {
+    const words = wordsOf((await store.load(key)) ?? []).slice(2);
+    assert.deepEqual(words.filter((word) => word !== "Note").toSorted(), ["Go.", ...steps, "Old.", "Old?"].toSorted());
     await touch();
   }
 });

@@ -13,7 +13,7 @@ import { callStore, storeBefore } from "../../../src/store/calls/forwarding-stor
 import { openMemory } from "../../../src/store/memory.ts";
 import { inMemory } from "../../support/in-memory.ts";
 import { rounds } from "../../support/rounds.ts";
-import { foreignTurn, grow, replacements } from "../replacements.ts";
+import { foreignTurn, grow, growLong, replacements } from "../replacements.ts";
 import { messageOf, threadOf } from "./messages.ts";
 
 /** The texts of the turns: questions, then answers. */
@@ -217,12 +217,18 @@ test("a turn of others that grows in steps is in the thread once, also where oth
   }
 });
 
+/** A thread that an earlier build has stored, in this file. */
+async function earlierThread(sessions: Sessions, file: string): Promise<Session> {
+  const path = new URL(file, import.meta.url);
+  const { snapshot, documents } = JSON.parse(readFileSync(path, "utf8")) as { snapshot: never; documents: never[] };
+  const session = await sessions.restore(snapshot);
+  await sessions.documents("mastra").write(documents);
+  return session;
+}
+
 test("a thread in which an earlier build has named messages of others has each of them once", async () => {
   await using place = inMemory();
-  const path = new URL("./earlier-thread.json", import.meta.url);
-  const { snapshot, documents } = JSON.parse(readFileSync(path, "utf8")) as { snapshot: never; documents: never[] };
-  const session = await place.sessions.restore(snapshot);
-  await place.sessions.documents("mastra").write(documents);
+  const session = await earlierThread(place.sessions, "./earlier-thread.json");
   const memory = await perdureMemory(place.sessions);
   const stored = await textsIn(memory);
   assert.equal(stored.length, 8);
@@ -232,6 +238,37 @@ test("a thread in which an earlier build has named messages of others has each o
   for (const _ of ["read", "stored"]) {
     assert.deepEqual(await textsIn(memory), [...stored, "New?", "New."]);
     await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  }
+});
+
+test("a long turn of others that an earlier build has named in two steps is in the thread whole, each message once", async () => {
+  await using place = inMemory();
+  const session = await earlierThread(place.sessions, "./earlier-long-thread.json");
+  const memory = await perdureMemory(place.sessions);
+  const stored = await textsIn(memory);
+  assert.equal(stored.length, 7, "20 and 14 steps are one message each");
+  await session.truncate(2);
+  const steps = Array.from({ length: 40 }, (_, at) => `Step ${at}.`);
+  const output = steps.map((content) => ({ role: "assistant" as const, content }));
+  const turns = [{ input: "Go.", output, status: "done" as const }];
+  await session.write({ turns: { from: 2, amends: true, turns }, onto: session.info.version });
+  for (const _ of ["read", "stored"]) {
+    assert.deepEqual(await textsIn(memory), [...stored, ...steps.slice(34)]);
+    await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  }
+});
+
+test("a turn of others with more than 32 messages that grows is in the thread whole, each message once", async () => {
+  await using place = inMemory();
+  const { memory } = await begun(place.sessions);
+  await memory.saveMessages({ messages: exchange(0) });
+  const touch = (): Promise<unknown> => memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  await growLong(await place.another().get("mastra/t"), touch);
+  const steps = Array.from({ length: 40 }, (_, at) => `Step ${at}.`);
+  for (const _ of ["read", "stored"]) {
+    const texts = (await textsIn(memory)).slice(2);
+    assert.deepEqual(texts.toSorted(), ["Go.", ...steps, "Old.", "Old?"].toSorted());
+    await touch();
   }
 });
 
