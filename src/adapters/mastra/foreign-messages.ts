@@ -12,6 +12,8 @@ export interface ShownMessage {
   /** The indexes of the messages among those of others in the turn, the first one first. */
   readonly indexes: readonly number[];
   readonly message: MastraMessage & { readonly createdAt: Date };
+  /** The id of the message of Mastra whose call these results answer; undefined: others made the call. */
+  readonly answers?: string;
 }
 
 /** What the ids of messages are made of. */
@@ -31,21 +33,24 @@ export function shownMessagesIn(
   names: ThreadNames,
   indexes: readonly number[] = [...from.messages.keys()],
 ): readonly ShownMessage[] {
-  const { turn, messages } = from;
+  const { turn, messages, calls } = from;
   const { sessionId, threadId, resourceId } = names;
   const placeOf = places();
   const ids = messages.map((message) => idOfTurn(from, sessionId, placeOf(valueOf(message))));
-  return groupsOf(messages, indexes).flatMap((group) =>
-    toFormat(
-      group.map((index) => messages[index]!),
-      format,
-    ).map((value, at) => {
+  return groupsOf(messages, indexes).flatMap((group) => {
+    const shown = group.map((index) => messages[index]!);
+    const { role: first, tool_call_id: callId = "" } = shown[0]!;
+    const { call, item: answers } = (first === "tool" ? calls.get(callId) : undefined) ?? {};
+    // A result by itself is shown with its call.
+    if (call !== undefined) shown.unshift({ role: "assistant", content: null, tool_calls: [call] });
+    return toFormat(shown, format).map((value, at) => {
       const { role, parts } = value as unknown as { readonly role: string; readonly parts: readonly Fields[] };
       const id = `${ids[group[0]!]}${at === 0 ? "" : `-${at}`}`;
       const content = { format: 2, parts: parts.flatMap(mastraPart) };
-      return { indexes: group, message: { id, role, type: "text", threadId, resourceId, createdAt: turn.at, content } };
-    }),
-  );
+      const message = { id, role, type: "text", threadId, resourceId, createdAt: turn.at, content };
+      return { indexes: group, message, ...defined({ answers }) };
+    });
+  });
 }
 
 /**
@@ -71,6 +76,12 @@ export async function knownEarlierIn(
 /** The id of the session in an id that {@link shownMessagesIn} gives; undefined for another one. */
 export function sessionIdIn(messageId: string): string | undefined {
   return /^(.+)\/turn-\d+-0-[\w-]{22}-\d+-[\da-z]{11}(?:-\d+)?$/su.exec(messageId)?.[1];
+}
+
+/** True for a stored message with one of the calls of another one. */
+export function hasCallsOf(stored: MastraMessage, { content }: MastraMessage): boolean {
+  const ids = new Set(invocationsIn(content).map(({ toolCallId }) => toolCallId));
+  return invocationsIn(stored.content).some(({ toolCallId }) => ids.has(toolCallId));
 }
 
 /** The stored message with the results that its calls have since; undefined where there are none. */

@@ -19,7 +19,7 @@ import {
 import { namedSession } from "../keys/named-session.ts";
 import { batchesOf, groups } from "../projection/batches.ts";
 import { boundsOf, inOrder, isDescending, isName, messagePage, messagesAround } from "./message-pages.ts";
-import { openThread, type OpenThread } from "./open-thread.ts";
+import { openThread, type ForeignEntry, type OpenThread } from "./open-thread.ts";
 import { OrphanedDocuments } from "./orphaned-documents.ts";
 import type {
   MastraCopyRequest,
@@ -63,6 +63,13 @@ const attemptsMax = 100;
 interface Known extends Place {
   /** The version of the document. */
   readonly version: number;
+}
+
+/** A message of a thread, and the place of its entry, or of the one that it would have. */
+interface ReadableMessage {
+  readonly message: MastraMessage;
+  readonly open: OpenThread;
+  readonly place: Pick<Place, "key">;
 }
 
 /** The memory of Mastra, in the methods of its storage domain. Made by `perdureMemory`. */
@@ -263,9 +270,9 @@ export class MastraMemory {
     return await this.#page(threads, request);
   }
 
-  /** The messages with these ids, by their times; those that are not stored are left out. */
+  /** The messages with these ids, by their times; those that no thread has are left out. */
   async listMessagesById({ messageIds }: { messageIds: string[] }): Promise<{ messages: MastraMessage[] }> {
-    const found = [...(await this.#messages(messageIds)).values()];
+    const found = [...(await this.#readable(messageIds)).values()];
     // The keys are in the order of the times, and of one time in the order in which the messages came.
     found.sort((a, b) => (a.place.key < b.place.key ? -1 : 1));
     return { messages: found.map(({ message }) => message) };
@@ -399,7 +406,7 @@ export class MastraMemory {
     const { include = [], resourceId } = request;
     if (include.length === 0) return page;
     const messages = new Map(page.messages.map((message) => [message.id, message]));
-    const targets = await this.#messages(include.map(({ id }) => id));
+    const targets = await this.#readable(include.map(({ id }) => id));
     for (const { id, withPreviousMessages: before = 0, withNextMessages: after = 0 } of include) {
       const target = targets.get(id);
       if (target === undefined || (isName(resourceId) && target.message.resourceId !== resourceId)) continue;
@@ -478,19 +485,38 @@ export class MastraMemory {
    * @throws SessionError `session_not_found` for a session that belongs to no resource
    */
   async #adoptListed(ids: readonly string[]): Promise<void> {
+    for (const { open } of await this.#listed(ids)) {
+      if (open.thread.resourceId === "") throw new SessionError("session_not_found", { sessionId: open.session.id });
+      await adopt(open, this.#sessions);
+    }
+  }
+
+  /** Those of these messages that others have written, and that Mastra lists and has not stored, by their threads. */
+  async #listed(
+    ids: readonly string[],
+  ): Promise<readonly { readonly open: OpenThread; readonly entries: readonly ForeignEntry[] }[]> {
     const shown = ids.filter((id) => sessionIdIn(id) !== undefined);
     const places = shown.length === 0 ? new Map<string, Known>() : await this.#places(shown);
-    const listed = new Set(shown.filter((id) => !places.has(id)));
-    for (const sessionId of new Set([...listed].map((id) => sessionIdIn(id)!))) {
+    const wanted = new Set(shown.filter((id) => !places.has(id)));
+    const listed: { open: OpenThread; entries: readonly ForeignEntry[] }[] = [];
+    for (const sessionId of new Set([...wanted].map((id) => sessionIdIn(id)!))) {
       const found = idFor(sessionId) === sessionId ? await this.#session(sessionId, false) : undefined;
       const info = found?.session.info;
       const thread = info && (threadOf(info) ?? foreignThreadOf(info));
       const open = thread && (await this.#open(thread.id));
       if (open === undefined || open.session.id !== sessionId) continue;
-      if (!(await open.foreign()).some(({ message }) => listed.has(message.id))) continue;
-      if (open.thread.resourceId === "") throw new SessionError("session_not_found", { sessionId });
-      await adopt(open, this.#sessions);
+      const entries = (await open.foreign()).filter(({ message }) => wanted.has(message.id));
+      if (entries.length > 0) listed.push({ open, entries });
     }
+    return listed;
+  }
+
+  /** The messages with these ids, stored or not, and where they are in their threads. */
+  async #readable(ids: readonly string[]): Promise<ReadonlyMap<string, ReadableMessage>> {
+    const found = new Map<string, ReadableMessage>(await this.#messages(ids));
+    for (const { open, entries } of await this.#listed(ids))
+      for (const { key, message } of entries) found.set(message.id, { message, open, place: { key } });
+    return found;
   }
 
   /** The stored messages with these ids, and where they are. */

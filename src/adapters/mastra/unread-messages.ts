@@ -2,6 +2,7 @@
 import type { Session, Sessions } from "../../index.ts";
 import type { ForeignMessages } from "../projection/projected-turns.ts";
 import {
+  hasCallsOf,
   knownEarlierIn,
   shownMessagesIn,
   withResults,
@@ -34,18 +35,34 @@ export async function unreadOf(
     const all = shownMessagesIn(from, names);
     return { from, all, asked: all.filter(({ indexes }) => from.mayBeKnown || isBegun(from, indexes)) };
   });
-  const found = await find(read.flatMap(({ asked }) => asked.map(({ message }) => message.id)));
-  const unread: Unread[] = [];
+  const ids = read.flatMap(({ all, asked }) => [
+    ...asked.map(({ message }) => message.id),
+    ...all.flatMap(({ answers }) => answers ?? []),
+  ]);
+  const found = await find([...new Set(ids)]);
+  const growing = new GrowingMessages(session, thread);
+  const unread: (Omit<Unread, "grown"> & { readonly keys: readonly string[] })[] = [];
   for (const { from, all, asked } of read) {
-    const calling = asked.filter(({ indexes }) => indexes.length > 1);
-    const grown = await grownOf(calling, found, { session, thread });
     const isRead = ({ indexes: [first = 0], message }: ShownMessage): boolean =>
       found.has(message.id) ||
       (!from.mayBeKnown && first < from.known && !asked.some((one) => one.message === message));
-    const open = all.filter((shown) => !isRead(shown));
-    unread.push({ from, grown, shown: await unknownOf(from, open, { find, names }) });
+    const open: ShownMessage[] = [];
+    const before = growing.keys.length;
+    for (const shown of all) {
+      const { answers, message, indexes } = shown;
+      const isOpen = !isRead(shown);
+      const isGrowing = answers === undefined ? asked.includes(shown) && indexes.length > 1 : isOpen;
+      const place = isGrowing ? found.get(answers ?? message.id) : undefined;
+      const isTaken = place != null && place.thread === thread.id && (await growing.take(place.key, message));
+      if (isOpen && !(isTaken && answers !== undefined)) open.push(shown);
+    }
+    const keys = growing.keys.slice(before);
+    unread.push({ from, keys, shown: await unknownOf(from, open, { find, names }) });
   }
-  return unread;
+  return unread.map(({ keys, ...one }) => ({
+    ...one,
+    grown: keys.map((key) => ({ key, message: growing.messageAt(key), isStored: true })),
+  }));
 }
 
 /** True where the thread has the first of these messages, and not all of them. */
@@ -70,22 +87,41 @@ async function unknownOf(
   return alone.filter(({ message }) => !found.has(message.id));
 }
 
-/** The stored messages with the results that their calls have since. */
-async function grownOf(
-  shown: readonly ShownMessage[],
-  places: ReadonlyMap<string, Place | null>,
-  { session, thread }: { readonly session: Session; readonly thread: MastraThread },
-): Promise<Unread["grown"]> {
-  const grown: { key: string; message: MastraMessage; isStored: true }[] = [];
-  for (const { message } of shown) {
-    const place = places.get(message.id);
-    if (place == null || place.thread !== thread.id) continue;
-    const [entry] = await session.log(messagesLog).get([place.key]);
-    const stored = entry && messageOf(entry, thread);
-    const whole = stored && withResults(stored, message);
-    if (whole !== undefined) grown.push({ key: place.key, message: whole, isStored: true });
+/** Messages of the log, with the results that their calls have since. */
+class GrowingMessages {
+  readonly #session: Session;
+  readonly #thread: MastraThread;
+  readonly #messages = new Map<string, MastraMessage | undefined>();
+  readonly #grown = new Set<string>();
+
+  constructor(session: Session, thread: MastraThread) {
+    this.#session = session;
+    this.#thread = thread;
   }
-  return grown;
+
+  /** The keys of the messages that have grown, in that order. */
+  get keys(): readonly string[] {
+    return [...this.#grown];
+  }
+
+  messageAt(key: string): MastraMessage {
+    return this.#messages.get(key)!;
+  }
+
+  /** Adds the results of a message to the stored one with the same calls. False where there is none. */
+  async take(key: string, message: MastraMessage): Promise<boolean> {
+    if (!this.#messages.has(key)) {
+      const [entry] = await this.#session.log(messagesLog).get([key]);
+      this.#messages.set(key, entry && messageOf(entry, this.#thread));
+    }
+    const stored = this.#messages.get(key);
+    if (stored === undefined || !hasCallsOf(stored, message)) return false;
+    const whole = withResults(stored, message);
+    if (whole === undefined) return true;
+    this.#messages.set(key, whole);
+    this.#grown.add(key);
+    return true;
+  }
 }
 
 function finder(session: Session, sessions: Sessions): Finder {

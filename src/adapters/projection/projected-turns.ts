@@ -13,6 +13,7 @@ import {
   type SessionWrite,
   type Turn,
   type TurnInput,
+  type ToolCall,
   type TurnsWrite,
   type Value,
 } from "../../index.ts";
@@ -72,6 +73,15 @@ export interface ForeignMessages {
   readonly added: number;
   /** True where others have replaced turns, and the transcript may have some of these messages. */
   readonly mayBeKnown: boolean;
+  /** The calls of this framework in the turns that were read, by their ids. */
+  readonly calls: ReadonlyMap<string, OwnCall>;
+}
+
+/** A call that an item of the transcript makes. */
+export interface OwnCall {
+  readonly call: ToolCall;
+  /** The id of the item. */
+  readonly item: string;
 }
 
 /** The part of a write that makes the turns what the transcript says. */
@@ -129,12 +139,14 @@ export class ProjectedTurns {
     const stands = await isStored(session, position);
     const from = stands ? Math.max(1, position.turn) : await this.#lastOwn(session);
     const found: ForeignMessages[] = [];
+    const calls = new Map<string, OwnCall>();
     for await (const turn of session.turns({ from })) {
       if (turn.status === "open" || turn.status === "waiting") break;
+      for (const one of this.#callsIn(turn)) calls.set(one.call.id, one);
       const known = stands && turn.seq === position.turn ? position.others : 0;
       const messages = this.#othersIn(turn);
       const added = messages.length;
-      if (added > known) found.push({ turn, messages, known, added, mayBeKnown: !stands });
+      if (added > known) found.push({ turn, messages, known, added, mayBeKnown: !stands, calls });
     }
     return found;
   }
@@ -244,7 +256,10 @@ export class ProjectedTurns {
     const isOwn = (one: Draft): boolean => one.stored === undefined || this.#othersIn(one.stored).length === 0;
     if (!isLast && !drafts.slice(at).every(isOwn)) return;
     const [list = "output", from = 0, to = 0] = this.#rangeOf(draft, id) ?? [];
-    draft[list] = [...draft[list].slice(0, from), ...this.#marked(item, messages), ...draft[list].slice(to)];
+    // A result that others have given to a call stays theirs.
+    const given = new Set(this.#othersIn(draft).flatMap(({ role, tool_call_id: of }) => (role === "tool" ? [of] : [])));
+    const own = messages.filter(({ role, tool_call_id: of }) => role !== "tool" || !given.has(of));
+    draft[list] = [...draft[list].slice(0, from), ...this.#marked(item, own), ...draft[list].slice(to)];
     draft.isChanged = true;
   }
 
@@ -324,6 +339,17 @@ export class ProjectedTurns {
       reasoningTokens: known("reasoningTokens"),
     });
     return { usage: [others], requests: Math.max(0, requests - usages.length) };
+  }
+
+  /** The calls of the items in a turn. */
+  #callsIn({ output }: Turn): readonly OwnCall[] {
+    let [item, covered] = ["", 0];
+    return output.flatMap((message, index) => {
+      const mark = this.#markOf(message);
+      if (mark !== undefined) [item, covered] = [mark.value, index + (mark.count ?? 1)];
+      const { tool_calls: calls = [] } = message;
+      return index < covered ? calls.map((call) => ({ call, item })) : [];
+    });
   }
 
   /** The messages without a mark of this framework. */

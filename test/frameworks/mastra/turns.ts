@@ -258,6 +258,73 @@ test("a long turn of others that an earlier build has named in two steps is in t
   }
 });
 
+test("a result that others give to a call of Mastra is in its message, and is its result in the turn once", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  const [question, answer] = exchange(0) as [MastraDBMessage, MastraDBMessage];
+  const calling = parts(answer, called("c1", { state: "call" }), called("c2", { state: "call" }));
+  await memory.saveMessages({ messages: [question, calling] });
+  const others = await session();
+  const [turn] = await Array.fromAsync(others.turns());
+  const result = (id: string): Message => ({ role: "tool", tool_call_id: id, content: `result ${id}` });
+  const output = [...turn!.output, result("c1")];
+  await others.write({
+    turns: { from: 1, amends: true, turns: [{ input: turn!.input, output, status: "interrupted" }] },
+    onto: others.info.version,
+  });
+  const invocations = (message?: MastraDBMessage): readonly object[] =>
+    message?.content.parts.flatMap((part) => (part.type === "tool-invocation" ? [part.toolInvocation] : [])) ?? [];
+  const listed = async (): Promise<readonly MastraDBMessage[]> => {
+    const { messages, total } = await memory.listMessages({ threadId: "t", perPage: false });
+    assert.equal(messages.length, total);
+    return messages;
+  };
+  const [first, second] = ["c1", "c2"].map((toolCallId) => {
+    const call = { toolCallId, toolName: "look", args: {} };
+    return { open: { ...call, state: "call" }, whole: { ...call, state: "result", result: `result ${toolCallId}` } };
+  });
+  assert.deepEqual(invocations((await listed())[1]), [first!.whole, second!.open]);
+  // Mastra saves the message as it has read it, with what its model has said since.
+  const grown = [first!.whole, second!.open].map((toolInvocation) => ({ type: "tool-invocation", toolInvocation }));
+  await memory.saveMessages({ messages: [parts(answer, ...grown, { type: "text", text: "Mine." })] });
+  await others.refresh();
+  await others.append({ input: [], output: [result("c2"), { role: "assistant", content: "Both." }] });
+  for (const _ of ["read", "stored"]) {
+    const messages = await listed();
+    assert.deepEqual([messages.map(({ id }) => id).slice(0, 2), messages.length], [["q0", "a0"], 3]);
+    assert.deepEqual(invocations(messages[1]), [first!.whole, second!.whole]);
+    await memory.updateMessages({ messages: [{ id: "q0", type: "text" }] as never });
+  }
+  assert.deepEqual(await turnsOf(await session()), [
+    ["user: Question 0?", "assistant calls c1,c2", "assistant: Mine.", "tool: result c1"],
+    ["tool: result c2", "assistant: Both."],
+  ]);
+  assert.equal((await doctor(place.sessions)).findings, 0);
+});
+
+test("a result that others give to a call of a deleted message of Mastra is shown with the call", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  const [question, answer] = exchange(0) as [MastraDBMessage, MastraDBMessage];
+  await memory.saveMessages({ messages: [question, parts(answer, called("c1", { state: "call" }))] });
+  const others = await session();
+  const turn = await others.begin("And?");
+  const { token } = await turn.wait({ state: {}, reason: "approval" });
+  // The session takes no turns now: the call stays in its turn.
+  await memory.deleteMessages(["a0"]);
+  await others.sealWaiting(token);
+  await others.append({ input: [], output: [{ role: "tool", tool_call_id: "c1", content: "one" }] });
+  const { messages } = await memory.listMessages({ threadId: "t", perPage: false });
+  const invoked = messages.at(-1)!.content.parts.find(({ type }) => type === "tool-invocation");
+  assert.deepEqual((invoked as { toolInvocation?: unknown }).toolInvocation, {
+    toolCallId: "c1",
+    toolName: "look",
+    args: {},
+    state: "result",
+    result: "one",
+  });
+});
+
 test("a turn of others with more than 32 messages that grows is in the thread whole, each message once", async () => {
   await using place = inMemory();
   const { memory } = await begun(place.sessions);
@@ -313,7 +380,7 @@ test("a message of others that was deleted stays deleted where others replace a 
   }
 });
 
-test("a message of others that is listed, and not stored, is deleted and changed by its id", async () => {
+test("a message of others that is listed, and not stored, is found, deleted and changed by its id", async () => {
   await using place = inMemory();
   const { memory, session } = await begun(place.sessions);
   await (await session()).append(foreignTurn("A"));
@@ -321,6 +388,23 @@ test("a message of others that is listed, and not stored, is deleted and changed
   const idsIn = async (threadId: string): Promise<readonly string[]> =>
     (await memory.listMessages({ threadId, perPage: false })).messages.map(({ id }) => id);
   const [question, answer] = (await idsIn("t")) as [string, string];
+  const byId = async (): Promise<readonly unknown[]> => {
+    const ids = [answer, "no such message", question, ...(await idsIn("chat"))];
+    const { messages } = await memory.listMessagesById({ messageIds: ids });
+    return messages
+      .map(({ content }) => content.parts.find(({ type }) => type === "text"))
+      .map((part) => (part as { text?: string }).text);
+  };
+  assert.deepEqual((await byId()).toSorted(), ["A.", "A?", "B.", "B?"]);
+  const around = await memory.listMessages({
+    threadId: "t",
+    perPage: 0,
+    include: [{ id: answer, withPreviousMessages: 1 }],
+  });
+  assert.deepEqual(
+    around.messages.map(({ id }) => id),
+    [question, answer],
+  );
   await memory.deleteMessages([
     question,
     "no such message",
