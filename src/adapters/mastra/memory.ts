@@ -9,6 +9,7 @@ import {
   SessionError,
   type Documents,
   type Lifetime,
+  type LogEntry,
   type LogEntryInput,
   type ScopedDocumentWrite,
   type Session,
@@ -32,6 +33,7 @@ import type {
   MastraThreadsRequest,
 } from "./package-mastra.ts";
 import { sessionIdIn } from "./foreign-messages.ts";
+import { isRestored, newestOf, restoreDocuments } from "./restored-thread.ts";
 import { getResource, saveResource, updateResource } from "./resources.ts";
 import {
   changedContent,
@@ -188,6 +190,7 @@ export class MastraMemory {
         throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
       const { session, thread } = open;
       if (thread.resourceId === resourceId) return thread;
+      if (await isRestored(open, this.#sessions)) await restoreDocuments(open, this.#sessions);
       await adopt(open, this.#sessions);
       const { version } = session.info;
       const changed = { ...thread, resourceId };
@@ -421,7 +424,7 @@ export class MastraMemory {
 
   /**
    * The thread with its session, which is looked at anew: a session of Mastra, else that of another framework with this id.
-   * @param isWritten true: with the last turn
+   * @param isWritten true: with the last turn and the newest entry
    */
   async #open(threadId: string, isWritten = false): Promise<OpenThread | undefined> {
     const threadIn = (info: SessionInfo): MastraThread | undefined =>
@@ -437,15 +440,16 @@ export class MastraMemory {
     return thread && openThread({ ...found, thread }, this.#sessions);
   }
 
-  async #session(
-    id: string,
-    isWritten: boolean,
-  ): Promise<{ readonly session: Session; readonly last?: Turn } | undefined> {
+  async #session(id: string, isWritten: boolean): Promise<Pick<OpenThread, "session" | "last" | "newest"> | undefined> {
     try {
       if (!isWritten) return { session: await this.#sessions.get(id) };
-      const { session, look } = await this.#sessions.look(id, [{ log: "turns", last: 1 }]);
-      const turn = look.tails[0]?.[0]?.value as unknown as Turn | undefined;
-      return defined({ session, last: turn });
+      const tails = [
+        { log: "turns", last: 1 },
+        { log: messagesLog, last: 1 },
+      ];
+      const { session, look } = await this.#sessions.look(id, tails);
+      const [[turn], [newest]] = look.tails as [readonly LogEntry[], readonly LogEntry[]];
+      return defined({ session, last: turn?.value as unknown as Turn | undefined, newest });
     } catch (error) {
       if (hasCode(error, "session_not_found")) return undefined;
       // The last turn cannot be read: the messages are stored without it.
@@ -571,8 +575,10 @@ export class MastraMemory {
       if (open === undefined || open.thread.resourceId === "" || isOthers)
         throw new SessionError("session_not_found", { sessionId: sessionIdOf(threadId) });
     }
-    for (const open of threads.values()) await adopt(open, this.#sessions);
-    const places = await this.#places(messages.map(({ id }) => id));
+    const places = await this.#placesToWrite(
+      messages.map(({ id }) => id),
+      [...threads.values()],
+    );
     const changes = new Map<string, Changes>();
     const documents: ScopedDocumentWrite[] = [];
     for (const message of inOrder(messages, false)) {
@@ -602,6 +608,26 @@ export class MastraMemory {
       remove(earlier, before.key);
     }
     await writeChanges(this.#sessions, [...changes.values()], documents);
+  }
+
+  /** Where messages are before a write to threads, which have then all messages of others, and documents of all of their own. */
+  async #placesToWrite(ids: readonly string[], threads: readonly OpenThread[]): Promise<ReadonlyMap<string, Known>> {
+    const newest = new Map<OpenThread, string>();
+    for (const open of threads) {
+      const message = open.newest && (await newestOf(open, open.newest));
+      if (message !== undefined) newest.set(open, message.id);
+    }
+    const places = await this.#places([...ids, ...newest.values()]);
+    let isChanged = false;
+    for (const open of threads) {
+      const id = newest.get(open);
+      const isWithout = id !== undefined && !places.has(id);
+      if (isWithout) await restoreDocuments(open, this.#sessions);
+
+      const isAdopted = await adopt(open, this.#sessions);
+      isChanged ||= isWithout || isAdopted;
+    }
+    return isChanged ? await this.#places(ids) : places;
   }
 
   /** Repeats work that another writer was faster than, and work on a session whose time to live has passed, once it is revived. */

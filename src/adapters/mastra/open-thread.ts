@@ -1,6 +1,6 @@
 /** A thread, its session, and the messages that other frameworks have added to it. */
 import { defined } from "../../domain/values/defined.ts";
-import { encodeValue, type Session, type Sessions, type Turn } from "../../index.ts";
+import { encodeValue, type LogEntry, type Session, type Sessions, type Turn } from "../../index.ts";
 import { batchesOf } from "../projection/batches.ts";
 import { ProjectedTurns, type ForeignMessages } from "../projection/projected-turns.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
@@ -17,6 +17,8 @@ export interface OpenThread {
   readonly thread: MastraThread;
   /** The last turn at the moment of `session.info`; undefined: it was not looked at, or there is none. */
   readonly last?: Turn;
+  /** The newest entry of its log at that moment; undefined: it was not looked at, or there is none. */
+  readonly newest?: LogEntry;
   /** What other frameworks have added, and is not in the log, in the order of the keys. */
   foreign(): Promise<readonly ForeignEntry[]>;
 }
@@ -37,7 +39,7 @@ export interface ForeignEntries {
 
 /** @param sessions those of the store */
 export function openThread(
-  { session, thread, last }: Pick<OpenThread, "session" | "thread"> & { readonly last?: Turn | undefined },
+  { session, thread, last, newest }: Omit<OpenThread, "foreign">,
   sessions: Sessions,
 ): OpenThread {
   let found: Promise<readonly ForeignEntry[]> | undefined;
@@ -45,7 +47,7 @@ export function openThread(
     (await foreignIn({ session, thread }, sessions))
       .flatMap(({ entries }) => entries)
       .toSorted((a, b) => (a.key < b.key ? -1 : 1));
-  return { session, thread, foreign: () => (found ??= read()), ...defined({ last }) };
+  return { session, thread, foreign: () => (found ??= read()), ...defined({ last, newest }) };
 }
 
 /**

@@ -137,9 +137,10 @@ function tombstone(id: string): LogEntryInput {
 /**
  * Adds the messages that other frameworks have written to the log of a thread, so that later reads find them there. More than one write
  * may have are several commits.
+ * @returns false where there are none
  * @throws SessionError `conflict`, and as `Session.write`
  */
-export async function adopt({ session, thread }: OpenThread, sessions: Sessions): Promise<void> {
+export async function adopt({ session, thread }: OpenThread, sessions: Sessions): Promise<boolean> {
   const foreign = await foreignIn({ session, thread }, sessions);
   const { documentsMax: count, writeBytesMax: bytes } = sessions.limits;
   const known: ForeignMessages[] = [];
@@ -165,6 +166,7 @@ export async function adopt({ session, thread }: OpenThread, sessions: Sessions)
       onto: session.info.version,
     });
   }
+  return foreign.length > 0;
 }
 
 function sizeOf({ entries }: ForeignEntries): BatchSize {

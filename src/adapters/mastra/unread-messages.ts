@@ -1,5 +1,6 @@
 /** Which messages of others a thread does not have yet. */
 import type { Session, Sessions } from "../../index.ts";
+import { groups } from "../projection/batches.ts";
 import type { ForeignMessages } from "../projection/projected-turns.ts";
 import {
   hasCallsOf,
@@ -10,6 +11,7 @@ import {
   type ThreadNames,
 } from "./foreign-messages.ts";
 import type { MastraMessage, MastraThread } from "./package-mastra.ts";
+import { isRestored, keysInLog } from "./restored-thread.ts";
 import { documentKeyOf, messageOf, scope, type Place } from "./stored-message.ts";
 import { messagesLog, tombstonesLog } from "./stored-thread.ts";
 
@@ -30,7 +32,7 @@ export async function unreadOf(
   sessions: Sessions,
 ): Promise<readonly Unread[]> {
   const names: ThreadNames = { sessionId: session.id, threadId: thread.id, resourceId: thread.resourceId };
-  const find = finder(session, sessions);
+  const find = finder({ session, thread }, sessions);
   const read = foreign.map((from) => {
     const all = shownMessagesIn(from, names);
     return { from, all, asked: all.filter(({ indexes }) => from.mayBeKnown || isBegun(from, indexes)) };
@@ -124,18 +126,26 @@ class GrowingMessages {
   }
 }
 
-function finder(session: Session, sessions: Sessions): Finder {
+function finder(open: { readonly session: Session; readonly thread: MastraThread }, sessions: Sessions): Finder {
+  const { session, thread } = open;
   const { documentsMax, readMax } = sessions.limits;
   const size = Math.min(documentsMax, readMax);
+  let inLog: Promise<ReadonlyMap<string, string>> | undefined;
+  const readLog = async (): Promise<ReadonlyMap<string, string>> =>
+    (await isRestored(open, sessions)) ? await keysInLog(open) : new Map<string, string>();
   return async (ids) => {
     const found = new Map<string, Place | null>();
-    for (let at = 0; at < ids.length; at += size) {
-      const keys = new Map(ids.slice(at, at + size).map((id) => [documentKeyOf(id), id]));
+    if (ids.length === 0) return found;
+    const restored = await (inLog ??= readLog());
+    for (const group of groups(ids, size)) {
+      const keys = new Map(group.map((id) => [documentKeyOf(id), id]));
       const documents = await sessions.documents(scope).getMany([...keys.keys()]);
       const deleted = new Set((await session.log(tombstonesLog).get([...keys.keys()])).map(({ key }) => key));
       for (const [key, id] of keys) {
         const document = documents.get(key);
+        const logged = restored.get(id);
         if (document !== undefined) found.set(id, document.value as unknown as Place);
+        else if (logged !== undefined) found.set(id, { thread: thread.id, key: logged });
         else if (deleted.has(key)) found.set(id, null);
       }
     }

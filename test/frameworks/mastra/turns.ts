@@ -518,6 +518,42 @@ test("forks, snapshots and erasures have the turns, and a fork is no thread", as
   assert.equal(await memory.getThreadById({ threadId: "t" }), null);
 });
 
+test("a thread that is restored in another tenant has each message once, and finds them by their ids after its next write", async () => {
+  await using place = inMemory();
+  const { memory, session } = await begun(place.sessions);
+  for (const n of [0, 1]) await memory.saveMessages({ messages: exchange(n) });
+  for (const text of ["A", "B"]) await (await session()).append(foreignTurn(text));
+  await memory.updateMessages({ messages: [{ id: "a0", type: "text" }] as never });
+  const { messages: before } = await memory.listMessages({ threadId: "t", perPage: false });
+  await memory.deleteMessages([before.at(-1)!.id]);
+  const others = place.sessions.for("another tenant");
+  const restored = await others.restore(await place.sessions.snapshot("mastra/t"));
+  const copied = await perdureMemory(others);
+  await place.clock.advance(1000);
+  await restored.truncate(3);
+  await restored.append(foreignTurn("C"));
+  const texts = ["Question 0?", "Answer 0.", "Question 1?", "Answer 1.", "A?", "A.", "B?", "C?", "C."];
+  assert.deepEqual(await textsIn(copied), texts);
+  // Mastra saves a message that the thread has.
+  await copied.saveMessages({ messages: exchange(1) });
+  assert.deepEqual(await textsIn(copied), texts);
+  const { messages } = await copied.listMessages({ threadId: "t", perPage: false });
+  const found = await copied.listMessagesById({ messageIds: messages.map(({ id }) => id) });
+  assert.equal(found.messages.length, texts.length);
+  await copied.deleteMessages(["q0", messages[4]!.id]);
+  assert.deepEqual(await textsIn(copied), ["Answer 0.", ...texts.slice(2, 4), ...texts.slice(5)]);
+  assert.deepEqual((await textsIn(memory)).slice(0, 7), texts.slice(0, 7));
+  await place.sessions.for("second").restore(await place.sessions.snapshot("mastra/t"));
+  const second = await perdureMemory(place.sessions.for("second"));
+  await second.saveMessages({ messages: exchange(1) });
+  assert.deepEqual(await textsIn(second), texts.slice(0, 7));
+  await place.sessions.for("third").restore(await place.sessions.snapshot("mastra/t"));
+  const third = await perdureMemory(place.sessions.for("third"));
+  await third.updateThreadResourceId({ threadId: "t", resourceId: "bob" });
+  await third.deleteMessages(["a1"]);
+  assert.deepEqual((await textsIn(third)).slice(0, 4), ["Question 0?", "Answer 0.", "Question 1?", "A?"]);
+});
+
 test("a message is stored without a turn where its session takes none", async () => {
   await using place = inMemory();
   const { memory, session } = await begun(place.sessions);
