@@ -159,7 +159,8 @@ export function joined(changes: readonly [Change, ...Change[]]): Change {
 /** Add a splice to the list, which has one for each log: it does what the one that is there and then `next` do. */
 function putSplice(splices: Splice[], next: Splice): void {
   const index = splices.findIndex(({ log }) => log === next.log);
-  const earlier = splices[index];
+  // The property -1 of a list is looked up as a name, which costs more than the rest of the splice.
+  const earlier = index === -1 ? undefined : splices[index];
   if (earlier === undefined) {
     splices.push(next);
     return;

@@ -36,8 +36,9 @@ export function withObjects(core: Core, store: Store, original?: Core): Store {
 
 function commit(core: Core, store: Store, batch: readonly Transaction[]): Promise<readonly Outcome[]> {
   const committed = store.commit(batch);
+  if (core.options.attachmentStore === undefined) return committed;
   const removed = batch.map(removedObjects);
-  if (core.options.attachmentStore === undefined || removed.every(({ length }) => length === 0)) return committed;
+  if (removed.every(({ length }) => length === 0)) return committed;
   return committed.then((outcomes) => {
     const left = removed.filter((_, index) => outcomes[index]?.status === "ok").flat();
     // What fails here, the sweep does.

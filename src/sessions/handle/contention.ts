@@ -62,8 +62,8 @@ export class Contention {
   landed(): void {
     if (this.#conflicts > 0) this.#yields = 1;
     else if (this.#yields > 0) this.#yields = (this.#yields + 1) % (yields.max + 1);
-    this.#landedAt = this.#core.options.clock.now();
     this.#conflicts = 0;
+    if (this.#yields > 0) this.#landedAt = this.#core.options.clock.now();
   }
 
   /**

@@ -8,7 +8,7 @@ import {
   type Change,
   type Draft,
 } from "../../domain/record/change.ts";
-import type { Entry, SessionKey } from "../../domain/record/entry.ts";
+import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
 import { assemble } from "../../domain/turns/chunk.ts";
 import { leaseRuns, recover, sealLeft, waitsAt, type AbandonedTurn } from "../../domain/turns/leases.ts";
 import type { Identity, Lease, SessionRecord } from "../../domain/record/record.ts";
@@ -54,6 +54,8 @@ const retryMs = 2000;
  */
 export class Handle implements WritableSession, FoldingView {
   readonly core: Core;
+  /** Made once: each append looks up the queue of its session by it, and a new text must be hashed. */
+  readonly keyText: string;
   #record: SessionRecord;
   /** The turns that the owner of this handle has seen. */
   #seen: Seen;
@@ -68,6 +70,7 @@ export class Handle implements WritableSession, FoldingView {
   /** `seen`: what the owner has seen of the session, where that is less than this record. */
   constructor(core: Core, record: SessionRecord, seen?: Seen) {
     this.core = core;
+    this.keyText = keyText(record);
     this.#record = record;
     const isGiven = seen !== undefined && !isSame(seen, turnsIdentity(record));
     this.#contention = new Contention(core, { isGiven });

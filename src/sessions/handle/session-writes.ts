@@ -6,7 +6,7 @@
 import { placed } from "../../domain/branches/segments.ts";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { isSame, joined, listOf, mayFollow, type Change, type Transaction } from "../../domain/record/change.ts";
-import { keyText, type Entry, type SessionKey } from "../../domain/record/entry.ts";
+import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { correlationNow } from "../tracing/correlation.ts";
 import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
@@ -27,6 +27,8 @@ const attemptsMax = 100;
 export interface FoldingView {
   readonly core: Core;
   readonly key: SessionKey;
+  /** The key as `keyText` gives it. */
+  readonly keyText: string;
   readonly record: SessionRecord;
   /** The turns that the owner has seen. */
   readonly seen: Seen;
@@ -95,13 +97,12 @@ interface Judged {
 const writesOf = new WeakMap<Core, Map<string, SessionWrites>>();
 
 /** The queue of the writes of this process to the session of this handle. */
-export function writesTo({ core, record }: FoldingView): SessionWrites {
+export function writesTo({ core, keyText: text }: FoldingView): SessionWrites {
   let ofCore = writesOf.get(core);
   if (ofCore === undefined) {
     ofCore = new Map();
     writesOf.set(core, ofCore);
   }
-  const text = keyText(record);
   let writes = ofCore.get(text);
   if (writes === undefined) {
     writes = new SessionWrites(core, ofCore, text);

@@ -109,8 +109,17 @@ function appending(turn: NewTurn, placed: Placed, guardDaily: (() => void) | und
 
 function landed(handle: Handle, wanted: NewTurn, { seq, at }: Placed): Turn {
   handle.landed();
-  return { seq, ...wanted, at: new Date(at) };
+  const { key, status, agent, model, input, output, usage, requests, durationMs, finish } = wanted;
+  // Field by field: the copy of an object calls the runtime for each of its fields.
+  const turn: EditableTurn = { seq, key, at: new Date(at), status, agent, input, output, requests };
+  if (model !== undefined) turn.model = model;
+  if (usage !== undefined) turn.usage = usage;
+  if (durationMs !== undefined) turn.durationMs = durationMs;
+  if (finish !== undefined) turn.finish = finish;
+  return turn;
 }
+
+type EditableTurn = { -readonly [Field in keyof Turn]: Turn[Field] };
 
 /** The turn that is there: the append repeats it. */
 async function unwritten(

@@ -54,6 +54,8 @@ class Pending {
   }
 }
 
+const now = Promise.resolve();
+
 /** The most characters of entries and documents in one batch, which is in memory as a whole; a larger transaction is sent alone. */
 const batchSizeMax = 8 * 1024 * 1024;
 
@@ -103,9 +105,13 @@ export class CommitQueue {
    * the commits of a store that works on this thread. The transaction of a lone writer is sent at once.
    */
   #schedule(): void {
-    if (this.#scheduled || this.#pending.length === 0 || this.#lanesInUse >= this.#store.capabilities.lanes) return;
+    const waiting = this.#pending.length;
+    if (this.#scheduled || waiting === 0) return;
+    // Every store has a lane.
+    if (this.#lanesInUse > 0 && this.#lanesInUse >= this.#store.capabilities.lanes) return;
     this.#scheduled = true;
-    if (this.#pending.length === 1 && this.#lastBatch <= 1) queueMicrotask(this.#sendNext);
+    // `queueMicrotask` of Node makes an object for async hooks, which a promise does not need.
+    if (waiting === 1 && this.#lastBatch <= 1) void now.then(this.#sendNext);
     else setImmediate(this.#sendNext);
   }
 
@@ -121,7 +127,7 @@ export class CommitQueue {
   };
 
   #take(): Pending[] {
-    const { batchMax } = this.#store.capabilities;
+    const batchMax = this.#pending.length === 1 ? 1 : this.#store.capabilities.batchMax;
     const batch: Pending[] = [];
     const later: Pending[] = [];
     let looked = 0;
@@ -184,7 +190,8 @@ export class CommitQueue {
   }
 
   #idled(): void {
-    if (this.#pending.length === 0 && this.#lanesInUse === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#idle.length === 0 || this.#pending.length > 0 || this.#lanesInUse > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
 

@@ -85,7 +85,7 @@ export function prepareAll(database: DatabaseSync, { cuts = false }: { readonly 
     updateSession: sql(`
       update sessions set version = ?, commit_id = ?, last_activity_at = ?, expires_at = ?, title = ?,
         labels = ?, data = ?
-      where no = ? and ${exact("version")} = ? and commit_id = ?`),
+      where no = ? and ? in (version, ${exact("version")}) and commit_id = ?`),
     updateMinute: sql("update sessions set active_minute = ? where no = ?"),
     updateIndexed: sql(`
       update sessions set state = ?, user = ?, active_minute = ?, state_since = ?, sweep_at = ?, created_at = ?, agent = ?

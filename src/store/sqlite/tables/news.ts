@@ -64,9 +64,9 @@ export class News {
   /** Notes what the transactions of a batch change that were applied. The caller holds the write lock. */
   noteApplied(batch: readonly Transaction[], outcomes: readonly Outcome[]): void {
     const last: LastNumbers = new Map();
-    for (const [index, transaction] of batch.entries()) {
+    for (let index = 0; index < batch.length; index++) {
       if (outcomes[index]?.status !== "ok") continue;
-      for (const change of transaction) {
+      for (const change of batch[index] ?? []) {
         // Most tenants have no subscription, and an append of theirs makes no key.
         const key = this.#hears(newsTenant(change), last) ? notedKey(change) : undefined;
         if (key !== undefined) this.#noteKey(key, last);
