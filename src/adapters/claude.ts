@@ -110,7 +110,11 @@ export class ClaudeStore {
     }
     const lines = linesOf(await Array.fromAsync(session.log(mainLog).entries()));
     const foreign = await foreignLines(session, key.sessionId, this.#sessions.limits);
-    const all = [...lines, ...foreign.flatMap(({ lines: added }) => added)];
+    const grown = new Map(foreign.flatMap((one) => one.grown.map((line) => [line.uuid, line])));
+    const all = [
+      ...lines.map((line) => (line.uuid === undefined ? line : (grown.get(line.uuid) ?? line))),
+      ...foreign.flatMap(({ lines: added }) => added),
+    ];
     return all.length === 0 && summaryOf(session.info) === undefined ? null : all;
   }
 

@@ -1,6 +1,6 @@
 /** Lines of a transcript as messages of turns, and turns that other frameworks have written as lines. */
 import { defined } from "../../domain/values/defined.ts";
-import { toFormat, type Message, type Turn, type Value } from "../../index.ts";
+import { sameValue, toFormat, type Message, type Turn, type Value } from "../../index.ts";
 import { knownEarlier, places, spanOf } from "../projection/foreign-names.ts";
 import type { ForeignMessages, ItemUsage, ProjectedItem } from "../projection/projected-turns.ts";
 import { shownMessages } from "../projection/shown-messages.ts";
@@ -94,6 +94,61 @@ export function shownValuesOf(from: ForeignMessages, sessionId: string): readonl
     index += span;
   }
   return shown;
+}
+
+/** A result that others have given after the line of its call was shown: a line may stand for it. */
+export interface LateResult {
+  /** The index of its message among those of others in its turn. */
+  readonly index: number;
+  readonly result: Value;
+  /** What stands for it. */
+  readonly standIn: Value;
+  /** The uuids that the line may have: it stood for all results that were missing then. */
+  readonly uuids: readonly string[];
+}
+
+/** The results of others whose calls the transcript has, or may have. */
+export function lateResultsOf(from: ForeignMessages, sessionId: string): readonly LateResult[] {
+  const { turn, messages, known, mayBeKnown } = from;
+  const answered = [...turn.input, ...turn.output].flatMap(({ role, tool_call_id: id }) =>
+    role === "tool" ? [id] : [],
+  );
+  const standIns = new Map<unknown, Pick<LateResult, "standIn" | "uuids">>();
+  const late: LateResult[] = [];
+  for (const [index, message] of messages.entries()) {
+    if (message.role === "tool") {
+      const missing = index >= known || mayBeKnown ? standIns.get(message.tool_call_id) : undefined;
+      const [result] = missing === undefined ? [] : resultsIn(toFormat([message], format));
+      if (missing !== undefined && result !== undefined) late.push({ index, result: result as Value, ...missing });
+      continue;
+    }
+    if (index >= known && !mayBeKnown) continue;
+    const [value] = toFormat([message], format).slice(1);
+    if (value === undefined) continue;
+    const missing = resultsIn([value]);
+    const ids = answered.filter((id) => missing.some(({ tool_use_id: of }) => of === id));
+    const uuids = [...ids, undefined].flatMap((_, count) =>
+      withoutResults(value, new Set(ids.slice(0, count))).map((rest) =>
+        uuidOfPlace(from, sessionId, places()(rest as unknown as Value)),
+      ),
+    );
+    for (const block of missing) standIns.set(block["tool_use_id"], { standIn: block as Value, uuids });
+  }
+  return late;
+}
+
+/** The line with a result in the place of what stands for it; the same line where it has the result; undefined where it has neither. */
+export function withResult(line: ClaudeEntry, { result, standIn }: LateResult): ClaudeEntry | undefined {
+  const { message } = line;
+  const content = contentOf(message as Value);
+  const { tool_use_id: id } = fieldsOf(standIn);
+  const at = content.findIndex(({ type, tool_use_id: of }) => type === "tool_result" && of === id);
+  if (at === -1 || !sameValue(content[at] as Value, standIn)) return at === -1 ? undefined : line;
+  return { ...line, message: { ...fieldsOf(message), content: content.with(at, fieldsOf(result)) } };
+}
+
+function resultsIn(values: readonly Value[]): readonly Fields[] {
+  return values.flatMap(contentOf).filter(({ type }) => type === "tool_result");
 }
 
 /**

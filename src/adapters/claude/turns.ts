@@ -4,7 +4,16 @@ import { batchesOf, groups } from "../projection/batches.ts";
 import { ProjectedTurns, type ForeignMessages, type ProjectedWrite } from "../projection/projected-turns.ts";
 import { groupMax, linesOf, mainLog, piecesOf, type ClaudeEntry, type Piece } from "./entries.ts";
 import { uuidKey } from "./keys.ts";
-import { itemOf, knownEarlierIn, linesOfTurns, shownValuesOf, type ShownValue } from "./turn-lines.ts";
+import {
+  itemOf,
+  knownEarlierIn,
+  lateResultsOf,
+  linesOfTurns,
+  shownValuesOf,
+  withResult,
+  type LateResult,
+  type ShownValue,
+} from "./turn-lines.ts";
 
 const turns = new ProjectedTurns("claude-agent");
 
@@ -17,6 +26,8 @@ const earlierMax = 200;
 interface ForeignLines {
   readonly from: ForeignMessages;
   readonly lines: readonly ClaudeEntry[];
+  /** Lines of the log, with results that others have given since. */
+  readonly grown: readonly ClaudeEntry[];
   readonly pieces: readonly Piece[];
 }
 
@@ -31,18 +42,51 @@ export async function foreignLines(
   const newest = await Array.fromAsync(session.log(mainLog).entries({ last: entriesOfLine }));
   const last = linesOf(newest).findLast(({ uuid, parentUuid }) => uuid !== undefined && parentUuid !== undefined);
   const added: (readonly ShownValue[])[] = [];
+  const grown: (readonly Piece[])[] = [];
   for (const from of foreign) {
-    const shown = shownValuesOf(from, sessionId);
+    const late = await lateLines(session, lateResultsOf(from, sessionId), limits);
+    const shown = shownValuesOf(from, sessionId).filter(({ index }) => !late.indexes.has(index));
     added.push(from.mayBeKnown ? await unknownOf(session, { from, shown, sessionId }, limits) : shown);
+    grown.push(late.pieces);
   }
   const all = linesOfTurns(added, { sessionId, last });
   return foreign.map((from, index) => {
     const lines = all[index] ?? [];
-    const pieces = piecesOf(lines, undefined, limits);
+    const replaced = grown[index] ?? [];
+    const pieces = [...replaced.map((piece) => ({ ...piece, line: undefined })), ...piecesOf(lines, undefined, limits)];
     const { count, bytes } = sizeOf({ pieces });
     const max = groupMax(limits);
-    return count <= max.count && bytes <= max.bytes ? { from, lines, pieces } : { from, lines: [], pieces: [] };
+    if (count > max.count || bytes > max.bytes) return { from, lines: [], grown: [], pieces: [] };
+    return { from, lines, grown: replaced.flatMap(({ line }) => line ?? []), pieces };
   });
+}
+
+/** Lines of the log that stood for results which others have given since, with the results, and the indexes of those. */
+async function lateLines(
+  session: Session,
+  late: readonly LateResult[],
+  limits: Limits,
+): Promise<{ readonly indexes: ReadonlySet<number>; readonly pieces: readonly Piece[] }> {
+  const lines = new Map<string, ClaudeEntry>();
+  const uuids = [...new Set(late.flatMap((one) => one.uuids))];
+  for (const group of groups(uuids, limits.readMax))
+    for (const line of linesOf(await session.log(mainLog).get(group.map(uuidKey)))) lines.set(line.uuid ?? "", line);
+  const indexes = new Set<number>();
+  const pieces = new Map<string, Piece>();
+  for (const one of late) {
+    const line = one.uuids.flatMap((uuid) => lines.get(uuid) ?? [])[0];
+    const whole = line && withResult(line, one);
+    if (whole === undefined) continue;
+    const [piece, ...more] = piecesOf([whole], undefined, limits);
+    // A line that is larger than an entry may be cannot replace one: the result is a line of its own.
+    if (piece === undefined || more.length > 0) continue;
+    indexes.add(one.index);
+    if (whole === line) continue;
+    const uuid = whole.uuid ?? "";
+    lines.set(uuid, whole);
+    pieces.set(uuid, { ...piece, input: { ...piece.input, ifPresent: "replace" } });
+  }
+  return { indexes, pieces: [...pieces.values()] };
 }
 
 /** The messages of a turn that the log does not have. */

@@ -287,9 +287,20 @@ test("a turn of others that grows in steps is in the transcript once, also where
     await touch();
     assert.deepEqual(await words(), before);
   });
-  // The first result of c2 stands for the one that was missing.
-  const expected = ["Where?", "c1", "c2", "c2", "c1", "c2", "Again.", "Again.", "Old?", "Old."];
+  // The result of c2 is in the line that stood for it, before that of c1.
+  const expected = ["Where?", "c1", "c2", "c2", "c1", "Again.", "Again.", "Old?", "Old."];
   assert.deepEqual(await words(), expected);
+  const results = (await store.load(key))!.flatMap(({ message }) => {
+    const { content } = message as { readonly content: readonly Record<string, unknown>[] };
+    return Array.isArray(content) ? content.filter(({ type }) => type === "tool_result") : [];
+  });
+  assert.deepEqual(
+    results.map(({ tool_use_id: of, content, is_error: failed }) => [of, content, failed]),
+    [
+      ["c2", "two", undefined],
+      ["c1", "one", undefined],
+    ],
+  );
   await place.clock.advance(1000);
   await session.refresh();
   await session.truncate(2);
