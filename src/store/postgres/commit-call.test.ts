@@ -5,21 +5,19 @@ import { sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
 import { commitCall } from "./commit-call.ts";
 import { Lanes } from "./lanes.ts";
 
-test("changes are sent in the order in which the server locks their rows, also beyond U+FFFF", async () => {
+test("changes are sent in the order in which the server locks their rows, also beyond U+FFFF", () => {
   const ids = ["\u{1f600}", "\uff61", "a", "\ue000", "\u{10000}", "b"];
   const batch = ids.map((id) => [stepOf(sampleRecord({ id }))]);
-  await new Lanes().within(async (lane) => {
-    const { values } = commitCall('"perdure"', lane, { batch, copies: new Map() });
-    const updates = JSON.parse(String(values[2])) as { readonly id: string }[];
-    assert.deepEqual(
-      updates.map(({ id }) => id),
-      ids.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
-    );
-    return [];
-  });
+  const lane = new Lanes().take();
+  const { values } = commitCall('"perdure"', lane, { batch, copies: new Map() });
+  const updates = JSON.parse(String(values[2])) as { readonly id: string }[];
+  assert.deepEqual(
+    updates.map(({ id }) => id),
+    ids.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+  );
 });
 
-test("a change is sent to the function that does least for it", async () => {
+test("a change is sent to the function that does least for it", () => {
   const grown = (id: string): Transaction => [
     stepOf(sampleRecord({ id, heads: { turns: 2 } }), {
       splices: [sampleSplice("turns", 3, [{ key: "k", value: 3 }])],
@@ -52,12 +50,10 @@ test("a change is sent to the function that does least for it", async () => {
     ["commit_batch", [appended("a"), amended("b")]],
     ["commit_batch", [appended("a"), archived("b")]],
   ];
-  await new Lanes().within(async (lane) => {
-    for (const [name, batch, overlaps = false] of cases)
-      assert.match(
-        commitCall('"perdure"', lane, { batch, copies: new Map(), overlaps }).text,
-        new RegExp(`\\.${name}\\(`),
-      );
-    return [];
-  });
+  const lane = new Lanes().take();
+  for (const [name, batch, overlaps = false] of cases)
+    assert.match(
+      commitCall('"perdure"', lane, { batch, copies: new Map(), overlaps }).text,
+      new RegExp(`\\.${name}\\(`),
+    );
 });

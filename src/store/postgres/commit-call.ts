@@ -38,16 +38,21 @@ export function commitCall(schema: string, { id, number }: Lane, sent: Batch): C
   return { text: callText(schema, name, values.length + 2), values: [id, number, ...values] };
 }
 
-const texts = new Map<string, string>();
+/** By the names of the schema and of the function. */
+const texts = new Map<string, Map<string, string>>();
 
 /** The statement that calls a function. */
 function callText(schema: string, name: string, count: number): string {
-  const called = `${schema}.${name}`;
-  let text = texts.get(called);
+  let ofSchema = texts.get(schema);
+  if (ofSchema === undefined) {
+    ofSchema = new Map();
+    texts.set(schema, ofSchema);
+  }
+  let text = ofSchema.get(name);
   if (text === undefined) {
     const places = Array.from({ length: count }, (_, index) => `$${index + 1}`);
-    text = `select ${called}(${places.join(", ")})::text as answer`;
-    texts.set(called, text);
+    text = `select ${schema}.${name}(${places.join(", ")})::text as answer`;
+    ofSchema.set(name, text);
   }
   return text;
 }

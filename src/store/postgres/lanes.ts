@@ -10,13 +10,12 @@ export interface Lane {
 export class Lanes {
   readonly #free: Lane[] = [];
 
-  /** Runs `work` with a lane that no other commit uses meanwhile. */
-  async within<T>(work: (lane: Lane) => Promise<T>): Promise<T> {
-    const lane = this.#free.pop() ?? { id: randomUUID(), number: 0 };
-    try {
-      return await work(lane);
-    } finally {
-      this.#free.push(lane);
-    }
+  /** A lane that no other commit uses until it is given back. */
+  take(): Lane {
+    return this.#free.pop() ?? { id: randomUUID(), number: 0 };
+  }
+
+  giveBack(lane: Lane): void {
+    this.#free.push(lane);
   }
 }

@@ -95,19 +95,21 @@ export class PostgresStore implements Store {
     };
   }
 
+  /** Each commit waits for each asynchronous function between its caller and the driver, so there are few. */
   async commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     this.#database.guardOpen();
-    const outcomes = await this.#lanes.within((lane) => this.#commitIn(lane, batch));
+    if (batch.length === 0) return [];
+    const lane = this.#lanes.take();
+    let outcomes: readonly Outcome[];
+    try {
+      const answer = await this.#send(lane, batch);
+      outcomes = answer === null ? batch.map(() => landed) : await this.#judge(lane, batch, answer);
+    } finally {
+      this.#lanes.giveBack(lane);
+    }
     this.#watchers.wakeLanded(batch, outcomes);
     this.#hints?.say(batch, outcomes);
     return outcomes;
-  }
-
-  async #commitIn(lane: Lane, batch: readonly Transaction[]): Promise<readonly Outcome[]> {
-    if (batch.length === 0) return [];
-    const answer = await this.#send(lane, batch);
-    if (answer === null) return batch.map(() => landed);
-    return await this.#judge(lane, batch, answer);
   }
 
   /** The outcomes of a batch with this answer. What an earlier try refused is sent again. */
@@ -162,7 +164,7 @@ export class PostgresStore implements Store {
     lane.number++;
     const { text, values } = commitCall(this.#schema, lane, sent);
     try {
-      const [row] = await this.#call(text, values);
+      const [row] = await this.#withSchema(() => this.#database.answer(text, values));
       return answerOf(row?.["answer"] as string | null);
     } catch (error) {
       return await this.#settle(lane, error);

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionError } from "../../../errors.ts";
 import { publishStoreNews } from "../../calls/write-watch.ts";
-import { numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
+import { FunctionCall } from "./function-call.ts";
+import { answerOn, numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
 import {
   isAbsence,
   isInterruption,
@@ -126,6 +127,11 @@ export class Database {
   /** As {@link ask}, for a statement that only calls a function, so its plan may be kept. */
   call(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     return this.#track(() => this.#insist({ text, values, keep: true }));
+  }
+
+  /** As {@link call}, for a function whose answer is one text or null, in a column `answer`. */
+  answer(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    return this.#track(() => this.#insist({ text, values, keep: true, isAnswer: true }));
   }
 
   /** The rights on the schema that the role lacks, in words; undefined where it lacks none. */
@@ -305,11 +311,12 @@ export class Database {
   }
 
   #query(pool: PostgresPool, statement: Statement): Promise<QueryResult> {
-    const { text, values } = statement;
+    const { text, values, isAnswer = false } = statement;
     if (values === undefined) return pool.query(text);
     // A pool of the caller may be that of a driver which takes no bytes for a text.
     if (this.#connections.kind === "given") return pool.query(text, values.map(textOf));
     if (!this.#isNamed(statement)) return pool.query(text, [...values]);
+    if (isAnswer) return answerOn(pool as OwnPool, new FunctionCall(nameOf(text), text, values));
     return (pool as OwnPool).query({ name: nameOf(text), text, values: [...values] });
   }
 
@@ -384,6 +391,8 @@ interface Statement {
   readonly values: readonly unknown[] | undefined;
   /** The plan may be kept under a name, if the options allow names. */
   readonly keep: boolean;
+  /** Its rows are one text or null, in a column `answer`. @default false */
+  readonly isAnswer?: boolean;
 }
 
 /** The pool removes an idle connection that the server has ended; the next statement opens another. */

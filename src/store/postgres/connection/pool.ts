@@ -1,5 +1,6 @@
 import { defined } from "../../../domain/values/defined.ts";
 import { SessionError } from "../../../errors.ts";
+import type { Answered, FunctionCall } from "./function-call.ts";
 
 /** The result of a statement; drivers have more fields. */
 export interface QueryResult {
@@ -25,7 +26,14 @@ export interface PostgresPool {
 /** An own pool, which also takes named statements and is closed with the store. */
 export interface OwnPool extends PostgresPool {
   query(text: string | NamedQuery, values?: unknown[]): Promise<QueryResult>;
+  connect(taken: (error: unknown, client: PooledClient, release: (error?: unknown) => void) => void): void;
   end(): Promise<void>;
+}
+
+/** A connection of an own pool. */
+interface PooledClient {
+  query(call: FunctionCall, answered: Answered): unknown;
+  on(event: "error", listener: () => void): unknown;
 }
 
 /** A named statement on the server. */
@@ -37,7 +45,9 @@ export interface NamedQuery {
 
 /** The members of `pg` that this module uses. */
 interface Driver {
-  readonly Pool: new (config: Readonly<Record<string, unknown>>) => OwnPool;
+  readonly Pool: new (
+    config: Readonly<Record<string, unknown>>,
+  ) => OwnPool & { on(event: "connect", listener: (client: PooledClient) => void): unknown };
   readonly Client: new (config: Readonly<Record<string, unknown>>) => OwnClient;
 }
 
@@ -81,7 +91,7 @@ export async function importDriver(store: string): Promise<Driver> {
 
 export function openPool(driver: Driver, settings: PoolSettings): OwnPool {
   const { url, max, applicationName, idleTimeoutMs, connectTimeoutMs, queryTimeoutMs, statementTimeoutMs } = settings;
-  return new driver.Pool({
+  const pool = new driver.Pool({
     connectionString: url,
     max,
     application_name: applicationName,
@@ -92,6 +102,26 @@ export function openPool(driver: Driver, settings: PoolSettings): OwnPool {
     // A program that does not close its store can end.
     allowExitOnIdle: true,
     ...defined({ statement_timeout: statementTimeoutMs }),
+  });
+  // A connection that breaks fails its statement too. Without a listener the event ends the process.
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  return pool;
+}
+
+/** The answer of a function in the form of a row. `release` with an error removes the connection from the pool. */
+export function answerOn(pool: OwnPool, call: FunctionCall): Promise<QueryResult> {
+  return new Promise((resolve, reject) => {
+    pool.connect((failure, client, release) => {
+      if (failure) {
+        reject(failure);
+        return;
+      }
+      client.query(call, (error, answer) => {
+        release(error);
+        if (error) reject(error);
+        else resolve({ rows: [{ answer }] });
+      });
+    });
   });
 }
 
