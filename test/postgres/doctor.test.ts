@@ -382,28 +382,115 @@ test("labels that lists do not find are reported and repaired", async () => {
   await store.close();
 });
 
-test("a process that lost the lease of the index writes no message a second time", async () => {
+/** The sessions that an answer of `due_messages` has, as `put_words` takes them. */
+function givenOf(due: Record<string, unknown> | undefined): string {
+  const { sessions } = JSON.parse(String(due?.["due"])) as { readonly sessions: readonly Record<string, unknown>[] };
+  return JSON.stringify(sessions.map((session) => ({ ...session, title_mark: session["titleMark"], is_whole: true })));
+}
+
+/** A call of `put_words` with one row: the first turn of the first session. */
+function putWords(holder: string, due: Record<string, unknown> | undefined): string {
+  return `select perdure.put_words('${holder}', $$${givenOf(due)}$$, '["turns"]', '{1}', '{1}', '{1}', '{0}', '{0}', '{0}', 'late', true) as marked`;
+}
+
+const apples = { status: "done", agent: "ceo", requests: 1, input: [{ role: "user", content: "apples" }], output: [] };
+
+test("a process that lost the lease of the index writes no message a second time, and takes none away", async () => {
   const url = await server.createDatabase("indexed_twice");
   const store = await openPostgres({ url });
-  const turn = { status: "done", agent: "ceo", requests: 1, input: [{ role: "user", content: "apples" }], output: [] };
-  await store.commit([[creationOf(sampleRecord({ id: "s" }), { splices: [sampleSplice("turns", 1, [turn, turn])] })]]);
+  const created = creationOf(sampleRecord({ id: "s" }), { splices: [sampleSplice("turns", 1, [apples, apples])] });
+  await store.commit([[created]]);
   const [late] = await query(url, "select perdure.due_messages('late')::text as due");
+  // The session is removed and created again, with a title.
   await query(url, "update perdure.search_state set until = 0");
+  await query(url, "update perdure.sessions set logs = 7, title = 'apples', version = version + 1");
+  await query(url, "update perdure.entries set logs = 7");
   while (!(await store.index()).isCurrent);
-  const { sessions } = JSON.parse(String(late?.["due"])) as { readonly sessions: readonly Record<string, unknown>[] };
-  const given = sessions.map((session) => ({ ...session, title_mark: null, is_whole: true }));
-  const rows = `select json_agg(json_build_object('tenant', tenant, 'id', session, 'logs', logs, 'log', log, 'seq', seq,
-    'message', message, 'at', at, 'xid', xid, 'words', 'late')) from perdure.search_messages`;
-  await query(url, `select perdure.put_messages($$${JSON.stringify(given)}$$, (${rows}), true)`);
-  const found = await query(url, "select seq, words::text as words from perdure.search_messages order by seq");
+  const rows = async (): Promise<readonly unknown[]> =>
+    await query(url, "select seq, logs, words::text as words from perdure.search_messages order by seq");
+  const indexed = await rows();
   assert.deepEqual(
-    found.map(({ seq, words }) => [Number(seq), String(words).includes("apples")]),
-    [
-      [1, true],
-      [2, true],
-    ],
+    indexed,
+    ["0", "1", "2"].map((seq) => ({ seq, logs: "7", words: "'apples'" })),
   );
+  assert.deepEqual(await query(url, putWords("late", late)), [{ marked: -1 }]);
+  assert.deepEqual(await rows(), indexed);
+  // A program of schema step 14 does not say which process it is.
+  const sent = `select json_agg(json_build_object('tenant', tenant, 'id', session, 'logs', logs, 'log', log, 'seq', seq,
+    'message', message, 'at', at, 'xid', xid, 'words', 'late')) from perdure.search_messages`;
+  await query(
+    url,
+    `select perdure.put_messages($$${givenOf(late).replace(/"logs":"\d+"/, '"logs":"7"')}$$, (${sent}), true)`,
+  );
+  await query(url, `select perdure.put_messages($$${givenOf(late)}$$, null, true)`);
+  assert.deepEqual(await rows(), indexed);
   await store.close();
+});
+
+test("a program of schema step 14 indexes beside programs of this version", async () => {
+  const url = await server.createDatabase("indexed_by_earlier");
+  const store = await openPostgres({ url });
+  await store.commit(
+    ["a", "b"].map((id) => [creationOf(sampleRecord({ id }), { splices: [sampleSplice("turns", 1, [apples])] })]),
+  );
+  const [due] = await query(url, "select perdure.due_messages('earlier')::text as due");
+  const { sessions } = JSON.parse(String(due?.["due"])) as {
+    readonly sessions: readonly { id: string; logs: string }[];
+  };
+  const sent = sessions.toReversed().map(({ id, logs }) => {
+    return { tenant: "default", id, logs, log: "turns", seq: 1, message: 0, at: 0, xid: 1, words: `of ${id}` };
+  });
+  const put = `select perdure.put_messages($$${givenOf(due)}$$, $$${JSON.stringify(sent)}$$, true) as marked`;
+  assert.deepEqual(await query(url, put), [{ marked: 2 }]);
+  assert.deepEqual(
+    await query(url, "select session, words::text as words from perdure.search_messages order by session"),
+    ["a", "b"].map((session) => ({ session, words: `'${session}' 'of'` })),
+  );
+  assert.deepEqual(await store.index(), { isCurrent: true, left: 0 });
+  await store.close();
+});
+
+test("the index takes no words of a session that was removed after it was read", async () => {
+  const url = await server.createDatabase("removed_words");
+  const store = await openPostgres({ url });
+  await store.commit([[creationOf(sampleRecord({ id: "s" }), { splices: [sampleSplice("turns", 1, [apples])] })]]);
+  const [due] = await query(url, "select perdure.due_messages('me')::text as due");
+  await query(url, "delete from perdure.sessions");
+  await query(url, "create table perdure.written (words tsvector)");
+  await query(
+    url,
+    `create rule written as on insert to perdure.search_messages do also insert into perdure.written values (new.words)`,
+  );
+  assert.deepEqual(await query(url, putWords("me", due)), [{ marked: 0 }]);
+  assert.deepEqual(await query(url, "select from perdure.written"), []);
+  await store.close();
+});
+
+test("an index that reads ahead is current with what was committed before the call that says so", async () => {
+  const url = await server.createDatabase("read_ahead");
+  const store = await openPostgres({ url });
+  await using sessions = sessionsOn(store, { sweep: false });
+  // Three steps, each of 500 turns at most.
+  const ids = ["a", "b", "c"];
+  for (const id of ids) {
+    const turns = Array.from({ length: 300 }, () => ({ input: "apples" }));
+    await (await sessions.create({ id })).write({ turns: { turns } });
+  }
+  const first = await store.index();
+  assert.equal(first.isCurrent, false);
+  // It has read the next session already.
+  for (const id of ids) await (await sessions.get(id)).append({ input: "plums" });
+  const callers = Array.from({ length: 3 }, async () => {
+    while (!(await store.index()).isCurrent);
+    return await store.search({ tenant: "default", words: [{ word: "plums", isPrefix: false }], limit: 10, now: 0 });
+  });
+  for (const { messages } of await Promise.all(callers))
+    assert.deepEqual(messages.map(({ session, seq }) => `${session} ${seq}`).toSorted(), ["a 301", "b 301", "c 301"]);
+  const [counted] = await query(
+    url,
+    "select count(*)::int as all, count(distinct (session, seq))::int as turns from perdure.search_messages",
+  );
+  assert.deepEqual(counted, { all: 903, turns: 903 });
 });
 
 test("a search finds the messages behind the newest ones that it checks first, page by page", async () => {

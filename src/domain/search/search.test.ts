@@ -4,7 +4,7 @@ import { encode } from "../values/codec.ts";
 import { matchesTerms, parseSearch } from "./search-terms.ts";
 import { searchedMessages } from "./searched-messages.ts";
 import { snippetCharactersMax, snippetOf } from "./snippet.ts";
-import { searchedCharactersMax, wordsOf } from "./words.ts";
+import { searchedCharactersMax, spacedWords, wordsOf } from "./words.ts";
 
 function isFound(query: string, text: string): boolean {
   return matchesTerms(parseSearch(query), text);
@@ -34,6 +34,24 @@ test("a name in camel case is found by its parts, and a script without spaces by
   for (const part of ["京", "北京", "京大", "北京大学"]) assert.ok(isFound(part, "他在北京大学"), part);
   assert.ok(!isFound("北京大学", "北京 京大 大学"), "its pairs stand apart");
   assert.ok(isFound("𠮷野", "𠮷野家"));
+});
+
+test("words with spaces between them are the words of the text", () => {
+  const texts = [
+    "",
+    " - ",
+    "One, one TWO_3.",
+    "getUserById(7)",
+    "ABc",
+    "x".repeat(65),
+    "Crème 北京大学",
+    "a🍣b",
+    `${"y ".repeat(60_000)}z`,
+  ];
+  for (const text of texts) {
+    const spaced = spacedWords(text);
+    assert.deepEqual(new Set(spaced === "" ? [] : spaced.split(" ")), wordsOf(text), text.slice(0, 80));
+  }
 });
 
 test("all words, phrases in quotes and beginnings with a star have to be in one text", () => {

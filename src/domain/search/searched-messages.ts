@@ -3,7 +3,7 @@ import type { Entry } from "../record/entry.ts";
 import { textOf } from "../turns/message-steps.ts";
 import { guardObject } from "../values/option-names.ts";
 import { readTurn, type Message, type Turn } from "../turns/turn.ts";
-import { wordsOf } from "./words.ts";
+import { spacedWords, wordsOf } from "./words.ts";
 
 /** The number that stands for the title in the place of a turn, which begins at 1. */
 export const titleSeq = 0;
@@ -27,11 +27,23 @@ export function searchedText(message: Message): string {
 
 /** The words of the messages of an entry of the turns; none of one that cannot be read. @throws SessionError `argument_invalid` */
 export function searchedMessages(entry: Entry): readonly SearchedMessage[] {
+  return wordsOfMessages(entry, (text) => [...wordsOf(text)]);
+}
+
+/** As {@link searchedMessages}, the words with spaces between them. */
+export function spacedMessages(entry: Entry): readonly { readonly message: number; readonly words: string }[] {
+  return wordsOfMessages(entry, spacedWords);
+}
+
+function wordsOfMessages<Words extends { readonly length: number }>(
+  entry: Entry,
+  wordsIn: (text: string) => Words,
+): readonly { readonly message: number; readonly words: Words }[] {
   guardObject(entry, "entry");
   const turn = readTurn(entry);
   if (typeof turn === "string") return [];
   return messagesOf(turn).flatMap((one, message) => {
-    const words = [...wordsOf(searchedText(one))];
+    const words = wordsIn(searchedText(one));
     return words.length === 0 ? [] : [{ message, words }];
   });
 }

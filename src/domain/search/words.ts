@@ -14,6 +14,9 @@ const wordCharactersMax = 64;
 
 const wordPattern = /[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}/gu;
 const asciiWordPattern = /[A-Za-z0-9]+/g;
+const betweenAsciiWords = /[^a-z0-9]+/g;
+/** Has more characters than count. */
+const longWordPattern = /[A-Za-z0-9]{65}/;
 const camelPattern = /[a-z][A-Z]/;
 const camelPartPattern = /[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+/g;
 const runPattern =
@@ -32,6 +35,14 @@ export function wordsOf(text: string): Set<string> {
   const words = asciiPattern.test(searched) ? asciiWords(searched) : otherWords(searched);
   if (camelPattern.test(searched)) addCamelParts(searched, words);
   return words;
+}
+
+/** The words of a text with spaces between them. A word may be there twice. */
+export function spacedWords(text: string): string {
+  const searched = text.slice(0, searchedCharactersMax);
+  // Most texts are ASCII, and have their words as they are. A set of these takes twice the time.
+  const isPlain = asciiPattern.test(searched) && !camelPattern.test(searched) && !longWordPattern.test(searched);
+  return isPlain ? searched.toLowerCase().replace(betweenAsciiWords, " ").trim() : [...wordsOf(text)].join(" ");
 }
 
 /** Most texts are ASCII. Their words are folded by the case alone, a third of the time of {@link otherWords}. */

@@ -9,7 +9,7 @@ import { labelsOfChanged, labelTriggers } from "./functions/label-triggers.ts";
 import { readNews } from "./functions/news.ts";
 import { loadSession, loadSessions } from "./functions/load-sessions.ts";
 import { readEntries } from "./functions/read-entries.ts";
-import { messageIndex, putMessages } from "./functions/message-index.ts";
+import { messageIndex, stepOfIndex } from "./functions/message-index.ts";
 import { refusals } from "./functions/refusals.ts";
 import { removedLogs } from "./functions/removed-logs.ts";
 import { readable, views } from "./views.ts";
@@ -308,10 +308,7 @@ ${messageIndex(schema)}`,
     version: 13,
     title: "views of the current branch, words that cost less",
     breaking: false,
-    // Programs of the version before call the function with the same values.
-    sql: ({ schema }) => `
-${putMessages(schema)}
-${views(schema)}`,
+    sql: ({ schema }) => views(schema),
   },
   {
     version: 14,
@@ -321,5 +318,17 @@ ${views(schema)}`,
     sql: ({ schema }) => `
 drop function if exists ${schema}.commit_batch_with_documents;
 ${commitWithDocuments(schema)}`,
+  },
+  {
+    version: 15,
+    title: "an index of search that costs less",
+    breaking: false,
+    // Programs of the version before call the functions with the same values. No statement reads the statistics of words, which are
+    // more than half of the cost of an analysis.
+    sql: ({ schema }) => `
+drop function if exists ${schema}.due_messages, ${schema}.put_messages;
+${stepOfIndex(schema)}
+alter table ${schema}.search_messages alter column words set statistics 0;
+${["tenant", "session", "logs", "log", "seq", "message", "at", "xid"].map((column) => `alter table ${schema}.search_messages alter column ${column} set statistics 10;`).join("\n")}`,
   },
 ];

@@ -196,4 +196,10 @@ export const migrations: readonly Migration[] = [
     // Only PostgreSQL has functions of this step.
     sql: "",
   },
+  {
+    version: 15,
+    title: "an index of search that costs less",
+    // Only PostgreSQL has functions of this step.
+    sql: "",
+  },
 ];

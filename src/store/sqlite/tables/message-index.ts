@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import { scopeMark, searchedMessages, tenantWord, titleSeq } from "../../../domain/search/searched-messages.ts";
+import { scopeMark, spacedMessages, tenantWord, titleSeq } from "../../../domain/search/searched-messages.ts";
 import type { SearchedWord } from "../../../domain/search/search-terms.ts";
-import { wordsOf } from "../../../domain/search/words.ts";
+import { spacedWords } from "../../../domain/search/words.ts";
 import { decodeCursor, encodeCursor } from "../../cursor.ts";
 import type { FoundMessage, FoundMessages, IndexProgress, MessageQuery } from "../../store.ts";
 import { numbersFound } from "../find.ts";
@@ -113,7 +113,7 @@ export class MessageIndex {
       if (tenant === undefined) continue;
       if (seq === titleSeq) {
         const [at, title] = this.#title.get(session) as unknown as [number, string | null];
-        if (title !== null) this.#add(places, { tenant, session, log, seq, at, message: 0, words: wordsOf(title) });
+        if (title !== null) this.#add(places, { tenant, session, log, seq, at, message: 0, words: spacedWords(title) });
         continue;
       }
       const turn = this.#turn.get(session, log, seq) as unknown as [number, string] | undefined;
@@ -149,16 +149,15 @@ export class MessageIndex {
     turn: Pick<NewMessage, "tenant" | "session" | "log" | "seq" | "at"> & { readonly data: string },
   ): void {
     const { data, ...place } = turn;
-    for (const found of searchedMessages({ seq: turn.seq, at: turn.at, key: null, data }))
+    for (const found of spacedMessages({ seq: turn.seq, at: turn.at, key: null, data }))
       this.#add(places, { ...place, ...found });
   }
 
   #add(places: Places, { tenant, session, log, seq, at, message, words }: NewMessage): void {
-    const all = [...words];
-    if (all.length === 0) return;
+    if (words === "") return;
     const place = places.next(at);
     this.#insertMessage.run(place, session, log, seq, message, at);
-    this.#insertWords.run(place, [...all, tenantWord(tenant), sessionWord(session)].join(" "));
+    this.#insertWords.run(place, `${words} ${tenantWord(tenant)} ${sessionWord(session)}`);
   }
 
   /** One page. One more row than the limit is read to find out whether another page follows. */
@@ -232,7 +231,8 @@ interface NewMessage {
   readonly seq: number;
   readonly at: number;
   readonly message: number;
-  readonly words: Iterable<string>;
+  /** With spaces between them. */
+  readonly words: string;
 }
 
 /** Gives places within one transaction. */
