@@ -36,7 +36,7 @@ import {
   type ShareOptions,
 } from "./shares.ts";
 import { Streams } from "./streams.ts";
-import { TitleWork } from "./titles/title-work.ts";
+import { LateTitles } from "./titles/late-titles.ts";
 import { SweepTimer } from "./retention/sweep-timer.ts";
 import type { CreateOptions, EnsureOptions } from "./session/opening.ts";
 import type { SessionInfo } from "./session/session-info.ts";
@@ -94,7 +94,7 @@ export class Sessions implements AsyncDisposable {
     const withCore = (core: Core, tenant: string, outbox: Store | undefined): Sessions => {
       const resolved = core.options;
       const timer = resolved.sweep === null ? undefined : new SweepTimer(core, resolved.sweep.everyMs);
-      const titles = resolved.titles === undefined ? undefined : new TitleWork(core, resolved.titles);
+      const titles = resolved.titles === undefined ? undefined : new LateTitles(core, resolved.titles);
       const fallback = outbox === undefined ? undefined : new Core(outbox, resolved, { isFallback: true });
       const router = new FallbackRouter(core, fallback);
       return new Sessions(router, tenant, async () => {

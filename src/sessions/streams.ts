@@ -32,8 +32,6 @@ import {
   type StreamStatus,
 } from "./streams/stream-list.ts";
 import { traceCall, type OperationName } from "./tracing/operation.ts";
-import { answering } from "./turns/begin.ts";
-import { untilStopped } from "./turns/running-answer.ts";
 
 export type { StreamPart } from "./streams/reader.ts";
 export type {
@@ -126,6 +124,7 @@ export class Streams {
     guardNames(options, "acquire", optionNames);
     const { flush, ...place } = options;
     const flushes = parseFlush(flush);
+    const { answering } = await import("./turns/begin.ts");
     const begun = await this.#begin(id, place, async (begin) => {
       await this.#core.instance.ensureAlive();
       return await this.#core.take(async () => {
@@ -306,6 +305,7 @@ export class Streams {
   async stop(id: string): Promise<boolean> {
     const key = this.#key(parseId(id, "stream"));
     return await this.#perform("streams.stop", id, async () => {
+      const { untilStopped } = await import("./turns/running-answer.ts");
       const handle = await this.#find(key);
       if (handle === undefined) return false;
       await handle.recoverAbandoned();

@@ -9,7 +9,7 @@ import type { WritesState } from "../../store/calls/write-watch.ts";
 import type { Core } from "../core/core.ts";
 import type { Handle } from "../handle/handle.ts";
 import { guardSecret } from "../devices/secret-check.ts";
-import { Outbox } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
 import type { OutboxState } from "./outbox-sums.ts";
 
 /** The health of the sessions of a process. */
@@ -48,7 +48,7 @@ export class FallbackRouter {
   readonly core: Core;
   /** Used while the primary store is unavailable. */
   readonly fallback: Core | undefined;
-  readonly #outbox: Outbox | undefined;
+  #outbox: Promise<Outbox> | undefined;
   #fallbackSessions = 0;
   #replaying: Promise<boolean> | undefined;
   #closing: Promise<void> | undefined;
@@ -58,7 +58,6 @@ export class FallbackRouter {
     this.core = core;
     this.fallback = fallback;
     if (fallback === undefined) return;
-    this.#outbox = new Outbox({ fallback, store: core });
     // The outbox file may contain turns of an earlier process.
     this.#schedule();
   }
@@ -93,16 +92,24 @@ export class FallbackRouter {
   /** Replay the turns of a session before it takes new ones. */
   async #replayFirst(handle: Handle, waiting: SessionKey): Promise<void> {
     try {
-      if ((await this.#outbox?.replaySession(waiting)) === true) await handle.refresh();
+      if ((await (await this.#loadOutbox())?.replaySession(waiting)) === true) await handle.refresh();
     } catch (error) {
       // The outbox keeps the turns and retries; the session stays usable meanwhile.
       if (!(error instanceof SessionError) || error.code === "store_unavailable") throw error;
     }
   }
 
+  /** The outbox; undefined without a fallback. The first call loads it, and it counts what was committed before. */
+  async #loadOutbox(): Promise<Outbox | undefined> {
+    const { core: store, fallback } = this;
+    if (fallback === undefined) return undefined;
+    this.#outbox ??= import("./outbox.ts").then(({ Outbox }) => new Outbox({ fallback, store }));
+    return await this.#outbox;
+  }
+
   async health(): Promise<Health> {
     const breaker = this.core.breaker.state;
-    const outbox = (await this.#outbox?.state()) ?? null;
+    const outbox = (await (await this.#loadOutbox())?.state()) ?? null;
     const store = breaker.since === null ? "up" : "down";
     const isStateless = store === "down" && this.fallback !== undefined;
     const degraded = isStateless || (outbox !== null && (outbox.waiting > 0 || outbox.parkedItems > 0));
@@ -138,7 +145,7 @@ export class FallbackRouter {
     let unsent = 0;
     try {
       await this.#replayLast();
-      unsent = (await this.#outbox?.state())?.waiting ?? 0;
+      unsent = (await (await this.#loadOutbox())?.state())?.waiting ?? 0;
     } finally {
       try {
         await fallback.close();
@@ -177,8 +184,9 @@ export class FallbackRouter {
   }
 
   async #replayAll(): Promise<boolean> {
-    if (this.#outbox === undefined) return false;
+    const outbox = await this.#loadOutbox();
+    if (outbox === undefined) return false;
     await guardSecret(this.core);
-    return await this.#outbox.replay();
+    return await outbox.replay();
   }
 }

@@ -8,8 +8,8 @@ import type { FoldedResult, Rule, WriteOptions } from "../core/writable-session.
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Handle } from "../handle/handle.ts";
 import type { FoldingPlace } from "../handle/operation-queue.ts";
-import { lastTurn } from "../turns/begin.ts";
 import { guardSameContent, writeKeyed, writeOnce } from "../turns/keyed-write.ts";
+import { lastTurn } from "../turns/last-turn.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { answeringAgent } from "./named-agent.ts";
 import { newTurn, turnInputNames, type TurnInput } from "./turn-input.ts";

@@ -5,10 +5,9 @@ import { defined } from "../../domain/values/defined.ts";
 import { SessionError } from "../../errors.ts";
 import { useReferences } from "../attachments/put.ts";
 import type { Handle } from "../handle/handle.ts";
+import { parseAfter, parseKeep } from "../options/arguments.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
-import { beginOn } from "../turns/begin.ts";
-import { parseAfter, parseKeep } from "../turns/question.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import type { WriteKey } from "./append.ts";
 import { answeringAgent } from "./named-agent.ts";
@@ -55,6 +54,7 @@ export async function beginTurnOn(
   const keeps = parseKeep(keep, after);
   const flushes = parseFlush(flush);
   return await handle.inOrder(async () => {
+    const { beginOn } = await import("../turns/begin.ts");
     await useReferences(handle, open.input);
     const replaces = after === undefined ? undefined : parseAfter(after);
     const how = { ticket: null, named: agent !== undefined, after: replaces, keep: keeps, flush: flushes };

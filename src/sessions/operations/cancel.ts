@@ -5,7 +5,6 @@ import { interruptions } from "../../errors/answer-problems.ts";
 import { requestCancel, withdrawWaiters } from "../../domain/turns/leases.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import type { Handle } from "../handle/handle.ts";
-import { untilStopped } from "../turns/running-answer.ts";
 import { guardWriteKey, type WriteKey } from "./append.ts";
 
 /** The turn that is asked to stop; the question was withdrawn from the queue; or a turn that waited was interrupted. */
@@ -18,7 +17,10 @@ export async function cancelOn(handle: Handle, options: WriteKey): Promise<boole
   const parsed = key === undefined ? undefined : parseId(key, "key");
   const stopped = await handle.operate("cancel", () => stop(handle, parsed));
   // Outside of the operation: later calls of this session need not wait for the writer.
-  if (typeof stopped === "number") await untilStopped(handle, stopped);
+  if (typeof stopped === "number") {
+    const { untilStopped } = await import("../turns/running-answer.ts");
+    await untilStopped(handle, stopped);
+  }
   return stopped !== undefined;
 }
 

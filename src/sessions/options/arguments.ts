@@ -46,3 +46,17 @@ export function parseWaitingReason(reason: string, name: string = "reason"): str
   if (isPrintable(parsed)) return parsed;
   throw invalidArgument(name, reason, { expected: "name", min: 1, max: labelTextMax });
 }
+
+/** The number of the last turn that is not replaced. */
+export function parseAfter(after: unknown): number {
+  if (Number.isSafeInteger(after) && (after as number) >= 0) return after as number;
+  throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
+}
+
+/** Whether a branch keeps the replaced turns. */
+export function parseKeep(keep: unknown, after: unknown): boolean {
+  if (keep === undefined) return false;
+  if (typeof keep !== "boolean") throw invalidArgument("keep", keep, { expected: "boolean" });
+  if (keep && after === undefined) throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
+  return keep;
+}

@@ -17,45 +17,22 @@ import { SessionLog } from "../logs/session-log.ts";
 import type { SessionWrite, WriteOutcome } from "../logs/session-write.ts";
 import { writeOn } from "../logs/write.ts";
 import { appendOn, type WriteKey } from "../operations/append.ts";
-import { approveOn, type ApproveOptions, type Decisions } from "../operations/approve.ts";
+import type { ApproveOptions, Decisions } from "../operations/approve.ts";
 import { beginTurnOn, type BeginTurnOptions } from "../operations/begin.ts";
 import { cancelOn } from "../operations/cancel.ts";
 import { endOn, type EndOptions } from "../operations/end.ts";
 import { endHandoffOn, handOffOn, type HandOffOptions } from "../operations/handoff.ts";
 import { breakLeaseOn, exclusiveOn, leaseHolderOf, leaseOn, type LeaseHolder } from "../operations/lease.ts";
 import { clearLegalHoldOn, setLegalHoldOn } from "../operations/legal-hold.ts";
-import {
-  markOn,
-  memoryOn,
-  rateOn,
-  ratingsOn,
-  summariesOn,
-  summarizeOn,
-  type NewRating,
-  type RatingQuery,
-  type SessionMemory,
-  type SummarizeOptions,
-} from "../operations/memory.ts";
-import { truncateOn } from "../operations/truncate.ts";
+import type { markOn, NewRating, RatingQuery, SessionMemory, SummarizeOptions } from "../operations/memory.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
-import { resumeOn, sealWaitingOn, waitingOn } from "../operations/waiting.ts";
 import { updateOn, type SessionPatch } from "../operations/update.ts";
 import type { BusyPolicy } from "../options/options.ts";
 import { areTraced, traceCall, traceStep } from "../tracing/operation.ts";
-import { consult } from "../turns/consult.ts";
-import {
-  branchesOn,
-  compareOn,
-  removeBranchOn,
-  switchOn,
-  type Branch,
-  type BranchComparison,
-  type BranchQuery,
-} from "../branches/branches.ts";
+import type { Branch, BranchComparison, BranchQuery } from "../branches/branches.ts";
 import { readMessagesAs, type MessagesQuery } from "./messages-as.ts";
 import { readEvents, readTurns, type EntryRange, type TurnRange } from "../turns/entry-reader.ts";
 import type { ConsultOptions } from "../turns/question.ts";
-import { followedSession, recoverPolled, runningAnswer } from "../turns/running-answer.ts";
 import type { SessionLease } from "../turns/session-lease.ts";
 import type { TurnInProgress } from "../turns/progress/turn-in-progress.ts";
 import type { Seal } from "../turns/progress/seal.ts";
@@ -158,7 +135,10 @@ export class Session {
   async consult(question: MessageInput, options: ConsultOptions = {}): Promise<Answer> {
     this.#handle.core.guardOpen();
     const asked = { message: question, options, busy: this.#busy };
-    return await this.#handle.countingConflicts(() => consult(this.#handle, asked));
+    return await this.#handle.countingConflicts(async () => {
+      const { consult } = await import("../turns/consult.ts");
+      return await consult(this.#handle, asked);
+    });
   }
 
   /**
@@ -203,7 +183,10 @@ export class Session {
    * @throws SessionError `range_invalid`, `argument_invalid`
    */
   async branches(query: BranchQuery = {}): Promise<readonly Branch[]> {
-    return await traceCall(this.#handle.about("branches"), () => branchesOn(this.#handle, query));
+    return await traceCall(this.#handle.about("branches"), async () => {
+      const { branchesOn } = await import("../branches/branches.ts");
+      return await branchesOn(this.#handle, query);
+    });
   }
 
   /**
@@ -213,7 +196,10 @@ export class Session {
    */
   async switchTo(branch: string): Promise<SessionInfo> {
     this.#handle.core.guardStore();
-    await this.#handle.operate("switchTo", () => switchOn(this.#handle, branch));
+    await this.#handle.operate("switchTo", async () => {
+      const { switchOn } = await import("../branches/branches.ts");
+      await switchOn(this.#handle, branch);
+    });
     return this.info;
   }
 
@@ -222,7 +208,10 @@ export class Session {
    * @throws SessionError `branch_not_found`
    */
   async compare(a: string, b: string): Promise<BranchComparison> {
-    return await traceCall(this.#handle.about("compare"), () => compareOn(this.#handle, a, b));
+    return await traceCall(this.#handle.about("compare"), async () => {
+      const { compareOn } = await import("../branches/branches.ts");
+      return await compareOn(this.#handle, a, b);
+    });
   }
 
   /**
@@ -231,7 +220,10 @@ export class Session {
    */
   async removeBranch(branch: string): Promise<void> {
     this.#handle.core.guardStore();
-    await this.#handle.operate("removeBranch", () => removeBranchOn(this.#handle, branch));
+    await this.#handle.operate("removeBranch", async () => {
+      const { removeBranchOn } = await import("../branches/branches.ts");
+      await removeBranchOn(this.#handle, branch);
+    });
   }
 
   /**
@@ -239,6 +231,7 @@ export class Session {
    * @throws SessionError `session_not_found`; the answer throws later errors
    */
   async running(): Promise<Answer | undefined> {
+    const { followedSession, runningAnswer } = await import("../turns/running-answer.ts");
     return await runningAnswer(followedSession(this.#handle));
   }
 
@@ -295,7 +288,10 @@ export class Session {
    */
   async truncate(after: number): Promise<void> {
     this.#handle.core.guardStore();
-    await this.#handle.operate("truncate", () => truncateOn(this.#handle, after));
+    await this.#handle.operate("truncate", async () => {
+      const { truncateOn } = await import("../operations/truncate.ts");
+      await truncateOn(this.#handle, after);
+    });
   }
 
   /**
@@ -307,17 +303,24 @@ export class Session {
    */
   async summarize(options: SummarizeOptions = {}): Promise<Summary | null> {
     this.#handle.core.guardStore();
-    return await traceCall(this.#handle.about("summarize"), () => summarizeOn(this.#handle, options));
+    return await traceCall(this.#handle.about("summarize"), async () => {
+      const { summarizeOn } = await import("../operations/memory.ts");
+      return await summarizeOn(this.#handle, options);
+    });
   }
 
   /** The summaries of the current branch, those that cover most first. Models are shown the first one. */
-  summaries(): AsyncIterable<Summary> {
-    return summariesOn(this.#handle);
+  async *summaries(): AsyncIterable<Summary> {
+    const { summariesOn } = await import("../operations/memory.ts");
+    yield* summariesOn(this.#handle);
   }
 
   /** The turns of the current branch that are pinned, and those that are left out. */
   async memory(): Promise<SessionMemory> {
-    return await traceCall(this.#handle.about("memory"), () => memoryOn(this.#handle));
+    return await traceCall(this.#handle.about("memory"), async () => {
+      const { memoryOn } = await import("../operations/memory.ts");
+      return await memoryOn(this.#handle);
+    });
   }
 
   /**
@@ -354,7 +357,10 @@ export class Session {
     mark: Omit<Parameters<typeof markOn>[1], "turn">,
   ): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await traceCall(this.#handle.about(operation), () => markOn(this.#handle, { turn, ...mark }));
+    return await traceCall(this.#handle.about(operation), async () => {
+      const { markOn } = await import("../operations/memory.ts");
+      return await markOn(this.#handle, { turn, ...mark });
+    });
   }
 
   /**
@@ -365,12 +371,18 @@ export class Session {
    */
   async rate(turn: number, rating: NewRating): Promise<void> {
     this.#handle.core.guardStore();
-    await traceCall(this.#handle.about("rate"), () => rateOn(this.#handle, turn, rating));
+    await traceCall(this.#handle.about("rate"), async () => {
+      const { rateOn } = await import("../operations/memory.ts");
+      await rateOn(this.#handle, turn, rating);
+    });
   }
 
   /** The ratings of the turns of the current branch, in the order of the turns. @throws SessionError `argument_invalid` */
   async ratings(query: RatingQuery = {}): Promise<readonly Rating[]> {
-    return await traceCall(this.#handle.about("ratings"), () => ratingsOn(this.#handle, query));
+    return await traceCall(this.#handle.about("ratings"), async () => {
+      const { ratingsOn } = await import("../operations/memory.ts");
+      return await ratingsOn(this.#handle, query);
+    });
   }
 
   /**
@@ -508,7 +520,10 @@ export class Session {
    * @throws SessionError `session_not_found`
    */
   async waiting(): Promise<WaitingTurn | null> {
-    return await traceCall(this.#handle.about("waiting"), () => waitingOn(this.#handle));
+    return await traceCall(this.#handle.about("waiting"), async () => {
+      const { waitingOn } = await import("../operations/waiting.ts");
+      return await waitingOn(this.#handle);
+    });
   }
 
   /**
@@ -518,7 +533,10 @@ export class Session {
    *   `interrupted` if its time is up, `busy`, that of the session's state
    */
   async resume(token: string): Promise<TurnInProgress> {
-    return await this.#handle.operate("resume", () => resumeOn(this.#handle, token));
+    return await this.#handle.operate("resume", async () => {
+      const { resumeOn } = await import("../operations/waiting.ts");
+      return await resumeOn(this.#handle, token);
+    });
   }
 
   /**
@@ -528,7 +546,10 @@ export class Session {
    *   turn still waits
    */
   async sealWaiting(token: string, seal: Seal = {}): Promise<Turn> {
-    return await this.#handle.operate("sealWaiting", () => sealWaitingOn(this.#handle, token, seal));
+    return await this.#handle.operate("sealWaiting", async () => {
+      const { sealWaitingOn } = await import("../operations/waiting.ts");
+      return await sealWaitingOn(this.#handle, token, seal);
+    });
   }
 
   /**
@@ -539,7 +560,10 @@ export class Session {
    *   turn still waits; the answer throws later errors
    */
   async approve(token: string, decisions: Decisions, options: ApproveOptions = {}): Promise<Answer> {
-    return await traceCall(this.#handle.about("approve"), () => approveOn(this.#handle, token, decisions, options));
+    return await traceCall(this.#handle.about("approve"), async () => {
+      const { approveOn } = await import("../operations/approve.ts");
+      return await approveOn(this.#handle, token, decisions, options);
+    });
   }
 
   /** Load the holder of the lease, and check whether it is alive; null: no lease. */
@@ -552,7 +576,10 @@ export class Session {
    * left nothing.
    */
   async recover(): Promise<boolean> {
-    return await this.#handle.operate("recover", () => recoverPolled(this.#handle));
+    return await this.#handle.operate("recover", async () => {
+      const { recoverPolled } = await import("../turns/running-answer.ts");
+      return await recoverPolled(this.#handle);
+    });
   }
 
   /**

@@ -28,6 +28,7 @@ import type { Rule, WriteOptions, WriteResult } from "../core/writable-session.t
 import { putStaying, stayingUpTo, type StayingMarks } from "../turn-marks/turn-changes.ts";
 import { readTruncated } from "./entry-reader.ts";
 import { guardSameContent, writeOnce } from "./keyed-write.ts";
+import { lastTurn } from "./last-turn.ts";
 import { dailyGuard } from "../budgets/daily-guard.ts";
 import type { Flush } from "../../domain/writes/flush.ts";
 import { TurnInProgress } from "./progress/turn-in-progress.ts";
@@ -265,11 +266,4 @@ async function writeAgain(
     }
   }
   return undefined;
-}
-
-/** The turn that a change appended. */
-export function lastTurn(change: Change): Entry {
-  const entry = change.splices.find(({ log }) => log === "turns")?.entries.at(-1);
-  if (entry === undefined) throw new Error("the change brought no turn");
-  return entry;
 }

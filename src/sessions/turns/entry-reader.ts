@@ -8,7 +8,6 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import { readTurn, type Turn } from "../../domain/turns/turn.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
 import { SessionError } from "../../errors.ts";
-import { branchEntries } from "../branches/branches.ts";
 import type { Handle } from "../handle/handle.ts";
 import { treeFor } from "../handle/kept-turns.ts";
 import { readLog } from "../core/log-reader.ts";
@@ -51,6 +50,7 @@ async function* readBranch(handle: Handle, branch: string, range: EntryRange): A
   guardRange(range);
   const { last, from = 1, before, to = Number.MAX_SAFE_INTEGER, onUnreadable } = range;
   const bounds = { last, from, to: before === undefined ? to : before - 1 };
+  const { branchEntries } = await import("../branches/branches.ts");
   for await (const entry of branchEntries(handle, branch, bounds)) {
     const turn = readTurn(entry);
     if (typeof turn === "string") onUnreadable?.({ seq: entry.seq, reason: turn });

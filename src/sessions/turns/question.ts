@@ -11,7 +11,6 @@ import { parseMessages, readableTurns, type Message, type MessageInput } from ".
 import { parseWindow, type Window, type WindowBounds } from "../../domain/request/window.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
 import { useReferences } from "../attachments/put.ts";
@@ -22,6 +21,7 @@ import type { Model, ModelRequest, ModelSettings } from "../options/model.ts";
 import { parseModelSettings } from "../options/model-settings.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
+import { parseAfter, parseKeep } from "../options/arguments.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { dueSummary, type DueSummary } from "../memory/compact.ts";
 import { rememberedTurns, tailFor } from "./past-turns.ts";
@@ -183,20 +183,6 @@ function withResolvedAttachments(core: Core, session: SessionRecord, model: Mode
 /** The signal that ends the wait for a busy session. */
 export function waitSignal({ signal, withdraw }: ConsultOptions): AbortSignal | undefined {
   return signal !== undefined && withdraw !== undefined ? AbortSignal.any([signal, withdraw]) : (signal ?? withdraw);
-}
-
-/** @throws SessionError `argument_invalid` */
-export function parseAfter(after: unknown): number {
-  if (Number.isSafeInteger(after) && (after as number) >= 0) return after as number;
-  throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
-}
-
-/** Whether a branch keeps the replaced turns. @throws SessionError `argument_invalid` */
-export function parseKeep(keep: unknown, after: unknown): boolean {
-  if (keep === undefined) return false;
-  if (typeof keep !== "boolean") throw invalidArgument("keep", keep, { expected: "boolean" });
-  if (keep && after === undefined) throw invalidArgument("after", after, { expected: "whole_number", min: 0 });
-  return keep;
 }
 
 /** A turn that began, and the logs as loaded before it. */
