@@ -304,6 +304,7 @@ function replayOne(replayed: Replayed, event: SessionEvent, timeUp: number): Par
     case "superseded":
     case "device_linked":
     case "conflicted":
+    case "attachment_lost":
       return {};
     default:
       return {}; // an event of an application

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { copySessions, doctor, exportSessions, type DoctorRequest, type Finding } from "../../src/admin.ts";
-import { hasCode, type AttachmentStore, type Session, type Sessions } from "../../src/index.ts";
+import { hasCode, type AttachmentStore, type Model, type Session, type Sessions, type Value } from "../../src/index.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { ObjectStore } from "../support/object-store.ts";
 
@@ -55,6 +55,8 @@ const isDamaged = (error: unknown): boolean => {
   return true;
 };
 
+const lostPart = { type: "text", text: "(attachment of type image/png, whose bytes are lost)" };
+
 /** What happened to an object; undefined: it is gone. */
 const damages: readonly [string, (bytes: Buffer) => Buffer | undefined][] = [
   ["has other bytes", (bytes) => Buffer.from(bytes).fill("x", 7, 8)],
@@ -73,7 +75,7 @@ for (const [what, damaged] of damages)
     }
     const { bytes, error } = await piecesOf(session);
     assert(isDamaged(error) && bytes < given.length, `${bytes} bytes`);
-    await assert.rejects(session.messages({ as: "openai" }), isDamaged);
+    assert.deepEqual(await session.messages({ as: "openai" }), [{ role: "user", content: [lostPart] }]);
     await assert.rejects(sessions.snapshot("s"), isDamaged);
     const skipped: string[] = [];
     const onSkipped = (id: string, error: unknown): void => void (isDamaged(error) && skipped.push(id));
@@ -92,6 +94,47 @@ for (const [what, damaged] of damages)
     assert(found[0]?.what.includes(hash), found[0]?.what);
     const range = await session.attachments.open(hash, { from: 10, to: 19 });
     if (what !== "is missing") assert.equal(Buffer.concat(await Array.fromAsync(range)).length, 10);
+  });
+
+for (const [what, damaged] of damages)
+  test(`a conversation goes on where the object of an attachment ${what}: the model gets a text, and one event says so`, async () => {
+    await using place = await attached();
+    const { objects, session } = place;
+    const whole = new Map(objects.objects);
+    for (const [name, bytes] of whole) {
+      const left = damaged(bytes);
+      if (left === undefined) objects.objects.delete(name);
+      else objects.objects.set(name, left);
+    }
+    const asked: Value[] = [];
+    const model: Model = async function* ({ messages }) {
+      asked.push(messages[0]?.content ?? null);
+      yield { type: "text", text: "yes" };
+    };
+    for (let question = 1; question <= 2; question++)
+      await (
+        await session.consult("what is on it?", { model, window: 5 })
+      ).done;
+    assert.deepEqual(asked[0], [lostPart, { type: "text", text: "what is on it?" }]);
+    const lost = (await Array.fromAsync(session.events())).filter(({ type }) => type === "attachment_lost");
+    assert.deepEqual(
+      lost.map((event) => [event.type === "attachment_lost" && event.hash, event.severity]),
+      [[hash, "warning"]],
+      "the second question shows it again, and adds no event",
+    );
+    // The bytes are found again.
+    for (const [name, bytes] of whole) objects.objects.set(name, bytes);
+    await (
+      await session.consult("and now?", { model, window: 5 })
+    ).done;
+    assert.match(JSON.stringify(asked[2]), /data:image\/png;base64,/);
+    // A bucket that cannot be reached is an error: the same question may succeed later.
+    objects.before = () => {
+      throw new Error("the bucket is away");
+    };
+    await assert.rejects((await session.consult("and now?", { model, window: 5 })).done, (error) =>
+      hasCode(error, "attachment_store_failed"),
+    );
   });
 
 test("the doctor says once that it opens no attachment store", async () => {
@@ -128,7 +171,8 @@ test("the error of an attachment store has a reason where its own error has no t
   place.objects.before = () => undefined;
   const get = place.objects.get.bind(place.objects);
   // A store written in JavaScript may give null, or bytes that cannot be iterated as pieces.
-  place.objects.get = async () => null as unknown as undefined;
+  place.objects.get = async (name, range) =>
+    place.objects.markers.has(name) ? await get(name, range) : (null as unknown as undefined);
   assert(isDamaged((await piecesOf(place.session)).error));
   place.objects.get = async (name, range) =>
     Buffer.concat(await Array.fromAsync((await get(name, range)) ?? [])) as unknown as AsyncIterable<Uint8Array>;

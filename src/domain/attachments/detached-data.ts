@@ -51,6 +51,17 @@ export function givenText(text: string, base64Of: (hash: string) => string | und
   });
 }
 
+const lostForm =
+  /^(?:data:([^,;]{1,100})[^,]{0,100};base64,)?attachment\+(?:base64:|data:([^,;"]{1,100})[^,"]{0,100};)sha256,([0-9a-f]{64})$/;
+const lostLengthMax = 600;
+
+/** The mark that a text of a message is, perhaps as the base64 of a data URL: it stays where the bytes are lost. */
+export function lostMarkIn(text: string): Mark | undefined {
+  if (text.length > lostLengthMax || !mayHaveMarks(text)) return undefined;
+  const [, around, type = around, hash] = lostForm.exec(text) ?? [];
+  return hash === undefined ? undefined : { type, hash };
+}
+
 /** The mark that stands for data. */
 export function markOf({ type, hash }: Mark): string {
   return type === undefined ? `attachment+base64:${sign}${hash}` : `attachment+data:${type};${sign}${hash}`;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mayRefer, partOf, readReferenceUrl, referencesIn, replacedReferences } from "./reference-url.ts";
+import { mayRefer, partOf, readReferenceUrl, referencesIn, replacedUrls } from "./reference-url.ts";
 
 const hash = "ab".repeat(32);
 const url = `attachment:image/png;sha256,${hash}`;
@@ -32,14 +32,11 @@ test("a reference is found in every part but a text, at any depth, and nowhere e
 test("references are replaced at any depth, and a part of which one has no text is undefined", () => {
   const picture = partOf({ hash, type: "image/png", length: 1 });
   const part = { type: "tool_result", content: [{ type: "text", text: url }, picture] };
-  assert.deepEqual(
-    replacedReferences(part, ({ type }) => `data:${type}`),
-    { type: "tool_result", content: [part.content[0], { type: "image_url", image_url: { url: "data:image/png" } }] },
-  );
-  assert.equal(
-    replacedReferences(part, () => undefined),
-    undefined,
-  );
+  assert.deepEqual(replacedUrls(part, { read: readReferenceUrl, textFor: ({ type }) => `data:${type}` }), {
+    type: "tool_result",
+    content: [part.content[0], { type: "image_url", image_url: { url: "data:image/png" } }],
+  });
+  assert.equal(replacedUrls(part, { read: readReferenceUrl, textFor: () => undefined }), undefined);
 });
 
 test("a reference has the media type with its parameters", () => {

@@ -51,20 +51,28 @@ function mayHold(value: Value | undefined): boolean {
   return false;
 }
 
+/** Reads what a text of a message stands for; undefined for any other text. */
+type ReadUrl<Found> = (text: string) => Found | undefined;
+
 /** The references in the parts of messages. A text that only reads like one is none. */
 export function referencesIn(messages: readonly Pick<Message, "content">[]): readonly ReferenceUrl[] {
-  const found: ReferenceUrl[] = [];
-  for (const { content } of messages) if (typeof content === "object") collect(content, found);
+  return urlsIn(messages, readReferenceUrl);
+}
+
+/** What `read` finds in the parts of messages, but for their texts. */
+export function urlsIn<Found>(messages: readonly Pick<Message, "content">[], read: ReadUrl<Found>): readonly Found[] {
+  const found: Found[] = [];
+  for (const { content } of messages) if (typeof content === "object") collect(content, read, found);
   return found;
 }
 
-function collect(value: Value | undefined, found: ReferenceUrl[]): void {
-  if (Array.isArray(value)) for (const item of value as readonly Value[]) collect(item, found);
+function collect<Found>(value: Value | undefined, read: ReadUrl<Found>, found: Found[]): void {
+  if (Array.isArray(value)) for (const item of value as readonly Value[]) collect(item, read, found);
   if (!isFields(value)) return;
   for (const [name, field] of Object.entries(value)) {
-    const reference = typeof field === "string" && name !== "text" ? readReferenceUrl(field) : undefined;
-    if (reference === undefined) collect(field, found);
-    else found.push(reference);
+    const url = typeof field === "string" && name !== "text" ? read(field) : undefined;
+    if (url === undefined) collect(field, read, found);
+    else found.push(url);
   }
 }
 
@@ -74,22 +82,26 @@ export function hashesNamedIn(text: string): readonly string[] {
   return [...text.matchAll(/attachment:[^"]{0,255};sha256,([0-9a-f]{64})/g)].map(([, hash = ""]) => hash);
 }
 
-/** The part with another text for each of its references; undefined where one of them has none, and nothing takes its place. */
-export function replacedReferences(
-  part: Value,
-  textFor: (reference: ReferenceUrl) => string | undefined,
+/** How the references of a part are replaced. */
+interface Replacing<Found> {
+  readonly read: ReadUrl<Found>;
+  readonly textFor: (found: Found) => string | undefined;
   /** Takes the place of the item of a list with a reference that has no text. */
-  instead?: () => Value,
-): Value | undefined {
+  readonly instead?: () => Value;
+}
+
+/** The part with another text for each of its references; undefined where one of them has none, and nothing takes its place. */
+export function replacedUrls<Found>(part: Value, replacing: Replacing<Found>): Value | undefined {
+  const { read, textFor, instead } = replacing;
   if (Array.isArray(part)) {
-    const items = (part as readonly Value[]).map((item) => replacedReferences(item, textFor, instead) ?? instead?.());
+    const items = (part as readonly Value[]).map((item) => replacedUrls(item, replacing) ?? instead?.());
     return items.includes(undefined) ? undefined : (items as readonly Value[]);
   }
   if (!isFields(part)) return part;
   const fields: { [name: string]: Value } = {};
   for (const [name, value] of Object.entries(part)) {
-    const reference = name !== "text" && typeof value === "string" ? readReferenceUrl(value) : undefined;
-    const replaced = reference === undefined ? replacedReferences(value, textFor, instead) : textFor(reference);
+    const url = name !== "text" && typeof value === "string" ? read(value) : undefined;
+    const replaced = url === undefined ? replacedUrls(value, replacing) : textFor(url);
     if (replaced === undefined) return undefined;
     fields[name] = replaced;
   }

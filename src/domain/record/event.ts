@@ -116,6 +116,8 @@ export type EventData =
       readonly seenVersion: number;
       readonly storedVersion: number;
     }
+  /** A model was asked without the bytes of this attachment, which are missing or are not those that were put. */
+  | { readonly type: "attachment_lost"; readonly hash: string }
   /** It was forked from another session, whose turns it shares up to number `turn`. */
   | { readonly type: "forked"; readonly from: string; readonly turn: number };
 
@@ -182,6 +184,7 @@ export const eventKinds: Readonly<Record<OwnEventType, EventKind>> = {
   calls_decided: info("waiting"),
   wait_ended: { category: "waiting", severity: "warning", status: "ok" },
   conflicted: { category: "lifecycle", severity: "warning", status: "ok" },
+  attachment_lost: { category: "lifecycle", severity: "warning", status: "ok" },
 };
 
 /** One entry of the log of events. */

@@ -364,8 +364,9 @@ function blocksOf(content: Value | undefined): KnownPart {
 /** Bytes or base64 as a data URL; undefined for an address, and for no content. */
 function dataUrl(content: Value | undefined, mediaType: string): string | undefined {
   const text = content instanceof Uint8Array ? base64Of(content) : stringOf(content);
-  if (text.startsWith("data:")) return text;
-  return text === "" || mediaType === "" || /^[a-z][a-z0-9+.-]*:/i.test(text)
+  if (text.startsWith("data:") || text.startsWith("attachment+data:")) return text;
+  // The marks of data whose bytes are lost are no addresses: a text says so to the model.
+  return text === "" || mediaType === "" || /^(?!attachment\+base64:)[a-z][a-z0-9+.-]*:/i.test(text)
     ? undefined
     : `data:${mediaType};base64,${text}`;
 }

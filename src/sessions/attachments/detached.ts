@@ -16,6 +16,7 @@ import { hasCode } from "../../errors.ts";
 import type { StoredForm } from "../../store/calls/stored-form.ts";
 import type { Core } from "../core/core.ts";
 import { bytesOf, countReferences } from "./list.ts";
+import { hasLostObject, objectOf } from "./objects.ts";
 import { entriesOfBytes } from "./pieces.ts";
 import { contentKey, newContent, newReference, referenceKey, referenceOf, usedReference } from "./records.ts";
 import { usedAgainMs } from "./put.ts";
@@ -104,6 +105,8 @@ class DetachedForm implements StoredForm {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const keys = [referenceKey(session, hash), contentKey(session.tenant, hash)];
       const [reference, content] = await core.findAll(keys);
+      // A message must not lose its data because an earlier one has lost the same.
+      if (content !== undefined && !(await isReadable(core, content))) return undefined;
       const isUsed = reference !== undefined && core.now() - referenceOf(reference).usedAt < usedAgainMs;
       if (isUsed && content !== undefined) return hash;
       if (reference === undefined && (await countReferences(core, session)) >= attachmentsMax) return undefined;
@@ -118,6 +121,17 @@ class DetachedForm implements StoredForm {
       if ((await core.commitBefore(changes)).status === "ok") return hash;
     }
     return undefined;
+  }
+}
+
+/** False for a content whose bytes are an object that this process cannot open. */
+async function isReadable(core: Core, content: SessionRecord): Promise<boolean> {
+  if (objectOf(content) === undefined) return true;
+  try {
+    return core.options.attachmentStore !== undefined && !(await hasLostObject(core, content));
+  } catch (error) {
+    if (hasCode(error, "attachment_store_failed")) return false;
+    throw error;
   }
 }
 

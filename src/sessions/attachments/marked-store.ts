@@ -1,10 +1,9 @@
 /**
  * The attachment store of these sessions. It gets a marker with its first object: an object whose name a record of the store of sessions
- * has. A process with another folder finds no marker there, and puts, reads and deletes nothing in it.
+ * has. A process with another folder finds no marker there, and puts and deletes nothing in it.
  */
 import { markerScope } from "../../domain/attachments/attachment.ts";
 import type { AttachmentStore, ObjectRange } from "../../domain/attachments/attachment-store.ts";
-import type { SessionRecord } from "../../domain/record/record.ts";
 import { sortableId } from "../../domain/values/ids.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import { SessionError } from "../../errors.ts";
@@ -38,11 +37,16 @@ export function openedAttachmentStore(core: Core): MarkedStore | undefined {
   return marked;
 }
 
-/** Every call fails with `attachment_store_failed` where the attachment store is not that of these sessions. */
+/**
+ * Puts, deletions and lists fail with `attachment_store_failed` where the attachment store is not that of these sessions. Each one looks
+ * for the marker: a disk may be unmounted while this process runs, and then the path is another, empty folder. A read looks for it where
+ * the object is missing.
+ */
 export class MarkedStore implements AttachmentStore {
   readonly #core: Core;
   readonly #store: AttachmentStore;
-  #isKnown = false;
+  /** The name of the marker, which never changes; undefined until a record with it was found. */
+  #marker: string | undefined;
 
   constructor(core: Core, store: AttachmentStore) {
     this.#core = core;
@@ -55,8 +59,10 @@ export class MarkedStore implements AttachmentStore {
   }
 
   async get(name: string, range: ObjectRange): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const opened = await this.#store.get(name, range);
+    if (opened != null) return opened;
     await this.verify();
-    return await this.#store.get(name, range);
+    return undefined;
   }
 
   async delete(name: string): Promise<void> {
@@ -71,32 +77,37 @@ export class MarkedStore implements AttachmentStore {
 
   /** False where these sessions have no marker yet, because they have put no object. @throws SessionError `attachment_store_failed` */
   async verify(): Promise<boolean> {
-    if (this.#isKnown) return true;
-    const found = (await this.#core.find(markerKey))?.record;
-    if (found === undefined) return false;
-    const name = nameIn(found);
-    const opened = await this.#store.get(name, { from: 0, to: 0 });
-    if (opened == null) throw new SessionError("attachment_store_failed", { problem: "other_store", object: name });
+    const object = (this.#marker ??= await this.#namedMarker());
+    if (object === undefined) return false;
+    const opened = await this.#store.get(object, { from: 0, to: 0 });
+    if (opened == null) throw new SessionError("attachment_store_failed", { problem: "other_store", object });
     await Array.fromAsync(opened);
-    return (this.#isKnown = true);
+    return true;
   }
 
-  /** Puts a marker before the record that names it. Of several processes the first one has marked the store. */
+  /**
+   * Puts a marker before the record that names it. Of several processes the first one has marked the store. One that is killed in between
+   * leaves a marker that no record names: a few bytes, which the doctor does not report.
+   */
   async #mark(): Promise<void> {
     const core = this.#core;
     await core.learnTime();
     const name = `${markerFolder}/${sortableId(core.now(), core.options.clock.random(16))}`;
     await this.#store.put(name, markerBytes());
     const change = internalChange(core, markerKey, undefined, { metadata: { name }, ttlMs: durationMaxMs });
-    if ((await core.commit([change])).status !== "ok") await this.#store.delete(name);
+    await core.commit([change]);
+    this.#marker = await this.#namedMarker();
+    if (this.#marker !== name) await this.#store.delete(name);
     await this.verify();
+  }
+
+  /** The marker that the record of these sessions names. */
+  async #namedMarker(): Promise<string | undefined> {
+    const name = (await this.#core.find(markerKey))?.record.metadata["name"];
+    return typeof name === "string" ? name : undefined;
   }
 }
 
 async function* markerBytes(): AsyncGenerator<Uint8Array, void, undefined> {
   yield await Promise.resolve(new TextEncoder().encode("perdure"));
-}
-
-function nameIn({ metadata: { name } }: SessionRecord): string {
-  return typeof name === "string" ? name : "";
 }

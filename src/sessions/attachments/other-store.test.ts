@@ -1,10 +1,10 @@
 /** An attachment store that is not the one of the sessions: a mistyped folder. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { backupStore, erase, moveAttachments } from "../../admin.ts";
+import { backupStore, erase, moveAttachments, sweep } from "../../admin.ts";
 import { hasCode } from "../../errors.ts";
 import { folder } from "../../files/attachments/folder.ts";
 import { openSessions, type Sessions } from "../../index.ts";
@@ -60,4 +60,29 @@ test("with another folder or none, erase, put and move change nothing", async ()
   assert.equal((await erase(sessions, { user: "ada" })).erased.sessions, 1);
   assert.equal(filesIn(right), 1);
   assert(!existsSync(wrong));
+});
+
+test("a folder that another one replaces while a process runs gets nothing, and loses nothing", async () => {
+  const [mounted, away] = [join(place, "mounted"), join(place, "away")];
+  const bytes = new TextEncoder().encode("two");
+  await using sessions = await openSessions({
+    store: `sqlite:${join(place, "unmounted.db")}`,
+    sweep: false,
+    attachments: { in: folder(mounted) },
+  });
+  const session = await sessions.create({ id: "s" });
+  const { hash } = await session.attachments.put(bytes, { type: "text/plain" });
+  renameSync(mounted, away);
+  mkdirSync(mounted);
+  await assert.rejects(session.attachments.put(new Uint8Array(9), { type: "a/b" }), fails("other_store"));
+  await assert.rejects(session.attachments.put(bytes, { type: "a/b" }), fails("other_store"));
+  await assert.rejects(Array.fromAsync(await session.attachments.open(hash)), fails("other_store"));
+  await (await sessions.create({ id: "t" })).append({ input: "none" });
+  await session.remove();
+  assert.equal(filesIn(mounted), 0);
+  assert.equal(filesIn(away), 2, "the attachment and the marker");
+  rmSync(mounted, { recursive: true });
+  renameSync(away, mounted);
+  await sweep(sessions);
+  assert.equal(filesIn(mounted), 1, "the sweep deletes what was removed meanwhile");
 });

@@ -1,9 +1,11 @@
 /** Messages with the bytes of their attachments in place of the references. */
 import type { Attachment } from "../../domain/attachments/attachment.ts";
+import { lostMarkIn } from "../../domain/attachments/detached-data.ts";
 import {
   dataUrlOf,
-  referencesIn,
-  replacedReferences,
+  readReferenceUrl,
+  replacedUrls,
+  urlsIn,
   type ReferenceUrl,
 } from "../../domain/attachments/reference-url.ts";
 import type { Message } from "../../domain/turns/turn.ts";
@@ -16,18 +18,31 @@ import type { Referrer } from "./records.ts";
 /**
  * The messages as they leave the store: data URLs in place of references, or the URLs that `attachmentUrl` gives. The newest
  * messages come first, and each place of an attachment counts. Where one exceeds `requestAttachmentBytesMax` with those before it,
- * and where the session does not have it, a text names it.
+ * and where the session does not have it or its bytes are lost, a text names it. `onLost` gets the hashes of lost bytes.
+ * @throws SessionError `attachment_store_failed`
  */
 export async function resolvedMessages(
   core: Core,
   session: Referrer,
   messages: readonly Message[],
+  onLost?: (hashes: ReadonlySet<string>) => Promise<void>,
 ): Promise<readonly Message[]> {
-  if (referencesIn(messages).length === 0) return messages;
+  if (urlsIn(messages, readShown).length === 0) return messages;
   const resolver = new Resolver(core, session);
   const resolved: Message[] = [];
   for (const message of messages.toReversed()) resolved.push(await resolver.message(message));
+  if (resolver.lostHashes.size > 0) await onLost?.(resolver.lostHashes);
   return resolved.toReversed();
+}
+
+/** A reference, or the mark of data whose bytes are lost: an endpoint refuses both. */
+type ShownUrl = ReferenceUrl & { readonly isLost?: true };
+
+function readShown(text: string): ShownUrl | undefined {
+  const reference = readReferenceUrl(text);
+  if (reference !== undefined) return reference;
+  const mark = lostMarkIn(text);
+  return mark && { hash: mark.hash, type: mark.type ?? "application/octet-stream", isLost: true };
 }
 
 /** A reference, as its message shows it. */
@@ -38,6 +53,8 @@ class Resolver {
   readonly #session: Referrer;
   readonly #shown = new Map<string, Shown>();
   #bytesLeft: number;
+  /** The hashes of attachments and data whose bytes are lost. */
+  readonly lostHashes: Set<string> = new Set();
 
   constructor(core: Core, session: Referrer) {
     this.#core = core;
@@ -46,7 +63,7 @@ class Resolver {
   }
 
   async message(message: Message): Promise<Message> {
-    if (referencesIn([message]).length === 0) return message;
+    if (urlsIn([message], readShown).length === 0) return message;
     const { content } = message;
     if (!Array.isArray(content)) return { ...message, content: await this.#part(content as Value) };
     const parts: Value[] = [];
@@ -55,18 +72,18 @@ class Resolver {
   }
 
   async #part(part: Value): Promise<Value> {
-    for (const reference of referencesIn([{ content: [part] }])) await this.#resolve(reference);
+    for (const url of urlsIn([{ content: [part] }], readShown)) await this.#resolve(url);
     let missing = "";
-    const urlOf = (reference: ReferenceUrl): string | undefined => {
+    const textFor = (reference: ShownUrl): string | undefined => {
       const shown = this.#shown.get(keyOf(reference));
       if (shown === undefined || "missing" in shown) missing = shown?.missing ?? "";
       return shown === undefined || "missing" in shown ? undefined : shown.url;
     };
     const instead = (): Value => ({ type: "text", text: missing });
-    return replacedReferences(part, urlOf, instead) ?? instead();
+    return replacedUrls(part, { read: readShown, textFor, instead }) ?? instead();
   }
 
-  async #resolve(reference: ReferenceUrl): Promise<void> {
+  async #resolve(reference: ShownUrl): Promise<void> {
     const key = keyOf(reference);
     const shown = this.#shown.get(key);
     if (shown === undefined) this.#shown.set(key, await this.#show(reference));
@@ -77,7 +94,8 @@ class Resolver {
     }
   }
 
-  async #show({ hash, type }: ReferenceUrl): Promise<Shown> {
+  async #show({ hash, type, isLost }: ShownUrl): Promise<Shown> {
+    if (isLost === true) return this.#lost({ hash, type });
     let attachment: Attachment;
     try {
       attachment = await findAttachment(this.#core, this.#session, hash);
@@ -91,16 +109,31 @@ class Resolver {
     if (url !== undefined) return { url };
     if (length > this.#bytesLeft) return notShown({ type }, attachment);
     this.#bytesLeft -= length;
-    const chunks = await Array.fromAsync(bytesOf(this.#core, this.#session, attachment));
+    let chunks: readonly Uint8Array[];
+    try {
+      chunks = await Array.fromAsync(bytesOf(this.#core, this.#session, attachment));
+    } catch (error) {
+      if (!hasCode(error, "store_invalid")) throw error;
+      this.#bytesLeft += length;
+      return this.#lost({ ...attachment, type });
+    }
     return { url: dataUrlOf({ type }, Buffer.concat(chunks).toString("base64")), inline: attachment };
+  }
+
+  #lost({ hash, type, name }: Pick<Attachment, "hash" | "type" | "name">): Shown {
+    this.lostHashes.add(hash);
+    return { missing: `(${titled(name)} of type ${type}, whose bytes are lost)` };
   }
 }
 
 function notShown({ type }: Pick<ReferenceUrl, "type">, { name, length }: Attachment): Shown {
-  const named = name === undefined ? "attachment" : `attachment ${name}`;
-  return { missing: `(${named} of type ${type} with ${length} bytes, which is not shown again)` };
+  return { missing: `(${titled(name)} of type ${type} with ${length} bytes, which is not shown again)` };
 }
 
-function keyOf({ hash, type }: ReferenceUrl): string {
-  return `${hash}${type}`;
+function titled(name: string | undefined): string {
+  return name === undefined ? "attachment" : `attachment ${name}`;
+}
+
+function keyOf({ hash, type, isLost }: ShownUrl): string {
+  return `${isLost === true ? "lost " : ""}${hash}${type}`;
 }

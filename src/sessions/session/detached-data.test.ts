@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
-import { doctor, erase, sweep } from "../../admin.ts";
+import { ObjectStore } from "../../../test/support/object-store.ts";
+import { doctor, erase, moveAttachments, sweep } from "../../admin.ts";
+import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { Transaction } from "../../domain/record/change.ts";
 import type { Message } from "../../domain/turns/turn.ts";
 import { hasCode } from "../../errors.ts";
+import type { Model } from "../options/model.ts";
 import type { SessionsOptions } from "../options/options.ts";
 import { storeBefore } from "../../store/calls/forwarding-store.ts";
 import { markServed } from "../../store/calls/stored-form.ts";
@@ -220,4 +223,64 @@ test("a wrong limit of inline data is refused before anything is opened", () => 
     () => inMemory({ attachments: { inline: 1 } as never }),
     (error) => hasCode(error, "argument_invalid"),
   );
+});
+
+test("a message keeps data whose stored bytes are lost, or cannot be reached", async () => {
+  const objects = new ObjectStore();
+  await using place = detaching({ attachments: { inlineBytesMax: 1000, in: objects } });
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s" });
+  await session.append({ input: [picture] });
+  await moveAttachments(sessions, { to: "attachments" });
+  await session.append({ input: [picture] });
+  const given = async (): Promise<readonly Message[]> => {
+    const other = await place.another({ attachments: { inlineBytesMax: 1000, in: objects } }).get("s");
+    return (await Array.fromAsync(other.turns({ from: 3 }))).flatMap(({ input }) => input);
+  };
+  objects.before = () => {
+    throw new Error("the bucket is away");
+  };
+  await session.append({ input: [picture] });
+  objects.before = () => undefined;
+  const whole = new Map(objects.objects);
+  objects.objects.clear();
+  await session.append({ input: [picture] });
+  assert.deepEqual(await given(), [picture, picture]);
+  for (const [name, bytes] of whole) objects.objects.set(name, bytes);
+  await session.append({ input: [picture] });
+  assert.deepEqual(await given(), [picture, picture, picture]);
+  assert.equal((await storedTurns(place, session)).split("\n").filter((data) => data.length < 1000).length, 3);
+});
+
+test("data whose bytes are lost is a text for a model, in the forms of several providers", async () => {
+  await using place = detaching();
+  const { sessions } = place;
+  const session = await sessions.create({ id: "s" });
+  const source = { type: "base64", media_type: "image/png", data: base64 };
+  const sound = { data: base64, format: "wav" };
+  const content = [
+    { type: "image", source },
+    { type: "input_audio", input_audio: sound },
+    { type: "text", text: "what is it?" },
+  ];
+  await session.append({ input: [picture, { role: "user", content }] });
+  const { store } = coreOf(sessions);
+  const { records } = await store.find({ order: "key", tenant: "default\u0001contents", now: 0, limit: 10 });
+  for (const { tenant, id } of records)
+    await coreOf(sessions).commit([removeSession((await coreOf(sessions).load({ tenant, id })).record)]);
+  const shown: string[] = [];
+  const model: Model = async function* ({ messages }) {
+    shown.push(JSON.stringify(messages));
+    yield { type: "text", text: "yes" };
+  };
+  // Another process has nothing of it in memory.
+  const other = await place.another({ attachments: { inlineBytesMax: 1000 } }).get("s");
+  await (
+    await other.consult("well?", { model })
+  ).done;
+  assert.equal(shown[0]?.split("of type image/png, whose bytes are lost").length, 3, shown[0]);
+  assert.match(shown[0] ?? "", /of type application\/octet-stream, whose bytes are lost/);
+  assert.doesNotMatch(shown[0] ?? "", /sha256,/);
+  const lost = (await Array.fromAsync(other.events())).filter(({ type }) => type === "attachment_lost");
+  assert.equal(lost.length, 1);
 });

@@ -13,6 +13,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { parseId } from "../../domain/values/ids.ts";
 import { SessionError } from "../../errors.ts";
 import type { Loaded, LoadRequest } from "../../store/store.ts";
+import { recordLost } from "../attachments/lost.ts";
 import { useReferences } from "../attachments/put.ts";
 import { resolvedMessages } from "../attachments/resolved.ts";
 import type { Core } from "../core/core.ts";
@@ -24,6 +25,7 @@ import { parseFlush, type Flush } from "../../domain/writes/flush.ts";
 import { parseAfter, parseKeep } from "../options/arguments.ts";
 import { parseBusyPolicy, type BusyPolicy } from "../options/options.ts";
 import { dueSummary, type DueSummary } from "../memory/compact.ts";
+import { traceStep } from "../tracing/operation.ts";
 import { rememberedTurns, tailFor } from "./past-turns.ts";
 import { acquire, type Attempt, type Patience } from "./acquire.ts";
 import { beginOn, type BeginOptions, type BeginResult } from "./begin.ts";
@@ -134,7 +136,8 @@ export interface Asked {
 }
 
 /** @throws SessionError `message_invalid`, `argument_invalid`, `agent_unknown`, `id_invalid`, `model_missing` */
-export function parseQuestion({ core, record }: Handle, { message, options, ...asked }: Asked): Question {
+export function parseQuestion(handle: Handle, { message, options, ...asked }: Asked): Question {
+  const { core, record } = handle;
   guardNames(options, "consult", optionNames);
   const { agent: named } = options;
   const input = parseMessages(message, "user", "question");
@@ -152,7 +155,7 @@ export function parseQuestion({ core, record }: Handle, { message, options, ...a
     after: options.after === undefined ? undefined : parseAfter(options.after),
     keep: parseKeep(options.keep, options.after),
     named,
-    model: withResolvedAttachments(core, record, model),
+    model: withResolvedAttachments(handle, model),
     modelName: typeof options.model === "string" ? options.model : undefined,
     settings: options.settings,
     window,
@@ -163,10 +166,16 @@ export function parseQuestion({ core, record }: Handle, { message, options, ...a
   };
 }
 
-/** The model, which gets the bytes of attachments in place of references to them. */
-function withResolvedAttachments(core: Core, session: SessionRecord, model: Model): Model {
+/** The model, which gets the bytes of attachments in place of references to them, and texts where they are lost. */
+function withResolvedAttachments(handle: Handle, model: Model): Model {
+  const { core, record: session } = handle;
+  // The answer goes on where the event cannot be written; the tracing channel reports why.
+  const onLost = async (hashes: ReadonlySet<string>): Promise<void> => {
+    const view = handle.freshView();
+    await traceStep(view.about("record"), () => recordLost(view, hashes)).catch(() => undefined);
+  };
   const resolved = async <Request extends Pick<ModelRequest, "messages">>(request: Request): Promise<Request> => {
-    const messages = await resolvedMessages(core, session, request.messages);
+    const messages = await resolvedMessages(core, session, request.messages, onLost);
     return messages === request.messages ? request : { ...request, messages };
   };
   const answer: Model = async function* (request, context) {
