@@ -60,6 +60,8 @@ const build: RolldownOptions = {
         // For stores too, which need no sessions.
         part("domain", (id) => id.startsWith(source("domain/"))),
         part("perdure", () => true),
+        // Small sources that several adapters import: one file for all of them.
+        { name: "adapters", test: /\/src\/adapters\/(keys|peers)\/|\/shown-messages\.ts$/ },
       ],
     },
   },

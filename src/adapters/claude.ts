@@ -27,9 +27,8 @@ import {
 import { groupsOf, linesOf, mainLog, piecesOf, subpathOf, type ClaudeEntry, type Piece } from "./claude/entries.ts";
 import { behind, prefixOf, projectLabel, projectOf, sessionIdOf, type ClaudeSessionKey } from "./claude/keys.ts";
 import { packageClaude, type ClaudeSummary } from "./claude/package-claude.ts";
-import { adoptions, foreignLines, projectedTurns } from "./claude/turns.ts";
 import { namedSession } from "./keys/named-session.ts";
-import { isFailureOfTurns, type ProjectedWrite } from "./projection/projected-turns.ts";
+import type { ProjectedWrite } from "./projection/projected-turns.ts";
 
 export type { ClaudeEntry } from "./claude/entries.ts";
 export type { ClaudeSessionKey } from "./claude/keys.ts";
@@ -109,6 +108,7 @@ export class ClaudeStore {
       return entries.length === 0 ? null : linesOf(entries);
     }
     const lines = linesOf(await Array.fromAsync(session.log(mainLog).entries()));
+    const { foreignLines } = await import("./claude/turns.ts");
     const foreign = await foreignLines(session, key.sessionId, this.#sessions.limits);
     const grown = new Map(foreign.flatMap((one) => one.grown.map((line) => [line.uuid, line])));
     const all = [
@@ -161,6 +161,8 @@ export class ClaudeStore {
   }
 
   async #append(key: ClaudeSessionKey, pieces: readonly Piece[]): Promise<void> {
+    const { adoptions, projectedTurns } = await import("./claude/turns.ts");
+    const { isFailureOfTurns } = await import("./projection/projected-turns.ts");
     const isMain = key.subpath === undefined;
     const { limits } = this.#sessions;
     for (const group of groupsOf(pieces, limits)) {

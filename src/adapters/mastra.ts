@@ -8,8 +8,7 @@ import { parseLifetime } from "../domain/values/duration.ts";
 import { invalidArgument } from "../domain/values/invalid-argument.ts";
 import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { Sessions, type Lifetime } from "../index.ts";
-import { MastraMemory } from "./mastra/memory.ts";
-import { newMemoryStorage, type MemoryStorage } from "./mastra/package-mastra.ts";
+import type { MemoryStorage } from "./mastra/package-mastra.ts";
 
 /** Options of a memory. */
 export interface MastraMemoryOptions {
@@ -29,6 +28,8 @@ export async function perdureMemory(sessions: Sessions, options: MastraMemoryOpt
   guardNames(options, "options", optionNames);
   const { ttl } = options;
   if (ttl !== undefined) parseLifetime(ttl, "ttl");
+  const { MastraMemory } = await import("./mastra/memory.ts");
+  const { newMemoryStorage } = await import("./mastra/package-mastra.ts");
   const memory = new MastraMemory(sessions, ttl);
   const storage: unknown = Object.assign(await newMemoryStorage(), {
     supportsPartialThreadUpdate: true,

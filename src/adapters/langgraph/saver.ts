@@ -4,7 +4,6 @@ import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { addressOf, configOf, required } from "./address.ts";
-import { putCheckpoint } from "./checkpoint-put.ts";
 import { freshName, keyOf, prefixOf } from "../keys/composed-keys.ts";
 import type {
   ChannelVersion,
@@ -17,7 +16,6 @@ import type {
 } from "./package-checkpoint.ts";
 import { serializer } from "./serializer.ts";
 import { toStored } from "./stored-values.ts";
-import { ThreadReader } from "./thread-reader.ts";
 import { checkpointsLog, isCheckpoint, Thread, threadLabel, writesLog, type StoredCheckpoint } from "./thread.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
 
@@ -87,6 +85,7 @@ export class PerdureSaver {
     const { thread: threadId, ns = "", id } = addressOf(config);
     if (threadId === undefined) return undefined;
     const thread = this.#thread(threadId);
+    const { ThreadReader } = await import("./thread-reader.ts");
     const stored = await this.#stored(thread, ns, id);
     return stored && (await new ThreadReader(thread).tuple(stored, { isNamed: id !== undefined }));
   }
@@ -113,6 +112,7 @@ export class PerdureSaver {
     const wanted = { ns, id, before: before && addressOf(before).id, filter };
     let count = 0;
     if (count >= limit) return;
+    const { ThreadReader } = await import("./thread-reader.ts");
     for await (const one of this.#listed(thread)) {
       const reader = new ThreadReader(one);
       for await (const stored of storedIn(one, wanted)) {
@@ -146,7 +146,10 @@ export class PerdureSaver {
     const ns = address.ns ?? "";
     const thread = this.#thread(required(address.thread, "thread_id"));
     const put = { address: { ...address, ns }, checkpoint, metadata, newVersions };
-    await thread.inOrder(() => putCheckpoint(thread, put, { onFork: this.#onFork }));
+    await thread.inOrder(async () => {
+      const { putCheckpoint } = await import("./checkpoint-put.ts");
+      await putCheckpoint(thread, put, { onFork: this.#onFork });
+    });
     return configOf({ thread: thread.id, ns, id: checkpoint.id }, { isNamed: false });
   }
 
@@ -195,6 +198,7 @@ export class PerdureSaver {
   }): Promise<Record<string, DeltaChannelHistory>> {
     const { thread: threadId, ns = "", id } = addressOf(config);
     const thread = this.#thread(required(threadId, "thread_id"));
+    const { ThreadReader } = await import("./thread-reader.ts");
     return await new ThreadReader(thread).deltaHistory(await this.#stored(thread, ns, id), channels);
   }
 
