@@ -11,6 +11,7 @@ import { Host, startHost } from "./host.ts";
 import { resolveHostOptions, type HostOptions } from "./runtime/options.ts";
 import type { LiveSession } from "./runtime/live-session.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { until } from "../../test/support/until.ts";
 
 /** Runtime of these tests: counts messages in its state and obeys commands. */
 const counter = {
@@ -45,14 +46,6 @@ async function place(options: Partial<HostOptions> = {}) {
       await sessions.close();
     },
   };
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let look = 0; look < 300; look++) {
-    if (await condition()) return;
-    await sleep(10);
-  }
-  assert.fail("it did not come to that");
 }
 
 test("a message activates a session, it answers in order, and passivation saves its state", async () => {
@@ -290,13 +283,17 @@ test("a killed session answers nothing more; a stopped one finishes, up to a tim
   assert.equal(here.host.live("s"), undefined);
   assert.equal((await here.other.get("s")).info.lease, null);
 
+  const isAnswering = (): boolean => {
+    const { phase, mailbox } = here.host.live("s") ?? {};
+    return phase === "live" && mailbox === 0;
+  };
   const finishing = here.host.send("s", "slow");
-  await sleep(10);
+  await until(isAnswering);
   await here.host.stop("s");
   assert.equal(await finishing, 1);
 
   const hanging = assert.rejects(here.host.send("s", "hang"), { code: "runtime_failed" });
-  await sleep(10);
+  await until(isAnswering);
   const stopping = here.host.stop("s");
   await here.clock.advance(1200);
   await Promise.all([stopping, hanging]);
@@ -334,7 +331,7 @@ test("a message to a session that could not be passivated because the store was 
   here.store.plan((commit) => (commit <= last ? { fails: "before" } : undefined));
   const sent = host.send("s", "x");
   tarry();
-  assert.equal(await Promise.race([sent, sleep(2000)]), "still here");
+  assert.equal(await sent, "still here");
 });
 
 test("a session that should make room for another stays live while the store is away, and loses nothing", async () => {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { settled } from "../../test/support/count-timers.ts";
 import { identityOf } from "../domain/record/change.ts";
 import { SessionError } from "../errors.ts";
@@ -11,6 +10,7 @@ import { scriptedClock, type ScriptedClock } from "../testing/scripted-clock.ts"
 import { startHost, type Host } from "./host.ts";
 import type { HostOptions } from "./runtime/options.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { until } from "../../test/support/until.ts";
 
 const runtime: Runtime = {
   activate(session) {
@@ -54,14 +54,6 @@ async function place(options: Partial<HostOptions> = {}): Promise<Place> {
       await here.close(); // and the store, which they share
     },
   };
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let look = 0; look < 300; look++) {
-    if (await condition()) return;
-    await sleep(10);
-  }
-  assert.fail("it did not come to that");
 }
 
 test("a session is live in one host, and the others answer with its address", async () => {

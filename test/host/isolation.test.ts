@@ -15,6 +15,7 @@ import {
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { forwardClock } from "../support/forward-clock.ts";
 import { isThorough, rounds } from "../support/rounds.ts";
+import { until } from "../support/until.ts";
 
 const runtime = new URL("./mortal.ts", import.meta.url);
 const turnTimeoutMs = 60_000;
@@ -47,14 +48,6 @@ async function place(
   };
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let look = 0; look < 1000; look++) {
-    if (await condition()) return;
-    await sleep(10);
-  }
-  assert.fail("it did not come to that");
-}
-
 const deaths: readonly [isolation: Isolation, message: string, how: string][] = [
   ["pool", "throw", "threw"],
   ["pool", "later", "threw"],
@@ -78,7 +71,13 @@ for (const [isolation, message, how] of deaths) {
   test(`${isolation}: "${message}" ends its session's activation, is reported as "${how}", and the others answer`, async () => {
     const clock = forwardClock();
     await using here = await place(
-      { isolation, turnTimeout: turnTimeoutMs, restart: { backoff: "10ms", max: 20 } },
+      {
+        isolation,
+        turnTimeout: turnTimeoutMs,
+        restart: { backoff: "10ms", max: 20 },
+        // A busy machine takes its time until the memory is full.
+        stallTimeout: message === "hoard" ? "5m" : "5s",
+      },
       clock,
     );
     // In a pool they share threads with the session that ends. Elsewhere each starts a worker of its own.
@@ -274,9 +273,9 @@ test("pool: a session that throws outside of a message or exits ends alone, also
 });
 
 test("pool: a message that had not started when another session ended the thread is answered by the next activation", async () => {
-  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
+  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "2s" });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
-  const looping = assert.rejects(here.host.send("mortal", "spin"), { code: "runtime_failed" });
+  const looping = assert.rejects(here.host.send("mortal", "stuck"), { code: "runtime_failed" });
   const answer = here.host.send("innocent", "append");
   await looping;
   assert.equal(await answer, 1);
@@ -284,24 +283,24 @@ test("pool: a message that had not started when another session ended the thread
 });
 
 test("pool: an idle thread is not taken for a blocked one", async () => {
-  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "100ms" });
+  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "1s" });
   await here.host.ensure("s");
   const uncopyable = here.host.send("s", () => undefined);
   await assert.rejects(uncopyable, { code: "argument_invalid" });
   const thread = await here.host.send("s", "thread");
-  await sleep(500);
+  await sleep(1500);
   assert.equal(await here.host.send("s", "thread"), thread);
 });
 
 test("pool: an endless loop is found while all others are handling a message", async () => {
-  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "500ms" });
+  await using here = await place({ isolation: "pool", workers: 1, stallTimeout: "2s" });
   await Promise.all(["innocent", "mortal"].map((id) => here.host.ensure(id)));
   const waiting = assert.rejects(here.host.send("innocent", "await"), (error: SessionError<"runtime_failed">) => {
     assert.equal(error.details.causedBy, "mortal");
     assert.match(error.message, /the message to session innocent was interrupted .*session mortal ended the thread/);
     return true;
   });
-  await assert.rejects(here.host.send("mortal", "spin"), (error: SessionError<"runtime_failed">) => {
+  await assert.rejects(here.host.send("mortal", "stuck"), (error: SessionError<"runtime_failed">) => {
     assert.equal(error.details.causedBy, undefined);
     assert.match(error.message, /^the runtime of session mortal failed/);
     return true;

@@ -5,6 +5,7 @@ import { startHost, type Host, type HostOptions, type Isolation } from "../../sr
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { coreOf } from "../../src/sessions/sessions.ts";
 import { heapBytes } from "../support/heap.ts";
+import { until } from "../support/until.ts";
 import { removeSession } from "../../src/admin.ts";
 
 interface Place extends AsyncDisposable {
@@ -99,6 +100,6 @@ for (const [isolation, lives, atOnce] of inWorkers) {
       guardEmpty(here);
       assert(here.host.gauges().workers.length <= (isolation === "pool" ? 2 : 1));
     }
-    assert.equal(ports(), portsBefore);
+    await until(() => ports() === portsBefore);
   });
 }

@@ -45,7 +45,7 @@ const runtime: Runtime = {
         return "awaited";
       case "once":
         await session.append({ input: "once" });
-        await sleep(500);
+        await sleep(10_000);
         return session.info.turn;
       case "block":
         // Blocks the event loop, and leaves the processor to the other tests.
@@ -56,6 +56,8 @@ const runtime: Runtime = {
         for (;;) hoard.push(Array.from({ length: 1e5 }, () => hoard.length));
       case "spin":
         for (;;);
+      case "stuck":
+        for (;;) Atomics.wait(never, 0, 0, 100);
       case "loop":
         await session.append({ input: "it begins" });
         // An endless loop that leaves the processor to the other tests.
