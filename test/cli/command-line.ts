@@ -122,10 +122,43 @@ export async function finish(child: ChildProcess): Promise<Finished> {
   return { code, ...parts };
 }
 
+/** Send a signal and wait until the child has ended and its last output is read; gives back its exit code. */
+export async function stop(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+  const closed = once(child, "close") as Promise<[number | null]>;
+  child.kill(signal);
+  return (await closed)[0];
+}
+
 /** Wait until the child has printed this to stdout. */
 export async function outputUntil(child: ChildProcess, sign: string): Promise<void> {
   let seen = "";
-  while (!seen.includes(sign)) seen += String((await once(child.stdout ?? child, "data"))[0]);
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.on("data", (data: Buffer | string) => {
+      if ((seen += String(data)).includes(sign)) resolve();
+    });
+    child.once("close", () => reject(new Error(`the command ended without printing ${sign}: ${seen}`)));
+  });
+}
+
+/** A command that serves, its address, and what it has printed to stderr so far. */
+export interface Listening {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly log: () => string;
+}
+
+/** Wait until a command that serves has printed its address. */
+export async function listening(child: ChildProcess): Promise<Listening> {
+  let log = "";
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stderr?.setEncoding("utf8").on("data", (data: string) => {
+      log += data;
+      const found = / on (http:\S+)\s/.exec(log)?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    child.once("close", () => reject(new Error(`the command ended before it listened: ${log}`)));
+  });
+  return { child, url, log: () => log };
 }
 
 /** Says how many messages it was shown, so that a test can see what a session remembers. */

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openSessions } from "../../src/index.ts";
-import { jsonLines, setUp, workplaceOfFile } from "./command-line.ts";
+import { jsonLines, listening, setUp, stop, workplaceOfFile } from "./command-line.ts";
 
 const { place, sessions } = await workplaceOfFile();
 const secret = "sixteen characters or more";
@@ -94,22 +93,11 @@ test("serve and host run with --device-conversations open a user's sessions to t
     ...(command[0] === "serve" ? [{ command, status: 404 }] : []),
   ]);
   for (const { command, status } of opened) {
-    const child = place.start([...command, "--port", "0", "--drain", "0"], { env: { PERDURE_SECRET: secret } });
-    let log = "";
-    child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
-    const url = async (): Promise<string> => {
-      for (;;) {
-        const [, found] = / on (http:\S+)/.exec(log) ?? [];
-        if (found !== undefined) return found;
-        assert.equal(child.exitCode, null, log);
-        await Promise.race([once(child.stderr ?? child, "data"), once(child, "exit")]);
-      }
-    };
-    const at = `${await url()}/v1/chat/conversations/${id}`;
+    const serving = place.start([...command, "--port", "0", "--drain", "0"], { env: { PERDURE_SECRET: secret } });
+    const { child, url } = await listening(serving);
+    const at = `${url}/v1/chat/conversations/${id}`;
     const answered = await fetch(at, { headers: { "x-device-id": device } });
     assert.equal(answered.status, status, command.join(" "));
-    const exited = once(child, "exit");
-    child.kill("SIGTERM");
-    await exited;
+    await stop(child);
   }
 });

@@ -1,26 +1,13 @@
 /** How long sessions and handoffs last where a command serves agents: `--ttl`, `--retention`, `DEFAULT_SESSION_TTL`. */
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openSessions } from "../../src/index.ts";
 import { forwardClock } from "../support/forward-clock.ts";
-import { Workplace } from "./command-line.ts";
+import { listening, stop, Workplace } from "./command-line.ts";
 
 const runtime = fileURLToPath(new URL("counting-agent.ts", import.meta.url));
 const day = 86_400_000;
-
-async function urlOf(child: ChildProcess): Promise<string> {
-  let log = "";
-  child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
-  for (;;) {
-    const url = / on (http:\S+)/.exec(log)?.[1];
-    if (url !== undefined) return url;
-    assert.equal(child.exitCode, null, log);
-    await Promise.race([once(child.stderr ?? child, "data"), once(child, "exit")]);
-  }
-}
 
 /** A store with a session that expired, and one that ended, a hundred days ago; no sweep has visited it since. */
 async function leftForLong(place: Workplace): Promise<void> {
@@ -38,9 +25,7 @@ for (const command of [["serve"], ["host", "run", runtime]]) {
     await leftForLong(place);
     const key = (await place.run(["keys", "create", "--name", "test", "--right", "admin"])).stdout.trim();
     const args = [...command, "--port", "0", "--ttl", "2d", "--retention", "90d"];
-    const child = place.start(args, { env: { DEFAULT_SESSION_TTL: "60" } });
-    const exited = once(child, "exit");
-    const url = await urlOf(child);
+    const { child, url } = await listening(place.start(args, { env: { DEFAULT_SESSION_TTL: "60" } }));
     const call = async (method: string, path: string, body: object): Promise<Record<string, string | number>> => {
       const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
       const response = await fetch(`${url}${path}`, { method, headers, body: JSON.stringify(body) });
@@ -54,8 +39,7 @@ for (const command of [["serve"], ["host", "run", runtime]]) {
     assert.equal(time(active["expiresAt"]) - time(active["since"]), 60_000);
     const swept = await call("POST", "/v1/sweep", {});
     assert.equal(swept["removed"], 2, "the first sweep after a hundred days");
-    child.kill("SIGTERM");
-    await exited;
+    await stop(child);
   });
 
   test(`${name}: a wrong lifetime is refused before the store is opened`, async () => {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { openSessions } from "../../src/index.ts";
-import { setUp, type Workplace } from "./command-line.ts";
+import { listening, setUp, stop, type Workplace } from "./command-line.ts";
 
 type Line = Readonly<Record<string, unknown>> & { readonly event: string; readonly component: string };
 
@@ -26,20 +26,9 @@ async function serve(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Served> {
-  const child = place.start(["serve", "--port", "0", ...args], { env });
-  let log = "";
-  child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
-  const url = (): string | undefined => /listens on (http:\S+)/.exec(log)?.[1];
-  while (url() === undefined || !log.includes('"event":"started"')) await once(child.stderr ?? child, "data");
-  return {
-    url: url() ?? "",
-    log: () => log,
-    async stop() {
-      const exited = once(child, "exit");
-      child.kill("SIGTERM");
-      await exited;
-    },
-  };
+  const { child, url, log } = await listening(place.start(["serve", "--port", "0", ...args], { env }));
+  while (!log().includes('"event":"started"')) await once(child.stderr ?? child, "data");
+  return { url, log, stop: async () => void (await stop(child)) };
 }
 
 async function call(

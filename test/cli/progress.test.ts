@@ -1,11 +1,11 @@
 /** How far a command is, as a person at a terminal sees it, and as a program that reads stderr does not. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { openSessions } from "../../src/index.ts";
-import { finish, outputUntil, Workplace } from "./command-line.ts";
+import { finish, outputUntil, Workplace, type Finished } from "./command-line.ts";
 
 /** A store of this many sessions, in two tenants, large enough that a command takes a moment. */
 async function stocked(count: number): Promise<Workplace> {
@@ -104,22 +104,31 @@ test("Ctrl-C removes the progress line, leaves the terminal as it was, and exits
   const backup = join(place.folder, "backup.db");
   await place.run(["backup", "create", backup, "--store", place.storeUrl]);
   const to = (name: string): string => `sqlite:${join(place.folder, name)}`;
-  const commands: readonly (readonly [readonly string[], RegExp])[] = [
-    [["copy", "--from", place.storeUrl, "--to", to("o.db")], /^copied and checked: .*\n\s*not complete/],
-    [["backup", "restore", backup, "--store", to("r.db")], /^restored and checked: .*\n\s*not complete/],
-    [["backup", "create", join(place.folder, "second.db"), "--store", place.storeUrl], /^$/],
+  const second = join(place.folder, "second.db");
+  /** Stops a command while it works. One that is complete before the signal comes is started again, on another target. */
+  const stopped = async (args: (target: number) => readonly string[]): Promise<Finished> => {
+    for (let target = 0; ; target++) {
+      const child = place.startOnTerminal(args(target));
+      const finished = finish(child);
+      await outputUntil(child, " MB/s");
+      child.stdin?.write("\u0003");
+      const done = await finished;
+      if (done.code !== 0) return done;
+      rmSync(second, { force: true });
+    }
+  };
+  const commands: readonly (readonly [(target: number) => readonly string[], RegExp])[] = [
+    [(n) => ["copy", "--from", place.storeUrl, "--to", to(`o${n}.db`)], /^copied and checked: .*\n\s*not complete/],
+    [(n) => ["backup", "restore", backup, "--store", to(`r${n}.db`)], /^restored and checked: .*\n\s*not complete/],
+    [() => ["backup", "create", second, "--store", place.storeUrl], /^$/],
   ];
   for (const [args, says] of commands) {
-    const child = place.startOnTerminal(args);
-    const finished = finish(child);
-    await outputUntil(child, " MB/s");
-    child.stdin?.write("\u0003");
-    const { code, stdout } = await finished;
+    const { code, stdout } = await stopped(args);
     assert.equal(code, 130, stdout);
-    assert.match(seen(stdout).stayed.replaceAll("^C", "").trim(), says, args.join(" "));
+    assert.match(seen(stdout).stayed.replaceAll("^C", "").trim(), says, args(0).join(" "));
     const clearsLine = "\u001b[2K";
     assert.ok(stdout.lastIndexOf(clearsLine) > stdout.lastIndexOf(" MB/s"), "the line is taken away");
     assert.ok(!stdout.includes("\u001b[?7l") && !stdout.includes("\u001b[?25l"), "the terminal is left as it was");
   }
-  assert.equal(existsSync(join(place.folder, "second.db")), false, "a backup that was stopped is none");
+  assert.equal(existsSync(second), false, "a backup that was stopped is none");
 });

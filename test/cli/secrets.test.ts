@@ -26,7 +26,7 @@ async function served(
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; log: string }> {
   const child = place.start(["serve", "--port", "0", ...args], { env });
-  const exited = once(child, "exit") as Promise<[number | null]>;
+  const closed = once(child, "close") as Promise<[number | null]>;
   let log = "";
   child.stderr?.on("data", (data: Buffer) => {
     const listened = log.includes("listens on");
@@ -34,7 +34,7 @@ async function served(
     // A second signal would end it at once.
     if (!listened && log.includes("listens on")) child.kill("SIGTERM");
   });
-  const [code] = await exited;
+  const [code] = await closed;
   return { code, log };
 }
 

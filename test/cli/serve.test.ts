@@ -1,31 +1,16 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { answers, setUp, Workplace } from "./command-line.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSessions } from "../../src/index.ts";
+import { untilStored } from "../support/stored-text.ts";
+import { answers, listening, setUp, stop, Workplace, type Listening } from "./command-line.ts";
 
 /** Start the server and read its address from what it says. */
-async function serve(
-  place: Workplace,
-  args: readonly string[] = [],
-): Promise<{ child: ChildProcess; url: string; log: () => string }> {
-  const child = place.start(["serve", "--port", "0", ...args]);
-  let log = "";
-  child.stderr?.on("data", (data: Buffer) => (log += data.toString()));
-  for (;;) {
-    const url = /listens on (http:\S+)/.exec(log)?.[1];
-    if (url !== undefined) return { child, url, log: () => log };
-    await once(child.stderr ?? child, "data");
-  }
-}
-
-async function stop(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
-  const exited = once(child, "exit") as Promise<[number | null]>;
-  child.kill(signal);
-  return (await exited)[0];
+async function serve(place: Workplace, args: readonly string[] = []): Promise<Listening> {
+  return await listening(place.start(["serve", "--port", "0", ...args]));
 }
 
 async function chat(url: string, device: string, message: string) {
@@ -95,7 +80,7 @@ test("a percent sign in the name of the file means itself, for the store and for
 test("a running answer comes to its end when the server is stopped; one that takes longer is sealed with what had arrived", async () => {
   const slow = { kind: "answer", texts: Array.from({ length: 10 }, (_, index) => `${index} `), delayMs: 100 } as const;
   await using context = await setUp(answers({ "slow?": slow, "hang?": { kind: "hang", texts: ["half "] } }));
-  const { place } = context;
+  const { place, server } = context;
   const device = randomUUID();
   const first = await serve(place, ["--quiet"]);
   const answer = chat(first.url, device, "slow?");
@@ -104,14 +89,20 @@ test("a running answer comes to its end when the server is stopped; one that tak
     headers: { "x-device-id": randomUUID(), "content-type": "application/json", accept: "text/event-stream" },
     body: JSON.stringify({ message: "slow?" }),
   }).then(async (response) => await response.text());
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  while (server.requests.length < 2) await sleep(10);
   assert.equal(await stop(first.child), 0);
   assert.equal((await answer).body["text"], "0 1 2 3 4 5 6 7 8 9 ");
   assert.match(await streamed, /event: done\ndata: .*"text":"0 1 2 3 4 5 6 7 8 9 "/);
 
   const second = await serve(place, ["--quiet", "--grace", "1"]);
   const cut = chat(second.url, device, "hang?").catch((error: unknown) => error);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  {
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    const hanging = async () => (await sessions.list()).items.find(({ turn }) => turn === 2);
+    let info = await hanging();
+    for (; info === undefined; info = await hanging()) await sleep(10);
+    await untilStored(await sessions.get(info.id), "half ");
+  }
   assert.equal(await stop(second.child, "SIGINT"), 0);
   await cut;
   const third = await serve(place, ["--quiet"]);
