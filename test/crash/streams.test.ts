@@ -77,7 +77,7 @@ for (const name of enginesOfRun("SQLite")) {
       task: { kind: "produce", stream: "run", parts: null, pauseMs: 20 },
     });
     await producer.hear("part", 5);
-    producer.child.kill("SIGSTOP");
+    await producer.pause(() => sessions.documents("any").put("any", 1));
     const { parts, error } = await readToEnd(sessions, "run");
     assert(hasCode(error, "stream_failed"), String(error));
     producer.child.kill("SIGCONT");

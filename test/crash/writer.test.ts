@@ -7,6 +7,7 @@ import { openSessions, type Session, type Turn } from "../../src/index.ts";
 import { openPlace, WorkerProcess } from "../processes/worker-process.ts";
 import { streamedText } from "../processes/worker.ts";
 import { rounds } from "../support/rounds.ts";
+import { untilStored } from "../support/stored-text.ts";
 
 async function wholeLog(session: Session): Promise<Turn[]> {
   await session.refresh();
@@ -59,7 +60,9 @@ test(`a writer killed ${answerKills} times while answering: its successor seals 
   for (let round = 0; round < answerKills; round++) {
     const writer = new WorkerProcess({ store: place.store, task: { kind: "stream", session: "s" } });
     await writer.hear("began");
-    await sleep(Math.random() * 450);
+    // The first one is killed once the beginning of its answer is stored.
+    if (round === 0) await untilStored(await sessions.get("s"), "piece 0");
+    else await sleep(Math.random() * 450);
     await writer.kill();
     for (const reports of writer.reports) {
       if (reports["began"] !== undefined) began.add(Number(reports["began"]));

@@ -4,6 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode } from "../../src/index.ts";
 import { endsWithTest } from "../support/ends-with-test.ts";
 import { programOf } from "../support/programs.ts";
 import type { WorkerInput } from "./worker.ts";
@@ -64,6 +66,21 @@ export class WorkerProcess {
   /** So many lines with this field have come. */
   count(field: string): number {
     return this.reports.filter((report) => report[field] !== undefined).length;
+  }
+
+  /** Stop the worker at a moment when the others can write: a worker that stops within a commit keeps a file locked. */
+  async pause(writing: () => Promise<unknown>): Promise<void> {
+    for (;;) {
+      this.child.kill("SIGSTOP");
+      try {
+        await writing();
+        return;
+      } catch (error) {
+        if (!hasCode(error, "store_busy")) throw error;
+      }
+      this.child.kill("SIGCONT");
+      await sleep(5);
+    }
   }
 
   /** Kill the worker and wait for its end. */
