@@ -170,7 +170,7 @@ test("a copy that was deleted meanwhile is not taken", async () => {
       },
     },
     schema: "late",
-    deadline: "1s",
+    deadline: "3s",
   });
   await assert.rejects(
     store.commit([[taker(record, "takes"), emptied(record)]]),

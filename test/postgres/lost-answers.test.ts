@@ -255,7 +255,7 @@ test("reads are tried again on another connection", async () => {
 
 test("a server that stays away is an error after the deadline, and the error says so", async () => {
   await using away = await Proxy.before(server.port);
-  const patient = await openPostgres({ url: away.url(), deadline: "1s", attempt: "300ms", connectTimeout: "200ms" });
+  const patient = await openPostgres({ url: away.url(), deadline: "3s", attempt: "1s", connectTimeout: "1s" });
   const record = await born();
   away.stall();
   const start = performance.now();
@@ -276,7 +276,7 @@ test("a commit that was reported as failed never lands, even if it was still in 
   const record = await born();
   const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
   await using slow = await Proxy.before(server.port);
-  const impatient = await openPostgres({ url: slow.url(), deadline: "300ms", attempt: "30s" });
+  const impatient = await openPostgres({ url: slow.url(), deadline: "2s", attempt: "30s" });
   // The first try waits in the server for the row that another transaction locks, far beyond the deadline.
   const locked = await lockRow(record.id);
   const committing = impatient.commit([[change]]).then(
@@ -284,7 +284,7 @@ test("a commit that was reported as failed never lands, even if it was still in 
     (error) =>
       hasCode(error, "store_unavailable") && error.details.problem === "outcome_unknown" ? "in doubt" : "failed",
   );
-  await sleep(900);
+  await sleep(2500);
   await locked[Symbol.asyncDispose]();
   const outcome = await committing;
   await sleep(200);
@@ -299,7 +299,7 @@ test("a commit that was reported as failed never lands, even if it was still in 
 
 test("a commit that was reported as failed does not land when the network delivers it late", async () => {
   await using proxied = await Proxy.before(server.port);
-  const own = await openPostgres({ url: proxied.url(), deadline: "1s", attempt: "500ms" });
+  const own = await openPostgres({ url: proxied.url(), deadline: "3s", attempt: "1s" });
   const record = await born();
   const change = stepOf(record, { splices: [sampleSplice("turns", 2, ["two"])] });
   const cutting = (async () => {

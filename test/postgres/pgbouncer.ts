@@ -63,7 +63,7 @@ max_client_conn = 200
       rmSync(folder, { recursive: true, force: true });
     };
     for (let tries = 0; !(await answers(port)); tries++) {
-      if (tries > 200) throw new Error("pgbouncer did not start");
+      if (tries > 2400) throw new Error("pgbouncer did not start");
       await sleep(25);
     }
     return new PgBouncer(port, stop);

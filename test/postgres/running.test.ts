@@ -9,6 +9,7 @@ import { openSessions, type Labels, type Value } from "../../src/index.ts";
 import { openPostgres } from "../../src/store/postgres/index.ts";
 import type { Store } from "../../src/store/store.ts";
 import { creationOf, sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../src/testing/samples.ts";
+import { until } from "../support/until.ts";
 import { Proxy } from "./proxy.ts";
 import { Pool, PostgresServer, query } from "./server.ts";
 import { stats } from "../../src/admin.ts";
@@ -130,8 +131,8 @@ test("a pool with only the method query is enough, with any numbers, and gets no
 });
 
 test("a pool whose connections are all taken is an error after the deadline, with the pool's numbers", async () => {
-  const pool = new Pool({ connectionString: server.url(), max: 1, connectionTimeoutMillis: 100 });
-  const own = await openPostgres({ pool, deadline: "500ms" });
+  const pool = new Pool({ connectionString: server.url(), max: 1, connectionTimeoutMillis: 500 });
+  const own = await openPostgres({ pool, deadline: "2500ms" });
   const taken = await pool.connect();
   const start = performance.now();
   await assert.rejects(
@@ -139,8 +140,8 @@ test("a pool whose connections are all taken is an error after the deadline, wit
     (error: Error) =>
       hasCode(error, "store_unavailable") && /1 of at most 1 connections, 0 idle, \d+ waiting/.test(error.message),
   );
-  // A try takes 100 ms. The last one begins before the deadline, or is left out if its pause would pass it.
-  assert.ok(performance.now() - start >= 250, "the store tries again for a connection");
+  // A try takes 500 ms. The last one begins before the deadline, or is left out if its pause would pass it.
+  assert.ok(performance.now() - start >= 1250, "the store tries again for a connection");
   taken.release();
   assert.deepEqual((await own.load([{ key: sampleRecord({ id: "none" }), tails: [] }])).sessions, [undefined]);
   await own.close();
@@ -192,14 +193,11 @@ test("idle connections that the server ends fail neither the process nor the nex
 test("connections have an application name and a statement timeout of the server", async () => {
   const own = await openPostgres({ url: server.url(), applicationName: "the shop", statementTimeout: "7s" });
   await five(own);
-  const rows = await query(server.url(), "select pid from pg_stat_activity where application_name = 'the shop'");
-  assert.equal(rows.length, 1);
+  const connections = async (): Promise<number> =>
+    (await query(server.url(), "select pid from pg_stat_activity where application_name = 'the shop'")).length;
+  assert.equal(await connections(), 1);
   await own.close();
-  await sleep(50);
-  assert.equal(
-    (await query(server.url(), "select pid from pg_stat_activity where application_name = 'the shop'")).length,
-    0,
-  );
+  await until(async () => (await connections()) === 0);
 });
 
 test("a log with a gap is refused with its missing entry", async () => {
@@ -269,22 +267,31 @@ test("instances and lanes that ended long ago are forgotten", async () => {
 for (const labels of [{}, { team: "ops", tier: "1", region: "eu-central" }]) {
   const has = Object.keys(labels).length === 0 ? "no labels" : "labels";
   test(`an append to a session with ${has} updates the record in place and no other row`, async () => {
-    let record = await five(store, labels);
+    // A schema of its own: another connection tells its numbers later than it has written.
+    const schema = `places_of_${has.replace(" ", "_")}`;
+    const place = { url: server.url(), schema, max: 1 };
     const labelled = (): Promise<unknown> =>
-      query(server.url(), "select xmin::text, name from perdure.labels where session = $1 order by name", [record.id]);
-    const rows = await labelled();
-    const counts = async (): Promise<Record<string, unknown>> => {
-      await query(server.url(), "select pg_stat_force_next_flush()");
+      query(server.url(), `select xmin::text, name from ${schema}.labels where session = $1 order by name`, [
+        record.id,
+      ]);
+    type Counts = Readonly<Record<string, { readonly ins: number; readonly upd: number; readonly hot: number }>>;
+    const counts = async (): Promise<Counts> => {
       const rows = await query(
         server.url(),
         `select relname, n_tup_ins::int as ins, n_tup_upd::int as upd, n_tup_hot_upd::int as hot
-       from pg_stat_user_tables where schemaname = 'perdure'`,
+       from pg_stat_user_tables where schemaname = $1`,
+        [schema],
       );
-      return Object.fromEntries(rows.map(({ relname, ...row }) => [relname, row]));
+      return Object.fromEntries(rows.map(({ relname, ...row }) => [relname, row])) as Counts;
     };
-    // One connection, whose numbers are told when it is closed.
-    const own = await openPostgres({ url: server.url(), max: 1 });
-    const before = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
+    // A connection tells its numbers when it is closed, or a moment later.
+    const maker = await openPostgres(place);
+    let record = await five(maker, labels);
+    await maker.close();
+    const rows = await labelled();
+    let before = await counts();
+    await until(async () => ((before = await counts())["entries"]?.ins ?? 0) >= 5);
+    const own = await openPostgres(place);
     for (let seq = 6; seq <= 305; seq++) {
       const change = stepOf(record, {
         fields: { lastActivityAt: record.lastActivityAt + 1, expiresAt: record.expiresAt + 1 },
@@ -294,11 +301,15 @@ for (const labels of [{}, { team: "ops", tier: "1", region: "eu-central" }]) {
       record = change.record!;
     }
     await own.close();
-    await sleep(100);
-    const grown = (await counts()) as Record<string, { ins: number; upd: number; hot: number }>;
+    let grown = before;
     const by = (table: string, field: "ins" | "upd" | "hot"): number => grown[table]![field] - before[table]![field];
+    await until(async () => {
+      grown = await counts();
+      return by("entries", "ins") >= 300;
+    });
     assert.equal(by("sessions", "upd"), 300);
-    assert.ok(by("sessions", "hot") >= 290, `${by("sessions", "hot")} of 300 in place`);
+    // On a busy machine a few updates find their page full of versions that a statement of another one may still see.
+    assert.ok(by("sessions", "hot") >= 270, `${by("sessions", "hot")} of 300 in place`);
     assert.equal(by("entries", "ins"), 300);
     assert.equal(by("entries", "upd"), 0);
     assert.deepEqual(await labelled(), rows, "no row of labels is written again");

@@ -16,7 +16,7 @@ const server = await serverOfFile();
 async function wakes(watch: (wake: () => void) => () => void, work: () => Promise<unknown>): Promise<void> {
   const events = new EventTarget();
   const stop = watch(() => events.dispatchEvent(new Event("wake")));
-  const woken = once(events, "wake", { signal: AbortSignal.timeout(10_000) });
+  const woken = once(events, "wake", { signal: AbortSignal.timeout(120_000) });
   await work();
   await woken;
   stop();
@@ -114,14 +114,13 @@ test("a notification names no session to other programs that listen in the datab
   const store = await openPostgres({ url: server.url(), listen: true });
   let listeners: unknown[] = [];
   // The server shows the last statement of a connection until the next one.
-  for (let attempt = 0; listeners.length === 0 && attempt < 100; attempt++) {
+  for (let attempt = 0; listeners.length === 0; attempt++) {
     await store.commit([[creationOf(sampleRecord({ id: `secret-name ${attempt}` }))]]);
     listeners = await query(
       server.url(),
       "select query from pg_stat_activity where query like '%pg_notify%' and pid <> pg_backend_pid()",
     );
   }
-  assert.ok(listeners.length > 0);
   assert.ok(!JSON.stringify(listeners).includes("secret-name"));
   await store.close();
 });
