@@ -319,7 +319,8 @@ test("a message during a running answer is refused or waits, as requested", asyn
   const device = randomUUID();
   const first = here.call("POST", "/v1/chat", chat(device, "One"));
   say("1");
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const asked = async () => (await here.call("GET", "/v1/chat/session", { device })).text.includes('"turn":1');
+  while (!(await asked())) await new Promise((resolve) => setTimeout(resolve, 10));
   const refused = await here.call("POST", "/v1/chat", { device, body: { message: "Two", busy: "reject" } });
   assertProblem(refused, 409, "busy");
   const queued = here.call("POST", "/v1/chat", { device, body: { message: "Two", busy: "queue" } });
@@ -338,8 +339,11 @@ test("an answer over the time limit of a request is a typed refusal, and is stor
   say("late");
   assertProblem(await here.call("POST", "/v1/chat", chat(device, "Slow")), 504, "deadline_passed");
   end();
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  const [turn] = (await here.call("GET", "/v1/chat/turns", { device })).json.items;
+  const patient = createServer({ sessions: here.sessions });
+  const lastTurn = async () => (await callOn(patient, "GET", "/v1/chat/turns", { device })).json.items[0];
+  let turn = await lastTurn();
+  for (; turn === undefined || turn.status === "open"; turn = await lastTurn())
+    await new Promise((resolve) => setTimeout(resolve, 10));
   assert.deepEqual([turn.status, turn.output[0].content], ["done", "late"]);
 });
 

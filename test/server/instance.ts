@@ -30,7 +30,6 @@ const sessions = await openSessions({
   store,
   model,
   secret: "the same in all instances",
-  staleAfter: "1s",
 });
 const unlimited = { device: 1e9, newDevices: 1e9, newDeviceSessions: 1e9, key: 1e9 };
 const listening = await listen(createServer({ sessions, rates: unlimited }), { port });

@@ -4,6 +4,9 @@ import { startHost, type LiveSession } from "../../src/host/index.ts";
 import { openSessions } from "../../src/index.ts";
 import { createServer, listen, type Server } from "../../src/server/index.ts";
 
+/** A busy machine delays heartbeats: an owner that is not paused is not taken for one. */
+export const staleAfter = "3s";
+
 /** Appends each message, at once or after some seconds, and answers with the count of turns; or counts without end. */
 export const runtime = {
   async onMessage(session: LiveSession, message: string): Promise<unknown> {
@@ -22,7 +25,7 @@ async function* counted(): AsyncGenerator<number> {
 }
 
 async function serve(store: string): Promise<void> {
-  const sessions = await openSessions({ store, staleAfter: "1s", sweep: false });
+  const sessions = await openSessions({ store, staleAfter, sweep: false });
   const server = Promise.withResolvers<Server>();
   const listening = await listen(server.promise, { port: 0 });
   const host = await startHost(sessions, { runtime, address: listening.url });

@@ -10,7 +10,7 @@ import { startHost, type Host } from "../../src/host/index.ts";
 import { openSessions, type Sessions } from "../../src/index.ts";
 import { createServer, type Server } from "../../src/server/index.ts";
 import { someDatabase, type SomeDatabase } from "../postgres/server.ts";
-import { runtime } from "./live-instance.ts";
+import { runtime, staleAfter } from "./live-instance.ts";
 import { assertProblem, callOn, requestOf, type Answered } from "./serving.ts";
 
 /** Half of the deadline of a request. */
@@ -76,7 +76,7 @@ async function findsItselfWithout(id: string, owner: ChildProcess, url: string, 
 describe("a host whose messages go to the owner of a session", () => {
   before(async () => {
     database = await someDatabase();
-    sessions = await openSessions({ store: database.url, staleAfter: "1s", sweep: false });
+    sessions = await openSessions({ store: database.url, staleAfter, sweep: false });
     host = await startHost(sessions, { runtime, address: "http://127.0.0.1:1" });
     server = createServer({ sessions, host });
     key = (await sessions.keys.create({ name: "test", right: "write" })).token;
