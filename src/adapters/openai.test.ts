@@ -231,10 +231,10 @@ test("empty usage is no usage; an unknown part is left out", async () => {
 
 test("a caller that is slow to read a chunk does not count as silence of the endpoint", async () => {
   await using server = await startModelServer(() => ({ kind: "answer", texts: ["a", "b"] }));
-  const model = openaiModel({ baseURL: server.baseURL, model: "m", timeoutMs: 60, maxRetries: 0 });
+  const model = openaiModel({ baseURL: server.baseURL, model: "m", timeoutMs: 1000, maxRetries: 0 });
   const texts: string[] = [];
-  for await (const event of model({ messages: [], agent: "a", signal: AbortSignal.timeout(5000) })) {
-    await sleep(100);
+  for await (const event of model({ messages: [], agent: "a", signal: AbortSignal.timeout(60_000) })) {
+    if (texts.length === 0) await sleep(1500);
     if (event.type === "text") texts.push(event.text);
   }
   assert.deepEqual(texts, ["a", "b"]);

@@ -138,6 +138,6 @@ test("the snippets of the documentation have the types that they show", async ()
 
 for (const { path, file } of pages) {
   test(`the snippets of ${path} run`, async () => {
-    await run(process.execPath, [file], { cwd: mkdtempSync(join(folder, "run-")), timeout: 60_000 });
+    await run(process.execPath, [file], { cwd: mkdtempSync(join(folder, "run-")), timeout: 300_000 });
   });
 }

@@ -221,7 +221,7 @@ describe("the package", () => {
       const failed = await run("npm", [...args, join(folder, packed.filename)], {
         cwd: empty,
         env: environment,
-        timeout: 60_000,
+        timeout: 300_000,
       }).then(
         () => "",
         (error: { readonly stderr: string }) => error.stderr,

@@ -10,11 +10,14 @@ const program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goo
 /** The reason to skip; false where a browser is installed. */
 export const noBrowser: string | false = program === undefined ? "Chromium is not installed" : false;
 
+/** What a busy machine may take for the start of the browser, or for one step of a page, ms. */
+export const timeoutMs = 180_000;
+
 let opened: Promise<Browser> | undefined;
 
 /** One browser for all tests of a file. */
 export async function browser(): Promise<Browser> {
-  opened ??= chromium.launch({ executablePath: program ?? "", args: ["--no-sandbox"] });
+  opened ??= chromium.launch({ executablePath: program ?? "", args: ["--no-sandbox"], timeout: timeoutMs });
   return await opened;
 }
 

@@ -10,7 +10,7 @@ import { listen } from "../../src/server/index.ts";
 import { loopbackOnly } from "../../src/studio/loopback.ts";
 import { studioOf } from "../../src/studio/studio.ts";
 import { isThorough } from "../support/rounds.ts";
-import { browser, noBrowser } from "./browser.ts";
+import { browser, noBrowser, timeoutMs } from "./browser.ts";
 import { builtPage } from "./built-page.ts";
 import { demoStore } from "./demo-store.ts";
 
@@ -167,6 +167,7 @@ test(
     });
     // The test asks the page by scripts of its own.
     const page = await (await browser()).newPage({ bypassCSP: true });
+    page.setDefaultTimeout(timeoutMs);
     await page.goto(`${listening.url}${studio.link("admin")}`);
     await page.locator("a.row").first().waitFor();
     const known = isWriting ? new Map() : parsed(readFileSync(file, "utf8"));

@@ -6,7 +6,7 @@ import { listen } from "../../src/server/index.ts";
 import { loopbackOnly } from "../../src/studio/loopback.ts";
 import { studioOf } from "../../src/studio/studio.ts";
 import { isThorough } from "../support/rounds.ts";
-import { browser, noBrowser } from "./browser.ts";
+import { browser, noBrowser, timeoutMs } from "./browser.ts";
 import { builtPage } from "./built-page.ts";
 
 const count = 20_000;
@@ -52,6 +52,7 @@ test(
       // The test asks the page by scripts of its own.
       bypassCSP: true,
     });
+    page.setDefaultTimeout(timeoutMs);
     const painted = Promise.withResolvers<void>();
     let listed = 0;
     await page.route("**/v1/sessions?*", async (route) => {

@@ -11,7 +11,7 @@ import { listen, type Listening } from "../../src/server/index.ts";
 import { loopbackOnly } from "../../src/studio/loopback.ts";
 import { studioOf, type Studio } from "../../src/studio/studio.ts";
 import { isThorough } from "../support/rounds.ts";
-import { browser, noBrowser } from "./browser.ts";
+import { browser, noBrowser, timeoutMs } from "./browser.ts";
 import { builtPage } from "./built-page.ts";
 import { demoStore, type Demo } from "./demo-store.ts";
 
@@ -40,7 +40,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
 
   async function opened(right: KeyRight, context?: BrowserContext): Promise<Page> {
     const page = await (context ?? (await browser())).newPage();
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(timeoutMs);
     page.on("request", (request) => {
       const { origin } = new URL(request.url());
       if (origin !== listening.url && origin !== "null") faults.push(`a request to ${request.url()}`);
@@ -298,6 +298,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
 
   test("a page whose news are refused, since the store takes no writes, asks every few seconds", rarely, async () => {
     const page = await (await browser()).newPage();
+    page.setDefaultTimeout(timeoutMs);
     const refused = { code: "store_read_only", detail: "the store takes no writes" };
     await page.route("**/v1/news", async (route) => {
       const body = `event: error\ndata: ${JSON.stringify(refused)}\n\n`;

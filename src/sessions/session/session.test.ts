@@ -7,6 +7,7 @@ import type { SessionError } from "../../errors.ts";
 import { fromFormat } from "../../formats/conversion.ts";
 import type { TurnInput } from "../operations/turn-input.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
+import { untilStored } from "../../../test/support/stored-text.ts";
 
 test("a handle appends only to the turns that it has seen; a turn of another writer is a conflict until it refreshes", async () => {
   await using place = inMemory();
@@ -258,7 +259,7 @@ test("truncating the open turn of a dead writer keeps the counters correct", asy
   ).begin(["q1", "q2"].map((content) => ({ role: "user", content })));
   await turn.write({ text: "some" });
   await turn.write({ message: { role: "assistant", content: "more" } });
-  await new Promise((resolve) => setTimeout(resolve, 400)); // past the pause before pieces are written
+  await untilStored(await place.sessions.get("s"), "some");
   await place.clock.advance(60_000);
   const session = await place.sessions.get("s");
   await session.truncate(0);

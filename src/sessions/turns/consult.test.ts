@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { heapBytes } from "../../../test/support/heap.ts";
 import { inMemory } from "../../../test/support/in-memory.ts";
+import { untilStored } from "../../../test/support/stored-text.ts";
 import { countAll } from "../../domain/turns/counters.ts";
 import type { Message, MessageInput } from "../../domain/turns/turn.ts";
 import { defined } from "../../domain/values/defined.ts";
@@ -416,7 +417,7 @@ test("a keyed question of a dead writer is asked again in its place", async () =
   const dying = await place.another().create({ id: "s" });
   const turn = await dying.begin("hi", { key: "k" });
   await turn.write({ text: "so far" });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilStored(await place.sessions.get("s"), "so far");
   await place.clock.advance(60_000);
   const { model, requests } = scripted(text("yes"));
   const session = await place.sessions.get("s");
@@ -430,7 +431,7 @@ test("the open turn of a dead writer is sealed before the next question, and sho
   await using place = inMemory();
   const turn = await (await place.another().create({ id: "s" })).begin("one");
   await turn.write({ text: "half an ans" });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilStored(await place.sessions.get("s"), "half an ans");
   await place.clock.advance(60_000);
   const { model, requests } = scripted(text("yes"));
   const session = await place.sessions.get("s");
