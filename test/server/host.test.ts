@@ -37,6 +37,11 @@ async function* parts(all: readonly unknown[]): AsyncGenerator {
   }
 }
 
+interface PlaceOptions extends Partial<HostOptions> {
+  /** That of each request: a busy machine keeps a short one from an answer. */
+  readonly deadline?: string;
+}
+
 interface Hosting extends AsyncDisposable {
   readonly store: Store;
   readonly host: Host;
@@ -45,12 +50,12 @@ interface Hosting extends AsyncDisposable {
   send(id: string, message: unknown, how?: Call & { readonly create?: boolean }): Promise<Answered>;
 }
 
-async function place(options: Partial<HostOptions> = {}): Promise<Hosting> {
+async function place({ deadline = "2m", ...options }: PlaceOptions = {}): Promise<Hosting> {
   const store = openMemory({ clock: systemClock });
   const serving = serve({ store });
   const host = await startHost(serving.sessions, { runtime, ...options });
   const { sessions } = serving;
-  const server = createServer({ sessions, host, deadline: "2s", rates: { key: 1e9 } });
+  const server = createServer({ sessions, host, deadline, rates: { key: 1e9 } });
   const admin = await serving.key("admin");
   const call = (method: string, path: string, how: Call = {}) => callOn(server, method, path, { key: admin, ...how });
   return {
@@ -137,7 +142,7 @@ test("invalid messages and keys without the right are refused; another tenant's 
 });
 
 test("a failure of the runtime and a timeout have their own errors", async () => {
-  await using here = await place({ restart: { backoff: "1ms" } });
+  await using here = await place({ restart: { backoff: "1ms" }, deadline: "2s" });
   const failed = await here.send("s", "throw", { create: true });
   assertProblem(failed, 502, "runtime_failed");
   assert.equal(failed.json.details.reported, "as told");
@@ -194,7 +199,7 @@ test("a key is forwarded only to the host address in the store, and no further",
 });
 
 test("a host that does not answer in time is not waited for", async () => {
-  await using here = await place();
+  await using here = await place({ deadline: "2s" });
   const closed = Promise.withResolvers<void>();
   await using _ = await impostor(here, (request) => request.socket.once("close", closed.resolve));
   assertProblem(await here.send("theirs", "hello"), 504, "deadline_passed");

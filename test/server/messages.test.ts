@@ -12,6 +12,12 @@ import { createServer, listen } from "../../src/server/index.ts";
 import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { openMemory } from "../../src/store/memory.ts";
 
+interface PlaceOptions {
+  readonly retries?: number;
+  /** That of each request: a busy machine keeps a short one from an answer. */
+  readonly deadline?: string;
+}
+
 interface Hosting extends AsyncDisposable {
   readonly host: Host;
   readonly url: string;
@@ -20,7 +26,7 @@ interface Hosting extends AsyncDisposable {
   readonly did: readonly string[];
 }
 
-async function place({ retries = 3 }: { readonly retries?: number } = {}): Promise<Hosting> {
+async function place({ retries = 3, deadline = "2m" }: PlaceOptions = {}): Promise<Hosting> {
   const did: string[] = [];
   const runtime: Runtime = {
     async onMessage(session: LiveSession, message: unknown) {
@@ -35,7 +41,7 @@ async function place({ retries = 3 }: { readonly retries?: number } = {}): Promi
   };
   const sessions = sessionsOn(openMemory({ clock: systemClock }), { sweep: false });
   const host = await startHost(sessions, { runtime });
-  const listening = await listen(createServer({ sessions, host, deadline: "2s" }), { port: 0 });
+  const listening = await listen(createServer({ sessions, host, deadline }), { port: 0 });
   const { token: key } = await sessions.keys.create({ name: "test", right: "write" });
   return {
     host,
@@ -82,7 +88,7 @@ test("a message is answered as by the host itself: a value, or a stream of chunk
 });
 
 test("errors are those of the host, also during an answer, and no message is sent twice", async () => {
-  await using here = await place();
+  await using here = await place({ deadline: "2s" });
   const { remote } = here;
   await remote.create({ id: "s" });
   await assert.rejects(remote.send("s", "throw"), (error) => {
