@@ -222,7 +222,7 @@ export interface ErrorDetails {
   readonly rate_limited: { retryAfterMs: number };
   readonly device_budget_exceeded: {
     scope: "device" | "all";
-    unit: "requests" | "tokens";
+    unit: "requests" | "tokens" | "attachmentBytes";
     used: number;
     max: number;
     retryAfterMs: number;

@@ -245,7 +245,7 @@ export const messages: { readonly [Code in ErrorCode]: Message<ErrorDetails[Code
     `this ${d.scope} has ${counted(d.open, "open stream")}, the limit is ${d.openMax}; close one, or raise streams.${d.scope} of the server`,
   rate_limited: (d) => `too many requests; try again in ${Math.ceil(d.retryAfterMs / 1000)} s`,
   device_budget_exceeded: (d) =>
-    `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.used} of ${d.max} ${d.unit} in 24 hours; no model was called; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
+    `${d.scope === "all" ? "all devices together have" : "the device has"} used ${d.used} of ${d.max} ${d.unit === "attachmentBytes" ? "bytes of attachments" : d.unit} in 24 hours; ${d.unit === "attachmentBytes" ? "this one does not fit, and is not stored" : "no model was called"}; try again in ${Math.ceil(d.retryAfterMs / 1000)} s, or raise deviceBudgets of the server`,
   deadline_passed: (d) =>
     `there was no response within ${d.deadlineMs} ms; an answer that has begun continues and is stored: read the turns, or follow the stream`,
   internal: (d) => `internal error; the server's log has the details under request ${d.requestId}`,

@@ -78,7 +78,7 @@ export interface ServerOptions {
   readonly streams?: StreamLimits;
   /**
    * Usage limits of devices per 24 hours, counted by this server.
-   * @default no limits
+   * @default 1 GiB of attachments for a device or a user, no limits of questions and tokens
    */
   readonly deviceBudgets?: DeviceBudgets;
   /**

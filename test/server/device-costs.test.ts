@@ -208,6 +208,41 @@ test("two requests at once with one idempotency key count once, and failing ques
   assert.equal(model.calls, 4);
 });
 
+test("a device or a user over the budget of attachments puts nothing more, and asks all the same", async () => {
+  const model = counting();
+  const deviceBudgets = { device: { attachmentBytes: 1000 }, all: { attachmentBytes: 2500 } };
+  await using here = serve({
+    model: model.model,
+    server: { deviceBudgets, deviceConversations: true },
+  });
+  const put = async (device: string, id: string, length: number): Promise<Answered> => {
+    const path = `/v1/chat/conversations/${id}/attachments`;
+    const headers = { "content-type": "image/png" };
+    return await here.call("POST", path, { device, body: "x".repeat(length), headers });
+  };
+  const begin = async (device: string): Promise<string> =>
+    (await here.call("POST", "/v1/chat/conversations", { device, body: {} })).json.id;
+  const [one, two, third] = [randomUUID(), randomUUID(), randomUUID()];
+  const own = await begin(one);
+  assert.equal((await put(one, own, 600)).status, 201);
+  const refused = await put(one, own, 401);
+  assertProblem(refused, 429, "device_budget_exceeded");
+  assert.ok(Number(refused.headers.get("retry-after")) > 86_000);
+  assert.equal((await put(one, own, 400)).status, 201);
+  assertProblem(await put(one, own, 1), 429, "device_budget_exceeded");
+  assert.equal((await (await here.sessions.get(own)).attachments.list()).length, 2);
+  assert.equal((await say(here, one)).status, 200);
+  // The devices of a user have one budget.
+  const [first, second] = [await begin(two), await begin(third)];
+  for (const device of [two, third]) await here.sessions.devices.claim(device, "ada");
+  assert.equal((await put(two, first, 900)).status, 201);
+  const error = await put(third, second, 101);
+  assertProblem(error, 429, "device_budget_exceeded");
+  // All devices together have put 1900 bytes.
+  const last = randomUUID();
+  assertProblem(await put(last, await begin(last), 601), 429, "device_budget_exceeded");
+});
+
 test("a budget that is not a whole number is refused", async () => {
   await using here = serve();
   for (const requests of [-1, 0.5, Number.NaN])

@@ -98,7 +98,11 @@ export function serveCommand(): Command {
       wholeNumber,
       1,
     )
-    .option("--device-budget <budget>", "the limit of one device in 24 hours: requests=200,tokens=100000", deviceBudget)
+    .option(
+      "--device-budget <budget>",
+      "the limit of one device in 24 hours: requests=200,tokens=100000,attachmentBytes=100000000",
+      deviceBudget,
+    )
     .option("--all-devices-budget <budget>", "the limit of all devices together in 24 hours", deviceBudget)
     .option(
       "--user-budget <budget>",
@@ -216,9 +220,9 @@ function fallbackOf(how: string): NonNullable<OpenOptions["fallback"]> {
   return how === "stateless" ? how : { outbox: how };
 }
 
-/** `requests=200,tokens=100000`, or one of them. */
+/** `requests=200,tokens=100000,attachmentBytes=100000000`, or some of them. */
 function deviceBudget(text: string): DeviceBudget {
-  return budgetIn(text, ["requests", "tokens"]);
+  return budgetIn(text, ["requests", "tokens", "attachmentBytes"]);
 }
 
 /** `turns=200,tokens=100000`, or one of them. */
@@ -226,12 +230,12 @@ function dailyBudget(text: string): Budget {
   return budgetIn(text, ["turns", "tokens"]);
 }
 
-function budgetIn<Unit extends string>(text: string, units: readonly [Unit, Unit]): { [unit in Unit]?: number } {
+function budgetIn<Unit extends string>(text: string, units: readonly Unit[]): { [unit in Unit]?: number } {
   const parts = text.split(",").map((part) => {
     const [, name, count] = /^(\w+)=(\d{1,15})$/.exec(part.trim()) ?? [];
     const unit = units.find((known) => known === name);
     if (unit === undefined)
-      throw new InvalidArgumentError(`Expected ${units.join("=NUMBER, ")}=NUMBER, or both with a comma between.`);
+      throw new InvalidArgumentError(`Expected ${units.join("=NUMBER, ")}=NUMBER, or several with a comma between.`);
     return [unit, Number(count)] as const;
   });
   return Object.fromEntries(parts) as { [unit in Unit]?: number };

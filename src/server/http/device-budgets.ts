@@ -23,23 +23,30 @@ export interface DeviceBudget {
    * @default no limit
    */
   readonly tokens?: number;
+  /**
+   * Bytes of attachments that the device puts, or all devices of its user together.
+   * @default 1 GiB for each device or user, no limit for all together
+   */
+  readonly attachmentBytes?: number;
 }
 
-const units = ["requests", "tokens"] as const;
+const units = ["requests", "tokens", "attachmentBytes"] as const;
+type Unit = (typeof units)[number];
+const attachmentBytesOfDevice = 1024 ** 3;
 const scopeNames: OptionNames<DeviceBudgets> = { device: true, all: true };
-const budgetNames: OptionNames<DeviceBudget> = { requests: true, tokens: true };
+const budgetNames: OptionNames<DeviceBudget> = { requests: true, tokens: true, attachmentBytes: true };
 const dayMs = 86_400_000;
 
 /**
- * Counts usage of devices, in this process only, and refuses a question before a model is called. A restart resets the
+ * Counts usage of devices, in this process only, and refuses a question before a model is called, and an upload before it is stored. A restart resets the
  * counts; budgets of sessions (`openSessions({ budget })`) are stored.
  */
 export class DeviceUsage {
   readonly #budgets: DeviceBudgets;
   /** The count of all devices is separate, so that the limit on counted devices never drops it. */
   readonly #usage = {
-    device: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
-    all: { requests: new Windows(dayMs), tokens: new Windows(dayMs) },
+    device: windows(),
+    all: windows(),
   };
 
   /** @throws SessionError `argument_invalid` */
@@ -49,7 +56,7 @@ export class DeviceUsage {
       guardNames(budgets[scope] ?? {}, `deviceBudgets.${scope}`, budgetNames);
       for (const unit of units) guardCount(budgets[scope]?.[unit], `deviceBudgets.${scope}.${unit}`);
     }
-    this.#budgets = budgets;
+    this.#budgets = { ...budgets, device: { attachmentBytes: attachmentBytesOfDevice, ...budgets.device } };
   }
 
   /**
@@ -61,7 +68,7 @@ export class DeviceUsage {
     { device, session, key }: { readonly device: string; readonly session: Session; readonly key: string | undefined },
     ask: () => Promise<Answer>,
   ): Promise<Answer> {
-    if (this.#budgets.device === undefined && this.#budgets.all === undefined) return await ask();
+    if (!(["requests", "tokens"] as const).some((unit) => this.#isLimited(unit))) return await ask();
     const earlier = key === undefined ? undefined : await session.turnByKey(key);
     const { status } = earlier ?? {};
     if (status === "open" || status === "waiting" || status === "done") return await ask();
@@ -73,22 +80,49 @@ export class DeviceUsage {
     return answer;
   }
 
-  #askOne(device: string): void {
-    for (const scope of ["device", "all"] as const) {
-      for (const unit of units) {
-        const max = this.#budgets[scope]?.[unit];
-        const { count, endsAt } = this.#window(unit, scope, device);
-        if (max === undefined || count < max) continue;
-        const retryAfterMs = Math.max(1, Math.ceil(endsAt - performance.now()));
-        throw new SessionError("device_budget_exceeded", { scope, unit, used: count, max, retryAfterMs });
-      }
+  /**
+   * The bytes of an upload, counted as they arrive: a repeated upload counts again.
+   * @throws SessionError `device_budget_exceeded`, also behind the first bytes: then nothing is stored
+   */
+  async *counted(
+    { device, session }: { readonly device: string; readonly session: Session },
+    bytes: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { user } = session.info;
+    // No device has such an id.
+    const owner = user === null ? device : `\0${user}`;
+    for await (const piece of bytes) {
+      this.#guard("attachmentBytes", owner, piece.length);
+      this.#add("attachmentBytes", owner, piece.length);
+      yield piece;
     }
+  }
+
+  #askOne(device: string): void {
+    this.#guard("requests", device, 1);
+    // How many tokens an answer will have is not known.
+    this.#guard("tokens", device, 1);
     this.#add("requests", device, 1);
+  }
+
+  #guard(unit: Unit, owner: string, added: number): void {
+    for (const scope of ["device", "all"] as const) {
+      const max = this.#budgets[scope]?.[unit];
+      if (max === undefined) continue;
+      const { count, endsAt } = this.#window(unit, scope, owner);
+      if (count + added <= max) continue;
+      const retryAfterMs = Math.max(1, Math.ceil(endsAt - performance.now()));
+      throw new SessionError("device_budget_exceeded", { scope, unit, used: count, max, retryAfterMs });
+    }
+  }
+
+  #isLimited(unit: Unit): boolean {
+    return this.#budgets.device?.[unit] !== undefined || this.#budgets.all?.[unit] !== undefined;
   }
 
   /** Counts the usage of an answer when it ends, also when it fails. */
   async #follow(device: string, session: Session, answer: Answer): Promise<void> {
-    if (this.#budgets.device?.tokens === undefined && this.#budgets.all?.tokens === undefined) return;
+    if (!this.#isLimited("tokens")) return;
     let turn: Turn | undefined;
     try {
       turn = await answer.done;
@@ -99,16 +133,20 @@ export class DeviceUsage {
     this.#add("tokens", device, turn?.usage?.totalTokens ?? 0);
   }
 
-  #add(unit: (typeof units)[number], device: string, count: number): void {
+  #add(unit: Unit, owner: string, count: number): void {
     for (const scope of ["device", "all"] as const) {
-      const window = this.#window(unit, scope, device);
+      const window = this.#window(unit, scope, owner);
       window.count = Math.max(0, window.count + count);
     }
   }
 
-  #window(unit: (typeof units)[number], scope: "device" | "all", device: string): Window {
-    return this.#usage[scope][unit].of(scope === "all" ? "all" : device);
+  #window(unit: Unit, scope: "device" | "all", owner: string): Window {
+    return this.#usage[scope][unit].of(scope === "all" ? "all" : owner);
   }
+}
+
+function windows(): { readonly [Name in Unit]: Windows } {
+  return { requests: new Windows(dayMs), tokens: new Windows(dayMs), attachmentBytes: new Windows(dayMs) };
 }
 
 function guardCount(value: number | undefined, name: string): void {

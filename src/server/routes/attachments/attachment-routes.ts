@@ -39,10 +39,16 @@ interface AttachmentPlace {
   readonly reads: "read" | "device";
   /** The session that the caller reaches under this id. @throws SessionError `session_not_found` for another one */
   readonly found: (c: RequestContext, id: string) => Promise<Session>;
+  /** The bytes of an upload, within a budget. @default no budget @throws SessionError `device_budget_exceeded` */
+  readonly counted?: (
+    c: RequestContext,
+    session: Session,
+    bytes: AsyncIterable<Uint8Array>,
+  ) => AsyncIterable<Uint8Array>;
 }
 
 /** Add the routes to put, list and open the attachments of the sessions that a caller reaches. */
-export function addRoutesBelow(shared: Shared, { path, of, puts, reads, found }: AttachmentPlace): void {
+export function addRoutesBelow(shared: Shared, { path, of, puts, reads, found, counted }: AttachmentPlace): void {
   addRoute(
     shared,
     {
@@ -59,7 +65,8 @@ export function addRoutesBelow(shared: Shared, { path, of, puts, reads, found }:
     async (c, { params, query: { name } }) => {
       const session = await found(c, params.id);
       const type = c.req.header("content-type") ?? "application/octet-stream";
-      return jsonAnswer(c, await session.attachments.put(bytesOf(c), { type, ...defined({ name }) }), 201);
+      const bytes = counted === undefined ? bytesOf(c) : counted(c, session, bytesOf(c));
+      return jsonAnswer(c, await session.attachments.put(bytes, { type, ...defined({ name }) }), 201);
     },
   );
 

@@ -75,6 +75,7 @@ export function addDeviceConversationRoutes(shared: Shared, ofUsers: boolean): v
     puts: "device",
     reads: "device",
     found: opened,
+    counted: (c, session, bytes) => deviceUsage.counted({ device: deviceOf(c, sessions), session }, bytes),
   });
 
   async function openedForApproval(c: RequestContext, id: string): Promise<Session> {
