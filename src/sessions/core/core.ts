@@ -294,7 +294,8 @@ export class Core {
   chooseAgent(
     record: Pick<SessionRecord, "agent" | "handoff">,
     proposed: ProposedAgents,
-    now: number = this.now(),
+    // Only a handoff depends on the time.
+    now: number = record.handoff === null ? 0 : this.now(),
   ): AgentChoice {
     return chooseAgent(record, proposed, this.options.agents, now);
   }

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { test } from "node:test";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { inMemory, type InMemory } from "../../../test/support/in-memory.ts";
 import { doctor, removeSession } from "../../admin.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import type { StoreCall } from "../../store/calls/store-call.ts";
 import type { WriteOutcome } from "../logs/session-write.ts";
+import type { Core } from "../core/core.ts";
 import { correlated } from "../tracing/correlation.ts";
+import { writesTo, type FoldingView } from "./session-writes.ts";
 import { inputsOf } from "../../../test/support/inputs-of.ts";
 
 /** The statuses of all transactions that are committed from here on. */
@@ -320,4 +323,22 @@ test("a conflict that is answered behind a newer record of the session is no res
   };
   await session.touch();
   assert.equal((await session.look([])).info.title, "two");
+});
+
+test("of the queues in which no write waits one stays", async () => {
+  const core = {} as Core;
+  const viewOf = (keyText: string): FoldingView =>
+    ({ core, keyText, record: { version: 1, commitId: "c" }, learn: () => undefined }) as unknown as FoldingView;
+  const use = async (view: FoldingView): Promise<unknown> => {
+    const queue = writesTo(view);
+    await queue.alone(view, async () => undefined);
+    await turnOfTheLoop();
+    return queue;
+  };
+  const [a, b] = [viewOf("a"), viewOf("b")];
+  const first = await use(a);
+  assert.equal(await use(a), first);
+  const second = await use(b);
+  assert.equal(writesTo(b), second);
+  assert.notEqual(writesTo(a), first);
 });

@@ -94,28 +94,41 @@ interface Judged {
   readonly error: unknown;
 }
 
-const writesOf = new WeakMap<Core, Map<string, SessionWrites>>();
+/** The queues of one process. */
+class Queues {
+  /** By the texts of their keys. */
+  readonly all: Map<string, SessionWrites> = new Map();
+  #idle: SessionWrites | undefined;
+
+  /** No write waits in this queue. The one that became idle last stays: a lone writer needs it again at once. */
+  becameIdle(queue: SessionWrites): void {
+    const before = this.#idle;
+    this.#idle = queue;
+    if (before !== undefined && before !== queue && !before.isRunning) this.all.delete(before.keyText);
+  }
+}
+
+const queuesOf = new WeakMap<Core, Queues>();
 
 /** The queue of the writes of this process to the session of this handle. */
 export function writesTo({ core, keyText: text }: FoldingView): SessionWrites {
-  let ofCore = writesOf.get(core);
-  if (ofCore === undefined) {
-    ofCore = new Map();
-    writesOf.set(core, ofCore);
+  let queues = queuesOf.get(core);
+  if (queues === undefined) {
+    queues = new Queues();
+    queuesOf.set(core, queues);
   }
-  let writes = ofCore.get(text);
+  let writes = queues.all.get(text);
   if (writes === undefined) {
-    writes = new SessionWrites(core, ofCore, text);
-    ofCore.set(text, writes);
+    writes = new SessionWrites(core, queues, text);
+    queues.all.set(text, writes);
   }
   return writes;
 }
 
-/** Exists while writes wait or run. */
+/** Exists while writes wait or run, and until another one becomes idle. */
 export class SessionWrites implements LateTransaction {
   readonly #core: Core;
-  /** The queues of this process. */
-  readonly #all: Map<string, SessionWrites>;
+  readonly #queues: Queues;
   readonly keyText: string;
   #waiting: (FoldedWrite | Alone)[] = [];
   #isRunning = false;
@@ -125,10 +138,14 @@ export class SessionWrites implements LateTransaction {
   #judged: readonly Judged[] = none;
   #transaction: readonly [Change] | undefined;
 
-  constructor(core: Core, all: Map<string, SessionWrites>, text: string) {
+  constructor(core: Core, queues: Queues, text: string) {
     this.#core = core;
-    this.#all = all;
+    this.#queues = queues;
     this.keyText = text;
+  }
+
+  get isRunning(): boolean {
+    return this.#isRunning;
   }
 
   /** Apply the rule to the newest known record, and commit its change together with those of other writes that wait. */
@@ -167,7 +184,9 @@ export class SessionWrites implements LateTransaction {
     if (next === undefined) {
       this.#isRunning = false;
       this.#newest = undefined;
-      this.#all.delete(this.keyText);
+      this.#judged = none;
+      this.#transaction = undefined;
+      this.#queues.becameIdle(this);
     } else if ("work" in next) {
       this.#waiting.shift();
       if (this.#newest !== undefined) next.handle.learn(this.#newest);

@@ -1,4 +1,4 @@
-import { keyText, type SessionKey } from "../../../domain/record/entry.ts";
+import type { SessionKey } from "../../../domain/record/entry.ts";
 import type { SessionRecord } from "../../../domain/record/record.ts";
 import type { RecordRow } from "../../row.ts";
 
@@ -25,25 +25,29 @@ type KnownPlace = Place & Pick<SessionRecord, "heads">;
 /** Places in one of the two maps. */
 const placesMax = 4096;
 
+/** Places by tenant and id. The key as one text would be a new text at each append, which is hashed and compared. */
+type PlacesByKey = Map<string, Map<string, Writable<KnownPlace>>>;
+
 /**
  * The places of the sessions that a connection wrote last. They may be outdated: an update that uses one compares the version and
  * the commit id, which no other record has. The places that were written least recently go, half of them at a time.
  */
 export class Places {
-  #newer = new Map<string, Writable<KnownPlace>>();
-  #older = new Map<string, Writable<KnownPlace>>();
+  #newer: PlacesByKey = new Map();
+  #older: PlacesByKey = new Map();
+  /** The number of places in the newer map. */
+  #count = 0;
 
   get(key: SessionKey): KnownPlace | undefined {
-    const text = keyText(key);
-    const place = this.#newer.get(text);
+    const place = this.#newer.get(key.tenant)?.get(key.id);
     if (place !== undefined) return place;
-    const older = this.#older.get(text);
-    if (older !== undefined) this.#add(text, older);
+    const older = this.#older.get(key.tenant)?.get(key.id);
+    if (older !== undefined) this.#add(key, older);
     return older;
   }
 
   set(key: SessionKey, row: RecordRow, heads: SessionRecord["heads"], no: number): void {
-    this.#add(keyText(key), { no, heads, ...placeFields(row) });
+    this.#add(key, { no, heads, ...placeFields(row) });
   }
 
   /** The row of a place that {@link get} gave was written. Places live long, and a new one would be one more object to collect. */
@@ -61,12 +65,16 @@ export class Places {
     place.labels = row.labels;
   }
 
-  #add(text: string, place: KnownPlace): void {
-    if (this.#newer.size >= placesMax) {
+  #add({ tenant, id }: SessionKey, place: KnownPlace): void {
+    if (this.#count >= placesMax) {
       this.#older = this.#newer;
       this.#newer = new Map();
+      this.#count = 0;
     }
-    this.#newer.set(text, place);
+    let ofTenant = this.#newer.get(tenant);
+    if (ofTenant === undefined) this.#newer.set(tenant, (ofTenant = new Map()));
+    if (!ofTenant.has(id)) this.#count++;
+    ofTenant.set(id, place);
   }
 }
 
