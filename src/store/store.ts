@@ -187,6 +187,8 @@ export interface Store {
    * Returns one page of the messages that have all words, the newest first. It reads the words of `searchedMessages` in the
    * log `turns`, and in those of other branches, of sessions that are not archived, and of titles. A message may be found that does not have the words any
    * more: callers read it. A store without `capabilities.searches` finds nothing, and callers read all messages.
+   * INVARIANT entries-are-those-of-the-store: a message has the entry of its turn or none; with a `bytesMax` at most that many bytes
+   *   of entries, and one more entry.
    * INVARIANT indexed-is-found: a message that is indexed and does not change meanwhile is on exactly one page.
    * INVARIANT removed-is-not-found: no page has a message that was removed before the index was brought forward, nor one of a
    *   session that is removed.
@@ -491,7 +493,9 @@ export interface MessageQuery extends SessionFilter {
   /** Only those before this, epoch ms. */
   readonly before?: number;
   readonly limit: number;
-  /** The `next` of the page before. */
+  /** The bytes of the entries on the page (UTF-8); those behind are left out. @default no bound */
+  readonly bytesMax?: number;
+  /** The `next` of the page before, or the `cursor` of a message. */
   readonly after?: string;
 }
 
@@ -505,6 +509,10 @@ export interface FoundMessage {
   readonly seq: number;
   /** The place of the message in its turn, from 0. */
   readonly message: number;
+  /** The entry of its turn, as it was when the message was found; undefined for a title, and where callers have to read it. */
+  readonly entry: Entry | undefined;
+  /** Continues behind this message, for `after`. */
+  readonly cursor: string;
 }
 
 /** One page of messages. */

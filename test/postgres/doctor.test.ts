@@ -7,6 +7,7 @@ import { sessionsOn } from "../../src/sessions/sessions.ts";
 import { migratePostgres, openPostgres } from "../../src/store/postgres/index.ts";
 import { layoutOf, stepSql } from "../../src/store/postgres/schema/migrate.ts";
 import { migrations } from "../../src/store/postgres/schema/schema.ts";
+import { findMessages } from "../../src/store/postgres/tables/message-search.ts";
 import type { StoreProblem } from "../../src/store/store.ts";
 import { scriptedClock } from "../../src/testing/scripted-clock.ts";
 import { creationOf, sampleRecord, sampleSplice } from "../../src/testing/samples.ts";
@@ -527,6 +528,67 @@ test("a search finds the messages behind the newest ones that it checks first, p
       }
       assert.deepEqual(turns, expected, JSON.stringify({ filter, limit }));
     }
+});
+
+test("a search finds the same in each way that it takes, page by page", async () => {
+  const url = await server.createDatabase("ways_to_search");
+  const store = await openPostgres({ url });
+  await using _ = { [Symbol.asyncDispose]: () => store.close() };
+  const users = ["ada", "bob", "cyd", "dan"];
+  await store.commit(
+    Array.from({ length: 808 }, (_, n) => [creationOf(sampleRecord({ id: `s${n}`, user: users[n % 4] ?? null }))]),
+  );
+  // Half of 12 000 messages have the first word. Four of 200 have the second, one of them of Ada. The newest ones have the third.
+  await query(
+    url,
+    `insert into perdure.search_messages
+     select tenant, id, logs, 'turns', n, 0, n / 2, 0, array_to_tsvector(array_remove(array[
+       'w' || n, case when n % 8 < 4 then 'half' end, case when n % 200 in (1, 3, 5, 52) then 'some' end,
+       case when n > 8000 and n % 200 in (1, 3, 5, 52) then 'late' end,
+       case when n % 1000 < 2 then 'few' end
+     ], null)) from generate_series(1, 12000) n join perdure.sessions on id = 's' || n % 808`,
+  );
+  await query(url, "analyze perdure.search_messages");
+  const ask = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> => {
+    if (text.includes("reached")) asked.add(text.includes("limit 4000") ? "checked" : "newest");
+    else if (text.includes("matched")) asked.add(text.includes("message.at >=") ? "since" : "all");
+    return await query(url, text, [...values]);
+  };
+  const asked = new Set<string>();
+  for (const [word, limit, ways] of [
+    ["half", 600, ["checked", "newest"]],
+    ["some", 20, ["checked", "since"]],
+    ["late", 20, ["checked", "since", "all"]],
+    ["few", 20, ["checked", "all"]],
+  ] as const) {
+    const words = [{ word, isPrefix: false }];
+    const found: unknown[] = [];
+    asked.clear();
+    for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
+      const search = {
+        tenant: "default",
+        words,
+        user: "ada",
+        limit,
+        now: 0,
+        ...(after === undefined ? {} : { after }),
+      };
+      const page = await findMessages(ask, "perdure", search);
+      if (isFirst) assert.deepEqual([...asked], ways, word);
+      found.push(...page.messages.map(({ session, seq }) => `${session} ${seq}`));
+      after = page.next;
+    }
+    const expected = await query(
+      url,
+      `select session || ' ' || seq as place from perdure.search_messages message join perdure.sessions on id = session and user_id = 'ada'
+       where words @@ '${word}' order by at desc, session desc, seq desc`,
+    );
+    assert.deepEqual(
+      found,
+      expected.map(({ place }) => place),
+      word,
+    );
+  }
 });
 
 test("a last step of the index without a row merges the words that a killed process left, where the role owns the index", async () => {

@@ -1,5 +1,6 @@
 /** The messages that a search found, read where they are. */
 import { piecesOf } from "../../domain/branches/segments.ts";
+import type { Entry } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { matchesTerms, type SearchTerms } from "../../domain/search/search-terms.ts";
 import { messagesOf, searchedText, titleSeq } from "../../domain/search/searched-messages.ts";
@@ -36,28 +37,60 @@ export interface Search {
   readonly before?: number;
 }
 
-/** Reads what was found, and leaves out what does not match any more, or never did: an index has the words of phrases alone. */
+/** What of a page was looked at. */
+export interface ReadMessages {
+  readonly texts: readonly FoundText[];
+  /** The messages at the beginning of the page that were looked at. */
+  readonly looked: number;
+}
+
+/** A message that may be shown. */
+interface Candidate {
+  readonly message: FoundMessage;
+  /** Its turn by the number in the store; undefined for a title, and where the store did not give it. */
+  readonly turn: Turn | undefined;
+}
+
+/**
+ * Reads what was found, at most so many texts, and leaves out what does not match any more, or never did: an index has the words of
+ * phrases alone. Only the sessions of messages that match are loaded.
+ */
 export async function readFound(
   core: Core,
   tenant: string,
-  found: readonly FoundMessage[],
-  search: Search,
-): Promise<readonly FoundText[]> {
-  const records = await recordsOf(core, tenant, found);
+  { found, search, most }: { readonly found: readonly FoundMessage[]; readonly search: Search; readonly most: number },
+): Promise<ReadMessages> {
+  const candidates: Candidate[] = [];
+  let looked = 0;
+  for (const message of found) {
+    if (candidates.length === most) break;
+    looked++;
+    const turn = message.entry && turnIn(message.entry);
+    if (message.entry === undefined || (turn && matchesAt(turn, message.message, search)))
+      candidates.push({ message, turn });
+  }
+  const records = await recordsOf(
+    core,
+    tenant,
+    candidates.map(({ message }) => message),
+  );
   const turns = new Map<string, Promise<Turn | undefined>>();
   const texts = await Promise.all(
-    found.map(async ({ session, log, seq, message }): Promise<FoundText | undefined> => {
+    candidates.map(async ({ message: { session, log, seq, message }, turn: given }): Promise<FoundText | undefined> => {
       const record = records.get(session);
       if (record === undefined) return undefined;
       if (seq === titleSeq) return foundTitle(record, search);
+      const shown = shownAs(record, { log, seq });
+      if (shown === undefined) return undefined;
+      if (given !== undefined) return foundMessage(record, { ...given, seq: shown }, message, search);
       const place = `${log} ${seq} ${session}`;
-      const turn = turns.get(place) ?? turnAt(core, record, { log, seq });
+      const turn = turns.get(place) ?? turnAt(core, record, shown);
       turns.set(place, turn);
       const read = await turn;
       return read && foundMessage(record, read, message, search);
     }),
   );
-  return texts.filter((text) => text !== undefined);
+  return { texts: texts.filter((text) => text !== undefined), looked };
 }
 
 /** The records of the sessions that exist and can be read. */
@@ -79,25 +112,33 @@ async function recordsOf(
   return new Map((await load(ids)).map((record) => [record.id, record]));
 }
 
-/** The turn that the session shows from this place; undefined if its current branch has none from there. */
-async function turnAt(
-  core: Core,
-  record: SessionRecord,
-  { log, seq }: Pick<FoundMessage, "log" | "seq">,
-): Promise<Turn | undefined> {
+/** The number by which the session shows a turn of this place; undefined if its current branch has none from there. */
+function shownAs(record: SessionRecord, { log, seq }: Pick<FoundMessage, "log" | "seq">): number | undefined {
   const piece = piecesOf(record, "turns").find((one) => one.log === log);
   const shown = seq + (piece?.offset ?? 0);
-  if (piece === undefined || shown < piece.from || shown > piece.to) return undefined;
+  return piece === undefined || shown < piece.from || shown > piece.to ? undefined : shown;
+}
+
+async function turnAt(core: Core, record: SessionRecord, seq: number): Promise<Turn | undefined> {
   try {
-    const range = { log: "turns", from: shown, to: shown, order: "ascending", limit: 1 } as const;
-    const [entry] = await readLog(core, record, range);
-    const turn = entry === undefined ? "" : readTurn(entry);
-    return typeof turn === "string" ? undefined : turn;
+    const [entry] = await readLog(core, record, { log: "turns", from: seq, to: seq, order: "ascending", limit: 1 });
+    return entry && turnIn(entry);
   } catch (error) {
     // It was removed meanwhile.
     if (hasCode(error, "session_not_found")) return undefined;
     throw error;
   }
+}
+
+/** Undefined if it cannot be read. */
+function turnIn(entry: Entry): Turn | undefined {
+  const turn = readTurn(entry);
+  return typeof turn === "string" ? undefined : turn;
+}
+
+function matchesAt(turn: Turn, message: number, { terms }: Search): boolean {
+  const one = messagesOf(turn)[message];
+  return one !== undefined && matchesTerms(terms, searchedText(one));
 }
 
 /** The message at this place of a turn; undefined if it does not match. */

@@ -14,7 +14,7 @@ import { readLog } from "../core/log-reader.ts";
 import { foundMessage, foundTitle, type FoundText, type Search } from "./found-text.ts";
 
 /** The page of a search. */
-interface Paging {
+export interface Paging {
   readonly search: Search;
   readonly limit: number;
   readonly after?: string;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openStore } from "../../open.ts";
-import type { Store } from "../../store/store.ts";
+import { storeBefore } from "../../store/calls/forwarding-store.ts";
+import type { MessageQuery, Store } from "../../store/store.ts";
 import { scriptedClock } from "../../testing/scripted-clock.ts";
 import { sessionsOn, type Sessions } from "../sessions.ts";
 import type { SearchQuery } from "./search.ts";
@@ -130,4 +131,40 @@ test("a search that may not wait answers from what is indexed, and the next ones
   assert.equal(isCurrent, true);
   assert.equal((await found(sessions, { text: "word", limit: 400 })).length, 1000);
   await sessions.close();
+});
+
+test("a phrase is found among many messages with its words, page by page, in a few calls of the store", async () => {
+  const { sessions, store, clock } = await place("sqlite::memory:");
+  const session = await sessions.create({ id: "s" });
+  for (let n = 0; n < 120; n++) {
+    await clock.advance(1000);
+    await session.append({ input: n % 10 === 0 ? `of the ${n}` : `the ${n} of` });
+  }
+  const expected = Array.from({ length: 12 }, (_, index) => `s ${120 - 9 - index * 10} 0`);
+  for (const limit of [1, 2, 3, 5, 12, 20])
+    assert.deepEqual(await found(sessions, { text: '"of the"', limit }), expected);
+  let calls = 0;
+  const counted = Object.assign(storeBefore(store), {
+    search: async (query: MessageQuery) => {
+      calls++;
+      return await store.search(query);
+    },
+    read: async () => assert.fail("the store gives the entries"),
+    close: async () => undefined,
+  });
+  const few = sessionsOn(counted, { clock, sweep: false });
+  assert.equal((await few.search({ text: '"of the"', limit: 10 })).items.length, 10);
+  assert.equal(calls, 2);
+});
+
+test("a turn of a message that the store gives no entry for is read", async () => {
+  const { sessions, store, clock } = await place("sqlite::memory:");
+  const session = await sessions.create({ id: "s" });
+  for (const input of ["one word", "two words, a word"]) await session.append({ input });
+  const withoutEntries = Object.assign(storeBefore(store), {
+    search: async (query: MessageQuery) => await store.search({ ...query, bytesMax: -1 }),
+    close: async () => undefined,
+  });
+  const reading = sessionsOn(withoutEntries, { clock, sweep: false });
+  assert.deepEqual(await found(reading, { text: "word" }), await found(sessions, { text: "word" }));
 });

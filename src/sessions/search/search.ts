@@ -9,12 +9,12 @@ import type { LabelFilter } from "../../domain/values/labels.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import type { Page, PageQuery } from "../../domain/values/pages.ts";
 import { SessionError } from "../../errors.ts";
-import type { SessionFilter } from "../../store/store.ts";
+import type { MessageQuery, SessionFilter } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { parseLimit, parseWholeNumber } from "../options/arguments.ts";
 import { filterOf } from "../session/session-list.ts";
 import { readFound, type FoundText, type Search } from "./found-text.ts";
-import { scanPage, scanSession } from "./scan.ts";
+import { scanPage, scanSession, type Paging } from "./scan.ts";
 
 /** The text to search, and the messages among which. */
 export interface SearchQuery extends PageQuery {
@@ -79,6 +79,10 @@ const queryNames: OptionNames<SearchQuery> = {
 
 /** The most calls of the store for one page; a page that needs more is short. */
 const callsMax = 20;
+/** For one page, at most so many times as many messages are looked at. */
+const lookedPerItem = 20;
+/** An index has the words of a phrase alone, so for each text to find it is asked for so many messages at once. */
+const askedForPhrase = 4;
 
 /** `among`: only sessions of this user or guest. @throws SessionError `argument_invalid`, `id_invalid`, `session_not_found` */
 export async function searchOn(
@@ -110,16 +114,39 @@ export async function searchOn(
   const asked = { tenant, words: terms.words, ...filter, ...defined(instants) };
   if (!core.store.capabilities.searches) return { ...(await scanPage(core, asked, paging)), isCurrent: true };
   const isCurrent = await bringForward(core, until, query);
+  const page = await indexedPage(core, asked, paging);
+  return { ...page, isCurrent };
+}
+
+/** One page of what the index has and what matches. */
+async function indexedPage(
+  core: Core,
+  asked: Omit<MessageQuery, "limit">,
+  { search, limit: count, after, signal }: Paging,
+): Promise<Page<FoundText>> {
   const items: FoundText[] = [];
   let next = after;
-  for (let call = 0; call < callsMax; call++) {
-    query.signal?.throwIfAborted();
-    const page = await core.store.search({ ...asked, limit: count - items.length, ...defined({ after: next }) });
-    items.push(...(await readFound(core, tenant, page.messages, search)));
-    next = page.next;
+  let left = lookedPerItem * count;
+  let perItem = search.terms.phrases.length === 0 ? 1 : askedForPhrase;
+  for (let call = 0; call < callsMax && left > 0; call++) {
+    signal?.throwIfAborted();
+    const most = count - items.length;
+    const limit = Math.min(most * perItem, left);
+    const bytesMax = core.options.limits.readBytesMax;
+    const { messages, next: behind } = await core.store.search({
+      ...asked,
+      limit,
+      bytesMax,
+      ...defined({ after: next }),
+    });
+    const { texts, looked } = await readFound(core, asked.tenant, { found: messages, search, most });
+    items.push(...texts);
+    next = looked < messages.length ? messages[looked - 1]?.cursor : behind;
     if (next === undefined || items.length >= count) break;
+    left -= looked;
+    if (perItem > 1) perItem *= askedForPhrase;
   }
-  return { items, ...defined({ next }), isCurrent };
+  return { items, ...defined({ next }) };
 }
 
 /** @throws SessionError `session_not_found` */

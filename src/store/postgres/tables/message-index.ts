@@ -2,11 +2,8 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { spacedMessages, titleSeq } from "../../../domain/search/searched-messages.ts";
 import { spacedWords } from "../../../domain/search/words.ts";
-import { decodeCursor, encodeCursor } from "../../cursor.ts";
-import type { FoundMessage, FoundMessages, IndexProgress, MessageQuery } from "../../store.ts";
+import type { IndexProgress } from "../../store.ts";
 import type { Database } from "../connection/database.ts";
-import { sqlInto } from "../connection/sql.ts";
-import { listed } from "../find.ts";
 import { wordsSeparator } from "../schema/functions/message-index.ts";
 
 /** The number of indexed sessions after which the statistics of the server are counted again. */
@@ -21,15 +18,6 @@ const merging = "set_config('work_mem', '64MB', true), set_config('gin_pending_l
 
 /** How long a process waits that finds another one indexing, ms. */
 const pauseMs = 20;
-
-/**
- * So many of the newest messages are checked before the index is asked, in some milliseconds of the server. Where there are no more,
- * the index is not asked.
- */
-const checkedMax = 4000;
-
-/** Of fewer sessions than this, the messages are read; of more, each found message is checked. */
-const fewSessionsMax = 200;
 
 /**
  * Sessions that were read ahead are written until they are this old, ms. A search may end between two steps, and what is removed
@@ -261,101 +249,4 @@ function rowsOf(sessions: readonly DueSession[]): Rows {
     }
   }
   return rows;
-}
-
-/**
- * One page. One more row than the limit is read to find out whether another page follows.
- *
- * The newest messages are checked first: a frequent word fills the page from them. A word that does not is rare, so the index has
- * few messages to read and to sort. The server would choose between the two by its statistics, which have frequent words alone: it
- * reads half a table by time for a word that it takes to be less rare. Of a few sessions all messages with the words are sorted.
- */
-export async function findMessages(ask: Database["ask"], schema: string, query: MessageQuery): Promise<FoundMessages> {
-  const { tenant, words, since, before, limit, after, ...filter } = query;
-  const values: unknown[] = [];
-  const sql = sqlInto(values);
-  // The word of the tenant is left out: the server would look up each message of the other words in the long list of this one.
-  const terms = words.map(({ word, isPrefix }) => `${quoted(word)}${isPrefix ? ":*" : ""}`);
-  const places = [sql`message.tenant = ${tenant}`];
-  if (since !== undefined) places.push(sql`message.at >= ${since}`);
-  if (before !== undefined) places.push(sql`message.at < ${before}`);
-  if (after !== undefined) {
-    const [at, session, log, seq, message] = decodeCursor(after, ["number", "string", "string", "number", "number"]);
-    places.push(
-      `(message.at, message.session, message.log, message.seq, message.message) < ${sql`(${at}::bigint, ${session}::text, ${log}::text, ${seq}::bigint, ${message}::int)`}`,
-    );
-  }
-  const isFiltered = Object.entries(filter).some(([name, value]) => name !== "now" && value !== undefined);
-  const few = isFiltered ? await fewSessions(ask, schema, query) : undefined;
-  if (few?.length === 0) return { messages: [], next: undefined };
-  if (few !== undefined)
-    places.push(sql`message.session = any (array(select json_array_elements_text(${JSON.stringify(few)}::json)))`);
-  // The limit keeps the server from joining all sessions of the tenant first.
-  const matching = listed(sql, schema, { ...filter, order: "key", tenant, limit: 0 });
-  const order = "at desc, session desc, log desc, seq desc, message desc";
-  const hasWords = `message.words @@ ${sql`${terms.join(" & ")}::tsquery`} and message.message >= 0`;
-  const table = `${schema}.search_messages message where ${places.join(" and ")}`;
-  const shownOf = (messages: string): string => `
-    select message.session, message.log, message.seq, message.message, message.at
-    from (${messages}) message
-    cross join lateral (
-      select from ${schema}.sessions session
-      where session.id = message.session and session.logs = message.logs and ${matching.join(" and ")} limit 1
-    ) shown
-    order by ${order} limit ${sql`${limit + 1}`}`;
-  const all = `
-    matched as materialized (
-      select session, logs, log, seq, message, at from ${table} and ${hasWords}
-    ), found as (${shownOf(`select * from matched order by ${order} offset 0`)})`;
-  const newest = (): string => `
-    newest as materialized (
-      ${shownOf(`select * from (select * from ${table} order by ${order} limit ${checkedMax}) message where ${hasWords}`)}
-    ), checked as materialized (
-      select (select count(*) from newest) > ${sql`${limit}`}
-        or not exists (select from ${table} order by ${order} offset ${checkedMax}) as is_enough
-    )`;
-  const rows = await ask(
-    few !== undefined
-      ? `with ${all} select * from found order by ${order}`
-      : `with ${newest()}, ${all}
-        select * from newest where (select is_enough from checked)
-        union all select * from found where not (select is_enough from checked)
-        order by ${order}`,
-    values,
-  );
-  const found = rows.map((row): FoundMessage & { readonly at: number } => ({
-    session: String(row["session"]),
-    log: String(row["log"]),
-    seq: Number(row["seq"]),
-    message: Number(row["message"]),
-    at: Number(row["at"]),
-  }));
-  const page = found.slice(0, limit);
-  const last = found.length > limit ? page.at(-1) : undefined;
-  return {
-    messages: page.map(({ session, log, seq, message }) => ({ session, log, seq, message })),
-    next: last && encodeCursor([last.at, last.session, last.log, last.seq, last.message]),
-  };
-}
-
-/** The sessions that pass the filter; undefined if they are many. */
-async function fewSessions(
-  ask: Database["ask"],
-  schema: string,
-  { tenant, words: _words, since: _since, before: _before, limit: _limit, after: _after, ...filter }: MessageQuery,
-): Promise<readonly string[] | undefined> {
-  const values: unknown[] = [];
-  const sql = sqlInto(values);
-  const matching = listed(sql, schema, { ...filter, order: "key", tenant, limit: 0 });
-  const rows = await ask(
-    `select session.id from ${schema}.sessions session
-     where ${matching.join(" and ")} limit ${sql`${fewSessionsMax + 1}`}`,
-    values,
-  );
-  return rows.length > fewSessionsMax ? undefined : rows.map(({ id }) => String(id));
-}
-
-/** Words have no quote and no backslash. */
-function quoted(word: string): string {
-  return `'${word}'`;
 }

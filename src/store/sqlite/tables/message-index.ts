@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { scopeMark, spacedMessages, tenantWord, titleSeq } from "../../../domain/search/searched-messages.ts";
 import type { SearchedWord } from "../../../domain/search/search-terms.ts";
 import { spacedWords } from "../../../domain/search/words.ts";
+import type { Entry } from "../../../domain/record/entry.ts";
 import { decodeCursor, encodeCursor } from "../../cursor.ts";
 import type { FoundMessage, FoundMessages, IndexProgress, MessageQuery } from "../../store.ts";
 import { numbersFound } from "../find.ts";
@@ -64,7 +65,7 @@ export class MessageIndex {
     this.#reach = database.prepare("update search_state set up_to = ?");
     this.#changes = arrays("select session, log, seq from search_changes limit ?");
     this.#forgetChange = database.prepare("delete from search_changes where session = ? and log = ? and seq = ?");
-    this.#turn = arrays("select at, data from entries where session = ? and log = +? and seq = ?");
+    this.#turn = arrays("select at, data, key from entries where session = ? and log = +? and seq = ?");
     this.#title = arrays("select created_at, title from sessions where no = ?");
     this.#tenant = arrays("select tenant from sessions where no = ?");
     this.#places = arrays("select place from search_messages where session = ? and log = ? and seq = ?");
@@ -116,7 +117,7 @@ export class MessageIndex {
         if (title !== null) this.#add(places, { tenant, session, log, seq, at, message: 0, words: spacedWords(title) });
         continue;
       }
-      const turn = this.#turn.get(session, log, seq) as unknown as [number, string] | undefined;
+      const turn = this.#turn.get(session, log, seq) as unknown as TurnRow | undefined;
       if (turn !== undefined) this.#addTurn(places, { tenant, session, log, seq, at: turn[0], data: turn[1] });
     }
     return changes.length;
@@ -162,7 +163,7 @@ export class MessageIndex {
 
   /** One page. One more row than the limit is read to find out whether another page follows. */
   find(query: MessageQuery): FoundMessages {
-    const { tenant, words, since, before, limit, after } = query;
+    const { tenant, words, since, before, limit, bytesMax = Infinity, after } = query;
     const conditions = ["search_words match ?", "tenant = ?"];
     const values: SQLInputValue[] = [tenant];
     const and = (condition: string, ...bound: readonly SQLInputValue[]): void => {
@@ -181,17 +182,29 @@ export class MessageIndex {
     if (before !== undefined) and("search_words.rowid < ? and at < ?", firstPlace(before) + placesOfSecond, before);
     if (after !== undefined) and("search_words.rowid < ?", decodeCursor(after, ["number"])[0] ?? 0);
     const statement = this.#database.prepare(`
-      select place, id, log, seq, message from search_words cross join search_messages on place = search_words.rowid
+      select place, no, id, log, seq, message from search_words cross join search_messages on place = search_words.rowid
         cross join sessions on no = session
       where ${conditions.join(" and ")} order by search_words.rowid desc limit ?`);
     statement.setReturnArrays(true);
     const rows = statement.all(terms.join(" AND "), ...values, limit + 1) as unknown as readonly FoundRow[];
     const page = rows.slice(0, limit);
     const last = rows.length > limit ? page.at(-1)?.[0] : undefined;
-    return {
-      messages: page.map(([, session, log, seq, message]): FoundMessage => ({ session, log, seq, message })),
-      next: last === undefined ? undefined : encodeCursor([last]),
+    return { messages: this.#withEntries(page, bytesMax), next: last === undefined ? undefined : encodeCursor([last]) };
+  }
+
+  #withEntries(rows: readonly FoundRow[], bytesMax: number): readonly FoundMessage[] {
+    let bytes = 0;
+    const entryOf = ([, no, , log, seq]: FoundRow): Entry | undefined => {
+      if (seq === titleSeq || bytes > bytesMax) return undefined;
+      const [at, data, key] = (this.#turn.get(no, log, seq) as unknown as TurnRow | undefined) ?? [];
+      if (at === undefined || data === undefined || key === undefined) return undefined;
+      bytes += Buffer.byteLength(data);
+      return { seq, key, at, data };
     };
+    return rows.map((row) => {
+      const [place, , session, log, seq, message] = row;
+      return { session, log, seq, message, entry: entryOf(row), cursor: encodeCursor([place]) };
+    });
   }
 
   /**
@@ -222,7 +235,8 @@ type EntryRow = [
   data: string | null,
   tenant: string | null,
 ];
-type FoundRow = [place: number, session: string, log: string, seq: number, message: number];
+type FoundRow = [place: number, no: number, session: string, log: string, seq: number, message: number];
+type TurnRow = [at: number, data: string, key: string | null];
 
 interface NewMessage {
   readonly tenant: string;

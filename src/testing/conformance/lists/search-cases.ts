@@ -36,6 +36,10 @@ async function found(
   return all;
 }
 
+function placesOf(list: readonly FoundMessage[]): readonly Pick<FoundMessage, "session" | "log" | "seq" | "message">[] {
+  return list.map(({ session, log, seq, message }) => ({ session, log, seq, message }));
+}
+
 export function searchCases(check: Check): void {
   check(
     "index-is-built-when-asked: search finds what was committed before, or nothing without an index",
@@ -49,7 +53,8 @@ export function searchCases(check: Check): void {
         { session: "s", log: "turns", seq: 1, message: 0 },
         { session: "s", log: "turns", seq: 0, message: 0 },
       ];
-      const byTurn = (list: readonly FoundMessage[]): readonly FoundMessage[] => list.toSorted((a, b) => b.seq - a.seq);
+      const byTurn = (list: readonly FoundMessage[]): ReturnType<typeof placesOf> =>
+        placesOf(list).toSorted((a, b) => b.seq - a.seq);
       assert.deepEqual(byTurn(await found(store, tenant, "word")), searches ? expected : []);
       assert.deepEqual(
         byTurn(await found(store, tenant, "wordy answ*")),
@@ -103,6 +108,27 @@ export function searchCases(check: Check): void {
     const all = await store.read({ tenant, id: "a" }, { log: "turns", from: 1, to: 9, limit: 9, order: "ascending" });
     const [since, before] = [all[1]?.at ?? 0, all[2]?.at ?? 0];
     assert.deepEqual(places(await found(store, tenant, "word", { since, before })), ["a2", "b2", "c2"]);
+  });
+
+  check("entries-are-those-of-the-store: a found message has the entry of its turn, or none", async (bench) => {
+    const { store, tenant } = bench;
+    if (!store.capabilities.searches) return;
+    const values = Array.from({ length: 5 }, (_, index) => turn(`word ${index}`, "x".repeat(1000)));
+    const splices = [sampleSplice("turns", 1, values)];
+    const { id } = await land(store, creationOf(bench.record({ id: "s", title: "word" }), { splices }));
+    await bringForward(store);
+    const stored = await store.read({ tenant, id }, { log: "turns", from: 1, to: 9, limit: 9, order: "ascending" });
+    const all = await found(store, tenant, "word");
+    for (const { seq, entry } of all)
+      if (entry !== undefined || seq === 0) assert.deepEqual(entry, seq === 0 ? undefined : stored[seq - 1]);
+    const query = { tenant, words: [{ word: "word", isPrefix: false }], now: 0, limit: 6 };
+    const { messages } = await store.search({ ...query, bytesMax: 2500 });
+    assert.deepEqual(placesOf(messages), placesOf(all));
+    assert.ok(messages.filter(({ entry }) => entry !== undefined).length <= 3);
+    for (const [index, { cursor }] of messages.entries()) {
+      const behind = await store.search({ ...query, after: cursor });
+      assert.deepEqual(placesOf(behind.messages), placesOf(messages.slice(index + 1)));
+    }
   });
 
   check("removed-is-not-found: replaced turns, changed titles and removed sessions", async (bench) => {
