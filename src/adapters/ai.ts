@@ -5,22 +5,10 @@
  *
  * @module perdure/ai
  */
-import {
-  parseModelSettings,
-  SessionError,
-  type Model,
-  type ModelEvent,
-  type ModelRequest,
-  type ModelSettings,
-} from "../index.ts";
+import { parseModelSettings, SessionError, type Model, type ModelSettings } from "../index.ts";
 import { guardObject } from "../domain/values/option-names.ts";
-import { untilAborted } from "../sessions/turns/until-aborted.ts";
-import { StreamedAnswer } from "./ai/answer.ts";
-import { callOptions, checkBody } from "./ai/call.ts";
-import { modelError } from "./ai/failure.ts";
-import type { AiLanguageModel, StreamPart } from "./ai/language-model.ts";
-import { failure } from "./model/failure.ts";
-import { defaultTimeoutMs, Silence } from "./model/silence.ts";
+import { checkBody } from "./ai/body.ts";
+import type { AiLanguageModel } from "./ai/language-model.ts";
 import { defined } from "../domain/values/defined.ts";
 
 export type { AiLanguageModel, SupportedUrls } from "./ai/language-model.ts";
@@ -75,7 +63,8 @@ export function aiModel(model: AiLanguageModel | ((name: string) => AiLanguageMo
       // The turn has begun, and stores the refusal.
       throw new SessionError("model_refused", { reported: (error as Error).message }, { cause: error });
     }
-    yield* stream(chosen, request, own);
+    const { streamAnswer } = await import("./ai/stream.ts");
+    yield* streamAnswer(chosen, request, own);
   };
 }
 
@@ -112,47 +101,4 @@ function checkModel(model: AiLanguageModel): void {
     expected: "one_of",
     known: versions,
   });
-}
-
-/** One request, and its answer as it arrives. */
-async function* stream(
-  model: AiLanguageModel,
-  request: ModelRequest,
-  settings: ModelSettings,
-): AsyncGenerator<ModelEvent, void, undefined> {
-  const silence = new Silence(request.signal, settings.timeoutMs ?? defaultTimeoutMs);
-  const answer = new StreamedAnswer();
-  let begun = false;
-  try {
-    silence.listen();
-    const options = await callOptions(model, request, { settings, signal: silence.signal });
-    // A model that ignores its signal is left behind.
-    for await (const part of untilAborted(partsOf(model, options), silence.signal)) {
-      silence.pause();
-      begun = true;
-      if (part.type === "error") throw modelError(part["error"], { begun });
-      yield* answer.add(part);
-      silence.listen();
-    }
-  } catch (error) {
-    request.signal.throwIfAborted();
-    if (error instanceof SessionError) throw error;
-    silence.throwIfAborted(error);
-    throw modelError(error, { begun });
-  } finally {
-    silence.pause();
-  }
-  silence.throwIfAborted();
-  const { finishReason } = answer;
-  if (finishReason === undefined) throw failure({ problem: "answer_incomplete" });
-  const message = answer.message(model.provider);
-  if (message?.tool_calls !== undefined) yield { type: "waiting", calls: message.tool_calls };
-  if (message !== undefined) yield { type: "message", message };
-  yield { type: "finish", reason: finishReason };
-}
-
-/** The parts of an answer, from the request on. */
-async function* partsOf(model: AiLanguageModel, options: object): AsyncGenerator<StreamPart, void, undefined> {
-  const { stream } = (await model.doStream(...([options] as never[]))) as { stream: AsyncIterable<StreamPart> };
-  yield* stream;
 }

@@ -22,7 +22,8 @@ import { handOffTool, handoffTools, type HandsOver } from "./handoff-tools.ts";
 import { routeByKeywords } from "./keyword-router.ts";
 import { routedText, type Router } from "./router.ts";
 import { parseTools, type Tool } from "./tool.ts";
-import { answerWithTools, parseStepsMax, type RanTools } from "./tool-loop.ts";
+import { answerWithTools, parseStepsMax } from "./tool-loop.ts";
+import type { RanTools } from "./tool-steps.ts";
 import { withTimeout } from "./timeout.ts";
 
 /** With `handsOver: "now"`: the handoffs of one turn, so that agents do not pass a question back and forth. */

@@ -8,7 +8,6 @@ import { hasCode, SessionError } from "../errors.ts";
 import type { Core } from "./core/core.ts";
 import { internalKey, pointerChange, type Pointer } from "./devices/device-pointer.ts";
 import { keepName, knownName, knownNames } from "./devices/device-names.ts";
-import { claimChanges } from "./devices/claim.ts";
 import { deviceMarks } from "./devices/device-traces.ts";
 import {
   answeringSession,
@@ -25,7 +24,7 @@ import { Handle } from "./handle/handle.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import type { FallbackRouter } from "./fallback/fallback-router.ts";
 import { guardSecret } from "./devices/secret-check.ts";
-import { makeLinkCode, redeemLinkCode, type LinkCode } from "./devices/link-code.ts";
+import type { LinkCode } from "./devices/link-code.ts";
 import { freshId, newSession } from "./session/opening.ts";
 import { traceCall, type Operation, type OperationName } from "./tracing/operation.ts";
 import type { HandOffOptions } from "./operations/handoff.ts";
@@ -132,6 +131,7 @@ export class Devices {
   /** A code by which another device shares this one's session. It works once, for ten minutes and five attempts. */
   async linkCode(deviceId: string): Promise<LinkCode> {
     return await this.#perform("devices.linkCode", async () => {
+      const { makeLinkCode } = await import("./devices/link-code.ts");
       return await makeLinkCode(this.#core, this.#tenant, await this.#known(deviceId));
     });
   }
@@ -144,6 +144,7 @@ export class Devices {
     return await this.#perform("devices.link", async () => {
       const name = await this.#known(deviceId);
       this.#guardOptions(name, options);
+      const { redeemLinkCode } = await import("./devices/link-code.ts");
       await redeemLinkCode(this.#core, this.#tenant, name, code);
       return await this.#open(this.#names(deviceId), options);
     });
@@ -260,6 +261,7 @@ export class Devices {
       const known = await knownNames(core, this.#tenant, [names, userNames(core, this.#tenant, user)]);
       const [name = ""] = known;
       this.#guardOptions(name, options);
+      const { claimChanges } = await import("./devices/claim.ts");
       await retryOnConflict({ sessionId: name, tenant: this.#tenant }, async () => {
         const [device, owner] = await findRoutes(core, this.#tenant, known);
         if (device === undefined || owner === undefined) throw new Error("each name has a route");

@@ -26,7 +26,7 @@ import { hasCode, SessionError } from "../errors.ts";
 import { counted } from "../errors/counted.ts";
 import { interruptions } from "../errors/answer-problems.ts";
 import { diskSpaceOf, isLow, type DiskSpace } from "../store/calls/disk-space.ts";
-import { keyOf } from "../store/row.ts";
+import { keyOf } from "./core/record-pages.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
 import { attachmentStoreProblem, objectOf } from "./attachments/objects.ts";
 import { orphanedObjects } from "./attachments/orphans.ts";

@@ -43,14 +43,7 @@ import type { SessionInfo } from "./session/session-info.ts";
 import { countOn, listOn, type ListQuery, type SessionPage, type SessionSelection } from "./session/session-list.ts";
 import { Session } from "./session/session.ts";
 import type { SessionSnapshot } from "./snapshots/snapshot-text.ts";
-import {
-  findEvents,
-  walkEvents,
-  type EventPage,
-  type EventQuery,
-  type EventWalk,
-  type TenantEvent,
-} from "./tenant-events.ts";
+import type { EventPage, EventQuery, EventWalk, TenantEvent } from "./tenant-events.ts";
 import { traceCall } from "./tracing/operation.ts";
 import type { RestoreOptions } from "./transfer/snapshots.ts";
 
@@ -222,6 +215,7 @@ export class Sessions implements AsyncDisposable {
   async listEvents(query: EventQuery = {}): Promise<EventPage> {
     return await traceCall({ operation: "listEvents", tenant: this.tenant }, async () => {
       this.#core.guardOpen();
+      const { findEvents } = await import("./tenant-events.ts");
       return await findEvents(this.#core, this.tenant, query);
     });
   }
@@ -234,7 +228,12 @@ export class Sessions implements AsyncDisposable {
   eachEvent(walk: EventWalk = {}): AsyncIterable<TenantEvent> {
     this.#core.guardOpen();
     guardObject(walk, "query");
-    return walkEvents(this.#core, this.tenant, walk);
+    return this.#walkEvents(walk);
+  }
+
+  async *#walkEvents(walk: EventWalk): AsyncGenerator<TenantEvent, void, void> {
+    const { walkEvents } = await import("./tenant-events.ts");
+    yield* walkEvents(this.#core, this.tenant, walk);
   }
 
   /**

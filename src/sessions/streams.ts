@@ -19,7 +19,7 @@ import { guardNames, type OptionNames } from "../domain/values/option-names.ts";
 import { leaseOfTokens, parseFlush, type Flush } from "../domain/writes/flush.ts";
 import { StreamProducer } from "./streams/producer.ts";
 import { hasLapsed, parsePlace, readParts, type StreamPart } from "./streams/reader.ts";
-import { appendParts, finishStream, type TokenEnd, type TokenWrite } from "./streams/token-producer.ts";
+import type { TokenEnd, TokenWrite } from "./streams/token-producer.ts";
 import { withStreamErrors } from "./streams/stream-error.ts";
 import {
   infoOfStream,
@@ -164,7 +164,10 @@ export class Streams {
    */
   async append(id: string, write: TokenWrite): Promise<number> {
     const key = this.#key(parseId(id, "stream"));
-    return await this.#perform("streams.append", id, () => appendParts(this.#core, key, write));
+    return await this.#perform("streams.append", id, async () => {
+      const { appendParts } = await import("./streams/token-producer.ts");
+      return await appendParts(this.#core, key, write);
+    });
   }
 
   /**
@@ -175,7 +178,10 @@ export class Streams {
    */
   async finish(id: string, end: TokenEnd): Promise<boolean> {
     const name = { key: this.#key(parseId(id, "stream")), tenant: this.#tenant };
-    return await this.#perform("streams.finish", id, () => finishStream(this.#core, name, end));
+    return await this.#perform("streams.finish", id, async () => {
+      const { finishStream } = await import("./streams/token-producer.ts");
+      return await finishStream(this.#core, name, end);
+    });
   }
 
   /** Null for a consumer; undefined of `make` where another caller has begun the stream meanwhile. */

@@ -3,7 +3,6 @@
  * same row.
  */
 import { decode, plainOf } from "../domain/values/codec.ts";
-import type { SessionKey } from "../domain/record/entry.ts";
 import { handoffOf, storedHandoff, type StoredHandoff } from "../domain/record/handoff.ts";
 import type { Archive, Counters, Identity, SessionRecord } from "../domain/record/record.ts";
 import { noLabels, ownLabels, storedLabels, type Labels } from "../domain/values/labels.ts";
@@ -220,11 +219,6 @@ function unreadable(
     { sessionId: id, tenant, field, version, commitId, isUnderLegalHold, forkedAt: shared },
     { cause },
   );
-}
-
-/** The session that cannot be read. */
-export function keyOf({ details: { tenant, sessionId } }: SessionError<"session_unreadable">): SessionKey {
-  return { tenant: tenant ?? "", id: sessionId };
 }
 
 /** The outcome of a change that does not fit the stored row. */

@@ -1,4 +1,4 @@
-import { SessionError, type ModelRequest, type ModelSettings } from "../../index.ts";
+import type { ModelRequest, ModelSettings } from "../../index.ts";
 import { wellFormed } from "../model/well-formed.ts";
 import {
   reasoningEfforts,
@@ -81,20 +81,4 @@ function fileV3<Part extends { readonly data: FileData }>(part: Part): Omit<Part
   const { data } = part;
   if (data.type === "data") return { ...part, data: data.data };
   return { ...part, data: data.type === "url" ? data.url : Object.values(data.reference).join() };
-}
-
-/**
- * Checks that `body` has the fields of providers, as the AI SDK's `providerOptions` have them.
- * @throws SessionError `argument_invalid`
- */
-export function checkBody({ body = {} }: ModelSettings, name: string): void {
-  for (const [provider, fields] of Object.entries(body)) {
-    if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) continue;
-    const value = JSON.stringify(fields) as string | undefined;
-    throw new SessionError("argument_invalid", {
-      name: `${name}.body.${provider}`,
-      value: value?.slice(0, 80) ?? "undefined",
-      expected: "provider_options",
-    });
-  }
 }

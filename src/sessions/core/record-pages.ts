@@ -1,3 +1,4 @@
+import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import type { SessionError } from "../../errors.ts";
@@ -50,4 +51,9 @@ export async function* sessionsBeginningWith(
       yield record;
     }
   }
+}
+
+/** The session that cannot be read. */
+export function keyOf({ details: { tenant, sessionId } }: SessionError<"session_unreadable">): SessionKey {
+  return { tenant: tenant ?? "", id: sessionId };
 }

@@ -6,10 +6,10 @@ import type { SessionRecord } from "../../domain/record/record.ts";
 import type { Policy } from "../../domain/record/retention.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import type { ErrorCode } from "../../errors.ts";
-import { keyOf } from "../../store/row.ts";
 import type { SessionQuery } from "../../store/store.ts";
 import type { Core } from "../core/core.ts";
 import { codeOfFailure, endsPass, messageOfFailure } from "../core/pass-failures.ts";
+import { keyOf } from "../core/record-pages.ts";
 import { parseWholeNumber } from "../options/arguments.ts";
 
 /** The bounds of one sweep. */

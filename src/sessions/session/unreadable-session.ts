@@ -1,7 +1,7 @@
 /** Names and removes sessions whose record is damaged. */
 import { hasCode, SessionError, type ErrorDetails } from "../../errors.ts";
-import { keyOf } from "../../store/row.ts";
 import type { Core } from "../core/core.ts";
+import { keyOf } from "../core/record-pages.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { removeStreamsOf } from "../handle/session-streams.ts";
 

@@ -10,7 +10,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { eachPage } from "../../domain/values/pages.ts";
 import { hasCode, SessionError } from "../../errors.ts";
 import { encodeCursor } from "../../store/cursor.ts";
-import { keyOf } from "../../store/row.ts";
+import { keyOf } from "../core/record-pages.ts";
 import type { Loaded, FoundRecords, SessionFilter } from "../../store/store.ts";
 import { withAttachments } from "../attachments/carried.ts";
 import type { Core } from "../core/core.ts";
