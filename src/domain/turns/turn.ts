@@ -1,5 +1,5 @@
 import { SessionError } from "../../errors.ts";
-import { decode, encode, type Value } from "../values/codec.ts";
+import { decode, encode, encodeMade, type Value } from "../values/codec.ts";
 import { newEntry, type Entry } from "../record/entry.ts";
 import { formatValue } from "../values/format-value.ts";
 import { isDate } from "../values/limits.ts";
@@ -207,7 +207,22 @@ export function entryAt(
     error,
     resume,
   };
-  return newEntry(place, key, encode(data, "turn"));
+  const others = [
+    status,
+    agent,
+    model,
+    usage,
+    requests,
+    durationMs,
+    waitedMs,
+    messagesBefore,
+    steps,
+    finish,
+    error,
+    resume,
+  ];
+  // The lists of messages were made by the parser or decoded.
+  return newEntry(place, key, encodeMade(data, { lists: [input, output], others }, "turn"));
 }
 
 /**

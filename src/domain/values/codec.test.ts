@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { runInNewContext } from "node:vm";
 import * as fc from "../../../test/support/fast-check.ts";
 import { SessionError } from "../../errors.ts";
-import { decode, encode, type Value } from "./codec.ts";
+import { decode, encode, encodeMade, type Value } from "./codec.ts";
 
 /** Keys that have meant something to somebody's serialiser. */
 const key = fc.oneof(
@@ -215,6 +215,59 @@ test("512 levels are kept, one more is refused", () => {
   assert.deepStrictEqual(decode(encode(nested(512))), nested(512));
   assert.throws(() => encode(nested(513)), { code: "value_unstorable", message: /deeper than 512/ });
   assert.throws(() => encode(nested(100_000)), { code: "value_unstorable" });
+});
+
+test("an object that was made here has the text and the refusals of any other", () => {
+  /** The text, or the code and the path of the refusal. */
+  const outcomeOf = (work: () => string): unknown => {
+    try {
+      return work();
+    } catch (error) {
+      assert(error instanceof SessionError);
+      return { code: error.code, details: error.details };
+    }
+  };
+  const at = new Date(0);
+  const deep = Array.from({ length: 40 }).reduce<unknown>((inner) => [inner], 1);
+  const storable = [
+    null,
+    true,
+    "é",
+    0,
+    1.5,
+    -0,
+    10n,
+    at,
+    new Uint8Array(2),
+    [],
+    [at],
+    {},
+    { a: undefined },
+    { a: at },
+    deep,
+  ];
+  const others = [
+    { $type: "date" },
+    [undefined],
+    NaN,
+    Infinity,
+    Symbol("s"),
+    () => 0,
+    /x/u,
+    new Map(),
+    { [Symbol("s")]: 1 },
+  ];
+  for (const value of [...storable, ...others, undefined])
+    for (const list of [[], [value], ["a", value]]) {
+      const made = { value, list };
+      assert.deepEqual(
+        outcomeOf(() => encodeMade(made, { lists: [list], others: [value] }, "made")),
+        outcomeOf(() => encode(made, "made")),
+      );
+    }
+  // oxlint-disable-next-line no-sparse-arrays -- the hole is refused
+  const list = [1, , 2];
+  assert.throws(() => encodeMade({ list }, { lists: [list], others: [] }, "made"), { code: "value_unstorable" });
 });
 
 test("a stored text with an unknown tag is an error", () => {

@@ -38,6 +38,20 @@ export function plainOf(value: unknown, name: string): unknown {
   return isPlain(value, 0) ? value : toPlain(value, { path: [name], ancestors: new Set() });
 }
 
+/**
+ * As {@link encode}, of an object that this program has just made. The caller names what the object holds: its lists, which this
+ * program made too, and its other values. Only these are checked, which takes half the time.
+ */
+export function encodeMade(
+  made: object,
+  { lists, others }: { readonly lists: readonly (readonly unknown[])[]; readonly others: readonly unknown[] },
+  name: string,
+): string {
+  for (const other of others) if (other !== undefined && !isPlain(other, 1)) return encode(made, name);
+  for (const list of lists) for (const item of list) if (!isPlain(item, 2)) return encode(made, name);
+  return JSON.stringify(made);
+}
+
 /** Values of most turns are less deep; a deeper one, or one with a cycle, takes the longer way. */
 const plainDepthMax = 32;
 
