@@ -1,6 +1,6 @@
 import type { Migration } from "../../migrations.ts";
 import { searchTables } from "./search-tables.ts";
-import { viewOfListedCounters, views, viewsOfBranches } from "./views.ts";
+import { viewOfEvents, viewOfListedCounters, views, viewsOfBranches } from "./views.ts";
 
 /** The mark in the header of the file ("Prdr"), which distinguishes it from databases of other programs. */
 export const applicationId = 0x50726472;
@@ -201,5 +201,11 @@ export const migrations: readonly Migration[] = [
     title: "an index of search that costs less",
     // Only PostgreSQL has functions of this step.
     sql: "",
+  },
+  {
+    version: 16,
+    title: "sessions are found by their key, also where the tables were nearly empty; the view of events",
+    // Only PostgreSQL keeps a plan that was made on a nearly empty table.
+    sql: viewOfEvents,
   },
 ];

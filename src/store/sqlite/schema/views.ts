@@ -158,7 +158,15 @@ export const views: string = `${sessionsView((name) => `$.counters.${name}`)}
 ${turnsView(entriesOf("turns"))}
 ${messagesView}
 ${usageView("readable_turns")}
+${eventsView()}`;
 
+/** The view of events, in place of the one before, which a user of the store may have dropped. */
+export const viewOfEvents: string = `
+  drop view if exists readable_events;
+  ${eventsView()}`;
+
+function eventsView(): string {
+  return `
   create view readable_events as
   select tenant, session, seq, ${instant("at")} as at, ${eventTypeSql("type")} as type, correlation,
     json_remove(data, '$.type', '$.correlation') as data,
@@ -169,6 +177,7 @@ ${usageView("readable_turns")}
     ${whole("$.heldMs")} as previous_active_ms
   from (select *, ${text("$.type")} as type, ${text("$.correlation")} as correlation from (${entriesOf("events")}));
 `;
+}
 
 /** The view of sessions whose record has the counters as a list. */
 export const viewOfListedCounters: string = sessionsView(listedCounter);
