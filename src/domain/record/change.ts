@@ -214,7 +214,15 @@ export interface Draft {
 
 /** `nextVersion`: that of `firstVersion` for a session that is created. */
 export function draftOf(record: SessionRecord, nextVersion: number = record.version + 1): Draft {
-  return { base: record, nextVersion, record, splices: [], rows: [], claims: [], usage: undefined };
+  return {
+    base: record,
+    nextVersion,
+    record,
+    splices: emptyList(),
+    rows: emptyList(),
+    claims: emptyList(),
+    usage: undefined,
+  };
 }
 
 /**
@@ -293,6 +301,11 @@ export function listOf<Item>(item: Item): Item[] {
   return list;
 }
 
+/** An empty list that is young, as those of {@link listOf}. */
+export function emptyList<Item>(): Item[] {
+  return copied.slice() as Item[];
+}
+
 const copied: unknown[] = [];
 
 /** Made field by field, as {@link newEntry}: an old splice keeps its entries alive. */
@@ -367,9 +380,15 @@ export function changeOf(draft: Draft, { moves = false }: { readonly moves?: boo
     );
   const key = { tenant: base.tenant, id: base.id };
   const expected = identityOf(base);
-  const change =
-    usage === undefined
-      ? { key, expected, record, splices, claims }
-      : { key, expected, record, splices, claims, usage };
+  // Made field by field, as an entry: an old change keeps its entries alive.
+  const change = {} as EditableChange;
+  change.key = key;
+  change.expected = expected;
+  change.record = record;
+  change.splices = splices;
+  change.claims = claims;
+  if (usage !== undefined) change.usage = usage;
   return draft.rows.length === 0 ? change : { ...change, rows: draft.rows };
 }
+
+type EditableChange = { -readonly [Field in keyof Change]: Change[Field] };

@@ -5,7 +5,15 @@
  */
 import { placed } from "../../domain/branches/segments.ts";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { isSame, joined, listOf, mayFollow, type Change, type Transaction } from "../../domain/record/change.ts";
+import {
+  emptyList,
+  isSame,
+  joined,
+  listOf,
+  mayFollow,
+  type Change,
+  type Transaction,
+} from "../../domain/record/change.ts";
 import type { Entry, SessionKey } from "../../domain/record/entry.ts";
 import { correlationNow } from "../tracing/correlation.ts";
 import { guardHistory, sessionIds } from "../../domain/record/guards.ts";
@@ -87,11 +95,18 @@ interface Alone {
 }
 
 /** A write in a round: its change, the record that it was applied to, or its error; neither if it changes nothing. */
-interface Judged {
+class Judged {
   readonly write: FoldedWrite;
   readonly before: SessionRecord;
   readonly change: Change | undefined;
   readonly error: unknown;
+
+  constructor(write: FoldedWrite, before: SessionRecord, change: Change | undefined, error: unknown) {
+    this.write = write;
+    this.before = before;
+    this.change = change;
+    this.error = error;
+  }
 }
 
 /** The queues of one process. */
@@ -210,8 +225,8 @@ export class SessionWrites implements LateTransaction {
     if (this.#judged.length === this.#waiting.length) this.#waiting = [];
     else this.#waiting.splice(0, this.#judged.length);
     const change = joinedOf(this.#judged);
-    this.#transaction = change && [change];
-    return change && [placed(change)];
+    this.#transaction = change && (listOf(change) as [Change]);
+    return change && listOf(placed(change));
   }
 
   #first(): FoldedWrite {
@@ -288,7 +303,7 @@ export class SessionWrites implements LateTransaction {
    * of this round.
    */
   #judgeAll(base: SessionRecord, commitId: string): readonly Judged[] {
-    const judged: Judged[] = [];
+    const judged: Judged[] = emptyList();
     let claimed: Set<string> | undefined;
     /** The state that each handle has seen once the commit lands. */
     let seen: Map<FoldingView, Seen> | undefined;
@@ -308,18 +323,18 @@ export class SessionWrites implements LateTransaction {
       try {
         change = handle.changeOn(before, seenSoFar, write);
       } catch (error) {
-        judged.push({ write, before, change: undefined, error });
+        judged.push(new Judged(write, before, undefined, error));
         continue;
       }
       if (change === undefined) break;
       if (change === null) {
-        judged.push({ write, before, change: undefined, error: undefined });
+        judged.push(new Judged(write, before, undefined, undefined));
         continue;
       }
       const { claims } = change;
       if (claims.some(({ key }) => claimed?.has(key) === true)) break;
       change = this.#core.named(change, commitId);
-      judged.push({ write, before, change, error: undefined });
+      judged.push(new Judged(write, before, change, undefined));
       record = change.record ?? record;
       // For the writes that follow, if there are any.
       if (judged.length === this.#waiting.length) break;
