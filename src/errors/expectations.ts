@@ -28,6 +28,7 @@ export type Expected =
   | "decision"
   | "conversation"
   | "conversation_name"
+  | "conversations"
   | "credentials"
   | "cursor"
   | "database_at_rest"
@@ -275,6 +276,7 @@ const defects = {
   complete: () => "was cut off",
   content: () => "has no documents: it is empty",
   content_of_message: () => "has no content",
+  conversations: () => "has no conversations",
   conversation_name: () => "names no conversation, while others in its file do; no entry of the file is imported",
   one_session: ({ value = "", known = [] }: Expectation) =>
     `is ${value}, while messages beside it have ${known.join(", ")}: they would become one session; name the conversation of each message in conversation_id, or rename the field if it names no conversation and no user`,

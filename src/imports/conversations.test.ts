@@ -421,8 +421,15 @@ test("a damaged first line of a file of lines does not take the others along; an
     assert.deepEqual([cut.restored, cut.skipped], [2, 1], end);
     assert.match(cut.reasons[0]?.message ?? "", /has an array that does not end/);
   }
-  const empty = await importText(place.sessions, "[]\n");
-  assert.match(empty.reasons[0]?.message ?? "", /^f has no documents: it is empty$/);
+  for (const text of ["[]\n", '{"conversations":[]}', '{"data":[],"total":0}', "\ufeff[ ]"]) {
+    const { skipped, empty, reasons } = await importText(place.sessions, text);
+    assert.deepEqual([skipped, empty], [1, 1], text);
+    assert.match(reasons[0]?.message ?? "", /^f(:1)? has no conversations$/, text);
+  }
+  for (const text of ["", " \n", "\ufeff"]) {
+    const { skipped, empty, reasons } = await importText(place.sessions, text);
+    assert.deepEqual([skipped, empty, reasons[0]?.message], [1, 0, "f has no documents: it is empty"], text);
+  }
 });
 
 test("a dry run counts as the import does, and writes nothing", async () => {

@@ -4,7 +4,7 @@ import type { Value } from "../domain/values/codec.ts";
 import { defined } from "../domain/values/defined.ts";
 import { SessionError } from "../errors.ts";
 import { documentsOf, type BesideLists, type SourceDocument } from "../files/documents.ts";
-import { FieldCount, type FieldNames } from "../files/splitters.ts";
+import { FieldCount, isSpace, type FieldNames } from "../files/splitters.ts";
 import { textOf } from "../sessions/snapshots/snapshot-reader.ts";
 import type { ImportItem } from "../sessions/transfer/importing.ts";
 import { FormChoice, readBy } from "./forms/form-choice.ts";
@@ -60,12 +60,21 @@ export async function* importItems(
     isDocument: (item: Buffer) => reader.isConversation(item),
     isWhole: (object: Buffer) => reader.isConversation(object),
   };
-  for await (const document of documentsOf(stream, { file, bytesMax, lists })) {
+  for await (const document of documentsOf(reader.watched(stream), { file, bytesMax, lists })) {
     isEmpty = false;
     yield* reader.take(document);
   }
   yield* reader.end();
-  if (isEmpty) yield { source: file, error: new SessionError("message_invalid", { path: file, expected: "content" }) };
+  if (!isEmpty) return;
+  // A list without items is whole; nothing at all may be the rest of a file that was cut off.
+  const error = reader.hasBytes
+    ? noConversations(file)
+    : new SessionError("message_invalid", { path: file, expected: "content" });
+  yield { source: file, error };
+}
+
+function noConversations(path: string): SessionError<"message_invalid"> {
+  return new SessionError("message_invalid", { path, expected: "conversations" });
 }
 
 class FileReader {
@@ -75,6 +84,7 @@ class FileReader {
   /** The lists of the object whose items are read. */
   #lists: ObjectLists | undefined;
   #conversations = 0;
+  hasBytes = false;
   /** The documents that fit no known form, which a log may have. */
   readonly #foreign = new LeftOutCounts();
   /** The error of the first document of no known form, and how many there are, until one has a known form. */
@@ -85,6 +95,14 @@ class FileReader {
     this.#options = options;
     this.#choice = new FormChoice(formats, format);
     this.#entries = new Entries({ file, bytesMax });
+  }
+
+  /** The bytes of the file; {@link hasBytes} is true once one of them is no space and no byte order mark. */
+  async *watched(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const bytes of stream) {
+      this.hasBytes ||= bytes.some((byte) => byte < 0x80 && !isSpace(byte));
+      yield bytes;
+    }
   }
 
   /** True for a conversation of a form that the file may have. */
@@ -109,6 +127,10 @@ class FileReader {
     const read = readDocument(document);
     if (!("value" in read)) {
       yield read;
+      return;
+    }
+    if (list === undefined && isEmptyWrapper(read.value)) {
+      yield { source: read.source, error: noConversations(read.source) };
       return;
     }
     const found = { value: read.value, place: read.source };
@@ -300,6 +322,16 @@ const fieldNames = new Set(
 
 /** Names of lists of conversations in an object around them. */
 const wrapperNames = ["conversations", "data", "sessions", "history", "chats", "threads", "items"];
+
+/** True for an object around lists of conversations that have none, such as `{"conversations": [], "total": 0}`. */
+function isEmptyWrapper(value: Value): boolean {
+  if (!isFields(value) || value["id"] !== undefined) return false;
+  const fields = Object.entries(value);
+  const isEmptyList = ([name, field]: readonly [string, Value]): boolean =>
+    wrapperNames.includes(name) && Array.isArray(field) && field.length === 0;
+  const isScalar = ([, field]: readonly [string, Value]): boolean => typeof field !== "object" || field === null;
+  return fields.some(isEmptyList) && fields.every((field) => isEmptyList(field) || isScalar(field));
+}
 
 interface NamedList {
   /** "" for a list alone. */

@@ -85,11 +85,11 @@ const leavesOf = (nodes: readonly Node[]): readonly Node[] =>
   nodes.filter(({ id }) => nodes.every(({ parent }) => parent !== id));
 
 /** The tree in the form of ChatGPT, with the nodes of its file in another order than the messages were written. */
-function exportOf(nodes: readonly Node[], shown: Node): string {
+function exportOf(nodes: readonly Node[], shown: Node, wordOfNode: (id: string) => string = (id) => id): string {
   const childrenOf = (id: string): readonly string[] =>
     nodes.filter(({ parent = "root" }) => parent === id).map((one) => one.id);
   const mapping = nodes.map(({ id, parent = "root", says }): readonly [string, object] => {
-    const content = { content_type: "text", parts: [id] };
+    const content = { content_type: "text", parts: [wordOfNode(id)] };
     const author = { role: says === "question" ? "user" : says === "result" ? "tool" : "assistant", name: "python" };
     const message = { id, author, content, recipient: says === "call" ? "python" : "all" };
     return [id, { id, parent, message, children: childrenOf(id) }];
@@ -165,6 +165,88 @@ async function guardBranches(sessions: Sessions, all: readonly State[]): Promise
   assert.equal((await importSessions(other.sessions, copies)).restored, copies.length);
   assert.deepEqual(await Array.fromAsync(exportSessions(other.sessions)), copies);
 }
+
+/** The words of each session, by its id. */
+async function sessionsOf(sessions: Sessions): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for await (const { id } of sessions.each()) {
+    const turns = await Array.fromAsync((await sessions.get(id)).turns());
+    found.set(id, turns.flatMap(({ input, output }) => [...input, ...output].map(wordOf)).join(" "));
+  }
+  return found;
+}
+
+const isEarlier = (one: string, other: string): boolean => `${other} `.startsWith(`${one} `);
+
+/** Imports the tree at each state with a session for each branch; then a message has changed, and the import replaces its session. */
+async function guardForks(sessions: Sessions, all: readonly State[], changed: number): Promise<void> {
+  const fork = { branches: "fork" } as const;
+  const renamed = new Map<string, string>();
+  const word = (id: string): string => renamed.get(id) ?? id;
+  let nodes: readonly Node[] = [];
+  const words = (end: Node): string =>
+    pathTo(nodes, end)
+      .map(({ id }) => word(id))
+      .join(" ");
+  const known = new Set<string>();
+  let before: ReadonlyMap<string, string> = new Map();
+  let shown: Node | undefined;
+  for (const { steps, shown: which, isLeaf } of all) {
+    nodes = grown(nodes, steps);
+    const leaves = leavesOf(nodes);
+    const ends = isLeaf ? leaves : nodes;
+    shown = ends[which % ends.length]!;
+    const text = exportOf(nodes, shown);
+    const dry = await importText(sessions, text, { ...fork, dryRun: true });
+    const real = await importText(sessions, text, fork);
+    assert.deepEqual([counts(dry), real.skipped, real.leftOut], [counts(real), 0, {}]);
+    const again = await importText(sessions, text, fork);
+    const branches = real.restored + real.grown + real.present;
+    assert.deepEqual([again.present, again.restored, again.grown, again.skipped], [branches, 0, 0, 0]);
+    const found = await sessionsOf(sessions);
+    const texts = [...found.values()];
+    assert.equal(new Set(texts).size, texts.length, "no branch has two sessions");
+    for (const leaf of leaves) assert.ok(texts.includes(words(leaf)), `${words(leaf)} is missing`);
+    assert.ok(
+      texts.some((one) => isEarlier(words(shown!), one)),
+      "the shown branch is missing",
+    );
+    for (const one of [...leaves, shown]) known.add(words(one));
+    for (const one of texts) assert.ok(known.has(one), `${one} is no branch`);
+    for (const [id, one] of before) assert.ok(isEarlier(one, found.get(id) ?? ""), `session ${id} lost ${one}`);
+    assert.equal(found.size, before.size + real.restored);
+    before = found;
+  }
+  const leaves = leavesOf(nodes);
+  const leaf = leaves[changed % leaves.length]!;
+  const replaced = words(leaf);
+  const owned = [...before].filter(([, one]) => leaves.some((other) => other !== leaf && words(other) === one));
+  for (const [id] of owned) await (await sessions.get(id)).append({ input: "mine", output: "here" });
+  renamed.set(leaf.id, `${leaf.id}x`);
+  const text = exportOf(nodes, leaf, word);
+  const dry = await importText(sessions, text, { ...fork, onExists: "replace", dryRun: true });
+  const real = await importText(sessions, text, { ...fork, onExists: "replace" });
+  assert.deepEqual([counts(dry), dry.replaced, real.skipped], [counts(real), real.replaced, 0]);
+  const found = await sessionsOf(sessions);
+  assert.ok([...found.values()].includes(words(leaf)), "the changed branch has a session");
+  for (const [id, one] of owned) assert.equal(found.get(id), `${one} mine here`, `session ${id} lost turns of a user`);
+  for (const [id, one] of before)
+    if (one !== replaced) assert.ok(isEarlier(one, found.get(id) ?? ""), `session ${id} lost ${one}`);
+  assert.equal(found.size, before.size + real.restored);
+  const again = await importText(sessions, text, { ...fork, onExists: "replace" });
+  assert.deepEqual([again.restored, again.grown, again.replaced, again.skipped], [0, 0, 0, 0]);
+}
+
+test("each branch of a tree that grows is a session, once, and a changed one replaces no session of another", async () => {
+  await fc.assert(
+    fc.asyncProperty(states, fc.nat(30), async (all, changed) => {
+      await using place = inMemory();
+      await guardForks(place.sessions, all, changed);
+      await guardSound(place.sessions);
+    }),
+    { numRuns: rounds(160, 20) },
+  );
+});
 
 async function guardSound(sessions: Sessions): Promise<void> {
   const found: unknown[] = [];

@@ -75,7 +75,7 @@ export interface ImportReport {
   /** The first hundred conversations and files of which something was left out. */
   readonly incomplete: readonly IncompleteItem[];
   readonly skipped: number;
-  /** Those of the skipped that are conversations without messages: nothing of them is missing. */
+  /** Those of the skipped that are conversations without messages, and files without conversations: nothing of them is missing. */
   readonly empty: number;
   /** The reasons for the first hundred of them. */
   readonly reasons: readonly SkippedItem[];
@@ -651,7 +651,8 @@ function isItem(one: unknown): one is ImportItem {
 }
 
 function isEmpty(error: unknown): boolean {
-  return hasCode(error, "message_invalid") && error.details.expected === "messages";
+  if (!hasCode(error, "message_invalid")) return false;
+  return error.details.expected === "messages" || error.details.expected === "conversations";
 }
 
 function isUnreadable(error: unknown): boolean {
