@@ -26,7 +26,12 @@ async function run(place: Workplace, args: readonly string[] = [], options: Star
 
 async function stop({ child }: Listening, signal?: NodeJS.Signals): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-  return await stopChild(child, signal);
+  if (signal !== "SIGKILL") return await stopChild(child, signal);
+  // The processes of a killed host keep its pipes open until they learn of its end.
+  const exited = once(child, "exit");
+  child.kill(signal);
+  await exited;
+  return null;
 }
 
 interface Reply {
