@@ -19,6 +19,8 @@ export class PlayerProcess {
     if (stdout === null) throw new Error("a player needs its stdout");
     const lines = createInterface({ input: stdout });
     lines.on("line", (line) => {
+      // A killed process may print half a line.
+      if (!line.endsWith("}")) return;
       const said = JSON.parse(line) as Said;
       this.said.push(said);
       onSaid(said);
