@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessions } from "../../src/index.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
+import { forwardClock } from "../support/forward-clock.ts";
 import { untilStored } from "../support/stored-text.ts";
 import { answers, counting, finish, outputUntil, setUp } from "./command-line.ts";
 
@@ -252,16 +253,19 @@ test("another agent answers in the same session with instructions of its own", a
 test("an expired session continues, or refuses a question or starts anew on request", async () => {
   await using context = await setUp();
   const { place } = context;
-  await writeFile(join(place.folder, "perdure.agents.json"), JSON.stringify({ ceo: { ttl: "1s" } }));
-  const { session } = JSON.parse((await place.run(["consult", "ceo", "hi", "--json"])).stdout) as { session: string };
-  await sleep(1100);
-  const more = ["consult", "ceo", "more", "--session", session];
-  const refused = await place.run([...more, "--on-expired", "fail"]);
+  {
+    const clock = forwardClock();
+    clock.forward(-2 * 3_600_000);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false, clock });
+    for (const id of ["continues", "resets"])
+      await (await sessions.create({ id, agent: "ceo", ttl: "1h" })).append({ input: "hi", output: "saw 1" });
+  }
+  const more = (id: string): readonly string[] => ["consult", "ceo", "more", "--session", id];
+  const refused = await place.run([...more("continues"), "--on-expired", "fail"]);
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /expired at .*\[session_expired\]/);
-  assert.equal((await place.run(more)).stdout, "saw 3\n");
-  await sleep(1100);
-  assert.equal((await place.run([...more, "--on-expired", "reset"])).stdout, "saw 1\n");
+  assert.equal((await place.run(more("continues"))).stdout, "saw 3\n");
+  assert.equal((await place.run([...more("resets"), "--on-expired", "reset"])).stdout, "saw 1\n");
 });
 
 test("usage that the endpoint did not count is marked as estimated", async () => {
