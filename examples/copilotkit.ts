@@ -1,6 +1,7 @@
 /**
- * A thread of CopilotKit in a store: `npm install @copilotkit/runtime @ag-ui/client rxjs`, then run this file twice. The agent is
- * scripted, so it needs no key; the client is that of a page without the page.
+ * A thread of CopilotKit in a store: `npm install @copilotkit/runtime @ag-ui/client@0.0.59 rxjs@7.8.1`, then run this file
+ * twice. These are the versions that the runtime 1.75.0 depends on: others are other types. The agent is scripted, so it needs no
+ * key; the client is that of a page without the page.
  */
 import { AbstractAgent, EventType, HttpAgent, type BaseEvent, type RunAgentInput } from "@ag-ui/client";
 import { CopilotRuntime, createCopilotRuntimeHandler } from "@copilotkit/runtime/v2";

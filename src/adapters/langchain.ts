@@ -33,7 +33,15 @@ const attemptsMax = 100;
 
 /** The messages of a session, as a history of LangChain. Made by {@link chatHistory}. */
 export class ChatHistory {
+  // What LangChain's own class has, so that a history fits where LangChain takes one.
   readonly lc_namespace: string[] = ["perdure"];
+  readonly lc_serializable: boolean = false;
+  readonly lc_kwargs: { readonly [name: string]: never } = {};
+  readonly lc_id: string[] = ["perdure", "ChatHistory"];
+  readonly lc_secrets: undefined;
+  readonly lc_attributes: undefined;
+  readonly lc_aliases: undefined;
+  readonly lc_serializable_keys: undefined;
   readonly #open: () => Promise<Session>;
 
   /** @internal */
@@ -79,6 +87,15 @@ export class ChatHistory {
         if (!hasCode(error, "conflict")) throw error;
       }
     throw new SessionError("contended", { sessionId: session.id, attempts: attemptsMax });
+  }
+
+  /** The history by its name, without its messages: LangChain traces it. */
+  toJSON(): { lc: number; type: "not_implemented"; id: string[] } {
+    return this.toJSONNotImplemented();
+  }
+
+  toJSONNotImplemented(): { lc: number; type: "not_implemented"; id: string[] } {
+    return { lc: 1, type: "not_implemented", id: this.lc_id };
   }
 
   /** Deletes all messages. @throws SessionError `legal_hold` */

@@ -1,14 +1,16 @@
 /**
  * Checks the types of each folder of framework tests against its packages: the adapters fit their frameworks. The folders see
  * declarations in place of the sources, as the users of the package do. The compiler writes them once, and `types:project`
- * checks the sources; to check them again in each folder would take seven times as long.
+ * checks the sources; to check them again in each folder would take seven times as long. The snippets of a framework's page in the
+ * documentation are checked with its folder.
  */
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, globSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { promisify } from "node:util";
 import { installFrameworks } from "./install.ts";
+import { programsOf } from "./page-snippets.ts";
 
 const root = join(import.meta.dirname, "../..");
 const compiler = join(root, "node_modules/typescript/bin/tsc");
@@ -33,6 +35,13 @@ try {
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   const configs = globSync("test/frameworks/*/tsconfig.json", { cwd: root }).toSorted();
   for (const config of configs) link(dirname(config));
+  const unchecked = pagesWithSnippets().filter(
+    (page) => globSync(`test/frameworks/*/page-${page}.ts`, { cwd: root }).length === 0,
+  );
+  for (const page of unchecked) {
+    console.error(`docs/frameworks/${page}.md has snippets, and no folder has a page-${page}.ts`);
+    process.exitCode = 1;
+  }
   // Two at a time, one for each core of a small machine.
   const next = async (): Promise<void> => {
     for (let config = configs.shift(); config !== undefined; config = configs.shift())
@@ -49,6 +58,18 @@ function link(path: string): void {
   cpSync(join(root, path), join(folder, path), { recursive: true, filter: isSource });
   const packages = join(root, path, "node_modules");
   if (existsSync(packages)) symlinkSync(packages, join(folder, path, "node_modules"));
+  for (const file of globSync("page-*.ts", { cwd: join(root, path) })) {
+    const page = readFileSync(join(root, "docs/frameworks", file.replace(/^page-(.*)\.ts$/, "$1.md")), "utf8");
+    const programs = programsOf(page, readFileSync(join(root, path, file), "utf8"));
+    for (const [index, program] of programs.entries())
+      writeFileSync(join(folder, path, file.replace(/\.ts$/, `-snippet-${index + 1}.ts`)), program);
+  }
+}
+
+function pagesWithSnippets(): readonly string[] {
+  return globSync("docs/frameworks/*.md", { cwd: root })
+    .filter((path) => /^```ts/m.test(readFileSync(join(root, path), "utf8")))
+    .map((path) => basename(path, ".md"));
 }
 
 /** Prints what the compiler finds, by the paths of the project. */

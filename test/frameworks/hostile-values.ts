@@ -1,16 +1,21 @@
 /**
- * Values that a contract cannot keep, and ids of any text, for the adapter of each framework: a value comes back as it was, or it is
+ * Values that a contract cannot keep, ids of any text, and threads that grow, for the adapter of each framework: a value comes back as it was, or it is
  * refused by its name and nothing is stored. It never becomes another value.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SessionError, type Sessions } from "../../src/index.ts";
+import { openSessions, SessionError, type Sessions } from "../../src/index.ts";
+import { callStore, storeBefore } from "../../src/store/calls/forwarding-store.ts";
+import { openMemory } from "../../src/store/memory.ts";
 import { inMemory } from "../support/in-memory.ts";
+import { rounds } from "../support/rounds.ts";
 
 /** An adapter on sessions: it stores a value under the id of a thread, and reads the values that the thread has. */
 export interface Keeping {
   write(id: string, value: unknown): Promise<unknown>;
   read(id: string): Promise<readonly unknown[]>;
+  /** Ends the turn with an answer, where values without one are all in one turn. */
+  answer?(id: string): Promise<unknown>;
 }
 
 class Point {
@@ -87,6 +92,33 @@ export function testsOfValues(adapter: string, open: (sessions: Sessions) => Pro
       assert(refused instanceof SessionError, String(refused));
       assert(tooLarge.includes(refused.code), refused.message);
       assert.deepStrictEqual(stored, ["before"]);
+    }
+  });
+
+  test(`${adapter} writes as much for a value of a long thread as for one of a short thread`, async () => {
+    const steps = rounds(240, 60);
+    let [bytes, commits] = [0, 0];
+    const memory = openMemory();
+    const store = storeBefore(memory, (method, args) => {
+      if (method === "commit") [bytes, commits] = [bytes + JSON.stringify(args).length, commits + 1];
+      return callStore(memory, method, args);
+    });
+    await using sessions = await openSessions({ store, sweep: false });
+    const keeping = await open(sessions);
+    const costs: { readonly bytes: number; readonly commits: number }[] = [];
+    for (let step = 0; step < steps; step++) {
+      [bytes, commits] = [0, 0];
+      await keeping.write("t", `value ${String(step).padStart(3, "0")}`);
+      await keeping.answer?.("t");
+      costs.push({ bytes, commits });
+    }
+    const third = Math.floor(steps / 3);
+    const sumOf = (part: typeof costs, name: "bytes" | "commits"): number =>
+      part.reduce((sum, cost) => sum + cost[name], 0);
+    const [early, late] = [costs.slice(third, 2 * third), costs.slice(-third)];
+    for (const name of ["bytes", "commits"] as const) {
+      const [before, after] = [sumOf(early, name), sumOf(late, name)];
+      assert.ok(after < 1.2 * before, `${third} values: ${after} ${name}, ${before} before`);
     }
   });
 

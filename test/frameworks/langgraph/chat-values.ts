@@ -8,6 +8,7 @@ import { testsOfValues } from "../hostile-values.ts";
 testsOfValues("langchain", (sessions) => ({
   write: (id, value) =>
     chatHistory(sessions, id).addMessage(new HumanMessage({ content: "Hi", additional_kwargs: { value } })),
+  answer: (id) => chatHistory(sessions, id).addAIMessage("Yes."),
   read: async (id) =>
     (await chatHistory(sessions, id).getMessages()).map(
       (message) => (message as HumanMessage).additional_kwargs["value"],

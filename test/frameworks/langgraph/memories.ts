@@ -150,7 +150,7 @@ test("a runnable has its history in a session, which other frameworks read", asy
   });
   const chat = new RunnableWithMessageHistory({
     runnable: model,
-    getMessageHistory: (id: string) => chatHistory(memory.sessions, id) as never,
+    getMessageHistory: (id: string) => chatHistory(memory.sessions, id),
     inputMessagesKey: "input",
     historyMessagesKey: "history",
   });
