@@ -225,6 +225,22 @@ test("a wrong limit of inline data is refused before anything is opened", () => 
   );
 });
 
+test("a truncation deletes data inside a message at once, and data beside it by a sweep a week later", async () => {
+  for (const inlineBytesMax of [false, 1000] as const) {
+    await using place = detaching({ attachments: { inlineBytesMax } });
+    const { sessions, clock } = place;
+    const session = await sessions.create({ id: "s" });
+    await session.append({ input: [picture] });
+    await session.truncate(0);
+    await sweep(sessions);
+    assert.equal(await contents(sessions), inlineBytesMax === false ? 0 : 1);
+    assert.equal(await storedTurns(place, session), "");
+    await clock.advance(8 * day);
+    await sweep(sessions);
+    assert.equal(await contents(sessions), 0);
+  }
+});
+
 test("a message keeps data whose stored bytes are lost, or cannot be reached", async () => {
   const objects = new ObjectStore();
   await using place = detaching({ attachments: { inlineBytesMax: 1000, in: objects } });
