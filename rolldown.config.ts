@@ -61,7 +61,10 @@ const build: RolldownOptions = {
         part("domain", (id) => id.startsWith(source("domain/"))),
         part("perdure", () => true),
         // Small sources that several adapters import: one file for all of them.
-        { name: "adapters", test: /\/src\/adapters\/(keys|peers)\/|\/shown-messages\.ts$/ },
+        {
+          name: "adapters",
+          test: /\/adapters\/((keys|peers)\/|projection\/(batches|shown-messages)\.ts$|langchain\/package-core\.ts$)/,
+        },
       ],
     },
   },

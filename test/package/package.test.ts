@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -310,21 +311,38 @@ describe("the package", () => {
     assert(files.length > 1, "no imports were found");
   });
 
-  test("an import of the library loads four files, and no source that it loads when it first needs it", () => {
+  /** The built files of the library and of its adapters, whose import is to take little time. */
+  function quickDoors(): readonly string[] {
+    const paths = packed.files
+      .map(({ path }) => path)
+      .filter((path) => /^dist\/(index|adapters\/[\w-]+)\.js$/.test(path));
+    assert(paths.length > 15, "no adapters were found");
+    return paths;
+  }
+
+  test("an import of the library loads four files, and no import loads what is loaded when it is first needed", () => {
     const { files } = loadedBy("dist/index.js");
     assert.deepEqual(files.map((file) => basename(file)).sort(), ["domain.js", "index.js", "perdure.js", "shared.js"]);
-    const loaded = new Set(files.flatMap((file) => sourcesOf(file)));
-    const late = [...loaded].flatMap((source) =>
-      [...readFileSync(join(root, source), "utf8").matchAll(/\bimport\("(\.[^"]+)"\)/g)].map(([, to = ""]) =>
-        join(dirname(source), to),
-      ),
-    );
-    assert(late.length > 10, "no late imports were found");
-    assert.deepEqual(
-      late.filter((source) => loaded.has(source)),
-      [],
-      "a static import loads it at once",
-    );
+    for (const path of quickDoors()) {
+      const loaded = new Set(loadedBy(path).files.flatMap((file) => sourcesOf(file)));
+      const late = [...loaded].flatMap((source) =>
+        [...readFileSync(join(root, source), "utf8").matchAll(/\bimport\("(\.[^"]+)"\)/g)].map(([, to = ""]) =>
+          join(dirname(source), to),
+        ),
+      );
+      if (path === "dist/index.js") assert(late.length > 30, "no late imports were found");
+      const early = late.filter((source) => loaded.has(source));
+      assert.deepEqual(early, [], `a static import of ${path} loads it at once`);
+    }
+  });
+
+  test("an import of the library parses at most 800 kB, and one of an adapter 60 kB more", () => {
+    const parsed = quickDoors().map((path) => ({
+      path,
+      bytes: loadedBy(path).files.reduce((sum, file) => sum + statSync(file).size, 0),
+    }));
+    const large = parsed.filter(({ path, bytes }) => bytes > (path === "dist/index.js" ? 800_000 : 860_000));
+    assert.deepEqual(large, [], "a millisecond of processor time parses some 40 kB");
   });
 
   /** The sources of a built file, as its source map names them. A file that only exports again has none. */
@@ -338,11 +356,7 @@ describe("the package", () => {
     const small = new Set(
       ["async_hooks", "diagnostics_channel", "os", "path", "timers/promises"].map((name) => `node:${name}`),
     );
-    const paths = packed.files
-      .map(({ path }) => path)
-      .filter((path) => /^dist\/(index|adapters\/[\w-]+)\.js$/.test(path));
-    assert(paths.length > 15, "no adapters were found");
-    const large = paths.flatMap((path) =>
+    const large = quickDoors().flatMap((path) =>
       loadedBy(path)
         .modules.filter((name) => name.startsWith("node:") && !small.has(name))
         .map((name) => `${path}: ${name}`),
