@@ -5,7 +5,7 @@ import { FunctionCall, messagesFor, type Wire } from "./function-call.ts";
 test("the values of a call are in its Bind message, followed by Execute and Sync", () => {
   const long = "é€😀".repeat(50);
   const values = ["", "a", null, 7, true, Buffer.from([0, 255]), "€", "\ud800", long, null];
-  const bytes = messagesFor("call_1", values);
+  const bytes = Buffer.from(messagesFor("call_1", values));
   let at = 0;
   const int = (size: 2 | 4): number => (at += size) && bytes.readIntBE(at - size, size);
   const text = (): string => {

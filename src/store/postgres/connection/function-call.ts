@@ -19,7 +19,7 @@ export class FunctionCall {
   readonly text: string;
   /** `pg` sets it, and replaces it once its timeout has passed. */
   callback: Answered | undefined;
-  readonly #messages: Buffer;
+  readonly #messages: Uint8Array;
   #answer: string | null = null;
 
   constructor(name: string, text: string, values: readonly unknown[]) {
@@ -63,7 +63,7 @@ const shortText = 64;
  * The messages `Bind`, `Execute` and `Sync` (https://www.postgresql.org/docs/current/protocol-message-formats.html). Bytes are sent
  * as they are, other values as text, as is the result.
  */
-export function messagesFor(name: string, values: readonly unknown[]): Buffer {
+export function messagesFor(name: string, values: readonly unknown[]): Uint8Array {
   const sent: (string | Buffer | null)[] = [];
   // The code, the length, the portal, the name, two counts of the values, the count of the formats of the result.
   let size = 1 + 4 + 1 + roomOf(name) + 1 + 2 + 2 + 2;
