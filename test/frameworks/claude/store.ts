@@ -266,7 +266,9 @@ for (const name of enginesOfRun("SQLite")) {
     await assertSound(one);
   });
 
-  test(`a line of 8 MiB and one byte, and one of half surrogate pairs, come back as they were: ${name}`, async () => {
+  test(`a line of 8 MiB and one byte, and one of half surrogate pairs, come back as they were: ${name}`, async (context) => {
+    // The store cuts and joins lines: no other version of the SDK changes them.
+    if (process.env["PERDURE_TEST_PEER"] === "lowest") return context.skip("the newest version shows it");
     await using sessions = await openSessions({ store: await (await engines.get(name)).fresh(), sweep: false });
     const store = claudeStore(sessions);
     const key = { projectKey, sessionId: "large" };
