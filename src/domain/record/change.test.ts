@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "../../../test/support/fast-check.ts";
 import { sampleEntries, sampleRecord, sampleSplice, stepOf } from "../../testing/samples.ts";
-import { changeOf, draftOf, headOf, set, splice } from "./change.ts";
+import { changeOf, draftOf, headOf, keepsListed, set, splice } from "./change.ts";
 import type { Splice } from "./entry.ts";
 
 const logs = ["turns", "events", "constructor"];
@@ -82,4 +82,25 @@ test("only a change of the turns makes a view of them stale", () => {
 
 test("the names of Object.prototype are logs like any other", () => {
   assert.equal(headOf(sampleRecord(), "constructor"), 0);
+});
+
+test("a draft keeps the fields by which lists find a session unless one of them changes", () => {
+  const base = sampleRecord({ labels: { a: "b" }, title: "old", user: "ada" });
+  const draft = (fields: Parameters<typeof set>[1]): boolean => {
+    const made = draftOf(base);
+    set(made, fields);
+    return keepsListed(made);
+  };
+  assert.equal(draft({ version: 9, commitId: "c", lastActivityAt: 9, expiresAt: 9, sweepAt: 9, metadata: {} }), true);
+  const changed: readonly Parameters<typeof set>[1][] = [
+    { state: "ended" },
+    { stateSince: base.stateSince + 1 },
+    { agent: "other" },
+    { user: null },
+    { createdAt: base.createdAt + 1 },
+    { title: null },
+    { labels: {} },
+    { waiting: { since: 1 } as never },
+  ];
+  for (const fields of changed) assert.equal(draft(fields), false, Object.keys(fields).join());
 });

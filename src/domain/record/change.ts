@@ -59,6 +59,11 @@ export interface Change {
   readonly additions?: readonly UsageAddition[];
   /** The number of writes whose changes it joins. @default 1 */
   readonly writes?: number;
+  /**
+   * True if {@link keepsListed} says so of the stored record: a store need not write the fields that stay. The rule sets it where
+   * the store looks for the same sessions before and after. @default false
+   */
+  readonly keepsListed?: boolean;
 }
 
 /** The `expected` of a change of this record; null for a session that is to be created. */
@@ -153,6 +158,7 @@ export function joined(changes: readonly [Change, ...Change[]]): Change {
     claims: changes.flatMap(({ claims }) => claims),
     ...(additions.length === 0 ? {} : { additions }),
     writes: changes.length,
+    keepsListed: changes.every(({ keepsListed: keeps }) => keeps === true),
   };
 }
 
@@ -342,6 +348,20 @@ export function countUsage(draft: Draft, { tokens, turns }: CountedUsage): void 
   if (tokens === 0 && turns === 0) return;
   const { usage } = draft;
   draft.usage = { tokens: (usage?.tokens ?? 0) + tokens, turns: (usage?.turns ?? 0) + turns };
+}
+
+/** True if the fields by which lists find a session stay as they are, but for the times of its activity and its deadlines. */
+export function keepsListed({ base, record }: Draft): boolean {
+  return (
+    record.state === base.state &&
+    record.stateSince === base.stateSince &&
+    record.agent === base.agent &&
+    record.user === base.user &&
+    record.createdAt === base.createdAt &&
+    record.title === base.title &&
+    record.labels === base.labels &&
+    record.waiting === base.waiting
+  );
 }
 
 /** True for a log whose last change the record names. */

@@ -12,6 +12,7 @@ import {
   draftOf,
   editable,
   headOf,
+  keepsListed,
   set,
   splice,
   spliceEntry,
@@ -58,7 +59,7 @@ export function appendTurn(
 ): Change {
   guardWriter(draft, writer, context);
   finish(draft, turn, context);
-  return changeOf(draft);
+  return { ...changeOf(draft), keepsListed: keepsListed(draft) };
 }
 
 /** A writer of turns must be allowed to write, and must have seen all turns. */

@@ -34,6 +34,8 @@ test("a change is sent to the function that does least for it", () => {
   const appendedTo = (id: string, logs: readonly string[]): Transaction => [
     stepOf(sampleRecord({ id }), { splices: logs.map((log) => ({ ...sampleSplice(log, 1, ["one"]), appends: true })) }),
   ];
+  const kept = (id: string): Transaction =>
+    appended(id).map((change) => ({ ...change, keepsListed: true }) as Transaction[number]);
   const touched = (id: string): Transaction => [stepOf(sampleRecord({ id }))];
   const cases: readonly (readonly [name: string, batch: readonly Transaction[], overlaps?: boolean])[] = [
     ["commit_entry", [appended("a")]],
@@ -46,6 +48,10 @@ test("a change is sent to the function that does least for it", () => {
     ["commit_session", [archived("a")]],
     ["commit_session", [appended("a")], true],
     ["commit_append_batch", [appended("a"), appended("b")]],
+    ["commit_entry", [kept("a")]],
+    ["commit_kept_appends", [kept("a"), kept("b")]],
+    ["commit_append_batch", [kept("a"), appended("b")]],
+    ["commit_batch", [kept("a"), kept("b")], true],
     ["commit_batch", [appended("a"), appended("b")], true],
     ["commit_batch", [appended("a"), amended("b")]],
     ["commit_batch", [appended("a"), archived("b")]],

@@ -6,7 +6,7 @@ import {
   type Change,
   type Transaction,
 } from "../../domain/record/change.ts";
-import type { Entry } from "../../domain/record/entry.ts";
+import type { Entry, Splice } from "../../domain/record/entry.ts";
 import type { Identity, SessionRecord } from "../../domain/record/record.ts";
 import { SessionError } from "../../errors.ts";
 import { documentKeyOf } from "../documents.ts";
@@ -15,8 +15,9 @@ import type { Outcome } from "../store.ts";
 import type { Lane } from "./lanes.ts";
 import type { Copies } from "./logs/copied-logs.ts";
 import { newLogs } from "./logs/logs-number.ts";
+import { BigintList } from "./connection/bigint-list.ts";
 import { sqlState } from "./connection/postgres-error.ts";
-import { nullText, separator } from "./schema/functions/commit-appends.ts";
+import { keptTexts, nullText, separator } from "./schema/functions/commit-appends.ts";
 
 /** A call of a function of the schema that commits. */
 export interface CommitCall {
@@ -67,8 +68,8 @@ function functionFor({ batch, copies, overlaps = false }: Batch): [name: string,
     if (count === 2) return ["commit_two_entries", [...changeValues(change), ...secondValues(change)]];
     return ["commit_session", [...changeValues(change).slice(0, recordLength), ...logValues(change)]];
   }
-  const appends = overlaps || copies.size > 0 ? undefined : appendValues(batch);
-  if (appends !== undefined) return ["commit_append_batch", appends];
+  const appends = overlaps || copies.size > 0 ? undefined : appendsOf(batch);
+  if (appends !== undefined) return appends;
   const documents = documentValues(batch);
   const sessions = batchValues(batch, { copies, locks: documents.length > 0 });
   return documents.length === 0
@@ -186,10 +187,16 @@ function logValues({ splices, claims }: Change): readonly (string | null)[] {
   return [cuts, entries, claims].map(jsonOf);
 }
 
-/** The values of `commit_append_batch`, a text for each column; undefined for a batch that it cannot apply. */
-function appendValues(batch: readonly Transaction[]): readonly (string | Buffer)[] | undefined {
+/** The function that applies a batch of appends, and its values; undefined for a batch that none of them can apply. */
+function appendsOf(batch: readonly Transaction[]): [name: string, values: readonly unknown[]] | undefined {
   if (batch.length === 1 || !batch.every(isAppend)) return undefined;
   const changes = sorted(batch);
+  if (changes.every(({ change }) => change.keepsListed === true)) return ["commit_kept_appends", keptColumns(changes)];
+  return ["commit_append_batch", columnsOfAppends(changes)];
+}
+
+/** A text for each column. */
+function columnsOfAppends(changes: readonly Placed[]): readonly (string | Buffer)[] {
   const rows = changes.map(({ change }) => changeValues(change));
   const cells: Cell[] = changes.map(({ n }) => n);
   const columns: (string | Buffer)[] = [cells.join(separator)];
@@ -200,6 +207,40 @@ function appendValues(batch: readonly Transaction[]): readonly (string | Buffer)
   }
   columns.push(joinedBytes(rows.map((row) => String(row[last]))));
   return columns;
+}
+
+/** All numbers, in the order of `keptNumbers`, and a text for each column of `keptTexts`. */
+function keptColumns(changes: readonly Placed[]): readonly unknown[] {
+  const numbers: number[] = [];
+  const texts: Record<(typeof keptTexts)[number], string[]> = {
+    tenant: [],
+    id: [],
+    expected_commit: [],
+    commit_id: [],
+    data: [],
+    log: [],
+    key: [],
+    entry: [],
+  };
+  for (const { n, change } of changes) {
+    const { key, expected, record, splices } = change as Update;
+    const [{ log, entries }] = splices as [Splice];
+    const [entry] = entries as [Entry];
+    const { version, commitId, lastActivityAt, activeMinute, expiresAt, sweepAt, data } = rowOf(record);
+    numbers.push(n, expected.version, version, lastActivityAt, activeMinute, expiresAt, sweepAt, entry.seq, entry.at);
+    texts.tenant.push(key.tenant);
+    texts.id.push(key.id);
+    texts.expected_commit.push(expected.commitId);
+    texts.commit_id.push(commitId);
+    texts.data.push(data);
+    texts.log.push(log);
+    texts.key.push(entry.key ?? nullText);
+    texts.entry.push(entry.data);
+  }
+  return [
+    new BigintList(numbers),
+    ...keptTexts.map((column) => (column === "entry" ? joinedBytes(texts.entry) : texts[column].join(separator))),
+  ];
 }
 
 /** Long texts with separators between them, as bytes: one text of all of them would be written twice. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SessionError } from "../../../errors.ts";
 import { publishStoreNews } from "../../calls/write-watch.ts";
+import { BigintList } from "./bigint-list.ts";
 import { FunctionCall } from "./function-call.ts";
 import { answerOn, numbersOf, untilLate, type OwnPool, type PostgresPool, type QueryResult } from "./pool.ts";
 import {
@@ -401,6 +402,7 @@ function ignoreIdleError(): void {
 }
 
 function textOf(value: unknown): unknown {
+  if (value instanceof BigintList) return value.toPostgres();
   return Buffer.isBuffer(value) ? value.toString() : value;
 }
 

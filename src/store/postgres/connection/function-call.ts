@@ -1,3 +1,5 @@
+import { BigintList } from "./bigint-list.ts";
+
 /** Gets the answer of a call, or its error. */
 export type Answered = (error: unknown, answer?: string | null) => void;
 
@@ -64,13 +66,13 @@ const shortText = 64;
  * as they are, other values as text, as is the result.
  */
 export function messagesFor(name: string, values: readonly unknown[]): Uint8Array {
-  const sent: (string | Buffer | null)[] = [];
+  const sent: (string | Buffer | BigintList | null)[] = [];
   // The code, the length, the portal, the name, two counts of the values, the count of the formats of the result.
   let size = 1 + 4 + 1 + roomOf(name) + 1 + 2 + 2 + 2;
   for (const value of values) {
-    const one = value === null || typeof value === "string" || Buffer.isBuffer(value) ? value : String(value);
+    const one = value === null || typeof value === "string" || isBinary(value) ? value : String(value);
     sent.push(one);
-    size += 2 + 4 + (one === null ? 0 : typeof one === "string" ? roomOf(one) : one.length);
+    size += 2 + 4 + (one === null ? 0 : typeof one === "string" ? roomOf(one) : bytesOf(one));
   }
   const bytes = Buffer.allocUnsafe(size + executeAndSync.length);
   bytes[0] = bind;
@@ -78,17 +80,30 @@ export function messagesFor(name: string, values: readonly unknown[]): Uint8Arra
   end += bytes.write(name, end);
   end = bytes.writeUInt8(0, end);
   end = bytes.writeUInt16BE(sent.length, end);
-  for (const one of sent) end = bytes.writeUInt16BE(Buffer.isBuffer(one) ? format.binary : format.text, end);
+  for (const one of sent) end = bytes.writeUInt16BE(isBinary(one) ? format.binary : format.text, end);
   end = bytes.writeUInt16BE(sent.length, end);
   for (const one of sent) {
     const start = end + 4;
-    const length = one === null ? -1 : typeof one === "string" ? bytes.write(one, start) : one.copy(bytes, start);
+    const length =
+      one === null ? -1 : typeof one === "string" ? bytes.write(one, start) : writeBinary(one, bytes, start);
     end = bytes.writeInt32BE(length, end) + Math.max(0, length);
   }
   end = bytes.writeUInt16BE(0, end);
   bytes.writeInt32BE(end - 1, 1);
   end += executeAndSync.copy(bytes, end);
   return bytes.subarray(0, end);
+}
+
+function isBinary(value: unknown): value is Buffer | BigintList {
+  return Buffer.isBuffer(value) || value instanceof BigintList;
+}
+
+function bytesOf(value: Buffer | BigintList): number {
+  return value instanceof BigintList ? value.bytes : value.length;
+}
+
+function writeBinary(value: Buffer | BigintList, bytes: Buffer, start: number): number {
+  return value instanceof BigintList ? value.writeTo(bytes, start) : value.copy(bytes, start);
 }
 
 function roomOf(text: string): number {

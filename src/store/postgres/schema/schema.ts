@@ -1,6 +1,6 @@
 import { barCommit } from "./functions/bar-commit.ts";
 import { commitBatch, commitWithDocuments } from "./functions/commit-batch.ts";
-import { commitAppends } from "./functions/commit-appends.ts";
+import { commitAppends, commitKeptAppends } from "./functions/commit-appends.ts";
 import { commitChange, commitEntries } from "./functions/commit-change.ts";
 import { copiedLogs } from "./functions/copied-logs.ts";
 import { documentRefusals } from "./functions/documents.ts";
@@ -343,5 +343,13 @@ create unique index sessions_by_key on ${schema}.sessions (tenant, id);
 alter table ${schema}.sessions drop constraint sessions_pkey,
   add constraint sessions_pkey primary key using index sessions_by_key;
 ${views(schema)}`,
+  },
+  {
+    version: 17,
+    title: "appends that leave the columns of lists alone",
+    breaking: false,
+    // Programs of the version before do not call the function.
+    sql: ({ schema }) => `
+${commitKeptAppends(schema)}`,
   },
 ];

@@ -208,4 +208,10 @@ export const migrations: readonly Migration[] = [
     // Only PostgreSQL keeps a plan that was made on a nearly empty table.
     sql: viewOfEvents,
   },
+  {
+    version: 17,
+    title: "appends that leave the columns of lists alone",
+    // Only PostgreSQL has functions of this step.
+    sql: "",
+  },
 ];

@@ -45,6 +45,21 @@ const columns = [
   ["entry", "text"],
 ] as const;
 
+/** The numbers of a change that keeps the columns by which lists find a session, in their order in the list of all numbers. */
+export const keptNumbers = [
+  "n",
+  "expected_version",
+  "version",
+  "last_activity_at",
+  "active_minute",
+  "expires_at",
+  "sweep_at",
+  "seq",
+  "at",
+] as const;
+/** The texts of such a change, each a parameter with the texts of all changes. */
+export const keptTexts = ["tenant", "id", "expected_commit", "commit_id", "data", "log", "key", "entry"] as const;
+
 /** The columns of `sessions` that it writes: those from `version` to `title`, without those of {@link labelled}. */
 const written = columns
   .slice(5, 18)
@@ -69,7 +84,20 @@ create function ${schema}.commit_append_batch(
   _lane uuid, _number bigint, ${columns.map(([name]) => `_${name} text`).join(", ")}
 ) returns json language plpgsql ${planOnce}
   set lock_timeout = '5s'
-as ${quoteBody(body(schema))};`;
+as ${quoteBody(body(schema, everyColumn))};`;
+}
+
+/**
+ * `commit_kept_appends` is `commit_append_batch` for changes that keep the columns by which lists find a session. It has no
+ * parameters for them, and all numbers in one list, which the server takes as it is.
+ */
+export function commitKeptAppends(schema: string): string {
+  return `
+create function ${schema}.commit_kept_appends(
+  _lane uuid, _number bigint, _numbers bigint[], ${keptTexts.map((name) => `_${name} text`).join(", ")}
+) returns json language plpgsql ${planOnce}
+  set lock_timeout = '5s'
+as ${quoteBody(body(schema, keptColumns))};`;
 }
 
 /** The variable with the values of a column: an array, of which the server finds each value at once. */
@@ -77,24 +105,47 @@ function arrayOf([name, type]: (typeof columns)[number]): string {
   return `_each_${name} ${type}[] := string_to_array(_${name}, e'\\x1e', e'\\x1f')${type === "text" ? "" : `::${type}[]`};`;
 }
 
-/** The value of a column for the change at a place. */
-const at =
-  (place: string) =>
-  (column: string): string =>
-    `_each_${column}[${place}]`;
-const given = at("given.place");
-const moved = at("moved.place");
-const placed = at("_place");
+/** How a function gets the values of the changes, and what it writes. */
+interface Values {
+  /** Its variables for the values. */
+  readonly variables: string;
+  /** The value of a column for the change at a place. */
+  readonly at: (place: string) => (column: string) => string;
+  readonly written: readonly string[];
+  readonly keepsListed: boolean;
+}
 
-const body = (schema: string): string => `
+const everyColumn: Values = {
+  variables: columns.map(arrayOf).join("\n  "),
+  at: (place) => (column) => `_each_${column}[${place}]`,
+  written,
+  keepsListed: false,
+};
+
+const numberAt = (place: string, column: string): string | undefined => {
+  const index = keptNumbers.findIndex((name) => name === column);
+  return index < 0 ? undefined : `_numbers[(${place}) * ${keptNumbers.length} - ${keptNumbers.length - 1 - index}]`;
+};
+
+const keptColumns: Values = {
+  variables: keptTexts.map((name) => arrayOf([name, "text"])).join("\n  "),
+  at: (place) => (column) => numberAt(place, column) ?? `_each_${column}[${place}]`,
+  written: ["version", "commit_id", "last_activity_at", "active_minute", "expires_at", "sweep_at", "data"],
+  keepsListed: true,
+};
+
+function body(schema: string, { variables, at, written: names, keepsListed }: Values): string {
+  const given = at("given.place");
+  const moved = at("moved.place");
+  const placed = at("_place");
+  const relabelled = `, array_agg(moved.place) filter (where moved.relabelled)`;
+  return `
 declare
   ${laneRow}
   ${taken}
-  ${columns.map(arrayOf).join("\n  ")}
-  _moved int[];
-  _relabelled int[];
-  _refused int[] := '{}';
-  _place int;
+  ${variables}
+  _moved int[];${keepsListed ? "" : "\n  _relabelled int[];"}
+  _refused int[] := '{}';${keepsListed ? "" : "\n  _place int;"}
 begin
 ${lockLane}
   with given as materialized (
@@ -105,31 +156,35 @@ ${lockLane}
       where found.tenant = ${at("change.place")("tenant")} and found.id = ${at("change.place")("id")} limit 1
     ) session
   ), moved as (
-    update ${schema}.sessions session set ${written.map((name) => `${name} = ${given(name)}`).join(", ")},
+    update ${schema}.sessions session set ${names.map((name) => `${name} = ${given(name)}`).join(", ")},
       is_indexed = false
     from given
     where session.ctid = given.at and session.version = ${given("expected_version")}
       and session.commit_id = ${given("expected_commit")}
       and session.tenant is not distinct from ${given("tenant")} and session.id is not distinct from ${given("id")}
-    returning given.place, session.logs, ${isRelabelled(given)} as relabelled
+    returning given.place, session.logs${keepsListed ? "" : `, ${isRelabelled(given)} as relabelled`}
   ), added as (
     insert into ${schema}.entries (tenant, session, logs, log, seq, key, at, data)
     select ${moved("tenant")}, ${moved("id")}, moved.logs, ${moved("log")}, ${moved("seq")}, ${moved("key")}, ${moved("at")},
       ${moved("entry")}
     from moved
   )
-  select array_agg(moved.place), array_agg(moved.place) filter (where moved.relabelled) into _moved, _relabelled from moved;
+  select array_agg(moved.place)${keepsListed ? "" : relabelled} into _moved${keepsListed ? "" : ", _relabelled"} from moved;
 
   if coalesce(cardinality(_moved), 0) < cardinality(_each_id) then
     select array_agg(${at("place")("n")}) into _refused
     from generate_subscripts(_each_id, 1) as place
     where _moved is null or place <> all (_moved);
-  end if;
+  end if;${
+    keepsListed
+      ? ""
+      : `
   if _relabelled is not null then
     foreach _place in array _relabelled loop
       ${putLabelled(schema, placed)}
     end loop;
-  end if;
+  end if;`
+  }
   if _moved is null then
   ${returnSettled(schema).replaceAll("\n", "\n  ")}
   else
@@ -154,3 +209,4 @@ ${lockLane}
     null, null, null, _left
   );
 end`;
+}
