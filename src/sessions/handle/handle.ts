@@ -386,7 +386,9 @@ export class Handle implements WritableSession, FoldingView {
     }
     if (outcome.current === undefined) throw new SessionError("session_not_found", sessionIds(record));
     guardHistory(record, outcome.current);
-    this.#record = outcome.current;
+    // The view may have learnt a newer record than this answer since.
+    if (isSame(this.#record, record)) this.#record = outcome.current;
+    else this.learn(outcome.current);
     if (attempt > 3) await this.core.pause(Math.min(attempt, 20));
     return undefined;
   }
