@@ -1,5 +1,6 @@
 /** Keys of entries and documents, of parts that may be any text: `state|messages|00000003.k2f9x1`. */
 import { escapedForKey } from "../../domain/values/ids.ts";
+import { invalidText } from "../../domain/values/invalid-argument.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
 
 /** The most characters of a key. */
@@ -17,8 +18,13 @@ export function prefixOf(...parts: readonly string[]): string {
   return `${keyOf(...parts)}|`;
 }
 
-/** A text as part of a key: itself, with its special characters escaped, or a hash where it is long. */
+/**
+ * A text as part of a key: itself, with its special characters escaped, or a hash where it is long.
+ * @throws SessionError `argument_invalid` for another value than a text
+ */
 export function keyPart(part: string): string {
+  // Programs without types pass what they have.
+  if (typeof part !== "string") throw invalidText("id", part, { min: 0 });
   const text = escapedForKey(part);
   // No part that is short begins with the sign of a hash.
   return text.length <= partLengthMax

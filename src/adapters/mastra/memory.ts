@@ -1,6 +1,7 @@
 /** The memory of Mastra: threads as sessions, messages as entries of their logs, resources as documents. */
 import { defined } from "../../domain/values/defined.ts";
-import { invalidText } from "../../domain/values/invalid-argument.ts";
+import { invalidText, parseArray } from "../../domain/values/invalid-argument.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import {
   encodeValue,
   hasCode,
@@ -252,7 +253,8 @@ export class MastraMemory {
     request: MastraMessagesRequest & { readonly threadId: string | readonly string[] },
   ): Promise<MastraPage & { messages: MastraMessage[] }> {
     const ids = [request.threadId].flat();
-    if (ids.length === 0 || ids.some((id) => id.trim() === "")) throw invalidText("threadId", "", { min: 1 });
+    if (ids.length === 0 || ids.some((id) => typeof id !== "string" || id.trim() === ""))
+      throw invalidText("threadId", "", { min: 1 });
     const threads = await Promise.all([...new Set(ids)].map((id) => this.#open(id)));
     return await this.#page(
       threads.filter((one) => one !== undefined),
@@ -275,7 +277,7 @@ export class MastraMemory {
 
   /** The messages with these ids, by their times; those that no thread has are left out. */
   async listMessagesById({ messageIds }: { messageIds: string[] }): Promise<{ messages: MastraMessage[] }> {
-    const found = [...(await this.#readable(messageIds)).values()];
+    const found = [...(await this.#readable(parseArray(messageIds, "messageIds"))).values()];
     // The keys are in the order of the times, and of one time in the order in which the messages came.
     found.sort((a, b) => (a.place.key < b.place.key ? -1 : 1));
     return { messages: found.map(({ message }) => message) };
@@ -287,6 +289,8 @@ export class MastraMemory {
    *   `write_too_large`, `contended`
    */
   async saveMessages({ messages }: { messages: MastraMessage[] }): Promise<{ messages: MastraMessage[] }> {
+    for (const [index, message] of parseArray(messages, "messages").entries())
+      guardObject(message, `messages[${index}]`);
     const last = [...new Map(messages.map((message) => [message.id, message])).values()];
     for (const group of this.#groupsToWrite(last)) await this.#retried(() => this.#save(group));
     return { messages };
@@ -295,6 +299,8 @@ export class MastraMemory {
   /** Change messages: content and its metadata field by field. Those that are not stored are left out. @throws as `saveMessages` */
   async updateMessages({ messages }: { messages: MastraMessageUpdate[] }): Promise<MastraMessage[]> {
     const updated: MastraMessage[] = [];
+    for (const [index, message] of parseArray(messages, "messages").entries())
+      guardObject(message, `messages[${index}]`);
     for (const group of groups(messages, this.#sessions.limits.documentsMax))
       await this.#retried(async () => {
         const ids = group.map(({ id }) => id);
@@ -319,7 +325,7 @@ export class MastraMemory {
    * @throws SessionError `legal_hold`, `contended`, `session_not_found` for a message of a session that belongs to no resource
    */
   async deleteMessages(messageIds: string[]): Promise<void> {
-    for (const ids of groups([...new Set(messageIds)], this.#sessions.limits.documentsMax))
+    for (const ids of groups([...new Set(parseArray(messageIds, "messageIds"))], this.#sessions.limits.documentsMax))
       await this.#retried(async () => {
         await this.#adoptListed(ids);
         const stored = await this.#messages(ids);

@@ -419,3 +419,29 @@ test("a value that a message cannot keep is refused by its path, and nothing of 
   await assert.rejects(perdureMemory(place.sessions, { user: "ada" } as object), { code: "argument_invalid" });
   await assert.rejects(perdureMemory(place.sessions, { ttl: "soon" as "1h" }), { code: "duration_invalid" });
 });
+
+test("values of a wrong type are refused by a typed error, and nothing of the call is stored", async () => {
+  await using place = inMemory();
+  const memory = await perdureMemory(place.sessions);
+  await memory.saveThread({ thread: threadOf("t") });
+  const message = messageOf("m");
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => memory.saveThread({ thread: {} as never }),
+    () => memory.saveMessages({ messages: null as never }),
+    () => memory.saveMessages({ messages: [message, null] as never }),
+    () => memory.saveMessages({ messages: [message, { ...message, id: 5 }] as never }),
+    () => memory.saveMessages({ messages: [message, { ...message, id: undefined }] as never }),
+    () => memory.updateMessages({ messages: [null] as never }),
+    () => memory.listMessages({ threadId: undefined as never }),
+    () => memory.listMessages({ threadId: [5] as never }),
+    () => memory.listMessages({ threadId: "t", include: [{}] as never }),
+    () => memory.listMessagesById({ messageIds: [null] as never }),
+    () => memory.listMessagesById({ messageIds: null as never }),
+    () => memory.deleteMessages([undefined] as never),
+    () => memory.deleteMessages("m" as never),
+    () => memory.deleteThread({ threadId: 5 as never }),
+  ];
+  for (const call of calls) await assert.rejects(call(), { code: "argument_invalid" }, String(call));
+  const { messages } = await memory.listMessages({ threadId: "t", perPage: false });
+  assert.deepEqual(messages, []);
+});
