@@ -15,7 +15,8 @@ import {
   type SessionWrite,
   type Turn,
 } from "../index.ts";
-import { invalidArgument } from "../domain/values/invalid-argument.ts";
+import { formatValue } from "../domain/values/format-value.ts";
+import { invalidArgument, parseArray } from "../domain/values/invalid-argument.ts";
 import {
   endsAnswered,
   exchangesIn,
@@ -76,6 +77,8 @@ export class ChatHistory {
    * @throws SessionError `message_invalid`, `value_unstorable`, and as `Session.write`
    */
   async addMessages(messages: LangchainMessage[]): Promise<void> {
+    for (const [index, message] of parseArray(messages, "messages").entries())
+      guardMessage(message, `messages[${index}]`);
     const [session, classes] = await Promise.all([this.#open(), messageClasses()]);
     for (let attempt = 1; attempt <= attemptsMax; attempt++)
       try {
@@ -106,6 +109,13 @@ export class ChatHistory {
 }
 
 /** The turns that these messages make behind the last turn, of which the first may be its later version. */
+/** All messages of LangChain, also of classes that a program derives, have the name of their package. */
+function guardMessage(message: unknown, path: string): void {
+  const { lc_namespace: namespace } = (message ?? {}) as { readonly lc_namespace?: unknown };
+  if (!Array.isArray(namespace))
+    throw new SessionError("message_invalid", { path, value: formatValue(message), expected: "known_message" });
+}
+
 function turnsOf(
   classes: MessageClasses,
   messages: readonly LangchainMessage[],

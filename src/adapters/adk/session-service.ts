@@ -3,6 +3,7 @@
  * documents. An event, its turn and its values are one commit.
  */
 import { defined } from "../../domain/values/defined.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import {
   hasCode,
   idFor,
@@ -171,6 +172,7 @@ export class AdkSessions {
    *   `value_unstorable`, `write_too_large`
    */
   async appendEvent({ session, event }: { session: AdkSession; event: AdkEvent }): Promise<AdkEvent> {
+    guardObject(event, "event");
     if (event.partial === true) return event;
     // Agents that run beside each other append to one object: each append decides on the one before it.
     const before = this.#appends.get(session) ?? Promise.resolve();

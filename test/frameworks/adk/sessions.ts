@@ -383,6 +383,8 @@ test("values of the ADK's classes are kept, and those of the program's are refus
   await refused({ "user:parcel": new Parcel() }, /Parcel/);
   await refused({ large: "x".repeat(8 * 1024 * 1024 + 1) }, /adk/);
   assert.deepEqual(plain(await service.getSession(ada)), before);
+  await assert.rejects(service.appendEvent({ session, event: null as never }), { code: "argument_invalid" });
+  await assert.rejects(service.getSession({ ...ada, userId: undefined as never }), { code: "argument_invalid" });
   assert.throws(() => adkSessions(place.sessions, { users: "ada" } as object), { code: "argument_invalid" });
   assert.throws(() => adkSessions(place.sessions, { onConflict: "merge" } as object), { code: "argument_invalid" });
   assert.throws(() => adkSessions(place.sessions, { ttl: "soon" as "1h" }), { code: "duration_invalid" });

@@ -211,3 +211,12 @@ test("messages that are added one by one make the same turns, calls paired; clea
   // The saver is another reader of the same session.
   assert.equal(await perdureSaver(memory.sessions).getTuple({ configurable: { thread_id: "s" } }), undefined);
 });
+
+test("what is no message of LangChain is refused, and nothing of the call is stored", async () => {
+  await using memory = inMemory();
+  const history = chatHistory(memory.sessions, "s");
+  for (const value of [null, {}, 5, "hi"])
+    await assert.rejects(history.addMessages([new HumanMessage("hi"), value as never]), { code: "message_invalid" });
+  await assert.rejects(history.addMessages("hi" as never), { code: "argument_invalid" });
+  assert.deepEqual(await history.getMessages(), []);
+});
