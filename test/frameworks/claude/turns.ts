@@ -324,7 +324,13 @@ test("a turn of others with more than 32 messages that grows is in the transcrip
   const steps = Array.from({ length: 40 }, (_, at) => `Step ${at}.`);
   for (const _ of ["read", "stored"]) {
     const words = wordsOf((await store.load(key)) ?? []).slice(2);
-    assert.deepEqual(words.filter((word) => word !== "Note").toSorted(), ["Go.", ...steps, "Old.", "Old?"].toSorted());
+    assert.deepEqual(
+      words
+        .filter((word) => word !== "Note")
+        .map(String)
+        .toSorted(),
+      ["Go.", ...steps, "Old.", "Old?"].toSorted(),
+    );
     await touch();
   }
 });

@@ -388,12 +388,12 @@ test("a message of others that is listed, and not stored, is found, deleted and 
   const idsIn = async (threadId: string): Promise<readonly string[]> =>
     (await memory.listMessages({ threadId, perPage: false })).messages.map(({ id }) => id);
   const [question, answer] = (await idsIn("t")) as [string, string];
-  const byId = async (): Promise<readonly unknown[]> => {
+  const byId = async (): Promise<readonly string[]> => {
     const ids = [answer, "no such message", question, ...(await idsIn("chat"))];
     const { messages } = await memory.listMessagesById({ messageIds: ids });
     return messages
       .map(({ content }) => content.parts.find(({ type }) => type === "text"))
-      .map((part) => (part as { text?: string }).text);
+      .map((part) => String((part as { text?: string }).text));
   };
   assert.deepEqual((await byId()).toSorted(), ["A.", "A?", "B.", "B?"]);
   const around = await memory.listMessages({

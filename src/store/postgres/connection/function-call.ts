@@ -61,16 +61,19 @@ const format = { text: 0, binary: 1 } as const;
 /** A shorter text gets room for three bytes a character, which costs less than to count its bytes. */
 const shortText = 64;
 
+/** A value that is sent as it is. */
+type Sent = string | Buffer | BigintList | null;
+
 /**
  * The messages `Bind`, `Execute` and `Sync` (https://www.postgresql.org/docs/current/protocol-message-formats.html). Bytes are sent
  * as they are, other values as text, as is the result.
  */
 export function messagesFor(name: string, values: readonly unknown[]): Uint8Array {
-  const sent: (string | Buffer | BigintList | null)[] = [];
+  const sent: Sent[] = [];
   // The code, the length, the portal, the name, two counts of the values, the count of the formats of the result.
   let size = 1 + 4 + 1 + roomOf(name) + 1 + 2 + 2 + 2;
   for (const value of values) {
-    const one = value === null || typeof value === "string" || isBinary(value) ? value : String(value);
+    const one = isSent(value) ? value : String(value);
     sent.push(one);
     size += 2 + 4 + (one === null ? 0 : typeof one === "string" ? roomOf(one) : bytesOf(one));
   }
@@ -92,6 +95,10 @@ export function messagesFor(name: string, values: readonly unknown[]): Uint8Arra
   bytes.writeInt32BE(end - 1, 1);
   end += executeAndSync.copy(bytes, end);
   return bytes.subarray(0, end);
+}
+
+function isSent(value: unknown): value is Sent {
+  return value === null || typeof value === "string" || isBinary(value);
 }
 
 function isBinary(value: unknown): value is Buffer | BigintList {

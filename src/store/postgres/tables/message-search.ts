@@ -216,7 +216,9 @@ function messageIn(row: Row): FoundMessage {
     seq,
     message,
     entry:
-      data === null ? undefined : { seq, key: key === null ? null : String(key), at: Number(at), data: String(data) },
+      data === null
+        ? undefined
+        : { seq, key: key === null ? null : String(row["entry_key"]), at: Number(at), data: String(row["entry_data"]) },
     cursor: encodeCursor([Number(row["at"]), session, log, seq, message]),
   };
 }
