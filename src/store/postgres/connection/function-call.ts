@@ -73,7 +73,7 @@ export function messagesFor(name: string, values: readonly unknown[]): Uint8Arra
   // The code, the length, the portal, the name, two counts of the values, the count of the formats of the result.
   let size = 1 + 4 + 1 + roomOf(name) + 1 + 2 + 2 + 2;
   for (const value of values) {
-    const one = isSent(value) ? value : String(value);
+    const one = isSentAsIs(value) ? (value as Sent) : String(value);
     sent.push(one);
     size += 2 + 4 + (one === null ? 0 : typeof one === "string" ? roomOf(one) : bytesOf(one));
   }
@@ -97,7 +97,7 @@ export function messagesFor(name: string, values: readonly unknown[]): Uint8Arra
   return bytes.subarray(0, end);
 }
 
-function isSent(value: unknown): value is Sent {
+function isSentAsIs(value: unknown): boolean {
   return value === null || typeof value === "string" || isBinary(value);
 }
 
