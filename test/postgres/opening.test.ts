@@ -219,6 +219,22 @@ test("each older schema is migrated with its data", async () => {
   }
 });
 
+test("a table of the user that refers to sessions does not stop a migration", async () => {
+  const url = await emptyDatabase();
+  for (const step of migrations.slice(0, 15))
+    await query(url, stepSql(step, layoutOf({ schema: "perdure", partitions: 1 })));
+  await query(
+    url,
+    `create table mine (t text collate "C", i text collate "C", foreign key (t, i) references perdure.sessions (tenant, id))`,
+  );
+  const { steps } = await migratePostgres({ url });
+  assert.equal(steps.at(-1)?.version, known);
+  const store = await openPostgres({ url, migrate: false });
+  assert.deepEqual(await store.commit([[creationOf(sampleRecord())]]), [{ status: "ok" }]);
+  assert.deepEqual(await store.inspect(), []);
+  await store.close();
+});
+
 test("the printed script makes the schema, run once or twice by hand", async () => {
   const url = await emptyDatabase();
   const schema = `it's "ours"; $body$`;

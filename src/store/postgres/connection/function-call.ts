@@ -22,7 +22,8 @@ export class FunctionCall {
   /** `pg` sets it, and replaces it once its timeout has passed. */
   callback: Answered | undefined;
   readonly #messages: Uint8Array;
-  #answer: string | null = null;
+  /** Undefined until a row has come. */
+  #answer: string | null | undefined;
 
   constructor(name: string, text: string, values: readonly unknown[]) {
     this.name = name;
@@ -46,7 +47,8 @@ export class FunctionCall {
   }
 
   handleReadyForQuery(): void {
-    this.callback?.(null, this.#answer);
+    if (this.#answer === undefined) this.callback?.(new Error("the server answered a call without a row"));
+    else this.callback?.(null, this.#answer);
   }
 
   handleError(error: unknown): void {

@@ -338,10 +338,15 @@ ${["tenant", "session", "logs", "log", "seq", "message", "at", "xid"].map((colum
     breaking: false,
     // The index of agents has the tenant and the id too. By it, a look for one session reads the index of the whole tenant.
     // On a small table both indexes cost the same, the server then takes the one that was made last, and keeps the plan.
+    // A table or a view of the user may need the key as it is: it stays then, and only plans may be worse.
     sql: ({ schema }) => `
-create unique index sessions_by_key on ${schema}.sessions (tenant, id);
-alter table ${schema}.sessions drop constraint sessions_pkey,
-  add constraint sessions_pkey primary key using index sessions_by_key;
+begin
+  create unique index sessions_by_key on ${schema}.sessions (tenant, id);
+  alter table ${schema}.sessions drop constraint sessions_pkey,
+    add constraint sessions_pkey primary key using index sessions_by_key;
+exception when dependent_objects_still_exist then
+  null;
+end;
 ${views(schema)}`,
   },
   {

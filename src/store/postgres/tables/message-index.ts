@@ -4,7 +4,7 @@ import { spacedMessages, titleSeq } from "../../../domain/search/searched-messag
 import { spacedWords } from "../../../domain/search/words.ts";
 import type { IndexProgress } from "../../store.ts";
 import type { Database } from "../connection/database.ts";
-import { wordsSeparator } from "../schema/functions/message-index.ts";
+import { leaseMs, wordsSeparator } from "../schema/functions/message-index.ts";
 
 /** The number of indexed sessions after which the statistics of the server are counted again. */
 const countedAfter = 1000;
@@ -24,6 +24,9 @@ const pauseMs = 20;
  * before the next one has to stay out of the files.
  */
 const aheadMs = 1000;
+
+/** A step reads from the first session on, which renews the lease, after so long at the latest, ms: half of the lease. */
+const renewMs = leaseMs / 2;
 
 /** The answer of `due_messages`; null: all is indexed. Without sessions another process indexes. */
 interface Due {
@@ -74,6 +77,8 @@ export class MessageIndex {
   #waiting: Promise<IndexProgress> | undefined;
   /** What the last step read while it wrote. */
   #ahead: (Batch & { readonly readAt: number }) | undefined;
+  /** When this store last took or renewed the lease. */
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(call: Database["call"], schema: string) {
     this.#call = call;
@@ -128,11 +133,13 @@ export class MessageIndex {
   #takeAhead(): Batch | undefined {
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    return ahead !== undefined && performance.now() - ahead.readAt < aheadMs ? ahead : undefined;
+    const now = performance.now();
+    return ahead !== undefined && now - ahead.readAt < aheadMs && now - this.#renewedAt < renewMs ? ahead : undefined;
   }
 
   /** What is due, or behind a session of this batch; null if that is nothing. */
   async #read(before?: { readonly left: number; readonly last: DueSession }): Promise<Batch | Elsewhere | null> {
+    if (before === undefined) this.#renewedAt = performance.now();
     const [row] = await this.#call(`select ${this.#schema}.due_messages($1, $2, $3)::text as due`, [
       this.#holder,
       before?.last.tenant ?? null,

@@ -38,7 +38,7 @@ const spare = 1.5;
 
 /**
  * The cheapest way to fill the page, if the words and the sessions are spread as in the messages that were checked. Where they
- * are not, the search ends with \`all\`, so a wrong guess costs less than twice the time.
+ * are not, the search ends with `all`, so a wrong guess costs less than twice the time.
  */
 export function nextWay(checked: Checked, { limit, shown }: { readonly limit: number; readonly shown: number }): Way {
   const { rows, matched, from, to, total } = checked;

@@ -6,7 +6,7 @@ import { planOnce } from "./parts.ts";
 /** What one step reads in a fraction of a second. */
 const stepMax = { sessions: 200, entries: 500, bytes: 4 * 1024 * 1024 } as const;
 /** The lease of a process that indexes, ms. A process that was killed holds the others up for this time. */
-const leaseMs = 5000;
+export const leaseMs = 5000;
 
 /**
  * The index of search. `search_messages` has the words of each message of a turn, and of each title, with seq 0. It is built
