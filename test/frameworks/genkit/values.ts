@@ -9,6 +9,7 @@ testsOfValues("genkit", (sessions) => {
   const read = async (sessionId: string): Promise<readonly unknown[]> =>
     (await store.getSnapshot({ sessionId }))?.state?.custom?.all ?? [];
   return {
+    isOneState: true,
     read,
     write: async (sessionId, value) => {
       const before = await store.getSnapshot({ sessionId });
