@@ -38,8 +38,8 @@ const budgetNames: OptionNames<DeviceBudget> = { requests: true, tokens: true, a
 const dayMs = 86_400_000;
 
 /**
- * Counts usage of devices, in this process only, and refuses a question before a model is called, and an upload before it is stored. A restart resets the
- * counts; budgets of sessions (`openSessions({ budget })`) are stored.
+ * Counts usage of devices, in this process only. It refuses a question before a model is called, and an upload before it is
+ * stored. A restart resets the counts; budgets of sessions (`openSessions({ budget })`) are stored.
  */
 export class DeviceUsage {
   readonly #budgets: DeviceBudgets;
