@@ -39,7 +39,12 @@ export function SessionRow({ session, index, top, isChosen }: RowProps): JSX.Ele
         </span>
         <span class="clip">{activeAgent === null ? agent : `${agent} → ${activeAgent.agent}`}</span>
         <span class="clip faint">{user ?? "–"}</span>
-        <span class="row-labels">
+        <span
+          class="row-labels"
+          title={Object.entries(labels)
+            .map(([name, value]) => `${name}: ${value}`)
+            .join("\n")}
+        >
           {Object.entries(labels).map(([name, value]) => (
             <span class="tag clip" key={name}>
               {name}

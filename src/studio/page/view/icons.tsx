@@ -31,3 +31,12 @@ export function Icon({ name }: { readonly name: IconName }): JSX.Element {
     </svg>
   );
 }
+
+/** The sign of Perdure, as in `icon.svg`. */
+export function Logo(): JSX.Element {
+  return (
+    <svg class="logo" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <path d="M11.5 24V9H17A5 5 0 0 1 17 19H11.5" />
+    </svg>
+  );
+}

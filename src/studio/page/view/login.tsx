@@ -1,6 +1,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { enter, place, refusal } from "../http/api.ts";
+import { Logo } from "./icons.tsx";
 
 /** Asks for an API key, which stays in the tab. */
 export function Login(): JSX.Element {
@@ -15,7 +16,7 @@ export function Login(): JSX.Element {
   return (
     <main class="login">
       <form class="card" onSubmit={(event) => void submit(event)}>
-        <span class="logo" aria-hidden="true" />
+        <Logo />
         <h1>Perdure Studio</h1>
         {refusal.value !== null && (
           <p class="notice notice-error" role="alert">

@@ -3,7 +3,7 @@ import { useLocation } from "preact-iso/router";
 import { useEffect, useRef } from "preact/hooks";
 import { forget, key, liveness, place } from "../http/api.ts";
 import { Confirm } from "./confirm.tsx";
-import { Icon, type IconName } from "./icons.tsx";
+import { Icon, Logo, type IconName } from "./icons.tsx";
 import { isHelpOpen, useKeys } from "./keyboard.ts";
 import { isMasked, switchMask } from "./mask.ts";
 import { href } from "./parts.tsx";
@@ -41,7 +41,7 @@ export function Shell({ children }: { readonly children: ComponentChildren }): J
       </a>
       <nav class="side" aria-label="Pages">
         <a class="brand" href={href("/")}>
-          <span class="logo" aria-hidden="true" />
+          <Logo />
           <span>Perdure</span>
         </a>
         <ul>
