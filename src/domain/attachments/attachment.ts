@@ -6,6 +6,9 @@
  *   the log has no entries, and the content names the object in the place of a user. Exit: removed with its last reference.
  * - *reference*: it names the session, the content, its type and its name. Exits: removed with its session; or by the sweep, a
  *   while after it was put or used, where the session is gone or no entry of the session names the content.
+ *
+ * A third record, the *count*, is changed by every commit with a new reference of its session: of two such commits at once the second
+ * one meets a conflict, and counts the references again. Exit: it expires a day after the last of them.
  */
 import { SessionError } from "../../errors.ts";
 import { formatValue } from "../values/format-value.ts";
@@ -39,11 +42,17 @@ export const attachmentsLog = "#attachments";
 
 const contents = "contents";
 const references = "attachments";
+const counts = "attachment-counts";
 const objects = "objects";
 
 /** The scopes of a tenant's contents and of the references to them. */
 export function attachmentScopes(tenant: string): { readonly contents: string; readonly references: string } {
   return { contents: internalScope(tenant, contents), references: internalScope(tenant, references) };
+}
+
+/** The scope of the records by which commits with new references of one session meet. */
+export function countScope(tenant: string): string {
+  return internalScope(tenant, counts);
 }
 
 /** The scope of the objects of a tenant that are being written, or are to be deleted. */

@@ -18,7 +18,16 @@ import type { Core } from "../core/core.ts";
 import { bytesOf, countReferences } from "./list.ts";
 import { hasLostObject, objectOf } from "./objects.ts";
 import { entriesOfBytes } from "./pieces.ts";
-import { contentKey, newContent, newReference, referenceKey, referenceOf, usedReference } from "./records.ts";
+import {
+  contentKey,
+  countChange,
+  countKey,
+  newContent,
+  newReference,
+  referenceKey,
+  referenceOf,
+  usedReference,
+} from "./records.ts";
 import { usedAgainMs } from "./put.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
 
@@ -103,8 +112,8 @@ class DetachedForm implements StoredForm {
     const hash = nodeCrypto().createHash("sha256").update(bytes).digest("hex");
     await core.learnTime();
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
-      const keys = [referenceKey(session, hash), contentKey(session.tenant, hash)];
-      const [reference, content] = await core.findAll(keys);
+      const keys = [referenceKey(session, hash), contentKey(session.tenant, hash), countKey(session)];
+      const [reference, content, counted] = await core.findAll(keys);
       // A message must not lose its data because an earlier one has lost the same.
       if (content !== undefined && !(await isReadable(core, content))) return undefined;
       const isUsed = reference !== undefined && core.now() - referenceOf(reference).usedAt < usedAgainMs;
@@ -114,9 +123,9 @@ class DetachedForm implements StoredForm {
       const logs = { logs: new Map([[bytesLog, entriesOfBytes(bytes, core.now())]]), staged: undefined, beside: [] };
       const changes: Change[] = [
         content === undefined ? newContent(core, { ...attachment, tenant: session.tenant }, logs) : unchanged(content),
-        reference === undefined
-          ? newReference(core, session, attachment, { isDetached: true })
-          : usedReference(core, reference),
+        ...(reference === undefined
+          ? [newReference(core, session, attachment, { isDetached: true }), countChange(core, session, counted)]
+          : [usedReference(core, reference)]),
       ];
       if ((await core.commitBefore(changes)).status === "ok") return hash;
     }

@@ -17,6 +17,8 @@ import { ArrivingObject, hasLostObject, objectRemoval } from "./objects.ts";
 import { dataOfPiece, piecesIn } from "./pieces.ts";
 import {
   contentKey,
+  countChange,
+  countKey,
   inObject,
   lengthOfContent,
   newContent,
@@ -55,8 +57,7 @@ export async function putAttachment(
   let put: Put | undefined;
   const beside = async (): Promise<readonly Change[]> => {
     put = await changesOf(core, view.record, { attachment, bytes });
-    if (put.isNew) await guardCount(core, view.record);
-    return put.changes;
+    return put.isNew ? [...put.changes, await countedChange(core, view.record)] : put.changes;
   };
   await view.write((draft, context) => touchSession(draft.record, context), { beside });
   if (put?.takesBytes === true) uploading.taken();
@@ -215,11 +216,12 @@ function replacedObject(core: Core, content: SessionRecord, { object = "" }: Arr
   return [changeOf(draft), ...objectRemoval(core, content)];
 }
 
-/** @throws SessionError `attachments_exceeded` */
-async function guardCount(core: Core, session: SessionRecord): Promise<void> {
+/** The change that holds the limit for a commit with a new reference. @throws SessionError `attachments_exceeded` */
+async function countedChange(core: Core, session: SessionRecord): Promise<Change> {
+  const [found] = await core.findAll([countKey(session)]);
   const { attachmentsMax } = core.options.limits;
   const attachments = await countReferences(core, session);
-  if (attachments < attachmentsMax) return;
+  if (attachments < attachmentsMax) return countChange(core, session, found);
   throw new SessionError("attachments_exceeded", { ...sessionIds(session), attachments, attachmentsMax });
 }
 

@@ -2,6 +2,7 @@
 import {
   attachmentScopes,
   bytesLog,
+  countScope,
   nextVisit,
   piecesOf,
   type Attachment,
@@ -14,6 +15,7 @@ import { defined } from "../../domain/values/defined.ts";
 import { durationMaxMs } from "../../domain/values/limits.ts";
 import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import type { Core } from "../core/core.ts";
+import { internalChange } from "../core/internal-record.ts";
 import { sessionsBeginningWith } from "../core/record-pages.ts";
 import type { ArrivedLogs } from "../core/staged-logs.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
@@ -38,9 +40,28 @@ export function contentKey(tenant: string, hash: string): SessionKey {
 }
 
 /** The key of a reference. It begins with the hash, by which all references to a content are found. */
-export function referenceKey({ tenant, id, createdAt }: Referrer, hash: string): SessionKey {
-  const session = nodeCrypto().createHash("sha256").update(`${createdAt}.${id}`).digest("base64url");
-  return { tenant: attachmentScopes(tenant).references, id: `${hash}.${session}` };
+export function referenceKey(session: Referrer, hash: string): SessionKey {
+  return { tenant: attachmentScopes(session.tenant).references, id: `${hash}.${nameOf(session)}` };
+}
+
+/** The key of the record that each commit with a new reference of the session changes. */
+export function countKey(session: Referrer): SessionKey {
+  return { tenant: countScope(session.tenant), id: nameOf(session) };
+}
+
+function nameOf({ id, createdAt }: Referrer): string {
+  return nodeCrypto().createHash("sha256").update(`${createdAt}.${id}`).digest("base64url");
+}
+
+/** The record of the count lives this long. No commit takes longer from its reads to its end. */
+const countTtlMs = 86_400_000;
+
+/**
+ * The change that goes into a commit with a new reference. `found` was read before the references were counted: the commit lands only
+ * where no other one added a reference since.
+ */
+export function countChange(core: Core, session: Referrer, found: SessionRecord | undefined): Change {
+  return internalChange(core, countKey(session), found, { metadata: {}, ttlMs: countTtlMs });
 }
 
 /** The metadata of a reference. */
