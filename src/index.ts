@@ -78,6 +78,7 @@ export { Session } from "./sessions/session/session.ts";
 export {
   Attachments,
   type AttachmentRange,
+  type RangeOfAttachment,
   type OpenAttachment,
   type PutAttachmentOptions,
   type StoredAttachment,

@@ -16,7 +16,7 @@ import { recordPages } from "./core/record-pages.ts";
 import { retryOnConflict } from "./core/retry-on-conflict.ts";
 import { Handle } from "./handle/handle.ts";
 import { referenceKey } from "./attachments/records.ts";
-import { openedAttachment, type AttachmentRange, type OpenAttachment } from "./session/attachments.ts";
+import { openedAttachment, type OpenAttachment, type RangeOfAttachment } from "./session/attachments.ts";
 import { sharedTurn, type SharedTurn } from "./shares/shared-turn.ts";
 import {
   openedBy,
@@ -186,7 +186,7 @@ export class SharedSession {
    * @throws SessionError `attachment_not_found`, also for an attachment of the session that no message shows; `share_not_found`,
    *   `range_invalid`, `argument_invalid`
    */
-  async openAttachment(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
+  async openAttachment(hash: string, range: RangeOfAttachment = {}): Promise<OpenAttachment> {
     const parsed = parseHash(hash);
     const handle = await this.#handle();
     // A hash that the session does not have costs one look, not all of its turns.

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { chat, connect, hasCode, openShare } from "../../src/client/index.ts";
+import type { AttachmentRange, OpenAttachment } from "../../src/index.ts";
 import { listen } from "../../src/server/index.ts";
+import { coreOf } from "../../src/sessions/sessions.ts";
 import { ObjectStore } from "../support/object-store.ts";
 import { assertProblem, serve, type Serving } from "./serving.ts";
 
@@ -205,13 +207,15 @@ test("over HTTP a message has its data, and the stored entry of an operator the 
   assert.ok(stored.text.length < 1500);
 });
 
+type Open = (hash: string, range?: AttachmentRange) => Promise<OpenAttachment>;
+
 test("ranges over HTTP are those of a local session, also behind a proxy that leaves out headers", async () => {
   await using here = serve();
   const local = await here.sessions.create({ id: "s" });
   const eleven = await local.attachments.put(Buffer.from("hello there"), { type: "text/plain", name: "h.txt" });
   const none = await local.attachments.put(Buffer.alloc(0), { type: "text/plain" });
   const key = await here.key("read");
-  const remote = async (change: (headers: Headers) => void, sends = true): Promise<typeof local.attachments.open> => {
+  const remote = async (change: (headers: Headers) => void, sends = true): Promise<Open> => {
     const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
       const request = new Request(url, init);
       if (!sends) request.headers.delete("range");
@@ -223,7 +227,7 @@ test("ranges over HTTP are those of a local session, also behind a proxy that le
     const session = await connect({ url: "http://server.test", key, fetch, retries: 0 }).get("s");
     return (asked, range) => session.attachments.open(asked, range);
   };
-  const found = async (open: typeof local.attachments.open, of: string, range: object): Promise<unknown> => {
+  const found = async (open: Open, of: string, range: object): Promise<unknown> => {
     try {
       const { type, length, name, ...rest } = await open(of, range);
       return { type, length, name, text: Buffer.concat(await Array.fromAsync(rest)).toString() };
@@ -231,8 +235,7 @@ test("ranges over HTTP are those of a local session, also behind a proxy that le
       return (error as { code?: string }).code;
     }
   };
-  const expected = (asked: string, range?: object): ReturnType<typeof local.attachments.open> =>
-    local.attachments.open(asked, range);
+  const expected: Open = (asked, range) => local.attachments.open(asked, range);
   const clients = [
     await remote(() => undefined),
     await remote((headers) => headers.delete("content-length")),
@@ -286,6 +289,50 @@ test("a token, a key or a device that no header can carry is refused, and not qu
     await here.server.fetch(new Request(asked, init));
   // A file of a key ends in a line break.
   await connect({ url, key: `${await here.key("write")}\n`, fetch }).create({ id: "s" });
+});
+
+test("a range of an attachment reads the turns of a share once, as the whole does", async () => {
+  await using here = serve();
+  const session = await here.sessions.create({ id: "s" });
+  const { part } = await session.attachments.put(given, { type: "image/png" });
+  await session.append({ input: [{ role: "user", content: [part] }] });
+  const { token } = await here.sessions.share("s");
+  const { store } = coreOf(here.sessions);
+  const read = store.read.bind(store);
+  const logs: string[] = [];
+  store.read = async (key, range) => {
+    logs.push(range.log);
+    return await read(key, range);
+  };
+  for (const [range, status, bytes] of [
+    [undefined, 200, given],
+    ["bytes=5-9", 206, given.subarray(5, 10)],
+    ["bytes=-7", 206, given.subarray(-7)],
+    [`bytes=9-${given.length + 9}`, 206, given.subarray(9)],
+    [`bytes=${given.length}-`, 416, Buffer.alloc(0)],
+  ] as const) {
+    logs.length = 0;
+    const got = await get(here, token, `/v1/shared/attachments/${hash}`, range === undefined ? {} : { range });
+    assert.deepEqual([got.status, got.bytes.equals(bytes)], [status, true], range);
+    assert.equal(logs.filter((log) => log === "turns").length, 1, range);
+  }
+});
+
+test("a range may be a function of the attachment", async () => {
+  await using here = serve();
+  const { attachments: local } = await here.sessions.create({ id: "s" });
+  await local.put(given, { type: "image/png" });
+  const bytes = await Array.fromAsync(await local.open(hash, ({ length }) => ({ from: length - 3 })));
+  assert(Buffer.concat(bytes).equals(given.subarray(-3)));
+  for (const [range, code] of [
+    [{ last: 3 }, "argument_invalid"],
+    [undefined, "argument_invalid"],
+    [{ from: given.length + 1 }, "range_invalid"],
+  ] as const)
+    await assert.rejects(
+      local.open(hash, () => range as never),
+      { code },
+    );
 });
 
 test("bytes that are missing or damaged are a problem document, for keys, devices and readers of shares", async () => {

@@ -38,6 +38,9 @@ export interface AttachmentRange {
 
 const rangeNames: OptionNames<AttachmentRange> = { from: true, to: true };
 
+/** A range, or a function that gives the one of an attachment, for example of its last bytes. */
+export type RangeOfAttachment = AttachmentRange | ((attachment: Attachment) => AttachmentRange);
+
 /** The bytes of an attachment, as they are read from the store. They can be iterated once at a time, from their beginning. */
 export interface OpenAttachment extends Attachment, AsyncIterable<Uint8Array> {}
 
@@ -99,8 +102,8 @@ export class Attachments {
    *   while it is read also `store_invalid` where bytes are missing or, in a read of all bytes, are not those that were put: then
    *   the last piece does not come
    */
-  async open(hash: string, range: AttachmentRange = {}): Promise<OpenAttachment> {
-    guardNames(range, "range", rangeNames);
+  async open(hash: string, range: RangeOfAttachment = {}): Promise<OpenAttachment> {
+    guardRange(range);
     const parsed = parseHash(hash);
     const { core, record } = this.#handle;
     return await traceCall(this.#handle.about("attachments.open"), async () => {
@@ -115,12 +118,19 @@ export async function openedAttachment(
   core: Core,
   session: Referrer,
   hash: string,
-  range: AttachmentRange,
+  range: RangeOfAttachment,
 ): Promise<OpenAttachment> {
-  guardNames(range, "range", rangeNames);
+  guardRange(range);
   const attachment = await findAttachment(core, session, parseHash(hash));
-  const span = spanOf(range, attachment);
+  const asked = typeof range === "function" ? range(attachment) : range;
+  guardRange(asked);
+  const span = spanOf(asked, attachment);
   return { ...attachment, [Symbol.asyncIterator]: () => bytesOf(core, session, attachment, span) };
+}
+
+/** @throws SessionError `argument_invalid` */
+function guardRange(range: RangeOfAttachment): void {
+  if (typeof range !== "function") guardNames(range, "range", rangeNames);
 }
 
 /** @throws SessionError `range_invalid` */

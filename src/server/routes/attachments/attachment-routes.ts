@@ -1,7 +1,7 @@
 /** Puts, lists and opens the attachments of a session. */
 import { z } from "zod";
 import { defined } from "../../../domain/values/defined.ts";
-import type { Attachment, AttachmentRange, OpenAttachment, Session } from "../../../index.ts";
+import type { Attachment, OpenAttachment, RangeOfAttachment, Session } from "../../../index.ts";
 import { idInPath } from "../../../protocol/schemas.ts";
 import { attachmentAnswer, attachmentsAnswer } from "../../../protocol/attachment-schemas.ts";
 import { lengthHeader } from "../../../protocol/wire.ts";
@@ -127,16 +127,22 @@ const openingRoute = {
   },
 } as const;
 
-/** The bytes, opened once; with a range once more, because its bounds depend on the length. */
+/** The bytes, or the range of them whose bounds depend on their length. */
 async function openedReply(
   c: RequestContext,
-  open: (range?: AttachmentRange) => Promise<OpenAttachment>,
+  open: (range: RangeOfAttachment) => Promise<OpenAttachment>,
 ): Promise<Response> {
-  const whole = await open();
-  const range = rangeIn(c.req.header("range"), whole.length);
-  if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${whole.length}` });
-  return await bytesReply(c, range === undefined ? whole : await open(range), range);
+  const rangeOf = ({ length }: Attachment): ReturnType<typeof rangeIn> => rangeIn(c.req.header("range"), length);
+  const opened = await open((attachment) => {
+    const range = rangeOf(attachment);
+    return range === "beyond" ? noBytes : (range ?? {});
+  });
+  const range = rangeOf(opened);
+  if (range === "beyond") return c.body(null, 416, { "content-range": `bytes */${opened.length}` });
+  return await bytesReply(c, opened, range);
 }
+
+const noBytes = { from: 0, to: -1 } as const;
 
 /** The bytes of the body. A client that disconnects meanwhile breaks it. */
 async function* bytesOf(c: RequestContext): AsyncGenerator<Uint8Array, void, undefined> {
