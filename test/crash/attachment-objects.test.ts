@@ -118,6 +118,36 @@ test("a kill between any two calls of a put, or of a removal, leaves the whole a
   ]);
 });
 
+test("the doctor reports the marker of a process that was killed before the commit that names it", async () => {
+  const clock = scriptedClock();
+  const shared = openMemory({ clock });
+  const objects = new ObjectStore();
+  const options = { clock, sweep: false, ttl: "never" } as const;
+  await using survivor = sessionsOn(shared, { ...options, attachments: { in: objects } });
+  await survivor.create({ id: "s", agent: "a" });
+  // Killed at one call later each time, until its marker is left.
+  for (let calls = 0; objects.markers.size === 0; calls++) {
+    const mortal = mortalOn(shared, objects, calls);
+    const theirs = sessionsOn(mortal.store, { ...options, attachments: { in: mortal.in } });
+    await assert.rejects((await theirs.get("s")).attachments.put(given, { type: "a/b" }), /killed/);
+    await theirs.close().catch(() => undefined);
+  }
+  const [left] = objects.markers.keys();
+  await clock.advance(day / 2);
+  assert.deepEqual(await findings(survivor), [], "its process may be about to name it");
+  const session = await survivor.get("s");
+  const { part } = await session.attachments.put(given, { type: "a/b" });
+  await session.append({ input: [{ role: "user", content: [part] }] });
+  await clock.advance(2 * day);
+  await sweep(survivor);
+  const found = await findings(survivor);
+  assert.equal(found.length, 1, "not the marker of these sessions");
+  assert.match(found[0]!, new RegExp(`the object ${left} of the attachment store is a marker of other sessions`));
+  objects.markers.delete(left!);
+  assert.deepEqual(await findings(survivor), []);
+  assert((await read(session)).equals(given));
+});
+
 test("a late deletion of an object leaves a later upload of the same bytes", async () => {
   const objects = new ObjectStore();
   await using place = inMemory({ ttl: "never", attachments: { in: objects } });

@@ -75,6 +75,11 @@ export class MarkedStore implements AttachmentStore {
     yield* this.#store.list();
   }
 
+  /** True for the marker of these sessions, once this process has verified the store. */
+  isOwnMarker(name: string): boolean {
+    return name === this.#marker;
+  }
+
   /** False where these sessions have no marker yet, because they have put no object. @throws SessionError `attachment_store_failed` */
   async verify(): Promise<boolean> {
     const object = (this.#marker ??= await this.#namedMarker());
@@ -87,7 +92,7 @@ export class MarkedStore implements AttachmentStore {
 
   /**
    * Puts a marker before the record that names it. Of several processes the first one has marked the store. One that is killed in between
-   * leaves a marker that no record names: a few bytes, which the doctor does not report.
+   * leaves a marker that no record names, which the doctor reports.
    */
   async #mark(): Promise<void> {
     const core = this.#core;

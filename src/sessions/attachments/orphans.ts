@@ -9,7 +9,7 @@ import { calling, objectName, readName } from "./objects.ts";
 const youngMs = 86_400_000;
 
 /**
- * Objects that no content names and that no process writes or deletes. Perdure deletes none of them: two stores of sessions may have
+ * Objects that no content names and that no process writes or deletes, and markers of other sessions. Perdure deletes none of them: two stores of sessions may have
  * been given the same attachment store by mistake. `tenants`: those that have attachments.
  * @throws SessionError `attachment_store_failed`
  */
@@ -25,8 +25,13 @@ export async function* orphanedObjects(
     for (;;) {
       const next = await calling(() => names.next());
       if (next.done === true) return;
-      const name = isMarker(next.value) ? undefined : readName(next.value);
+      const name = attachmentStore.isOwnMarker(next.value) ? undefined : readName(next.value);
       if (name === undefined || timeOfId(name.id) > core.now() - youngMs) continue;
+      if (isMarker(next.value)) {
+        const what = `the object ${next.value} of the attachment store is a marker of other sessions, or of a process that was killed; delete it if these sessions alone use that store`;
+        yield { tenant: null, what };
+        continue;
+      }
       const tenant = tenantOf.get(name.folder) ?? null;
       if (tenant !== null && (await isKnown(core, tenant, name.id))) continue;
       const what = `no attachment has the object ${next.value} of the attachment store; delete it if these sessions alone use that store`;
