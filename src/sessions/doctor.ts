@@ -30,7 +30,7 @@ import { keyOf } from "./core/record-pages.ts";
 import type { FoundRecords, StoreProblem } from "../store/store.ts";
 import { attachmentStoreProblem, objectOf } from "./attachments/objects.ts";
 import { orphanedObjects } from "./attachments/orphans.ts";
-import { attachmentProblems } from "./attachments/problems.ts";
+import { attachmentProblems, inlineDataOf, mayHaveInlineData, type InlineData } from "./attachments/problems.ts";
 import type { Core } from "./core/core.ts";
 import { secretId } from "./core/keyed-hash.ts";
 import { isDevicesScope, pointerOf, secretOfPointer } from "./devices/device-pointer.ts";
@@ -81,6 +81,11 @@ export interface DoctorReport {
   readonly otherInstructions: number;
   /** Devices and users that are known under an earlier secret only: `previousSecrets` must have it. */
   readonly underEarlierSecrets: number;
+  /**
+   * Data of more than 64 KiB inside messages and named logs, archives excluded. With `attachments: { inlineBytesMax }` the store has
+   * such data of new messages beside them, the same bytes once.
+   */
+  readonly inlineData: InlineData;
   /** The space for the files of the store; null: not known, as for PostgreSQL; absent for a store in memory. */
   readonly disk?: DiskSpace | null;
   /** The error of the schema that keeps every session from being read; null: sessions can be read. */
@@ -105,6 +110,7 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
     complete: true,
     otherInstructions: 0,
     underEarlierSecrets: 0,
+    inlineData: { count: 0, bytes: 0 },
     unreadable: null,
   };
   const found = (finding: Finding): void => {
@@ -139,7 +145,13 @@ export async function examineStore(core: Core, request: DoctorRequest): Promise<
       if (!isInternalScope(record.tenant)) report.sessions++;
       if (isUnderEarlierSecret(core, record, secret)) report.underEarlierSecrets++;
       // The bytes of an object are no entries, which a repair could count again.
-      const findings = isObject ? [] : await examineOrSay(core, record, request.repair === true);
+      const looked = { hasInlineData: false };
+      const findings = isObject ? [] : await examineOrSay(core, record, { repairs: request.repair === true, looked });
+      if (looked.hasInlineData && !isInternalScope(record.tenant)) {
+        const { count, bytes } = await inlineDataOf(core, record);
+        report.inlineData.count += count;
+        report.inlineData.bytes += bytes;
+      }
       if (findings === undefined) report.skipped++;
       else findings.forEach(found);
       for (const what of await attachmentProblems(core, record))
@@ -289,9 +301,9 @@ function unreadableFinding(error: SessionError<"session_unreadable">): Finding {
 }
 
 /** As {@link examine}, but an error of the store about this session is a finding, so that the check goes to the next one. */
-async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): ReturnType<typeof examine> {
+async function examineOrSay(core: Core, key: SessionKey, how: Examination): ReturnType<typeof examine> {
   try {
-    return await examine(core, key, repairs);
+    return await examine(core, key, how);
   } catch (error) {
     if (endsPass(error)) throw error;
     const { tenant, id: session } = key;
@@ -300,12 +312,23 @@ async function examineOrSay(core: Core, key: SessionKey, repairs: boolean): Retu
   }
 }
 
+interface Examination {
+  readonly repairs: boolean;
+  /** What the examination notes beside its findings. */
+  readonly looked: Looked;
+}
+
+interface Looked {
+  hasInlineData: boolean;
+}
+
 /** The problems of one session, repaired if allowed; undefined if the session changed during each attempt. */
-async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<readonly Finding[] | undefined> {
+async function examine(core: Core, key: SessionKey, how: Examination): Promise<readonly Finding[] | undefined> {
+  const { repairs, looked } = how;
   for (let look = 0; look < looksMax; look++) {
     const record = (await core.find(key))?.record;
     if (record === undefined) return [];
-    const { problems, repair, putBack } = await examineLogs(core, record);
+    const { problems, repair, putBack } = await examineLogs(core, record, looked);
     const { lease, openTurn, waiting } = record;
     const leftOpen = lease === null && openTurn !== null && waiting === null && repair?.openTurn === undefined;
     const dangling = leftOpen || (lease !== null && !(await core.instance.isAlive(record, lease)));
@@ -317,7 +340,7 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
       if ((await core.commit([putBack])).status !== "ok") continue;
       const { tenant, id: session } = record;
       const done = problems.filter(({ kind }) => kind === "replaced");
-      const rest = await examine(core, key, repairs);
+      const rest = await examine(core, key, how);
       return rest && [...done.map((problem): Finding => ({ ...problem, tenant, session, repaired: true })), ...rest];
     }
     return await repairFindings(core, record, { problems, repair, dangling, repairs: repairs && isFree });
@@ -325,7 +348,11 @@ async function examine(core: Core, key: SessionKey, repairs: boolean): Promise<r
   return undefined;
 }
 
-async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnType<SessionCheck["result"]>> {
+async function examineLogs(
+  core: Core,
+  record: SessionRecord,
+  looked: Looked,
+): Promise<ReturnType<SessionCheck["result"]>> {
   const check = new SessionCheck(record);
   for (const log of check.logs) {
     try {
@@ -334,7 +361,10 @@ async function examineLogs(core: Core, record: SessionRecord): Promise<ReturnTyp
         const to = log === truncatedUsageLog && record.archive !== null ? headOf(record, log) : Number.MAX_SAFE_INTEGER;
         const range = { log, from, to, order: "ascending", limit: entriesAtOnce } as const;
         const page = await readLog(core, record, range);
-        for (const entry of page) check.add(log, entry);
+        for (const entry of page) {
+          check.add(log, entry);
+          looked.hasInlineData ||= mayHaveInlineData(log, entry.data);
+        }
         if (page.length < entriesAtOnce) break;
         from = (page.at(-1)?.seq ?? from) + 1;
       }

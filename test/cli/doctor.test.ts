@@ -52,6 +52,19 @@ const loseTheEnd = "delete from entries where session = 1 and seq = 3";
 const loseTheMiddle = "delete from entries where session = 2 and seq = 2";
 const loseTheRecord = "delete from sessions where id = 'c'";
 
+test("the doctor says how much data of more than 64 KiB messages hold, and that it is no problem", async () => {
+  await using place = await Workplace.open();
+  await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+  const data = Buffer.alloc(100_000, 1).toString("base64");
+  const session = await sessions.create({ id: "a" });
+  const question = { role: "user" as const, content: [{ data }] };
+  await session.append({ input: [question] });
+  await session.append({ input: [question, question] });
+  const { code, stdout, stderr } = await place.run(["doctor"]);
+  assert.deepEqual([code, stdout], [0, ""]);
+  assert.match(stderr, /^messages hold 293\.0 KiB of data in 3 parts of more than 64 KiB; --inline-bytes-max 65536/m);
+});
+
 test("with an agents file the doctor reports sessions whose agent is not in it", async () => {
   await using place = await Workplace.open();
   await using sessions = await openSessions({ store: place.storeUrl, sweep: false });

@@ -1,7 +1,11 @@
-/** How long sessions and handoffs last where a command serves agents: `--ttl`, `--retention`, `DEFAULT_SESSION_TTL`. */
+/**
+ * How long sessions and handoffs last where a command serves agents: `--ttl`, `--retention`, `DEFAULT_SESSION_TTL`; and where the data
+ * inside their messages goes: `--inline-bytes-max`, `PERDURE_INLINE_BYTES_MAX`.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { stats } from "../../src/admin.ts";
 import { openSessions } from "../../src/index.ts";
 import { forwardClock } from "../support/forward-clock.ts";
 import { listening, stop, Workplace } from "./command-line.ts";
@@ -20,12 +24,15 @@ async function leftForLong(place: Workplace): Promise<void> {
 
 for (const command of [["serve"], ["host", "run", runtime]]) {
   const name = command.slice(0, 2).join(" ");
-  test(`${name}: --ttl, --retention and DEFAULT_SESSION_TTL hold for what it serves`, async () => {
+  test(`${name}: --ttl, --retention, DEFAULT_SESSION_TTL and the limit of inline data hold for what it serves`, async () => {
     await using place = await Workplace.open();
     await leftForLong(place);
     const key = (await place.run(["keys", "create", "--name", "test", "--right", "admin"])).stdout.trim();
     const args = [...command, "--port", "0", "--ttl", "2d", "--retention", "90d"];
-    const { child, url } = await listening(place.start(args, { env: { DEFAULT_SESSION_TTL: "60" } }));
+    if (name === "serve") args.push("--inline-bytes-max", "1000");
+    // The option goes before the variable.
+    const env = { DEFAULT_SESSION_TTL: "60", PERDURE_INLINE_BYTES_MAX: name === "serve" ? "1000000" : "1000" };
+    const { child, url } = await listening(place.start(args, { env }));
     const call = async (method: string, path: string, body: object): Promise<Record<string, string | number>> => {
       const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
       const response = await fetch(`${url}${path}`, { method, headers, body: JSON.stringify(body) });
@@ -39,7 +46,11 @@ for (const command of [["serve"], ["host", "run", runtime]]) {
     assert.equal(time(active["expiresAt"]) - time(active["since"]), 60_000);
     const swept = await call("POST", "/v1/sweep", {});
     assert.equal(swept["removed"], 2, "the first sweep after a hundred days");
+    const picture = { type: "file", mediaType: "image/png", data: Buffer.alloc(3000, 1).toString("base64") };
+    await call("POST", "/v1/sessions/new/turns", { input: [{ role: "user", content: [picture] }] });
     await stop(child);
+    await using sessions = await openSessions({ store: place.storeUrl, sweep: false });
+    assert.deepEqual((await stats(sessions)).storage.attachments, { count: 1, bytes: 3000 });
   });
 
   test(`${name}: a wrong lifetime is refused before the store is opened`, async () => {
@@ -55,6 +66,9 @@ for (const command of [["serve"], ["host", "run", runtime]]) {
     const { code, stderr } = await place.run([...command, "--port", "0"], { env: { DEFAULT_SESSION_TTL: "1h" } });
     assert.equal(code, 2);
     assert.match(stderr, /DEFAULT_SESSION_TTL is "1h"/);
+    const inline = await place.run([...command, "--port", "0"], { env: { PERDURE_INLINE_BYTES_MAX: "64KiB" } });
+    assert.equal(inline.code, 2);
+    assert.match(inline.stderr, /PERDURE_INLINE_BYTES_MAX is "64KiB"; set it to a number of bytes/);
   });
 }
 

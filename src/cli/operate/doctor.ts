@@ -50,6 +50,7 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
       unreadable,
       otherInstructions,
       underEarlierSecrets,
+      inlineData,
       disk,
     } = report;
     if (json === true) writeJson({ kind: "report", ...report });
@@ -72,6 +73,10 @@ async function doctor({ repair = false, agents: file, json, ...options }: Doctor
     if (otherInstructions > 0)
       note(
         `${counted(otherInstructions, "session")} with other instructions than the agents file: an earlier prompt, or one of their own; update({ instructions }) sets the present one`,
+      );
+    if (inlineData.count > 0)
+      note(
+        `messages hold ${bytes(inlineData.bytes)} of data in ${counted(inlineData.count, "part")} of more than 64 KiB; --inline-bytes-max 65536 of perdure serve, or PERDURE_INLINE_BYTES_MAX, stores such data of new messages beside them, the same bytes once`,
       );
     const advice = unreadable === null ? await secretAdvice(sessions, storeUrl(options)) : undefined;
     if (advice !== undefined) note(advice);

@@ -9,6 +9,7 @@ import {
   type DeviceIds,
   type Model,
   type ModelSettings,
+  type OpenOptions,
   type Sessions,
 } from "../../index.ts";
 import { openStore } from "../../open.ts";
@@ -17,6 +18,7 @@ import type { Access } from "../../store/access.ts";
 import { commandLog } from "./log.ts";
 import { followChannels } from "./log-lines.ts";
 import { opened } from "./store-wait.ts";
+import { wholeNumber } from "../terminal/arguments.ts";
 import { CliError } from "../terminal/cli-error.ts";
 import { note } from "../terminal/output.ts";
 
@@ -61,10 +63,40 @@ export function attachmentsOfEnvironment(): { readonly in: AttachmentStore } | u
   return path === undefined ? undefined : { in: folder(path) };
 }
 
+/** The option of commands that serve sessions, for data inside messages. */
+export const inlineBytesOption: readonly [flags: string, description: string, parse: (text: string) => number] = [
+  "--inline-bytes-max <bytes>",
+  "store data of more bytes inside messages once, beside them, such as 65536 (default: $PERDURE_INLINE_BYTES_MAX, else never)",
+  wholeNumber,
+];
+
+/** Where the bytes of attachments and the data inside messages go, from the option and the environment. */
+export function attachmentOptions({ inlineBytesMax }: { readonly inlineBytesMax?: number } = {}):
+  | NonNullable<OpenOptions["attachments"]>
+  | undefined {
+  const all = defined({
+    in: attachmentsOfEnvironment()?.in,
+    inlineBytesMax: inlineBytesMax ?? inlineBytesOfEnvironment(),
+  });
+  return Object.keys(all).length === 0 ? undefined : all;
+}
+
+/** `PERDURE_INLINE_BYTES_MAX`, in bytes. @throws CliError if it is not a number */
+function inlineBytesOfEnvironment(): number | undefined {
+  const text = variable("PERDURE_INLINE_BYTES_MAX");
+  if (text === undefined) return undefined;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  const shown = JSON.stringify(text.slice(0, 40));
+  throw new CliError(
+    "usage",
+    `PERDURE_INLINE_BYTES_MAX is ${shown}; set it to a number of bytes, such as 65536 for 64 KiB`,
+  );
+}
+
 /** The options that a command passes to its sessions. */
 interface SessionsExtra {
   /** @default those of the environment */
-  readonly attachments?: { readonly in: AttachmentStore } | undefined;
+  readonly attachments?: OpenOptions["attachments"] | undefined;
   readonly agents?: Readonly<Record<string, Agent>> | undefined;
   readonly model?: Model;
   readonly handoffTtl?: number | undefined;
@@ -117,7 +149,7 @@ async function openAt(
     agents,
     model,
     handoffTtl,
-    attachments = attachmentsOfEnvironment(),
+    attachments = attachmentOptions(),
     ...secrets
   }: SessionsExtra & { readonly access: Access; readonly tenant: string | undefined },
 ): Promise<Sessions> {

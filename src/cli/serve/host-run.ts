@@ -9,7 +9,8 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, secretIfSet } from "../program/device-secret.ts";
 import {
-  attachmentsOfEnvironment,
+  attachmentOptions,
+  inlineBytesOption,
   hasModelEndpoint,
   modelOfEnvironment,
   storeUrl,
@@ -48,6 +49,7 @@ interface RunOptions extends StoreOptions, LifetimeOptions, Omit<ListenOptions, 
   readonly address?: string;
   readonly agents?: string;
   readonly deviceConversations?: boolean;
+  readonly inlineBytesMax?: number;
 }
 
 /** Longer than the suspension of a session may take, so that the callers of an aborted session get its error. */
@@ -96,6 +98,7 @@ export function runCommand(): Command {
     )
     .option("--agents <file>", "the file of the agents (default: perdure.agents.json, if it exists)")
     .option(...deviceConversationsOption)
+    .option(...inlineBytesOption)
     .option(...logLevelOption)
     .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
@@ -125,7 +128,7 @@ async function run(runtime: string, options: RunOptions): Promise<void> {
       store,
       previousSecrets: previousSecrets(),
       ...lifetimes,
-      ...defined({ secret, tenant: options.tenant, agents, attachments: attachmentsOfEnvironment() }),
+      ...defined({ secret, tenant: options.tenant, agents, attachments: attachmentOptions(options) }),
       ...(hasModel ? { model: modelOfEnvironment(undefined) } : {}),
     }),
   );

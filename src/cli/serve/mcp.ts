@@ -9,7 +9,8 @@ import { readAgentsFile } from "../program/agents-file.ts";
 import { examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, secretIfSet } from "../program/device-secret.ts";
 import {
-  attachmentsOfEnvironment,
+  attachmentOptions,
+  inlineBytesOption,
   hasModelEndpoint,
   modelOfEnvironment,
   storeUrl,
@@ -36,6 +37,7 @@ interface McpOptions extends StoreOptions, ModelOptions, LifetimeOptions, LogOpt
   readonly keys?: boolean;
   readonly allowHost: readonly string[];
   readonly grace: number;
+  readonly inlineBytesMax?: number;
 }
 
 /** An address to listen on. */
@@ -63,6 +65,7 @@ export function mcpCommand(): Command {
     .option("--model <name>", "the model to ask (default: the agent's, else $PERDURE_MODEL)")
     .option("--no-tools", "offer the model no handoff tools, for endpoints without tool support")
     .option("--grace <seconds>", "how long running answers may take after a stop signal", wholeNumber, 10)
+    .option(...inlineBytesOption)
     .option(...logLevelOption)
     .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
@@ -106,7 +109,7 @@ async function serveMcp(options: McpOptions): Promise<void> {
       previousSecrets: previousSecrets(),
       ...lifetimes,
       ...defined({ secret, tenant: options.tenant, agents, model, window: windowOf(options) }),
-      ...defined({ attachments: attachmentsOfEnvironment() }),
+      ...defined({ attachments: attachmentOptions(options) }),
       // The client of a connection starts and ends the process as it likes.
       ...(http === undefined ? { sweep: false as const } : {}),
     }),

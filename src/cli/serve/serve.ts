@@ -16,7 +16,8 @@ import { wholeNumber } from "../terminal/arguments.ts";
 import { deviceIdsOption, examples, storeCommand } from "../program/command.ts";
 import { previousSecrets, serverSecret } from "../program/device-secret.ts";
 import {
-  attachmentsOfEnvironment,
+  attachmentOptions,
+  inlineBytesOption,
   hasModelEndpoint,
   modelOfEnvironment,
   storeUrl,
@@ -64,6 +65,7 @@ interface ServeOptions extends StoreOptions, ListenOptions, ModelOptions, Lifeti
   readonly tenantBudget?: Budget;
   readonly clientAddress?: string;
   readonly busy?: BusyPolicy;
+  readonly inlineBytesMax?: number;
 }
 
 /** The start and the stop of the server. */
@@ -123,6 +125,7 @@ export function serveCommand(): Command {
     .option("--open-metrics", "answer /metrics without a key")
     .option(...deviceConversationsOption)
     .option("--titles", "let the model name sessions without a title after their first exchange")
+    .option(...inlineBytesOption)
     .option(...logLevelOption)
     .option("--quiet", "log only warnings and errors; the same as --log-level warn")
     .addHelpText(
@@ -169,7 +172,7 @@ async function serve(options: ServeOptions): Promise<void> {
           window: windowOf(options),
           busy: options.busy,
           titles: options.titles === true ? {} : undefined,
-          attachments: attachmentsOfEnvironment(),
+          attachments: attachmentOptions(options),
           fallback: options.fallback === undefined ? undefined : fallbackOf(options.fallback),
         }),
       }),

@@ -213,6 +213,30 @@ test("bytes that are lost leave a mark in their message, and the doctor finds th
   assert.match(findings[0] ?? "", /are missing/);
 });
 
+test("the doctor sums the data of more than 64 KiB that entries hold, each entry once, without what is beside them", async () => {
+  await using place = inMemory({ ttl: "never", secret });
+  const dataOf = (length: number): Message => ({
+    role: "user",
+    content: [{ data: Buffer.alloc(length, 7).toString("base64") }],
+  });
+  const session = await place.sessions.create({ id: "s" });
+  await session.append({ input: [dataOf(70_000), dataOf(70_000), dataOf(60_000)] });
+  await session.write({ logs: { notes: { entries: [{ value: [dataOf(80_000)] }] } } });
+  const inlineData = async (): Promise<object> => (await doctor(place.sessions)).inlineData;
+  assert.deepEqual(await inlineData(), { count: 3, bytes: 220_000 });
+  const begun = await session.begin([dataOf(90_000)], { after: 0, keep: true });
+  await begun.seal({ output: [dataOf(10)] });
+  assert.deepEqual(await inlineData(), { count: 4, bytes: 310_000 }, "the kept branch and the current one");
+  const parent = await place.sessions.create({ id: "parent" });
+  await parent.append({ input: [dataOf(80_000)] });
+  await (await parent.fork({ as: "fork" })).append({ input: "hello" });
+  assert.deepEqual(await inlineData(), { count: 5, bytes: 390_000 }, "a fork has no turns of its parent");
+  const other = await place.another({ attachments: { inlineBytesMax: 65_536 } }).create({ id: "t" });
+  await other.append({ input: [dataOf(70_000)] });
+  await other.attachments.put(Buffer.alloc(100_000, 8), { type: "a/b" });
+  assert.deepEqual(await inlineData(), { count: 5, bytes: 390_000 });
+});
+
 test("a wrong limit of inline data is refused before anything is opened", () => {
   for (const inlineBytesMax of [0, 127, 1.5, Number.NaN, "64KiB" as never, true as never])
     assert.throws(

@@ -43,7 +43,7 @@ export function withStoredForm(store: Store, form: StoredForm): Store {
 }
 
 /** True for a log with what callers wrote. */
-function isWritten(log: LogName): boolean {
+export function isWritten(log: LogName): boolean {
   return hasTurns(log) || log === "replaced" || isNamedLog(log);
 }
 
