@@ -187,9 +187,14 @@ async function support(sessions: Sessions): Promise<void> {
   });
   await session.handOff("billing", { ttl: "2h", note: "Grace wants the invoice of order A-1093." });
   await session.record({ type: "app.order_viewed", data: { order: "A-1093", by: "grace" } });
+  const invoice = await session.attachments.put(new TextEncoder().encode("Invoice 2026-1093\n84.20 euros\n"), {
+    type: "text/plain",
+    name: "invoice-2026-1093.txt",
+  });
+  const text = "Here it is: invoice 2026-1093 over 84.20 euros, due on 15 December.";
   await session.append({
     input: "The invoice, please.",
-    output: "Here it is: invoice 2026-1093 over 84.20 euros, due on 15 December.",
+    output: [{ role: "assistant", content: [{ type: "text", text }, invoice.part] }],
     usage: { inputTokens: 1530, outputTokens: 31 },
     agent: "billing",
     model: "llama3.2",
@@ -206,13 +211,11 @@ async function support(sessions: Sessions): Promise<void> {
     },
   });
   await session.pin(1);
+  await session.rate(1, { rating: "up", by: "grace" });
+  await session.rate(1, { rating: "down", by: "the lead of support" });
   await session.leaveOut(2);
   await session.rate(3, { rating: "up", comment: "exact, and fast", by: "grace" });
   await session.summarize({ to: 2 });
-  await session.attachments.put(new TextEncoder().encode("Invoice 2026-1093\n84.20 euros\n"), {
-    type: "text/plain",
-    name: "invoice-2026-1093.txt",
-  });
   await sessions.share(session.id, { ttl: "7d" });
   await session.setLegalHold("Complaint 2026/17 with the consumer board");
   const fork = await session.fork({ at: 1, as: "support-42-what-if" });

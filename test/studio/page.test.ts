@@ -192,7 +192,9 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await page.getByRole("link", { name: /support-42 / }).click();
     await page.getByRole("article", { name: "Turn 1, done" }).getByText("pinned").waitFor();
     await page.getByRole("article", { name: "Turn 2, done" }).getByText("left out").waitFor();
-    await page.getByRole("article", { name: "Turn 3, done" }).getByText("approved").waitFor();
+    const third = page.getByRole("article", { name: "Turn 3, done" });
+    await third.getByText("approved").waitFor();
+    await third.getByText("invoice-2026-1093.txt text/plain · 30 B").waitFor();
     const panel = page.getByLabel("Details of the session");
     await panel.getByText("Summary of turns 1 to 2").click();
     await panel.getByText("It left Linz and is due on Wednesday.").waitFor();

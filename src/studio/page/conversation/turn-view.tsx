@@ -1,14 +1,19 @@
 import { useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+import { createContext, type JSX } from "preact";
+import { useContext } from "preact/hooks";
 import { may } from "../http/api.ts";
 import type { Message, ToolCall, Turn } from "../http/wire.ts";
-import { clock, compact, indented, instant, json, number, span } from "../view/format.ts";
+import { bytes, clock, compact, indented, instant, json, number, span } from "../view/format.ts";
 import { shown } from "../view/mask.ts";
 import { Icon } from "../view/icons.tsx";
 import { CopyButton, Json } from "../view/code.tsx";
 import { askForFork } from "./actions.ts";
 import { RatingMark } from "./session-sections.tsx";
 import type { Arriving, Conversation } from "./conversation.ts";
+import type { Attachment } from "./session-parts.ts";
+
+/** The attachments of the session, to which parts of its messages refer. */
+const Attachments = createContext<readonly Attachment[]>([]);
 
 interface TurnProps {
   readonly turn: Turn;
@@ -57,7 +62,7 @@ export function TurnView({ turn, conversation, arriving }: TurnProps): JSX.Eleme
       {isRaw.value ? (
         <Json value={turn} />
       ) : (
-        <>
+        <Attachments.Provider value={parts?.attachments ?? []}>
           {asked.map((message, index) => (
             <Spoken key={index} message={message} side="input" />
           ))}
@@ -79,7 +84,7 @@ export function TurnView({ turn, conversation, arriving }: TurnProps): JSX.Eleme
               <code>{error.code}</code> {shown(error.message)}
             </p>
           )}
-        </>
+        </Attachments.Provider>
       )}
       <footer class="turn-foot">
         <span class={`state state-${status}`}>{status}</span>
@@ -210,6 +215,30 @@ interface Part {
   readonly text?: unknown;
 }
 
+/** The attachment to which a part refers, in a field of it or of an object in one. */
+function attachmentOf(part: object, attachments: readonly Attachment[]): Attachment | undefined {
+  for (const field of Object.values(part).flatMap((value: unknown) =>
+    typeof value === "object" && value !== null ? Object.values(value) : [value],
+  )) {
+    const [, hash] = typeof field === "string" ? (/^attachment:[^,]*;sha256,([0-9a-f]{64})$/.exec(field) ?? []) : [];
+    if (hash !== undefined) return attachments.find((one) => one.hash === hash);
+  }
+  return undefined;
+}
+
+/** What a folded part is: the name of an attachment, or the type of the part. */
+function PartName({ part }: { readonly part: Part }): JSX.Element {
+  const attachment = attachmentOf(part, useContext(Attachments));
+  if (attachment === undefined) return <>{part.type ?? "part"}</>;
+  const { name, hash, type, length } = attachment;
+  return (
+    <>
+      <span class="file-name">{name === undefined ? `${hash.slice(0, 12)}…` : shown(name)}</span> {type} ·{" "}
+      {bytes(length)}
+    </>
+  );
+}
+
 /** Texts as text nodes; other parts folded, as JSON. */
 function Content({ content }: { readonly content: unknown }): JSX.Element {
   if (typeof content === "string") return <p class="said">{shown(content)}</p>;
@@ -226,7 +255,9 @@ function Content({ content }: { readonly content: unknown }): JSX.Element {
           );
         return (
           <details class="fold" key={index}>
-            <summary>{(part as Part).type ?? "part"}</summary>
+            <summary>
+              <PartName part={part as Part} />
+            </summary>
             <Json value={part} />
           </details>
         );
