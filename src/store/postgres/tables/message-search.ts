@@ -1,4 +1,5 @@
 /** Searches in the index of messages. */
+import type { LabelFilter } from "../../../domain/values/labels.ts";
 import { decodeCursor, encodeCursor } from "../../cursor.ts";
 import type { FoundMessage, FoundMessages, MessageQuery } from "../../store.ts";
 import type { Database, Row } from "../connection/database.ts";
@@ -8,6 +9,10 @@ import { nextWay, type Checked } from "./search-ways.ts";
 
 /** So many of the newest messages are checked before the index of words is asked, in some milliseconds of the server. */
 const checkedMax = 4000;
+/** So many of them show how large a row of the index is: before the first analysis the server does not know the rows of a table. */
+const sampleRows = 200;
+/** The bytes of a row with its words, which are beside the table if they are long. */
+const rowBytes = "100 + case when pg_column_size(message.words) > 2000 then 18 else pg_column_size(message.words) end";
 /** Of fewer sessions than this, the messages are read; of more, each found message is checked. */
 const fewSessionsMax = 200;
 
@@ -42,13 +47,13 @@ class MessageSearch {
 
   /** The first ones, at most one more than the limit. */
   async found(): Promise<readonly Row[]> {
-    const { limit } = this.#query;
+    const { limit, words } = this.#query;
     const few = this.#isFiltered() ? await this.#fewSessions() : undefined;
     if (few?.length === 0) return [];
     if (few !== undefined) return await this.#all({ few });
     const { found, checked } = await this.#newest(checkedMax);
     if (checked === undefined) return found;
-    const way = nextWay(checked, { limit, shown: found.length });
+    const way = nextWay(checked, { limit, shown: found.length, words: words.length });
     if (way.kind === "newest") {
       const more = await this.#newest(way.rows);
       if (more.checked === undefined) return more.found;
@@ -98,7 +103,9 @@ class MessageSearch {
       select shown.*, checked.reached,
         case when reached is not null then (select count(*) from matched) end as matched,
         case when reached is not null then (select message.at from ${table} order by ${order} limit 1) end as begun,
-        case when reached is not null then (select reltuples from pg_class where oid = to_regclass(${sql`${name}`})) end as total
+        case when reached is not null then pg_relation_size(to_regclass(${sql`${name}`})) / (
+          select avg(${rowBytes}) from (select words from ${table} order by ${order} limit ${sampleRows}) message
+        ) end as total
       from checked left join (${this.#withEntries(sql, "found")}) shown on true
       order by ${order}`,
       values,
@@ -157,7 +164,7 @@ class MessageSearch {
       from (${messages}) message
       cross join lateral (
         select from ${this.#schema}.sessions session
-        where session.id = message.session and session.logs = message.logs and ${this.#matching(sql).join(" and ")} limit 1
+        where session.id = message.session and session.logs = message.logs and ${this.#matchingRow(sql).join(" and ")} limit 1
       ) shown
       order by ${order} limit ${sql`${this.#query.limit + 1}`}`;
   }
@@ -180,7 +187,19 @@ class MessageSearch {
       ) entry on true`;
   }
 
-  #matching(sql: Sql): readonly string[] {
+  /**
+   * The filter for one session. Its labels are read from its row: before the first analysis the server looks for the row of
+   * `labels` in the index by value, among all sessions with that value.
+   */
+  #matchingRow(sql: Sql): readonly string[] {
+    const labels = Object.entries(this.#query.labels ?? {}).map(([name, value]) => {
+      const found = sql`session.labels::json ->> ${name}::text`;
+      return value === true ? `${found} is not null` : `${found} = ${sql`${value}`}`;
+    });
+    return [...this.#matching(sql), ...labels];
+  }
+
+  #matching(sql: Sql, labels: LabelFilter = {}): readonly string[] {
     const {
       words: _words,
       since: _since,
@@ -188,9 +207,10 @@ class MessageSearch {
       limit: _limit,
       bytesMax: _bytesMax,
       after: _after,
+      labels: _labels,
       ...filter
     } = this.#query;
-    return listed(sql, this.#schema, { ...filter, order: "key", limit: 0 });
+    return listed(sql, this.#schema, { ...filter, labels, order: "key", limit: 0 });
   }
 
   /** The sessions that pass the filter; undefined if they are many. */
@@ -199,7 +219,7 @@ class MessageSearch {
     const sql = sqlInto(values);
     const rows = await this.#ask(
       `select session.id from ${this.#schema}.sessions session
-       where ${this.#matching(sql).join(" and ")} limit ${sql`${fewSessionsMax + 1}`}`,
+       where ${this.#matching(sql, this.#query.labels).join(" and ")} limit ${sql`${fewSessionsMax + 1}`}`,
       values,
     );
     return rows.length > fewSessionsMax ? undefined : rows.map(({ id }) => String(id));
