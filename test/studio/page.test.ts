@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { BrowserContext, Page } from "playwright-core";
+import type { BrowserContext, Locator, Page } from "playwright-core";
 import { removeSession } from "../../src/admin.ts";
 import type { KeyRight } from "../../src/index.ts";
 import { listen, type Listening } from "../../src/server/index.ts";
@@ -218,6 +218,34 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await acquired.stream.end();
     await line.filter({ hasText: "charts-of-june" }).waitFor({ state: "detached" });
     await page.close();
+  });
+
+  test("a link to read a session is revoked by a key that may write, and is gone from the list", async () => {
+    const session = await demo.sessions.create({ id: "shared", agent: "ceo" });
+    const [kept, revoked] = [await demo.sessions.share("shared"), await demo.sessions.share("shared")];
+    const reading = await opened("read");
+    const panelOf = async (page: Page): Promise<Locator> => {
+      await page.evaluate(
+        'history.pushState(null, "", "/studio/sessions/shared"), dispatchEvent(new PopStateEvent("popstate")), 0',
+      );
+      const panel = page.getByLabel("Details of the session");
+      await panel.getByText("2 links to read this session.").waitFor();
+      return panel;
+    };
+    assert.equal(await (await panelOf(reading)).getByRole("button", { name: /^Revoke/ }).count(), 0);
+    await reading.close();
+    const page = await opened("write");
+    const panel = await panelOf(page);
+    await panel.getByRole("button", { name: `Revoke link ${revoked.id}` }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke link" }).click();
+    await panel.getByText("1 link to read this session.").waitFor();
+    const left = await demo.sessions.shares("shared");
+    assert.deepEqual(
+      left.map(({ id }) => id),
+      [kept.id],
+    );
+    await page.close();
+    await session.remove();
   });
 
   test("a thread of LangGraph shows its checkpoints with their channels and writes", rarely, async () => {

@@ -117,7 +117,21 @@ export async function perform(action: Action, session: Session, conversation: Co
   } catch (error) {
     say((error as Error).message, { isError: true });
   }
-  await conversation.reload();
+  await conversation.reload({ readsParts: true });
+}
+
+/** The action that revokes a link to read the session. */
+export function revocationOf(share: string): Action {
+  return {
+    name: "Revoke link",
+    right: "write",
+    isOffered: () => true,
+    about: "The link opens nothing from now on. Its readers get no more turns.",
+    isDanger: true,
+    reason: "optional",
+    done: "The link was revoked.",
+    run: async () => await call(`/v1/shares/${encodeURIComponent(share)}`, { method: "DELETE" }),
+  };
 }
 
 /** Records what is done, why, and under which key. An archived session takes no event. */

@@ -38,6 +38,7 @@ export class Conversation {
   /** The version of the turns that were read. */
   #turnsVersion: number | undefined;
   #partsVersion: number | undefined;
+  #partsReads = 0;
 
   constructor(id: string) {
     this.id = id;
@@ -86,7 +87,9 @@ export class Conversation {
   }
 
   /** Reads the record, the lease and the wait again. */
-  async reload(): Promise<void> {
+  async reload({ readsParts = false }: { readonly readsParts?: boolean } = {}): Promise<void> {
+    // What a session has beside its turns may change without a new version.
+    if (readsParts) this.#partsVersion = undefined;
     const { signal } = this.#closing;
     try {
       const [session, holder] = await Promise.all([
@@ -115,8 +118,11 @@ export class Conversation {
   async #readParts(version: number): Promise<void> {
     if (this.#partsVersion === version) return;
     this.#partsVersion = version;
+    const read = ++this.#partsReads;
     try {
-      this.parts.value = await partsOf(this.id, this.#closing.signal);
+      const parts = await partsOf(this.id, this.#closing.signal);
+      if (read !== this.#partsReads) return;
+      this.parts.value = parts;
       this.partsFailure.value = undefined;
     } catch (error) {
       if (!this.#closing.signal.aborted) this.partsFailure.value = error;

@@ -7,7 +7,7 @@ import { Json } from "../view/code.tsx";
 import { shown } from "../view/mask.ts";
 import { Ago, sessionHref, useLoaded, useNow } from "../view/parts.tsx";
 import { say } from "../view/toasts.tsx";
-import { actions, download, perform, record } from "./actions.ts";
+import { actions, download, perform, record, revocationOf } from "./actions.ts";
 import type { Conversation } from "./conversation.ts";
 import { Section, Until } from "./section.tsx";
 import { SessionSections } from "./session-sections.tsx";
@@ -116,7 +116,13 @@ export function Panel({
           <Json value={session.metadata} />
         </Section>
       )}
-      {parts !== undefined && <SessionSections id={session.id} parts={parts} />}
+      {parts !== undefined && (
+        <SessionSections
+          id={session.id}
+          parts={parts}
+          revoke={may("write") ? (share) => void perform(revocationOf(share), session, conversation) : undefined}
+        />
+      )}
       {conversation.partsFailure.value !== undefined && (
         <Section title="Memory, attachments and shares">
           <p class="notice notice-error">{(conversation.partsFailure.value as Error).message}</p>

@@ -8,7 +8,16 @@ import { Section, Until } from "./section.tsx";
 import type { Rating, SessionParts } from "./session-parts.ts";
 
 /** The summaries, pins and ratings of a session, its attachments and its shares, as far as it has some. */
-export function SessionSections({ id, parts }: { readonly id: string; readonly parts: SessionParts }): JSX.Element {
+export function SessionSections({
+  id,
+  parts,
+  revoke,
+}: {
+  readonly id: string;
+  readonly parts: SessionParts;
+  /** Revokes a share; absent for a key that may not write. */
+  readonly revoke: ((share: string) => void) | undefined;
+}): JSX.Element {
   const { pinned, leftOut, summaries, ratings, attachments, shares } = parts;
   return (
     <>
@@ -76,6 +85,16 @@ export function SessionSections({ id, parts }: { readonly id: string; readonly p
                 <span class="faint">
                   <Until at={share.expiresAt} />
                 </span>
+                {revoke !== undefined && (
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-label={`Revoke link ${share.id}`}
+                    onClick={() => revoke(share.id)}
+                  >
+                    Revoke
+                  </button>
+                )}
               </li>
             ))}
           </ul>
