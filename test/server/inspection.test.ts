@@ -69,6 +69,34 @@ test("a snapshot over HTTP restores", async () => {
   assert.deepEqual([restored.id, restored.info.title, restored.info.turn], ["s", "Snapshot", 1]);
 });
 
+test("a snapshot is restored over HTTP into the tenant of the key, by admins alone", async () => {
+  await using here = serve({ server: { bodyBytesMax: 20_000 } });
+  const session = await here.sessions.create({ id: "s", title: "Snapshot", user: "ada" });
+  await session.append({ input: "hello", output: "again" });
+  const key = await here.key("admin");
+  const { json: body } = await here.call("GET", "/v1/sessions/s/snapshot", { key });
+  const restore = async (query = "", given: unknown = body, held = key): ReturnType<typeof here.call> =>
+    await here.call("POST", `/v1/snapshots${query}`, { key: held, body: given });
+  assertProblem(await restore("", body, await here.key("write")), 403, "key_forbidden");
+  assertProblem(await restore(), 409, "session_exists");
+  const beside = await restore("?as=copy");
+  assert.deepEqual([beside.status, beside.json.id, beside.json.title], [201, "copy", "Snapshot"]);
+  assert.notEqual((await restore("?onExists=new-id")).json.id, "s");
+  await session.append({ input: "later" });
+  const replaced = await restore("?onExists=replace");
+  assert.deepEqual([replaced.status, replaced.json.id, replaced.json.turn], [201, "s", 1]);
+  const theirs = await here.sessions.keys.create({ name: "theirs", right: "admin", tenant: "other" });
+  assert.equal((await restore("", body, theirs.token)).status, 201);
+  const other = await here.sessions.for("other").get("s");
+  assert.equal((await Array.fromAsync(other.turns())).length, 1);
+  for (const damaged of [{}, [], "text", null, { ...body, checksum: "0".repeat(64) }])
+    assertProblem(await restore("?as=damaged", damaged), 400, "snapshot_invalid");
+  assertProblem(await restore("?as=damaged&onExists=keep"), 400, "request_invalid");
+  assertProblem(await restore(`?as=${encodeURIComponent("a\u0000")}`), 400, "id_invalid");
+  assertProblem(await restore("?as=large", { ...body, more: "x".repeat(20_000) }), 413, "body_too_large");
+  await assert.rejects(here.sessions.get("damaged"), { code: "session_not_found" });
+});
+
 test("routes of inspection open the tenant of the key alone", async () => {
   await using here = serve();
   await (await here.sessions.for("other").create({ id: "theirs" })).append({ input: "a secret" });

@@ -212,6 +212,14 @@ async function textOf(c: RequestContext): Promise<string> {
   });
 }
 
+/** The body of a route that takes bytes, whole. The limits of bodies hold for it. */
+export async function bytesOfBody(c: RequestContext): Promise<Uint8Array> {
+  const bytes = await c.req.arrayBuffer().catch((error: unknown) => {
+    throw brokenBody(error);
+  });
+  return new Uint8Array(bytes);
+}
+
 function parsedJson(text: string): unknown {
   try {
     return fromJson(text);

@@ -1,14 +1,15 @@
-/** The entries of every log of a session as they are stored, and the session as a snapshot. */
+/** The entries of every log of a session as they are stored, and snapshots: taken, and restored. */
 import { z } from "zod";
 import { headOf } from "../../../domain/record/change.ts";
 import type { Entry } from "../../../domain/record/entry.ts";
 import { isDate } from "../../../domain/values/limits.ts";
 import { defined } from "../../../domain/values/defined.ts";
-import { idInPath } from "../../../protocol/schemas.ts";
+import { idInPath, sessionAnswer } from "../../../protocol/schemas.ts";
 import { readLog } from "../../../sessions/core/log-reader.ts";
 import { coreOf } from "../../../sessions/sessions.ts";
-import { addRoute, jsonAnswer, textAnswer } from "../../http/route.ts";
+import { addRoute, bytesOfBody, jsonAnswer, textAnswer } from "../../http/route.ts";
 import type { Shared } from "../../http/server-context.ts";
+import { sessionReply } from "../../replies/reply.ts";
 
 const logInPath: z.ZodType<{ id: string; log: string }> = z.object({
   id: z.string().min(1).max(4096),
@@ -98,6 +99,28 @@ export function addEntryRoutes(shared: Shared): void {
       answers: { 200: { description: "the snapshot", schema: z.looseObject({ format: z.string() }) } },
     },
     async (c, { params: { id } }) => textAnswer(c, JSON.stringify(await c.get("sessions").snapshot(id))),
+  );
+
+  addRoute(
+    shared,
+    {
+      method: "post",
+      path: "/v1/snapshots",
+      summary: "Restore a session from a snapshot, which is the body: completely or not at all",
+      scope: "admin",
+      query: z.object({
+        as: z.string().max(4096).optional().meta({ description: "the id of the session; that of the snapshot" }),
+        onExists: z.enum(["fail", "replace", "new-id"]).default("fail").meta({
+          description: "what becomes of a session with this id",
+        }),
+      }),
+      takesBytes: true,
+      answers: { 201: { description: "the restored session", schema: sessionAnswer } },
+    },
+    async (c, { query: { as, onExists } }) => {
+      const snapshot = await bytesOfBody(c);
+      return sessionReply(c, (await c.get("sessions").restore(snapshot, { onExists, ...defined({ as }) })).info, 201);
+    },
   );
 }
 
