@@ -103,6 +103,16 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await page.getByText("250 euros are on their way").last().waitFor();
     await page.getByRole("article", { name: "Turn 1, done" }).waitFor();
 
+    await page.getByRole("link", { name: "Sessions", exact: true }).click();
+    await page.getByRole("button", { name: "Restore snapshot" }).waitFor();
+    const snapshot = Buffer.from(JSON.stringify(await demo.sessions.snapshot("support-42")));
+    const file = { name: "support-42.snapshot.json", mimeType: "application/json", buffer: snapshot };
+    await page.getByLabel("File of a snapshot").setInputFiles({ ...file, buffer: Buffer.from("{}") });
+    await page.getByText(/no document of the format/).waitFor();
+    await page.getByLabel("File of a snapshot").setInputFiles(file);
+    await page.waitForURL(/\/sessions\/support_[0-9a-z]+$/);
+    await page.getByText("Where is my parcel? Order A-1093.").waitFor();
+
     await page.getByRole("link", { name: "Operate" }).click();
     await page.getByRole("link", { name: "Erasure" }).click();
     await page.getByLabel("Id of the user or device").fill("mia");
@@ -132,6 +142,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await session.append({ input: "Hello?", output: "Good morning." });
     await page.getByText("Good morning.").waitFor();
     assert.equal(await page.getByLabel("Ask the model").count(), 0);
+    assert.equal(await page.getByRole("button", { name: "Restore snapshot" }).count(), 0);
     assert.deepEqual(await page.locator(".panel .actions button").allTextContents(), ["Download snapshot"]);
     await session.remove();
     await page.close();

@@ -53,6 +53,8 @@ export class Problem extends Error {
 export interface Call {
   readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly body?: unknown;
+  /** The body, in the place of `body`. */
+  readonly file?: Blob;
   readonly query?: Readonly<Record<string, string | number | readonly string[] | undefined>> | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
@@ -67,7 +69,7 @@ export async function call<Answer>(path: string, how: Call = {}): Promise<Answer
 /** @throws Problem */
 export async function send(
   path: string,
-  { method = "GET", body, query, headers, signal }: Call = {},
+  { method = "GET", body, file, query, headers, signal }: Call = {},
 ): Promise<Response> {
   let response: Response;
   try {
@@ -81,7 +83,7 @@ export async function send(
         }),
         ...headers,
       },
-      ...defined({ body: body === undefined ? undefined : JSON.stringify(body), signal }),
+      ...defined({ body: body === undefined ? file : JSON.stringify(body), signal }),
     });
   } catch (error) {
     if (signal?.aborted === true) throw error;

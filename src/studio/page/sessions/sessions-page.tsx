@@ -1,12 +1,14 @@
 import type { JSX } from "preact";
 import { useLocation } from "preact-iso/router";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { may } from "../http/api.ts";
 import { number } from "../view/format.ts";
 import { useKeys } from "../view/keyboard.ts";
 import { Blank, Failure, Loading, href, sessionHref } from "../view/parts.tsx";
 import { Filters, isFiltered } from "./filters.tsx";
 import { parametersOf, SessionList, type Filter } from "./session-list.ts";
 import { FoundMessages } from "./found.tsx";
+import { RestoreSnapshot } from "./restore-snapshot.tsx";
 import { SessionRow } from "./session-row.tsx";
 
 /** Rows above and below the visible ones that are in the document, too. */
@@ -38,6 +40,7 @@ function ListPage({ query }: { readonly query: Filter }): JSX.Element {
         <span class="faint" role="status">
           {list.state.value === "first" ? "" : `${number(rows.length)}${list.state.value === "end" ? "" : "+"}`}
         </span>
+        {may("admin") && <RestoreSnapshot />}
       </header>
       <Filters query={query} />
       {error !== undefined ? (
