@@ -47,6 +47,7 @@ export type { Conversation, ConversationBranch, LeftOut, MessageFacts } from "./
 export type { CopyOptions, CopyProgress, CopyReport, ExtraDocuments } from "./sessions/transfer/copying.ts";
 export type { ProblemKind } from "./domain/copies/session-check.ts";
 export type { DoctorReport, DoctorRequest, Finding } from "./sessions/doctor.ts";
+export type { InlineData } from "./sessions/attachments/problems.ts";
 export type { ErasureRequest } from "./sessions/erasure/erasure.ts";
 export type { ErasedCounts, ErasureReceipt, ErasureReceiptFormat1 } from "./sessions/erasure/erasure-receipt.ts";
 export type { Erased } from "./sessions/erasure/subject.ts";
