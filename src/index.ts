@@ -61,7 +61,7 @@ export {
 export type { SharedMessage, SharedTurn } from "./sessions/shares/shared-turn.ts";
 export type { DeviceOptions } from "./sessions/devices/device-route.ts";
 export type { LinkCode } from "./sessions/devices/link-code.ts";
-export { Keys, type KeyInfo, type KeyRight, type NewKey } from "./sessions/keys.ts";
+export { Keys, type KeyInfo, type RevokeKeyOptions, type KeyRight, type NewKey } from "./sessions/keys.ts";
 export { correlated } from "./sessions/tracing/correlation.ts";
 export type { DiskSpace } from "./store/calls/disk-space.ts";
 export type { FallbackNews, Health } from "./sessions/fallback/fallback-router.ts";

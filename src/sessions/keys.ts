@@ -50,6 +50,14 @@ export interface NewKey {
 
 const newKeyNames: OptionNames<NewKey> = { name: true, tenant: true, right: true, ttl: true };
 
+/** Which key `revoke` revokes. */
+export interface RevokeKeyOptions {
+  /** The tenant of the key. @default any */
+  readonly tenant?: string;
+}
+
+const revokeNames: OptionNames<RevokeKeyOptions> = { tenant: true };
+
 /** The metadata of a key's record. */
 type Content = {
   readonly name: string;
@@ -138,13 +146,19 @@ export class Keys {
     return eachItem((after) => this.list(after));
   }
 
-  /** The key opens nothing any more; false where there is none of this id. */
-  async revoke(id: string): Promise<boolean> {
+  /**
+   * The key opens nothing any more; false where there is none of this id, or with a `tenant`, none of that tenant.
+   * @throws SessionError `id_invalid`, `argument_invalid`
+   */
+  async revoke(id: string, options: RevokeKeyOptions = {}): Promise<boolean> {
     return await traceCall({ operation: "keys.revoke", tenant: undefined }, async () => {
+      guardNames(options, "options", revokeNames);
+      const tenant = options.tenant === undefined ? undefined : parseId(options.tenant, "tenant");
       const key = keyOf(parseId(id, "key"));
       return await retryOnConflict({ sessionId: key.id, tenant: key.tenant }, async () => {
         const found = (await this.#core.find(key))?.record;
         if (found === undefined) return false;
+        if (tenant !== undefined && contentOf(this.#core, found)?.tenant !== tenant) return false;
         // The other writer records a use of the key.
         return (await this.#core.commit([removeSession(found)])).status === "ok" ? true : undefined;
       });

@@ -12,6 +12,30 @@ test("the key of a request is shown without its secret", async () => {
   assertProblem(await here.call("GET", "/v1/key"), 401, "key_missing");
 });
 
+test("keys of the tenant are listed without their secrets and revoked, by admins alone", async () => {
+  await using here = serve();
+  const theirs = await here.sessions.keys.create({ name: "theirs", right: "admin", tenant: "other" });
+  const old = await here.sessions.keys.create({ name: "old", right: "read", ttl: "90d" });
+  const [key, writer] = [await here.key("admin"), await here.key("write")];
+  assertProblem(await here.call("GET", "/v1/keys", { key: writer }), 403, "key_forbidden");
+  const { json, text } = await here.call("GET", "/v1/keys", { key });
+  const listed = json.items as { id: string; name: string; right: string; expiresAt: string | null }[];
+  assert.deepEqual(listed.map(({ right }) => right).toSorted(), ["admin", "read", "write"]);
+  assert.deepEqual(listed.find(({ id }) => id === old.id)?.expiresAt, old.expiresAt?.toISOString());
+  assert(![key, writer, old.token].some((secret) => text.includes(secret.slice(-20))) && !text.includes("theirs"));
+  assert.deepEqual((await here.call("GET", "/v1/keys", { key: theirs.token })).json.items.length, 1);
+  assertProblem(await here.call("DELETE", `/v1/keys/${old.id}`, { key: writer }), 403, "key_forbidden");
+  const revoke = async (id: string, held = key): Promise<unknown> =>
+    (await here.call("DELETE", `/v1/keys/${id}`, { key: held })).json;
+  assert.deepEqual(await revoke(old.id, theirs.token), { revoked: false });
+  assert.deepEqual(await revoke(theirs.id), { revoked: false });
+  assert.deepEqual(await revoke("none"), { revoked: false });
+  assert.equal((await here.call("GET", "/v1/key", { key: old.token })).status, 200);
+  assert.deepEqual(await revoke(old.id), { revoked: true });
+  assertProblem(await here.call("GET", "/v1/key", { key: old.token }), 401, "key_missing");
+  assert.equal((await here.call("GET", "/v1/key", { key: theirs.token })).status, 200);
+});
+
 test("a lease shows its holder and its end, is broken by an admin alone, and its holder is fenced", async () => {
   await using here = serve();
   const [reader, writer, admin] = [await here.key("read"), await here.key("write"), await here.key("admin")];

@@ -113,6 +113,16 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     await page.waitForURL(/\/sessions\/support_[0-9a-z]+$/);
     await page.getByText("Where is my parcel? Order A-1093.").waitFor();
 
+    await demo.sessions.keys.create({ name: "backend" });
+    await page.getByRole("link", { name: "Operate" }).click();
+    await page.getByRole("link", { name: "Keys" }).click();
+    await page.getByRole("button", { name: "Revoke backend" }).click();
+    await page.getByLabel("Type backend to confirm").fill("backend");
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke backend" }).click();
+    await page.getByText("backend is revoked.").waitFor();
+    await page.getByRole("button", { name: "Revoke backend" }).waitFor({ state: "detached" });
+    assert.deepEqual(await Array.fromAsync(demo.sessions.keys.each()), []);
+
     await page.getByRole("link", { name: "Operate" }).click();
     await page.getByRole("link", { name: "Erasure" }).click();
     await page.getByLabel("Id of the user or device").fill("mia");
@@ -427,7 +437,7 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
     const more = [
       ...["/timeline", "/stored", "/compare?with=support-42"].map((tab) => `/sessions/support-42-what-if${tab}`),
       "/sessions/refund-graph/checkpoints",
-      ...["", "/streams", "/doctor", "/sweep", "/erasure"].map((tool) => `/operate${tool}`),
+      ...["", "/streams", "/doctor", "/sweep", "/erasure", "/keys"].map((tool) => `/operate${tool}`),
     ];
     const windows = [
       [1440, "light"],

@@ -5,11 +5,11 @@ import type { LeaseHolder, Session, StoredEntry } from "../http/wire.ts";
 import { bytes, counted, instant, number, span, words } from "../view/format.ts";
 import { Json } from "../view/code.tsx";
 import { shown } from "../view/mask.ts";
-import { Ago, sessionHref, useLoaded, useNow } from "../view/parts.tsx";
+import { Ago, sessionHref, useLoaded, useNow, Until } from "../view/parts.tsx";
 import { say } from "../view/toasts.tsx";
 import { actions, download, perform, record, revocationOf } from "./actions.ts";
 import type { Conversation } from "./conversation.ts";
-import { Section, Until } from "./section.tsx";
+import { Section } from "./section.tsx";
 import { SessionSections } from "./session-sections.tsx";
 
 /** Everything of a session beside its turns. */

@@ -1,6 +1,4 @@
 import type { ComponentChildren, JSX } from "preact";
-import { ahead, instant } from "../view/format.ts";
-import { useNow } from "../view/parts.tsx";
 
 /** A part of the panel. */
 export function Section({
@@ -15,14 +13,5 @@ export function Section({
       <h2>{title}</h2>
       {children}
     </section>
-  );
-}
-
-export function Until({ at }: { readonly at: string }): JSX.Element {
-  const now = useNow(1000);
-  return (
-    <time dateTime={at} title={instant(at)}>
-      {ahead(at, now)}
-    </time>
   );
 }

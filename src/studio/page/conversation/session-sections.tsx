@@ -3,8 +3,8 @@ import { save } from "./actions.ts";
 import { sessionPath } from "../http/api.ts";
 import { bytes, counted, number } from "../view/format.ts";
 import { shown } from "../view/mask.ts";
-import { Ago } from "../view/parts.tsx";
-import { Section, Until } from "./section.tsx";
+import { Ago, Until } from "../view/parts.tsx";
+import { Section } from "./section.tsx";
 import type { Rating, SessionParts } from "./session-parts.ts";
 
 /** The summaries, pins and ratings of a session, its attachments and its shares, as far as it has some. */

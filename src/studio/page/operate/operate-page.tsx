@@ -4,6 +4,7 @@ import { Blank, href } from "../view/parts.tsx";
 import { Doctor } from "./doctor.tsx";
 import { Erasure } from "./erasure.tsx";
 import { Events } from "./events.tsx";
+import { Keys } from "./keys.tsx";
 import { Streams } from "./streams.tsx";
 import { Sweep } from "./sweep.tsx";
 
@@ -13,6 +14,7 @@ const tools = [
   { name: "Doctor", path: "doctor" },
   { name: "Sweep", path: "sweep" },
   { name: "Erasure", path: "erasure" },
+  { name: "Keys", path: "keys" },
 ] as const;
 
 /** What an operator does on the whole store. */
@@ -46,6 +48,8 @@ export function OperatePage({ tool = "" }: { readonly tool?: string }): JSX.Elem
           <Doctor />
         ) : tool === "sweep" ? (
           <Sweep />
+        ) : tool === "keys" ? (
+          <Keys />
         ) : (
           <Erasure />
         )}

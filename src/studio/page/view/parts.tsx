@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Problem, place } from "../http/api.ts";
-import { ago, instant } from "./format.ts";
+import { ago, ahead, instant } from "./format.ts";
 
 /** The time, which moves on every ten seconds. */
 export function useNow(everyMs = 10_000): number {
@@ -19,6 +19,15 @@ export function Ago({ at }: { readonly at: string }): JSX.Element {
   return (
     <time dateTime={at} title={instant(at)}>
       {ago(at, now)}
+    </time>
+  );
+}
+
+export function Until({ at }: { readonly at: string }): JSX.Element {
+  const now = useNow(1000);
+  return (
+    <time dateTime={at} title={instant(at)}>
+      {ahead(at, now)}
     </time>
   );
 }
