@@ -70,13 +70,11 @@ async function* readEntries<Item extends object>(
   guardObject(range, "range");
   const { last, from = 1, before, onUnreadable } = range;
   const to = before === undefined ? (range.to ?? Number.MAX_SAFE_INTEGER) : before - 1;
-  // Each item is yielded by itself: `yield*` of a synchronous generator makes more promises.
-  const readable = function* (entries: readonly Entry[]): Generator<Item, void, undefined> {
-    for (const entry of entries) {
-      const item = read(entry);
-      if (typeof item === "string") onUnreadable?.({ seq: entry.seq, reason: item });
-      else yield item;
-    }
+  const itemOf = (entry: Entry): Item | undefined => {
+    const item = read(entry);
+    if (typeof item !== "string") return item;
+    onUnreadable?.({ seq: entry.seq, reason: item });
+    return undefined;
   };
   const { readMax, readBytesMax: bytesMax } = handle.core.options.limits;
   if (last !== undefined && last <= readMax && to !== 0) {
@@ -84,7 +82,10 @@ async function* readEntries<Item extends object>(
       guardRange(range);
       return await lastEntries(handle, log, { last, to });
     });
-    for (const item of readable(tail ?? [])) yield item;
+    for (const entry of tail ?? []) {
+      const item = itemOf(entry);
+      if (item !== undefined) yield item;
+    }
     if (tail !== undefined) return;
   }
   const { record } = await traceCall(handle.about(log), async () => {
@@ -101,7 +102,10 @@ async function* readEntries<Item extends object>(
       if (earlier !== undefined && log === "turns") await guardUnchanged(handle, record, earlier);
       return entries;
     });
-    for (const item of readable(page)) yield item;
+    for (const entry of page) {
+      const item = itemOf(entry);
+      if (item !== undefined) yield item;
+    }
     earlier = page.at(-1);
     if (earlier === undefined) return;
     next = earlier.seq + 1;
@@ -142,22 +146,25 @@ async function lastEntries(
   const page =
     log === "turns"
       ? await lastTurns(handle, { last, to, bytesMax })
-      : await handle.core.store.read(handle.key, { log, from: 1, to, order: "descending", limit: last, bytesMax });
-  const isWhole = page.length > 0 && (page.length === last || page.at(-1)?.seq === 1);
-  return isWhole ? page.toReversed() : undefined;
+      : (
+          await handle.core.store.read(handle.key, { log, from: 1, to, order: "descending", limit: last, bytesMax })
+        ).toReversed();
+  const isWhole = page.length > 0 && (page.length === last || page[0]?.seq === 1);
+  return isWhole ? page : undefined;
 }
 
-/** The last turns up to a number, the newest first. The record says which segments have them. */
+/** The last turns up to a number. The record says which segments have them. */
 async function lastTurns(
   handle: Handle,
   { last, to, bytesMax }: { readonly last: number; readonly to: number; readonly bytesMax: number },
 ): Promise<readonly Entry[]> {
   if (to === Number.MAX_SAFE_INTEGER) {
     const [turns = []] = (await handle.peek([{ log: "turns", last, bytesMax }])).tails;
-    return turns.toReversed();
+    return turns;
   }
   const { record } = await handle.peek();
-  return await readLog(handle.core, record, { log: "turns", from: 1, to, order: "descending", limit: last, bytesMax });
+  const range = { log: "turns", from: 1, to, order: "descending", limit: last, bytesMax } as const;
+  return (await readLog(handle.core, record, range)).toReversed();
 }
 
 /** The names of the fields of a range. */
