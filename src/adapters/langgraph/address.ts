@@ -1,5 +1,6 @@
 /** The place of a checkpoint, as the configuration of a run names it. */
 import { SessionError } from "../../index.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import type { RunnableConfig } from "./package-checkpoint.ts";
 
 export interface Address {
@@ -20,7 +21,10 @@ function markOf(id: string): string {
 }
 
 /** @throws SessionError `argument_invalid` */
-export function addressOf({ configurable = {} }: RunnableConfig): Address {
+export function addressOf(config: RunnableConfig): Address {
+  guardObject(config, "config");
+  const { configurable = {} } = config;
+  guardObject(configurable, "config.configurable");
   const { checkpoint_id: id, thread_ts: earlierName } = configurable;
   const named = textOf(id, "checkpoint_id") ?? textOf(earlierName, "thread_ts");
   return {

@@ -2,6 +2,7 @@
 import { Sessions, type Documents, type DocumentWrite, type Value } from "../../index.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import type { Serializer } from "./package-checkpoint.ts";
 import { serializer } from "./serializer.ts";
 import { fromStored, toStored } from "./stored-values.ts";
@@ -27,6 +28,7 @@ export class PerdureCache<V = unknown> {
 
   /** The values that are stored under these keys. */
   async get(keys: CacheKey[]): Promise<{ key: CacheKey; value: V }[]> {
+    guardKeys(keys);
     const found: { key: CacheKey; value: V }[] = [];
     for (const batch of batchesOf(keys, this.#documentsMax)) {
       const documents = await this.#documents.getMany([...new Set(batch.map(documentKey))]);
@@ -40,6 +42,9 @@ export class PerdureCache<V = unknown> {
 
   /** Stores values; `ttl` in seconds. @throws SessionError `value_unstorable`, `document_too_large` */
   async set(pairs: { key: CacheKey; value: V; ttl?: number }[]): Promise<void> {
+    if (!Array.isArray(pairs)) throw invalidArgument("pairs", pairs, { expected: "array" });
+    for (const [index, pair] of pairs.entries()) guardObject(pair, `pairs[${index}]`);
+    guardKeys(pairs.map(({ key }) => key));
     const writes = new Map<string, DocumentWrite>();
     for (const { key, value, ttl } of pairs) {
       const document = documentKey(key);
@@ -56,6 +61,14 @@ export class PerdureCache<V = unknown> {
     for (const prefix of prefixes)
       for await (const { key } of this.#documents.each({ prefix })) await this.#documents.delete(key);
   }
+}
+
+/** @throws SessionError `argument_invalid` */
+function guardKeys(keys: readonly unknown[]): void {
+  if (!Array.isArray(keys)) throw invalidArgument("keys", keys, { expected: "array" });
+  for (const key of keys as readonly unknown[])
+    if (!Array.isArray(key) || !Array.isArray(key[0]) || typeof key[1] !== "string")
+      throw invalidArgument("key", key, { expected: "array" });
 }
 
 /** Namespaces and keys are hashes of any length already; their hash here has one. */

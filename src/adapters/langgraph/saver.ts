@@ -2,7 +2,7 @@
 import { hasCode, idFor, sameValue, SessionError, Sessions, type LogEntry, type Value } from "../../index.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
-import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
+import { guardNames, guardObject, type OptionNames } from "../../domain/values/option-names.ts";
 import { addressOf, configOf, required } from "./address.ts";
 import { freshName, keyOf, prefixOf } from "../keys/composed-keys.ts";
 import type {
@@ -108,7 +108,10 @@ export class PerdureSaver {
   /** The checkpoints of a thread, or of all threads, the newest first. */
   async *list(config: RunnableConfig, options: ListOptions = {}): AsyncGenerator<CheckpointTuple, void, undefined> {
     const { thread, ns, id } = addressOf(config);
+    guardObject(options, "options");
     const { before, filter, limit = Infinity } = options;
+    if (limit !== Infinity && (!Number.isSafeInteger(limit) || limit < 0))
+      throw invalidArgument("limit", limit, { expected: "whole_number", min: 0 });
     const wanted = { ns, id, before: before && addressOf(before).id, filter };
     let count = 0;
     if (count >= limit) return;
@@ -143,6 +146,7 @@ export class PerdureSaver {
     newVersions: Record<string, ChannelVersion>,
   ): Promise<RunnableConfig> {
     const address = addressOf(config);
+    guardCheckpoint(checkpoint, metadata, newVersions);
     const ns = address.ns ?? "";
     const thread = this.#thread(required(address.thread, "thread_id"));
     const put = { address: { ...address, ns }, checkpoint, metadata, newVersions };
@@ -161,6 +165,7 @@ export class PerdureSaver {
     taskPath = "",
   ): Promise<void> {
     const address = addressOf(config);
+    guardWrites(writes, taskId);
     const thread = this.#thread(required(address.thread, "thread_id"));
     const id = required(address.id, "checkpoint_id");
     const stored = writes.map(([channel, value]): Value => [channel, toStored(value, channel)]);
@@ -219,6 +224,28 @@ export class PerdureSaver {
     if (this.#threads.size > threadsMax && oldest !== undefined) this.#threads.delete(oldest);
     return thread;
   }
+}
+
+/** @throws SessionError `argument_invalid` */
+function guardCheckpoint(checkpoint: Checkpoint, metadata: CheckpointMetadata, newVersions: object): void {
+  guardObject(checkpoint, "checkpoint");
+  const { id } = checkpoint as { readonly id: unknown };
+  if (typeof id !== "string" || id === "") throw invalidArgument("checkpoint.id", id, { expected: "text", min: 1 });
+  guardObject(checkpoint.channel_values, "checkpoint.channel_values");
+  guardObject(metadata, "metadata");
+  guardObject(newVersions, "newVersions");
+}
+
+/** @throws SessionError `argument_invalid` */
+function guardWrites(writes: readonly unknown[], taskId: unknown): void {
+  if (!Array.isArray(writes)) throw invalidArgument("writes", writes, { expected: "array" });
+  for (const [index, write] of writes.entries()) {
+    if (!Array.isArray(write)) throw invalidArgument(`writes[${index}]`, write, { expected: "array" });
+    const [channel] = write as readonly unknown[];
+    if (typeof channel !== "string")
+      throw invalidArgument(`writes[${index}][0]`, channel, { expected: "text", min: 1 });
+  }
+  if (typeof taskId !== "string") throw invalidArgument("taskId", taskId, { expected: "text" });
 }
 
 /** Digits of a version, so that versions as texts have the order of their numbers. */

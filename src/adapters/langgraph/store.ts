@@ -2,6 +2,7 @@
 import { SessionError, type Document, type Documents, type DocumentWrite, Sessions, type Value } from "../../index.ts";
 import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
+import { guardObject } from "../../domain/values/option-names.ts";
 import { isFields } from "../langchain/fields.ts";
 import { keyPart, keyLengthMax } from "../keys/composed-keys.ts";
 import type { Item } from "./package-checkpoint.ts";
@@ -116,9 +117,12 @@ export class PerdureStore {
    */
   // oxlint-disable-next-line typescript/no-explicit-any -- the types of the results follow from those of the operations
   async batch(operations: readonly StoreOperation[]): Promise<any> {
+    if (!Array.isArray(operations)) throw invalidArgument("operations", operations, { expected: "array" });
+    for (const [index, operation] of operations.entries()) guardObject(operation, `operations[${index}]`);
     const writes = new Map<string, DocumentWrite>();
-    for (const operation of operations) if (isPut(operation)) writes.set(documentKey(operation), writeOf(operation));
-    const results = await Promise.all(operations.map((operation) => this.#read(operation)));
+    for (const operation of operations as readonly StoreOperation[])
+      if (isPut(operation)) writes.set(documentKey(operation), writeOf(operation));
+    const results = await Promise.all(operations.map((operation: StoreOperation) => this.#read(operation)));
     const all = [...writes.values()];
     for (let at = 0; at < all.length; at += this.#writesMax)
       await this.#documents.write(all.slice(at, at + this.#writesMax));
@@ -162,6 +166,7 @@ export class PerdureStore {
 
 /** Names of namespaces, as the package takes them. @throws SessionError `argument_invalid` */
 function guardNamespace(namespace: readonly string[]): void {
+  if (!Array.isArray(namespace)) throw invalidArgument("namespace", namespace, { expected: "array" });
   const invalid = namespace.find((name) => typeof name !== "string" || name === "" || /[.:\0]/.test(name));
   if (namespace.length > 0 && invalid === undefined && namespace[0] !== "langgraph") return;
   const value = JSON.stringify(invalid ?? namespace);
@@ -181,6 +186,7 @@ function writeOf(put: Put): DocumentWrite {
 
 /** The keys of a namespace begin with its names, so that those of all below it are next to each other. */
 function documentKey({ namespace, key }: { readonly namespace: readonly string[]; readonly key: string }): string {
+  if (typeof key !== "string") throw invalidArgument("key", key, { expected: "text" });
   const text = `${prefixOf(namespace)}/${keyPart(key)}`;
   if (text.length <= keyLengthMax) return text;
   throw new SessionError("argument_invalid", {
@@ -192,6 +198,8 @@ function documentKey({ namespace, key }: { readonly namespace: readonly string[]
 }
 
 function prefixOf(namespace: readonly string[]): string {
+  if (!Array.isArray(namespace) || !namespace.every((name) => typeof name === "string"))
+    throw invalidArgument("namespace", namespace, { expected: "array" });
   return namespace.map((name) => `${keyPart(name)}/`).join("");
 }
 

@@ -7,7 +7,7 @@ import { uuid6, type Checkpoint } from "@langchain/langgraph-checkpoint";
 import * as fc from "../../support/fast-check.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { perdureSaver, type PerdureSaver } from "../../../src/adapters/langgraph.ts";
+import { perdureCache, perdureSaver, perdureStore, type PerdureSaver } from "../../../src/adapters/langgraph.ts";
 import { hasCode, SessionError } from "../../../src/index.ts";
 import { inMemory } from "../../support/in-memory.ts";
 
@@ -204,6 +204,44 @@ test("ids of threads, namespaces and channels may be any text", async () => {
     () => saver.getTuple({ configurable: { thread_id: {} } }),
     (error) => hasCode(error, "argument_invalid"),
   );
+});
+
+test("values of a wrong type are refused with a typed error, and nothing is written", async () => {
+  await using memory = inMemory();
+  const { sessions } = memory;
+  const [saver, store, cache] = [perdureSaver(sessions), perdureStore(sessions), perdureCache(sessions)];
+  const named = { configurable: { thread_id: "t", checkpoint_ns: "", checkpoint_id: "c" } };
+  const none = null as never;
+  const checkpoint = { v: 4, id: "c", ts: "2026-12-01", channel_values: {}, channel_versions: {}, versions_seen: {} };
+  const put = saver.put.bind(saver) as (...given: unknown[]) => Promise<unknown>;
+  const putWrites = saver.putWrites.bind(saver) as (...given: unknown[]) => Promise<unknown>;
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => saver.getTuple(none),
+    () => saver.get(none),
+    () => saver.getTuple({ configurable: none }),
+    () => Array.fromAsync(saver.list(none)),
+    () => Array.fromAsync(saver.list(named, none)),
+    ...[-1, 0.5, "2", null].map((limit) => () => Array.fromAsync(saver.list(named, { limit: limit as never }))),
+    () => put(none, checkpoint, {}, {}),
+    ...[null, "c", [], {}, { ...checkpoint, id: 5 }, { ...checkpoint, channel_values: null }].map(
+      (given) => () => put(named, given, {}, {}),
+    ),
+    () => put(named, checkpoint, null, {}),
+    () => put(named, checkpoint, {}, null),
+    ...[null, {}, ["a"], [[5, 1]], [null]].map((writes) => () => putWrites(named, writes, "task")),
+    () => putWrites(named, [["a", 1]], null),
+    ...[null, {}, [null], ["get"]].map((operations) => () => store.batch(operations as never)),
+    () => store.get(none, "k"),
+    () => store.get(["n"], none),
+    () => store.get([5 as never], "k"),
+    () => store.put(none, "k", {}),
+    () => store.search(none),
+    ...[null, {}, [null], [["n", "k"]], [[["n"], 5]]].map((keys) => () => cache.get(keys as never)),
+    ...[null, [null], [{ key: null, value: 1 }]].map((pairs) => () => cache.set(pairs as never)),
+  ];
+  for (const [index, call] of calls.entries())
+    await assert.rejects(call, (error) => hasCode(error, "argument_invalid"), `call ${index}`);
+  assert.deepEqual((await sessions.list()).items, []);
 });
 
 test("an element whose field is assigned is stored anew, and an edited list comes back as it is", async () => {
