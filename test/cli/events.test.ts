@@ -10,14 +10,15 @@ test("events for people and for programs, by type, severity and session", async 
   const { place } = context;
   const sessions = await openSessions(place.storeUrl);
   for (const id of ["a", "b"]) await sessions.create({ id, agent: "ceo" });
-  await (await sessions.get("a")).end({ reason: "\u001b[2J enough" });
+  // Of events in the same millisecond, those of the session with the later id come last.
+  await (await sessions.get("b")).end({ reason: "\u001b[2J enough" });
   await sessions.close();
 
   const shown = (await place.run(["events"])).stdout.split("\n");
   assert.match(shown[0] ?? "", /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}info {5}[ab] {2}created {2}agent "ceo"$/);
-  assert.match(shown[2] ?? "", /a {2}ended {2}reason ".*enough"$/);
+  assert.match(shown[2] ?? "", /b {2}ended {2}reason ".*enough"$/);
   assert.ok(!shown.join("").includes("\u001b"), "no text moves the terminal");
-  const events = jsonLines(await place.run(["events", "--session", "a", "--type", "ended", "created", "--json"]));
+  const events = jsonLines(await place.run(["events", "--session", "b", "--type", "ended", "created", "--json"]));
   assert.deepEqual(
     events.map(({ type, seq }) => [type, seq]),
     [
@@ -27,10 +28,10 @@ test("events for people and for programs, by type, severity and session", async 
   );
   assert.match(String(events[0]?.["at"]), /^\d{4}-\d\d-\d\dT.*Z$/);
   const last = await place.run(["events", "--limit", "1"]);
-  assert.match(last.stdout, /^[^\n]*a {2}ended[^\n]*\n$/);
+  assert.match(last.stdout, /^[^\n]*b {2}ended[^\n]*\n$/);
   assert.match(last.stderr, /only the last 1/);
-  assert.equal((await place.run(["sessions", "end", "b", "--reason", "the case is closed"])).code, 0);
-  assert.match((await place.run(["events", "--limit", "1"])).stdout, /b {2}ended {2}reason "the case is closed"\n$/);
+  assert.equal((await place.run(["sessions", "end", "a", "--reason", "the case is closed"])).code, 0);
+  assert.match((await place.run(["events", "--limit", "1"])).stdout, /a {2}ended {2}reason "the case is closed"\n$/);
   const grave = await place.run(["events", "--severity", "warning"]);
   assert.deepEqual([grave.stdout, grave.stderr, grave.code], ["", "no events\n", 0]);
   assert.equal((await place.run(["events", "--type", "born"])).code, 2);
