@@ -105,13 +105,14 @@ describe("the studio in a browser", { skip: noBrowser }, () => {
 
     await page.getByRole("link", { name: "Sessions", exact: true }).click();
     await page.getByRole("button", { name: "Restore snapshot" }).waitFor();
-    const snapshot = Buffer.from(JSON.stringify(await demo.sessions.snapshot("support-42")));
-    const file = { name: "support-42.snapshot.json", mimeType: "application/json", buffer: snapshot };
+    const snapshot = Buffer.from(JSON.stringify(await demo.sessions.snapshot("order-done")));
+    const file = { name: "order-done.snapshot.json", mimeType: "application/json", buffer: snapshot };
     await page.getByLabel("File of a snapshot").setInputFiles({ ...file, buffer: Buffer.from("{}") });
     await page.getByText(/no document of the format/).waitFor();
     await page.getByLabel("File of a snapshot").setInputFiles(file);
     await page.waitForURL(/\/sessions\/support_[0-9a-z]+$/);
-    await page.getByText("Where is my parcel? Order A-1093.").waitFor();
+    await page.getByText("It arrived, thank you!").waitFor();
+    await (await demo.sessions.get(new URL(page.url()).pathname.split("/").at(-1) ?? "")).remove();
 
     await demo.sessions.keys.create({ name: "backend" });
     await page.getByRole("link", { name: "Operate" }).click();
