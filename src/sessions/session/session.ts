@@ -53,7 +53,7 @@ export interface RegenerateOptions extends Omit<ConsultOptions, "after" | "keep"
 /**
  * One conversation, as its owner has seen it. A turn is appended only if this object has seen all earlier turns: after
  * a turn of another writer the write fails with `conflict`, and `refresh` loads the newest state. Operations run in
- * call order. A write resolves once it is durable.
+ * call order; those called later wait for no question, answer, summary or upload. A write resolves once it is durable.
  */
 export class Session {
   readonly #handle: Handle;
@@ -357,7 +357,7 @@ export class Session {
     mark: Omit<Parameters<typeof markOn>[1], "turn">,
   ): Promise<boolean> {
     this.#handle.core.guardStore();
-    return await traceCall(this.#handle.about(operation), async () => {
+    return await this.#handle.operate(operation, async () => {
       const { markOn } = await import("../operations/memory.ts");
       return await markOn(this.#handle, { turn, ...mark });
     });
@@ -371,7 +371,7 @@ export class Session {
    */
   async rate(turn: number, rating: NewRating): Promise<void> {
     this.#handle.core.guardStore();
-    await traceCall(this.#handle.about("rate"), async () => {
+    await this.#handle.operate("rate", async () => {
       const { rateOn } = await import("../operations/memory.ts");
       await rateOn(this.#handle, turn, rating);
     });

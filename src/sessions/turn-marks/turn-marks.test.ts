@@ -51,6 +51,27 @@ test("pins, left-out turns, ratings and summaries survive an archive, a snapshot
   }
 });
 
+test("marks and ratings of one object are made in the order of their calls", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  await fill(session, 1, 2);
+  const marks = [session.pin(1), session.unpin(1), session.leaveOut(2), session.takeIn(2), session.pin(2)];
+  assert.deepEqual(await Promise.all(marks), [true, true, true, true, true]);
+  assert.deepEqual(await session.memory(), { pinned: [2], leftOut: [] });
+  for (const ratings of [
+    ["up", null],
+    [null, "down"],
+    ["down", "up", 0.5],
+  ] as const) {
+    await Promise.all(ratings.map((rating) => session.rate(1, { rating })));
+    const last = ratings.at(-1);
+    assert.deepEqual(
+      (await session.ratings()).map(({ rating }) => rating),
+      last === null ? [] : [last],
+    );
+  }
+});
+
 test("a model is shown pinned turns behind the summary and no turn that is left out", async () => {
   const { summarizer } = naming();
   const { model, asked } = recording();
