@@ -124,12 +124,19 @@ export class RemoteProducer implements AsyncDisposable {
     await this.#sending.catch(() => undefined);
   }
 
+  /** Ends behind the requests that are under way: another end of the same stream may be one. */
   async #end(end: RemoteStreamEnd & { readonly failure?: string }): Promise<boolean> {
+    while (this.#buffer.length > partsMax && !this.#hasEnded && !this.signal.aborted) await this.#flush();
+    const work = this.#sending.catch(() => undefined).then(() => this.#endNow(end));
+    this.#sending = work.then(() => undefined);
+    this.#sending.catch(() => undefined);
+    return await work;
+  }
+
+  async #endNow(end: RemoteStreamEnd & { readonly failure?: string }): Promise<boolean> {
     if (this.#hasEnded) return false;
-    while (this.#buffer.length > partsMax && !this.signal.aborted) await this.#flush();
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#sending.catch(() => undefined);
     const { aborted, reason } = this.signal;
     // A stream that was stopped may be ended with the next parts, as many as one request has.
     if (aborted && !isStop(reason)) throw reason;

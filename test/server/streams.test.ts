@@ -335,3 +335,27 @@ test("streams are listed over HTTP and by the client, by status and session, pag
   assert.equal(new Set([...first.items, ...rest.items].map(({ stream }) => stream)).size, 3);
   await assert.rejects(streams.list({ status: "missing" as never }), { code: "request_invalid" });
 });
+
+test("of two ends of a stream over HTTP at once the first one has its last parts, whichever request arrives first", async () => {
+  await using here = serve();
+  let ends = 0;
+  const fetch = async (url: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const request = new Request(url, init);
+    // The first request overtakes no other one: it arrives behind many tasks.
+    if (request.url.endsWith("/end") && ++ends === 1) for (let task = 0; task < 50; task++) await setImmediate();
+    return await here.server.fetch(request);
+  };
+  const { streams } = connect({ url: "http://server.test", key: await here.key("write"), fetch });
+  for (const second of ["end", "fail"] as const) {
+    ends = 0;
+    const acquired = await streams.acquire(`run-${second}`, { flush: { ms: 60_000 } });
+    const stream = acquired.role === "producer" ? acquired.stream : assert.fail();
+    await stream.write("the last part");
+    const other = second === "end" ? () => stream.end() : () => stream.fail("late");
+    assert.deepEqual(await Promise.all([stream.end(), other()]), [true, false]);
+    assert.deepEqual(
+      (await Array.fromAsync(streams.read(`run-${second}`))).map(({ part }) => part),
+      ["the last part"],
+    );
+  }
+});
