@@ -77,6 +77,8 @@ test("stored entries of every log come as they are stored, the last ones first, 
   const rest = (await here.call("GET", `/v1/sessions/s/stored/turns?limit=2&before=${first.next}`, { key })).json;
   assert.deepEqual([rest.items.length, rest.items[0].seq, rest.next], [1, 1, undefined]);
   assert.deepEqual((await here.call("GET", "/v1/sessions/s/stored/none", { key })).json.items, []);
+  for (const path of ["/v1/sessions/%00/stored", "/v1/sessions/%00/stored/turns"])
+    assertProblem(await here.call("GET", path, { key }), 400, "id_invalid");
   await session.archive();
   assert.equal((await here.call("GET", "/v1/sessions/s/stored/turns", { key })).json.items.length, 3, "of an archive");
   const fork = await session.fork({ at: 2, as: "f" });

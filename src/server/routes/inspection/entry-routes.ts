@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { headOf } from "../../../domain/record/change.ts";
 import type { Entry } from "../../../domain/record/entry.ts";
+import { parseId } from "../../../domain/values/ids.ts";
 import { isDate } from "../../../domain/values/limits.ts";
 import { defined } from "../../../domain/values/defined.ts";
 import { idInPath, sessionAnswer } from "../../../protocol/schemas.ts";
@@ -35,7 +36,7 @@ export function addEntryRoutes(shared: Shared): void {
     },
     async (c, { params: { id } }) => {
       const sessions = c.get("sessions");
-      const { record } = await coreOf(sessions).load({ tenant: sessions.tenant, id });
+      const { record } = await coreOf(sessions).load({ tenant: sessions.tenant, id: parseId(id, "sessionId") });
       const names = new Set(Object.keys({ turns: 0, ...record.archive?.heads, ...record.heads }));
       const items = [...names].map((name) => ({ name, end: headOf(record, name) })).filter(({ end }) => end > 0);
       return jsonAnswer(c, { items });
@@ -78,7 +79,7 @@ export function addEntryRoutes(shared: Shared): void {
     async (c, { params: { id, log }, query: { before, limit } }) => {
       const sessions = c.get("sessions");
       const core = coreOf(sessions);
-      const { record } = await core.load({ tenant: sessions.tenant, id });
+      const { record } = await core.load({ tenant: sessions.tenant, id: parseId(id, "sessionId") });
       const to = Math.min(headOf(record, log), (before ?? Number.MAX_SAFE_INTEGER) - 1);
       const range = { log, from: 1, to, order: "descending", limit, bytesMax } as const;
       const entries = to < 1 ? [] : await readLog(core.asStored, record, range);
