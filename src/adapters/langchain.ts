@@ -108,7 +108,6 @@ export class ChatHistory {
   }
 }
 
-/** The turns that these messages make behind the last turn, of which the first may be its later version. */
 /** All messages of LangChain, also of classes that a program derives, have the name of their package. */
 function guardMessage(message: unknown, path: string): void {
   const { lc_namespace: namespace } = (message ?? {}) as { readonly lc_namespace?: unknown };
@@ -116,6 +115,7 @@ function guardMessage(message: unknown, path: string): void {
     throw new SessionError("message_invalid", { path, value: formatValue(message), expected: "known_message" });
 }
 
+/** The turns that these messages make behind the last turn, of which the first may be its later version. */
 function turnsOf(
   classes: MessageClasses,
   messages: readonly LangchainMessage[],

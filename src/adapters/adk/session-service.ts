@@ -3,6 +3,7 @@
  * documents. An event, its turn and its values are one commit.
  */
 import { defined } from "../../domain/values/defined.ts";
+import { invalidArgument } from "../../domain/values/invalid-argument.ts";
 import { guardObject } from "../../domain/values/option-names.ts";
 import {
   hasCode,
@@ -169,10 +170,11 @@ export class AdkSessions {
    * Store an event with the changes of the state that it has, in one commit, and add it to the given object. An event with the id of a
    * stored one takes its place. A partial event is returned, and not stored.
    * @throws SessionError `conflict` if another writer has appended since the object was read, `session_not_found`,
-   *   `value_unstorable`, `write_too_large`
+   *   `value_unstorable`, `write_too_large`, `argument_invalid`
    */
   async appendEvent({ session, event }: { session: AdkSession; event: AdkEvent }): Promise<AdkEvent> {
-    guardObject(event, "event");
+    guardObject(session, "session");
+    guardEvent(event);
     if (event.partial === true) return event;
     // Agents that run beside each other append to one object: each append decides on the one before it.
     const before = this.#appends.get(session) ?? Promise.resolve();
@@ -327,6 +329,16 @@ export class AdkSessions {
     const { appName, userId, sessionId } = key;
     return { id: sessionId, appName, userId, state: {}, events: [], lastUpdateTime: lastActivityAt.getTime() };
   }
+}
+
+/** @throws SessionError `argument_invalid` */
+function guardEvent(event: AdkEvent): void {
+  guardObject(event, "event");
+  const { parts } = Object(event.content) as { readonly parts?: unknown };
+  if (!Array.isArray(parts)) return;
+  // Unlike those of the array, the entries of a copy include its holes.
+  for (const [index, part] of Array.from(parts as readonly unknown[]).entries())
+    if (part == null) throw invalidArgument(`event.content.parts[${index}]`, part, { expected: "object" });
 }
 
 /** The events of a session, and its last turn. */

@@ -1,5 +1,5 @@
 /** Pages of the messages of threads. */
-import { invalidArgument } from "../../domain/values/invalid-argument.ts";
+import { invalidArgument, parseInstant } from "../../domain/values/invalid-argument.ts";
 import { defined } from "../../domain/values/defined.ts";
 import type { LogEntry, Session } from "../../index.ts";
 import type { OpenThread } from "./open-thread.ts";
@@ -36,6 +36,7 @@ export async function messagePage(
 ): Promise<MastraPage & { messages: MastraMessage[] }> {
   const { filter = {}, resourceId, includeTotal = true, page = 0 } = request;
   const { offset, limit } = boundsOf(request, 40);
+  const range = rangeOf(filter.dateRange);
   const perPage = limit === Infinity ? false : limit;
   if (limit === 0) return { messages: [], total: 0, page, perPage, hasMore: false };
   const isWhole = filter.dateRange === undefined && filter.metadata === undefined && !isName(resourceId);
@@ -44,7 +45,7 @@ export async function messagePage(
   const found: MastraMessage[] = [];
   for (const open of threads) {
     let given = 0;
-    for await (const message of matching(open, request, enough)) {
+    for await (const message of matching(open, request, { range, enough })) {
       found.push(message);
       if (++given >= enough) break;
     }
@@ -82,6 +83,15 @@ async function countOf(threads: readonly OpenThread[]): Promise<number> {
   return sum;
 }
 
+/** The keys of the messages in a range of times. @throws SessionError `argument_invalid` for a value that is no date */
+function rangeOf(times: NonNullable<MastraMessagesRequest["filter"]>["dateRange"]): KeyRange {
+  const { start, end, startExclusive = false, endExclusive = false } = times ?? {};
+  return defined({
+    from: start === undefined ? undefined : timeKey(parseInstant(start, "start") + (startExclusive ? 1 : 0)),
+    to: end === undefined ? undefined : timeKey(parseInstant(end, "end") + (endExclusive ? 0 : 1)),
+  });
+}
+
 /**
  * The messages of a thread that a request asks for, in its order.
  * @param enough about as many as are wanted
@@ -89,14 +99,9 @@ async function countOf(threads: readonly OpenThread[]): Promise<number> {
 async function* matching(
   open: OpenThread,
   request: MastraMessagesRequest,
-  enough: number,
+  { range, enough }: { readonly range: KeyRange; readonly enough: number },
 ): AsyncGenerator<MastraMessage, void, undefined> {
   const { filter = {}, resourceId } = request;
-  const { start, end, startExclusive = false, endExclusive = false } = filter.dateRange ?? {};
-  const range = defined({
-    from: start === undefined ? undefined : timeKey(start.getTime() + (startExclusive ? 1 : 0)),
-    to: end === undefined ? undefined : timeKey(end.getTime() + (endExclusive ? 0 : 1)),
-  });
   const order = isDescending(request) ? "descending" : "ascending";
   for await (const message of messagesIn(open, range, { order, enough })) {
     if (isName(resourceId) && message.resourceId !== resourceId) continue;

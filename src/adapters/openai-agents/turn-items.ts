@@ -2,6 +2,7 @@
  * The items of a session of OpenAI's Agents SDK, and the turns that they are stored in. A message of the user or of the
  * system after an answer begins a turn; every other item extends the last one.
  */
+import { formatValue } from "../../domain/values/format-value.ts";
 import { fromFormat, hasCode, sameValue, SessionError, toFormat, type Message, type Value } from "../../index.ts";
 
 /** An item as the Agents SDK has it: `AgentInputItem` is one. */
@@ -79,6 +80,15 @@ function isText(value: unknown): value is string {
 function messagesOf(item: AgentItem, index: number): readonly Message[] {
   const text = textMessage(item);
   if (text !== undefined) return [text];
+  const { type, name } = fieldsOf(item);
+  // Without a name it would be a message without a text to every other framework.
+  if (type === "function_call" && !isText(name))
+    throw new SessionError("message_invalid", {
+      path: `items[${index}].name`,
+      value: formatValue(name),
+      expected: "text",
+      min: 1,
+    });
   try {
     return fromFormat([item], format);
   } catch (error) {

@@ -19,7 +19,7 @@ import { after, test } from "node:test";
 import * as fc from "../../support/fast-check.ts";
 import { erase } from "../../../src/admin.ts";
 import { adkSessions } from "../../../src/adapters/adk.ts";
-import { openSessions, type Sessions } from "../../../src/index.ts";
+import { hasCode, openSessions, type Sessions } from "../../../src/index.ts";
 import { assertSound, Engines, enginesOfRun, placesOf } from "../../crash/engines.ts";
 import { endsWithTest } from "../../support/ends-with-test.ts";
 import { inMemory } from "../../support/in-memory.ts";
@@ -384,6 +384,16 @@ test("values of the ADK's classes are kept, and those of the program's are refus
   await refused({ large: "x".repeat(8 * 1024 * 1024 + 1) }, /adk/);
   assert.deepEqual(plain(await service.getSession(ada)), before);
   await assert.rejects(service.appendEvent({ session, event: null as never }), { code: "argument_invalid" });
+  for (const part of [null, undefined]) {
+    const event = createEvent({ id: "refused", content: { role: "user", parts: [{ text: "a" }, part as never] } });
+    await assert.rejects(
+      service.appendEvent({ session, event }),
+      (error) => hasCode(error, "argument_invalid") && error.details.name === "event.content.parts[1]",
+    );
+    const without = { session: part as never, event: createEvent({ author: "user" }) };
+    await assert.rejects(service.appendEvent(without), { code: "argument_invalid" });
+  }
+  assert.deepEqual(plain(await service.getSession(ada)), before);
   await assert.rejects(service.getSession({ ...ada, userId: undefined as never }), { code: "argument_invalid" });
   assert.throws(() => adkSessions(place.sessions, { users: "ada" } as object), { code: "argument_invalid" });
   assert.throws(() => adkSessions(place.sessions, { onConflict: "merge" } as object), { code: "argument_invalid" });

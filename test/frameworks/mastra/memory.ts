@@ -440,6 +440,10 @@ test("values of a wrong type are refused by a typed error, and nothing of the ca
     () => memory.deleteMessages([undefined] as never),
     () => memory.deleteMessages("m" as never),
     () => memory.deleteThread({ threadId: 5 as never }),
+    () => memory.listMessages({ threadId: "t", filter: { dateRange: { start: new Date(Number.NaN) } } }),
+    () => memory.listMessages({ threadId: "t", filter: { dateRange: { end: "2026-01-01" as never } } }),
+    () => memory.listMessagesByResourceId({ resourceId: "none", filter: { dateRange: { end: null as never } } }),
+    () => memory.cloneThread({ sourceThreadId: "t", options: { messageFilter: { endDate: new Date(Number.NaN) } } }),
   ];
   for (const call of calls) await assert.rejects(call(), { code: "argument_invalid" }, String(call));
   const { messages } = await memory.listMessages({ threadId: "t", perPage: false });

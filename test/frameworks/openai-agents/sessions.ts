@@ -407,6 +407,13 @@ test("what cannot be stored is refused with its place, and nothing is written", 
       session.addItems([said("fine"), item as never]),
       (error) => hasCode(error, "message_invalid") && error.details.path === "items[1]",
     );
+  for (const name of [undefined, "", 1]) {
+    const call = { type: "function_call", callId: "c", name, arguments: "{}" };
+    await assert.rejects(
+      session.addItems([said("fine"), call]),
+      (error) => hasCode(error, "message_invalid") && error.details.path === "items[1].name",
+    );
+  }
   const wrong: unknown[] = [null, "x", { type: "move" }, { type: "append_items", items: "x" }];
   for (const transaction of wrong)
     await assert.rejects(session.applyHistoryTransaction({ operationId: "o", transaction: transaction as never }), {
