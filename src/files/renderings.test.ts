@@ -50,6 +50,31 @@ function refusal(messages: readonly Message[]): string | undefined {
   return open.length > 0 ? "a call without a result at the end" : undefined;
 }
 
+test("an export in the format of others has the bytes of attachments, or counts what it leaves out", async () => {
+  await using place = inMemory();
+  const session = await place.sessions.create({ id: "s" });
+  // Of more than one piece.
+  const bytes = Buffer.from(Array.from({ length: 500_001 }, (_, at) => at % 251));
+  for (const [type, name] of [
+    ["image/png", "map.png"],
+    ["application/pdf", "plan.pdf"],
+  ] as const) {
+    const other = Buffer.concat([bytes, Buffer.from(type)]);
+    const { part } = await session.attachments.put(other, { type, name });
+    await session.append({
+      input: [{ role: "user", content: [{ type: "text", text: "See." }, part] }],
+      output: "Yes.",
+    });
+    const base64 = other.toString("base64");
+    for (const { name: format } of messageFormats) {
+      const { text, leftOut } = await rendered(place.sessions, format);
+      const counted = Object.values(leftOut).reduce((sum, count) => sum + count, 0);
+      assert.ok(text.includes(base64) || counted > 0, `${format} ${type}`);
+      assert.ok(!text.includes("attachment:"), `${format} ${type} has a reference`);
+    }
+  }
+});
+
 test("OpenAI accepts the messages of every export in its format, whatever was stored", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(turn, { maxLength: 6 }), async (turns) => {

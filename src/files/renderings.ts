@@ -1,5 +1,14 @@
 /** Renders a session for other programs, and for people. */
 import { decode, type Value } from "../domain/values/codec.ts";
+import { attachmentsLog, type Attachment } from "../domain/attachments/attachment.ts";
+import {
+  dataUrlOf,
+  mayRefer,
+  readReferenceUrl,
+  referenceUrl,
+  replacedUrls,
+  type ReferenceUrl,
+} from "../domain/attachments/reference-url.ts";
 import { readTree } from "../domain/branches/tree.ts";
 import { branchesLog } from "../domain/record/entry.ts";
 import { pairCalls } from "../domain/request/paired-calls.ts";
@@ -35,11 +44,11 @@ export const renderings: Readonly<Record<"perdure" | "markdown" | MessageFormatN
   ...(Object.fromEntries(
     messageFormats.map((format) => [
       format.name,
-      (text: string): Rendered => conversationIn(partsOf(JSON.parse(text) as SessionSnapshot), format),
+      (text: string): Rendered => conversationIn(sentPartsOf(JSON.parse(text) as SessionSnapshot), format),
     ]),
   ) as Record<MessageFormatName, Rendering>),
   /** OpenAI's chat format: its own fields and parts alone, each call with its result. */
-  openai: (text) => openaiConversation(partsOf(JSON.parse(text) as SessionSnapshot)),
+  openai: (text) => openaiConversation(sentPartsOf(JSON.parse(text) as SessionSnapshot)),
   /** For people. */
   markdown: (text) => {
     const { session, ...rest } = partsOf(JSON.parse(text) as SessionSnapshot);
@@ -69,6 +78,39 @@ function partsOf({ session, logs }: SessionSnapshot): SessionParts {
   const kept = (tree && readTree(JSON.stringify(tree.data))?.kept) ?? [];
   const branches = kept.filter(({ isRemoved }) => !isRemoved).length;
   return { session, instructions: instructionsIn(logs), turns, branches };
+}
+
+/** As {@link partsOf}, with the bytes of attachments as data URLs: another program cannot follow a reference. */
+function sentPartsOf(snapshot: SessionSnapshot): SessionParts {
+  const parts = partsOf(snapshot);
+  const data = attachedData(snapshot.logs[attachmentsLog] ?? []);
+  if (data.size === 0) return parts;
+  const textFor = ({ type, hash }: ReferenceUrl): string => {
+    const base64 = data.get(hash);
+    return base64 === undefined ? referenceUrl({ type, hash }) : dataUrlOf({ type }, base64);
+  };
+  const sent = (message: Message): Message => {
+    const { content } = message;
+    if (content === undefined || !mayRefer([message])) return message;
+    return { ...message, content: replacedUrls(content, { read: readReferenceUrl, textFor }) ?? content };
+  };
+  const turns = parts.turns.map(({ input, output, ...turn }) => ({
+    ...turn,
+    input: input.map(sent),
+    output: output.map(sent),
+  }));
+  return { ...parts, turns };
+}
+
+/** The base64 of each attachment, by its hash. The bytes of every piece but the last are a multiple of three: no piece is padded. */
+function attachedData(entries: readonly { readonly data: unknown }[]): ReadonlyMap<string, string> {
+  const data = new Map<string, string>();
+  let hash = "";
+  for (const { data: value } of entries) {
+    if (typeof value === "string") data.set(hash, `${data.get(hash) ?? ""}${value}`);
+    else data.set((hash = (value as Pick<Attachment, "hash">).hash), "");
+  }
+  return data;
 }
 
 /** All messages of a session; its instructions are the first one. */
