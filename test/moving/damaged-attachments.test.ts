@@ -1,9 +1,21 @@
 /** Attachments whose objects are damaged, missing, or in an attachment store that fails: what reads them says so. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { copySessions, doctor, exportSessions, type DoctorRequest, type Finding } from "../../src/admin.ts";
-import { hasCode, type AttachmentStore, type Model, type Session, type Sessions, type Value } from "../../src/index.ts";
+import {
+  hasCode,
+  openSessions,
+  type AttachmentStore,
+  type Model,
+  type Session,
+  type Sessions,
+  type Value,
+} from "../../src/index.ts";
 import { inMemory } from "../support/in-memory.ts";
 import { ObjectStore } from "../support/object-store.ts";
 
@@ -95,6 +107,52 @@ for (const [what, damaged] of damages)
     const range = await session.attachments.open(hash, { from: 10, to: 19 });
     if (what !== "is missing") assert.equal(Buffer.concat(await Array.fromAsync(range)).length, 10);
   });
+
+for (const [what, damaged] of damages)
+  test(`a put stores the bytes again where the object of the attachment ${what}`, async () => {
+    await using place = await attached();
+    const { objects, session, sessions } = place;
+    const other = await sessions.create({ id: "other" });
+    for (const puts of [session, other]) {
+      for (const [name, bytes] of objects.objects) {
+        const left = bytes.length < 1000 ? bytes : damaged(bytes);
+        if (left === undefined) objects.objects.delete(name);
+        else objects.objects.set(name, left);
+      }
+      await puts.attachments.put(given, { type: "image/png" });
+      assert.deepEqual(Buffer.concat(await Array.fromAsync(await session.attachments.open(hash))), given);
+      assert.deepEqual(await findings(sessions), []);
+    }
+    assert.deepEqual([...objects.objects.values()].filter(({ length }) => length > 1000).length, 1);
+  });
+
+test("a put stores the bytes again where the store has lost a piece of them, in the store or in the attachment store", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "perdure-damaged-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  let files = 0;
+  // Of so many bytes, the second ones are staged before their commit.
+  for (const bytes of [given, Buffer.alloc(12_000_000, "a line of a larger file; ")])
+    for (const attachments of [undefined, { in: new ObjectStore() }]) {
+      const file = join(folder, `${files++}.db`);
+      const store = `sqlite:${file}`;
+      const about = { type: "image/png" };
+      const put = await (async () => {
+        await using sessions = await openSessions({ store, sweep: false });
+        return await (await sessions.ensure("s")).attachments.put(bytes, about);
+      })();
+      const database = new DatabaseSync(file);
+      database.exec("delete from entries where log = 'bytes' and seq = 2");
+      database.close();
+      await using sessions = await openSessions({ store, sweep: false, ...(attachments && { attachments }) });
+      const session = await sessions.get("s");
+      await assert.rejects(Array.fromAsync(await session.attachments.open(put.hash)), { code: "store_invalid" });
+      const other = await sessions.ensure("other");
+      await other.attachments.put(bytes, about);
+      for (const one of [session, other])
+        assert.ok(Buffer.concat(await Array.fromAsync(await one.attachments.open(put.hash))).equals(bytes));
+      assert.deepEqual(await findings(sessions), []);
+    }
+});
 
 for (const [what, damaged] of damages)
   test(`a conversation goes on where the object of an attachment ${what}: the model gets a text, and one event says so`, async () => {

@@ -8,15 +8,15 @@ import {
   mayHaveMarks,
   type DetachedData,
 } from "../../domain/attachments/detached-data.ts";
-import { bytesLog } from "../../domain/attachments/attachment.ts";
+import { bytesLog, type Attachment } from "../../domain/attachments/attachment.ts";
 import { unchanged, type Change } from "../../domain/record/change.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { isInternalScope } from "../../domain/values/internal-scope.ts";
 import { hasCode } from "../../errors.ts";
 import type { StoredForm } from "../../store/calls/stored-form.ts";
 import type { Core } from "../core/core.ts";
-import { bytesOf, countReferences } from "./list.ts";
-import { hasLostObject, objectOf } from "./objects.ts";
+import { bytesOf, countReferences, isDamaged } from "./list.ts";
+import { objectOf } from "./objects.ts";
 import { entriesOfBytes } from "./pieces.ts";
 import {
   contentKey,
@@ -115,7 +115,11 @@ class DetachedForm implements StoredForm {
       const keys = [referenceKey(session, hash), contentKey(session.tenant, hash), countKey(session)];
       const [reference, content, counted] = await core.findAll(keys);
       // A message must not lose its data because an earlier one has lost the same.
-      if (content !== undefined && !(await isReadable(core, content))) return undefined;
+      if (
+        content !== undefined &&
+        !(await isReadable({ core, session, content, attachment: { hash, type, length: bytes.length } }))
+      )
+        return undefined;
       const isUsed = reference !== undefined && core.now() - referenceOf(reference).usedAt < usedAgainMs;
       if (isUsed && content !== undefined) return hash;
       if (reference === undefined && (await countReferences(core, session)) >= attachmentsMax) return undefined;
@@ -133,11 +137,21 @@ class DetachedForm implements StoredForm {
   }
 }
 
-/** False for a content whose bytes are an object that this process cannot open. */
-async function isReadable(core: Core, content: SessionRecord): Promise<boolean> {
+/** False for a content whose object this process cannot open, or whose bytes are damaged. A content in the store is not read. */
+async function isReadable({
+  core,
+  session,
+  content,
+  attachment,
+}: {
+  readonly core: Core;
+  readonly session: SessionRecord;
+  readonly content: SessionRecord;
+  readonly attachment: Attachment;
+}): Promise<boolean> {
   if (objectOf(content) === undefined) return true;
   try {
-    return core.options.attachmentStore !== undefined && !(await hasLostObject(core, content));
+    return core.options.attachmentStore !== undefined && !(await isDamaged(core, session, attachment));
   } catch (error) {
     if (hasCode(error, "attachment_store_failed")) return false;
     throw error;

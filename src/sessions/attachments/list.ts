@@ -8,7 +8,7 @@ import {
 } from "../../domain/attachments/attachment.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
 import { eachPage } from "../../domain/values/pages.ts";
-import { SessionError } from "../../errors.ts";
+import { hasCode, SessionError } from "../../errors.ts";
 import type { Core } from "../core/core.ts";
 import { recordPages } from "../core/record-pages.ts";
 import { nodeCrypto } from "../../node-crypto.ts";
@@ -90,6 +90,18 @@ export async function* bytesOf(
   const of = { session, attachment };
   const bytes = storedBytes(core, of, { from, to });
   yield* from === 0 && to === attachment.length - 1 ? checkedBytes(of, bytes) : bytes;
+}
+
+/** True where bytes of a content are missing, or are not those that were put. It reads all of them. @throws SessionError `attachment_store_failed` */
+export async function isDamaged(core: Core, session: Referrer, attachment: Attachment): Promise<boolean> {
+  try {
+    for await (const _ of bytesOf(core, session, attachment));
+    return false;
+  } catch (error) {
+    // Without a reference of the session, missing bytes are not found.
+    if (hasCode(error, "store_invalid") || hasCode(error, "attachment_not_found")) return true;
+    throw error;
+  }
 }
 
 /** The bytes, one piece late: a reader that has got the last one has the bytes that were put. */

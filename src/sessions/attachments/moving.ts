@@ -7,11 +7,10 @@ import {
   isObjectScope,
   markerScope,
 } from "../../domain/attachments/attachment.ts";
-import { changeOf, draftOf, markLogs, set, splice, type Change } from "../../domain/record/change.ts";
+import { changeOf, draftOf, type Change } from "../../domain/record/change.ts";
 import { removeSession } from "../../domain/record/lifecycle.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import type { SessionRecord } from "../../domain/record/record.ts";
-import { defined } from "../../domain/values/defined.ts";
 import { guardNames, type OptionNames } from "../../domain/values/option-names.ts";
 import { tenantOfScope } from "../../domain/values/internal-scope.ts";
 import { hasCode, SessionError } from "../../errors.ts";
@@ -23,7 +22,7 @@ import { parseOneOf } from "../options/arguments.ts";
 import { ArrivingObject, attachmentStoreOf, calling, objectOf, objectRemoval } from "./objects.ts";
 import { openedAttachmentStore } from "./marked-store.ts";
 import { pieceOf } from "./pieces.ts";
-import { inObject, lengthOfContent } from "./records.ts";
+import { inObject, lengthOfContent, withBytes } from "./records.ts";
 
 /** Where attachments go, and when to stop. */
 export interface MoveAttachmentsOptions {
@@ -132,14 +131,10 @@ async function moveToLog(core: Core, record: SessionRecord, { leaves = false } =
   }
   if ((await core.find(record))?.record.version !== record.version) return false;
   guardHash(record, hash.digest("hex"));
-  const { logs, staged, beside } = await arriving.arrived();
-  const draft = draftOf(record);
-  set(draft, { user: null, heads: staged?.heads ?? {} });
-  if (staged === undefined) splice(draft, bytesLog, 1, logs.get(bytesLog) ?? []);
-  else markLogs(draft, [bytesLog]);
-  const change: Change = { ...changeOf(draft), ...defined({ logsOf: staged?.key }) };
+  const bytes = await arriving.arrived();
+  const change = withBytes(draftOf(record), lengthOfContent(record), bytes);
   const objects = leaves ? [] : objectRemoval(core, record);
-  if ((await core.commit([change, ...beside, ...objects])).status !== "ok") return false;
+  if ((await core.commit([change, ...bytes.beside, ...objects])).status !== "ok") return false;
   arriving.taken();
   return true;
 }

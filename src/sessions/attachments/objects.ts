@@ -110,19 +110,6 @@ async function hasObjects(core: Core, tenant: string): Promise<boolean> {
   return false;
 }
 
-/** True for a content whose object this process's attachment store does not have. @throws SessionError `attachment_store_failed` */
-export async function hasLostObject(core: Core, content: SessionRecord): Promise<boolean> {
-  const attachmentStore = openedAttachmentStore(core);
-  const id = objectOf(content);
-  if (id === undefined || attachmentStore === undefined) return false;
-  return await calling(async () => {
-    const opened = await attachmentStore.get(objectName(tenantOfScope(content.tenant), id), { from: 0, to: 0 });
-    if (opened == null) return true;
-    await Array.fromAsync(opened);
-    return false;
-  });
-}
-
 /** The record of an object that no content names. */
 interface Passing {
   /** The process that writes the object; absent once it is removed. */

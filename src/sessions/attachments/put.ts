@@ -1,6 +1,6 @@
 /** Puts attachments, and notes that an entry of their session names them. */
 import { bytesLog, isHash, type Attachment } from "../../domain/attachments/attachment.ts";
-import { changeOf, draftOf, unchanged, type Change } from "../../domain/record/change.ts";
+import { draftOf, unchanged, type Change } from "../../domain/record/change.ts";
 import type { SessionKey } from "../../domain/record/entry.ts";
 import { touchSession } from "../../domain/record/lifecycle.ts";
 import { sessionIds } from "../../domain/record/guards.ts";
@@ -13,24 +13,24 @@ import type { Core } from "../core/core.ts";
 import { retryOnConflict } from "../core/retry-on-conflict.ts";
 import { ArrivingLogs } from "../core/staged-logs.ts";
 import type { WritableSession } from "../core/writable-session.ts";
-import { ArrivingObject, hasLostObject, objectRemoval } from "./objects.ts";
+import { ArrivingObject, objectOf, objectRemoval } from "./objects.ts";
 import { dataOfPiece, piecesIn } from "./pieces.ts";
 import {
   contentKey,
   countChange,
   countKey,
-  inObject,
   lengthOfContent,
   newContent,
   newReference,
   referenceKey,
   referenceOf,
   usedReference,
+  withBytes,
   type ArrivedBytes,
   type Reference,
   type Referrer,
 } from "./records.ts";
-import { countReferences, referencePages } from "./list.ts";
+import { countReferences, isDamaged, referencePages } from "./list.ts";
 
 /** A use of an attachment is noted again after this time. */
 export const usedAgainMs = 3_600_000;
@@ -173,7 +173,7 @@ interface Put {
   readonly changes: readonly Change[];
   /** The session has no reference to it yet. */
   readonly isNew: boolean;
-  /** The content is new, and takes the arrived bytes. */
+  /** The content takes the arrived bytes: it is new, or has lost its own. */
   readonly takesBytes: boolean;
 }
 
@@ -194,13 +194,13 @@ async function changesOf(
       ? newReference(core, session, attachment)
       : usedReference(core, reference, isNew ? attachment : undefined);
   // The content is part of the commit, so that it is not removed with its last other reference meanwhile.
-  const lost = content !== undefined && (await hasLostObject(core, content)) ? content : undefined;
-  const takesBytes = content === undefined || (lost !== undefined && bytes.object !== undefined);
+  const lost = content !== undefined && (await isLost(core, session, { attachment, content })) ? content : undefined;
+  const takesBytes = content === undefined || lost !== undefined;
   const changes = !takesBytes
     ? [unchanged(content), referring]
     : lost === undefined
       ? [newContent(core, { ...attachment, tenant }, bytes), referring, ...bytes.beside]
-      : [...replacedObject(core, lost, bytes), referring, ...bytes.beside];
+      : [...replacedBytes(core, lost, bytes), referring, ...bytes.beside];
   return {
     attachment: known === undefined || isNew ? attachment : known.attachment,
     changes,
@@ -209,11 +209,19 @@ async function changesOf(
   };
 }
 
-/** The changes that give a content the uploaded object in the place of one that is missing. */
-function replacedObject(core: Core, content: SessionRecord, { object = "" }: ArrivedBytes): readonly Change[] {
-  const draft = draftOf(content);
-  inObject(draft, object, lengthOfContent(content));
-  return [changeOf(draft), ...objectRemoval(core, content)];
+/** True for a content whose bytes are missing or damaged, as far as this process can read them. */
+async function isLost(
+  core: Core,
+  session: Referrer,
+  { attachment, content }: { readonly attachment: Attachment; readonly content: SessionRecord },
+): Promise<boolean> {
+  const isElsewhere = objectOf(content) !== undefined && core.options.attachmentStore === undefined;
+  return !isElsewhere && (await isDamaged(core, session, attachment));
+}
+
+/** The changes that give a content the uploaded bytes in the place of those that are missing or damaged. */
+function replacedBytes(core: Core, content: SessionRecord, bytes: ArrivedBytes): readonly Change[] {
+  return [withBytes(draftOf(content), lengthOfContent(content), bytes), ...objectRemoval(core, content)];
 }
 
 /** The change that holds the limit for a commit with a new reference. @throws SessionError `attachments_exceeded` */

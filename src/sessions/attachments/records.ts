@@ -115,19 +115,25 @@ export interface ArrivedBytes extends ArrivedLogs {
 export function newContent(
   core: Core,
   { tenant, hash, length }: { readonly tenant: string; readonly hash: string; readonly length: number },
-  { logs, staged, object }: ArrivedBytes,
+  bytes: ArrivedBytes,
 ): Change {
-  const draft = newRecord(core, contentKey(tenant, hash), { user: null, metadata: { length } });
+  return withBytes(newRecord(core, contentKey(tenant, hash), { user: null, metadata: { length } }), length, bytes);
+}
+
+/** The change that gives a content these bytes, in place of those that it has. */
+export function withBytes(draft: Draft, length: number, { logs, staged, object }: ArrivedBytes): Change {
   if (object !== undefined) {
+    // Entries of its own are deleted.
+    if (draft.base.version > 0 && draft.base.user === null) splice(draft, bytesLog, 1, []);
     inObject(draft, object, length);
     return changeOf(draft);
   }
+  set(draft, { user: null, heads: staged?.heads ?? {} });
   if (staged === undefined) {
     splice(draft, bytesLog, 1, logs.get(bytesLog) ?? []);
     return changeOf(draft);
   }
-  set(draft, { heads: staged.heads });
-  markLogs(draft, Object.keys(staged.heads));
+  markLogs(draft, [bytesLog]);
   return { ...changeOf(draft), logsOf: staged.key };
 }
 
