@@ -6,7 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { copySessions, doctor, exportSessions, type DoctorRequest, type Finding } from "../../src/admin.ts";
+import {
+  copySessions,
+  doctor,
+  exportSessions,
+  moveAttachments,
+  type DoctorRequest,
+  type Finding,
+} from "../../src/admin.ts";
 import {
   hasCode,
   openSessions,
@@ -152,6 +159,25 @@ test("a put stores the bytes again where the store has lost a piece of them, in 
         assert.ok(Buffer.concat(await Array.fromAsync(await one.attachments.open(put.hash))).equals(bytes));
       assert.deepEqual(await findings(sessions), []);
     }
+});
+
+test("one damaged attachment keeps no other one from being moved, and the error names it", async () => {
+  await using place = await attached();
+  const { objects, session, sessions } = place;
+  const others = ["one", "two", "three"].map((text) => Buffer.from(text));
+  for (const bytes of others) await session.attachments.put(bytes, { type: "text/plain" });
+  const [damaged = ""] = [...objects.objects.entries()].find(([, { length }]) => length === given.length) ?? [];
+  objects.objects.delete(damaged);
+  await assert.rejects(moveAttachments(sessions, { to: "sessions" }), (error) => {
+    assert(hasCode(error, "store_invalid") && error.details.problem === "attachment_damaged", String(error));
+    return error.message.includes(`attachment ${hash}`);
+  });
+  await using without = place.another();
+  const read = await without.get("s");
+  for (const bytes of others) {
+    const name = createHash("sha256").update(bytes).digest("hex");
+    assert.deepEqual(Buffer.concat(await Array.fromAsync(await read.attachments.open(name))), bytes);
+  }
 });
 
 for (const [what, damaged] of damages)

@@ -46,7 +46,11 @@ export interface MoveAttachmentsReport {
 
 const attemptsMax = 5;
 
-/** Move the contents of a tenant. @throws SessionError `attachment_store_failed`, `store_invalid` for damaged bytes, and the store's */
+/**
+ * Move the contents of a tenant.
+ * @throws SessionError `attachment_store_failed`, and the store's; `store_invalid` for the first content with damaged bytes, once all
+ *   others are moved
+ */
 export async function moveContents(
   core: Core,
   tenant: string,
@@ -58,18 +62,28 @@ export async function moveContents(
   await core.learnTime();
   await calling(() => store.verify());
   const report = { moved: 0, bytes: 0, present: 0, complete: true };
+  let failure: SessionError | undefined;
   const query = { order: "key", tenant: attachmentScopes(tenant).contents, now: 0, limit: 50 } as const;
   for await (const page of readablePages(core, query))
     for (const record of page) {
       if (options.signal?.aborted === true) return { ...report, complete: false };
-      const moved = await moveContent(core, record, to);
-      if (moved === "present") report.present++;
+      const moved = await moveContent(core, record, to).catch((error: unknown) => damageOf(record, error));
+      if (moved instanceof SessionError) failure ??= moved;
+      else if (moved === "present") report.present++;
       else if (moved === "moved") {
         report.moved++;
         report.bytes += lengthOfContent(record);
       } else report.complete &&= moved === "removed";
     }
+  if (failure !== undefined) throw failure;
   return report;
+}
+
+/** The error for a content whose bytes cannot be read whole. @throws every other error */
+function damageOf({ id, tenant }: SessionRecord, error: unknown): SessionError {
+  if (!hasCode(error, "store_invalid")) throw error;
+  const details = { tenant: tenantOfScope(tenant), problem: "attachment_damaged", key: id } as const;
+  return new SessionError("store_invalid", details, { cause: error });
 }
 
 type Moved = "moved" | "present" | "removed" | "contended";

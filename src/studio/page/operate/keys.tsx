@@ -28,8 +28,8 @@ export function Keys(): JSX.Element {
     const about = `Programs with this key (${id}) reach nothing any more, at once.`;
     if ((await confirm({ title: `Revoke ${name}`, about, isDanger: true, typed: name })) === undefined) return;
     try {
-      await call(`/v1/keys/${encodeURIComponent(id)}`, { method: "DELETE" });
-      say(`${name} is revoked.`);
+      const { revoked } = await call<{ revoked: boolean }>(`/v1/keys/${encodeURIComponent(id)}`, { method: "DELETE" });
+      say(revoked ? `${name} is revoked.` : `${name} was revoked before.`);
     } catch (failure) {
       say((failure as Error).message, { isError: true });
     }
