@@ -535,6 +535,10 @@ test("a search finds the same in each way that it takes, page by page", async ()
   const store = await openPostgres({ url });
   await using _ = { [Symbol.asyncDispose]: () => store.close() };
   const users = ["ada", "bob", "cyd", "dan"];
+  // No message of these is new.
+  await store.commit(
+    Array.from({ length: 250 }, (_, n) => [creationOf(sampleRecord({ id: `o${n}`, labels: { age: "old" } }))]),
+  );
   await store.commit(
     Array.from({ length: 808 }, (_, n) => {
       const user = users[n % 4] ?? null;
@@ -553,9 +557,15 @@ test("a search finds the same in each way that it takes, page by page", async ()
        case when n % 1000 < 2 then 'few' end
      ], null)) from generate_series(1, 12000) n join perdure.sessions on id = 's' || n % 808`,
   );
+  await query(
+    url,
+    `insert into perdure.search_messages
+     select tenant, id, logs, 'turns', 1, 0, 0, 0, array_to_tsvector(array['half']) from perdure.sessions where id like 'o%'`,
+  );
   // The server has not counted the rows: it does so a minute later.
   const ask = async (text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> => {
     if (text.includes("reached")) asked.add(text.includes("limit 4000") ? "checked" : "newest");
+    else if (text.includes("session = any")) asked.add("sessions");
     else if (text.includes("matched")) asked.add(text.includes("message.at >=") ? "since" : "all");
     return await query(url, text, [...values]);
   };
@@ -601,6 +611,17 @@ test("a search finds the same in each way that it takes, page by page", async ()
       );
     }
   }
+  asked.clear();
+  const words = [{ word: "half", isPrefix: false }];
+  const old = { tenant: "default", words, labels: { age: "old" }, limit: 300, now: 0 };
+  const { messages } = await findMessages(ask, "perdure", old);
+  assert.deepEqual([...asked], ["checked", "sessions"]);
+  assert.deepEqual(
+    messages.map(({ session }) => session),
+    Array.from({ length: 250 }, (_, n) => `o${n}`)
+      .toSorted()
+      .toReversed(),
+  );
 });
 
 test("a last step of the index without a row merges the words that a killed process left, where the role owns the index", async () => {

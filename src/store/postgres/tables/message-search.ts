@@ -1,4 +1,5 @@
 /** Searches in the index of messages. */
+import { defined } from "../../../domain/values/defined.ts";
 import type { LabelFilter } from "../../../domain/values/labels.ts";
 import { decodeCursor, encodeCursor } from "../../cursor.ts";
 import type { FoundMessage, FoundMessages, MessageQuery } from "../../store.ts";
@@ -13,8 +14,12 @@ const checkedMax = 4000;
 const sampleRows = 200;
 /** The bytes of a row with its words, which are beside the table if they are long. */
 const rowBytes = "100 + case when pg_column_size(message.words) > 2000 then 18 else pg_column_size(message.words) end";
-/** Of fewer sessions than this, the messages are read; of more, each found message is checked. */
+/** Of so many sessions the messages are read; of more, each found message is checked. */
 const fewSessionsMax = 200;
+/** The same where the words are in many messages, and the newest of them have not filled the page. */
+const someSessionsMax = 2000;
+/** So many messages are many: to find the session of each takes the server some ten milliseconds. */
+const manyMessages = 2000;
 
 /**
  * One page. One more row than the limit is read to find out whether another page follows.
@@ -22,7 +27,7 @@ const fewSessionsMax = 200;
  * The newest messages are checked first: a frequent word fills the page from them. If it does not, `nextWay` says where to look
  * next. Left alone the server would choose by its statistics, which have no order by time: it reads half a table by time for a
  * word that it takes to be less rare, or all messages of a word for the newest twenty. Of a few sessions all messages with the
- * words are sorted.
+ * words are sorted, and of some where all of a frequent word would be: sessions that pass the filter may all be old.
  */
 export async function findMessages(ask: Database["ask"], schema: string, query: MessageQuery): Promise<FoundMessages> {
   const search = new MessageSearch(ask, schema, query);
@@ -48,11 +53,16 @@ class MessageSearch {
   /** The first ones, at most one more than the limit. */
   async found(): Promise<readonly Row[]> {
     const { limit, words } = this.#query;
-    const few = this.#isFiltered() ? await this.#fewSessions() : undefined;
+    const few = this.#isFiltered() ? await this.#sessions(fewSessionsMax) : undefined;
     if (few?.length === 0) return [];
     if (few !== undefined) return await this.#all({ few });
     const { found, checked } = await this.#newest(checkedMax);
     if (checked === undefined) return found;
+    // Where none of many messages is of a session that passes the filter, these sessions are few, or old.
+    const isInMany = (checked.matched / checked.rows) * checked.total > manyMessages;
+    const isBySessions = isInMany && this.#isFiltered();
+    const some = isBySessions && found.length === 0 ? await this.#sessions(someSessionsMax) : undefined;
+    if (some !== undefined) return await this.#all({ few: some });
     const way = nextWay(checked, { limit, shown: found.length, words: words.length });
     if (way.kind === "newest") {
       const more = await this.#newest(way.rows);
@@ -61,7 +71,8 @@ class MessageSearch {
       const recent = await this.#all({ since: way.at });
       if (recent.length > limit) return recent;
     }
-    return await this.#all({});
+    const rest = isBySessions && found.length > 0 ? await this.#sessions(someSessionsMax) : undefined;
+    return await this.#all(defined({ few: rest }));
   }
 
   #isFiltered(): boolean {
@@ -213,16 +224,16 @@ class MessageSearch {
     return listed(sql, this.#schema, { ...filter, labels, order: "key", limit: 0 });
   }
 
-  /** The sessions that pass the filter; undefined if they are many. */
-  async #fewSessions(): Promise<readonly string[] | undefined> {
+  /** The sessions that pass the filter; undefined if they are more than this. */
+  async #sessions(max: number): Promise<readonly string[] | undefined> {
     const values: unknown[] = [];
     const sql = sqlInto(values);
     const rows = await this.#ask(
       `select session.id from ${this.#schema}.sessions session
-       where ${this.#matching(sql, this.#query.labels).join(" and ")} limit ${sql`${fewSessionsMax + 1}`}`,
+       where ${this.#matching(sql, this.#query.labels).join(" and ")} limit ${sql`${max + 1}`}`,
       values,
     );
-    return rows.length > fewSessionsMax ? undefined : rows.map(({ id }) => String(id));
+    return rows.length > max ? undefined : rows.map(({ id }) => String(id));
   }
 }
 
