@@ -22,6 +22,7 @@ async function wholeLog(session: Session): Promise<Turn[]> {
 }
 
 const appendKills = rounds(32, 8);
+const crowdKills = rounds(12, 2);
 const answerKills = rounds(28, 7);
 
 test(`a writer killed ${appendKills} times while appending loses nothing it acknowledged and doubles nothing it retried`, async () => {
@@ -49,6 +50,28 @@ test(`a writer killed ${appendKills} times while appending loses nothing it ackn
   }
   assert.equal(new Set(turns.map(({ key }) => key)).size, turns.length, "each key once");
   assert(turns.length <= acknowledged.size + 1, "at most the last one landed unheard");
+});
+
+test(`a process killed ${crowdKills} times while a hundred sessions append at once loses nothing it acknowledged`, async () => {
+  await using place = await openPlace();
+  await using sessions = await openSessions({ store: place.store, sweep: false });
+  const ids = Array.from({ length: 100 }, (_, index) => `s${index}`);
+  const all = await Promise.all(ids.map((id) => sessions.create({ id })));
+  const acknowledged = new Map<string, number>();
+  for (let round = 0; round < crowdKills; round++) {
+    const writer = new WorkerProcess({ store: place.store, task: { kind: "crowd", sessions: ids } });
+    // The thread of appends has begun by then.
+    await writer.hear("seq", ids.length * 10);
+    await sleep(Math.random() * 15);
+    await writer.kill();
+    for (const { session, seq } of writer.reports) acknowledged.set(String(session), Number(seq));
+    for (const session of all) {
+      const turns = await wholeLog(session);
+      const last = acknowledged.get(session.id) ?? 0;
+      assert(turns.length === last || turns.length === last + 1, "at most the last one landed unheard");
+      acknowledged.set(session.id, turns.length);
+    }
+  }
 });
 
 test(`a writer killed ${answerKills} times while answering: its successor seals the open turn with the beginning of its output`, async () => {

@@ -34,6 +34,8 @@ import { workOnWaiting, type WaitingTask } from "./waiting-turns.ts";
 export type Task =
   /** Append turns with the keys `k<from>`, `k<from + 1>` …, without end. */
   | { readonly kind: "append"; readonly session: string; readonly from: number }
+  /** Append turns to each of these sessions at once, without end. */
+  | { readonly kind: "crowd"; readonly sessions: readonly string[] }
   /** Begin, write and seal turns, without end. */
   | { readonly kind: "stream"; readonly session: string }
   /** Ask a model that answers slowly, once. */
@@ -116,6 +118,18 @@ async function append(session: Session, from: number): Promise<never> {
     await sleep(Math.random() * 4);
     say({ seq, key: `k${index}` });
   }
+}
+
+async function crowd(sessions: Sessions, ids: readonly string[]): Promise<void> {
+  await Promise.all(
+    ids.map(async (id) => {
+      const session = await sessions.get(id);
+      for (;;) {
+        const { seq } = await session.append({ input: `question of ${id}` });
+        say({ session: id, seq });
+      }
+    }),
+  );
 }
 
 async function stream(session: Session): Promise<never> {
@@ -309,6 +323,8 @@ async function work({ store, staleAfter = "10s", limits = {}, task }: WorkerInpu
   switch (task.kind) {
     case "append":
       return await append(await sessions.ensure(task.session), task.from);
+    case "crowd":
+      return await crowd(sessions, task.sessions);
     case "attach":
       return await attach(await sessions.ensure(task.session), say);
     case "stream":

@@ -69,7 +69,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Store> {
     if (outdated && access === "create") await patience.when(() => transactions.writing(() => migrate(opened, file)));
     // SQLite keeps its log beside the file that a link leads to.
     const folder = inMemory ? null : dirname(process.getBuiltinModule("node:fs").realpathSync(file));
-    return new SqliteStore(opened, { transactions, name: file, patience, clock, folder });
+    return new SqliteStore(opened, { transactions, name: file, patience, clock, synchronous, folder });
   } catch (error) {
     database?.close();
     throw sessionErrorOf(error, file);

@@ -1,5 +1,4 @@
 import type { DatabaseSync } from "node:sqlite";
-import { hasTurns } from "../../domain/branches/segments.ts";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import {
@@ -7,8 +6,6 @@ import {
   fits,
   indexOfKey,
   isDocumentChange,
-  isSame,
-  lastOwn,
   sessionChanges,
   type Change,
   type CountedUsage,
@@ -50,6 +47,9 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
+import { AppendThread } from "./appends/append-thread.ts";
+import { AppendedEntries } from "./appends/appended-entries.ts";
+import { isAppend, keepsIndexed, KnownAppends, knownPlace, valuesOfUpdate } from "./appends/known-appends.ts";
 import { Documents } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
@@ -61,7 +61,6 @@ import type { Patience } from "./connection/busy-retry.ts";
 import { RemovedEntries } from "./upkeep/removed-entries.ts";
 import { entriesAtOnce, prepareAll, type PartOfLog, type Statements } from "./statements.ts";
 import { tallyIn } from "./stats.ts";
-import { AppendedEntries } from "./tables/appended-entries.ts";
 import { MessageIndex } from "./tables/message-index.ts";
 import { News } from "./tables/news.ts";
 import { UsageSums } from "./tables/usage-sums.ts";
@@ -76,6 +75,7 @@ interface Options {
   readonly name: string;
   readonly patience: Patience;
   readonly clock: Clock;
+  readonly synchronous: "full" | "normal";
   /** The folder of the file; null for a database in memory. */
   readonly folder: string | null;
 }
@@ -86,9 +86,12 @@ const readAtOnce = 64;
 /** Instances that were not seen for this time are removed. */
 const instanceKeptMs = 86_400_000;
 
+/** The least number of transactions that the thread of appends writes: fewer ones are written sooner on the caller's thread. */
+const threadFrom = 64;
+
 /**
- * A store in one SQLite file. It works on the caller's thread: a worker thread would cost a single writer more than SQLite
- * itself does, and a batch blocks the event loop for a few milliseconds.
+ * A store in one SQLite file. It works on the caller's thread: another thread would cost a single writer more than SQLite
+ * itself does. A thread of its own writes the large batches that only append, so the event loop runs meanwhile.
  */
 export class SqliteStore implements Store {
   readonly capabilities: Capabilities;
@@ -113,14 +116,20 @@ export class SqliteStore implements Store {
   readonly #places = new Places();
   readonly #watchers = new Watchers();
   #foreignCommits: ForeignCommits | undefined;
+  readonly #synchronous: Options["synchronous"];
+  /** Started by the first large batch; null: it cannot be started. */
+  #thread: AppendThread | null | undefined;
+  /** Writes of the caller's thread that wait for another thread. */
+  #waitingWrites = 0;
   #closed = false;
 
-  constructor(database: DatabaseSync, { transactions, name, patience, clock, folder }: Options) {
+  constructor(database: DatabaseSync, { transactions, name, patience, clock, synchronous, folder }: Options) {
     this.#database = database;
     this.#transactions = transactions;
     this.#name = name;
     this.#patience = patience;
     this.#clock = clock;
+    this.#synchronous = synchronous;
     try {
       this.#prepared = prepareAll(database);
     } catch (error) {
@@ -128,7 +137,9 @@ export class SqliteStore implements Store {
       if (!isMissing(error)) throw error;
     }
     const durable = folder !== null;
-    this.capabilities = { durable, shared: durable, batchMax: 256, lanes: 1, scrubs: true, searches: true, folder };
+    // The caller's thread makes the second batch while the thread of appends writes the first one.
+    const lanes = durable ? 2 : 1;
+    this.capabilities = { durable, shared: durable, batchMax: 256, lanes, scrubs: true, searches: true, folder };
   }
 
   get #sql(): Statements {
@@ -177,6 +188,50 @@ export class SqliteStore implements Store {
   }
 
   commit(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    return batch.length < threadFrom ? this.#commitHere(batch) : this.#commitMany(batch);
+  }
+
+  async #commitMany(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
+    const thread = this.#readyThread();
+    const appends = thread && KnownAppends.of(batch, this.#places);
+    if (thread === undefined || appends === undefined || this.#hears(appends.tenants) || !(await thread.write(appends)))
+      return await this.#commitHere(batch);
+    appends.landed(this.#places);
+    const outcomes = batch.map(() => applied);
+    this.#watchers.wakeLanded(batch, outcomes);
+    return outcomes;
+  }
+
+  /** The thread of appends, if it may write the next batch. */
+  #readyThread(): AppendThread | undefined {
+    // Writes that wait come first: a thread that always has a batch would keep them waiting for ever.
+    if (!this.capabilities.durable || this.#closed || this.#vacuuming !== undefined || this.#waitingWrites > 0)
+      return undefined;
+    if (this.#thread === undefined) this.#thread = this.#startThread();
+    return this.#thread?.isReady === true ? this.#thread : undefined;
+  }
+
+  #startThread(): AppendThread | null {
+    try {
+      const { updateSession: update, insertEntry: insertOne, insertEntries: insertMany } = this.#sql;
+      const statements = { subscription: this.#news.subscription, update, insertOne, insertMany, many: entriesAtOnce };
+      return new AppendThread({ file: this.#name, synchronous: this.#synchronous, statements });
+    } catch {
+      // Node may have no right to start threads.
+      return null;
+    }
+  }
+
+  /** True if one of the tenants has a subscription to news, which the thread of appends does not note. */
+  #hears(tenants: readonly string[]): boolean {
+    try {
+      return tenants.some((tenant) => this.#news.hasSubscription(tenant));
+    } catch {
+      return true; // The write that follows reports what is wrong.
+    }
+  }
+
+  #commitHere(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     return this.#write(
       () => {
         const outcomes = this.#applyAll(batch);
@@ -207,21 +262,17 @@ export class SqliteStore implements Store {
    * and the commit id. Undefined for any other transaction, and if the update finds another record.
    */
   #applyKnown(transaction: Transaction, appended: AppendedEntries): Outcome | undefined {
+    const place = knownPlace(transaction, this.#places);
     const [change] = transaction;
-    if (change === undefined || transaction.length > 1 || isDocumentChange(change)) return undefined;
-    const { key, expected, record, splices, claims, logsOf, additions } = change;
-    if (record === null || expected === null || claims.length > 0 || logsOf !== undefined) return undefined;
-    const place = this.#places.get(key);
-    if (place === undefined || !isSame(place, expected)) return undefined;
+    if (place === undefined || change === undefined || isDocumentChange(change)) return undefined;
+    const { record, splices, additions } = change;
+    if (record === null) return undefined;
     const row = rowOf(record);
     if (!this.#update(row, place)) return undefined;
     this.#label(place.no, row, place);
     for (const splice of splices) {
-      const { log, from, entries } = splice;
-      // The heads of a record do not say where the segments of branches end.
-      const appends = splice.appends === true && (hasTurns(log) || from === lastOwn(place, log) + 1);
-      if (log !== "archive" && appends) {
-        appended.add(place.no, log, entries);
+      if (isAppend(splice, place)) {
+        appended.add(place.no, splice.log, splice.entries);
       } else {
         appended.write(this.#sql);
         this.#splice(place.no, splice);
@@ -331,30 +382,12 @@ export class SqliteStore implements Store {
 
   /** False if the row has another version or commit id than its place. */
   #update(row: RecordRow, place: Place): boolean {
-    const { changes } = this.#sql.updateSession.run(
-      row.version,
-      row.commitId,
-      row.lastActivityAt,
-      row.expiresAt,
-      row.title,
-      row.labels,
-      row.data,
-      place.no,
-      place.version,
-      place.commitId,
-    );
+    const { changes } = this.#sql.updateSession.run(...valuesOfUpdate(row, place));
     if (changes === 0) return false;
     // SQLite rewrites the entries of an index if an update names its columns, changed or not. Most appends change none of
     // them, and one append a minute changes the minute alone.
     const { state, user, activeMinute, stateSince, sweepAt, createdAt, agent } = row;
-    const indexed =
-      state !== place.state ||
-      user !== place.user ||
-      stateSince !== place.stateSince ||
-      sweepAt !== place.sweepAt ||
-      createdAt !== place.createdAt ||
-      agent !== place.agent;
-    if (indexed)
+    if (!keepsIndexed(row, place))
       this.#sql.updateIndexed.run(state, user, activeMinute, stateSince, sweepAt, createdAt, agent, place.no);
     else if (activeMinute !== place.activeMinute) this.#sql.updateMinute.run(activeMinute, place.no);
     return true;
@@ -619,12 +652,13 @@ export class SqliteStore implements Store {
     this.#foreignCommits?.stop();
     await this.#deleting;
     await this.#vacuuming;
+    await this.#thread?.close();
     this.#database.close();
   }
 
   /** Runs `work` in one transaction, which is rolled back if `work` throws, and `landed` once it is committed. */
   #write<T>(work: () => T, landed?: (result: T) => void): Promise<T> {
-    if (this.#vacuuming !== undefined) return this.#writeLater(work, landed);
+    if (this.#otherWriter() !== undefined) return this.#writeLater(work, landed);
     return this.#run(() => {
       const result = this.#transactions.writing(work);
       landed?.(result);
@@ -632,10 +666,17 @@ export class SqliteStore implements Store {
     });
   }
 
-  /** Waits for the end of this store's own vacuum, however long it takes, and then as for any other writer. */
+  /** Waits for the other threads of this store, however long a vacuum takes, and then as for any other writer. */
   async #writeLater<T>(work: () => T, landed: ((result: T) => void) | undefined): Promise<T> {
-    while (this.#vacuuming !== undefined) await this.#vacuuming;
+    this.#waitingWrites++;
+    for (let writer = this.#otherWriter(); writer !== undefined; writer = this.#otherWriter()) await writer;
+    this.#waitingWrites--;
     return await this.#write(work, landed);
+  }
+
+  /** Resolves when the thread of this store that writes now has ended its work; undefined if none writes. */
+  #otherWriter(): Promise<void> | undefined {
+    return this.#vacuuming ?? (this.#thread?.isBusy === true ? this.#thread.idle() : undefined);
   }
 
   /** Runs `work`, and retries it while another process has the lock. The store may be closed during the wait. */

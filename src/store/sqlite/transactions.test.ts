@@ -18,7 +18,14 @@ function openBare(): { database: DatabaseSync; store: SqliteStore } {
   const transactions = new Transactions(database);
   return {
     database,
-    store: new SqliteStore(database, { transactions, name, patience, clock: systemClock, folder: null }),
+    store: new SqliteStore(database, {
+      transactions,
+      name,
+      patience,
+      clock: systemClock,
+      synchronous: "full",
+      folder: null,
+    }),
   };
 }
 

@@ -20,7 +20,7 @@ export interface Place extends Pick<
 }
 
 /** A place, and the last seq of each log of the session. */
-type KnownPlace = Place & Pick<SessionRecord, "heads">;
+export type KnownPlace = Place & Pick<SessionRecord, "heads">;
 
 /** Places in one of the two maps. */
 const placesMax = 4096;

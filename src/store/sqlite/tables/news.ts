@@ -24,8 +24,9 @@ type LastNumbers = Map<string, number | null>;
  * lock. A commit without a subscription of its tenant reads one row of an index.
  */
 export class News {
+  /** The subscription of a tenant. */
+  readonly subscription: StatementSync;
   readonly #clock: Clock;
-  readonly #subscription: StatementSync;
   readonly #last: StatementSync;
   readonly #expire: StatementSync;
   readonly #note: StatementSync;
@@ -39,7 +40,7 @@ export class News {
   constructor(database: DatabaseSync, clock: Clock) {
     this.#clock = clock;
     const sql = (text: string): StatementSync => database.prepare(text);
-    this.#subscription = sql(`
+    this.subscription = sql(`
       select id, expires_at as expiresAt, deleted, mark, marked_at as markedAt from news_subscriptions where tenant = ?`);
     this.#last = sql("select no from news where tenant = ? order by no desc limit 1");
     this.#expire = sql("update news_subscriptions set expires_at = 0 where tenant = ?");
@@ -80,6 +81,11 @@ export class News {
     for (const key of keys) if (this.#hears(key.tenant, last)) this.#noteKey(key, last);
   }
 
+  /** True if the tenant has a subscription, which may have expired. */
+  hasSubscription(tenant: string): boolean {
+    return this.#subscriptionOf(tenant) !== undefined;
+  }
+
   /** True if the tenant has a subscription. */
   #hears(tenant: string, last: LastNumbers): boolean {
     let number = last.get(tenant);
@@ -109,7 +115,7 @@ export class News {
   }
 
   #subscriptionOf(tenant: string): Subscription | undefined {
-    return this.#subscription.get(tenant) as unknown as Subscription | undefined;
+    return this.subscription.get(tenant) as unknown as Subscription | undefined;
   }
 
   #lastOf(tenant: string, subscription: Subscription | undefined): number {
