@@ -60,7 +60,7 @@ test(`a process killed ${crowdKills} times while a hundred sessions append at on
   const acknowledged = new Map<string, number>();
   for (let round = 0; round < crowdKills; round++) {
     const writer = new WorkerProcess({ store: place.store, task: { kind: "crowd", sessions: ids } });
-    // The thread of appends has begun by then.
+    // The writer thread has begun by then.
     await writer.hear("seq", ids.length * 10);
     await sleep(Math.random() * 15);
     await writer.kill();

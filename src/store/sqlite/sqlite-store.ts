@@ -47,9 +47,9 @@ import type {
   StoreProblem,
   UsageName,
 } from "../store.ts";
-import { AppendThread } from "./appends/append-thread.ts";
-import { AppendedEntries } from "./appends/appended-entries.ts";
-import { isAppend, keepsIndexed, KnownAppends, knownPlace, valuesOfUpdate } from "./appends/known-appends.ts";
+import { WriterThread } from "./thread/writer-thread.ts";
+import { AppendedEntries } from "./tables/appended-entries.ts";
+import { isAppend, keepsIndexed, KnownWrites, knownPlace, valuesOfUpdate } from "./thread/known-writes.ts";
 import { Documents } from "./tables/documents.ts";
 import { eventPage, deleteEvents } from "./events.ts";
 import { countFound, findPage } from "./find.ts";
@@ -86,12 +86,12 @@ const readAtOnce = 64;
 /** Instances that were not seen for this time are removed. */
 const instanceKeptMs = 86_400_000;
 
-/** The least number of transactions that the thread of appends writes: fewer ones are written sooner on the caller's thread. */
+/** The least number of transactions that the writer thread writes: fewer ones are written sooner on the caller's thread. */
 const threadFrom = 64;
 
 /**
  * A store in one SQLite file. It works on the caller's thread: another thread would cost a single writer more than SQLite
- * itself does. A thread of its own writes the large batches that only append, so the event loop runs meanwhile.
+ * itself does. A thread of its own writes most large batches, so the event loop runs meanwhile.
  */
 export class SqliteStore implements Store {
   readonly capabilities: Capabilities;
@@ -118,7 +118,7 @@ export class SqliteStore implements Store {
   #foreignCommits: ForeignCommits | undefined;
   readonly #synchronous: Options["synchronous"];
   /** Started by the first large batch; null: it cannot be started. */
-  #thread: AppendThread | null | undefined;
+  #thread: WriterThread | null | undefined;
   /** Writes of the caller's thread that wait for another thread. */
   #waitingWrites = 0;
   #closed = false;
@@ -137,7 +137,7 @@ export class SqliteStore implements Store {
       if (!isMissing(error)) throw error;
     }
     const durable = folder !== null;
-    // The caller's thread makes the second batch while the thread of appends writes the first one.
+    // The caller's thread makes the second batch while the writer thread writes the first one.
     const lanes = durable ? 2 : 1;
     this.capabilities = { durable, shared: durable, batchMax: 256, lanes, scrubs: true, searches: true, folder };
   }
@@ -193,17 +193,17 @@ export class SqliteStore implements Store {
 
   async #commitMany(batch: readonly Transaction[]): Promise<readonly Outcome[]> {
     const thread = this.#readyThread();
-    const appends = thread && KnownAppends.of(batch, this.#places);
-    if (thread === undefined || appends === undefined || this.#hears(appends.tenants) || !(await thread.write(appends)))
+    const writes = thread && KnownWrites.of(batch, this.#places);
+    if (thread === undefined || writes === undefined || this.#hears(writes.tenants) || !(await thread.write(writes)))
       return await this.#commitHere(batch);
-    appends.landed(this.#places);
+    writes.landed(this.#places);
     const outcomes = batch.map(() => applied);
     this.#watchers.wakeLanded(batch, outcomes);
     return outcomes;
   }
 
-  /** The thread of appends, if it may write the next batch. */
-  #readyThread(): AppendThread | undefined {
+  /** The writer thread, if it may write the next batch. */
+  #readyThread(): WriterThread | undefined {
     // Writes that wait come first: a thread that always has a batch would keep them waiting for ever.
     if (!this.capabilities.durable || this.#closed || this.#vacuuming !== undefined || this.#waitingWrites > 0)
       return undefined;
@@ -211,18 +211,29 @@ export class SqliteStore implements Store {
     return this.#thread?.isReady === true ? this.#thread : undefined;
   }
 
-  #startThread(): AppendThread | null {
+  #startThread(): WriterThread | null {
     try {
-      const { updateSession: update, insertEntry: insertOne, insertEntries: insertMany } = this.#sql;
-      const statements = { subscription: this.#news.subscription, update, insertOne, insertMany, many: entriesAtOnce };
-      return new AppendThread({ file: this.#name, synchronous: this.#synchronous, statements });
+      const { updateSession, entryByKey, cutLog, insertEntry, insertEntries } = this.#sql;
+      return new WriterThread({
+        file: this.#name,
+        synchronous: this.#synchronous,
+        statements: {
+          subscription: this.#news.subscription,
+          entryByKey,
+          update: updateSession,
+          cut: cutLog,
+          insertOne: insertEntry,
+          insertMany: insertEntries,
+          many: entriesAtOnce,
+        },
+      });
     } catch {
       // Node may have no right to start threads.
       return null;
     }
   }
 
-  /** True if one of the tenants has a subscription to news, which the thread of appends does not note. */
+  /** True if one of the tenants has a subscription to news, which the writer thread does not note. */
   #hears(tenants: readonly string[]): boolean {
     try {
       return tenants.some((tenant) => this.#news.hasSubscription(tenant));
@@ -265,8 +276,8 @@ export class SqliteStore implements Store {
     const place = knownPlace(transaction, this.#places);
     const [change] = transaction;
     if (place === undefined || change === undefined || isDocumentChange(change)) return undefined;
-    const { record, splices, additions } = change;
-    if (record === null) return undefined;
+    const { record, splices, claims, additions } = change;
+    if (record === null || claims.length > 0) return undefined;
     const row = rowOf(record);
     if (!this.#update(row, place)) return undefined;
     this.#label(place.no, row, place);

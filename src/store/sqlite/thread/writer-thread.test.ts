@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { mock, test } from "node:test";
 import { Worker } from "node:worker_threads";
-import type { Change } from "../../../domain/record/change.ts";
+import type { Change, KeyClaim } from "../../../domain/record/change.ts";
 import type { SessionRecord } from "../../../domain/record/record.ts";
 import { creationOf, sampleRecord, sampleSplice, stepOf, type SampleEntry } from "../../../testing/samples.ts";
 import { until } from "../../../../test/support/until.ts";
@@ -56,17 +56,18 @@ class Place implements AsyncDisposable {
   }
 
   /** Steps that append these values to the turns of each session. */
-  steps(values: readonly SampleEntry[]): Change[] {
+  steps(values: readonly SampleEntry[], claims: readonly KeyClaim[] = []): Change[] {
     return this.#records.map((record) =>
-      stepOf(record, { splices: [sampleSplice("turns", (record.heads["turns"] ?? 0) + 1, values)] }),
+      stepOf(record, { splices: [sampleSplice("turns", (record.heads["turns"] ?? 0) + 1, values)], claims }),
     );
   }
 
-  /** A step that removes so many turns from the end of the first session. */
-  cutBy(count: number): Change {
-    const [record] = this.#records;
+  /** A step of one session that puts these values in the place of so many turns at its end. */
+  rewrite(index: number, count: number, values: readonly SampleEntry[]): Change {
+    const record = this.#records[index];
     assert.ok(record);
-    return stepOf(record, { splices: [sampleSplice("turns", (record.heads["turns"] ?? 0) + 1 - count, [])] });
+    const from = (record.heads["turns"] ?? 0) + 1 - count;
+    return stepOf(record, { splices: [sampleSplice("turns", from, values)] });
   }
 
   async commit(changes: readonly Change[]): Promise<readonly Outcome[]> {
@@ -119,7 +120,7 @@ const statuses = (outcomes: readonly Outcome[]): Record<string, number> => {
   return counts;
 };
 
-test("the thread writes a batch of appends as the caller's thread does", async () => {
+test("the thread writes a batch of changes as the caller's thread does", async () => {
   await using place = await Place.open();
   const values = ["plain", "à côté, 日本語, 🎻", { key: "k", value: "with a key" }, "\ud800 alone"];
   const steps = place.steps(values);
@@ -193,15 +194,31 @@ test("news note the appends of a batch, also where the subscription begins behin
   other.close();
 });
 
-test("a log that is cut in a batch of appends ends where it was cut", async () => {
+test("a log that is cut or rewritten in a batch ends where its change says", async () => {
   await using place = await Place.open();
   await place.append(["one", "two", "three"]);
   const before = place.stored();
   const steps = place.steps(["mine"]);
-  const cut = place.cutBy(2);
-  assert.deepEqual(statuses(await place.commit([cut, ...steps.slice(1)])), { ok: many });
-  const turns = place.stored().map(({ turns: count }, index) => count - (before[index]?.turns ?? 0));
-  assert.deepEqual(turns, [-2, ...steps.slice(1).map(() => 1)]);
+  const changes = [place.rewrite(0, 2, []), place.rewrite(1, 3, ["instead"]), ...steps.slice(2)];
+  assert.deepEqual(statuses(await place.commit(changes)), { ok: many });
+  assert.equal(place.batches, 2);
+  const after = place.stored();
+  const turns = after.map(({ turns: count }, index) => count - (before[index]?.turns ?? 0));
+  assert.deepEqual(turns, [-2, -2, ...steps.slice(2).map(() => 1)]);
+  assert.deepEqual([after[0]?.last, after[1]?.last, after[2]?.last], ['"one"', '"instead"', '"mine"']);
+});
+
+test("a key that is there is a duplicate, with its entry, and the other keys of the batch are written", async () => {
+  await using place = await Place.open();
+  const keyed = (key: string): Change[] => place.steps([{ key, value: key }], [{ log: "turns", key }]);
+  const first = keyed("k");
+  assert.deepEqual(statuses(await place.commit(first)), { ok: many });
+  assert.equal(place.batches, 1);
+  const again = [...keyed("k").slice(0, 2), ...keyed("l").slice(2)];
+  const outcomes = await place.store.commit(again.map((change) => [change]));
+  assert.deepEqual(statuses(outcomes), { ok: many - 2, duplicate: 2 });
+  assert.deepEqual(outcomes[0], { status: "duplicate", entry: first[0]?.splices[0]?.entries[0] });
+  assert.equal(place.stored().filter(({ last }) => last === '"l"').length, many - 2);
 });
 
 test("a write of another kind waits for the batch of the thread, and the thread for that write", async () => {

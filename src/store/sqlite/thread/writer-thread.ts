@@ -5,20 +5,27 @@ import { SessionError } from "../../../errors.ts";
 /** A value of a statement. */
 export type Value = string | number | null;
 
-/** Appends to many sessions, as the values of statements, one statement after the other. */
-export interface Appends {
+/** Changes of many sessions, as the values of statements: of each kind one statement after the other. */
+export interface Writes {
   /** The tenants of the sessions. */
   readonly tenants: readonly string[];
+  /** Keys that no entry may have. */
+  readonly claims: readonly Value[];
   readonly updates: readonly Value[];
+  /** Logs and the seq from which on their entries are deleted, before the new entries are written. */
+  readonly cuts: readonly Value[];
   readonly entries: readonly Value[];
 }
 
 /** The statements of the thread, which prepares their texts on its connection. */
-interface AppendStatements {
+interface ThreadStatements {
   /** Finds the subscription of a tenant to news. */
   readonly subscription: StatementSync;
+  /** Finds the entry of a key. */
+  readonly entryByKey: StatementSync;
   /** Updates one record, if it is still the expected one. */
   readonly update: StatementSync;
+  readonly cut: StatementSync;
   readonly insertOne: StatementSync;
   /** Inserts `many` entries. */
   readonly insertMany: StatementSync;
@@ -28,18 +35,18 @@ interface AppendStatements {
 interface Options {
   readonly file: string;
   readonly synchronous: "full" | "normal";
-  readonly statements: AppendStatements;
+  readonly statements: ThreadStatements;
 }
 
 /** Called once with the answer of the thread to a batch: whether it was written. Undefined: the thread ended before. */
 type Receiver = (isWritten: boolean | undefined) => void;
 
 /**
- * A thread with a connection of its own, which writes batches of appends, each in one transaction. It writes a whole batch or
- * nothing: where a record is not the expected one, an entry is in the way, a tenant has a subscription to news, another
+ * A thread with a connection of its own, which writes large batches, each in one transaction. It writes a whole batch or
+ * nothing: where a record is not the expected one, a key or an entry is there, a tenant has a subscription to news, another
  * connection has the lock, or SQLite reports any other error, the thread rolls back. The caller's thread then writes the batch.
  */
-export class AppendThread {
+export class WriterThread {
   readonly #file: string;
   readonly #worker: Worker;
   /** In the order of the batches. */
@@ -48,17 +55,13 @@ export class AppendThread {
   #isReady = false;
   readonly #ended = Promise.withResolvers<void>();
 
-  constructor({ file, synchronous, statements: { subscription, update, insertOne, insertMany, many } }: Options) {
+  constructor({ file, synchronous, statements: { many, ...statements } }: Options) {
     // Node takes 3 ms to load its threads, so the first large batch loads them, and an opened store does not.
     const { Worker: Thread } = process.getBuiltinModule("node:worker_threads");
-    const texts = {
-      subscription: subscription.sourceSQL,
-      update: update.sourceSQL,
-      insertOne: insertOne.sourceSQL,
-      insertMany: insertMany.sourceSQL,
-    };
+    const named = Object.entries(statements).map(([name, { sourceSQL }]) => [name, sourceSQL] as const);
+    const workerData = { file, synchronous, many, texts: Object.fromEntries(named) };
     this.#file = file;
-    this.#worker = new Thread(threadText, { eval: true, execArgv: [], workerData: { file, synchronous, texts, many } });
+    this.#worker = new Thread(threadText, { eval: true, execArgv: [], workerData });
     this.#worker.unref();
     this.#worker.on("message", (answer: "ready" | boolean) => {
       if (answer === "ready") this.#isReady = true;
@@ -89,15 +92,15 @@ export class AppendThread {
   }
 
   /**
-   * Writes the appends in one transaction; false if nothing was written.
+   * Writes the batch in one transaction; false if nothing was written.
    * @throws SessionError `store_unavailable` if the thread ended: the outcome is unknown
    */
-  async write({ tenants, updates, entries }: Appends): Promise<boolean> {
+  async write({ tenants, claims, updates, cuts, entries }: Writes): Promise<boolean> {
     // A thread without work does not keep the process alive.
     this.#worker.ref();
     const isWritten = await new Promise<boolean | undefined>((resolve) => {
       this.#receivers.push(resolve);
-      this.#worker.postMessage({ tenants, updates, entries }, []);
+      this.#worker.postMessage({ tenants, claims, updates, cuts, entries }, []);
     });
     if (isWritten === undefined)
       throw new SessionError("store_unavailable", { store: this.#file, problem: "unreachable" });
@@ -126,32 +129,38 @@ const { parentPort, workerData: { file, synchronous, texts, many } } = require("
 const database = new DatabaseSync(file, { timeout: 0 });
 database.exec("pragma synchronous = " + synchronous);
 const [begin, commit, rollBack] = ["begin immediate", "commit", "rollback"].map((text) => database.prepare(text));
-const subscription = database.prepare(texts.subscription);
-const update = database.prepare(texts.update);
-const insertOne = database.prepare(texts.insertOne);
-const insertMany = database.prepare(texts.insertMany);
-const valuesOfUpdate = 10;
-const valuesOfEntry = 6;
-const valuesOfMany = many * valuesOfEntry;
+const { subscription, entryByKey, update, cut, insertOne, insertMany } = Object.fromEntries(
+  Object.entries(texts).map(([name, text]) => [name, database.prepare(text)]),
+);
+const valuesOf = { claim: 4, update: 10, cut: 3, entry: 6, entries: 6 * many };
 
-/** False if the appends do not fit what is stored. */
-function insertAll({ tenants, updates, entries }) {
-  if (tenants.some((tenant) => subscription.get(tenant) !== undefined)) return false;
-  for (let from = 0; from < updates.length; from += valuesOfUpdate) {
-    const { changes } = update.run(...updates.slice(from, from + valuesOfUpdate));
-    if (changes !== 1) return false;
-  }
-  let from = 0;
-  for (; entries.length - from >= valuesOfMany; from += valuesOfMany)
-    insertMany.run(...entries.slice(from, from + valuesOfMany));
-  for (; from < entries.length; from += valuesOfEntry) insertOne.run(...entries.slice(from, from + valuesOfEntry));
+/** False once a statement answers false; take gets the values of one statement after the other. */
+function every(values, size, take) {
+  for (let from = 0; from < values.length; from += size)
+    if (take(values.slice(from, from + size)) === false) return false;
   return true;
 }
 
-function write(appends) {
+const insert = (values) => {
+  if (values.length === valuesOf.entries) insertMany.run(...values);
+  else every(values, valuesOf.entry, (entry) => void insertOne.run(...entry));
+};
+
+/** False if the batch does not fit what is stored. */
+function writeAll({ tenants, claims, updates, cuts, entries }) {
+  return (
+    tenants.every((tenant) => subscription.get(tenant) === undefined) &&
+    every(claims, valuesOf.claim, (claim) => entryByKey.get(...claim) === undefined) &&
+    every(updates, valuesOf.update, (values) => update.run(...values).changes === 1) &&
+    every(cuts, valuesOf.cut, (values) => void cut.run(...values)) &&
+    every(entries, valuesOf.entries, insert)
+  );
+}
+
+function write(batch) {
   try {
     begin.run();
-    const fits = insertAll(appends);
+    const fits = writeAll(batch);
     if (fits) commit.run();
     return fits;
   } catch {
